@@ -1,0 +1,85 @@
+//! Seconds since 1970-01-01T00:00:00Z, and their RFC 3339 text.
+
+use alloc::string::String;
+use core::fmt;
+
+/// A point in time, in whole seconds since the Unix epoch. Arithmetic saturates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(u64);
+
+/// 9999-12-31T23:59:59Z, the last second RFC 3339 can name.
+const LAST: u64 = 253_402_300_799;
+
+impl Time {
+    /// The second `seconds` after the epoch, at most the last of the year 9999.
+    pub const fn from_unix(seconds: u64) -> Self {
+        Self(if seconds > LAST { LAST } else { seconds })
+    }
+
+    /// Seconds since the epoch.
+    pub const fn unix(self) -> u64 {
+        self.0
+    }
+
+    /// This time and `seconds` more.
+    #[must_use]
+    pub const fn plus(self, seconds: u64) -> Self {
+        Self::from_unix(self.0.saturating_add(seconds))
+    }
+
+    /// Seconds from `self` until `later`; 0 where `later` is not later.
+    pub const fn until(self, later: Self) -> u64 {
+        later.0.saturating_sub(self.0)
+    }
+
+    /// `YYYY-MM-DDThh:mm:ssZ` (RFC 3339 §5.6).
+    pub fn rfc3339(self) -> String {
+        alloc::format!("{self}")
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, second) = (self.0 / 86_400, self.0 % 86_400);
+        // Howard Hinnant's `civil_from_days`, for days since the epoch only (never negative).
+        let z = days + 719_468;
+        let era = z / 146_097;
+        let day_of_era = z % 146_097;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let year = year_of_era + era * 400 + u64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3339_of_known_seconds() {
+        for (unix, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (LAST, "9999-12-31T23:59:59Z"),
+            (u64::MAX, "9999-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(Time::from_unix(unix).rfc3339(), text);
+        }
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        assert_eq!(Time::from_unix(LAST).plus(u64::MAX), Time::from_unix(LAST));
+        assert_eq!(Time::from_unix(9).until(Time::from_unix(4)), 0);
+        assert_eq!(Time::from_unix(4).until(Time::from_unix(9)), 5);
+    }
+}

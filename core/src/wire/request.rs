@@ -1,0 +1,64 @@
+//! A whole HTTP request, as the front hands it over.
+
+use alloc::{string::String, vec::Vec};
+use core::{fmt, net::IpAddr};
+
+/// One complete request. The front has already settled where it begins and ends; what it means is decided here.
+pub struct Request {
+    /// The method, as sent (case-sensitive, RFC 9110 §9.1).
+    pub method: String,
+    /// The target in origin form: path and optional query, as sent.
+    pub target: String,
+    /// Field names in lower case with their values, in the order they came.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body, already decoded from its transfer coding; at most [`MAX_BODY`] bytes.
+    pub body: Vec<u8>,
+    /// The address the request counts for: the peer, or what a trusted proxy said.
+    pub peer: IpAddr,
+}
+
+/// The longest body that is read, in bytes (CONTRACT: 64 KiB, then 413).
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// A header that may be sent only once was sent twice, or is not visible ASCII.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous;
+
+impl Request {
+    /// The path without its query.
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+    }
+
+    /// The one value of header `name` (in lower case), or none.
+    ///
+    /// # Errors
+    /// [`Ambiguous`] where it is repeated or holds anything but visible ASCII, space and tab.
+    pub fn header(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
+        let mut found = None;
+        for (_, value) in self.headers.iter().filter(|(n, _)| n == name) {
+            if found.is_some() {
+                return Err(Ambiguous);
+            }
+            let text = core::str::from_utf8(value).map_err(|_| Ambiguous)?;
+            if !text.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)) {
+                return Err(Ambiguous);
+            }
+            found = Some(text);
+        }
+        Ok(found)
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Method, path and sizes; headers, query and body may hold credentials and stay out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .field("headers", &self.headers.len())
+            .field("body_bytes", &self.body.len())
+            .field("peer", &self.peer)
+            .finish()
+    }
+}

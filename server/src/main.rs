@@ -1,0 +1,2 @@
+//! The `gatepass` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Shared by the tests: the harness that runs the real binary.
