@@ -1,8 +1,171 @@
 //! What the audit table is told. The wording here never reaches the wire.
 
-/// Why a credential was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No ticket of this digest.
-    TicketUnknown,
+use alloc::string::String;
+use core::net::IpAddr;
+
+use crate::model::client::ClientRefusal;
+use crate::model::id::{ClientId, UserId};
+use crate::time::Time;
+
+/// One security event: a row of the same transaction as what it records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Time,
+    /// What happened.
+    pub kind: Kind,
+    /// The user it is about.
+    pub subject: Option<UserId>,
+    /// The user who acted as the subject.
+    pub actor: Option<UserId>,
+    /// The client involved.
+    pub client: Option<ClientId>,
+    /// The ticket, session or key it is about, by its public name.
+    pub object: Option<String>,
+    /// Where the request came from; none for the command line.
+    pub address: Option<IpAddr>,
+    /// Why it was refused.
+    pub refusal: Option<Refusal>,
+    /// What a person gave as the reason.
+    pub reason: Option<String>,
+    /// How often, where one row stands for several.
+    pub count: u32,
+}
+
+impl Event {
+    /// An event of `kind` at `at`, about nobody yet.
+    pub const fn new(kind: Kind, at: Time) -> Self {
+        Self {
+            at,
+            kind,
+            subject: None,
+            actor: None,
+            client: None,
+            object: None,
+            address: None,
+            refusal: None,
+            reason: None,
+            count: 1,
+        }
+    }
+}
+
+macro_rules! codes {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// How the audit table spells it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// What happened.
+    Kind {
+        /// A ticket was issued.
+        TicketIssued = "ticket.issued",
+        /// A ticket was redeemed: somebody is signed in.
+        TicketRedeemed = "ticket.redeemed",
+        /// A ticket was presented and refused.
+        TicketRefused = "ticket.refused",
+        /// A ticket was withdrawn by a command.
+        TicketRevoked = "ticket.revoked",
+        /// A request for a ticket was refused.
+        IssueRefused = "ticket.issue-refused",
+        /// Refusals of one address within one minute, counted.
+        Refusals = "refusals",
+        /// A user was added.
+        UserAdded = "user.added",
+        /// A user was changed.
+        UserChanged = "user.changed",
+        /// A user was disabled.
+        UserDisabled = "user.disabled",
+        /// A user was enabled.
+        UserEnabled = "user.enabled",
+        /// A user was deleted.
+        UserDeleted = "user.deleted",
+        /// A client was added.
+        ClientAdded = "client.added",
+        /// A client was changed.
+        ClientChanged = "client.changed",
+        /// A client was disabled.
+        ClientDisabled = "client.disabled",
+        /// A client was enabled.
+        ClientEnabled = "client.enabled",
+        /// A client was deleted.
+        ClientDeleted = "client.deleted",
+        /// A client's secret was added.
+        SecretRotated = "client.secret-rotated",
+        /// A key was added.
+        KeyAdded = "key.added",
+        /// A key began to sign.
+        KeyActivated = "key.activated",
+        /// A key is gone.
+        KeyRetired = "key.retired",
+        /// The clock's mark was set by a command.
+        ClockReset = "clock.reset",
+    }
+}
+
+codes! {
+    /// Why a credential or a request was refused.
+    Refusal {
+        /// The request was malformed.
+        Malformed = "malformed",
+        /// No ticket has this digest.
+        TicketUnknown = "ticket-unknown",
+        /// The ticket was presented before.
+        TicketSpent = "ticket-spent",
+        /// The ticket's time was over.
+        TicketExpired = "ticket-expired",
+        /// The ticket was withdrawn.
+        TicketRevoked = "ticket-revoked",
+        /// The ticket was bound, or the redeemer claimed to be a client, and did not prove it.
+        RedeemerUnproven = "redeemer-unproven",
+        /// The redeemer is another client than the ticket is for.
+        AudienceMismatch = "audience-mismatch",
+        /// The redeemer's address is not the one the issuer named.
+        AddressMismatch = "address-mismatch",
+        /// The user is gone or disabled.
+        UserInactive = "user-inactive",
+        /// The actor is gone or disabled.
+        ActorInactive = "actor-inactive",
+        /// The client is gone or disabled.
+        ClientInactive = "client-inactive",
+        /// No such client.
+        ClientUnknown = "client-unknown",
+        /// A wrong or expired client secret.
+        ClientSecretWrong = "client-secret-wrong",
+        /// The bearer token is not one of ours, or expired.
+        TokenInvalid = "token-invalid",
+        /// The bearer token's session is over.
+        SessionOver = "session-over",
+        /// The bearer token does not allow it.
+        ScopeMissing = "scope-missing",
+        /// An impersonated session asked for what it may not.
+        Impersonated = "impersonated",
+        /// The actor named is not who asks.
+        ActorForged = "actor-forged",
+        /// What was asked for cannot be granted.
+        NotGrantable = "not-grantable",
+    }
+}
+
+impl From<ClientRefusal> for Refusal {
+    fn from(refusal: ClientRefusal) -> Self {
+        match refusal {
+            ClientRefusal::Unknown => Self::ClientUnknown,
+            ClientRefusal::Disabled => Self::ClientInactive,
+            ClientRefusal::WrongSecret => Self::ClientSecretWrong,
+        }
+    }
 }

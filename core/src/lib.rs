@@ -8,6 +8,10 @@ extern crate alloc;
 extern crate std;
 
 pub mod audit;
+pub mod crypto;
+pub mod model;
+pub mod moment;
 pub mod secret;
+pub mod store;
 pub mod time;
 pub mod wire;

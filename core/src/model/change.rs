@@ -1,0 +1,78 @@
+//! What a flow writes. Every change is conditional: it names what must still hold, and where that no longer
+//! does, nothing of the commit is written.
+
+use super::client::Client;
+use super::id::{ClientId, SessionId, TicketId, UserId};
+use super::session::{RefreshToken, Session};
+use super::ticket::{Ticket, TicketDigest};
+use super::user::User;
+use crate::audit::Event;
+use crate::time::Time;
+
+/// One conditional change. A commit is a list of them, applied in order, all or none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Writes nothing: holds while the user is active and of this epoch.
+    UserIs {
+        /// Which user.
+        id: UserId,
+        /// The epoch as read.
+        epoch: u64,
+    },
+    /// Writes nothing: holds while the client is enabled.
+    ClientIsEnabled(ClientId),
+    /// Writes nothing: holds while the session has not been ended.
+    SessionIsLive(SessionId),
+    /// A new ticket. Holds where neither its id nor its digest is taken.
+    InsertTicket(Ticket),
+    /// The ticket becomes spent. Holds while it is live.
+    SpendTicket {
+        /// Which ticket.
+        digest: TicketDigest,
+        /// When it was presented.
+        at: Time,
+    },
+    /// The ticket becomes revoked. Holds while it is live.
+    RevokeTicket {
+        /// Which ticket.
+        id: TicketId,
+        /// When.
+        at: Time,
+    },
+    /// A new session with its first refresh token. Holds where neither is taken.
+    InsertSession {
+        /// The session.
+        session: Session,
+        /// Its first refresh token.
+        refresh: RefreshToken,
+    },
+    /// A new user. Holds where neither id nor user name is taken.
+    InsertUser(User),
+    /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read.
+    UpdateUser(User),
+    /// The user is gone, with their tickets and sessions. Holds where there is one.
+    DeleteUser(UserId),
+    /// A new client. Holds where the id is free.
+    InsertClient(Client),
+    /// The client's record becomes this one, its revision raised by one. Holds while the revision is as read.
+    UpdateClient(Client),
+    /// The client is gone. Holds where there is one.
+    DeleteClient(ClientId),
+    /// One more row of the audit chain, linked by whoever holds the write lock.
+    Audit(Event),
+    /// Proves that the store can commit, and records nothing.
+    Probe,
+}
+
+/// How a commit went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is durable.
+    Applied,
+    /// Something named no longer held; nothing was written.
+    Conflict,
+    /// The store could not; nothing was written.
+    NotApplied,
+    /// It may or may not have been written.
+    Unknown,
+}

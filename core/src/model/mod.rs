@@ -1,0 +1,10 @@
+//! The records: users, clients, tickets, sessions; what is asked of the store and what is written to it.
+
+pub mod change;
+pub mod client;
+pub mod id;
+pub mod query;
+pub mod scope;
+pub mod session;
+pub mod ticket;
+pub mod user;

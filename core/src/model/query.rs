@@ -1,0 +1,125 @@
+//! What a flow asks of the store, and what it is told: one query, one consistent snapshot.
+
+use alloc::boxed::Box;
+
+use super::client::Client;
+use super::id::{ClientId, SessionId, UserId, UserRef};
+use super::session::Session;
+use super::ticket::{Ticket, TicketDigest};
+use super::user::User;
+
+/// One question to the store, answered from one snapshot.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Query {
+    /// Nothing but the generation of the keys.
+    Generation,
+    /// A client, with its secrets.
+    Client(ClientId),
+    /// A ticket with everyone it names.
+    Ticket(TicketDigest),
+    /// Those whom a presented access token names.
+    Bearer(BearerQuery),
+    /// Those whom a request for a ticket names.
+    Issue(IssueQuery),
+}
+
+/// Whom an access token names; not yet verified, so only good for looking up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BearerQuery {
+    /// The client it was issued to.
+    pub client: ClientId,
+    /// Whose token it is, where it is a person's.
+    pub person: Option<PersonQuery>,
+}
+
+/// The person and session that a user's access token names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersonQuery {
+    /// The subject.
+    pub user: UserId,
+    /// The session.
+    pub session: SessionId,
+    /// The actor, where it is an impersonation.
+    pub actor: Option<UserId>,
+}
+
+/// Whom a request for a ticket names, its bearer included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IssueQuery {
+    /// Who asks.
+    pub bearer: BearerQuery,
+    /// Who is to be signed in, where the request says so legibly.
+    pub user: Option<UserRef>,
+    /// Who is to act.
+    pub actor: Option<UserRef>,
+    /// Which client it is for.
+    pub audience: Option<ClientId>,
+}
+
+/// The store's answer to one [`Query`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The generation of the keys, as of the snapshot. Where the core at hand is older, reload the keys before
+    /// `resume`: a command's change holds for the next request.
+    pub generation: u64,
+    /// The records, in the shape of the query.
+    pub records: Records,
+}
+
+/// The records of a snapshot; each shape answers the query of the same name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Records {
+    /// For [`Query::Generation`].
+    Generation,
+    /// For [`Query::Client`].
+    Client(Option<Client>),
+    /// For [`Query::Ticket`]; none where no ticket has the digest.
+    Ticket(Option<Box<TicketRecords>>),
+    /// For [`Query::Bearer`].
+    Bearer(Box<BearerRecords>),
+    /// For [`Query::Issue`].
+    Issue(Box<IssueRecords>),
+    /// The store could not be read.
+    Unreadable,
+}
+
+/// A ticket, and everyone it names as they are now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TicketRecords {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// Who it signs in.
+    pub user: Option<User>,
+    /// Who acts, where it is an impersonation.
+    pub actor: Option<User>,
+    /// The client that the sign-in is for.
+    pub client: Option<Client>,
+    /// The client that issued it, where one did.
+    pub issuer: Option<Client>,
+}
+
+/// Whom an access token names, as they are now.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct BearerRecords {
+    /// The client it was issued to.
+    pub client: Option<Client>,
+    /// The subject.
+    pub user: Option<User>,
+    /// The session.
+    pub session: Option<Session>,
+    /// The actor.
+    pub actor: Option<User>,
+}
+
+/// Whom a request for a ticket names, as they are now.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct IssueRecords {
+    /// Who asks.
+    pub bearer: BearerRecords,
+    /// Who is to be signed in.
+    pub user: Option<User>,
+    /// Who is to act.
+    pub actor: Option<User>,
+    /// The client it is for.
+    pub audience: Option<Client>,
+}

@@ -1,0 +1,139 @@
+//! Scope (RFC 6749 §3.3): an unordered list of tokens, kept in the order given.
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+use core::fmt;
+
+/// A set of scope tokens; may be empty.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Scope(Vec<Box<str>>);
+
+/// Scope text that RFC 6749 §3.3 does not allow, or that is beyond [`Scope::MAX_BYTES`] or [`Scope::MAX_TOKENS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadScope;
+
+impl fmt::Display for BadScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a scope is at most {} names of visible ASCII without \" and \\, one space between",
+            Scope::MAX_TOKENS
+        )
+    }
+}
+
+impl core::error::Error for BadScope {}
+
+impl Scope {
+    /// The longest scope text, in bytes.
+    pub const MAX_BYTES: usize = 2048;
+    /// The most tokens in one scope.
+    pub const MAX_TOKENS: usize = 64;
+
+    /// Reads tokens with one space between; the empty text is the empty scope. A token named twice counts once.
+    ///
+    /// # Errors
+    /// [`BadScope`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, BadScope> {
+        let mut scope = Self::default();
+        if text.is_empty() {
+            return Ok(scope);
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(BadScope);
+        }
+        for token in text.split(' ') {
+            let allowed = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+            if token.is_empty() || !token.bytes().all(allowed) {
+                return Err(BadScope);
+            }
+            if !scope.contains(token) {
+                if scope.0.len() == Self::MAX_TOKENS {
+                    return Err(BadScope);
+                }
+                scope.0.push(token.into());
+            }
+        }
+        Ok(scope)
+    }
+
+    /// Whether `token` is in it.
+    pub fn contains(&self, token: &str) -> bool {
+        self.0.iter().any(|t| &**t == token)
+    }
+
+    /// Whether every token of it is in `other`.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.iter().all(|t| other.contains(t))
+    }
+
+    /// Whether it has no token.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Its tokens.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|t| &**t)
+    }
+
+    /// Whether a token is reserved for services that run this server: it never goes into a person's token.
+    pub fn has_reserved(&self) -> bool {
+        self.tokens().any(|t| t.starts_with("ticket:") || t.starts_with("gatepass:"))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, token) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(token)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<&Scope> for String {
+    fn from(scope: &Scope) -> Self {
+        alloc::format!("{scope}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn what_is_a_scope() {
+        for (text, shown) in [
+            ("", Some("")),
+            ("profile", Some("profile")),
+            ("a b a", Some("a b")),
+            ("urn:x!#[]~", Some("urn:x!#[]~")),
+            (" a", None),
+            ("a ", None),
+            ("a  b", None),
+            ("a\tb", None),
+            ("a\"b", None),
+            ("a\\b", None),
+            ("é", None),
+            ("a\0", None),
+        ] {
+            assert_eq!(Scope::parse(text).ok().map(|s| s.to_string()).as_deref(), shown, "{text:?}");
+        }
+        assert!(Scope::parse(&"x".repeat(2049)).is_err());
+        let many: Vec<String> = (0..65).map(|i| i.to_string()).collect();
+        assert!(Scope::parse(&many.join(" ")).is_err());
+        assert!(Scope::parse(&many[..64].join(" ")).is_ok());
+    }
+
+    #[test]
+    fn sets_compare_as_sets() {
+        let (a, ab) = (Scope::parse("a").unwrap(), Scope::parse("b a").unwrap());
+        assert!(a.is_within(&ab) && !ab.is_within(&a) && Scope::default().is_within(&a));
+        assert!(Scope::parse("x ticket:issue").unwrap().has_reserved());
+        assert!(!Scope::parse("tickets").unwrap().has_reserved());
+    }
+}

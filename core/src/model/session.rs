@@ -1,0 +1,83 @@
+//! A signed-in session and its refresh tokens: a family that ends as one (RFC 9700 §4.14.2).
+
+use alloc::string::String;
+use core::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::id::{ClientId, SessionId, UserId};
+use super::scope::Scope;
+use crate::crypto::sha256;
+use crate::secret::{Secret, SecretText};
+use crate::time::Time;
+
+/// One sign-in of one person for one client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The `sid` of its tokens.
+    pub id: SessionId,
+    /// Who is signed in.
+    pub user_id: UserId,
+    /// The user's epoch at sign-in; the session is over once the user's is higher.
+    pub user_epoch: u64,
+    /// Who acts as the user, where this is an impersonation.
+    pub actor: Option<UserId>,
+    /// The client it is for.
+    pub client_id: ClientId,
+    /// Whether the client must authenticate to refresh it.
+    pub bind: bool,
+    /// Whether `client_id` joins the tokens' `aud`.
+    pub for_audience: bool,
+    /// What was granted.
+    pub scope: Scope,
+    /// When the person signed in: the `auth_time` of its tokens.
+    pub auth_time: Time,
+    /// When it is over whatever happens; no token of it lives longer.
+    pub expires_at: Time,
+    /// When it was ended before its time.
+    pub ended_at: Option<Time>,
+}
+
+impl Session {
+    /// Whether it is over at `now` for a user of `epoch`.
+    pub fn is_over(&self, epoch: u64, now: Time) -> bool {
+        self.ended_at.is_some() || now >= self.expires_at || self.user_epoch != epoch
+    }
+}
+
+/// A refresh token of a session, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// SHA-256 of its text.
+    pub digest: RefreshDigest,
+    /// The session it prolongs.
+    pub session_id: SessionId,
+    /// When it was issued.
+    pub issued_at: Time,
+    /// From when on it is refused.
+    pub expires_at: Time,
+}
+
+/// SHA-256 of a refresh token's text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RefreshDigest(pub [u8; 32]);
+
+impl fmt::Debug for RefreshDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshDigest(…)")
+    }
+}
+
+impl RefreshDigest {
+    /// The digest of `token`.
+    pub fn of(token: &SecretText) -> Self {
+        Self(sha256(token.expose().as_bytes()))
+    }
+}
+
+/// The text of a refresh token made of 256 drawn bits.
+pub(crate) fn refresh_text(drawn: &Secret<32>) -> SecretText {
+    let mut text = String::from("rft_");
+    URL_SAFE_NO_PAD.encode_string(drawn.expose(), &mut text);
+    SecretText::new(text)
+}

@@ -1,0 +1,75 @@
+//! Everything impure that a request needs, given as a value.
+
+use alloc::string::String;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::crypto::hmac_sha256;
+use crate::secret::Secret;
+use crate::time::Time;
+
+/// The time, and the randomness, of one request. The same request, records and moment give the same bytes
+/// (PS and ES signatures excepted, whose backend draws its own nonces).
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "checker", derive(PartialEq))]
+pub struct Moment {
+    /// Now, as the embedder's clock has it.
+    pub now: Time,
+    /// Fresh randomness; never to be used for two requests.
+    pub seed: Seed,
+}
+
+/// 32 bytes from the system's generator, from which every random value of one request is drawn by label.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seed(Secret<32>);
+
+/// What a value is drawn for; two labels never give the same value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Label {
+    Ticket,
+    TicketId,
+    Session,
+    RefreshToken,
+    TokenId,
+}
+
+impl Seed {
+    /// Takes 32 bytes that nobody else has seen.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(Secret::new(bytes))
+    }
+
+    /// 256 bits for `label`: HMAC-SHA-256(seed, label).
+    pub(crate) fn draw(&self, label: Label) -> Secret<32> {
+        let label: &[u8] = match label {
+            Label::Ticket => b"ticket",
+            Label::TicketId => b"ticket id",
+            Label::Session => b"session",
+            Label::RefreshToken => b"refresh token",
+            Label::TokenId => b"token id",
+        };
+        Secret::new(hmac_sha256(self.0.expose(), &[label]))
+    }
+
+    /// A name that nobody guesses and nothing else bears: `prefix` and 128 bits in base64url.
+    pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
+        let drawn = self.draw(label);
+        let mut name = String::from(prefix);
+        URL_SAFE_NO_PAD.encode_string(drawn.expose().get(..16).unwrap_or_default(), &mut name);
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_always_draws_the_same_and_never_another_labels() {
+        let seed = Seed::new([9; 32]);
+        assert_eq!(seed.draw(Label::Ticket), Seed::new([9; 32]).draw(Label::Ticket));
+        assert_ne!(seed.draw(Label::Ticket), seed.draw(Label::RefreshToken));
+        assert_ne!(seed.draw(Label::Ticket), Seed::new([8; 32]).draw(Label::Ticket));
+        assert_eq!(seed.name(Label::Session, "ses_").len(), 4 + 22);
+    }
+}
