@@ -9,9 +9,18 @@ extern crate std;
 
 pub mod audit;
 pub mod crypto;
+mod flow;
+pub mod gatepass;
+pub mod jose;
 pub mod model;
 pub mod moment;
+mod policy;
 pub mod secret;
+pub mod settings;
+pub mod step;
 pub mod store;
+pub mod ticket_request;
 pub mod time;
 pub mod wire;
+
+pub use flow::is_budgeted;
