@@ -1,1 +1,3 @@
-//! Shared by the tests: the harness that runs the real binary.
+//! Shared by the tests: a store in memory, and the harness that runs the real binary.
+
+pub mod memory;

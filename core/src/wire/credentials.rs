@@ -102,12 +102,14 @@ mod tests {
 
     #[test]
     fn basic_is_read_both_ways() {
-        let credentials = |plain: &str| match read(&alloc::format!("bAsIc {}", STANDARD.encode(plain))) {
-            Authorization::Basic(c) => Some((
+        let credentials = |plain: &str| {
+            let Authorization::Basic(c) = read(&alloc::format!("bAsIc {}", STANDARD.encode(plain))) else {
+                return None;
+            };
+            Some((
                 String::from(c.id),
                 c.readings.iter().map(|r| r.expose().into()).collect::<Vec<String>>(),
-            )),
-            _ => None,
+            ))
         };
         assert_eq!(credentials("svc:s3cret"), Some(("svc".into(), vec!["s3cret".into()])));
         assert_eq!(credentials("s%76c:a%2Bb"), Some(("svc".into(), vec!["a+b".into(), "a%2Bb".into()])));
