@@ -28,7 +28,7 @@ impl Keys {
     /// The generation is whatever number the store raises with every change to its keys.
     pub fn new(generation: u64, signing: Option<SigningKey>, others: Vec<VerifyingKey>) -> Self {
         let mut verifying = others;
-        verifying.extend(signing.as_ref().map(SigningKey::verifying_key));
+        verifying.extend(signing.as_ref().and_then(|key| key.verifying_key().ok()));
         Self { generation, signing, verifying: KeySet::new(verifying) }
     }
 }

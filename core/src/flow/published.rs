@@ -53,11 +53,9 @@ impl Looking {
             token_endpoint_auth_methods_supported: &["client_secret_basic", "client_secret_post"],
         };
         Step::Reply(match self.document {
-            Document::Keys => Response::new(
-                200,
-                "application/json",
-                gatepass.verifying_keys().public_jwk_set().into_bytes(),
-            ),
+            Document::Keys => {
+                Response::new(200, "application/json", gatepass.verifying_keys().public_jwk_set().into())
+            }
             Document::Metadata => Response::json(200, &metadata()),
             Document::OpenIdMetadata => Response::json(
                 200,

@@ -106,10 +106,7 @@ mod tests {
             let Authorization::Basic(c) = read(&alloc::format!("bAsIc {}", STANDARD.encode(plain))) else {
                 return None;
             };
-            Some((
-                String::from(c.id),
-                c.readings.iter().map(|r| r.expose().into()).collect::<Vec<String>>(),
-            ))
+            Some((String::from(c.id), c.readings.iter().map(|r| r.expose().into()).collect::<Vec<String>>()))
         };
         assert_eq!(credentials("svc:s3cret"), Some(("svc".into(), vec!["s3cret".into()])));
         assert_eq!(credentials("s%76c:a%2Bb"), Some(("svc".into(), vec!["a+b".into(), "a%2Bb".into()])));
