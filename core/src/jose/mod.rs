@@ -5,6 +5,7 @@
 pub mod algorithm;
 mod base64url;
 pub mod claims;
+pub mod import;
 pub mod jwk;
 pub mod jws;
 pub mod key;
