@@ -10,6 +10,8 @@ use backend::signature::{
     self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
+use zeroize::Zeroizing;
+
 use crate::jose::algorithm::Algorithm;
 
 /// SHA-256 of `bytes`.
@@ -244,4 +246,11 @@ impl Verifier {
 pub(crate) fn ed25519_public(seed: &[u8]) -> Result<Vec<u8>, Rejected> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Rejected)?;
     Ok(pair.public_key().as_ref().to_vec())
+}
+
+/// A new pair for ES256 or ES384 as PKCS#8, drawn from the system's generator by the backend; none for other algorithms.
+pub fn generate_ec_pkcs8(algorithm: Algorithm) -> Option<Zeroizing<Vec<u8>>> {
+    let (signing, _, _) = ecdsa(algorithm)?;
+    let document = EcdsaKeyPair::generate_pkcs8(signing, &SystemRandom::new()).ok()?;
+    Some(Zeroizing::new(document.as_ref().to_vec()))
 }

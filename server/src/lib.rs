@@ -1,0 +1,2 @@
+//! The server's parts.
+pub mod keygen;
