@@ -118,11 +118,8 @@ struct SimpleResponse {
 impl Problem {
     /// The `SimpleResponse` for this problem, in `language`, said at `now`.
     pub fn response(self, language: Language, now: Time) -> Response {
-        let body = SimpleResponse {
-            code: self.code(),
-            message: self.message(language),
-            timestamp: now.rfc3339(),
-        };
+        let body =
+            SimpleResponse { code: self.code(), message: self.message(language), timestamp: now.rfc3339() };
         let response = Response::json(self.status(), &body);
         if self.status() == 503 { response.with("Retry-After", RETRY_AFTER) } else { response }
     }
