@@ -1,2 +1,4 @@
-//! The server's parts.
+//! Everything impure of Gatepass: the fronts that speak HTTP, the store, the keys, the clock and the command line.
+
+pub mod front;
 pub mod keygen;
