@@ -4,6 +4,7 @@ use alloc::{vec, vec::Vec};
 
 use ring as backend;
 
+use backend::aead;
 use backend::hmac;
 use backend::rand::SystemRandom;
 use backend::signature::{
@@ -13,6 +14,7 @@ use backend::signature::{
 use zeroize::Zeroizing;
 
 use crate::jose::algorithm::Algorithm;
+use crate::secret::Secret;
 
 /// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -253,4 +255,48 @@ pub fn generate_ec_pkcs8(algorithm: Algorithm) -> Option<Zeroizing<Vec<u8>>> {
     let (signing, _, _) = ecdsa(algorithm)?;
     let document = EcdsaKeyPair::generate_pkcs8(signing, &SystemRandom::new()).ok()?;
     Some(Zeroizing::new(document.as_ref().to_vec()))
+}
+
+/// AES-256-GCM: `plain` sealed under `key`, bound to `context`. The nonce (96 bits, never used twice under one key)
+/// goes before the ciphertext.
+///
+/// # Errors
+/// None where the backend refuses, which it does for no input that fits in memory.
+pub fn seal(key: &Secret<32>, nonce: [u8; 12], context: &[u8], plain: &[u8]) -> Option<Vec<u8>> {
+    let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, key.expose()).ok()?);
+    let mut sealed = plain.to_vec();
+    let unique = aead::Nonce::assume_unique_for_key(nonce);
+    key.seal_in_place_append_tag(unique, aead::Aad::from(context), &mut sealed).ok()?;
+    Some([&nonce[..], &sealed].concat())
+}
+
+/// What [`seal`] sealed; none where key, context or any byte differs.
+pub fn open(key: &Secret<32>, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, key.expose()).ok()?);
+    let (nonce, sealed) = sealed.split_at_checked(12)?;
+    let nonce = aead::Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let mut plain = Zeroizing::new(sealed.to_vec());
+    let length = key.open_in_place(nonce, aead::Aad::from(context), &mut plain).ok()?.len();
+    plain.truncate(length);
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_under_the_same_key_and_context_alone() {
+        let key = Secret::new([1; 32]);
+        let sealed = seal(&key, [2; 12], b"here", b"secret").unwrap();
+        assert_eq!(open(&key, b"here", &sealed).unwrap().as_slice(), b"secret");
+        assert!(open(&key, b"there", &sealed).is_none());
+        assert!(open(&Secret::new([3; 32]), b"here", &sealed).is_none());
+        assert!(open(&key, b"here", b"short").is_none());
+        for byte in 0..sealed.len() {
+            let mut bent = sealed.clone();
+            bent[byte] ^= 1;
+            assert!(open(&key, b"here", &bent).is_none(), "byte {byte}");
+        }
+    }
 }

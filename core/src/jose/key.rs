@@ -80,6 +80,11 @@ impl SigningKey {
         self.jwk.to_private_json(&self.key_id, self.algorithm)
     }
 
+    /// The signature of `message`, in JWS form (RFC 7515 §5.1).
+    pub(super) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, NotSigned> {
+        self.signer.sign(message).map_err(|_| NotSigned)
+    }
+
     /// A compact JWS of `payload` with the header `{alg, typ, kid}`.
     ///
     /// # Errors
@@ -96,7 +101,7 @@ impl SigningKey {
         let mut token = encode(&header);
         token.push('.');
         token.push_str(&encode(payload));
-        let signature = self.signer.sign(token.as_bytes()).map_err(|_| NotSigned)?;
+        let signature = self.signature(token.as_bytes())?;
         token.push('.');
         token.push_str(&encode(&signature));
         Ok(token)

@@ -5,6 +5,8 @@
 pub mod algorithm;
 mod base64url;
 pub mod claims;
+#[cfg(test)]
+mod examples;
 pub mod import;
 pub mod jwk;
 pub mod jws;
