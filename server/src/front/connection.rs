@@ -56,6 +56,8 @@ pub struct Connection {
     deadline: Option<Duration>,
     /// The request clock runs.
     begun: bool,
+    /// It has had an answer.
+    served: bool,
     /// No request after this one.
     last: bool,
     /// The peer sends no more.
@@ -100,8 +102,10 @@ pub enum Turn {
 pub enum Waiting {
     /// For the peer to close; everything is said.
     Lingering,
-    /// For the first byte of a request.
+    /// For the first byte of a further request.
     Idle,
+    /// For the first byte of all.
+    New,
     /// For the rest of one.
     HalfRead,
 }
@@ -120,6 +124,7 @@ impl Connection {
             sent: 0,
             deadline,
             begun: false,
+            served: false,
             last: false,
             ended: false,
             head_only: false,
@@ -306,6 +311,7 @@ impl Connection {
             self.phase = Phase::Head(Scan::default());
             self.deadline = Some(now + self.bounds.idle_time);
             self.begun = false;
+            self.served = true;
             self.head_only = false;
         }
     }
@@ -337,7 +343,7 @@ impl Connection {
     /// The server is stopping: an idle connection ends now, any other with its answer.
     pub fn drain(&mut self) {
         self.last = true;
-        if self.waiting().is_some_and(|(why, _)| why == Waiting::Idle) {
+        if matches!(self.phase, Phase::Head(_)) && !self.begun {
             self.close();
         }
     }
@@ -346,7 +352,8 @@ impl Connection {
     pub fn waiting(&self) -> Option<(Waiting, Duration)> {
         let deadline = self.deadline?;
         let (why, time) = match self.phase {
-            Phase::Head(_) if !self.begun => (Waiting::Idle, self.bounds.idle_time),
+            Phase::Head(_) if !self.begun && self.served => (Waiting::Idle, self.bounds.idle_time),
+            Phase::Head(_) if !self.begun => (Waiting::New, self.bounds.idle_time),
             Phase::Head(_) | Phase::Body(..) => (Waiting::HalfRead, self.bounds.request_time),
             Phase::Lingering(_) => (Waiting::Lingering, self.bounds.linger_time),
             Phase::Refused(..) | Phase::Asked | Phase::Sending | Phase::Closed => return None,

@@ -44,6 +44,9 @@ impl Scan {
         while let Some(&byte) = input.get(self.at) {
             let returned = std::mem::replace(&mut self.returned, byte == b'\r');
             self.at += 1;
+            if self.at - self.start > bounds.head {
+                return Err(Problem::HeadTooLarge);
+            }
             match byte {
                 b'\n' if returned => {
                     let line = input.get(self.line..self.at - 2).unwrap_or_default();
@@ -60,9 +63,6 @@ impl Scan {
             }
             if self.lines == 0 && self.at - self.line - usize::from(self.returned) > bounds.request_line {
                 return Err(Problem::UriTooLong);
-            }
-            if self.at - self.start > bounds.head {
-                return Err(Problem::HeadTooLarge);
             }
         }
         Ok(None)

@@ -278,7 +278,13 @@ impl Watch {
             .filter(|(_, place)| address.is_none() || place.address == address)
             .filter_map(|(number, place)| {
                 let (why, since) = place.slot.lock().connection.waiting()?;
-                (why == Waiting::Lingering || since + GRACE <= now).then_some((why, since, number))
+                let (order, grace) = match why {
+                    Waiting::Lingering => (0, Duration::ZERO),
+                    Waiting::Idle => (1, Duration::ZERO),
+                    Waiting::New => (1, GRACE),
+                    Waiting::HalfRead => (2, GRACE),
+                };
+                (since + grace <= now).then_some((order, since, number))
             })
             .min();
         let Some((_, _, number)) = oldest else { return false };
