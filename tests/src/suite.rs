@@ -16,8 +16,11 @@ pub struct Target {
     pub address: SocketAddr,
 }
 
+/// A test of any embedding.
+pub type Test = fn(Target);
+
 /// Every test of the suite by its name.
-pub const SUITE: &[(&str, fn(Target))] = &[
+pub const SUITE: &[(&str, Test)] = &[
     ("a ticket signs in once", a_ticket_signs_in_once),
     ("64 redeem one ticket", sixty_four_redeem_one_ticket),
     ("the login response is the origin document's", the_login_response_is_the_origin_documents),

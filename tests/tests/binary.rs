@@ -1,4 +1,10 @@
 //! The real binary on a real disk.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 use std::thread;
 

@@ -1,4 +1,10 @@
 //! However the steps of several redeemers fall between one another, one ticket signs in at most once.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 use std::net::IpAddr;
 

@@ -1,4 +1,10 @@
 //! Nothing leaves before it is durable: whatever the store answers, only a settled commit yields a token.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 use std::net::IpAddr;
 use std::sync::Arc;

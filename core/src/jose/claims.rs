@@ -274,3 +274,125 @@ impl Claims {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::key::SigningKey;
+    use alloc::{format, vec};
+
+    const ISSUER: &str = "https://gate.example";
+
+    fn claims() -> AccessClaims {
+        AccessClaims {
+            iss: ISSUER.into(),
+            sub: "usr_1".into(),
+            aud: vec![ISSUER.into(), "portal".into()],
+            exp: Time::from_unix(2_000),
+            iat: Time::from_unix(1_000),
+            nbf: None,
+            jti: "j".into(),
+            client_id: "portal".into(),
+            scope: Some("profile".into()),
+            auth_time: Some(Time::from_unix(1_000)),
+            amr: Some(vec!["ticket".into()]),
+            sid: Some("ses_1".into()),
+            act: Some("usr_2".into()),
+        }
+    }
+
+    fn read(token_type: &str, payload: &str) -> Result<AccessClaims, ClaimError> {
+        let key =
+            SigningKey::from_jwk(br#"{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#, None)
+                .unwrap();
+        let token = key.sign(token_type, payload.as_bytes()).unwrap();
+        let jws = Compact::parse(&token).unwrap();
+        AccessClaims::parse(&key.verifying_key().unwrap().verify(&jws).unwrap())
+    }
+
+    #[test]
+    fn claims_survive_the_wire() {
+        for claims in [
+            claims(),
+            AccessClaims { aud: vec![ISSUER.into()], nbf: Some(Time::from_unix(5)), ..claims() },
+            AccessClaims { scope: None, auth_time: None, amr: None, sid: None, act: None, ..claims() },
+        ] {
+            let json = String::from_utf8(claims.to_json()).unwrap();
+            assert_eq!(read("at+jwt", &json), Ok(claims.clone()), "{json}");
+            assert_eq!(read("application/AT+JWT", &json), Ok(claims));
+        }
+    }
+
+    #[test]
+    fn another_kind_of_token_is_no_access_token() {
+        let json = String::from_utf8(claims().to_json()).unwrap();
+        for token_type in ["", "JWT", "at+jwt ", "at", "logout+jwt", "application/jwt"] {
+            assert_eq!(read(token_type, &json), Err(ClaimError::WrongType), "{token_type}");
+        }
+    }
+
+    #[test]
+    fn malformed_is_never_absent() {
+        for (name, values) in [
+            ("iss", &["null", "1", "\"\"", "[]"][..]),
+            ("sub", &["null", "\"\"", "{}"]),
+            ("aud", &["null", "[]", "[1]", "{}", "7"]),
+            ("exp", &["null", "\"2000\"", "2000.0", "2e3", "-1", "1e99", "253402300800", "[]"]),
+            ("iat", &["null", "\"1000\"", "1000.5", "-1"]),
+            ("nbf", &["null", "\"1\"", "-1", "1.5"]),
+            ("jti", &["null", "5", "\"\""]),
+            ("client_id", &["null", "\"\"", "[]"]),
+            ("scope", &["null", "[]", "1"]),
+            ("auth_time", &["null", "\"1\"", "-3"]),
+            ("amr", &["null", "\"pwd\"", "[1]"]),
+            ("sid", &["null", "1"]),
+            (
+                "act",
+                &["null", "\"usr_2\"", "{}", "{\"sub\":\"\"}", "{\"sub\":\"a\",\"act\":{\"sub\":\"b\"}}"],
+            ),
+        ] {
+            for value in values {
+                let mut members = serde_json::from_slice::<Map<String, Value>>(&claims().to_json()).unwrap();
+                members.remove(name);
+                let rest = serde_json::to_string(&members).unwrap();
+                let json = format!("{{\"{name}\":{value},{}", &rest[1..]);
+                let refused = read("at+jwt", &json);
+                assert!(
+                    refused == Err(ClaimError::Malformed(name))
+                        || refused == Err(ClaimError::Malformed("payload")),
+                    "{name}: {value} was read as {refused:?}"
+                );
+            }
+        }
+        for name in ["iss", "sub", "aud", "exp", "iat", "jti", "client_id"] {
+            let mut members = serde_json::from_slice::<Map<String, Value>>(&claims().to_json()).unwrap();
+            members.remove(name);
+            let json = serde_json::to_string(&members).unwrap();
+            assert_eq!(read("at+jwt", &json), Err(ClaimError::Malformed(name)));
+        }
+    }
+
+    #[test]
+    fn ours_for_us_and_in_time() {
+        let at = |seconds| Time::from_unix(seconds);
+        let with_nbf = AccessClaims { nbf: Some(at(1_500)), ..claims() };
+        for (claims, issuer, now, verdict) in [
+            (claims(), ISSUER, 1_000, Ok(())),
+            (claims(), ISSUER, 1_999, Ok(())),
+            (claims(), ISSUER, 2_000, Err(ClaimError::Expired { at: at(2_000), now: at(2_000) })),
+            (claims(), ISSUER, 940, Ok(())),
+            (claims(), ISSUER, 939, Err(ClaimError::NotYet { from: at(1_000), now: at(939) })),
+            (with_nbf.clone(), ISSUER, 1_499, Err(ClaimError::NotYet { from: at(1_500), now: at(1_499) })),
+            (with_nbf, ISSUER, 1_500, Ok(())),
+            (claims(), "https://gate.example/", 1_000, Err(ClaimError::WrongIssuer)),
+            (
+                AccessClaims { aud: vec!["portal".into()], ..claims() },
+                ISSUER,
+                1_000,
+                Err(ClaimError::WrongAudience),
+            ),
+        ] {
+            assert_eq!(claims.check(issuer, at(now)), verdict);
+        }
+    }
+}

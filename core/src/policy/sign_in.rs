@@ -91,3 +91,213 @@ fn admit<'a>(
     }
     records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::client::tests::client;
+    use crate::model::id::{ClientId, TicketId, UserId};
+    use crate::model::scope::Scope;
+    use crate::model::ticket::{Impersonation, Ticket, TicketDigest};
+    use crate::model::user::{Status, Username};
+    use crate::secret::SecretText;
+    use alloc::vec;
+
+    const NOW: Time = Time::from_unix(1_000);
+    const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn user(name: &str) -> User {
+        User {
+            id: UserId::parse(name).unwrap(),
+            username: Username::parse(name).unwrap(),
+            email: None,
+            phone: None,
+            name: None,
+            gender: None,
+            address: None,
+            status: Status::Active,
+            must_change_password: false,
+            created_at: Time::from_unix(0),
+            updated_at: Time::from_unix(0),
+            epoch: 0,
+            revision: 0,
+        }
+    }
+
+    /// A plain ticket of `backend` for alice, with 60 seconds to live.
+    fn records() -> TicketRecords {
+        TicketRecords {
+            ticket: Ticket {
+                id: TicketId::parse("tid_1").unwrap(),
+                digest: TicketDigest([0; 32]),
+                user_id: UserId::parse("alice").unwrap(),
+                client_id: ClientId::parse("backend").unwrap(),
+                issuer: Some(ClientId::parse("backend").unwrap()),
+                for_audience: false,
+                bind: false,
+                scope: Scope::default(),
+                client_ip: None,
+                impersonation: None,
+                issued_at: Time::from_unix(940),
+                expires_at: Time::from_unix(1_060),
+                state: TicketState::Live,
+            },
+            user: Some(user("alice")),
+            actor: None,
+            client: Some(client("backend", "", "right")),
+            issuer: Some(client("backend", "", "right")),
+        }
+    }
+
+    fn basic(id: &str, secret: &str) -> Redeemer {
+        let readings = vec![SecretText::new(secret.into())];
+        Redeemer::Claimed(BasicCredentials { id: ClientId::parse(id).unwrap(), readings })
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Short {
+        In,
+        Spend(Refusal),
+        Refuse(Refusal),
+    }
+
+    type Case = (&'static str, fn(&mut TicketRecords), Redeemer, Short);
+
+    #[test]
+    fn who_is_let_in() {
+        use Short::{In, Refuse, Spend};
+        let table: &[Case] = &[
+            ("a plain ticket", |_| {}, Redeemer::Anybody, In),
+            ("with credentials nobody asked for", |_| {}, basic("other", "wrong"), In),
+            ("the last second", |r| r.ticket.expires_at = Time::from_unix(1_001), Redeemer::Anybody, In),
+            ("expired", |r| r.ticket.expires_at = NOW, Redeemer::Anybody, Refuse(Refusal::TicketExpired)),
+            (
+                "spent",
+                |r| r.ticket.state = TicketState::Spent(NOW),
+                Redeemer::Anybody,
+                Refuse(Refusal::TicketSpent),
+            ),
+            (
+                "revoked",
+                |r| r.ticket.state = TicketState::Revoked(NOW),
+                Redeemer::Anybody,
+                Refuse(Refusal::TicketRevoked),
+            ),
+            ("from its address", |r| r.ticket.client_ip = Some(HERE), Redeemer::Anybody, In),
+            (
+                "from its address, written as IPv6",
+                |r| r.ticket.client_ip = "::ffff:192.0.2.1".parse().ok(),
+                Redeemer::Anybody,
+                In,
+            ),
+            (
+                "from elsewhere",
+                |r| r.ticket.client_ip = "192.0.2.2".parse().ok(),
+                Redeemer::Anybody,
+                Spend(Refusal::AddressMismatch),
+            ),
+            ("bound, proven", |r| r.ticket.bind = true, basic("backend", "right"), In),
+            (
+                "bound, unproven",
+                |r| r.ticket.bind = true,
+                Redeemer::Anybody,
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "bound, illegible",
+                |r| r.ticket.bind = true,
+                Redeemer::Illegible,
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "bound, wrong secret",
+                |r| r.ticket.bind = true,
+                basic("backend", "wrong"),
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "bound, another client",
+                |r| r.ticket.bind = true,
+                basic("other", "right"),
+                Spend(Refusal::AudienceMismatch),
+            ),
+            ("for an audience, by anybody", |r| r.ticket.for_audience = true, Redeemer::Anybody, In),
+            ("for an audience, proven", |r| r.ticket.for_audience = true, basic("backend", "right"), In),
+            (
+                "for an audience, another client",
+                |r| r.ticket.for_audience = true,
+                basic("other", "right"),
+                Spend(Refusal::AudienceMismatch),
+            ),
+            (
+                "for an audience, wrong secret",
+                |r| r.ticket.for_audience = true,
+                basic("backend", "wrong"),
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "for an audience that is disabled",
+                |r| {
+                    r.ticket.for_audience = true;
+                    r.client.as_mut().unwrap().enabled = false;
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "for an audience that is gone",
+                |r| (r.ticket.for_audience, r.client) = (true, None),
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "whose issuer is disabled",
+                |r| r.issuer.as_mut().unwrap().enabled = false,
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            ("whose issuer is gone", |r| r.issuer = None, Redeemer::Anybody, Spend(Refusal::ClientInactive)),
+            (
+                "of the command line",
+                |r| (r.ticket.issuer, r.issuer, r.client) = (None, None, None),
+                Redeemer::Anybody,
+                In,
+            ),
+            (
+                "for a disabled user",
+                |r| r.user.as_mut().unwrap().disable(),
+                Redeemer::Anybody,
+                Spend(Refusal::UserInactive),
+            ),
+            ("for nobody", |r| r.user = None, Redeemer::Anybody, Spend(Refusal::UserInactive)),
+            ("acted by the boss", |r| impersonate(r, Some(user("boss"))), Redeemer::Anybody, In),
+            ("acted by nobody", |r| impersonate(r, None), Redeemer::Anybody, Spend(Refusal::ActorInactive)),
+            (
+                "acted by somebody disabled",
+                |r| {
+                    let mut boss = user("boss");
+                    boss.disable();
+                    impersonate(r, Some(boss));
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ActorInactive),
+            ),
+        ];
+        for (what, alter, redeemer, expected) in table {
+            let mut records = records();
+            alter(&mut records);
+            let verdict = match decide(&records, redeemer, HERE, NOW) {
+                Verdict::SignIn(_) => In,
+                Verdict::Spend(refusal) => Spend(refusal),
+                Verdict::Refuse(refusal) => Refuse(refusal),
+            };
+            assert_eq!(verdict, *expected, "{what}");
+        }
+    }
+
+    fn impersonate(records: &mut TicketRecords, actor: Option<User>) {
+        let boss = UserId::parse("boss").unwrap();
+        records.ticket.impersonation = Some(Impersonation { actor: boss, reason: "r".into() });
+        records.actor = actor;
+    }
+}
