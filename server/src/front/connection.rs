@@ -34,8 +34,8 @@ pub const CHUNK: usize = 16 * 1024;
 ///
 /// A driver calls, in a loop:
 ///
-/// 1. [`output`](Self::output), writes what it can, and reports it with [`sent`](Self::sent);
-/// 2. [`turn`](Self::turn), and does what it says;
+/// 1. [`turn`](Self::turn), and does what it says;
+/// 2. [`output`](Self::output), writes what it can, reports it with [`sent`](Self::sent), and begins anew;
 /// 3. [`is_shut`](Self::is_shut): the writing side of the socket is to be shut down;
 ///    [`is_closed`](Self::is_closed): the socket is to be closed;
 /// 4. reads at most [`appetite`](Self::appetite) bytes into [`receive`](Self::receive), or tells

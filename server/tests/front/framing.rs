@@ -109,6 +109,8 @@ fn bodies_in_either_framing() {
 fn continue_is_said_when_it_is_waited_for() {
     let house = House::open(Bounds::default());
     let mut client = house.knock();
+    // On a connection that waits already, so that nothing but the head itself moves it.
+    client.asks("/first");
     client.send(post("Content-Length: 5\r\nExpect: 100-continue", ""));
     assert_eq!(client.hear().unwrap().status, 100);
     client.send("hello");

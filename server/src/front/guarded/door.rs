@@ -46,6 +46,12 @@ pub(super) enum Knock {
     Failed(io::Error),
 }
 
+impl From<(TcpStream, SocketAddr)> for Knock {
+    fn from((stream, peer): (TcpStream, SocketAddr)) -> Self {
+        Self::Guest(stream, peer)
+    }
+}
+
 impl Door {
     pub(super) fn open(
         address: SocketAddr,

@@ -90,14 +90,6 @@ impl Seat {
             return Driven::Closed;
         };
         loop {
-            while !connection.output().is_empty() {
-                match socket.write(connection.output()) {
-                    Ok(count) if count > 0 => connection.sent(count, driver.now),
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Ok(_) | Err(_) => connection.close(),
-                }
-            }
             match connection.turn(driver.now) {
                 Turn::Request(request) => return Driven::Asks(request),
                 Turn::Refuse(problem, language) => {
@@ -106,6 +98,18 @@ impl Seat {
                     continue;
                 }
                 Turn::Wait => {}
+            }
+            if !connection.output().is_empty() {
+                match socket.write(connection.output()) {
+                    Ok(count) if count > 0 => {
+                        connection.sent(count, driver.now);
+                        continue;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    // The queue tells when there is room again.
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Ok(_) | Err(_) => connection.close(),
+                }
             }
             if connection.is_shut() && !*shut {
                 *shut = true;

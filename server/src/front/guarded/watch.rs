@@ -43,6 +43,8 @@ pub(super) struct Watch {
     timers: BTreeSet<(Duration, usize)>,
     date: Date,
     scratch: Box<[u8]>,
+    /// Accepted, and waiting until one of the others has had its answer.
+    guest: Option<(TcpStream, SocketAddr)>,
     /// Somebody may be at the door.
     knocked: bool,
     /// Nobody is let in before.
@@ -80,6 +82,7 @@ impl Watch {
             timers: BTreeSet::new(),
             date: Date::default(),
             scratch: scratch(),
+            guest: None,
             knocked: true,
             pause: Duration::ZERO,
             complain_at: Duration::ZERO,
@@ -200,30 +203,33 @@ impl Watch {
     /// Lets in whoever is at the door.
     fn admit(&mut self, registry: &Registry) {
         for _ in 0..GUESTS_AT_ONCE {
-            if self.open() >= self.bounds.connections && !self.make_room(None) {
-                self.pause = self.clock.now() + PAUSE;
-                return;
-            }
-            match self.door.knock() {
-                Knock::Guest(socket, peer) => self.seat(socket, peer, registry),
-                Knock::Lost => {}
+            let (socket, peer) = match self.guest.take().map_or_else(|| self.door.knock(), Knock::from) {
+                Knock::Guest(socket, peer) => (socket, peer),
+                Knock::Lost => continue,
                 Knock::Quiet => {
                     self.knocked = false;
                     return;
                 }
                 Knock::Full => {
                     self.complain("the process has no descriptor for a new connection");
-                    if !self.make_room(None) {
-                        self.pause = self.clock.now() + PAUSE;
-                        return;
+                    if self.make_room(None) {
+                        continue;
                     }
+                    self.pause = self.clock.now() + PAUSE;
+                    return;
                 }
                 Knock::Failed(error) => {
                     self.complain(&error.to_string());
                     self.pause = self.clock.now() + PAUSE;
                     return;
                 }
+            };
+            if self.open() >= self.bounds.connections && !self.make_room(None) {
+                self.guest = Some((socket, peer));
+                self.pause = self.clock.now() + PAUSE;
+                return;
             }
+            self.seat(socket, peer, registry);
         }
     }
 
@@ -311,6 +317,7 @@ impl Watch {
     fn begin_drain(&mut self, now: Duration) {
         self.drain = Some(now + self.bounds.drain_time);
         self.door.shut();
+        self.guest = None;
         self.knocked = false;
         for number in 0..self.places.len() {
             if let Some(slot) = self.slot(number) {
