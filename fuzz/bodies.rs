@@ -8,7 +8,7 @@ use gatepass_core::wire::language::Language;
 use gatepass_core::wire::request::Request;
 
 /// Every body by the name of its target.
-pub const ALL: &[(&str, fn(&[u8]))] = &[
+pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
     ("form", form),
     ("credentials", credentials),
     ("json", json),
@@ -31,20 +31,20 @@ fn request(target: &str, headers: Vec<(String, Vec<u8>)>, body: &[u8]) -> Reques
     }
 }
 
-pub fn form(data: &[u8]) {
+pub(crate) fn form(data: &[u8]) {
     if let Ok(form) = Form::parse(data) {
         assert!(form.get("grant_type").is_none_or(|value| !value.is_empty() && !value.contains('\0')));
     }
 }
 
-pub fn credentials(data: &[u8]) {
+pub(crate) fn credentials(data: &[u8]) {
     let request = request("/", vec![("authorization".into(), data.to_vec())], b"");
     if let Ok(Authorization::Basic(basic)) = Authorization::of(&request) {
         assert!((1..=2).contains(&basic.readings.len()));
     }
 }
 
-pub fn json(data: &[u8]) {
+pub(crate) fn json(data: &[u8]) {
     use gatepass_core::wire::json::parse_object;
     if let Ok(object) = parse_object(data) {
         let text = serde_json::to_vec(&object).expect("a value has a text");
@@ -52,7 +52,7 @@ pub fn json(data: &[u8]) {
     }
 }
 
-pub fn scope(data: &[u8]) {
+pub(crate) fn scope(data: &[u8]) {
     use gatepass_core::model::scope::Scope;
     let Ok(text) = core::str::from_utf8(data) else { return };
     if let Ok(scope) = Scope::parse(text) {
@@ -60,12 +60,146 @@ pub fn scope(data: &[u8]) {
     }
 }
 
-pub fn language(data: &[u8]) {
+pub(crate) fn language(data: &[u8]) {
     let _ = Language::of(core::str::from_utf8(data).ok());
 }
 
-pub fn media(data: &[u8]) {
+pub(crate) fn media(data: &[u8]) {
     if let Ok(text) = core::str::from_utf8(data) {
         gatepass_core::wire::media::is_media_type(text, "application/json");
+    }
+}
+
+pub(crate) fn jws(data: &[u8]) {
+    use gatepass_core::jose::claims::UnverifiedClaims;
+    use gatepass_core::jose::jws::Compact;
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    if let Ok(jws) = Compact::parse(text) {
+        let _ = UnverifiedClaims::parse(&jws);
+    }
+}
+
+pub(crate) fn jwk(data: &[u8]) {
+    use gatepass_core::jose::import::import;
+    use gatepass_core::jose::jwk::Jwk;
+    use gatepass_core::jose::key::{SigningKey, VerifyingKey};
+    let _ = import(data, None);
+    let _ = Jwk::parse_set(data);
+    let _ = VerifyingKey::from_jwk(data, None);
+    if let Ok(key) = SigningKey::from_jwk(data, None) {
+        let again = SigningKey::from_jwk(&key.to_private_jwk(), None).expect("what was written is read");
+        assert_eq!(again.key_id(), key.key_id());
+    }
+}
+
+/// A whole request against a store that lies: the first byte says how, the second where to.
+pub(crate) fn handle(data: &[u8]) {
+    use gatepass_core::gatepass::{Gatepass, Keys};
+    use gatepass_core::model::change::Outcome;
+    use gatepass_core::model::query::{BearerRecords, Found, IssueRecords, Records};
+    use gatepass_core::moment::{Moment, Seed};
+    use gatepass_core::settings::{Issuer, Settings};
+    use gatepass_core::step::Step;
+    use gatepass_core::time::Time;
+
+    let [lie, place, body @ ..] = data else { return };
+    let paths = [
+        "/auth/ticket/signin",
+        "/auth/generate-ticket",
+        "/oauth2/token",
+        "/userinfo",
+        "/.well-known/jwks.json",
+        "/readyz",
+    ];
+    let path = paths[usize::from(*place) % paths.len()];
+    let content_type: &[u8] =
+        if path.starts_with("/oauth2") { b"application/x-www-form-urlencoded" } else { b"application/json" };
+    let (authorization, body) = match body.iter().position(|&b| b == b'\n') {
+        Some(at) => (&body[..at], &body[at + 1..]),
+        None => (&[][..], body),
+    };
+    let mut headers = vec![("content-type".into(), content_type.to_vec())];
+    if !authorization.is_empty() {
+        headers.push(("authorization".into(), authorization.to_vec()));
+    }
+    let mut request = request(path, headers, body);
+    if path.starts_with("/.well") || path == "/readyz" {
+        request.method = "GET".into();
+    }
+    let settings = Settings::new(Issuer::parse("https://gate.example").expect("an issuer"));
+    let gatepass = Gatepass::new(settings, Keys::new(1, None, vec![]));
+    let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
+    let mut step = gatepass.handle(request, moment);
+    for steps in 1.. {
+        assert!(steps <= Step::MAX, "a flow does not end");
+        step = match step {
+            Step::Read(read) => {
+                let records = match lie % 7 {
+                    0 => Records::Unreadable,
+                    1 => Records::Generation,
+                    2 => Records::Client(None),
+                    3 => Records::Ticket(None),
+                    4 => Records::Bearer(Box::new(BearerRecords::default())),
+                    _ => Records::Issue(Box::new(IssueRecords::default())),
+                };
+                read.resume(&gatepass, Found { generation: u64::from(lie % 3), records })
+            }
+            Step::Commit(commit) => {
+                let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
+                commit.settle(&gatepass, outcomes[usize::from(lie / 7) % 4])
+            }
+            Step::Reply(response) => {
+                assert!(response.status() != 200 || path.starts_with("/.well") || path == "/readyz");
+                return;
+            }
+        };
+    }
+}
+
+/// A connection that is sent the bytes in pieces (the first byte says how long) and answers every request.
+pub(crate) fn connection(data: &[u8]) {
+    use std::time::Duration;
+
+    use gatepass::front::Bounds;
+    use gatepass::front::connection::{Connection, Turn};
+    use gatepass_core::wire::response::Response;
+
+    let Some((piece, mut bytes)) = data.split_first() else { return };
+    let bounds = std::sync::Arc::new(Bounds::default());
+    let most = bounds.head + bounds.body + 64 * 1024;
+    let now = Duration::from_secs(1);
+    let local = ([127, 0, 0, 1], 8080).into();
+    let mut connection = Connection::new(bounds, [127, 0, 0, 1].into(), local, now);
+    let response = Response::new(200, "application/json", b"{}".to_vec());
+    for _ in 0..data.len() * 4 + 64 {
+        match connection.turn(now) {
+            Turn::Wait => {}
+            Turn::Request(request) => {
+                assert!(request.body.len() <= 64 * 1024 && request.headers.len() <= 64);
+                assert!(request.target.starts_with('/') || request.target == "*");
+                connection.answer(&response, "Thu, 01 Jan 1970 00:00:00 GMT", now);
+            }
+            Turn::Refuse(problem, language) => {
+                let refusal = problem.response(language, gatepass_core::time::Time::from_unix(0));
+                connection.answer(&refusal, "Thu, 01 Jan 1970 00:00:00 GMT", now);
+            }
+        }
+        assert!(connection.held() <= most, "{} bytes are held", connection.held());
+        let output = connection.output().len();
+        if output > 0 {
+            connection.sent(output, now);
+            continue;
+        }
+        if connection.is_closed() {
+            return;
+        }
+        let length = connection.appetite().min(usize::from(*piece) + 1).min(bytes.len());
+        if length == 0 {
+            connection.end();
+            bytes = &[];
+            continue;
+        }
+        let taken = connection.receive(&bytes[..length]);
+        bytes = &bytes[taken.min(bytes.len())..];
     }
 }

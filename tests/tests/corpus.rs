@@ -1,0 +1,35 @@
+//! Every fuzz body over its committed corpus, and over pieces of it, on the stable toolchain.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+#[path = "../../fuzz/bodies.rs"]
+mod bodies;
+
+use std::fs;
+use std::path::PathBuf;
+
+#[test]
+fn every_body_bears_its_corpus() {
+    for (name, body) in bodies::ALL {
+        let corpus: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "fuzz", "corpus", name].iter().collect();
+        let mut seeds = 0;
+        for entry in fs::read_dir(&corpus).unwrap_or_else(|error| panic!("{}: {error}", corpus.display())) {
+            let seed = fs::read(entry.expect("an entry").path()).expect("a seed");
+            body(&seed);
+            for cut in 0..seed.len().min(300) {
+                body(&seed[..cut]);
+                let mut bent = seed.clone();
+                bent[cut] ^= 1 << (cut % 8);
+                body(&bent);
+            }
+            seeds += 1;
+        }
+        println!("{name}: {seeds} seeds");
+        assert!(seeds > 0, "{name} has no corpus");
+    }
+}
