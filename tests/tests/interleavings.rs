@@ -114,11 +114,11 @@ fn ten_thousand_schedules_of_four_redeemers() {
         let mut steps: Vec<Step> = (0..REDEEMERS)
             .map(|redeemer| {
                 // Some come when the ticket has just expired.
-                let now = if rng.next_u32() % 8 == 0 { NOON.plus(300) } else { NOON.plus(redeemer) };
+                let now = if rng.next_u32().is_multiple_of(8) { NOON.plus(300) } else { NOON.plus(redeemer) };
                 gatepass.handle(presents(&ticket), moment(now, 2 + schedule * REDEEMERS + redeemer))
             })
             .collect();
-        let disable = (rng.next_u32() % 8 == 0).then(|| rng.next_u32() % 10);
+        let disable = (rng.next_u32().is_multiple_of(8)).then(|| rng.next_u32() % 10);
         for turn in 0.. {
             if steps.is_empty() {
                 break;
