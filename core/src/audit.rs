@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::net::IpAddr;
 
 use crate::model::client::ClientRefusal;
-use crate::model::id::{ClientId, UserId};
+use crate::model::id::{ClientId, SessionId, TicketId, UserId};
 use crate::time::Time;
 
 /// One security event: a row of the same transaction as what it records.
@@ -20,8 +20,12 @@ pub struct Event {
     pub actor: Option<UserId>,
     /// The client involved.
     pub client: Option<ClientId>,
-    /// The ticket, session or key it is about, by its public name.
-    pub object: Option<String>,
+    /// The ticket it is about.
+    pub ticket: Option<TicketId>,
+    /// The session it began or ended.
+    pub session: Option<SessionId>,
+    /// The `kid` of the key it is about.
+    pub key: Option<String>,
     /// Where the request came from; none for the command line.
     pub address: Option<IpAddr>,
     /// Why it was refused.
@@ -41,7 +45,9 @@ impl Event {
             subject: None,
             actor: None,
             client: None,
-            object: None,
+            ticket: None,
+            session: None,
+            key: None,
             address: None,
             refusal: None,
             reason: None,
