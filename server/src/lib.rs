@@ -1,7 +1,8 @@
-//! Everything impure around the core of Gatepass: the store, the keys on disk, the clock.
-#![forbid(unsafe_code)]
+//! Everything impure of Gatepass: the fronts that speak HTTP, the store, the keys, the clock and the command line.
 
 pub mod clock;
+pub mod front;
+pub mod keygen;
 pub mod master_key;
 mod seal;
 pub mod store;
