@@ -211,7 +211,7 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
     let id = c.parsed("id", ticket_id)?;
     let digest = TicketDigest(c.bytes("digest")?);
     let user_id = c.parsed("user_id", user_id)?;
-    let client_id = c.parsed("client_id", self::client_id)?;
+    let client_id = c.parsed("client_id", client_id)?;
     let issuer = c.maybe("issuer", self::client_id)?;
     let for_audience = c.flag("for_audience")?;
     let bind = c.flag("bind")?;
