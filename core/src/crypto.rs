@@ -1,5 +1,18 @@
-//! The one file that names the cryptography backend.
+//! The one file that names the cryptography backend. Everything else speaks of algorithms and key material.
+
+use alloc::{vec, vec::Vec};
+
 use ring as backend;
+
+use backend::hmac;
+use backend::rand::SystemRandom;
+use backend::signature::{
+    self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair, RsaPublicKeyComponents, UnparsedPublicKey,
+};
+
+use zeroize::Zeroizing;
+
+use crate::jose::algorithm::Algorithm;
 
 /// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -9,13 +22,235 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// HMAC-SHA-256 of `parts`, one after the other.
-pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let key = backend::hmac::Key::new(backend::hmac::HMAC_SHA256, key);
-    let mut context = backend::hmac::Context::with_key(&key);
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let mut context = hmac::Context::with_key(&key);
     for part in parts {
         context.update(part);
     }
     let mut out = [0; 32];
     out.copy_from_slice(context.sign().as_ref());
     out
+}
+
+/// A private key's numbers, big-endian, as a JWK has them (RFC 7518 §6, RFC 8037 §2).
+pub(crate) enum Private<'a> {
+    Octets(&'a [u8]),
+    Rsa {
+        n: &'a [u8],
+        e: &'a [u8],
+        d: &'a [u8],
+        p: &'a [u8],
+        q: &'a [u8],
+        dp: &'a [u8],
+        dq: &'a [u8],
+        qi: &'a [u8],
+    },
+    Ec {
+        d: &'a [u8],
+        x: &'a [u8],
+        y: &'a [u8],
+    },
+    Okp {
+        d: &'a [u8],
+        x: &'a [u8],
+    },
+}
+
+/// A public key's numbers, likewise. HMAC has none, and takes its octets.
+pub(crate) enum Public<'a> {
+    Octets(&'a [u8]),
+    Rsa { n: &'a [u8], e: &'a [u8] },
+    Ec { x: &'a [u8], y: &'a [u8] },
+    Okp { x: &'a [u8] },
+}
+
+/// The backend does not accept the key: of the wrong kind or size for the algorithm, or inconsistent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rejected;
+
+/// A private key, ready to sign by one algorithm.
+pub(crate) enum Signer {
+    Hmac(hmac::Key),
+    Rsa(RsaKeyPair, &'static dyn signature::RsaEncoding),
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+/// A public key, ready to verify by one algorithm.
+pub(crate) enum Verifier {
+    Hmac(hmac::Key),
+    Rsa(RsaPublicKeyComponents<Vec<u8>>, &'static signature::RsaParameters),
+    Point(UnparsedPublicKey<Vec<u8>>),
+}
+
+const fn hmac_algorithm(algorithm: Algorithm) -> Option<(hmac::Algorithm, usize)> {
+    match algorithm {
+        Algorithm::Hs256 => Some((hmac::HMAC_SHA256, 32)),
+        Algorithm::Hs384 => Some((hmac::HMAC_SHA384, 48)),
+        Algorithm::Hs512 => Some((hmac::HMAC_SHA512, 64)),
+        Algorithm::Rs256
+        | Algorithm::Rs384
+        | Algorithm::Rs512
+        | Algorithm::Ps256
+        | Algorithm::Ps384
+        | Algorithm::Ps512
+        | Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa => None,
+    }
+}
+
+/// A key at least as long as the hash (RFC 7518 §3.2).
+fn hmac_key(algorithm: Algorithm, octets: &[u8]) -> Result<hmac::Key, Rejected> {
+    match hmac_algorithm(algorithm) {
+        Some((hash, shortest)) if octets.len() >= shortest => Ok(hmac::Key::new(hash, octets)),
+        Some(_) | None => Err(Rejected),
+    }
+}
+
+type RsaPair = (&'static dyn signature::RsaEncoding, &'static signature::RsaParameters);
+
+fn rsa(algorithm: Algorithm) -> Option<RsaPair> {
+    Some(match algorithm {
+        Algorithm::Rs256 => (&signature::RSA_PKCS1_SHA256, &signature::RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::Rs384 => (&signature::RSA_PKCS1_SHA384, &signature::RSA_PKCS1_2048_8192_SHA384),
+        Algorithm::Rs512 => (&signature::RSA_PKCS1_SHA512, &signature::RSA_PKCS1_2048_8192_SHA512),
+        Algorithm::Ps256 => (&signature::RSA_PSS_SHA256, &signature::RSA_PSS_2048_8192_SHA256),
+        Algorithm::Ps384 => (&signature::RSA_PSS_SHA384, &signature::RSA_PSS_2048_8192_SHA384),
+        Algorithm::Ps512 => (&signature::RSA_PSS_SHA512, &signature::RSA_PSS_2048_8192_SHA512),
+        Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512
+        | Algorithm::Es256
+        | Algorithm::Es384
+        | Algorithm::EdDsa => return None,
+    })
+}
+
+type EcPair =
+    (&'static signature::EcdsaSigningAlgorithm, &'static signature::EcdsaVerificationAlgorithm, usize);
+
+fn ecdsa(algorithm: Algorithm) -> Option<EcPair> {
+    match algorithm {
+        Algorithm::Es256 => {
+            Some((&signature::ECDSA_P256_SHA256_FIXED_SIGNING, &signature::ECDSA_P256_SHA256_FIXED, 32))
+        }
+        Algorithm::Es384 => {
+            Some((&signature::ECDSA_P384_SHA384_FIXED_SIGNING, &signature::ECDSA_P384_SHA384_FIXED, 48))
+        }
+        Algorithm::Hs256
+        | Algorithm::Hs384
+        | Algorithm::Hs512
+        | Algorithm::Rs256
+        | Algorithm::Rs384
+        | Algorithm::Rs512
+        | Algorithm::Ps256
+        | Algorithm::Ps384
+        | Algorithm::Ps512
+        | Algorithm::EdDsa => None,
+    }
+}
+
+/// `0x04 || x || y` (SEC 1 §2.3.3), both of the curve's full length.
+fn point(x: &[u8], y: &[u8], length: usize) -> Result<Vec<u8>, Rejected> {
+    if x.len() != length || y.len() != length {
+        return Err(Rejected);
+    }
+    Ok([&[4], x, y].concat())
+}
+
+/// An exponent that is odd and at least 65537 (DESIGN: RFC 8725 §3.2, FIPS 186-5 §5.1).
+fn is_sound_exponent(e: &[u8]) -> bool {
+    let odd = e.last().is_some_and(|last| last & 1 == 1);
+    odd && (e.len() > 3 || e.len() == 3 && e.first() >= Some(&1)) && e.first() != Some(&0)
+}
+
+impl Signer {
+    pub(crate) fn new(algorithm: Algorithm, private: &Private<'_>) -> Result<Self, Rejected> {
+        match *private {
+            Private::Octets(octets) => Ok(Self::Hmac(hmac_key(algorithm, octets)?)),
+            Private::Rsa { n, e, d, p, q, dp, dq, qi } => {
+                let (encoding, _) = rsa(algorithm).ok_or(Rejected)?;
+                if !is_sound_exponent(e) {
+                    return Err(Rejected);
+                }
+                let public_key = backend::rsa::PublicKeyComponents { n, e };
+                let parts = backend::rsa::KeyPairComponents { public_key, d, p, q, dP: dp, dQ: dq, qInv: qi };
+                let pair = RsaKeyPair::from_components(&parts).map_err(|_| Rejected)?;
+                Ok(Self::Rsa(pair, encoding))
+            }
+            Private::Ec { d, x, y } => {
+                let (signing, _, length) = ecdsa(algorithm).ok_or(Rejected)?;
+                let public = point(x, y, length)?;
+                let random = SystemRandom::new();
+                let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, d, &public, &random);
+                Ok(Self::Ecdsa(pair.map_err(|_| Rejected)?))
+            }
+            Private::Okp { d, x } if algorithm == Algorithm::EdDsa => {
+                Ok(Self::Ed25519(Ed25519KeyPair::from_seed_and_public_key(d, x).map_err(|_| Rejected)?))
+            }
+            Private::Okp { .. } => Err(Rejected),
+        }
+    }
+
+    /// The signature of `message`, in JWS form. PS and ES signatures draw on the system's generator.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Rejected> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Hmac(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
+            Self::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public().modulus_len()];
+                pair.sign(*encoding, &random, message, &mut signature).map_err(|_| Rejected)?;
+                Ok(signature)
+            }
+            Self::Ecdsa(pair) => Ok(pair.sign(&random, message).map_err(|_| Rejected)?.as_ref().to_vec()),
+            Self::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+        }
+    }
+}
+
+impl Verifier {
+    pub(crate) fn new(algorithm: Algorithm, public: &Public<'_>) -> Result<Self, Rejected> {
+        match *public {
+            Public::Octets(octets) => Ok(Self::Hmac(hmac_key(algorithm, octets)?)),
+            Public::Rsa { n, e } => {
+                let (_, parameters) = rsa(algorithm).ok_or(Rejected)?;
+                let sized = (256..=1024).contains(&n.len()) && n.first() != Some(&0);
+                if !sized || !is_sound_exponent(e) {
+                    return Err(Rejected);
+                }
+                Ok(Self::Rsa(RsaPublicKeyComponents { n: n.to_vec(), e: e.to_vec() }, parameters))
+            }
+            Public::Ec { x, y } => {
+                let (_, verifying, length) = ecdsa(algorithm).ok_or(Rejected)?;
+                Ok(Self::Point(UnparsedPublicKey::new(verifying, point(x, y, length)?)))
+            }
+            Public::Okp { x } if algorithm == Algorithm::EdDsa && x.len() == 32 => {
+                Ok(Self::Point(UnparsedPublicKey::new(&signature::ED25519, x.to_vec())))
+            }
+            Public::Okp { .. } => Err(Rejected),
+        }
+    }
+
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
+            Self::Rsa(key, parameters) => key.verify(parameters, message, signature).is_ok(),
+            Self::Point(key) => key.verify(message, signature).is_ok(),
+        }
+    }
+}
+
+/// The public half of an Ed25519 seed, as key files often leave it out.
+pub(crate) fn ed25519_public(seed: &[u8]) -> Result<Vec<u8>, Rejected> {
+    let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Rejected)?;
+    Ok(pair.public_key().as_ref().to_vec())
+}
+
+/// A new pair for ES256 or ES384 as PKCS#8, drawn from the system's generator by the backend; none for other algorithms.
+pub fn generate_ec_pkcs8(algorithm: Algorithm) -> Option<Zeroizing<Vec<u8>>> {
+    let (signing, _, _) = ecdsa(algorithm)?;
+    let document = EcdsaKeyPair::generate_pkcs8(signing, &SystemRandom::new()).ok()?;
+    Some(Zeroizing::new(document.as_ref().to_vec()))
 }

@@ -1,7 +1,9 @@
-//! Everything impure of Gatepass: the command line, its configuration, and what stands around the core.
+//! Everything impure of Gatepass: the fronts that speak HTTP, the store, the keys, the clock and the command line.
 
 pub mod budget;
 pub mod config;
+pub mod front;
+pub mod keygen;
 pub mod log;
 pub mod peers;
 pub mod tally;

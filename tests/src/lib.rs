@@ -1,1 +1,14 @@
-//! Shared by the tests: the harness that runs the real binary.
+//! Shared by the tests: a store in memory, the world its records describe, a plain HTTP client, the harness that
+//! runs the real binary, and the black-box suite that every embedding has to pass.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+pub mod http;
+pub mod memory;
+pub mod server;
+pub mod suite;
+pub mod world;

@@ -76,6 +76,13 @@ names! {
     SessionId;
 }
 
+impl ClientId {
+    /// The client that a first start makes, and whom the command line's tickets are for: `admin`.
+    pub fn admin() -> Self {
+        Self("admin".into())
+    }
+}
+
 /// A person as others name them: by identifier or by user name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserRef {

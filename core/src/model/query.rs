@@ -46,8 +46,8 @@ pub struct PersonQuery {
 /// Whom a request for a ticket names, its bearer included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IssueQuery {
-    /// Who asks.
-    pub bearer: BearerQuery,
+    /// Who asks; none for the command line.
+    pub bearer: Option<BearerQuery>,
     /// Who is to be signed in, where the request says so legibly.
     pub user: Option<UserRef>,
     /// Who is to act.

@@ -56,8 +56,6 @@ problems! {
     AudienceRefused = 40013, 400, "audience must name an enabled client", "audience 必须是已启用的客户端";
     /// A ticket's scope is malformed or goes beyond the issuing client's.
     ScopeRefused = 40014, 400, "scope is malformed or beyond what may be granted", "scope 格式错误或超出可授予范围";
-    /// `bind` without an `audience` that could authenticate.
-    BindRefused = 40015, 400, "bind needs a client to bind to: name one as audience", "bind 需要绑定的客户端:请指定 audience";
     /// `client_ip` is not an IP address.
     BadClientIp = 40016, 400, "client_ip must be an IPv4 or IPv6 address", "client_ip 必须是 IPv4 或 IPv6 地址";
     /// `actor` is unknown, disabled or the subject itself.

@@ -15,7 +15,8 @@ pub struct Response {
 }
 
 impl Response {
-    pub(crate) fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
+    /// An answer of `status` with a body of `content_type`. Nobody may guess another type for it (`nosniff`).
+    pub fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
         let headers = alloc::vec![
             ("Content-Type", Cow::Borrowed(content_type)),
             ("X-Content-Type-Options", Cow::Borrowed("nosniff")),
@@ -29,7 +30,9 @@ impl Response {
         Self::new(status, "application/json", serde_json::to_vec(body).unwrap_or_default())
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+    /// This answer with one more header. The name is spelled as it goes on the wire.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
         self
     }

@@ -1,0 +1,130 @@
+//! Bearer tokens at our own endpoints (RFC 6750): presented, looked up, and only then believed.
+
+use crate::audit::Refusal;
+use crate::gatepass::Gatepass;
+use crate::jose::claims::{AccessClaims, UnverifiedClaims};
+use crate::jose::jws::Compact;
+use crate::model::client::Client;
+use crate::model::id::{ClientId, SessionId, UserId};
+use crate::model::query::{BearerQuery, BearerRecords, PersonQuery};
+use crate::model::scope::Scope;
+use crate::model::session::Session;
+use crate::model::user::User;
+use crate::secret::SecretText;
+use crate::time::Time;
+
+/// A token somebody presented. What it says of itself is good for looking up, and for nothing else.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Presented {
+    token: SecretText,
+    query: BearerQuery,
+}
+
+impl Presented {
+    /// Reads `token` as far as its claims can be looked up; none where it cannot be one of ours.
+    pub(crate) fn read(token: SecretText) -> Option<Self> {
+        let query = {
+            let compact = Compact::parse(token.expose()).ok()?;
+            let claims = UnverifiedClaims::parse(&compact).ok()?;
+            let person = match &claims.sid {
+                None => None,
+                Some(sid) => Some(PersonQuery {
+                    user: UserId::parse(&claims.sub).ok()?,
+                    session: SessionId::parse(sid).ok()?,
+                    actor: claims.act.as_deref().map(UserId::parse).transpose().ok()?,
+                }),
+            };
+            BearerQuery { client: ClientId::parse(&claims.client_id).ok()?, person }
+        };
+        Some(Self { token, query })
+    }
+
+    /// Whom it names.
+    pub(crate) const fn query(&self) -> &BearerQuery {
+        &self.query
+    }
+
+    /// Believes the token, if it is ours, in time, and neither it nor anyone it speaks for has been ended.
+    pub(crate) fn verify<'a>(
+        &self,
+        gatepass: &Gatepass,
+        records: &'a BearerRecords,
+        now: Time,
+    ) -> Result<VerifiedToken<'a>, Refusal> {
+        let claims = gatepass.verify(self.token.expose(), now).map_err(|_| Refusal::TokenInvalid)?;
+        let scope =
+            Scope::parse(claims.scope.as_deref().unwrap_or_default()).map_err(|_| Refusal::TokenInvalid)?;
+        let holder = match &claims.sid {
+            None => Holder::Client(service(&claims, records)?),
+            Some(sid) => person(&claims, sid, records, now)?,
+        };
+        Ok(VerifiedToken { scope, holder })
+    }
+}
+
+/// A service's token: its client is enabled, and no younger namesake.
+fn service<'a>(claims: &AccessClaims, records: &'a BearerRecords) -> Result<&'a Client, Refusal> {
+    let client = records.client.as_ref().filter(|c| c.id.as_str() == claims.client_id);
+    let client = client.ok_or(Refusal::ClientUnknown)?;
+    if claims.sub != claims.client_id || claims.act.is_some() || claims.iat < client.created_at {
+        return Err(Refusal::TokenInvalid);
+    }
+    if client.enabled { Ok(client) } else { Err(Refusal::ClientInactive) }
+}
+
+/// A person's token: the session lives, and so do the user and whoever acts as them.
+fn person<'a>(
+    claims: &AccessClaims,
+    sid: &str,
+    records: &'a BearerRecords,
+    now: Time,
+) -> Result<Holder<'a>, Refusal> {
+    let user = records.user.as_ref().filter(|u| u.id.as_str() == claims.sub).ok_or(Refusal::UserInactive)?;
+    let session = records.session.as_ref().filter(|s| s.id.as_str() == sid).ok_or(Refusal::SessionOver)?;
+    if session.user_id != user.id
+        || session.client_id.as_str() != claims.client_id
+        || session.actor.as_ref().map(UserId::as_str) != claims.act.as_deref()
+    {
+        return Err(Refusal::TokenInvalid);
+    }
+    if !user.is_active() {
+        return Err(Refusal::UserInactive);
+    }
+    if session.is_over(user.epoch, now) {
+        return Err(Refusal::SessionOver);
+    }
+    if let Some(actor) = &session.actor {
+        let acting = records.actor.as_ref().filter(|a| a.id == *actor);
+        if !acting.is_some_and(User::is_active) {
+            return Err(Refusal::ActorInactive);
+        }
+    }
+    Ok(Holder::Person { user, session })
+}
+
+/// Proof that a token was presented, verified, and not revoked as of one snapshot. Only [`Presented::verify`] makes one.
+#[derive(Debug)]
+pub(crate) struct VerifiedToken<'a> {
+    scope: Scope,
+    holder: Holder<'a>,
+}
+
+/// Whom a verified token speaks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Holder<'a> {
+    /// A service, for itself.
+    Client(&'a Client),
+    /// A person, or somebody acting as that person.
+    Person { user: &'a User, session: &'a Session },
+}
+
+impl<'a> VerifiedToken<'a> {
+    pub(crate) const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    pub(crate) const fn holder(&self) -> Holder<'a> {
+        self.holder
+    }
+}

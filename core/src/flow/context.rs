@@ -1,0 +1,76 @@
+//! What every flow carries, and the answers every flow can give.
+
+use core::net::IpAddr;
+
+use crate::audit::{Event, Kind, Refusal};
+use crate::moment::Moment;
+use crate::step::Step;
+use crate::time::Time;
+use crate::wire::language::Language;
+use crate::wire::oauth::{BearerError, OAuthError};
+use crate::wire::problem::Problem;
+use crate::wire::response::Response;
+
+/// The shape of a route's errors (CONTRACT §1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// SimpleResponse.
+    Plain,
+    /// SimpleResponse, never cached.
+    Auth,
+    /// RFC 6749 §5.2.
+    OAuth,
+    /// RFC 6750 §3.
+    Bearer,
+}
+
+/// One request's moment, where it came from, and how it is to be answered.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Context {
+    pub(crate) moment: Moment,
+    pub(crate) language: Language,
+    /// None for the command line.
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) manner: Manner,
+}
+
+impl Context {
+    pub(crate) const fn now(&self) -> Time {
+        self.moment.now
+    }
+
+    /// `problem` as a SimpleResponse.
+    pub(crate) fn problem(&self, problem: Problem) -> Response {
+        let response = problem.response(self.language, self.now());
+        if self.manner == Manner::Plain { response } else { response.uncached() }
+    }
+
+    /// `problem`, and `refusal` for the failure budget.
+    pub(crate) fn refuse(&self, problem: Problem, refusal: Refusal) -> Step {
+        Step::Reply(self.problem(problem).refused(refusal))
+    }
+
+    /// 503: the store cannot; nothing was changed.
+    pub(crate) fn unavailable(&self) -> Response {
+        match self.manner {
+            Manner::Plain | Manner::Auth => self.problem(Problem::Unavailable),
+            Manner::OAuth => OAuthError::TemporarilyUnavailable.response(),
+            Manner::Bearer => BearerError::TemporarilyUnavailable.response(),
+        }
+    }
+
+    /// 500: our fault, or the outcome of a commit is unknown.
+    pub(crate) fn internal(&self) -> Response {
+        match self.manner {
+            Manner::Plain | Manner::Auth => self.problem(Problem::Internal),
+            Manner::OAuth => OAuthError::ServerError.response(),
+            Manner::Bearer => BearerError::ServerError.response(),
+        }
+    }
+
+    /// An audit event of this request.
+    pub(crate) fn event(&self, kind: Kind) -> Event {
+        Event { address: self.peer, ..Event::new(kind, self.now()) }
+    }
+}

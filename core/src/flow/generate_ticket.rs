@@ -1,0 +1,339 @@
+//! `POST /auth/generate-ticket`, and the command that does the same: a one-time ticket for a person (CONTRACT §3).
+
+use alloc::{boxed::Box, vec, vec::Vec};
+
+use serde::Serialize;
+
+use super::bearer::{Holder, Presented, VerifiedToken};
+use super::context::Context;
+use super::recorded::record;
+use crate::audit::{Event, Kind, Refusal};
+use crate::gatepass::Gatepass;
+use crate::model::change::{Change, Outcome};
+use crate::model::client::Client;
+use crate::model::id::{ClientId, TicketId, UserId};
+use crate::model::query::{BearerRecords, IssueQuery, IssueRecords, Query, Records};
+use crate::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState, ticket_text};
+use crate::model::user::User;
+use crate::moment::{Label, Moment};
+use crate::settings::Settings;
+use crate::step::Step;
+use crate::ticket_request::{AskedImpersonation, TicketRequest};
+use crate::wire::body::Body;
+use crate::wire::credentials::Authorization;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+use crate::wire::shapes::IssuedTicket;
+
+/// Waits for the bearer and everyone the request names.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    origin: Origin,
+    /// What was asked, or what was wrong with it: a bad token is answered before a bad body.
+    asked: Result<TicketRequest, Problem>,
+    again: bool,
+}
+
+/// Where the request came from.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+enum Origin {
+    Bearer(Presented),
+    CommandLine,
+}
+
+/// Waits for the ticket to be durable.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Issuing {
+    looking: Looking,
+    id: TicketId,
+    lifetime: u32,
+}
+
+pub(crate) fn begin(ctx: Context, gatepass: &Gatepass, request: &Request) -> Step {
+    let presented = match Authorization::of(request) {
+        Ok(Authorization::Bearer(token)) => Presented::read(token),
+        Ok(
+            Authorization::Absent
+            | Authorization::Basic(_)
+            | Authorization::BadBasic
+            | Authorization::BadBearer
+            | Authorization::Other,
+        ) => None,
+        Err(_) => return ctx.refuse(Problem::BadHeader, Refusal::Malformed),
+    };
+    let Some(presented) = presented else { return Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)) };
+    let asked = Body::of(request).and_then(|body| TicketRequest::read(&body, gatepass.settings()));
+    Looking { ctx, origin: Origin::Bearer(presented), asked, again: false }.look()
+}
+
+/// Begins to issue a ticket for the command line, whose user answers for it themselves.
+pub(crate) fn by_command(ctx: Context, asked: TicketRequest) -> Step {
+    Looking { ctx, origin: Origin::CommandLine, asked: Ok(asked), again: false }.look()
+}
+
+fn unauthorized(ctx: &Context, refusal: Refusal) -> Response {
+    ctx.problem(Problem::TokenRequired).with("WWW-Authenticate", "Bearer realm=\"gatepass\"").refused(refusal)
+}
+
+/// Who issues a ticket, once their token has been believed.
+struct Authority<'a> {
+    client_id: ClientId,
+    /// The client that issues it; none for the command line.
+    client: Option<&'a Client>,
+    /// The person who asks, where one does.
+    person: Option<&'a User>,
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    fn look(self) -> Step {
+        let asked = self.asked.as_ref().ok();
+        let query = IssueQuery {
+            bearer: match &self.origin {
+                Origin::Bearer(presented) => Some(presented.query().clone()),
+                Origin::CommandLine => None,
+            },
+            user: asked.map(|a| a.user.clone()),
+            actor: asked.and_then(|a| a.impersonation.as_ref()).map(|i| i.actor.clone()),
+            audience: asked.and_then(|a| a.audience.clone()),
+        };
+        Step::read(Query::Issue(query), self)
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Issue(records) = records else { return Step::Reply(self.ctx.internal()) };
+        let mut conditions = Vec::new();
+        let authority = match &self.origin {
+            Origin::CommandLine => Ok(Authority { client_id: ClientId::admin(), client: None, person: None }),
+            Origin::Bearer(presented) => match presented.verify(gatepass, &records.bearer, self.ctx.now()) {
+                Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
+                Ok(token) => self.authority(&token, &records.bearer, &mut conditions),
+            },
+        };
+        let drafted = authority.and_then(|authority| {
+            let asked = self.asked.as_ref().map_err(|&problem| Refused::new(problem, Refusal::Malformed))?;
+            draft(asked, &authority, &records, gatepass.settings(), &self.ctx.moment)
+        });
+        match drafted {
+            Ok(draft) => self.issue(draft, conditions),
+            Err(refused) => {
+                let response = self.ctx.problem(refused.problem).refused(refused.refusal);
+                match refused.about {
+                    Some(event) if self.ctx.peer.is_some() => record(
+                        Event { refusal: Some(refused.refusal), address: self.ctx.peer, ..*event },
+                        response,
+                    ),
+                    Some(_) | None => Step::Reply(response),
+                }
+            }
+        }
+    }
+
+    /// What the bearer of `token` may do, and what must still hold when the ticket is written.
+    fn authority<'a>(
+        &self,
+        token: &VerifiedToken<'a>,
+        bearer: &'a BearerRecords,
+        conditions: &mut Vec<Change>,
+    ) -> Result<Authority<'a>, Refused> {
+        let asked = self.asked.as_ref().ok();
+        let wanted = if asked.is_some_and(|a| a.impersonation.is_some()) {
+            "ticket:impersonate"
+        } else {
+            "ticket:issue"
+        };
+        let refused = |problem, refusal, subject: Option<&UserId>, client: &ClientId| Refused {
+            about: Some(Box::new(Event {
+                subject: subject.cloned(),
+                client: Some(client.clone()),
+                ..self.ctx.event(Kind::IssueRefused)
+            })),
+            ..Refused::new(problem, refusal)
+        };
+        match token.holder() {
+            Holder::Client(client) => {
+                // A scope withdrawn from the client is withdrawn from its tokens.
+                if !token.scope().contains(wanted) || !client.scope.contains(wanted) {
+                    return Err(refused(Problem::ScopeMissing, Refusal::ScopeMissing, None, &client.id));
+                }
+                conditions.push(Change::ClientIsEnabled(client.id.clone()));
+                Ok(Authority { client_id: client.id.clone(), client: Some(client), person: None })
+            }
+            Holder::Person { user, session } => {
+                if session.actor.is_some() {
+                    return Err(refused(
+                        Problem::ImpersonationRefused,
+                        Refusal::Impersonated,
+                        Some(&user.id),
+                        &session.client_id,
+                    ));
+                }
+                let client = bearer.client.as_ref().filter(|c| c.enabled);
+                if !token.scope().contains(wanted) || !client.is_some_and(|c| c.scope.contains(wanted)) {
+                    return Err(refused(
+                        Problem::ScopeMissing,
+                        Refusal::ScopeMissing,
+                        Some(&user.id),
+                        &session.client_id,
+                    ));
+                }
+                conditions.push(Change::ClientIsEnabled(session.client_id.clone()));
+                conditions.push(Change::SessionIsLive(session.id.clone()));
+                conditions.push(Change::UserIs { id: user.id.clone(), epoch: user.epoch });
+                Ok(Authority { client_id: session.client_id.clone(), client, person: Some(user) })
+            }
+        }
+    }
+
+    fn issue(self, draft: Draft, mut changes: Vec<Change>) -> Step {
+        let Draft { ticket, lifetime, conditions } = draft;
+        let event = Event {
+            subject: Some(ticket.user_id.clone()),
+            actor: ticket.impersonation.as_ref().map(|i| i.actor.clone()),
+            client: Some(ticket.client_id.clone()),
+            ticket: Some(ticket.id.clone()),
+            reason: ticket.impersonation.as_ref().map(|i| i.reason.clone()),
+            ..self.ctx.event(Kind::TicketIssued)
+        };
+        let id = ticket.id.clone();
+        changes.extend(conditions);
+        changes.push(Change::InsertTicket(ticket));
+        changes.push(Change::Audit(event));
+        Step::commit(changes, Issuing { looking: self, id, lifetime })
+    }
+}
+
+/// Why no ticket is issued.
+struct Refused {
+    problem: Problem,
+    refusal: Refusal,
+    /// The row it is written down as, where it concerns something that exists.
+    about: Option<Box<Event>>,
+}
+
+impl Refused {
+    const fn new(problem: Problem, refusal: Refusal) -> Self {
+        Self { problem, refusal, about: None }
+    }
+}
+
+/// A ticket ready to be written, and what must still hold then.
+struct Draft {
+    ticket: Ticket,
+    lifetime: u32,
+    conditions: Vec<Change>,
+}
+
+fn draft(
+    asked: &TicketRequest,
+    authority: &Authority<'_>,
+    records: &IssueRecords,
+    settings: &Settings,
+    moment: &Moment,
+) -> Result<Draft, Refused> {
+    let not_grantable = |problem| Refused::new(problem, Refusal::NotGrantable);
+    let user = records.user.as_ref().filter(|u| u.is_active());
+    let user = user.ok_or(not_grantable(Problem::UserRefused))?;
+    let mut conditions = vec![Change::UserIs { id: user.id.clone(), epoch: user.epoch }];
+    let audience = match &asked.audience {
+        None => None,
+        Some(id) => {
+            let client = records.audience.as_ref().filter(|c| c.id == *id && c.enabled);
+            Some(client.ok_or(not_grantable(Problem::AudienceRefused))?)
+        }
+    };
+    conditions.extend(audience.map(|client| Change::ClientIsEnabled(client.id.clone())));
+    let impersonation = match &asked.impersonation {
+        None => None,
+        Some(asked) => Some(impersonation(asked, user, authority, records, &mut conditions)?),
+    };
+    let scope = match &asked.scope {
+        None => settings.user_scope.clone(),
+        Some(scope) => {
+            let within = authority.client.is_none_or(|client| scope.is_within(&client.scope));
+            if !within || scope.has_reserved() {
+                return Err(not_grantable(Problem::ScopeRefused));
+            }
+            scope.clone()
+        }
+    };
+    let lifetime = asked.ttl.unwrap_or(settings.ticket_lifetime);
+    let text = ticket_text(&moment.seed.draw(Label::Ticket));
+    let internal = || Refused::new(Problem::Internal, Refusal::NotGrantable);
+    Ok(Draft {
+        lifetime,
+        conditions,
+        ticket: Ticket {
+            id: TicketId::parse(&moment.seed.name(Label::TicketId, "tid_")).map_err(|_| internal())?,
+            digest: TicketDigest::of(text.expose()).ok_or_else(internal)?,
+            user_id: user.id.clone(),
+            client_id: audience.map_or_else(|| authority.client_id.clone(), |client| client.id.clone()),
+            issuer: authority.client.map(|client| client.id.clone()),
+            for_audience: audience.is_some(),
+            bind: asked.bind,
+            scope,
+            client_ip: asked.client_ip,
+            impersonation,
+            issued_at: moment.now,
+            expires_at: moment.now.plus(lifetime.into()),
+            state: TicketState::Live,
+        },
+    })
+}
+
+/// An administrator acting as `user`: somebody else, active, and the very person who asks where a person does.
+fn impersonation(
+    asked: &AskedImpersonation,
+    user: &User,
+    authority: &Authority<'_>,
+    records: &IssueRecords,
+    conditions: &mut Vec<Change>,
+) -> Result<Impersonation, Refused> {
+    let actor = records.actor.as_ref().filter(|actor| actor.is_active() && actor.id != user.id);
+    let actor = actor.ok_or(Refused::new(Problem::ActorRefused, Refusal::NotGrantable))?;
+    if authority.person.is_some_and(|person| person.id != actor.id) {
+        return Err(Refused::new(Problem::ScopeMissing, Refusal::ActorForged));
+    }
+    conditions.push(Change::UserIs { id: actor.id.clone(), epoch: actor.epoch });
+    Ok(Impersonation { actor: actor.id.clone(), reason: asked.reason.clone() })
+}
+
+/// What the command line prints.
+#[derive(Serialize)]
+struct CommandTicket<'a> {
+    id: &'a str,
+    ticket: &'a str,
+    expires_in: u32,
+}
+
+impl Issuing {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        let Self { looking, id, lifetime } = self;
+        match outcome {
+            Outcome::Applied => {
+                let ticket = ticket_text(&looking.ctx.moment.seed.draw(Label::Ticket));
+                let ticket = ticket.expose();
+                Step::Reply(match looking.origin {
+                    Origin::Bearer(_) => {
+                        Response::json(200, &IssuedTicket { ticket, expires_in: lifetime }).uncached()
+                    }
+                    Origin::CommandLine => {
+                        Response::json(200, &CommandTicket { id: id.as_str(), ticket, expires_in: lifetime })
+                    }
+                })
+            }
+            Outcome::Conflict if looking.again => Step::Reply(looking.ctx.unavailable()),
+            Outcome::Conflict => Looking { again: true, ..looking }.look(),
+            Outcome::NotApplied => Step::Reply(looking.ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(looking.ctx.internal()),
+        }
+    }
+}

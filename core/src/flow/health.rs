@@ -1,0 +1,42 @@
+//! `GET /healthz`: the process answers. `GET /readyz`: the store can commit, and there is a key to sign with.
+
+use alloc::vec;
+
+use serde::Serialize;
+
+use super::context::Context;
+use crate::gatepass::Gatepass;
+use crate::model::change::{Change, Outcome};
+use crate::step::Step;
+use crate::wire::response::Response;
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+pub(crate) fn alive() -> Step {
+    Step::Reply(Response::json(200, &Health { status: "ok" }))
+}
+
+/// Waits for a commit that changes nothing.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Probing {
+    ctx: Context,
+}
+
+pub(crate) fn ready(ctx: Context) -> Step {
+    Step::commit(vec![Change::Probe], Probing { ctx })
+}
+
+impl Probing {
+    pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        Step::Reply(match outcome {
+            Outcome::Applied if gatepass.can_sign() => Response::json(200, &Health { status: "ready" }),
+            Outcome::Applied | Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
+                self.ctx.unavailable()
+            }
+        })
+    }
+}

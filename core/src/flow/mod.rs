@@ -1,0 +1,183 @@
+//! One file for each endpoint, each read top to bottom in the order it happens; and the table that leads to them.
+
+pub(crate) mod bearer;
+pub(crate) mod context;
+pub(crate) mod generate_ticket;
+pub(crate) mod health;
+pub(crate) mod published;
+pub(crate) mod recorded;
+pub(crate) mod ticket_signin;
+pub(crate) mod token;
+pub(crate) mod tokens;
+pub(crate) mod userinfo;
+
+use crate::gatepass::Gatepass;
+use crate::model::change::Outcome;
+use crate::model::query::Records;
+use crate::moment::Moment;
+use crate::step::Step;
+use crate::ticket_request::TicketRequest;
+use crate::wire::language::Language;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use context::{Context, Manner};
+use published::Document;
+
+/// Every path served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    TicketSignin,
+    GenerateTicket,
+    Token,
+    Userinfo,
+    Published(Document),
+    Alive,
+    Ready,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/auth/ticket/signin" => Self::TicketSignin,
+            "/auth/generate-ticket" => Self::GenerateTicket,
+            "/oauth2/token" => Self::Token,
+            "/userinfo" => Self::Userinfo,
+            "/.well-known/jwks.json" => Self::Published(Document::Keys),
+            "/.well-known/oauth-authorization-server" => Self::Published(Document::Metadata),
+            "/.well-known/openid-configuration" => Self::Published(Document::OpenIdMetadata),
+            "/healthz" => Self::Alive,
+            "/readyz" => Self::Ready,
+            _ => return None,
+        })
+    }
+
+    /// The value of `Allow`, `HEAD` wherever there is `GET`.
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::TicketSignin | Self::GenerateTicket | Self::Token => "POST",
+            Self::Userinfo => "GET, HEAD, POST",
+            Self::Published(_) | Self::Alive | Self::Ready => "GET, HEAD",
+        }
+    }
+
+    const fn manner(self) -> Manner {
+        match self {
+            Self::TicketSignin | Self::GenerateTicket => Manner::Auth,
+            Self::Token => Manner::OAuth,
+            Self::Userinfo => Manner::Bearer,
+            Self::Published(_) | Self::Alive | Self::Ready => Manner::Plain,
+        }
+    }
+}
+
+/// Whether failures at the path of `target` count against an address's budget: wherever a guess could be tried.
+pub fn is_budgeted(path: &str) -> bool {
+    path.starts_with("/auth/") || path.starts_with("/oauth2/")
+}
+
+/// Begins to answer `request`.
+pub(crate) fn begin(gatepass: &Gatepass, request: &Request, moment: Moment) -> Step {
+    let language = Language::of(request.header("accept-language").unwrap_or_default());
+    let route = Route::of(request.path());
+    let manner = route.map_or_else(|| manner_below(request.path()), Route::manner);
+    let ctx = Context { moment, language, peer: Some(request.peer), manner };
+    let Some(route) = route else { return Step::Reply(ctx.problem(Problem::NotFound)) };
+    if !route.allow().split(", ").any(|method| method == request.method) {
+        return Step::Reply(ctx.problem(Problem::MethodNotAllowed).with("Allow", route.allow()));
+    }
+    match route {
+        Route::TicketSignin => ticket_signin::begin(ctx, request),
+        Route::GenerateTicket => generate_ticket::begin(ctx, gatepass, request),
+        Route::Token => token::begin(ctx, request),
+        Route::Userinfo => userinfo::begin(ctx, request),
+        Route::Published(document) => published::begin(ctx, document),
+        Route::Alive => health::alive(),
+        Route::Ready => health::ready(ctx),
+    }
+}
+
+/// Errors below these paths are never cached, known path or not.
+fn manner_below(path: &str) -> Manner {
+    if ["/auth/", "/mfa/", "/oauth2/", "/userinfo"].iter().any(|prefix| path.starts_with(prefix)) {
+        Manner::Auth
+    } else {
+        Manner::Plain
+    }
+}
+
+/// Begins to issue a ticket for the command line.
+pub(crate) fn issue_by_command(asked: TicketRequest, moment: Moment) -> Step {
+    let ctx = Context { moment, language: Language::English, peer: None, manner: Manner::Plain };
+    generate_ticket::by_command(ctx, asked)
+}
+
+macro_rules! states {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident($state:ty),)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+        pub(crate) enum $name { $($variant($state),)+ }
+
+        $(impl From<$state> for $name {
+            fn from(state: $state) -> Self {
+                Self::$variant(state)
+            }
+        })+
+    };
+}
+
+states! {
+    /// The states that wait for records.
+    Reading {
+        TicketSignin(ticket_signin::Looking),
+        GenerateTicket(generate_ticket::Looking),
+        Token(token::Looking),
+        Userinfo(userinfo::Looking),
+        Published(published::Looking),
+    }
+}
+
+states! {
+    /// The states that wait for a commit.
+    Committing {
+        Wasting(ticket_signin::Wasting),
+        SigningIn(ticket_signin::SigningIn),
+        Issuing(generate_ticket::Issuing),
+        Recorded(recorded::Recorded),
+        Probing(health::Probing),
+    }
+}
+
+impl Reading {
+    pub(crate) const fn context(&self) -> &Context {
+        match self {
+            Self::TicketSignin(flow) => flow.context(),
+            Self::GenerateTicket(flow) => flow.context(),
+            Self::Token(flow) => flow.context(),
+            Self::Userinfo(flow) => flow.context(),
+            Self::Published(flow) => flow.context(),
+        }
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        match self {
+            Self::TicketSignin(flow) => flow.resume(gatepass, records),
+            Self::GenerateTicket(flow) => flow.resume(gatepass, records),
+            Self::Token(flow) => flow.resume(gatepass, records),
+            Self::Userinfo(flow) => flow.resume(gatepass, records),
+            Self::Published(flow) => flow.resume(gatepass, records),
+        }
+    }
+}
+
+impl Committing {
+    pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        match self {
+            Self::Wasting(flow) => flow.settle(outcome),
+            Self::SigningIn(flow) => flow.settle(gatepass, outcome),
+            Self::Issuing(flow) => flow.settle(outcome),
+            Self::Recorded(flow) => flow.settle(outcome),
+            Self::Probing(flow) => flow.settle(gatepass, outcome),
+        }
+    }
+}

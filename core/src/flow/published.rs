@@ -1,0 +1,70 @@
+//! What anybody may read: the key set (RFC 7517 §5) and the metadata (RFC 8414, OpenID Connect Discovery).
+
+use alloc::vec;
+
+use super::context::Context;
+use crate::gatepass::Gatepass;
+use crate::model::query::{Query, Records};
+use crate::step::Step;
+use crate::wire::response::Response;
+use crate::wire::shapes::{Metadata, OpenIdMetadata};
+
+/// Which document is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Document {
+    /// `/.well-known/jwks.json`
+    Keys,
+    /// `/.well-known/oauth-authorization-server`
+    Metadata,
+    /// `/.well-known/openid-configuration`
+    OpenIdMetadata,
+}
+
+/// Waits for the generation of the keys, so that a key added by a command is published at once.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    document: Document,
+}
+
+pub(crate) fn begin(ctx: Context, document: Document) -> Step {
+    Step::read(Query::Generation, Looking { ctx, document })
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        if records != Records::Generation {
+            return Step::Reply(self.ctx.internal());
+        }
+        let issuer = &gatepass.settings().issuer;
+        let metadata = || Metadata {
+            issuer: issuer.as_str(),
+            token_endpoint: issuer.url("/oauth2/token"),
+            userinfo_endpoint: issuer.url("/userinfo"),
+            jwks_uri: issuer.url("/.well-known/jwks.json"),
+            scopes_supported: vec!["profile", "email", "phone"],
+            response_types_supported: &[],
+            grant_types_supported: &["client_credentials"],
+            token_endpoint_auth_methods_supported: &["client_secret_basic", "client_secret_post"],
+        };
+        Step::Reply(match self.document {
+            Document::Keys => {
+                Response::new(200, "application/json", gatepass.verifying_keys().public_jwk_set().into())
+            }
+            Document::Metadata => Response::json(200, &metadata()),
+            Document::OpenIdMetadata => Response::json(
+                200,
+                &OpenIdMetadata {
+                    metadata: metadata(),
+                    subject_types_supported: &["public"],
+                    id_token_signing_alg_values_supported: gatepass.verifying_keys().public_algorithms(),
+                },
+            ),
+        })
+    }
+}

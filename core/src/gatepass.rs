@@ -1,0 +1,124 @@
+//! The server's settings and keys, and the one way in.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::flow;
+use crate::jose::claims::{AccessClaims, ClaimError};
+use crate::jose::jws::{Compact, JwsError};
+use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
+use crate::moment::Moment;
+use crate::secret::SecretText;
+use crate::settings::Settings;
+use crate::step::Step;
+use crate::ticket_request::TicketRequest;
+use crate::time::Time;
+use crate::wire::request::Request;
+
+/// The keys of one generation: at most one signs, all of them verify.
+pub struct Keys {
+    generation: u64,
+    signing: Option<SigningKey>,
+    verifying: KeySet,
+}
+
+impl Keys {
+    /// Keys of `generation`: `signing` signs and verifies, `others` verify alone.
+    ///
+    /// The generation is whatever number the store raises with every change to its keys.
+    pub fn new(generation: u64, signing: Option<SigningKey>, others: Vec<VerifyingKey>) -> Self {
+        let mut verifying = others;
+        verifying.extend(signing.as_ref().and_then(|key| key.verifying_key().ok()));
+        Self { generation, signing, verifying: KeySet::new(verifying) }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// The `typ` of an access token (RFC 9068 §2.1).
+const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// What is wrong with an access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotVerified {
+    /// It is not a JWS that one of the keys signed.
+    Jws(JwsError),
+    /// Its claims are malformed, not ours, or out of time.
+    Claims(ClaimError),
+}
+
+impl fmt::Display for NotVerified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jws(error) => error.fmt(f),
+            Self::Claims(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for NotVerified {}
+
+/// The protocol, with its settings and keys. It keeps no state: every request is a value of its own.
+#[derive(Debug)]
+pub struct Gatepass {
+    settings: Settings,
+    keys: Keys,
+}
+
+impl Gatepass {
+    /// A server with these settings and keys.
+    pub const fn new(settings: Settings, keys: Keys) -> Self {
+        Self { settings, keys }
+    }
+
+    /// The settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The generation of the keys.
+    pub const fn generation(&self) -> u64 {
+        self.keys.generation
+    }
+
+    /// Begins to answer `request`.
+    pub fn handle(&self, request: Request, moment: Moment) -> Step {
+        flow::begin(self, &request, moment)
+    }
+
+    /// Begins to issue a ticket for the command line. The answer's body is `{"id", "ticket", "expires_in"}`, or a
+    /// SimpleResponse.
+    pub fn issue_by_command(&self, asked: TicketRequest, moment: Moment) -> Step {
+        flow::issue_by_command(asked, moment)
+    }
+
+    /// Verifies an access token as this server's own endpoints do, revocation apart: signature, type, issuer,
+    /// audience and times.
+    ///
+    /// # Errors
+    /// [`NotVerified`] says what is wrong with it.
+    pub fn verify(&self, token: &str, now: Time) -> Result<AccessClaims, NotVerified> {
+        let compact = Compact::parse(token).map_err(NotVerified::Jws)?;
+        let verified = self.keys.verifying.verify(&compact).map_err(NotVerified::Jws)?;
+        let claims = AccessClaims::parse(&verified).map_err(NotVerified::Claims)?;
+        claims.check(self.settings.issuer.as_str(), now).map_err(NotVerified::Claims)?;
+        Ok(claims)
+    }
+
+    pub(crate) const fn can_sign(&self) -> bool {
+        self.keys.signing.is_some()
+    }
+
+    pub(crate) fn sign(&self, claims: &AccessClaims) -> Option<SecretText> {
+        let key = self.keys.signing.as_ref()?;
+        key.sign(ACCESS_TOKEN_TYPE, &claims.to_json()).ok().map(SecretText::new)
+    }
+
+    pub(crate) const fn verifying_keys(&self) -> &KeySet {
+        &self.keys.verifying
+    }
+}

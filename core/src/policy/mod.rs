@@ -1,0 +1,3 @@
+//! Decisions, as pure functions of records, settings and time.
+
+pub(crate) mod sign_in;

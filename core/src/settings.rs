@@ -1,0 +1,122 @@
+//! What an operator may set, as the core needs it.
+
+use alloc::{borrow::ToOwned, format, string::String};
+use core::fmt;
+
+use crate::model::scope::Scope;
+
+/// The issuer's identifier: an absolute `http` or `https` URL without query and fragment (RFC 8414 §2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer(String);
+
+/// A text that cannot be an issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadIssuer;
+
+impl fmt::Display for BadIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "an issuer is http:// or https:// with a host, and no user, query, fragment or white space",
+        )
+    }
+}
+
+impl core::error::Error for BadIssuer {}
+
+impl Issuer {
+    /// Reads an issuer.
+    ///
+    /// # Errors
+    /// [`BadIssuer`] where it is not an absolute http(s) URL with a host, or has more than a path.
+    pub fn parse(text: &str) -> Result<Self, BadIssuer> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(BadIssuer)?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'\\' | b'<' | b'>'));
+        if authority.is_empty() || authority.starts_with(':') || authority.contains('@') || !plain {
+            return Err(BadIssuer);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The identifier, exactly as the `iss` claim has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL of `path` below it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.0.trim_end_matches('/'))
+    }
+}
+
+/// Lifetimes and defaults. Every lifetime is in seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Who issues the tokens.
+    pub issuer: Issuer,
+    /// Access tokens of people.
+    pub user_token_lifetime: u32,
+    /// Access tokens of services.
+    pub client_token_lifetime: u32,
+    /// Tickets that do not say; at most [`MAX_LIFETIME`](crate::model::ticket::MAX_LIFETIME).
+    pub ticket_lifetime: u32,
+    /// Sessions, from sign-in to the end, however often they are refreshed.
+    pub session_lifetime: u32,
+    /// Refresh tokens that are not used.
+    pub refresh_lifetime: u32,
+    /// Sessions of somebody acting as another.
+    pub impersonation_lifetime: u32,
+    /// The scope of tickets that do not say.
+    pub user_scope: Scope,
+    /// The one tenant, where the deployment has a name for it.
+    pub tenant: Option<String>,
+}
+
+impl Settings {
+    /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days,
+    /// impersonation 30 minutes, scope `profile`, no tenant.
+    pub fn new(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            user_token_lifetime: 1800,
+            client_token_lifetime: 3600,
+            ticket_lifetime: 300,
+            session_lifetime: 30 * 86_400,
+            refresh_lifetime: 14 * 86_400,
+            impersonation_lifetime: 1800,
+            user_scope: Scope::parse("profile").unwrap_or_default(),
+            tenant: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_an_issuer() {
+        for good in
+            ["http://127.0.0.1:8080", "https://id.example", "https://id.example/gate", "http://[::1]:80/"]
+        {
+            assert!(Issuer::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "id.example",
+            "ftp://x",
+            "http://",
+            "http:///x",
+            "https://x?y",
+            "https://x#y",
+            "https://a@b",
+            "http://x y",
+            "http://:80",
+        ] {
+            assert_eq!(Issuer::parse(bad), Err(BadIssuer), "{bad}");
+        }
+        assert_eq!(Issuer::parse("https://x/").unwrap().url("/userinfo"), "https://x/userinfo");
+    }
+}

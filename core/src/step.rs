@@ -1,0 +1,133 @@
+//! A flow is a value: what it waits for next, and how it goes on.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Deref;
+
+use crate::flow::{Committing, Reading};
+use crate::gatepass::Gatepass;
+use crate::model::change::{Change, Outcome};
+use crate::model::query::{Found, Query, Records};
+use crate::moment::Moment;
+use crate::store::Store;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+
+/// What a flow waits for. A flow ends after at most [`Step::MAX`] steps, whatever the store answers.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "a step that is dropped leaves its request unanswered"]
+pub enum Step {
+    /// Read these records in one consistent snapshot, then `resume` with what was found.
+    Read(Read),
+    /// Apply all of these changes durably, in one transaction, or none; then `settle` with how it went.
+    Commit(Commit),
+    /// Send this.
+    Reply(Response),
+}
+
+impl Step {
+    /// The most steps one request takes: read, commit, once more both after a conflict, and the reply.
+    pub const MAX: usize = 5;
+
+    pub(crate) fn read(query: Query, flow: impl Into<Reading>) -> Self {
+        Self::Read(Read { query, flow: flow.into() })
+    }
+
+    pub(crate) fn commit(changes: Vec<Change>, flow: impl Into<Committing>) -> Self {
+        Self::Commit(Commit { changes: changes.into(), flow: flow.into() })
+    }
+}
+
+/// A flow that waits for records.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "resume it with what the store found"]
+pub struct Read {
+    query: Query,
+    flow: Reading,
+}
+
+impl Read {
+    /// What it asks.
+    pub const fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Goes on with what was found. `gatepass` must hold the keys of `found.generation` or later; where it does
+    /// not, the answer is 503 and nothing has been changed.
+    pub fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        if gatepass.generation() < found.generation {
+            return Step::Reply(self.flow.context().unavailable());
+        }
+        if found.records == Records::Unreadable {
+            return Step::Reply(self.flow.context().unavailable());
+        }
+        self.flow.resume(gatepass, found.records)
+    }
+}
+
+/// A flow that waits for its changes to be durable. What it will answer does not exist yet: tokens and tickets are
+/// made in [`Commit::settle`], for [`Outcome::Applied`] alone.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "settle it with the outcome of its commit"]
+pub struct Commit {
+    changes: Arc<[Change]>,
+    flow: Committing,
+}
+
+impl Commit {
+    /// What is to be applied: all of it or nothing. Cheap to clone, so that a writer elsewhere can hold it.
+    pub const fn changes(&self) -> &Arc<[Change]> {
+        &self.changes
+    }
+
+    /// Goes on, now that the outcome is known.
+    pub fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        self.flow.settle(gatepass, outcome)
+    }
+}
+
+/// Who holds the [`Gatepass`] of a running server, and can renew it when its keys have changed.
+pub trait Keeper {
+    /// A reference to the one at hand.
+    type Ref<'a>: Deref<Target = Gatepass>
+    where
+        Self: 'a;
+
+    /// One whose keys are of `generation` or later, as far as they can be had.
+    fn at_least(&self, generation: u64) -> Self::Ref<'_>;
+}
+
+/// A [`Gatepass`] whose keys never change keeps itself.
+impl Keeper for Gatepass {
+    type Ref<'a> = &'a Self;
+
+    fn at_least(&self, _generation: u64) -> &Self {
+        self
+    }
+}
+
+/// Drives one request to its answer: the whole embedding, where reading and committing may block.
+pub fn drive(keeper: &impl Keeper, store: &impl Store, request: Request, moment: Moment) -> Response {
+    let step = keeper.at_least(0).handle(request, moment);
+    finish(keeper, store, step)
+}
+
+/// Drives a flow that has begun to its answer.
+pub fn finish(keeper: &impl Keeper, store: &impl Store, mut step: Step) -> Response {
+    loop {
+        step = match step {
+            Step::Read(read) => {
+                let found = store.read(read.query());
+                read.resume(&keeper.at_least(found.generation), found)
+            }
+            Step::Commit(commit) => {
+                let outcome = store.commit(commit.changes());
+                commit.settle(&keeper.at_least(0), outcome)
+            }
+            Step::Reply(response) => return response,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The bodies of the answers, field by field as the origin documents have them. A key that does not apply is
+//! absent, except in [`UserInfo`], whose seven keys are always there.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::client::Client;
+use crate::model::scope::Scope;
+use crate::model::user::User;
+
+/// The result of a sign-in: `dto.LoginResponse`.
+#[derive(Serialize)]
+pub(crate) struct LoginResponse<'a> {
+    pub(crate) access_token: &'a str,
+    pub(crate) refresh_token: &'a str,
+    pub(crate) token_type: &'static str,
+    pub(crate) expires_in: u64,
+    pub(crate) user: Account<'a>,
+    pub(crate) user_id: &'a str,
+    pub(crate) must_change_password: bool,
+    pub(crate) requires_mfa: bool,
+}
+
+/// The account of who signed in: `dto.UserInfo`.
+#[derive(Serialize)]
+pub(crate) struct Account<'a> {
+    id: &'a str,
+    username: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone: Option<&'a str>,
+    status: &'static str,
+    created_at: String,
+    must_change_password: bool,
+}
+
+impl<'a> From<&'a User> for Account<'a> {
+    fn from(user: &'a User) -> Self {
+        Self {
+            id: user.id.as_str(),
+            username: user.username.as_str(),
+            email: user.email.as_deref(),
+            phone: user.phone.as_deref(),
+            status: user.status.as_str(),
+            created_at: user.created_at.rfc3339(),
+            must_change_password: user.must_change_password,
+        }
+    }
+}
+
+/// The token endpoint's success (RFC 6749 §5.1).
+#[derive(Serialize)]
+pub(crate) struct AccessToken<'a> {
+    pub(crate) access_token: &'a str,
+    pub(crate) expires_in: u64,
+    pub(crate) token_type: &'static str,
+    pub(crate) scope: &'a str,
+}
+
+/// A ticket just issued.
+#[derive(Serialize)]
+pub(crate) struct IssuedTicket<'a> {
+    pub(crate) ticket: &'a str,
+    pub(crate) expires_in: u32,
+}
+
+/// Who a token speaks for: the origin document's seven keys, then the OpenID Connect names (Core §5.1) that the
+/// granted scope brings.
+#[derive(Serialize)]
+pub(crate) struct UserInfo<'a> {
+    sub: &'a str,
+    #[serde(rename = "userName")]
+    user_name: &'a str,
+    name: Option<&'a str>,
+    #[serde(rename = "phoneNumber")]
+    phone_number_origin: Option<&'a str>,
+    email: Option<&'a str>,
+    gender: Option<&'static str>,
+    address: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
+}
+
+impl<'a> UserInfo<'a> {
+    /// For a person's token with `scope`.
+    pub(crate) fn of_user(user: &'a User, scope: &Scope) -> Self {
+        let profile = scope.contains("profile");
+        Self {
+            sub: user.id.as_str(),
+            user_name: user.username.as_str(),
+            name: user.name.as_deref(),
+            phone_number_origin: user.phone.as_deref(),
+            email: user.email.as_deref(),
+            gender: user.gender.map(|g| g.as_str()),
+            address: user
+                .address
+                .as_deref()
+                .and_then(|a| serde_json::from_str(a).ok())
+                .unwrap_or(Value::Null),
+            preferred_username: profile.then_some(user.username.as_str()),
+            updated_at: profile.then_some(user.updated_at.unix()),
+            phone_number: user.phone.as_deref().filter(|_| scope.contains("phone")),
+            // Nothing here ever verifies an address, and the claim must not suggest it.
+            email_verified: user.email.as_ref().filter(|_| scope.contains("email")).map(|_| false),
+        }
+    }
+
+    /// For a service's own token.
+    pub(crate) fn of_client(client: &'a Client) -> Self {
+        Self {
+            sub: client.id.as_str(),
+            user_name: client.id.as_str(),
+            name: client.name.as_deref(),
+            phone_number_origin: None,
+            email: None,
+            gender: None,
+            address: Value::Null,
+            preferred_username: None,
+            updated_at: None,
+            phone_number: None,
+            email_verified: None,
+        }
+    }
+}
+
+/// Authorization server metadata (RFC 8414 §2).
+#[derive(Serialize)]
+pub(crate) struct Metadata<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) token_endpoint: String,
+    pub(crate) userinfo_endpoint: String,
+    pub(crate) jwks_uri: String,
+    pub(crate) scopes_supported: Vec<&'a str>,
+    pub(crate) response_types_supported: &'static [&'static str],
+    pub(crate) grant_types_supported: &'static [&'static str],
+    pub(crate) token_endpoint_auth_methods_supported: &'static [&'static str],
+}
+
+/// The same with what OpenID Connect Discovery §3 requires beside it. No ID token is issued here; the algorithms
+/// are those of the published keys.
+#[derive(Serialize)]
+pub(crate) struct OpenIdMetadata<'a> {
+    #[serde(flatten)]
+    pub(crate) metadata: Metadata<'a>,
+    pub(crate) subject_types_supported: &'static [&'static str],
+    pub(crate) id_token_signing_alg_values_supported: Vec<&'static str>,
+}

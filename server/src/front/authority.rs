@@ -1,0 +1,207 @@
+//! Hosts: the value of `Host`, and whether an absolute-form target means this server.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// A host with its port, as `Host` and `http://…` name it.
+#[derive(Debug)]
+pub(super) struct Authority<'a> {
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Authority<'a> {
+    /// Reads `host`, `host:port` or `[v6]:port`. None where it is empty or malformed, has user information, or
+    /// uses the sub-delimiters that RFC 3986 allows in names and no name has: `a,b` is two hosts to somebody.
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let (host, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (address, _) = rest.split_once(']')?;
+                address.parse::<Ipv6Addr>().ok()?;
+                let (host, port) = text.split_at_checked(address.len() + 2)?;
+                (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+            }
+            None => {
+                let (host, port) = text.split_once(':').map_or((text, None), |(h, p)| (h, Some(p)));
+                (is_name(host)).then_some((host, port))?
+            }
+        };
+        let port = match port {
+            // `port = *DIGIT` (RFC 3986 §3.2.3): an empty one says nothing.
+            None | Some("") => None,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+            Some(_) => return None,
+        };
+        Some(Self { host, port })
+    }
+
+    /// Whether both name one place, where a port left out means `default_port`.
+    fn is(&self, other: &Authority<'_>, default_port: u16) -> bool {
+        self.host.eq_ignore_ascii_case(other.host)
+            && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
+    }
+
+    /// Whether this is the address that a connection came in at; `localhost` is every loopback one.
+    fn is_address(&self, local: SocketAddr, default_port: u16) -> bool {
+        let ip = local.ip().to_canonical();
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let same = host.parse::<IpAddr>().map_or_else(
+            |_| ip.is_loopback() && host.eq_ignore_ascii_case("localhost"),
+            |named| named.to_canonical() == ip,
+        );
+        same && self.port.unwrap_or(default_port) == local.port()
+    }
+}
+
+/// Letters, digits, `-._~` and whole percent-escapes; not empty.
+fn is_name(host: &str) -> bool {
+    let mut bytes = host.bytes();
+    while let Some(byte) = bytes.next() {
+        let good = match byte {
+            b'%' => [bytes.next(), bytes.next()].iter().all(|b| b.is_some_and(|b| b.is_ascii_hexdigit())),
+            _ => byte.is_ascii_alphanumeric() || b"-._~".contains(&byte),
+        };
+        if !good {
+            return false;
+        }
+    }
+    !host.is_empty()
+}
+
+/// An absolute-form target (RFC 9112 §3.2.2), taken apart.
+#[derive(Debug)]
+pub(super) struct Absolute<'a> {
+    /// What stands between `//` and the path.
+    pub(super) text: &'a str,
+    authority: Authority<'a>,
+    default_port: u16,
+    /// Path and query in origin form.
+    pub(super) origin: String,
+}
+
+impl<'a> Absolute<'a> {
+    /// Takes apart `http://authority/path?query`. None where it is not that.
+    pub(super) fn parse(target: &'a str) -> Option<Self> {
+        let (scheme, rest) = target.split_once("://")?;
+        let default_port = match scheme {
+            _ if scheme.eq_ignore_ascii_case("http") => 80,
+            _ if scheme.eq_ignore_ascii_case("https") => 443,
+            _ => return None,
+        };
+        let (text, path) = rest.split_at_checked(rest.find(['/', '?']).unwrap_or(rest.len()))?;
+        let authority = Authority::parse(text.as_bytes())?;
+        let origin = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Some(Self { text, authority, default_port, origin })
+    }
+
+    /// Whether it means this server: the address the connection came in at, or one of `ours`; without any of
+    /// these, what `Host` says is all there is to go by.
+    pub(super) fn is_ours(&self, ours: &[String], local: SocketAddr, host: Option<&Authority<'_>>) -> bool {
+        self.authority.is_address(local, self.default_port)
+            || ours
+                .iter()
+                .filter_map(|own| Authority::parse(own.as_bytes()))
+                .any(|own| self.authority.is(&own, self.default_port))
+            || (ours.is_empty() && host.is_some_and(|host| self.authority.is(host, self.default_port)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for good in [
+            "a",
+            "a:80",
+            "a:",
+            "A.b-c_d~e:65535",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[::1]:8080",
+            "[2001:db8::1]:",
+            "xn--a%20b",
+        ] {
+            assert!(Authority::parse(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "a:b",
+            "a:80:80",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a b",
+            "a,b",
+            "a/b",
+            "a@b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[a]",
+            "[]",
+            "[fe80::1%25eth0]",
+            "[v1.x]",
+            "a%",
+            "a%4",
+            "a%zz",
+            "http://a",
+            "é",
+            "a;b",
+            "a=b",
+            "a\"b",
+        ] {
+            assert!(Authority::parse(bad.as_bytes()).is_none(), "{bad}");
+        }
+        assert!(Authority::parse(b"\xff").is_none());
+    }
+
+    #[test]
+    fn absolute_targets() {
+        for (target, origin) in [
+            ("http://a/b?c", Some("/b?c")),
+            ("HTTP://a", Some("/")),
+            ("https://a:443?x=/y", Some("/?x=/y")),
+            ("http://[::1]:80/", Some("/")),
+            ("ftp://a/", None),
+            ("http:/a/", None),
+            ("http:///a", None),
+            ("http://u@a/", None),
+            ("a/b", None),
+        ] {
+            assert_eq!(Absolute::parse(target).map(|a| a.origin).as_deref(), origin, "{target}");
+        }
+    }
+
+    #[test]
+    fn whose_host() {
+        let local: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        let none: &[String] = &[];
+        let some: &[String] = &["sso.example".into(), "box:99".into()];
+        for (target, host, ours, expected) in [
+            ("http://127.0.0.1:8080/", "x", some, true),
+            ("http://127.0.0.1/", "x", some, false),
+            ("http://[::ffff:127.0.0.1]:8080/", "x", some, true),
+            ("http://LOCALHOST:8080/", "x", some, true),
+            ("http://localhost:8081/", "x", some, false),
+            ("http://sso.example/", "x", some, true),
+            ("https://SSO.example:443/", "x", some, true),
+            ("http://sso.example:8080/", "x", some, false),
+            ("http://box:99/", "x", some, true),
+            ("http://evil/", "evil", some, false),
+            ("http://other/", "other", none, true),
+            ("http://other:80/", "other", none, true),
+            ("http://other:81/", "other", none, false),
+            ("http://other/", "another", none, false),
+        ] {
+            let absolute = Absolute::parse(target).unwrap();
+            let host = Authority::parse(host.as_bytes());
+            assert_eq!(absolute.is_ours(ours, local, host.as_ref()), expected, "{target}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! HTTP/1.1 on sockets: bytes become a [`Request`], a [`Response`] becomes bytes.
+//!
+//! What a request means is the core's business; here it is settled where one begins and ends, who may hold a
+//! connection, and for how long.
+//!
+//! - [`connection`] is one connection as a sans-IO state machine, made of the head (`head`), the target's
+//!   authority (`authority`), the chunked coding (`chunked`) and the printed answer (`answer`).
+//! - [`guarded`] drives many of them from one readiness loop and a pool of workers. It can face a network.
+//! - [`stock`] is the plain `tiny_http` server, for a box where a validating proxy stands in front.
+//!
+//! Both drive one [`Service`] and keep to one set of [`Bounds`].
+
+use std::fmt;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gatepass_core::time::Time;
+use gatepass_core::wire::language::Language;
+use gatepass_core::wire::problem::Problem;
+use gatepass_core::wire::request::{MAX_BODY, Request};
+use gatepass_core::wire::response::Response;
+
+mod answer;
+mod authority;
+mod chunked;
+pub mod connection;
+pub mod guarded;
+mod head;
+pub mod stock;
+
+/// What stands behind a front.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one whole request. `request.peer` is the socket's own address; whether a proxy's word replaces
+    /// it is decided here. May block: it is called on a worker. A panic in it is answered with 500.
+    fn answer(&self, request: Request) -> Response;
+
+    /// The answer to something the front itself refuses: bad bytes, too long, too slow. Called on the thread
+    /// that watches every connection too, so it must not block.
+    fn refuse(&self, problem: Problem, language: Language) -> Response;
+}
+
+/// Which addresses may hold any number of connections, up to [`Bounds::connections`].
+#[derive(Clone)]
+pub struct Exempt(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl Exempt {
+    /// Exempts the addresses for which `is_exempt` is true: loopback and the trusted proxies.
+    pub fn new(is_exempt: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_exempt))
+    }
+
+    /// Whether `address` is exempt.
+    pub fn covers(&self, address: IpAddr) -> bool {
+        (self.0)(address)
+    }
+}
+
+impl Default for Exempt {
+    /// Loopback alone.
+    fn default() -> Self {
+        Self::new(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Debug for Exempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exempt")
+    }
+}
+
+/// Every limit and deadline of a front. [`Bounds::default`] is what faces a network.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Connections at once; past it the oldest idle one is closed. Lowered at start where the process may not
+    /// open that many files. 1024.
+    pub connections: usize,
+    /// Connections at once from one IPv4 address or IPv6 /64; 0 = no such limit. 64.
+    pub connections_per_address: usize,
+    /// Who is free of [`Self::connections_per_address`]. Loopback.
+    pub exempt: Exempt,
+    /// The authorities (`host` or `host:port`) that an absolute-form target may name, beside the address the
+    /// connection came in at. Empty: whatever `Host` names. Empty.
+    pub authorities: Vec<String>,
+    /// The longest request line in bytes, without its end; past it 414. 8 KiB.
+    pub request_line: usize,
+    /// The longest head in bytes, from the request line to the empty line; past it 431. 16 KiB.
+    pub head: usize,
+    /// The most header fields; past it 431. 64, which is also the most that can be set.
+    pub headers: usize,
+    /// The longest body in bytes, after decoding; past it 413. 64 KiB.
+    pub body: usize,
+    /// From the first byte of a request until its last; then 408. 10 s.
+    pub request_time: Duration,
+    /// Without any byte of a request; then the connection is closed without a word. 15 s.
+    pub idle_time: Duration,
+    /// For the peer to take a whole answer; then the connection is cut. 10 s.
+    pub answer_time: Duration,
+    /// How long input is read and thrown away after a last answer, so that the peer sees the answer and not a
+    /// reset. 2 s.
+    pub linger_time: Duration,
+    /// How many bytes are thrown away so. 1 MiB.
+    pub linger_bytes: usize,
+    /// How long requests in flight may take to finish after a stop. 10 s.
+    pub drain_time: Duration,
+    /// Worker threads, started when they are needed. 64.
+    pub workers: usize,
+    /// Stack of a worker in bytes. 256 KiB.
+    pub worker_stack: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            connections_per_address: 64,
+            exempt: Exempt::default(),
+            authorities: Vec::new(),
+            request_line: 8 * 1024,
+            head: 16 * 1024,
+            headers: 64,
+            body: MAX_BODY,
+            request_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(15),
+            answer_time: Duration::from_secs(10),
+            linger_time: Duration::from_secs(2),
+            linger_bytes: 1024 * 1024,
+            drain_time: Duration::from_secs(10),
+            workers: 64,
+            worker_stack: 256 * 1024,
+        }
+    }
+}
+
+/// The service's answer, whatever happens inside: a panic, or an answer that cannot be printed, is a 500.
+fn answer(service: &dyn Service, request: Request, language: Language) -> Response {
+    match caught(|| service.answer(request)) {
+        Some(response) if answer::printable(&response) => response,
+        Some(response) => {
+            tracing::error!(status = response.status(), "an answer that cannot be printed became a 500");
+            refuse(service, Problem::Internal, language)
+        }
+        None => refuse(service, Problem::Internal, language),
+    }
+}
+
+/// The service's wording of a refusal, or the core's where even that fails.
+fn refuse(service: &dyn Service, problem: Problem, language: Language) -> Response {
+    caught(|| service.refuse(problem, language)).filter(answer::printable).unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        problem.response(language, Time::from_unix(now))
+    })
+}
+
+/// What `call` returns, or none where it panics. A service keeps its own invariants across a panic: locks are
+/// poisoned, transactions roll back.
+fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call))
+        .inspect_err(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            let message =
+                text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+            tracing::error!(panic = message, "a request panicked");
+        })
+        .ok()
+}

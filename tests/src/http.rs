@@ -1,0 +1,141 @@
+//! A plain HTTP/1.1 client of a page: what is sent is what the test says, byte for byte.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Value;
+
+/// How long a test waits for bytes before it fails; nothing that passes comes near it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An answer, as read.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Header lines, without their ends.
+    pub head: Vec<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of the header `name`, or none.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.iter().find_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            field.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    /// The body as JSON; `null` where it is none.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// Member `name` of the JSON body, as text.
+    pub fn text(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Reads one answer from `stream`; none where the peer closed without one.
+pub fn read_answer(stream: &mut impl Read, to_head: bool) -> Option<Answer> {
+    let (mut bytes, mut byte) = (Vec::new(), [0]);
+    while !bytes.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        bytes.push(byte[0]);
+    }
+    let text = String::from_utf8(bytes).expect("an answer's head is text");
+    let mut lines = text.split("\r\n").filter(|line| !line.is_empty()).map(String::from);
+    let status =
+        lines.next().expect("a status line").split(' ').nth(1).expect("a status").parse().expect("a number");
+    let mut answer = Answer { status, head: lines.collect(), body: Vec::new() };
+    let length = answer.header("content-length").map_or(0, |n| n.parse().expect("a length"));
+    answer.body.resize(if to_head { 0 } else { length }, 0);
+    stream.read_exact(&mut answer.body).ok()?;
+    Some(answer)
+}
+
+/// Opens a connection that gives up rather than hang.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server accepts");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read time-out");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a write time-out");
+    stream
+}
+
+/// A request to be sent to a server.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    method: String,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Ask {
+    /// A request without body.
+    pub fn new(method: &str, path: &str) -> Self {
+        Self { method: method.into(), path: path.into(), headers: vec![], body: vec![] }
+    }
+
+    /// A JSON body.
+    pub fn json(path: &str, body: &Value) -> Self {
+        Self::new("POST", path).header("Content-Type", "application/json").body(body.to_string())
+    }
+
+    /// A form, already encoded.
+    pub fn form(path: &str, body: &str) -> Self {
+        Self::new("POST", path).header("Content-Type", "application/x-www-form-urlencoded").body(body)
+    }
+
+    /// One more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Basic credentials, sent raw.
+    #[must_use]
+    pub fn basic(self, id: &str, secret: &str) -> Self {
+        let encoded = STANDARD.encode(format!("{id}:{secret}"));
+        self.header("Authorization", &format!("Basic {encoded}"))
+    }
+
+    /// A bearer token.
+    #[must_use]
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {token}"))
+    }
+
+    /// This body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The request's bytes.
+    pub fn bytes(&self, host: SocketAddr) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend(format!("{name}: {value}\r\n").as_bytes());
+        }
+        bytes.extend(format!("Content-Length: {}\r\n\r\n", self.body.len()).as_bytes());
+        bytes.extend(&self.body);
+        bytes
+    }
+
+    /// Sends it on a connection of its own.
+    pub fn to(&self, address: SocketAddr) -> Answer {
+        let mut stream = connect(address);
+        stream.write_all(&self.bytes(address)).expect("the server reads");
+        read_answer(&mut stream, self.method == "HEAD").expect("an answer")
+    }
+}

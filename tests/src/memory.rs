@@ -1,0 +1,172 @@
+//! A store in memory that keeps every promise of the real one but durability: the whole of it can be read at once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gatepass_core::audit::Event;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::client::Client;
+use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::model::query::{
+    BearerQuery, BearerRecords, Found, IssueRecords, Query, Records, TicketRecords,
+};
+use gatepass_core::model::session::{RefreshToken, Session};
+use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
+use gatepass_core::model::user::User;
+use gatepass_core::store::Store;
+
+/// Every record there is.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Tables {
+    /// The generation of the keys.
+    pub generation: u64,
+    /// Users by id.
+    pub users: BTreeMap<UserId, User>,
+    /// Clients by id.
+    pub clients: BTreeMap<ClientId, Client>,
+    /// Tickets by digest.
+    pub tickets: BTreeMap<TicketDigest, Ticket>,
+    /// Sessions by id.
+    pub sessions: BTreeMap<SessionId, Session>,
+    /// Refresh tokens, oldest first.
+    pub refresh_tokens: Vec<RefreshToken>,
+    /// The audit table, oldest first.
+    pub audit: Vec<Event>,
+}
+
+impl Tables {
+    fn user(&self, who: &UserRef) -> Option<&User> {
+        let by_name = |name: &str| self.users.values().find(|user| user.username.as_str() == name);
+        match who {
+            UserRef::Username(name) => by_name(name),
+            UserRef::IdOrUsername(text) => {
+                UserId::parse(text).ok().and_then(|id| self.users.get(&id)).or_else(|| by_name(text))
+            }
+        }
+    }
+
+    fn bearer(&self, query: &BearerQuery) -> BearerRecords {
+        let person = query.person.as_ref();
+        BearerRecords {
+            client: self.clients.get(&query.client).cloned(),
+            user: person.and_then(|p| self.users.get(&p.user)).cloned(),
+            session: person.and_then(|p| self.sessions.get(&p.session)).cloned(),
+            actor: person.and_then(|p| p.actor.as_ref()).and_then(|id| self.users.get(id)).cloned(),
+        }
+    }
+
+    /// Answers `query`.
+    pub fn read(&self, query: &Query) -> Found {
+        let records = match query {
+            Query::Generation => Records::Generation,
+            Query::Client(id) => Records::Client(self.clients.get(id).cloned()),
+            Query::Bearer(query) => Records::Bearer(Box::new(self.bearer(query))),
+            Query::Ticket(digest) => Records::Ticket(self.tickets.get(digest).map(|ticket| {
+                let actor = ticket.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
+                Box::new(TicketRecords {
+                    user: self.users.get(&ticket.user_id).cloned(),
+                    actor: actor.cloned(),
+                    client: self.clients.get(&ticket.client_id).cloned(),
+                    issuer: ticket.issuer.as_ref().and_then(|id| self.clients.get(id)).cloned(),
+                    ticket: ticket.clone(),
+                })
+            })),
+            Query::Issue(query) => Records::Issue(Box::new(IssueRecords {
+                bearer: query.bearer.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
+                user: query.user.as_ref().and_then(|who| self.user(who)).cloned(),
+                actor: query.actor.as_ref().and_then(|who| self.user(who)).cloned(),
+                audience: query.audience.as_ref().and_then(|id| self.clients.get(id)).cloned(),
+            })),
+        };
+        Found { generation: self.generation, records }
+    }
+
+    /// Applies all of `changes`, or none.
+    pub fn commit(&mut self, changes: &[Change]) -> Outcome {
+        let mut next = self.clone();
+        if changes.iter().all(|change| next.apply(change)) {
+            *self = next;
+            Outcome::Applied
+        } else {
+            Outcome::Conflict
+        }
+    }
+
+    /// Applies one change, if what it names still holds.
+    fn apply(&mut self, change: &Change) -> bool {
+        match change {
+            Change::UserIs { id, epoch } => {
+                self.users.get(id).is_some_and(|user| user.is_active() && user.epoch == *epoch)
+            }
+            Change::ClientIsEnabled(id) => self.clients.get(id).is_some_and(|client| client.enabled),
+            Change::SessionIsLive(id) => self.sessions.get(id).is_some_and(|s| s.ended_at.is_none()),
+            Change::InsertTicket(ticket) => self.tickets.insert(ticket.digest, ticket.clone()).is_none(),
+            Change::SpendTicket { digest, at } => {
+                self.end_ticket(|ticket| ticket.digest == *digest, TicketState::Spent(*at))
+            }
+            Change::RevokeTicket { id, at } => {
+                self.end_ticket(|ticket| ticket.id == *id, TicketState::Revoked(*at))
+            }
+            Change::InsertSession { session, refresh } => {
+                self.refresh_tokens.push(refresh.clone());
+                self.sessions.insert(session.id.clone(), session.clone()).is_none()
+            }
+            Change::InsertUser(user) => self.users.insert(user.id.clone(), user.clone()).is_none(),
+            Change::UpdateUser(user) => {
+                let after = User { revision: user.revision + 1, ..user.clone() };
+                self.users
+                    .insert(user.id.clone(), after)
+                    .is_some_and(|before| before.revision == user.revision)
+            }
+            Change::DeleteUser(id) => {
+                self.tickets.retain(|_, ticket| ticket.user_id != *id);
+                self.sessions.retain(|_, session| session.user_id != *id);
+                self.users.remove(id).is_some()
+            }
+            Change::InsertClient(client) => self.clients.insert(client.id.clone(), client.clone()).is_none(),
+            Change::UpdateClient(client) => {
+                let after = Client { revision: client.revision + 1, ..client.clone() };
+                self.clients
+                    .insert(client.id.clone(), after)
+                    .is_some_and(|before| before.revision == client.revision)
+            }
+            Change::DeleteClient(id) => self.clients.remove(id).is_some(),
+            Change::Audit(event) => {
+                self.audit.push(event.clone());
+                true
+            }
+            Change::Probe => true,
+        }
+    }
+
+    fn end_ticket(&mut self, which: impl Fn(&Ticket) -> bool, state: TicketState) -> bool {
+        let live = self.tickets.values_mut().find(|t| which(t) && t.state == TicketState::Live);
+        live.map(|ticket| ticket.state = state).is_some()
+    }
+}
+
+/// [`Tables`] behind a lock.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<Tables>>);
+
+impl Memory {
+    /// A store that holds `tables`.
+    pub fn new(tables: Tables) -> Self {
+        Self(Arc::new(Mutex::new(tables)))
+    }
+
+    /// Looks at, or alters, the tables.
+    pub fn with<T>(&self, visit: impl FnOnce(&mut Tables) -> T) -> T {
+        visit(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Store for Memory {
+    fn read(&self, query: &Query) -> Found {
+        self.with(|tables| tables.read(query))
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        self.with(|tables| tables.commit(changes))
+    }
+}

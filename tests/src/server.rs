@@ -1,0 +1,192 @@
+//! The real binary, started on a directory of its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::suite::Target;
+use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+
+/// The binary, built as this test was.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = std::env::current_exe().expect("this test's path");
+        let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+        let mut build = Command::new(env!("CARGO"));
+        build
+            .args(["build", "--quiet", "--package", "gatepass", "--target-dir"])
+            .arg(profile.parent().expect("target"));
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo runs").success(), "the binary builds");
+        profile.join("gatepass")
+    })
+}
+
+/// A data directory, and the commands that work on it.
+#[derive(Debug)]
+pub struct Site {
+    dir: TempDir,
+}
+
+/// A server running on a [`Site`]; stopped when dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Site {
+    /// An empty data directory.
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// The data directory.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A command on this directory, its environment cleared of settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.arg("--data").arg(self.path()).args(arguments);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GATEPASS_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs a command with `input` on its standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("it ends")
+    }
+
+    /// Runs a command.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// Runs a command with `--json` that must succeed, and gives back what it printed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        self.json_with(arguments, "")
+    }
+
+    /// The same, with `input` on its standard input.
+    pub fn json_with(&self, arguments: &[&str], input: &str) -> Value {
+        let output = self.run_with(&[&["--json"], arguments].concat(), input);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one JSON value")
+    }
+
+    /// Adds everyone in [`crate::world`], by commands.
+    pub fn populate(&self) {
+        self.json(&[
+            "user",
+            "add",
+            "alice",
+            "--email",
+            "alice@example.com",
+            "--phone",
+            "+44 20 7946 0000",
+            "--name",
+            "Alice Liddell",
+            "--gender",
+            "female",
+            "--address",
+            r#"{"locality":"Oxford"}"#,
+        ]);
+        self.json(&["user", "add", "boss"]);
+        self.json(&["user", "add", "gone"]);
+        self.json(&["user", "disable", "gone"]);
+        let backend = "ticket:issue ticket:impersonate profile email phone";
+        let arguments =
+            ["client", "add", "backend", "--name", "The back office", "--scope", backend, "--secret-stdin"];
+        self.json_with(&arguments, BACKEND_SECRET);
+        let arguments = [
+            "client",
+            "add",
+            "portal",
+            "--scope",
+            "orders:read orders:write",
+            "--default-scope",
+            "orders:read",
+            "--audience",
+            "https://orders.example",
+            "--secret-stdin",
+        ];
+        self.json_with(&arguments, PORTAL_SECRET);
+        self.json_with(
+            &["client", "add", "closed", "--scope", "orders:read", "--secret-stdin"],
+            BACKEND_SECRET,
+        );
+        self.json(&["client", "disable", "closed"]);
+    }
+
+    /// Starts a server on any free port, with `arguments` beside, and waits until it says where it listens.
+    pub fn serve(&self, arguments: &[&str]) -> Running {
+        let mut command =
+            self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
+        let ready: Value = serde_json::from_str(&first).expect("one JSON object");
+        let address = ready["listening"].as_str().expect("an address").parse().expect("an address");
+        Running { child, address }
+    }
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Running {
+    /// The server, for the suite.
+    pub const fn target(&self) -> Target {
+        Target { address: self.address }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to end (SIGTERM) and waits; whether it ended well.
+    pub fn terminate(mut self) -> bool {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
+        asked.success() && self.child.wait().expect("it ends").success()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already ended where the test ended it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

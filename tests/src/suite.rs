@@ -1,0 +1,562 @@
+//! The black-box suite: what any embedding of the core answers over HTTP, the real binary first.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use crate::http::{Answer, Ask};
+use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+
+/// A server that holds the records of [`crate::world`].
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Every test of the suite by its name.
+pub const SUITE: &[(&str, fn(Target))] = &[
+    ("a ticket signs in once", a_ticket_signs_in_once),
+    ("64 redeem one ticket", sixty_four_redeem_one_ticket),
+    ("the login response is the origin document's", the_login_response_is_the_origin_documents),
+    ("client credentials, both ways of authenticating", client_credentials),
+    ("token endpoint errors", token_endpoint_errors),
+    ("userinfo of a person and of a service", userinfo),
+    ("userinfo errors", userinfo_errors),
+    ("an audience joins the token", an_audience_joins_the_token),
+    ("a bound ticket wants its client", a_bound_ticket_wants_its_client),
+    ("a ticket for another address is spent in vain", another_address),
+    ("impersonation", impersonation),
+    ("what cannot be issued", what_cannot_be_issued),
+    ("who may not issue", who_may_not_issue),
+    ("malformed sign-ins", malformed_sign_ins),
+    ("paths and methods", paths_and_methods),
+    ("what is published", what_is_published),
+    ("messages in Chinese", messages_in_chinese),
+];
+
+impl Target {
+    /// Sends `ask`.
+    pub fn ask(self, ask: &Ask) -> Answer {
+        let answer = ask.to(self.address);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{ask:?}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{ask:?}");
+        assert!(answer.status < 500, "{ask:?} was answered {answer:?}");
+        answer
+    }
+
+    /// A service token with `scope`.
+    pub fn service_token(self, scope: &str) -> String {
+        let form = format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"));
+        let answer = self.ask(&Ask::form("/oauth2/token", &form).basic("backend", BACKEND_SECRET));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text("access_token")
+    }
+
+    /// Asks for a ticket with everything the backend may do.
+    pub fn generate(self, body: &Value) -> Answer {
+        let token = self.service_token("ticket:issue ticket:impersonate");
+        self.ask(&Ask::json("/auth/generate-ticket", body).bearer(&token))
+    }
+
+    /// A ticket, granted.
+    pub fn ticket(self, body: &Value) -> String {
+        let answer = self.generate(body);
+        assert_eq!(answer.status, 200, "{body} was answered {answer:?}");
+        answer.text("ticket")
+    }
+
+    /// Presents a ticket.
+    pub fn sign_in(self, ticket: &str) -> Answer {
+        self.ask(&sign_in(ticket))
+    }
+}
+
+/// The request that presents `ticket`.
+pub fn sign_in(ticket: &str) -> Ask {
+    Ask::json("/auth/ticket/signin", &json!({ "ticket": ticket }))
+}
+
+/// The claims of a token, unverified.
+pub fn claims(token: &str) -> Value {
+    let payload = token.split('.').nth(1).expect("three segments");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64url")).expect("JSON")
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[track_caller]
+fn simple(answer: &Answer, status: u16, code: u64) {
+    assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(code)), "{answer:?}");
+    assert_eq!(keys(&answer.json()), ["code", "message", "timestamp"]);
+    let timestamp = answer.text("timestamp");
+    assert!(timestamp.len() == 20 && timestamp.ends_with('Z'), "{timestamp}");
+}
+
+#[track_caller]
+fn uncached(answer: &Answer) {
+    assert_eq!(
+        (answer.header("cache-control"), answer.header("pragma")),
+        (Some("no-store"), Some("no-cache"))
+    );
+}
+
+fn a_ticket_signs_in_once(target: Target) {
+    let ticket = target.ticket(&json!({"user_id": "alice"}));
+    let first = target.sign_in(&ticket);
+    assert_eq!(first.status, 200, "{first:?}");
+    uncached(&first);
+    for _ in 0..3 {
+        let again = target.sign_in(&ticket);
+        simple(&again, 400, 40010);
+        uncached(&again);
+    }
+    let unknown = target.sign_in("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    simple(&unknown, 400, 40010);
+    assert_eq!(unknown.text("message"), target.sign_in(&ticket).text("message"));
+}
+
+fn sixty_four_redeem_one_ticket(target: Target) {
+    let ticket = target.ticket(&json!({"user_id": "alice"}));
+    let redeemers: Vec<_> = (0..64)
+        .map(|_| {
+            let ticket = ticket.clone();
+            thread::spawn(move || target.sign_in(&ticket).status)
+        })
+        .collect();
+    let statuses: Vec<u16> = redeemers.into_iter().map(|r| r.join().expect("a redeemer")).collect();
+    assert_eq!(statuses.iter().filter(|&&s| s == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|&&s| s == 400).count(), 63, "{statuses:?}");
+}
+
+fn the_login_response_is_the_origin_documents(target: Target) {
+    let answer = target.sign_in(&target.ticket(&json!({"user_id": "alice"})));
+    let body = answer.json();
+    assert_eq!(
+        keys(&body),
+        [
+            "access_token",
+            "expires_in",
+            "must_change_password",
+            "refresh_token",
+            "requires_mfa",
+            "token_type",
+            "user",
+            "user_id"
+        ]
+    );
+    assert_eq!(
+        (&body["token_type"], &body["expires_in"], &body["requires_mfa"], &body["must_change_password"]),
+        (&json!("Bearer"), &json!(1800), &json!(false), &json!(false))
+    );
+    let user = &body["user"];
+    assert_eq!(
+        keys(user),
+        ["created_at", "email", "id", "must_change_password", "phone", "status", "username"]
+    );
+    assert_eq!(
+        (&user["username"], &user["email"], &user["phone"], &user["status"]),
+        (&json!("alice"), &json!("alice@example.com"), &json!("+44 20 7946 0000"), &json!("active"))
+    );
+    assert_eq!(body["user_id"], user["id"]);
+    let claims = claims(&answer.text("access_token"));
+    assert_eq!(
+        keys(&claims),
+        ["amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "scope", "sid", "sub"]
+    );
+    assert_eq!(claims["sub"], user["id"]);
+    assert_eq!(
+        (&claims["aud"], &claims["client_id"], &claims["scope"]),
+        (&claims["iss"], &json!("backend"), &json!("profile"))
+    );
+    let lifetime = claims["exp"].as_u64().expect("exp") - claims["iat"].as_u64().expect("iat");
+    assert_eq!(lifetime, 1800);
+
+    let bare = target.sign_in(&target.ticket(&json!({"user_id": "boss"}))).json();
+    assert_eq!(keys(&bare["user"]), ["created_at", "id", "must_change_password", "status", "username"]);
+}
+
+fn client_credentials(target: Target) {
+    let with_basic = target.ask(
+        &Ask::form("/oauth2/token", "grant_type=client_credentials&scope=orders%3Aread")
+            .basic("portal", PORTAL_SECRET),
+    );
+    let secret = PORTAL_SECRET.replace('+', "%2B").replace('/', "%2F");
+    let posted =
+        format!("grant_type=client_credentials&client_id=portal&client_secret={secret}&scope=orders:read");
+    let with_post = target.ask(&Ask::form("/oauth2/token", &posted));
+    let charset = target.ask(
+        &Ask::new("POST", "/oauth2/token")
+            .header("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
+            .body(posted.clone()),
+    );
+    for answer in [&with_basic, &with_post, &charset] {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        uncached(answer);
+        let body = answer.json();
+        assert_eq!(keys(&body), ["access_token", "expires_in", "scope", "token_type"]);
+        assert_eq!(
+            (&body["token_type"], &body["scope"], &body["expires_in"]),
+            (&json!("Bearer"), &json!("orders:read"), &json!(3600))
+        );
+        let claims = claims(&answer.text("access_token"));
+        assert_eq!(keys(&claims), ["aud", "client_id", "exp", "iat", "iss", "jti", "scope", "sub"]);
+        assert_eq!((&claims["sub"], &claims["client_id"]), (&json!("portal"), &json!("portal")));
+        assert_eq!(claims["aud"], json!([claims["iss"], "https://orders.example"]));
+    }
+    let default = target.ask(
+        &Ask::form("/oauth2/token", "grant_type=client_credentials&scope=").basic("portal", PORTAL_SECRET),
+    );
+    assert_eq!((default.status, default.text("scope").as_str()), (200, "orders:read"));
+}
+
+fn token_endpoint_errors(target: Target) {
+    let good = "grant_type=client_credentials&scope=orders:read";
+    let basic = |body: &str| Ask::form("/oauth2/token", body).basic("portal", PORTAL_SECRET);
+    let post = |body: &str| Ask::form("/oauth2/token", body);
+    for (ask, status, error) in [
+        (post(good), 401, "invalid_client"),
+        (post(&format!("{good}&client_id=portal")), 401, "invalid_client"),
+        (post(&format!("{good}&client_id=portal&client_secret=wrong")), 401, "invalid_client"),
+        (post(&format!("{good}&client_id=nobody&client_secret=wrong")), 401, "invalid_client"),
+        (post(&format!("{good}&client_id=closed&client_secret={}", BACKEND_SECRET)), 401, "invalid_client"),
+        (post(good).basic("portal", "wrong"), 401, "invalid_client"),
+        (post(good).basic("nobody", "wrong"), 401, "invalid_client"),
+        (post(good).header("Authorization", "Basic !!!"), 401, "invalid_client"),
+        (post(good).bearer("abc"), 401, "invalid_client"),
+        (basic(&format!("{good}&client_secret=x")), 400, "invalid_request"),
+        (basic(&format!("{good}&client_id=backend")), 400, "invalid_request"),
+        (basic(good).header("Authorization", "Basic eDp5"), 400, "invalid_request"),
+        (basic("scope=orders:read"), 400, "invalid_request"),
+        (basic("grant_type=&scope=orders:read"), 400, "invalid_request"),
+        (basic(&format!("{good}&scope=orders:read")), 400, "invalid_request"),
+        (basic(&format!("{good}&x=1&x=2")), 400, "invalid_request"),
+        (basic(&format!("{good}&x=%zz")), 400, "invalid_request"),
+        (basic(&format!("{good}&x=%00")), 400, "invalid_request"),
+        (basic(&format!("{good}&x=%ff")), 400, "invalid_request"),
+        (basic("grant_type=password&username=a&password=b"), 400, "unsupported_grant_type"),
+        (basic("grant_type=client_credentials&scope=ticket:issue"), 400, "invalid_scope"),
+        (basic("grant_type=client_credentials&scope=orders:read++orders:write"), 400, "invalid_scope"),
+        (basic("grant_type=client_credentials&scope=%22"), 400, "invalid_scope"),
+        (
+            Ask::form("/oauth2/token", "grant_type=client_credentials").basic("backend", BACKEND_SECRET),
+            400,
+            "invalid_scope",
+        ),
+    ] {
+        let answer = target.ask(&ask);
+        assert_eq!((answer.status, answer.text("error").as_str()), (status, error), "{ask:?}: {answer:?}");
+        assert_eq!(keys(&answer.json()), ["error", "error_description"]);
+        uncached(&answer);
+        if status == 401 {
+            assert!(
+                answer.header("www-authenticate").is_some_and(|c| c.starts_with("Basic realm=")),
+                "{answer:?}"
+            );
+        }
+    }
+    let unlike = Ask::json("/oauth2/token", &json!({"grant_type": "client_credentials"}));
+    assert_eq!(target.ask(&unlike.basic("portal", PORTAL_SECRET)).status, 415);
+}
+
+fn userinfo(target: Target) {
+    let token = target.sign_in(&target.ticket(&json!({"user_id": "alice"}))).text("access_token");
+    for ask in [
+        Ask::new("GET", "/userinfo").bearer(&token),
+        Ask::new("POST", "/userinfo").bearer(&token),
+        Ask::new("GET", "/userinfo").header("Authorization", &format!("bearer {token}")),
+        Ask::form("/userinfo", &format!("access_token={token}")),
+    ] {
+        let answer = target.ask(&ask);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        uncached(&answer);
+        let body = answer.json();
+        assert_eq!(
+            keys(&body),
+            [
+                "address",
+                "email",
+                "gender",
+                "name",
+                "phoneNumber",
+                "preferred_username",
+                "sub",
+                "updated_at",
+                "userName"
+            ]
+        );
+        assert_eq!(body["sub"], claims(&token)["sub"]);
+        assert_eq!(
+            (
+                &body["userName"],
+                &body["name"],
+                &body["phoneNumber"],
+                &body["email"],
+                &body["gender"],
+                &body["address"]
+            ),
+            (
+                &json!("alice"),
+                &json!("Alice Liddell"),
+                &json!("+44 20 7946 0000"),
+                &json!("alice@example.com"),
+                &json!("female"),
+                &json!({"locality": "Oxford"})
+            )
+        );
+    }
+    let head = target.ask(&Ask::new("HEAD", "/userinfo").bearer(&token));
+    assert_eq!((head.status, head.body.len()), (200, 0));
+
+    let scoped = target.ticket(&json!({"user_id": "alice", "scope": "email phone"}));
+    let scoped = target.sign_in(&scoped).text("access_token");
+    let body = target.ask(&Ask::new("GET", "/userinfo").bearer(&scoped)).json();
+    assert_eq!(body["phone_number"], json!("+44 20 7946 0000"));
+    assert_eq!(body.get("preferred_username"), None);
+
+    let service = target.ask(&Ask::new("GET", "/userinfo").bearer(&target.service_token("ticket:issue")));
+    let nothing = Value::Null;
+    assert_eq!(
+        service.json(),
+        json!({"sub": "backend", "userName": "backend", "name": "The back office", "phoneNumber": nothing,
+               "email": nothing, "gender": nothing, "address": nothing})
+    );
+}
+
+fn userinfo_errors(target: Target) {
+    let token = target.service_token("ticket:issue");
+    let (head, signature) = token.rsplit_once('.').expect("a signature");
+    let payload = URL_SAFE_NO_PAD.encode(claims(&token).to_string());
+    let none = format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#));
+    let get = || Ask::new("GET", "/userinfo");
+    for (ask, status, error) in [
+        (get(), 401, None),
+        (get().basic("portal", PORTAL_SECRET), 401, None),
+        (get().bearer("abc"), 401, Some("invalid_token")),
+        (get().header("Authorization", "Bearer"), 401, Some("invalid_token")),
+        (get().bearer(&none), 401, Some("invalid_token")),
+        (get().bearer(&format!("{head}.")), 401, Some("invalid_token")),
+        (
+            get().bearer(&format!("{head}.{}", signature.chars().rev().collect::<String>())),
+            401,
+            Some("invalid_token"),
+        ),
+        (get().bearer(&format!("{token}=")), 401, Some("invalid_token")),
+        (get().bearer(&token).bearer(&token), 400, Some("invalid_request")),
+        (
+            Ask::form("/userinfo", &format!("access_token={token}")).bearer(&token),
+            400,
+            Some("invalid_request"),
+        ),
+        (Ask::new("GET", &format!("/userinfo?access_token={token}")), 401, None),
+    ] {
+        let answer = target.ask(&ask);
+        assert_eq!((answer.status, answer.json()["error"].as_str()), (status, error), "{ask:?}: {answer:?}");
+        let challenge = answer.header("www-authenticate").expect("a challenge");
+        assert!(challenge.starts_with("Bearer realm="), "{challenge}");
+        assert_eq!(error.is_some(), challenge.contains("error="), "{challenge}");
+        uncached(&answer);
+    }
+}
+
+fn an_audience_joins_the_token(target: Target) {
+    let ticket = target.ticket(&json!({"user_id": "alice", "audience": "portal"}));
+    let claims = claims(&target.sign_in(&ticket).text("access_token"));
+    assert_eq!((&claims["client_id"], &claims["aud"]), (&json!("portal"), &json!([claims["iss"], "portal"])));
+
+    let wrong = target.ticket(&json!({"user_id": "alice", "audience": "portal"}));
+    simple(&target.ask(&sign_in(&wrong).basic("backend", BACKEND_SECRET)), 400, 40010);
+    simple(&target.sign_in(&wrong), 400, 40010);
+}
+
+fn a_bound_ticket_wants_its_client(target: Target) {
+    let bound = || target.ticket(&json!({"user_id": "alice", "audience": "portal", "bind": true}));
+    assert_eq!(target.ask(&sign_in(&bound()).basic("portal", PORTAL_SECRET)).status, 200);
+    for ask in [
+        |ticket: &str| sign_in(ticket),
+        |ticket: &str| sign_in(ticket).basic("portal", "wrong"),
+        |ticket: &str| sign_in(ticket).basic("backend", BACKEND_SECRET),
+        |ticket: &str| sign_in(ticket).header("Authorization", "Basic !!!"),
+    ] {
+        let ticket = bound();
+        simple(&target.ask(&ask(&ticket)), 400, 40010);
+        simple(&target.ask(&sign_in(&ticket).basic("portal", PORTAL_SECRET)), 400, 40010);
+    }
+}
+
+fn another_address(target: Target) {
+    let here = target.ticket(&json!({"user_id": "alice", "client_ip": "127.0.0.1"}));
+    assert_eq!(target.sign_in(&here).status, 200);
+    let mapped = target.ticket(&json!({"user_id": "alice", "client_ip": "::ffff:127.0.0.1"}));
+    assert_eq!(target.sign_in(&mapped).status, 200);
+    let elsewhere = target.ticket(&json!({"user_id": "alice", "client_ip": "192.0.2.7"}));
+    simple(&target.sign_in(&elsewhere), 400, 40010);
+    simple(&target.sign_in(&elsewhere), 400, 40010);
+}
+
+fn impersonation(target: Target) {
+    let ticket =
+        target.ticket(&json!({"user_id": "alice", "actor": "boss", "reason": "a call to the help desk"}));
+    let answer = target.sign_in(&ticket);
+    let token = answer.text("access_token");
+    let claims = claims(&token);
+    assert_eq!(keys(&claims["act"]), ["sub"]);
+    assert_ne!(claims["act"]["sub"], claims["sub"]);
+    let seen = target.ask(&Ask::new("GET", "/userinfo").bearer(&token)).json();
+    assert_eq!((&seen["sub"], &seen["userName"]), (&claims["sub"], &json!("alice")));
+    let chained = Ask::json("/auth/generate-ticket", &json!({"user_id": "boss"})).bearer(&token);
+    simple(&target.ask(&chained), 403, 40301);
+
+    let plain = target.service_token("ticket:issue");
+    let asked = json!({"user_id": "alice", "actor": "boss", "reason": "r"});
+    simple(&target.ask(&Ask::json("/auth/generate-ticket", &asked).bearer(&plain)), 403, 40300);
+}
+
+fn what_cannot_be_issued(target: Target) {
+    let long = "x".repeat(501);
+    for (body, code) in [
+        (json!({}), 40001),
+        (json!({"user_id": 7}), 40001),
+        (json!({"user_id": null}), 40001),
+        (json!({"user_id": "alice", "username": "alice"}), 40001),
+        (json!({"user_id": "nobody"}), 40011),
+        (json!({"user_id": "gone"}), 40011),
+        (json!({"user_id": "alice", "ttl": 0}), 40012),
+        (json!({"user_id": "alice", "ttl": 3601}), 40012),
+        (json!({"user_id": "alice", "ttl": -1}), 40012),
+        (json!({"user_id": "alice", "ttl": 1.5}), 40012),
+        (json!({"user_id": "alice", "ttl": "300"}), 40012),
+        (json!({"user_id": "alice", "audience": "nobody"}), 40013),
+        (json!({"user_id": "alice", "audience": "closed"}), 40013),
+        (json!({"user_id": "alice", "audience": "a b"}), 40013),
+        (json!({"user_id": "alice", "audience": ["portal"]}), 40001),
+        (json!({"user_id": "alice", "bind": "yes"}), 40001),
+        (json!({"user_id": "alice", "scope": "orders:write"}), 40014),
+        (json!({"user_id": "alice", "scope": "ticket:issue"}), 40014),
+        (json!({"user_id": "alice", "scope": "profile  email"}), 40014),
+        (json!({"user_id": "alice", "client_ip": "localhost"}), 40016),
+        (json!({"user_id": "alice", "actor": "nobody", "reason": "r"}), 40017),
+        (json!({"user_id": "alice", "actor": "gone", "reason": "r"}), 40017),
+        (json!({"user_id": "alice", "actor": "alice", "reason": "r"}), 40017),
+        (json!({"user_id": "alice", "actor": "boss"}), 40018),
+        (json!({"user_id": "alice", "actor": "boss", "reason": ""}), 40018),
+        (json!({"user_id": "alice", "actor": "boss", "reason": long}), 40018),
+        (json!({"user_id": "alice", "reason": "r"}), 40018),
+        (json!({"user_id": "alice", "tenant_id": "elsewhere"}), 40019),
+    ] {
+        let answer = target.generate(&body);
+        assert_eq!(answer.json()["code"], json!(code), "{body}: {answer:?}");
+        simple(&answer, 400, code);
+        uncached(&answer);
+    }
+    let answer = target.generate(&json!({"username": "alice", "ttl": 3600, "unknown": [1, {"x": null}]}));
+    assert_eq!((answer.status, keys(&answer.json())), (200, vec!["expires_in", "ticket"]));
+    assert_eq!(answer.json()["expires_in"], json!(3600));
+}
+
+fn who_may_not_issue(target: Target) {
+    let body = json!({"user_id": "alice"});
+    let person = target.sign_in(&target.ticket(&body)).text("access_token");
+    let portal = target
+        .ask(&Ask::form("/oauth2/token", "grant_type=client_credentials").basic("portal", PORTAL_SECRET))
+        .text("access_token");
+    let ask = |body: &Value| Ask::json("/auth/generate-ticket", body);
+    simple(&target.ask(&ask(&body)), 401, 40100);
+    simple(&target.ask(&ask(&body).bearer("x.y.z")), 401, 40100);
+    simple(&target.ask(&ask(&body).basic("backend", BACKEND_SECRET)), 401, 40100);
+    simple(&target.ask(&ask(&json!([])).bearer("x.y.z")), 401, 40100);
+    simple(&target.ask(&ask(&body).bearer(&person)), 403, 40300);
+    simple(&target.ask(&ask(&body).bearer(&portal)), 403, 40300);
+}
+
+fn malformed_sign_ins(target: Target) {
+    let json = |body: &str| {
+        Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json").body(body)
+    };
+    let deep = format!("{{\"ticket\":{}1{}}}", "[".repeat(40), "]".repeat(40));
+    for (ask, status, code) in [
+        (json(""), 400, 40001),
+        (json("{"), 400, 40001),
+        (json("null"), 400, 40001),
+        (json("[]"), 400, 40001),
+        (json("\"tkt\""), 400, 40001),
+        (json("{}"), 400, 40001),
+        (json(r#"{"ticket":null}"#), 400, 40001),
+        (json(r#"{"ticket":["a"]}"#), 400, 40001),
+        (json(r#"{"ticket":"a","ticket":"a"}"#), 400, 40001),
+        (json(r#"{"x":{"a":1,"a":2},"ticket":"a"}"#), 400, 40001),
+        (json("\u{feff}{\"ticket\":\"a\"}"), 400, 40001),
+        (json(r#"{"ticket":"a"} x"#), 400, 40001),
+        (json(&deep), 400, 40001),
+        (json("{\"ticket\":\"a\"}\r\n\t "), 400, 40010),
+        (json(r#"{"ticket":""}"#), 400, 40010),
+        (json(r#"{"ticket":"tkt_\u0000"}"#), 400, 40010),
+        (Ask::form("/auth/ticket/signin", "ticket=a"), 415, 41500),
+        (Ask::new("POST", "/auth/ticket/signin").body(r#"{"ticket":"a"}"#), 415, 41500),
+        (json("{}").header("Content-Type", "application/json"), 400, 40002),
+    ] {
+        let answer = target.ask(&ask);
+        assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(code)), "{ask:?}");
+        uncached(&answer);
+    }
+    let invalid = Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json");
+    simple(&target.ask(&invalid.body(b"{\"ticket\":\"\xff\"}".to_vec())), 400, 40001);
+}
+
+fn paths_and_methods(target: Target) {
+    for (method, path, status, allow) in [
+        ("GET", "/", 404, None),
+        ("GET", "/nowhere", 404, None),
+        ("GET", "/auth/ticket/signin/", 404, None),
+        ("GET", "/Userinfo", 404, None),
+        ("GET", "/auth/../userinfo", 404, None),
+        ("GET", "/%75serinfo", 404, None),
+        ("GET", "/auth/ticket/signin", 405, Some("POST")),
+        ("DELETE", "/auth/generate-ticket", 405, Some("POST")),
+        ("GET", "/oauth2/token", 405, Some("POST")),
+        ("PUT", "/userinfo", 405, Some("GET, HEAD, POST")),
+        ("POST", "/.well-known/jwks.json", 405, Some("GET, HEAD")),
+        ("POST", "/healthz", 405, Some("GET, HEAD")),
+        ("get", "/healthz", 405, Some("GET, HEAD")),
+        ("GET", "/healthz?x=1", 200, None),
+        ("GET", "/readyz", 200, None),
+        ("HEAD", "/readyz", 200, None),
+    ] {
+        let answer = target.ask(&Ask::new(method, path));
+        assert_eq!((answer.status, answer.header("allow")), (status, allow), "{method} {path}");
+    }
+}
+
+fn what_is_published(target: Target) {
+    let keys_of = |path: &str| target.ask(&Ask::new("GET", path)).json();
+    let set = keys_of("/.well-known/jwks.json");
+    for key in set["keys"].as_array().expect("keys") {
+        assert!(key["kid"].is_string() && key["alg"].is_string() && key["use"] == "sig", "{key}");
+        for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+            assert_eq!(key.get(private), None, "a private member is published");
+        }
+    }
+    let metadata = keys_of("/.well-known/oauth-authorization-server");
+    let issuer = metadata["issuer"].as_str().expect("an issuer");
+    assert_eq!(metadata["token_endpoint"], json!(format!("{issuer}/oauth2/token")));
+    assert_eq!(metadata["jwks_uri"], json!(format!("{issuer}/.well-known/jwks.json")));
+    let openid = keys_of("/.well-known/openid-configuration");
+    assert_eq!(
+        (&openid["issuer"], &openid["userinfo_endpoint"]),
+        (&json!(issuer), &json!(format!("{issuer}/userinfo")))
+    );
+    assert_eq!(openid["subject_types_supported"], json!(["public"]));
+}
+
+fn messages_in_chinese(target: Target) {
+    let ask = sign_in("tkt_x").header("Accept-Language", "zh-CN,zh;q=0.9,en;q=0.8");
+    let answer = target.ask(&ask);
+    simple(&answer, 400, 40010);
+    assert_eq!(answer.text("message"), "票据无效、已过期或已使用");
+}

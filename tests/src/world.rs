@@ -1,0 +1,110 @@
+//! The people and services that the tests are about.
+
+use gatepass_core::gatepass::{Gatepass, Keys};
+use gatepass_core::jose::key::SigningKey;
+use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::id::{ClientId, UserId, UserRef};
+use gatepass_core::model::scope::Scope;
+use gatepass_core::model::user::{Gender, Status, User, Username};
+use gatepass_core::moment::{Moment, Seed};
+use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::step::finish;
+use gatepass_core::ticket_request::TicketRequest;
+use gatepass_core::time::Time;
+
+use crate::memory::{Memory, Tables};
+
+/// The secret of `backend`, which issues tickets.
+pub const BACKEND_SECRET: &str = "gps_backend-backend-backend-backend-backend-1";
+/// The secret of `portal`, with characters that a form has to encode.
+pub const PORTAL_SECRET: &str = "gps_portal+portal/portal+portal/portal+portal";
+
+/// When the tests take place, where they choose.
+pub const NOON: Time = Time::from_unix(1_750_000_000);
+
+/// A moment at `now` whose randomness is `seed`.
+pub fn moment(now: Time, seed: u64) -> Moment {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    Moment { now, seed: Seed::new(bytes) }
+}
+
+/// A server for `issuer`, whose key is the one of RFC 8037 appendix A.1.
+pub fn gatepass(issuer: &str) -> Gatepass {
+    let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let key = SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037");
+    let settings = Settings::new(Issuer::parse(issuer).expect("an issuer"));
+    Gatepass::new(settings, Keys::new(0, Some(key), vec![]))
+}
+
+fn user(name: &str, status: Status) -> User {
+    User {
+        id: UserId::parse(&format!("usr_{name}")).expect("an id"),
+        username: Username::parse(name).expect("a user name"),
+        email: None,
+        phone: None,
+        name: None,
+        gender: None,
+        address: None,
+        status,
+        must_change_password: false,
+        created_at: Time::from_unix(1_700_000_000),
+        updated_at: Time::from_unix(1_700_000_000),
+        epoch: 0,
+        revision: 0,
+    }
+}
+
+fn client(id: &str, scope: &str, secret: &str) -> Client {
+    let created_at = Time::from_unix(1_700_000_000);
+    Client {
+        id: ClientId::parse(id).expect("an id"),
+        name: None,
+        scope: Scope::parse(scope).expect("a scope"),
+        default_scope: Scope::default(),
+        audiences: vec![],
+        enabled: true,
+        token_lifetime: None,
+        user_token_lifetime: None,
+        created_at,
+        secrets: vec![ClientSecret { digest: SecretDigest::of(secret), created_at, expires_at: None }],
+        revision: 0,
+    }
+}
+
+/// Alice, who signs in; boss, who may act as her; gone, who is disabled. The client `backend` issues tickets,
+/// `portal` is who they are for, `closed` is disabled.
+pub fn tables() -> Tables {
+    let alice = User {
+        email: Some("alice@example.com".into()),
+        phone: Some("+44 20 7946 0000".into()),
+        name: Some("Alice Liddell".into()),
+        gender: Some(Gender::Female),
+        address: Some(r#"{"locality":"Oxford"}"#.into()),
+        ..user("alice", Status::Active)
+    };
+    let users = [alice, user("boss", Status::Active), user("gone", Status::Disabled)];
+    let backend = Client {
+        name: Some("The back office".into()),
+        ..client("backend", "ticket:issue ticket:impersonate profile email phone", BACKEND_SECRET)
+    };
+    let portal = Client {
+        default_scope: Scope::parse("orders:read").expect("a scope"),
+        audiences: vec!["https://orders.example".into()],
+        ..client("portal", "orders:read orders:write", PORTAL_SECRET)
+    };
+    let closed = Client { enabled: false, ..client("closed", "orders:read", BACKEND_SECRET) };
+    Tables {
+        users: users.into_iter().map(|user| (user.id.clone(), user)).collect(),
+        clients: [backend, portal, closed].into_iter().map(|client| (client.id.clone(), client)).collect(),
+        ..Tables::default()
+    }
+}
+
+/// Issues a ticket for `user` as the command line does.
+pub fn issue(gatepass: &Gatepass, store: &Memory, user: &str, moment: Moment) -> String {
+    let asked = TicketRequest::new(UserRef::IdOrUsername(user.into()));
+    let issued = finish(gatepass, store, gatepass.issue_by_command(asked, moment));
+    let body: serde_json::Value = serde_json::from_slice(issued.body()).expect("JSON");
+    body["ticket"].as_str().expect("a ticket").to_owned()
+}

@@ -1,0 +1,69 @@
+//! The real binary on a real disk.
+
+use std::thread;
+
+use gatepass_tests::server::Site;
+use gatepass_tests::suite::{SUITE, claims};
+use serde_json::json;
+
+#[test]
+fn the_binary_passes_the_suite() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    site.populate();
+    for (name, test) in SUITE {
+        println!("{name}");
+        test(server.target());
+    }
+    assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
+}
+
+#[test]
+fn the_stock_front_passes_the_suite() {
+    let site = Site::new();
+    let server = site.serve(&["--front", "tiny_http"]);
+    site.populate();
+    for (name, test) in SUITE {
+        println!("{name}");
+        test(server.target());
+    }
+}
+
+#[test]
+fn a_spent_ticket_stays_spent_and_a_token_good_after_a_restart() {
+    let site = Site::new();
+    let issuer = ["--issuer", "http://gate.example"];
+    let server = site.serve(&issuer);
+    site.populate();
+    let (spent, kept) = (
+        server.target().ticket(&json!({"user_id": "alice"})),
+        server.target().ticket(&json!({"user_id": "alice"})),
+    );
+    let token = server.target().sign_in(&spent).text("access_token");
+    server.kill();
+    let server = site.serve(&issuer);
+    assert_eq!(server.target().sign_in(&spent).status, 400);
+    assert_eq!(server.target().sign_in(&kept).status, 200);
+    let seen = gatepass_tests::http::Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
+    assert_eq!(seen.json()["sub"], claims(&token)["sub"]);
+    assert!(server.terminate());
+}
+
+#[test]
+fn two_servers_on_one_directory_spend_a_ticket_once() {
+    let site = Site::new();
+    let issuer = ["--issuer", "http://gate.example"];
+    let servers = [site.serve(&issuer), site.serve(&issuer)];
+    site.populate();
+    for _ in 0..5 {
+        let ticket = servers[0].target().ticket(&json!({"user_id": "alice"}));
+        let redeemers: Vec<_> = (0..16)
+            .map(|i| {
+                let (target, ticket) = (servers[i % 2].target(), ticket.clone());
+                thread::spawn(move || target.sign_in(&ticket).status)
+            })
+            .collect();
+        let statuses: Vec<u16> = redeemers.into_iter().map(|r| r.join().expect("a redeemer")).collect();
+        assert_eq!(statuses.iter().filter(|&&s| s == 200).count(), 1, "{statuses:?}");
+    }
+}

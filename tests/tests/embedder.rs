@@ -1,0 +1,109 @@
+//! The core in another runtime: an async embedder with a store in memory, which passes the binary's own suite.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::{Found, Query};
+use gatepass_core::moment::{Moment, Seed};
+use gatepass_core::step::Step;
+use gatepass_core::time::Time;
+use gatepass_core::wire::request::Request;
+use gatepass_core::wire::response::Response;
+use gatepass_tests::memory::Tables;
+use gatepass_tests::suite::{SUITE, Target};
+use gatepass_tests::world;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A store whose verbs have to be awaited.
+#[derive(Clone)]
+struct AsyncStore(Arc<Mutex<Tables>>);
+
+impl AsyncStore {
+    async fn read(&self, query: &Query) -> Found {
+        tokio::task::yield_now().await;
+        self.0.lock().expect("no panic holds it").read(query)
+    }
+
+    async fn commit(&self, changes: &[Change]) -> Outcome {
+        tokio::task::yield_now().await;
+        self.0.lock().expect("no panic holds it").commit(changes)
+    }
+}
+
+/// The whole embedding.
+async fn answer(gatepass: &Gatepass, store: &AsyncStore, request: Request) -> Response {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).expect("the system's generator");
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    let mut step = gatepass.handle(request, Moment { now: Time::from_unix(unix), seed: Seed::new(seed) });
+    loop {
+        step = match step {
+            Step::Read(read) => {
+                let found = store.read(read.query()).await;
+                read.resume(gatepass, found)
+            }
+            Step::Commit(commit) => {
+                let outcome = store.commit(commit.changes()).await;
+                commit.settle(gatepass, outcome)
+            }
+            Step::Reply(response) => return response,
+        }
+    }
+}
+
+/// One request, one answer, and the connection is closed: enough HTTP for a test, and for nothing else.
+async fn serve(gatepass: Arc<Gatepass>, store: AsyncStore, stream: TcpStream) -> std::io::Result<()> {
+    let peer = stream.peer_addr()?.ip();
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).await?;
+    let mut words = line.split_whitespace().map(String::from);
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (mut headers, mut length) = (vec![], 0);
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        headers.push((name.to_ascii_lowercase(), value.trim().as_bytes().to_vec()));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    let without_body = method == "HEAD";
+    let response = answer(&gatepass, &store, Request { method, target, headers, body, peer }).await;
+    let mut bytes = format!("HTTP/1.1 {} -\r\nConnection: close\r\n", response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend(format!("{name}: {value}\r\n").as_bytes());
+    }
+    bytes.extend(format!("Content-Length: {}\r\n\r\n", response.body().len()).as_bytes());
+    bytes.extend(if without_body { &[] } else { response.body() });
+    stream.write_all(&bytes).await
+}
+
+#[test]
+fn the_async_embedder_passes_the_suite() {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        tokio::runtime::Builder::new_multi_thread().enable_io().build().expect("a runtime").block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let address = listener.local_addr().expect("an address");
+            let gatepass = Arc::new(world::gatepass(&format!("http://{address}")));
+            let store = AsyncStore(Arc::new(Mutex::new(world::tables())));
+            tell.send(address).expect("somebody listens");
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(Arc::clone(&gatepass), store.clone(), stream));
+            }
+        });
+    });
+    let target = Target { address: told.recv().expect("it listens") };
+    for (name, test) in SUITE {
+        println!("{name}");
+        test(target);
+    }
+}

@@ -1,0 +1,153 @@
+//! However the steps of several redeemers fall between one another, one ticket signs in at most once.
+
+use std::net::IpAddr;
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::id::UserId;
+use gatepass_core::model::ticket::TicketState;
+use gatepass_core::step::Step;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, moment};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use serde_json::json;
+
+const SCHEDULES: u64 = 10_000;
+const REDEEMERS: u64 = 4;
+
+fn presents(ticket: &str) -> Request {
+    Request {
+        method: "POST".into(),
+        target: "/auth/ticket/signin".into(),
+        headers: vec![("content-type".into(), b"application/json".to_vec())],
+        body: json!({ "ticket": ticket }).to_string().into_bytes(),
+        peer: IpAddr::from([192, 0, 2, 1]),
+    }
+}
+
+/// What happened in one schedule.
+#[derive(Default)]
+struct Tally {
+    welcomed: usize,
+    refused: usize,
+    unknown: usize,
+    crashed: usize,
+    unavailable: usize,
+}
+
+/// Takes one step of one redeemer. A commit may be lost on its way back, or its process may die before or after it.
+fn advance(
+    gatepass: &Gatepass,
+    tables: &mut Tables,
+    step: Step,
+    fate: u32,
+    tally: &mut Tally,
+) -> Option<Step> {
+    match step {
+        Step::Read(read) => {
+            let found = tables.read(read.query());
+            Some(read.resume(gatepass, found))
+        }
+        Step::Commit(commit) => match fate % 16 {
+            0 => {
+                tally.crashed += 1;
+                None
+            }
+            1 => {
+                tables.commit(commit.changes());
+                tally.crashed += 1;
+                None
+            }
+            2 => Some(commit.settle(gatepass, Outcome::Unknown)),
+            3 => {
+                tables.commit(commit.changes());
+                Some(commit.settle(gatepass, Outcome::Unknown))
+            }
+            4 => Some(commit.settle(gatepass, Outcome::NotApplied)),
+            _ => {
+                let outcome = tables.commit(commit.changes());
+                Some(commit.settle(gatepass, outcome))
+            }
+        },
+        Step::Reply(response) => {
+            match response.status() {
+                200 => tally.welcomed += 1,
+                400 => tally.refused += 1,
+                500 => tally.unknown += 1,
+                503 => tally.unavailable += 1,
+                other => panic!("a sign-in was answered {other}"),
+            }
+            if response.status() == 200 {
+                assert!(
+                    tables.tickets.values().all(|t| matches!(t.state, TicketState::Spent(_))),
+                    "a token left before its ticket was spent"
+                );
+                assert_eq!(tables.sessions.len(), 1, "a token left before its session was there");
+            }
+            None
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_schedules_of_four_redeemers() {
+    let gatepass = world::gatepass("http://gate.example");
+    let prepared = Memory::new(world::tables());
+    let ticket = world::issue(&gatepass, &prepared, "alice", moment(NOON, 1));
+    let prepared = prepared.with(|tables| tables.clone());
+    let alice = UserId::parse("usr_alice").expect("an id");
+    let mut total = Tally::default();
+    for schedule in 0..SCHEDULES {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&schedule.to_le_bytes());
+        let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        let mut tables = prepared.clone();
+        let mut tally = Tally::default();
+        let mut steps: Vec<Step> = (0..REDEEMERS)
+            .map(|redeemer| {
+                // Some come when the ticket has just expired.
+                let now = if rng.next_u32() % 8 == 0 { NOON.plus(300) } else { NOON.plus(redeemer) };
+                gatepass.handle(presents(&ticket), moment(now, 2 + schedule * REDEEMERS + redeemer))
+            })
+            .collect();
+        let disable = (rng.next_u32() % 8 == 0).then(|| rng.next_u32() % 10);
+        for turn in 0.. {
+            if steps.is_empty() {
+                break;
+            }
+            if disable == Some(turn) {
+                let mut user = tables.users[&alice].clone();
+                user.disable();
+                assert_eq!(tables.commit(&[Change::UpdateUser(user)]), Outcome::Applied);
+            }
+            let step = steps.swap_remove(rng.next_u32() as usize % steps.len());
+            steps.extend(advance(&gatepass, &mut tables, step, rng.next_u32(), &mut tally));
+        }
+        assert!(tally.welcomed <= 1, "schedule {schedule}: {} were welcomed", tally.welcomed);
+        let spent = tables.tickets.values().any(|t| matches!(t.state, TicketState::Spent(_)));
+        assert!(
+            tables.sessions.len() <= usize::from(spent),
+            "schedule {schedule}: a session without its ticket"
+        );
+        total.welcomed += tally.welcomed;
+        total.refused += tally.refused;
+        total.unknown += tally.unknown;
+        total.crashed += tally.crashed;
+        total.unavailable += tally.unavailable;
+    }
+    println!(
+        "{SCHEDULES} schedules: {} welcomed, {} refused, {} unknown, {} unavailable, {} crashed",
+        total.welcomed, total.refused, total.unknown, total.unavailable, total.crashed
+    );
+    for (what, times) in [
+        ("welcomed", total.welcomed),
+        ("refused", total.refused),
+        ("unknown", total.unknown),
+        ("unavailable", total.unavailable),
+        ("crashed", total.crashed),
+    ] {
+        assert!(times > 500, "only {times} were {what}: the schedules do not reach it");
+    }
+}
