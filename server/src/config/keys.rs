@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use gatepass_core::settings::Issuer;
+
 use super::BadConfig;
 use super::value::{
-    Authority, Count, Deadline, Front, Issuer, List, LogFormat, LogLevel, Network, SessionLifetime, Span,
-    Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
+    Authority, Count, Deadline, Front, List, LogFormat, LogLevel, Network, SessionLifetime, Span, Tenant,
+    TicketLifetime, TokenLifetime, UserScope, Value,
 };
 
 macro_rules! keys {

@@ -187,7 +187,7 @@ mod tests {
         }
         assert_eq!(
             from_env(&[("GATEPASS_ISSUER", "example.com")]).unwrap_err().to_string(),
-            "GATEPASS_ISSUER: \"example.com\" is not an absolute http or https URL: write for example https://id.example.com"
+            "GATEPASS_ISSUER: \"example.com\" will not do: an issuer is http:// or https:// with a host, and no user, query, fragment or white space"
         );
     }
 
