@@ -1,0 +1,240 @@
+//! Each change as one conditional statement: where it does not touch its one row, what it names no longer holds.
+
+use gatepass_core::model::change::Change;
+use gatepass_core::model::client::Client;
+use gatepass_core::model::session::{RefreshToken, Session};
+use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::model::user::User;
+use rusqlite::{Connection, Params, params};
+
+use super::audit::Chain;
+use super::error::Trouble;
+use super::rows::{signed, stamp};
+
+/// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
+pub(super) fn apply(db: &Connection, chain: &Chain, change: &Change) -> Result<(), Trouble> {
+    match change {
+        Change::UserIs { id, epoch } => holds(
+            db,
+            "SELECT 1 FROM users WHERE id = ?1 AND epoch = ?2 AND status = 'active'",
+            params![id.as_str(), signed(*epoch)?],
+        ),
+        Change::ClientIsEnabled(id) => {
+            holds(db, "SELECT 1 FROM clients WHERE id = ?1 AND enabled = 1", [id.as_str()])
+        }
+        Change::SessionIsLive(id) => {
+            holds(db, "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL", [id.as_str()])
+        }
+        Change::InsertTicket(ticket) => insert_ticket(db, ticket),
+        Change::SpendTicket { digest, at } => one(
+            db,
+            "UPDATE tickets SET spent_at = ?2 WHERE digest = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
+            params![digest.0, stamp(*at)],
+        ),
+        Change::RevokeTicket { id, at } => one(
+            db,
+            "UPDATE tickets SET revoked_at = ?2 WHERE id = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
+            params![id.as_str(), stamp(*at)],
+        ),
+        Change::InsertSession { session, refresh } => insert_session(db, session, refresh),
+        Change::InsertUser(user) => insert_user(db, user),
+        Change::UpdateUser(user) => update_user(db, user),
+        Change::DeleteUser(id) => one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()]),
+        Change::InsertClient(client) => insert_client(db, client),
+        Change::UpdateClient(client) => update_client(db, client),
+        Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
+        Change::Audit(event) => chain.append(db, event),
+        // Every batch counts itself, which is a write; nothing more is needed to prove that one works.
+        Change::Probe => Ok(()),
+    }
+}
+
+/// Runs a statement that must touch exactly one row.
+pub(super) fn one(db: &Connection, sql: &str, values: impl Params) -> Result<(), Trouble> {
+    match db.prepare_cached(sql)?.execute(values)? {
+        1 => Ok(()),
+        _ => Err(Trouble::Conflict),
+    }
+}
+
+/// Runs a query that must find something.
+fn holds(db: &Connection, sql: &str, values: impl Params) -> Result<(), Trouble> {
+    if db.prepare_cached(sql)?.exists(values)? { Ok(()) } else { Err(Trouble::Conflict) }
+}
+
+fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
+    let (spent, revoked) = match ticket.state {
+        TicketState::Live => (None, None),
+        TicketState::Spent(at) => (Some(stamp(at)), None),
+        TicketState::Revoked(at) => (None, Some(stamp(at))),
+    };
+    one(
+        db,
+        "INSERT INTO tickets (id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
+         reason, issued_at, expires_at, spent_at, revoked_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        params![
+            ticket.id.as_str(),
+            ticket.digest.0,
+            ticket.user_id.as_str(),
+            ticket.client_id.as_str(),
+            ticket.issuer.as_ref().map(|id| id.as_str()),
+            ticket.for_audience,
+            ticket.bind,
+            String::from(&ticket.scope),
+            ticket.client_ip.map(|ip| ip.to_string()),
+            ticket.impersonation.as_ref().map(|i| i.actor.as_str()),
+            ticket.impersonation.as_ref().map(|i| i.reason.as_str()),
+            stamp(ticket.issued_at),
+            stamp(ticket.expires_at),
+            spent,
+            revoked,
+        ],
+    )
+}
+
+fn insert_session(db: &Connection, session: &Session, refresh: &RefreshToken) -> Result<(), Trouble> {
+    one(
+        db,
+        "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
+         expires_at, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        params![
+            session.id.as_str(),
+            session.user_id.as_str(),
+            signed(session.user_epoch)?,
+            session.actor.as_ref().map(|id| id.as_str()),
+            session.client_id.as_str(),
+            session.bind,
+            session.for_audience,
+            String::from(&session.scope),
+            stamp(session.auth_time),
+            stamp(session.expires_at),
+            session.ended_at.map(stamp),
+        ],
+    )?;
+    one(
+        db,
+        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at) \
+         SELECT ?1, seq, ?3, ?4 FROM sessions WHERE id = ?2",
+        params![
+            refresh.digest.0,
+            refresh.session_id.as_str(),
+            stamp(refresh.issued_at),
+            stamp(refresh.expires_at)
+        ],
+    )
+}
+
+fn insert_user(db: &Connection, user: &User) -> Result<(), Trouble> {
+    one(
+        db,
+        "INSERT INTO users (id, username, email, phone, name, gender, address, status, must_change_password, created_at, \
+         updated_at, epoch, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        params![
+            user.id.as_str(),
+            user.username.as_str(),
+            user.email,
+            user.phone,
+            user.name,
+            user.gender.map(|g| g.as_str()),
+            user.address,
+            user.status.as_str(),
+            user.must_change_password,
+            stamp(user.created_at),
+            stamp(user.updated_at),
+            signed(user.epoch)?,
+            signed(user.revision)?,
+        ],
+    )
+}
+
+fn update_user(db: &Connection, user: &User) -> Result<(), Trouble> {
+    one(
+        db,
+        "UPDATE users SET username = ?2, email = ?3, phone = ?4, name = ?5, gender = ?6, address = ?7, status = ?8, \
+         must_change_password = ?9, created_at = ?10, updated_at = ?11, epoch = ?12, revision = revision + 1 \
+         WHERE id = ?1 AND revision = ?13",
+        params![
+            user.id.as_str(),
+            user.username.as_str(),
+            user.email,
+            user.phone,
+            user.name,
+            user.gender.map(|g| g.as_str()),
+            user.address,
+            user.status.as_str(),
+            user.must_change_password,
+            stamp(user.created_at),
+            stamp(user.updated_at),
+            signed(user.epoch)?,
+            signed(user.revision)?,
+        ],
+    )
+}
+
+fn audiences(client: &Client) -> Result<String, Trouble> {
+    serde_json::to_string(&client.audiences)
+        .map_err(|e| Trouble::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
+}
+
+fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
+    one(
+        db,
+        "INSERT INTO clients (id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, \
+         created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        params![
+            client.id.as_str(),
+            client.name,
+            String::from(&client.scope),
+            String::from(&client.default_scope),
+            audiences(client)?,
+            client.enabled,
+            client.token_lifetime,
+            client.user_token_lifetime,
+            stamp(client.created_at),
+            signed(client.revision)?,
+        ],
+    )?;
+    insert_secrets(db, client)
+}
+
+fn update_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
+    one(
+        db,
+        "UPDATE clients SET name = ?2, scope = ?3, default_scope = ?4, audiences = ?5, enabled = ?6, \
+         token_lifetime = ?7, user_token_lifetime = ?8, created_at = ?9, revision = revision + 1 \
+         WHERE id = ?1 AND revision = ?10",
+        params![
+            client.id.as_str(),
+            client.name,
+            String::from(&client.scope),
+            String::from(&client.default_scope),
+            audiences(client)?,
+            client.enabled,
+            client.token_lifetime,
+            client.user_token_lifetime,
+            stamp(client.created_at),
+            signed(client.revision)?,
+        ],
+    )?;
+    db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
+    insert_secrets(db, client)
+}
+
+fn insert_secrets(db: &Connection, client: &Client) -> Result<(), Trouble> {
+    for (position, secret) in (0i64..).zip(&client.secrets) {
+        one(
+            db,
+            "INSERT INTO client_secrets (client_id, position, digest, created_at, expires_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                client.id.as_str(),
+                position,
+                secret.digest.0,
+                stamp(secret.created_at),
+                secret.expires_at.map(stamp)
+            ],
+        )?;
+    }
+    Ok(())
+}

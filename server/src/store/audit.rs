@@ -1,0 +1,267 @@
+//! The audit chain: every row's link is a keyed hash over the link before it and the row itself, and the last
+//! link is kept, keyed once more, apart from the rows. An edit, a deletion, a swap or a cut tail shows.
+
+use gatepass_core::audit::{Event, Kind, Refusal};
+use gatepass_core::secret::same_bytes;
+use gatepass_core::time::Time;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::error::Trouble;
+use super::read::first;
+use super::rows::{self, Columns, signed, stamp};
+use crate::seal::MacKey;
+
+/// What a row holds beside its link, in the order in which it is hashed.
+const COLUMNS: &str =
+    "seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count";
+/// How many those are.
+const WIDTH: usize = 13;
+
+/// One row of the audit table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    /// Its number; the first is 1, and there are no gaps.
+    pub seq: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a check of the chain found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditVerdict {
+    /// How many rows hold, from the first on.
+    pub rows: u64,
+    /// The first thing that does not.
+    pub broken: Option<BrokenLink>,
+}
+
+impl AuditVerdict {
+    /// Whether the whole chain holds.
+    pub const fn holds(&self) -> bool {
+        self.broken.is_none()
+    }
+}
+
+/// Where a chain breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenLink {
+    /// This row is missing, and later ones are there.
+    Missing(u64),
+    /// This row, or the one before it, was altered.
+    Altered(u64),
+    /// The rows from this one on were cut off.
+    Cut(u64),
+    /// This row was added by somebody else.
+    Added(u64),
+    /// The record of where the chain ends was altered.
+    Head,
+}
+
+impl std::fmt::Display for BrokenLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(seq) => write!(f, "row {seq} is missing"),
+            Self::Altered(seq) => write!(f, "row {seq} was altered"),
+            Self::Cut(seq) => write!(f, "the rows from {seq} on were cut off"),
+            Self::Added(seq) => write!(f, "row {seq} was not written by gatepass"),
+            Self::Head => f.write_str("the record of the last row was altered"),
+        }
+    }
+}
+
+/// The end of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The last row.
+    pub(super) seq: u64,
+    /// Its link.
+    pub(super) mac: [u8; 32],
+}
+
+/// The chain's key.
+pub(super) struct Chain(MacKey);
+
+impl Chain {
+    pub(super) fn new(key: &[u8]) -> Self {
+        Self(MacKey::new(key))
+    }
+
+    /// The head of a chain without rows.
+    pub(super) fn empty(&self) -> Head {
+        let mut mac = self.0.begin();
+        mac.absorb(b"gatepass audit 1 start");
+        Head { seq: 0, mac: mac.finish() }
+    }
+
+    /// What is kept beside the head, so that nobody without the key makes an earlier row the last.
+    pub(super) fn seal_of(&self, head: &Head) -> [u8; 32] {
+        let mut mac = self.0.begin();
+        mac.absorb(b"gatepass audit 1 head");
+        mac.absorb(&head.seq.to_be_bytes());
+        mac.absorb(&head.mac);
+        mac.finish()
+    }
+
+    /// The link of a row of `fields`, after the link `before`. Each field goes in with its type and its length, so
+    /// that no two rows hash alike.
+    fn link<'a>(&self, before: &[u8; 32], fields: impl Iterator<Item = ValueRef<'a>>) -> [u8; 32] {
+        let mut mac = self.0.begin();
+        mac.absorb(b"gatepass audit 1 row");
+        mac.absorb(before);
+        for field in fields {
+            let number;
+            let (kind, bytes): (u8, &[u8]) = match field {
+                ValueRef::Null => (0, &[]),
+                ValueRef::Integer(n) => {
+                    number = n.to_be_bytes();
+                    (1, &number)
+                }
+                ValueRef::Real(n) => {
+                    number = n.to_be_bytes();
+                    (2, &number)
+                }
+                ValueRef::Text(text) => (3, text),
+                ValueRef::Blob(blob) => (4, blob),
+            };
+            mac.absorb(&[kind]);
+            mac.absorb(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.absorb(bytes);
+        }
+        mac.finish()
+    }
+
+    /// Adds a row for `event`. The caller holds the write lock.
+    pub(super) fn append(&self, db: &Connection, event: &Event) -> Result<(), Trouble> {
+        let before = head(db)?;
+        let seq = before.seq.saturating_add(1);
+        let fields = fields(seq, event)?;
+        let mac = self.link(&before.mac, fields.iter().map(ValueRef::from));
+        let after = Head { seq, mac };
+        db.prepare_cached(
+            "INSERT INTO audit (seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, \
+             count, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params_from_iter(fields.into_iter().chain([rusqlite::types::Value::Blob(mac.to_vec())])))
+        // A row where the next one belongs is damage, not a race.
+        .map_err(Trouble::Sql)?;
+        db.prepare_cached("UPDATE meta SET audit_seq = ?1, audit_mac = ?2, audit_seal = ?3")?
+            .execute(params![signed(seq)?, mac, self.seal_of(&after)])?;
+        Ok(())
+    }
+
+    /// Follows the chain from its start, one row at a time.
+    pub(super) fn verify(&self, db: &Connection) -> Result<AuditVerdict, Trouble> {
+        let (kept, seal) = kept_head(db)?;
+        let mut head = self.empty();
+        let mut broken = None;
+        let mut select = db.prepare(&format!("SELECT {COLUMNS}, mac FROM audit ORDER BY seq"))?;
+        let mut found = select.query([])?;
+        while let Some(row) = found.next()? {
+            let seq = Columns::of(row, "audit").number("seq")?;
+            let next = head.seq.saturating_add(1);
+            if seq != next {
+                broken = Some(BrokenLink::Missing(next));
+                break;
+            }
+            let mut fields = [ValueRef::Null; WIDTH];
+            for (i, field) in fields.iter_mut().enumerate() {
+                *field = row.get_ref(i)?;
+            }
+            let mac = self.link(&head.mac, fields.into_iter());
+            let kept_mac: [u8; 32] =
+                row.get(WIDTH).map_err(|_| Trouble::Row { table: "audit", column: "mac" })?;
+            if !same_bytes(&mac, &kept_mac) {
+                broken = Some(BrokenLink::Altered(seq));
+                break;
+            }
+            head = Head { seq, mac };
+        }
+        let rows = head.seq;
+        if broken.is_none() && head != kept {
+            broken = Some(match head.seq.cmp(&kept.seq) {
+                std::cmp::Ordering::Less => BrokenLink::Cut(head.seq.saturating_add(1)),
+                std::cmp::Ordering::Equal => BrokenLink::Head,
+                std::cmp::Ordering::Greater => BrokenLink::Added(kept.seq.saturating_add(1)),
+            });
+        }
+        if broken.is_none() && !same_bytes(&self.seal_of(&kept), &seal) {
+            broken = Some(BrokenLink::Head);
+        }
+        Ok(AuditVerdict { rows, broken })
+    }
+}
+
+fn head(db: &Connection) -> Result<Head, Trouble> {
+    kept_head(db).map(|(head, _)| head)
+}
+
+/// The head as kept, and its seal.
+fn kept_head(db: &Connection) -> Result<(Head, [u8; 32]), Trouble> {
+    let read = |row: &rusqlite::Row<'_>| {
+        let mut c = Columns::of(row, "meta");
+        Ok((Head { seq: c.number("audit_seq")?, mac: c.bytes("audit_mac")? }, c.bytes("audit_seal")?))
+    };
+    first(db, "SELECT audit_seq, audit_mac, audit_seal FROM meta", [], read)?
+        .ok_or(Trouble::Row { table: "meta", column: "only row" })
+}
+
+/// The values of a row, in the order of [`COLUMNS`].
+fn fields(seq: u64, event: &Event) -> Result<[rusqlite::types::Value; WIDTH], Trouble> {
+    use rusqlite::types::Value;
+    let text = |text: Option<&str>| text.map_or(Value::Null, |t| Value::Text(t.to_owned()));
+    let address = event.address.map(|a| a.to_string());
+    Ok([
+        Value::Integer(signed(seq)?),
+        Value::Integer(stamp(event.at)),
+        text(Some(event.kind.as_str())),
+        text(event.subject.as_ref().map(|id| id.as_str())),
+        text(event.actor.as_ref().map(|id| id.as_str())),
+        text(event.client.as_ref().map(|id| id.as_str())),
+        text(event.ticket.as_ref().map(|id| id.as_str())),
+        text(event.session.as_ref().map(|id| id.as_str())),
+        text(event.key.as_deref()),
+        text(address.as_deref()),
+        text(event.refusal.map(Refusal::as_str)),
+        text(event.reason.as_deref()),
+        Value::Integer(i64::from(event.count)),
+    ])
+}
+
+/// Gives the rows from `since` on to `each`, oldest first.
+pub(super) fn each(
+    db: &Connection,
+    since: Option<Time>,
+    each: &mut dyn FnMut(AuditRow),
+) -> Result<(), Trouble> {
+    // Rows are in the order of writing; the clock may have stood back in between, so the time is asked of every row.
+    let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM audit WHERE at >= ?1 ORDER BY seq"))?;
+    let mut found = select.query([since.map_or(0, stamp)])?;
+    while let Some(row) = found.next()? {
+        each(audit_row(row)?);
+    }
+    Ok(())
+}
+
+fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
+    let mut c = Columns::of(row, "audit");
+    let kind = |text: &str| Kind::ALL.iter().copied().find(|k| k.as_str() == text);
+    let refusal = |text: &str| Refusal::ALL.iter().copied().find(|r| r.as_str() == text);
+    Ok(AuditRow {
+        seq: c.number("seq")?,
+        event: Event {
+            at: c.time("at")?,
+            kind: c.parsed("kind", kind)?,
+            subject: c.maybe("subject", rows::user_id)?,
+            actor: c.maybe("actor", rows::user_id)?,
+            client: c.maybe("client", rows::client_id)?,
+            ticket: c.maybe("ticket", rows::ticket_id)?,
+            session: c.maybe("session", rows::session_id)?,
+            key: c.maybe("key", rows::owned)?,
+            address: c.maybe("address", rows::address)?,
+            refusal: c.maybe("refusal", refusal)?,
+            reason: c.maybe("reason", rows::owned)?,
+            count: c.small("count")?,
+        },
+    })
+}

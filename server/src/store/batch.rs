@@ -1,0 +1,159 @@
+//! One transaction for whatever waits: a savepoint for each piece of work, one commit for all.
+
+use rusqlite::Connection;
+
+use super::audit::Chain;
+use super::error::{Fault, StoreError, Trouble};
+
+/// Something to be written, all or none.
+pub(super) trait Work: Send {
+    /// Writes it, inside a transaction. Where this fails, what it wrote is rolled back.
+    fn apply(&mut self, db: &Connection, chain: &Chain) -> Result<(), Trouble>;
+
+    /// Tells whoever waits how it went.
+    fn settle(self: Box<Self>, end: Result<(), Failure>);
+}
+
+/// Why work did not end well.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// Something named no longer held; nothing of it was written.
+    Conflict,
+    /// Nothing of it was written.
+    NotApplied(StoreError),
+    /// It may or may not have been written.
+    Unknown(StoreError),
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Conflict => Self::Conflict("it was changed in the meantime; try again".into()),
+            Failure::NotApplied(error) => error,
+            Failure::Unknown(error) => Self::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// How a transaction went.
+pub(super) enum End {
+    /// It is durable; so went each piece of work.
+    Committed(Vec<Result<(), Trouble>>),
+    /// Nothing was written, and the connection is as good as before, or not.
+    NotApplied(rusqlite::Error),
+    /// The commit's own result was lost.
+    Unknown(rusqlite::Error),
+}
+
+/// Writes all of `jobs` in one transaction.
+pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> End {
+    let gathered = match gather(db, chain, jobs) {
+        Ok(gathered) => gathered,
+        // COMMIT was not issued: without its mark, nothing that reached the log counts.
+        Err(error) => {
+            roll_back(db);
+            return End::NotApplied(error);
+        }
+    };
+    let Some(number) = gathered.number else {
+        roll_back(db);
+        return End::Committed(gathered.went);
+    };
+    match run(db, "COMMIT") {
+        Ok(()) => End::Committed(gathered.went),
+        Err(error) => {
+            if roll_back(db) && fence(db, number) {
+                End::NotApplied(error)
+            } else {
+                End::Unknown(error)
+            }
+        }
+    }
+}
+
+/// A transaction before its commit.
+struct Gathered {
+    /// How each piece of work went.
+    went: Vec<Result<(), Trouble>>,
+    /// The transaction's number; none where there is nothing to commit.
+    number: Option<i64>,
+}
+
+fn gather(
+    db: &Connection,
+    chain: &Chain,
+    jobs: &mut [Box<dyn Work>],
+) -> Result<Gathered, rusqlite::Error> {
+    run(db, "BEGIN IMMEDIATE")?;
+    let mut went = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        run(db, "SAVEPOINT job")?;
+        match job.apply(db, chain) {
+            Ok(()) => went.push(Ok(())),
+            Err(Trouble::Sql(error)) if db.is_autocommit() || spoils_all(&error) => return Err(error),
+            Err(trouble) => {
+                run(db, "ROLLBACK TO job")?;
+                went.push(Err(trouble));
+            }
+        }
+        run(db, "RELEASE job")?;
+    }
+    if went.iter().all(Result::is_err) {
+        return Ok(Gathered { went, number: None });
+    }
+    let number = db
+        .prepare_cached("UPDATE meta SET commits = commits + 1 RETURNING commits")?
+        .query_row([], |row| row.get(0))?;
+    // What is to be written is written now, short of the commit's own mark: where the disk is full this is where it
+    // shows, while it is still certain that nothing was applied.
+    db.cache_flush()?;
+    Ok(Gathered { went, number: Some(number) })
+}
+
+/// Whether an error of one piece of work says that no other will do better.
+fn spoils_all(error: &rusqlite::Error) -> bool {
+    match Fault::of(error) {
+        Fault::Other => false,
+        Fault::Locked
+        | Fault::Full
+        | Fault::ReadOnly
+        | Fault::Corrupt
+        | Fault::NotADatabase
+        | Fault::CannotOpen
+        | Fault::Io
+        | Fault::NoMemory => true,
+    }
+}
+
+/// Makes certain that transaction `number`, whose commit failed and was rolled back, never counts.
+///
+/// Its commit mark may stand in the log behind the end that the other connections know of, and a recovery after a
+/// crash would take it for good. Another commit is written over the place where it began, which breaks the
+/// checksums of all that follows. False where that fails too, or where the file has moved on.
+fn fence(db: &Connection, number: i64) -> bool {
+    let overwrite = || -> rusqlite::Result<bool> {
+        run(db, "BEGIN IMMEDIATE")?;
+        let touched = db
+            .prepare_cached("UPDATE meta SET commits = commits + 1 WHERE commits = ?1")?
+            .execute([number.saturating_sub(1)])?;
+        if touched != 1 {
+            return Ok(false);
+        }
+        run(db, "COMMIT")?;
+        Ok(true)
+    };
+    let fenced = overwrite().unwrap_or(false);
+    if !fenced {
+        roll_back(db);
+    }
+    fenced
+}
+
+/// Ends the open transaction, if SQLite has not done so itself; false where it stays open.
+fn roll_back(db: &Connection) -> bool {
+    db.is_autocommit() || (run(db, "ROLLBACK").is_ok() && db.is_autocommit())
+}
+
+fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(sql)?.execute([]).map(drop)
+}

@@ -1,0 +1,280 @@
+//! What goes wrong with the data directory, in one line each that names the file and the way out.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the store, or its master key, could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// A file or directory could not be read, written or made.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was tried: "create", "read", …
+        doing: &'static str,
+        /// What the system said.
+        cause: String,
+    },
+    /// The data directory is something else.
+    NotADirectory(PathBuf),
+    /// SQLite failed.
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What kind of failure.
+        fault: Fault,
+        /// What SQLite said.
+        detail: String,
+    },
+    /// The file is a database of another program.
+    Foreign(PathBuf),
+    /// The file was written by a newer Gatepass.
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema's number.
+        found: i64,
+        /// The highest number this binary knows.
+        known: i64,
+    },
+    /// A row does not read as what it should be.
+    Row {
+        /// The database.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The column, or what is wrong.
+        column: &'static str,
+    },
+    /// There is a database, and no master key.
+    MasterKeyMissing {
+        /// Where the key should be.
+        key: PathBuf,
+        /// The database, where there is one.
+        database: Option<PathBuf>,
+    },
+    /// The master key is not the one that the database was made with.
+    MasterKeyWrong {
+        /// The database.
+        database: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// Others than the owner may read the master key.
+    MasterKeyExposed {
+        /// The key's file.
+        key: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The master key's file holds something else.
+    MasterKeyMalformed(PathBuf),
+    /// Something sealed with the master key does not open: it was altered.
+    Unsealable {
+        /// The database.
+        path: PathBuf,
+        /// What it is: `key:KID`, `audit`.
+        purpose: String,
+    },
+    /// Something named no longer holds: it is gone, taken, or was changed by somebody else.
+    Conflict(String),
+    /// No key has this `kid`.
+    NoSuchKey(String),
+    /// A key of this `kid` is there already.
+    KeyExists(String),
+    /// The key signs, so it cannot go.
+    KeySigns(String),
+    /// More work waits than the store takes; nothing was written.
+    Overloaded,
+    /// It may or may not have been written.
+    Unknown(String),
+    /// The system's random generator failed.
+    NoRandomness,
+}
+
+/// The kinds of SQLite failure that differ in their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Another process held the lock for too long.
+    Locked,
+    /// The disk, or the file's bound, is full.
+    Full,
+    /// The file cannot be written.
+    ReadOnly,
+    /// The file is damaged.
+    Corrupt,
+    /// The file is no database.
+    NotADatabase,
+    /// The file cannot be opened.
+    CannotOpen,
+    /// The disk failed to read or write.
+    Io,
+    /// Memory ran out.
+    NoMemory,
+    /// Anything else.
+    Other,
+}
+
+impl Fault {
+    /// What kind `error` is of.
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt,
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed) => Self::Io,
+            Some(ErrorCode::OutOfMemory) => Self::NoMemory,
+            _ => Self::Other,
+        }
+    }
+
+    /// What happened, and the way out.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Locked => "another process has kept it locked; try again, or stop that process",
+            Self::Full => "the disk is full; free some space",
+            Self::ReadOnly => "it cannot be written; check its owner and permissions, and the disk's",
+            Self::Corrupt => "it is damaged; run `gatepass check`, and restore a backup",
+            Self::NotADatabase => "it is no database; move it away, or name another directory with --data",
+            Self::CannotOpen => "it cannot be opened; check its owner and permissions, and its directory's",
+            Self::Io => "the disk failed; see the system's log",
+            Self::NoMemory => "memory ran out",
+            Self::Other => "the database refused",
+        }
+    }
+}
+
+impl StoreError {
+    pub(crate) fn file(path: &Path, doing: &'static str, cause: &std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), doing, cause: cause.to_string() }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, doing, cause } => write!(f, "cannot {doing} {}: {cause}", path.display()),
+            Self::NotADirectory(path) => {
+                write!(f, "{} is not a directory; name another with --data", path.display())
+            }
+            Self::Sqlite { path, fault, detail } => {
+                write!(f, "{}: {} ({detail})", path.display(), fault.advice())
+            }
+            Self::Foreign(path) => write!(
+                f,
+                "{} is the database of another program; name another directory with --data",
+                path.display()
+            ),
+            Self::Newer { path, found, known } => write!(
+                f,
+                "{} was written by a newer gatepass (schema {found}, this one knows {known}); install that version",
+                path.display()
+            ),
+            Self::Row { path, table, column } => write!(
+                f,
+                "{}: a row of {table} has an unreadable {column}; run `gatepass check`, and restore a backup",
+                path.display()
+            ),
+            Self::MasterKeyMissing { key, database: Some(database) } => write!(
+                f,
+                "no master key at {}, and {} cannot be read without the one it was made with; put it back, or name it with GATEPASS_MASTER_KEY_FILE",
+                key.display(),
+                database.display()
+            ),
+            Self::MasterKeyMissing { key, database: None } => write!(
+                f,
+                "no master key at {}; put it there, or unset GATEPASS_MASTER_KEY_FILE to have one made in the data directory",
+                key.display()
+            ),
+            Self::MasterKeyWrong { database, key } => write!(
+                f,
+                "the master key {} is not the one {} was made with; put that one back, or name it with GATEPASS_MASTER_KEY_FILE",
+                key.display(),
+                database.display()
+            ),
+            Self::MasterKeyExposed { key, mode } => write!(
+                f,
+                "others can read the master key {} (mode {mode:04o}); run `chmod 600 {}`",
+                key.display(),
+                key.display()
+            ),
+            Self::MasterKeyMalformed(key) => write!(
+                f,
+                "{} is not a master key (64 hexadecimal digits on a line); put the right file back",
+                key.display()
+            ),
+            Self::Unsealable { path, purpose } => {
+                write!(f, "{}: {purpose} was altered and does not open; restore a backup", path.display())
+            }
+            Self::Conflict(what) => write!(f, "{what}"),
+            Self::NoSuchKey(kid) => write!(f, "no key {kid}; see `gatepass key list`"),
+            Self::KeyExists(kid) => write!(f, "there is a key {kid} already; see `gatepass key list`"),
+            Self::KeySigns(kid) => write!(
+                f,
+                "key {kid} signs; let another sign first with `gatepass key rotate`"
+            ),
+            Self::Overloaded => f.write_str("too many changes wait to be written; try again"),
+            Self::Unknown(cause) => {
+                write!(f, "it may or may not have been written; look before trying again ({cause})")
+            }
+            Self::NoRandomness => f.write_str("the system's random generator failed"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// What goes wrong inside a transaction, before it is known which file to name.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// SQLite failed.
+    Sql(rusqlite::Error),
+    /// A row does not decode.
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// Something named no longer held.
+    Conflict,
+    /// Refused for a reason of its own.
+    Refused(StoreError),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    /// A key that is taken, or a row referred to that is not there, is a condition that does not hold.
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ffi;
+        match error.sqlite_error().map(|e| e.extended_code) {
+            Some(
+                ffi::SQLITE_CONSTRAINT_UNIQUE
+                | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                | ffi::SQLITE_CONSTRAINT_ROWID
+                | ffi::SQLITE_CONSTRAINT_FOREIGNKEY,
+            ) => Self::Conflict,
+            _ => Self::Sql(error),
+        }
+    }
+}
+
+impl Trouble {
+    /// The same, of the file at `path`.
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        match self {
+            Self::Sql(error) => StoreError::Sqlite {
+                path: path.to_owned(),
+                fault: Fault::of(&error),
+                detail: error.to_string(),
+            },
+            Self::Row { table, column } => StoreError::Row { path: path.to_owned(), table, column },
+            Self::Conflict => StoreError::Conflict("it was changed in the meantime; try again".into()),
+            Self::Refused(error) => error,
+        }
+    }
+}

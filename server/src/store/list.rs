@@ -1,0 +1,91 @@
+//! Plain reads for the command line.
+
+use gatepass_core::model::client::Client;
+use gatepass_core::model::id::{ClientId, TicketId, UserRef};
+use gatepass_core::model::ticket::Ticket;
+use gatepass_core::model::user::User;
+use gatepass_core::time::Time;
+
+use super::audit::{self, AuditRow, AuditVerdict};
+use super::read::{self, every, first};
+use super::rows::{self, signed};
+use super::{Store, StoreError};
+
+impl Store {
+    /// One user.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub fn user(&self, who: &UserRef) -> Result<Option<User>, StoreError> {
+        self.snapshot(|db| read::user(db, who))
+    }
+
+    /// Every user, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub fn users(&self) -> Result<Vec<User>, StoreError> {
+        self.snapshot(|db| {
+            every(db, &format!("SELECT {} FROM users ORDER BY seq", rows::USER), [], rows::user)
+        })
+    }
+
+    /// One client.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        self.snapshot(|db| read::client(db, id))
+    }
+
+    /// Every client, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        self.snapshot(|db| {
+            let sql = format!("SELECT {} FROM clients ORDER BY seq", rows::CLIENT);
+            let clients = every(db, &sql, [], rows::client)?;
+            clients.into_iter().map(|client| read::with_secrets(db, client)).collect()
+        })
+    }
+
+    /// The last `limit` tickets, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub fn tickets(&self, limit: usize) -> Result<Vec<Ticket>, StoreError> {
+        self.snapshot(|db| {
+            let limit = signed(u64::try_from(limit).unwrap_or(u64::MAX).min(u64::MAX >> 1))?;
+            let sql = format!("SELECT {} FROM tickets ORDER BY seq DESC LIMIT ?1", rows::TICKET);
+            every(db, &sql, [limit], rows::ticket)
+        })
+    }
+
+    /// One ticket.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
+        self.snapshot(|db| {
+            let sql = format!("SELECT {} FROM tickets WHERE id = ?1", rows::TICKET);
+            first(db, &sql, [id.as_str()], rows::ticket)
+        })
+    }
+
+    /// Gives every row of the audit table from `since` on to `each`, oldest first, one at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub fn audit(&self, since: Option<Time>, each: &mut dyn FnMut(AuditRow)) -> Result<(), StoreError> {
+        self.snapshot(|db| audit::each(db, since, each))
+    }
+
+    /// Follows the audit chain from its first row to its last.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read; a broken chain is an answer, not an error.
+    pub fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
+        self.snapshot(|db| self.chain().verify(db))
+    }
+}

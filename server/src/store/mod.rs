@@ -1,0 +1,200 @@
+//! The store: one SQLite file that any number of processes work on at once.
+//!
+//! Reads borrow one of a few connections for one snapshot (`reader`, `read`, `list`). Writes go through one thread
+//! (`writer`) that puts whatever waits into one transaction (`batch`), a savepoint for each; every change is one
+//! conditional statement (`apply`). What decides is decided inside `BEGIN IMMEDIATE`, so several processes are as
+//! good as one. The file is opened and kept up to date by `connect` and `schema`; `rows` turns rows into records.
+
+mod apply;
+mod audit;
+mod batch;
+mod check;
+mod connect;
+mod error;
+mod keys;
+mod list;
+mod mark;
+mod read;
+mod reader;
+mod rows;
+mod schema;
+mod sweep;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::{Found, Query, Records};
+use rusqlite::Connection;
+
+pub use audit::{AuditRow, AuditVerdict, BrokenLink};
+pub use check::CheckReport;
+pub use error::{Fault, StoreError};
+pub use keys::{KeyChange, KeyState, StoredKey, StoredKeys};
+pub use mark::ClockMark;
+pub use sweep::{KEEP_EXPIRED, Swept};
+
+use crate::master_key::MasterKey;
+use audit::Chain;
+use batch::Failure;
+use connect::{Connector, Role};
+use error::Trouble;
+use reader::Readers;
+use writer::Writer;
+
+/// The database's name in the data directory.
+pub const DATABASE: &str = "gatepass.db";
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// How many reads go on at once.
+    pub readers: usize,
+    /// How long to wait for another process that writes.
+    pub busy_timeout: Duration,
+    /// How many commits may wait for their turn; more are refused at once.
+    pub queue: usize,
+    /// The most pages of 4 KiB that the file may have; as many as the disk holds, where none.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for StoreOptions {
+    /// One reader for each core, five seconds, 4096 commits, no bound.
+    fn default() -> Self {
+        Self {
+            readers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            busy_timeout: Duration::from_secs(5),
+            queue: 4096,
+            max_pages: None,
+        }
+    }
+}
+
+/// An open store; clones share it.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    connector: Connector,
+    master: MasterKey,
+    chain: Arc<Chain>,
+    queue: usize,
+    readers: Readers,
+    /// The connection that opened the file, until the writer takes it over.
+    spare: Mutex<Option<Connection>>,
+    writer: OnceLock<Writer>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Store").field(&self.path()).finish()
+    }
+}
+
+impl Store {
+    /// Opens `dir/gatepass.db`, made where it is missing, and brings it up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`], in one line that names the file and the way out.
+    pub fn open(dir: &Path, master: &MasterKey, options: &StoreOptions) -> Result<Self, StoreError> {
+        let connector = Connector {
+            path: dir.join(DATABASE),
+            busy_timeout: options.busy_timeout,
+            max_pages: options.max_pages,
+        };
+        connector.make_file()?;
+        let mut db = connector.connect(Role::Writer)?;
+        let chain = schema::open(&mut db, &connector, master)?;
+        Ok(Self(Arc::new(Inner {
+            readers: Readers::new(connector.clone(), options.readers),
+            master: master.clone(),
+            chain: Arc::new(chain),
+            queue: options.queue.max(1),
+            spare: Mutex::new(Some(db)),
+            writer: OnceLock::new(),
+            connector,
+        })))
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.0.connector.path
+    }
+
+    fn master(&self) -> &MasterKey {
+        &self.0.master
+    }
+
+    fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    fn snapshot<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        self.0.readers.snapshot(look)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.try_write(run).map_err(StoreError::from)
+    }
+
+    fn try_write<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let writer = self.writer().map_err(Failure::NotApplied)?;
+        writer.write(run)
+    }
+
+    /// The writing thread, started by the first who needs it.
+    fn writer(&self) -> Result<&Writer, StoreError> {
+        let inner = &*self.0;
+        if let Some(writer) = inner.writer.get() {
+            return Ok(writer);
+        }
+        let mut spare = inner.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.writer.get().is_none() {
+            let (connector, chain) = (inner.connector.clone(), Arc::clone(&inner.chain));
+            let writer = Writer::start(connector, chain, spare.take(), inner.queue)
+                .map_err(|e| StoreError::file(self.path(), "start a thread that writes", &e))?;
+            // Nobody else sets it: the lock is held.
+            let _ = inner.writer.set(writer);
+        }
+        inner.writer.get().ok_or(StoreError::Overloaded)
+    }
+}
+
+impl gatepass_core::store::Store for Store {
+    fn read(&self, query: &Query) -> Found {
+        self.snapshot(|db| read::answer(db, query)).unwrap_or_else(|error| {
+            tracing::error!(%error, "the store could not be read");
+            Found { generation: 0, records: Records::Unreadable }
+        })
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        let changes = Arc::clone(changes);
+        let run = move |db: &Connection, chain: &Chain| {
+            changes.iter().try_for_each(|change| apply::apply(db, chain, change))
+        };
+        match self.try_write(run) {
+            Ok(()) => Outcome::Applied,
+            Err(Failure::Conflict) => Outcome::Conflict,
+            Err(Failure::NotApplied(error)) => {
+                tracing::error!(%error, "nothing was written");
+                Outcome::NotApplied
+            }
+            Err(Failure::Unknown(error)) => {
+                tracing::error!(%error, "it may or may not have been written");
+                Outcome::Unknown
+            }
+        }
+    }
+}

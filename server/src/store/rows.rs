@@ -1,0 +1,271 @@
+//! Rows to records and back. A row that does not decode is [`Trouble::Row`], naming table and column.
+
+use std::net::IpAddr;
+
+use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::model::scope::Scope;
+use gatepass_core::model::session::Session;
+use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
+use gatepass_core::model::user::{Gender, Status, User, Username};
+use gatepass_core::time::Time;
+use rusqlite::types::FromSql;
+
+use super::error::Trouble;
+
+/// The columns of a row of a known table, taken one after the other.
+pub(super) struct Columns<'a> {
+    row: &'a rusqlite::Row<'a>,
+    table: &'static str,
+    next: usize,
+}
+
+impl<'a> Columns<'a> {
+    pub(super) const fn of(row: &'a rusqlite::Row<'a>, table: &'static str) -> Self {
+        Self { row, table, next: 0 }
+    }
+
+    const fn unreadable(&self, column: &'static str) -> Trouble {
+        Trouble::Row { table: self.table, column }
+    }
+
+    fn take<T: FromSql>(&mut self, column: &'static str) -> Result<T, Trouble> {
+        let value = self.row.get(self.next).map_err(|_| self.unreadable(column))?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    /// A text that `parse` understands.
+    pub(super) fn parsed<T>(
+        &mut self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, Trouble> {
+        self.maybe(column, parse)?.ok_or_else(|| self.unreadable(column))
+    }
+
+    /// The same, or NULL.
+    pub(super) fn maybe<T>(
+        &mut self,
+        column: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Trouble> {
+        let value = self.row.get_ref(self.next).map_err(|_| self.unreadable(column))?;
+        let text = value.as_str_or_null().map_err(|_| self.unreadable(column))?;
+        self.next += 1;
+        match text {
+            None => Ok(None),
+            Some(text) => parse(text).map(Some).ok_or_else(|| self.unreadable(column)),
+        }
+    }
+
+    pub(super) fn number(&mut self, column: &'static str) -> Result<u64, Trouble> {
+        self.take::<i64>(column)?.try_into().map_err(|_| self.unreadable(column))
+    }
+
+    pub(super) fn small(&mut self, column: &'static str) -> Result<u32, Trouble> {
+        self.number(column)?.try_into().map_err(|_| self.unreadable(column))
+    }
+
+    fn maybe_small(&mut self, column: &'static str) -> Result<Option<u32>, Trouble> {
+        let number: Option<i64> = self.take(column)?;
+        number.map(u32::try_from).transpose().map_err(|_| self.unreadable(column))
+    }
+
+    pub(super) fn time(&mut self, column: &'static str) -> Result<Time, Trouble> {
+        self.number(column).map(Time::from_unix)
+    }
+
+    fn maybe_time(&mut self, column: &'static str) -> Result<Option<Time>, Trouble> {
+        let number: Option<i64> = self.take(column)?;
+        let number = number.map(u64::try_from).transpose().map_err(|_| self.unreadable(column))?;
+        Ok(number.map(Time::from_unix))
+    }
+
+    fn flag(&mut self, column: &'static str) -> Result<bool, Trouble> {
+        match self.take::<i64>(column)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.unreadable(column)),
+        }
+    }
+
+    pub(super) fn bytes<const N: usize>(&mut self, column: &'static str) -> Result<[u8; N], Trouble> {
+        self.take(column)
+    }
+
+    pub(super) fn blob(&mut self, column: &'static str) -> Result<Vec<u8>, Trouble> {
+        self.take(column)
+    }
+}
+
+/// A number as SQLite keeps it.
+pub(super) fn signed(number: u64) -> Result<i64, Trouble> {
+    i64::try_from(number).map_err(|e| Trouble::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
+}
+
+/// A time as SQLite keeps it; the year 9999 fits.
+pub(super) fn stamp(time: Time) -> i64 {
+    i64::try_from(time.unix()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn owned(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+pub(super) fn user_id(text: &str) -> Option<UserId> {
+    UserId::parse(text).ok()
+}
+
+pub(super) fn client_id(text: &str) -> Option<ClientId> {
+    ClientId::parse(text).ok()
+}
+
+pub(super) fn ticket_id(text: &str) -> Option<TicketId> {
+    TicketId::parse(text).ok()
+}
+
+pub(super) fn session_id(text: &str) -> Option<SessionId> {
+    SessionId::parse(text).ok()
+}
+
+pub(super) fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok()
+}
+
+fn scope(text: &str) -> Option<Scope> {
+    Scope::parse(text).ok()
+}
+
+fn status(text: &str) -> Option<Status> {
+    [Status::Active, Status::Disabled].into_iter().find(|s| s.as_str() == text)
+}
+
+fn audiences(text: &str) -> Option<Vec<String>> {
+    serde_json::from_str(text).ok()
+}
+
+/// What [`user`] reads, in its order.
+pub(super) const USER: &str = "id, username, email, phone, name, gender, address, status, must_change_password, \
+     created_at, updated_at, epoch, revision";
+
+pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, Trouble> {
+    let mut c = Columns::of(row, "users");
+    Ok(User {
+        id: c.parsed("id", user_id)?,
+        username: c.parsed("username", |t| Username::parse(t).ok())?,
+        email: c.maybe("email", owned)?,
+        phone: c.maybe("phone", owned)?,
+        name: c.maybe("name", owned)?,
+        gender: c.maybe("gender", Gender::parse)?,
+        address: c.maybe("address", owned)?,
+        status: c.parsed("status", status)?,
+        must_change_password: c.flag("must_change_password")?,
+        created_at: c.time("created_at")?,
+        updated_at: c.time("updated_at")?,
+        epoch: c.number("epoch")?,
+        revision: c.number("revision")?,
+    })
+}
+
+/// What [`client`] reads, in its order.
+pub(super) const CLIENT: &str = "id, name, scope, default_scope, audiences, enabled, token_lifetime, \
+     user_token_lifetime, created_at, revision";
+
+/// A client without its secrets.
+pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, Trouble> {
+    let mut c = Columns::of(row, "clients");
+    Ok(Client {
+        id: c.parsed("id", client_id)?,
+        name: c.maybe("name", owned)?,
+        scope: c.parsed("scope", scope)?,
+        default_scope: c.parsed("default_scope", scope)?,
+        audiences: c.parsed("audiences", audiences)?,
+        enabled: c.flag("enabled")?,
+        token_lifetime: c.maybe_small("token_lifetime")?,
+        user_token_lifetime: c.maybe_small("user_token_lifetime")?,
+        created_at: c.time("created_at")?,
+        revision: c.number("revision")?,
+        secrets: Vec::new(),
+    })
+}
+
+/// What [`secret`] reads, in its order.
+pub(super) const SECRET: &str = "digest, created_at, expires_at";
+
+pub(super) fn secret(row: &rusqlite::Row<'_>) -> Result<ClientSecret, Trouble> {
+    let mut c = Columns::of(row, "client_secrets");
+    Ok(ClientSecret {
+        digest: SecretDigest(c.bytes("digest")?),
+        created_at: c.time("created_at")?,
+        expires_at: c.maybe_time("expires_at")?,
+    })
+}
+
+/// What [`ticket`] reads, in its order.
+pub(super) const TICKET: &str = "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
+     reason, issued_at, expires_at, spent_at, revoked_at";
+
+pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
+    let mut c = Columns::of(row, "tickets");
+    let id = c.parsed("id", ticket_id)?;
+    let digest = TicketDigest(c.bytes("digest")?);
+    let user_id = c.parsed("user_id", user_id)?;
+    let client_id = c.parsed("client_id", client_id)?;
+    let issuer = c.maybe("issuer", self::client_id)?;
+    let for_audience = c.flag("for_audience")?;
+    let bind = c.flag("bind")?;
+    let scope = c.parsed("scope", scope)?;
+    let client_ip = c.maybe("client_ip", address)?;
+    let actor = c.maybe("actor", self::user_id)?;
+    let reason = c.maybe("reason", owned)?;
+    let impersonation = match (actor, reason) {
+        (Some(actor), Some(reason)) => Some(Impersonation { actor, reason }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => return Err(c.unreadable("reason")),
+    };
+    let issued_at = c.time("issued_at")?;
+    let expires_at = c.time("expires_at")?;
+    let state = match (c.maybe_time("spent_at")?, c.maybe_time("revoked_at")?) {
+        (None, None) => TicketState::Live,
+        (Some(at), None) => TicketState::Spent(at),
+        (None, Some(at)) => TicketState::Revoked(at),
+        (Some(_), Some(_)) => return Err(c.unreadable("revoked_at")),
+    };
+    Ok(Ticket {
+        id,
+        digest,
+        user_id,
+        client_id,
+        issuer,
+        for_audience,
+        bind,
+        scope,
+        client_ip,
+        impersonation,
+        issued_at,
+        expires_at,
+        state,
+    })
+}
+
+/// What [`session`] reads, in its order.
+pub(super) const SESSION: &str = "id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
+     expires_at, ended_at";
+
+pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
+    let mut c = Columns::of(row, "sessions");
+    Ok(Session {
+        id: c.parsed("id", session_id)?,
+        user_id: c.parsed("user_id", user_id)?,
+        user_epoch: c.number("user_epoch")?,
+        actor: c.maybe("actor", user_id)?,
+        client_id: c.parsed("client_id", client_id)?,
+        bind: c.flag("bind")?,
+        for_audience: c.flag("for_audience")?,
+        scope: c.parsed("scope", scope)?,
+        auth_time: c.time("auth_time")?,
+        expires_at: c.time("expires_at")?,
+        ended_at: c.maybe_time("ended_at")?,
+    })
+}

@@ -1,0 +1,46 @@
+//! Taking out rows that are of no more use, a small batch at a time.
+
+use gatepass_core::time::Time;
+use rusqlite::params;
+
+use super::rows::{signed, stamp};
+use super::{Store, StoreError};
+
+/// How long an expired row stays, in seconds. A ticket taken out answers as unknown, which is the same on the wire
+/// as spent or expired; until then the audit table can tell them apart.
+pub const KEEP_EXPIRED: u64 = 3600;
+
+/// What one batch took out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Tickets, whatever became of them.
+    pub tickets: usize,
+    /// Sessions, with their refresh tokens.
+    pub sessions: usize,
+    /// Whether there is more to take out.
+    pub more: bool,
+}
+
+impl Store {
+    /// Takes out at most `batch` tickets and as many sessions that expired [`KEEP_EXPIRED`] before `now`. A spent
+    /// ticket that could still pass for a live one by its time is never touched.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written.
+    pub fn sweep(&self, now: Time, batch: usize) -> Result<Swept, StoreError> {
+        let before = now.unix().saturating_sub(KEEP_EXPIRED);
+        self.write(move |db, _| {
+            let before = stamp(Time::from_unix(before));
+            let limit = signed(u64::try_from(batch).unwrap_or(u64::MAX))?;
+            let take = |table: &str| {
+                db.prepare_cached(&format!(
+                    "DELETE FROM {table} WHERE seq IN \
+                     (SELECT seq FROM {table} WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)"
+                ))?
+                .execute(params![before, limit])
+            };
+            let (tickets, sessions) = (take("tickets")?, take("sessions")?);
+            Ok(Swept { tickets, sessions, more: tickets >= batch || sessions >= batch })
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! The one thread that writes: it takes whatever waits, writes it in one transaction, then wakes the waiters.
+//! No timer: a lone request goes at once, and while one batch is being synced the next one gathers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use rusqlite::Connection;
+
+use super::audit::Chain;
+use super::batch::{self, End, Failure, Work};
+use super::connect::{Connector, Role};
+use super::error::{Fault, StoreError, Trouble};
+
+/// The most pieces of work in one transaction: bounds how long the lock is held.
+const BATCH: usize = 256;
+/// After so many changed rows the log is copied into the file, while nobody waits.
+const ROWS_PER_CHECKPOINT: u64 = 512;
+/// What the writing thread needs, with a margin.
+const STACK: usize = 256 * 1024;
+
+/// The writing thread's other end.
+pub(super) struct Writer {
+    queue: Option<SyncSender<Box<dyn Work>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread, on a connection that is open already, if there is one; at most `bound` pieces of work wait.
+    pub(super) fn start(
+        connector: Connector,
+        chain: Arc<Chain>,
+        db: Option<Connection>,
+        bound: usize,
+    ) -> std::io::Result<Self> {
+        let (queue, waiting) = sync_channel(bound);
+        let mut desk = Desk { connector, chain, db, rows: 0 };
+        let thread = Builder::new()
+            .name("gatepass-writer".into())
+            .stack_size(STACK)
+            .spawn(move || desk.work(&waiting))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Has `run` write, all or none, and waits until that is durable.
+    pub(super) fn write<T, F>(&self, run: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+    {
+        let (answer, answered) = sync_channel(1);
+        let job = Box::new(Job { run: Some(run), made: None, answer });
+        let queue = self.queue.as_ref().ok_or(Failure::NotApplied(StoreError::Overloaded))?;
+        match queue.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                return Err(Failure::NotApplied(StoreError::Overloaded));
+            }
+        }
+        // Dropped without an answer: the writer failed in the middle of it.
+        answered.recv().unwrap_or_else(|_| {
+            Err(Failure::Unknown(StoreError::Unknown("the writer failed in the middle of it".into())))
+        })
+    }
+}
+
+impl Drop for Writer {
+    /// Lets what waits be written, then ends the thread.
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Work with somebody who waits for what it makes.
+struct Job<T, F> {
+    run: Option<F>,
+    made: Option<T>,
+    answer: SyncSender<Result<T, Failure>>,
+}
+
+impl<T, F> Work for Job<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send,
+{
+    fn apply(&mut self, db: &Connection, chain: &Chain) -> Result<(), Trouble> {
+        if let Some(run) = self.run.take() {
+            self.made = Some(run(db, chain)?);
+        }
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, end: Result<(), Failure>) {
+        let end = match (end, self.made) {
+            (Ok(()), Some(made)) => Ok(made),
+            (Ok(()), None) => Err(Failure::Unknown(StoreError::Unknown("it was never begun".into()))),
+            (Err(failure), _) => Err(failure),
+        };
+        let _ = self.answer.send(end);
+    }
+}
+
+/// Where the writing thread sits.
+struct Desk {
+    connector: Connector,
+    chain: Arc<Chain>,
+    db: Option<Connection>,
+    rows: u64,
+}
+
+impl Desk {
+    fn work(&mut self, waiting: &Receiver<Box<dyn Work>>) {
+        while let Ok(first) = waiting.recv() {
+            let mut jobs = vec![first];
+            jobs.extend(waiting.try_iter().take(BATCH - 1));
+            // A bug in one piece of work must not silence all that come after. Its batch is dropped, which tells the
+            // waiters that the outcome is unknown, and so is the connection, which rolls back.
+            if catch_unwind(AssertUnwindSafe(|| self.write(jobs))).is_err() {
+                self.db = None;
+            }
+        }
+    }
+
+    fn write(&mut self, mut jobs: Vec<Box<dyn Work>>) {
+        let db = match self.db.take().map_or_else(|| self.connector.connect(Role::Writer), Ok) {
+            Ok(db) => db,
+            Err(error) => return settle_all(jobs, &Failure::NotApplied(error)),
+        };
+        match batch::write(&db, &self.chain, &mut jobs) {
+            End::Committed(went) => {
+                for (job, went) in jobs.into_iter().zip(went) {
+                    job.settle(went.map_err(|trouble| match trouble {
+                        Trouble::Conflict => Failure::Conflict,
+                        other => Failure::NotApplied(other.at(&self.connector.path)),
+                    }));
+                }
+                self.checkpoint(&db);
+                self.db = Some(db);
+            }
+            End::NotApplied(error) => {
+                // A lock or a full disk says nothing against the connection; after anything else a new one is made.
+                if matches!(Fault::of(&error), Fault::Locked | Fault::Full) && db.is_autocommit() {
+                    self.db = Some(db);
+                }
+                settle_all(jobs, &Failure::NotApplied(Trouble::Sql(error).at(&self.connector.path)));
+            }
+            // Also those told nothing yet of a conflict: what they ran into may or may not be there.
+            End::Unknown(error) => {
+                drop(db);
+                settle_all(jobs, &Failure::Unknown(Trouble::Sql(error).at(&self.connector.path)));
+            }
+        }
+    }
+
+    /// Copies the log into the file now and then, so that it is used from its beginning again. Where that fails
+    /// nothing is lost: all of it is in the log.
+    fn checkpoint(&mut self, db: &Connection) {
+        let rows = db.total_changes();
+        if rows.saturating_sub(self.rows) >= ROWS_PER_CHECKPOINT || rows < self.rows {
+            self.rows = rows;
+            if let Err(error) = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+                tracing::warn!(%error, "the write-ahead log could not be copied into the database");
+            }
+        }
+    }
+}
+
+fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
+    for job in jobs {
+        job.settle(Err(failure.clone()));
+    }
+}
