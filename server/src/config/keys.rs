@@ -13,9 +13,9 @@ use super::value::{
 
 macro_rules! keys {
     (
-        $($(#[$doc:meta])* $name:ident: $type:ty = $default:literal;)+
+        $($(#[$doc:meta])* $name:ident: $type:ty = $default:literal $($at_start:ident)?;)+
         ---
-        $($(#[$bare_doc:meta])* $bare:ident: $bare_type:ty;)+
+        $($(#[$bare_doc:meta])* $bare:ident: $bare_type:ty $(, $bare_at_start:ident)?;)+
     ) => {
         /// What one source says: the flags, the environment or the file. A key it does not name is none.
         #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
@@ -32,6 +32,16 @@ macro_rules! keys {
         pub struct Config {
             $($(#[$doc])* pub $name: $type,)+
             $($(#[$bare_doc])* pub $bare: Option<$bare_type>,)+
+        }
+
+        impl Config {
+            /// The keys that differ in `newer` and are only looked at when the server starts.
+            pub fn needing_a_start(&self, newer: &Self) -> Vec<&'static str> {
+                let mut keys = Vec::new();
+                $($(if self.$name != newer.$name { keys.push(keys!(@name $name $at_start)); })?)+
+                $($(if self.$bare != newer.$bare { keys.push(keys!(@name $bare $bare_at_start)); })?)+
+                keys
+            }
         }
 
         impl Given {
@@ -83,37 +93,39 @@ macro_rules! keys {
             }
         }
     };
+    (@name $name:ident at_start) => { stringify!($name) };
 }
 
+// `at_start`: the key is looked at when the server starts, and SIGHUP does not change it.
 keys! {
     /// Where to listen; port 0 takes a free one
-    listen: SocketAddr = "127.0.0.1:8080";
+    listen: SocketAddr = "127.0.0.1:8080" at_start;
     /// What speaks HTTP: guarded can face a network, tiny_http only stands behind a proxy on this machine
-    front: Front = "guarded";
+    front: Front = "guarded" at_start;
     /// Threads that answer requests
-    workers: Count<1, 1024> = "64";
+    workers: Count<1, 1024> = "64" at_start;
     /// Connections at once
-    connections: Count<1, 65536> = "1024";
+    connections: Count<1, 65536> = "1024" at_start;
     /// Connections at once from one address, loopback and trusted proxies apart; 0 = no such limit
-    connections_per_address: Count<0, 65536> = "64";
+    connections_per_address: Count<0, 65536> = "64" at_start;
     /// The longest request line in bytes
-    request_line_bytes: Count<256, 65536> = "8192";
+    request_line_bytes: Count<256, 65536> = "8192" at_start;
     /// The longest head of a request in bytes
-    head_bytes: Count<512, 262_144> = "16384";
+    head_bytes: Count<512, 262_144> = "16384" at_start;
     /// The most header fields
-    headers: Count<1, 64> = "64";
+    headers: Count<1, 64> = "64" at_start;
     /// The longest body in bytes
-    body_bytes: Count<256, 65536> = "65536";
+    body_bytes: Count<256, 65536> = "65536" at_start;
     /// For a whole request to arrive
-    request_time: Deadline = "10s";
+    request_time: Deadline = "10s" at_start;
     /// Without a request until the connection is closed
-    idle_time: Deadline = "15s";
+    idle_time: Deadline = "15s" at_start;
     /// For the peer to take an answer
-    answer_time: Deadline = "10s";
+    answer_time: Deadline = "10s" at_start;
     /// For requests in flight when asked to stop
-    drain_time: Deadline = "10s";
+    drain_time: Deadline = "10s" at_start;
     /// Own hosts that an absolute-form request may name; empty = whatever Host names
-    hosts: List<Authority> = "";
+    hosts: List<Authority> = "" at_start;
     /// Proxies whose X-Forwarded-For is believed
     trusted_proxies: List<Network> = "";
     /// Failures a minute that one address may have, then 429; 0 = no such limit
@@ -137,16 +149,16 @@ keys! {
     /// The scope of a person's token where the ticket names none
     user_scope: UserScope = "profile";
     /// Between two sweeps of old rows
-    sweep_interval: Span<1_000, 86_400_000> = "1m";
+    sweep_interval: Span<1_000, 86_400_000> = "1m" at_start;
     /// What log lines look like: auto is text on a terminal and JSON otherwise
-    log_format: LogFormat = "auto";
+    log_format: LogFormat = "auto" at_start;
     /// The least important log lines written
-    log_level: LogLevel = "info";
+    log_level: LogLevel = "info" at_start;
     ---
     /// What tokens name as their issuer [default: http:// and the address listened on]
     issuer: Issuer;
     /// The one tenant served; a ticket for another is refused
     tenant: Tenant;
     /// The master key [default: master.key in the data directory]
-    master_key_file: PathBuf;
+    master_key_file: PathBuf, at_start;
 }
