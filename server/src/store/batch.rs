@@ -79,11 +79,7 @@ struct Gathered {
     number: Option<i64>,
 }
 
-fn gather(
-    db: &Connection,
-    chain: &Chain,
-    jobs: &mut [Box<dyn Work>],
-) -> Result<Gathered, rusqlite::Error> {
+fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<Gathered, rusqlite::Error> {
     run(db, "BEGIN IMMEDIATE")?;
     let mut went = Vec::with_capacity(jobs.len());
     for job in jobs {

@@ -131,10 +131,7 @@ impl Store {
         &self.0.chain
     }
 
-    fn snapshot<T>(
-        &self,
-        look: impl FnOnce(&Connection) -> Result<T, Trouble>,
-    ) -> Result<T, StoreError> {
+    fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
         self.0.readers.snapshot(look)
     }
 

@@ -1,0 +1,182 @@
+//! What a command works with: the data directory, the configuration, the store, the clock.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gatepass_core::gatepass::{Gatepass, Keys};
+use gatepass_core::jose::key::SigningKey;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::moment::{Moment, Seed};
+use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::store::Store as _;
+use gatepass_core::time::Time;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use super::output::Output;
+use crate::clock::Clock;
+use crate::config::{Config, Given};
+use crate::master_key::MasterKey;
+use crate::store::{DATABASE, KeyState, Store, StoreOptions};
+
+/// Where a command works, and how it prints.
+#[derive(Clone, Debug)]
+pub struct Context {
+    data: PathBuf,
+    config: Option<PathBuf>,
+    /// How to print.
+    pub out: Output,
+}
+
+/// An open store, and what time it is there.
+#[derive(Debug)]
+pub struct Site {
+    /// The store.
+    pub store: Store,
+    /// The time, never behind the store's mark.
+    pub now: Time,
+}
+
+impl Context {
+    /// For the data directory `data` and the configuration file `config`, where one was named.
+    pub const fn new(data: PathBuf, config: Option<PathBuf>, out: Output) -> Self {
+        Self { data, config, out }
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The configuration, with `flags` before the environment and the file.
+    ///
+    /// # Errors
+    /// A key or value that will not do.
+    pub fn config(&self, flags: Given) -> Result<Config, Failure> {
+        let env = Given::from_env(|name| std::env::var(name).ok())?;
+        let file = Given::from_file(self.config.as_deref(), &self.data)?;
+        Ok(flags.or(env).or(file).resolve()?)
+    }
+
+    /// The store, which must be there.
+    ///
+    /// # Errors
+    /// Where it is not there, or cannot be opened.
+    pub fn site(&self) -> Result<Site, Failure> {
+        let database = self.data.join(DATABASE);
+        // Where it cannot be seen whether it is there, opening it says why.
+        if matches!(database.try_exists(), Ok(false)) {
+            let data = self.data.display();
+            return Err(Failure::failed(format!(
+                "there is no {DATABASE} in {data}: run `gatepass serve` once, or name the directory with --data"
+            )));
+        }
+        self.site_or_new()
+    }
+
+    /// The store, made where it is not there yet.
+    ///
+    /// # Errors
+    /// Where it cannot be made or opened.
+    pub fn site_or_new(&self) -> Result<Site, Failure> {
+        let config = self.config(Given::default())?;
+        let store = open(&self.data, &config)?;
+        let now = Clock::start(&store)?.now();
+        Ok(Site { store, now })
+    }
+}
+
+/// Opens the store in `data`, made where it is not there yet, with the configured master key.
+///
+/// # Errors
+/// Where it cannot be made or opened.
+pub fn open(data: &Path, config: &Config) -> Result<Store, Failure> {
+    let master = match &config.master_key_file {
+        Some(file) => MasterKey::from_file(file)?,
+        None => MasterKey::open_or_create_in(data)?,
+    };
+    Ok(Store::open(data, &master, &StoreOptions::default())?)
+}
+
+/// The core, with these settings and the keys that `store` has now.
+///
+/// # Errors
+/// Where the keys cannot be read.
+pub fn gatepass(store: &Store, settings: Settings) -> Result<Gatepass, Failure> {
+    let stored = store.keys()?;
+    let (mut signing, mut others) = (None, Vec::new());
+    for key in &stored.keys {
+        let broken = || Failure::failed(format!("the key {} cannot be used: run `gatepass check`", key.kid));
+        let private = SigningKey::from_jwk(&key.storage, None).map_err(|_| broken())?;
+        if key.state == KeyState::Signing {
+            signing = Some(private);
+        } else {
+            others.push(private.verifying_key().map_err(|_| broken())?);
+        }
+    }
+    Ok(Gatepass::new(settings, Keys::new(stored.generation, signing, others)))
+}
+
+/// The core's settings, for `issuer`.
+pub fn settings(config: &Config, issuer: Issuer) -> Settings {
+    Settings {
+        issuer,
+        user_token_lifetime: config.user_token_lifetime.seconds(),
+        client_token_lifetime: config.client_token_lifetime.seconds(),
+        ticket_lifetime: config.ticket_lifetime.seconds(),
+        session_lifetime: config.session_lifetime.seconds(),
+        refresh_lifetime: config.refresh_lifetime.seconds(),
+        impersonation_lifetime: config.impersonation_lifetime.seconds(),
+        user_scope: config.user_scope.get().clone(),
+        tenant: config.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
+    }
+}
+
+/// `N` bytes from the system's generator.
+///
+/// # Errors
+/// Where it fails.
+pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(&mut *bytes)
+        .map_err(|error| Failure::failed(format!("no randomness to be had: {error}")))?;
+    Ok(bytes)
+}
+
+/// A moment at `now`, with fresh randomness.
+///
+/// # Errors
+/// Where there is none to be had.
+pub fn moment(now: Time) -> Result<Moment, Failure> {
+    Ok(Moment { now, seed: Seed::new(*random()?) })
+}
+
+impl Site {
+    /// Commits `changes`, all or none.
+    ///
+    /// # Errors
+    /// Where something they name no longer holds, told as `conflict`; where the store could not.
+    pub fn commit(&self, changes: Vec<Change>, conflict: impl FnOnce() -> String) -> Result<(), Failure> {
+        match self.try_commit(changes)? {
+            true => Ok(()),
+            false => Err(Failure::Failed(conflict())),
+        }
+    }
+
+    /// Commits `changes`, all or none; whether everything they name held.
+    ///
+    /// # Errors
+    /// Where the store could not.
+    pub fn try_commit(&self, changes: Vec<Change>) -> Result<bool, Failure> {
+        match self.store.commit(&Arc::from(changes)) {
+            Outcome::Applied => Ok(true),
+            Outcome::Conflict => Ok(false),
+            Outcome::NotApplied => Err(Failure::failed(
+                "the store cannot commit now and nothing was changed: see whether the disk is full or read-only (`gatepass check`), then try again",
+            )),
+            Outcome::Unknown => Err(Failure::failed(
+                "the outcome of the commit was lost: look at whether the change is there before trying again",
+            )),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! How a value is given to `add` and `set`: left out it stays, empty it is cleared.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use super::failure::Failure;
+
+/// How often a record is read again where somebody else changed it in between.
+pub(super) const ATTEMPTS: usize = 8;
+
+/// A plain text of at most `longest` characters, for `what`; empty clears it.
+pub(super) fn text(what: &str, given: &str, longest: usize) -> Result<Option<String>, Failure> {
+    if given.chars().any(char::is_control) || given.chars().count() > longest {
+        return Err(Failure::usage(format!(
+            "{what} is at most {longest} characters, none of them a control character"
+        )));
+    }
+    Ok(Some(given.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// Reads `given` by `parse`; what is wrong is told as the value's own words, with its name before.
+pub(super) fn parsed<T, E: fmt::Display>(
+    what: &str,
+    given: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, Failure> {
+    parse(given).map_err(|wrong| Failure::usage(format!("{what} {given:?} will not do: {wrong}")))
+}
+
+/// All of stdin, as text of at most `longest` bytes, without one line end after it.
+pub(super) fn stdin(what: &str, longest: usize) -> Result<zeroize::Zeroizing<String>, Failure> {
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(longest + 2));
+    let limit = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(3);
+    io::stdin()
+        .lock()
+        .take(limit)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::failed(format!("cannot read {what} from standard input: {error}")))?;
+    let end =
+        text.strip_suffix('\n').map_or(text.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
+    text.truncate(end);
+    if text.len() > longest {
+        return Err(Failure::usage(format!("{what} is at most {longest} bytes")));
+    }
+    Ok(text)
+}

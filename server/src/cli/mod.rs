@@ -1,0 +1,181 @@
+//! The command line: one tree of commands, one file for each noun.
+//!
+//! A command opens the store beside whatever server runs on it, writes its change and the row of the audit chain in
+//! one commit, and says what it did. Servers read clients, users and tickets for each request and keys by
+//! their generation, so they need not be told.
+//!
+//! - [`output`]: what is printed, for people and for programs.
+//! - [`failure`]: what is said where nothing could be done, and the exit code.
+//! - [`context`]: the store, the clock and the configuration, opened when a command first asks.
+//! - [`edit`]: how a value is given, left alone or cleared.
+
+mod audit;
+mod check;
+pub(crate) mod client;
+mod clock;
+pub mod context;
+mod edit;
+pub mod failure;
+pub(crate) mod key;
+pub mod output;
+pub(crate) mod secret;
+pub(crate) mod ticket;
+mod token;
+pub(crate) mod user;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Given, variable_of};
+use context::Context;
+use failure::Failure;
+use output::Output;
+
+/// One-time tickets that sign people in, and tokens for services
+#[derive(Debug, Parser)]
+#[command(name = "gatepass", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    /// The data directory
+    #[arg(long, global = true, value_name = "DIR", env = "GATEPASS_DATA", default_value = "./gatepass-data")]
+    data: PathBuf,
+    /// Print one JSON object or array, and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+    /// The configuration [default: gatepass.toml in the data directory, where there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPASS_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// Run the server
+    Serve(Serve),
+    /// Services with credentials of their own
+    #[command(subcommand)]
+    Client(client::Verb),
+    /// People
+    #[command(subcommand)]
+    User(user::Verb),
+    /// One-time tickets that sign a person in
+    #[command(subcommand)]
+    Ticket(ticket::Verb),
+    /// Keys that sign tokens
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// Access tokens
+    #[command(subcommand)]
+    Token(token::Verb),
+    /// The record of what happened
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Examine the database, the audit chain and the keys
+    Check,
+    /// The clock's mark, behind which time never goes
+    #[command(subcommand)]
+    Clock(clock::Verb),
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Add a user and a client to try it with, and print a ticket and three curl commands
+    #[arg(long)]
+    pub demo: bool,
+    /// What the flags say of the configuration.
+    #[command(flatten)]
+    pub given: Given,
+}
+
+/// The tree, with the default and the variable of every key in its help.
+fn tree() -> Command {
+    let describe = |arg: clap::Arg| {
+        let key = arg.get_id().to_string();
+        if !Given::KEYS.contains(&key.as_str()) {
+            return arg;
+        }
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = Given::default_of(&key).filter(|default| !default.is_empty());
+        let default = default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        arg.help(format!("{help}{default} [env: {}]", variable_of(&key)))
+    };
+    Cli::command().mut_subcommand("serve", |serve| serve.mut_args(describe))
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match tree().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
+    let out = Output::new(cli.json, io::stdout().is_terminal());
+    let context = Context::new(cli.data, cli.config, out);
+    let done = match cli.noun {
+        Noun::Serve(serve) => crate::serve::run(&context, serve),
+        Noun::Client(verb) => client::run(&context, verb),
+        Noun::User(verb) => user::run(&context, verb),
+        Noun::Ticket(verb) => ticket::run(&context, verb),
+        Noun::Key(verb) => key::run(&context, verb),
+        Noun::Token(verb) => token::run(&context, verb),
+        Noun::Audit(verb) => audit::run(&context, verb),
+        Noun::Check => check::run(&context),
+        Noun::Clock(verb) => clock::run(&context, verb),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Help and version go to stdout; a value that will not do is told in one line; the rest in clap's words.
+fn misused(error: &clap::Error) -> ExitCode {
+    let rendered = error.render();
+    match error.kind() {
+        // A closed stdout or stderr has nobody to tell.
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let told = rendered.to_string();
+            let told: Vec<&str> = told.lines().take_while(|line| !line.starts_with("For more")).collect();
+            let told = told.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+            let told = told.collect::<Vec<_>>().join(" ");
+            Failure::Usage(told.trim_start_matches("error: ").to_owned()).report()
+        }
+        _ => {
+            let _ = write!(
+                io::stderr(),
+                "{}",
+                if io::stderr().is_terminal() { rendered.ansi().to_string() } else { rendered.to_string() }
+            );
+            ExitCode::from(failure::USAGE)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_holds_together() {
+        tree().debug_assert();
+    }
+
+    #[test]
+    fn every_key_is_a_flag_of_serve_with_its_variable() {
+        let tree = tree();
+        let serve = tree.find_subcommand("serve").unwrap();
+        for key in Given::KEYS {
+            let flag = serve.get_arguments().find(|arg| arg.get_id() == key).unwrap();
+            assert_eq!(flag.get_long().unwrap().replace('-', "_"), *key);
+            assert!(flag.get_help().unwrap().to_string().contains(&variable_of(key)), "{key}");
+        }
+    }
+}

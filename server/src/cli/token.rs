@@ -1,0 +1,100 @@
+//! `gatepass token verify`: whether an access token is good here and now, and what it says.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use clap::Subcommand;
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::settings::Issuer;
+use gatepass_core::step::drive;
+use gatepass_core::wire::request::Request;
+use serde_json::{Map, Value};
+
+use super::context::{self, Context, Site};
+use super::edit::stdin;
+use super::failure::Failure;
+use super::output::Record;
+use crate::config::Given;
+
+/// The longest token that is read, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Verify an access token as the server does, revocation included; exit code 1 where it is not good
+    Verify {
+        /// The token; - or nothing reads it from standard input
+        token: Option<String>,
+        /// Who must have issued it [default: the configured issuer, or else any, since the keys are this server's own]
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+    },
+}
+
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    let Verb::Verify { token, issuer } = verb;
+    let token = match token.as_deref() {
+        None | Some("-") => stdin("a token", MAX_BYTES)?,
+        Some(token) => token.to_owned().into(),
+    };
+    let token = token.trim();
+    let mut flags = Given::default();
+    if let Some(issuer) = issuer
+        && let Some(Err(wrong)) = flags.take_text("issuer", &issuer)
+    {
+        return Err(Failure::usage(format!("--issuer: {wrong}")));
+    }
+    let config = context.config(flags)?;
+    let unnamed = || Failure::failed("no issuer to verify for: name it with --issuer");
+    let issuer = match &config.issuer {
+        Some(issuer) => issuer.clone(),
+        None => issuer_of(token).or_else(|| Issuer::parse("http://localhost").ok()).ok_or_else(unnamed)?,
+    };
+    let site = context.site()?;
+    let gatepass = context::gatepass(&site.store, context::settings(&config, issuer))?;
+    match verify(&gatepass, &site, token)? {
+        Ok(claims) => {
+            let record = Record::new().with("valid", true);
+            let record = claims.into_iter().fold(record, |record, (claim, value)| record.with(claim, value));
+            Ok(context.out.one(&record)?)
+        }
+        Err(reason) => {
+            context.out.one(&Record::new().with("valid", false).with("reason", reason))?;
+            Err(Failure::Answered)
+        }
+    }
+}
+
+/// Who a token says it is from. Good for nothing until a key of this server's has verified it.
+fn issuer_of(token: &str) -> Option<Issuer> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    Issuer::parse(claims.get("iss")?.as_str()?).ok()
+}
+
+/// The claims of `token`, or why it is not good.
+fn verify(
+    gatepass: &Gatepass,
+    site: &Site,
+    token: &str,
+) -> Result<Result<Map<String, Value>, String>, Failure> {
+    let claims = match gatepass.verify(token, site.now) {
+        Ok(claims) => claims,
+        Err(wrong) => return Ok(Err(wrong.to_string())),
+    };
+    // Whether anything it rests on was ended is asked the way everybody asks: at /userinfo.
+    let request = Request {
+        method: "GET".into(),
+        target: "/userinfo".into(),
+        headers: vec![("authorization".into(), format!("Bearer {token}").into_bytes())],
+        body: Vec::new(),
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
+    };
+    let response = drive(gatepass, &site.store, request, context::moment(site.now)?);
+    if let Some(refusal) = response.refusal() {
+        return Ok(Err(refusal.as_str().replace('-', " ")));
+    }
+    if response.status() >= 500 {
+        return Err(Failure::failed("the store cannot be read now: run `gatepass check`"));
+    }
+    let claims = serde_json::from_slice(&claims.to_json());
+    Ok(Ok(claims.map_err(|error| Failure::failed(format!("the claims cannot be shown: {error}")))?))
+}

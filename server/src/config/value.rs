@@ -1,0 +1,440 @@
+//! The values a key can have. Each is read from one text, wherever that stood.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gatepass_core::model::scope::Scope;
+use gatepass_core::settings::Issuer;
+use ipnet::IpNet;
+
+/// A value of the configuration.
+pub trait Value: Clone + Send + Sync + Sized + 'static {
+    /// What stands for the value in the help text.
+    const SHAPE: &'static str;
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// What is wrong with `text`, and what to write instead; the key is named by the caller.
+    fn from_text(text: &str) -> Result<Self, String>;
+
+    /// Reads the value from a TOML value: any scalar is as good as its text.
+    ///
+    /// # Errors
+    /// As [`Self::from_text`].
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        Self::from_text(&scalar(value)?)
+    }
+}
+
+fn scalar(value: &toml::Value) -> Result<String, String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Boolean(truth) => Ok(truth.to_string()),
+        toml::Value::Float(_) => Err("a number with a fraction cannot be a value here".into()),
+        toml::Value::Datetime(_) => Err("a date cannot be a value here".into()),
+        toml::Value::Array(_) => Err("a list cannot be a value here".into()),
+        toml::Value::Table(_) => Err("a table cannot be a value here".into()),
+    }
+}
+
+impl Value for bool {
+    const SHAPE: &'static str = "true|false";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("{text:?} is neither true nor false"))
+    }
+}
+
+impl Value for SocketAddr {
+    const SHAPE: &'static str = "ADDRESS:PORT";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("{text:?} is not an address with a port: write for example 127.0.0.1:8080"))
+    }
+}
+
+impl Value for PathBuf {
+    const SHAPE: &'static str = "FILE";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("a path cannot be empty".into()) } else { Ok(Self::from(text)) }
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count<const MIN: u32, const MAX: u32>(u32);
+
+impl<const MIN: u32, const MAX: u32> Count<MIN, MAX> {
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The number, for sizes in memory.
+    pub fn size(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Value for Count<MIN, MAX> {
+    const SHAPE: &'static str = "N";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
+            _ => Err(format!("{text:?} is not a whole number from {MIN} to {MAX}")),
+        }
+    }
+}
+
+/// A length of time from `MIN` to `MAX` milliseconds: whole seconds, or a number with its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span<const MIN: u64, const MAX: u64>(Duration);
+
+impl<const MIN: u64, const MAX: u64> Span<MIN, MAX> {
+    /// The length of time.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+
+    /// The length of time in whole seconds.
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Value for Span<MIN, MAX> {
+    const SHAPE: &'static str = "TIME";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let span = span(text).ok_or_else(|| {
+            format!(
+                "{text:?} is not a length of time: write whole seconds, or a number with ms, s, m, h or d"
+            )
+        })?;
+        if (u128::from(MIN)..=u128::from(MAX)).contains(&span.as_millis()) {
+            Ok(Self(span))
+        } else {
+            let bound = |bound| in_words(Duration::from_millis(bound));
+            Err(format!("{text:?} is out of range: from {} to {}", bound(MIN), bound(MAX)))
+        }
+    }
+}
+
+/// A tenth of a second to an hour: how long something on the wire may take.
+pub type Deadline = Span<100, 3_600_000>;
+/// A second to an hour: the life of a ticket (CONTRACT §3).
+pub type TicketLifetime = Span<1_000, 3_600_000>;
+/// A second to a day: the life of an access token.
+pub type TokenLifetime = Span<1_000, 86_400_000>;
+/// A minute to ten years: the life of a session.
+pub type SessionLifetime = Span<60_000, 315_360_000_000>;
+
+/// Reads `90`, `500ms`, `10s`, `5m`, `2h` or `7d`.
+pub fn span(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(unit_at)?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(milliseconds).map(Duration::from_millis)
+}
+
+/// The shortest text that [`span`] reads back.
+fn in_words(span: Duration) -> String {
+    let milliseconds = span.as_millis();
+    for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+        if milliseconds >= size && milliseconds.is_multiple_of(size) {
+            return format!("{}{unit}", milliseconds / size);
+        }
+    }
+    format!("{milliseconds}ms")
+}
+
+/// A list: an array in the file, a text with commas elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(Vec<T>);
+
+impl<T> std::ops::Deref for List<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Value> Value for List<T> {
+    const SHAPE: &'static str = "A,B,…";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(T::from_text).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        match value.as_array() {
+            Some(items) => items.iter().map(T::from_toml).collect::<Result<_, _>>().map(Self),
+            None => Self::from_text(&scalar(value)?),
+        }
+    }
+}
+
+/// A network, or a single address as the smallest one. IPv4 addresses mapped into IPv6 are plain IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+impl Network {
+    /// Whether `address` is in it. `address` is not a mapped one.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl Value for Network {
+    const SHAPE: &'static str = "NETWORK";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let single = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+        text.parse::<IpNet>().or_else(|_| single()).map(Self).map_err(|_| {
+            format!("{text:?} is not an address or network: write for example 10.0.0.1 or 10.0.0.0/8")
+        })
+    }
+}
+
+/// An own authority: `host` or `host:port`, without scheme, path or user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority(String);
+
+impl Authority {
+    /// The authority as text, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether `text` is `host` or `host:port` (RFC 3986 §3.2.2, without user information).
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((inside, after)) if inside.parse::<std::net::Ipv6Addr>().is_ok() => {
+                ("v6", after.strip_prefix(':').or(after.is_empty().then_some("0")))
+            }
+            _ => return false,
+        },
+        None => text.split_once(':').map_or((text, Some("0")), |(host, port)| (host, Some(port))),
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~');
+    !host.is_empty() && host.bytes().all(plain) && port.is_some_and(|port| port.parse::<u16>().is_ok())
+}
+
+impl Value for Authority {
+    const SHAPE: &'static str = "HOST[:PORT]";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if is_authority(text) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(format!(
+                "{text:?} is not a host with or without a port: write for example id.example.com:8443"
+            ))
+        }
+    }
+}
+
+impl Value for Issuer {
+    const SHAPE: &'static str = "URL";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|bad| format!("{text:?} will not do: {bad}"))
+    }
+}
+
+/// A scope that people's tokens get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserScope(Scope);
+
+impl UserScope {
+    /// The scope.
+    pub const fn get(&self) -> &Scope {
+        &self.0
+    }
+}
+
+impl Value for UserScope {
+    const SHAPE: &'static str = "SCOPE";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let scope = Scope::parse(text).map_err(|bad| bad.to_string())?;
+        if scope.has_reserved() {
+            return Err("ticket:… and gatepass:… are for services and never go into a person's token".into());
+        }
+        Ok(Self(scope))
+    }
+}
+
+/// The name of the one tenant served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant(String);
+
+impl Tenant {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Tenant {
+    const SHAPE: &'static str = "NAME";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if (1..=128).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("a tenant's name is 1 to 128 characters, none of them a control character".into())
+        }
+    }
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// How it is written.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl Value for $name {
+            const SHAPE: &'static str = choices!(@shape $($text)+);
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(format!("{text:?} is not one of {}", [$($text),+].join(", "))),
+                }
+            }
+        }
+    )+};
+    (@shape $first:literal $($rest:literal)*) => { concat!($first $(, "|", $rest)*) };
+}
+
+choices! {
+    /// Which front speaks HTTP.
+    Front {
+        /// The own acceptor, which can face a network.
+        Guarded = "guarded",
+        /// The stock `tiny_http` server, behind a validating proxy only.
+        TinyHttp = "tiny_http",
+    }
+    /// What log lines look like.
+    LogFormat {
+        /// Text on a terminal, JSON otherwise.
+        Auto = "auto",
+        /// For people.
+        Text = "text",
+        /// One JSON object a line.
+        Json = "json",
+    }
+    /// The least important log lines that are written.
+    LogLevel {
+        /// None.
+        Off = "off",
+        /// What an operator has to mend.
+        Error = "error",
+        /// What an operator should know.
+        Warn = "warn",
+        /// Starts, stops, changes.
+        Info = "info",
+        /// Every request.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        for (text, milliseconds) in [
+            ("0", Some(0)),
+            ("90", Some(90_000)),
+            ("500ms", Some(500)),
+            ("10s", Some(10_000)),
+            ("5m", Some(300_000)),
+            ("2h", Some(7_200_000)),
+            ("7d", Some(604_800_000)),
+            ("", None),
+            ("s", None),
+            ("-1", None),
+            ("1.5s", None),
+            ("1 s", None),
+            ("1w", None),
+            ("99999999999999999999", None),
+            ("18446744073709551615d", None),
+        ] {
+            assert_eq!(span(text), milliseconds.map(Duration::from_millis), "{text:?}");
+        }
+        assert_eq!(in_words(Duration::from_millis(100)), "100ms");
+        assert_eq!(in_words(Duration::from_secs(90)), "90s");
+        assert_eq!(in_words(Duration::from_secs(3600)), "1h");
+    }
+
+    #[test]
+    fn authorities() {
+        for (text, good) in [
+            ("id.example.com", true),
+            ("id.example.com:8443", true),
+            ("127.0.0.1:80", true),
+            ("[::1]", true),
+            ("[::1]:8080", true),
+            ("", false),
+            (":80", false),
+            ("[x]", false),
+            ("[::1]80", false),
+            ("a:", false),
+            ("a:99999", false),
+            ("https://a", false),
+            ("a/b", false),
+            ("user@a", false),
+        ] {
+            assert_eq!(is_authority(text), good, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lists_are_arrays_or_texts_with_commas() {
+        let both = List::<Network>::from_text("10.0.0.0/8, ::1").unwrap();
+        assert_eq!(both.len(), 2);
+        let array = toml::Value::Array(vec!["10.0.0.0/8".into(), "::1".into()]);
+        assert_eq!(List::<Network>::from_toml(&array).unwrap(), both);
+        assert!(List::<Network>::from_text("").unwrap().is_empty());
+        assert!(List::<Network>::from_text("a").is_err());
+    }
+
+    #[test]
+    fn networks() {
+        let holds = |network: &str, address: &str| {
+            Network::from_text(network).unwrap().contains(address.parse().unwrap())
+        };
+        assert!(holds("10.0.0.0/8", "10.9.9.9") && !holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("::ffff:10.0.0.1", "10.0.0.1"));
+        assert!(holds("fd00::/8", "fd12::1") && !holds("fd00::/8", "10.0.0.1"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Which address a request counts for.
+//!
+//! It is the peer of the connection, unless that is a trusted proxy: then it is the right-most address of
+//! `X-Forwarded-For` that is not one itself. Everything further left was written by somebody who is not trusted.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::value::Network;
+
+/// The proxies whose word is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies(Vec<Network>);
+
+impl Proxies {
+    /// Trusts whoever is in one of `networks`.
+    pub fn new(networks: &[Network]) -> Self {
+        Self(networks.to_vec())
+    }
+
+    /// Whether `address` is a trusted proxy.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(address))
+    }
+
+    /// The address a request from `peer` counts for. `forwarded` are the values of its `X-Forwarded-For`
+    /// headers in the order they came; together they are one list (RFC 9110 §5.3), each proxy having added to
+    /// its right end. A malformed entry ends the walk at the last address that was good.
+    pub fn origin<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>) -> IpAddr {
+        let mut origin = peer.to_canonical();
+        for hop in forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
+            if !self.trusts(origin) {
+                break;
+            }
+            match address(hop) {
+                Some(address) => origin = address,
+                None => break,
+            }
+        }
+        origin
+    }
+}
+
+/// Reads `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`.
+fn address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop.trim_ascii()).ok()?;
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let address = hop.parse::<IpAddr>().ok();
+    let address = address.or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip())).or_else(bracketed);
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::value::{List, Value};
+
+    #[test]
+    fn whom_a_request_counts_for() {
+        let proxies = Proxies::new(&List::from_text("10.0.0.0/8, 127.0.0.1, fd00::/8").unwrap());
+        for (peer, forwarded, origin) in [
+            // Nobody trusted: the header is noise.
+            ("192.0.2.9", &["198.51.100.1"][..], "192.0.2.9"),
+            ("::1", &["198.51.100.1"], "::1"),
+            // One proxy.
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
+            // What the client itself wrote stands further left.
+            ("10.0.0.1", &["127.0.0.1, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["127.0.0.1", "198.51.100.1"], "198.51.100.1"),
+            // A chain of trusted ones.
+            ("127.0.0.1", &["203.0.113.5, 198.51.100.1 , fd00::7,10.1.1.1"], "198.51.100.1"),
+            ("127.0.0.1", &["198.51.100.1", "10.1.1.1, 10.1.1.2"], "198.51.100.1"),
+            ("127.0.0.1", &["10.1.1.1, 10.1.1.2"], "10.1.1.1"),
+            // Ports, brackets, mapped addresses.
+            ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["2001:db8::1"], "2001:db8::1"),
+            ("10.0.0.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            // Malformed entries: the last good hop.
+            ("10.0.0.1", &[""], "10.0.0.1"),
+            ("10.0.0.1", &["unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1, unknown, 10.2.2.2"], "10.2.2.2"),
+            ("10.0.0.1", &["198.51.100.1,"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1:99999"], "10.0.0.1"),
+            ("10.0.0.1", &["[198.51.100.1]"], "10.0.0.1"),
+            ("10.0.0.1", &["198.51.100.1 198.51.100.2"], "10.0.0.1"),
+        ] {
+            let headers = forwarded.iter().map(|value| value.as_bytes());
+            let expected: IpAddr = origin.parse().unwrap();
+            assert_eq!(proxies.origin(peer.parse().unwrap(), headers), expected, "{peer} {forwarded:?}");
+        }
+        assert_eq!(
+            proxies.origin("10.0.0.1".parse().unwrap(), [&b"\xff\xfe"[..]].into_iter()).to_string(),
+            "10.0.0.1"
+        );
+    }
+}

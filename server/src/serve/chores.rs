@@ -1,0 +1,166 @@
+//! What is done beside the requests: signals are obeyed, old rows swept, the clock's mark moved, refusals written
+//! down.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gatepass_core::audit::Event;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::store::Store as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+use super::Stopper;
+use super::gate::Gate;
+use crate::cli::context::Context;
+use crate::cli::failure::{FAILED, Failure};
+use crate::clock::ClockStatus;
+use crate::config::Given;
+
+/// The longest between two rounds.
+const ROUND: Duration = Duration::from_secs(30);
+/// Rows that one sweep takes out in one transaction.
+const BATCH: usize = 500;
+/// Batches in one round, so that a stop is not kept waiting.
+const BATCHES: usize = 20;
+
+/// The thread that does the chores; it ends with [`Chores::end`].
+#[derive(Debug)]
+pub struct Chores {
+    end: mpsc::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Chores {
+    /// Does the last of them, and waits until it is done.
+    pub fn end(self) {
+        drop(self.end);
+        // Where it panicked, that was told already.
+        let _ = self.thread.join();
+    }
+}
+
+/// Begins to do the chores of `gate`, with a sweep every `sweep_interval`.
+///
+/// # Errors
+/// Where no thread can be started.
+pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failure> {
+    let (end, ended) = mpsc::channel();
+    let work = move || {
+        let mut swept = Instant::now();
+        let mut last = None;
+        loop {
+            let over = ended.recv_timeout(ROUND.min(sweep_interval)) != Err(RecvTimeoutError::Timeout);
+            let now = gate.clock.now();
+            write_down(&gate, if over { gate.tally.rest(now) } else { gate.tally.finished(now) });
+            if let Err(error) = gate.clock.persist(&gate.store) {
+                tracing::error!(%error, "the clock's mark was not moved");
+            }
+            if over {
+                return;
+            }
+            last = Some(tell_the_clock(&gate.clock.status(), last));
+            if swept.elapsed() >= sweep_interval {
+                swept = Instant::now();
+                sweep(&gate);
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("chores".into()).spawn(work);
+    let thread = thread.map_err(|error| Failure::failed(format!("cannot start a thread: {error}")))?;
+    Ok(Chores { end, thread })
+}
+
+fn write_down(gate: &Gate, events: Vec<Event>) {
+    if events.is_empty() {
+        return;
+    }
+    let changes: Arc<[Change]> = events.into_iter().map(Change::Audit).collect();
+    match gate.store.commit(&changes) {
+        Outcome::Applied => {}
+        Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
+            tracing::error!(rows = changes.len(), "counts of refusals were not written to the audit table");
+        }
+    }
+}
+
+fn sweep(gate: &Gate) {
+    let (mut tickets, mut sessions) = (0, 0);
+    for _ in 0..BATCHES {
+        match gate.store.sweep(gate.clock.now(), BATCH) {
+            Ok(swept) => {
+                tickets += swept.tickets;
+                sessions += swept.sessions;
+                if !swept.more {
+                    break;
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "old rows were not swept");
+                break;
+            }
+        }
+    }
+    if tickets + sessions > 0 {
+        tracing::info!(tickets, sessions, "swept old rows");
+    }
+}
+
+/// Tells that the wall clock is wrong, or right again, when that changes. Gives back what was told.
+fn tell_the_clock(status: &ClockStatus, last: Option<(bool, bool)>) -> (bool, bool) {
+    let state = (status.behind.is_some(), status.ahead.is_some());
+    if Some(state) != last {
+        match (status.behind, status.ahead) {
+            (Some(seconds), _) => tracing::warn!(
+                seconds,
+                "the wall clock is behind the mark and is not believed: set it, or run `gatepass clock reset` where the mark is wrong"
+            ),
+            (None, Some(seconds)) => tracing::warn!(
+                seconds,
+                "the wall clock jumped ahead: set it back, or run `gatepass clock reset` where it is right"
+            ),
+            (None, None) if last.is_some() => tracing::info!("the wall clock is right again"),
+            (None, None) => {}
+        }
+    }
+    state
+}
+
+/// Begins to obey signals: SIGTERM and SIGINT stop the front, and asked twice end the process at once; SIGHUP reads
+/// the configuration again.
+///
+/// # Errors
+/// Where signals cannot be caught, or no thread can be started.
+pub(crate) fn obey_signals(
+    gate: Arc<Gate>,
+    stopper: Stopper,
+    context: Context,
+    flags: Given,
+) -> Result<Handle, Failure> {
+    let failed = |error: std::io::Error| Failure::failed(format!("cannot obey signals: {error}"));
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(failed)?;
+    let handle = signals.handle();
+    let obey = move || {
+        let mut stopping = false;
+        for signal in &mut signals {
+            if signal == SIGHUP {
+                let read = context.config(flags.clone()).and_then(|config| gate.reconfigure(&config));
+                match read {
+                    Ok(()) => tracing::info!("the configuration was read again"),
+                    Err(failure) => tracing::error!(%failure, "the former configuration stays"),
+                }
+            } else if stopping {
+                tracing::warn!("asked to stop twice: requests in flight are cut");
+                std::process::exit(FAILED.into());
+            } else {
+                stopping = true;
+                tracing::info!("stopping: requests in flight are finished first");
+                stopper.stop();
+            }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(obey).map_err(failed)?;
+    Ok(handle)
+}

@@ -1,0 +1,139 @@
+//! `serve --demo`: a person and a client to try it with, a fresh ticket, and three commands that work when pasted.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use gatepass_core::model::id::{ClientId, UserRef};
+use gatepass_core::model::scope::Scope;
+use gatepass_core::model::ticket::MAX_LIFETIME;
+use gatepass_core::model::user::Username;
+use gatepass_core::settings::Settings;
+use gatepass_core::step::drive;
+use gatepass_core::ticket_request::TicketRequest;
+use gatepass_core::wire::language::Language;
+use gatepass_core::wire::request::Request;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::reached_at;
+use crate::cli::context::{self, Site};
+use crate::cli::failure::Failure;
+use crate::cli::{client, secret, ticket, user};
+
+/// What both the person and the client are called.
+const NAME: &str = "demo";
+/// What the client asks for.
+const SCOPE: &str = "demo:read";
+
+/// What is shown.
+#[derive(Debug)]
+pub struct Shown {
+    secret: Zeroizing<String>,
+    ticket: Zeroizing<String>,
+    curl: [Zeroizing<String>; 3],
+}
+
+/// Adds the person and the client, or takes those of a former start with a new secret, and makes a ticket and a
+/// token.
+///
+/// # Errors
+/// Where any of it is refused.
+pub fn prepare(site: &Site, settings: &Settings, address: SocketAddr) -> Result<Shown, Failure> {
+    person(site)?;
+    let secret = service(site)?;
+    let ticket = issue(site, settings)?;
+    let token = sign_in(site, settings, &issue(site, settings)?)?;
+    let server = format!("http://{}", reached_at(address));
+    let curl = [
+        format!(
+            "curl -sS {server}/auth/ticket/signin -H 'Content-Type: application/json' -d '{{\"ticket\":\"{}\"}}'",
+            *ticket
+        ),
+        format!(
+            "curl -sS {server}/oauth2/token -u '{NAME}:{}' -d grant_type=client_credentials -d scope={SCOPE}",
+            *secret
+        ),
+        format!("curl -sS {server}/userinfo -H 'Authorization: Bearer {}'", *token),
+    ];
+    Ok(Shown { secret, ticket, curl: curl.map(Zeroizing::new) })
+}
+
+fn person(site: &Site) -> Result<(), Failure> {
+    let username = Username::parse(NAME).map_err(|bad| Failure::failed(bad.to_string()))?;
+    let mut person = user::blank(username, site.now)?;
+    person.name = Some("Demo Person".into());
+    person.email = Some("demo@example.com".into());
+    // Where the name is taken, that person will do.
+    site.try_commit(user::added(person, site.now))?;
+    Ok(())
+}
+
+fn service(site: &Site) -> Result<Zeroizing<String>, Failure> {
+    let secret = secret::generate()?;
+    let id = ClientId::parse(NAME).map_err(|bad| Failure::failed(bad.to_string()))?;
+    let scope = Scope::parse(SCOPE).map_err(|bad| Failure::failed(bad.to_string()))?;
+    let mut service = client::blank(id.clone(), scope.clone(), site.now);
+    service.name = Some("Demo Service".into());
+    service.secrets.push(secret::kept(&secret, site.now));
+    if !site.try_commit(client::added(service, site.now))? {
+        client::renew(site, &id, &scope, secret::kept(&secret, site.now))?;
+    }
+    Ok(secret)
+}
+
+fn issue(site: &Site, settings: &Settings) -> Result<Zeroizing<String>, Failure> {
+    let asked = TicketRequest::new(UserRef::Username(NAME.into()))
+        .lasting(MAX_LIFETIME.into())
+        .map_err(|problem| Failure::failed(problem.message(Language::English)))?;
+    let issued = ticket::issue_by_command(site, settings.clone(), asked)?;
+    let ticket = issued.get("ticket").and_then(Value::as_str).unwrap_or_default();
+    Ok(Zeroizing::new(ticket.to_owned()))
+}
+
+/// Redeems `ticket` as anybody would, for the token of the third command.
+fn sign_in(site: &Site, settings: &Settings, ticket: &str) -> Result<Zeroizing<String>, Failure> {
+    let request = Request {
+        method: "POST".into(),
+        target: "/auth/ticket/signin".into(),
+        headers: vec![("content-type".into(), b"application/json".to_vec())],
+        body: json!({"ticket": ticket}).to_string().into_bytes(),
+        peer: Ipv4Addr::LOCALHOST.into(),
+    };
+    let gatepass = context::gatepass(&site.store, settings.clone())?;
+    let response = drive(&gatepass, &site.store, request, context::moment(site.now)?);
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let token = body.get("access_token").and_then(Value::as_str);
+    token.map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| {
+        let why = body.get("message").and_then(Value::as_str).unwrap_or("there is no token");
+        Failure::failed(format!("the demo cannot sign in: {why}; a key has to sign, see `gatepass key list`"))
+    })
+}
+
+impl Shown {
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let curl: Vec<&str> = self.curl.iter().map(|line| line.as_str()).collect();
+        json!({
+            "username": NAME,
+            "client_id": NAME,
+            "client_secret": self.secret.as_str(),
+            "ticket": self.ticket.as_str(),
+            "curl": curl,
+        })
+    }
+
+    /// For people.
+    pub fn text(&self) -> String {
+        let [sign_in, token, userinfo] = &self.curl;
+        format!(
+            "\nTo try it with: a person and a client, both called {NAME}, and a ticket that is good once, for an hour.\n\n  \
+             ticket         {ticket}\n  client_id      {NAME}\n  client_secret  {secret}\n\n\
+             Sign in with the ticket:\n\n  {sign_in}\n\nFetch a token for a service:\n\n  {token}\n\n\
+             Ask whom a person's token speaks for:\n\n  {userinfo}\n",
+            ticket = *self.ticket,
+            secret = *self.secret,
+            sign_in = **sign_in,
+            token = **token,
+            userinfo = **userinfo,
+        )
+    }
+}

@@ -1,0 +1,166 @@
+//! What stands behind the front, one request at a time: which address it counts for, whether that may still fail,
+//! what the core answers, and what is counted of it.
+
+use std::cell::Cell;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use gatepass_core::is_budgeted;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::{Found, Query};
+use gatepass_core::settings::Settings;
+use gatepass_core::step::drive;
+use gatepass_core::wire::language::Language;
+use gatepass_core::wire::problem::Problem;
+use gatepass_core::wire::request::Request;
+use gatepass_core::wire::response::Response;
+
+use super::keeper::Keeper;
+use crate::budget::{Budget, Exempt, RetryAfter};
+use crate::cli::context;
+use crate::cli::failure::Failure;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::front::Service;
+use crate::peers::Proxies;
+use crate::store::Store;
+use crate::tally::Tally;
+
+/// The service: the core with everything around it.
+#[derive(Debug)]
+pub struct Gate {
+    /// The store.
+    pub store: Store,
+    /// The clock.
+    pub clock: Clock,
+    /// The core at hand.
+    pub keeper: Keeper,
+    /// Refusals that have no row of their own.
+    pub tally: Tally,
+    around: RwLock<Arc<Around>>,
+    began: Instant,
+}
+
+/// What the configuration says of who asks.
+#[derive(Debug)]
+struct Around {
+    config: Config,
+    proxies: Proxies,
+    budget: Budget,
+}
+
+impl Around {
+    fn new(config: &Config) -> Self {
+        let proxies = Proxies::new(&config.trusted_proxies);
+        let exempt = Exempt {
+            loopback: config.exempt_loopback,
+            proxies: if config.exempt_trusted_proxies { proxies.clone() } else { Proxies::default() },
+        };
+        Self {
+            config: config.clone(),
+            proxies,
+            budget: Budget::new(config.failures_per_minute.get(), exempt),
+        }
+    }
+}
+
+impl Gate {
+    /// A service over `store`.
+    ///
+    /// # Errors
+    /// Where the keys cannot be read.
+    pub fn new(store: Store, clock: Clock, config: &Config, settings: Settings) -> Result<Self, Failure> {
+        Ok(Self {
+            keeper: Keeper::new(store.clone(), settings)?,
+            store,
+            clock,
+            tally: Tally::default(),
+            around: RwLock::new(Arc::new(Around::new(config))),
+            began: Instant::now(),
+        })
+    }
+
+    /// Goes on with another configuration, as far as that needs no new start; what does is told in the log.
+    ///
+    /// # Errors
+    /// Where the keys cannot be read; the former configuration stays.
+    pub fn reconfigure(&self, config: &Config) -> Result<(), Failure> {
+        let issuer = config.issuer.clone().unwrap_or_else(|| self.keeper.current().settings().issuer.clone());
+        self.keeper.change(context::settings(config, issuer))?;
+        let former = self.around();
+        let later = former.config.needing_a_start(config);
+        if !later.is_empty() {
+            tracing::warn!(keys = later.join(", "), "these keys hold from the next start on");
+        }
+        *self.around.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Around::new(config));
+        Ok(())
+    }
+
+    fn around(&self) -> Arc<Around> {
+        Arc::clone(&self.around.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Service for Gate {
+    fn answer(&self, mut request: Request) -> Response {
+        let around = self.around();
+        let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
+        request.peer = around.proxies.origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
+        let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
+        let language = || Language::of(request.header("accept-language").unwrap_or_default());
+        if budgeted && let Err(RetryAfter(seconds)) = around.budget.check(peer, self.began.elapsed()) {
+            return self
+                .refuse(Problem::TooManyRequests, language())
+                .with("Retry-After", seconds.to_string())
+                .with("Cache-Control", "no-store")
+                .with("Pragma", "no-cache");
+        }
+        let moment = match context::moment(self.clock.now()) {
+            Ok(moment) => moment,
+            Err(failure) => {
+                tracing::error!(%failure, "a request was answered with 500");
+                return self.refuse(Problem::Internal, language());
+            }
+        };
+        let (now, method) = (moment.now, request.method.clone());
+        let path = request.path().to_owned();
+        let store = Recording { store: &self.store, recorded: Cell::new(false) };
+        let response = drive(&self.keeper, &store, request, moment);
+        if let Some(refusal) = response.refusal() {
+            if budgeted {
+                around.budget.record_failure(peer, self.began.elapsed());
+            }
+            if !store.recorded.get() {
+                self.tally.record(peer, refusal, now);
+            }
+        }
+        let refusal = response.refusal().map(|refusal| refusal.as_str());
+        tracing::debug!(%peer, method, path, status = response.status(), refusal, "answered");
+        response
+    }
+
+    fn refuse(&self, problem: Problem, language: Language) -> Response {
+        problem.response(language, self.clock.now())
+    }
+}
+
+/// The store, and whether a refusal was written to it as a row of its own: then it is not counted once more.
+struct Recording<'a> {
+    store: &'a Store,
+    recorded: Cell<bool>,
+}
+
+impl gatepass_core::store::Store for Recording<'_> {
+    fn read(&self, query: &Query) -> Found {
+        self.store.read(query)
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        let outcome = self.store.commit(changes);
+        let refused = |change: &Change| matches!(change, Change::Audit(event) if event.refusal.is_some());
+        if outcome == Outcome::Applied && changes.iter().any(refused) {
+            self.recorded.set(true);
+        }
+        outcome
+    }
+}

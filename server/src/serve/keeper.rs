@@ -1,0 +1,80 @@
+//! The core at hand: its settings and keys, renewed while requests go on.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::settings::Settings;
+use gatepass_core::step;
+
+use crate::cli::context;
+use crate::cli::failure::Failure;
+use crate::store::Store;
+
+/// Holds the [`Gatepass`] that answers, and loads the keys again when a snapshot is of a newer generation.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Store,
+    current: RwLock<Arc<Gatepass>>,
+    /// Held while loading, so that many requests that notice at once load once.
+    loading: Mutex<()>,
+}
+
+impl Keeper {
+    /// With these settings and the keys that `store` has now.
+    ///
+    /// # Errors
+    /// Where the keys cannot be read.
+    pub fn new(store: Store, settings: Settings) -> Result<Self, Failure> {
+        let current = context::gatepass(&store, settings)?;
+        Ok(Self { store, current: RwLock::new(Arc::new(current)), loading: Mutex::new(()) })
+    }
+
+    /// Goes on with other settings; requests in flight end with those they began with.
+    ///
+    /// # Errors
+    /// Where the keys cannot be read; the former settings stay.
+    pub fn change(&self, settings: Settings) -> Result<(), Failure> {
+        let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let renewed = context::gatepass(&self.store, settings)?;
+        self.put(renewed);
+        Ok(())
+    }
+
+    /// The one at hand.
+    pub fn current(&self) -> Arc<Gatepass> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, renewed: Gatepass) -> Arc<Gatepass> {
+        let renewed = Arc::new(renewed);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&renewed);
+        renewed
+    }
+}
+
+impl step::Keeper for Keeper {
+    type Ref<'a> = Arc<Gatepass>;
+
+    fn at_least(&self, generation: u64) -> Arc<Gatepass> {
+        let current = self.current();
+        if current.generation() >= generation {
+            return current;
+        }
+        let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current();
+        if current.generation() >= generation {
+            return current;
+        }
+        match context::gatepass(&self.store, current.settings().clone()) {
+            Ok(renewed) => {
+                tracing::info!(generation = renewed.generation(), "the keys changed and were loaded again");
+                self.put(renewed)
+            }
+            Err(failure) => {
+                // The request is answered 503 by the core, and the next one tries again.
+                tracing::error!(%failure, "the keys changed and cannot be loaded");
+                current
+            }
+        }
+    }
+}
