@@ -146,7 +146,9 @@ fn write_new(path: &Path, bytes: &[u8; 32]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let digits = hex(bytes);
     let mut text = Zeroizing::new(String::with_capacity(256));
-    text.push_str("# Gatepass master key. The database beside it cannot be read without it: keep a copy elsewhere.\n");
+    text.push_str(
+        "# Gatepass master key. The database beside it cannot be read without it: keep a copy elsewhere.\n",
+    );
     text.push_str(&digits);
     text.push('\n');
     file.write_all(text.as_bytes())?;

@@ -214,10 +214,9 @@ impl fmt::Display for StoreError {
             Self::Conflict(what) => write!(f, "{what}"),
             Self::NoSuchKey(kid) => write!(f, "no key {kid}; see `gatepass key list`"),
             Self::KeyExists(kid) => write!(f, "there is a key {kid} already; see `gatepass key list`"),
-            Self::KeySigns(kid) => write!(
-                f,
-                "key {kid} signs; let another sign first with `gatepass key rotate`"
-            ),
+            Self::KeySigns(kid) => {
+                write!(f, "key {kid} signs; let another sign first with `gatepass key rotate`")
+            }
             Self::Overloaded => f.write_str("too many changes wait to be written; try again"),
             Self::Unknown(cause) => {
                 write!(f, "it may or may not have been written; look before trying again ({cause})")

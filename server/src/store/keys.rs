@@ -131,19 +131,20 @@ impl Store {
     }
 
     pub(super) fn keys_of(&self, db: &Connection) -> Result<StoredKeys, Trouble> {
-        let keys = every(db, "SELECT kid, alg, state, created_at, sealed FROM keys ORDER BY seq", [], |row| {
-            let mut c = Columns::of(row, "keys");
-            let kid = c.parsed("kid", rows::owned)?;
-            let alg = c.parsed("alg", rows::owned)?;
-            let state = c.parsed("state", KeyState::parse)?;
-            let created_at = c.time("created_at")?;
-            let sealed = c.blob("sealed")?;
-            let purpose = purpose(&kid);
-            let storage = self.master().open(&purpose, &sealed).ok_or_else(|| {
-                Trouble::Refused(StoreError::Unsealable { path: self.path().to_owned(), purpose })
+        let keys =
+            every(db, "SELECT kid, alg, state, created_at, sealed FROM keys ORDER BY seq", [], |row| {
+                let mut c = Columns::of(row, "keys");
+                let kid = c.parsed("kid", rows::owned)?;
+                let alg = c.parsed("alg", rows::owned)?;
+                let state = c.parsed("state", KeyState::parse)?;
+                let created_at = c.time("created_at")?;
+                let sealed = c.blob("sealed")?;
+                let purpose = purpose(&kid);
+                let storage = self.master().open(&purpose, &sealed).ok_or_else(|| {
+                    Trouble::Refused(StoreError::Unsealable { path: self.path().to_owned(), purpose })
+                })?;
+                Ok(StoredKey { kid, alg, state, created_at, storage })
             })?;
-            Ok(StoredKey { kid, alg, state, created_at, storage })
-        })?;
         Ok(StoredKeys { generation: generation(db)?, keys })
     }
 

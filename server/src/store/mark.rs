@@ -41,7 +41,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where it cannot be read.
     pub fn clock_state(&self) -> Result<ClockMark, StoreError> {
-        self.snapshot(|db| first(db, READ, [], clock_mark)?.ok_or(Trouble::Row { table: "meta", column: "only row" }))
+        self.snapshot(|db| {
+            first(db, READ, [], clock_mark)?.ok_or(Trouble::Row { table: "meta", column: "only row" })
+        })
     }
 
     /// Sets the mark, forwards or back, as a person's decision: every running server takes it over.
@@ -63,10 +65,8 @@ impl Store {
     /// [`StoreError`] where it cannot be written.
     pub fn raise_clock_mark(&self, state: ClockMark) -> Result<ClockMark, StoreError> {
         self.write(move |db, _| {
-            db.prepare_cached(
-                "UPDATE meta SET clock_mark = ?1 WHERE clock_mark < ?1 AND clock_resets = ?2",
-            )?
-            .execute(params![stamp(state.mark), signed(state.resets)?])?;
+            db.prepare_cached("UPDATE meta SET clock_mark = ?1 WHERE clock_mark < ?1 AND clock_resets = ?2")?
+                .execute(params![stamp(state.mark), signed(state.resets)?])?;
             first(db, READ, [], clock_mark)?.ok_or(Trouble::Row { table: "meta", column: "only row" })
         })
     }

@@ -60,9 +60,8 @@ fn migrate(db: &mut Connection, path: &Path, master: &MasterKey) -> Result<(), S
 
 /// The number of the file's schema; 0 where it is empty.
 fn version(db: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let number = |sql: &str| {
-        db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| Trouble::Sql(e).at(path))
-    };
+    let number =
+        |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| Trouble::Sql(e).at(path));
     let found = number("PRAGMA user_version")?;
     let application = number("PRAGMA application_id")?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
@@ -76,8 +75,7 @@ fn version(db: &Connection, path: &Path) -> Result<i64, StoreError> {
 
 /// The one row that a new file has: the keys of this installation, sealed.
 fn found_file(db: &Connection, path: &Path, master: &MasterKey) -> Result<(), StoreError> {
-    let key: zeroize::Zeroizing<[u8; 32]> =
-        seal::random().map_err(|_| StoreError::NoRandomness)?.into();
+    let key: zeroize::Zeroizing<[u8; 32]> = seal::random().map_err(|_| StoreError::NoRandomness)?.into();
     let chain = Chain::new(&*key);
     let head = chain.empty();
     let sealed = master.seal("audit", &*key)?;
