@@ -76,6 +76,6 @@ fn oauth2_fetches_tokens_either_way() {
         assert_eq!(scopes, ["orders:read", "orders:write"]);
         let refused =
             client("wrong", how).exchange_client_credentials().request(&send).expect_err("a refusal");
-        assert!(format!("{refused:?}").contains("InvalidClient"), "{refused:?}");
+        assert!(format!("{refused:?}").contains("invalid_client"), "{refused:?}");
     }
 }

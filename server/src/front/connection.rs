@@ -86,6 +86,15 @@ enum Body {
     Chunked(Chunked),
 }
 
+impl Body {
+    const fn held(&self) -> usize {
+        match self {
+            Self::Sized(_, bytes) => bytes.capacity(),
+            Self::Chunked(chunked) => chunked.held(),
+        }
+    }
+}
+
 /// What the driver has to do.
 #[derive(Debug)]
 pub enum Turn {
@@ -139,7 +148,8 @@ impl Connection {
                 room.min(CHUNK)
             }
             Phase::Lingering(left) if !self.ended => left.min(CHUNK),
-            _ => 0,
+            Phase::Head(_) | Phase::Body(..) | Phase::Lingering(_) => 0,
+            Phase::Refused(..) | Phase::Asked | Phase::Sending | Phase::Closed => 0,
         }
     }
 
@@ -323,7 +333,7 @@ impl Connection {
 
     /// Ends what has taken too long by `now`: half a request is refused, anything else is cut.
     pub fn expire(&mut self, now: Duration) {
-        if !self.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.deadline.is_none_or(|deadline| deadline > now) {
             return;
         }
         match &self.phase {
@@ -382,11 +392,7 @@ impl Connection {
 
     /// Bytes of memory held for this connection, beside the value itself and a parsed head.
     pub const fn held(&self) -> usize {
-        let body = match &self.phase {
-            Phase::Body(_, Body::Sized(_, bytes)) => bytes.capacity(),
-            Phase::Body(_, Body::Chunked(chunked)) => chunked.held(),
-            _ => 0,
-        };
+        let body = if let Phase::Body(_, body) = &self.phase { body.held() } else { 0 };
         self.input.capacity() + self.output.capacity() + body
     }
 }

@@ -5,10 +5,10 @@
 //! itself, in one write, and carries on with the connection. The watching thread hears of it again when there is
 //! something to wait for.
 //!
-//! - [`slot`]: one connection with its socket, and the loop that drives it; whoever holds its lock may.
-//! - [`door`]: the listening socket, and who is let in.
-//! - [`watch`]: the readiness loop with its timers.
-//! - [`workers`]: the pool.
+//! - `slot`: one connection with its socket, and the loop that drives it; whoever holds its lock may.
+//! - `door`: the listening socket, and who is let in.
+//! - `watch`: the readiness loop with its timers.
+//! - `workers`: the pool.
 //!
 //! Readiness comes from `mio` rather than `polling`: registering a socket with `polling` is `unsafe`, which this
 //! workspace forbids, and `mio`'s edges need no re-arming, so that a keep-alive request costs one wake-up, one

@@ -9,6 +9,8 @@ use gatepass::front::Bounds;
 use super::house::{House, PATIENCE, eventually, get, post};
 
 const SHORT: Duration = Duration::from_millis(200);
+/// Never, as far as a test is concerned.
+const LONG: Duration = Duration::from_secs(3600);
 
 #[test]
 fn trickling_does_not_extend_the_time_for_a_request() {
@@ -51,8 +53,20 @@ fn idle_connections_are_closed_without_a_word() {
 }
 
 #[test]
+fn idle_time_counts_after_a_slow_request_too() {
+    let house = House::open(Bounds { idle_time: SHORT, request_time: LONG, ..Bounds::default() });
+    let mut slow = house.knock();
+    slow.send("GET /slow HTTP/1.1\r\n");
+    // When this one has been idle for long enough, the slow one has been looked at and left alone.
+    assert!(house.knock().hear().is_none());
+    slow.send("Host: a\r\n\r\n");
+    assert_eq!(slow.hear().expect("an answer").body, b"GET /slow ");
+    assert!(slow.hear().is_none());
+}
+
+#[test]
 fn an_answer_that_is_not_taken_is_cut() {
-    let house = House::open(Bounds { answer_time: SHORT, ..Bounds::default() });
+    let house = House::open(Bounds { answer_time: SHORT, idle_time: LONG, ..Bounds::default() });
     let mut client = house.knock();
     client.send(get("/bytes/64000000"));
     eventually("the connection is cut", || client.0.write(b"x").is_err());
@@ -60,8 +74,18 @@ fn an_answer_that_is_not_taken_is_cut() {
 }
 
 #[test]
+fn after_a_refusal_comes_the_end() {
+    let house = House::open(Bounds { linger_time: LONG, ..Bounds::default() });
+    let mut client = house.knock();
+    client.send("\0");
+    assert_eq!(client.hear().expect("a refusal").status, 400);
+    assert!(client.hear().is_none(), "told at once, while what the client still sends is taken");
+    client.send("x");
+}
+
+#[test]
 fn lingering_ends() {
-    let house = House::open(Bounds { linger_time: SHORT, ..Bounds::default() });
+    let house = House::open(Bounds { linger_time: SHORT, idle_time: LONG, ..Bounds::default() });
     let mut client = house.knock();
     client.send("\0");
     assert_eq!(client.hear().expect("a refusal").status, 400);

@@ -7,6 +7,13 @@
 //! - `life`: deadlines, draining, panics.
 //! - `stock`: the other front.
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by failing"
+)]
 
 mod alone;
 mod framing;

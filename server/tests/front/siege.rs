@@ -95,7 +95,7 @@ fn the_oldest_idle_connection_makes_room() {
 
 #[test]
 fn connections_far_past_the_cap_keep_nobody_out() {
-    let house = House::open(Bounds { connections: 16, ..Bounds::default() });
+    let house = House::open(Bounds { connections: 64, ..Bounds::default() });
     let crowd: Vec<Client> = (0..400)
         .map(|n| {
             let mut client = house.knock();

@@ -22,6 +22,10 @@ const RESERVE: usize = 64;
 /// The numbers of `EMFILE` and `ENFILE`, the same on every Unix; the standard library has no name for them.
 const NO_DESCRIPTORS: [i32; 2] = [24, 23];
 
+/// The peer was gone before it was let in, or a signal came.
+const LOST: [ErrorKind; 3] =
+    [ErrorKind::Interrupted, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
+
 /// The listening socket with its guest list.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -79,14 +83,12 @@ impl Door {
                 Ok(()) => Knock::Guest(stream, peer),
                 Err(_) => Knock::Lost,
             },
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock => Knock::Quiet,
-                ErrorKind::Interrupted | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {
-                    Knock::Lost
-                }
-                _ if error.raw_os_error().is_some_and(|code| NO_DESCRIPTORS.contains(&code)) => Knock::Full,
-                _ => Knock::Failed(error),
-            },
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Knock::Quiet,
+            Err(error) if LOST.contains(&error.kind()) => Knock::Lost,
+            Err(error) if error.raw_os_error().is_some_and(|code| NO_DESCRIPTORS.contains(&code)) => {
+                Knock::Full
+            }
+            Err(error) => Knock::Failed(error),
         }
     }
 
