@@ -153,3 +153,118 @@ fn roll_back(db: &Connection) -> bool {
 fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute([]).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::{Connector, Role};
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    struct Sql {
+        text: &'static str,
+        conflict: bool,
+        end: Arc<Mutex<Option<Result<(), Failure>>>>,
+    }
+
+    impl Work for Sql {
+        fn apply(&mut self, db: &Connection, _: &Chain) -> Result<(), Trouble> {
+            db.execute_batch(self.text)?;
+            if self.conflict { Err(Trouble::Conflict) } else { Ok(()) }
+        }
+
+        fn settle(self: Box<Self>, end: Result<(), Failure>) {
+            *self.end.lock().unwrap() = Some(end);
+        }
+    }
+
+    const PARENT: &str = "INSERT INTO parent VALUES (1)";
+    /// Passes as a statement, and fails at COMMIT.
+    const ORPHAN: &str = "PRAGMA defer_foreign_keys = ON; INSERT INTO child VALUES (9)";
+
+    fn jobs(texts: &[(&'static str, bool)]) -> Vec<Box<dyn Work>> {
+        let job = |&(text, conflict): &(_, _)| {
+            Box::new(Sql { text, conflict, end: Arc::default() }) as Box<dyn Work>
+        };
+        texts.iter().map(job).collect()
+    }
+
+    fn with_db(test: impl FnOnce(&Connection, &Chain)) {
+        let dir = tempfile::tempdir().unwrap();
+        let connector =
+            Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
+        connector.make_file().unwrap();
+        let db = connector.connect(Role::Writer).unwrap();
+        connector.use_wal(&db).unwrap();
+        db.execute_batch(
+            "CREATE TABLE meta (commits INTEGER); INSERT INTO meta VALUES (0);
+             CREATE TABLE parent (id INTEGER PRIMARY KEY);
+             CREATE TABLE child (parent INTEGER REFERENCES parent (id))",
+        )
+        .unwrap();
+        test(&db, &Chain::new(b"key"));
+    }
+
+    fn count(db: &Connection, table: &str) -> i64 {
+        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_conflict_between_two_good_ones_spoils_neither() {
+        with_db(|db, chain| {
+            let mut jobs = jobs(&[
+                (PARENT, false),
+                ("INSERT INTO parent VALUES (2)", true),
+                ("INSERT INTO parent VALUES (3); INSERT INTO parent VALUES (1)", false),
+                ("INSERT INTO child VALUES (1)", false),
+            ]);
+            let End::Committed(went) = write(db, chain, &mut jobs) else { panic!() };
+            let went: Vec<bool> = went.iter().map(Result::is_ok).collect();
+            assert_eq!(went, [true, false, false, true]);
+            assert_eq!((count(db, "parent"), count(db, "child")), (1, 1));
+        });
+    }
+
+    #[test]
+    fn a_commit_that_fails_is_fenced_off_and_certain_not_to_count() {
+        with_db(|db, chain| {
+            assert!(matches!(
+                write(db, chain, &mut jobs(&[(PARENT, false), (ORPHAN, false)])),
+                End::NotApplied(_)
+            ));
+            assert_eq!((count(db, "parent"), count(db, "child")), (0, 0));
+            assert!(db.is_autocommit());
+            assert!(matches!(write(db, chain, &mut jobs(&[(PARENT, false)])), End::Committed(_)));
+        });
+    }
+
+    #[test]
+    fn a_commit_that_fails_and_cannot_be_fenced_off_is_unknown() {
+        with_db(|db, chain| {
+            let elsewhere = "UPDATE meta SET commits = commits + 5";
+            assert!(matches!(
+                write(db, chain, &mut jobs(&[(ORPHAN, false), (elsewhere, false)])),
+                End::Unknown(_)
+            ));
+            assert!(db.is_autocommit());
+        });
+    }
+
+    #[test]
+    fn nothing_to_commit_is_no_commit() {
+        with_db(|db, chain| {
+            let End::Committed(went) = write(db, chain, &mut jobs(&[(PARENT, true)])) else { panic!() };
+            assert!(matches!(went[..], [Err(Trouble::Conflict)]));
+            let commits: i64 = db.query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap();
+            assert_eq!((commits, count(db, "parent")), (0, 0));
+        });
+    }
+
+    #[test]
+    fn settling_reaches_the_waiter() {
+        let end = Arc::default();
+        let job: Box<dyn Work> = Box::new(Sql { text: "", conflict: false, end: Arc::clone(&end) });
+        job.settle(Err(Failure::Conflict));
+        assert!(matches!(*end.lock().unwrap(), Some(Err(Failure::Conflict))));
+    }
+}

@@ -184,14 +184,8 @@ impl gatepass_core::store::Store for Store {
         match self.try_write(run) {
             Ok(()) => Outcome::Applied,
             Err(Failure::Conflict) => Outcome::Conflict,
-            Err(Failure::NotApplied(error)) => {
-                tracing::error!(%error, "nothing was written");
-                Outcome::NotApplied
-            }
-            Err(Failure::Unknown(error)) => {
-                tracing::error!(%error, "it may or may not have been written");
-                Outcome::Unknown
-            }
+            Err(Failure::NotApplied(_)) => Outcome::NotApplied,
+            Err(Failure::Unknown(_)) => Outcome::Unknown,
         }
     }
 }

@@ -120,6 +120,7 @@ impl Desk {
             // A bug in one piece of work must not silence all that come after. Its batch is dropped, which tells the
             // waiters that the outcome is unknown, and so is the connection, which rolls back.
             if catch_unwind(AssertUnwindSafe(|| self.write(jobs))).is_err() {
+                tracing::error!("the writer panicked; what it was writing may or may not have been written");
                 self.db = None;
             }
         }
@@ -135,7 +136,12 @@ impl Desk {
                 for (job, went) in jobs.into_iter().zip(went) {
                     job.settle(went.map_err(|trouble| match trouble {
                         Trouble::Conflict => Failure::Conflict,
-                        other => Failure::NotApplied(other.at(&self.connector.path)),
+                        Trouble::Refused(error) => Failure::NotApplied(error),
+                        other @ (Trouble::Sql(_) | Trouble::Row { .. }) => {
+                            let error = other.at(&self.connector.path);
+                            tracing::error!(%error, "a change could not be written");
+                            Failure::NotApplied(error)
+                        }
                     }));
                 }
                 self.checkpoint(&db);
@@ -170,6 +176,13 @@ impl Desk {
 }
 
 fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
+    match failure {
+        Failure::Conflict => {}
+        Failure::NotApplied(error) => tracing::error!(%error, changes = jobs.len(), "nothing was written"),
+        Failure::Unknown(error) => {
+            tracing::error!(%error, changes = jobs.len(), "it may or may not have been written");
+        }
+    }
     for job in jobs {
         job.settle(Err(failure.clone()));
     }

@@ -1,0 +1,91 @@
+//! Whatever is done to the audit table behind the store's back shows.
+
+use gatepass::store::BrokenLink;
+use gatepass_core::audit::Kind;
+use gatepass_core::model::change::{Change, Outcome};
+
+use crate::fixture::*;
+
+#[test]
+fn tampering_shows() {
+    let cases: &[(&str, BrokenLink)] = &[
+        ("UPDATE audit SET reason = 'x' WHERE seq = 3", BrokenLink::Altered(3)),
+        ("UPDATE audit SET at = at + 1 WHERE seq = 1", BrokenLink::Altered(1)),
+        ("UPDATE audit SET mac = zeroblob(32) WHERE seq = 5", BrokenLink::Altered(5)),
+        // The same text in another column is another row.
+        ("UPDATE audit SET actor = subject, subject = NULL WHERE seq = 2", BrokenLink::Altered(2)),
+        ("DELETE FROM audit WHERE seq = 1", BrokenLink::Missing(1)),
+        ("DELETE FROM audit WHERE seq = 3", BrokenLink::Missing(3)),
+        (
+            "DELETE FROM audit WHERE seq = 2; UPDATE audit SET seq = seq - 1 WHERE seq > 2",
+            BrokenLink::Altered(2),
+        ),
+        ("DELETE FROM audit WHERE seq >= 4", BrokenLink::Cut(4)),
+        ("DELETE FROM audit", BrokenLink::Cut(1)),
+        (
+            "UPDATE audit SET seq = -1 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = 3; \
+             UPDATE audit SET seq = 3 WHERE seq = -1",
+            BrokenLink::Altered(2),
+        ),
+        // The tail cut off, and the record of the last row adjusted, without the key.
+        (
+            "DELETE FROM audit WHERE seq = 5; UPDATE meta SET audit_seq = 4, audit_mac = (SELECT mac FROM audit WHERE seq = 4)",
+            BrokenLink::Head,
+        ),
+        ("UPDATE meta SET audit_seal = zeroblob(32)", BrokenLink::Head),
+        ("UPDATE meta SET audit_mac = zeroblob(32)", BrokenLink::Head),
+        (
+            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac FROM audit WHERE seq = 5",
+            BrokenLink::Altered(6),
+        ),
+    ];
+    for (sql, broken) in cases {
+        let place = Place::new();
+        let store = place.store();
+        for i in 1..=5 {
+            let event = event(Kind::TicketIssued, i);
+            assert_eq!(commit(&store, [Change::Audit(event)]), Outcome::Applied);
+        }
+        assert!(store.verify_audit().unwrap().holds());
+        place.sql().execute_batch(sql).unwrap();
+        assert_eq!(store.verify_audit().unwrap().broken, Some(*broken), "{sql}");
+        assert!(!store.check().unwrap().is_sound(), "{sql}");
+    }
+}
+
+#[test]
+fn an_empty_chain_holds() {
+    let verdict = Place::new().store().verify_audit().unwrap();
+    assert_eq!((verdict.rows, verdict.broken), (0, None));
+}
+
+#[test]
+fn every_field_of_an_event_comes_back() {
+    use gatepass_core::audit::{Event, Refusal};
+    use gatepass_core::model::id::{SessionId, TicketId, UserId};
+    let place = Place::new();
+    let store = place.store();
+    let full = Event {
+        subject: Some(alice()),
+        actor: Some(UserId::parse("usr_boss").unwrap()),
+        client: Some(portal()),
+        ticket: Some(TicketId::parse("tid_1").unwrap()),
+        session: Some(SessionId::parse("ses_1").unwrap()),
+        key: Some("kid".into()),
+        address: Some("2001:db8::1".parse().unwrap()),
+        refusal: Some(Refusal::TicketSpent),
+        reason: Some("因为\0\n'\"".into()),
+        count: u32::MAX,
+        ..Event::new(Kind::Refusals, NOW)
+    };
+    let kinds = Kind::ALL.iter().map(|kind| Event::new(*kind, NOW));
+    let refusals =
+        Refusal::ALL.iter().map(|r| Event { refusal: Some(*r), ..Event::new(Kind::TicketRefused, NOW) });
+    let events: Vec<Event> = std::iter::once(full).chain(kinds).chain(refusals).collect();
+    assert_eq!(commit(&store, events.iter().cloned().map(Change::Audit)), Outcome::Applied);
+    assert!(audit(&store).into_iter().map(|row| row.event).eq(events));
+    let mut later = 0;
+    store.audit(Some(NOW.plus(1)), &mut |_| later += 1).unwrap();
+    assert_eq!(later, 0);
+    assert!(store.verify_audit().unwrap().holds());
+}

@@ -1,0 +1,251 @@
+//! Every change's condition, the sweep, the mark: applied where it holds, and nothing written where not.
+
+use gatepass::clock::Clock;
+use gatepass::store::{ClockMark, KEEP_EXPIRED, Store};
+use gatepass_core::audit::{Event, Kind};
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::client::{ClientSecret, SecretDigest};
+use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::model::session::Session;
+use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::model::user::{User, Username};
+use gatepass_core::time::Time;
+
+use crate::fixture::*;
+
+fn user(store: &Store, name: &str) -> User {
+    store.user(&UserRef::Username(name.into())).unwrap().unwrap()
+}
+
+#[test]
+fn each_change_holds_or_leaves_nothing() {
+    let place = Place::new();
+    let store = place.store();
+    let before = [
+        Change::InsertTicket(ticket(1)),
+        Change::InsertTicket(Ticket { state: TicketState::Spent(NOW), ..ticket(2) }),
+        Change::InsertTicket(Ticket { state: TicketState::Revoked(NOW), ..ticket(3) }),
+        begin(1),
+        begin_session(Session { ended_at: Some(NOW), ..session(2) }, 2),
+    ];
+    assert_eq!(commit(&store, before), Outcome::Applied);
+    let alice_now = user(&store, "alice");
+    let stale = User { revision: 7, ..alice_now.clone() };
+    let named = |name: &str, id: &str| User {
+        id: UserId::parse(id).unwrap(),
+        username: Username::parse(name).unwrap(),
+        ..alice_now.clone()
+    };
+    let portal_now = store.client(&portal()).unwrap().unwrap();
+    let mut stale_client = portal_now.clone();
+    stale_client.revision = 1;
+    let nobody = UserId::parse("usr_nobody").unwrap();
+    let no_client = ClientId::parse("none").unwrap();
+    let conflicts = vec![
+        Change::UserIs { id: alice(), epoch: 1 },
+        Change::UserIs { id: UserId::parse("usr_gone").unwrap(), epoch: 0 },
+        Change::UserIs { id: nobody.clone(), epoch: 0 },
+        Change::ClientIsEnabled(ClientId::parse("closed").unwrap()),
+        Change::ClientIsEnabled(no_client.clone()),
+        Change::SessionIsLive(SessionId::parse("ses_2").unwrap()),
+        Change::SessionIsLive(SessionId::parse("ses_9").unwrap()),
+        Change::InsertTicket(ticket(1)),
+        Change::InsertTicket(Ticket { id: ticket(1).id, ..ticket(9) }),
+        Change::InsertTicket(Ticket { digest: ticket(1).digest, ..ticket(9) }),
+        Change::InsertTicket(Ticket { user_id: nobody.clone(), ..ticket(9) }),
+        spend(2),
+        spend(3),
+        spend(9),
+        Change::RevokeTicket { id: ticket(2).id, at: NOW },
+        Change::RevokeTicket { id: ticket(3).id, at: NOW },
+        Change::RevokeTicket { id: ticket(9).id, at: NOW },
+        begin(1),
+        begin_session(session(9), 1),
+        Change::InsertUser(named("alice", "usr_9")),
+        Change::InsertUser(named("another", "usr_alice")),
+        Change::UpdateUser(stale),
+        Change::UpdateUser(named("boss", "usr_alice")),
+        Change::UpdateUser(named("x", "usr_nobody")),
+        Change::DeleteUser(nobody),
+        Change::InsertClient(portal_now),
+        Change::UpdateClient(stale_client),
+        Change::DeleteClient(no_client),
+    ];
+    let dump = || {
+        let sql = place.sql();
+        ["users", "clients", "client_secrets", "tickets", "sessions", "refresh_tokens", "audit"].map(
+            |table| {
+                let mut select = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
+                let width = select.column_count();
+                let row =
+                    |row: &rusqlite::Row<'_>| (0..width).map(|i| row.get(i)).collect::<Result<Vec<_>, _>>();
+                let rows: Vec<Vec<rusqlite::types::Value>> =
+                    select.query_map([], row).unwrap().map(Result::unwrap).collect();
+                rows
+            },
+        )
+    };
+    let before = dump();
+    for change in conflicts {
+        let shown = format!("{change:?}");
+        // Last, after an effect of every kind that must go with it.
+        let changes = [
+            Change::InsertTicket(ticket(50)),
+            begin(50),
+            Change::InsertUser(named("fifty", "usr_50")),
+            Change::DeleteClient(ClientId::parse("backend").unwrap()),
+            Change::DeleteUser(UserId::parse("usr_boss").unwrap()),
+            Change::Audit(event(Kind::TicketIssued, 50)),
+            change,
+        ];
+        // The boss has to stay where the change is about the name.
+        let changes = changes.into_iter().filter(|c| {
+            !(shown.contains("UpdateUser")
+                && matches!(c, Change::DeleteUser(id) if id.as_str() == "usr_boss"))
+        });
+        assert_eq!(commit(&store, changes), Outcome::Conflict, "{shown}");
+        assert!(dump() == before, "{shown}");
+    }
+    let applied = [
+        Change::InsertTicket(ticket(50)),
+        begin(50),
+        Change::InsertUser(named("fifty", "usr_50")),
+        Change::DeleteClient(ClientId::parse("backend").unwrap()),
+        Change::DeleteUser(UserId::parse("usr_boss").unwrap()),
+        Change::Audit(event(Kind::TicketIssued, 50)),
+        Change::UserIs { id: alice(), epoch: 0 },
+        Change::ClientIsEnabled(portal()),
+        Change::SessionIsLive(SessionId::parse("ses_1").unwrap()),
+        spend(1),
+        Change::Probe,
+    ];
+    assert_eq!(commit(&store, applied), Outcome::Applied);
+    assert_eq!(state(&store, 1), Some(TicketState::Spent(NOW.plus(1))));
+    assert_eq!(state(&store, 3), Some(TicketState::Revoked(NOW)));
+}
+
+#[test]
+fn an_update_raises_the_revision_and_a_deletion_takes_along() {
+    let place = Place::new();
+    let store = place.store();
+    let mut alice_now = user(&store, "alice");
+    alice_now.name = None;
+    alice_now.end_sessions();
+    assert_eq!(commit(&store, [Change::UpdateUser(alice_now.clone())]), Outcome::Applied);
+    assert_eq!(commit(&store, [Change::UpdateUser(alice_now.clone())]), Outcome::Conflict);
+    alice_now.revision += 1;
+    assert_eq!(user(&store, "alice"), alice_now);
+
+    let mut portal_now = store.client(&portal()).unwrap().unwrap();
+    let mut secret = |text, expires_at| {
+        let digest = SecretDigest::of(text);
+        portal_now.secrets.insert(0, ClientSecret { digest, created_at: NOW, expires_at });
+    };
+    secret("a", None);
+    secret("b", Some(NOW));
+    assert_eq!(commit(&store, [Change::UpdateClient(portal_now.clone())]), Outcome::Applied);
+    portal_now.revision += 1;
+    assert_eq!(store.client(&portal()).unwrap(), Some(portal_now.clone()));
+    assert!(store.clients().unwrap().contains(&portal_now));
+    portal_now.secrets.truncate(1);
+    assert_eq!(commit(&store, [Change::UpdateClient(portal_now)]), Outcome::Applied);
+
+    assert_eq!(commit(&store, [Change::InsertTicket(ticket(1)), begin(1)]), Outcome::Applied);
+    let delete = [Change::DeleteUser(alice()), Change::DeleteClient(portal())];
+    assert_eq!(commit(&store, delete), Outcome::Applied);
+    let left: i64 = place
+        .sql()
+        .query_row(
+            "SELECT (SELECT count(*) FROM tickets) + (SELECT count(*) FROM sessions) + \
+             (SELECT count(*) FROM refresh_tokens) + (SELECT count(*) FROM client_secrets WHERE client_id = 'portal')",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn lists_are_in_order() {
+    let place = Place::new();
+    let store = place.store();
+    assert_eq!(commit(&store, (0..5).map(|i| Change::InsertTicket(ticket(i)))), Outcome::Applied);
+    assert_eq!(store.tickets(2).unwrap(), [ticket(4), ticket(3)]);
+    assert_eq!(store.tickets(usize::MAX).unwrap().len(), 5);
+    assert_eq!(store.ticket(&ticket(3).id).unwrap(), Some(ticket(3)));
+    assert_eq!(store.ticket(&ticket(9).id).unwrap(), None);
+    assert_eq!(store.users().unwrap().len(), 3);
+    assert_eq!(store.clients().unwrap().len(), 3);
+    let by_id = store.user(&UserRef::IdOrUsername("usr_alice".into())).unwrap();
+    assert_eq!(by_id, store.user(&UserRef::IdOrUsername("alice".into())).unwrap());
+    assert_eq!(store.user(&UserRef::Username("usr_alice".into())).unwrap(), None);
+    assert!(store.check().unwrap().is_sound());
+}
+
+#[test]
+fn the_sweep_takes_what_expired_long_ago_and_nothing_else() {
+    let place = Place::new();
+    let store = place.store();
+    for i in 0..10 {
+        let expires_at = NOW.plus(i);
+        let spent = Ticket { expires_at, state: TicketState::Spent(NOW), ..ticket(i) };
+        let session = Session { expires_at, ..session(i) };
+        let changes = [Change::InsertTicket(spent), begin_session(session, i)];
+        assert_eq!(commit(&store, changes), Outcome::Applied);
+    }
+    let none = store.sweep(NOW.plus(KEEP_EXPIRED), 100).unwrap();
+    assert_eq!((none.tickets, none.sessions, none.more), (0, 0, false));
+    let some = store.sweep(NOW.plus(KEEP_EXPIRED + 5), 3).unwrap();
+    assert_eq!((some.tickets, some.sessions, some.more), (3, 3, true));
+    let rest = store.sweep(NOW.plus(KEEP_EXPIRED + 5), 3).unwrap();
+    assert_eq!((rest.tickets, rest.sessions, rest.more), (2, 2, false));
+    assert_eq!(state(&store, 4), None);
+    assert_eq!(state(&store, 5), Some(TicketState::Spent(NOW)));
+    assert_eq!(commit(&store, redemption(4, 100)), Outcome::Conflict);
+    assert_eq!(store.sweep(Time::from_unix(0), 100).unwrap().tickets, 0);
+    let plan: String = place
+        .sql()
+        .query_row(
+            "EXPLAIN QUERY PLAN SELECT seq FROM tickets WHERE expires_at < 1 ORDER BY expires_at LIMIT 5",
+            [],
+            |r| r.get(3),
+        )
+        .unwrap();
+    assert!(plan.contains("tickets_by_expiry"), "{plan}");
+}
+
+#[test]
+fn the_mark_only_rises_unless_a_person_sets_it() {
+    let place = Place::new();
+    let (one, other) = (place.store(), place.store());
+    let at = |seconds, resets| ClockMark { mark: Time::from_unix(seconds), resets };
+    assert_eq!(one.clock_state().unwrap(), at(0, 0));
+    assert_eq!(one.raise_clock_mark(at(50, 0)).unwrap(), at(50, 0));
+    assert_eq!(other.raise_clock_mark(at(40, 0)).unwrap(), at(50, 0));
+    other.set_clock_mark(Time::from_unix(7), Some(Event::new(Kind::ClockReset, NOW))).unwrap();
+    assert_eq!(audit(&one).len(), 1);
+    assert_eq!(one.raise_clock_mark(at(60, 0)).unwrap(), at(7, 1));
+    assert_eq!(one.clock_mark().unwrap(), Time::from_unix(7));
+}
+
+#[test]
+fn a_running_clock_takes_over_a_mark_that_was_set() {
+    let place = Place::new();
+    let store = place.store();
+    let clock = Clock::start(&store).unwrap();
+    let kept = store.clock_mark().unwrap();
+    assert!(kept > Time::from_unix(0));
+    // Another process lost its mind.
+    let wrong = clock.now().plus(1_000_000);
+    store.raise_clock_mark(ClockMark { mark: wrong, resets: 0 }).unwrap();
+    clock.persist(&store).unwrap();
+    assert!(clock.now() >= wrong);
+    assert!(clock.status().behind.is_some());
+    assert!(Clock::start(&store).unwrap().now() >= wrong);
+    // A person mends it.
+    store.set_clock_mark(kept, None).unwrap();
+    clock.persist(&store).unwrap();
+    assert!(clock.now() < wrong);
+    assert_eq!(clock.status().behind, None);
+    assert!(store.clock_mark().unwrap() < wrong);
+}

@@ -1,0 +1,194 @@
+//! Files that are damaged, full, locked, foreign or not there: one clear line, and nothing half done.
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+use std::time::Duration;
+
+use gatepass::master_key::MasterKey;
+use gatepass::store::{DATABASE, Fault, Store, StoreError, StoreOptions};
+use gatepass_core::audit::Kind;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::{Query, Records};
+use gatepass_core::store::Store as _;
+
+use crate::fixture::*;
+
+fn open(place: &Place) -> Result<Store, StoreError> {
+    Store::open(place.dir(), &place.master(), &StoreOptions::default())
+}
+
+/// The error, which is one line and names the file.
+fn refusal(place: &Place) -> StoreError {
+    let error = open(place).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(DATABASE) && !text.contains('\n'), "{text}");
+    error
+}
+
+#[test]
+fn other_files_in_the_databases_place_are_left_alone() {
+    let place = Place::empty();
+    place.master();
+    let path = place.dir().join(DATABASE);
+    let text = "this is no database, whatever its name says".repeat(100);
+    fs::write(&path, &text).unwrap();
+    assert!(matches!(refusal(&place), StoreError::Sqlite { fault: Fault::NotADatabase, .. }));
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+
+    fs::remove_file(&path).unwrap();
+    place.sql().execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+    let theirs = fs::read(&path).unwrap();
+    assert!(matches!(refusal(&place), StoreError::Foreign(_)));
+    assert_eq!(fs::read(&path).unwrap(), theirs);
+
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(refusal(&place), StoreError::Sqlite { fault: Fault::CannotOpen, .. }));
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let place = Place::new();
+    place.sql().pragma_update(None, "user_version", 99).unwrap();
+    let error = refusal(&place);
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    place.sql().pragma_update(None, "user_version", 1).unwrap();
+    assert_eq!(open(&place).unwrap().users().unwrap().len(), 3);
+}
+
+#[test]
+fn a_directory_that_is_none_or_cannot_be_made() {
+    let place = Place::empty();
+    let file = place.dir().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(MasterKey::open_or_create_in(&file).unwrap_err(), StoreError::NotADirectory(file.clone()));
+    let master = place.master();
+    let options = StoreOptions::default();
+    assert_eq!(Store::open(&file, &master, &options).unwrap_err(), StoreError::NotADirectory(file.clone()));
+    for dir in [file.join("below"), "/proc/gatepass".into()] {
+        let error = Store::open(&dir, &master, &options).unwrap_err();
+        assert!(matches!(&error, StoreError::File { .. }), "{error}");
+        assert!(error.to_string().contains(dir.to_str().unwrap()), "{error}");
+    }
+    let deep = place.dir().join("a/b");
+    Store::open(&deep, &master, &options).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&deep).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_lock_held_elsewhere_is_waited_for_and_then_nothing_is_written() {
+    let place = Place::new();
+    let options = StoreOptions { busy_timeout: Duration::from_millis(1), ..StoreOptions::default() };
+    let store = place.store_with(&options);
+    assert_eq!(commit(&store, [Change::InsertTicket(ticket(1))]), Outcome::Applied);
+    let other = place.sql();
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE meta SET commits = commits").unwrap();
+    assert_eq!(commit(&store, redemption(1, 1)), Outcome::NotApplied);
+    assert_eq!(commit(&store, [Change::Probe]), Outcome::NotApplied);
+    // Reading goes on, and so does opening.
+    assert!(state(&store, 1).is_some());
+    let second = place.store_with(&options);
+    assert_eq!(second.users().unwrap().len(), 3);
+    let error = second.sweep(NOW, 1).unwrap_err();
+    assert!(matches!(error, StoreError::Sqlite { fault: Fault::Locked, .. }));
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(commit(&store, redemption(1, 1)), Outcome::Applied);
+    assert_eq!(audit(&second).len(), 1);
+}
+
+#[test]
+fn a_full_disk_takes_nothing_in_halves() {
+    let place = Place::new();
+    let pages: u32 = place.sql().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let bounded = StoreOptions { max_pages: Some(pages + 3), ..StoreOptions::default() };
+    let store = place.store_with(&bounded);
+    let issue = |i| [Change::InsertTicket(ticket(i)), Change::Audit(event(Kind::TicketIssued, i))];
+    let full = (0..).find(|i| commit(&store, issue(*i)) == Outcome::NotApplied).unwrap();
+    assert!(full > 0);
+    assert_eq!(state(&store, full), None);
+    assert_eq!(u64::try_from(audit(&store).len()).unwrap(), full);
+    assert!(store.check().unwrap().is_sound());
+    // What needs no room still goes, and once there is room so does the rest.
+    assert_eq!(commit(&store, [spend(0)]), Outcome::Applied);
+    assert_eq!(commit(&store, issue(full)), Outcome::NotApplied);
+    let store = place.store();
+    assert_eq!(commit(&store, issue(full)), Outcome::Applied);
+    assert!(store.check().unwrap().is_sound());
+}
+
+fn overwrite(place: &Place, at: u64, bytes: &[u8]) {
+    let mut file = fs::OpenOptions::new().write(true).open(place.dir().join(DATABASE)).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+#[test]
+fn damaged_pages_are_errors_and_never_a_panic() {
+    let place = Place::new();
+    let path = place.dir().join(DATABASE);
+    let store = place.store();
+    for i in 0..40 {
+        assert_eq!(commit(&store, [Change::InsertTicket(ticket(i))]), Outcome::Applied);
+        assert_eq!(commit(&store, redemption(i, i)), Outcome::Applied);
+    }
+    drop(store);
+    let whole = fs::read(&path).unwrap();
+    let pages = u64::try_from(whole.len()).unwrap() / 4096;
+    assert!(pages > 10);
+    let mut noticed = 0;
+    for page in 0..pages {
+        for damage in [[0xff; 512], [0; 512], [0x41; 512]] {
+            fs::write(&path, &whole).unwrap();
+            let start = if page == 0 { 100 } else { page * 4096 };
+            overwrite(&place, start, &damage);
+            let Ok(store) = open(&place) else {
+                noticed += 1;
+                continue;
+            };
+            store.read(&Query::Ticket(ticket(1).digest));
+            store.read(&Query::Client(portal()));
+            let _ = (store.users(), store.clients(), store.tickets(10), store.keys());
+            commit(&store, redemption(1, 200));
+            noticed += u64::from(!store.check().is_ok_and(|report| report.is_sound()));
+        }
+    }
+    assert!(noticed >= pages * 2, "{noticed} of {}", pages * 3);
+    fs::write(&path, &whole).unwrap();
+    assert!(open(&place).unwrap().check().unwrap().is_sound());
+}
+
+#[test]
+fn a_row_that_does_not_decode_is_unreadable_and_named() {
+    let place = Place::new();
+    let store = place.store();
+    assert_eq!(commit(&store, [Change::InsertTicket(ticket(1))]), Outcome::Applied);
+    place.sql().execute("UPDATE tickets SET scope = 'a  b'", []).unwrap();
+    assert_eq!(store.read(&Query::Ticket(ticket(1).digest)).records, Records::Unreadable);
+    assert!(matches!(store.tickets(1), Err(StoreError::Row { table: "tickets", column: "scope", .. })));
+    // The others are read as before.
+    assert_eq!(store.users().unwrap().len(), 3);
+    let report = store.check().unwrap();
+    assert!(report.problems.iter().any(|p| p.contains("tickets")), "{report:?}");
+}
+
+#[test]
+fn what_sqlite_cannot_hold_is_not_applied_and_spoils_no_other() {
+    let place = Place::new();
+    let store = place.store();
+    assert_eq!(commit(&store, [Change::UserIs { id: alice(), epoch: u64::MAX }]), Outcome::NotApplied);
+    assert_eq!(commit(&store, [Change::UserIs { id: alice(), epoch: 0 }]), Outcome::Applied);
+}
+
+#[test]
+fn the_store_outlives_its_file_being_opened_by_others_only() {
+    let place = Place::new();
+    let store = place.store();
+    // Everything written stays where the last connection closes in another order.
+    let second = place.store();
+    assert_eq!(commit(&store, [Change::InsertTicket(ticket(1))]), Outcome::Applied);
+    drop(store);
+    assert_eq!(commit(&second, redemption(1, 1)), Outcome::Applied);
+    drop(second);
+    assert!(place.store().check().unwrap().is_sound());
+}

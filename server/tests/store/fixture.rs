@@ -1,0 +1,177 @@
+//! A data directory with the people and services of the world, and records to write.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gatepass::master_key::MasterKey;
+use gatepass::store::{AuditRow, DATABASE, Store, StoreOptions};
+use gatepass_core::audit::{Event, Kind};
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::model::query::{Query, Records};
+use gatepass_core::model::scope::Scope;
+use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
+use gatepass_core::store::Store as _;
+use gatepass_core::time::Time;
+use gatepass_tests::world;
+use tempfile::TempDir;
+
+/// A data directory of its own.
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    /// An empty one.
+    pub(crate) fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// One with the world in it.
+    pub(crate) fn new() -> Self {
+        let place = Self::empty();
+        let tables = world::tables();
+        let users = tables.users.into_values().map(Change::InsertUser);
+        let clients = tables.clients.into_values().map(Change::InsertClient);
+        assert_eq!(commit(&place.store(), users.chain(clients)), Outcome::Applied);
+        place
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn master(&self) -> MasterKey {
+        MasterKey::open_or_create_in(self.dir()).unwrap()
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        self.store_with(&StoreOptions::default())
+    }
+
+    pub(crate) fn store_with(&self, options: &StoreOptions) -> Store {
+        Store::open(self.dir(), &self.master(), options).unwrap()
+    }
+
+    /// The file itself, behind the store's back.
+    pub(crate) fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.dir().join(DATABASE)).unwrap()
+    }
+}
+
+pub(crate) fn commit(store: &Store, changes: impl IntoIterator<Item = Change>) -> Outcome {
+    store.commit(&changes.into_iter().collect::<Vec<_>>().into())
+}
+
+pub(crate) fn alice() -> UserId {
+    UserId::parse("usr_alice").unwrap()
+}
+
+pub(crate) fn portal() -> ClientId {
+    ClientId::parse("portal").unwrap()
+}
+
+pub(crate) const NOW: Time = world::NOON;
+
+fn digest(number: u64) -> [u8; 32] {
+    let mut digest = [7; 32];
+    digest[..8].copy_from_slice(&number.to_be_bytes());
+    digest
+}
+
+pub(crate) fn ticket(number: u64) -> Ticket {
+    Ticket {
+        id: TicketId::parse(&format!("tid_{number}")).unwrap(),
+        digest: TicketDigest(digest(number)),
+        user_id: alice(),
+        client_id: portal(),
+        issuer: None,
+        for_audience: false,
+        bind: false,
+        scope: Scope::parse("profile").unwrap(),
+        client_ip: None,
+        impersonation: None,
+        issued_at: NOW,
+        expires_at: NOW.plus(300),
+        state: TicketState::Live,
+    }
+}
+
+pub(crate) fn session(number: u64) -> Session {
+    Session {
+        id: SessionId::parse(&format!("ses_{number}")).unwrap(),
+        user_id: alice(),
+        user_epoch: 0,
+        actor: None,
+        client_id: portal(),
+        bind: false,
+        for_audience: false,
+        scope: Scope::parse("profile").unwrap(),
+        auth_time: NOW,
+        expires_at: NOW.plus(86_400),
+        ended_at: None,
+    }
+}
+
+pub(crate) fn begin(number: u64) -> Change {
+    begin_session(session(number), number)
+}
+
+pub(crate) fn begin_session(session: Session, refresh: u64) -> Change {
+    let refresh = RefreshToken {
+        digest: RefreshDigest(digest(refresh)),
+        session_id: session.id.clone(),
+        issued_at: session.auth_time,
+        expires_at: session.expires_at,
+    };
+    Change::InsertSession { session, refresh }
+}
+
+pub(crate) fn spend(number: u64) -> Change {
+    Change::SpendTicket { digest: ticket(number).digest, at: NOW.plus(1) }
+}
+
+pub(crate) fn event(kind: Kind, number: u64) -> Event {
+    Event { ticket: Some(ticket(number).id), subject: Some(alice()), ..Event::new(kind, NOW) }
+}
+
+/// What a redemption writes.
+pub(crate) fn redemption(number: u64, session: u64) -> Vec<Change> {
+    vec![
+        Change::UserIs { id: alice(), epoch: 0 },
+        spend(number),
+        begin(session),
+        Change::Audit(event(Kind::TicketRedeemed, number)),
+    ]
+}
+
+pub(crate) fn state(store: &Store, number: u64) -> Option<TicketState> {
+    match store.read(&Query::Ticket(ticket(number).digest)).records {
+        Records::Ticket(found) => found.map(|records| records.ticket.state),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn audit(store: &Store) -> Vec<AuditRow> {
+    let mut rows = Vec::new();
+    store.audit(None, &mut |row| rows.push(row)).unwrap();
+    rows
+}
+
+/// Runs `count` of `work` at once, and gathers what they answer.
+pub(crate) fn at_once<T: Send + 'static>(
+    count: u64,
+    work: impl Fn(u64) -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let work = Arc::new(work);
+    let gate = Arc::new(std::sync::Barrier::new(usize::try_from(count).unwrap()));
+    let threads: Vec<_> = (0..count)
+        .map(|i| {
+            let (work, gate) = (Arc::clone(&work), Arc::clone(&gate));
+            std::thread::spawn(move || {
+                gate.wait();
+                work(i)
+            })
+        })
+        .collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+}

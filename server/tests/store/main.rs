@@ -1,0 +1,17 @@
+//! The promises of the store, on real files.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail in any line"
+)]
+
+mod chain;
+mod changes;
+mod faults;
+mod fixture;
+mod keys;
+mod model;
+mod race;
+mod rows;

@@ -1,0 +1,169 @@
+//! The file against the store in memory, under random commits: the same outcomes, and the same records.
+
+use gatepass_core::audit::Kind;
+use gatepass_core::model::change::Change;
+use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::model::query::{BearerQuery, IssueQuery, PersonQuery, Query};
+use gatepass_core::model::session::Session;
+use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest};
+use gatepass_core::model::user::User;
+use gatepass_core::store::Store as _;
+use gatepass_tests::memory::Tables;
+use gatepass_tests::world;
+use proptest::prelude::*;
+
+use crate::fixture::*;
+
+/// One thing to do, about numbered things.
+#[derive(Clone, Debug)]
+enum Deed {
+    Issue { ticket: u64, user: usize, actor: Option<usize> },
+    Redeem { ticket: u64, session: u64, user: usize },
+    Revoke(u64),
+    Toggle { user: usize, stale: bool },
+    ToggleClient { client: usize, stale: bool },
+    DeleteUser(usize),
+    AddUser(usize),
+    DeleteClient(usize),
+    AddClient(usize),
+    SessionIsLive(u64),
+    ClientIsEnabled(usize),
+}
+
+const USERS: usize = 3;
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let (ticket, session, user) = (|| 0..6u64, || 0..6u64, || 0..USERS);
+    prop_oneof![
+        4 => (ticket(), user(), proptest::option::of(user()))
+            .prop_map(|(ticket, user, actor)| Deed::Issue { ticket, user, actor }),
+        6 => (ticket(), session(), user()).prop_map(|(ticket, session, user)| Deed::Redeem { ticket, session, user }),
+        1 => ticket().prop_map(Deed::Revoke),
+        2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Toggle { user, stale }),
+        2 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::ToggleClient { client, stale }),
+        1 => user().prop_map(Deed::DeleteUser),
+        1 => user().prop_map(Deed::AddUser),
+        1 => user().prop_map(Deed::DeleteClient),
+        1 => user().prop_map(Deed::AddClient),
+        1 => session().prop_map(Deed::SessionIsLive),
+        1 => user().prop_map(Deed::ClientIsEnabled),
+    ]
+}
+
+/// The names of the world's people and services.
+struct Names {
+    users: Vec<UserId>,
+    clients: Vec<ClientId>,
+}
+
+/// What `deed` writes, given what is there.
+fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
+    let user_id = |i: usize| names.users[i].clone();
+    let epoch = |i: usize| tables.users.get(&names.users[i]).map_or(0, |user| user.epoch);
+    let is = |i: usize| Change::UserIs { id: user_id(i), epoch: epoch(i) };
+    let audit = |kind, number| Change::Audit(event(kind, number));
+    match *deed {
+        Deed::Issue { ticket: number, user, actor } => {
+            let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
+            let ticket = Ticket { user_id: user_id(user), impersonation, ..ticket(number) };
+            vec![is(user), Change::InsertTicket(ticket), audit(Kind::TicketIssued, number)]
+        }
+        Deed::Redeem { ticket, session: number, user } => {
+            let session = Session { user_id: user_id(user), ..session(number) };
+            vec![spend(ticket), is(user), begin_session(session, number), audit(Kind::TicketRedeemed, ticket)]
+        }
+        Deed::Revoke(number) => {
+            vec![audit(Kind::TicketRevoked, number), Change::RevokeTicket { id: ticket(number).id, at: NOW }]
+        }
+        Deed::Toggle { user, stale } => {
+            let Some(mut user) = tables.users.get(&names.users[user]).cloned() else { return vec![] };
+            if user.is_active() {
+                user.disable()
+            } else {
+                user.enable()
+            }
+            user.revision += u64::from(stale);
+            vec![Change::UpdateUser(user)]
+        }
+        Deed::ToggleClient { client, stale } => {
+            let Some(mut client) = tables.clients.get(&names.clients[client]).cloned() else { return vec![] };
+            client.enabled = !client.enabled;
+            client.secrets.extend(client.secrets.first().cloned());
+            client.secrets.truncate(5);
+            client.revision += u64::from(stale);
+            vec![Change::UpdateClient(client)]
+        }
+        Deed::DeleteUser(user) => vec![Change::DeleteUser(user_id(user))],
+        Deed::AddUser(user) => {
+            let user: User = world::tables().users[&names.users[user]].clone();
+            vec![Change::InsertUser(user)]
+        }
+        Deed::DeleteClient(client) => vec![Change::DeleteClient(names.clients[client].clone())],
+        Deed::AddClient(client) => {
+            vec![Change::InsertClient(world::tables().clients[&names.clients[client]].clone())]
+        }
+        Deed::SessionIsLive(session) => {
+            vec![
+                audit(Kind::TicketRefused, session),
+                Change::SessionIsLive(SessionId::parse(&format!("ses_{session}")).unwrap()),
+            ]
+        }
+        Deed::ClientIsEnabled(client) => vec![Change::ClientIsEnabled(names.clients[client].clone())],
+    }
+}
+
+fn queries(names: &Names) -> Vec<Query> {
+    let mut queries: Vec<Query> = (0..6).map(|i| Query::Ticket(TicketDigest(ticket(i).digest.0))).collect();
+    queries.extend(names.clients.iter().cloned().map(Query::Client));
+    for (i, user) in names.users.iter().enumerate() {
+        let bearer = |session: u64| BearerQuery {
+            client: names.clients[i].clone(),
+            person: Some(PersonQuery {
+                user: user.clone(),
+                session: SessionId::parse(&format!("ses_{session}")).unwrap(),
+                actor: names.users.first().cloned(),
+            }),
+        };
+        queries.extend((0..6).map(|session| Query::Bearer(bearer(session))));
+        queries.push(Query::Issue(IssueQuery {
+            bearer: Some(bearer(0)),
+            user: Some(UserRef::IdOrUsername(user.as_str().trim_start_matches("usr_").into())),
+            actor: Some(user.into()),
+            audience: names.clients.first().cloned(),
+        }));
+    }
+    queries.push(Query::Issue(IssueQuery { bearer: None, user: None, actor: None, audience: None }));
+    queries
+}
+
+#[test]
+fn the_file_does_as_memory_does() {
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    runner
+        .run(&proptest::collection::vec(deed(), 1..80), |deeds| {
+            let place = Place::new();
+            let store = place.store();
+            let mut tables = world::tables();
+            tables.generation = 1;
+            let names = Names {
+                users: tables.users.keys().cloned().collect(),
+                clients: tables.clients.keys().cloned().collect(),
+            };
+            for deed in &deeds {
+                let changes = changes(deed, &names, &tables);
+                let expected = tables.commit(&changes);
+                prop_assert_eq!(commit(&store, changes), expected, "{:?}", deed);
+            }
+            for query in queries(&names) {
+                prop_assert_eq!(store.read(&query), tables.read(&query), "{:?}", query);
+            }
+            prop_assert!(audit(&store).into_iter().map(|row| row.event).eq(tables.audit));
+            prop_assert!(store.check().unwrap().is_sound());
+            Ok(())
+        })
+        .unwrap();
+}

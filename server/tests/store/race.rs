@@ -1,0 +1,75 @@
+//! Many at once: on threads, and on two processes' worth of stores.
+
+use gatepass_core::audit::Kind;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::ticket::TicketState;
+
+use crate::fixture::*;
+
+fn outcomes(all: &[Outcome], which: Outcome) -> usize {
+    all.iter().filter(|o| **o == which).count()
+}
+
+#[test]
+fn of_sixty_four_who_spend_one_ticket_one_does() {
+    for stores in [1, 2] {
+        let place = Place::new();
+        let stores: Vec<_> = (0..stores).map(|_| place.store()).collect();
+        assert_eq!(commit(&stores[0], [Change::InsertTicket(ticket(1))]), Outcome::Applied);
+        let used = stores.clone();
+        let all =
+            at_once(64, move |i| commit(&used[usize::try_from(i).unwrap() % used.len()], redemption(1, i)));
+        assert_eq!(outcomes(&all, Outcome::Applied), 1);
+        assert_eq!(outcomes(&all, Outcome::Conflict), 63);
+        assert_eq!(state(&stores[0], 1), Some(TicketState::Spent(NOW.plus(1))));
+        assert_eq!(audit(&stores[0]).len(), 1);
+        assert!(stores[0].verify_audit().unwrap().holds());
+    }
+}
+
+#[test]
+fn the_chain_holds_however_many_write_it() {
+    let place = Place::new();
+    let stores = [place.store(), place.store()];
+    let used = stores.clone();
+    let all = at_once(32, move |i| {
+        let store = &used[usize::try_from(i).unwrap() % 2];
+        // Every third commit fails after it has written an audit row.
+        let last = if i % 3 == 0 { spend(999) } else { Change::Probe };
+        let event = event(Kind::TicketIssued, i);
+        commit(store, [Change::InsertTicket(ticket(i)), Change::Audit(event), last])
+    });
+    assert_eq!(outcomes(&all, Outcome::Applied), 21);
+    assert_eq!(outcomes(&all, Outcome::Conflict), 11);
+    let verdict = stores[0].verify_audit().unwrap();
+    assert!(verdict.holds(), "{verdict:?}");
+    assert_eq!(verdict.rows, 21);
+    let seqs: Vec<_> = audit(&stores[1]).into_iter().map(|row| row.seq).collect();
+    assert_eq!(seqs, (1..=21).collect::<Vec<_>>());
+}
+
+#[test]
+fn two_first_starts_at_once_make_one_installation() {
+    for _ in 0..10 {
+        let place = std::sync::Arc::new(Place::empty());
+        let used = std::sync::Arc::clone(&place);
+        let stores = at_once(4, move |_| used.store());
+        for (i, store) in (0u64..).zip(&stores) {
+            let event = event(Kind::UserAdded, i);
+            assert_eq!(commit(store, [Change::Audit(event)]), Outcome::Applied);
+        }
+        assert!(stores.iter().all(|store| store.verify_audit().unwrap().rows == 4));
+    }
+}
+
+#[test]
+fn what_one_store_writes_the_other_reads_next() {
+    let place = Place::new();
+    let (one, other) = (place.store(), place.store());
+    for i in 0..50 {
+        assert_eq!(commit(&one, [Change::InsertTicket(ticket(i))]), Outcome::Applied);
+        assert_eq!(state(&other, i), Some(TicketState::Live));
+        assert_eq!(commit(&other, redemption(i, i)), Outcome::Applied);
+        assert_eq!(state(&one, i), Some(TicketState::Spent(NOW.plus(1))));
+    }
+}

@@ -1,0 +1,174 @@
+//! Records come back as they went in, whatever is in them.
+
+use std::net::IpAddr;
+
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
+use gatepass_core::model::scope::Scope;
+use gatepass_core::model::session::Session;
+use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
+use gatepass_core::model::user::{Gender, Status, User, Username};
+use gatepass_core::store::Store as _;
+use gatepass_core::time::Time;
+use proptest::option::of;
+use proptest::prelude::*;
+
+use crate::fixture::*;
+
+fn name() -> impl Strategy<Value = String> {
+    "[A-Za-z0-9._~-]{1,64}"
+}
+
+fn time() -> impl Strategy<Value = Time> {
+    any::<u64>().prop_map(Time::from_unix)
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    0..=u64::MAX >> 1
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    proptest::collection::vec("[!#-\\[\\]-~]{1,12}", 0..6).prop_map(|t| Scope::parse(&t.join(" ")).unwrap())
+}
+
+fn users() -> impl Strategy<Value = User> {
+    let text = || of(any::<String>().prop_filter("empty is none", |t| !t.is_empty()));
+    let username = any::<String>().prop_filter_map("a user name", |t| Username::parse(&t).ok());
+    let gender = of(prop_oneof![Just(Gender::Female), Just(Gender::Male)]);
+    let status = prop_oneof![Just(Status::Active), Just(Status::Disabled)];
+    (
+        (name(), username, text(), text(), text(), gender),
+        (text(), status, any::<bool>(), time(), time(), number(), number()),
+    )
+        .prop_map(|((id, username, email, phone, name, gender), rest)| User {
+            id: UserId::parse(&id).unwrap(),
+            username,
+            email,
+            phone,
+            name,
+            gender,
+            address: rest.0,
+            status: rest.1,
+            must_change_password: rest.2,
+            created_at: rest.3,
+            updated_at: rest.4,
+            epoch: rest.5,
+            revision: rest.6,
+        })
+}
+
+fn clients() -> impl Strategy<Value = Client> {
+    let secret = (any::<[u8; 32]>(), time(), of(time())).prop_map(|(digest, created_at, expires_at)| {
+        ClientSecret { digest: SecretDigest(digest), created_at, expires_at }
+    });
+    (
+        (name(), of(any::<String>()), scope(), scope(), proptest::collection::vec(any::<String>(), 0..4)),
+        (any::<bool>(), of(any::<u32>()), of(any::<u32>()), time(), number()),
+        proptest::collection::vec(secret, 0..=8),
+    )
+        .prop_map(|((id, name, scope, default_scope, audiences), rest, secrets)| Client {
+            id: ClientId::parse(&id).unwrap(),
+            name,
+            scope,
+            default_scope,
+            audiences,
+            enabled: rest.0,
+            token_lifetime: rest.1,
+            user_token_lifetime: rest.2,
+            created_at: rest.3,
+            revision: rest.4,
+            secrets,
+        })
+}
+
+fn tickets() -> impl Strategy<Value = Ticket> {
+    let impersonation = (name(), any::<String>())
+        .prop_map(|(actor, reason)| Impersonation { actor: UserId::parse(&actor).unwrap(), reason });
+    let state = prop_oneof![
+        Just(TicketState::Live),
+        time().prop_map(TicketState::Spent),
+        time().prop_map(TicketState::Revoked),
+    ];
+    (
+        (name(), any::<[u8; 32]>(), name(), of(name()), any::<bool>(), any::<bool>()),
+        (scope(), of(any::<IpAddr>()), of(impersonation), time(), time(), state),
+    )
+        .prop_map(|((id, digest, client, issuer, for_audience, bind), rest)| Ticket {
+            id: TicketId::parse(&id).unwrap(),
+            digest: TicketDigest(digest),
+            user_id: alice(),
+            client_id: ClientId::parse(&client).unwrap(),
+            issuer: issuer.map(|id| ClientId::parse(&id).unwrap()),
+            for_audience,
+            bind,
+            scope: rest.0,
+            client_ip: rest.1,
+            impersonation: rest.2,
+            issued_at: rest.3,
+            expires_at: rest.4,
+            state: rest.5,
+        })
+}
+
+fn sessions() -> impl Strategy<Value = Session> {
+    (
+        (name(), number(), of(name()), name(), any::<bool>(), any::<bool>()),
+        (scope(), time(), time(), of(time())),
+    )
+        .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest)| Session {
+            id: SessionId::parse(&id).unwrap(),
+            user_id: alice(),
+            user_epoch,
+            actor: actor.map(|id| UserId::parse(&id).unwrap()),
+            client_id: ClientId::parse(&client).unwrap(),
+            bind,
+            for_audience,
+            scope: rest.0,
+            auth_time: rest.1,
+            expires_at: rest.2,
+            ended_at: rest.3,
+        })
+}
+
+#[test]
+fn what_went_in_comes_out() {
+    let place = Place::new();
+    let store = place.store();
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    runner
+        .run(&(users(), clients(), tickets(), sessions()), |(user, client, ticket, session)| {
+            let insert = [
+                Change::InsertUser(user.clone()),
+                Change::InsertClient(client.clone()),
+                Change::InsertTicket(ticket.clone()),
+                begin_session(session.clone(), 1),
+            ];
+            prop_assert_eq!(commit(&store, insert), Outcome::Applied);
+            prop_assert_eq!(store.user(&(&user.id).into()).unwrap(), Some(user.clone()));
+            let username = gatepass_core::model::id::UserRef::Username(user.username.as_str().into());
+            prop_assert_eq!(store.user(&username).unwrap(), Some(user.clone()));
+            let Records::Client(found) = store.read(&Query::Client(client.id.clone())).records else {
+                panic!()
+            };
+            prop_assert_eq!(found.as_ref(), Some(&client));
+            let Records::Ticket(found) = store.read(&Query::Ticket(ticket.digest)).records else { panic!() };
+            prop_assert_eq!(&found.unwrap().ticket, &ticket);
+            let person = PersonQuery { user: user.id.clone(), session: session.id.clone(), actor: None };
+            let query = BearerQuery { client: client.id.clone(), person: Some(person) };
+            let Records::Bearer(found) = store.read(&Query::Bearer(query)).records else { panic!() };
+            prop_assert_eq!(found.session.as_ref(), Some(&session));
+            prop_assert_eq!(found.user.as_ref(), Some(&user));
+            let sql = place.sql();
+            sql.execute_batch("PRAGMA foreign_keys = ON; DELETE FROM tickets; DELETE FROM sessions").unwrap();
+            let delete = [Change::DeleteUser(user.id), Change::DeleteClient(client.id)];
+            prop_assert_eq!(commit(&store, delete), Outcome::Applied);
+            Ok(())
+        })
+        .unwrap();
+}
