@@ -7,7 +7,7 @@
 //! - [`output`]: what is printed, for people and for programs.
 //! - [`failure`]: what is said where nothing could be done, and the exit code.
 //! - [`context`]: the store, the clock and the configuration, opened when a command first asks.
-//! - [`edit`]: how a value is given, left alone or cleared.
+//! - `edit`: how a value is given, left alone or cleared.
 
 mod audit;
 mod check;
