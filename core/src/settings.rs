@@ -45,6 +45,12 @@ impl Issuer {
         &self.0
     }
 
+    /// Its `host` or `host:port`.
+    pub fn authority(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
+    }
+
     /// The URL of `path` below it.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.0.trim_end_matches('/'))
@@ -117,6 +123,7 @@ mod tests {
         ] {
             assert_eq!(Issuer::parse(bad), Err(BadIssuer), "{bad}");
         }
+        assert_eq!(Issuer::parse("https://[::1]:80/x").unwrap().authority(), "[::1]:80");
         assert_eq!(Issuer::parse("https://x/").unwrap().url("/userinfo"), "https://x/userinfo");
     }
 }

@@ -10,7 +10,8 @@ const README: &str = include_str!("../../README.md");
 #[test]
 fn every_business_code_is_in_the_readme() {
     for problem in Problem::ALL {
-        let row = format!("| {} | {} | {} |", problem.code(), problem.status(), problem.message(Language::English));
+        let row =
+            format!("| {} | {} | {} |", problem.code(), problem.status(), problem.message(Language::English));
         assert!(README.contains(&row), "the README lacks the row {row}");
     }
 }

@@ -124,7 +124,7 @@ keys! {
     answer_time: Deadline = "10s" at_start;
     /// For requests in flight when asked to stop
     drain_time: Deadline = "10s" at_start;
-    /// Own hosts that an absolute-form request may name; empty = whatever Host names
+    /// Hosts that an absolute-form request may name, beside the issuer's and the address listened on
     hosts: List<Authority> = "" at_start;
     /// Proxies whose X-Forwarded-For is believed
     trusted_proxies: List<Network> = "";

@@ -195,7 +195,7 @@ fn bounds(config: &Config) -> Bounds {
         connections: config.connections.size(),
         connections_per_address: config.connections_per_address.size(),
         exempt: Exempt::new(move |address| address.to_canonical().is_loopback() || proxies.trusts(address)),
-        authorities: config.hosts.iter().map(|host| host.as_str().to_owned()).collect(),
+        authorities: own_hosts(config),
         request_line: config.request_line_bytes.size(),
         head: config.head_bytes.size(),
         headers: config.headers.size(),
@@ -207,6 +207,15 @@ fn bounds(config: &Config) -> Bounds {
         workers: config.workers.size(),
         ..Bounds::default()
     }
+}
+
+/// The hosts that an absolute-form request may name, beside the address it came in at. Never empty: then a request
+/// could name any.
+fn own_hosts(config: &Config) -> Vec<String> {
+    let mut hosts: Vec<String> = config.hosts.iter().map(|host| host.as_str().to_owned()).collect();
+    hosts.extend(config.issuer.as_ref().map(|issuer| issuer.authority().to_owned()));
+    hosts.push(config.listen.to_string());
+    hosts
 }
 
 /// Where a program on this machine reaches a server that listens on `address`.
