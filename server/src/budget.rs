@@ -1,6 +1,6 @@
 //! How many failures one address may have in a minute (CONTRACT §4, "Budgets").
 //!
-//! The memory is fixed. Addresses (IPv4 addresses and IPv6 /64 networks) live in sets of [`WAYS`] slots; a keyed
+//! The memory is fixed. Addresses (IPv4 addresses and IPv6 /64 networks) live in sets of `WAYS` slots; a keyed
 //! hash that nobody outside knows says in which set. Where a set is full, the address with the fewest failures
 //! makes room, never one that has used up its budget: whoever is shut out stays so for the whole minute, however
 //! many other addresses knock. Should every slot of a set be shut out, the remaining addresses of that set share
@@ -20,7 +20,7 @@ use crate::peers::Proxies;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Slots in one set.
 const WAYS: usize = 8;
-/// Sets: with [`WAYS`] slots, 8192 addresses in under half a megabyte.
+/// Sets: with `WAYS` slots, 8192 addresses in under half a megabyte.
 const SETS: usize = 1024;
 
 /// The budget of failures, for all addresses.

@@ -7,7 +7,7 @@
 //! - [`output`]: what is printed, for people and for programs.
 //! - [`failure`]: what is said where nothing could be done, and the exit code.
 //! - [`context`]: the store, the clock and the configuration, opened when a command first asks.
-//! - [`edit`]: how a value is given, left alone or cleared.
+//! - `edit`: how a value is given, left alone or cleared.
 
 mod audit;
 mod check;
@@ -23,7 +23,7 @@ pub(crate) mod ticket;
 mod token;
 pub(crate) mod user;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -55,7 +55,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Noun {
     /// Run the server
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Services with credentials of their own
     #[command(subcommand)]
     Client(client::Verb),
@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
     let out = Output::new(cli.json, io::stdout().is_terminal());
     let context = Context::new(cli.data, cli.config, out);
     let done = match cli.noun {
-        Noun::Serve(serve) => crate::serve::run(&context, serve),
+        Noun::Serve(serve) => crate::serve::run(&context, *serve),
         Noun::Client(verb) => client::run(&context, verb),
         Noun::User(verb) => user::run(&context, verb),
         Noun::Ticket(verb) => ticket::run(&context, verb),
@@ -135,28 +135,24 @@ pub fn main() -> ExitCode {
 /// Help and version go to stdout; a value that will not do is told in one line; the rest in clap's words.
 fn misused(error: &clap::Error) -> ExitCode {
     let rendered = error.render();
-    match error.kind() {
-        // A closed stdout or stderr has nobody to tell.
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-            let told = rendered.to_string();
-            let told: Vec<&str> = told.lines().take_while(|line| !line.starts_with("For more")).collect();
-            let told = told.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
-            let told = told.collect::<Vec<_>>().join(" ");
-            Failure::Usage(told.trim_start_matches("error: ").to_owned()).report()
-        }
-        _ => {
-            let _ = write!(
-                io::stderr(),
-                "{}",
-                if io::stderr().is_terminal() { rendered.ansi().to_string() } else { rendered.to_string() }
-            );
-            ExitCode::from(failure::USAGE)
-        }
+    let kind = error.kind();
+    if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A closed stdout has nobody to tell.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
     }
+    if matches!(kind, ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        let told = rendered.to_string();
+        let told: Vec<&str> = told
+            .lines()
+            .take_while(|line| !line.starts_with("For more"))
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        return Failure::Usage(told.join(" ").trim_start_matches("error: ").to_owned()).report();
+    }
+    let _ = error.print();
+    ExitCode::from(failure::USAGE)
 }
 
 #[cfg(test)]

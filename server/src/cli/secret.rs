@@ -17,7 +17,7 @@ pub(crate) fn generate() -> Result<Zeroizing<String>, Failure> {
     let bits = random::<32>()?;
     let mut text = Zeroizing::new(String::with_capacity(4 + 43));
     text.push_str("gps_");
-    URL_SAFE_NO_PAD.encode_string(&*bits, &mut text);
+    URL_SAFE_NO_PAD.encode_string(*bits, &mut text);
     Ok(text)
 }
 

@@ -60,7 +60,10 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     let stopper = door.stopper();
     let _signals = chores::obey_signals(Arc::clone(&gate), stopper, context.clone(), given)?;
     let chores = chores::begin(Arc::clone(&gate), config.sweep_interval.get())?;
-    announce(context, address, &issuer, &config, admin, shown)?;
+    // Whoever started it may have closed its output; it serves all the same.
+    if let Err(failure) = announce(context, address, &issuer, &config, admin, shown) {
+        tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");
+    }
     tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
     let served = door.run(gate);
     chores.end();
@@ -220,7 +223,7 @@ fn reached_at(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     SocketAddr::new(ip, address.port())
 }

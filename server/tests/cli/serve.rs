@@ -1,0 +1,161 @@
+//! `serve`, and commands beside it.
+
+use serde_json::{Value, json};
+
+use crate::site::{Site, read, told};
+
+#[test]
+fn the_configuration_is_read_from_the_nearest_place_and_refused_by_name() {
+    let site = Site::with_key();
+    let file = site.path().join("gatepass.toml");
+    std::fs::write(&file, "lisen = \"127.0.0.1:1\"").unwrap();
+    let (code, said) = site.refused(&["serve"]);
+    assert!(code == 2 && said.contains("gatepass.toml") && said.contains("did you mean `listen`?"), "{said}");
+    std::fs::write(&file, "issuer = \"http://file.example\"\nticket_lifetime = 77").unwrap();
+    assert_eq!(site.serve(&[]).ready["issuer"], "http://file.example");
+    assert_eq!(site.serve(&["--issuer", "http://flag.example"]).ready["issuer"], "http://flag.example");
+    site.json(&["user", "add", "alice"]);
+    assert_eq!(site.json(&["ticket", "issue", "--user", "alice"])["expires_in"], 77);
+    let output = site
+        .command(&["--json", "ticket", "issue", "--user", "alice"])
+        .env("GATEPASS_TICKET_LIFETIME", "88s")
+        .output()
+        .unwrap();
+    assert_eq!(read(&[], &output, 0)["expires_in"], 88);
+    let (code, said) =
+        told(&site.command(&["user", "list"]).env("GATEPASS_WORKERS", "many").output().unwrap());
+    assert!(code == 2 && said.contains("GATEPASS_WORKERS"), "{said}");
+}
+
+#[test]
+fn the_first_start_makes_everything_and_later_ones_nothing() {
+    let site = Site::new();
+    let server = site.serve(&[]);
+    let admin = server.ready["admin"].clone();
+    assert_eq!(admin["client_id"], "admin");
+    assert_eq!(server.ask("GET", "/readyz", "", "").0, 200);
+    let listening = server.ready["listening"].as_str().unwrap();
+    assert!(!listening.ends_with(":0"), "{listening}");
+    assert_eq!(server.ready["issuer"], format!("http://{listening}"));
+    let (code, said) = site.refused(&["serve", "--listen", listening]);
+    assert!(code == 1 && said.contains("in use") && said.contains("--listen"), "{said}");
+    let keys = site.json(&["key", "list"]);
+    assert_eq!((&keys[0]["alg"], &keys[0]["state"]), (&json!("RS256"), &json!("signing")));
+    assert_eq!(server.end(), Some(0));
+
+    site.json(&["client", "add", "other"]);
+    site.json(&["client", "delete", "admin"]);
+    let again = site.serve(&[]);
+    assert_eq!(again.ready["admin"], Value::Null, "what was deleted stays so");
+    assert_eq!(site.json(&["key", "list"]), keys);
+    assert_eq!(again.end(), Some(0));
+}
+
+#[test]
+fn the_demo_works_as_printed_at_each_start() {
+    let site = Site::with_key();
+    let mut secrets = Vec::new();
+    for _ in 0..2 {
+        let server = site.serve(&["--demo"]);
+        let demo = server.ready["demo"].clone();
+        assert_eq!(server.sign_in(&demo["ticket"]).0, 200);
+        assert_eq!(server.sign_in(&demo["ticket"]).0, 400);
+        let curl = demo["curl"].as_array().unwrap();
+        assert_eq!(curl.len(), 3);
+        let bearer = curl[2].as_str().unwrap().split('\'').nth(1).unwrap();
+        let (status, seen) = server.ask("GET", "/userinfo", &format!("{bearer}\r\n"), "");
+        assert_eq!((status, &seen["userName"]), (200, &json!("demo")));
+        let form = format!(
+            "grant_type=client_credentials&scope=demo:read&client_id=demo&client_secret={}",
+            demo["client_secret"].as_str().unwrap()
+        );
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+        assert_eq!(server.ask("POST", "/oauth2/token", headers, &form).0, 200);
+        secrets.push(demo["client_secret"].clone());
+        assert_eq!(server.end(), Some(0));
+    }
+    assert_ne!(secrets[0], secrets[1]);
+    assert_eq!(site.json(&["user", "list"]).as_array().unwrap().len(), 1, "reused");
+}
+
+#[test]
+fn a_token_is_verified_here_and_now() {
+    let site = Site::with_key();
+    let server = site.serve(&[]);
+    site.json(&["user", "add", "alice"]);
+    let ticket = site.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
+    let (status, session) = server.sign_in(&ticket);
+    assert_eq!(status, 200);
+    let token = session["access_token"].as_str().unwrap();
+    let valid = site.json(&["token", "verify", token]);
+    assert_eq!((&valid["valid"], &valid["sub"]), (&json!(true), &session["user_id"]));
+    let by_stdin = site.run_with(&["--json", "token", "verify", "-"], &format!("{token}\n"));
+    assert_eq!(read(&[], &by_stdin, 0), valid);
+    let other = site.no(&["token", "verify", token, "--issuer", "http://other.example"]);
+    assert_eq!(other["valid"], false);
+    assert!(other["reason"].as_str().unwrap().contains("another server"), "{other}");
+    for bad in ["", "x", "a.b.c", &token[..token.len() - 2], session["refresh_token"].as_str().unwrap()] {
+        assert_eq!(site.no(&["token", "verify", bad])["valid"], false, "{bad}");
+    }
+    site.json(&["user", "disable", "alice"]);
+    assert_eq!(site.no(&["token", "verify", token])["valid"], false);
+    assert_eq!(server.ask("GET", "/userinfo", &format!("Authorization: Bearer {token}\r\n"), "").0, 401);
+}
+
+#[test]
+fn a_running_server_takes_over_new_keys_and_on_sighup_a_new_configuration() {
+    let site = Site::with_key();
+    let server = site.serve(&[]);
+    site.json(&["user", "add", "alice"]);
+    let ticket = || site.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
+    let former = server.sign_in(&ticket()).1["access_token"].as_str().unwrap().to_owned();
+    site.json(&["key", "rotate"]);
+    let (_, session) = server.sign_in(&ticket());
+    let newer = session["access_token"].as_str().unwrap();
+    assert_ne!(former.split('.').next(), newer.split('.').next(), "the new key signs");
+    assert_eq!(site.json(&["token", "verify", &former])["valid"], true, "the former still verifies");
+
+    assert_eq!(session["expires_in"], 1800);
+    std::fs::write(site.path().join("gatepass.toml"), "user_token_lifetime = 99").unwrap();
+    server.signal("-HUP");
+    // The signal is obeyed on a thread of its own: ask until it was.
+    let changed = (0..1_000).any(|_| server.sign_in(&ticket()).1["expires_in"] == 99);
+    assert!(changed);
+}
+
+#[test]
+fn guessing_is_slowed_and_counted() {
+    let site = Site::with_key();
+    let server = site.serve(&["--exempt-loopback", "false", "--failures-per-minute", "5"]);
+    let guess = json!("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    for _ in 0..5 {
+        assert_eq!(server.sign_in(&guess).0, 400);
+    }
+    let (status, answer) = server.sign_in(&guess);
+    assert_eq!((status, &answer["code"]), (429, &json!(42900)));
+    assert_eq!(server.ask("GET", "/healthz", "", "").0, 200, "only guessing is");
+    assert_eq!(server.end(), Some(0));
+    let rows = site.json(&["audit", "list"]);
+    let counted: u64 = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["refusal"] == "ticket-unknown" && row["address"] == "127.0.0.1")
+        .map(|row| row["count"].as_u64().unwrap())
+        .sum();
+    assert_eq!(counted, 5, "written down at the end: {rows}");
+}
+
+#[test]
+fn a_trusted_proxy_speaks_for_whoever_asks_it() {
+    let site = Site::with_key();
+    let server = site.serve(&["--trusted-proxies", "127.0.0.1", "--failures-per-minute", "1"]);
+    let guess = |from: &str| {
+        let headers = format!("Content-Type: application/json\r\nX-Forwarded-For: {from}\r\n");
+        server.ask("POST", "/auth/ticket/signin", &headers, r#"{"ticket":"tkt_x"}"#).0
+    };
+    assert_eq!(guess("192.0.2.1"), 400);
+    assert_eq!(guess("192.0.2.1"), 429);
+    assert_eq!(guess("192.0.2.2"), 400);
+    assert_eq!(guess("192.0.2.3, 192.0.2.1"), 429, "what stands further left is not believed");
+}
