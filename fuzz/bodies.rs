@@ -7,8 +7,11 @@ use gatepass_core::wire::form::Form;
 use gatepass_core::wire::language::Language;
 use gatepass_core::wire::request::Request;
 
+/// What a target does with its bytes.
+pub(crate) type Body = fn(&[u8]);
+
 /// Every body by the name of its target.
-pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+pub(crate) const ALL: &[(&str, Body)] = &[
     ("form", form),
     ("credentials", credentials),
     ("json", json),
@@ -96,7 +99,7 @@ pub(crate) fn jwk(data: &[u8]) {
 pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::gatepass::{Gatepass, Keys};
     use gatepass_core::model::change::Outcome;
-    use gatepass_core::model::query::{BearerRecords, Found, IssueRecords, Records};
+    use gatepass_core::model::query::{Found, Records};
     use gatepass_core::moment::{Moment, Seed};
     use gatepass_core::settings::{Issuer, Settings};
     use gatepass_core::step::Step;
@@ -139,8 +142,8 @@ pub(crate) fn handle(data: &[u8]) {
                     1 => Records::Generation,
                     2 => Records::Client(None),
                     3 => Records::Ticket(None),
-                    4 => Records::Bearer(Box::new(BearerRecords::default())),
-                    _ => Records::Issue(Box::new(IssueRecords::default())),
+                    4 => Records::Bearer(Box::default()),
+                    _ => Records::Issue(Box::default()),
                 };
                 read.resume(&gatepass, Found { generation: u64::from(lie % 3), records })
             }

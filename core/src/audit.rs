@@ -166,6 +166,14 @@ codes! {
     }
 }
 
+impl Refusal {
+    /// Whether it may have been a guess, and so counts against its address. Who has shown a good token and asks for
+    /// too much is no stranger.
+    pub const fn may_be_a_guess(self) -> bool {
+        !matches!(self, Self::ScopeMissing | Self::Impersonated | Self::ActorForged | Self::NotGrantable)
+    }
+}
+
 impl From<ClientRefusal> for Refusal {
     fn from(refusal: ClientRefusal) -> Self {
         match refusal {

@@ -23,16 +23,43 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
-/// HMAC-SHA-256 of `parts`, one after the other.
-pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-    let mut context = hmac::Context::with_key(&key);
-    for part in parts {
-        context.update(part);
+/// HMAC-SHA-256 of `message`.
+pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = MacKey::new(key).begin();
+    mac.absorb(message);
+    mac.finish()
+}
+
+/// A key for [`Mac`]s.
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    /// Takes the key's bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
-    let mut out = [0; 32];
-    out.copy_from_slice(context.sign().as_ref());
-    out
+
+    /// Begins a keyed hash.
+    pub fn begin(&self) -> Mac {
+        Mac(hmac::Context::with_key(&self.0))
+    }
+}
+
+/// A keyed hash (HMAC-SHA-256, RFC 2104) being made.
+pub struct Mac(hmac::Context);
+
+impl Mac {
+    /// Takes in `bytes`. Nothing separates what is taken in twice: lengths are the caller's to add.
+    pub fn absorb(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of everything taken in.
+    pub fn finish(self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.0.sign().as_ref());
+        out
+    }
 }
 
 /// A private key's numbers, big-endian, as a JWK has them (RFC 7518 §6, RFC 8037 §2).
@@ -284,6 +311,16 @@ pub fn open(key: &Secret<32>, context: &[u8], sealed: &[u8]) -> Option<Zeroizing
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hmac_of_rfc_4231_case_2() {
+        let mut mac = MacKey::new(b"Jefe").begin();
+        mac.absorb(b"what do ya want ");
+        mac.absorb(b"for nothing?");
+        let hash = mac.finish();
+        assert_eq!(hash[..8], [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e]);
+        assert_eq!(hmac_sha256(b"Jefe", b"what do ya want for nothing?"), hash);
+    }
 
     #[test]
     fn what_is_sealed_opens_under_the_same_key_and_context_alone() {

@@ -48,7 +48,7 @@ impl Seed {
             Label::RefreshToken => b"refresh token",
             Label::TokenId => b"token id",
         };
-        Secret::new(hmac_sha256(self.0.expose(), &[label]))
+        Secret::new(hmac_sha256(self.0.expose(), label))
     }
 
     /// A name that nobody guesses and nothing else bears: `prefix` and 128 bits in base64url.

@@ -9,7 +9,6 @@ pub mod keygen;
 pub mod log;
 pub mod master_key;
 pub mod peers;
-mod seal;
 pub mod serve;
 pub mod store;
 pub mod tally;

@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use gatepass_core::crypto;
 use gatepass_core::secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::seal;
 use crate::store::{DATABASE, StoreError};
 
 /// The key's file in the data directory.
@@ -80,9 +80,12 @@ impl MasterKey {
             return Err(StoreError::MasterKeyExposed { key: path.to_owned(), mode });
         }
         let mut text = Zeroizing::new(String::with_capacity(256));
-        file.take(MAX_FILE).read_to_string(&mut text).map_err(|e| match e.kind() {
-            ErrorKind::InvalidData => StoreError::MasterKeyMalformed(path.to_owned()),
-            _ => StoreError::file(path, "read the master key", &e),
+        file.take(MAX_FILE).read_to_string(&mut text).map_err(|e| {
+            if e.kind() == ErrorKind::InvalidData {
+                StoreError::MasterKeyMalformed(path.to_owned())
+            } else {
+                StoreError::file(path, "read the master key", &e)
+            }
         })?;
         let bytes = parse(&text).ok_or_else(|| StoreError::MasterKeyMalformed(path.to_owned()))?;
         Ok(Self { bytes, file: path.to_owned() })
@@ -93,15 +96,24 @@ impl MasterKey {
         &self.file
     }
 
-    /// `plain`, sealed for `purpose`.
+    /// `plain`, sealed for `purpose`: what was sealed for one row does not open in the place of another. Its nonce is
+    /// random, which suffices for 2^32 of them (NIST SP 800-38D §8.3).
     pub(crate) fn seal(&self, purpose: &str, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
-        seal::seal(self.bytes.expose(), purpose, plain).map_err(|_| StoreError::NoRandomness)
+        let nonce = random().ok_or(StoreError::NoRandomness)?;
+        crypto::seal(&self.bytes, *nonce, purpose.as_bytes(), plain).ok_or(StoreError::NoRandomness)
     }
 
     /// What was sealed for `purpose`; none where it was not, or with another key.
     pub(crate) fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        seal::open(self.bytes.expose(), purpose, sealed)
+        crypto::open(&self.bytes, purpose.as_bytes(), sealed)
     }
+}
+
+/// Bytes from the system's generator.
+pub(crate) fn random<const N: usize>() -> Option<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(&mut *bytes).ok()?;
+    Some(bytes)
 }
 
 /// Makes the data directory, for its owner alone, where it is not there.
@@ -125,9 +137,9 @@ pub(crate) fn sync_directory(dir: &Path) -> Result<(), StoreError> {
 
 /// Makes a new key at `path`, whole or not at all; one that is there already stays.
 fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
-    let bytes = Zeroizing::new(seal::random::<32>().map_err(|_| StoreError::NoRandomness)?);
-    let name: [u8; 8] = seal::random().map_err(|_| StoreError::NoRandomness)?;
-    let draft = dir.join(format!("{MASTER_KEY}.{}", &*hex(&name)));
+    let bytes = random().ok_or(StoreError::NoRandomness)?;
+    let name = random::<8>().ok_or(StoreError::NoRandomness)?;
+    let draft = dir.join(format!("{MASTER_KEY}.{}", &*hex(&*name)));
     let written = write_new(&draft, &bytes);
     // The name comes with the whole content: nobody ever reads half a key.
     let linked = written.and_then(|()| match fs::hard_link(&draft, path) {

@@ -79,7 +79,7 @@ pub fn import(file: &[u8], algorithm: Option<Algorithm>) -> Result<SigningKey, I
     if file.len() > MAX_BYTES {
         return Err(ImportError::TooLong);
     }
-    if algorithm.is_some_and(|a| a.key_type() == KeyType::Octets) && !looks_like_text_key(file) {
+    if algorithm.is_some_and(|a| a.key_type() == KeyType::Octets) && !is_structured(file) {
         return Ok(SigningKey::new(Jwk::from_octets(file), algorithm)?);
     }
     let (jwk, suggested) = if file.trim_ascii_start().starts_with(b"{") {
@@ -94,8 +94,12 @@ pub fn import(file: &[u8], algorithm: Option<Algorithm>) -> Result<SigningKey, I
 
 type Read = (Jwk, Option<Algorithm>);
 
-fn looks_like_text_key(file: &[u8]) -> bool {
-    file.trim_ascii_start().starts_with(b"{") || file.trim_ascii_start().starts_with(b"-----BEGIN ")
+/// Whether `file` is a key in one of the other formats, and so no bare secret.
+fn is_structured(file: &[u8]) -> bool {
+    let text = file.trim_ascii_start();
+    text.starts_with(b"{")
+        || text.starts_with(b"-----BEGIN ")
+        || !matches!(der(file), Err(ImportError::UnknownFormat))
 }
 
 /// The first private key among the blocks of a PEM file; `openssl ecparam` writes parameters before it.
@@ -282,6 +286,8 @@ mod tests {
             (RSA_PKCS8, Some(Algorithm::Es256), ImportError::Key(JwkError::NotForThis)),
             (P256_PKCS8, Some(Algorithm::Es384), ImportError::Key(JwkError::NotForThis)),
             (ED25519_V1, Some(Algorithm::Hs256), ImportError::Key(JwkError::NotForThis)),
+            (&der_of(ED25519_V1), Some(Algorithm::Hs256), ImportError::Key(JwkError::NotForThis)),
+            (&der_of(RSA_PKCS1), Some(Algorithm::Hs256), ImportError::Key(JwkError::NotForThis)),
         ] {
             assert_eq!(import(file, algorithm).err(), Some(error), "{error:?}");
             assert!(error.to_string().len() > 10);

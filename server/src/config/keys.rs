@@ -1,14 +1,13 @@
 //! Every key, once.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gatepass_core::settings::Issuer;
 
 use super::BadConfig;
 use super::value::{
-    Authority, Count, Deadline, Front, List, LogFormat, LogLevel, Network, SessionLifetime, Span, Tenant,
-    TicketLifetime, TokenLifetime, UserScope, Value,
+    Authority, Count, Deadline, Front, List, Listen, LogFormat, LogLevel, Network, SessionLifetime, Span,
+    Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
 };
 
 macro_rules! keys {
@@ -98,8 +97,8 @@ macro_rules! keys {
 
 // `at_start`: the key is looked at when the server starts, and SIGHUP does not change it.
 keys! {
-    /// Where to listen; port 0 takes a free one
-    listen: SocketAddr = "127.0.0.1:8080" at_start;
+    /// Where to listen; port 0 takes a free one; unix:PATH with the tiny_http front
+    listen: Listen = "127.0.0.1:8080" at_start;
     /// What speaks HTTP: guarded can face a network, tiny_http only stands behind a proxy on this machine
     front: Front = "guarded" at_start;
     /// Threads that answer requests

@@ -152,7 +152,7 @@ mod tests {
         let mut flags = Given::default();
         assert_eq!(flags.take_text("listen", "127.0.0.1:3"), Some(Ok(())));
         let config = flags.or(env).or(file).resolve().unwrap();
-        assert_eq!(config.listen.port(), 3);
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3");
         assert_eq!(config.workers.get(), 4);
         assert_eq!(config.headers.get(), 10);
     }

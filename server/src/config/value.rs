@@ -1,5 +1,6 @@
 //! The values a key can have. Each is read from one text, wherever that stood.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,12 +49,35 @@ impl Value for bool {
     }
 }
 
-impl Value for SocketAddr {
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// At an address; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// On a Unix socket, which the stock front alone does.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Value for Listen {
     const SHAPE: &'static str = "ADDRESS:PORT";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        text.parse()
-            .map_err(|_| format!("{text:?} is not an address with a port: write for example 127.0.0.1:8080"))
+        match text.strip_prefix("unix:") {
+            Some("") => Err("a path follows unix:, for example unix:/run/gatepass.sock".into()),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                format!("{text:?} is not an address with a port: write for example 127.0.0.1:8080")
+            }),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `serve --demo`: a person and a client to try it with, a fresh ticket, and three commands that work when pasted.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 use gatepass_core::model::id::{ClientId, UserRef};
 use gatepass_core::model::scope::Scope;
@@ -18,6 +18,7 @@ use super::reached_at;
 use crate::cli::context::{self, Site};
 use crate::cli::failure::Failure;
 use crate::cli::{client, secret, ticket, user};
+use crate::config::value::Listen;
 
 /// What both the person and the client are called.
 const NAME: &str = "demo";
@@ -37,12 +38,12 @@ pub struct Shown {
 ///
 /// # Errors
 /// Where any of it is refused.
-pub fn prepare(site: &Site, settings: &Settings, address: SocketAddr) -> Result<Shown, Failure> {
+pub fn prepare(site: &Site, settings: &Settings, place: &Listen) -> Result<Shown, Failure> {
     person(site)?;
     let secret = service(site)?;
     let ticket = issue(site, settings)?;
     let token = sign_in(site, settings, &issue(site, settings)?)?;
-    let server = format!("http://{}", reached_at(address));
+    let server = reached_at(place);
     let curl = [
         format!(
             "curl -sS {server}/auth/ticket/signin -H 'Content-Type: application/json' -d '{{\"ticket\":\"{}\"}}'",

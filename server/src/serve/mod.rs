@@ -24,7 +24,7 @@ use crate::cli::output::Record;
 use crate::cli::{Serve, context::Site};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::config::value::Front;
+use crate::config::value::{Front, Listen};
 use crate::front::guarded::{self, Guarded};
 use crate::front::stock::{self, Place, Stock};
 use crate::front::{Bounds, Exempt, Service};
@@ -47,21 +47,25 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     let issuer = match &config.issuer {
         Some(issuer) => issuer.clone(),
         None => {
-            Issuer::parse(&format!("http://{address}")).map_err(|bad| Failure::failed(bad.to_string()))?
+            let own = match &address {
+                Listen::Tcp(address) => format!("http://{address}"),
+                Listen::Unix(_) => "http://localhost".into(),
+            };
+            Issuer::parse(&own).map_err(|bad| Failure::failed(bad.to_string()))?
         }
     };
     let settings = context::settings(&config, issuer.clone());
 
     let site = Site { store: store.clone(), now: clock.now() };
     let admin = first_start::prepare(&site)?;
-    let shown = if demo { Some(demo::prepare(&site, &settings, address)?) } else { None };
+    let shown = if demo { Some(demo::prepare(&site, &settings, &address)?) } else { None };
     let gate = Arc::new(Gate::new(store, clock, &config, settings)?);
 
     let stopper = door.stopper();
     let _signals = chores::obey_signals(Arc::clone(&gate), stopper, context.clone(), given)?;
     let chores = chores::begin(Arc::clone(&gate), config.sweep_interval.get())?;
     // Whoever started it may have closed its output; it serves all the same.
-    if let Err(failure) = announce(context, address, &issuer, &config, admin, shown) {
+    if let Err(failure) = announce(context, &address, &issuer, &config, admin, shown) {
         tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");
     }
     tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
@@ -74,7 +78,7 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
 /// Says where it listens, and whatever is told once. With `--json` it is one object on one line.
 fn announce(
     context: &Context,
-    address: SocketAddr,
+    address: &Listen,
     issuer: &Issuer,
     config: &Config,
     admin: Option<first_start::Admin>,
@@ -98,8 +102,12 @@ fn announce(
         return Ok(out.one(&record)?);
     }
     out.say(&format!(
-        "Gatepass {} listens on http://{address}, issuer {}",
+        "Gatepass {} listens on {}, issuer {}",
         env!("CARGO_PKG_VERSION"),
+        match address {
+            Listen::Tcp(address) => format!("http://{address}"),
+            Listen::Unix(_) => address.to_string(),
+        },
         issuer.as_str()
     ))?;
     if let Some(admin) = admin {
@@ -143,18 +151,29 @@ impl Stopper {
 impl Door {
     fn open(config: &Config) -> Result<Self, Failure> {
         let bounds = bounds(config);
-        let opened = match config.front {
-            Front::Guarded => Guarded::bind(config.listen, bounds).map(Self::Guarded),
-            Front::TinyHttp => Stock::bind(Place::Tcp(config.listen), bounds).map(Self::Stock),
+        let opened = match (config.front, &config.listen) {
+            (Front::Guarded, Listen::Tcp(address)) => Guarded::bind(*address, bounds).map(Self::Guarded),
+            (Front::Guarded, Listen::Unix(_)) => {
+                return Err(Failure::Usage(format!(
+                    "the guarded front listens at an address, not on {}: add --front tiny_http, or choose an address",
+                    config.listen
+                )));
+            }
+            (Front::TinyHttp, Listen::Tcp(address)) => {
+                Stock::bind(Place::Tcp(*address), bounds).map(Self::Stock)
+            }
+            (Front::TinyHttp, Listen::Unix(path)) => {
+                Stock::bind(Place::Unix(path.clone()), bounds).map(Self::Stock)
+            }
         };
-        opened.map_err(|error| not_bound(config.listen, &error))
+        opened.map_err(|error| not_bound(&config.listen, &error))
     }
 
-    /// The address listened on, with its real port.
-    fn address(&self, config: &Config) -> SocketAddr {
+    /// Where it listens, with its real port.
+    fn address(&self, config: &Config) -> Listen {
         match self {
-            Self::Guarded(front) => front.local_addr(),
-            Self::Stock(front) => front.local_addr().unwrap_or(config.listen),
+            Self::Guarded(front) => Listen::Tcp(front.local_addr()),
+            Self::Stock(front) => front.local_addr().map_or_else(|| config.listen.clone(), Listen::Tcp),
         }
     }
 
@@ -173,7 +192,7 @@ impl Door {
     }
 }
 
-fn not_bound(listen: SocketAddr, error: &io::Error) -> Failure {
+fn not_bound(listen: &Listen, error: &io::Error) -> Failure {
     // tiny_http wraps the system's error in its own.
     let told = error.to_string();
     Failure::Failed(if error.kind() == ErrorKind::AddrInUse || told.contains("in use") {
@@ -218,12 +237,16 @@ fn own_hosts(config: &Config) -> Vec<String> {
     hosts
 }
 
-/// Where a program on this machine reaches a server that listens on `address`.
-fn reached_at(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+/// How a program on this machine reaches a server that listens at `place`: what `curl` is given, and the URL.
+fn reached_at(place: &Listen) -> String {
+    let address = match place {
+        Listen::Unix(path) => return format!("--unix-socket '{}' http://localhost", path.display()),
+        Listen::Tcp(address) => address,
     };
-    SocketAddr::new(ip, address.port())
+    let ip: IpAddr = match (address.ip().is_unspecified(), address.is_ipv4()) {
+        (false, _) => address.ip(),
+        (true, true) => Ipv4Addr::LOCALHOST.into(),
+        (true, false) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
 }

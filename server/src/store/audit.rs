@@ -2,6 +2,7 @@
 //! link is kept, keyed once more, apart from the rows. An edit, a deletion, a swap or a cut tail shows.
 
 use gatepass_core::audit::{Event, Kind, Refusal};
+use gatepass_core::crypto::MacKey;
 use gatepass_core::secret::same_bytes;
 use gatepass_core::time::Time;
 use rusqlite::types::ValueRef;
@@ -10,7 +11,6 @@ use rusqlite::{Connection, params, params_from_iter};
 use super::error::Trouble;
 use super::read::first;
 use super::rows::{self, Columns, signed, stamp};
-use crate::seal::MacKey;
 
 /// What a row holds beside its link, in the order in which it is hashed.
 const COLUMNS: &str =

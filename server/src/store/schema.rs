@@ -7,8 +7,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::audit::Chain;
 use super::connect::Connector;
 use super::error::{StoreError, Trouble};
-use crate::master_key::MasterKey;
-use crate::seal;
+use crate::master_key::{MasterKey, random};
 
 /// "GATP": tells our files from those of other programs (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x4741_5450;
@@ -75,7 +74,7 @@ fn version(db: &Connection, path: &Path) -> Result<i64, StoreError> {
 
 /// The one row that a new file has: the keys of this installation, sealed.
 fn found_file(db: &Connection, path: &Path, master: &MasterKey) -> Result<(), StoreError> {
-    let key: zeroize::Zeroizing<[u8; 32]> = seal::random().map_err(|_| StoreError::NoRandomness)?.into();
+    let key = random::<32>().ok_or(StoreError::NoRandomness)?;
     let chain = Chain::new(&*key);
     let head = chain.empty();
     let sealed = master.seal("audit", &*key)?;
