@@ -80,9 +80,12 @@ impl MasterKey {
             return Err(StoreError::MasterKeyExposed { key: path.to_owned(), mode });
         }
         let mut text = Zeroizing::new(String::with_capacity(256));
-        file.take(MAX_FILE).read_to_string(&mut text).map_err(|e| match e.kind() {
-            ErrorKind::InvalidData => StoreError::MasterKeyMalformed(path.to_owned()),
-            _ => StoreError::file(path, "read the master key", &e),
+        file.take(MAX_FILE).read_to_string(&mut text).map_err(|e| {
+            if e.kind() == ErrorKind::InvalidData {
+                StoreError::MasterKeyMalformed(path.to_owned())
+            } else {
+                StoreError::file(path, "read the master key", &e)
+            }
         })?;
         let bytes = parse(&text).ok_or_else(|| StoreError::MasterKeyMalformed(path.to_owned()))?;
         Ok(Self { bytes, file: path.to_owned() })
