@@ -145,10 +145,9 @@ pub(crate) fn redemption(number: u64, session: u64) -> Vec<Change> {
 }
 
 pub(crate) fn state(store: &Store, number: u64) -> Option<TicketState> {
-    match store.read(&Query::Ticket(ticket(number).digest)).records {
-        Records::Ticket(found) => found.map(|records| records.ticket.state),
-        other => panic!("{other:?}"),
-    }
+    let records = store.read(&Query::Ticket(ticket(number).digest)).records;
+    let Records::Ticket(found) = records else { panic!("{records:?}") };
+    found.map(|records| records.ticket.state)
 }
 
 pub(crate) fn audit(store: &Store) -> Vec<AuditRow> {
