@@ -59,17 +59,28 @@ fn migrate(db: &mut Connection, path: &Path, master: &MasterKey) -> Result<(), S
 
 /// The number of the file's schema; 0 where it is empty.
 fn version(db: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let number =
-        |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| Trouble::Sql(e).at(path));
-    let found = number("PRAGMA user_version")?;
-    let application = number("PRAGMA application_id")?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let (application, found, tables) = marks(db).map_err(|e| Trouble::Sql(e).at(path))?;
     match application {
         APPLICATION_ID if found > known => Err(StoreError::Newer { path: path.to_owned(), found, known }),
         APPLICATION_ID if found > 0 => Ok(found),
-        0 if found == 0 && number("SELECT count(*) FROM sqlite_schema")? == 0 => Ok(0),
+        0 if found == 0 && tables == 0 => Ok(0),
         _ => Err(StoreError::Foreign(path.to_owned())),
     }
+}
+
+/// What tells whose file it is: application, schema, number of tables. All of one snapshot, since another process may
+/// be making them just now.
+fn marks(db: &Connection) -> rusqlite::Result<(i64, i64, i64)> {
+    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
+    db.execute_batch("SAVEPOINT marks")?;
+    let found = (|| {
+        // The first read of the savepoint fixes the snapshot.
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
+        Ok((number("PRAGMA application_id")?, number("PRAGMA user_version")?, tables))
+    })();
+    db.execute_batch("RELEASE marks")?;
+    found
 }
 
 /// The one row that a new file has: the keys of this installation, sealed.
