@@ -85,6 +85,18 @@ codes! {
         TicketRefused = "ticket.refused",
         /// A ticket was withdrawn by a command.
         TicketRevoked = "ticket.revoked",
+        /// A session got fresh tokens.
+        SessionRefreshed = "session.refreshed",
+        /// A refresh token was presented and refused.
+        RefreshRefused = "session.refresh-refused",
+        /// A used refresh token was presented again: its family is ended.
+        RefreshReused = "session.refresh-reused",
+        /// A session was ended.
+        SessionEnded = "session.ended",
+        /// Every session of a user was ended.
+        SessionsEnded = "user.sessions-ended",
+        /// An access token was revoked.
+        TokenRevoked = "token.revoked",
         /// A request for a ticket was refused.
         IssueRefused = "ticket.issue-refused",
         /// Refusals of one address within one minute, counted.
@@ -141,6 +153,12 @@ codes! {
         AudienceMismatch = "audience-mismatch",
         /// The redeemer's address is not the one the issuer named.
         AddressMismatch = "address-mismatch",
+        /// No refresh token has this digest.
+        RefreshUnknown = "refresh-unknown",
+        /// The refresh token's time was over.
+        RefreshExpired = "refresh-expired",
+        /// The refresh token was used before.
+        RefreshReused = "refresh-reused",
         /// The user is gone or disabled.
         UserInactive = "user-inactive",
         /// The actor is gone or disabled.
@@ -153,6 +171,8 @@ codes! {
         ClientSecretWrong = "client-secret-wrong",
         /// The bearer token is not one of ours, or expired.
         TokenInvalid = "token-invalid",
+        /// The bearer token was revoked.
+        TokenRevoked = "token-revoked",
         /// The bearer token's session is over.
         SessionOver = "session-over",
         /// The bearer token does not allow it.

@@ -30,6 +30,7 @@ pub(crate) enum Label {
     TicketId,
     Session,
     RefreshToken,
+    RefreshSalt,
     TokenId,
 }
 
@@ -46,6 +47,7 @@ impl Seed {
             Label::TicketId => b"ticket id",
             Label::Session => b"session",
             Label::RefreshToken => b"refresh token",
+            Label::RefreshSalt => b"refresh salt",
             Label::TokenId => b"token id",
         };
         Secret::new(hmac_sha256(self.0.expose(), label))

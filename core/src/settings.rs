@@ -72,6 +72,8 @@ pub struct Settings {
     pub session_lifetime: u32,
     /// Refresh tokens that are not used.
     pub refresh_lifetime: u32,
+    /// How long a used refresh token brings the same successor again, while that one is unused; 0 = not at all.
+    pub refresh_grace: u32,
     /// Sessions of somebody acting as another.
     pub impersonation_lifetime: u32,
     /// The scope of tickets that do not say.
@@ -81,8 +83,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days,
-    /// impersonation 30 minutes, scope `profile`, no tenant.
+    /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days
+    /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, no tenant.
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,
@@ -91,6 +93,7 @@ impl Settings {
             ticket_lifetime: 300,
             session_lifetime: 30 * 86_400,
             refresh_lifetime: 14 * 86_400,
+            refresh_grace: 10,
             impersonation_lifetime: 1800,
             user_scope: Scope::parse("profile").unwrap_or_default(),
             tenant: None,

@@ -1,6 +1,6 @@
 //! A store in memory that keeps every promise of the real one but durability: the whole of it can be read at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatepass_core::audit::Event;
@@ -8,9 +8,10 @@ use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::Client;
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::model::query::{
-    BearerQuery, BearerRecords, Found, IssueRecords, Query, Records, TicketRecords,
+    BearerQuery, BearerRecords, Family, Found, IssueRecords, MAX_SESSIONS, Query, Records, SessionsRecords,
+    TicketRecords, TokenRecords,
 };
-use gatepass_core::model::session::{RefreshToken, Session};
+use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::User;
 use gatepass_core::store::Store;
@@ -28,8 +29,10 @@ pub struct Tables {
     pub tickets: BTreeMap<TicketDigest, Ticket>,
     /// Sessions by id.
     pub sessions: BTreeMap<SessionId, Session>,
-    /// Refresh tokens, oldest first.
-    pub refresh_tokens: Vec<RefreshToken>,
+    /// Refresh tokens by digest.
+    pub refresh_tokens: BTreeMap<RefreshDigest, RefreshToken>,
+    /// The identifiers of access tokens that were revoked.
+    pub revoked: BTreeSet<String>,
     /// The audit table, oldest first.
     pub audit: Vec<Event>,
 }
@@ -52,7 +55,22 @@ impl Tables {
             user: person.and_then(|p| self.users.get(&p.user)).cloned(),
             session: person.and_then(|p| self.sessions.get(&p.session)).cloned(),
             actor: person.and_then(|p| p.actor.as_ref()).and_then(|id| self.users.get(id)).cloned(),
+            revoked: self.revoked.contains(&query.token_id),
         }
+    }
+
+    fn family(&self, digest: &RefreshDigest) -> Option<Family> {
+        let refresh = self.refresh_tokens.get(digest)?.clone();
+        let session = self.sessions.get(&refresh.session_id)?.clone();
+        let successor = refresh.rotation.as_ref().and_then(|r| self.refresh_tokens.get(&r.successor));
+        Some(Family {
+            successor: successor.cloned(),
+            user: self.users.get(&session.user_id).cloned(),
+            actor: session.actor.as_ref().and_then(|id| self.users.get(id)).cloned(),
+            client: self.clients.get(&session.client_id).cloned(),
+            refresh,
+            session,
+        })
     }
 
     /// Answers `query`.
@@ -77,6 +95,19 @@ impl Tables {
                 actor: query.actor.as_ref().and_then(|who| self.user(who)).cloned(),
                 audience: query.audience.as_ref().and_then(|id| self.clients.get(id)).cloned(),
             })),
+            Query::Token(query) => Records::Token(Box::new(TokenRecords {
+                caller: query.caller.as_ref().and_then(|id| self.clients.get(id)).cloned(),
+                bearer: query.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
+                family: query.refresh.as_ref().and_then(|digest| self.family(digest)),
+            })),
+            Query::Sessions(query) => {
+                let whose = |s: &&Session| query.person.as_ref().is_some_and(|p| p.user == s.user_id);
+                let live = self.sessions.values().filter(|s| s.ended_at.is_none()).filter(whose);
+                let mut sessions: Vec<Session> = live.cloned().collect();
+                sessions.sort_by(|a, b| (b.auth_time, &b.id).cmp(&(a.auth_time, &a.id)));
+                sessions.truncate(MAX_SESSIONS);
+                Records::Sessions(Box::new(SessionsRecords { bearer: self.bearer(query), sessions }))
+            }
         };
         Found { generation: self.generation, records }
     }
@@ -108,8 +139,29 @@ impl Tables {
                 self.end_ticket(|ticket| ticket.id == *id, TicketState::Revoked(*at))
             }
             Change::InsertSession { session, refresh } => {
-                self.refresh_tokens.push(refresh.clone());
-                self.sessions.insert(session.id.clone(), session.clone()).is_none()
+                let fresh = self.refresh_tokens.insert(refresh.digest, refresh.clone()).is_none();
+                self.sessions.insert(session.id.clone(), session.clone()).is_none() && fresh
+            }
+            Change::RotateRefresh { digest, rotation, successor } => {
+                let unused = self.refresh_tokens.get_mut(digest).filter(|token| token.rotation.is_none());
+                let rotated = unused.map(|token| token.rotation = Some(rotation.clone())).is_some();
+                let free = self.refresh_tokens.insert(successor.digest, successor.clone()).is_none();
+                rotated && free && self.sessions.contains_key(&successor.session_id)
+            }
+            Change::RefreshIsUnused(digest) => {
+                self.refresh_tokens.get(digest).is_some_and(|token| token.rotation.is_none())
+            }
+            Change::EndSession { id, at } => {
+                let live = self.sessions.get_mut(id).filter(|session| session.ended_at.is_none());
+                live.map(|session| session.ended_at = Some(*at)).is_some()
+            }
+            Change::RaiseEpoch { id, epoch } => {
+                let same = self.users.get_mut(id).filter(|user| user.epoch == *epoch);
+                same.map(User::end_sessions).is_some()
+            }
+            Change::RevokeToken { token_id, .. } => {
+                self.revoked.insert(token_id.clone());
+                true
             }
             Change::InsertUser(user) => self.users.insert(user.id.clone(), user.clone()).is_none(),
             Change::UpdateUser(user) => {

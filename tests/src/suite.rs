@@ -38,6 +38,15 @@ pub const SUITE: &[(&str, Test)] = &[
     ("paths and methods", paths_and_methods),
     ("what is published", what_is_published),
     ("messages in Chinese", messages_in_chinese),
+    ("a session refreshes", a_session_refreshes),
+    ("a used refresh token ends its family", a_used_refresh_token_ends_its_family),
+    ("a lost answer comes again", a_lost_answer_comes_again),
+    ("what a refresh is refused for", what_a_refresh_is_refused_for),
+    ("a bound session wants its client", a_bound_session_wants_its_client),
+    ("an impersonation keeps its actor and its cap", an_impersonation_keeps_its_actor),
+    ("introspection", introspection),
+    ("revocation", revocation),
+    ("a person's own sessions", own_sessions),
 ];
 
 impl Target {
@@ -562,4 +571,272 @@ fn messages_in_chinese(target: Target) {
     let answer = target.ask(&ask);
     simple(&answer, 400, 40010);
     assert_eq!(answer.text("message"), "票据无效、已过期或已使用");
+}
+
+fn refresh(token: &str) -> Ask {
+    Ask::json("/auth/refresh", &json!({ "refresh_token": token }))
+}
+
+fn introspect(token: &str) -> Ask {
+    Ask::form("/oauth2/introspect", &format!("token={token}")).basic("portal", PORTAL_SECRET)
+}
+
+fn revoke(token: &str, id: &str, secret: &str) -> Ask {
+    Ask::form("/oauth2/revoke", &format!("token={token}&token_type_hint=access_token")).basic(id, secret)
+}
+
+impl Target {
+    /// Signs alice in by a ticket of `body`, and gives back what she is told.
+    fn signed_in(self, body: &Value) -> Answer {
+        let answer = self.sign_in(&self.ticket(body));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer
+    }
+
+    fn is_active(self, token: &str) -> bool {
+        let answer = self.ask(&introspect(token));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let body = answer.json();
+        if body["active"] == json!(false) {
+            assert_eq!(body, json!({"active": false}));
+        }
+        body["active"] == json!(true)
+    }
+
+    fn userinfo_status(self, token: &str) -> u16 {
+        self.ask(&Ask::new("GET", "/userinfo").bearer(token)).status
+    }
+}
+
+fn a_session_refreshes(target: Target) {
+    let first = target.signed_in(&json!({"user_id": "alice", "scope": "profile email"}));
+    let second = target.ask(&refresh(&first.text("refresh_token")));
+    assert_eq!(second.status, 200, "{second:?}");
+    uncached(&second);
+    assert_eq!(keys(&second.json()), keys(&first.json()));
+    assert_ne!(second.text("refresh_token"), first.text("refresh_token"));
+    let (before, after) = (claims(&first.text("access_token")), claims(&second.text("access_token")));
+    for same in ["sub", "sid", "client_id", "scope", "auth_time", "amr", "aud", "iss"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+    assert_ne!(before["jti"], after["jti"]);
+    assert_eq!(target.userinfo_status(&second.text("access_token")), 200);
+
+    let form = |token: &str, scope: &str| {
+        Ask::form("/oauth2/token", &format!("grant_type=refresh_token&refresh_token={token}{scope}"))
+            .basic("backend", BACKEND_SECRET)
+    };
+    let narrowed = target.ask(&form(&second.text("refresh_token"), "&scope=email"));
+    assert_eq!((narrowed.status, narrowed.text("scope").as_str()), (200, "email"), "{narrowed:?}");
+    assert_eq!(
+        keys(&narrowed.json()),
+        ["access_token", "expires_in", "refresh_token", "scope", "token_type"]
+    );
+    let wide = target.ask(&form(&narrowed.text("refresh_token"), ""));
+    assert_eq!(wide.text("scope"), "profile email");
+    let wider = target.ask(&form(&wide.text("refresh_token"), "&scope=profile+phone"));
+    assert_eq!((wider.status, wider.text("error").as_str()), (400, "invalid_scope"));
+    assert_eq!(
+        target.ask(&refresh(&wide.text("refresh_token"))).status,
+        200,
+        "a refusal of scope uses nothing"
+    );
+}
+
+fn a_used_refresh_token_ends_its_family(target: Target) {
+    let first = target.signed_in(&json!({"user_id": "alice"}));
+    let second = target.ask(&refresh(&first.text("refresh_token")));
+    let third = target.ask(&refresh(&second.text("refresh_token")));
+    assert_eq!(target.userinfo_status(&third.text("access_token")), 200);
+    // The first one's successor has been used: this is no lost answer.
+    simple(&target.ask(&refresh(&first.text("refresh_token"))), 400, 40020);
+    for answer in [&first, &second, &third] {
+        assert_eq!(target.userinfo_status(&answer.text("access_token")), 401);
+        assert!(!target.is_active(&answer.text("access_token")));
+    }
+    simple(&target.ask(&refresh(&third.text("refresh_token"))), 400, 40020);
+}
+
+fn a_lost_answer_comes_again(target: Target) {
+    let token = target.signed_in(&json!({"user_id": "alice"})).text("refresh_token");
+    let first = target.ask(&refresh(&token));
+    let again = target.ask(&refresh(&token));
+    assert_eq!((first.status, again.status), (200, 200));
+    assert_eq!(first.text("refresh_token"), again.text("refresh_token"));
+    assert_ne!(first.text("access_token"), again.text("access_token"));
+    let token = again.text("refresh_token");
+    let racers: Vec<_> = (0..16)
+        .map(|_| {
+            let token = token.clone();
+            thread::spawn(move || target.ask(&refresh(&token)))
+        })
+        .collect();
+    let answers: Vec<Answer> = racers.into_iter().map(|r| r.join().expect("a racer")).collect();
+    let mut successors: Vec<String> =
+        answers.iter().filter(|a| a.status == 200).map(|a| a.text("refresh_token")).collect();
+    successors.dedup();
+    assert_eq!(successors.len(), 1, "{answers:?}");
+}
+
+fn what_a_refresh_is_refused_for(target: Target) {
+    let access = target.signed_in(&json!({"user_id": "alice"})).text("access_token");
+    let live = target.signed_in(&json!({"user_id": "alice"})).text("refresh_token");
+    let unknown = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for token in [unknown, "rft_", "", "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &access] {
+        simple(&target.ask(&refresh(token)), 400, 40020);
+    }
+    simple(&target.ask(&Ask::json("/auth/refresh", &json!({}))), 400, 40001);
+    let grant = |body: &str| Ask::form("/oauth2/token", &format!("grant_type=refresh_token{body}"));
+    let mine = format!("&refresh_token={live}");
+    for (ask, status, error) in [
+        (grant(&mine), 401, "invalid_client"),
+        (grant(&mine).basic("backend", "wrong"), 401, "invalid_client"),
+        (grant("").basic("backend", BACKEND_SECRET), 400, "invalid_request"),
+        (grant(&mine).basic("portal", PORTAL_SECRET), 400, "invalid_grant"),
+        (grant(&format!("&refresh_token={unknown}")).basic("backend", BACKEND_SECRET), 400, "invalid_grant"),
+        (grant("&refresh_token=x").basic("backend", BACKEND_SECRET), 400, "invalid_grant"),
+    ] {
+        let answer = target.ask(&ask);
+        assert_eq!((answer.status, answer.text("error").as_str()), (status, error), "{ask:?}");
+    }
+    assert_eq!(
+        target.ask(&grant(&mine).basic("backend", BACKEND_SECRET)).status,
+        200,
+        "nothing of it used the token"
+    );
+}
+
+fn a_bound_session_wants_its_client(target: Target) {
+    let ticket = target.ticket(&json!({"user_id": "alice", "audience": "portal", "bind": true}));
+    let token = target.ask(&sign_in(&ticket).basic("portal", PORTAL_SECRET)).text("refresh_token");
+    simple(&target.ask(&refresh(&token)), 400, 40020);
+    simple(&target.ask(&refresh(&token).basic("portal", "wrong")), 400, 40020);
+    simple(&target.ask(&refresh(&token).basic("backend", BACKEND_SECRET)), 400, 40020);
+    simple(&target.ask(&refresh(&token).header("Authorization", "Basic !!!")), 400, 40020);
+    let answer = target.ask(&refresh(&token).basic("portal", PORTAL_SECRET));
+    assert_eq!(claims(&answer.text("access_token"))["client_id"], json!("portal"));
+}
+
+fn an_impersonation_keeps_its_actor(target: Target) {
+    let first = target.signed_in(&json!({"user_id": "alice", "actor": "boss", "reason": "help desk"}));
+    let second = target.ask(&refresh(&first.text("refresh_token")));
+    let (before, after) = (claims(&first.text("access_token")), claims(&second.text("access_token")));
+    assert_eq!(before["act"], after["act"]);
+    let cap = before["auth_time"].as_u64().expect("a time") + 1800;
+    assert!(after["exp"].as_u64().expect("a time") <= cap);
+    let token = second.text("access_token");
+    let seen = target.ask(&introspect(&token)).json();
+    assert_eq!((&seen["act"], &seen["sub"]), (&after["act"], &after["sub"]));
+    simple(&target.ask(&Ask::new("DELETE", "/auth/me/sessions").bearer(&token)), 403, 40301);
+}
+
+fn introspection(target: Target) {
+    let person = target.signed_in(&json!({"user_id": "alice", "audience": "portal"}));
+    let token = person.text("access_token");
+    let (seen, claims) = (target.ask(&introspect(&token)), claims(&token));
+    uncached(&seen);
+    let seen = seen.json();
+    for same in ["sub", "client_id", "scope", "exp", "iat", "aud", "iss", "jti", "sid"] {
+        assert_eq!(seen[same], claims[same], "{same}");
+    }
+    assert_eq!(
+        (&seen["active"], &seen["username"], &seen["token_type"]),
+        (&json!(true), &json!("alice"), &json!("Bearer"))
+    );
+    let service = target.service_token("profile");
+    let seen = target.ask(&introspect(&service)).json();
+    assert_eq!(
+        (&seen["active"], &seen["sub"], seen.get("username")),
+        (&json!(true), &json!("backend"), None)
+    );
+
+    let mine = target.ask(&introspect(&person.text("refresh_token"))).json();
+    assert_eq!((&mine["active"], &mine["sub"]), (&json!(true), &claims["sub"]));
+    let others = Ask::form("/oauth2/introspect", &format!("token={}", person.text("refresh_token")));
+    assert_eq!(target.ask(&others.basic("backend", BACKEND_SECRET)).json(), json!({"active": false}));
+
+    for token in
+        ["x", "a.b.c", "rft_x", &format!("{token}x"), "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+    {
+        assert!(!target.is_active(token), "{token}");
+    }
+    for (ask, status, error) in [
+        (Ask::form("/oauth2/introspect", "token=x"), 401, "invalid_client"),
+        (Ask::form("/oauth2/introspect", "token=x").basic("closed", BACKEND_SECRET), 401, "invalid_client"),
+        (Ask::form("/oauth2/introspect", "token=x").bearer(&service), 401, "invalid_client"),
+        (Ask::form("/oauth2/introspect", "").basic("portal", PORTAL_SECRET), 400, "invalid_request"),
+        (
+            Ask::form("/oauth2/introspect", "token=x&token=y").basic("portal", PORTAL_SECRET),
+            400,
+            "invalid_request",
+        ),
+    ] {
+        let answer = target.ask(&ask);
+        assert_eq!((answer.status, answer.text("error").as_str()), (status, error), "{ask:?}");
+    }
+}
+
+fn revocation(target: Target) {
+    let backend = |token: &str| revoke(token, "backend", BACKEND_SECRET);
+    let service = target.service_token("profile");
+    let other = target.service_token("profile");
+    assert_eq!(target.ask(&revoke(&service, "portal", PORTAL_SECRET)).status, 200);
+    assert!(target.is_active(&service), "another client's token is left alone");
+    let answer = target.ask(&backend(&service));
+    assert_eq!((answer.status, answer.json()), (200, json!({})));
+    uncached(&answer);
+    assert!(!target.is_active(&service));
+    assert_eq!(target.userinfo_status(&service), 401);
+    assert!(target.is_active(&other), "one token is revoked, and not its client's others");
+    assert_eq!(target.ask(&backend(&service)).status, 200);
+
+    let person = target.signed_in(&json!({"user_id": "alice"}));
+    assert_eq!(target.ask(&revoke(&person.text("refresh_token"), "portal", PORTAL_SECRET)).status, 200);
+    assert_eq!(target.userinfo_status(&person.text("access_token")), 200);
+    assert_eq!(target.ask(&backend(&person.text("refresh_token"))).status, 200);
+    assert_eq!(target.userinfo_status(&person.text("access_token")), 401);
+    simple(&target.ask(&refresh(&person.text("refresh_token"))), 400, 40020);
+
+    for token in ["x", "rft_x", "a.b.c"] {
+        assert_eq!(target.ask(&backend(token)).status, 200);
+    }
+    let wrong = target.ask(&revoke(&other, "backend", "wrong"));
+    assert_eq!((wrong.status, wrong.text("error").as_str()), (401, "invalid_client"));
+    assert!(target.is_active(&other));
+}
+
+fn own_sessions(target: Target) {
+    let path = "/auth/me/sessions";
+    let (one, two) =
+        (target.signed_in(&json!({"user_id": "boss"})), target.signed_in(&json!({"user_id": "boss"})));
+    let token = one.text("access_token");
+    let sid = |answer: &Answer| claims(&answer.text("access_token"))["sid"].as_str().expect("sid").to_owned();
+    let listed = target.ask(&Ask::new("GET", path).bearer(&token));
+    assert_eq!(listed.status, 200, "{listed:?}");
+    uncached(&listed);
+    assert_eq!(keys(&listed.json()), ["code", "data", "message", "timestamp"]);
+    let entries = listed.json()["data"].as_array().expect("sessions").clone();
+    assert_eq!(keys(&entries[0]), ["client_id", "created_at", "current", "expires_at", "id", "scope"]);
+    let current: Vec<&Value> = entries.iter().filter(|e| e["current"] == json!(true)).collect();
+    assert_eq!((current.len(), &current[0]["id"]), (1, &json!(sid(&one))));
+    assert!(entries.iter().any(|e| e["id"] == json!(sid(&two))));
+
+    let alice = target.signed_in(&json!({"user_id": "alice"}));
+    let end = |id: &str| Ask::new("DELETE", &format!("{path}/{id}")).bearer(&token);
+    simple(&target.ask(&end(&sid(&alice))), 404, 40401);
+    simple(&target.ask(&end("nothing")), 404, 40401);
+    assert_eq!(target.userinfo_status(&alice.text("access_token")), 200);
+    simple(&target.ask(&end(&sid(&two))), 200, 0);
+    assert_eq!(target.userinfo_status(&two.text("access_token")), 401);
+    simple(&target.ask(&refresh(&two.text("refresh_token"))), 400, 40020);
+    simple(&target.ask(&end(&sid(&two))), 404, 40401);
+    assert_eq!(target.userinfo_status(&token), 200);
+
+    simple(&target.ask(&Ask::new("DELETE", path).bearer(&token)), 200, 0);
+    assert_eq!(target.userinfo_status(&token), 401);
+    simple(&target.ask(&refresh(&one.text("refresh_token"))), 400, 40020);
+    simple(&target.ask(&Ask::new("GET", path).bearer(&token)), 401, 40100);
+    simple(&target.ask(&Ask::new("GET", path)), 401, 40100);
+    let service = target.service_token("profile");
+    simple(&target.ask(&Ask::new("GET", path).bearer(&service)), 403, 40300);
 }

@@ -130,9 +130,12 @@ impl Store for Confused {
     fn read(&self, query: &Query) -> Found {
         match query {
             Query::Generation => self.0.read(&Query::Generation),
-            Query::Client(_) | Query::Ticket(_) | Query::Bearer(_) | Query::Issue(_) => {
-                Found { generation: 0, records: Records::Generation }
-            }
+            Query::Client(_)
+            | Query::Ticket(_)
+            | Query::Bearer(_)
+            | Query::Issue(_)
+            | Query::Token(_)
+            | Query::Sessions(_) => Found { generation: 0, records: Records::Generation },
         }
     }
 

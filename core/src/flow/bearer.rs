@@ -1,5 +1,6 @@
 //! Bearer tokens at our own endpoints (RFC 6750): presented, looked up, and only then believed.
 
+use super::context::Context;
 use crate::audit::Refusal;
 use crate::gatepass::Gatepass;
 use crate::jose::claims::{AccessClaims, UnverifiedClaims};
@@ -12,6 +13,10 @@ use crate::model::session::Session;
 use crate::model::user::User;
 use crate::secret::SecretText;
 use crate::time::Time;
+use crate::wire::credentials::Authorization;
+use crate::wire::problem::Problem;
+use crate::wire::request::{Ambiguous, Request};
+use crate::wire::response::Response;
 
 /// A token somebody presented. What it says of itself is good for looking up, and for nothing else.
 #[derive(Debug)]
@@ -21,7 +26,24 @@ pub(crate) struct Presented {
     query: BearerQuery,
 }
 
+/// 401 of the paths below `/auth`.
+pub(crate) fn unauthorized(ctx: &Context, refusal: Refusal) -> Response {
+    ctx.problem(Problem::TokenRequired).with("WWW-Authenticate", "Bearer realm=\"gatepass\"").refused(refusal)
+}
+
 impl Presented {
+    /// The token in the `Authorization` header; none where there is none that could be one of ours.
+    pub(crate) fn by_header(request: &Request) -> Result<Option<Self>, Ambiguous> {
+        Ok(match Authorization::of(request)? {
+            Authorization::Bearer(token) => Self::read(token),
+            Authorization::Absent
+            | Authorization::Basic(_)
+            | Authorization::BadBasic
+            | Authorization::BadBearer
+            | Authorization::Other => None,
+        })
+    }
+
     /// Reads `token` as far as its claims can be looked up; none where it cannot be one of ours.
     pub(crate) fn read(token: SecretText) -> Option<Self> {
         let query = {
@@ -35,7 +57,8 @@ impl Presented {
                     actor: claims.act.as_deref().map(UserId::parse).transpose().ok()?,
                 }),
             };
-            BearerQuery { client: ClientId::parse(&claims.client_id).ok()?, person }
+            let client = ClientId::parse(&claims.client_id).ok()?;
+            BearerQuery { client, token_id: claims.jti, person }
         };
         Some(Self { token, query })
     }
@@ -53,13 +76,16 @@ impl Presented {
         now: Time,
     ) -> Result<VerifiedToken<'a>, Refusal> {
         let claims = gatepass.verify(self.token.expose(), now).map_err(|_| Refusal::TokenInvalid)?;
+        if records.revoked {
+            return Err(Refusal::TokenRevoked);
+        }
         let scope =
             Scope::parse(claims.scope.as_deref().unwrap_or_default()).map_err(|_| Refusal::TokenInvalid)?;
         let holder = match &claims.sid {
             None => Holder::Client(service(&claims, records)?),
             Some(sid) => person(&claims, sid, records, now)?,
         };
-        Ok(VerifiedToken { scope, holder })
+        Ok(VerifiedToken { claims, scope, holder })
     }
 }
 
@@ -106,6 +132,7 @@ fn person<'a>(
 /// Proof that a token was presented, verified, and not revoked as of one snapshot. Only [`Presented::verify`] makes one.
 #[derive(Debug)]
 pub(crate) struct VerifiedToken<'a> {
+    claims: AccessClaims,
     scope: Scope,
     holder: Holder<'a>,
 }
@@ -120,6 +147,10 @@ pub(crate) enum Holder<'a> {
 }
 
 impl<'a> VerifiedToken<'a> {
+    pub(crate) const fn claims(&self) -> &AccessClaims {
+        &self.claims
+    }
+
     pub(crate) const fn scope(&self) -> &Scope {
         &self.scope
     }

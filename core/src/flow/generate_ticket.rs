@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use serde::Serialize;
 
-use super::bearer::{Holder, Presented, VerifiedToken};
+use super::bearer::{Holder, Presented, VerifiedToken, unauthorized};
 use super::context::Context;
 use super::recorded::record;
 use crate::audit::{Event, Kind, Refusal};
@@ -20,7 +20,6 @@ use crate::settings::Settings;
 use crate::step::Step;
 use crate::ticket_request::{AskedImpersonation, TicketRequest};
 use crate::wire::body::Body;
-use crate::wire::credentials::Authorization;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
@@ -55,18 +54,11 @@ pub(crate) struct Issuing {
 }
 
 pub(crate) fn begin(ctx: Context, gatepass: &Gatepass, request: &Request) -> Step {
-    let presented = match Authorization::of(request) {
-        Ok(Authorization::Bearer(token)) => Presented::read(token),
-        Ok(
-            Authorization::Absent
-            | Authorization::Basic(_)
-            | Authorization::BadBasic
-            | Authorization::BadBearer
-            | Authorization::Other,
-        ) => None,
+    let presented = match Presented::by_header(request) {
+        Ok(Some(presented)) => presented,
+        Ok(None) => return Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)),
         Err(_) => return ctx.refuse(Problem::BadHeader, Refusal::Malformed),
     };
-    let Some(presented) = presented else { return Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)) };
     let asked = Body::of(request).and_then(|body| TicketRequest::read(&body, gatepass.settings()));
     Looking { ctx, origin: Origin::Bearer(presented), asked, again: false }.look()
 }
@@ -74,10 +66,6 @@ pub(crate) fn begin(ctx: Context, gatepass: &Gatepass, request: &Request) -> Ste
 /// Begins to issue a ticket for the command line, whose user answers for it themselves.
 pub(crate) fn by_command(ctx: Context, asked: TicketRequest) -> Step {
     Looking { ctx, origin: Origin::CommandLine, asked: Ok(asked), again: false }.look()
-}
-
-fn unauthorized(ctx: &Context, refusal: Refusal) -> Response {
-    ctx.problem(Problem::TokenRequired).with("WWW-Authenticate", "Bearer realm=\"gatepass\"").refused(refusal)
 }
 
 /// Who issues a ticket, once their token has been believed.

@@ -1,11 +1,16 @@
 //! One file for each endpoint, each read top to bottom in the order it happens; and the table that leads to them.
 
 pub(crate) mod bearer;
+pub(crate) mod client_auth;
 pub(crate) mod context;
 pub(crate) mod generate_ticket;
 pub(crate) mod health;
+pub(crate) mod introspect;
+pub(crate) mod my_sessions;
 pub(crate) mod published;
 pub(crate) mod recorded;
+pub(crate) mod refresh;
+pub(crate) mod revoke;
 pub(crate) mod ticket_signin;
 pub(crate) mod token;
 pub(crate) mod tokens;
@@ -25,22 +30,34 @@ use published::Document;
 
 /// Every path served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
+enum Route<'a> {
     TicketSignin,
     GenerateTicket,
+    Refresh,
+    MySessions,
+    MySession(&'a str),
     Token,
+    Introspect,
+    Revoke,
     Userinfo,
     Published(Document),
     Alive,
     Ready,
 }
 
-impl Route {
-    fn of(path: &str) -> Option<Self> {
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        if let Some(id) = path.strip_prefix("/auth/me/sessions/") {
+            return (!id.is_empty() && !id.contains('/')).then_some(Self::MySession(id));
+        }
         Some(match path {
             "/auth/ticket/signin" => Self::TicketSignin,
             "/auth/generate-ticket" => Self::GenerateTicket,
+            "/auth/refresh" => Self::Refresh,
+            "/auth/me/sessions" => Self::MySessions,
             "/oauth2/token" => Self::Token,
+            "/oauth2/introspect" => Self::Introspect,
+            "/oauth2/revoke" => Self::Revoke,
             "/userinfo" => Self::Userinfo,
             "/.well-known/jwks.json" => Self::Published(Document::Keys),
             "/.well-known/oauth-authorization-server" => Self::Published(Document::Metadata),
@@ -54,7 +71,14 @@ impl Route {
     /// The value of `Allow`, `HEAD` wherever there is `GET`.
     const fn allow(self) -> &'static str {
         match self {
-            Self::TicketSignin | Self::GenerateTicket | Self::Token => "POST",
+            Self::TicketSignin
+            | Self::GenerateTicket
+            | Self::Refresh
+            | Self::Token
+            | Self::Introspect
+            | Self::Revoke => "POST",
+            Self::MySessions => "GET, HEAD, DELETE",
+            Self::MySession(_) => "DELETE",
             Self::Userinfo => "GET, HEAD, POST",
             Self::Published(_) | Self::Alive | Self::Ready => "GET, HEAD",
         }
@@ -62,8 +86,12 @@ impl Route {
 
     const fn manner(self) -> Manner {
         match self {
-            Self::TicketSignin | Self::GenerateTicket => Manner::Auth,
-            Self::Token => Manner::OAuth,
+            Self::TicketSignin
+            | Self::GenerateTicket
+            | Self::Refresh
+            | Self::MySessions
+            | Self::MySession(_) => Manner::Auth,
+            Self::Token | Self::Introspect | Self::Revoke => Manner::OAuth,
             Self::Userinfo => Manner::Bearer,
             Self::Published(_) | Self::Alive | Self::Ready => Manner::Plain,
         }
@@ -88,7 +116,12 @@ pub(crate) fn begin(gatepass: &Gatepass, request: &Request, moment: Moment) -> S
     match route {
         Route::TicketSignin => ticket_signin::begin(ctx, request),
         Route::GenerateTicket => generate_ticket::begin(ctx, gatepass, request),
+        Route::Refresh => refresh::begin(ctx, request),
+        Route::MySessions => my_sessions::begin(ctx, request, None),
+        Route::MySession(id) => my_sessions::begin(ctx, request, Some(id)),
         Route::Token => token::begin(ctx, request),
+        Route::Introspect => introspect::begin(ctx, request),
+        Route::Revoke => revoke::begin(ctx, request),
         Route::Userinfo => userinfo::begin(ctx, request),
         Route::Published(document) => published::begin(ctx, document),
         Route::Alive => health::alive(),
@@ -134,6 +167,10 @@ states! {
         Token(token::Looking),
         Userinfo(userinfo::Looking),
         Published(published::Looking),
+        Refresh(refresh::Looking),
+        Introspect(introspect::Looking),
+        Revoke(revoke::Looking),
+        MySessions(my_sessions::Looking),
     }
 }
 
@@ -145,6 +182,10 @@ states! {
         Issuing(generate_ticket::Issuing),
         Recorded(recorded::Recorded),
         Probing(health::Probing),
+        EndingFamily(refresh::Ending),
+        Refreshing(refresh::Refreshing),
+        Revoking(revoke::Revoking),
+        EndingMine(my_sessions::Ending),
     }
 }
 
@@ -156,6 +197,10 @@ impl Reading {
             Self::Token(flow) => flow.context(),
             Self::Userinfo(flow) => flow.context(),
             Self::Published(flow) => flow.context(),
+            Self::Refresh(flow) => flow.context(),
+            Self::Introspect(flow) => flow.context(),
+            Self::Revoke(flow) => flow.context(),
+            Self::MySessions(flow) => flow.context(),
         }
     }
 
@@ -166,6 +211,10 @@ impl Reading {
             Self::Token(flow) => flow.resume(gatepass, records),
             Self::Userinfo(flow) => flow.resume(gatepass, records),
             Self::Published(flow) => flow.resume(gatepass, records),
+            Self::Refresh(flow) => flow.resume(gatepass, records),
+            Self::Introspect(flow) => flow.resume(gatepass, records),
+            Self::Revoke(flow) => flow.resume(gatepass, records),
+            Self::MySessions(flow) => flow.resume(gatepass, records),
         }
     }
 }
@@ -178,6 +227,10 @@ impl Committing {
             Self::Issuing(flow) => flow.settle(outcome),
             Self::Recorded(flow) => flow.settle(outcome),
             Self::Probing(flow) => flow.settle(gatepass, outcome),
+            Self::EndingFamily(flow) => flow.settle(outcome),
+            Self::Refreshing(flow) => flow.settle(gatepass, outcome),
+            Self::Revoking(flow) => flow.settle(outcome),
+            Self::EndingMine(flow) => flow.settle(outcome),
         }
     }
 }

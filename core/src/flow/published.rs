@@ -9,6 +9,8 @@ use crate::step::Step;
 use crate::wire::response::Response;
 use crate::wire::shapes::{Metadata, OpenIdMetadata};
 
+const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post"];
+
 /// Which document is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Document {
@@ -47,10 +49,14 @@ impl Looking {
             token_endpoint: issuer.url("/oauth2/token"),
             userinfo_endpoint: issuer.url("/userinfo"),
             jwks_uri: issuer.url("/.well-known/jwks.json"),
+            introspection_endpoint: issuer.url("/oauth2/introspect"),
+            revocation_endpoint: issuer.url("/oauth2/revoke"),
             scopes_supported: vec!["profile", "email", "phone"],
             response_types_supported: &[],
-            grant_types_supported: &["client_credentials"],
-            token_endpoint_auth_methods_supported: &["client_secret_basic", "client_secret_post"],
+            grant_types_supported: &["client_credentials", "refresh_token"],
+            token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+            introspection_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+            revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
         };
         Step::Reply(match self.document {
             Document::Keys => {

@@ -55,15 +55,7 @@ pub(crate) struct SigningIn {
 pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
     let redeemer = match Authorization::of(request) {
         Err(_) => return ctx.refuse(Problem::BadHeader, Refusal::Malformed),
-        Ok(Authorization::Basic(credentials)) => Redeemer::Claimed(credentials),
-        Ok(Authorization::BadBasic) => Redeemer::Illegible,
-        // Whatever else a client sends along with every request is no claim to be a client.
-        Ok(
-            Authorization::Absent
-            | Authorization::Bearer(_)
-            | Authorization::BadBearer
-            | Authorization::Other,
-        ) => Redeemer::Anybody,
+        Ok(authorization) => Redeemer::from(authorization),
     };
     let ticket = match Body::of(request).and_then(|body| body.required_text("ticket")) {
         Ok(ticket) => ticket,
@@ -117,6 +109,7 @@ impl Looking {
             session_id: session.id.clone(),
             issued_at: now,
             expires_at: session.expires_at.min(now.plus(gatepass.settings().refresh_lifetime.into())),
+            rotation: None,
         };
         drop(refresh_token);
         let mut changes = vec![self.spend(), Change::UserIs { id: user.id.clone(), epoch: user.epoch }];
@@ -163,6 +156,7 @@ impl Looking {
             for_audience: ticket.for_audience,
             scope: ticket.scope.clone(),
             auth_time: self.ctx.now(),
+            methods: vec!["ticket".into()],
             expires_at: self.ctx.now().plus(lifetime.into()),
             ended_at: None,
         })
@@ -227,10 +221,10 @@ impl SigningIn {
         let claims = person_claims(&PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
+            scope: &self.session.scope,
             now: self.looking.ctx.now(),
             lifetime: self.token_lifetime,
             token_id: seed.name(Label::TokenId, ""),
-            methods: &["ticket"],
         });
         let access_token = gatepass.sign(&claims)?;
         let body = LoginResponse {

@@ -1,23 +1,20 @@
-//! `POST /oauth2/token`: client credentials (RFC 6749 §4.4).
+//! `POST /oauth2/token`: client credentials (RFC 6749 §4.4); a refresh token goes on in [`refresh`].
 
-use alloc::{string::String, vec, vec::Vec};
+use alloc::string::String;
 
+use super::client_auth::{credentials, posted_form};
 use super::context::Context;
+use super::refresh;
 use super::tokens::client_claims;
-use crate::audit::Refusal;
 use crate::gatepass::Gatepass;
-use crate::model::client::{AuthenticatedClient, Client};
-use crate::model::id::ClientId;
+use crate::model::client::AuthenticatedClient;
 use crate::model::query::{Query, Records};
 use crate::model::scope::Scope;
 use crate::moment::Label;
 use crate::secret::SecretText;
 use crate::step::Step;
-use crate::wire::credentials::Authorization;
-use crate::wire::form::Form;
-use crate::wire::media::is_media_type;
+use crate::wire::credentials::ClientCredentials;
 use crate::wire::oauth::OAuthError;
-use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
 use crate::wire::shapes::AccessToken;
@@ -27,69 +24,33 @@ use crate::wire::shapes::AccessToken;
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
-    id: ClientId,
-    readings: Vec<SecretText>,
+    credentials: ClientCredentials,
     scope: Option<String>,
 }
 
-const BAD_FORM: OAuthError = OAuthError::InvalidRequest("the body is not a form with every parameter once");
-const TWO_METHODS: OAuthError = OAuthError::InvalidRequest("use one client authentication method");
-
 pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
-    match ask(ctx, request) {
-        Ok(looking) => Step::read(Query::Client(looking.id.clone()), looking),
-        Err(response) => Step::Reply(response),
-    }
+    ask(ctx, request).unwrap_or_else(Step::Reply)
 }
 
-fn ask(ctx: Context, request: &Request) -> Result<Looking, Response> {
-    match request.header("content-type") {
-        Ok(Some(t)) if is_media_type(t, "application/x-www-form-urlencoded") => {}
-        Ok(_) => return Err(ctx.problem(Problem::UnsupportedMediaType)),
-        Err(_) => return Err(BAD_FORM.response()),
+fn ask(ctx: Context, request: &Request) -> Result<Step, Response> {
+    let form = posted_form(&ctx, request)?;
+    let grant = form
+        .get("grant_type")
+        .ok_or_else(|| OAuthError::InvalidRequest("grant_type is required").response())?;
+    if !["client_credentials", "refresh_token"].contains(&grant) {
+        return Err(OAuthError::UnsupportedGrantType.response());
     }
-    let form = Form::parse(&request.body).map_err(|_| BAD_FORM.response())?;
-    match form.get("grant_type") {
-        Some("client_credentials") => {}
-        Some(_) => return Err(OAuthError::UnsupportedGrantType.response()),
-        None => return Err(OAuthError::InvalidRequest("grant_type is required").response()),
+    let credentials = credentials(request, &form)?;
+    let scope = form.get("scope");
+    if grant == "client_credentials" {
+        let query = Query::Client(credentials.id.clone());
+        return Ok(Step::read(query, Looking { ctx, credentials, scope: scope.map(String::from) }));
     }
-    let (id, readings) = credentials(request, &form)?;
-    Ok(Looking { ctx, id, readings, scope: form.get("scope").map(String::from) })
-}
-
-/// The one way in which the client authenticates (RFC 6749 §2.3).
-fn credentials(request: &Request, form: &Form) -> Result<(ClientId, Vec<SecretText>), Response> {
-    let refused = || OAuthError::InvalidClient.response().refused(Refusal::Malformed);
-    let named = form.get("client_id");
-    if ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some()) {
-        return Err(refused());
-    }
-    let authorization = Authorization::of(request).map_err(|_| {
-        OAuthError::InvalidRequest("the Authorization header is repeated or malformed").response()
-    })?;
-    match (authorization, form.get("client_secret")) {
-        (Authorization::Absent, Some(secret)) => {
-            let id = named.and_then(|id| ClientId::parse(id).ok()).ok_or_else(refused)?;
-            Ok((id, vec![SecretText::new(secret.into())]))
-        }
-        (Authorization::Absent, None) => Err(refused()),
-        (_, Some(_)) => Err(TWO_METHODS.response()),
-        (Authorization::Basic(basic), None) => match named {
-            Some(id) if id != basic.id.as_str() => {
-                Err(OAuthError::InvalidRequest("client_id differs from the Authorization header's")
-                    .response())
-            }
-            Some(_) | None => Ok((basic.id, basic.readings)),
-        },
-        (
-            Authorization::BadBasic
-            | Authorization::Bearer(_)
-            | Authorization::BadBearer
-            | Authorization::Other,
-            None,
-        ) => Err(refused()),
-    }
+    let token = form.get("refresh_token").map(|token| SecretText::new(token.into()));
+    let token = token.ok_or_else(|| OAuthError::InvalidRequest("refresh_token is required").response())?;
+    let scope = scope.map(Scope::parse).transpose();
+    let scope = scope.map_err(|_| OAuthError::InvalidScope("scope is malformed").response())?;
+    Ok(refresh::begin_grant(ctx, credentials, token, scope))
 }
 
 impl Looking {
@@ -99,8 +60,7 @@ impl Looking {
 
     pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
         let Records::Client(client) = records else { return Step::Reply(self.ctx.internal()) };
-        let client = client.filter(|c| c.id == self.id);
-        Step::Reply(match Client::authenticate(client.as_ref(), &self.readings, self.ctx.now()) {
+        Step::Reply(match self.credentials.authenticate(client.as_ref(), self.ctx.now()) {
             Ok(client) => self.grant(gatepass, &client),
             Err(refusal) => OAuthError::InvalidClient.response().refused(refusal.into()),
         })
@@ -125,6 +85,7 @@ impl Looking {
             expires_in: lifetime,
             token_type: "Bearer",
             scope: &String::from(&scope),
+            refresh_token: None,
         };
         Response::json(200, &body).uncached()
     }

@@ -1,6 +1,6 @@
 //! The claims of the two kinds of access token (RFC 9068 §2.2).
 
-use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, vec};
 
 use crate::jose::claims::AccessClaims;
 use crate::model::client::Client;
@@ -13,12 +13,12 @@ use crate::time::Time;
 pub(crate) struct PersonToken<'a> {
     pub(crate) issuer: &'a Issuer,
     pub(crate) session: &'a Session,
+    /// The session's, or less.
+    pub(crate) scope: &'a Scope,
     pub(crate) now: Time,
     /// Seconds.
     pub(crate) lifetime: u64,
     pub(crate) token_id: String,
-    /// How they proved who they are: `amr` (RFC 8176).
-    pub(crate) methods: &'a [&'a str],
 }
 
 pub(crate) fn person_claims(token: &PersonToken<'_>) -> AccessClaims {
@@ -36,9 +36,9 @@ pub(crate) fn person_claims(token: &PersonToken<'_>) -> AccessClaims {
         nbf: None,
         jti: token.token_id.clone(),
         client_id: session.client_id.as_str().to_owned(),
-        scope: Some(String::from(&session.scope)),
+        scope: Some(String::from(token.scope)),
         auth_time: Some(session.auth_time),
-        amr: Some(token.methods.iter().map(|&m| m.to_owned()).collect::<Vec<_>>()),
+        amr: Some(session.methods.clone()),
         sid: Some(session.id.as_str().to_owned()),
         act: session.actor.as_ref().map(|actor| actor.as_str().to_owned()),
     }

@@ -142,16 +142,6 @@ impl AccessClaims {
     /// The claims as JSON, those that are absent left out; one audience stands alone, several in an array.
     pub fn to_json(&self) -> Vec<u8> {
         #[derive(Serialize)]
-        #[serde(untagged)]
-        enum Audience<'a> {
-            One(&'a str),
-            Several(&'a [String]),
-        }
-        #[derive(Serialize)]
-        struct Actor<'a> {
-            sub: &'a str,
-        }
-        #[derive(Serialize)]
         struct Wire<'a> {
             iss: &'a str,
             sub: &'a str,
@@ -176,10 +166,7 @@ impl AccessClaims {
         let wire = Wire {
             iss: &self.iss,
             sub: &self.sub,
-            aud: match self.aud.as_slice() {
-                [one] => Audience::One(one),
-                several => Audience::Several(several),
-            },
+            aud: Audience::of(&self.aud),
             exp: self.exp.unix(),
             nbf: self.nbf.map(Time::unix),
             iat: self.iat.unix(),
@@ -196,6 +183,29 @@ impl AccessClaims {
     }
 }
 
+/// `aud` as it is written: one audience stands alone (RFC 7519 §4.1.3).
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Audience<'a> {
+    One(&'a str),
+    Several(&'a [String]),
+}
+
+impl<'a> Audience<'a> {
+    pub(crate) const fn of(audiences: &'a [String]) -> Self {
+        match audiences {
+            [one] => Self::One(one.as_str()),
+            several => Self::Several(several),
+        }
+    }
+}
+
+/// `act` as it is written (RFC 8693 §4.1).
+#[derive(Serialize)]
+pub(crate) struct Actor<'a> {
+    pub(crate) sub: &'a str,
+}
+
 /// Whom a token names that nobody has verified: good for looking up, and for nothing else.
 #[derive(Debug)]
 pub struct UnverifiedClaims {
@@ -203,6 +213,8 @@ pub struct UnverifiedClaims {
     pub sub: String,
     /// `client_id`
     pub client_id: String,
+    /// `jti`
+    pub jti: String,
     /// `sid`
     pub sid: Option<String>,
     /// `act.sub`
@@ -219,6 +231,7 @@ impl UnverifiedClaims {
         Ok(Self {
             sub: claims.text("sub")?,
             client_id: claims.text("client_id")?,
+            jti: claims.text("jti")?,
             sid: claims.optional_text("sid")?,
             act: claims.actor()?,
         })

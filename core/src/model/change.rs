@@ -1,9 +1,11 @@
 //! What a flow writes. Every change is conditional: it names what must still hold, and where that no longer
 //! does, nothing of the commit is written.
 
+use alloc::string::String;
+
 use super::client::Client;
 use super::id::{ClientId, SessionId, TicketId, UserId};
-use super::session::{RefreshToken, Session};
+use super::session::{RefreshDigest, RefreshToken, Rotation, Session};
 use super::ticket::{Ticket, TicketDigest};
 use super::user::User;
 use crate::audit::Event;
@@ -45,6 +47,38 @@ pub enum Change {
         session: Session,
         /// Its first refresh token.
         refresh: RefreshToken,
+    },
+    /// The refresh token becomes used, and its successor is there. Holds while it is unused.
+    RotateRefresh {
+        /// Which token.
+        digest: RefreshDigest,
+        /// How it was used.
+        rotation: Rotation,
+        /// Its successor, in the same session.
+        successor: RefreshToken,
+    },
+    /// Writes nothing: holds while the refresh token is there and unused.
+    RefreshIsUnused(RefreshDigest),
+    /// The session is over, and every token of it. Holds while it has not been ended.
+    EndSession {
+        /// Which session.
+        id: SessionId,
+        /// When.
+        at: Time,
+    },
+    /// Every session of the user is over. Holds while the epoch is as read.
+    RaiseEpoch {
+        /// Which user.
+        id: UserId,
+        /// The epoch as read.
+        epoch: u64,
+    },
+    /// The access token is refused from now on. Holds always: once revoked is revoked.
+    RevokeToken {
+        /// Its `jti`.
+        token_id: String,
+        /// When it expires, after which it need not be remembered.
+        expires_at: Time,
     },
     /// A new user. Holds where neither id nor user name is taken.
     InsertUser(User),

@@ -1,10 +1,10 @@
 //! What a flow asks of the store, and what it is told: one query, one consistent snapshot.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use super::client::Client;
 use super::id::{ClientId, SessionId, UserId, UserRef};
-use super::session::Session;
+use super::session::{RefreshDigest, RefreshToken, Session};
 use super::ticket::{Ticket, TicketDigest};
 use super::user::User;
 
@@ -21,6 +21,21 @@ pub enum Query {
     Bearer(BearerQuery),
     /// Those whom a request for a ticket names.
     Issue(IssueQuery),
+    /// Whatever a presented token names, and the client that presents it.
+    Token(TokenQuery),
+    /// The bearer of an access token, and every session that lives of the user it names.
+    Sessions(BearerQuery),
+}
+
+/// A token of either kind, and who presents it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenQuery {
+    /// The client that presents it, where it says so.
+    pub caller: Option<ClientId>,
+    /// Whom it names, where it may be an access token.
+    pub access: Option<BearerQuery>,
+    /// Its digest, where it may be a refresh token.
+    pub refresh: Option<RefreshDigest>,
 }
 
 /// Whom an access token names; not yet verified, so only good for looking up.
@@ -28,6 +43,8 @@ pub enum Query {
 pub struct BearerQuery {
     /// The client it was issued to.
     pub client: ClientId,
+    /// Its own identifier: `jti`.
+    pub token_id: String,
     /// Whose token it is, where it is a person's.
     pub person: Option<PersonQuery>,
 }
@@ -79,6 +96,10 @@ pub enum Records {
     Bearer(Box<BearerRecords>),
     /// For [`Query::Issue`].
     Issue(Box<IssueRecords>),
+    /// For [`Query::Token`].
+    Token(Box<TokenRecords>),
+    /// For [`Query::Sessions`].
+    Sessions(Box<SessionsRecords>),
     /// The store could not be read.
     Unreadable,
 }
@@ -109,7 +130,49 @@ pub struct BearerRecords {
     pub session: Option<Session>,
     /// The actor.
     pub actor: Option<User>,
+    /// Whether this very token was revoked.
+    pub revoked: bool,
 }
+
+/// What a presented token names, as it is now.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct TokenRecords {
+    /// The client that presents it.
+    pub caller: Option<Client>,
+    /// Whom it names as an access token.
+    pub bearer: BearerRecords,
+    /// What it is as a refresh token.
+    pub family: Option<Family>,
+}
+
+/// A refresh token with its session and everyone in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Family {
+    /// The token.
+    pub refresh: RefreshToken,
+    /// Its successor, where it was used and that one still exists.
+    pub successor: Option<RefreshToken>,
+    /// The session it prolongs.
+    pub session: Session,
+    /// Who is signed in.
+    pub user: Option<User>,
+    /// Who acts as them.
+    pub actor: Option<User>,
+    /// The client the session is for.
+    pub client: Option<Client>,
+}
+
+/// The bearer of an access token, and the sessions of the user it names.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct SessionsRecords {
+    /// Whom the token names.
+    pub bearer: BearerRecords,
+    /// The user's sessions that have not been ended, the newest first; at most [`MAX_SESSIONS`].
+    pub sessions: Vec<Session>,
+}
+
+/// The most sessions that are listed.
+pub const MAX_SESSIONS: usize = 200;
 
 /// Whom a request for a ticket names, as they are now.
 #[derive(Clone, Debug, PartialEq, Default)]

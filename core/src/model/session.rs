@@ -1,13 +1,14 @@
 //! A signed-in session and its refresh tokens: a family that ends as one (RFC 9700 §4.14.2).
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::id::{ClientId, SessionId, UserId};
 use super::scope::Scope;
-use crate::crypto::sha256;
+use super::ticket::is_token_text;
+use crate::crypto::{hmac_sha256, sha256};
 use crate::secret::{Secret, SecretText};
 use crate::time::Time;
 
@@ -32,6 +33,8 @@ pub struct Session {
     pub scope: Scope,
     /// When the person signed in: the `auth_time` of its tokens.
     pub auth_time: Time,
+    /// How they did: the `amr` of its tokens (RFC 8176).
+    pub methods: Vec<String>,
     /// When it is over whatever happens; no token of it lives longer.
     pub expires_at: Time,
     /// When it was ended before its time.
@@ -56,6 +59,30 @@ pub struct RefreshToken {
     pub issued_at: Time,
     /// From when on it is refused.
     pub expires_at: Time,
+    /// What became of it, once it has been used.
+    pub rotation: Option<Rotation>,
+}
+
+/// The use of a refresh token: it has exactly one successor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// When it was used.
+    pub at: Time,
+    /// What its successor is made of, together with its own text: who has the text alone, or the store alone, cannot
+    /// make it.
+    pub salt: Salt,
+    /// The successor.
+    pub successor: RefreshDigest,
+}
+
+/// 256 random bits of one rotation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Salt(pub [u8; 32]);
+
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Salt(…)")
+    }
 }
 
 /// SHA-256 of a refresh token's text.
@@ -73,11 +100,23 @@ impl RefreshDigest {
     pub fn of(token: &SecretText) -> Self {
         Self(sha256(token.expose().as_bytes()))
     }
+
+    /// The digest of a presented text, or none where no refresh token can look so.
+    pub fn read(text: &str) -> Option<Self> {
+        is_token_text(PREFIX, text).then(|| Self(sha256(text.as_bytes())))
+    }
+}
+
+const PREFIX: &str = "rft_";
+
+/// The one successor of `token`: the same again for whoever presents the same token again.
+pub(crate) fn successor_text(token: &SecretText, salt: &Salt) -> SecretText {
+    refresh_text(&Secret::new(hmac_sha256(token.expose().as_bytes(), &salt.0)))
 }
 
 /// The text of a refresh token made of 256 drawn bits.
 pub(crate) fn refresh_text(drawn: &Secret<32>) -> SecretText {
-    let mut text = String::from("rft_");
+    let mut text = String::from(PREFIX);
     URL_SAFE_NO_PAD.encode_string(drawn.expose(), &mut text);
     SecretText::new(text)
 }

@@ -34,13 +34,15 @@ impl TicketDigest {
     /// The digest of a presented text, or none where no ticket can look so: `tkt_` and 43 characters of
     /// base64url whose last one has no stray bits.
     pub fn of(text: &str) -> Option<Self> {
-        let mut decoded = Zeroizing::new([0u8; 33]);
-        let length = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(PREFIX)?, &mut *decoded).ok()?;
-        if length != 32 {
-            return None;
-        }
-        Some(Self(sha256(text.as_bytes())))
+        is_token_text(PREFIX, text).then(|| Self(sha256(text.as_bytes())))
     }
+}
+
+/// Whether `text` is `prefix` and 256 bits in base64url, in their one spelling.
+pub(crate) fn is_token_text(prefix: &str, text: &str) -> bool {
+    let mut decoded = Zeroizing::new([0u8; 33]);
+    let Some(encoded) = text.strip_prefix(prefix) else { return false };
+    URL_SAFE_NO_PAD.decode_slice(encoded, &mut *decoded) == Ok(32)
 }
 
 /// The text of a ticket made of 256 drawn bits.

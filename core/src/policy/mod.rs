@@ -1,3 +1,4 @@
 //! Decisions, as pure functions of records, settings and time.
 
+pub(crate) mod refresh;
 pub(crate) mod sign_in;

@@ -3,23 +3,36 @@
 use core::net::IpAddr;
 
 use crate::audit::Refusal;
-use crate::model::client::Client;
 use crate::model::query::TicketRecords;
 use crate::model::ticket::TicketState;
 use crate::model::user::User;
 use crate::time::Time;
-use crate::wire::credentials::BasicCredentials;
+use crate::wire::credentials::{Authorization, ClientCredentials};
 
-/// Who presents a ticket.
+/// Who presents a ticket, or a refresh token, that is its own credential.
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) enum Redeemer {
     /// Somebody: the ticket is the credential.
     Anybody,
     /// A client, by its Basic credentials.
-    Claimed(BasicCredentials),
+    Claimed(ClientCredentials),
     /// A client whose Basic header cannot be read.
     Illegible,
+}
+
+impl From<Authorization> for Redeemer {
+    fn from(authorization: Authorization) -> Self {
+        match authorization {
+            Authorization::Basic(credentials) => Self::Claimed(credentials),
+            Authorization::BadBasic => Self::Illegible,
+            // Whatever else a client sends along with every request is no claim to be a client.
+            Authorization::Absent
+            | Authorization::Bearer(_)
+            | Authorization::BadBearer
+            | Authorization::Other => Self::Anybody,
+        }
+    }
 }
 
 /// What becomes of a presented ticket.
@@ -74,7 +87,8 @@ fn admit<'a>(
                 return Err(Refusal::AudienceMismatch);
             }
             Redeemer::Claimed(credentials) => {
-                Client::authenticate(records.client.as_ref(), &credentials.readings, now)
+                credentials
+                    .authenticate(records.client.as_ref(), now)
                     .map_err(|_| Refusal::RedeemerUnproven)?;
             }
         }
@@ -93,7 +107,7 @@ fn admit<'a>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::model::client::tests::client;
     use crate::model::id::{ClientId, TicketId, UserId};
@@ -106,7 +120,7 @@ mod tests {
     const NOW: Time = Time::from_unix(1_000);
     const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
 
-    fn user(name: &str) -> User {
+    pub(crate) fn user(name: &str) -> User {
         User {
             id: UserId::parse(name).unwrap(),
             username: Username::parse(name).unwrap(),
@@ -151,7 +165,7 @@ mod tests {
 
     fn basic(id: &str, secret: &str) -> Redeemer {
         let readings = vec![SecretText::new(secret.into())];
-        Redeemer::Claimed(BasicCredentials { id: ClientId::parse(id).unwrap(), readings })
+        Redeemer::Claimed(ClientCredentials { id: ClientId::parse(id).unwrap(), readings })
     }
 
     #[derive(Debug, PartialEq)]

@@ -7,8 +7,10 @@ use zeroize::Zeroizing;
 
 use super::form;
 use super::request::{Ambiguous, Request};
+use crate::model::client::{AuthenticatedClient, Client, ClientRefusal};
 use crate::model::id::ClientId;
 use crate::secret::SecretText;
+use crate::time::Time;
 
 /// What the `Authorization` header says.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub enum Authorization {
     /// There is none.
     Absent,
     /// `Basic` with a legible client id.
-    Basic(BasicCredentials),
+    Basic(ClientCredentials),
     /// `Basic`, but not legible as credentials.
     BadBasic,
     /// `Bearer` with a `b64token`.
@@ -27,13 +29,28 @@ pub enum Authorization {
     Other,
 }
 
-/// A client's credentials from a Basic header.
+/// A client's credentials as it presents them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BasicCredentials {
+pub struct ClientCredentials {
     /// The client id. Its characters read the same form-decoded and raw.
     pub id: ClientId,
-    /// The secret form-decoded (RFC 6749 §2.3.1), and raw where that differs, since many clients send it so.
+    /// The secret; from a Basic header form-decoded (RFC 6749 §2.3.1), and raw where that differs, since many clients
+    /// send it so.
     pub readings: Vec<SecretText>,
+}
+
+impl ClientCredentials {
+    /// Whether they are those of `record`, which was looked up by their id.
+    ///
+    /// # Errors
+    /// [`ClientRefusal`], for the audit table alone.
+    pub fn authenticate<'a>(
+        &self,
+        record: Option<&'a Client>,
+        now: Time,
+    ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
+        Client::authenticate(record.filter(|client| client.id == self.id), &self.readings, now)
+    }
 }
 
 impl Authorization {
@@ -59,7 +76,7 @@ impl Authorization {
     }
 }
 
-fn basic(encoded: &str) -> Option<BasicCredentials> {
+fn basic(encoded: &str) -> Option<ClientCredentials> {
     let decoded = Zeroizing::new(STANDARD.decode(encoded).ok()?);
     let text = core::str::from_utf8(&decoded).ok()?;
     let (id, secret) = text.split_once(':')?;
@@ -72,7 +89,7 @@ fn basic(encoded: &str) -> Option<BasicCredentials> {
     if !readings.contains(&raw) {
         readings.push(raw);
     }
-    Some(BasicCredentials { id, readings })
+    Some(ClientCredentials { id, readings })
 }
 
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 6750 §2.1).

@@ -24,6 +24,8 @@ pub enum OAuthError {
     InvalidClient,
     /// 400 `invalid_scope`
     InvalidScope(&'static str),
+    /// 400 `invalid_grant`: one answer for an unknown refresh token, an expired one, a used one and another client's.
+    InvalidGrant,
     /// 400 `unsupported_grant_type`
     UnsupportedGrantType,
     /// 500 `server_error`
@@ -39,9 +41,14 @@ impl OAuthError {
             Self::InvalidRequest(why) => (400, "invalid_request", why),
             Self::InvalidClient => (401, "invalid_client", "client authentication failed"),
             Self::InvalidScope(why) => (400, "invalid_scope", why),
-            Self::UnsupportedGrantType => {
-                (400, "unsupported_grant_type", "the grant type served here is client_credentials")
+            Self::InvalidGrant => {
+                (400, "invalid_grant", "the refresh token is invalid, expired or already used")
             }
+            Self::UnsupportedGrantType => (
+                400,
+                "unsupported_grant_type",
+                "the grant types served here are client_credentials and refresh_token",
+            ),
             Self::ServerError => (500, "server_error", "internal error"),
             Self::TemporarilyUnavailable => (503, "temporarily_unavailable", "try again"),
         };

@@ -64,6 +64,8 @@ problems! {
     ReasonRequired = 40018, 400, "actor and reason go together; reason is 1 to 500 characters", "actor 与 reason 必须同时提供;reason 为 1 到 500 个字符";
     /// `tenant_id` is not the configured tenant.
     TenantRefused = 40019, 400, "tenant_id is not the tenant served here", "tenant_id 不是本服务的租户";
+    /// No such refresh token, or expired, or used, or its session is over: never told apart.
+    RefreshRefused = 40020, 400, "the refresh token is invalid, expired or already used", "刷新令牌无效、已过期或已使用";
     /// No bearer token, or one that is not good.
     TokenRequired = 40100, 401, "a valid bearer token is required", "需要有效的访问令牌";
     /// The token is good and does not allow this.
@@ -72,6 +74,8 @@ problems! {
     ImpersonationRefused = 40301, 403, "an impersonated session cannot do this", "代登录会话不能执行此操作";
     /// No such path.
     NotFound = 40400, 404, "no such path", "路径不存在";
+    /// No such session of this user.
+    SessionUnknown = 40401, 404, "no such session", "会话不存在";
     /// The path does not take this method.
     MethodNotAllowed = 40500, 405, "the path does not take this method", "该路径不支持此方法";
     /// The request took too long to arrive.
@@ -105,19 +109,30 @@ problems! {
 /// Seconds a client is asked to wait after a 503.
 pub(crate) const RETRY_AFTER: &str = "1";
 
-/// `{"code", "message", "timestamp"}` of the origin document.
+/// `{"code", "message", "timestamp"}` of the origin document, and `data` where there is any.
 #[derive(Serialize)]
-struct SimpleResponse {
+struct SimpleResponse<T: Serialize> {
     code: u32,
     message: &'static str,
     timestamp: alloc::string::String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<T>,
+}
+
+/// Success as a `SimpleResponse`: code 0.
+pub(crate) fn done(language: Language, now: Time, data: Option<impl Serialize>) -> Response {
+    let message = match language {
+        Language::English => "done",
+        Language::Chinese => "成功",
+    };
+    Response::json(200, &SimpleResponse { code: 0, message, timestamp: now.rfc3339(), data })
 }
 
 impl Problem {
     /// The `SimpleResponse` for this problem, in `language`, said at `now`.
     pub fn response(self, language: Language, now: Time) -> Response {
-        let body =
-            SimpleResponse { code: self.code(), message: self.message(language), timestamp: now.rfc3339() };
+        let (code, message) = (self.code(), self.message(language));
+        let body = SimpleResponse { code, message, timestamp: now.rfc3339(), data: None::<()> };
         let response = Response::json(self.status(), &body);
         if self.status() == 503 { response.with("Retry-After", RETRY_AFTER) } else { response }
     }

@@ -6,6 +6,7 @@ use alloc::{string::String, vec::Vec};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::jose::claims::{Actor, Audience};
 use crate::model::client::Client;
 use crate::model::scope::Scope;
 use crate::model::user::User;
@@ -58,6 +59,51 @@ pub(crate) struct AccessToken<'a> {
     pub(crate) expires_in: u64,
     pub(crate) token_type: &'static str,
     pub(crate) scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<&'a str>,
+}
+
+/// What a token is good for (RFC 7662 §2.2). Of one that is not active nothing is said but that.
+#[derive(Serialize, Default)]
+pub(crate) struct Introspection<'a> {
+    pub(crate) active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) iat: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sub: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) aud: Option<Audience<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) jti: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<Actor<'a>>,
+}
+
+/// A session as its owner sees it.
+#[derive(Serialize)]
+pub(crate) struct SessionEntry<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) scope: String,
+    pub(crate) created_at: String,
+    pub(crate) expires_at: String,
+    pub(crate) current: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actor: Option<&'a str>,
 }
 
 /// A ticket just issued.
@@ -139,10 +185,14 @@ pub(crate) struct Metadata<'a> {
     pub(crate) token_endpoint: String,
     pub(crate) userinfo_endpoint: String,
     pub(crate) jwks_uri: String,
+    pub(crate) introspection_endpoint: String,
+    pub(crate) revocation_endpoint: String,
     pub(crate) scopes_supported: Vec<&'a str>,
     pub(crate) response_types_supported: &'static [&'static str],
     pub(crate) grant_types_supported: &'static [&'static str],
     pub(crate) token_endpoint_auth_methods_supported: &'static [&'static str],
+    pub(crate) introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    pub(crate) revocation_endpoint_auth_methods_supported: &'static [&'static str],
 }
 
 /// The same with what OpenID Connect Discovery §3 requires beside it. No ID token is issued here; the algorithms

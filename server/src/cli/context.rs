@@ -126,6 +126,7 @@ pub fn settings(config: &Config, issuer: Issuer) -> Settings {
         ticket_lifetime: config.ticket_lifetime.seconds(),
         session_lifetime: config.session_lifetime.seconds(),
         refresh_lifetime: config.refresh_lifetime.seconds(),
+        refresh_grace: config.refresh_grace.seconds(),
         impersonation_lifetime: config.impersonation_lifetime.seconds(),
         user_scope: config.user_scope.get().clone(),
         tenant: config.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),

@@ -143,6 +143,8 @@ keys! {
     session_lifetime: SessionLifetime = "30d";
     /// Life of a session that is not refreshed
     refresh_lifetime: SessionLifetime = "14d";
+    /// How long a used refresh token brings the same successor again, for a lost answer; 0s = not at all
+    refresh_grace: Span<0, 300_000> = "10s";
     /// Life of a session in which an administrator acts as a person
     impersonation_lifetime: Span<1_000, 86_400_000> = "30m";
     /// The scope of a person's token where the ticket names none

@@ -37,6 +37,32 @@ pub(super) fn apply(db: &Connection, chain: &Chain, change: &Change) -> Result<(
             params![id.as_str(), stamp(*at)],
         ),
         Change::InsertSession { session, refresh } => insert_session(db, session, refresh),
+        Change::RotateRefresh { digest, rotation, successor } => {
+            one(
+                db,
+                "UPDATE refresh_tokens SET used_at = ?2, salt = ?3, successor = ?4 WHERE digest = ?1 AND used_at IS NULL",
+                params![digest.0, stamp(rotation.at), rotation.salt.0, rotation.successor.0],
+            )?;
+            insert_refresh(db, successor)
+        }
+        Change::RefreshIsUnused(digest) => {
+            holds(db, "SELECT 1 FROM refresh_tokens WHERE digest = ?1 AND used_at IS NULL", [digest.0])
+        }
+        Change::EndSession { id, at } => one(
+            db,
+            "UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL",
+            params![id.as_str(), stamp(*at)],
+        ),
+        Change::RaiseEpoch { id, epoch } => one(
+            db,
+            "UPDATE users SET epoch = epoch + 1 WHERE id = ?1 AND epoch = ?2",
+            params![id.as_str(), signed(*epoch)?],
+        ),
+        Change::RevokeToken { token_id, expires_at } => {
+            db.prepare_cached("INSERT OR IGNORE INTO revoked_tokens (token_id, expires_at) VALUES (?1, ?2)")?
+                .execute(params![token_id, stamp(*expires_at)])?;
+            Ok(())
+        }
         Change::InsertUser(user) => insert_user(db, user),
         Change::UpdateUser(user) => update_user(db, user),
         Change::DeleteUser(id) => one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()]),
@@ -97,7 +123,7 @@ fn insert_session(db: &Connection, session: &Session, refresh: &RefreshToken) ->
     one(
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         expires_at, ended_at, methods) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             session.id.as_str(),
             session.user_id.as_str(),
@@ -110,8 +136,13 @@ fn insert_session(db: &Connection, session: &Session, refresh: &RefreshToken) ->
             stamp(session.auth_time),
             stamp(session.expires_at),
             session.ended_at.map(stamp),
+            json_list(&session.methods)?,
         ],
     )?;
+    insert_refresh(db, refresh)
+}
+
+fn insert_refresh(db: &Connection, refresh: &RefreshToken) -> Result<(), Trouble> {
     one(
         db,
         "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at) \
@@ -172,9 +203,8 @@ fn update_user(db: &Connection, user: &User) -> Result<(), Trouble> {
     )
 }
 
-fn audiences(client: &Client) -> Result<String, Trouble> {
-    serde_json::to_string(&client.audiences)
-        .map_err(|e| Trouble::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
+fn json_list(texts: &[String]) -> Result<String, Trouble> {
+    serde_json::to_string(texts).map_err(|e| Trouble::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
 }
 
 fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
@@ -187,7 +217,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             client.name,
             String::from(&client.scope),
             String::from(&client.default_scope),
-            audiences(client)?,
+            json_list(&client.audiences)?,
             client.enabled,
             client.token_lifetime,
             client.user_token_lifetime,
@@ -209,7 +239,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             client.name,
             String::from(&client.scope),
             String::from(&client.default_scope),
-            audiences(client)?,
+            json_list(&client.audiences)?,
             client.enabled,
             client.token_lifetime,
             client.user_token_lifetime,

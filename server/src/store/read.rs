@@ -3,9 +3,10 @@
 use gatepass_core::model::client::Client;
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::model::query::{
-    BearerQuery, BearerRecords, Found, IssueQuery, IssueRecords, Query, Records, TicketRecords,
+    BearerQuery, BearerRecords, Family, Found, IssueQuery, IssueRecords, MAX_SESSIONS, Query, Records,
+    SessionsRecords, TicketRecords, TokenQuery, TokenRecords,
 };
-use gatepass_core::model::session::Session;
+use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest};
 use gatepass_core::model::user::User;
 use rusqlite::{Connection, Params, Row};
@@ -22,6 +23,8 @@ pub(super) fn answer(db: &Connection, query: &Query) -> Result<Found, Trouble> {
         Query::Ticket(digest) => Records::Ticket(ticket_records(db, digest)?.map(Box::new)),
         Query::Bearer(query) => Records::Bearer(Box::new(bearer(db, query)?)),
         Query::Issue(query) => Records::Issue(Box::new(issue(db, query)?)),
+        Query::Token(query) => Records::Token(Box::new(token(db, query)?)),
+        Query::Sessions(query) => Records::Sessions(Box::new(sessions(db, query)?)),
     };
     Ok(Found { generation, records })
 }
@@ -130,7 +133,51 @@ fn bearer(db: &Connection, query: &BearerQuery) -> Result<BearerRecords, Trouble
         user: named(person, |p| user_by_id(db, &p.user))?,
         session: named(person, |p| session(db, &p.session))?,
         actor: named(person.and_then(|p| p.actor.as_ref()), |id| user_by_id(db, id))?,
+        revoked: db
+            .prepare_cached("SELECT 1 FROM revoked_tokens WHERE token_id = ?1")?
+            .exists([&query.token_id])?,
     })
+}
+
+fn refresh_token(db: &Connection, digest: &RefreshDigest) -> Result<Option<RefreshToken>, Trouble> {
+    let sql = format!(
+        "SELECT {} FROM refresh_tokens t JOIN sessions s ON s.seq = t.session WHERE t.digest = ?1",
+        rows::REFRESH_TOKEN
+    );
+    first(db, &sql, [digest.0], rows::refresh_token)
+}
+
+fn family(db: &Connection, digest: &RefreshDigest) -> Result<Option<Family>, Trouble> {
+    let Some(refresh) = refresh_token(db, digest)? else { return Ok(None) };
+    let Some(session) = session(db, &refresh.session_id)? else { return Ok(None) };
+    Ok(Some(Family {
+        successor: named(refresh.rotation.as_ref(), |r| refresh_token(db, &r.successor))?,
+        user: user_by_id(db, &session.user_id)?,
+        actor: named(session.actor.as_ref(), |id| user_by_id(db, id))?,
+        client: client(db, &session.client_id)?,
+        refresh,
+        session,
+    }))
+}
+
+fn token(db: &Connection, query: &TokenQuery) -> Result<TokenRecords, Trouble> {
+    Ok(TokenRecords {
+        caller: named(query.caller.as_ref(), |id| client(db, id))?,
+        bearer: query.access.as_ref().map_or_else(|| Ok(BearerRecords::default()), |b| bearer(db, b))?,
+        family: named(query.refresh.as_ref(), |digest| family(db, digest))?,
+    })
+}
+
+fn sessions(db: &Connection, query: &BearerQuery) -> Result<SessionsRecords, Trouble> {
+    let sql = format!(
+        "SELECT {} FROM sessions WHERE user_id = ?1 AND ended_at IS NULL ORDER BY auth_time DESC, id DESC LIMIT {MAX_SESSIONS}",
+        rows::SESSION
+    );
+    let sessions = match &query.person {
+        None => Vec::new(),
+        Some(person) => every(db, &sql, [person.user.as_str()], rows::session)?,
+    };
+    Ok(SessionsRecords { bearer: bearer(db, query)?, sessions })
 }
 
 fn issue(db: &Connection, query: &IssueQuery) -> Result<IssueRecords, Trouble> {

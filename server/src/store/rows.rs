@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::Session;
+use gatepass_core::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::time::Time;
@@ -141,7 +141,7 @@ fn status(text: &str) -> Option<Status> {
     [Status::Active, Status::Disabled].into_iter().find(|s| s.as_str() == text)
 }
 
-fn audiences(text: &str) -> Option<Vec<String>> {
+fn texts(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
 }
 
@@ -180,7 +180,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, Trouble> {
         name: c.maybe("name", owned)?,
         scope: c.parsed("scope", scope)?,
         default_scope: c.parsed("default_scope", scope)?,
-        audiences: c.parsed("audiences", audiences)?,
+        audiences: c.parsed("audiences", texts)?,
         enabled: c.flag("enabled")?,
         token_lifetime: c.maybe_small("token_lifetime")?,
         user_token_lifetime: c.maybe_small("user_token_lifetime")?,
@@ -249,9 +249,29 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
     })
 }
 
+/// What [`refresh_token`] reads, in its order, where the session is joined.
+pub(super) const REFRESH_TOKEN: &str =
+    "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor";
+
+pub(super) fn refresh_token(row: &rusqlite::Row<'_>) -> Result<RefreshToken, Trouble> {
+    let mut c = Columns::of(row, "refresh_tokens");
+    let digest = RefreshDigest(c.bytes("digest")?);
+    let session_id = c.parsed("session", session_id)?;
+    let (issued_at, expires_at) = (c.time("issued_at")?, c.time("expires_at")?);
+    let rotation = match c.maybe_time("used_at")? {
+        None => None,
+        Some(at) => Some(Rotation {
+            at,
+            salt: Salt(c.bytes("salt")?),
+            successor: RefreshDigest(c.bytes("successor")?),
+        }),
+    };
+    Ok(RefreshToken { digest, session_id, issued_at, expires_at, rotation })
+}
+
 /// What [`session`] reads, in its order.
 pub(super) const SESSION: &str = "id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-     expires_at, ended_at";
+     methods, expires_at, ended_at";
 
 pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
     let mut c = Columns::of(row, "sessions");
@@ -265,6 +285,7 @@ pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
         for_audience: c.flag("for_audience")?,
         scope: c.parsed("scope", scope)?,
         auth_time: c.time("auth_time")?,
+        methods: c.parsed("methods", texts)?,
         expires_at: c.time("expires_at")?,
         ended_at: c.maybe_time("ended_at")?,
     })

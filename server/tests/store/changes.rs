@@ -6,7 +6,7 @@ use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::{ClientSecret, SecretDigest};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
-use gatepass_core::model::session::Session;
+use gatepass_core::model::session::{RefreshDigest, Session};
 use gatepass_core::model::ticket::{Ticket, TicketState};
 use gatepass_core::model::user::{User, Username};
 use gatepass_core::time::Time;
@@ -27,6 +27,8 @@ fn each_change_holds_or_leaves_nothing() {
         Change::InsertTicket(Ticket { state: TicketState::Revoked(NOW), ..ticket(3) }),
         begin(1),
         begin_session(Session { ended_at: Some(NOW), ..session(2) }, 2),
+        begin(3),
+        rotate(3, 4, 3),
     ];
     assert_eq!(commit(&store, before), Outcome::Applied);
     let alice_now = user(&store, "alice");
@@ -61,6 +63,16 @@ fn each_change_holds_or_leaves_nothing() {
         Change::RevokeTicket { id: ticket(9).id, at: NOW },
         begin(1),
         begin_session(session(9), 1),
+        rotate(3, 5, 3),
+        rotate(8, 5, 3),
+        rotate(4, 1, 3),
+        rotate(4, 5, 8),
+        Change::RefreshIsUnused(RefreshDigest(digest(3))),
+        Change::RefreshIsUnused(RefreshDigest(digest(8))),
+        Change::EndSession { id: session(2).id, at: NOW },
+        Change::EndSession { id: session(8).id, at: NOW },
+        Change::RaiseEpoch { id: alice(), epoch: 1 },
+        Change::RaiseEpoch { id: nobody.clone(), epoch: 0 },
         Change::InsertUser(named("alice", "usr_9")),
         Change::InsertUser(named("another", "usr_alice")),
         Change::UpdateUser(stale),
@@ -73,17 +85,24 @@ fn each_change_holds_or_leaves_nothing() {
     ];
     let dump = || {
         let sql = place.sql();
-        ["users", "clients", "client_secrets", "tickets", "sessions", "refresh_tokens", "audit"].map(
-            |table| {
-                let mut select = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
-                let width = select.column_count();
-                let row =
-                    |row: &rusqlite::Row<'_>| (0..width).map(|i| row.get(i)).collect::<Result<Vec<_>, _>>();
-                let rows: Vec<Vec<rusqlite::types::Value>> =
-                    select.query_map([], row).unwrap().map(Result::unwrap).collect();
-                rows
-            },
-        )
+        [
+            "users",
+            "clients",
+            "client_secrets",
+            "tickets",
+            "sessions",
+            "refresh_tokens",
+            "revoked_tokens",
+            "audit",
+        ]
+        .map(|table| {
+            let mut select = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let width = select.column_count();
+            let row = |row: &rusqlite::Row<'_>| (0..width).map(|i| row.get(i)).collect::<Result<Vec<_>, _>>();
+            let rows: Vec<Vec<rusqlite::types::Value>> =
+                select.query_map([], row).unwrap().map(Result::unwrap).collect();
+            rows
+        })
     };
     let before = dump();
     for change in conflicts {
@@ -116,6 +135,12 @@ fn each_change_holds_or_leaves_nothing() {
         Change::UserIs { id: alice(), epoch: 0 },
         Change::ClientIsEnabled(portal()),
         Change::SessionIsLive(SessionId::parse("ses_1").unwrap()),
+        Change::RefreshIsUnused(RefreshDigest(digest(4))),
+        rotate(4, 5, 3),
+        Change::EndSession { id: session(3).id, at: NOW },
+        Change::RaiseEpoch { id: alice(), epoch: 0 },
+        Change::RevokeToken { token_id: "j".into(), expires_at: NOW },
+        Change::RevokeToken { token_id: "j".into(), expires_at: NOW },
         spend(1),
         Change::Probe,
     ];

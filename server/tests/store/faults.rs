@@ -8,7 +8,8 @@ use gatepass::master_key::MasterKey;
 use gatepass::store::{DATABASE, Fault, Store, StoreError, StoreOptions};
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Query, Records};
+use gatepass_core::model::query::{Query, Records, TokenQuery};
+use gatepass_core::model::session::RefreshDigest;
 use gatepass_core::store::Store as _;
 
 use crate::fixture::*;
@@ -49,11 +50,27 @@ fn other_files_in_the_databases_place_are_left_alone() {
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let place = Place::new();
+    let known: i64 = place.sql().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     place.sql().pragma_update(None, "user_version", 99).unwrap();
     let error = refusal(&place);
     assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
-    place.sql().pragma_update(None, "user_version", 1).unwrap();
+    place.sql().pragma_update(None, "user_version", known).unwrap();
     assert_eq!(open(&place).unwrap().users().unwrap().len(), 3);
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_brought_up_to_date() {
+    let place = Place::new();
+    assert_eq!(commit(&place.store(), [begin(1)]), Outcome::Applied);
+    let back = "DROP TABLE revoked_tokens; ALTER TABLE sessions DROP COLUMN methods; \
+                ALTER TABLE refresh_tokens DROP COLUMN used_at; ALTER TABLE refresh_tokens DROP COLUMN salt; \
+                ALTER TABLE refresh_tokens DROP COLUMN successor; PRAGMA user_version = 1";
+    place.sql().execute_batch(back).unwrap();
+    let store = open(&place).unwrap();
+    let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(1))) };
+    let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
+    assert_eq!(found.family.unwrap().session, session(1));
+    assert_eq!(commit(&store, [rotate(1, 2, 1)]), Outcome::Applied);
 }
 
 #[test]

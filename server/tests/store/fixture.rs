@@ -10,7 +10,7 @@ use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{Query, Records};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
@@ -72,7 +72,7 @@ pub(crate) fn portal() -> ClientId {
 
 pub(crate) const NOW: Time = world::NOON;
 
-fn digest(number: u64) -> [u8; 32] {
+pub(crate) fn digest(number: u64) -> [u8; 32] {
     let mut digest = [7; 32];
     digest[..8].copy_from_slice(&number.to_be_bytes());
     digest
@@ -107,6 +107,7 @@ pub(crate) fn session(number: u64) -> Session {
         for_audience: false,
         scope: Scope::parse("profile").unwrap(),
         auth_time: NOW,
+        methods: vec!["ticket".into()],
         expires_at: NOW.plus(86_400),
         ended_at: None,
     }
@@ -122,8 +123,23 @@ pub(crate) fn begin_session(session: Session, refresh: u64) -> Change {
         session_id: session.id.clone(),
         issued_at: session.auth_time,
         expires_at: session.expires_at,
+        rotation: None,
     };
     Change::InsertSession { session, refresh }
+}
+
+/// The refresh token `from` is used, and `to` takes its place in session `session`.
+pub(crate) fn rotate(from: u64, to: u64, session: u64) -> Change {
+    let successor = RefreshToken {
+        digest: RefreshDigest(digest(to)),
+        session_id: self::session(session).id,
+        issued_at: NOW,
+        expires_at: NOW.plus(60),
+        rotation: None,
+    };
+    let rotation =
+        Rotation { at: NOW.plus(from), salt: Salt(digest(from + to)), successor: successor.digest };
+    Change::RotateRefresh { digest: RefreshDigest(digest(from)), rotation, successor }
 }
 
 pub(crate) fn spend(number: u64) -> Change {

@@ -3,8 +3,8 @@
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::Change;
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
-use gatepass_core::model::query::{BearerQuery, IssueQuery, PersonQuery, Query};
-use gatepass_core::model::session::Session;
+use gatepass_core::model::query::{BearerQuery, IssueQuery, PersonQuery, Query, TokenQuery};
+use gatepass_core::model::session::{RefreshDigest, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest};
 use gatepass_core::model::user::User;
 use gatepass_core::store::Store as _;
@@ -27,6 +27,11 @@ enum Deed {
     DeleteClient(usize),
     AddClient(usize),
     SessionIsLive(u64),
+    Rotate { from: u64, to: u64, session: u64 },
+    RefreshIsUnused(u64),
+    EndSession(u64),
+    RaiseEpoch { user: usize, stale: bool },
+    RevokeToken(u64),
     ClientIsEnabled(usize),
 }
 
@@ -46,6 +51,11 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => user().prop_map(Deed::DeleteClient),
         1 => user().prop_map(Deed::AddClient),
         1 => session().prop_map(Deed::SessionIsLive),
+        6 => (session(), session(), session()).prop_map(|(from, to, session)| Deed::Rotate { from, to, session }),
+        1 => session().prop_map(Deed::RefreshIsUnused),
+        1 => session().prop_map(Deed::EndSession),
+        1 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::RaiseEpoch { user, stale }),
+        1 => session().prop_map(Deed::RevokeToken),
         1 => user().prop_map(Deed::ClientIsEnabled),
     ]
 }
@@ -108,6 +118,17 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 Change::SessionIsLive(SessionId::parse(&format!("ses_{session}")).unwrap()),
             ]
         }
+        Deed::Rotate { from, to, session } => {
+            vec![audit(Kind::SessionRefreshed, from), rotate(from, to, session)]
+        }
+        Deed::RefreshIsUnused(number) => vec![Change::RefreshIsUnused(RefreshDigest(digest(number)))],
+        Deed::EndSession(number) => vec![Change::EndSession { id: session(number).id, at: NOW }],
+        Deed::RaiseEpoch { user, stale } => {
+            vec![Change::RaiseEpoch { id: user_id(user), epoch: epoch(user) + u64::from(stale) }]
+        }
+        Deed::RevokeToken(number) => {
+            vec![Change::RevokeToken { token_id: number.to_string(), expires_at: NOW.plus(number) }]
+        }
         Deed::ClientIsEnabled(client) => vec![Change::ClientIsEnabled(names.clients[client].clone())],
     }
 }
@@ -118,6 +139,7 @@ fn queries(names: &Names) -> Vec<Query> {
     for (i, user) in names.users.iter().enumerate() {
         let bearer = |session: u64| BearerQuery {
             client: names.clients[i].clone(),
+            token_id: session.to_string(),
             person: Some(PersonQuery {
                 user: user.clone(),
                 session: SessionId::parse(&format!("ses_{session}")).unwrap(),
@@ -125,6 +147,14 @@ fn queries(names: &Names) -> Vec<Query> {
             }),
         };
         queries.extend((0..6).map(|session| Query::Bearer(bearer(session))));
+        queries.push(Query::Sessions(bearer(0)));
+        queries.extend((0..6).map(|number| {
+            Query::Token(TokenQuery {
+                caller: names.clients.get(i).cloned(),
+                access: Some(bearer(number)),
+                refresh: Some(RefreshDigest(digest(number))),
+            })
+        }));
         queries.push(Query::Issue(IssueQuery {
             bearer: Some(bearer(0)),
             user: Some(UserRef::IdOrUsername(user.as_str().trim_start_matches("usr_").into())),

@@ -127,6 +127,7 @@ fn sessions() -> impl Strategy<Value = Session> {
             for_audience,
             scope: rest.0,
             auth_time: rest.1,
+            methods: vec!["ticket".into(), "otp".into()],
             expires_at: rest.2,
             ended_at: rest.3,
         })
@@ -160,7 +161,7 @@ fn what_went_in_comes_out() {
             let Records::Ticket(found) = store.read(&Query::Ticket(ticket.digest)).records else { panic!() };
             prop_assert_eq!(&found.unwrap().ticket, &ticket);
             let person = PersonQuery { user: user.id.clone(), session: session.id.clone(), actor: None };
-            let query = BearerQuery { client: client.id.clone(), person: Some(person) };
+            let query = BearerQuery { client: client.id.clone(), token_id: "j".into(), person: Some(person) };
             let Records::Bearer(found) = store.read(&Query::Bearer(query)).records else { panic!() };
             prop_assert_eq!(found.session.as_ref(), Some(&session));
             prop_assert_eq!(found.user.as_ref(), Some(&user));

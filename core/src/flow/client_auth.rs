@@ -1,0 +1,63 @@
+//! How a client authenticates in a form that it posts (RFC 6749 §2.3): by Basic, or by the form itself, not by both.
+
+use alloc::vec;
+
+use crate::audit::Refusal;
+use crate::model::id::ClientId;
+use crate::secret::SecretText;
+use crate::wire::credentials::{Authorization, ClientCredentials};
+use crate::wire::form::Form;
+use crate::wire::media::is_media_type;
+use crate::wire::oauth::OAuthError;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+
+use super::context::Context;
+
+const BAD_FORM: OAuthError = OAuthError::InvalidRequest("the body is not a form with every parameter once");
+const TWO_METHODS: OAuthError = OAuthError::InvalidRequest("use one client authentication method");
+
+/// The form that `request` posts.
+pub(crate) fn posted_form(ctx: &Context, request: &Request) -> Result<Form, Response> {
+    match request.header("content-type") {
+        Ok(Some(t)) if is_media_type(t, "application/x-www-form-urlencoded") => {}
+        Ok(_) => return Err(ctx.problem(Problem::UnsupportedMediaType)),
+        Err(_) => return Err(BAD_FORM.response()),
+    }
+    Form::parse(&request.body).map_err(|_| BAD_FORM.response())
+}
+
+/// The one way in which the client authenticates.
+pub(crate) fn credentials(request: &Request, form: &Form) -> Result<ClientCredentials, Response> {
+    let refused = || OAuthError::InvalidClient.response().refused(Refusal::Malformed);
+    let named = form.get("client_id");
+    if ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some()) {
+        return Err(refused());
+    }
+    let authorization = Authorization::of(request).map_err(|_| {
+        OAuthError::InvalidRequest("the Authorization header is repeated or malformed").response()
+    })?;
+    match (authorization, form.get("client_secret")) {
+        (Authorization::Absent, Some(secret)) => {
+            let id = named.and_then(|id| ClientId::parse(id).ok()).ok_or_else(refused)?;
+            Ok(ClientCredentials { id, readings: vec![SecretText::new(secret.into())] })
+        }
+        (Authorization::Absent, None) => Err(refused()),
+        (_, Some(_)) => Err(TWO_METHODS.response()),
+        (Authorization::Basic(basic), None) => match named {
+            Some(id) if id != basic.id.as_str() => {
+                Err(OAuthError::InvalidRequest("client_id differs from the Authorization header's")
+                    .response())
+            }
+            Some(_) | None => Ok(basic),
+        },
+        (
+            Authorization::BadBasic
+            | Authorization::Bearer(_)
+            | Authorization::BadBearer
+            | Authorization::Other,
+            None,
+        ) => Err(refused()),
+    }
+}

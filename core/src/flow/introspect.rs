@@ -1,0 +1,142 @@
+//! `POST /oauth2/introspect`: whether a token is good, and for what (RFC 7662). Any enabled client may ask of an access
+//! token; of a refresh token, the client it was issued to alone.
+
+use alloc::string::String;
+
+use super::bearer::{Holder, Presented};
+use super::client_auth::{credentials, posted_form};
+use super::context::Context;
+use crate::gatepass::Gatepass;
+use crate::jose::claims::{Actor, Audience};
+use crate::model::id::UserId;
+use crate::model::query::{Query, Records, TokenQuery, TokenRecords};
+use crate::model::session::RefreshDigest;
+use crate::policy::refresh::{Presenter, Verdict, decide};
+use crate::secret::SecretText;
+use crate::step::Step;
+use crate::wire::credentials::ClientCredentials;
+use crate::wire::oauth::OAuthError;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+use crate::wire::shapes::Introspection;
+
+/// A token of either kind, presented by a client that says who it is.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Asked {
+    pub(super) credentials: ClientCredentials,
+    pub(super) access: Option<Presented>,
+    pub(super) refresh: Option<RefreshDigest>,
+}
+
+impl Asked {
+    /// Reads the form of RFC 7662 §2.1 and RFC 7009 §2.1, which are one. `token_type_hint` may be wrong and is not needed.
+    pub(super) fn of(ctx: &Context, request: &Request) -> Result<Self, Response> {
+        let form = posted_form(ctx, request)?;
+        let credentials = credentials(request, &form)?;
+        let token =
+            form.get("token").ok_or_else(|| OAuthError::InvalidRequest("token is required").response())?;
+        Ok(Self {
+            credentials,
+            refresh: RefreshDigest::read(token),
+            access: Presented::read(SecretText::new(token.into())),
+        })
+    }
+
+    pub(super) fn query(&self) -> Query {
+        Query::Token(TokenQuery {
+            caller: Some(self.credentials.id.clone()),
+            access: self.access.as_ref().map(|access| access.query().clone()),
+            refresh: self.refresh,
+        })
+    }
+}
+
+/// Waits for whatever the token names.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    asked: Asked,
+}
+
+pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
+    match Asked::of(&ctx, request) {
+        Ok(asked) => Step::read(asked.query(), Looking { ctx, asked }),
+        Err(response) => Step::Reply(response),
+    }
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
+        let caller = match self.asked.credentials.authenticate(records.caller.as_ref(), self.ctx.now()) {
+            Ok(caller) => caller,
+            Err(refusal) => return Step::Reply(OAuthError::InvalidClient.response().refused(refusal.into())),
+        };
+        let answer = self.access(gatepass, &records);
+        let answer =
+            answer.or_else(|| self.refresh(gatepass, &records, Presenter::Client(&caller.client().id)));
+        Step::Reply(answer.unwrap_or_else(|| Response::json(200, &Introspection::default())).uncached())
+    }
+
+    fn access(&self, gatepass: &Gatepass, records: &TokenRecords) -> Option<Response> {
+        let token = self.asked.access.as_ref()?.verify(gatepass, &records.bearer, self.ctx.now()).ok()?;
+        let claims = token.claims();
+        let username = match token.holder() {
+            Holder::Client(_) => None,
+            Holder::Person { user, .. } => Some(user.username.as_str()),
+        };
+        Some(Response::json(
+            200,
+            &Introspection {
+                active: true,
+                scope: claims.scope.as_deref(),
+                client_id: Some(&claims.client_id),
+                username,
+                token_type: Some("Bearer"),
+                exp: Some(claims.exp.unix()),
+                iat: Some(claims.iat.unix()),
+                sub: Some(&claims.sub),
+                aud: Some(Audience::of(&claims.aud)),
+                iss: Some(&claims.iss),
+                jti: Some(&claims.jti),
+                sid: claims.sid.as_deref(),
+                act: claims.act.as_deref().map(|sub| Actor { sub }),
+            },
+        ))
+    }
+
+    fn refresh(
+        &self,
+        gatepass: &Gatepass,
+        records: &TokenRecords,
+        presenter: Presenter<'_>,
+    ) -> Option<Response> {
+        let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
+        let Verdict::Rotate(user) = decide(family, presenter, gatepass.settings(), self.ctx.now()) else {
+            return None;
+        };
+        let session = &family.session;
+        Some(Response::json(
+            200,
+            &Introspection {
+                active: true,
+                scope: Some(&String::from(&session.scope)),
+                client_id: Some(session.client_id.as_str()),
+                username: Some(user.username.as_str()),
+                exp: Some(family.refresh.expires_at.unix()),
+                iat: Some(family.refresh.issued_at.unix()),
+                sub: Some(user.id.as_str()),
+                iss: Some(gatepass.settings().issuer.as_str()),
+                sid: Some(session.id.as_str()),
+                act: session.actor.as_ref().map(UserId::as_str).map(|sub| Actor { sub }),
+                ..Introspection::default()
+            },
+        ))
+    }
+}

@@ -1,0 +1,136 @@
+//! `/auth/me/sessions`: a person sees their sessions, and ends one or all of them.
+
+use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
+
+use super::bearer::{Holder, Presented, unauthorized};
+use super::context::Context;
+use crate::audit::{Event, Kind, Refusal};
+use crate::gatepass::Gatepass;
+use crate::model::change::{Change, Outcome};
+use crate::model::id::UserId;
+use crate::model::query::{Query, Records, SessionsRecords};
+use crate::model::session::Session;
+use crate::model::user::User;
+use crate::step::Step;
+use crate::wire::problem::{Problem, done};
+use crate::wire::request::Request;
+use crate::wire::shapes::SessionEntry;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// `GET`
+    List,
+    /// `DELETE`
+    EndAll,
+    /// `DELETE` of one, by what the path says is its id.
+    End(String),
+}
+
+/// Waits for the bearer and their sessions.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    presented: Presented,
+    wish: Wish,
+    again: bool,
+}
+
+/// Waits for sessions to be ended.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Ending {
+    looking: Looking,
+}
+
+pub(crate) fn begin(ctx: Context, request: &Request, one: Option<&str>) -> Step {
+    let wish = match one {
+        Some(id) => Wish::End(id.to_owned()),
+        None if request.method == "DELETE" => Wish::EndAll,
+        None => Wish::List,
+    };
+    match Presented::by_header(request) {
+        Err(_) => ctx.refuse(Problem::BadHeader, Refusal::Malformed),
+        Ok(None) => Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)),
+        Ok(Some(presented)) => Looking { ctx, presented, wish, again: false }.ask(),
+    }
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    fn ask(self) -> Step {
+        Step::read(Query::Sessions(self.presented.query().clone()), self)
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Sessions(records) = records else { return Step::Reply(self.ctx.internal()) };
+        let SessionsRecords { bearer, sessions } = *records;
+        let token = match self.presented.verify(gatepass, &bearer, self.ctx.now()) {
+            Ok(token) => token,
+            Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
+        };
+        let Holder::Person { user, session } = token.holder() else {
+            return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing);
+        };
+        if self.wish != Wish::List && session.actor.is_some() {
+            return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
+        }
+        let live = sessions.iter().filter(|s| s.user_id == user.id && !s.is_over(user.epoch, self.ctx.now()));
+        let changes = match &self.wish {
+            Wish::List => {
+                let entries: Vec<SessionEntry<'_>> = live.map(|s| entry(s, session)).collect();
+                return Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries)).uncached());
+            }
+            Wish::EndAll => vec![
+                Change::RaiseEpoch { id: user.id.clone(), epoch: user.epoch },
+                Change::Audit(self.event(Kind::SessionsEnded, user, None)),
+            ],
+            Wish::End(id) => match live.into_iter().find(|s| s.id.as_str() == id) {
+                None => return Step::Reply(self.ctx.problem(Problem::SessionUnknown)),
+                Some(session) => vec![
+                    Change::EndSession { id: session.id.clone(), at: self.ctx.now() },
+                    Change::Audit(self.event(Kind::SessionEnded, user, Some(session))),
+                ],
+            },
+        };
+        Step::commit(changes, Ending { looking: self })
+    }
+
+    fn event(&self, kind: Kind, user: &User, session: Option<&Session>) -> Event {
+        Event {
+            subject: Some(user.id.clone()),
+            client: session.map(|session| session.client_id.clone()),
+            session: session.map(|session| session.id.clone()),
+            ..self.ctx.event(kind)
+        }
+    }
+}
+
+fn entry<'a>(session: &'a Session, current: &Session) -> SessionEntry<'a> {
+    SessionEntry {
+        id: session.id.as_str(),
+        client_id: session.client_id.as_str(),
+        scope: String::from(&session.scope),
+        created_at: session.auth_time.rfc3339(),
+        expires_at: session.expires_at.rfc3339(),
+        current: session.id == current.id,
+        actor: session.actor.as_ref().map(UserId::as_str),
+    }
+}
+
+impl Ending {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        let ctx = &self.looking.ctx;
+        Step::Reply(match outcome {
+            Outcome::Applied => done(ctx.language, ctx.now(), None::<()>).uncached(),
+            Outcome::Conflict if self.looking.again => ctx.unavailable(),
+            Outcome::Conflict => return Looking { again: true, ..self.looking }.ask(),
+            Outcome::NotApplied => ctx.unavailable(),
+            Outcome::Unknown => ctx.internal(),
+        })
+    }
+}

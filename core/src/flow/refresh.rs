@@ -1,0 +1,298 @@
+//! A session's fresh tokens for its refresh token: `POST /auth/refresh`, and `grant_type=refresh_token` at
+//! `POST /oauth2/token` (RFC 6749 §6). The token is used once; within a short grace the same one brings the same
+//! successor again, for an answer that was lost.
+
+use alloc::{boxed::Box, string::String, vec};
+
+use super::context::{Context, Manner};
+use super::recorded::record;
+use super::tokens::{PersonToken, person_claims};
+use crate::audit::{Event, Kind, Refusal};
+use crate::gatepass::Gatepass;
+use crate::model::change::{Change, Outcome};
+use crate::model::id::ClientId;
+use crate::model::query::{Family, Query, Records, TokenQuery, TokenRecords};
+use crate::model::scope::Scope;
+use crate::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session, successor_text};
+use crate::model::user::User;
+use crate::moment::Label;
+use crate::policy::refresh::{Presenter, Verdict, decide};
+use crate::policy::sign_in::Redeemer;
+use crate::secret::SecretText;
+use crate::step::Step;
+use crate::wire::body::Body;
+use crate::wire::credentials::{Authorization, ClientCredentials};
+use crate::wire::oauth::OAuthError;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+use crate::wire::shapes::{AccessToken, Account, LoginResponse};
+
+/// Waits for the token's family, and the client that presents it.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    token: SecretText,
+    digest: RefreshDigest,
+    presenter: Redeemer,
+    /// What the client asks for; it may be less than the session's.
+    scope: Option<Scope>,
+    again: bool,
+}
+
+/// Waits for the family to be ended.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Ending {
+    looking: Looking,
+}
+
+/// Waits for the successor to be durable.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Refreshing {
+    looking: Looking,
+    salt: Salt,
+    user: Box<User>,
+    session: Session,
+    scope: Scope,
+    token_lifetime: u64,
+}
+
+/// `POST /auth/refresh`.
+pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
+    let presenter = match Authorization::of(request) {
+        Err(_) => return ctx.refuse(Problem::BadHeader, Refusal::Malformed),
+        Ok(authorization) => Redeemer::from(authorization),
+    };
+    match Body::of(request).and_then(|body| body.required_text("refresh_token")) {
+        Ok(token) => look(ctx, token, presenter, None),
+        Err(problem) => ctx.refuse(problem, Refusal::Malformed),
+    }
+}
+
+/// `grant_type=refresh_token`, from a client that says who it is.
+pub(crate) fn begin_grant(
+    ctx: Context,
+    credentials: ClientCredentials,
+    token: SecretText,
+    scope: Option<Scope>,
+) -> Step {
+    look(ctx, token, Redeemer::Claimed(credentials), scope)
+}
+
+fn look(ctx: Context, token: SecretText, presenter: Redeemer, scope: Option<Scope>) -> Step {
+    // An illegible token still has its client authenticated, so that the answer tells nothing of the one by the other.
+    let digest = RefreshDigest::read(token.expose()).unwrap_or(RefreshDigest([0; 32]));
+    Looking { ctx, token, digest, presenter, scope, again: false }.ask()
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    fn ask(self) -> Step {
+        let caller = match &self.presenter {
+            Redeemer::Claimed(credentials) => Some(credentials.id.clone()),
+            Redeemer::Anybody | Redeemer::Illegible => None,
+        };
+        Step::read(Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) }), self)
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
+        if !gatepass.can_sign() {
+            return Step::Reply(self.ctx.unavailable());
+        }
+        let caller = match self.caller(&records) {
+            Ok(caller) => caller,
+            Err(refusal) if self.ctx.manner == Manner::OAuth => {
+                return Step::Reply(OAuthError::InvalidClient.response().refused(refusal));
+            }
+            Err(refusal) => return Step::Reply(self.refused(refusal)),
+        };
+        let Some(family) = records.family.as_ref().filter(|family| family.refresh.digest == self.digest)
+        else {
+            return Step::Reply(self.refused(Refusal::RefreshUnknown));
+        };
+        let presenter = caller.as_ref().map_or(Presenter::Anybody, Presenter::Client);
+        match decide(family, presenter, gatepass.settings(), self.ctx.now()) {
+            Verdict::Refuse(refusal) => {
+                let event =
+                    Event { refusal: Some(refusal), ..self.event(Kind::RefreshRefused, &family.session) };
+                let response = self.refused(refusal);
+                record(event, response)
+            }
+            Verdict::Reused => self.end_family(family),
+            Verdict::Rotate(user) => {
+                let salt = Salt(*self.ctx.moment.seed.draw(Label::RefreshSalt).expose());
+                self.refresh(gatepass, family, user, salt, true)
+            }
+            Verdict::Again(user) => match &family.refresh.rotation {
+                Some(rotation) => {
+                    let salt = rotation.salt.clone();
+                    self.refresh(gatepass, family, user, salt, false)
+                }
+                None => Step::Reply(self.ctx.internal()),
+            },
+        }
+    }
+
+    /// The client that presents the token, if it says who it is and proves it.
+    fn caller(&self, records: &TokenRecords) -> Result<Option<ClientId>, Refusal> {
+        match &self.presenter {
+            Redeemer::Anybody => Ok(None),
+            Redeemer::Illegible => Err(Refusal::RedeemerUnproven),
+            Redeemer::Claimed(credentials) => {
+                let client = credentials.authenticate(records.caller.as_ref(), self.ctx.now())?;
+                Ok(Some(client.client().id.clone()))
+            }
+        }
+    }
+
+    fn end_family(self, family: &Family) -> Step {
+        let refusal = Some(Refusal::RefreshReused);
+        let event = Event { refusal, ..self.event(Kind::RefreshReused, &family.session) };
+        let changes = vec![
+            Change::EndSession { id: family.session.id.clone(), at: self.ctx.now() },
+            Change::Audit(event),
+        ];
+        Step::commit(changes, Ending { looking: self })
+    }
+
+    /// Uses the token, or hands out what its use led to once more, in one commit that names everyone it rests on.
+    fn refresh(self, gatepass: &Gatepass, family: &Family, user: &User, salt: Salt, first: bool) -> Step {
+        let (now, session) = (self.ctx.now(), &family.session);
+        let scope = self.scope.clone().unwrap_or_else(|| session.scope.clone());
+        if !scope.is_within(&session.scope) {
+            return Step::Reply(OAuthError::InvalidScope("the session has not all of this scope").response());
+        }
+        let successor = RefreshDigest::of(&successor_text(&self.token, &salt));
+        let mut changes = vec![
+            Change::SessionIsLive(session.id.clone()),
+            Change::UserIs { id: user.id.clone(), epoch: user.epoch },
+        ];
+        changes.extend(family.actor.as_ref().map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
+        changes.extend(family.client.as_ref().map(|client| Change::ClientIsEnabled(client.id.clone())));
+        changes.push(if first {
+            let idle_end = now.plus(gatepass.settings().refresh_lifetime.into());
+            Change::RotateRefresh {
+                digest: self.digest,
+                rotation: Rotation { at: now, salt: salt.clone(), successor },
+                successor: RefreshToken {
+                    digest: successor,
+                    session_id: session.id.clone(),
+                    issued_at: now,
+                    expires_at: session.expires_at.min(idle_end),
+                    rotation: None,
+                },
+            }
+        } else {
+            Change::RefreshIsUnused(successor)
+        });
+        changes.push(Change::Audit(self.event(Kind::SessionRefreshed, session)));
+        let lifetime = family.client.as_ref().and_then(|client| client.user_token_lifetime);
+        let lifetime = u64::from(lifetime.unwrap_or(gatepass.settings().user_token_lifetime));
+        Step::commit(
+            changes,
+            Refreshing {
+                salt,
+                user: Box::new(user.clone()),
+                session: session.clone(),
+                scope,
+                token_lifetime: lifetime.min(now.until(session.expires_at)),
+                looking: self,
+            },
+        )
+    }
+
+    fn event(&self, kind: Kind, session: &Session) -> Event {
+        Event {
+            subject: Some(session.user_id.clone()),
+            actor: session.actor.clone(),
+            client: Some(session.client_id.clone()),
+            session: Some(session.id.clone()),
+            ..self.ctx.event(kind)
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Response {
+        let response = match self.ctx.manner {
+            Manner::OAuth => OAuthError::InvalidGrant.response(),
+            Manner::Plain | Manner::Auth | Manner::Bearer => self.ctx.problem(Problem::RefreshRefused),
+        };
+        response.refused(refusal)
+    }
+
+    fn once_more(self) -> Step {
+        if self.again {
+            return Step::Reply(self.ctx.unavailable());
+        }
+        Self { again: true, ..self }.ask()
+    }
+}
+
+impl Ending {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        match outcome {
+            // A conflict: somebody else has ended it.
+            Outcome::Applied | Outcome::Conflict => Step::Reply(self.looking.refused(Refusal::RefreshReused)),
+            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+        }
+    }
+}
+
+impl Refreshing {
+    pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Applied => {
+                Step::Reply(self.tokens(gatepass).unwrap_or_else(|| self.looking.ctx.internal()))
+            }
+            Outcome::Conflict => self.looking.once_more(),
+            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+        }
+    }
+
+    /// The tokens, made here and nowhere earlier.
+    fn tokens(&self, gatepass: &Gatepass) -> Option<Response> {
+        let Looking { ctx, token, .. } = &self.looking;
+        let refresh_token = successor_text(token, &self.salt);
+        let claims = person_claims(&PersonToken {
+            issuer: &gatepass.settings().issuer,
+            session: &self.session,
+            scope: &self.scope,
+            now: ctx.now(),
+            lifetime: self.token_lifetime,
+            token_id: ctx.moment.seed.name(Label::TokenId, ""),
+        });
+        let access_token = gatepass.sign(&claims)?;
+        let (access_token, refresh_token) = (access_token.expose(), refresh_token.expose());
+        let response = if ctx.manner == Manner::OAuth {
+            let body = AccessToken {
+                access_token,
+                expires_in: self.token_lifetime,
+                token_type: "Bearer",
+                scope: &String::from(&self.scope),
+                refresh_token: Some(refresh_token),
+            };
+            Response::json(200, &body)
+        } else {
+            let body = LoginResponse {
+                access_token,
+                refresh_token,
+                token_type: "Bearer",
+                expires_in: self.token_lifetime,
+                user: Account::from(&*self.user),
+                user_id: self.user.id.as_str(),
+                must_change_password: self.user.must_change_password,
+                requires_mfa: false,
+            };
+            Response::json(200, &body)
+        };
+        Some(response.uncached())
+    }
+}

@@ -1,0 +1,111 @@
+//! `POST /oauth2/revoke`: a client gives a token up (RFC 7009). A refresh token takes its whole session along (§2.1); a
+//! token that is unknown, over, or another client's is left alone, and answered alike.
+
+use alloc::{vec, vec::Vec};
+
+use serde::Serialize;
+
+use super::context::Context;
+use super::introspect::Asked;
+use crate::audit::{Event, Kind};
+use crate::gatepass::Gatepass;
+use crate::model::change::{Change, Outcome};
+use crate::model::id::ClientId;
+use crate::model::query::{Records, TokenRecords};
+use crate::step::Step;
+use crate::wire::oauth::OAuthError;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+
+/// Waits for whatever the token names.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    asked: Asked,
+}
+
+/// Waits for the revocation to be durable.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Revoking {
+    ctx: Context,
+}
+
+/// The body says nothing (RFC 7009 §2.2).
+#[derive(Serialize)]
+struct Nothing {}
+
+fn revoked() -> Response {
+    Response::json(200, &Nothing {}).uncached()
+}
+
+pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
+    match Asked::of(&ctx, request) {
+        Ok(asked) => Step::read(asked.query(), Looking { ctx, asked }),
+        Err(response) => Step::Reply(response),
+    }
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
+        let caller = match self.asked.credentials.authenticate(records.caller.as_ref(), self.ctx.now()) {
+            Ok(caller) => caller.client().id.clone(),
+            Err(refusal) => return Step::Reply(OAuthError::InvalidClient.response().refused(refusal.into())),
+        };
+        let changes = self.access(gatepass, &records, &caller).or_else(|| self.session(&records, &caller));
+        match changes {
+            Some(changes) => Step::commit(changes, Revoking { ctx: self.ctx }),
+            None => Step::Reply(revoked()),
+        }
+    }
+
+    fn access(&self, gatepass: &Gatepass, records: &TokenRecords, caller: &ClientId) -> Option<Vec<Change>> {
+        let token = self.asked.access.as_ref()?.verify(gatepass, &records.bearer, self.ctx.now()).ok()?;
+        let claims = token.claims();
+        if claims.client_id != caller.as_str() {
+            return None;
+        }
+        let event = Event {
+            subject: records.bearer.user.as_ref().map(|user| user.id.clone()),
+            client: Some(caller.clone()),
+            session: records.bearer.session.as_ref().map(|session| session.id.clone()),
+            ..self.ctx.event(Kind::TokenRevoked)
+        };
+        let revoke = Change::RevokeToken { token_id: claims.jti.clone(), expires_at: claims.exp };
+        Some(vec![revoke, Change::Audit(event)])
+    }
+
+    fn session(&self, records: &TokenRecords, caller: &ClientId) -> Option<Vec<Change>> {
+        let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
+        let session = &family.session;
+        if session.client_id != *caller || session.ended_at.is_some() {
+            return None;
+        }
+        let event = Event {
+            subject: Some(session.user_id.clone()),
+            actor: session.actor.clone(),
+            client: Some(caller.clone()),
+            session: Some(session.id.clone()),
+            ..self.ctx.event(Kind::SessionEnded)
+        };
+        let end = Change::EndSession { id: session.id.clone(), at: self.ctx.now() };
+        Some(vec![end, Change::Audit(event)])
+    }
+}
+
+impl Revoking {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        Step::Reply(match outcome {
+            // A conflict: somebody else has ended the session.
+            Outcome::Applied | Outcome::Conflict => revoked(),
+            Outcome::NotApplied => self.ctx.unavailable(),
+            Outcome::Unknown => self.ctx.internal(),
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! The one place where the use of a refresh token is decided (RFC 9700 §4.14.2).
+
+use crate::audit::Refusal;
+use crate::model::client::Client;
+use crate::model::id::ClientId;
+use crate::model::query::Family;
+use crate::model::user::User;
+use crate::settings::Settings;
+use crate::time::Time;
+
+/// What becomes of a presented refresh token.
+#[derive(Debug)]
+pub(crate) enum Verdict<'a> {
+    /// It is used, and has a successor.
+    Rotate(&'a User),
+    /// It was used a moment ago and its answer may have been lost: the same successor again.
+    Again(&'a User),
+    /// It was used before: somebody has a copy, and the whole family ends.
+    Reused,
+    /// It is refused, and nothing changes.
+    Refuse(Refusal),
+}
+
+/// Who presents a refresh token, as far as that could be proven.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Presenter<'a> {
+    /// Somebody: the token is the credential.
+    Anybody,
+    /// This client, which has authenticated.
+    Client(&'a ClientId),
+}
+
+/// Decides on a refresh token that exists (CONTRACT §4).
+pub(crate) fn decide<'a>(
+    family: &'a Family,
+    presenter: Presenter<'_>,
+    settings: &Settings,
+    now: Time,
+) -> Verdict<'a> {
+    let user = match standing(family, presenter, now) {
+        Ok(user) => user,
+        Err(refusal) => return Verdict::Refuse(refusal),
+    };
+    let Some(rotation) = &family.refresh.rotation else {
+        return if now < family.refresh.expires_at {
+            Verdict::Rotate(user)
+        } else {
+            Verdict::Refuse(Refusal::RefreshExpired)
+        };
+    };
+    let lately = rotation.at.until(now) < settings.refresh_grace.into();
+    let unused = |s: &crate::model::session::RefreshToken| {
+        s.digest == rotation.successor && s.rotation.is_none() && now < s.expires_at
+    };
+    if lately && family.successor.as_ref().is_some_and(unused) {
+        Verdict::Again(user)
+    } else {
+        Verdict::Reused
+    }
+}
+
+/// Whether the session and everyone in it still stand, and the presenter may speak for it.
+fn standing<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<&'a User, Refusal> {
+    let session = &family.session;
+    match presenter {
+        Presenter::Anybody if session.bind => return Err(Refusal::RedeemerUnproven),
+        Presenter::Anybody => {}
+        Presenter::Client(id) if *id != session.client_id => return Err(Refusal::AudienceMismatch),
+        Presenter::Client(_) => {}
+    }
+    // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name.
+    let client: Option<&Client> = family.client.as_ref();
+    let gone_is_fine = session.client_id == ClientId::admin() && !session.bind && !session.for_audience;
+    if !client.map_or(gone_is_fine, |client| client.enabled) {
+        return Err(Refusal::ClientInactive);
+    }
+    let user = family.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)?;
+    if session.is_over(user.epoch, now) {
+        return Err(Refusal::SessionOver);
+    }
+    if session.actor.is_some() && !family.actor.as_ref().is_some_and(User::is_active) {
+        return Err(Refusal::ActorInactive);
+    }
+    Ok(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::client::tests::client;
+    use crate::model::id::{SessionId, UserId};
+    use crate::model::scope::Scope;
+    use crate::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session};
+    use crate::policy::sign_in::tests::user;
+    use crate::settings::Issuer;
+    use alloc::vec;
+
+    const NOW: Time = Time::from_unix(1_000);
+
+    /// A plain session of alice for `backend`, with a token that was not used.
+    fn family() -> Family {
+        let id = SessionId::parse("ses_1").unwrap();
+        Family {
+            refresh: RefreshToken {
+                digest: RefreshDigest([1; 32]),
+                session_id: id.clone(),
+                issued_at: Time::from_unix(900),
+                expires_at: Time::from_unix(2_000),
+                rotation: None,
+            },
+            successor: None,
+            session: Session {
+                id,
+                user_id: UserId::parse("alice").unwrap(),
+                user_epoch: 0,
+                actor: None,
+                client_id: ClientId::parse("backend").unwrap(),
+                bind: false,
+                for_audience: false,
+                scope: Scope::default(),
+                auth_time: Time::from_unix(900),
+                methods: vec![],
+                expires_at: Time::from_unix(3_000),
+                ended_at: None,
+            },
+            user: Some(user("alice")),
+            actor: None,
+            client: Some(client("backend", "", "right")),
+        }
+    }
+
+    /// The same, used `ago` seconds ago for a successor that was not used.
+    fn used(f: &mut Family, ago: u64) {
+        let successor = RefreshDigest([2; 32]);
+        let at = Time::from_unix(1_000 - ago);
+        f.successor = Some(RefreshToken { digest: successor, issued_at: at, ..f.refresh.clone() });
+        f.refresh.rotation = Some(Rotation { at, salt: Salt([0; 32]), successor });
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Short {
+        Rotate,
+        Again,
+        Reused,
+        Refuse(Refusal),
+    }
+
+    type Case = (&'static str, fn(&mut Family), Option<&'static str>, Short);
+
+    #[test]
+    fn what_becomes_of_a_refresh_token() {
+        use Short::{Again, Refuse, Reused, Rotate};
+        let table: &[Case] = &[
+            ("unused", |_| {}, None, Rotate),
+            ("unused, by its client", |_| {}, Some("backend"), Rotate),
+            ("unused, by another", |_| {}, Some("other"), Refuse(Refusal::AudienceMismatch)),
+            ("bound, by nobody", |f| f.session.bind = true, None, Refuse(Refusal::RedeemerUnproven)),
+            ("bound, by its client", |f| f.session.bind = true, Some("backend"), Rotate),
+            ("its last second", |f| f.refresh.expires_at = Time::from_unix(1_001), None, Rotate),
+            ("expired", |f| f.refresh.expires_at = NOW, None, Refuse(Refusal::RefreshExpired)),
+            ("used just now", |f| used(f, 0), None, Again),
+            ("used within the grace", |f| used(f, 9), None, Again),
+            ("used before the grace", |f| used(f, 10), None, Reused),
+            ("used long ago", |f| used(f, 90), None, Reused),
+            (
+                "used lately, and its successor too",
+                |f| {
+                    used(f, 1);
+                    let rotation = f.refresh.rotation.clone();
+                    f.successor.as_mut().unwrap().rotation = rotation;
+                },
+                None,
+                Reused,
+            ),
+            (
+                "used lately, its successor gone",
+                |f| {
+                    used(f, 1);
+                    f.successor = None;
+                },
+                None,
+                Reused,
+            ),
+            ("used, by another", |f| used(f, 90), Some("other"), Refuse(Refusal::AudienceMismatch)),
+            ("session over", |f| f.session.expires_at = NOW, None, Refuse(Refusal::SessionOver)),
+            ("session ended", |f| f.session.ended_at = Some(NOW), None, Refuse(Refusal::SessionOver)),
+            (
+                "every session ended",
+                |f| f.user.as_mut().unwrap().epoch = 1,
+                None,
+                Refuse(Refusal::SessionOver),
+            ),
+            ("user disabled", |f| f.user.as_mut().unwrap().disable(), None, Refuse(Refusal::UserInactive)),
+            ("user gone", |f| f.user = None, None, Refuse(Refusal::UserInactive)),
+            (
+                "client disabled",
+                |f| f.client.as_mut().unwrap().enabled = false,
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
+            ("client gone", |f| f.client = None, None, Refuse(Refusal::ClientInactive)),
+            (
+                "of the command line, without a client",
+                |f| (f.session.client_id, f.client) = (ClientId::admin(), None),
+                None,
+                Rotate,
+            ),
+            (
+                "for admin as an audience, without a client",
+                |f| (f.session.client_id, f.session.for_audience, f.client) = (ClientId::admin(), true, None),
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
+            (
+                "acted by the boss",
+                |f| (f.session.actor, f.actor) = (UserId::parse("boss").ok(), Some(user("boss"))),
+                None,
+                Rotate,
+            ),
+            (
+                "acted by nobody",
+                |f| f.session.actor = UserId::parse("boss").ok(),
+                None,
+                Refuse(Refusal::ActorInactive),
+            ),
+        ];
+        let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
+        for (what, alter, by, expected) in table {
+            let mut family = family();
+            alter(&mut family);
+            let id = by.map(|id| ClientId::parse(id).unwrap());
+            let presenter = id.as_ref().map_or(Presenter::Anybody, Presenter::Client);
+            let verdict = match decide(&family, presenter, &settings, NOW) {
+                Verdict::Rotate(_) => Rotate,
+                Verdict::Again(_) => Again,
+                Verdict::Reused => Reused,
+                Verdict::Refuse(refusal) => Refuse(refusal),
+            };
+            assert_eq!(verdict, *expected, "{what}");
+        }
+        let without_grace = Settings { refresh_grace: 0, ..settings };
+        let mut family = family();
+        used(&mut family, 0);
+        assert!(matches!(decide(&family, Presenter::Anybody, &without_grace, NOW), Verdict::Reused));
+    }
+}

@@ -1,0 +1,142 @@
+//! However the steps of several holders of one refresh token fall between one another, its family has one branch.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::Outcome;
+use gatepass_core::step::{Step, drive};
+use gatepass_core::time::Time;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, moment};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use serde_json::{Value, json};
+
+const SCHEDULES: u64 = 2_000;
+const HOLDERS: u64 = 4;
+
+fn post(path: &str, body: &Value) -> Request {
+    Request {
+        method: "POST".into(),
+        target: path.into(),
+        headers: vec![("content-type".into(), b"application/json".to_vec())],
+        body: body.to_string().into_bytes(),
+        peer: IpAddr::from([192, 0, 2, 1]),
+    }
+}
+
+/// Somebody who presents the token they hold, and goes on with the successor if they are given one.
+struct Holder {
+    step: Step,
+    /// How often they have been given one.
+    turns: u32,
+    clock: Time,
+    /// The token they presented.
+    token: String,
+}
+
+#[derive(Default)]
+struct Tally {
+    fresh: usize,
+    refused: usize,
+    ended: usize,
+    lost: usize,
+}
+
+#[test]
+fn a_family_has_one_branch() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+    let signed_in =
+        drive(&gatepass, &store, post("/auth/ticket/signin", &json!({ "ticket": ticket })), moment(NOON, 2));
+    let body: Value = serde_json::from_slice(signed_in.body()).expect("JSON");
+    let first = body["refresh_token"].as_str().expect("a refresh token").to_owned();
+    let prepared = store.with(|tables| tables.clone());
+    let mut tally = Tally::default();
+    for schedule in 0..SCHEDULES {
+        run(&gatepass, &prepared, &first, schedule, &mut tally);
+    }
+    println!(
+        "{SCHEDULES} schedules: {} fresh, {} refused, {} families ended, {} answers lost",
+        tally.fresh, tally.refused, tally.ended, tally.lost
+    );
+    for times in [tally.fresh, tally.refused, tally.ended, tally.lost] {
+        assert!(times > 200, "the schedules do not reach it");
+    }
+}
+
+fn run(gatepass: &Gatepass, prepared: &Tables, first: &str, schedule: u64, tally: &mut Tally) {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&schedule.to_le_bytes());
+    let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut tables = prepared.clone();
+    let mut moments = 0;
+    let mut present = |token: &str, clock: Time| {
+        moments += 1;
+        let request = post("/auth/refresh", &json!({ "refresh_token": token }));
+        gatepass.handle(request, moment(clock, 10 + schedule * 1_000 + moments))
+    };
+    let mut holders: Vec<Holder> = (0..HOLDERS)
+        .map(|_| {
+            let clock = NOON.plus(u64::from(rng.next_u32() % 14));
+            Holder { step: present(first, clock), turns: 0, clock, token: first.to_owned() }
+        })
+        .collect();
+    let mut successors = BTreeSet::new();
+    while !holders.is_empty() {
+        let index = rng.next_u32() as usize % holders.len();
+        let Holder { step, turns, clock, token } = holders.swap_remove(index);
+        let step = match step {
+            Step::Read(read) => {
+                let found = tables.read(read.query());
+                read.resume(gatepass, found)
+            }
+            Step::Commit(commit) => {
+                let fate = rng.next_u32() % 12;
+                let outcome = match fate {
+                    0 => Outcome::NotApplied,
+                    1 => Outcome::Unknown,
+                    _ => tables.commit(commit.changes()),
+                };
+                if fate == 2 {
+                    // Applied, and the answer is lost: the holder presents the same token again.
+                    tally.lost += 1;
+                    present(&token, clock.plus(1))
+                } else {
+                    commit.settle(gatepass, outcome)
+                }
+            }
+            Step::Reply(response) => {
+                if response.status() == 200 {
+                    tally.fresh += 1;
+                    let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+                    let successor = body["refresh_token"].as_str().expect("a refresh token").to_owned();
+                    successors.insert((token, successor.clone()));
+                    if turns < 2 {
+                        let clock = clock.plus(u64::from(rng.next_u32() % 14));
+                        let step = present(&successor, clock);
+                        holders.push(Holder { step, turns: turns + 1, clock, token: successor });
+                    }
+                } else {
+                    tally.refused += 1;
+                }
+                continue;
+            }
+        };
+        holders.push(Holder { step, turns, clock, token });
+        let unused = tables.refresh_tokens.values().filter(|t| t.rotation.is_none()).count();
+        assert!(unused <= 1, "schedule {schedule}: {unused} branches");
+    }
+    let tokens: BTreeSet<&String> = successors.iter().map(|(token, _)| token).collect();
+    assert_eq!(tokens.len(), successors.len(), "schedule {schedule}: one token led to two");
+    tally.ended += usize::from(tables.sessions.values().any(|session| session.ended_at.is_some()));
+}
