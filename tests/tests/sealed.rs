@@ -6,28 +6,15 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::query::{Found, Query, Records};
 use gatepass_core::step::Step;
 use gatepass_core::store::Store;
-use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use gatepass_tests::memory::Memory;
-use gatepass_tests::world::{self, NOON, moment};
-use serde_json::json;
-
-fn presents(ticket: &str) -> Request {
-    Request {
-        method: "POST".into(),
-        target: "/auth/ticket/signin".into(),
-        headers: vec![("content-type".into(), b"application/json".to_vec())],
-        body: json!({ "ticket": ticket }).to_string().into_bytes(),
-        peer: IpAddr::from([192, 0, 2, 1]),
-    }
-}
+use gatepass_tests::world::{self, NOON, moment, presents};
 
 /// Drives `step` against a store whose commits end as `outcomes` says, one after the other, and counts the steps.
 fn drive(
