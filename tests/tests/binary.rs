@@ -8,6 +8,7 @@
 
 use std::thread;
 
+use gatepass_tests::http::Ask;
 use gatepass_tests::server::Site;
 use gatepass_tests::suite::{SUITE, claims};
 use serde_json::json;
@@ -50,7 +51,7 @@ fn a_spent_ticket_stays_spent_and_a_token_good_after_a_restart() {
     let server = site.serve(&issuer);
     assert_eq!(server.target().sign_in(&spent).status, 400);
     assert_eq!(server.target().sign_in(&kept).status, 200);
-    let seen = gatepass_tests::http::Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
+    let seen = Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
     assert_eq!(seen.json()["sub"], claims(&token)["sub"]);
     assert!(server.terminate());
 }
@@ -71,5 +72,22 @@ fn two_servers_on_one_directory_spend_a_ticket_once() {
             .collect();
         let statuses: Vec<u16> = redeemers.into_iter().map(|r| r.join().expect("a redeemer")).collect();
         assert_eq!(statuses.iter().filter(|&&s| s == 200).count(), 1, "{statuses:?}");
+    }
+}
+
+#[test]
+fn what_the_front_refuses_is_never_cached() {
+    let site = Site::new();
+    site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    let server = site.serve(&[]);
+    let sign_in = || Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json");
+    for (ask, status) in [
+        (sign_in().body(vec![b'x'; 70_000]), 413),
+        (sign_in().header("Expect", "the-unexpected"), 417),
+        (sign_in().header("X", &"x".repeat(17_000)), 431),
+    ] {
+        let answer = server.target().ask(&ask);
+        assert_eq!((answer.status, answer.header("cache-control")), (status, Some("no-store")));
+        assert_eq!(answer.header("pragma"), Some("no-cache"));
     }
 }
