@@ -57,8 +57,11 @@ fn migrate(db: &mut Connection, path: &Path, master: &MasterKey) -> Result<(), S
     Ok(())
 }
 
-/// The number of the file's schema; 0 where it is empty.
+/// The number of the file's schema; 0 where it is empty. Asked in one snapshot: somebody else's first start may end
+/// between two questions, and the answers together would be those of no file of ours.
 fn version(db: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let snapshot = db.is_autocommit().then(|| db.unchecked_transaction()).transpose();
+    let _until_the_end = snapshot.map_err(|e| Trouble::Sql(e).at(path))?;
     let number =
         |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| Trouble::Sql(e).at(path));
     let found = number("PRAGMA user_version")?;
