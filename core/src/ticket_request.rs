@@ -103,3 +103,39 @@ impl TicketRequest {
         asked.impersonated(actor, body.text("reason")?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Issuer;
+    use crate::wire::request::Request;
+    use alloc::{format, vec};
+
+    #[test]
+    fn the_one_tenant_is_accepted_and_any_other_refused() {
+        let issuer = Issuer::parse("http://gate.example").unwrap();
+        let read = |tenant: Option<&str>, member: &str| {
+            let settings = Settings { tenant: tenant.map(String::from), ..Settings::new(issuer.clone()) };
+            let request = Request {
+                method: "POST".into(),
+                target: "/auth/generate-ticket".into(),
+                headers: vec![("content-type".into(), b"application/json".to_vec())],
+                body: format!("{{\"user_id\":\"alice\"{member}}}").into_bytes(),
+                peer: [127, 0, 0, 1].into(),
+            };
+            TicketRequest::read(&Body::of(&request).unwrap(), &settings).err()
+        };
+        let named = |name: &str| format!(",\"tenant_id\":\"{name}\"");
+        for (tenant, member, refused) in [
+            (None, "", None),
+            (Some("acme"), "", None),
+            (Some("acme"), &*named("acme"), None),
+            (Some("acme"), &named("ACME"), Some(Problem::TenantRefused)),
+            (Some("acme"), &named(""), Some(Problem::TenantRefused)),
+            (None, &named("acme"), Some(Problem::TenantRefused)),
+            (Some("acme"), ",\"tenant_id\":null", Some(Problem::BadJson)),
+        ] {
+            assert_eq!(read(tenant, member), refused, "{tenant:?} {member}");
+        }
+    }
+}

@@ -10,11 +10,11 @@
 //! are not counted in advance, so as many as there are workers may overshoot.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::peers::Proxies;
+use crate::peers::{Proxies, source};
 
 /// How long failures count.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -144,14 +144,6 @@ impl Budget {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         let at = usize::try_from(self.hasher.hash_one(source) % u64::try_from(sets.len()).ok()?).ok()?;
         sets.get_mut(at).map(|set| then(set, source))
-    }
-}
-
-/// What is counted together: an IPv4 address, or the /64 of an IPv6 address, which one host has for itself.
-pub(crate) fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

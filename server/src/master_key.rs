@@ -14,9 +14,6 @@ use crate::store::{DATABASE, StoreError};
 /// The key's file in the data directory.
 pub const MASTER_KEY: &str = "master.key";
 
-/// The environment variable that names another file.
-pub const MASTER_KEY_VARIABLE: &str = "GATEPASS_MASTER_KEY_FILE";
-
 /// The longest file that is read.
 const MAX_FILE: u64 = 4096;
 
@@ -28,23 +25,11 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// The key in the file that `GATEPASS_MASTER_KEY_FILE` names, or else in `dir/master.key`, which is made, with
-    /// its directory, where neither it nor a database is there yet.
+    /// The key in `dir/master.key`, which is made, with its directory, where neither it nor a database is there yet.
     ///
     /// # Errors
     /// [`StoreError`] where it is missing beside a database, readable by others, or no key.
     pub fn open_or_create(dir: &Path) -> Result<Self, StoreError> {
-        match std::env::var_os(MASTER_KEY_VARIABLE) {
-            Some(path) if !path.is_empty() => Self::from_file(Path::new(&path)),
-            _ => Self::open_or_create_in(dir),
-        }
-    }
-
-    /// The key in `dir/master.key`, whatever the environment says; made as for [`MasterKey::open_or_create`].
-    ///
-    /// # Errors
-    /// As for [`MasterKey::open_or_create`].
-    pub fn open_or_create_in(dir: &Path) -> Result<Self, StoreError> {
         make_directory(dir)?;
         let key = dir.join(MASTER_KEY);
         // The database is looked for first: whoever makes one has made the key before.

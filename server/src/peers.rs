@@ -1,9 +1,9 @@
-//! Which address a request counts for.
+//! Which address a request counts for, and which addresses count as one.
 //!
 //! It is the peer of the connection, unless that is a trusted proxy: then it is the right-most address of
 //! `X-Forwarded-For` that is not one itself. Everything further left was written by somebody who is not trusted.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::config::value::Network;
 
@@ -48,6 +48,14 @@ fn address(hop: &[u8]) -> Option<IpAddr> {
     let address = hop.parse::<IpAddr>().ok();
     let address = address.or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip())).or_else(bracketed);
     address.map(|address| address.to_canonical())
+}
+
+/// What is counted together: an IPv4 address, or the /64 of an IPv6 address, which one host has for itself.
+pub(crate) fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
 }
 
 #[cfg(test)]

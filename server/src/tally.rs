@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::time::Time;
 
-use crate::budget::source;
+use crate::peers::source;
 
 /// The most rows of one minute that name an address. Who comes after is counted in rows without one, of which
 /// there are as many as there are kinds of refusal.

@@ -137,14 +137,15 @@ impl Site {
 
     /// Starts a server on any free port, with `arguments` beside, and waits until it says where it listens.
     pub fn serve(&self, arguments: &[&str]) -> Running {
+        self.serve_to(arguments, Stdio::null())
+    }
+
+    /// The same, with what it logs going to `log`.
+    pub fn serve_to(&self, arguments: &[&str], log: Stdio) -> Running {
         let mut command =
             self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
         let mut first = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
         let ready: Value = serde_json::from_str(&first).expect("one JSON object");

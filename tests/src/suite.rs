@@ -243,6 +243,13 @@ fn token_endpoint_errors(target: Target) {
         (post(good).header("Authorization", "Basic !!!"), 401, "invalid_client"),
         (post(good).bearer("abc"), 401, "invalid_client"),
         (basic(&format!("{good}&client_secret=x")), 400, "invalid_request"),
+        (basic(&format!("{good}&client_assertion=x")), 400, "invalid_request"),
+        (
+            post(&format!("{good}&client_id=portal&client_secret=x&client_assertion=x")),
+            400,
+            "invalid_request",
+        ),
+        (post(&format!("{good}&client_id=portal&client_assertion=x")), 401, "invalid_client"),
         (basic(&format!("{good}&client_id=backend")), 400, "invalid_request"),
         (basic(good).header("Authorization", "Basic eDp5"), 400, "invalid_request"),
         (basic("scope=orders:read"), 400, "invalid_request"),

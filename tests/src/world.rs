@@ -1,5 +1,8 @@
 //! The people and services that the tests are about.
 
+use std::net::IpAddr;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
@@ -11,6 +14,8 @@ use gatepass_core::settings::{Issuer, Settings};
 use gatepass_core::step::finish;
 use gatepass_core::ticket_request::TicketRequest;
 use gatepass_core::time::Time;
+use gatepass_core::wire::request::Request;
+use serde_json::{Value, json};
 
 use crate::memory::{Memory, Tables};
 
@@ -29,11 +34,15 @@ pub fn moment(now: Time, seed: u64) -> Moment {
     Moment { now, seed: Seed::new(bytes) }
 }
 
-/// A server for `issuer`, whose key is the one of RFC 8037 appendix A.1.
+/// A server for `issuer` with the default settings.
 pub fn gatepass(issuer: &str) -> Gatepass {
+    gatepass_with(Settings::new(Issuer::parse(issuer).expect("an issuer")))
+}
+
+/// A server with `settings`, whose key is the one of RFC 8037 appendix A.1.
+pub fn gatepass_with(settings: Settings) -> Gatepass {
     let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let key = SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037");
-    let settings = Settings::new(Issuer::parse(issuer).expect("an issuer"));
     Gatepass::new(settings, Keys::new(0, Some(key), vec![]))
 }
 
@@ -105,6 +114,39 @@ pub fn tables() -> Tables {
 pub fn issue(gatepass: &Gatepass, store: &Memory, user: &str, moment: Moment) -> String {
     let asked = TicketRequest::new(UserRef::IdOrUsername(user.into()));
     let issued = finish(gatepass, store, gatepass.issue_by_command(asked, moment));
-    let body: serde_json::Value = serde_json::from_slice(issued.body()).expect("JSON");
+    let body: Value = serde_json::from_slice(issued.body()).expect("JSON");
     body["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+/// A JSON request to `path`, from 192.0.2.1, with this `Authorization` where it is not empty.
+pub fn request(path: &str, authorization: &str, body: &Value) -> Request {
+    let mut headers = vec![("content-type".into(), b"application/json".to_vec())];
+    if !authorization.is_empty() {
+        headers.push(("authorization".into(), authorization.into()));
+    }
+    Request {
+        method: "POST".into(),
+        target: path.into(),
+        headers,
+        body: body.to_string().into_bytes(),
+        peer: IpAddr::from([192, 0, 2, 1]),
+    }
+}
+
+/// The request that presents `ticket`.
+pub fn presents(ticket: &str) -> Request {
+    request("/auth/ticket/signin", "", &json!({ "ticket": ticket }))
+}
+
+/// The request for a token of the client `id` with `scope`.
+pub fn asks_for_token(id: &str, secret: &str, scope: &str) -> Request {
+    let basic = STANDARD.encode(format!("{id}:{secret}"));
+    Request {
+        headers: vec![
+            ("content-type".into(), b"application/x-www-form-urlencoded".to_vec()),
+            ("authorization".into(), format!("Basic {basic}").into()),
+        ],
+        body: format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+")).into(),
+        ..request("/oauth2/token", "", &Value::Null)
+    }
 }

@@ -6,8 +6,10 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use std::io::Write;
 use std::thread;
 
+use gatepass_tests::http::{Ask, connect, read_answer};
 use gatepass_tests::server::Site;
 use gatepass_tests::suite::{SUITE, claims};
 use serde_json::json;
@@ -50,7 +52,7 @@ fn a_spent_ticket_stays_spent_and_a_token_good_after_a_restart() {
     let server = site.serve(&issuer);
     assert_eq!(server.target().sign_in(&spent).status, 400);
     assert_eq!(server.target().sign_in(&kept).status, 200);
-    let seen = gatepass_tests::http::Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
+    let seen = Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
     assert_eq!(seen.json()["sub"], claims(&token)["sub"]);
     assert!(server.terminate());
 }
@@ -72,4 +74,51 @@ fn two_servers_on_one_directory_spend_a_ticket_once() {
         let statuses: Vec<u16> = redeemers.into_iter().map(|r| r.join().expect("a redeemer")).collect();
         assert_eq!(statuses.iter().filter(|&&s| s == 200).count(), 1, "{statuses:?}");
     }
+}
+
+#[test]
+fn what_the_front_refuses_is_never_cached() {
+    let site = Site::new();
+    site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    let server = site.serve(&[]);
+    let sign_in = || Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json");
+    for (ask, status) in [
+        (sign_in().body(vec![b'x'; 70_000]), 413),
+        (sign_in().header("Expect", "the-unexpected"), 417),
+        (sign_in().header("X", &"x".repeat(17_000)), 431),
+    ] {
+        let answer = server.target().ask(&ask);
+        assert_eq!((answer.status, answer.header("cache-control")), (status, Some("no-store")));
+        assert_eq!(answer.header("pragma"), Some("no-cache"));
+    }
+}
+
+#[test]
+fn the_bounds_of_the_configuration_reach_the_front() {
+    let site = Site::new();
+    site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    let server = site.serve(&[
+        "--body-bytes=256",
+        "--head-bytes=512",
+        "--request-line-bytes=256",
+        "--headers=4",
+        "--request-time=100ms",
+        "--idle-time=100ms",
+    ]);
+    let get = || Ask::new("GET", "/healthz");
+    for (ask, status) in [
+        (get(), 200),
+        (get().body(vec![b'x'; 256]), 200),
+        (get().body(vec![b'x'; 257]), 413),
+        (Ask::new("GET", &format!("/{}", "x".repeat(256))), 414),
+        (get().header("X", &"x".repeat(500)), 431),
+        (get().header("X", "1").header("Y", "2"), 200),
+        (get().header("X", "1").header("Y", "2").header("Z", "3"), 431),
+    ] {
+        assert_eq!(server.target().ask(&ask).status, status, "{ask:?}");
+    }
+    let mut slow = connect(server.address);
+    slow.write_all(b"GET /healthz HTTP/1.1\r\n").expect("the server reads");
+    assert_eq!(read_answer(&mut slow, false).expect("an answer").status, 408);
+    assert!(read_answer(&mut connect(server.address), false).is_none(), "an idle connection is closed");
 }

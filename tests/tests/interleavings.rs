@@ -6,32 +6,18 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use std::net::IpAddr;
-
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::id::UserId;
 use gatepass_core::model::ticket::TicketState;
 use gatepass_core::step::Step;
-use gatepass_core::wire::request::Request;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment};
+use gatepass_tests::world::{self, NOON, moment, presents};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use serde_json::json;
 
 const SCHEDULES: u64 = 10_000;
 const REDEEMERS: u64 = 4;
-
-fn presents(ticket: &str) -> Request {
-    Request {
-        method: "POST".into(),
-        target: "/auth/ticket/signin".into(),
-        headers: vec![("content-type".into(), b"application/json".to_vec())],
-        body: json!({ "ticket": ticket }).to_string().into_bytes(),
-        peer: IpAddr::from([192, 0, 2, 1]),
-    }
-}
 
 /// What happened in one schedule.
 #[derive(Default)]

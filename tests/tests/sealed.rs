@@ -6,9 +6,9 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::query::{Found, Query, Records};
 use gatepass_core::step::Step;
@@ -16,26 +16,11 @@ use gatepass_core::store::Store;
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use gatepass_tests::memory::Memory;
-use gatepass_tests::world::{self, NOON, moment};
-use serde_json::json;
-
-fn presents(ticket: &str) -> Request {
-    Request {
-        method: "POST".into(),
-        target: "/auth/ticket/signin".into(),
-        headers: vec![("content-type".into(), b"application/json".to_vec())],
-        body: json!({ "ticket": ticket }).to_string().into_bytes(),
-        peer: IpAddr::from([192, 0, 2, 1]),
-    }
-}
+use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, presents, request};
+use serde_json::Value;
 
 /// Drives `step` against a store whose commits end as `outcomes` says, one after the other, and counts the steps.
-fn drive(
-    gatepass: &gatepass_core::gatepass::Gatepass,
-    store: &Memory,
-    mut step: Step,
-    outcomes: &[Outcome],
-) -> (Response, usize) {
+fn drive(gatepass: &Gatepass, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> (Response, usize) {
     let mut outcomes = outcomes.iter();
     for steps in 1.. {
         step = match step {
@@ -164,4 +149,20 @@ fn unreadable_and_nonsensical_records_are_answers_too() {
     let response =
         gatepass_core::step::drive(&gatepass, &Confused(store), presents(&ticket), moment(NOON, 3));
     assert_eq!(response.status(), 500);
+}
+
+#[test]
+fn without_a_key_that_signs_nothing_is_spent() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+    let before = store.with(|tables| tables.clone());
+    let keyless = Gatepass::new(gatepass.settings().clone(), Keys::new(0, None, vec![]));
+    let ready = Request { method: "GET".into(), ..request("/readyz", "", &Value::Null) };
+    for asked in [presents(&ticket), asks_for_token("backend", BACKEND_SECRET, "profile"), ready] {
+        let shown = format!("{asked:?}");
+        let response = gatepass_core::step::drive(&keyless, &store, asked, moment(NOON, 2));
+        assert_eq!((response.status(), response.header("retry-after")), (503, Some("1")), "{shown}");
+    }
+    assert_eq!(store.with(|tables| tables.clone()), before);
 }

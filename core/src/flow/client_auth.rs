@@ -32,13 +32,13 @@ pub(crate) fn posted_form(ctx: &Context, request: &Request) -> Result<Form, Resp
 pub(crate) fn credentials(request: &Request, form: &Form) -> Result<ClientCredentials, Response> {
     let refused = || OAuthError::InvalidClient.response().refused(Refusal::Malformed);
     let named = form.get("client_id");
-    if ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some()) {
-        return Err(refused());
-    }
+    let asserted = ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some());
     let authorization = Authorization::of(request).map_err(|_| {
         OAuthError::InvalidRequest("the Authorization header is repeated or malformed").response()
     })?;
     match (authorization, form.get("client_secret")) {
+        (Authorization::Absent, None) if asserted => Err(refused()),
+        _ if asserted => Err(TWO_METHODS.response()),
         (Authorization::Absent, Some(secret)) => {
             let id = named.and_then(|id| ClientId::parse(id).ok()).ok_or_else(refused)?;
             Ok(ClientCredentials { id, readings: vec![SecretText::new(secret.into())] })

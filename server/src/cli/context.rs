@@ -93,7 +93,7 @@ impl Context {
 pub fn open(data: &Path, config: &Config) -> Result<Store, Failure> {
     let master = match &config.master_key_file {
         Some(file) => MasterKey::from_file(file)?,
-        None => MasterKey::open_or_create_in(data)?,
+        None => MasterKey::open_or_create(data)?,
     };
     Ok(Store::open(data, &master, &StoreOptions::default())?)
 }

@@ -86,10 +86,13 @@ fn write_down(gate: &Gate, events: Vec<Event>) {
     }
 }
 
+/// Sweeps by the time that is trusted: what a jump of the wall clock makes look old would be gone for good, even
+/// where the clock is set right a minute later.
 fn sweep(gate: &Gate) {
+    let now = gate.clock.status().mark;
     let (mut tickets, mut sessions) = (0, 0);
     for _ in 0..BATCHES {
-        match gate.store.sweep(gate.clock.now(), BATCH) {
+        match gate.store.sweep(now, BATCH) {
             Ok(swept) => {
                 tickets += swept.tickets;
                 sessions += swept.sessions;

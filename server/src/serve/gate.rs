@@ -111,9 +111,7 @@ impl Service for Gate {
         if budgeted && let Err(RetryAfter(seconds)) = around.budget.check(peer, self.began.elapsed()) {
             return self
                 .refuse(Problem::TooManyRequests, language())
-                .with("Retry-After", seconds.to_string())
-                .with("Cache-Control", "no-store")
-                .with("Pragma", "no-cache");
+                .with("Retry-After", seconds.to_string());
         }
         let moment = match context::moment(self.clock.now()) {
             Ok(moment) => moment,
@@ -139,8 +137,10 @@ impl Service for Gate {
         response
     }
 
+    /// Which path was asked for is not always known here, and below some of them nothing may be cached.
     fn refuse(&self, problem: Problem, language: Language) -> Response {
-        problem.response(language, self.clock.now())
+        let response = problem.response(language, self.clock.now());
+        response.with("Cache-Control", "no-store").with("Pragma", "no-cache")
     }
 }
 

@@ -112,3 +112,25 @@ impl Connector {
 fn set(db: &Connection, pragma: &str, value: i64) -> rusqlite::Result<()> {
     db.pragma_update_and_check(None, pragma, value, |_| Ok(()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_connection_syncs_in_full_and_readers_only_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let connector =
+            Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
+        connector.make_file().unwrap();
+        for role in [Role::Writer, Role::Reader] {
+            let db = connector.connect(role).unwrap();
+            connector.use_wal(&db).unwrap();
+            let number =
+                |pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).unwrap();
+            // 2 is FULL: every commit of the write-ahead log is synced before it is answered.
+            assert_eq!((number("synchronous"), number("foreign_keys")), (2, 1), "{role:?}");
+            assert_eq!(db.execute_batch("CREATE TABLE t (x)").is_ok(), role == Role::Writer, "{role:?}");
+        }
+    }
+}

@@ -28,15 +28,7 @@ fn clock_mark(row: &Row<'_>) -> Result<ClockMark, Trouble> {
 }
 
 impl Store {
-    /// The mark; the epoch where there is none yet.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    pub fn clock_mark(&self) -> Result<Time, StoreError> {
-        self.clock_state().map(|state| state.mark)
-    }
-
-    /// The mark, and how often it was set.
+    /// The mark, the epoch where there is none yet, and how often it was set.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be read.

@@ -57,7 +57,8 @@ fn migrate(db: &mut Connection, path: &Path, master: &MasterKey) -> Result<(), S
     Ok(())
 }
 
-/// The number of the file's schema; 0 where it is empty.
+/// The number of the file's schema; 0 where it is empty. Asked in one snapshot: somebody else's first start may end
+/// between two questions, and the answers together would be those of no file of ours.
 fn version(db: &Connection, path: &Path) -> Result<i64, StoreError> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let (application, found, tables) = marks(db).map_err(|e| Trouble::Sql(e).at(path))?;

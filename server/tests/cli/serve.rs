@@ -159,3 +159,47 @@ fn a_trusted_proxy_speaks_for_whoever_asks_it() {
     assert_eq!(guess("192.0.2.2"), 400);
     assert_eq!(guess("192.0.2.3, 192.0.2.1"), 429, "what stands further left is not believed");
 }
+
+#[test]
+fn whoever_shows_a_good_token_and_asks_too_much_is_no_guesser() {
+    let site = Site::with_key();
+    let server = site.serve(&["--exempt-loopback", "false", "--failures-per-minute", "2"]);
+    let secret = site.json(&["client", "add", "svc", "--scope", "a"])["client_secret"].clone();
+    let form = format!(
+        "grant_type=client_credentials&scope=a&client_id=svc&client_secret={}",
+        secret.as_str().unwrap()
+    );
+    let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let token = server.ask("POST", "/oauth2/token", headers, &form).1["access_token"].clone();
+    let headers =
+        format!("Content-Type: application/json\r\nAuthorization: Bearer {}\r\n", token.as_str().unwrap());
+    for _ in 0..5 {
+        assert_eq!(server.ask("POST", "/auth/generate-ticket", &headers, r#"{"user_id":"x"}"#).0, 403);
+    }
+    assert_eq!(server.sign_in(&json!("tkt_x")).0, 400, "nothing of it was counted");
+    assert_eq!(server.end(), Some(0));
+    let rows = site.json(&["audit", "list"]);
+    let told = |kind: &str| {
+        rows.as_array()
+            .unwrap()
+            .iter()
+            .filter(|r| r["refusal"] == "scope-missing" && r["kind"] == kind)
+            .count()
+    };
+    assert_eq!((told("ticket.issue-refused"), told("refusals")), (5, 0), "each has its row, and no other");
+}
+
+#[test]
+fn old_rows_are_swept_while_it_serves() {
+    let site = Site::with_key();
+    site.json(&["user", "add", "alice"]);
+    site.json(&["ticket", "issue", "--user", "alice"]);
+    let sql = rusqlite::Connection::open(site.path().join("gatepass.db")).unwrap();
+    sql.execute("UPDATE tickets SET issued_at = 1, expires_at = 2", []).unwrap();
+    site.json(&["ticket", "issue", "--user", "alice"]);
+    let _server = site.serve(&["--sweep-interval", "1s"]);
+    // Asked until it was: a command takes longer than a thread.
+    let swept = (0..3_000).any(|_| site.json(&["ticket", "list"]).as_array().unwrap().len() == 1);
+    assert!(swept);
+    assert_eq!(site.json(&["ticket", "list"])[0]["state"], "live");
+}

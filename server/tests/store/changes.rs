@@ -250,7 +250,7 @@ fn the_mark_only_rises_unless_a_person_sets_it() {
     other.set_clock_mark(Time::from_unix(7), Some(Event::new(Kind::ClockReset, NOW))).unwrap();
     assert_eq!(audit(&one).len(), 1);
     assert_eq!(one.raise_clock_mark(at(60, 0)).unwrap(), at(7, 1));
-    assert_eq!(one.clock_mark().unwrap(), Time::from_unix(7));
+    assert_eq!(one.clock_state().unwrap().mark, Time::from_unix(7));
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_running_clock_takes_over_a_mark_that_was_set() {
     let place = Place::new();
     let store = place.store();
     let clock = Clock::start(&store).unwrap();
-    let kept = store.clock_mark().unwrap();
+    let kept = store.clock_state().unwrap().mark;
     assert!(kept > Time::from_unix(0));
     // Another process lost its mind.
     let wrong = clock.now().plus(1_000_000);
@@ -272,5 +272,5 @@ fn a_running_clock_takes_over_a_mark_that_was_set() {
     clock.persist(&store).unwrap();
     assert!(clock.now() < wrong);
     assert_eq!(clock.status().behind, None);
-    assert!(store.clock_mark().unwrap() < wrong);
+    assert!(store.clock_state().unwrap().mark < wrong);
 }

@@ -78,7 +78,7 @@ fn a_directory_that_is_none_or_cannot_be_made() {
     let place = Place::empty();
     let file = place.dir().join("file");
     fs::write(&file, "").unwrap();
-    assert_eq!(MasterKey::open_or_create_in(&file).unwrap_err(), StoreError::NotADirectory(file.clone()));
+    assert_eq!(MasterKey::open_or_create(&file).unwrap_err(), StoreError::NotADirectory(file.clone()));
     let master = place.master();
     let options = StoreOptions::default();
     assert_eq!(Store::open(&file, &master, &options).unwrap_err(), StoreError::NotADirectory(file.clone()));

@@ -41,7 +41,7 @@ impl Place {
     }
 
     pub(crate) fn master(&self) -> MasterKey {
-        MasterKey::open_or_create_in(self.dir()).unwrap()
+        MasterKey::open_or_create(self.dir()).unwrap()
     }
 
     pub(crate) fn store(&self) -> Store {

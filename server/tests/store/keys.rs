@@ -76,7 +76,7 @@ fn without_its_master_key_a_database_is_not_opened_and_not_harmed() {
     let kept = fs::read(&key).unwrap();
     let database = fs::read(place.dir().join(DATABASE)).unwrap();
     fs::remove_file(&key).unwrap();
-    let missing = MasterKey::open_or_create_in(place.dir()).unwrap_err();
+    let missing = MasterKey::open_or_create(place.dir()).unwrap_err();
     assert!(matches!(missing, StoreError::MasterKeyMissing { database: Some(_), .. }));
     assert!(missing.to_string().contains(key.to_str().unwrap()) && !missing.to_string().contains('\n'));
     assert!(!key.exists());
@@ -88,12 +88,12 @@ fn without_its_master_key_a_database_is_not_opened_and_not_harmed() {
 
     fs::write(&key, &kept).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-    let exposed = MasterKey::open_or_create_in(place.dir()).unwrap_err();
+    let exposed = MasterKey::open_or_create(place.dir()).unwrap_err();
     assert!(exposed.to_string().contains("chmod 600"), "{exposed}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     for bad in [&b"short"[..], &[0xff; 70], b""] {
         fs::write(&key, bad).unwrap();
-        let malformed = MasterKey::open_or_create_in(place.dir()).unwrap_err();
+        let malformed = MasterKey::open_or_create(place.dir()).unwrap_err();
         assert!(matches!(malformed, StoreError::MasterKeyMalformed(_)), "{malformed}");
     }
     fs::write(&key, &kept).unwrap();

@@ -1,5 +1,8 @@
 //! Many at once: on threads, and on two processes' worth of stores.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::ticket::TicketState;
@@ -51,8 +54,8 @@ fn the_chain_holds_however_many_write_it() {
 #[test]
 fn two_first_starts_at_once_make_one_installation() {
     for _ in 0..10 {
-        let place = std::sync::Arc::new(Place::empty());
-        let used = std::sync::Arc::clone(&place);
+        let place = Arc::new(Place::empty());
+        let used = Arc::clone(&place);
         let stores = at_once(4, move |_| used.store());
         for (i, store) in (0u64..).zip(&stores) {
             let event = event(Kind::UserAdded, i);
@@ -72,4 +75,31 @@ fn what_one_store_writes_the_other_reads_next() {
         assert_eq!(commit(&other, redemption(i, i)), Outcome::Applied);
         assert_eq!(state(&one, i), Some(TicketState::Spent(NOW.plus(1))));
     }
+}
+
+#[test]
+fn whoever_waits_is_written_in_one_transaction() {
+    let place = Place::new();
+    let store = place.store();
+    let commits =
+        || -> i64 { place.sql().query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap() };
+    // While somebody else holds the lock, everybody gathers behind the first.
+    let other = place.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let before = commits();
+    let (used, begun) = (store.clone(), Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&begun);
+    let waiting = std::thread::spawn(move || {
+        at_once(32, move |i| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            commit(&used, [Change::InsertTicket(ticket(i))])
+        })
+    });
+    while begun.load(Ordering::SeqCst) < 32 {
+        std::thread::yield_now();
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(outcomes(&waiting.join().unwrap(), Outcome::Applied), 32);
+    let transactions = commits() - before;
+    assert!((1..32).contains(&transactions), "{transactions} transactions for 32 commits");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::super::Bounds;
 use super::DOOR;
+use crate::peers::source;
 
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 1024;
@@ -111,11 +112,7 @@ impl Door {
         if self.bounds.connections_per_address == 0 || self.bounds.exempt.covers(peer) {
             return None;
         }
-        Some(match peer {
-            IpAddr::V4(_) => peer,
-            // Whoever has one address of a /64 has them all.
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
-        })
+        Some(source(peer))
     }
 
     /// Whether `address` holds as many connections as it may.

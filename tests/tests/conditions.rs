@@ -1,0 +1,129 @@
+//! What changes between the snapshot and the commit: whatever a flow rests on is named by its commit, so that the
+//! change is a conflict, and the flow reads again and answers by what is so now.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::id::{ClientId, UserId};
+use gatepass_core::model::ticket::TicketState;
+use gatepass_core::step::{Step, drive, finish};
+use gatepass_core::store::Store;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, presents, request};
+use serde_json::{Value, json};
+
+type Alter = fn(&mut Tables);
+
+fn user(name: &str) -> UserId {
+    UserId::parse(&format!("usr_{name}")).expect("an id")
+}
+
+fn client(id: &str) -> ClientId {
+    ClientId::parse(id).expect("an id")
+}
+
+fn disable_user(tables: &mut Tables, name: &str) {
+    tables.users.get_mut(&user(name)).expect("a user").disable();
+}
+
+fn disable_client(tables: &mut Tables, id: &str) {
+    tables.clients.get_mut(&client(id)).expect("a client").enabled = false;
+}
+
+/// The request of `backend` for a ticket with which boss acts as alice at the portal.
+fn asks_for_ticket(gatepass: &Gatepass, store: &Memory) -> Request {
+    let scope = "ticket:issue ticket:impersonate";
+    let answer = drive(gatepass, store, asks_for_token("backend", BACKEND_SECRET, scope), moment(NOON, 1));
+    let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
+    let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
+    let asked = json!({"user_id": "alice", "audience": "portal", "actor": "boss", "reason": "a call"});
+    request("/auth/generate-ticket", &bearer, &asked)
+}
+
+/// Begins `request`, alters the tables when it is about to commit, and finishes it: whether the commit was a
+/// conflict, and the answer's status.
+fn altered(gatepass: &Gatepass, store: &Memory, request: Request, alter: Alter) -> (bool, u16) {
+    let Step::Read(read) = gatepass.handle(request, moment(NOON, 3)) else { panic!("it reads first") };
+    let found = store.read(read.query());
+    let Step::Commit(commit) = read.resume(gatepass, found) else { panic!("it commits next") };
+    store.with(alter);
+    let outcome = store.commit(commit.changes());
+    let step = commit.settle(gatepass, outcome);
+    let conflict = matches!(step, Step::Read(_));
+    (conflict, finish(gatepass, store, step).status())
+}
+
+#[test]
+fn a_sign_in_rests_on_everyone_its_ticket_names() {
+    let gatepass = world::gatepass("http://gate.example");
+    let cases: &[(&str, Alter, (bool, u16))] = &[
+        ("nothing", |_| {}, (false, 200)),
+        ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
+        ("the user is gone", |t| drop(t.users.remove(&user("alice"))), (true, 400)),
+        (
+            "the user's sessions are ended",
+            |t| t.users.get_mut(&user("alice")).expect("alice").end_sessions(),
+            (true, 200),
+        ),
+        (
+            "the user is edited",
+            |t| {
+                let alice = t.users.get_mut(&user("alice")).expect("alice");
+                (alice.name, alice.revision) = (None, 1);
+            },
+            (false, 200),
+        ),
+        ("the actor is disabled", |t| disable_user(t, "boss"), (true, 400)),
+        ("the client it is for is disabled", |t| disable_client(t, "portal"), (true, 400)),
+        ("the client it is for is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 400)),
+        ("the client that issued it is disabled", |t| disable_client(t, "backend"), (true, 400)),
+        (
+            "the ticket is revoked",
+            |t| t.tickets.values_mut().for_each(|ticket| ticket.state = TicketState::Revoked(NOON)),
+            (true, 400),
+        ),
+        (
+            "the ticket is spent",
+            |t| t.tickets.values_mut().for_each(|ticket| ticket.state = TicketState::Spent(NOON)),
+            (true, 400),
+        ),
+    ];
+    for (what, alter, expected) in cases {
+        let store = Memory::new(world::tables());
+        let asks = asks_for_ticket(&gatepass, &store);
+        let issued = drive(&gatepass, &store, asks, moment(NOON, 2));
+        let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
+        let presented = presents(issued["ticket"].as_str().expect("a ticket"));
+        assert_eq!(altered(&gatepass, &store, presented, *alter), *expected, "{what}");
+        let tables = store.with(|tables| tables.clone());
+        assert_eq!(tables.sessions.len(), usize::from(expected.1 == 200), "{what}");
+        for session in tables.sessions.values() {
+            assert_eq!(session.user_epoch, tables.users[&session.user_id].epoch, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_ticket_rests_on_everyone_it_names() {
+    let gatepass = world::gatepass("http://gate.example");
+    let cases: &[(&str, Alter, (bool, u16))] = &[
+        ("nothing", |_| {}, (false, 200)),
+        ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
+        ("the actor is disabled", |t| disable_user(t, "boss"), (true, 400)),
+        ("the client it is for is disabled", |t| disable_client(t, "portal"), (true, 400)),
+        ("the client that asks is disabled", |t| disable_client(t, "backend"), (true, 401)),
+        ("the client that asks is gone", |t| drop(t.clients.remove(&client("backend"))), (true, 401)),
+    ];
+    for (what, alter, expected) in cases {
+        let store = Memory::new(world::tables());
+        let asks = asks_for_ticket(&gatepass, &store);
+        assert_eq!(altered(&gatepass, &store, asks, *alter), *expected, "{what}");
+        let tickets = store.with(|tables| tables.tickets.len());
+        assert_eq!(tickets, usize::from(expected.1 == 200), "{what}");
+    }
+}

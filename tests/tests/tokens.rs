@@ -1,0 +1,133 @@
+//! How long tokens are good, and what ends them before their time.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::id::{ClientId, UserId};
+use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::step::drive;
+use gatepass_core::time::Time;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, presents, request};
+use serde_json::{Value, json};
+
+fn ask(gatepass: &Gatepass, store: &Memory, request: Request, now: Time, seed: u64) -> (u16, Value) {
+    let answer = drive(gatepass, store, request, moment(now, seed));
+    (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
+}
+
+/// The tokens of `backend` and of boss acting as alice, with their lives in seconds.
+fn tokens(gatepass: &Gatepass, store: &Memory) -> [(String, u64); 2] {
+    let scope = "ticket:issue ticket:impersonate";
+    let of_client = ask(gatepass, store, asks_for_token("backend", BACKEND_SECRET, scope), NOON, 1).1;
+    let token = |body: &Value| {
+        let text = body["access_token"].as_str().expect("a token").to_owned();
+        (text, body["expires_in"].as_u64().expect("a life"))
+    };
+    let bearer = format!("Bearer {}", token(&of_client).0);
+    let asked = json!({"user_id": "alice", "actor": "boss", "reason": "a call"});
+    let issued = ask(gatepass, store, request("/auth/generate-ticket", &bearer, &asked), NOON, 2).1;
+    let presented = presents(issued["ticket"].as_str().expect("a ticket"));
+    [token(&of_client), token(&ask(gatepass, store, presented, NOON, 3).1)]
+}
+
+fn is_good(gatepass: &Gatepass, store: &Memory, token: &str, now: Time) -> bool {
+    let seen = request("/userinfo", &format!("Bearer {token}"), &Value::Null);
+    match ask(gatepass, store, seen, now, 4).0 {
+        200 => true,
+        401 => false,
+        other => panic!("userinfo was answered {other}"),
+    }
+}
+
+fn alice(tables: &mut Tables) -> &mut gatepass_core::model::user::User {
+    tables.users.get_mut(&UserId::parse("usr_alice").expect("an id")).expect("alice")
+}
+
+fn boss(tables: &mut Tables) -> &mut gatepass_core::model::user::User {
+    tables.users.get_mut(&UserId::parse("usr_boss").expect("an id")).expect("boss")
+}
+
+fn backend(tables: &mut Tables) -> &mut gatepass_core::model::client::Client {
+    tables.clients.get_mut(&ClientId::parse("backend").expect("an id")).expect("backend")
+}
+
+#[test]
+fn what_is_ended_or_disabled_ends_its_tokens() {
+    let gatepass = world::gatepass("http://gate.example");
+    /// What is altered, and whether the service's token and the person's are good afterwards.
+    type Case = (&'static str, fn(&mut Tables), [bool; 2]);
+    let cases: &[Case] = &[
+        ("nothing", |_| {}, [true, true]),
+        ("the user is disabled", |t| alice(t).disable(), [true, false]),
+        ("the user is disabled and enabled", |t| (alice(t).disable(), alice(t).enable()).1, [true, false]),
+        ("the user's sessions are ended", |t| alice(t).end_sessions(), [true, false]),
+        ("the user is gone", |t| t.users.retain(|id, _| id.as_str() != "usr_alice"), [true, false]),
+        ("the actor is disabled", |t| boss(t).disable(), [true, false]),
+        ("the actor is gone", |t| t.users.retain(|id, _| id.as_str() != "usr_boss"), [true, false]),
+        (
+            "the session is ended",
+            |t| t.sessions.values_mut().for_each(|session| session.ended_at = Some(NOON)),
+            [true, false],
+        ),
+        ("the session is gone", |t| t.sessions.clear(), [true, false]),
+        ("the client is disabled", |t| backend(t).enabled = false, [false, true]),
+        ("the client is gone", |t| t.clients.clear(), [false, true]),
+        ("the client is a younger namesake", |t| backend(t).created_at = NOON.plus(1), [false, true]),
+    ];
+    for (what, alter, good) in cases {
+        let store = Memory::new(world::tables());
+        let tokens = tokens(&gatepass, &store);
+        store.with(alter);
+        for ((token, _), good) in tokens.iter().zip(good) {
+            assert_eq!(is_good(&gatepass, &store, token, NOON), *good, "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_scope_taken_from_a_client_is_taken_from_its_tokens() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let [(token, _), _] = tokens(&gatepass, &store);
+    store.with(|tables| backend(tables).scope = Default::default());
+    let asks = request("/auth/generate-ticket", &format!("Bearer {token}"), &json!({"user_id": "alice"}));
+    assert_eq!(ask(&gatepass, &store, asks, NOON, 5).0, 403);
+}
+
+#[test]
+fn lives_are_the_clients_own_or_the_configured_and_an_impersonation_is_capped() {
+    let settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
+    let capped = Settings { impersonation_lifetime: 600, ..settings.clone() };
+    let shorter = Settings { user_token_lifetime: 500, client_token_lifetime: 400, ..capped.clone() };
+    let own: fn(&mut Tables) = |tables| {
+        (backend(tables).token_lifetime, backend(tables).user_token_lifetime) = (Some(77), Some(88));
+    };
+    let none: fn(&mut Tables) = |_| {};
+    for (settings, alter, lives) in [
+        (settings, none, [3600, 1800]),
+        (capped.clone(), none, [3600, 600]),
+        (shorter, none, [400, 500]),
+        (capped, own, [77, 88]),
+    ] {
+        let cap = settings.impersonation_lifetime;
+        let gatepass = world::gatepass_with(settings);
+        let store = Memory::new(world::tables());
+        store.with(alter);
+        for ((token, life), expected) in tokens(&gatepass, &store).iter().zip(lives) {
+            assert_eq!(*life, expected);
+            assert!(is_good(&gatepass, &store, token, NOON.plus(life - 1)));
+            assert!(!is_good(&gatepass, &store, token, NOON.plus(*life)));
+        }
+        store.with(|tables| {
+            let ends: Vec<Time> = tables.sessions.values().map(|session| session.expires_at).collect();
+            assert_eq!(ends, [NOON.plus(cap.into())]);
+            assert!(tables.refresh_tokens.values().all(|refresh| refresh.expires_at <= NOON.plus(cap.into())));
+        });
+    }
+}
