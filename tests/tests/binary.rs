@@ -8,6 +8,7 @@
 
 use std::thread;
 
+use gatepass_tests::http::Ask;
 use gatepass_tests::server::Site;
 use gatepass_tests::suite::{SUITE, claims};
 use serde_json::json;
@@ -36,6 +37,21 @@ fn the_stock_front_passes_the_suite() {
 }
 
 #[test]
+fn no_refusal_is_cached_not_even_before_its_route_is_known() {
+    let site = Site::new();
+    let long = "x".repeat(64 * 1024 + 1);
+    for front in ["guarded", "tiny_http"] {
+        let server = site.serve(&["--front", front]);
+        for path in ["/auth/ticket/signin", "/oauth2/token", "/userinfo", "/nowhere"] {
+            let answer = server.target().ask(&Ask::new("POST", path).body(long.clone()));
+            assert_eq!((answer.status, &answer.json()["code"]), (413, &json!(41300)), "{front} {path}");
+            let caching = (answer.header("cache-control"), answer.header("pragma"));
+            assert_eq!(caching, (Some("no-store"), Some("no-cache")), "{front} {path}");
+        }
+    }
+}
+
+#[test]
 fn a_spent_ticket_stays_spent_and_a_token_good_after_a_restart() {
     let site = Site::new();
     let issuer = ["--issuer", "http://gate.example"];
@@ -50,7 +66,7 @@ fn a_spent_ticket_stays_spent_and_a_token_good_after_a_restart() {
     let server = site.serve(&issuer);
     assert_eq!(server.target().sign_in(&spent).status, 400);
     assert_eq!(server.target().sign_in(&kept).status, 200);
-    let seen = gatepass_tests::http::Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
+    let seen = Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
     assert_eq!(seen.json()["sub"], claims(&token)["sub"]);
     assert!(server.terminate());
 }

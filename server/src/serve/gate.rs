@@ -111,9 +111,7 @@ impl Service for Gate {
         if budgeted && let Err(RetryAfter(seconds)) = around.budget.check(peer, self.began.elapsed()) {
             return self
                 .refuse(Problem::TooManyRequests, language())
-                .with("Retry-After", seconds.to_string())
-                .with("Cache-Control", "no-store")
-                .with("Pragma", "no-cache");
+                .with("Retry-After", seconds.to_string());
         }
         let moment = match context::moment(self.clock.now()) {
             Ok(moment) => moment,
