@@ -114,11 +114,12 @@ struct SimpleResponse {
 }
 
 impl Problem {
-    /// The `SimpleResponse` for this problem, in `language`, said at `now`.
+    /// The `SimpleResponse` for this problem, in `language`, said at `now`. Never cached: where a request is refused
+    /// before its path is known, it may have been one that speaks of a person or a token.
     pub fn response(self, language: Language, now: Time) -> Response {
         let body =
             SimpleResponse { code: self.code(), message: self.message(language), timestamp: now.rfc3339() };
-        let response = Response::json(self.status(), &body);
+        let response = Response::json(self.status(), &body).uncached();
         if self.status() == 503 { response.with("Retry-After", RETRY_AFTER) } else { response }
     }
 }
