@@ -127,7 +127,9 @@ fn lives_are_the_clients_own_or_the_configured_and_an_impersonation_is_capped() 
         store.with(|tables| {
             let ends: Vec<Time> = tables.sessions.values().map(|session| session.expires_at).collect();
             assert_eq!(ends, [NOON.plus(cap.into())]);
-            assert!(tables.refresh_tokens.values().all(|refresh| refresh.expires_at <= NOON.plus(cap.into())));
+            assert!(
+                tables.refresh_tokens.values().all(|refresh| refresh.expires_at <= NOON.plus(cap.into()))
+            );
         });
     }
 }

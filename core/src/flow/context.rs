@@ -15,9 +15,7 @@ use crate::wire::response::Response;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// SimpleResponse.
-    Plain,
-    /// SimpleResponse, never cached.
-    Auth,
+    Simple,
     /// RFC 6749 §5.2.
     OAuth,
     /// RFC 6750 §3.
@@ -42,8 +40,7 @@ impl Context {
 
     /// `problem` as a SimpleResponse.
     pub(crate) fn problem(&self, problem: Problem) -> Response {
-        let response = problem.response(self.language, self.now());
-        if self.manner == Manner::Plain { response } else { response.uncached() }
+        problem.response(self.language, self.now())
     }
 
     /// `problem`, and `refusal` for the failure budget.
@@ -54,7 +51,7 @@ impl Context {
     /// 503: the store cannot; nothing was changed.
     pub(crate) fn unavailable(&self) -> Response {
         match self.manner {
-            Manner::Plain | Manner::Auth => self.problem(Problem::Unavailable),
+            Manner::Simple => self.problem(Problem::Unavailable),
             Manner::OAuth => OAuthError::TemporarilyUnavailable.response(),
             Manner::Bearer => BearerError::TemporarilyUnavailable.response(),
         }
@@ -63,7 +60,7 @@ impl Context {
     /// 500: our fault, or the outcome of a commit is unknown.
     pub(crate) fn internal(&self) -> Response {
         match self.manner {
-            Manner::Plain | Manner::Auth => self.problem(Problem::Internal),
+            Manner::Simple => self.problem(Problem::Internal),
             Manner::OAuth => OAuthError::ServerError.response(),
             Manner::Bearer => BearerError::ServerError.response(),
         }

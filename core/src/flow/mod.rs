@@ -86,14 +86,16 @@ impl<'a> Route<'a> {
 
     const fn manner(self) -> Manner {
         match self {
+            Self::Token | Self::Introspect | Self::Revoke => Manner::OAuth,
+            Self::Userinfo => Manner::Bearer,
             Self::TicketSignin
             | Self::GenerateTicket
             | Self::Refresh
             | Self::MySessions
-            | Self::MySession(_) => Manner::Auth,
-            Self::Token | Self::Introspect | Self::Revoke => Manner::OAuth,
-            Self::Userinfo => Manner::Bearer,
-            Self::Published(_) | Self::Alive | Self::Ready => Manner::Plain,
+            | Self::MySession(_)
+            | Self::Published(_)
+            | Self::Alive
+            | Self::Ready => Manner::Simple,
         }
     }
 }
@@ -107,7 +109,7 @@ pub fn is_budgeted(path: &str) -> bool {
 pub(crate) fn begin(gatepass: &Gatepass, request: &Request, moment: Moment) -> Step {
     let language = Language::of(request.header("accept-language").unwrap_or_default());
     let route = Route::of(request.path());
-    let manner = route.map_or_else(|| manner_below(request.path()), Route::manner);
+    let manner = route.map_or(Manner::Simple, Route::manner);
     let ctx = Context { moment, language, peer: Some(request.peer), manner };
     let Some(route) = route else { return Step::Reply(ctx.problem(Problem::NotFound)) };
     if !route.allow().split(", ").any(|method| method == request.method) {
@@ -129,18 +131,9 @@ pub(crate) fn begin(gatepass: &Gatepass, request: &Request, moment: Moment) -> S
     }
 }
 
-/// Errors below these paths are never cached, known path or not.
-fn manner_below(path: &str) -> Manner {
-    if ["/auth/", "/mfa/", "/oauth2/", "/userinfo"].iter().any(|prefix| path.starts_with(prefix)) {
-        Manner::Auth
-    } else {
-        Manner::Plain
-    }
-}
-
 /// Begins to issue a ticket for the command line.
 pub(crate) fn issue_by_command(asked: TicketRequest, moment: Moment) -> Step {
-    let ctx = Context { moment, language: Language::English, peer: None, manner: Manner::Plain };
+    let ctx = Context { moment, language: Language::English, peer: None, manner: Manner::Simple };
     generate_ticket::by_command(ctx, asked)
 }
 

@@ -83,7 +83,7 @@ impl Looking {
         let changes = match &self.wish {
             Wish::List => {
                 let entries: Vec<SessionEntry<'_>> = live.map(|s| entry(s, session)).collect();
-                return Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries)).uncached());
+                return Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries)));
             }
             Wish::EndAll => vec![
                 Change::RaiseEpoch { id: user.id.clone(), epoch: user.epoch },
@@ -126,7 +126,7 @@ impl Ending {
     pub(crate) fn settle(self, outcome: Outcome) -> Step {
         let ctx = &self.looking.ctx;
         Step::Reply(match outcome {
-            Outcome::Applied => done(ctx.language, ctx.now(), None::<()>).uncached(),
+            Outcome::Applied => done(ctx.language, ctx.now(), None::<()>),
             Outcome::Conflict if self.looking.again => ctx.unavailable(),
             Outcome::Conflict => return Looking { again: true, ..self.looking }.ask(),
             Outcome::NotApplied => ctx.unavailable(),

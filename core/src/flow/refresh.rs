@@ -221,7 +221,7 @@ impl Looking {
     fn refused(&self, refusal: Refusal) -> Response {
         let response = match self.ctx.manner {
             Manner::OAuth => OAuthError::InvalidGrant.response(),
-            Manner::Plain | Manner::Auth | Manner::Bearer => self.ctx.problem(Problem::RefreshRefused),
+            Manner::Simple | Manner::Bearer => self.ctx.problem(Problem::RefreshRefused),
         };
         response.refused(refusal)
     }

@@ -125,15 +125,16 @@ pub(crate) fn done(language: Language, now: Time, data: Option<impl Serialize>) 
         Language::English => "done",
         Language::Chinese => "成功",
     };
-    Response::json(200, &SimpleResponse { code: 0, message, timestamp: now.rfc3339(), data })
+    Response::json(200, &SimpleResponse { code: 0, message, timestamp: now.rfc3339(), data }).uncached()
 }
 
 impl Problem {
-    /// The `SimpleResponse` for this problem, in `language`, said at `now`.
+    /// The `SimpleResponse` for this problem, in `language`, said at `now`. Never cached: where a request is refused
+    /// before its path is known, it may have been one that speaks of a person or a token.
     pub fn response(self, language: Language, now: Time) -> Response {
         let (code, message) = (self.code(), self.message(language));
         let body = SimpleResponse { code, message, timestamp: now.rfc3339(), data: None::<()> };
-        let response = Response::json(self.status(), &body);
+        let response = Response::json(self.status(), &body).uncached();
         if self.status() == 503 { response.with("Retry-After", RETRY_AFTER) } else { response }
     }
 }

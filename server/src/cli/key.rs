@@ -50,6 +50,7 @@ pub(super) enum Verb {
     /// Remove a key; what it signed is refused from now on
     Retire {
         /// The key's id
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
 }

@@ -137,10 +137,8 @@ impl Service for Gate {
         response
     }
 
-    /// Which path was asked for is not always known here, and below some of them nothing may be cached.
     fn refuse(&self, problem: Problem, language: Language) -> Response {
-        let response = problem.response(language, self.clock.now());
-        response.with("Cache-Control", "no-store").with("Pragma", "no-cache")
+        problem.response(language, self.clock.now())
     }
 }
 

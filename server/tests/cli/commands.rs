@@ -210,6 +210,10 @@ fn what_cannot_be_done_is_told_in_one_line_with_the_way_out() {
         (&["user", "add", "usr_x"], 2, "user name"),
         (&["user", "add", "x", "--gender", "y"], 2, "female"),
         (&["key", "retire", "nothing"], 1, "gatepass key list"),
+        // Thumbprints begin as they will.
+        (&["key", "retire", "-Yur0KVOS_xQA8L8a_pnBH8PEBJu7JM86S9yCCLFH_k"], 1, "gatepass key list"),
+        (&["key", "retire", "-h-r0KVOS_xQA8L8a_pnBH8PEBJu7JM86S9yCCLFH_k"], 1, "gatepass key list"),
+        (&["key", "retire", "--help-OS_xQA8L8a_pnBH8PEBJu7JM86S9yCCLFH_k"], 1, "gatepass key list"),
         (&["key", "generate", "--alg", "none"], 2, "RS256"),
         (&["key", "import", "/nonexistent"], 1, "/nonexistent"),
         (&["audit", "list", "--since", "yesterday"], 2, "2h"),
