@@ -94,6 +94,21 @@ fn a_directory_that_is_none_or_cannot_be_made() {
 }
 
 #[test]
+fn a_durable_commit_proves_for_a_while_that_the_next_can_be() {
+    let place = Place::new();
+    let commits =
+        || place.sql().query_row("SELECT commits FROM meta", [], |row| row.get::<_, i64>(0)).unwrap();
+    for (proof, written) in [(Duration::MAX, 1), (Duration::ZERO, 3)] {
+        let store = place.store_with(&StoreOptions { proof, ..StoreOptions::default() });
+        let before = commits();
+        for _ in 0..3 {
+            assert_eq!(commit(&store, [Change::Probe]), Outcome::Applied);
+        }
+        assert_eq!(commits() - before, written, "{proof:?}");
+    }
+}
+
+#[test]
 fn a_lock_held_elsewhere_is_waited_for_and_then_nothing_is_written() {
     let place = Place::new();
     let options = StoreOptions { busy_timeout: Duration::from_millis(1), ..StoreOptions::default() };
