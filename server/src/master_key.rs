@@ -60,6 +60,9 @@ impl MasterKey {
             Err(e) => return Err(StoreError::file(path, "read the master key", &e)),
         };
         let about = file.metadata().map_err(|e| StoreError::file(path, "read the master key", &e))?;
+        if !about.is_file() {
+            return Err(StoreError::MasterKeyMalformed(path.to_owned()));
+        }
         let mode = about.permissions().mode() & 0o7777;
         if mode & 0o077 != 0 {
             return Err(StoreError::MasterKeyExposed { key: path.to_owned(), mode });
