@@ -4,12 +4,29 @@
 //! `X-Forwarded-For` that is not one itself. Everything further left was written by somebody who is not trusted.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::config::value::Network;
 
 /// The proxies whose word is taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<Network>);
+
+/// The proxies trusted now: one value for whoever asks, changed while they do.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedNow(Arc<RwLock<Arc<Proxies>>>);
+
+impl TrustedNow {
+    /// Trusts `proxies` from now on.
+    pub fn set(&self, proxies: Proxies) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(proxies);
+    }
+
+    /// Those trusted now.
+    pub fn get(&self) -> Arc<Proxies> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 impl Proxies {
     /// Trusts whoever is in one of `networks`.
@@ -25,10 +42,12 @@ impl Proxies {
 
     /// The address a request from `peer` counts for. `forwarded` are the values of its `X-Forwarded-For`
     /// headers in the order they came; together they are one list (RFC 9110 §5.3), each proxy having added to
-    /// its right end. A malformed entry ends the walk at the last address that was good.
+    /// its right end. An empty entry is none (RFC 9110 §5.6.1); a malformed one ends the walk at the last address
+    /// that was good.
     pub fn origin<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>) -> IpAddr {
         let mut origin = peer.to_canonical();
-        for hop in forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b',')) {
+        let hops = forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
+        for hop in hops.filter(|hop| !hop.trim_ascii().is_empty()) {
             if !self.trusts(origin) {
                 break;
             }
@@ -92,7 +111,9 @@ mod tests {
             ("10.0.0.1", &["unknown"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1, unknown, 10.2.2.2"], "10.2.2.2"),
-            ("10.0.0.1", &["198.51.100.1,"], "10.0.0.1"),
+            // Empty entries are none.
+            ("10.0.0.1", &["198.51.100.1,"], "198.51.100.1"),
+            ("10.0.0.1", &[", 198.51.100.1 , ,", " "], "198.51.100.1"),
             ("10.0.0.1", &["198.51.100.1:99999"], "10.0.0.1"),
             ("10.0.0.1", &["[198.51.100.1]"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1 198.51.100.2"], "10.0.0.1"),

@@ -22,7 +22,7 @@ use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::front::Service;
-use crate::peers::Proxies;
+use crate::peers::{Proxies, TrustedNow};
 use crate::store::Store;
 use crate::tally::Tally;
 
@@ -37,6 +37,7 @@ pub struct Gate {
     pub keeper: Keeper,
     /// Refusals that have no row of their own.
     pub tally: Tally,
+    trusted: TrustedNow,
     around: RwLock<Arc<Around>>,
     began: Instant,
 }
@@ -45,32 +46,47 @@ pub struct Gate {
 #[derive(Debug)]
 struct Around {
     config: Config,
-    proxies: Proxies,
-    budget: Budget,
+    budget: Arc<Budget>,
 }
 
 impl Around {
     fn new(config: &Config) -> Self {
-        let proxies = Proxies::new(&config.trusted_proxies);
-        let exempt = Exempt {
-            loopback: config.exempt_loopback,
-            proxies: if config.exempt_trusted_proxies { proxies.clone() } else { Proxies::default() },
-        };
+        let trusted = if config.exempt_trusted_proxies { &config.trusted_proxies[..] } else { &[] };
+        let exempt = Exempt { loopback: config.exempt_loopback, proxies: Proxies::new(trusted) };
         Self {
             config: config.clone(),
-            proxies,
-            budget: Budget::new(config.failures_per_minute.get(), exempt),
+            budget: Arc::new(Budget::new(config.failures_per_minute.get(), exempt)),
+        }
+    }
+
+    /// With another configuration. What addresses have spent is forgotten only where the budget itself changes.
+    fn changed(&self, config: &Config) -> Self {
+        let of_budget = |config: &Config| {
+            let proxies = config.trusted_proxies.clone();
+            (config.failures_per_minute, config.exempt_loopback, config.exempt_trusted_proxies, proxies)
+        };
+        if of_budget(&self.config) == of_budget(config) {
+            Self { config: config.clone(), budget: Arc::clone(&self.budget) }
+        } else {
+            Self::new(config)
         }
     }
 }
 
 impl Gate {
-    /// A service over `store`.
+    /// A service over `store`; `trusted` are the proxies of `config`, here and wherever else they are asked of.
     ///
     /// # Errors
     /// Where the keys cannot be read.
-    pub fn new(store: Store, clock: Clock, config: &Config, settings: Settings) -> Result<Self, Failure> {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        config: &Config,
+        trusted: TrustedNow,
+        settings: Settings,
+    ) -> Result<Self, Failure> {
         Ok(Self {
+            trusted,
             keeper: Keeper::new(store.clone(), settings)?,
             store,
             clock,
@@ -92,7 +108,8 @@ impl Gate {
         if !later.is_empty() {
             tracing::warn!(keys = later.join(", "), "these keys hold from the next start on");
         }
-        *self.around.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Around::new(config));
+        self.trusted.set(Proxies::new(&config.trusted_proxies));
+        *self.around.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(former.changed(config));
         Ok(())
     }
 
@@ -105,7 +122,7 @@ impl Service for Gate {
     fn answer(&self, mut request: Request) -> Response {
         let around = self.around();
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
-        request.peer = around.proxies.origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
+        request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
         let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
         let language = || Language::of(request.header("accept-language").unwrap_or_default());
         if budgeted && let Err(RetryAfter(seconds)) = around.budget.check(peer, self.began.elapsed()) {

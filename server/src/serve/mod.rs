@@ -29,7 +29,7 @@ use crate::front::guarded::{self, Guarded};
 use crate::front::stock::{self, Place, Stock};
 use crate::front::{Bounds, Exempt, Service};
 use crate::log;
-use crate::peers::Proxies;
+use crate::peers::{Proxies, TrustedNow};
 use gate::Gate;
 
 /// Runs the server until it is told to stop.
@@ -42,7 +42,9 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     log::start(config.log_format, config.log_level);
     let store = context::open(context.data(), &config)?;
     let clock = Clock::start(&store)?;
-    let door = Door::open(&config)?;
+    let trusted = TrustedNow::default();
+    trusted.set(Proxies::new(&config.trusted_proxies));
+    let door = Door::open(&config, trusted.clone())?;
     let address = door.address(&config);
     let issuer = match &config.issuer {
         Some(issuer) => issuer.clone(),
@@ -59,7 +61,7 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     let site = Site { store: store.clone(), now: clock.now() };
     let admin = first_start::prepare(&site)?;
     let shown = if demo { Some(demo::prepare(&site, &settings, &address)?) } else { None };
-    let gate = Arc::new(Gate::new(store, clock, &config, settings)?);
+    let gate = Arc::new(Gate::new(store, clock, &config, trusted, settings)?);
 
     let stopper = door.stopper();
     let _signals = chores::obey_signals(Arc::clone(&gate), stopper, context.clone(), given)?;
@@ -149,8 +151,8 @@ impl Stopper {
 }
 
 impl Door {
-    fn open(config: &Config) -> Result<Self, Failure> {
-        let bounds = bounds(config);
+    fn open(config: &Config, trusted: TrustedNow) -> Result<Self, Failure> {
+        let bounds = bounds(config, trusted);
         let opened = match (config.front, &config.listen) {
             (Front::Guarded, Listen::Tcp(address)) => Guarded::bind(*address, bounds).map(Self::Guarded),
             (Front::Guarded, Listen::Unix(_)) => {
@@ -208,12 +210,13 @@ fn not_bound(listen: &Listen, error: &io::Error) -> Failure {
     })
 }
 
-fn bounds(config: &Config) -> Bounds {
-    let proxies = Proxies::new(&config.trusted_proxies);
+fn bounds(config: &Config, trusted: TrustedNow) -> Bounds {
     Bounds {
         connections: config.connections.size(),
         connections_per_address: config.connections_per_address.size(),
-        exempt: Exempt::new(move |address| address.to_canonical().is_loopback() || proxies.trusts(address)),
+        exempt: Exempt::new(move |address| {
+            address.to_canonical().is_loopback() || trusted.get().trusts(address)
+        }),
         authorities: own_hosts(config),
         request_line: config.request_line_bytes.size(),
         head: config.head_bytes.size(),
