@@ -97,6 +97,22 @@ codes! {
         SessionsEnded = "user.sessions-ended",
         /// An access token was revoked.
         TokenRevoked = "token.revoked",
+        /// A second factor was asked for.
+        ChallengeIssued = "challenge.issued",
+        /// A challenge was answered: somebody is signed in.
+        ChallengeAnswered = "challenge.answered",
+        /// A challenge was answered wrongly, or too late.
+        ChallengeRefused = "challenge.refused",
+        /// A device was set up; it does not count yet.
+        DeviceAdded = "factor.added",
+        /// A device's first code was verified.
+        DeviceVerified = "factor.verified",
+        /// A device was removed.
+        DeviceRemoved = "factor.removed",
+        /// A code for changing one's factors was wrong.
+        FactorRefused = "factor.refused",
+        /// Every factor of a user was removed by a command.
+        FactorsReset = "user.factors-reset",
         /// A request for a ticket was refused.
         IssueRefused = "ticket.issue-refused",
         /// Refusals of one address within one minute, counted.
@@ -159,6 +175,14 @@ codes! {
         RefreshExpired = "refresh-expired",
         /// The refresh token was used before.
         RefreshReused = "refresh-reused",
+        /// No challenge has this digest.
+        ChallengeUnknown = "challenge-unknown",
+        /// The challenge was answered before, or too often wrongly, or its time was over.
+        ChallengeClosed = "challenge-closed",
+        /// The code is wrong, or was accepted before.
+        CodeWrong = "code-wrong",
+        /// The factors are locked for a while.
+        FactorsLocked = "factors-locked",
         /// The user is gone or disabled.
         UserInactive = "user-inactive",
         /// The actor is gone or disabled.

@@ -14,6 +14,7 @@ use backend::signature::{
 use zeroize::Zeroizing;
 
 use crate::jose::algorithm::Algorithm;
+use crate::model::factor::OtpHash;
 use crate::secret::Secret;
 
 /// SHA-256 of `bytes`.
@@ -28,6 +29,16 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut mac = MacKey::new(key).begin();
     mac.absorb(message);
     mac.finish()
+}
+
+/// HMAC of `message` for HOTP: SHA-1 by default (RFC 4226), which HMAC does not need to be collision-free.
+pub(crate) fn otp_hmac(hash: OtpHash, key: &[u8], message: &[u8]) -> hmac::Tag {
+    let hash = match hash {
+        OtpHash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        OtpHash::Sha256 => hmac::HMAC_SHA256,
+        OtpHash::Sha512 => hmac::HMAC_SHA512,
+    };
+    hmac::sign(&hmac::Key::new(hash, key), message)
 }
 
 /// A key for [`Mac`]s.

@@ -1,11 +1,12 @@
 //! Everything impure that a request needs, given as a value.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
 
 use crate::crypto::hmac_sha256;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretBytes};
 use crate::time::Time;
 
 /// The time, and the randomness, of one request. The same request, records and moment give the same bytes
@@ -32,6 +33,10 @@ pub(crate) enum Label {
     RefreshToken,
     RefreshSalt,
     TokenId,
+    Challenge,
+    Device,
+    FactorSecret,
+    BackupCodes,
 }
 
 impl Seed {
@@ -49,8 +54,23 @@ impl Seed {
             Label::RefreshToken => b"refresh token",
             Label::RefreshSalt => b"refresh salt",
             Label::TokenId => b"token id",
+            Label::Challenge => b"challenge",
+            Label::Device => b"device",
+            Label::FactorSecret => b"factor secret",
+            Label::BackupCodes => b"backup codes",
         };
         Secret::new(hmac_sha256(self.0.expose(), label))
+    }
+
+    /// `length` bytes for `label`, at most 255: one HMAC for each 32 of them, told apart by a counter.
+    pub(crate) fn stretch(&self, label: Label, length: u8) -> SecretBytes {
+        let drawn = self.draw(label);
+        let mut bytes = Vec::with_capacity(usize::from(length));
+        for block in 0..length.div_ceil(32) {
+            bytes.extend_from_slice(&*Zeroizing::new(hmac_sha256(drawn.expose(), &[block])));
+        }
+        bytes.truncate(length.into());
+        SecretBytes::new(bytes)
     }
 
     /// A name that nobody guesses and nothing else bears: `prefix` and 128 bits in base64url.

@@ -3,6 +3,7 @@
 use alloc::{borrow::ToOwned, format, string::String};
 use core::fmt;
 
+use crate::model::factor::OtpParameters;
 use crate::model::scope::Scope;
 
 /// The issuer's identifier: an absolute `http` or `https` URL without query and fragment (RFC 8414 §2).
@@ -57,6 +58,15 @@ impl Issuer {
     }
 }
 
+/// When a sign-in waits for a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondFactor {
+    /// Wherever whoever signs in has one.
+    Enrolled,
+    /// Never.
+    Never,
+}
+
 /// Lifetimes and defaults. Every lifetime is in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -78,13 +88,18 @@ pub struct Settings {
     pub impersonation_lifetime: u32,
     /// The scope of tickets that do not say.
     pub user_scope: Scope,
+    /// When a second factor is asked for.
+    pub second_factor: SecondFactor,
+    /// How new TOTP devices make their codes.
+    pub totp: OtpParameters,
     /// The one tenant, where the deployment has a name for it.
     pub tenant: Option<String>,
 }
 
 impl Settings {
     /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days
-    /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, no tenant.
+    /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor wherever there is one,
+    /// TOTP with SHA-1 and six digits, no tenant.
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,
@@ -96,6 +111,8 @@ impl Settings {
             refresh_grace: 10,
             impersonation_lifetime: 1800,
             user_scope: Scope::parse("profile").unwrap_or_default(),
+            second_factor: SecondFactor::Enrolled,
+            totp: OtpParameters::DEFAULT,
             tenant: None,
         }
     }

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatepass_core::audit::Event;
+use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::Client;
+use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, TotpDevice};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::model::query::{
-    BearerQuery, BearerRecords, Family, Found, IssueRecords, MAX_SESSIONS, Query, Records, SessionsRecords,
-    TicketRecords, TokenRecords,
+    BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, IssueRecords, MAX_SESSIONS,
+    Query, Records, SessionsRecords, TicketRecords, TokenRecords,
 };
 use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
@@ -31,6 +33,14 @@ pub struct Tables {
     pub sessions: BTreeMap<SessionId, Session>,
     /// Refresh tokens by digest.
     pub refresh_tokens: BTreeMap<RefreshDigest, RefreshToken>,
+    /// TOTP devices, oldest first.
+    pub devices: Vec<TotpDevice>,
+    /// Backup codes that were not used, by whose they are.
+    pub backup_codes: BTreeSet<(UserId, BackupDigest)>,
+    /// How often factors have been guessed at.
+    pub guesses: BTreeMap<UserId, Guesses>,
+    /// Challenges by digest.
+    pub challenges: BTreeMap<ChallengeDigest, Challenge>,
     /// The identifiers of access tokens that were revoked.
     pub revoked: BTreeSet<String>,
     /// The audit table, oldest first.
@@ -59,6 +69,15 @@ impl Tables {
         }
     }
 
+    fn factors(&self, user: &UserId) -> Factors {
+        let codes = self.backup_codes.iter().filter(|(whose, _)| whose == user);
+        Factors {
+            devices: self.devices.iter().rev().filter(|device| device.user_id == *user).cloned().collect(),
+            backup_codes: codes.map(|(_, code)| *code).collect(),
+            guesses: self.guesses.get(user).copied().unwrap_or_default(),
+        }
+    }
+
     fn family(&self, digest: &RefreshDigest) -> Option<Family> {
         let refresh = self.refresh_tokens.get(digest)?.clone();
         let session = self.sessions.get(&refresh.session_id)?.clone();
@@ -82,6 +101,7 @@ impl Tables {
             Query::Ticket(digest) => Records::Ticket(self.tickets.get(digest).map(|ticket| {
                 let actor = ticket.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
                 Box::new(TicketRecords {
+                    factors: self.factors(SignIn::from(ticket).challenged()),
                     user: self.users.get(&ticket.user_id).cloned(),
                     actor: actor.cloned(),
                     client: self.clients.get(&ticket.client_id).cloned(),
@@ -99,6 +119,21 @@ impl Tables {
                 caller: query.caller.as_ref().and_then(|id| self.clients.get(id)).cloned(),
                 bearer: query.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
                 family: query.refresh.as_ref().and_then(|digest| self.family(digest)),
+            })),
+            Query::Challenge(digest) => Records::Challenge(self.challenges.get(digest).map(|challenge| {
+                let sign_in = &challenge.sign_in;
+                let actor = sign_in.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
+                Box::new(ChallengeRecords {
+                    user: self.users.get(&sign_in.user_id).cloned(),
+                    actor: actor.cloned(),
+                    client: self.clients.get(&sign_in.client_id).cloned(),
+                    factors: self.factors(sign_in.challenged()),
+                    challenge: challenge.clone(),
+                })
+            })),
+            Query::Factors(query) => Records::Factors(Box::new(FactorsRecords {
+                bearer: self.bearer(query),
+                factors: query.person.as_ref().map(|p| self.factors(&p.user)).unwrap_or_default(),
             })),
             Query::Sessions(query) => {
                 let whose = |s: &&Session| query.person.as_ref().is_some_and(|p| p.user == s.user_id);
@@ -163,6 +198,42 @@ impl Tables {
                 self.revoked.insert(token_id.clone());
                 true
             }
+            Change::InsertChallenge(challenge) => {
+                self.challenges.insert(challenge.digest, challenge.clone()).is_none()
+            }
+            Change::CountWrong { digest, wrong } => {
+                self.challenge(digest, *wrong).map(|challenge| challenge.wrong += 1).is_some()
+            }
+            Change::AnswerChallenge { digest, wrong } => {
+                self.challenge(digest, *wrong).map(|challenge| challenge.answered = true).is_some()
+            }
+            Change::InsertDevice(device) => {
+                self.devices.push(device.clone());
+                self.devices.iter().filter(|other| other.id == device.id).count() == 1
+            }
+            Change::VerifyDevice { id, step, at } => {
+                let waiting = self.devices.iter_mut().find(|d| d.id == *id && d.verified_at.is_none());
+                waiting.map(|device| (device.verified_at, device.last_step) = (Some(*at), *step)).is_some()
+            }
+            Change::UseStep { id, step } => {
+                let fitting =
+                    |d: &&mut TotpDevice| d.id == *id && d.verified_at.is_some() && d.last_step < *step;
+                self.devices.iter_mut().find(fitting).map(|device| device.last_step = *step).is_some()
+            }
+            Change::DeleteDevice(id) => {
+                let before = self.devices.len();
+                self.devices.retain(|device| device.id != *id);
+                self.devices.len() < before
+            }
+            Change::ReplaceBackupCodes { user, codes } => {
+                self.backup_codes.retain(|(whose, _)| whose != user);
+                self.backup_codes.extend(codes.iter().map(|code| (user.clone(), *code)));
+                true
+            }
+            Change::UseBackupCode { user, code } => self.backup_codes.remove(&(user.clone(), *code)),
+            Change::SetGuesses { user, before, after } => {
+                self.guesses.insert(user.clone(), *after).unwrap_or_default() == *before
+            }
             Change::InsertUser(user) => self.users.insert(user.id.clone(), user.clone()).is_none(),
             Change::UpdateUser(user) => {
                 let after = User { revision: user.revision + 1, ..user.clone() };
@@ -173,6 +244,10 @@ impl Tables {
             Change::DeleteUser(id) => {
                 self.tickets.retain(|_, ticket| ticket.user_id != *id);
                 self.sessions.retain(|_, session| session.user_id != *id);
+                self.devices.retain(|device| device.user_id != *id);
+                self.backup_codes.retain(|(whose, _)| whose != id);
+                self.guesses.remove(id);
+                self.challenges.retain(|_, challenge| challenge.sign_in.user_id != *id);
                 self.users.remove(id).is_some()
             }
             Change::InsertClient(client) => self.clients.insert(client.id.clone(), client.clone()).is_none(),
@@ -189,6 +264,10 @@ impl Tables {
             }
             Change::Probe => true,
         }
+    }
+
+    fn challenge(&mut self, digest: &ChallengeDigest, wrong: u32) -> Option<&mut Challenge> {
+        self.challenges.get_mut(digest).filter(|c| c.wrong == wrong && !c.answered)
     }
 
     fn end_ticket(&mut self, which: impl Fn(&Ticket) -> bool, state: TicketState) -> bool {

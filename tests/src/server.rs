@@ -108,7 +108,9 @@ impl Site {
             "--address",
             r#"{"locality":"Oxford"}"#,
         ]);
-        self.json(&["user", "add", "boss"]);
+        for name in ["boss", "fay", "lou"] {
+            self.json(&["user", "add", name]);
+        }
         self.json(&["user", "add", "gone"]);
         self.json(&["user", "disable", "gone"]);
         let backend = "ticket:issue ticket:impersonate profile email phone";

@@ -81,7 +81,7 @@ fn client(id: &str, scope: &str, secret: &str) -> Client {
     }
 }
 
-/// Alice, who signs in; boss, who may act as her; gone, who is disabled. The client `backend` issues tickets,
+/// Alice, who signs in; boss, who may act as her; fay and lou, who have second factors; gone, who is disabled. The client `backend` issues tickets,
 /// `portal` is who they are for, `closed` is disabled.
 pub fn tables() -> Tables {
     let alice = User {
@@ -92,7 +92,8 @@ pub fn tables() -> Tables {
         address: Some(r#"{"locality":"Oxford"}"#.into()),
         ..user("alice", Status::Active)
     };
-    let users = [alice, user("boss", Status::Active), user("gone", Status::Disabled)];
+    let plain = ["boss", "fay", "lou"].map(|name| user(name, Status::Active));
+    let users = plain.into_iter().chain([alice, user("gone", Status::Disabled)]);
     let backend = Client {
         name: Some("The back office".into()),
         ..client("backend", "ticket:issue ticket:impersonate profile email phone", BACKEND_SECRET)
@@ -104,7 +105,7 @@ pub fn tables() -> Tables {
     };
     let closed = Client { enabled: false, ..client("closed", "orders:read", BACKEND_SECRET) };
     Tables {
-        users: users.into_iter().map(|user| (user.id.clone(), user)).collect(),
+        users: users.map(|user| (user.id.clone(), user)).collect(),
         clients: [backend, portal, closed].into_iter().map(|client| (client.id.clone(), client)).collect(),
         ..Tables::default()
     }

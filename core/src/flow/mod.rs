@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod generate_ticket;
 pub(crate) mod health;
 pub(crate) mod introspect;
+pub(crate) mod my_factors;
 pub(crate) mod my_sessions;
 pub(crate) mod published;
 pub(crate) mod recorded;
@@ -15,6 +16,8 @@ pub(crate) mod ticket_signin;
 pub(crate) mod token;
 pub(crate) mod tokens;
 pub(crate) mod userinfo;
+pub(crate) mod verify_challenge;
+pub(crate) mod welcome;
 
 use crate::gatepass::Gatepass;
 use crate::model::change::Outcome;
@@ -22,10 +25,12 @@ use crate::model::query::Records;
 use crate::moment::Moment;
 use crate::step::Step;
 use crate::ticket_request::TicketRequest;
+use crate::wire::body::Body;
 use crate::wire::language::Language;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use context::{Context, Manner};
+use my_factors::Wish;
 use published::Document;
 
 /// Every path served.
@@ -36,6 +41,11 @@ enum Route<'a> {
     Refresh,
     MySessions,
     MySession(&'a str),
+    VerifyChallenge,
+    TotpSetup,
+    TotpVerify,
+    TotpDevices,
+    TotpDevice(&'a str),
     Token,
     Introspect,
     Revoke,
@@ -50,10 +60,17 @@ impl<'a> Route<'a> {
         if let Some(id) = path.strip_prefix("/auth/me/sessions/") {
             return (!id.is_empty() && !id.contains('/')).then_some(Self::MySession(id));
         }
+        if let Some(id) = path.strip_prefix("/mfa/totp/devices/") {
+            return (!id.is_empty() && !id.contains('/')).then_some(Self::TotpDevice(id));
+        }
         Some(match path {
             "/auth/ticket/signin" => Self::TicketSignin,
             "/auth/generate-ticket" => Self::GenerateTicket,
             "/auth/refresh" => Self::Refresh,
+            "/auth/mfa/verify-challenge" => Self::VerifyChallenge,
+            "/mfa/totp/setup" => Self::TotpSetup,
+            "/mfa/totp/verify" => Self::TotpVerify,
+            "/mfa/totp/devices" => Self::TotpDevices,
             "/auth/me/sessions" => Self::MySessions,
             "/oauth2/token" => Self::Token,
             "/oauth2/introspect" => Self::Introspect,
@@ -74,13 +91,16 @@ impl<'a> Route<'a> {
             Self::TicketSignin
             | Self::GenerateTicket
             | Self::Refresh
+            | Self::VerifyChallenge
+            | Self::TotpSetup
+            | Self::TotpVerify
             | Self::Token
             | Self::Introspect
             | Self::Revoke => "POST",
             Self::MySessions => "GET, HEAD, DELETE",
-            Self::MySession(_) => "DELETE",
+            Self::MySession(_) | Self::TotpDevice(_) => "DELETE",
             Self::Userinfo => "GET, HEAD, POST",
-            Self::Published(_) | Self::Alive | Self::Ready => "GET, HEAD",
+            Self::TotpDevices | Self::Published(_) | Self::Alive | Self::Ready => "GET, HEAD",
         }
     }
 
@@ -93,6 +113,11 @@ impl<'a> Route<'a> {
             | Self::Refresh
             | Self::MySessions
             | Self::MySession(_)
+            | Self::VerifyChallenge
+            | Self::TotpSetup
+            | Self::TotpVerify
+            | Self::TotpDevices
+            | Self::TotpDevice(_)
             | Self::Published(_)
             | Self::Alive
             | Self::Ready => Manner::Simple,
@@ -102,7 +127,7 @@ impl<'a> Route<'a> {
 
 /// Whether failures at the path of `target` count against an address's budget: wherever a guess could be tried.
 pub fn is_budgeted(path: &str) -> bool {
-    path.starts_with("/auth/") || path.starts_with("/oauth2/")
+    ["/auth/", "/mfa/", "/oauth2/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 /// Begins to answer `request`.
@@ -121,6 +146,20 @@ pub(crate) fn begin(gatepass: &Gatepass, request: &Request, moment: Moment) -> S
         Route::Refresh => refresh::begin(ctx, request),
         Route::MySessions => my_sessions::begin(ctx, request, None),
         Route::MySession(id) => my_sessions::begin(ctx, request, Some(id)),
+        Route::VerifyChallenge => verify_challenge::begin(ctx, request),
+        Route::TotpSetup => {
+            let wish = Body::of_any(request).and_then(|body| Wish::set_up(&body));
+            my_factors::begin(ctx, request, wish)
+        }
+        Route::TotpVerify => {
+            let wish = Body::of(request).and_then(|body| Wish::verify(&body));
+            my_factors::begin(ctx, request, wish)
+        }
+        Route::TotpDevices => my_factors::begin(ctx, request, Ok(Wish::List)),
+        Route::TotpDevice(id) => {
+            let wish = Body::of(request).and_then(|body| Wish::remove(&body, id));
+            my_factors::begin(ctx, request, wish)
+        }
         Route::Token => token::begin(ctx, request),
         Route::Introspect => introspect::begin(ctx, request),
         Route::Revoke => revoke::begin(ctx, request),
@@ -164,6 +203,8 @@ states! {
         Introspect(introspect::Looking),
         Revoke(revoke::Looking),
         MySessions(my_sessions::Looking),
+        VerifyChallenge(verify_challenge::Looking),
+        MyFactors(my_factors::Looking),
     }
 }
 
@@ -179,6 +220,10 @@ states! {
         Refreshing(refresh::Refreshing),
         Revoking(revoke::Revoking),
         EndingMine(my_sessions::Ending),
+        Challenging(ticket_signin::Challenging),
+        Answering(verify_challenge::Answering),
+        Miscounting(verify_challenge::Miscounting),
+        ChangingFactors(my_factors::Changing),
     }
 }
 
@@ -194,6 +239,8 @@ impl Reading {
             Self::Introspect(flow) => flow.context(),
             Self::Revoke(flow) => flow.context(),
             Self::MySessions(flow) => flow.context(),
+            Self::VerifyChallenge(flow) => flow.context(),
+            Self::MyFactors(flow) => flow.context(),
         }
     }
 
@@ -208,6 +255,8 @@ impl Reading {
             Self::Introspect(flow) => flow.resume(gatepass, records),
             Self::Revoke(flow) => flow.resume(gatepass, records),
             Self::MySessions(flow) => flow.resume(gatepass, records),
+            Self::VerifyChallenge(flow) => flow.resume(gatepass, records),
+            Self::MyFactors(flow) => flow.resume(gatepass, records),
         }
     }
 }
@@ -224,6 +273,10 @@ impl Committing {
             Self::Refreshing(flow) => flow.settle(gatepass, outcome),
             Self::Revoking(flow) => flow.settle(outcome),
             Self::EndingMine(flow) => flow.settle(outcome),
+            Self::Challenging(flow) => flow.settle(outcome),
+            Self::Answering(flow) => flow.settle(gatepass, outcome),
+            Self::Miscounting(flow) => flow.settle(outcome),
+            Self::ChangingFactors(flow) => flow.settle(gatepass, outcome),
         }
     }
 }

@@ -1,19 +1,19 @@
 //! `POST /auth/ticket/signin`: a ticket, presented once, signs a person in.
 
-use alloc::{boxed::Box, vec};
+use alloc::{vec, vec::Vec};
 
 use super::context::Context;
 use super::recorded::record;
-use super::tokens::{PersonToken, person_claims};
+use super::welcome::Welcome;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
+use crate::model::challenge::{Challenge, ChallengeDigest, LIFETIME, SignIn, challenge_text};
 use crate::model::change::{Change, Outcome};
-use crate::model::id::SessionId;
 use crate::model::query::{Query, Records, TicketRecords};
-use crate::model::session::{RefreshDigest, RefreshToken, Session, refresh_text};
 use crate::model::ticket::{Ticket, TicketDigest};
 use crate::model::user::User;
 use crate::moment::Label;
+use crate::policy::second_factor::{Method, asked};
 use crate::policy::sign_in::{Redeemer, Verdict, decide};
 use crate::step::Step;
 use crate::wire::body::Body;
@@ -21,7 +21,7 @@ use crate::wire::credentials::Authorization;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
-use crate::wire::shapes::{Account, LoginResponse};
+use crate::wire::shapes::ChallengeResponse;
 
 /// Waits for the ticket and everyone it names.
 #[derive(Debug)]
@@ -47,9 +47,15 @@ pub(crate) struct Wasting {
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) struct SigningIn {
     looking: Looking,
-    user: Box<User>,
-    session: Session,
-    token_lifetime: u64,
+    welcome: Welcome,
+}
+
+/// Waits for a ticket to be spent on a challenge.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Challenging {
+    looking: Looking,
+    reason: &'static str,
 }
 
 pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
@@ -93,25 +99,12 @@ impl Looking {
                 ];
                 Step::commit(changes, Wasting { looking: self, refusal })
             }
-            Verdict::SignIn(user) => match self.session(gatepass, &records, user) {
-                Some(session) => self.sign_in(gatepass, &records, user, session),
-                None => Step::Reply(self.ctx.internal()),
-            },
+            Verdict::SignIn(user) => self.let_in(gatepass, &records, user),
         }
     }
 
-    /// Spends the ticket and opens the session, in one commit that names everyone it rests on.
-    fn sign_in(self, gatepass: &Gatepass, records: &TicketRecords, user: &User, session: Session) -> Step {
-        let now = self.ctx.now();
-        let refresh_token = refresh_text(&self.ctx.moment.seed.draw(Label::RefreshToken));
-        let refresh = RefreshToken {
-            digest: RefreshDigest::of(&refresh_token),
-            session_id: session.id.clone(),
-            issued_at: now,
-            expires_at: session.expires_at.min(now.plus(gatepass.settings().refresh_lifetime.into())),
-            rotation: None,
-        };
-        drop(refresh_token);
+    /// Spends the ticket, on a session or on a challenge, in one commit that names everyone it rests on.
+    fn let_in(self, gatepass: &Gatepass, records: &TicketRecords, user: &User) -> Step {
         let mut changes = vec![self.spend(), Change::UserIs { id: user.id.clone(), epoch: user.epoch }];
         if let Some(actor) = &records.actor {
             changes.push(Change::UserIs { id: actor.id.clone(), epoch: actor.epoch });
@@ -120,46 +113,36 @@ impl Looking {
         for client in client.into_iter().chain(&records.issuer) {
             changes.push(Change::ClientIsEnabled(client.id.clone()));
         }
+        let sign_in = SignIn::from(&records.ticket);
+        if let Some(reason) = asked(gatepass.settings().second_factor, &sign_in, &records.factors) {
+            return self.challenge(sign_in, &records.ticket, reason, changes);
+        }
+        let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, user, records.client.as_ref());
+        let Some((welcome, open)) = prepared else { return Step::Reply(self.ctx.internal()) };
         let mut event = self.event(Kind::TicketRedeemed, &records.ticket, None);
-        event.session = Some(session.id.clone());
-        changes.push(Change::InsertSession { session: session.clone(), refresh });
+        event.session = Some(welcome.session().id.clone());
+        changes.push(open);
         changes.push(Change::Audit(event));
-        let token_lifetime = records
-            .client
-            .as_ref()
-            .and_then(|client| client.user_token_lifetime)
-            .unwrap_or(gatepass.settings().user_token_lifetime);
-        Step::commit(
-            changes,
-            SigningIn {
-                user: Box::new(user.clone()),
-                token_lifetime: u64::from(token_lifetime).min(now.until(session.expires_at)),
-                session,
-                looking: self,
-            },
-        )
+        Step::commit(changes, SigningIn { looking: self, welcome })
     }
 
-    fn session(&self, gatepass: &Gatepass, records: &TicketRecords, user: &User) -> Option<Session> {
-        let ticket = &records.ticket;
-        let lifetime = match ticket.impersonation {
-            None => gatepass.settings().session_lifetime,
-            Some(_) => gatepass.settings().impersonation_lifetime,
-        };
-        Some(Session {
-            id: SessionId::parse(&self.ctx.moment.seed.name(Label::Session, "ses_")).ok()?,
-            user_id: user.id.clone(),
-            user_epoch: user.epoch,
-            actor: ticket.impersonation.as_ref().map(|i| i.actor.clone()),
-            client_id: ticket.client_id.clone(),
-            bind: ticket.bind,
-            for_audience: ticket.for_audience,
-            scope: ticket.scope.clone(),
-            auth_time: self.ctx.now(),
-            methods: vec!["ticket".into()],
-            expires_at: self.ctx.now().plus(lifetime.into()),
-            ended_at: None,
-        })
+    fn challenge(
+        self,
+        sign_in: SignIn,
+        ticket: &Ticket,
+        reason: &'static str,
+        mut changes: Vec<Change>,
+    ) -> Step {
+        let text = challenge_text(&self.ctx.moment.seed.draw(Label::Challenge));
+        changes.push(Change::InsertChallenge(Challenge {
+            digest: ChallengeDigest::of(&text),
+            sign_in,
+            expires_at: self.ctx.now().plus(LIFETIME),
+            wrong: 0,
+            answered: false,
+        }));
+        changes.push(Change::Audit(self.event(Kind::ChallengeIssued, ticket, None)));
+        Step::commit(changes, Challenging { looking: self, reason })
     }
 
     const fn spend(&self) -> Change {
@@ -204,39 +187,35 @@ impl Wasting {
 
 impl SigningIn {
     pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        let ctx = &self.looking.ctx;
         match outcome {
             Outcome::Applied => {
-                Step::Reply(self.welcome(gatepass).unwrap_or_else(|| self.looking.ctx.internal()))
+                Step::Reply(self.welcome.response(ctx, gatepass).unwrap_or_else(|| ctx.internal()))
             }
             Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(ctx.internal()),
         }
     }
+}
 
-    /// The tokens, made here and nowhere earlier.
-    fn welcome(&self, gatepass: &Gatepass) -> Option<Response> {
-        let seed = &self.looking.ctx.moment.seed;
-        let refresh_token = refresh_text(&seed.draw(Label::RefreshToken));
-        let claims = person_claims(&PersonToken {
-            issuer: &gatepass.settings().issuer,
-            session: &self.session,
-            scope: &self.session.scope,
-            now: self.looking.ctx.now(),
-            lifetime: self.token_lifetime,
-            token_id: seed.name(Label::TokenId, ""),
-        });
-        let access_token = gatepass.sign(&claims)?;
-        let body = LoginResponse {
-            access_token: access_token.expose(),
-            refresh_token: refresh_token.expose(),
-            token_type: "Bearer",
-            expires_in: self.token_lifetime,
-            user: Account::from(&*self.user),
-            user_id: self.user.id.as_str(),
-            must_change_password: self.user.must_change_password,
-            requires_mfa: false,
-        };
-        Some(Response::json(200, &body).uncached())
+impl Challenging {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        let ctx = &self.looking.ctx;
+        match outcome {
+            Outcome::Applied => {
+                let challenge = challenge_text(&ctx.moment.seed.draw(Label::Challenge));
+                let body = ChallengeResponse {
+                    requires_mfa: true,
+                    challenge_token: challenge.expose(),
+                    required_mfa_methods: Method::NAMES,
+                    mfa_check_reason: self.reason,
+                };
+                Step::Reply(Response::json(200, &body).uncached())
+            }
+            Outcome::Conflict => self.looking.once_more(),
+            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(ctx.internal()),
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! What a flow writes. Every change is conditional: it names what must still hold, and where that no longer
 //! does, nothing of the commit is written.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
+use super::challenge::{Challenge, ChallengeDigest};
 use super::client::Client;
-use super::id::{ClientId, SessionId, TicketId, UserId};
+use super::factor::{BackupDigest, Guesses, TotpDevice};
+use super::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use super::session::{RefreshDigest, RefreshToken, Rotation, Session};
 use super::ticket::{Ticket, TicketDigest};
 use super::user::User;
@@ -79,6 +81,65 @@ pub enum Change {
         token_id: String,
         /// When it expires, after which it need not be remembered.
         expires_at: Time,
+    },
+    /// A new challenge. Holds where its digest is free.
+    InsertChallenge(Challenge),
+    /// The challenge has one wrong code more. Holds while it has as many as read and was not answered.
+    CountWrong {
+        /// Which challenge.
+        digest: ChallengeDigest,
+        /// Wrong codes as read.
+        wrong: u32,
+    },
+    /// The challenge is answered. Holds while it was not, and has as many wrong codes as read.
+    AnswerChallenge {
+        /// Which challenge.
+        digest: ChallengeDigest,
+        /// Wrong codes as read.
+        wrong: u32,
+    },
+    /// A new device. Holds where its id is free.
+    InsertDevice(TotpDevice),
+    /// The device counts from now on, a code of `step` having been verified. Holds while it did not.
+    VerifyDevice {
+        /// Which device.
+        id: DeviceId,
+        /// The step of the code.
+        step: u64,
+        /// When.
+        at: Time,
+    },
+    /// A code of `step` is accepted. Holds while the device counts and no code of that step or after was.
+    UseStep {
+        /// Which device.
+        id: DeviceId,
+        /// The step of the code.
+        step: u64,
+    },
+    /// The device is gone. Holds where there is one.
+    DeleteDevice(DeviceId),
+    /// The user's backup codes are these and no others.
+    ReplaceBackupCodes {
+        /// Whose.
+        user: UserId,
+        /// Their digests; none to have none.
+        codes: Vec<BackupDigest>,
+    },
+    /// The backup code is used. Holds where it is there, which it is not any more.
+    UseBackupCode {
+        /// Whose.
+        user: UserId,
+        /// Its digest.
+        code: BackupDigest,
+    },
+    /// The user's factors have been guessed at so often. Holds while it is as read.
+    SetGuesses {
+        /// Whose.
+        user: UserId,
+        /// As read.
+        before: Guesses,
+        /// As it is now.
+        after: Guesses,
     },
     /// A new user. Holds where neither id nor user name is taken.
     InsertUser(User),

@@ -74,6 +74,8 @@ names! {
     TicketId;
     /// A session's name: the `sid` claim.
     SessionId;
+    /// A factor's name.
+    DeviceId;
 }
 
 impl ClientId {

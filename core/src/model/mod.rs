@@ -1,7 +1,9 @@
 //! The records: users, clients, tickets, sessions; what is asked of the store and what is written to it.
 
+pub mod challenge;
 pub mod change;
 pub mod client;
+pub mod factor;
 pub mod id;
 pub mod query;
 pub mod scope;

@@ -2,7 +2,9 @@
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
+use super::challenge::{Challenge, ChallengeDigest};
 use super::client::Client;
+use super::factor::Factors;
 use super::id::{ClientId, SessionId, UserId, UserRef};
 use super::session::{RefreshDigest, RefreshToken, Session};
 use super::ticket::{Ticket, TicketDigest};
@@ -25,6 +27,10 @@ pub enum Query {
     Token(TokenQuery),
     /// The bearer of an access token, and every session that lives of the user it names.
     Sessions(BearerQuery),
+    /// A challenge with everyone it names.
+    Challenge(ChallengeDigest),
+    /// The bearer of an access token, and the second factors of the user it names.
+    Factors(BearerQuery),
 }
 
 /// A token of either kind, and who presents it.
@@ -100,6 +106,10 @@ pub enum Records {
     Token(Box<TokenRecords>),
     /// For [`Query::Sessions`].
     Sessions(Box<SessionsRecords>),
+    /// For [`Query::Challenge`]; none where no challenge has the digest.
+    Challenge(Option<Box<ChallengeRecords>>),
+    /// For [`Query::Factors`].
+    Factors(Box<FactorsRecords>),
     /// The store could not be read.
     Unreadable,
 }
@@ -117,6 +127,32 @@ pub struct TicketRecords {
     pub client: Option<Client>,
     /// The client that issued it, where one did.
     pub issuer: Option<Client>,
+    /// The second factors of the actor, or else of the user.
+    pub factors: Factors,
+}
+
+/// A challenge, and everyone it names as they are now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChallengeRecords {
+    /// The challenge.
+    pub challenge: Challenge,
+    /// Who is to be signed in.
+    pub user: Option<User>,
+    /// Who acts as them.
+    pub actor: Option<User>,
+    /// The client that the sign-in is for.
+    pub client: Option<Client>,
+    /// The second factors of the actor, or else of the user.
+    pub factors: Factors,
+}
+
+/// The bearer of an access token, and the second factors of the user it names.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct FactorsRecords {
+    /// Whom the token names.
+    pub bearer: BearerRecords,
+    /// The user's factors.
+    pub factors: Factors,
 }
 
 /// Whom an access token names, as they are now.

@@ -110,6 +110,7 @@ fn admit<'a>(
 pub(crate) mod tests {
     use super::*;
     use crate::model::client::tests::client;
+    use crate::model::factor::Factors;
     use crate::model::id::{ClientId, TicketId, UserId};
     use crate::model::scope::Scope;
     use crate::model::ticket::{Impersonation, Ticket, TicketDigest};
@@ -160,6 +161,7 @@ pub(crate) mod tests {
             actor: None,
             client: Some(client("backend", "", "right")),
             issuer: Some(client("backend", "", "right")),
+            factors: Factors::default(),
         }
     }
 

@@ -26,6 +26,15 @@ impl Body {
         parse_object(&request.body).map(Self).map_err(|_| Problem::BadJson)
     }
 
+    /// The body of `request`, where every member is optional: none at all is an empty object.
+    ///
+    /// # Errors
+    /// As [`Body::of`].
+    pub(crate) fn of_any(request: &Request) -> Result<Self, Problem> {
+        let said = request.header("content-type").map_err(|_| Problem::BadHeader)?;
+        if request.body.is_empty() && said.is_none() { Ok(Self(Map::new())) } else { Self::of(request) }
+    }
+
     /// Member `name` as text, if it is there.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
         self.0.get(name).map(|value| value.as_str().ok_or(Problem::BadJson)).transpose()

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub mod credentials;
+pub mod enrolment;
 pub mod form;
 pub mod json;
 pub mod language;

@@ -66,6 +66,12 @@ problems! {
     TenantRefused = 40019, 400, "tenant_id is not the tenant served here", "tenant_id 不是本服务的租户";
     /// No such refresh token, or expired, or used, or its session is over: never told apart.
     RefreshRefused = 40020, 400, "the refresh token is invalid, expired or already used", "刷新令牌无效、已过期或已使用";
+    /// No such challenge, or closed, or a wrong code: never told apart.
+    ChallengeRefused = 40030, 400, "the challenge or the code is invalid, expired or already used", "验证挑战或验证码无效、已过期或已使用";
+    /// A wrong code, or one that was accepted before, or a device that does not wait for one.
+    CodeRefused = 40031, 400, "the code is wrong or already used", "验证码错误或已使用";
+    /// No more devices.
+    TooManyDevices = 40032, 400, "there are as many devices as there can be: remove one first", "设备数量已达上限,请先移除设备";
     /// No bearer token, or one that is not good.
     TokenRequired = 40100, 401, "a valid bearer token is required", "需要有效的访问令牌";
     /// The token is good and does not allow this.
@@ -76,6 +82,8 @@ problems! {
     NotFound = 40400, 404, "no such path", "路径不存在";
     /// No such session of this user.
     SessionUnknown = 40401, 404, "no such session", "会话不存在";
+    /// No such device of this user.
+    DeviceUnknown = 40402, 404, "no such device", "设备不存在";
     /// The path does not take this method.
     MethodNotAllowed = 40500, 405, "the path does not take this method", "该路径不支持此方法";
     /// The request took too long to arrive.

@@ -11,6 +11,15 @@ use crate::model::client::Client;
 use crate::model::scope::Scope;
 use crate::model::user::User;
 
+/// The result of a sign-in that waits for a second factor: `dto.LoginResponse` without tokens and without `user`.
+#[derive(Serialize)]
+pub(crate) struct ChallengeResponse<'a> {
+    pub(crate) requires_mfa: bool,
+    pub(crate) challenge_token: &'a str,
+    pub(crate) required_mfa_methods: &'a [&'static str],
+    pub(crate) mfa_check_reason: &'static str,
+}
+
 /// The result of a sign-in: `dto.LoginResponse`.
 #[derive(Serialize)]
 pub(crate) struct LoginResponse<'a> {
@@ -91,6 +100,30 @@ pub(crate) struct Introspection<'a> {
     pub(crate) sid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) act: Option<Actor<'a>>,
+}
+
+/// A TOTP device just set up.
+#[derive(Serialize)]
+pub(crate) struct Enrolment<'a> {
+    pub(crate) device_id: &'a str,
+    pub(crate) secret: &'a str,
+    pub(crate) qr_code: &'a str,
+    pub(crate) qr_code_url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backup_codes: Option<Vec<&'a str>>,
+}
+
+/// A TOTP device as its owner sees it.
+#[derive(Serialize)]
+pub(crate) struct DeviceEntry<'a> {
+    pub(crate) device_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device_name: Option<&'a str>,
+    pub(crate) algorithm: &'static str,
+    pub(crate) digits: u8,
+    pub(crate) period: u64,
+    pub(crate) verified: bool,
+    pub(crate) created_at: String,
 }
 
 /// A session as its owner sees it.

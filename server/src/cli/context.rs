@@ -6,8 +6,9 @@ use std::sync::Arc;
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::factor::{OtpHash, OtpParameters};
 use gatepass_core::moment::{Moment, Seed};
-use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::settings::{Issuer, SecondFactor, Settings};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 use zeroize::Zeroizing;
@@ -15,7 +16,7 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use super::output::Output;
 use crate::clock::Clock;
-use crate::config::{Config, Given};
+use crate::config::{Config, Given, value};
 use crate::master_key::MasterKey;
 use crate::store::{DATABASE, KeyState, Store, StoreOptions};
 
@@ -129,6 +130,21 @@ pub fn settings(config: &Config, issuer: Issuer) -> Settings {
         refresh_grace: config.refresh_grace.seconds(),
         impersonation_lifetime: config.impersonation_lifetime.seconds(),
         user_scope: config.user_scope.get().clone(),
+        second_factor: match config.second_factor {
+            value::SecondFactor::Enrolled => SecondFactor::Enrolled,
+            value::SecondFactor::Never => SecondFactor::Never,
+        },
+        totp: OtpParameters {
+            hash: match config.totp_hash {
+                value::TotpHash::Sha1 => OtpHash::Sha1,
+                value::TotpHash::Sha256 => OtpHash::Sha256,
+                value::TotpHash::Sha512 => OtpHash::Sha512,
+            },
+            digits: match config.totp_digits {
+                value::TotpDigits::Six => 6,
+                value::TotpDigits::Eight => 8,
+            },
+        },
         tenant: config.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
     }
 }

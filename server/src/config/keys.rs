@@ -6,8 +6,8 @@ use gatepass_core::settings::Issuer;
 
 use super::BadConfig;
 use super::value::{
-    Authority, Count, Deadline, Front, List, Listen, LogFormat, LogLevel, Network, SessionLifetime, Span,
-    Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
+    Authority, Count, Deadline, Front, List, Listen, LogFormat, LogLevel, Network, SecondFactor,
+    SessionLifetime, Span, Tenant, TicketLifetime, TokenLifetime, TotpDigits, TotpHash, UserScope, Value,
 };
 
 macro_rules! keys {
@@ -149,6 +149,12 @@ keys! {
     impersonation_lifetime: Span<1_000, 86_400_000> = "30m";
     /// The scope of a person's token where the ticket names none
     user_scope: UserScope = "profile";
+    /// When a sign-in waits for a second factor: enrolled is wherever there is one
+    second_factor: SecondFactor = "enrolled";
+    /// The hash of new TOTP devices
+    totp_hash: TotpHash = "SHA1";
+    /// The digits of new TOTP devices' codes
+    totp_digits: TotpDigits = "6";
     /// Between two sweeps of old rows
     sweep_interval: Span<1_000, 86_400_000> = "1m" at_start;
     /// What log lines look like: auto is text on a terminal and JSON otherwise

@@ -364,6 +364,29 @@ choices! {
         /// The stock `tiny_http` server, behind a validating proxy only.
         TinyHttp = "tiny_http",
     }
+    /// When a sign-in waits for a second factor.
+    SecondFactor {
+        /// Wherever there is one.
+        Enrolled = "enrolled",
+        /// Never.
+        Never = "never",
+    }
+    /// The hash of a TOTP device.
+    TotpHash {
+        /// SHA-1, which every authenticator knows.
+        Sha1 = "SHA1",
+        /// SHA-256
+        Sha256 = "SHA256",
+        /// SHA-512
+        Sha512 = "SHA512",
+    }
+    /// The digits of a TOTP device's codes.
+    TotpDigits {
+        /// Six.
+        Six = "6",
+        /// Eight.
+        Eight = "8",
+    }
     /// What log lines look like.
     LogFormat {
         /// Text on a terminal, JSON otherwise.

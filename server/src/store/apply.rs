@@ -9,10 +9,17 @@ use rusqlite::{Connection, Params, params};
 
 use super::audit::Chain;
 use super::error::Trouble;
+use super::factors;
 use super::rows::{signed, stamp};
+use crate::master_key::MasterKey;
 
 /// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
-pub(super) fn apply(db: &Connection, chain: &Chain, change: &Change) -> Result<(), Trouble> {
+pub(super) fn apply(
+    db: &Connection,
+    chain: &Chain,
+    master: &MasterKey,
+    change: &Change,
+) -> Result<(), Trouble> {
     match change {
         Change::UserIs { id, epoch } => holds(
             db,
@@ -63,6 +70,16 @@ pub(super) fn apply(db: &Connection, chain: &Chain, change: &Change) -> Result<(
                 .execute(params![token_id, stamp(*expires_at)])?;
             Ok(())
         }
+        Change::InsertChallenge(challenge) => factors::insert_challenge(db, challenge),
+        Change::CountWrong { digest, wrong } => factors::count_wrong(db, digest, *wrong),
+        Change::AnswerChallenge { digest, wrong } => factors::answer_challenge(db, digest, *wrong),
+        Change::InsertDevice(device) => factors::insert_device(db, master, device),
+        Change::VerifyDevice { id, step, at } => factors::verify_device(db, id, *step, *at),
+        Change::UseStep { id, step } => factors::use_step(db, id, *step),
+        Change::DeleteDevice(id) => one(db, "DELETE FROM totp_devices WHERE id = ?1", [id.as_str()]),
+        Change::ReplaceBackupCodes { user, codes } => factors::replace_backup_codes(db, user, codes),
+        Change::UseBackupCode { user, code } => factors::use_backup_code(db, user, code),
+        Change::SetGuesses { user, before, after } => factors::set_guesses(db, user, before, after),
         Change::InsertUser(user) => insert_user(db, user),
         Change::UpdateUser(user) => update_user(db, user),
         Change::DeleteUser(id) => one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()]),
@@ -203,7 +220,7 @@ fn update_user(db: &Connection, user: &User) -> Result<(), Trouble> {
     )
 }
 
-fn json_list(texts: &[String]) -> Result<String, Trouble> {
+pub(super) fn json_list(texts: &[String]) -> Result<String, Trouble> {
     serde_json::to_string(texts).map_err(|e| Trouble::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
 }
 

@@ -11,6 +11,7 @@ mod batch;
 mod check;
 mod connect;
 mod error;
+mod factors;
 mod keys;
 mod list;
 mod mark;
@@ -179,7 +180,7 @@ impl Store {
 
 impl gatepass_core::store::Store for Store {
     fn read(&self, query: &Query) -> Found {
-        self.snapshot(|db| read::answer(db, query)).unwrap_or_else(|error| {
+        self.snapshot(|db| read::answer(db, self.master(), query)).unwrap_or_else(|error| {
             tracing::error!(%error, "the store could not be read");
             Found { generation: 0, records: Records::Unreadable }
         })
@@ -190,9 +191,9 @@ impl gatepass_core::store::Store for Store {
         if matches!(**changes, [Change::Probe]) && proven().is_some_and(|at| at.elapsed() < self.0.proof) {
             return Outcome::Applied;
         }
-        let changes = Arc::clone(changes);
+        let (changes, master) = (Arc::clone(changes), self.master().clone());
         let run = move |db: &Connection, chain: &Chain| {
-            changes.iter().try_for_each(|change| apply::apply(db, chain, change))
+            changes.iter().try_for_each(|change| apply::apply(db, chain, &master, change))
         };
         match self.try_write(run) {
             Ok(()) => {
@@ -200,9 +201,15 @@ impl gatepass_core::store::Store for Store {
                 Outcome::Applied
             }
             Err(Failure::Conflict) => Outcome::Conflict,
-            Err(failure) => {
+            Err(Failure::NotApplied(error)) => {
                 *proven() = None;
-                if matches!(failure, Failure::NotApplied(_)) { Outcome::NotApplied } else { Outcome::Unknown }
+                tracing::warn!(%error, "a commit was not applied");
+                Outcome::NotApplied
+            }
+            Err(Failure::Unknown(error)) => {
+                *proven() = None;
+                tracing::error!(%error, "the outcome of a commit was lost");
+                Outcome::Unknown
             }
         }
     }

@@ -1,10 +1,12 @@
 //! The core's questions, each answered inside one snapshot.
 
+use gatepass_core::model::challenge::ChallengeDigest;
 use gatepass_core::model::client::Client;
+use gatepass_core::model::factor::Factors;
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::model::query::{
-    BearerQuery, BearerRecords, Family, Found, IssueQuery, IssueRecords, MAX_SESSIONS, Query, Records,
-    SessionsRecords, TicketRecords, TokenQuery, TokenRecords,
+    BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, IssueQuery, IssueRecords,
+    MAX_SESSIONS, Query, Records, SessionsRecords, TicketRecords, TokenQuery, TokenRecords,
 };
 use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest};
@@ -12,19 +14,29 @@ use gatepass_core::model::user::User;
 use rusqlite::{Connection, Params, Row};
 
 use super::error::Trouble;
+use super::factors;
 use super::rows::{self, Columns};
+use crate::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
-pub(super) fn answer(db: &Connection, query: &Query) -> Result<Found, Trouble> {
+pub(super) fn answer(db: &Connection, master: &MasterKey, query: &Query) -> Result<Found, Trouble> {
     let generation = generation(db)?;
     let records = match query {
         Query::Generation => Records::Generation,
         Query::Client(id) => Records::Client(client(db, id)?),
-        Query::Ticket(digest) => Records::Ticket(ticket_records(db, digest)?.map(Box::new)),
+        Query::Ticket(digest) => Records::Ticket(ticket_records(db, master, digest)?.map(Box::new)),
         Query::Bearer(query) => Records::Bearer(Box::new(bearer(db, query)?)),
         Query::Issue(query) => Records::Issue(Box::new(issue(db, query)?)),
         Query::Token(query) => Records::Token(Box::new(token(db, query)?)),
         Query::Sessions(query) => Records::Sessions(Box::new(sessions(db, query)?)),
+        Query::Challenge(digest) => Records::Challenge(challenge(db, master, digest)?.map(Box::new)),
+        Query::Factors(query) => Records::Factors(Box::new(FactorsRecords {
+            bearer: bearer(db, query)?,
+            factors: match &query.person {
+                None => Factors::default(),
+                Some(person) => factors::of(db, master, &person.user)?,
+            },
+        })),
     };
     Ok(Found { generation, records })
 }
@@ -109,7 +121,11 @@ fn named<K, T>(
     key.map_or(Ok(None), find)
 }
 
-fn ticket_records(db: &Connection, digest: &TicketDigest) -> Result<Option<TicketRecords>, Trouble> {
+fn ticket_records(
+    db: &Connection,
+    master: &MasterKey,
+    digest: &TicketDigest,
+) -> Result<Option<TicketRecords>, Trouble> {
     let Some(ticket) = ticket(db, digest)? else { return Ok(None) };
     let client = client(db, &ticket.client_id)?;
     let issuer = match &ticket.issuer {
@@ -118,11 +134,28 @@ fn ticket_records(db: &Connection, digest: &TicketDigest) -> Result<Option<Ticke
     };
     let actor = ticket.impersonation.as_ref().map(|i| &i.actor);
     Ok(Some(TicketRecords {
+        factors: factors::of(db, master, actor.unwrap_or(&ticket.user_id))?,
         user: user_by_id(db, &ticket.user_id)?,
         actor: named(actor, |id| user_by_id(db, id))?,
         client,
         issuer,
         ticket,
+    }))
+}
+
+fn challenge(
+    db: &Connection,
+    master: &MasterKey,
+    digest: &ChallengeDigest,
+) -> Result<Option<ChallengeRecords>, Trouble> {
+    let Some(challenge) = factors::challenge(db, digest)? else { return Ok(None) };
+    let sign_in = &challenge.sign_in;
+    Ok(Some(ChallengeRecords {
+        user: user_by_id(db, &sign_in.user_id)?,
+        actor: named(sign_in.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
+        client: client(db, &sign_in.client_id)?,
+        factors: factors::of(db, master, sign_in.challenged())?,
+        challenge,
     }))
 }
 

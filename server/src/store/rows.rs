@@ -76,13 +76,13 @@ impl<'a> Columns<'a> {
         self.number(column).map(Time::from_unix)
     }
 
-    fn maybe_time(&mut self, column: &'static str) -> Result<Option<Time>, Trouble> {
+    pub(super) fn maybe_time(&mut self, column: &'static str) -> Result<Option<Time>, Trouble> {
         let number: Option<i64> = self.take(column)?;
         let number = number.map(u64::try_from).transpose().map_err(|_| self.unreadable(column))?;
         Ok(number.map(Time::from_unix))
     }
 
-    fn flag(&mut self, column: &'static str) -> Result<bool, Trouble> {
+    pub(super) fn flag(&mut self, column: &'static str) -> Result<bool, Trouble> {
         match self.take::<i64>(column)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -133,7 +133,7 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok()
 }
 
-fn scope(text: &str) -> Option<Scope> {
+pub(super) fn scope(text: &str) -> Option<Scope> {
     Scope::parse(text).ok()
 }
 
@@ -141,7 +141,7 @@ fn status(text: &str) -> Option<Status> {
     [Status::Active, Status::Disabled].into_iter().find(|s| s.as_str() == text)
 }
 
-fn texts(text: &str) -> Option<Vec<String>> {
+pub(super) fn texts(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
 }
 

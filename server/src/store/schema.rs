@@ -13,7 +13,11 @@ use crate::master_key::{MasterKey, random};
 const APPLICATION_ID: i64 = 0x4741_5450;
 
 /// Number n brings a file of schema n to n + 1. What was released is never edited.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// What is sealed to tell a wrong master key from a right one.
 const MASTER_CHECK: &str = "gatepass master key";

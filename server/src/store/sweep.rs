@@ -17,6 +17,8 @@ pub struct Swept {
     pub tickets: usize,
     /// Sessions, with their refresh tokens.
     pub sessions: usize,
+    /// Challenges, answered or not.
+    pub challenges: usize,
     /// Access tokens remembered as revoked.
     pub revoked: usize,
     /// Whether there is more to take out.
@@ -24,7 +26,7 @@ pub struct Swept {
 }
 
 impl Store {
-    /// Takes out at most `batch` tickets, as many sessions and as many revoked tokens that expired [`KEEP_EXPIRED`] before `now`. A spent
+    /// Takes out at most `batch` tickets, as many sessions, challenges and revoked tokens that expired [`KEEP_EXPIRED`] before `now`. A spent
     /// ticket that could still pass for a live one by its time is never touched.
     ///
     /// # Errors
@@ -42,14 +44,15 @@ impl Store {
                 .execute(params![before, limit])
             };
             let (tickets, sessions) = (take("tickets")?, take("sessions")?);
+            let challenges = take("challenges")?;
             let revoked = db
                 .prepare_cached(
                     "DELETE FROM revoked_tokens WHERE token_id IN \
                      (SELECT token_id FROM revoked_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
                 )?
                 .execute(params![before, limit])?;
-            let more = [tickets, sessions, revoked].iter().any(|taken| *taken >= batch);
-            Ok(Swept { tickets, sessions, revoked, more })
+            let more = [tickets, sessions, challenges, revoked].iter().any(|taken| *taken >= batch);
+            Ok(Swept { tickets, sessions, challenges, revoked, more })
         })
     }
 }

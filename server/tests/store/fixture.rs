@@ -7,11 +7,13 @@ use gatepass::master_key::MasterKey;
 use gatepass::store::{AuditRow, DATABASE, Store, StoreOptions};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::model::factor::{OtpHash, OtpParameters, TotpDevice};
+use gatepass_core::model::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{Query, Records};
 use gatepass_core::model::scope::Scope;
 use gatepass_core::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
+use gatepass_core::secret::SecretBytes;
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 use gatepass_tests::world;
@@ -140,6 +142,19 @@ pub(crate) fn rotate(from: u64, to: u64, session: u64) -> Change {
     let rotation =
         Rotation { at: NOW.plus(from), salt: Salt(digest(from + to)), successor: successor.digest };
     Change::RotateRefresh { digest: RefreshDigest(digest(from)), rotation, successor }
+}
+
+pub(crate) fn device(number: u64, user_id: UserId) -> TotpDevice {
+    TotpDevice {
+        id: DeviceId::parse(&format!("dev_{number}")).unwrap(),
+        user_id,
+        name: Some("电话".into()),
+        parameters: OtpParameters { hash: OtpHash::Sha512, digits: 8 },
+        secret: SecretBytes::new(digest(number).to_vec()),
+        created_at: NOW,
+        verified_at: None,
+        last_step: 0,
+    }
 }
 
 pub(crate) fn spend(number: u64) -> Change {

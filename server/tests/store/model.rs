@@ -1,7 +1,9 @@
 //! The file against the store in memory, under random commits: the same outcomes, and the same records.
 
 use gatepass_core::audit::Kind;
+use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::change::Change;
+use gatepass_core::model::factor::{BackupDigest, Guesses};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::model::query::{BearerQuery, IssueQuery, PersonQuery, Query, TokenQuery};
 use gatepass_core::model::session::{RefreshDigest, Session};
@@ -32,6 +34,17 @@ enum Deed {
     EndSession(u64),
     RaiseEpoch { user: usize, stale: bool },
     RevokeToken(u64),
+    Enrol { device: u64, user: usize },
+    Verify { device: u64, step: u64 },
+    UseStep { device: u64, step: u64 },
+    RemoveDevice(u64),
+    ReplaceCodes { user: usize, codes: u64 },
+    UseCode { user: usize, code: u64 },
+    Guess { user: usize, stale: bool },
+    Forgive(usize),
+    Challenge { challenge: u64, user: usize, actor: Option<usize> },
+    CountWrong { challenge: u64, wrong: u32 },
+    Answer { challenge: u64, wrong: u32 },
     ClientIsEnabled(usize),
 }
 
@@ -56,6 +69,18 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => session().prop_map(Deed::EndSession),
         1 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::RaiseEpoch { user, stale }),
         1 => session().prop_map(Deed::RevokeToken),
+        3 => (ticket(), user()).prop_map(|(device, user)| Deed::Enrol { device, user }),
+        3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::Verify { device, step }),
+        3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::UseStep { device, step }),
+        1 => ticket().prop_map(Deed::RemoveDevice),
+        2 => (user(), 0..4u64).prop_map(|(user, codes)| Deed::ReplaceCodes { user, codes }),
+        2 => (user(), 0..4u64).prop_map(|(user, code)| Deed::UseCode { user, code }),
+        3 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Guess { user, stale }),
+        1 => user().prop_map(Deed::Forgive),
+        3 => (ticket(), user(), proptest::option::of(user()))
+            .prop_map(|(challenge, user, actor)| Deed::Challenge { challenge, user, actor }),
+        3 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::CountWrong { challenge, wrong }),
+        2 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::Answer { challenge, wrong }),
         1 => user().prop_map(Deed::ClientIsEnabled),
     ]
 }
@@ -129,6 +154,52 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         Deed::RevokeToken(number) => {
             vec![Change::RevokeToken { token_id: number.to_string(), expires_at: NOW.plus(number) }]
         }
+        Deed::Enrol { device: number, user } => {
+            let device = Change::InsertDevice(device(number, user_id(user)));
+            vec![is(user), audit(Kind::DeviceAdded, number), device]
+        }
+        Deed::Verify { device: number, step } => {
+            vec![Change::VerifyDevice { id: device(number, alice()).id, step, at: NOW }]
+        }
+        Deed::UseStep { device: number, step } => {
+            vec![Change::UseStep { id: device(number, alice()).id, step }]
+        }
+        Deed::RemoveDevice(number) => vec![Change::DeleteDevice(device(number, alice()).id)],
+        Deed::ReplaceCodes { user, codes } => {
+            let codes = (0..codes).map(|code| BackupDigest(digest(code))).collect();
+            vec![is(user), Change::ReplaceBackupCodes { user: user_id(user), codes }]
+        }
+        Deed::UseCode { user, code } => {
+            vec![Change::UseBackupCode { user: user_id(user), code: BackupDigest(digest(code)) }]
+        }
+        Deed::Guess { user, stale } => {
+            let mut before = tables.guesses.get(&names.users[user]).copied().unwrap_or_default();
+            let after = before.failed(NOW);
+            before.wrong += u32::from(stale);
+            vec![is(user), Change::SetGuesses { user: user_id(user), before, after }]
+        }
+        Deed::Forgive(user) => {
+            let before = tables.guesses.get(&names.users[user]).copied().unwrap_or_default();
+            vec![is(user), Change::SetGuesses { user: user_id(user), before, after: Guesses::default() }]
+        }
+        Deed::Challenge { challenge: number, user, actor } => {
+            let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
+            let ticket = Ticket { user_id: user_id(user), impersonation, ..ticket(number) };
+            let challenge = Challenge {
+                digest: ChallengeDigest(digest(number)),
+                sign_in: SignIn::from(&ticket),
+                expires_at: NOW.plus(300),
+                wrong: 0,
+                answered: false,
+            };
+            vec![is(user), Change::InsertChallenge(challenge)]
+        }
+        Deed::CountWrong { challenge, wrong } => {
+            vec![Change::CountWrong { digest: ChallengeDigest(digest(challenge)), wrong }]
+        }
+        Deed::Answer { challenge, wrong } => {
+            vec![Change::AnswerChallenge { digest: ChallengeDigest(digest(challenge)), wrong }]
+        }
         Deed::ClientIsEnabled(client) => vec![Change::ClientIsEnabled(names.clients[client].clone())],
     }
 }
@@ -136,7 +207,8 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
 fn queries(names: &Names) -> Vec<Query> {
     let mut queries: Vec<Query> = (0..6).map(|i| Query::Ticket(TicketDigest(ticket(i).digest.0))).collect();
     queries.extend(names.clients.iter().cloned().map(Query::Client));
-    for (i, user) in names.users.iter().enumerate() {
+    queries.extend((0..6).map(|i| Query::Challenge(ChallengeDigest(digest(i)))));
+    for (i, user) in names.users.iter().enumerate().take(USERS) {
         let bearer = |session: u64| BearerQuery {
             client: names.clients[i].clone(),
             token_id: session.to_string(),
@@ -148,6 +220,7 @@ fn queries(names: &Names) -> Vec<Query> {
         };
         queries.extend((0..6).map(|session| Query::Bearer(bearer(session))));
         queries.push(Query::Sessions(bearer(0)));
+        queries.push(Query::Factors(bearer(0)));
         queries.extend((0..6).map(|number| {
             Query::Token(TokenQuery {
                 caller: names.clients.get(i).cloned(),

@@ -1,0 +1,200 @@
+//! `POST /auth/mfa/verify-challenge`: a sign-in that waited for its second factor goes on. A wrong code counts against
+//! the challenge and against the factors; it is told apart from a closed challenge in the audit table alone.
+
+use alloc::vec::Vec;
+
+use super::context::Context;
+use super::recorded::record;
+use super::welcome::Welcome;
+use crate::audit::{Event, Kind, Refusal};
+use crate::gatepass::Gatepass;
+use crate::model::challenge::{ChallengeDigest, SignIn};
+use crate::model::change::{Change, Outcome};
+use crate::model::client::Client;
+use crate::model::query::{ChallengeRecords, Query, Records};
+use crate::model::user::User;
+use crate::policy::second_factor::{Method, accept, count_wrong};
+use crate::secret::SecretText;
+use crate::step::Step;
+use crate::wire::body::Body;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+
+/// Waits for the challenge and everyone it names.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    digest: ChallengeDigest,
+    method: Method,
+    code: SecretText,
+    again: bool,
+}
+
+/// Waits for the session to be opened.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Answering {
+    looking: Looking,
+    welcome: Welcome,
+}
+
+/// Waits for a wrong code to be counted.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Miscounting {
+    looking: Looking,
+    refusal: Refusal,
+}
+
+pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
+    let (challenge, code, method) = match read(request) {
+        Ok(read) => read,
+        Err(problem) => return ctx.refuse(problem, Refusal::Malformed),
+    };
+    match ChallengeDigest::read(challenge.expose()) {
+        None => ctx.refuse(Problem::ChallengeRefused, Refusal::ChallengeUnknown),
+        Some(digest) => Looking { ctx, digest, method, code, again: false }.ask(),
+    }
+}
+
+fn read(request: &Request) -> Result<(SecretText, SecretText, Method), Problem> {
+    let body = Body::of(request)?;
+    let method =
+        body.text("mfa_method")?.map_or(Ok(Method::Totp), |m| Method::parse(m).ok_or(Problem::BadJson))?;
+    Ok((body.required_text("challenge_token")?, body.required_text("code")?, method))
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    fn ask(self) -> Step {
+        Step::read(Query::Challenge(self.digest), self)
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Challenge(records) = records else { return Step::Reply(self.ctx.internal()) };
+        let Some(records) = records.filter(|r| r.challenge.digest == self.digest) else {
+            return self.ctx.refuse(Problem::ChallengeRefused, Refusal::ChallengeUnknown);
+        };
+        if !gatepass.can_sign() {
+            return Step::Reply(self.ctx.unavailable());
+        }
+        let (challenge, now) = (&records.challenge, self.ctx.now());
+        let user = match standing(&records, challenge.is_open(now)) {
+            Ok(user) => user,
+            Err(refusal) => {
+                let event = self.event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
+                let response = self.refused(refusal);
+                return record(event, response);
+            }
+        };
+        let challenged = challenge.sign_in.challenged();
+        match accept(&records.factors, challenged, self.method, self.code.expose(), now) {
+            Ok(changes) => self.sign_in(gatepass, &records, user, changes),
+            Err(refusal) => {
+                let mut changes =
+                    Vec::from([Change::CountWrong { digest: self.digest, wrong: challenge.wrong }]);
+                changes.extend(count_wrong(&records.factors, challenged, now));
+                let event = self.event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
+                changes.push(Change::Audit(event));
+                Step::commit(changes, Miscounting { looking: self, refusal })
+            }
+        }
+    }
+
+    /// Uses the code, closes the challenge and opens the session, in one commit that names everyone it rests on.
+    fn sign_in(
+        self,
+        gatepass: &Gatepass,
+        records: &ChallengeRecords,
+        user: &User,
+        mut changes: Vec<Change>,
+    ) -> Step {
+        let challenge = &records.challenge;
+        let mut sign_in = challenge.sign_in.clone();
+        sign_in.methods.extend(self.method.methods().iter().map(|&m| m.into()));
+        let client = records.client.as_ref();
+        let Some((welcome, open)) = Welcome::prepare(&self.ctx, gatepass, &sign_in, user, client) else {
+            return Step::Reply(self.ctx.internal());
+        };
+        changes.push(Change::AnswerChallenge { digest: self.digest, wrong: challenge.wrong });
+        changes.push(Change::UserIs { id: user.id.clone(), epoch: user.epoch });
+        changes.extend(records.actor.as_ref().map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
+        let needed = client.filter(|_| sign_in.for_audience || sign_in.bind);
+        changes.extend(needed.map(|client| Change::ClientIsEnabled(client.id.clone())));
+        let mut event = self.event(Kind::ChallengeAnswered, &sign_in, None);
+        event.session = Some(welcome.session().id.clone());
+        changes.push(open);
+        changes.push(Change::Audit(event));
+        Step::commit(changes, Answering { looking: self, welcome })
+    }
+
+    fn event(&self, kind: Kind, sign_in: &SignIn, refusal: Option<Refusal>) -> Event {
+        Event {
+            subject: Some(sign_in.user_id.clone()),
+            actor: sign_in.impersonation.as_ref().map(|i| i.actor.clone()),
+            client: Some(sign_in.client_id.clone()),
+            ticket: Some(sign_in.ticket.clone()),
+            reason: sign_in.impersonation.as_ref().map(|i| i.reason.clone()),
+            refusal,
+            ..self.ctx.event(kind)
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Response {
+        self.ctx.problem(Problem::ChallengeRefused).refused(refusal)
+    }
+
+    fn once_more(self) -> Step {
+        if self.again {
+            return Step::Reply(self.ctx.unavailable());
+        }
+        Self { again: true, ..self }.ask()
+    }
+}
+
+/// Whether everyone still stands: who is signed in, or why nobody.
+fn standing(records: &ChallengeRecords, is_open: bool) -> Result<&User, Refusal> {
+    if !is_open {
+        return Err(Refusal::ChallengeClosed);
+    }
+    let sign_in = &records.challenge.sign_in;
+    let needs_client = sign_in.for_audience || sign_in.bind;
+    let is_enabled = |client: &Client| client.enabled;
+    if needs_client && !records.client.as_ref().is_some_and(is_enabled) {
+        return Err(Refusal::ClientInactive);
+    }
+    if sign_in.impersonation.is_some() && !records.actor.as_ref().is_some_and(User::is_active) {
+        return Err(Refusal::ActorInactive);
+    }
+    records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)
+}
+
+impl Answering {
+    pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        let ctx = &self.looking.ctx;
+        match outcome {
+            Outcome::Applied => {
+                Step::Reply(self.welcome.response(ctx, gatepass).unwrap_or_else(|| ctx.internal()))
+            }
+            Outcome::Conflict => self.looking.once_more(),
+            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(ctx.internal()),
+        }
+    }
+}
+
+impl Miscounting {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Applied => Step::Reply(self.looking.refused(self.refusal)),
+            Outcome::Conflict => self.looking.once_more(),
+            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+        }
+    }
+}

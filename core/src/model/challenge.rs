@@ -1,0 +1,138 @@
+//! A sign-in that waits for its second factor.
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::id::{ClientId, SessionId, TicketId, UserId};
+use super::scope::Scope;
+use super::session::Session;
+use super::ticket::{Impersonation, Ticket, is_token_text};
+use crate::crypto::sha256;
+use crate::secret::{Secret, SecretText};
+use crate::settings::Settings;
+use crate::time::Time;
+
+/// How long a challenge waits, in seconds.
+pub const LIFETIME: u64 = 300;
+
+/// How many wrong codes end a challenge.
+pub const MAX_WRONG: u32 = 5;
+
+const PREFIX: &str = "chg_";
+
+/// What a sign-in will be, once nothing more is asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// Who is signed in.
+    pub user_id: UserId,
+    /// Who acts as them, and why.
+    pub impersonation: Option<Impersonation>,
+    /// The client it is for.
+    pub client_id: ClientId,
+    /// Whether that client joins the tokens' `aud`.
+    pub for_audience: bool,
+    /// Whether that client must authenticate to refresh.
+    pub bind: bool,
+    /// What is granted.
+    pub scope: Scope,
+    /// How they have proved who they are so far (RFC 8176).
+    pub methods: Vec<String>,
+    /// The ticket it began with.
+    pub ticket: TicketId,
+}
+
+impl From<&Ticket> for SignIn {
+    fn from(ticket: &Ticket) -> Self {
+        Self {
+            user_id: ticket.user_id.clone(),
+            impersonation: ticket.impersonation.clone(),
+            client_id: ticket.client_id.clone(),
+            for_audience: ticket.for_audience,
+            bind: ticket.bind,
+            scope: ticket.scope.clone(),
+            methods: alloc::vec!["ticket".into()],
+            ticket: ticket.id.clone(),
+        }
+    }
+}
+
+impl SignIn {
+    /// Whose second factor is asked for: the actor's, where somebody acts as the user.
+    pub fn challenged(&self) -> &UserId {
+        self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
+    }
+
+    /// The session it becomes at `now`, for a user of `epoch`.
+    pub(crate) fn session(&self, id: SessionId, epoch: u64, settings: &Settings, now: Time) -> Session {
+        let lifetime = match self.impersonation {
+            None => settings.session_lifetime,
+            Some(_) => settings.impersonation_lifetime,
+        };
+        Session {
+            id,
+            user_id: self.user_id.clone(),
+            user_epoch: epoch,
+            actor: self.impersonation.as_ref().map(|i| i.actor.clone()),
+            client_id: self.client_id.clone(),
+            bind: self.bind,
+            for_audience: self.for_audience,
+            scope: self.scope.clone(),
+            auth_time: now,
+            methods: self.methods.clone(),
+            expires_at: now.plus(lifetime.into()),
+            ended_at: None,
+        }
+    }
+}
+
+/// A challenge as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// SHA-256 of its text.
+    pub digest: ChallengeDigest,
+    /// What it is for.
+    pub sign_in: SignIn,
+    /// From when on it is refused.
+    pub expires_at: Time,
+    /// Wrong codes so far.
+    pub wrong: u32,
+    /// Whether it was answered.
+    pub answered: bool,
+}
+
+impl Challenge {
+    /// Whether it can still be answered at `now`.
+    pub fn is_open(&self, now: Time) -> bool {
+        !self.answered && self.wrong < MAX_WRONG && now < self.expires_at
+    }
+}
+
+/// SHA-256 of a challenge's text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChallengeDigest(pub [u8; 32]);
+
+impl fmt::Debug for ChallengeDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChallengeDigest(…)")
+    }
+}
+
+impl ChallengeDigest {
+    /// The digest of a presented text, or none where no challenge can look so.
+    pub fn read(text: &str) -> Option<Self> {
+        is_token_text(PREFIX, text).then(|| Self(sha256(text.as_bytes())))
+    }
+
+    pub(crate) fn of(text: &SecretText) -> Self {
+        Self(sha256(text.expose().as_bytes()))
+    }
+}
+
+/// The text of a challenge made of 256 drawn bits.
+pub(crate) fn challenge_text(drawn: &Secret<32>) -> SecretText {
+    let mut text = String::from(PREFIX);
+    URL_SAFE_NO_PAD.encode_string(drawn.expose(), &mut text);
+    SecretText::new(text)
+}

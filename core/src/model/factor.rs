@@ -1,0 +1,204 @@
+//! A person's second factors: TOTP devices (RFC 6238) and backup codes, and how often they have been guessed at.
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use super::id::{DeviceId, UserId};
+use crate::crypto::sha256;
+use crate::secret::{SecretBytes, same_bytes};
+use crate::time::Time;
+
+/// The most devices a person has, those not verified yet included.
+pub const MAX_DEVICES: usize = 8;
+
+/// How many backup codes are made at once.
+pub const BACKUP_CODES: usize = 10;
+
+/// The hash of a TOTP device (RFC 6238 §1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtpHash {
+    /// SHA-1, which every authenticator knows.
+    Sha1,
+    /// SHA-256
+    Sha256,
+    /// SHA-512
+    Sha512,
+}
+
+impl OtpHash {
+    /// `SHA1`, `SHA256` or `SHA512`, as an `otpauth` URI spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+        }
+    }
+
+    /// Reads `SHA1`, `SHA256` or `SHA512`.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Sha1, Self::Sha256, Self::Sha512].into_iter().find(|hash| hash.as_str() == text)
+    }
+
+    /// Bytes of a new secret: as long as the hash (RFC 4226 §4, R6).
+    pub(crate) const fn secret_length(self) -> u8 {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// How a device makes its codes. A step is 30 seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtpParameters {
+    /// The hash.
+    pub hash: OtpHash,
+    /// Digits of a code: 6 or 8.
+    pub digits: u8,
+}
+
+impl OtpParameters {
+    /// SHA-1 and six digits.
+    pub const DEFAULT: Self = Self { hash: OtpHash::Sha1, digits: 6 };
+}
+
+/// A TOTP device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TotpDevice {
+    /// Its name in lists.
+    pub id: DeviceId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What they call it.
+    pub name: Option<String>,
+    /// How it makes its codes.
+    pub parameters: OtpParameters,
+    /// What it shares with us. A store keeps it sealed.
+    pub secret: SecretBytes,
+    /// When it was set up.
+    pub created_at: Time,
+    /// When a first code of it was verified; until then it counts for nothing.
+    pub verified_at: Option<Time>,
+    /// The last step of which a code was accepted: no code of it or before it is accepted again (RFC 6238 §5.2).
+    pub last_step: u64,
+}
+
+/// SHA-256 of a backup code and whose it is. A code has 80 bits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BackupDigest(pub [u8; 32]);
+
+impl fmt::Debug for BackupDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BackupDigest(…)")
+    }
+}
+
+impl BackupDigest {
+    /// The digest of `code` of `user`; case, spaces and hyphens do not matter.
+    pub fn of(user: &UserId, code: &str) -> Self {
+        let plain = code.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase());
+        let text: zeroize::Zeroizing<String> =
+            user.as_str().chars().chain([':']).chain(plain).collect::<String>().into();
+        Self(sha256(text.as_bytes()))
+    }
+}
+
+/// How often a person's factors have been guessed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Guesses {
+    /// Wrong codes in a row.
+    pub wrong: u32,
+    /// Locks in a row.
+    pub locks: u32,
+    /// Until when every code is refused.
+    pub locked_until: Option<Time>,
+}
+
+impl Guesses {
+    /// Wrong codes in a row before a lock.
+    pub const PER_LOCK: u32 = 10;
+    /// The first lock, in seconds; each one in a row is twice as long, up to a day.
+    pub const FIRST_LOCK: u64 = 60;
+
+    /// Whether every code is refused at `now`.
+    pub fn is_locked(&self, now: Time) -> bool {
+        self.locked_until.is_some_and(|end| now < end)
+    }
+
+    /// After one more wrong code at `now`.
+    #[must_use]
+    pub fn failed(self, now: Time) -> Self {
+        let wrong = self.wrong.saturating_add(1);
+        if !wrong.is_multiple_of(Self::PER_LOCK) {
+            return Self { wrong, ..self };
+        }
+        let length = Self::FIRST_LOCK.saturating_mul(1 << self.locks.min(20)).min(86_400);
+        Self { wrong, locks: self.locks.saturating_add(1), locked_until: Some(now.plus(length)) }
+    }
+}
+
+/// Everything a person could answer a challenge with.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Factors {
+    /// Their devices, the newest first.
+    pub devices: Vec<TotpDevice>,
+    /// Their backup codes that were not used.
+    pub backup_codes: Vec<BackupDigest>,
+    /// How often they have been guessed at.
+    pub guesses: Guesses,
+}
+
+impl Factors {
+    /// Their devices that count.
+    pub fn verified(&self) -> impl Iterator<Item = &TotpDevice> {
+        self.devices.iter().filter(|device| device.verified_at.is_some())
+    }
+
+    /// Whether they could answer a challenge.
+    pub fn is_enrolled(&self) -> bool {
+        self.verified().next().is_some()
+    }
+
+    /// Whether `digest` is one of their codes.
+    pub fn has_backup_code(&self, digest: &BackupDigest) -> bool {
+        self.is_enrolled()
+            && self.backup_codes.iter().fold(false, |found, code| found | same_bytes(&code.0, &digest.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_wrong_codes_lock_for_a_time_that_doubles() {
+        let mut guesses = Guesses::default();
+        let mut now = Time::from_unix(0);
+        for length in [60, 120, 240] {
+            for _ in 0..9 {
+                guesses = guesses.failed(now);
+                assert!(!guesses.is_locked(now));
+            }
+            guesses = guesses.failed(now);
+            assert!(
+                guesses.is_locked(now.plus(length - 1)) && !guesses.is_locked(now.plus(length)),
+                "{length}"
+            );
+            now = now.plus(length);
+        }
+        for _ in 0..1_000 {
+            guesses = guesses.failed(now);
+        }
+        assert_eq!(guesses.locked_until, Some(now.plus(86_400)));
+    }
+
+    #[test]
+    fn a_backup_code_is_read_as_it_is_typed() {
+        let (alice, bob) = (UserId::parse("alice").unwrap(), UserId::parse("bob").unwrap());
+        let digest = BackupDigest::of(&alice, "ABCD-EFGH-2345-6789");
+        assert_eq!(BackupDigest::of(&alice, "abcd efgh23456789"), digest);
+        assert_ne!(BackupDigest::of(&bob, "ABCD-EFGH-2345-6789"), digest);
+    }
+}

@@ -1,0 +1,114 @@
+//! TOTP (RFC 6238) over HOTP (RFC 4226).
+
+use alloc::{format, string::String};
+
+use crate::crypto::otp_hmac;
+use crate::model::factor::{OtpParameters, TotpDevice};
+use crate::secret::same_bytes;
+use crate::time::Time;
+
+/// Seconds of a step.
+pub(crate) const STEP: u64 = 30;
+
+/// How many steps a code may be early or late.
+const WINDOW: u64 = 1;
+
+/// The code of `counter` (RFC 4226 §5.3), leading zeros included.
+pub(crate) fn code(parameters: OtpParameters, secret: &[u8], counter: u64) -> String {
+    let tag = otp_hmac(parameters.hash, secret, &counter.to_be_bytes());
+    let tag = tag.as_ref();
+    let offset = usize::from(tag.last().copied().unwrap_or_default() & 0x0f);
+    let mut word = [0; 4];
+    for (to, from) in word.iter_mut().zip(tag.iter().skip(offset)) {
+        *to = *from;
+    }
+    let number = u32::from_be_bytes(word) & 0x7fff_ffff;
+    match parameters.digits {
+        8 => format!("{:08}", number % 100_000_000),
+        _ => format!("{:06}", number % 1_000_000),
+    }
+}
+
+/// The step whose code `presented` is: this one or a neighbour, and later than any accepted before. Every candidate is
+/// compared, whichever fits.
+pub(crate) fn accepted_step(device: &TotpDevice, presented: &str, now: Time) -> Option<u64> {
+    let current = now.unix() / STEP;
+    let mut accepted = None;
+    for step in current.saturating_sub(WINDOW)..=current.saturating_add(WINDOW) {
+        let expected = code(device.parameters, device.secret.expose(), step);
+        if same_bytes(expected.as_bytes(), presented.as_bytes()) & (step > device.last_step) {
+            accepted = Some(step);
+        }
+    }
+    accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::factor::OtpHash;
+    use crate::model::id::{DeviceId, UserId};
+    use crate::secret::SecretBytes;
+
+    /// RFC 4226 appendix D: the codes of counters 0 to 9.
+    #[test]
+    fn hotp_of_rfc_4226() {
+        let codes = [
+            "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871",
+            "520489",
+        ];
+        for (counter, expected) in (0..).zip(codes) {
+            assert_eq!(code(OtpParameters::DEFAULT, b"12345678901234567890", counter), expected);
+        }
+    }
+
+    /// RFC 6238 appendix B, with the seeds of errata 2866.
+    #[test]
+    fn totp_of_rfc_6238() {
+        let seed = |length: usize| b"1234567890".repeat(7)[..length].to_vec();
+        for (time, sha1, sha256, sha512) in [
+            (59, "94287082", "46119246", "90693936"),
+            (1_111_111_109, "07081804", "68084774", "25091201"),
+            (1_111_111_111, "14050471", "67062674", "99943326"),
+            (1_234_567_890, "89005924", "91819424", "93441116"),
+            (2_000_000_000, "69279037", "90698825", "38618901"),
+            (20_000_000_000, "65353130", "77737706", "47863826"),
+        ] {
+            for (hash, length, expected) in
+                [(OtpHash::Sha1, 20, sha1), (OtpHash::Sha256, 32, sha256), (OtpHash::Sha512, 64, sha512)]
+            {
+                let made = |digits| code(OtpParameters { hash, digits }, &seed(length), time / STEP);
+                assert_eq!(made(8), expected);
+                assert_eq!(made(6), expected[2..]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_code_is_good_a_step_around_and_never_twice() {
+        let mut device = TotpDevice {
+            id: DeviceId::parse("dev_1").unwrap(),
+            user_id: UserId::parse("alice").unwrap(),
+            name: None,
+            parameters: OtpParameters::DEFAULT,
+            secret: SecretBytes::new(b"12345678901234567890".to_vec()),
+            created_at: Time::from_unix(0),
+            verified_at: None,
+            last_step: 0,
+        };
+        let at = |step: u64| code(OtpParameters::DEFAULT, b"12345678901234567890", step);
+        let now = Time::from_unix(100 * STEP + 7);
+        for (step, good) in [(98, false), (99, true), (100, true), (101, true), (102, false)] {
+            assert_eq!(accepted_step(&device, &at(step), now), good.then_some(step));
+        }
+        device.last_step = 100;
+        assert_eq!(accepted_step(&device, &at(100), now), None);
+        assert_eq!(accepted_step(&device, &at(99), now), None);
+        assert_eq!(accepted_step(&device, &at(101), now), Some(101));
+        for bad in
+            ["", "0", &format!(" {}", at(101)), &at(101)[..5], &(at(101) + "0"), "abcdef", "１２３４５６"]
+        {
+            assert_eq!(accepted_step(&device, bad, now), None, "{bad}");
+        }
+    }
+}

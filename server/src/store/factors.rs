@@ -1,0 +1,222 @@
+//! Second factors and challenges: read and written like everything else, their secrets sealed by the master key.
+
+use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
+use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, OtpHash, OtpParameters, TotpDevice};
+use gatepass_core::model::id::{DeviceId, UserId};
+use gatepass_core::model::ticket::Impersonation;
+use gatepass_core::secret::SecretBytes;
+use gatepass_core::time::Time;
+use rusqlite::{Connection, Row, params};
+
+use super::apply::{json_list, one};
+use super::error::Trouble;
+use super::read::{every, first};
+use super::rows::{self, Columns, signed, stamp};
+use crate::master_key::MasterKey;
+
+/// What a device's secret is sealed for.
+fn purpose(id: &str) -> String {
+    format!("totp:{id}")
+}
+
+/// Everything `user` could answer a challenge with.
+pub(super) fn of(db: &Connection, master: &MasterKey, user: &UserId) -> Result<Factors, Trouble> {
+    let devices = every(
+        db,
+        "SELECT id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step FROM totp_devices \
+         WHERE user_id = ?1 ORDER BY seq DESC",
+        [user.as_str()],
+        |row| device(row, master),
+    )?;
+    let digest = |row: &Row<'_>| Columns::of(row, "backup_codes").bytes("digest").map(BackupDigest);
+    let sql = "SELECT digest FROM backup_codes WHERE user_id = ?1 ORDER BY digest";
+    Ok(Factors {
+        devices,
+        backup_codes: every(db, sql, [user.as_str()], digest)?,
+        guesses: guesses(db, user)?,
+    })
+}
+
+fn guesses(db: &Connection, user: &UserId) -> Result<Guesses, Trouble> {
+    let sql = "SELECT wrong, locks, locked_until FROM factor_guesses WHERE user_id = ?1";
+    let found = first(db, sql, [user.as_str()], |row| {
+        let mut c = Columns::of(row, "factor_guesses");
+        Ok(Guesses {
+            wrong: c.small("wrong")?,
+            locks: c.small("locks")?,
+            locked_until: c.maybe_time("locked_until")?,
+        })
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
+fn device(row: &Row<'_>, master: &MasterKey) -> Result<TotpDevice, Trouble> {
+    let mut c = Columns::of(row, "totp_devices");
+    let id = c.parsed("id", |text| DeviceId::parse(text).ok())?;
+    let user_id = c.parsed("user_id", rows::user_id)?;
+    let name = c.maybe("name", rows::owned)?;
+    let hash = c.parsed("hash", OtpHash::parse)?;
+    let digits = u8::try_from(c.small("digits")?)
+        .map_err(|_| Trouble::Row { table: "totp_devices", column: "digits" })?;
+    let sealed = c.blob("sealed")?;
+    let secret = master
+        .open(&purpose(id.as_str()), &sealed)
+        .ok_or(Trouble::Row { table: "totp_devices", column: "sealed" })?;
+    Ok(TotpDevice {
+        id,
+        user_id,
+        name,
+        parameters: OtpParameters { hash, digits },
+        secret: SecretBytes::new(secret.to_vec()),
+        created_at: c.time("created_at")?,
+        verified_at: c.maybe_time("verified_at")?,
+        last_step: c.number("last_step")?,
+    })
+}
+
+pub(super) fn insert_device(db: &Connection, master: &MasterKey, device: &TotpDevice) -> Result<(), Trouble> {
+    let sealed =
+        master.seal(&purpose(device.id.as_str()), device.secret.expose()).map_err(Trouble::Refused)?;
+    one(
+        db,
+        "INSERT INTO totp_devices (id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            device.id.as_str(),
+            device.user_id.as_str(),
+            device.name,
+            device.parameters.hash.as_str(),
+            device.parameters.digits,
+            sealed,
+            stamp(device.created_at),
+            device.verified_at.map(stamp),
+            signed(device.last_step)?,
+        ],
+    )
+}
+
+pub(super) fn verify_device(db: &Connection, id: &DeviceId, step: u64, at: Time) -> Result<(), Trouble> {
+    one(
+        db,
+        "UPDATE totp_devices SET verified_at = ?2, last_step = ?3 WHERE id = ?1 AND verified_at IS NULL",
+        params![id.as_str(), stamp(at), signed(step)?],
+    )
+}
+
+pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64) -> Result<(), Trouble> {
+    one(
+        db,
+        "UPDATE totp_devices SET last_step = ?2 WHERE id = ?1 AND last_step < ?2 AND verified_at IS NOT NULL",
+        params![id.as_str(), signed(step)?],
+    )
+}
+
+pub(super) fn replace_backup_codes(
+    db: &Connection,
+    user: &UserId,
+    codes: &[BackupDigest],
+) -> Result<(), Trouble> {
+    db.prepare_cached("DELETE FROM backup_codes WHERE user_id = ?1")?.execute([user.as_str()])?;
+    let sql = "INSERT INTO backup_codes (user_id, digest) VALUES (?1, ?2)";
+    codes.iter().try_for_each(|code| one(db, sql, params![user.as_str(), code.0]))
+}
+
+pub(super) fn use_backup_code(db: &Connection, user: &UserId, code: &BackupDigest) -> Result<(), Trouble> {
+    let sql = "DELETE FROM backup_codes WHERE user_id = ?1 AND digest = ?2";
+    one(db, sql, params![user.as_str(), code.0])
+}
+
+pub(super) fn set_guesses(
+    db: &Connection,
+    user: &UserId,
+    before: &Guesses,
+    after: &Guesses,
+) -> Result<(), Trouble> {
+    if guesses(db, user)? != *before {
+        return Err(Trouble::Conflict);
+    }
+    if *after == Guesses::default() {
+        db.prepare_cached("DELETE FROM factor_guesses WHERE user_id = ?1")?.execute([user.as_str()])?;
+        return Ok(());
+    }
+    one(
+        db,
+        "INSERT INTO factor_guesses (user_id, wrong, locks, locked_until) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (user_id) DO UPDATE SET wrong = ?2, locks = ?3, locked_until = ?4",
+        params![user.as_str(), after.wrong, after.locks, after.locked_until.map(stamp)],
+    )
+}
+
+pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
+    let sql = "SELECT digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
+               expires_at, wrong, answered FROM challenges WHERE digest = ?1";
+    first(db, sql, [digest.0], |row| {
+        let mut c = Columns::of(row, "challenges");
+        let digest = ChallengeDigest(c.bytes("digest")?);
+        let user_id = c.parsed("user_id", rows::user_id)?;
+        let impersonation = match (c.maybe("actor", rows::user_id)?, c.maybe("reason", rows::owned)?) {
+            (Some(actor), Some(reason)) => Some(Impersonation { actor, reason }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(Trouble::Row { table: "challenges", column: "reason" });
+            }
+        };
+        let sign_in = SignIn {
+            user_id,
+            impersonation,
+            client_id: c.parsed("client_id", rows::client_id)?,
+            for_audience: c.flag("for_audience")?,
+            bind: c.flag("bind")?,
+            scope: c.parsed("scope", rows::scope)?,
+            methods: c.parsed("methods", rows::texts)?,
+            ticket: c.parsed("ticket", rows::ticket_id)?,
+        };
+        Ok(Challenge {
+            digest,
+            sign_in,
+            expires_at: c.time("expires_at")?,
+            wrong: c.small("wrong")?,
+            answered: c.flag("answered")?,
+        })
+    })
+}
+
+pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result<(), Trouble> {
+    let sign_in = &challenge.sign_in;
+    one(
+        db,
+        "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
+         expires_at, wrong, answered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        params![
+            challenge.digest.0,
+            sign_in.user_id.as_str(),
+            sign_in.impersonation.as_ref().map(|i| i.actor.as_str()),
+            sign_in.impersonation.as_ref().map(|i| i.reason.as_str()),
+            sign_in.client_id.as_str(),
+            sign_in.for_audience,
+            sign_in.bind,
+            String::from(&sign_in.scope),
+            json_list(&sign_in.methods)?,
+            sign_in.ticket.as_str(),
+            stamp(challenge.expires_at),
+            challenge.wrong,
+            challenge.answered,
+        ],
+    )
+}
+
+pub(super) fn count_wrong(db: &Connection, digest: &ChallengeDigest, wrong: u32) -> Result<(), Trouble> {
+    one(
+        db,
+        "UPDATE challenges SET wrong = wrong + 1 WHERE digest = ?1 AND wrong = ?2 AND answered = 0",
+        params![digest.0, wrong],
+    )
+}
+
+pub(super) fn answer_challenge(db: &Connection, digest: &ChallengeDigest, wrong: u32) -> Result<(), Trouble> {
+    one(
+        db,
+        "UPDATE challenges SET answered = 1 WHERE digest = ?1 AND wrong = ?2 AND answered = 0",
+        params![digest.0, wrong],
+    )
+}
