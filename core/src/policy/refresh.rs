@@ -82,7 +82,11 @@ fn others_stand(family: &Family) -> Result<(), Refusal> {
     let session = &family.session;
     // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name.
     let gone_is_fine = session.client_id == ClientId::admin() && !session.bind && !session.for_audience;
-    if !family.client.as_ref().map_or(gone_is_fine, |client: &Client| client.enabled) {
+    let stands = |client: &Client| {
+        // A client added under a deleted one's id does not inherit its sessions.
+        client.enabled && (gone_is_fine || client.created_at <= session.auth_time)
+    };
+    if !family.client.as_ref().map_or(gone_is_fine, stands) {
         return Err(Refusal::ClientInactive);
     }
     if session.actor.is_some() && !family.actor.as_ref().is_some_and(User::is_active) {
@@ -232,10 +236,25 @@ mod tests {
                 None,
                 Refuse(Refusal::ClientInactive),
             ),
+            (
+                "a younger client of the same name",
+                |f| f.client.as_mut().unwrap().created_at = Time::from_unix(901),
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
             ("client gone", |f| f.client = None, None, Refuse(Refusal::ClientInactive)),
             (
                 "of the command line, without a client",
                 |f| (f.session.client_id, f.client) = (ClientId::admin(), None),
+                None,
+                Rotate,
+            ),
+            (
+                "of the command line, with a client since",
+                |f| {
+                    f.session.client_id = ClientId::admin();
+                    f.client.as_mut().unwrap().created_at = NOW;
+                },
                 None,
                 Rotate,
             ),
