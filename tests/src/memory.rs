@@ -173,6 +173,7 @@ impl Tables {
             Change::DeleteUser(id) => {
                 self.tickets.retain(|_, ticket| ticket.user_id != *id);
                 self.sessions.retain(|_, session| session.user_id != *id);
+                self.refresh_tokens.retain(|_, token| self.sessions.contains_key(&token.session_id));
                 self.users.remove(id).is_some()
             }
             Change::InsertClient(client) => self.clients.insert(client.id.clone(), client.clone()).is_none(),
