@@ -95,9 +95,80 @@ pub(crate) fn jwk(data: &[u8]) {
     }
 }
 
+/// A session for the client `svc`, whose secret is `s`, with an unused refresh token of 43 `A`.
+fn token_records() -> gatepass_core::model::query::TokenRecords {
+    use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+    use gatepass_core::model::id::{ClientId, SessionId, UserId};
+    use gatepass_core::model::query::{BearerRecords, Family, TokenRecords};
+    use gatepass_core::model::scope::Scope;
+    use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
+    use gatepass_core::model::user::{Status, User, Username};
+    use gatepass_core::time::Time;
+
+    let (before, after) = (Time::from_unix(1_700_000_000), Time::from_unix(1_800_000_000));
+    let id = SessionId::parse("ses_1").expect("an id");
+    let client = Client {
+        id: ClientId::parse("svc").expect("an id"),
+        name: None,
+        scope: Scope::default(),
+        default_scope: Scope::default(),
+        audiences: vec![],
+        enabled: true,
+        token_lifetime: None,
+        user_token_lifetime: None,
+        created_at: before,
+        secrets: vec![ClientSecret { digest: SecretDigest::of("s"), created_at: before, expires_at: None }],
+        revision: 0,
+    };
+    let user = User {
+        id: UserId::parse("usr_a").expect("an id"),
+        username: Username::parse("a").expect("a name"),
+        email: None,
+        phone: None,
+        name: None,
+        gender: None,
+        address: None,
+        status: Status::Active,
+        must_change_password: false,
+        created_at: before,
+        updated_at: before,
+        epoch: 0,
+        revision: 0,
+    };
+    let family = Family {
+        refresh: RefreshToken {
+            digest: RefreshDigest::read(&format!("rft_{}", "A".repeat(43))).expect("a token"),
+            session_id: id.clone(),
+            issued_at: before,
+            expires_at: after,
+            rotation: None,
+        },
+        successor: None,
+        session: Session {
+            id,
+            user_id: user.id.clone(),
+            user_epoch: 0,
+            actor: None,
+            client_id: client.id.clone(),
+            bind: false,
+            for_audience: false,
+            scope: Scope::parse("profile email").expect("a scope"),
+            auth_time: before,
+            methods: vec![],
+            expires_at: after,
+            ended_at: None,
+        },
+        user: Some(user),
+        actor: None,
+        client: Some(client.clone()),
+    };
+    TokenRecords { caller: Some(client), bearer: BearerRecords::default(), family: Some(family) }
+}
+
 /// A whole request against a store that lies: the first byte says how, the second where to.
 pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::gatepass::{Gatepass, Keys};
+    use gatepass_core::jose::key::SigningKey;
     use gatepass_core::model::change::Outcome;
     use gatepass_core::model::query::{Found, Records};
     use gatepass_core::moment::{Moment, Seed};
@@ -113,8 +184,14 @@ pub(crate) fn handle(data: &[u8]) {
         "/userinfo",
         "/.well-known/jwks.json",
         "/readyz",
+        "/auth/refresh",
+        "/auth/me/sessions",
+        "/auth/me/sessions/ses_1",
+        "/oauth2/introspect",
+        "/oauth2/revoke",
     ];
-    let path = paths[usize::from(*place) % paths.len()];
+    let place = usize::from(*place);
+    let path = paths[place % paths.len()];
     let content_type: &[u8] =
         if path.starts_with("/oauth2") { b"application/x-www-form-urlencoded" } else { b"application/json" };
     let (authorization, body) = match body.iter().position(|&b| b == b'\n') {
@@ -128,31 +205,40 @@ pub(crate) fn handle(data: &[u8]) {
     let mut request = request(path, headers, body);
     if path.starts_with("/.well") || path == "/readyz" {
         request.method = "GET".into();
+    } else if path.starts_with("/auth/me") {
+        request.method = ["GET", "DELETE"][place / paths.len() % 2].into();
     }
     let settings = Settings::new(Issuer::parse("https://gate.example").expect("an issuer"));
-    let gatepass = Gatepass::new(settings, Keys::new(1, None, vec![]));
+    let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let key = SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037");
+    let gatepass = Gatepass::new(settings, Keys::new(1, Some(key), vec![]));
+    let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
+    let outcome = outcomes[usize::from(lie / 27) % 4];
     let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
     let mut step = gatepass.handle(request, moment);
     for steps in 1.. {
         assert!(steps <= Step::MAX, "a flow does not end");
         step = match step {
             Step::Read(read) => {
-                let records = match lie % 7 {
+                let records = match lie % 9 {
                     0 => Records::Unreadable,
                     1 => Records::Generation,
                     2 => Records::Client(None),
                     3 => Records::Ticket(None),
                     4 => Records::Bearer(Box::default()),
-                    _ => Records::Issue(Box::default()),
+                    5 => Records::Issue(Box::default()),
+                    6 => Records::Token(Box::new(token_records())),
+                    7 => Records::Token(Box::default()),
+                    _ => Records::Sessions(Box::default()),
                 };
-                read.resume(&gatepass, Found { generation: u64::from(lie % 3), records })
+                read.resume(&gatepass, Found { generation: u64::from(lie / 9 % 3), records })
             }
-            Step::Commit(commit) => {
-                let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
-                commit.settle(&gatepass, outcomes[usize::from(lie / 7) % 4])
-            }
+            Step::Commit(commit) => commit.settle(&gatepass, outcome),
             Step::Reply(response) => {
-                assert!(response.status() != 200 || path.starts_with("/.well") || path == "/readyz");
+                let open = path.starts_with("/.well") || path == "/readyz";
+                assert!(response.status() != 200 || open || lie % 9 == 6, "{path} was answered 200");
+                let told = String::from_utf8_lossy(response.body());
+                assert!(outcome == Outcome::Applied || !told.contains("rft_"), "a token leaves too early");
                 return;
             }
         };

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::config::value::{LogFormat, LogLevel};
+use crate::config::choice::{LogFormat, LogLevel};
 
 impl From<LogLevel> for LevelFilter {
     fn from(level: LogLevel) -> Self {

@@ -248,6 +248,7 @@ impl Tables {
                 self.backup_codes.retain(|(whose, _)| whose != id);
                 self.guesses.remove(id);
                 self.challenges.retain(|_, challenge| challenge.sign_in.user_id != *id);
+                self.refresh_tokens.retain(|_, token| self.sessions.contains_key(&token.session_id));
                 self.users.remove(id).is_some()
             }
             Change::InsertClient(client) => self.clients.insert(client.id.clone(), client.clone()).is_none(),

@@ -11,7 +11,7 @@ use gatepass_core::model::scope::Scope;
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::moment::{Moment, Seed};
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::finish;
+use gatepass_core::step::{drive, finish};
 use gatepass_core::ticket_request::TicketRequest;
 use gatepass_core::time::Time;
 use gatepass_core::wire::request::Request;
@@ -139,15 +139,50 @@ pub fn presents(ticket: &str) -> Request {
     request("/auth/ticket/signin", "", &json!({ "ticket": ticket }))
 }
 
-/// The request for a token of the client `id` with `scope`.
-pub fn asks_for_token(id: &str, secret: &str, scope: &str) -> Request {
+/// The request that presents the refresh token `token`.
+pub fn refreshes(token: &str) -> Request {
+    request("/auth/refresh", "", &json!({ "refresh_token": token }))
+}
+
+/// The form that the client `id` posts to `path`.
+pub fn posts(path: &str, id: &str, secret: &str, form: &str) -> Request {
     let basic = STANDARD.encode(format!("{id}:{secret}"));
     Request {
         headers: vec![
             ("content-type".into(), b"application/x-www-form-urlencoded".to_vec()),
             ("authorization".into(), format!("Basic {basic}").into()),
         ],
-        body: format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+")).into(),
-        ..request("/oauth2/token", "", &Value::Null)
+        body: form.into(),
+        ..request(path, "", &Value::Null)
     }
+}
+
+/// The request for a token of the client `id` with `scope`.
+pub fn asks_for_token(id: &str, secret: &str, scope: &str) -> Request {
+    let form = format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"));
+    posts("/oauth2/token", id, secret, &form)
+}
+
+/// The request of `portal` for fresh tokens.
+pub fn grants(token: &str) -> Request {
+    let form = format!("grant_type=refresh_token&refresh_token={token}");
+    posts("/oauth2/token", "portal", PORTAL_SECRET, &form)
+}
+
+/// The request of `portal` that `token` be revoked.
+pub fn revokes(token: &str) -> Request {
+    posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))
+}
+
+/// What boss is told, who signs in as alice at the portal.
+pub fn impersonates(gatepass: &Gatepass, store: &Memory) -> Value {
+    let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
+    asked.audience = ClientId::parse("portal").ok();
+    let boss = Some(UserRef::Username("boss".into()));
+    let asked = asked.impersonated(boss, Some("call 4711")).expect("an actor and a reason");
+    let issued = finish(gatepass, store, gatepass.issue_by_command(asked, moment(NOON, 1)));
+    let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
+    let ticket = issued["ticket"].as_str().expect("a ticket");
+    let signed_in = drive(gatepass, store, presents(ticket), moment(NOON, 2));
+    serde_json::from_slice(signed_in.body()).expect("JSON")
 }

@@ -23,6 +23,11 @@ fn the_binary_passes_the_suite() {
         println!("{name}");
         test(server.target());
     }
+    // The suite leaves lou with a device, and locked.
+    let reset = site.json(&["user", "reset-mfa", "lou"]);
+    assert_eq!((&reset["devices"], &reset["backup_codes"]), (&json!(1), &json!(10)));
+    let plain = server.target().sign_in(&server.target().ticket(&json!({"user_id": "lou"})));
+    assert_eq!(plain.json()["requires_mfa"], json!(false));
     assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
 }
 

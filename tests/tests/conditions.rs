@@ -9,12 +9,16 @@
 
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::id::{ClientId, UserId};
+use gatepass_core::model::session::{RefreshDigest, Rotation, Salt};
 use gatepass_core::model::ticket::TicketState;
 use gatepass_core::step::{Step, drive, finish};
 use gatepass_core::store::Store;
 use gatepass_core::wire::request::Request;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, presents, request};
+use gatepass_tests::world::{
+    self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, moment, presents, refreshes, request,
+    revokes,
+};
 use serde_json::{Value, json};
 
 type Alter = fn(&mut Tables);
@@ -125,5 +129,146 @@ fn a_ticket_rests_on_everyone_it_names() {
         assert_eq!(altered(&gatepass, &store, asks, *alter), *expected, "{what}");
         let tickets = store.with(|tables| tables.tickets.len());
         assert_eq!(tickets, usize::from(expected.1 == 200), "{what}");
+    }
+}
+
+/// Ends every session but not the users' epochs.
+fn end_sessions(tables: &mut Tables) {
+    tables.sessions.values_mut().for_each(|session| session.ended_at = Some(NOON));
+}
+
+/// Whoever holds the unused token uses it.
+fn use_token(tables: &mut Tables) {
+    let rotation = Rotation { at: NOON, salt: Salt([0; 32]), successor: RefreshDigest([9; 32]) };
+    let unused = tables.refresh_tokens.values_mut().filter(|token| token.rotation.is_none());
+    unused.for_each(|token| token.rotation = Some(rotation.clone()));
+}
+
+/// What may happen to those in a session in which boss acts as alice at the portal.
+const TO_A_SESSION: &[(&str, Alter, (bool, u16))] = &[
+    ("nothing", |_| {}, (false, 200)),
+    ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
+    ("the user is gone", |t| drop(t.users.remove(&user("alice"))), (true, 400)),
+    (
+        "the user's sessions are ended",
+        |t| t.users.get_mut(&user("alice")).expect("alice").end_sessions(),
+        (true, 400),
+    ),
+    ("the user is edited", |t| t.users.get_mut(&user("alice")).expect("alice").revision = 1, (false, 200)),
+    ("the actor is disabled", |t| disable_user(t, "boss"), (true, 400)),
+    ("the actor is gone", |t| drop(t.users.remove(&user("boss"))), (true, 400)),
+    ("the client is disabled", |t| disable_client(t, "portal"), (true, 400)),
+    ("the client is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 400)),
+    ("another client is disabled", |t| disable_client(t, "backend"), (false, 200)),
+    ("the session is ended", end_sessions, (true, 400)),
+    ("the session is gone", |t| t.sessions.clear(), (true, 400)),
+    ("the token that is live is used", use_token, (true, 400)),
+];
+
+#[test]
+fn a_refresh_rests_on_everyone_in_its_session() {
+    let gatepass = world::gatepass("http://gate.example");
+    for used_before in [false, true] {
+        for (what, alter, expected) in TO_A_SESSION {
+            let store = Memory::new(world::tables());
+            let signed_in = impersonates(&gatepass, &store);
+            let token = signed_in["refresh_token"].as_str().expect("a refresh token");
+            if used_before {
+                assert_eq!(drive(&gatepass, &store, refreshes(token), moment(NOON, 4)).status(), 200);
+            }
+            let before = store.with(|tables| tables.refresh_tokens.len());
+            assert_eq!(
+                altered(&gatepass, &store, refreshes(token), *alter),
+                *expected,
+                "{what}, {used_before}"
+            );
+            let after = store.with(|tables| tables.refresh_tokens.len());
+            let rotated = expected.1 == 200 && !used_before;
+            assert_eq!(after - before, usize::from(rotated), "{what}, {used_before}");
+        }
+    }
+}
+
+#[test]
+fn a_grant_rests_on_the_client_that_asks() {
+    let gatepass = world::gatepass("http://gate.example");
+    let cases: &[(&str, Alter, (bool, u16))] = &[
+        ("nothing", |_| {}, (false, 200)),
+        ("the client is disabled", |t| disable_client(t, "portal"), (true, 401)),
+        ("the client is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 401)),
+        ("the session is ended", end_sessions, (true, 400)),
+    ];
+    for (what, alter, expected) in cases {
+        let store = Memory::new(world::tables());
+        let signed_in = impersonates(&gatepass, &store);
+        let token = signed_in["refresh_token"].as_str().expect("a refresh token");
+        assert_eq!(altered(&gatepass, &store, grants(token), *alter), *expected, "{what}");
+    }
+}
+
+#[test]
+fn a_revocation_holds_whatever_else_happens() {
+    let gatepass = world::gatepass("http://gate.example");
+    for (what, alter, _) in TO_A_SESSION {
+        for kind in ["refresh_token", "access_token"] {
+            let store = Memory::new(world::tables());
+            let signed_in = impersonates(&gatepass, &store);
+            let token = signed_in[kind].as_str().expect("a token");
+            assert_eq!(altered(&gatepass, &store, revokes(token), *alter), (false, 200), "{what}, {kind}");
+            store.with(|tables| match kind {
+                "access_token" => assert_eq!(tables.revoked.len(), 1, "{what}"),
+                _ => assert!(tables.sessions.values().all(|s| s.ended_at.is_some()), "{what}"),
+            });
+        }
+    }
+}
+
+/// Alice's bearer token, in a session of her own, and the id of another session of hers.
+fn two_sessions(gatepass: &Gatepass, store: &Memory) -> (String, String) {
+    let mut bearer = String::new();
+    for turn in [10, 20] {
+        let ticket = world::issue(gatepass, store, "alice", moment(NOON, turn));
+        let answer = drive(gatepass, store, presents(&ticket), moment(NOON, turn + 1));
+        let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
+        bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
+    }
+    let own = Request { method: "GET".into(), ..request("/auth/me/sessions", &bearer, &Value::Null) };
+    let listed = drive(gatepass, store, own, moment(NOON, 30));
+    let listed: Value = serde_json::from_slice(listed.body()).expect("JSON");
+    let entries = listed["data"].as_array().expect("sessions");
+    let other = entries.iter().find(|e| e["current"] == json!(false)).expect("another session");
+    (bearer, other["id"].as_str().expect("an id").to_owned())
+}
+
+#[test]
+fn the_end_of_a_session_rests_on_who_asks_for_it() {
+    let gatepass = world::gatepass("http://gate.example");
+    let cases: &[(&str, Alter, (bool, u16, u16))] = &[
+        ("nothing", |_| {}, (false, 200, 200)),
+        ("the user is disabled", |t| disable_user(t, "alice"), (true, 401, 401)),
+        (
+            "the user's sessions are ended",
+            |t| t.users.get_mut(&user("alice")).expect("alice").end_sessions(),
+            (true, 401, 401),
+        ),
+        ("every session is ended", end_sessions, (true, 401, 401)),
+        (
+            "the session that asks is ended",
+            |t| {
+                let last = t.audit.iter().rev().find_map(|event| event.session.clone()).expect("a sign-in");
+                t.sessions.get_mut(&last).expect("it").ended_at = Some(NOON);
+            },
+            (true, 401, 401),
+        ),
+    ];
+    for (what, alter, (conflict, one, all)) in cases {
+        for (path, status) in [(true, one), (false, all)] {
+            let store = Memory::new(world::tables());
+            let (bearer, other) = two_sessions(&gatepass, &store);
+            let path =
+                if path { format!("/auth/me/sessions/{other}") } else { "/auth/me/sessions".to_owned() };
+            let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
+            assert_eq!(altered(&gatepass, &store, end, *alter), (*conflict, *status), "{what}: {path}");
+        }
     }
 }

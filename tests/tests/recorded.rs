@@ -8,11 +8,13 @@
 
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::id::{SessionId, UserId};
 use gatepass_core::step::drive;
 use gatepass_core::wire::request::Request;
 use gatepass_tests::memory::Memory;
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, moment, presents, request,
+    self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, grants, impersonates, moment, posts, presents,
+    refreshes, request, revokes,
 };
 use serde_json::{Value, json};
 
@@ -111,4 +113,135 @@ fn refusals_of_what_exists_are_rows_and_garbage_is_none() {
     ] {
         assert_eq!(desk.ask(garbage).1, []);
     }
+}
+
+/// The kinds and refusals of `rows`, every one of which is about boss, who acts as alice at the portal in `session`.
+fn about(rows: &[Event], session: &SessionId) -> Vec<(Kind, Option<Refusal>)> {
+    let everyone = [Some("usr_alice"), Some("usr_boss"), Some("portal"), None];
+    rows.iter()
+        .map(|row| {
+            let (kind, refusal, people) = told(row);
+            assert_eq!((people, row.session.as_ref()), (everyone, Some(session)), "{kind:?}");
+            (kind, refusal)
+        })
+        .collect()
+}
+
+/// What boss was told, who signed in as alice at the portal, and the session.
+fn acting(desk: &mut Desk) -> (String, String, SessionId) {
+    let told = impersonates(&desk.gatepass, &desk.store);
+    desk.asked = 10;
+    let text = |kind: &str| told[kind].as_str().expect("a token").to_owned();
+    let session = desk.store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
+    (text("refresh_token"), text("access_token"), session)
+}
+
+#[test]
+fn a_session_is_told_from_refresh_to_reuse() {
+    let mut desk = Desk::new();
+    let (first, _, session) = acting(&mut desk);
+    let (body, rows) = desk.ask(refreshes(&first));
+    assert_eq!(about(&rows, &session), [(Kind::SessionRefreshed, None)]);
+    let (_, rows) = desk.ask(refreshes(&first));
+    assert_eq!(about(&rows, &session), [(Kind::SessionRefreshed, None)], "a lost answer");
+    let second = body["refresh_token"].as_str().expect("a token");
+    let (_, rows) = desk.ask(grants(second));
+    assert_eq!(about(&rows, &session), [(Kind::SessionRefreshed, None)]);
+
+    let other = format!("grant_type=refresh_token&refresh_token={second}");
+    let (_, rows) = desk.ask(posts("/oauth2/token", "backend", BACKEND_SECRET, &other));
+    assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::AudienceMismatch))]);
+    let (_, rows) = desk.ask(refreshes(&first));
+    assert_eq!(about(&rows, &session), [(Kind::RefreshReused, Some(Refusal::RefreshReused))]);
+    let (_, rows) = desk.ask(refreshes(second));
+    assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::SessionOver))]);
+
+    for nothing in [
+        refreshes("rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        refreshes("x"),
+        posts("/oauth2/token", "portal", PORTAL_SECRET, "grant_type=refresh_token&refresh_token=x"),
+        posts("/oauth2/token", "portal", "wrong", &other),
+    ] {
+        assert_eq!(desk.ask(nothing).1, []);
+    }
+}
+
+#[test]
+fn a_revocation_is_told_with_its_actor() {
+    let mut desk = Desk::new();
+    let (refresh, access, session) = acting(&mut desk);
+    for (token, id, secret) in
+        [("x", "portal", PORTAL_SECRET), (&access, "backend", BACKEND_SECRET), (&refresh, "portal", "wrong")]
+    {
+        assert_eq!(desk.ask(posts("/oauth2/revoke", id, secret, &format!("token={token}"))).1, []);
+    }
+    assert_eq!(about(&desk.ask(revokes(&access)).1, &session), [(Kind::TokenRevoked, None)]);
+    assert_eq!(desk.ask(revokes(&access)).1, [], "it is revoked once");
+    assert_eq!(about(&desk.ask(revokes(&refresh)).1, &session), [(Kind::SessionEnded, None)]);
+    assert_eq!(desk.ask(revokes(&refresh)).1, [], "it is ended once");
+
+    let service = desk.token("portal", PORTAL_SECRET, "orders:read");
+    let (_, rows) = desk.ask(revokes(service.trim_start_matches("Bearer ")));
+    let portal = [None, None, Some("portal"), None];
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::TokenRevoked, None, portal)]);
+    assert_eq!(rows[0].session, None);
+}
+
+#[test]
+fn the_end_of_ones_sessions_is_told() {
+    let mut desk = Desk::new();
+    let ticket = world::issue(&desk.gatepass, &desk.store, "alice", moment(NOON, 50));
+    let (body, _) = desk.ask(presents(&ticket));
+    let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
+    let mine = desk.store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
+    // Somebody else's, which is none of hers.
+    let other = SessionId::parse("ses_other").expect("an id");
+    desk.store.with(|tables| {
+        let mut session = tables.sessions[&mine].clone();
+        (session.id, session.user_id) = (other.clone(), UserId::parse("usr_boss").expect("an id"));
+        tables.sessions.insert(other.clone(), session);
+    });
+    let mut asks = |method: &str, path: &str| {
+        let asked = request(path, &bearer, &Value::Null);
+        desk.ask(Request { method: method.into(), ..asked }).1
+    };
+    assert_eq!(asks("GET", "/auth/me/sessions"), []);
+    assert_eq!(asks("DELETE", &format!("/auth/me/sessions/{}", other.as_str())), []);
+    let rows = asks("DELETE", "/auth/me/sessions");
+    let alice = [Some("usr_alice"), None, None, None];
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::SessionsEnded, None, alice)]);
+
+    let ticket = world::issue(&desk.gatepass, &desk.store, "alice", moment(NOON, 60));
+    let (body, rows) = desk.ask(presents(&ticket));
+    let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
+    let session = rows[0].session.clone().expect("a session");
+    let path = format!("/auth/me/sessions/{}", session.as_str());
+    let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
+    let (_, rows) = desk.ask(end);
+    let alice = [Some("usr_alice"), None, Some("admin"), None];
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::SessionEnded, None, alice)]);
+    assert_eq!(rows[0].session, Some(session));
+}
+
+#[test]
+fn who_has_proven_who_they_are_does_not_guess() {
+    let mut desk = Desk::new();
+    let (token, _, session) = acting(&mut desk);
+    let store = desk.store.clone();
+    let mut guesses = |request: Request| {
+        desk.asked += 1;
+        let answer = drive(&desk.gatepass, &desk.store, request, moment(NOON, desk.asked));
+        assert!(answer.refusal().is_some(), "{answer:?}");
+        answer.refuses_a_guess()
+    };
+    let grant = |token: &str, secret: &str| {
+        posts("/oauth2/token", "portal", secret, &format!("grant_type=refresh_token&refresh_token={token}"))
+    };
+    let unknown = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    assert!(guesses(grant(&token, "wrong")), "a client's secret may be guessed");
+    assert!(guesses(refreshes(unknown)) && guesses(refreshes("x")));
+    assert!(!guesses(grant(unknown, PORTAL_SECRET)) && !guesses(grant("x", PORTAL_SECRET)));
+    store.with(|tables| tables.sessions.get_mut(&session).expect("it").ended_at = Some(NOON));
+    assert!(!guesses(grant(&token, PORTAL_SECRET)), "people's sessions end");
+    assert!(guesses(refreshes(&token)));
 }

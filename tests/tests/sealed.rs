@@ -16,7 +16,10 @@ use gatepass_core::store::Store;
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use gatepass_tests::memory::Memory;
-use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, presents, request};
+use gatepass_tests::world::{
+    self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, moment, presents, refreshes, request,
+    revokes,
+};
 use serde_json::Value;
 
 /// Drives `step` against a store whose commits end as `outcomes` says, one after the other, and counts the steps.
@@ -90,6 +93,107 @@ fn every_outcome_of_issuing_has_one_answer() {
     }
 }
 
+/// Every way a commit that is tried a second time can go, and the status it is answered with.
+const TRIED_TWICE: &[(&[Outcome], u16)] = &[
+    (&[Outcome::Applied], 200),
+    (&[Outcome::NotApplied], 503),
+    (&[Outcome::Unknown], 500),
+    (&[Outcome::Conflict, Outcome::Applied], 200),
+    (&[Outcome::Conflict, Outcome::NotApplied], 503),
+    (&[Outcome::Conflict, Outcome::Unknown], 500),
+    (&[Outcome::Conflict, Outcome::Conflict], 503),
+];
+
+/// A session in which boss acts as alice, its refresh token used once, and asks `ask` as `outcomes` say: nothing is
+/// written but by a commit that is applied, and no token leaves but by one.
+fn answered(
+    gatepass: &Gatepass,
+    ask: &dyn Fn(&Value) -> Request,
+    refreshed: Option<u64>,
+    outcomes: &[Outcome],
+) -> (u16, bool) {
+    let store = Memory::new(world::tables());
+    let signed_in = impersonates(gatepass, &store);
+    if let Some(ago) = refreshed {
+        let token = signed_in["refresh_token"].as_str().expect("a token");
+        let step = gatepass.handle(refreshes(token), moment(NOON, 3));
+        assert_eq!(drive(gatepass, &store, step, &[]).0.status(), 200);
+        store.with(|tables| {
+            for rotation in tables.refresh_tokens.values_mut().filter_map(|token| token.rotation.as_mut()) {
+                rotation.at = gatepass_core::time::Time::from_unix(NOON.unix() - ago);
+            }
+        });
+    }
+    let before = store.with(|tables| tables.clone());
+    let step = gatepass.handle(ask(&signed_in), moment(NOON, 4));
+    let (response, steps) = drive(gatepass, &store, step, outcomes);
+    assert!(steps <= Step::MAX, "{outcomes:?} took {steps} steps");
+    let applied = outcomes.last() == Some(&Outcome::Applied);
+    assert_eq!(store.with(|tables| tables.clone()) != before, applied, "{outcomes:?}");
+    assert_eq!(response.header("Retry-After").is_some(), response.status() == 503, "{outcomes:?}");
+    (response.status(), holds_a_secret(&response))
+}
+
+#[test]
+fn every_outcome_of_a_refresh_has_one_answer() {
+    let gatepass = world::gatepass("http://gate.example");
+    let token = |told: &Value| told["refresh_token"].as_str().expect("a token").to_owned();
+    let simple = |told: &Value| refreshes(&token(told));
+    let grant = |told: &Value| grants(&token(told));
+    for (outcomes, status) in TRIED_TWICE {
+        for ask in [&simple as &dyn Fn(&Value) -> Request, &grant] {
+            for refreshed in [None, Some(0)] {
+                let told = answered(&gatepass, ask, refreshed, outcomes);
+                assert_eq!(told, (*status, *status == 200), "{outcomes:?}, {refreshed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_outcome_of_an_end_has_one_answer() {
+    use Outcome::{Applied, Conflict, NotApplied, Unknown};
+    let gatepass = world::gatepass("http://gate.example");
+    let text = |told: &Value, kind: &str| told[kind].as_str().expect("a token").to_owned();
+    let copy = |told: &Value| refreshes(&text(told, "refresh_token"));
+    let revoked = |told: &Value| revokes(&text(told, "refresh_token"));
+    let struck = |told: &Value| revokes(&text(told, "access_token"));
+    for (outcome, at_reuse, at_revocation) in
+        [(Applied, 400, 200), (Conflict, 400, 200), (NotApplied, 503, 503), (Unknown, 500, 500)]
+    {
+        assert_eq!(answered(&gatepass, &copy, Some(60), &[outcome]), (at_reuse, false), "{outcome:?}");
+        for ask in [&revoked as &dyn Fn(&Value) -> Request, &struck] {
+            assert_eq!(answered(&gatepass, ask, None, &[outcome]), (at_revocation, false), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn every_outcome_of_ending_ones_sessions_has_one_answer() {
+    let gatepass = world::gatepass("http://gate.example");
+    for (outcomes, status) in TRIED_TWICE {
+        for all in [true, false] {
+            let store = Memory::new(world::tables());
+            let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+            let step = gatepass.handle(presents(&ticket), moment(NOON, 2));
+            let told: Value =
+                serde_json::from_slice(drive(&gatepass, &store, step, &[]).0.body()).expect("JSON");
+            let session = store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
+            let path = if all {
+                "/auth/me/sessions".into()
+            } else {
+                format!("/auth/me/sessions/{}", session.as_str())
+            };
+            let bearer = format!("Bearer {}", told["access_token"].as_str().expect("a token"));
+            let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
+            let before = store.with(|tables| tables.clone());
+            let (response, _) = drive(&gatepass, &store, gatepass.handle(end, moment(NOON, 3)), outcomes);
+            assert_eq!((response.status(), holds_a_secret(&response)), (*status, false), "{outcomes:?}");
+            assert_eq!(store.with(|tables| tables.clone()) != before, *status == 200, "{outcomes:?}");
+        }
+    }
+}
+
 #[test]
 fn a_commit_that_is_never_settled_shows_nothing() {
     let gatepass = world::gatepass("http://gate.example");
@@ -150,13 +254,21 @@ fn unreadable_and_nonsensical_records_are_answers_too() {
 fn without_a_key_that_signs_nothing_is_spent() {
     let gatepass = world::gatepass("http://gate.example");
     let store = Memory::new(world::tables());
-    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 5));
+    let told = impersonates(&gatepass, &store);
+    let token = told["refresh_token"].as_str().expect("a token");
     let before = store.with(|tables| tables.clone());
     let keyless = Gatepass::new(gatepass.settings().clone(), Keys::new(0, None, vec![]));
     let ready = Request { method: "GET".into(), ..request("/readyz", "", &Value::Null) };
-    for asked in [presents(&ticket), asks_for_token("backend", BACKEND_SECRET, "profile"), ready] {
+    for asked in [
+        presents(&ticket),
+        asks_for_token("backend", BACKEND_SECRET, "profile"),
+        refreshes(token),
+        grants(token),
+        ready,
+    ] {
         let shown = format!("{asked:?}");
-        let response = gatepass_core::step::drive(&keyless, &store, asked, moment(NOON, 2));
+        let response = gatepass_core::step::drive(&keyless, &store, asked, moment(NOON, 6));
         assert_eq!((response.status(), response.header("retry-after")), (503, Some("1")), "{shown}");
     }
     assert_eq!(store.with(|tables| tables.clone()), before);

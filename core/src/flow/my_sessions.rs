@@ -1,6 +1,6 @@
 //! `/auth/me/sessions`: a person sees their sessions, and ends one or all of them.
 
-use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
 use super::bearer::{Holder, Presented, unauthorized};
 use super::context::Context;
@@ -80,24 +80,28 @@ impl Looking {
             return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
         }
         let live = sessions.iter().filter(|s| s.user_id == user.id && !s.is_over(user.epoch, self.ctx.now()));
-        let changes = match &self.wish {
+        let by = [
+            Change::SessionIsLive(session.id.clone()),
+            Change::UserIs { id: user.id.clone(), epoch: user.epoch },
+        ];
+        let ended = match &self.wish {
             Wish::List => {
                 let entries: Vec<SessionEntry<'_>> = live.map(|s| entry(s, session)).collect();
                 return Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries)));
             }
-            Wish::EndAll => vec![
+            Wish::EndAll => [
                 Change::RaiseEpoch { id: user.id.clone(), epoch: user.epoch },
                 Change::Audit(self.event(Kind::SessionsEnded, user, None)),
             ],
             Wish::End(id) => match live.into_iter().find(|s| s.id.as_str() == id) {
                 None => return Step::Reply(self.ctx.problem(Problem::SessionUnknown)),
-                Some(session) => vec![
+                Some(session) => [
                     Change::EndSession { id: session.id.clone(), at: self.ctx.now() },
                     Change::Audit(self.event(Kind::SessionEnded, user, Some(session))),
                 ],
             },
         };
-        Step::commit(changes, Ending { looking: self })
+        Step::commit(by.into_iter().chain(ended).collect(), Ending { looking: self })
     }
 
     fn event(&self, kind: Kind, user: &User, session: Option<&Session>) -> Event {

@@ -219,11 +219,11 @@ impl Looking {
     }
 
     fn refused(&self, refusal: Refusal) -> Response {
-        let response = match self.ctx.manner {
-            Manner::OAuth => OAuthError::InvalidGrant.response(),
-            Manner::Simple | Manner::Bearer => self.ctx.problem(Problem::RefreshRefused),
-        };
-        response.refused(refusal)
+        match self.ctx.manner {
+            // The client has authenticated, and may have many people behind its one address whose sessions are over.
+            Manner::OAuth => OAuthError::InvalidGrant.response().refused_to_client(refusal),
+            Manner::Simple | Manner::Bearer => self.ctx.problem(Problem::RefreshRefused).refused(refusal),
+        }
     }
 
     fn once_more(self) -> Step {

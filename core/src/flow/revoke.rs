@@ -5,6 +5,7 @@ use alloc::{vec, vec::Vec};
 
 use serde::Serialize;
 
+use super::bearer::Holder;
 use super::context::Context;
 use super::introspect::Asked;
 use crate::audit::{Event, Kind};
@@ -71,11 +72,15 @@ impl Looking {
         if claims.client_id != caller.as_str() {
             return None;
         }
-        let event = Event {
-            subject: records.bearer.user.as_ref().map(|user| user.id.clone()),
-            client: Some(caller.clone()),
-            session: records.bearer.session.as_ref().map(|session| session.id.clone()),
-            ..self.ctx.event(Kind::TokenRevoked)
+        let about = Event { client: Some(caller.clone()), ..self.ctx.event(Kind::TokenRevoked) };
+        let event = match token.holder() {
+            Holder::Client(_) => about,
+            Holder::Person { user, session } => Event {
+                subject: Some(user.id.clone()),
+                actor: session.actor.clone(),
+                session: Some(session.id.clone()),
+                ..about
+            },
         };
         let revoke = Change::RevokeToken { token_id: claims.jti.clone(), expires_at: claims.exp };
         Some(vec![revoke, Change::Audit(event)])

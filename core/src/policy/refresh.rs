@@ -4,6 +4,7 @@ use crate::audit::Refusal;
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::query::Family;
+use crate::model::session::{RefreshToken, Rotation};
 use crate::model::user::User;
 use crate::settings::Settings;
 use crate::time::Time;
@@ -37,30 +38,34 @@ pub(crate) fn decide<'a>(
     settings: &Settings,
     now: Time,
 ) -> Verdict<'a> {
-    let user = match standing(family, presenter, now) {
+    let user = match admit(family, presenter, now) {
         Ok(user) => user,
         Err(refusal) => return Verdict::Refuse(refusal),
     };
-    let Some(rotation) = &family.refresh.rotation else {
-        return if now < family.refresh.expires_at {
-            Verdict::Rotate(user)
-        } else {
-            Verdict::Refuse(Refusal::RefreshExpired)
-        };
+    // Before anything that may pass: a copy shown while the client is disabled is a copy still.
+    let again = match &family.refresh.rotation {
+        None => false,
+        Some(rotation) if is_a_lost_answer(family, rotation, settings, now) => true,
+        Some(_) => return Verdict::Reused,
     };
-    let lately = rotation.at.until(now) < settings.refresh_grace.into();
-    let unused = |s: &crate::model::session::RefreshToken| {
-        s.digest == rotation.successor && s.rotation.is_none() && now < s.expires_at
-    };
-    if lately && family.successor.as_ref().is_some_and(unused) {
-        Verdict::Again(user)
-    } else {
-        Verdict::Reused
+    match others_stand(family) {
+        Err(refusal) => Verdict::Refuse(refusal),
+        Ok(()) if again => Verdict::Again(user),
+        Ok(()) if now < family.refresh.expires_at => Verdict::Rotate(user),
+        Ok(()) => Verdict::Refuse(Refusal::RefreshExpired),
     }
 }
 
-/// Whether the session and everyone in it still stand, and the presenter may speak for it.
-fn standing<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<&'a User, Refusal> {
+/// Whether a used token was used a moment ago, and nobody has used what it led to.
+fn is_a_lost_answer(family: &Family, rotation: &Rotation, settings: &Settings, now: Time) -> bool {
+    let lately = rotation.at.until(now) < settings.refresh_grace.into();
+    let unused =
+        |s: &RefreshToken| s.digest == rotation.successor && s.rotation.is_none() && now < s.expires_at;
+    lately && family.successor.as_ref().is_some_and(unused)
+}
+
+/// Whose session it is, where it is not over and the presenter may speak for it.
+fn admit<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<&'a User, Refusal> {
     let session = &family.session;
     match presenter {
         Presenter::Anybody if session.bind => return Err(Refusal::RedeemerUnproven),
@@ -68,20 +73,26 @@ fn standing<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Resu
         Presenter::Client(id) if *id != session.client_id => return Err(Refusal::AudienceMismatch),
         Presenter::Client(_) => {}
     }
-    // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name.
-    let client: Option<&Client> = family.client.as_ref();
-    let gone_is_fine = session.client_id == ClientId::admin() && !session.bind && !session.for_audience;
-    if !client.map_or(gone_is_fine, |client| client.enabled) {
-        return Err(Refusal::ClientInactive);
-    }
     let user = family.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)?;
-    if session.is_over(user.epoch, now) {
-        return Err(Refusal::SessionOver);
+    if session.is_over(user.epoch, now) { Err(Refusal::SessionOver) } else { Ok(user) }
+}
+
+/// Whether the client and the actor still stand.
+fn others_stand(family: &Family) -> Result<(), Refusal> {
+    let session = &family.session;
+    // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name.
+    let gone_is_fine = session.client_id == ClientId::admin() && !session.bind && !session.for_audience;
+    let stands = |client: &Client| {
+        // A client added under a deleted one's id does not inherit its sessions.
+        client.enabled && (gone_is_fine || client.created_at <= session.auth_time)
+    };
+    if !family.client.as_ref().map_or(gone_is_fine, stands) {
+        return Err(Refusal::ClientInactive);
     }
     if session.actor.is_some() && !family.actor.as_ref().is_some_and(User::is_active) {
         return Err(Refusal::ActorInactive);
     }
-    Ok(user)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -90,7 +101,7 @@ mod tests {
     use crate::model::client::tests::client;
     use crate::model::id::{SessionId, UserId};
     use crate::model::scope::Scope;
-    use crate::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session};
+    use crate::model::session::{RefreshDigest, Salt, Session};
     use crate::policy::sign_in::tests::user;
     use crate::settings::Issuer;
     use alloc::vec;
@@ -198,10 +209,52 @@ mod tests {
                 None,
                 Refuse(Refusal::ClientInactive),
             ),
+            (
+                "a copy, while the client is disabled",
+                |f| {
+                    used(f, 90);
+                    f.client.as_mut().unwrap().enabled = false;
+                },
+                None,
+                Reused,
+            ),
+            (
+                "a copy, while the actor is disabled",
+                |f| {
+                    used(f, 90);
+                    f.session.actor = UserId::parse("boss").ok();
+                },
+                None,
+                Reused,
+            ),
+            (
+                "a lost answer, and the client disabled since",
+                |f| {
+                    used(f, 1);
+                    f.client.as_mut().unwrap().enabled = false;
+                },
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
+            (
+                "a younger client of the same name",
+                |f| f.client.as_mut().unwrap().created_at = Time::from_unix(901),
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
             ("client gone", |f| f.client = None, None, Refuse(Refusal::ClientInactive)),
             (
                 "of the command line, without a client",
                 |f| (f.session.client_id, f.client) = (ClientId::admin(), None),
+                None,
+                Rotate,
+            ),
+            (
+                "of the command line, with a client since",
+                |f| {
+                    f.session.client_id = ClientId::admin();
+                    f.client.as_mut().unwrap().created_at = NOW;
+                },
                 None,
                 Rotate,
             ),

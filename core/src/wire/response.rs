@@ -12,6 +12,8 @@ pub struct Response {
     headers: Vec<(&'static str, Cow<'static, str>)>,
     body: Vec<u8>,
     refusal: Option<Refusal>,
+    /// Whether whoever is refused has proven who they are.
+    proven: bool,
 }
 
 impl Response {
@@ -21,7 +23,7 @@ impl Response {
             ("Content-Type", Cow::Borrowed(content_type)),
             ("X-Content-Type-Options", Cow::Borrowed("nosniff")),
         ];
-        Self { status, headers, body, refusal: None }
+        Self { status, headers, body, refusal: None, proven: false }
     }
 
     pub(crate) fn json(status: u16, body: &impl serde::Serialize) -> Self {
@@ -47,6 +49,12 @@ impl Response {
         self
     }
 
+    /// As [`Self::refused`], for a client that has authenticated: what it asks is no guess.
+    pub(crate) fn refused_to_client(mut self, refusal: Refusal) -> Self {
+        self.proven = true;
+        self.refused(refusal)
+    }
+
     /// The status code.
     pub const fn status(&self) -> u16 {
         self.status
@@ -67,9 +75,14 @@ impl Response {
         self.body
     }
 
-    /// Why a credential was refused, for the failure budget and the audit table. It is not on the wire.
+    /// Why a credential was refused, for the audit table. It is not on the wire.
     pub const fn refusal(&self) -> Option<Refusal> {
         self.refusal
+    }
+
+    /// Whether it refuses what may have been a guess, and so counts against the failure budget of its address.
+    pub fn refuses_a_guess(&self) -> bool {
+        !self.proven && self.refusal.is_some_and(Refusal::may_be_a_guess)
     }
 
     /// The value of header `name`, spelled as this crate spells it.

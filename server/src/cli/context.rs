@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use super::output::Output;
 use crate::clock::Clock;
-use crate::config::{Config, Given, value};
+use crate::config::{Config, Given, choice};
 use crate::master_key::MasterKey;
 use crate::store::{DATABASE, KeyState, Store, StoreOptions};
 
@@ -131,18 +131,18 @@ pub fn settings(config: &Config, issuer: Issuer) -> Settings {
         impersonation_lifetime: config.impersonation_lifetime.seconds(),
         user_scope: config.user_scope.get().clone(),
         second_factor: match config.second_factor {
-            value::SecondFactor::Enrolled => SecondFactor::Enrolled,
-            value::SecondFactor::Never => SecondFactor::Never,
+            choice::SecondFactor::Enrolled => SecondFactor::Enrolled,
+            choice::SecondFactor::Never => SecondFactor::Never,
         },
         totp: OtpParameters {
             hash: match config.totp_hash {
-                value::TotpHash::Sha1 => OtpHash::Sha1,
-                value::TotpHash::Sha256 => OtpHash::Sha256,
-                value::TotpHash::Sha512 => OtpHash::Sha512,
+                choice::TotpHash::Sha1 => OtpHash::Sha1,
+                choice::TotpHash::Sha256 => OtpHash::Sha256,
+                choice::TotpHash::Sha512 => OtpHash::Sha512,
             },
             digits: match config.totp_digits {
-                value::TotpDigits::Six => 6,
-                value::TotpDigits::Eight => 8,
+                choice::TotpDigits::Six => 6,
+                choice::TotpDigits::Eight => 8,
             },
         },
         tenant: config.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),

@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::Change;
+use gatepass_core::model::factor::Guesses;
 use gatepass_core::model::id::{UserId, UserRef};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::time::Time;
@@ -51,6 +52,11 @@ pub(super) enum Verb {
     },
     /// Let a disabled person in again; sessions that ended stay ended
     Enable {
+        /// Their id or user name
+        id: String,
+    },
+    /// Take every second factor and backup code of a person away, and lift their lock
+    ResetMfa {
         /// Their id or user name
         id: String,
     },
@@ -248,6 +254,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             user.enable();
             Ok(())
         })?,
+        Verb::ResetMfa { id } => return reset_factors(context, &id),
         Verb::Delete { id } => {
             let site = context.site()?;
             let user = find(&site, &id)?;
@@ -259,6 +266,26 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
     };
     Ok(context.out.one(&record(&user))?)
+}
+
+fn reset_factors(context: &Context, id: &str) -> Result<(), Failure> {
+    let site = context.site()?;
+    let user = find(&site, id)?;
+    for _ in 0..ATTEMPTS {
+        let factors = site.store.factors(&user.id)?;
+        let (devices, codes) = (factors.devices.len(), factors.backup_codes.len());
+        let mut changes: Vec<Change> =
+            factors.devices.into_iter().map(|device| Change::DeleteDevice(device.id)).collect();
+        changes.push(Change::ReplaceBackupCodes { user: user.id.clone(), codes: vec![] });
+        let (before, after) = (factors.guesses, Guesses::default());
+        changes.push(Change::SetGuesses { user: user.id.clone(), before, after });
+        changes.push(event(Kind::FactorsReset, &user.id, site.now));
+        if site.try_commit(changes)? {
+            let reset = Record::new().with("id", user.id.as_str()).with("username", user.username.as_str());
+            return Ok(context.out.one(&reset.with("devices", devices).with("backup_codes", codes))?);
+        }
+    }
+    Err(Failure::failed(format!("the factors of {id:?} keep changing: try again")))
 }
 
 fn add(context: &Context, username: &str, fields: &Fields) -> Result<User, Failure> {

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use gatepass_core::settings::Issuer;
 
 use super::BadConfig;
+use super::choice::{Front, LogFormat, LogLevel, SecondFactor, TotpDigits, TotpHash};
 use super::value::{
-    Authority, Count, Deadline, Front, List, Listen, LogFormat, LogLevel, Network, SecondFactor,
-    SessionLifetime, Span, Tenant, TicketLifetime, TokenLifetime, TotpDigits, TotpHash, UserScope, Value,
+    Authority, Count, Deadline, List, Listen, Network, SessionLifetime, Span, Tenant, TicketLifetime,
+    TokenLifetime, UserScope, Value,
 };
 
 macro_rules! keys {

@@ -2,10 +2,12 @@
 //!
 //! [`keys`] is that list, and the only place that names a key: the flag, the variable, the file's key, the help
 //! text and the default come from the same line, so they cannot drift apart. [`value`] holds the types of the
-//! values; a type knows its range and says what is wrong with a text in words that end in what to write instead.
+//! values, [`choice`] those that are one word of a few; a type knows its range and says what is wrong with a text in
+//! words that end in what to write instead.
 //!
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
+pub mod choice;
 pub mod keys;
 pub mod value;
 

@@ -142,7 +142,7 @@ impl Service for Gate {
         let store = Recording { store: &self.store, recorded: Cell::new(false) };
         let response = drive(&self.keeper, &store, request, moment);
         if let Some(refusal) = response.refusal() {
-            if budgeted && refusal.may_be_a_guess() {
+            if budgeted && response.refuses_a_guess() {
                 around.budget.record_failure(peer, self.began.elapsed());
             }
             if !store.recorded.get() {

@@ -1,17 +1,27 @@
 //! Plain reads for the command line.
 
 use gatepass_core::model::client::Client;
-use gatepass_core::model::id::{ClientId, TicketId, UserRef};
+use gatepass_core::model::factor::Factors;
+use gatepass_core::model::id::{ClientId, TicketId, UserId, UserRef};
 use gatepass_core::model::ticket::Ticket;
 use gatepass_core::model::user::User;
 use gatepass_core::time::Time;
 
 use super::audit::{self, AuditRow, AuditVerdict};
+use super::factors;
 use super::read::{self, every, first};
 use super::rows::{self, signed};
 use super::{Store, StoreError};
 
 impl Store {
+    /// The second factors of a user.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read, or one was altered.
+    pub fn factors(&self, user: &UserId) -> Result<Factors, StoreError> {
+        self.snapshot(|db| factors::of(db, self.master(), user))
+    }
+
     /// One user.
     ///
     /// # Errors

@@ -239,6 +239,29 @@ fn queries(names: &Names) -> Vec<Query> {
     queries
 }
 
+/// Does `deeds` to a file and to memory, which must agree on every outcome and every answer.
+fn agree(deeds: &[Deed]) -> Result<(), TestCaseError> {
+    let place = Place::new();
+    let store = place.store();
+    let mut tables = world::tables();
+    tables.generation = 1;
+    let names = Names {
+        users: tables.users.keys().cloned().collect(),
+        clients: tables.clients.keys().cloned().collect(),
+    };
+    for deed in deeds {
+        let changes = changes(deed, &names, &tables);
+        let expected = tables.commit(&changes);
+        prop_assert_eq!(commit(&store, changes), expected, "{:?}", deed);
+    }
+    for query in queries(&names) {
+        prop_assert_eq!(store.read(&query), tables.read(&query), "{:?}", query);
+    }
+    prop_assert!(audit(&store).into_iter().map(|row| row.event).eq(tables.audit));
+    prop_assert!(store.check().unwrap().is_sound());
+    Ok(())
+}
+
 #[test]
 fn the_file_does_as_memory_does() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
@@ -246,27 +269,13 @@ fn the_file_does_as_memory_does() {
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    runner
-        .run(&proptest::collection::vec(deed(), 1..80), |deeds| {
-            let place = Place::new();
-            let store = place.store();
-            let mut tables = world::tables();
-            tables.generation = 1;
-            let names = Names {
-                users: tables.users.keys().cloned().collect(),
-                clients: tables.clients.keys().cloned().collect(),
-            };
-            for deed in &deeds {
-                let changes = changes(deed, &names, &tables);
-                let expected = tables.commit(&changes);
-                prop_assert_eq!(commit(&store, changes), expected, "{:?}", deed);
-            }
-            for query in queries(&names) {
-                prop_assert_eq!(store.read(&query), tables.read(&query), "{:?}", query);
-            }
-            prop_assert!(audit(&store).into_iter().map(|row| row.event).eq(tables.audit));
-            prop_assert!(store.check().unwrap().is_sound());
-            Ok(())
-        })
-        .unwrap();
+    runner.run(&proptest::collection::vec(deed(), 1..80), |deeds| agree(&deeds)).unwrap();
+}
+
+#[test]
+fn a_deleted_users_refresh_tokens_are_gone_too() {
+    let issue = |user| Deed::Issue { ticket: 0, user, actor: None };
+    let redeem = |ticket, user| Deed::Redeem { ticket, session: 1, user };
+    let second = Deed::Issue { ticket: 1, user: 0, actor: None };
+    agree(&[issue(1), redeem(0, 1), Deed::DeleteUser(1), second, redeem(1, 0)]).unwrap();
 }

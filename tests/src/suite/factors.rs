@@ -1,0 +1,245 @@
+//! Second factors: enrolling, being challenged, codes that are used up, and locks.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use super::{Target, claims as claims_of, keys, refresh, simple, uncached};
+use crate::http::Ask;
+
+/// The code of `secret` (base32), `ahead` steps from now, by an implementation that is not ours.
+fn totp(secret: &str, ahead: u64) -> String {
+    let secret = totp_rs::Secret::Encoded(secret.into()).to_bytes().expect("base32");
+    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+    totp.generate(now + 30 * ahead)
+}
+
+fn mfa(path: &str, token: &str, body: &Value) -> Ask {
+    Ask::json(&format!("/mfa/totp/{path}"), body).bearer(token)
+}
+
+fn answer(challenge: &str, code: &str, method: Option<&str>) -> Ask {
+    let mut body = json!({"challenge_token": challenge, "code": code});
+    if let Some(method) = method {
+        body["mfa_method"] = json!(method);
+    }
+    Ask::json("/auth/mfa/verify-challenge", &body)
+}
+
+/// A device that was set up, and everything that was told of it.
+struct Enrolled {
+    id: String,
+    secret: String,
+    backup_codes: Vec<String>,
+}
+
+impl Target {
+    /// Sets a device up for the bearer of `token`, and verifies its first code.
+    fn enrol(self, token: &str) -> Enrolled {
+        let set_up = self.ask(&mfa("setup", token, &json!({"device_name": "telephone"})));
+        assert_eq!(set_up.status, 200, "{set_up:?}");
+        let data = &set_up.json()["data"];
+        let text = |name: &str| data[name].as_str().expect("text").to_owned();
+        let codes = data["backup_codes"].as_array().cloned().unwrap_or_default();
+        let enrolled = Enrolled {
+            id: text("device_id"),
+            secret: text("secret"),
+            backup_codes: codes.iter().map(|code| code.as_str().expect("a code").to_owned()).collect(),
+        };
+        simple(&self.ask(&mfa("verify", token, &json!({"code": totp(&enrolled.secret, 0)}))), 200, 0);
+        enrolled
+    }
+
+    /// Redeems a ticket for somebody who has a second factor: the challenge.
+    fn challenged(self, body: &Value) -> String {
+        let answer = self.sign_in(&self.ticket(body));
+        assert_eq!((answer.status, &answer.json()["requires_mfa"]), (200, &json!(true)), "{answer:?}");
+        answer.text("challenge_token")
+    }
+
+    /// Takes every device of the bearer of `token` away.
+    fn unenrol(self, token: &str, device: &Enrolled) {
+        let path = format!("/mfa/totp/devices/{}", device.id);
+        let body = json!({"code": totp(&device.secret, 1)}).to_string();
+        let remove =
+            Ask::new("DELETE", &path).header("Content-Type", "application/json").body(body).bearer(token);
+        simple(&self.ask(&remove), 200, 0);
+    }
+}
+
+pub(super) fn enrolling_and_being_challenged(target: Target) {
+    let fay = json!({"user_id": "fay"});
+    let token = target.signed_in(&fay).text("access_token");
+    let set_up = target.ask(&mfa("setup", &token, &json!({"account": "fay@example.com"})));
+    uncached(&set_up);
+    assert_eq!(keys(&set_up.json()), ["code", "data", "message", "timestamp"]);
+    let data = set_up.json()["data"].clone();
+    assert_eq!(keys(&data), ["backup_codes", "device_id", "qr_code", "qr_code_url", "secret"]);
+    assert_eq!(data["backup_codes"].as_array().map(Vec::len), Some(10));
+    let secret = data["secret"].as_str().expect("a secret");
+    let url = data["qr_code_url"].as_str().expect("a URL");
+    assert!(
+        url.starts_with("otpauth://totp/") && url.contains(secret) && url.contains("fay%40example.com"),
+        "{url}"
+    );
+    assert!(data["qr_code"].as_str().expect("a picture").starts_with("data:image/"));
+    target.signed_in(&fay);
+
+    for wrong in ["000000x", "", "12345", &totp(secret, 9)] {
+        simple(&target.ask(&mfa("verify", &token, &json!({"code": wrong}))), 400, 40031);
+    }
+    simple(
+        &target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 0), "device_id": "dev_x"}))),
+        400,
+        40031,
+    );
+    target.signed_in(&fay);
+    simple(&target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 0)}))), 200, 0);
+    simple(&target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 1)}))), 400, 40031);
+    let listed = target.ask(&Ask::new("GET", "/mfa/totp/devices").bearer(&token)).json()["data"].clone();
+    assert_eq!(keys(&listed[0]), ["algorithm", "created_at", "device_id", "digits", "period", "verified"]);
+    assert_eq!((&listed[0]["device_id"], &listed[0]["verified"]), (&data["device_id"], &json!(true)));
+
+    let ticket = target.ticket(&fay);
+    let asked = target.sign_in(&ticket);
+    uncached(&asked);
+    assert_eq!(
+        keys(&asked.json()),
+        ["challenge_token", "mfa_check_reason", "required_mfa_methods", "requires_mfa"]
+    );
+    assert_eq!(asked.json()["required_mfa_methods"], json!(["totp", "backup_code"]));
+    simple(&target.sign_in(&ticket), 400, 40010);
+    let challenge = asked.text("challenge_token");
+    simple(&target.ask(&refresh(&challenge)), 400, 40020);
+    assert_eq!(target.userinfo_status(&challenge), 401);
+    assert!(!target.is_active(&challenge));
+
+    // The code that verified the device is not accepted again.
+    simple(&target.ask(&answer(&challenge, &totp(secret, 0), None)), 400, 40030);
+    simple(&target.ask(&answer(&challenge, &totp(secret, 1), Some("backup_code"))), 400, 40030);
+    let code = totp(secret, 1);
+    let signed_in = target.ask(&answer(&challenge, &code, Some("totp")));
+    assert_eq!((signed_in.status, &signed_in.json()["requires_mfa"]), (200, &json!(false)), "{signed_in:?}");
+    let claims = claims_of(&signed_in.text("access_token"));
+    assert_eq!(claims["amr"], json!(["ticket", "otp", "mfa"]));
+    assert_eq!(target.userinfo_status(&signed_in.text("access_token")), 200);
+    assert_eq!(target.ask(&refresh(&signed_in.text("refresh_token"))).status, 200);
+    simple(&target.ask(&answer(&challenge, &code, None)), 400, 40030);
+    simple(&target.ask(&answer(&target.challenged(&fay), &code, None)), 400, 40030);
+    // Whatever counts goes by a backup code; the device by a fresh one of its own.
+    let code = data["backup_codes"][0].as_str().expect("a code");
+    let last = target.ask(&answer(&target.challenged(&fay), code, Some("backup_code")));
+    assert_eq!(last.status, 200, "{last:?}");
+    let second = target.enrol(&last.text("access_token"));
+    assert!(second.backup_codes.is_empty(), "they come with the first device only");
+    let path = format!("/mfa/totp/devices/{}", data["device_id"].as_str().expect("an id"));
+    let body = json!({"code": totp(&second.secret, 1)}).to_string();
+    let remove = Ask::new("DELETE", &path).header("Content-Type", "application/json").body(body);
+    simple(&target.ask(&remove.bearer(&last.text("access_token"))), 200, 0);
+    target.challenged(&fay);
+}
+
+pub(super) fn backup_codes(target: Target) {
+    let lou = json!({"user_id": "lou"});
+    let token = target.signed_in(&lou).text("access_token");
+    let device = target.enrol(&token);
+    let [first, second, ..] = device.backup_codes.as_slice() else { panic!("ten codes") };
+    let by_code = |code: &str| target.ask(&answer(&target.challenged(&lou), code, Some("backup_code")));
+    assert_eq!(by_code(first).status, 200);
+    simple(&by_code(first), 400, 40030);
+    let typed = second.to_lowercase().replace('-', " ");
+    let signed_in = by_code(&typed);
+    assert_eq!(claims_of(&signed_in.text("access_token"))["amr"], json!(["ticket", "mfa"]));
+    simple(&by_code("AAAA-AAAA-AAAA-AAAA"), 400, 40030);
+    target.unenrol(&token, &device);
+    target.signed_in(&lou);
+}
+
+pub(super) fn an_impersonation_challenges_the_actor(target: Target) {
+    let token = target.signed_in(&json!({"user_id": "lou"})).text("access_token");
+    let device = target.enrol(&token);
+    let asked = json!({"user_id": "alice", "actor": "lou", "reason": "a call"});
+    let challenge = target.challenged(&asked);
+    let signed_in = target.ask(&answer(&challenge, &device.backup_codes[3], Some("backup_code")));
+    let claims = claims_of(&signed_in.text("access_token"));
+    assert_eq!(
+        (&claims["act"]["sub"], claims["sub"] == claims["act"]["sub"]),
+        (&claims_of(&token)["sub"], false)
+    );
+    let set_up = mfa("setup", &signed_in.text("access_token"), &json!({}));
+    simple(&target.ask(&set_up), 403, 40301);
+    // The other way round nobody is asked: boss has no factor.
+    target.signed_in(&json!({"user_id": "lou", "actor": "boss", "reason": "a call"}));
+    target.unenrol(&token, &device);
+}
+
+pub(super) fn removing_a_device(target: Target) {
+    let token = target.signed_in(&json!({"user_id": "lou"})).text("access_token");
+    let device = target.enrol(&token);
+    let remove = |id: &str, body: &str| {
+        let ask = Ask::new("DELETE", &format!("/mfa/totp/devices/{id}"));
+        target.ask(&ask.header("Content-Type", "application/json").body(body.to_owned()).bearer(&token))
+    };
+    simple(&remove("dev_nothing", r#"{"code":"123456"}"#), 404, 40402);
+    simple(&remove(&device.id, "{}"), 400, 40001);
+    simple(&remove(&device.id, r#"{"code":"000000x"}"#), 400, 40031);
+    target.challenged(&json!({"user_id": "lou"}));
+    target.unenrol(&token, &device);
+    target.signed_in(&json!({"user_id": "lou"}));
+    let listed = target.ask(&Ask::new("GET", "/mfa/totp/devices").bearer(&token));
+    assert_eq!(listed.json()["data"], json!([]));
+}
+
+pub(super) fn wrong_codes(target: Target) {
+    let lou = json!({"user_id": "lou"});
+    let token = target.signed_in(&lou).text("access_token");
+    let device = target.enrol(&token);
+    let challenge = target.challenged(&lou);
+    for _ in 0..5 {
+        simple(&target.ask(&answer(&challenge, "000000x", None)), 400, 40030);
+    }
+    // Five wrong codes end the challenge, for a right one too.
+    simple(&target.ask(&answer(&challenge, &device.backup_codes[0], Some("backup_code"))), 400, 40030);
+    let other = target.challenged(&lou);
+    for _ in 0..4 {
+        simple(&target.ask(&answer(&other, "000000x", None)), 400, 40030);
+    }
+    let third = target.challenged(&lou);
+    simple(&target.ask(&answer(&third, "000000x", None)), 400, 40030);
+    // Ten in a row lock every factor, on every challenge.
+    simple(&target.ask(&answer(&third, &device.backup_codes[0], Some("backup_code"))), 400, 40030);
+    simple(&target.ask(&answer(&target.challenged(&lou), &totp(&device.secret, 1), None)), 400, 40030);
+}
+
+pub(super) fn what_factors_are_refused_for(target: Target) {
+    let service = target.service_token("profile");
+    for path in ["setup", "verify"] {
+        simple(&target.ask(&Ask::json(&format!("/mfa/totp/{path}"), &json!({}))), 401, 40100);
+        simple(&target.ask(&mfa(path, "x.y.z", &json!([]))), 401, 40100);
+        simple(&target.ask(&mfa(path, &service, &json!({"code": "123456"}))), 403, 40300);
+    }
+    simple(&target.ask(&Ask::new("GET", "/mfa/totp/devices")), 401, 40100);
+    let token = target.signed_in(&json!({"user_id": "alice"})).text("access_token");
+    simple(&target.ask(&mfa("verify", &token, &json!({}))), 400, 40001);
+    simple(&target.ask(&mfa("verify", &token, &json!({"code": 123456}))), 400, 40001);
+    simple(&target.ask(&mfa("setup", &token, &json!({"account": ""}))), 400, 40001);
+    simple(&target.ask(&mfa("setup", &token, &json!({"device_name": "a\nb"}))), 400, 40001);
+    simple(&target.ask(&mfa("verify", &token, &json!({"code": "123456"}))), 400, 40031);
+    let unknown = "chg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for (ask, code) in [
+        (answer(unknown, "123456", None), 40030),
+        (answer("", "123456", None), 40030),
+        (answer(&token, "123456", None), 40030),
+        (answer(unknown, "123456", Some("sms")), 40001),
+        (Ask::json("/auth/mfa/verify-challenge", &json!({"code": "123456"})), 40001),
+    ] {
+        simple(&target.ask(&ask), 400, code);
+    }
+    for _ in 0..8 {
+        let no_body = Ask::new("POST", "/mfa/totp/setup").bearer(&token);
+        assert_eq!(target.ask(&no_body).status, 200);
+    }
+    simple(&target.ask(&mfa("setup", &token, &json!({}))), 400, 40032);
+    target.signed_in(&json!({"user_id": "alice"}));
+}

@@ -1,0 +1,58 @@
+//! What is published, and what every path answers.
+
+use serde_json::json;
+
+use super::{Target, sign_in, simple};
+use crate::http::Ask;
+
+pub(super) fn paths_and_methods(target: Target) {
+    for (method, path, status, allow) in [
+        ("GET", "/", 404, None),
+        ("GET", "/nowhere", 404, None),
+        ("GET", "/auth/ticket/signin/", 404, None),
+        ("GET", "/Userinfo", 404, None),
+        ("GET", "/auth/../userinfo", 404, None),
+        ("GET", "/%75serinfo", 404, None),
+        ("GET", "/auth/ticket/signin", 405, Some("POST")),
+        ("DELETE", "/auth/generate-ticket", 405, Some("POST")),
+        ("GET", "/oauth2/token", 405, Some("POST")),
+        ("PUT", "/userinfo", 405, Some("GET, HEAD, POST")),
+        ("POST", "/.well-known/jwks.json", 405, Some("GET, HEAD")),
+        ("POST", "/healthz", 405, Some("GET, HEAD")),
+        ("get", "/healthz", 405, Some("GET, HEAD")),
+        ("GET", "/healthz?x=1", 200, None),
+        ("GET", "/readyz", 200, None),
+        ("HEAD", "/readyz", 200, None),
+    ] {
+        let answer = target.ask(&Ask::new(method, path));
+        assert_eq!((answer.status, answer.header("allow")), (status, allow), "{method} {path}");
+    }
+}
+
+pub(super) fn what_is_published(target: Target) {
+    let keys_of = |path: &str| target.ask(&Ask::new("GET", path)).json();
+    let set = keys_of("/.well-known/jwks.json");
+    for key in set["keys"].as_array().expect("keys") {
+        assert!(key["kid"].is_string() && key["alg"].is_string() && key["use"] == "sig", "{key}");
+        for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+            assert_eq!(key.get(private), None, "a private member is published");
+        }
+    }
+    let metadata = keys_of("/.well-known/oauth-authorization-server");
+    let issuer = metadata["issuer"].as_str().expect("an issuer");
+    assert_eq!(metadata["token_endpoint"], json!(format!("{issuer}/oauth2/token")));
+    assert_eq!(metadata["jwks_uri"], json!(format!("{issuer}/.well-known/jwks.json")));
+    let openid = keys_of("/.well-known/openid-configuration");
+    assert_eq!(
+        (&openid["issuer"], &openid["userinfo_endpoint"]),
+        (&json!(issuer), &json!(format!("{issuer}/userinfo")))
+    );
+    assert_eq!(openid["subject_types_supported"], json!(["public"]));
+}
+
+pub(super) fn messages_in_chinese(target: Target) {
+    let ask = sign_in("tkt_x").header("Accept-Language", "zh-CN,zh;q=0.9,en;q=0.8");
+    let answer = target.ask(&ask);
+    simple(&answer, 400, 40010);
+    assert_eq!(answer.text("message"), "票据无效、已过期或已使用");
+}

@@ -1,0 +1,171 @@
+//! A ticket signs a person in.
+
+use std::thread;
+
+use serde_json::json;
+
+use super::{Target, claims, keys, sign_in, simple, uncached};
+use crate::http::Ask;
+use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+
+pub(super) fn a_ticket_signs_in_once(target: Target) {
+    let ticket = target.ticket(&json!({"user_id": "alice"}));
+    let first = target.sign_in(&ticket);
+    assert_eq!(first.status, 200, "{first:?}");
+    uncached(&first);
+    for _ in 0..3 {
+        let again = target.sign_in(&ticket);
+        simple(&again, 400, 40010);
+        uncached(&again);
+    }
+    let unknown = target.sign_in("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    simple(&unknown, 400, 40010);
+    assert_eq!(unknown.text("message"), target.sign_in(&ticket).text("message"));
+}
+
+pub(super) fn sixty_four_redeem_one_ticket(target: Target) {
+    let ticket = target.ticket(&json!({"user_id": "alice"}));
+    let redeemers: Vec<_> = (0..64)
+        .map(|_| {
+            let ticket = ticket.clone();
+            thread::spawn(move || target.sign_in(&ticket).status)
+        })
+        .collect();
+    let statuses: Vec<u16> = redeemers.into_iter().map(|r| r.join().expect("a redeemer")).collect();
+    assert_eq!(statuses.iter().filter(|&&s| s == 200).count(), 1, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|&&s| s == 400).count(), 63, "{statuses:?}");
+}
+
+pub(super) fn the_login_response_is_the_origin_documents(target: Target) {
+    let answer = target.sign_in(&target.ticket(&json!({"user_id": "alice"})));
+    let body = answer.json();
+    assert_eq!(
+        keys(&body),
+        [
+            "access_token",
+            "expires_in",
+            "must_change_password",
+            "refresh_token",
+            "requires_mfa",
+            "token_type",
+            "user",
+            "user_id"
+        ]
+    );
+    assert_eq!(
+        (&body["token_type"], &body["expires_in"], &body["requires_mfa"], &body["must_change_password"]),
+        (&json!("Bearer"), &json!(1800), &json!(false), &json!(false))
+    );
+    let user = &body["user"];
+    assert_eq!(
+        keys(user),
+        ["created_at", "email", "id", "must_change_password", "phone", "status", "username"]
+    );
+    assert_eq!(
+        (&user["username"], &user["email"], &user["phone"], &user["status"]),
+        (&json!("alice"), &json!("alice@example.com"), &json!("+44 20 7946 0000"), &json!("active"))
+    );
+    assert_eq!(body["user_id"], user["id"]);
+    let claims = claims(&answer.text("access_token"));
+    assert_eq!(
+        keys(&claims),
+        ["amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "scope", "sid", "sub"]
+    );
+    assert_eq!(claims["sub"], user["id"]);
+    assert_eq!(
+        (&claims["aud"], &claims["client_id"], &claims["scope"]),
+        (&claims["iss"], &json!("backend"), &json!("profile"))
+    );
+    let lifetime = claims["exp"].as_u64().expect("exp") - claims["iat"].as_u64().expect("iat");
+    assert_eq!(lifetime, 1800);
+
+    let bare = target.sign_in(&target.ticket(&json!({"user_id": "boss"}))).json();
+    assert_eq!(keys(&bare["user"]), ["created_at", "id", "must_change_password", "status", "username"]);
+}
+
+pub(super) fn an_audience_joins_the_token(target: Target) {
+    let ticket = target.ticket(&json!({"user_id": "alice", "audience": "portal"}));
+    let claims = claims(&target.sign_in(&ticket).text("access_token"));
+    assert_eq!((&claims["client_id"], &claims["aud"]), (&json!("portal"), &json!([claims["iss"], "portal"])));
+
+    let wrong = target.ticket(&json!({"user_id": "alice", "audience": "portal"}));
+    simple(&target.ask(&sign_in(&wrong).basic("backend", BACKEND_SECRET)), 400, 40010);
+    simple(&target.sign_in(&wrong), 400, 40010);
+}
+
+pub(super) fn a_bound_ticket_wants_its_client(target: Target) {
+    let bound = || target.ticket(&json!({"user_id": "alice", "audience": "portal", "bind": true}));
+    assert_eq!(target.ask(&sign_in(&bound()).basic("portal", PORTAL_SECRET)).status, 200);
+    for ask in [
+        |ticket: &str| sign_in(ticket),
+        |ticket: &str| sign_in(ticket).basic("portal", "wrong"),
+        |ticket: &str| sign_in(ticket).basic("backend", BACKEND_SECRET),
+        |ticket: &str| sign_in(ticket).header("Authorization", "Basic !!!"),
+    ] {
+        let ticket = bound();
+        simple(&target.ask(&ask(&ticket)), 400, 40010);
+        simple(&target.ask(&sign_in(&ticket).basic("portal", PORTAL_SECRET)), 400, 40010);
+    }
+}
+
+pub(super) fn another_address(target: Target) {
+    let here = target.ticket(&json!({"user_id": "alice", "client_ip": "127.0.0.1"}));
+    assert_eq!(target.sign_in(&here).status, 200);
+    let mapped = target.ticket(&json!({"user_id": "alice", "client_ip": "::ffff:127.0.0.1"}));
+    assert_eq!(target.sign_in(&mapped).status, 200);
+    let elsewhere = target.ticket(&json!({"user_id": "alice", "client_ip": "192.0.2.7"}));
+    simple(&target.sign_in(&elsewhere), 400, 40010);
+    simple(&target.sign_in(&elsewhere), 400, 40010);
+}
+
+pub(super) fn impersonation(target: Target) {
+    let ticket =
+        target.ticket(&json!({"user_id": "alice", "actor": "boss", "reason": "a call to the help desk"}));
+    let answer = target.sign_in(&ticket);
+    let token = answer.text("access_token");
+    let claims = claims(&token);
+    assert_eq!(keys(&claims["act"]), ["sub"]);
+    assert_ne!(claims["act"]["sub"], claims["sub"]);
+    let seen = target.ask(&Ask::new("GET", "/userinfo").bearer(&token)).json();
+    assert_eq!((&seen["sub"], &seen["userName"]), (&claims["sub"], &json!("alice")));
+    let chained = Ask::json("/auth/generate-ticket", &json!({"user_id": "boss"})).bearer(&token);
+    simple(&target.ask(&chained), 403, 40301);
+
+    let plain = target.service_token("ticket:issue");
+    let asked = json!({"user_id": "alice", "actor": "boss", "reason": "r"});
+    simple(&target.ask(&Ask::json("/auth/generate-ticket", &asked).bearer(&plain)), 403, 40300);
+}
+
+pub(super) fn malformed_sign_ins(target: Target) {
+    let json = |body: &str| {
+        Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json").body(body)
+    };
+    let deep = format!("{{\"ticket\":{}1{}}}", "[".repeat(40), "]".repeat(40));
+    for (ask, status, code) in [
+        (json(""), 400, 40001),
+        (json("{"), 400, 40001),
+        (json("null"), 400, 40001),
+        (json("[]"), 400, 40001),
+        (json("\"tkt\""), 400, 40001),
+        (json("{}"), 400, 40001),
+        (json(r#"{"ticket":null}"#), 400, 40001),
+        (json(r#"{"ticket":["a"]}"#), 400, 40001),
+        (json(r#"{"ticket":"a","ticket":"a"}"#), 400, 40001),
+        (json(r#"{"x":{"a":1,"a":2},"ticket":"a"}"#), 400, 40001),
+        (json("\u{feff}{\"ticket\":\"a\"}"), 400, 40001),
+        (json(r#"{"ticket":"a"} x"#), 400, 40001),
+        (json(&deep), 400, 40001),
+        (json("{\"ticket\":\"a\"}\r\n\t "), 400, 40010),
+        (json(r#"{"ticket":""}"#), 400, 40010),
+        (json(r#"{"ticket":"tkt_\u0000"}"#), 400, 40010),
+        (Ask::form("/auth/ticket/signin", "ticket=a"), 415, 41500),
+        (Ask::new("POST", "/auth/ticket/signin").body(r#"{"ticket":"a"}"#), 415, 41500),
+        (json("{}").header("Content-Type", "application/json"), 400, 40002),
+    ] {
+        let answer = target.ask(&ask);
+        assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(code)), "{ask:?}");
+        uncached(&answer);
+    }
+    let invalid = Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json");
+    simple(&target.ask(&invalid.body(b"{\"ticket\":\"\xff\"}".to_vec())), 400, 40001);
+}

@@ -1,0 +1,63 @@
+//! How long a session and its tokens last: none outlives its session, and an idle one ends.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::step::drive;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::memory::Memory;
+use gatepass_tests::world::{self, NOON, gatepass_with, grants, impersonates, moment, presents, refreshes};
+use serde_json::Value;
+
+/// The status and body of the answer to `request`, `seconds` after noon.
+fn ask(gatepass: &Gatepass, store: &Memory, request: Request, seconds: u64) -> (u16, Value) {
+    let answer = drive(gatepass, store, request, moment(NOON.plus(seconds), 100 + seconds));
+    (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
+}
+
+fn text(body: &Value, key: &str) -> String {
+    body[key].as_str().expect("a token").to_owned()
+}
+
+#[test]
+fn no_refresh_outlives_the_cap_of_an_impersonation() {
+    let gatepass = world::gatepass("http://gate.example");
+    for request in [refreshes, grants] {
+        let store = Memory::new(world::tables());
+        let mut token = text(&impersonates(&gatepass, &store), "refresh_token");
+        for (seconds, left) in [(600, 1200), (1000, 800), (1799, 1)] {
+            let (status, body) = ask(&gatepass, &store, request(&token), seconds);
+            assert_eq!((status, &body["expires_in"]), (200, &left.into()), "after {seconds} s");
+            token = text(&body, "refresh_token");
+            store.with(|tables| {
+                let end = NOON.plus(1800);
+                assert!(tables.sessions.values().all(|session| session.expires_at == end));
+                assert!(tables.refresh_tokens.values().all(|token| token.expires_at <= end));
+            });
+        }
+        assert_eq!(ask(&gatepass, &store, request(&token), 1800).0, 400);
+    }
+}
+
+#[test]
+fn a_session_lasts_while_it_is_used_and_not_for_ever() {
+    let issuer = Issuer::parse("http://gate.example").expect("an issuer");
+    let settings = Settings { session_lifetime: 5_000, refresh_lifetime: 1_000, ..Settings::new(issuer) };
+    let gatepass = gatepass_with(settings);
+    for (uses, last) in [
+        (&[999_u64, 1_998, 2_997, 3_996, 4_995][..], (5_000, 400)),
+        (&[999, 1_998], (2_997, 200)),
+        (&[999, 1_998], (2_998, 400)),
+        (&[], (1_000, 400)),
+    ] {
+        let store = Memory::new(world::tables());
+        let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+        let mut token = text(&ask(&gatepass, &store, presents(&ticket), 0).1, "refresh_token");
+        for seconds in uses {
+            let (status, body) = ask(&gatepass, &store, refreshes(&token), *seconds);
+            assert_eq!(status, 200, "after {seconds} s of {uses:?}");
+            token = text(&body, "refresh_token");
+        }
+        assert_eq!(ask(&gatepass, &store, refreshes(&token), last.0).0, last.1, "{uses:?}");
+    }
+}

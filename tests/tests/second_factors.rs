@@ -1,0 +1,246 @@
+//! Second factors between the snapshot and the commit: every outcome has one answer, a code opens one session, and
+//! five wrong codes are all there are, however the steps of several holders of one challenge fall.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use gatepass_core::audit::Kind;
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
+use gatepass_core::model::id::{DeviceId, UserId};
+use gatepass_core::secret::SecretBytes;
+use gatepass_core::step::{Step, drive};
+use gatepass_core::wire::request::Request;
+use gatepass_core::wire::response::Response;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, moment, presents, request};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use serde_json::{Value, json};
+
+const SECRET: &[u8] = b"12345678901234567890";
+const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
+
+fn fay() -> UserId {
+    UserId::parse("usr_fay").expect("an id")
+}
+
+/// The world, in which fay has a device that counts and a backup code.
+fn tables() -> Tables {
+    let mut tables = world::tables();
+    tables.devices.push(TotpDevice {
+        id: DeviceId::parse("dev_1").expect("an id"),
+        user_id: fay(),
+        name: None,
+        parameters: OtpParameters::DEFAULT,
+        secret: SecretBytes::new(SECRET.to_vec()),
+        created_at: NOON,
+        verified_at: Some(NOON),
+        last_step: 0,
+    });
+    tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)));
+    tables
+}
+
+/// The code of the device at noon, by an implementation that is not ours.
+fn code() -> String {
+    totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, SECRET.to_vec())
+        .expect("a secret")
+        .generate(NOON.unix())
+}
+
+fn answers(challenge: &str, code: &str, method: &str) -> Request {
+    let body = json!({"challenge_token": challenge, "code": code, "mfa_method": method});
+    request("/auth/mfa/verify-challenge", "", &body)
+}
+
+fn body(response: &Response) -> Value {
+    serde_json::from_slice(response.body()).expect("JSON")
+}
+
+/// A challenge for fay.
+fn challenge(gatepass: &Gatepass, store: &Memory) -> String {
+    let ticket = world::issue(gatepass, store, "fay", moment(NOON, 1));
+    let asked = drive(gatepass, store, presents(&ticket), moment(NOON, 2));
+    body(&asked)["challenge_token"].as_str().expect("a challenge").to_owned()
+}
+
+/// Drives `step`, its commits ending as `outcomes` say, and applied once those are over.
+fn finish(gatepass: &Gatepass, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> Response {
+    let mut outcomes = outcomes.iter();
+    for _ in 0..=Step::MAX {
+        step = match step {
+            Step::Read(read) => {
+                let found = store.with(|tables| tables.read(read.query()));
+                read.resume(gatepass, found)
+            }
+            Step::Commit(commit) => match outcomes.next() {
+                None | Some(Outcome::Applied) => {
+                    let outcome = store.with(|tables| tables.commit(commit.changes()));
+                    commit.settle(gatepass, outcome)
+                }
+                Some(&outcome) => commit.settle(gatepass, outcome),
+            },
+            Step::Reply(response) => return response,
+        };
+    }
+    panic!("a flow ends")
+}
+
+#[test]
+fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
+    use Outcome::{Applied, Conflict, NotApplied, Unknown};
+    let gatepass = world::gatepass("http://gate.example");
+    let outcomes: [(&[Outcome], u16); 6] = [
+        (&[Applied], 200),
+        (&[NotApplied], 503),
+        (&[Unknown], 500),
+        (&[Conflict, Applied], 200),
+        (&[Conflict, NotApplied], 503),
+        (&[Conflict, Conflict], 503),
+    ];
+    for (outcomes, status) in outcomes {
+        // A ticket becomes a challenge, and a code a session.
+        let store = Memory::new(tables());
+        let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 1));
+        let asked = finish(&gatepass, &store, gatepass.handle(presents(&ticket), moment(NOON, 2)), outcomes);
+        let told = String::from_utf8_lossy(asked.body()).into_owned();
+        assert_eq!((asked.status(), told.contains("chg_")), (status, status == 200), "{outcomes:?}");
+        assert!(!told.contains("eyJ") && !told.contains("rft_"), "{told}");
+
+        let store = Memory::new(tables());
+        let challenge = challenge(&gatepass, &store);
+        let before = store.with(|tables| tables.clone());
+        let step = gatepass.handle(answers(&challenge, &code(), "totp"), moment(NOON, 3));
+        let welcomed = finish(&gatepass, &store, step, outcomes);
+        let told = String::from_utf8_lossy(welcomed.body()).into_owned();
+        assert_eq!((welcomed.status(), told.contains("eyJ")), (status, status == 200), "{outcomes:?}");
+        assert_eq!(store.with(|tables| *tables == before), status != 200, "{outcomes:?}");
+
+        // A wrong code is told so once it has been counted.
+        let store = Memory::new(tables());
+        let challenge = self::challenge(&gatepass, &store);
+        let step = gatepass.handle(answers(&challenge, "wrong", "totp"), moment(NOON, 3));
+        let refused = finish(&gatepass, &store, step, outcomes);
+        assert_eq!(refused.status(), if status == 200 { 400 } else { status }, "{outcomes:?}");
+        let counted = store.with(|tables| tables.guesses.get(&fay()).map(|guesses| guesses.wrong));
+        assert_eq!(counted, (status == 200).then_some(1), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn an_answer_rests_on_everything_it_read() {
+    let gatepass = world::gatepass("http://gate.example");
+    type Alter = fn(&mut Tables);
+    let table: &[(&str, Alter, u16)] = &[
+        ("nothing", |_| {}, 200),
+        ("the user is disabled", |t| t.users.get_mut(&fay()).expect("fay").disable(), 400),
+        ("the device is gone", |t| t.devices.clear(), 400),
+        ("the step was used", |t| t.devices[0].last_step = NOON.unix() / 30, 400),
+        ("the challenge was answered", |t| t.challenges.values_mut().for_each(|c| c.answered = true), 400),
+        ("the challenge is spent", |t| t.challenges.values_mut().for_each(|c| c.wrong = 5), 400),
+        ("one more wrong code was counted", |t| t.challenges.values_mut().for_each(|c| c.wrong = 1), 200),
+    ];
+    for (what, alter, status) in table {
+        let store = Memory::new(tables());
+        let challenge = challenge(&gatepass, &store);
+        let Step::Read(read) = gatepass.handle(answers(&challenge, &code(), "totp"), moment(NOON, 3)) else {
+            panic!("it reads first")
+        };
+        let found = store.with(|tables| tables.read(read.query()));
+        let step = read.resume(&gatepass, found);
+        store.with(alter);
+        assert_eq!(finish(&gatepass, &store, step, &[]).status(), *status, "{what}");
+        let sessions = store.with(|tables| tables.sessions.len());
+        assert_eq!(sessions, usize::from(*status == 200), "{what}");
+    }
+}
+
+#[test]
+fn a_challenge_and_its_answers_are_told() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(tables());
+    let challenge = challenge(&gatepass, &store);
+    for (code, method) in [("wrong", "totp"), (BACKUP, "backup_code"), (BACKUP, "backup_code")] {
+        drive(&gatepass, &store, answers(&challenge, code, method), moment(NOON, 3));
+    }
+    let kinds: Vec<Kind> = store.with(|tables| tables.audit.iter().map(|event| event.kind).collect());
+    assert_eq!(
+        kinds,
+        [
+            Kind::TicketIssued,
+            Kind::ChallengeIssued,
+            Kind::ChallengeRefused,
+            Kind::ChallengeAnswered,
+            Kind::ChallengeRefused
+        ]
+    );
+    let session = store.with(|tables| tables.audit[3].session.clone());
+    assert!(session.is_some() && session == store.with(|tables| tables.sessions.keys().next().cloned()));
+}
+
+/// What several holders of one challenge try.
+const TRIES: &[&str] =
+    &["wrong", "wrong", "wrong", "wrong", "wrong", "wrong", "right", "right", "backup", "backup"];
+
+#[test]
+fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
+    let gatepass = world::gatepass("http://gate.example");
+    let prepared = Memory::new(tables());
+    let challenge = challenge(&gatepass, &prepared);
+    let prepared = prepared.with(|tables| tables.clone());
+    let (mut opened, mut closed) = (0, 0);
+    for schedule in 0..3_000u64 {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&schedule.to_le_bytes());
+        let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        let mut tables = prepared.clone();
+        let mut steps: Vec<Step> = Vec::new();
+        for (number, what) in (0u64..).zip(TRIES) {
+            let request = match *what {
+                "right" => answers(&challenge, &code(), "totp"),
+                "backup" => answers(&challenge, BACKUP, "backup_code"),
+                wrong => answers(&challenge, wrong, "totp"),
+            };
+            steps.push(gatepass.handle(request, moment(NOON, 10 + schedule * 100 + number)));
+        }
+        let mut welcomed = 0;
+        while !steps.is_empty() {
+            let index = rng.next_u32() as usize % steps.len();
+            let step = match steps.swap_remove(index) {
+                Step::Read(read) => {
+                    let found = tables.read(read.query());
+                    read.resume(&gatepass, found)
+                }
+                Step::Commit(commit) => {
+                    let outcome = tables.commit(commit.changes());
+                    let opens = |change: &Change| matches!(change, Change::InsertSession { .. });
+                    if outcome == Outcome::Applied && commit.changes().iter().any(opens) {
+                        let wrong = tables.challenges.values().next().expect("the challenge").wrong;
+                        assert!(wrong < 5, "schedule {schedule}: a spent challenge was answered");
+                    }
+                    commit.settle(&gatepass, outcome)
+                }
+                Step::Reply(response) => {
+                    welcomed += usize::from(response.status() == 200);
+                    continue;
+                }
+            };
+            steps.push(step);
+        }
+        assert!(
+            welcomed <= 1 && tables.sessions.len() == welcomed,
+            "schedule {schedule}: {welcomed} sessions"
+        );
+        let challenge = tables.challenges.values().next().expect("the challenge");
+        assert!(challenge.wrong <= 5 && challenge.answered == (welcomed == 1), "schedule {schedule}");
+        opened += welcomed;
+        closed += usize::from(challenge.wrong == 5);
+    }
+    println!("3000 schedules: {opened} sessions, {closed} challenges spent");
+    assert!(opened > 500 && closed > 20, "the schedules do not reach it: {opened}, {closed}");
+}
