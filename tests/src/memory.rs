@@ -8,7 +8,7 @@ use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, TotpDevice};
-use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId, UserRef};
 use gatepass_core::model::query::{
     BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, IssueRecords, MAX_SESSIONS,
     Query, Records, SessionsRecords, TicketRecords, TokenRecords,
@@ -35,8 +35,8 @@ pub struct Tables {
     pub refresh_tokens: BTreeMap<RefreshDigest, RefreshToken>,
     /// TOTP devices, oldest first.
     pub devices: Vec<TotpDevice>,
-    /// Backup codes that were not used, by whose they are.
-    pub backup_codes: BTreeSet<(UserId, BackupDigest)>,
+    /// Backup codes that were not used, by whose they are, and the device each came with.
+    pub backup_codes: BTreeMap<(UserId, BackupDigest), DeviceId>,
     /// How often factors have been guessed at.
     pub guesses: BTreeMap<UserId, Guesses>,
     /// Challenges by digest.
@@ -70,7 +70,7 @@ impl Tables {
     }
 
     fn factors(&self, user: &UserId) -> Factors {
-        let codes = self.backup_codes.iter().filter(|(whose, _)| whose == user);
+        let codes = self.backup_codes.keys().filter(|(whose, _)| whose == user);
         Factors {
             devices: self.devices.iter().rev().filter(|device| device.user_id == *user).cloned().collect(),
             backup_codes: codes.map(|(_, code)| *code).collect(),
@@ -222,15 +222,28 @@ impl Tables {
             }
             Change::DeleteDevice(id) => {
                 let before = self.devices.len();
+                if self.devices.iter().any(|device| device.id == *id && device.verified_at.is_none()) {
+                    self.backup_codes.retain(|_, device| device != id);
+                }
                 self.devices.retain(|device| device.id != *id);
                 self.devices.len() < before
             }
-            Change::ReplaceBackupCodes { user, codes } => {
-                self.backup_codes.retain(|(whose, _)| whose != user);
-                self.backup_codes.extend(codes.iter().map(|code| (user.clone(), *code)));
+            Change::AddBackupCodes { user, device, codes } => {
+                let mut add = |code| self.backup_codes.insert((user.clone(), code), device.clone()).is_none();
+                let free = codes.iter().all(|code| add(*code));
+                free && !self.factors(user).is_enrolled()
+            }
+            Change::KeepBackupCodes { user, device } => {
+                self.backup_codes.retain(|(whose, _), with| whose != user || with == device);
+                !self.factors(user).is_enrolled()
+            }
+            Change::DropBackupCodes(user) => {
+                self.backup_codes.retain(|(whose, _), _| whose != user);
                 true
             }
-            Change::UseBackupCode { user, code } => self.backup_codes.remove(&(user.clone(), *code)),
+            Change::UseBackupCode { user, code } => {
+                self.backup_codes.remove(&(user.clone(), *code)).is_some()
+            }
             Change::SetGuesses { user, before, after } => {
                 self.guesses.insert(user.clone(), *after).unwrap_or_default() == *before
             }
@@ -245,7 +258,7 @@ impl Tables {
                 self.tickets.retain(|_, ticket| ticket.user_id != *id);
                 self.sessions.retain(|_, session| session.user_id != *id);
                 self.devices.retain(|device| device.user_id != *id);
-                self.backup_codes.retain(|(whose, _)| whose != id);
+                self.backup_codes.retain(|(whose, _), _| whose != id);
                 self.guesses.remove(id);
                 self.challenges.retain(|_, challenge| challenge.sign_in.user_id != *id);
                 self.refresh_tokens.retain(|_, token| self.sessions.contains_key(&token.session_id));

@@ -42,7 +42,8 @@ fn tables() -> Tables {
         verified_at: Some(NOON),
         last_step: 0,
     });
-    tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)));
+    let device = DeviceId::parse("dev_1").expect("an id");
+    tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)), device);
     tables
 }
 
@@ -139,6 +140,7 @@ fn an_answer_rests_on_everything_it_read() {
     let table: &[(&str, Alter, u16)] = &[
         ("nothing", |_| {}, 200),
         ("the user is disabled", |t| t.users.get_mut(&fay()).expect("fay").disable(), 400),
+        ("every session is ended", |t| t.users.get_mut(&fay()).expect("fay").end_sessions(), 400),
         ("the device is gone", |t| t.devices.clear(), 400),
         ("the step was used", |t| t.devices[0].last_step = NOON.unix() / 30, 400),
         ("the challenge was answered", |t| t.challenges.values_mut().for_each(|c| c.answered = true), 400),
@@ -181,6 +183,77 @@ fn a_challenge_and_its_answers_are_told() {
     );
     let session = store.with(|tables| tables.audit[3].session.clone());
     assert!(session.is_some() && session == store.with(|tables| tables.sessions.keys().next().cloned()));
+}
+
+/// A session of fay's, whose access token this is.
+fn signed_in(gatepass: &Gatepass, store: &Memory) -> String {
+    let ticket = world::issue(gatepass, store, "fay", moment(NOON, 1_000));
+    let welcomed = drive(gatepass, store, presents(&ticket), moment(NOON, 1_001));
+    body(&welcomed)["access_token"].as_str().expect("a token").to_owned()
+}
+
+/// What is answered to `body` at `/mfa/totp/{path}`.
+fn my(gatepass: &Gatepass, store: &Memory, token: &str, path: &str, body: &Value, seed: u64) -> Response {
+    let mut asked = request(&format!("/mfa/totp/{path}"), &format!("Bearer {token}"), body);
+    if path.starts_with("devices/") {
+        asked.method = "DELETE".into();
+    }
+    drive(gatepass, store, asked, moment(NOON, seed))
+}
+
+/// What a device that was set up is called, a code of it, and a backup code that came with it.
+fn told(set_up: &Response) -> (String, String, String) {
+    let data = &body(set_up)["data"];
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let secret = totp_rs::Secret::Encoded(text(&data["secret"])).to_bytes().expect("base32");
+    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
+    (text(&data["device_id"]), totp.generate(NOON.unix()), text(&data["backup_codes"][0]))
+}
+
+#[test]
+fn the_backup_codes_that_count_came_with_the_device_that_did_first() {
+    let gatepass = world::gatepass("http://gate.example");
+    // Which of two set-ups is verified, and whether the other one is removed before.
+    for (first, removed) in [(0, false), (1, false), (0, true), (1, true)] {
+        let store = Memory::new(world::tables());
+        let token = signed_in(&gatepass, &store);
+        let set_ups = [10, 11].map(|seed| told(&my(&gatepass, &store, &token, "setup", &json!({}), seed)));
+        let ((device, code, kept), (other, other_code, gone)) = (&set_ups[first], &set_ups[1 - first]);
+        if removed {
+            let path = format!("devices/{other}");
+            let removal = my(&gatepass, &store, &token, &path, &json!({ "code": other_code }), 12);
+            assert_eq!(removal.status(), 200);
+            assert_eq!(store.with(|tables| tables.backup_codes.len()), 10);
+        }
+        let verify = json!({"device_id": device, "code": code});
+        assert_eq!(my(&gatepass, &store, &token, "verify", &verify, 13).status(), 200);
+        if !removed {
+            let second = json!({"device_id": other, "code": other_code});
+            assert_eq!(my(&gatepass, &store, &token, "verify", &second, 14).status(), 200);
+        }
+        let challenge = challenge(&gatepass, &store);
+        let answer = |code: &str| {
+            drive(&gatepass, &store, answers(&challenge, code, "backup_code"), moment(NOON, 15)).status()
+        };
+        assert_eq!((answer(gone), answer(kept)), (400, 200), "the {first}th of two, {removed}");
+    }
+}
+
+#[test]
+fn a_set_up_that_is_overtaken_by_a_first_device_brings_no_codes() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let token = signed_in(&gatepass, &store);
+    let (device, code, _) = told(&my(&gatepass, &store, &token, "setup", &json!({}), 10));
+    let late = request("/mfa/totp/setup", &format!("Bearer {token}"), &json!({}));
+    let Step::Read(read) = gatepass.handle(late, moment(NOON, 11)) else { panic!("it reads first") };
+    let found = store.with(|tables| tables.read(read.query()));
+    let step = read.resume(&gatepass, found);
+    let verify = json!({"device_id": device, "code": code});
+    assert_eq!(my(&gatepass, &store, &token, "verify", &verify, 12).status(), 200);
+    let set_up = finish(&gatepass, &store, step, &[]);
+    assert_eq!((set_up.status(), &body(&set_up)["data"]["backup_codes"]), (200, &Value::Null));
+    assert_eq!(store.with(|tables| tables.backup_codes.len()), 10);
 }
 
 /// What several holders of one challenge try.

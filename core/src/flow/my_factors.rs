@@ -170,7 +170,7 @@ impl Looking {
         if with_codes {
             let codes = backup_codes(&self.ctx.moment);
             let codes = codes.iter().map(|code| BackupDigest::of(&user.id, code)).collect();
-            changes.push(Change::ReplaceBackupCodes { user: user.id.clone(), codes });
+            changes.push(Change::AddBackupCodes { user: user.id.clone(), device: device.id.clone(), codes });
         }
         changes.push(Change::Audit(self.event(Kind::DeviceAdded, user, Some(&device.id), None)));
         changes.push(Change::InsertDevice(device));
@@ -199,6 +199,9 @@ impl Looking {
             // Whoever holds the session was shown the secret: there is nothing to guess.
             return self.ctx.refuse(Problem::CodeRefused, Refusal::CodeWrong);
         };
+        if !factors.is_enrolled() {
+            changes.push(Change::KeepBackupCodes { user: user.id.clone(), device: device.id.clone() });
+        }
         changes.push(Change::VerifyDevice { id: device.id.clone(), step, at: self.ctx.now() });
         changes.push(Change::Audit(self.event(Kind::DeviceVerified, user, Some(&device.id), None)));
         Step::commit(changes, Changing { looking: self, then: Then::Done })
@@ -230,8 +233,8 @@ impl Looking {
             }
         }
         let mut left = factors.verified().filter(|other| other.id != device.id);
-        if left.next().is_none() {
-            changes.push(Change::ReplaceBackupCodes { user: user.id.clone(), codes: vec![] });
+        if device.verified_at.is_some() && left.next().is_none() {
+            changes.push(Change::DropBackupCodes(user.id.clone()));
         }
         changes.push(Change::DeleteDevice(device.id.clone()));
         changes.push(Change::Audit(self.event(Kind::DeviceRemoved, user, Some(&device.id), None)));

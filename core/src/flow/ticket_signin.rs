@@ -115,7 +115,7 @@ impl Looking {
         }
         let sign_in = SignIn::from(&records.ticket);
         if let Some(reason) = asked(gatepass.settings().second_factor, &sign_in, &records.factors) {
-            return self.challenge(sign_in, &records.ticket, reason, changes);
+            return self.challenge((sign_in, user.epoch), &records.ticket, reason, changes);
         }
         let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, user, records.client.as_ref());
         let Some((welcome, open)) = prepared else { return Step::Reply(self.ctx.internal()) };
@@ -128,7 +128,7 @@ impl Looking {
 
     fn challenge(
         self,
-        sign_in: SignIn,
+        (sign_in, user_epoch): (SignIn, u64),
         ticket: &Ticket,
         reason: &'static str,
         mut changes: Vec<Change>,
@@ -137,6 +137,7 @@ impl Looking {
         changes.push(Change::InsertChallenge(Challenge {
             digest: ChallengeDigest::of(&text),
             sign_in,
+            user_epoch,
             expires_at: self.ctx.now().plus(LIFETIME),
             wrong: 0,
             answered: false,

@@ -171,7 +171,11 @@ fn standing(records: &ChallengeRecords, is_open: bool) -> Result<&User, Refusal>
     if sign_in.impersonation.is_some() && !records.actor.as_ref().is_some_and(User::is_active) {
         return Err(Refusal::ActorInactive);
     }
-    records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)
+    let user = records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)?;
+    if user.epoch != records.challenge.user_epoch {
+        return Err(Refusal::SessionOver);
+    }
+    Ok(user)
 }
 
 impl Answering {

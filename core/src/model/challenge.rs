@@ -94,6 +94,8 @@ pub struct Challenge {
     pub digest: ChallengeDigest,
     /// What it is for.
     pub sign_in: SignIn,
+    /// The user's epoch when it was made: whatever ends their sessions ends it too.
+    pub user_epoch: u64,
     /// From when on it is refused.
     pub expires_at: Time,
     /// Wrong codes so far.

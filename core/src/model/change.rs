@@ -116,15 +116,27 @@ pub enum Change {
         /// The step of the code.
         step: u64,
     },
-    /// The device is gone. Holds where there is one.
+    /// The device is gone, and the backup codes that came with it where it never counted. Holds where there is one.
     DeleteDevice(DeviceId),
-    /// The user's backup codes are these and no others.
-    ReplaceBackupCodes {
+    /// Backup codes come with a device that is set up. Holds while no device of the user counts.
+    AddBackupCodes {
         /// Whose.
         user: UserId,
-        /// Their digests; none to have none.
+        /// With which device.
+        device: DeviceId,
+        /// Their digests.
         codes: Vec<BackupDigest>,
     },
+    /// Of the user's backup codes those that came with one device stay, which is their first to count: those that were told
+    /// along with another, to whomever, never will. Holds while no device of the user counts.
+    KeepBackupCodes {
+        /// Whose.
+        user: UserId,
+        /// With which device.
+        device: DeviceId,
+    },
+    /// The user has no backup code any more.
+    DropBackupCodes(UserId),
     /// The backup code is used. Holds where it is there, which it is not any more.
     UseBackupCode {
         /// Whose.

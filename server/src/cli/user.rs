@@ -276,7 +276,7 @@ fn reset_factors(context: &Context, id: &str) -> Result<(), Failure> {
         let (devices, codes) = (factors.devices.len(), factors.backup_codes.len());
         let mut changes: Vec<Change> =
             factors.devices.into_iter().map(|device| Change::DeleteDevice(device.id)).collect();
-        changes.push(Change::ReplaceBackupCodes { user: user.id.clone(), codes: vec![] });
+        changes.push(Change::DropBackupCodes(user.id.clone()));
         let (before, after) = (factors.guesses, Guesses::default());
         changes.push(Change::SetGuesses { user: user.id.clone(), before, after });
         changes.push(event(Kind::FactorsReset, &user.id, site.now));

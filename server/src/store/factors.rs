@@ -111,14 +111,40 @@ pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64) -> Result<(), 
     )
 }
 
-pub(super) fn replace_backup_codes(
+pub(super) fn delete_device(db: &Connection, id: &DeviceId) -> Result<(), Trouble> {
+    let sql = "DELETE FROM backup_codes WHERE device = \
+               (SELECT id FROM totp_devices WHERE id = ?1 AND verified_at IS NULL)";
+    db.prepare_cached(sql)?.execute([id.as_str()])?;
+    one(db, "DELETE FROM totp_devices WHERE id = ?1", [id.as_str()])
+}
+
+/// Whether no device of `user` counts.
+fn nothing_counts(db: &Connection, user: &UserId) -> Result<(), Trouble> {
+    let sql = "SELECT 1 FROM totp_devices WHERE user_id = ?1 AND verified_at IS NOT NULL";
+    if db.prepare_cached(sql)?.exists([user.as_str()])? { Err(Trouble::Conflict) } else { Ok(()) }
+}
+
+pub(super) fn add_backup_codes(
     db: &Connection,
     user: &UserId,
+    device: &DeviceId,
     codes: &[BackupDigest],
 ) -> Result<(), Trouble> {
+    nothing_counts(db, user)?;
+    let sql = "INSERT INTO backup_codes (user_id, digest, device) VALUES (?1, ?2, ?3)";
+    codes.iter().try_for_each(|code| one(db, sql, params![user.as_str(), code.0, device.as_str()]))
+}
+
+pub(super) fn keep_backup_codes(db: &Connection, user: &UserId, device: &DeviceId) -> Result<(), Trouble> {
+    nothing_counts(db, user)?;
+    let sql = "DELETE FROM backup_codes WHERE user_id = ?1 AND device <> ?2";
+    db.prepare_cached(sql)?.execute([user.as_str(), device.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn drop_backup_codes(db: &Connection, user: &UserId) -> Result<(), Trouble> {
     db.prepare_cached("DELETE FROM backup_codes WHERE user_id = ?1")?.execute([user.as_str()])?;
-    let sql = "INSERT INTO backup_codes (user_id, digest) VALUES (?1, ?2)";
-    codes.iter().try_for_each(|code| one(db, sql, params![user.as_str(), code.0]))
+    Ok(())
 }
 
 pub(super) fn use_backup_code(db: &Connection, user: &UserId, code: &BackupDigest) -> Result<(), Trouble> {
@@ -148,12 +174,13 @@ pub(super) fn set_guesses(
 }
 
 pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
-    let sql = "SELECT digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
-               expires_at, wrong, answered FROM challenges WHERE digest = ?1";
+    let sql = "SELECT digest, user_id, user_epoch, actor, reason, client_id, for_audience, bind, scope, methods, \
+               ticket, expires_at, wrong, answered FROM challenges WHERE digest = ?1";
     first(db, sql, [digest.0], |row| {
         let mut c = Columns::of(row, "challenges");
         let digest = ChallengeDigest(c.bytes("digest")?);
         let user_id = c.parsed("user_id", rows::user_id)?;
+        let user_epoch = c.number("user_epoch")?;
         let impersonation = match (c.maybe("actor", rows::user_id)?, c.maybe("reason", rows::owned)?) {
             (Some(actor), Some(reason)) => Some(Impersonation { actor, reason }),
             (None, None) => None,
@@ -174,6 +201,7 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
         Ok(Challenge {
             digest,
             sign_in,
+            user_epoch,
             expires_at: c.time("expires_at")?,
             wrong: c.small("wrong")?,
             answered: c.flag("answered")?,
@@ -186,7 +214,8 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
     one(
         db,
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
-         expires_at, wrong, answered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         expires_at, wrong, answered, user_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),
@@ -201,6 +230,7 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             stamp(challenge.expires_at),
             challenge.wrong,
             challenge.answered,
+            signed(challenge.user_epoch)?,
         ],
     )
 }

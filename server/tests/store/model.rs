@@ -38,7 +38,9 @@ enum Deed {
     Verify { device: u64, step: u64 },
     UseStep { device: u64, step: u64 },
     RemoveDevice(u64),
-    ReplaceCodes { user: usize, codes: u64 },
+    AddCodes { user: usize, device: u64, codes: u64 },
+    KeepCodes { user: usize, device: u64 },
+    DropCodes(usize),
     UseCode { user: usize, code: u64 },
     Guess { user: usize, stale: bool },
     Forgive(usize),
@@ -73,7 +75,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::Verify { device, step }),
         3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::UseStep { device, step }),
         1 => ticket().prop_map(Deed::RemoveDevice),
-        2 => (user(), 0..4u64).prop_map(|(user, codes)| Deed::ReplaceCodes { user, codes }),
+        3 => (user(), ticket(), 0..4u64).prop_map(|(user, device, codes)| Deed::AddCodes { user, device, codes }),
+        2 => (user(), ticket()).prop_map(|(user, device)| Deed::KeepCodes { user, device }),
+        1 => user().prop_map(Deed::DropCodes),
         2 => (user(), 0..4u64).prop_map(|(user, code)| Deed::UseCode { user, code }),
         3 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Guess { user, stale }),
         1 => user().prop_map(Deed::Forgive),
@@ -165,10 +169,16 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             vec![Change::UseStep { id: device(number, alice()).id, step }]
         }
         Deed::RemoveDevice(number) => vec![Change::DeleteDevice(device(number, alice()).id)],
-        Deed::ReplaceCodes { user, codes } => {
+        Deed::AddCodes { user, device: number, codes } => {
             let codes = (0..codes).map(|code| BackupDigest(digest(code))).collect();
-            vec![is(user), Change::ReplaceBackupCodes { user: user_id(user), codes }]
+            let device = device(number, alice()).id;
+            vec![is(user), Change::AddBackupCodes { user: user_id(user), device, codes }]
         }
+        Deed::KeepCodes { user, device: number } => {
+            let device = device(number, alice()).id;
+            vec![is(user), Change::KeepBackupCodes { user: user_id(user), device }]
+        }
+        Deed::DropCodes(user) => vec![is(user), Change::DropBackupCodes(user_id(user))],
         Deed::UseCode { user, code } => {
             vec![Change::UseBackupCode { user: user_id(user), code: BackupDigest(digest(code)) }]
         }
@@ -188,6 +198,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             let challenge = Challenge {
                 digest: ChallengeDigest(digest(number)),
                 sign_in: SignIn::from(&ticket),
+                user_epoch: number,
                 expires_at: NOW.plus(300),
                 wrong: 0,
                 answered: false,

@@ -15,10 +15,11 @@ CREATE TABLE totp_devices (
 
 CREATE INDEX totp_devices_by_user ON totp_devices (user_id);
 
--- A code that was used is gone.
+-- A code that was used is gone. It outlives the device it came with, once that has counted.
 CREATE TABLE backup_codes (
     user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     digest  BLOB NOT NULL CHECK (length(digest) = 32),
+    device  TEXT NOT NULL,
     PRIMARY KEY (user_id, digest)
 ) STRICT, WITHOUT ROWID;
 
@@ -34,6 +35,7 @@ CREATE TABLE challenges (
     seq          INTEGER PRIMARY KEY,
     digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
     user_id      TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_epoch   INTEGER NOT NULL,
     actor        TEXT,
     reason       TEXT,
     client_id    TEXT NOT NULL,
