@@ -203,6 +203,8 @@ codes! {
         ScopeMissing = "scope-missing",
         /// An impersonated session asked for what it may not.
         Impersonated = "impersonated",
+        /// The session has not shown the second factor that its user has.
+        SecondFactorMissing = "second-factor-missing",
         /// The actor named is not who asks.
         ActorForged = "actor-forged",
         /// What was asked for cannot be granted.
@@ -214,7 +216,14 @@ impl Refusal {
     /// Whether it may have been a guess, and so counts against its address. Who has shown a good token and asks for
     /// too much is no stranger.
     pub const fn may_be_a_guess(self) -> bool {
-        !matches!(self, Self::ScopeMissing | Self::Impersonated | Self::ActorForged | Self::NotGrantable)
+        !matches!(
+            self,
+            Self::ScopeMissing
+                | Self::Impersonated
+                | Self::SecondFactorMissing
+                | Self::ActorForged
+                | Self::NotGrantable
+        )
     }
 }
 

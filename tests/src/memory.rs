@@ -211,9 +211,10 @@ impl Tables {
                 self.devices.push(device.clone());
                 self.devices.iter().filter(|other| other.id == device.id).count() == 1
             }
-            Change::VerifyDevice { id, step, at } => {
+            Change::VerifyDevice { id, session, step, at } => {
                 let waiting = self.devices.iter_mut().find(|d| d.id == *id && d.verified_at.is_none());
-                waiting.map(|device| (device.verified_at, device.last_step) = (Some(*at), *step)).is_some()
+                let verified = (Some(*at), Some(session.clone()), *step);
+                waiting.map(|d| (d.verified_at, d.verified_by, d.last_step) = verified).is_some()
             }
             Change::UseStep { id, step } => {
                 let fitting =

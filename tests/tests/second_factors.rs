@@ -14,6 +14,7 @@ use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{DeviceId, UserId};
 use gatepass_core::secret::SecretBytes;
 use gatepass_core::step::{Step, drive};
+use gatepass_core::time::Time;
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use gatepass_tests::memory::{Memory, Tables};
@@ -40,6 +41,7 @@ fn tables() -> Tables {
         secret: SecretBytes::new(SECRET.to_vec()),
         created_at: NOON,
         verified_at: Some(NOON),
+        verified_by: None,
         last_step: 0,
     });
     let device = DeviceId::parse("dev_1").expect("an id");
@@ -254,6 +256,58 @@ fn a_set_up_that_is_overtaken_by_a_first_device_brings_no_codes() {
     let set_up = finish(&gatepass, &store, step, &[]);
     assert_eq!((set_up.status(), &body(&set_up)["data"]["backup_codes"]), (200, &Value::Null));
     assert_eq!(store.with(|tables| tables.backup_codes.len()), 10);
+}
+
+#[test]
+fn a_session_that_never_showed_a_second_factor_adds_none() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let old = signed_in(&gatepass, &store);
+    let (waiting, waiting_code, _) = told(&my(&gatepass, &store, &old, "setup", &json!({}), 10));
+    let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 11));
+    let enrolling = body(&drive(&gatepass, &store, presents(&ticket), moment(NOON, 12)));
+    let enrolling = enrolling["access_token"].as_str().expect("a token");
+    let (device, code, backup) = told(&my(&gatepass, &store, enrolling, "setup", &json!({}), 13));
+    let verify = json!({"device_id": device, "code": code});
+    assert_eq!(my(&gatepass, &store, enrolling, "verify", &verify, 14).status(), 200);
+
+    let before = store.with(|tables| tables.clone());
+    let late = json!({"device_id": waiting, "code": waiting_code});
+    for (path, asked) in [("setup", json!({})), ("verify", late)] {
+        let refused = my(&gatepass, &store, &old, path, &asked, 15);
+        assert_eq!((refused.status(), &body(&refused)["code"]), (403, &json!(40302)), "{path}");
+    }
+    assert!(store.with(|tables| *tables == before));
+    // The session that verified the first device may add another, and so may one that was challenged.
+    assert_eq!(my(&gatepass, &store, enrolling, "setup", &json!({}), 16).status(), 200);
+    let challenge = challenge(&gatepass, &store);
+    let challenged =
+        body(&drive(&gatepass, &store, answers(&challenge, &backup, "backup_code"), moment(NOON, 17)));
+    let challenged = challenged["access_token"].as_str().expect("a token");
+    assert_eq!(my(&gatepass, &store, challenged, "setup", &json!({}), 18).status(), 200);
+}
+
+#[test]
+fn abandoned_set_ups_make_room() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let token = signed_in(&gatepass, &store);
+    let set_up = |seed| my(&gatepass, &store, &token, "setup", &json!({}), seed);
+    let (_, code, _) = told(&set_up(10));
+    for seed in 11..18 {
+        assert_eq!(set_up(seed).status(), 200);
+    }
+    assert_eq!(body(&set_up(18))["code"], json!(40032));
+    let device = store.with(|tables| {
+        let oldest = tables.devices.first_mut().expect("a device");
+        oldest.created_at = Time::from_unix(NOON.unix() - 3_600);
+        oldest.id.as_str().to_owned()
+    });
+    let verify = json!({"device_id": device, "code": code});
+    assert_eq!(my(&gatepass, &store, &token, "verify", &verify, 19).status(), 400);
+    assert_eq!(set_up(20).status(), 200);
+    let left = store.with(|tables| (tables.devices.len(), tables.backup_codes.len()));
+    assert_eq!(left, (8, 80));
 }
 
 /// What several holders of one challenge try.

@@ -12,11 +12,11 @@ use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::factor::{BACKUP_CODES, BackupDigest, Factors, MAX_DEVICES, TotpDevice};
-use crate::model::id::{DeviceId, UserId};
+use crate::model::id::{DeviceId, SessionId, UserId};
 use crate::model::query::{Query, Records};
 use crate::model::user::User;
 use crate::moment::{Label, Moment};
-use crate::policy::second_factor::{Method, accept, count_wrong};
+use crate::policy::second_factor::{Method, accept, count_wrong, may_add};
 use crate::policy::totp::{STEP, accepted_step};
 use crate::secret::SecretText;
 use crate::settings::Settings;
@@ -137,6 +137,10 @@ impl Looking {
             Ok(wish) => wish.clone(),
             Err(problem) => return self.ctx.refuse(*problem, Refusal::Malformed),
         };
+        let adds = matches!(wish, Wish::SetUp { .. } | Wish::Verify { .. });
+        if adds && !may_add(gatepass.settings().second_factor, session, factors) {
+            return self.ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing);
+        }
         // The session and its user as read are what every change rests on.
         let rests = vec![
             Change::SessionIsLive(session.id.clone()),
@@ -147,7 +151,9 @@ impl Looking {
             Wish::SetUp { account, name } => {
                 self.set_up(gatepass.settings(), user, factors, (account, name), rests)
             }
-            Wish::Verify { device, code } => self.verify(user, factors, device.as_deref(), &code, rests),
+            Wish::Verify { device, code } => {
+                self.verify((user, &session.id), factors, device.as_deref(), &code, rests)
+            }
             Wish::Remove { device, code } => self.remove(user, factors, &device, &code, rests),
         }
     }
@@ -160,9 +166,12 @@ impl Looking {
         (account, name): (Option<String>, Option<String>),
         mut changes: Vec<Change>,
     ) -> Step {
-        if factors.devices.len() >= MAX_DEVICES {
+        let now = self.ctx.now();
+        let (abandoned, kept): (Vec<_>, Vec<_>) = factors.devices.iter().partition(|d| d.is_abandoned(now));
+        if kept.len() >= MAX_DEVICES {
             return Step::Reply(self.ctx.problem(Problem::TooManyDevices));
         }
+        changes.extend(abandoned.into_iter().map(|device| Change::DeleteDevice(device.id.clone())));
         let Some(device) = device(settings, &user.id, name.clone(), &self.ctx.moment) else {
             return Step::Reply(self.ctx.internal());
         };
@@ -186,14 +195,14 @@ impl Looking {
 
     fn verify(
         self,
-        user: &User,
+        (user, session): (&User, &SessionId),
         factors: &Factors,
         named: Option<&str>,
         code: &SecretText,
         mut changes: Vec<Change>,
     ) -> Step {
-        let waiting = factors.devices.iter().filter(|device| device.verified_at.is_none());
-        let device = waiting.into_iter().find(|device| named.is_none_or(|id| device.id.as_str() == id));
+        let mut waiting = factors.devices.iter().filter(|device| device.is_waiting(self.ctx.now()));
+        let device = waiting.find(|device| named.is_none_or(|id| device.id.as_str() == id));
         let accepted = device.and_then(|d| Some((d, accepted_step(d, code.expose(), self.ctx.now())?)));
         let Some((device, step)) = accepted else {
             // Whoever holds the session was shown the secret: there is nothing to guess.
@@ -202,7 +211,8 @@ impl Looking {
         if !factors.is_enrolled() {
             changes.push(Change::KeepBackupCodes { user: user.id.clone(), device: device.id.clone() });
         }
-        changes.push(Change::VerifyDevice { id: device.id.clone(), step, at: self.ctx.now() });
+        let (id, session) = (device.id.clone(), session.clone());
+        changes.push(Change::VerifyDevice { id, session, step, at: self.ctx.now() });
         changes.push(Change::Audit(self.event(Kind::DeviceVerified, user, Some(&device.id), None)));
         Step::commit(changes, Changing { looking: self, then: Then::Done })
     }
@@ -261,6 +271,7 @@ fn device(settings: &Settings, user: &UserId, name: Option<String>, moment: &Mom
         secret: moment.seed.stretch(Label::FactorSecret, settings.totp.hash.secret_length()),
         created_at: moment.now,
         verified_at: None,
+        verified_by: None,
         last_step: 0,
     })
 }

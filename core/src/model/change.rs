@@ -104,6 +104,8 @@ pub enum Change {
     VerifyDevice {
         /// Which device.
         id: DeviceId,
+        /// The session that shows the code.
+        session: SessionId,
         /// The step of the code.
         step: u64,
         /// When.

@@ -3,13 +3,16 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use super::id::{DeviceId, UserId};
+use super::id::{DeviceId, SessionId, UserId};
 use crate::crypto::sha256;
 use crate::secret::{SecretBytes, same_bytes};
 use crate::time::Time;
 
 /// The most devices a person has, those not verified yet included.
 pub const MAX_DEVICES: usize = 8;
+
+/// How long a device waits for its first code, in seconds: then it cannot be verified any more, and makes room.
+pub const SET_UP_LIFETIME: u64 = 3_600;
 
 /// How many backup codes are made at once.
 pub const BACKUP_CODES: usize = 10;
@@ -81,8 +84,22 @@ pub struct TotpDevice {
     pub created_at: Time,
     /// When a first code of it was verified; until then it counts for nothing.
     pub verified_at: Option<Time>,
+    /// The session that verified it.
+    pub verified_by: Option<SessionId>,
     /// The last step of which a code was accepted: no code of it or before it is accepted again (RFC 6238 §5.2).
     pub last_step: u64,
+}
+
+impl TotpDevice {
+    /// Whether a first code of it can be verified at `now`.
+    pub fn is_waiting(&self, now: Time) -> bool {
+        self.verified_at.is_none() && !self.is_abandoned(now)
+    }
+
+    /// Whether it waited for its first code in vain.
+    pub fn is_abandoned(&self, now: Time) -> bool {
+        self.verified_at.is_none() && self.created_at.plus(SET_UP_LIFETIME) <= now
+    }
 }
 
 /// SHA-256 of a backup code and whose it is. A code has 80 bits.

@@ -8,6 +8,7 @@ use crate::model::challenge::SignIn;
 use crate::model::change::Change;
 use crate::model::factor::{BackupDigest, Factors, Guesses};
 use crate::model::id::UserId;
+use crate::model::session::Session;
 use crate::settings::SecondFactor;
 use crate::time::Time;
 
@@ -48,6 +49,20 @@ pub(crate) fn asked(policy: SecondFactor, sign_in: &SignIn, factors: &Factors) -
         SecondFactor::Enrolled if !factors.is_enrolled() => None,
         SecondFactor::Enrolled if sign_in.impersonation.is_some() => Some("impersonation"),
         SecondFactor::Enrolled => Some("enrolled"),
+    }
+}
+
+/// Whether `session` may add devices to `factors`: where there is one that counts, only a session that has shown it, at its
+/// sign-in or by verifying it. Otherwise whoever got hold of an older session could add theirs and take the others away
+/// (NIST SP 800-63B §6.1.2.1). Where nobody is ever challenged, no session could have shown one.
+pub(crate) fn may_add(policy: SecondFactor, session: &Session, factors: &Factors) -> bool {
+    match policy {
+        SecondFactor::Never => true,
+        SecondFactor::Enrolled => {
+            !factors.is_enrolled()
+                || session.methods.iter().any(|method| method == "mfa")
+                || factors.verified().any(|device| device.verified_by.as_ref() == Some(&session.id))
+        }
     }
 }
 

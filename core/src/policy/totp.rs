@@ -94,6 +94,7 @@ mod tests {
             secret: SecretBytes::new(b"12345678901234567890".to_vec()),
             created_at: Time::from_unix(0),
             verified_at: None,
+            verified_by: None,
             last_step: 0,
         };
         let at = |step: u64| code(OtpParameters::DEFAULT, b"12345678901234567890", step);

@@ -86,6 +86,7 @@ mod tests {
             secret: SecretBytes::new(b"12345678901234567890".to_vec()),
             created_at: Time::from_unix(0),
             verified_at: None,
+            verified_by: None,
             last_step: 0,
         };
         let uri = otpauth_uri(&device, "gate.example:8080", "张 伟");

@@ -78,6 +78,8 @@ problems! {
     ScopeMissing = 40300, 403, "the token does not allow this", "令牌权限不足";
     /// An impersonated session may not issue tickets.
     ImpersonationRefused = 40301, 403, "an impersonated session cannot do this", "代登录会话不能执行此操作";
+    /// Devices are added to an account with a second factor by a session that has shown it.
+    SecondFactorFirst = 40302, 403, "sign in with your second factor first", "请先使用第二因素登录";
     /// No such path.
     NotFound = 40400, 404, "no such path", "路径不存在";
     /// No such session of this user.

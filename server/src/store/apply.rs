@@ -74,7 +74,7 @@ pub(super) fn apply(
         Change::CountWrong { digest, wrong } => factors::count_wrong(db, digest, *wrong),
         Change::AnswerChallenge { digest, wrong } => factors::answer_challenge(db, digest, *wrong),
         Change::InsertDevice(device) => factors::insert_device(db, master, device),
-        Change::VerifyDevice { id, step, at } => factors::verify_device(db, id, *step, *at),
+        Change::VerifyDevice { id, session, step, at } => factors::verify_device(db, id, session, *step, *at),
         Change::UseStep { id, step } => factors::use_step(db, id, *step),
         Change::DeleteDevice(id) => factors::delete_device(db, id),
         Change::AddBackupCodes { user, device, codes } => factors::add_backup_codes(db, user, device, codes),

@@ -2,7 +2,7 @@
 
 use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, OtpHash, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
+use gatepass_core::model::id::{DeviceId, SessionId, UserId};
 use gatepass_core::model::ticket::Impersonation;
 use gatepass_core::secret::SecretBytes;
 use gatepass_core::time::Time;
@@ -23,7 +23,7 @@ fn purpose(id: &str) -> String {
 pub(super) fn of(db: &Connection, master: &MasterKey, user: &UserId) -> Result<Factors, Trouble> {
     let devices = every(
         db,
-        "SELECT id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step FROM totp_devices \
+        "SELECT id, user_id, name, hash, digits, sealed, created_at, verified_at, verified_by, last_step FROM totp_devices \
          WHERE user_id = ?1 ORDER BY seq DESC",
         [user.as_str()],
         |row| device(row, master),
@@ -70,6 +70,7 @@ fn device(row: &Row<'_>, master: &MasterKey) -> Result<TotpDevice, Trouble> {
         secret: SecretBytes::new(secret.to_vec()),
         created_at: c.time("created_at")?,
         verified_at: c.maybe_time("verified_at")?,
+        verified_by: c.maybe("verified_by", |text| SessionId::parse(text).ok())?,
         last_step: c.number("last_step")?,
     })
 }
@@ -79,8 +80,8 @@ pub(super) fn insert_device(db: &Connection, master: &MasterKey, device: &TotpDe
         master.seal(&purpose(device.id.as_str()), device.secret.expose()).map_err(Trouble::Refused)?;
     one(
         db,
-        "INSERT INTO totp_devices (id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO totp_devices (id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step, \
+         verified_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             device.id.as_str(),
             device.user_id.as_str(),
@@ -91,15 +92,22 @@ pub(super) fn insert_device(db: &Connection, master: &MasterKey, device: &TotpDe
             stamp(device.created_at),
             device.verified_at.map(stamp),
             signed(device.last_step)?,
+            device.verified_by.as_ref().map(|id| id.as_str()),
         ],
     )
 }
 
-pub(super) fn verify_device(db: &Connection, id: &DeviceId, step: u64, at: Time) -> Result<(), Trouble> {
+pub(super) fn verify_device(
+    db: &Connection,
+    id: &DeviceId,
+    session: &SessionId,
+    step: u64,
+    at: Time,
+) -> Result<(), Trouble> {
     one(
         db,
-        "UPDATE totp_devices SET verified_at = ?2, last_step = ?3 WHERE id = ?1 AND verified_at IS NULL",
-        params![id.as_str(), stamp(at), signed(step)?],
+        "UPDATE totp_devices SET verified_at = ?2, last_step = ?3, verified_by = ?4 WHERE id = ?1 AND verified_at IS NULL",
+        params![id.as_str(), stamp(at), signed(step)?, session.as_str()],
     )
 }
 

@@ -153,6 +153,7 @@ pub(crate) fn device(number: u64, user_id: UserId) -> TotpDevice {
         secret: SecretBytes::new(digest(number).to_vec()),
         created_at: NOW,
         verified_at: None,
+        verified_by: None,
         last_step: 0,
     }
 }

@@ -163,7 +163,8 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             vec![is(user), audit(Kind::DeviceAdded, number), device]
         }
         Deed::Verify { device: number, step } => {
-            vec![Change::VerifyDevice { id: device(number, alice()).id, step, at: NOW }]
+            let session = SessionId::parse(&format!("ses_{step}")).unwrap();
+            vec![Change::VerifyDevice { id: device(number, alice()).id, session, step, at: NOW }]
         }
         Deed::UseStep { device: number, step } => {
             vec![Change::UseStep { id: device(number, alice()).id, step }]

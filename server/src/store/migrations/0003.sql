@@ -10,6 +10,7 @@ CREATE TABLE totp_devices (
     sealed      BLOB NOT NULL,
     created_at  INTEGER NOT NULL,
     verified_at INTEGER,
+    verified_by TEXT,
     last_step   INTEGER NOT NULL
 ) STRICT;
 
