@@ -165,6 +165,55 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
     TokenRecords { caller: Some(client), bearer: BearerRecords::default(), family: Some(family) }
 }
 
+/// A challenge of 43 `A` for the user of [`token_records`], who has a device and the backup code `AAAA-BBBB-CCCC-DDDD`.
+fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
+    use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
+    use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, OtpParameters, TotpDevice};
+    use gatepass_core::model::id::{DeviceId, TicketId};
+    use gatepass_core::model::query::{ChallengeRecords, Family};
+    use gatepass_core::secret::SecretBytes;
+
+    let Family { session, user, client, .. } = token_records().family.expect("a session");
+    let device = TotpDevice {
+        id: DeviceId::parse("dev_1").expect("an id"),
+        user_id: session.user_id.clone(),
+        name: None,
+        parameters: OtpParameters::DEFAULT,
+        secret: SecretBytes::new(b"12345678901234567890".to_vec()),
+        created_at: session.auth_time,
+        verified_at: Some(session.auth_time),
+        verified_by: None,
+        last_step: 0,
+    };
+    ChallengeRecords {
+        factors: Factors {
+            devices: vec![device],
+            backup_codes: vec![BackupDigest::of(&session.user_id, "AAAA-BBBB-CCCC-DDDD")],
+            guesses: Guesses::default(),
+        },
+        challenge: Challenge {
+            digest: ChallengeDigest::read(&format!("chg_{}", "A".repeat(43))).expect("a challenge"),
+            sign_in: SignIn {
+                user_id: session.user_id,
+                impersonation: None,
+                client_id: session.client_id,
+                for_audience: false,
+                bind: false,
+                scope: session.scope,
+                methods: vec!["ticket".into()],
+                ticket: TicketId::parse("tid_1").expect("an id"),
+            },
+            user_epoch: 0,
+            expires_at: session.expires_at,
+            wrong: 0,
+            answered: false,
+        },
+        user,
+        actor: None,
+        client,
+    }
+}
+
 /// A whole request against a store that lies: the first byte says how, the second where to.
 pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::gatepass::{Gatepass, Keys};
@@ -189,6 +238,11 @@ pub(crate) fn handle(data: &[u8]) {
         "/auth/me/sessions/ses_1",
         "/oauth2/introspect",
         "/oauth2/revoke",
+        "/auth/mfa/verify-challenge",
+        "/mfa/totp/setup",
+        "/mfa/totp/verify",
+        "/mfa/totp/devices",
+        "/mfa/totp/devices/dev_1",
     ];
     let place = usize::from(*place);
     let path = paths[place % paths.len()];
@@ -207,20 +261,22 @@ pub(crate) fn handle(data: &[u8]) {
         request.method = "GET".into();
     } else if path.starts_with("/auth/me") {
         request.method = ["GET", "DELETE"][place / paths.len() % 2].into();
+    } else if path.starts_with("/mfa/totp/devices") {
+        request.method = if path.ends_with("dev_1") { "DELETE" } else { "GET" }.into();
     }
     let settings = Settings::new(Issuer::parse("https://gate.example").expect("an issuer"));
     let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
     let key = SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037");
     let gatepass = Gatepass::new(settings, Keys::new(1, Some(key), vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
-    let outcome = outcomes[usize::from(lie / 27) % 4];
+    let outcome = outcomes[usize::from(lie / 36) % 4];
     let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
     let mut step = gatepass.handle(request, moment);
     for steps in 1.. {
         assert!(steps <= Step::MAX, "a flow does not end");
         step = match step {
             Step::Read(read) => {
-                let records = match lie % 9 {
+                let records = match lie % 12 {
                     0 => Records::Unreadable,
                     1 => Records::Generation,
                     2 => Records::Client(None),
@@ -229,16 +285,23 @@ pub(crate) fn handle(data: &[u8]) {
                     5 => Records::Issue(Box::default()),
                     6 => Records::Token(Box::new(token_records())),
                     7 => Records::Token(Box::default()),
-                    _ => Records::Sessions(Box::default()),
+                    8 => Records::Sessions(Box::default()),
+                    9 => Records::Challenge(Some(Box::new(challenge_records()))),
+                    10 => Records::Challenge(None),
+                    _ => Records::Factors(Box::default()),
                 };
-                read.resume(&gatepass, Found { generation: u64::from(lie / 9 % 3), records })
+                read.resume(&gatepass, Found { generation: u64::from(lie / 12 % 3), records })
             }
             Step::Commit(commit) => commit.settle(&gatepass, outcome),
             Step::Reply(response) => {
                 let open = path.starts_with("/.well") || path == "/readyz";
-                assert!(response.status() != 200 || open || lie % 9 == 6, "{path} was answered 200");
+                assert!(
+                    response.status() != 200 || open || matches!(lie % 12, 6 | 9),
+                    "{path} was answered 200"
+                );
                 let told = String::from_utf8_lossy(response.body());
                 assert!(outcome == Outcome::Applied || !told.contains("rft_"), "a token leaves too early");
+                assert!(!told.contains("chg_") && !told.contains("otpauth:"), "a secret leaves");
                 return;
             }
         };
