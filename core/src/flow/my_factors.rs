@@ -171,7 +171,10 @@ impl Looking {
         if kept.len() >= MAX_DEVICES {
             return Step::Reply(self.ctx.problem(Problem::TooManyDevices));
         }
-        changes.extend(abandoned.into_iter().map(|device| Change::DeleteDevice(device.id.clone())));
+        for device in abandoned {
+            changes.push(Change::DeleteDevice(device.id.clone()));
+            changes.push(Change::Audit(self.event(Kind::DeviceRemoved, user, Some(&device.id), None)));
+        }
         let Some(device) = device(settings, &user.id, name.clone(), &self.ctx.moment) else {
             return Step::Reply(self.ctx.internal());
         };
