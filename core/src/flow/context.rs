@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 
 use crate::audit::{Event, Kind, Refusal};
+use crate::model::challenge::SignIn;
 use crate::moment::Moment;
 use crate::step::Step;
 use crate::time::Time;
@@ -69,5 +70,18 @@ impl Context {
     /// An audit event of this request.
     pub(crate) fn event(&self, kind: Kind) -> Event {
         Event { address: self.peer, ..Event::new(kind, self.now()) }
+    }
+
+    /// An audit event about a sign-in, on its way or refused.
+    pub(crate) fn sign_in_event(&self, kind: Kind, sign_in: &SignIn, refusal: Option<Refusal>) -> Event {
+        Event {
+            subject: Some(sign_in.user_id.clone()),
+            actor: sign_in.impersonation.as_ref().map(|i| i.actor.clone()),
+            client: Some(sign_in.client_id.clone()),
+            ticket: Some(sign_in.ticket.clone()),
+            reason: sign_in.impersonation.as_ref().map(|i| i.reason.clone()),
+            refusal,
+            ..self.event(kind)
+        }
     }
 }

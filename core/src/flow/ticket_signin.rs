@@ -151,15 +151,7 @@ impl Looking {
     }
 
     fn event(&self, kind: Kind, ticket: &Ticket, refusal: Option<Refusal>) -> Event {
-        Event {
-            subject: Some(ticket.user_id.clone()),
-            actor: ticket.impersonation.as_ref().map(|i| i.actor.clone()),
-            client: Some(ticket.client_id.clone()),
-            ticket: Some(ticket.id.clone()),
-            reason: ticket.impersonation.as_ref().map(|i| i.reason.clone()),
-            refusal,
-            ..self.ctx.event(kind)
-        }
+        self.ctx.sign_in_event(kind, &SignIn::from(ticket), refusal)
     }
 
     fn refused(&self, refusal: Refusal) -> Response {

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use super::context::Context;
 use super::recorded::record;
 use super::welcome::Welcome;
-use crate::audit::{Event, Kind, Refusal};
+use crate::audit::{Kind, Refusal};
 use crate::gatepass::Gatepass;
-use crate::model::challenge::{ChallengeDigest, SignIn};
+use crate::model::challenge::ChallengeDigest;
 use crate::model::change::{Change, Outcome};
 use crate::model::client::Client;
 use crate::model::query::{ChallengeRecords, Query, Records};
@@ -87,7 +87,7 @@ impl Looking {
         let user = match standing(&records, challenge.is_open(now)) {
             Ok(user) => user,
             Err(refusal) => {
-                let event = self.event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
+                let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
                 let response = self.refused(refusal);
                 return record(event, response);
             }
@@ -99,7 +99,7 @@ impl Looking {
                 let mut changes =
                     Vec::from([Change::CountWrong { digest: self.digest, wrong: challenge.wrong }]);
                 changes.extend(count_wrong(&records.factors, challenged, now));
-                let event = self.event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
+                let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
                 changes.push(Change::Audit(event));
                 Step::commit(changes, Miscounting { looking: self, refusal })
             }
@@ -126,23 +126,11 @@ impl Looking {
         changes.extend(records.actor.as_ref().map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
         let needed = client.filter(|_| sign_in.for_audience || sign_in.bind);
         changes.extend(needed.map(|client| Change::ClientIsEnabled(client.id.clone())));
-        let mut event = self.event(Kind::ChallengeAnswered, &sign_in, None);
+        let mut event = self.ctx.sign_in_event(Kind::ChallengeAnswered, &sign_in, None);
         event.session = Some(welcome.session().id.clone());
         changes.push(open);
         changes.push(Change::Audit(event));
         Step::commit(changes, Answering { looking: self, welcome })
-    }
-
-    fn event(&self, kind: Kind, sign_in: &SignIn, refusal: Option<Refusal>) -> Event {
-        Event {
-            subject: Some(sign_in.user_id.clone()),
-            actor: sign_in.impersonation.as_ref().map(|i| i.actor.clone()),
-            client: Some(sign_in.client_id.clone()),
-            ticket: Some(sign_in.ticket.clone()),
-            reason: sign_in.impersonation.as_ref().map(|i| i.reason.clone()),
-            refusal,
-            ..self.ctx.event(kind)
-        }
     }
 
     fn refused(&self, refusal: Refusal) -> Response {
