@@ -95,7 +95,8 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
         40031,
     );
     target.signed_in(&fay);
-    simple(&target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 0)}))), 200, 0);
+    let verified = totp(secret, 0);
+    simple(&target.ask(&mfa("verify", &token, &json!({"code": verified}))), 200, 0);
     simple(&target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 1)}))), 400, 40031);
     let listed = target.ask(&Ask::new("GET", "/mfa/totp/devices").bearer(&token)).json()["data"].clone();
     assert_eq!(keys(&listed[0]), ["algorithm", "created_at", "device_id", "digits", "period", "verified"]);
@@ -116,7 +117,7 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     assert!(!target.is_active(&challenge));
 
     // The code that verified the device is not accepted again.
-    simple(&target.ask(&answer(&challenge, &totp(secret, 0), None)), 400, 40030);
+    simple(&target.ask(&answer(&challenge, &verified, None)), 400, 40030);
     simple(&target.ask(&answer(&challenge, &totp(secret, 1), Some("backup_code"))), 400, 40030);
     let code = totp(secret, 1);
     let signed_in = target.ask(&answer(&challenge, &code, Some("totp")));
