@@ -8,12 +8,13 @@ use super::client_auth::{credentials, posted_form};
 use super::context::Context;
 use crate::gatepass::Gatepass;
 use crate::jose::claims::{Actor, Audience};
-use crate::model::id::UserId;
+use crate::model::id::{ClientId, UserId};
 use crate::model::query::{Query, Records, TokenQuery, TokenRecords};
 use crate::model::session::RefreshDigest;
 use crate::policy::refresh::{Presenter, Verdict, decide};
 use crate::secret::SecretText;
 use crate::step::Step;
+use crate::time::Time;
 use crate::wire::credentials::ClientCredentials;
 use crate::wire::oauth::OAuthError;
 use crate::wire::request::Request;
@@ -41,6 +42,14 @@ impl Asked {
             refresh: RefreshDigest::read(token),
             access: Presented::read(SecretText::new(token.into())),
         })
+    }
+
+    /// The client that asks, which has to prove it.
+    pub(super) fn caller(&self, records: &TokenRecords, now: Time) -> Result<ClientId, Response> {
+        match self.credentials.authenticate(records.caller.as_ref(), now) {
+            Ok(caller) => Ok(caller.client().id.clone()),
+            Err(refusal) => Err(OAuthError::InvalidClient.response().refused(refusal.into())),
+        }
     }
 
     pub(super) fn query(&self) -> Query {
@@ -74,13 +83,12 @@ impl Looking {
 
     pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
         let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
-        let caller = match self.asked.credentials.authenticate(records.caller.as_ref(), self.ctx.now()) {
+        let caller = match self.asked.caller(&records, self.ctx.now()) {
             Ok(caller) => caller,
-            Err(refusal) => return Step::Reply(OAuthError::InvalidClient.response().refused(refusal.into())),
+            Err(response) => return Step::Reply(response),
         };
         let answer = self.access(gatepass, &records);
-        let answer =
-            answer.or_else(|| self.refresh(gatepass, &records, Presenter::Client(&caller.client().id)));
+        let answer = answer.or_else(|| self.refresh(gatepass, &records, Presenter::Client(&caller)));
         Step::Reply(answer.unwrap_or_else(|| Response::json(200, &Introspection::default())).uncached())
     }
 

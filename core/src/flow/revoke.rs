@@ -14,7 +14,6 @@ use crate::model::change::{Change, Outcome};
 use crate::model::id::ClientId;
 use crate::model::query::{Records, TokenRecords};
 use crate::step::Step;
-use crate::wire::oauth::OAuthError;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
 
@@ -55,9 +54,9 @@ impl Looking {
 
     pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
         let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
-        let caller = match self.asked.credentials.authenticate(records.caller.as_ref(), self.ctx.now()) {
-            Ok(caller) => caller.client().id.clone(),
-            Err(refusal) => return Step::Reply(OAuthError::InvalidClient.response().refused(refusal.into())),
+        let caller = match self.asked.caller(&records, self.ctx.now()) {
+            Ok(caller) => caller,
+            Err(response) => return Step::Reply(response),
         };
         let changes = self.access(gatepass, &records, &caller).or_else(|| self.session(&records, &caller));
         match changes {

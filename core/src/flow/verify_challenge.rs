@@ -170,9 +170,7 @@ impl Answering {
     pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
         let ctx = &self.looking.ctx;
         match outcome {
-            Outcome::Applied => {
-                Step::Reply(self.welcome.response(ctx, gatepass).unwrap_or_else(|| ctx.internal()))
-            }
+            Outcome::Applied => Step::Reply(self.welcome.response(ctx, gatepass)),
             Outcome::Conflict => self.looking.once_more(),
             Outcome::NotApplied => Step::Reply(ctx.unavailable()),
             Outcome::Unknown => Step::Reply(ctx.internal()),

@@ -57,8 +57,12 @@ impl Welcome {
         &self.session
     }
 
-    /// The tokens, made here and nowhere earlier; none where the key fails.
-    pub(crate) fn response(&self, ctx: &Context, gatepass: &Gatepass) -> Option<Response> {
+    /// The tokens, made here and nowhere earlier; 500 where the key fails.
+    pub(crate) fn response(&self, ctx: &Context, gatepass: &Gatepass) -> Response {
+        self.tokens(ctx, gatepass).unwrap_or_else(|| ctx.internal())
+    }
+
+    fn tokens(&self, ctx: &Context, gatepass: &Gatepass) -> Option<Response> {
         let seed = &ctx.moment.seed;
         let refresh_token = refresh_text(&seed.draw(Label::RefreshToken));
         let claims = person_claims(&PersonToken {

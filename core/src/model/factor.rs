@@ -186,8 +186,23 @@ impl Factors {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A device of alice with the secret of the RFCs, not verified yet.
+    pub(crate) fn device() -> TotpDevice {
+        TotpDevice {
+            id: DeviceId::parse("dev_1").unwrap(),
+            user_id: UserId::parse("alice").unwrap(),
+            name: None,
+            parameters: OtpParameters::DEFAULT,
+            secret: SecretBytes::new(b"12345678901234567890".to_vec()),
+            created_at: Time::from_unix(0),
+            verified_at: None,
+            verified_by: None,
+            last_step: 0,
+        }
+    }
 
     #[test]
     fn ten_wrong_codes_lock_for_a_time_that_doubles() {

@@ -47,8 +47,7 @@ pub(crate) fn accepted_step(device: &TotpDevice, presented: &str, now: Time) -> 
 mod tests {
     use super::*;
     use crate::model::factor::OtpHash;
-    use crate::model::id::{DeviceId, UserId};
-    use crate::secret::SecretBytes;
+    use crate::model::factor::tests::device;
 
     /// RFC 4226 appendix D: the codes of counters 0 to 9.
     #[test]
@@ -86,17 +85,7 @@ mod tests {
 
     #[test]
     fn a_code_is_good_a_step_around_and_never_twice() {
-        let mut device = TotpDevice {
-            id: DeviceId::parse("dev_1").unwrap(),
-            user_id: UserId::parse("alice").unwrap(),
-            name: None,
-            parameters: OtpParameters::DEFAULT,
-            secret: SecretBytes::new(b"12345678901234567890".to_vec()),
-            created_at: Time::from_unix(0),
-            verified_at: None,
-            verified_by: None,
-            last_step: 0,
-        };
+        let mut device = device();
         let at = |step: u64| code(OtpParameters::DEFAULT, b"12345678901234567890", step);
         let now = Time::from_unix(100 * STEP + 7);
         for (step, good) in [(98, false), (99, true), (100, true), (101, true), (102, false)] {

@@ -71,24 +71,11 @@ pub(crate) fn qr_data_uri(text: &str) -> Option<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::factor::OtpParameters;
-    use crate::model::id::{DeviceId, UserId};
-    use crate::secret::SecretBytes;
-    use crate::time::Time;
+    use crate::model::factor::tests::device;
 
     #[test]
     fn an_authenticator_is_told_everything() {
-        let device = TotpDevice {
-            id: DeviceId::parse("dev_1").unwrap(),
-            user_id: UserId::parse("alice").unwrap(),
-            name: None,
-            parameters: OtpParameters::DEFAULT,
-            secret: SecretBytes::new(b"12345678901234567890".to_vec()),
-            created_at: Time::from_unix(0),
-            verified_at: None,
-            verified_by: None,
-            last_step: 0,
-        };
+        let device = device();
         let uri = otpauth_uri(&device, "gate.example:8080", "张 伟");
         assert_eq!(
             *uri,
