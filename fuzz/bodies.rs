@@ -116,6 +116,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
         enabled: true,
         token_lifetime: None,
         user_token_lifetime: None,
+        second_factor: None,
         created_at: before,
         secrets: vec![ClientSecret { digest: SecretDigest::of("s"), created_at: before, expires_at: None }],
         revision: 0,
@@ -130,6 +131,8 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
         address: None,
         status: Status::Active,
         must_change_password: false,
+        password_changed_at: Some(before),
+        second_factor: None,
         created_at: before,
         updated_at: before,
         epoch: 0,
@@ -169,6 +172,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
 fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
     use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
     use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, OtpParameters, TotpDevice};
+    use gatepass_core::model::habit::{DeviceMark, Network, Place};
     use gatepass_core::model::id::{DeviceId, TicketId};
     use gatepass_core::model::query::{ChallengeRecords, Family};
     use gatepass_core::secret::SecretBytes;
@@ -183,6 +187,7 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
         created_at: session.auth_time,
         verified_at: Some(session.auth_time),
         verified_by: None,
+        vouched_for: false,
         last_step: 0,
     };
     ChallengeRecords {
@@ -201,9 +206,14 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
                 bind: false,
                 scope: session.scope,
                 methods: vec!["ticket".into()],
-                ticket: TicketId::parse("tid_1").expect("an id"),
+                ticket: TicketId::parse("tid_1").ok(),
+                place: Place {
+                    device: DeviceMark::of_user_agent(b""),
+                    network: Network::of([192, 0, 2, 1].into()),
+                },
             },
             user_epoch: 0,
+            actor_epoch: None,
             expires_at: session.expires_at,
             wrong: 0,
             answered: false,
@@ -211,6 +221,23 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
         user,
         actor: None,
         client,
+    }
+}
+
+/// The user of [`token_records`], whose password is `password`, hashed as cheaply as can be.
+fn login_records() -> gatepass_core::model::query::LoginRecords {
+    use gatepass_core::model::factor::{Factors, Guesses};
+    use gatepass_core::model::habit::Habit;
+    use gatepass_core::model::password::{Password, PasswordHash};
+    use gatepass_core::model::query::LoginRecords;
+
+    let hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    let hash = PasswordHash::parse(hash).expect("a hash");
+    LoginRecords {
+        user: token_records().family.and_then(|family| family.user).expect("a user"),
+        password: Some(Password { hash, guesses: Guesses::default() }),
+        factors: Factors::default(),
+        habit: Habit::default(),
     }
 }
 
@@ -243,6 +270,8 @@ pub(crate) fn handle(data: &[u8]) {
         "/mfa/totp/verify",
         "/mfa/totp/devices",
         "/mfa/totp/devices/dev_1",
+        "/auth/login",
+        "/auth/me/password",
     ];
     let place = usize::from(*place);
     let path = paths[place % paths.len()];
@@ -259,6 +288,8 @@ pub(crate) fn handle(data: &[u8]) {
     let mut request = request(path, headers, body);
     if path.starts_with("/.well") || path == "/readyz" {
         request.method = "GET".into();
+    } else if path == "/auth/me/password" {
+        request.method = "PUT".into();
     } else if path.starts_with("/auth/me") {
         request.method = ["GET", "DELETE"][place / paths.len() % 2].into();
     } else if path.starts_with("/mfa/totp/devices") {
@@ -269,14 +300,14 @@ pub(crate) fn handle(data: &[u8]) {
     let key = SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037");
     let gatepass = Gatepass::new(settings, Keys::new(1, Some(key), vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
-    let outcome = outcomes[usize::from(lie / 36) % 4];
+    let outcome = outcomes[usize::from(lie / 42) % 4];
     let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
     let mut step = gatepass.handle(request, moment);
     for steps in 1.. {
         assert!(steps <= Step::MAX, "a flow does not end");
         step = match step {
             Step::Read(read) => {
-                let records = match lie % 12 {
+                let records = match lie % 14 {
                     0 => Records::Unreadable,
                     1 => Records::Generation,
                     2 => Records::Client(None),
@@ -288,15 +319,20 @@ pub(crate) fn handle(data: &[u8]) {
                     8 => Records::Sessions(Box::default()),
                     9 => Records::Challenge(Some(Box::new(challenge_records()))),
                     10 => Records::Challenge(None),
-                    _ => Records::Factors(Box::default()),
+                    11 => Records::Factors(Box::default()),
+                    12 => Records::Login(Some(Box::new(login_records()))),
+                    _ => Records::Login(None),
                 };
-                read.resume(&gatepass, Found { generation: u64::from(lie / 12 % 3), records })
+                read.resume(&gatepass, Found { generation: u64::from(lie / 14 % 3), records })
             }
             Step::Commit(commit) => commit.settle(&gatepass, outcome),
+            // Only the cheap hash is worth the time.
+            Step::Stretch(stretch) if lie % 14 == 12 => stretch.run(&gatepass),
+            Step::Stretch(stretch) => stretch.refuse(),
             Step::Reply(response) => {
                 let open = path.starts_with("/.well") || path == "/readyz";
                 assert!(
-                    response.status() != 200 || open || matches!(lie % 12, 6 | 9),
+                    response.status() != 200 || open || matches!(lie % 14, 6 | 9 | 12),
                     "{path} was answered 200"
                 );
                 let told = String::from_utf8_lossy(response.body());

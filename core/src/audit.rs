@@ -3,8 +3,10 @@
 use alloc::string::String;
 use core::net::IpAddr;
 
+use crate::codes::codes;
 use crate::model::client::ClientRefusal;
 use crate::model::id::{ClientId, SessionId, TicketId, UserId};
+use crate::policy::risk::Assessment;
 use crate::time::Time;
 
 /// One security event: a row of the same transaction as what it records.
@@ -32,6 +34,8 @@ pub struct Event {
     pub refusal: Option<Refusal>,
     /// What a person gave as the reason.
     pub reason: Option<String>,
+    /// How a sign-in's risk was judged: every signal and its weight.
+    pub risk: Option<Assessment>,
     /// How often, where one row stands for several.
     pub count: u32,
 }
@@ -51,27 +55,10 @@ impl Event {
             address: None,
             refusal: None,
             reason: None,
+            risk: None,
             count: 1,
         }
     }
-}
-
-macro_rules! codes {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $code:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            /// Every one of them.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// How the audit table spells it.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $code,)+ }
-            }
-        }
-    };
 }
 
 codes! {
@@ -97,6 +84,20 @@ codes! {
         SessionsEnded = "user.sessions-ended",
         /// An access token was revoked.
         TokenRevoked = "token.revoked",
+        /// A password was right: somebody is signed in.
+        PasswordAccepted = "password.accepted",
+        /// A password was wrong, or came too early or too late.
+        PasswordRefused = "password.refused",
+        /// A person changed their password.
+        PasswordChanged = "password.changed",
+        /// A password or a second factor was guessed at too often: nothing is accepted for a while.
+        Locked = "user.locked",
+        /// A lock was lifted by a command.
+        Unlocked = "user.unlocked",
+        /// A password was set by a command.
+        PasswordSet = "user.password-set",
+        /// A person has to change their password, by a command.
+        PasswordChangeRequired = "user.password-change-required",
         /// A second factor was asked for.
         ChallengeIssued = "challenge.issued",
         /// A challenge was answered: somebody is signed in.
@@ -183,6 +184,22 @@ codes! {
         CodeWrong = "code-wrong",
         /// The factors are locked for a while.
         FactorsLocked = "factors-locked",
+        /// Nobody is called so.
+        IdentityUnknown = "identity-unknown",
+        /// The user has no password.
+        PasswordMissing = "password-missing",
+        /// The password is wrong.
+        PasswordWrong = "password-wrong",
+        /// Too many wrong passwords: every one is refused for a while.
+        PasswordLocked = "password-locked",
+        /// The password will not do as a new one.
+        PasswordUnfit = "password-unfit",
+        /// The password has to be changed first.
+        PasswordExpired = "password-expired",
+        /// A second factor is called for, and there is none.
+        FactorNotEnrolled = "factor-not-enrolled",
+        /// The session is good for one thing, and this is another.
+        SessionRestricted = "session-restricted",
         /// The user is gone or disabled.
         UserInactive = "user-inactive",
         /// The actor is gone or disabled.
@@ -221,6 +238,10 @@ impl Refusal {
             Self::ScopeMissing
                 | Self::Impersonated
                 | Self::SecondFactorMissing
+                | Self::SessionRestricted
+                | Self::FactorNotEnrolled
+                | Self::PasswordUnfit
+                | Self::PasswordExpired
                 | Self::ActorForged
                 | Self::NotGrantable
         )

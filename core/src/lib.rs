@@ -1,7 +1,7 @@
 //! The Sans-IO core of Gatepass: tickets redeemed exactly once, client credentials, and `/userinfo`.
 //!
 //! Bytes in, bytes out; in between it asks. A request becomes a [`Step`](step::Step), and each step says what it waits
-//! for: records to be read, changes to be made durable, or an answer to be sent. The core has no clock, no
+//! for: records to be read, changes to be made durable, a password to be hashed, or an answer to be sent. The core has no clock, no
 //! randomness, no sockets, no files, no threads and no async of its own, so any runtime can drive it.
 //!
 //! The invariant: **a token or a ticket does not exist until the commit it rests on has been settled as applied.**
@@ -63,6 +63,7 @@
 //!             let outcome = store.commit(commit.changes());
 //!             commit.settle(&gatepass, outcome)
 //!         }
+//!         Step::Stretch(stretch) => stretch.run(&gatepass),
 //!         Step::Reply(response) => break response,
 //!     }
 //! };
@@ -82,13 +83,14 @@ extern crate alloc;
 extern crate std;
 
 pub mod audit;
+mod codes;
 pub mod crypto;
 mod flow;
 pub mod gatepass;
 pub mod jose;
 pub mod model;
 pub mod moment;
-mod policy;
+pub mod policy;
 pub mod secret;
 pub mod settings;
 pub mod step;

@@ -37,6 +37,7 @@ pub(crate) enum Label {
     Device,
     FactorSecret,
     BackupCodes,
+    PasswordSalt,
 }
 
 impl Seed {
@@ -58,6 +59,7 @@ impl Seed {
             Label::Device => b"device",
             Label::FactorSecret => b"factor secret",
             Label::BackupCodes => b"backup codes",
+            Label::PasswordSalt => b"password salt",
         };
         Secret::new(hmac_sha256(self.0.expose(), label))
     }

@@ -3,8 +3,10 @@
 use alloc::{borrow::ToOwned, format, string::String};
 use core::fmt;
 
-use crate::model::factor::OtpParameters;
+use crate::model::factor::{AskFactor, OtpParameters};
 use crate::model::scope::Scope;
+use crate::policy::password::PasswordAge;
+use crate::policy::risk::RiskRules;
 
 /// The issuer's identifier: an absolute `http` or `https` URL without query and fragment (RFC 8414 §2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,13 +60,36 @@ impl Issuer {
     }
 }
 
-/// When a sign-in waits for a second factor.
+/// What becomes of somebody who should show a second factor and has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecondFactor {
-    /// Wherever whoever signs in has one.
-    Enrolled,
-    /// Never.
-    Never,
+pub enum Unenrolled {
+    /// They are signed in.
+    SignIn,
+    /// They are refused.
+    Refuse,
+    /// They get a token that is good for enrolling, and nothing else.
+    Enrol,
+}
+
+/// When a second factor is asked for. A person's own setting goes before everything, then what holds for
+/// impersonations, then the client's, then the general one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecondFactorRules {
+    /// In general.
+    pub ask: AskFactor,
+    /// Of somebody who acts as somebody else.
+    pub ask_actor: AskFactor,
+    /// Of somebody who has none.
+    pub unenrolled: Unenrolled,
+}
+
+/// What becomes of a ticket that is redeemed at another address than the one its issuer named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherAddress {
+    /// It is refused, and spent.
+    Refuse,
+    /// It is a signal of risk.
+    Suspect,
 }
 
 /// Lifetimes and defaults. Every lifetime is in seconds.
@@ -89,7 +114,15 @@ pub struct Settings {
     /// The scope of tickets that do not say.
     pub user_scope: Scope,
     /// When a second factor is asked for.
-    pub second_factor: SecondFactor,
+    pub second_factor: SecondFactorRules,
+    /// What a sign-in's risk is judged by.
+    pub risk: RiskRules,
+    /// What becomes of a ticket that is redeemed at another address than the one its issuer named.
+    pub other_address: OtherAddress,
+    /// The fewest characters of a new password.
+    pub password_length: u32,
+    /// How long passwords last, where they do not last for ever.
+    pub password_age: Option<PasswordAge>,
     /// How new TOTP devices make their codes.
     pub totp: OtpParameters,
     /// The one tenant, where the deployment has a name for it.
@@ -98,8 +131,9 @@ pub struct Settings {
 
 impl Settings {
     /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days
-    /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor wherever there is one,
-    /// TOTP with SHA-1 and six digits, no tenant.
+    /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor where the risk calls for one
+    /// and always of an actor, whoever has none being signed in, passwords of eight characters that last, TOTP with SHA-1
+    /// and six digits, no tenant.
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,
@@ -111,7 +145,15 @@ impl Settings {
             refresh_grace: 10,
             impersonation_lifetime: 1800,
             user_scope: Scope::parse("profile").unwrap_or_default(),
-            second_factor: SecondFactor::Enrolled,
+            second_factor: SecondFactorRules {
+                ask: AskFactor::Risk,
+                ask_actor: AskFactor::Always,
+                unenrolled: Unenrolled::SignIn,
+            },
+            risk: RiskRules::DEFAULT,
+            other_address: OtherAddress::Refuse,
+            password_length: 8,
+            password_age: None,
             totp: OtpParameters::DEFAULT,
             tenant: None,
         }

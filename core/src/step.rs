@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-use crate::flow::{Committing, Reading};
+use crate::flow::{Committing, Reading, Stretching};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::query::{Found, Query, Records};
@@ -22,13 +22,16 @@ pub enum Step {
     Read(Read),
     /// Apply all of these changes durably, in one transaction, or none; then `settle` with how it went.
     Commit(Commit),
+    /// Run this: a password is to be hashed, which takes some 20 ms and 19 MiB. Bound how many go on at once, and refuse
+    /// what cannot wait, so that guessing costs the guesser and not the box.
+    Stretch(Stretch),
     /// Send this.
     Reply(Response),
 }
 
 impl Step {
-    /// The most steps one request takes: read, commit, once more both after a conflict, and the reply.
-    pub const MAX: usize = 5;
+    /// The most steps one request takes: read, stretch, commit, once more all three after a conflict, and the reply.
+    pub const MAX: usize = 7;
 
     pub(crate) fn read(query: Query, flow: impl Into<Reading>) -> Self {
         Self::Read(Read { query, flow: flow.into() })
@@ -36,6 +39,10 @@ impl Step {
 
     pub(crate) fn commit(changes: Vec<Change>, flow: impl Into<Committing>) -> Self {
         Self::Commit(Commit { changes: changes.into(), flow: flow.into() })
+    }
+
+    pub(crate) fn stretch(flow: impl Into<Stretching>) -> Self {
+        Self::Stretch(Stretch { flow: flow.into() })
     }
 }
 
@@ -89,6 +96,26 @@ impl Commit {
     }
 }
 
+/// A flow that waits for a password to be hashed.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "run it, or refuse it"]
+pub struct Stretch {
+    flow: Stretching,
+}
+
+impl Stretch {
+    /// Hashes, and goes on: some 20 ms and 19 MiB, twice that where a password is changed.
+    pub fn run(self, gatepass: &Gatepass) -> Step {
+        self.flow.run(gatepass)
+    }
+
+    /// Answers 503: there is no room for it now, and nothing has been changed.
+    pub fn refuse(self) -> Step {
+        Step::Reply(self.flow.context().unavailable())
+    }
+}
+
 /// Who holds the [`Gatepass`] of a running server, and can renew it when its keys have changed.
 pub trait Keeper {
     /// A reference to the one at hand.
@@ -98,6 +125,11 @@ pub trait Keeper {
 
     /// One whose keys are of `generation` or later, as far as they can be had.
     fn at_least(&self, generation: u64) -> Self::Ref<'_>;
+
+    /// Runs `stretch`, at once unless this is overridden: a server bounds how many go on at the same time.
+    fn stretch(&self, stretch: Stretch) -> Step {
+        stretch.run(&self.at_least(0))
+    }
 }
 
 /// A [`Gatepass`] whose keys never change keeps itself.
@@ -127,6 +159,7 @@ pub fn finish(keeper: &impl Keeper, store: &impl Store, mut step: Step) -> Respo
                 let outcome = store.commit(commit.changes());
                 commit.settle(&keeper.at_least(0), outcome)
             }
+            Step::Stretch(stretch) => keeper.stretch(stretch),
             Step::Reply(response) => return response,
         }
     }

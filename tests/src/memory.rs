@@ -4,19 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatepass_core::audit::Event;
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
+use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, TotpDevice};
+use gatepass_core::model::habit::{Habit, KnownPlace, MAX_FAILURES, MAX_PLACES, Place, hour_of};
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId, UserRef};
+use gatepass_core::model::password::Password;
 use gatepass_core::model::query::{
-    BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, IssueRecords, MAX_SESSIONS,
-    Query, Records, SessionsRecords, TicketRecords, TokenRecords,
+    BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueRecords,
+    LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionsRecords, TicketRecords,
+    TokenRecords,
 };
 use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::User;
 use gatepass_core::store::Store;
+use gatepass_core::time::Time;
 
 /// Every record there is.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -39,6 +43,10 @@ pub struct Tables {
     pub backup_codes: BTreeMap<(UserId, BackupDigest), DeviceId>,
     /// How often factors have been guessed at.
     pub guesses: BTreeMap<UserId, Guesses>,
+    /// From where and when people usually sign in.
+    pub habits: BTreeMap<UserId, Habit>,
+    /// Passwords.
+    pub passwords: BTreeMap<UserId, Password>,
     /// Challenges by digest.
     pub challenges: BTreeMap<ChallengeDigest, Challenge>,
     /// The identifiers of access tokens that were revoked.
@@ -78,6 +86,18 @@ impl Tables {
         }
     }
 
+    /// The user called so: by user name, or else by an address or a number that nobody else has.
+    fn identified(&self, Identity(text): &Identity) -> Option<&User> {
+        let only = |is: &dyn Fn(&User) -> bool| {
+            let mut all = self.users.values().filter(|user| is(user));
+            all.next().filter(|_| all.next().is_none())
+        };
+        let has_email =
+            |user: &User| user.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(text));
+        only(&|user| user.username.as_str() == text)
+            .or_else(|| only(&|user| has_email(user) || user.phone.as_deref() == Some(text)))
+    }
+
     fn family(&self, digest: &RefreshDigest) -> Option<Family> {
         let refresh = self.refresh_tokens.get(digest)?.clone();
         let session = self.sessions.get(&refresh.session_id)?.clone();
@@ -85,7 +105,7 @@ impl Tables {
         Some(Family {
             successor: successor.cloned(),
             user: self.users.get(&session.user_id).cloned(),
-            actor: session.actor.as_ref().and_then(|id| self.users.get(id)).cloned(),
+            actor: session.actor_id().and_then(|id| self.users.get(id)).cloned(),
             client: self.clients.get(&session.client_id).cloned(),
             refresh,
             session,
@@ -101,7 +121,8 @@ impl Tables {
             Query::Ticket(digest) => Records::Ticket(self.tickets.get(digest).map(|ticket| {
                 let actor = ticket.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
                 Box::new(TicketRecords {
-                    factors: self.factors(SignIn::from(ticket).challenged()),
+                    factors: self.factors(ticket.presented_by()),
+                    habit: self.habits.get(ticket.presented_by()).cloned().unwrap_or_default(),
                     user: self.users.get(&ticket.user_id).cloned(),
                     actor: actor.cloned(),
                     client: self.clients.get(&ticket.client_id).cloned(),
@@ -134,6 +155,18 @@ impl Tables {
             Query::Factors(query) => Records::Factors(Box::new(FactorsRecords {
                 bearer: self.bearer(query),
                 factors: query.person.as_ref().map(|p| self.factors(&p.user)).unwrap_or_default(),
+            })),
+            Query::Login(identity) => Records::Login(self.identified(identity).map(|user| {
+                Box::new(LoginRecords {
+                    password: self.passwords.get(&user.id).cloned(),
+                    factors: self.factors(&user.id),
+                    habit: self.habits.get(&user.id).cloned().unwrap_or_default(),
+                    user: user.clone(),
+                })
+            })),
+            Query::Password(query) => Records::Password(Box::new(PasswordRecords {
+                bearer: self.bearer(query),
+                password: query.person.as_ref().and_then(|p| self.passwords.get(&p.user)).cloned(),
             })),
             Query::Sessions(query) => {
                 let whose = |s: &&Session| query.person.as_ref().is_some_and(|p| p.user == s.user_id);
@@ -174,7 +207,8 @@ impl Tables {
                 self.end_ticket(|ticket| ticket.id == *id, TicketState::Revoked(*at))
             }
             Change::InsertSession { session, refresh } => {
-                let fresh = self.refresh_tokens.insert(refresh.digest, refresh.clone()).is_none();
+                let token = refresh.clone().map(|token| self.refresh_tokens.insert(token.digest, token));
+                let fresh = token.flatten().is_none();
                 self.sessions.insert(session.id.clone(), session.clone()).is_none() && fresh
             }
             Change::RotateRefresh { digest, rotation, successor } => {
@@ -213,7 +247,7 @@ impl Tables {
             }
             Change::VerifyDevice { id, session, step, at } => {
                 let waiting = self.devices.iter_mut().find(|d| d.id == *id && d.verified_at.is_none());
-                let verified = (Some(*at), Some(session.clone()), *step);
+                let verified = (Some(*at), session.clone(), *step);
                 waiting.map(|d| (d.verified_at, d.verified_by, d.last_step) = verified).is_some()
             }
             Change::UseStep { id, step } => {
@@ -248,6 +282,22 @@ impl Tables {
             Change::SetGuesses { user, before, after } => {
                 self.guesses.insert(user.clone(), *after).unwrap_or_default() == *before
             }
+            Change::Learn { user, place, at } => self.learn(user, *place, *at),
+            Change::CountFailure { user, at } => {
+                let failures = &mut self.habits.entry(user.clone()).or_default().failures;
+                failures.insert(0, *at);
+                failures.truncate(MAX_FAILURES);
+                self.users.contains_key(user)
+            }
+            Change::SetPassword { user, before, after } => {
+                let password = Password { hash: after.clone(), guesses: Guesses::default() };
+                let was = self.passwords.insert(user.clone(), password);
+                was.map(|password| password.hash) == *before && self.users.contains_key(user)
+            }
+            Change::SetPasswordGuesses { user, before, after } => {
+                let same = self.passwords.get_mut(user).filter(|password| password.guesses == *before);
+                same.map(|password| password.guesses = *after).is_some()
+            }
             Change::InsertUser(user) => self.users.insert(user.id.clone(), user.clone()).is_none(),
             Change::UpdateUser(user) => {
                 let after = User { revision: user.revision + 1, ..user.clone() };
@@ -261,6 +311,8 @@ impl Tables {
                 self.devices.retain(|device| device.user_id != *id);
                 self.backup_codes.retain(|(whose, _), _| whose != id);
                 self.guesses.remove(id);
+                self.habits.remove(id);
+                self.passwords.remove(id);
                 self.challenges.retain(|_, challenge| challenge.sign_in.user_id != *id);
                 self.refresh_tokens.retain(|_, token| self.sessions.contains_key(&token.session_id));
                 self.users.remove(id).is_some()
@@ -277,8 +329,21 @@ impl Tables {
                 self.audit.push(event.clone());
                 true
             }
-            Change::Probe => true,
+            Change::Probe | Change::Decoy => true,
         }
+    }
+
+    fn learn(&mut self, user: &UserId, place: Place, at: Time) -> bool {
+        let habit = self.habits.entry(user.clone()).or_default();
+        if let Some(times) = habit.hours.get_mut(hour_of(at)) {
+            *times += 1;
+        }
+        let known = habit.places.iter().position(|known| known.place == place);
+        let last_at = known.map(|at| habit.places.remove(at).last_at).map_or(at, |before| before.max(at));
+        habit.places.push(KnownPlace { place, last_at });
+        habit.places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
+        habit.places.truncate(MAX_PLACES);
+        self.users.contains_key(user)
     }
 
     fn challenge(&mut self, digest: &ChallengeDigest, wrong: u32) -> Option<&mut Challenge> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::suite::Target;
-use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::world::{BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET};
 
 /// The binary, built as this test was.
 pub fn binary() -> &'static Path {
@@ -111,6 +111,10 @@ impl Site {
         for name in ["boss", "fay", "lou"] {
             self.json(&["user", "add", name]);
         }
+        let contact = ["--email", "pam@example.com", "--phone", "+44 20 7946 0001", "--password-stdin"];
+        self.json_with(&[&["user", "add", "pam"][..], &contact].concat(), PAM_PASSWORD);
+        self.json(&["user", "add", "kim"]);
+        self.json_with(&["user", "set-password", "kim", "--must-change"], KIM_PASSWORD);
         self.json(&["user", "add", "gone"]);
         self.json(&["user", "disable", "gone"]);
         let backend = "ticket:issue ticket:impersonate profile email phone";

@@ -6,7 +6,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::factor::Guesses;
 use gatepass_core::model::id::{ClientId, UserId, UserRef};
+use gatepass_core::model::password::{Password, PasswordHash};
 use gatepass_core::model::scope::Scope;
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::moment::{Moment, Seed};
@@ -23,6 +25,11 @@ use crate::memory::{Memory, Tables};
 pub const BACKEND_SECRET: &str = "gps_backend-backend-backend-backend-backend-1";
 /// The secret of `portal`, with characters that a form has to encode.
 pub const PORTAL_SECRET: &str = "gps_portal+portal/portal+portal/portal+portal";
+
+/// The password of pam.
+pub const PAM_PASSWORD: &str = "correct horse battery";
+/// The password of kim, who has to change it.
+pub const KIM_PASSWORD: &str = "changed at once";
 
 /// When the tests take place, where they choose.
 pub const NOON: Time = Time::from_unix(1_750_000_000);
@@ -57,11 +64,24 @@ fn user(name: &str, status: Status) -> User {
         address: None,
         status,
         must_change_password: false,
+        password_changed_at: None,
+        second_factor: None,
         created_at: Time::from_unix(1_700_000_000),
         updated_at: Time::from_unix(1_700_000_000),
         epoch: 0,
         revision: 0,
     }
+}
+
+/// [`PAM_PASSWORD`] and [`KIM_PASSWORD`], hashed as cheaply as can be.
+const PAM_HASH: &str =
+    "$argon2id$v=19$m=64,t=1,p=1$cGFtLXNhbHQtb2YtcGFtIQ$fO7i0Y55S4Pj8QPnGhMGq1nWEuAWtXgy65XyWq57bpA";
+const KIM_HASH: &str =
+    "$argon2id$v=19$m=64,t=1,p=1$a2ltLXNhbHQtb2Yta2ltIQ$/oNdaNfa15sfWkMDHTakM4I9HPJSgtcl7M3eg9eO8lc";
+
+fn password((user, hash): (&str, &str)) -> (UserId, Password) {
+    let hash = PasswordHash::parse(hash).expect("a hash");
+    (UserId::parse(user).expect("an id"), Password { hash, guesses: Guesses::default() })
 }
 
 fn client(id: &str, scope: &str, secret: &str) -> Client {
@@ -75,13 +95,15 @@ fn client(id: &str, scope: &str, secret: &str) -> Client {
         enabled: true,
         token_lifetime: None,
         user_token_lifetime: None,
+        second_factor: None,
         created_at,
         secrets: vec![ClientSecret { digest: SecretDigest::of(secret), created_at, expires_at: None }],
         revision: 0,
     }
 }
 
-/// Alice, who signs in; boss, who may act as her; fay and lou, who have second factors; gone, who is disabled. The client `backend` issues tickets,
+/// Alice, who signs in; boss, who may act as her; fay and lou, who have second factors; pam and kim, who have passwords;
+/// gone, who is disabled. The client `backend` issues tickets,
 /// `portal` is who they are for, `closed` is disabled.
 pub fn tables() -> Tables {
     let alice = User {
@@ -93,7 +115,16 @@ pub fn tables() -> Tables {
         ..user("alice", Status::Active)
     };
     let plain = ["boss", "fay", "lou"].map(|name| user(name, Status::Active));
-    let users = plain.into_iter().chain([alice, user("gone", Status::Disabled)]);
+    let changed = Some(Time::from_unix(1_700_000_000));
+    let pam = User {
+        email: Some("pam@example.com".into()),
+        phone: Some("+44 20 7946 0001".into()),
+        password_changed_at: changed,
+        ..user("pam", Status::Active)
+    };
+    let kim =
+        User { password_changed_at: changed, must_change_password: true, ..user("kim", Status::Active) };
+    let users = plain.into_iter().chain([alice, pam, kim, user("gone", Status::Disabled)]);
     let backend = Client {
         name: Some("The back office".into()),
         ..client("backend", "ticket:issue ticket:impersonate profile email phone", BACKEND_SECRET)
@@ -106,6 +137,7 @@ pub fn tables() -> Tables {
     let closed = Client { enabled: false, ..client("closed", "orders:read", BACKEND_SECRET) };
     Tables {
         users: users.map(|user| (user.id.clone(), user)).collect(),
+        passwords: [("usr_pam", PAM_HASH), ("usr_kim", KIM_HASH)].into_iter().map(password).collect(),
         clients: [backend, portal, closed].into_iter().map(|client| (client.id.clone(), client)).collect(),
         ..Tables::default()
     }

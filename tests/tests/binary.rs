@@ -12,6 +12,7 @@ use std::thread;
 use gatepass_tests::http::{Ask, connect, read_answer};
 use gatepass_tests::server::Site;
 use gatepass_tests::suite::{SUITE, claims};
+use gatepass_tests::world::PAM_PASSWORD;
 use serde_json::json;
 
 #[test]
@@ -28,6 +29,71 @@ fn the_binary_passes_the_suite() {
     assert_eq!((&reset["devices"], &reset["backup_codes"]), (&json!(1), &json!(10)));
     let plain = server.target().sign_in(&server.target().ticket(&json!({"user_id": "lou"})));
     assert_eq!(plain.json()["requires_mfa"], json!(false));
+    assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
+}
+
+#[test]
+fn passwords_and_factors_by_commands() {
+    let site = Site::new();
+    // It would depend on how fast this goes.
+    std::fs::write(site.path().join("gatepass.toml"), "risk_account_changed = 0").expect("a file");
+    site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    let server = site.serve(&[]);
+    site.populate();
+    let target = server.target();
+    let login = |password: &str| {
+        target.ask(&Ask::json("/auth/login", &json!({"identity": "pam", "password": password})))
+    };
+    for (password, told) in
+        [("short", "too short"), ("password1", "commonest"), ("pam@example.com", "own name")]
+    {
+        let refused = site.run_with(&["user", "set-password", "pam"], password);
+        assert_eq!(refused.status.code(), Some(2), "{password}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(told), "{password}: {refused:?}");
+    }
+    let session = login(PAM_PASSWORD).text("access_token");
+    assert_eq!(site.run(&["user", "require-password-change", "alice"]).status.code(), Some(1));
+    site.json(&["user", "require-password-change", "pam"]);
+    assert_eq!(target.ask(&Ask::new("GET", "/userinfo").bearer(&session)).status, 401);
+    assert_eq!(claims(&login(PAM_PASSWORD).text("access_token"))["scope"], json!("gatepass:change-password"));
+    site.json_with(&["user", "set-password", "pam"], "correct mule battery\n");
+    assert_eq!(claims(&login("correct mule battery").text("access_token"))["scope"], json!("profile"));
+    for _ in 0..3 {
+        assert_eq!(login("wrong").status, 400);
+    }
+    site.json(&["user", "unlock", "pam"]);
+    assert_eq!(login("correct mule battery").status, 200);
+
+    let shown = site.run(&["user", "totp", "lou"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("█▀▀▀▀▀█") || shown.stdout.len() > 2_000);
+    let set_up = site.json(&["user", "totp", "pam", "--device-name", "telephone"]);
+    assert_eq!(set_up["backup_codes"].as_array().map(Vec::len), Some(10));
+    assert_eq!(site.run(&["user", "totp", "pam", "--verify", "wrong"]).status.code(), Some(1));
+    let secret = totp_rs::Secret::Encoded(set_up["secret"].as_str().expect("text").into());
+    let secret = secret.to_bytes().expect("base32");
+    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
+    let code = totp.generate_current().expect("a clock");
+    assert_eq!(site.json(&["user", "totp", "pam", "--verify", &code])["verified"], json!(true));
+
+    let explain =
+        |arguments: &[&str]| site.json(&[&["risk", "explain", "--user", "pam"], arguments].concat());
+    let known = explain(&[]);
+    assert_eq!((&known["signals"], &known["decision"]), (&json!({"recent_failures": 25}), &json!("sign in")));
+    let new = explain(&["--device", "phone", "--address", "203.0.113.7"]);
+    let signals = json!({"recent_failures": 25, "new_device": 40, "new_network": 15});
+    assert_eq!((&new["signals"], &new["score"], &new["level"]), (&signals, &json!(80), &json!("high")));
+    assert_eq!((&new["decision"], &new["reason"]), (&json!("challenge"), &json!("new_device")));
+    let rows = site.json(&["audit", "list"]);
+    let before = rows.as_array().map(Vec::len);
+    let acting = explain(&["--actor", "boss", "--ticket-age", "270s"]);
+    assert_eq!(acting["signals"], json!({"old_ticket": 10, "impersonation": 30}));
+    assert_eq!(site.json(&["audit", "list"]).as_array().map(Vec::len), before, "nothing is decided");
+    let asked = Ask::json("/auth/login", &json!({"identity": "pam", "password": "correct mule battery"}));
+    let asked = target.ask(&asked.header("X-Device-Id", "phone")).json();
+    assert_eq!((&asked["requires_mfa"], &asked["mfa_check_reason"]), (&json!(true), &json!("new_device")));
+    let rows = site.json(&["audit", "list"]);
+    let last = rows.as_array().and_then(|rows| rows.last()).expect("a row");
+    assert_eq!(last["risk"], json!("65 high new_device=40 recent_failures=25"));
     assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
 }
 

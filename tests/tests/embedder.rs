@@ -41,6 +41,7 @@ async fn answer(gatepass: &Gatepass, store: &AsyncStore, request: Request) -> Re
                 let outcome = store.lock().await.commit(commit.changes());
                 commit.settle(gatepass, outcome)
             }
+            Step::Stretch(stretch) => tokio::task::block_in_place(|| stretch.run(gatepass)),
             Step::Reply(response) => return response,
         }
     }

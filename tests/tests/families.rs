@@ -115,6 +115,7 @@ fn run(gatepass: &Gatepass, prepared: &Tables, first: &str, schedule: u64, tally
                     commit.settle(gatepass, outcome)
                 }
             }
+            Step::Stretch(stretch) => stretch.run(gatepass),
             Step::Reply(response) => {
                 if response.status() == 200 {
                     tally.fresh += 1;

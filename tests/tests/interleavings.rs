@@ -63,6 +63,7 @@ fn advance(
                 Some(commit.settle(gatepass, outcome))
             }
         },
+        Step::Stretch(stretch) => Some(stretch.run(gatepass)),
         Step::Reply(response) => {
             match response.status() {
                 200 => tally.welcomed += 1,

@@ -38,6 +38,7 @@ fn drive(gatepass: &Gatepass, store: &Memory, mut step: Step, outcomes: &[Outcom
                 }
                 Some(&outcome) => commit.settle(gatepass, outcome),
             },
+            Step::Stretch(stretch) => stretch.run(gatepass),
             Step::Reply(response) => return (response, steps),
         };
     }

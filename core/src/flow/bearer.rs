@@ -9,7 +9,7 @@ use crate::model::client::Client;
 use crate::model::id::{ClientId, SessionId, UserId};
 use crate::model::query::{BearerQuery, BearerRecords, PersonQuery};
 use crate::model::scope::Scope;
-use crate::model::session::Session;
+use crate::model::session::{Purpose, Session};
 use crate::model::user::User;
 use crate::secret::SecretText;
 use crate::time::Time;
@@ -110,7 +110,7 @@ fn person<'a>(
     let session = records.session.as_ref().filter(|s| s.id.as_str() == sid).ok_or(Refusal::SessionOver)?;
     if session.user_id != user.id
         || session.client_id.as_str() != claims.client_id
-        || session.actor.as_ref().map(UserId::as_str) != claims.act.as_deref()
+        || session.actor_id().map(UserId::as_str) != claims.act.as_deref()
     {
         return Err(Refusal::TokenInvalid);
     }
@@ -121,12 +121,15 @@ fn person<'a>(
         return Err(Refusal::SessionOver);
     }
     if let Some(actor) = &session.actor {
-        let acting = records.actor.as_ref().filter(|a| a.id == *actor);
-        if !acting.is_some_and(User::is_active) {
-            return Err(Refusal::ActorInactive);
+        let acting = records.actor.as_ref().filter(|a| a.id == actor.id && a.is_active());
+        if acting.ok_or(Refusal::ActorInactive)?.epoch != actor.epoch {
+            return Err(Refusal::SessionOver);
         }
     }
-    Ok(Holder::Person { user, session })
+    Ok(match session.purpose() {
+        Purpose::Anything => Holder::Person { user, session },
+        purpose @ (Purpose::Enrol | Purpose::ChangePassword) => Holder::Restricted { user, session, purpose },
+    })
 }
 
 /// Proof that a token was presented, verified, and not revoked as of one snapshot. Only [`Presented::verify`] makes one.
@@ -144,6 +147,8 @@ pub(crate) enum Holder<'a> {
     Client(&'a Client),
     /// A person, or somebody acting as that person.
     Person { user: &'a User, session: &'a Session },
+    /// A person whose session is good for one thing only.
+    Restricted { user: &'a User, session: &'a Session, purpose: Purpose },
 }
 
 impl<'a> VerifiedToken<'a> {

@@ -4,12 +4,14 @@ use core::net::IpAddr;
 
 use crate::audit::{Event, Kind, Refusal};
 use crate::model::challenge::SignIn;
+use crate::model::habit::{DeviceMark, Network, Place};
 use crate::moment::Moment;
 use crate::step::Step;
 use crate::time::Time;
 use crate::wire::language::Language;
 use crate::wire::oauth::{BearerError, OAuthError};
 use crate::wire::problem::Problem;
+use crate::wire::request::Request;
 use crate::wire::response::Response;
 
 /// The shape of a route's errors (CONTRACT §1).
@@ -32,6 +34,23 @@ pub(crate) struct Context {
     /// None for the command line.
     pub(crate) peer: Option<IpAddr>,
     pub(crate) manner: Manner,
+}
+
+/// The longest `X-Device-Id`, in characters.
+const MAX_DEVICE_ID: usize = 256;
+
+/// The place that `request` comes from: its `X-Device-Id`, or else its `User-Agent`, in the network of its address
+/// (CONTRACT §4).
+pub(crate) fn place(request: &Request) -> Result<Place, Problem> {
+    let device = match request.header("x-device-id").map_err(|_| Problem::BadHeader)? {
+        Some(id) if id.len() > MAX_DEVICE_ID => return Err(Problem::BadHeader),
+        Some(id) if !id.is_empty() => DeviceMark::of_device_id(id),
+        Some(_) | None => {
+            let agent = request.headers.iter().find(|(name, _)| name == "user-agent");
+            DeviceMark::of_user_agent(agent.map(|(_, value)| value.as_slice()).unwrap_or_default())
+        }
+    };
+    Ok(Place { device, network: Network::of(request.peer) })
 }
 
 impl Context {
@@ -78,7 +97,7 @@ impl Context {
             subject: Some(sign_in.user_id.clone()),
             actor: sign_in.impersonation.as_ref().map(|i| i.actor.clone()),
             client: Some(sign_in.client_id.clone()),
-            ticket: Some(sign_in.ticket.clone()),
+            ticket: sign_in.ticket.clone(),
             reason: sign_in.impersonation.as_ref().map(|i| i.reason.clone()),
             refusal,
             ..self.event(kind)

@@ -155,6 +155,12 @@ impl Looking {
                 conditions.push(Change::ClientIsEnabled(client.id.clone()));
                 Ok(Authority { client_id: client.id.clone(), client: Some(client), person: None })
             }
+            Holder::Restricted { user, session, .. } => Err(refused(
+                Problem::SessionRestricted,
+                Refusal::SessionRestricted,
+                Some(&user.id),
+                &session.client_id,
+            )),
             Holder::Person { user, session } => {
                 if session.actor.is_some() {
                     return Err(refused(

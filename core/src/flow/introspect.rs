@@ -98,6 +98,8 @@ impl Looking {
         let username = match token.holder() {
             Holder::Client(_) => None,
             Holder::Person { user, .. } => Some(user.username.as_str()),
+            // Good here for one thing, and nowhere else for anything.
+            Holder::Restricted { .. } => return None,
         };
         Some(Response::json(
             200,
@@ -142,7 +144,7 @@ impl Looking {
                 sub: Some(user.id.as_str()),
                 iss: Some(gatepass.settings().issuer.as_str()),
                 sid: Some(session.id.as_str()),
-                act: session.actor.as_ref().map(UserId::as_str).map(|sub| Actor { sub }),
+                act: session.actor_id().map(UserId::as_str).map(|sub| Actor { sub }),
                 ..Introspection::default()
             },
         ))

@@ -1,12 +1,16 @@
 //! One file for each endpoint, each read top to bottom in the order it happens; and the table that leads to them.
 
+pub(crate) mod admission;
 pub(crate) mod bearer;
 pub(crate) mod client_auth;
 pub(crate) mod context;
 pub(crate) mod generate_ticket;
+pub(crate) mod guesses;
 pub(crate) mod health;
 pub(crate) mod introspect;
+pub(crate) mod login;
 pub(crate) mod my_factors;
+pub(crate) mod my_password;
 pub(crate) mod my_sessions;
 pub(crate) mod published;
 pub(crate) mod recorded;
@@ -38,7 +42,9 @@ use published::Document;
 enum Route<'a> {
     TicketSignin,
     GenerateTicket,
+    Login,
     Refresh,
+    MyPassword,
     MySessions,
     MySession(&'a str),
     VerifyChallenge,
@@ -66,7 +72,9 @@ impl<'a> Route<'a> {
         Some(match path {
             "/auth/ticket/signin" => Self::TicketSignin,
             "/auth/generate-ticket" => Self::GenerateTicket,
+            "/auth/login" => Self::Login,
             "/auth/refresh" => Self::Refresh,
+            "/auth/me/password" => Self::MyPassword,
             "/auth/mfa/verify-challenge" => Self::VerifyChallenge,
             "/mfa/totp/setup" => Self::TotpSetup,
             "/mfa/totp/verify" => Self::TotpVerify,
@@ -90,6 +98,7 @@ impl<'a> Route<'a> {
         match self {
             Self::TicketSignin
             | Self::GenerateTicket
+            | Self::Login
             | Self::Refresh
             | Self::VerifyChallenge
             | Self::TotpSetup
@@ -97,6 +106,7 @@ impl<'a> Route<'a> {
             | Self::Token
             | Self::Introspect
             | Self::Revoke => "POST",
+            Self::MyPassword => "PUT",
             Self::MySessions => "GET, HEAD, DELETE",
             Self::MySession(_) | Self::TotpDevice(_) => "DELETE",
             Self::Userinfo => "GET, HEAD, POST",
@@ -110,7 +120,9 @@ impl<'a> Route<'a> {
             Self::Userinfo => Manner::Bearer,
             Self::TicketSignin
             | Self::GenerateTicket
+            | Self::Login
             | Self::Refresh
+            | Self::MyPassword
             | Self::MySessions
             | Self::MySession(_)
             | Self::VerifyChallenge
@@ -143,7 +155,9 @@ pub(crate) fn begin(gatepass: &Gatepass, request: &Request, moment: Moment) -> S
     match route {
         Route::TicketSignin => ticket_signin::begin(ctx, request),
         Route::GenerateTicket => generate_ticket::begin(ctx, gatepass, request),
+        Route::Login => login::begin(ctx, request),
         Route::Refresh => refresh::begin(ctx, request),
+        Route::MyPassword => my_password::begin(ctx, request),
         Route::MySessions => my_sessions::begin(ctx, request, None),
         Route::MySession(id) => my_sessions::begin(ctx, request, Some(id)),
         Route::VerifyChallenge => verify_challenge::begin(ctx, request),
@@ -205,6 +219,8 @@ states! {
         MySessions(my_sessions::Looking),
         VerifyChallenge(verify_challenge::Looking),
         MyFactors(my_factors::Looking),
+        Login(login::Looking),
+        MyPassword(my_password::Looking),
     }
 }
 
@@ -212,7 +228,10 @@ states! {
     /// The states that wait for a commit.
     Committing {
         Wasting(ticket_signin::Wasting),
-        SigningIn(ticket_signin::SigningIn),
+        TicketAdmitting(ticket_signin::Admitting),
+        LoginAdmitting(login::Admitting),
+        LoginRefusing(login::Refusing),
+        ChangingPassword(my_password::Changing),
         Issuing(generate_ticket::Issuing),
         Recorded(recorded::Recorded),
         Probing(health::Probing),
@@ -220,10 +239,33 @@ states! {
         Refreshing(refresh::Refreshing),
         Revoking(revoke::Revoking),
         EndingMine(my_sessions::Ending),
-        Challenging(ticket_signin::Challenging),
         Answering(verify_challenge::Answering),
         Miscounting(verify_challenge::Miscounting),
         ChangingFactors(my_factors::Changing),
+    }
+}
+
+states! {
+    /// The states that wait for a password to be hashed.
+    Stretching {
+        Login(login::Comparing),
+        MyPassword(my_password::Comparing),
+    }
+}
+
+impl Stretching {
+    pub(crate) const fn context(&self) -> &Context {
+        match self {
+            Self::Login(flow) => flow.context(),
+            Self::MyPassword(flow) => flow.context(),
+        }
+    }
+
+    pub(crate) fn run(self, gatepass: &Gatepass) -> Step {
+        match self {
+            Self::Login(flow) => flow.run(gatepass),
+            Self::MyPassword(flow) => flow.run(gatepass),
+        }
     }
 }
 
@@ -241,6 +283,8 @@ impl Reading {
             Self::MySessions(flow) => flow.context(),
             Self::VerifyChallenge(flow) => flow.context(),
             Self::MyFactors(flow) => flow.context(),
+            Self::Login(flow) => flow.context(),
+            Self::MyPassword(flow) => flow.context(),
         }
     }
 
@@ -257,6 +301,8 @@ impl Reading {
             Self::MySessions(flow) => flow.resume(gatepass, records),
             Self::VerifyChallenge(flow) => flow.resume(gatepass, records),
             Self::MyFactors(flow) => flow.resume(gatepass, records),
+            Self::Login(flow) => flow.resume(gatepass, records),
+            Self::MyPassword(flow) => flow.resume(gatepass, records),
         }
     }
 }
@@ -265,7 +311,10 @@ impl Committing {
     pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
         match self {
             Self::Wasting(flow) => flow.settle(outcome),
-            Self::SigningIn(flow) => flow.settle(gatepass, outcome),
+            Self::TicketAdmitting(flow) => flow.settle(gatepass, outcome),
+            Self::LoginAdmitting(flow) => flow.settle(gatepass, outcome),
+            Self::LoginRefusing(flow) => flow.settle(outcome),
+            Self::ChangingPassword(flow) => flow.settle(outcome),
             Self::Issuing(flow) => flow.settle(outcome),
             Self::Recorded(flow) => flow.settle(outcome),
             Self::Probing(flow) => flow.settle(gatepass, outcome),
@@ -273,7 +322,6 @@ impl Committing {
             Self::Refreshing(flow) => flow.settle(gatepass, outcome),
             Self::Revoking(flow) => flow.settle(outcome),
             Self::EndingMine(flow) => flow.settle(outcome),
-            Self::Challenging(flow) => flow.settle(outcome),
             Self::Answering(flow) => flow.settle(gatepass, outcome),
             Self::Miscounting(flow) => flow.settle(outcome),
             Self::ChangingFactors(flow) => flow.settle(gatepass, outcome),

@@ -3,20 +3,19 @@
 
 use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
 
-use data_encoding::BASE32_NOPAD;
-use zeroize::Zeroizing;
-
 use super::bearer::{Holder, Presented, unauthorized};
 use super::context::Context;
+use super::guesses::count_wrong;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
-use crate::model::factor::{BACKUP_CODES, BackupDigest, Factors, MAX_DEVICES, TotpDevice};
-use crate::model::id::{DeviceId, SessionId, UserId};
+use crate::model::factor::{Factors, TotpDevice};
+use crate::model::id::{DeviceId, UserId};
 use crate::model::query::{Query, Records};
+use crate::model::session::{Purpose, Session};
 use crate::model::user::User;
-use crate::moment::{Label, Moment};
-use crate::policy::second_factor::{Method, accept, count_wrong, may_add};
+use crate::policy::enrolment::{MAX_NAME, NotSetUp, SetUp, backup_codes, device, verified, waiting};
+use crate::policy::second_factor::{Method, accept, has_shown};
 use crate::policy::totp::{STEP, accepted_step};
 use crate::secret::SecretText;
 use crate::settings::Settings;
@@ -27,15 +26,13 @@ use crate::wire::problem::{Problem, done};
 use crate::wire::request::Request;
 use crate::wire::shapes::{DeviceEntry, Enrolment};
 
-/// The longest name of a device or an account, in characters.
-const MAX_NAME: usize = 128;
-
 /// What is to be done.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "checker", derive(PartialEq))]
 pub(crate) enum Wish {
     /// A new device, for an account that is called so in the authenticator.
-    SetUp { account: Option<String>, name: Option<String> },
+    /// Whoever has not shown a factor yet shows one by its code.
+    SetUp { account: Option<String>, name: Option<String>, code: Option<SecretText> },
     /// A first code of a device: of the newest that waits for one, unless one is named.
     Verify { device: Option<String>, code: SecretText },
     /// The devices.
@@ -56,7 +53,8 @@ impl Wish {
             }
             text => Ok(text.map(ToOwned::to_owned)),
         };
-        Ok(Self::SetUp { account: name("account")?, name: name("device_name")? })
+        let code = body.text("code")?.map(|code| SecretText::new(code.into()));
+        Ok(Self::SetUp { account: name("account")?, name: name("device_name")?, code })
     }
 
     pub(crate) fn verify(body: &Body) -> Result<Self, Problem> {
@@ -127,8 +125,13 @@ impl Looking {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
         };
-        let Holder::Person { user, session } = token.holder() else {
-            return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing);
+        let (user, session) = match token.holder() {
+            Holder::Person { user, session }
+            | Holder::Restricted { user, session, purpose: Purpose::Enrol } => (user, session),
+            Holder::Restricted { .. } => {
+                return self.ctx.refuse(Problem::SessionRestricted, Refusal::SessionRestricted);
+            }
+            Holder::Client(_) => return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing),
         };
         if session.actor.is_some() {
             return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
@@ -137,22 +140,32 @@ impl Looking {
             Ok(wish) => wish.clone(),
             Err(problem) => return self.ctx.refuse(*problem, Refusal::Malformed),
         };
-        let adds = matches!(wish, Wish::SetUp { .. } | Wish::Verify { .. });
-        if adds && !may_add(gatepass.settings().second_factor, session, factors) {
-            return self.ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing);
-        }
         // The session and its user as read are what every change rests on.
-        let rests = vec![
+        let mut rests = vec![
             Change::SessionIsLive(session.id.clone()),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
         ];
         match wish {
             Wish::List => Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries(factors)))),
-            Wish::SetUp { account, name } => {
-                self.set_up(gatepass.settings(), user, factors, (account, name), rests)
+            Wish::SetUp { account, name, code } => {
+                let vouched_for = match (has_shown(session, factors), code) {
+                    (true, _) => true,
+                    (false, _) if !factors.is_enrolled() => false,
+                    (false, None) => {
+                        return self.ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing);
+                    }
+                    (false, Some(code)) => {
+                        match accept(factors, &user.id, Method::Totp, code.expose(), self.ctx.now()) {
+                            Err(refusal) => return self.wrong(user, factors, None, refusal),
+                            Ok(used) => rests.extend(used),
+                        }
+                        true
+                    }
+                };
+                self.set_up(gatepass.settings(), user, factors, (account, name), vouched_for, rests)
             }
             Wish::Verify { device, code } => {
-                self.verify((user, &session.id), factors, device.as_deref(), &code, rests)
+                self.verify(user, session, factors, device.as_deref(), &code, rests)
             }
             Wish::Remove { device, code } => self.remove(user, factors, &device, &code, rests),
         }
@@ -164,58 +177,48 @@ impl Looking {
         user: &User,
         factors: &Factors,
         (account, name): (Option<String>, Option<String>),
+        vouched_for: bool,
         mut changes: Vec<Change>,
     ) -> Step {
-        let now = self.ctx.now();
-        let (abandoned, kept): (Vec<_>, Vec<_>) = factors.devices.iter().partition(|d| d.is_abandoned(now));
-        if kept.len() >= MAX_DEVICES {
-            return Step::Reply(self.ctx.problem(Problem::TooManyDevices));
-        }
-        for device in abandoned {
-            changes.push(Change::DeleteDevice(device.id.clone()));
-            changes.push(Change::Audit(self.event(Kind::DeviceRemoved, user, Some(&device.id), None)));
-        }
-        let Some(device) = device(settings, &user.id, name.clone(), &self.ctx.moment) else {
-            return Step::Reply(self.ctx.internal());
+        let set_up =
+            SetUp::prepare(settings.totp, &user.id, factors, name.clone(), vouched_for, &self.ctx.moment);
+        let set_up = match set_up {
+            Ok(set_up) => set_up,
+            Err(NotSetUp::TooMany) => return Step::Reply(self.ctx.problem(Problem::TooManyDevices)),
+            Err(NotSetUp::Nameless) => return Step::Reply(self.ctx.internal()),
         };
-        let with_codes = !factors.is_enrolled();
-        if with_codes {
-            let codes = backup_codes(&self.ctx.moment);
-            let codes = codes.iter().map(|code| BackupDigest::of(&user.id, code)).collect();
-            changes.push(Change::AddBackupCodes { user: user.id.clone(), device: device.id.clone(), codes });
+        for device in &set_up.abandoned {
+            changes.push(Change::Audit(self.event(Kind::DeviceRemoved, user, Some(device), None)));
         }
-        changes.push(Change::Audit(self.event(Kind::DeviceAdded, user, Some(&device.id), None)));
-        changes.push(Change::InsertDevice(device));
+        changes.push(Change::Audit(self.event(Kind::DeviceAdded, user, Some(&set_up.device.id), None)));
+        changes.extend(set_up.changes());
         let account = account.unwrap_or_else(|| user.username.as_str().to_owned());
-        Step::commit(
-            changes,
-            Changing {
-                looking: self,
-                then: Then::Enrolled { account, name, user: user.id.clone(), with_codes },
-            },
-        )
+        let with_codes = set_up.codes.is_some();
+        let then = Then::Enrolled { account, name, user: user.id.clone(), with_codes };
+        Step::commit(changes, Changing { looking: self, then })
     }
 
     fn verify(
         self,
-        (user, session): (&User, &SessionId),
+        user: &User,
+        session: &Session,
         factors: &Factors,
         named: Option<&str>,
         code: &SecretText,
         mut changes: Vec<Change>,
     ) -> Step {
-        let mut waiting = factors.devices.iter().filter(|device| device.is_waiting(self.ctx.now()));
-        let device = waiting.find(|device| named.is_none_or(|id| device.id.as_str() == id));
-        let accepted = device.and_then(|d| Some((d, accepted_step(d, code.expose(), self.ctx.now())?)));
-        let Some((device, step)) = accepted else {
+        let now = self.ctx.now();
+        let device = waiting(factors, named, now);
+        let accepted =
+            device.and_then(|d| Some((d, verified(factors, d, code.expose(), Some(&session.id), now)?)));
+        let Some((device, counted)) = accepted else {
             // Whoever holds the session was shown the secret: there is nothing to guess.
             return self.ctx.refuse(Problem::CodeRefused, Refusal::CodeWrong);
         };
-        if !factors.is_enrolled() {
-            changes.push(Change::KeepBackupCodes { user: user.id.clone(), device: device.id.clone() });
+        if factors.is_enrolled() && !device.vouched_for && !has_shown(session, factors) {
+            return self.ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing);
         }
-        let (id, session) = (device.id.clone(), session.clone());
-        changes.push(Change::VerifyDevice { id, session, step, at: self.ctx.now() });
+        changes.extend(counted);
         changes.push(Change::Audit(self.event(Kind::DeviceVerified, user, Some(&device.id), None)));
         Step::commit(changes, Changing { looking: self, then: Then::Done })
     }
@@ -237,13 +240,7 @@ impl Looking {
         match (own, accept(factors, &user.id, Method::Totp, code.expose(), now)) {
             (Some(_), _) => {}
             (None, Ok(used)) => changes.extend(used),
-            (None, Err(refusal)) => {
-                let event = self.event(Kind::FactorRefused, user, Some(&device.id), Some(refusal));
-                let changes =
-                    count_wrong(factors, &user.id, now).into_iter().chain([Change::Audit(event)]).collect();
-                let then = Then::Wrong(Problem::CodeRefused, refusal);
-                return Step::commit(changes, Changing { looking: self, then });
-            }
+            (None, Err(refusal)) => return self.wrong(user, factors, Some(&device.id), refusal),
         }
         let mut left = factors.verified().filter(|other| other.id != device.id);
         if device.verified_at.is_some() && left.next().is_none() {
@@ -254,6 +251,15 @@ impl Looking {
         Step::commit(changes, Changing { looking: self, then: Then::Done })
     }
 
+    /// Counts a wrong code.
+    fn wrong(self, user: &User, factors: &Factors, device: Option<&DeviceId>, refusal: Refusal) -> Step {
+        let event = self.event(Kind::FactorRefused, user, device, Some(refusal));
+        let mut changes = count_wrong(&self.ctx, factors, &user.id);
+        changes.push(Change::CountFailure { user: user.id.clone(), at: self.ctx.now() });
+        changes.push(Change::Audit(event));
+        Step::commit(changes, Changing { looking: self, then: Then::Wrong(Problem::CodeRefused, refusal) })
+    }
+
     fn event(&self, kind: Kind, user: &User, device: Option<&DeviceId>, refusal: Option<Refusal>) -> Event {
         Event {
             subject: Some(user.id.clone()),
@@ -262,32 +268,6 @@ impl Looking {
             ..self.ctx.event(kind)
         }
     }
-}
-
-/// The device that this moment makes; the same again whenever it is asked.
-fn device(settings: &Settings, user: &UserId, name: Option<String>, moment: &Moment) -> Option<TotpDevice> {
-    Some(TotpDevice {
-        id: DeviceId::parse(&moment.seed.name(Label::Device, "dev_")).ok()?,
-        user_id: user.clone(),
-        name,
-        parameters: settings.totp,
-        secret: moment.seed.stretch(Label::FactorSecret, settings.totp.hash.secret_length()),
-        created_at: moment.now,
-        verified_at: None,
-        verified_by: None,
-        last_step: 0,
-    })
-}
-
-/// The backup codes that this moment makes: four groups of four characters, 80 bits each.
-fn backup_codes(moment: &Moment) -> Vec<Zeroizing<String>> {
-    let drawn = moment.seed.stretch(Label::BackupCodes, 100);
-    let group = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-    let codes = drawn.expose().chunks(10).take(BACKUP_CODES).map(|bits| {
-        let text = Zeroizing::new(BASE32_NOPAD.encode(bits));
-        Zeroizing::new(text.as_bytes().chunks(4).map(group).collect::<Vec<_>>().join("-"))
-    });
-    codes.collect()
 }
 
 fn entries(factors: &Factors) -> Vec<DeviceEntry<'_>> {
@@ -315,7 +295,8 @@ impl Changing {
                 Then::Done => Step::Reply(done(ctx.language, ctx.now(), None::<()>)),
                 Then::Wrong(problem, refusal) => ctx.refuse(problem, refusal),
                 Then::Enrolled { account, name, user, with_codes } => {
-                    let Some(device) = device(gatepass.settings(), &user, name, &ctx.moment) else {
+                    let Some(device) = device(gatepass.settings().totp, &user, name, false, &ctx.moment)
+                    else {
                         return Step::Reply(ctx.internal());
                     };
                     let uri = otpauth_uri(&device, gatepass.settings().issuer.authority(), &account);

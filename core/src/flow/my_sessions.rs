@@ -73,8 +73,12 @@ impl Looking {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
         };
-        let Holder::Person { user, session } = token.holder() else {
-            return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing);
+        let (user, session) = match token.holder() {
+            Holder::Person { user, session } => (user, session),
+            Holder::Restricted { .. } => {
+                return self.ctx.refuse(Problem::SessionRestricted, Refusal::SessionRestricted);
+            }
+            Holder::Client(_) => return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing),
         };
         if self.wish != Wish::List && session.actor.is_some() {
             return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
@@ -122,7 +126,7 @@ fn entry<'a>(session: &'a Session, current: &Session) -> SessionEntry<'a> {
         created_at: session.auth_time.rfc3339(),
         expires_at: session.expires_at.rfc3339(),
         current: session.id == current.id,
-        actor: session.actor.as_ref().map(UserId::as_str),
+        actor: session.actor_id().map(UserId::as_str),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::model::scope::Scope;
 use crate::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session, successor_text};
 use crate::model::user::User;
 use crate::moment::Label;
+use crate::policy::password::standing;
 use crate::policy::refresh::{Presenter, Verdict, decide};
 use crate::policy::sign_in::Redeemer;
 use crate::secret::SecretText;
@@ -26,7 +27,7 @@ use crate::wire::oauth::OAuthError;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
-use crate::wire::shapes::{AccessToken, Account, LoginResponse};
+use crate::wire::shapes::{AccessToken, LoginResponse};
 
 /// Waits for the token's family, and the client that presents it.
 #[derive(Debug)]
@@ -211,7 +212,7 @@ impl Looking {
     fn event(&self, kind: Kind, session: &Session) -> Event {
         Event {
             subject: Some(session.user_id.clone()),
-            actor: session.actor.clone(),
+            actor: session.actor_id().cloned(),
             client: Some(session.client_id.clone()),
             session: Some(session.id.clone()),
             ..self.ctx.event(kind)
@@ -281,17 +282,9 @@ impl Refreshing {
             };
             Response::json(200, &body)
         } else {
-            let body = LoginResponse {
-                access_token,
-                refresh_token,
-                token_type: "Bearer",
-                expires_in: self.token_lifetime,
-                user: Account::from(&*self.user),
-                user_id: self.user.id.as_str(),
-                must_change_password: self.user.must_change_password,
-                requires_mfa: false,
-            };
-            Response::json(200, &body)
+            let password = standing(&self.user, gatepass.settings().password_age, ctx.now());
+            let tokens = (access_token, self.token_lifetime);
+            Response::json(200, &LoginResponse::new(tokens, Some(refresh_token), &self.user, password))
         };
         Some(response.uncached())
     }

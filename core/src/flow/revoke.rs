@@ -74,9 +74,9 @@ impl Looking {
         let about = Event { client: Some(caller.clone()), ..self.ctx.event(Kind::TokenRevoked) };
         let event = match token.holder() {
             Holder::Client(_) => about,
-            Holder::Person { user, session } => Event {
+            Holder::Person { user, session } | Holder::Restricted { user, session, .. } => Event {
                 subject: Some(user.id.clone()),
-                actor: session.actor.clone(),
+                actor: session.actor_id().cloned(),
                 session: Some(session.id.clone()),
                 ..about
             },
@@ -93,7 +93,7 @@ impl Looking {
         }
         let event = Event {
             subject: Some(session.user_id.clone()),
-            actor: session.actor.clone(),
+            actor: session.actor_id().cloned(),
             client: Some(caller.clone()),
             session: Some(session.id.clone()),
             ..self.ctx.event(Kind::SessionEnded)

@@ -1,27 +1,25 @@
 //! `POST /auth/ticket/signin`: a ticket, presented once, signs a person in.
 
-use alloc::{vec, vec::Vec};
+use alloc::vec;
 
-use super::context::Context;
+use super::admission::{Admission, Entrant};
+use super::context::{Context, place};
 use super::recorded::record;
-use super::welcome::Welcome;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
-use crate::model::challenge::{Challenge, ChallengeDigest, LIFETIME, SignIn, challenge_text};
+use crate::model::challenge::SignIn;
 use crate::model::change::{Change, Outcome};
+use crate::model::habit::Place;
 use crate::model::query::{Query, Records, TicketRecords};
 use crate::model::ticket::{Ticket, TicketDigest};
 use crate::model::user::User;
-use crate::moment::Label;
-use crate::policy::second_factor::{Method, asked};
-use crate::policy::sign_in::{Redeemer, Verdict, decide};
+use crate::policy::sign_in::{Redeemer, Verdict, decide, is_elsewhere};
 use crate::step::Step;
 use crate::wire::body::Body;
 use crate::wire::credentials::Authorization;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
-use crate::wire::shapes::ChallengeResponse;
 
 /// Waits for the ticket and everyone it names.
 #[derive(Debug)]
@@ -30,6 +28,7 @@ pub(crate) struct Looking {
     ctx: Context,
     digest: TicketDigest,
     redeemer: Redeemer,
+    place: Place,
     /// Whether a conflict has been met before.
     again: bool,
 }
@@ -42,20 +41,12 @@ pub(crate) struct Wasting {
     refusal: Refusal,
 }
 
-/// Waits for a ticket to be spent on a session.
+/// Waits for a ticket to be spent on a session or a challenge.
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
-pub(crate) struct SigningIn {
+pub(crate) struct Admitting {
     looking: Looking,
-    welcome: Welcome,
-}
-
-/// Waits for a ticket to be spent on a challenge.
-#[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
-pub(crate) struct Challenging {
-    looking: Looking,
-    reason: &'static str,
+    admission: Admission,
 }
 
 pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
@@ -67,9 +58,15 @@ pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
         Ok(ticket) => ticket,
         Err(problem) => return ctx.refuse(problem, Refusal::Malformed),
     };
+    let place = match place(request) {
+        Ok(place) => place,
+        Err(problem) => return ctx.refuse(problem, Refusal::Malformed),
+    };
     match TicketDigest::of(ticket.expose()) {
         None => ctx.refuse(Problem::TicketRefused, Refusal::TicketUnknown),
-        Some(digest) => Step::read(Query::Ticket(digest), Looking { ctx, digest, redeemer, again: false }),
+        Some(digest) => {
+            Step::read(Query::Ticket(digest), Looking { ctx, digest, redeemer, place, again: false })
+        }
     }
 }
 
@@ -87,63 +84,57 @@ impl Looking {
             return Step::Reply(self.ctx.unavailable());
         }
         let Some(peer) = self.ctx.peer else { return Step::Reply(self.ctx.internal()) };
-        match decide(&records, &self.redeemer, peer, self.ctx.now()) {
+        let elsewhere = gatepass.settings().other_address;
+        match decide(&records, &self.redeemer, (peer, elsewhere), self.ctx.now()) {
             Verdict::Refuse(refusal) => {
                 let event = self.event(Kind::TicketRefused, &records.ticket, Some(refusal));
                 record(event, self.refused(refusal))
             }
-            Verdict::Spend(refusal) => {
-                let changes = vec![
-                    self.spend(),
-                    Change::Audit(self.event(Kind::TicketRefused, &records.ticket, Some(refusal))),
-                ];
-                Step::commit(changes, Wasting { looking: self, refusal })
+            Verdict::Spend(refusal) => self.waste(&records, refusal),
+            Verdict::SignIn(user) => {
+                self.let_in(gatepass, &records, user, is_elsewhere(&records.ticket, peer))
             }
-            Verdict::SignIn(user) => self.let_in(gatepass, &records, user),
         }
+    }
+
+    /// Spends the ticket in vain. That somebody else may have it is remembered of its person.
+    fn waste(self, records: &TicketRecords, refusal: Refusal) -> Step {
+        let event = self.event(Kind::TicketRefused, &records.ticket, Some(refusal));
+        let mut changes = vec![self.spend(), Change::Audit(event)];
+        let stolen = matches!(
+            refusal,
+            Refusal::AddressMismatch | Refusal::AudienceMismatch | Refusal::RedeemerUnproven
+        );
+        let person = records.actor.as_ref().or(records.user.as_ref()).filter(|_| stolen);
+        changes.extend(
+            person.map(|person| Change::CountFailure { user: person.id.clone(), at: self.ctx.now() }),
+        );
+        Step::commit(changes, Wasting { looking: self, refusal })
     }
 
     /// Spends the ticket, on a session or on a challenge, in one commit that names everyone it rests on.
-    fn let_in(self, gatepass: &Gatepass, records: &TicketRecords, user: &User) -> Step {
-        let mut changes = vec![self.spend(), Change::UserIs { id: user.id.clone(), epoch: user.epoch }];
-        if let Some(actor) = &records.actor {
-            changes.push(Change::UserIs { id: actor.id.clone(), epoch: actor.epoch });
-        }
-        let client = records.client.as_ref().filter(|_| records.ticket.for_audience || records.ticket.bind);
+    fn let_in(self, gatepass: &Gatepass, records: &TicketRecords, user: &User, other_address: bool) -> Step {
+        let ticket = &records.ticket;
+        let entrant = Entrant {
+            sign_in: SignIn::by_ticket(ticket, self.place),
+            user,
+            actor: records.actor.as_ref().filter(|_| ticket.impersonation.is_some()),
+            client: records.client.as_ref(),
+            factors: &records.factors,
+            habit: &records.habit,
+            ticket: Some((ticket.issued_at, ticket.expires_at)),
+            other_address,
+        };
+        let Some((admission, admitted)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
+            return Step::Reply(self.ctx.internal());
+        };
+        let mut changes = vec![self.spend()];
+        let client = records.client.as_ref().filter(|_| ticket.for_audience || ticket.bind);
         for client in client.into_iter().chain(&records.issuer) {
             changes.push(Change::ClientIsEnabled(client.id.clone()));
         }
-        let sign_in = SignIn::from(&records.ticket);
-        if let Some(reason) = asked(gatepass.settings().second_factor, &sign_in, &records.factors) {
-            return self.challenge((sign_in, user.epoch), &records.ticket, reason, changes);
-        }
-        let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, user, records.client.as_ref());
-        let Some((welcome, open)) = prepared else { return Step::Reply(self.ctx.internal()) };
-        let mut event = self.event(Kind::TicketRedeemed, &records.ticket, None);
-        event.session = Some(welcome.session().id.clone());
-        changes.push(open);
-        changes.push(Change::Audit(event));
-        Step::commit(changes, SigningIn { looking: self, welcome })
-    }
-
-    fn challenge(
-        self,
-        (sign_in, user_epoch): (SignIn, u64),
-        ticket: &Ticket,
-        reason: &'static str,
-        mut changes: Vec<Change>,
-    ) -> Step {
-        let text = challenge_text(&self.ctx.moment.seed.draw(Label::Challenge));
-        changes.push(Change::InsertChallenge(Challenge {
-            digest: ChallengeDigest::of(&text),
-            sign_in,
-            user_epoch,
-            expires_at: self.ctx.now().plus(LIFETIME),
-            wrong: 0,
-            answered: false,
-        }));
-        changes.push(Change::Audit(self.event(Kind::ChallengeIssued, ticket, None)));
-        Step::commit(changes, Challenging { looking: self, reason })
+        changes.extend(admitted);
+        Step::commit(changes, Admitting { looking: self, admission })
     }
 
     const fn spend(&self) -> Change {
@@ -151,7 +142,7 @@ impl Looking {
     }
 
     fn event(&self, kind: Kind, ticket: &Ticket, refusal: Option<Refusal>) -> Event {
-        self.ctx.sign_in_event(kind, &SignIn::from(ticket), refusal)
+        self.ctx.sign_in_event(kind, &SignIn::by_ticket(ticket, self.place), refusal)
     }
 
     fn refused(&self, refusal: Refusal) -> Response {
@@ -178,32 +169,11 @@ impl Wasting {
     }
 }
 
-impl SigningIn {
+impl Admitting {
     pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
         let ctx = &self.looking.ctx;
         match outcome {
-            Outcome::Applied => Step::Reply(self.welcome.response(ctx, gatepass)),
-            Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(ctx.internal()),
-        }
-    }
-}
-
-impl Challenging {
-    pub(crate) fn settle(self, outcome: Outcome) -> Step {
-        let ctx = &self.looking.ctx;
-        match outcome {
-            Outcome::Applied => {
-                let challenge = challenge_text(&ctx.moment.seed.draw(Label::Challenge));
-                let body = ChallengeResponse {
-                    requires_mfa: true,
-                    challenge_token: challenge.expose(),
-                    required_mfa_methods: Method::NAMES,
-                    mfa_check_reason: self.reason,
-                };
-                Step::Reply(Response::json(200, &body).uncached())
-            }
+            Outcome::Applied => Step::Reply(self.admission.response(ctx, gatepass)),
             Outcome::Conflict => self.looking.once_more(),
             Outcome::NotApplied => Step::Reply(ctx.unavailable()),
             Outcome::Unknown => Step::Reply(ctx.internal()),

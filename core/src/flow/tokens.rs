@@ -40,7 +40,7 @@ pub(crate) fn person_claims(token: &PersonToken<'_>) -> AccessClaims {
         auth_time: Some(session.auth_time),
         amr: Some(session.methods.clone()),
         sid: Some(session.id.as_str().to_owned()),
-        act: session.actor.as_ref().map(|actor| actor.as_str().to_owned()),
+        act: session.actor_id().map(|actor| actor.as_str().to_owned()),
     }
 }
 

@@ -39,6 +39,7 @@ fn refuse(error: BearerError, refusal: Refusal) -> Response {
         BearerError::InvalidToken => error.response().refused(refusal),
         BearerError::Missing
         | BearerError::InvalidRequest
+        | BearerError::InsufficientScope
         | BearerError::ServerError
         | BearerError::TemporarilyUnavailable => error.response(),
     }
@@ -84,6 +85,10 @@ impl Looking {
                 let info = match token.holder() {
                     Holder::Client(client) => UserInfo::of_client(client),
                     Holder::Person { user, .. } => UserInfo::of_user(user, token.scope()),
+                    Holder::Restricted { .. } => {
+                        let error = BearerError::InsufficientScope;
+                        return Step::Reply(error.response().refused(Refusal::SessionRestricted));
+                    }
                 };
                 Response::json(200, &info).uncached()
             }

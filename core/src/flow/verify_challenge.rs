@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::context::Context;
+use super::guesses::count_wrong;
 use super::recorded::record;
 use super::welcome::Welcome;
 use crate::audit::{Kind, Refusal};
@@ -12,8 +13,10 @@ use crate::model::challenge::ChallengeDigest;
 use crate::model::change::{Change, Outcome};
 use crate::model::client::Client;
 use crate::model::query::{ChallengeRecords, Query, Records};
+use crate::model::session::Purpose;
 use crate::model::user::User;
-use crate::policy::second_factor::{Method, accept, count_wrong};
+use crate::policy::password;
+use crate::policy::second_factor::{Method, accept};
 use crate::secret::SecretText;
 use crate::step::Step;
 use crate::wire::body::Body;
@@ -96,9 +99,11 @@ impl Looking {
         match accept(&records.factors, challenged, self.method, self.code.expose(), now) {
             Ok(changes) => self.sign_in(gatepass, &records, user, changes),
             Err(refusal) => {
-                let mut changes =
-                    Vec::from([Change::CountWrong { digest: self.digest, wrong: challenge.wrong }]);
-                changes.extend(count_wrong(&records.factors, challenged, now));
+                let mut changes = Vec::from([
+                    Change::CountWrong { digest: self.digest, wrong: challenge.wrong },
+                    Change::CountFailure { user: challenged.clone(), at: now },
+                ]);
+                changes.extend(count_wrong(&self.ctx, &records.factors, challenged));
                 let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
                 changes.push(Change::Audit(event));
                 Step::commit(changes, Miscounting { looking: self, refusal })
@@ -118,17 +123,21 @@ impl Looking {
         let mut sign_in = challenge.sign_in.clone();
         sign_in.methods.extend(self.method.methods().iter().map(|&m| m.into()));
         let client = records.client.as_ref();
-        let Some((welcome, open)) = Welcome::prepare(&self.ctx, gatepass, &sign_in, user, client) else {
-            return Step::Reply(self.ctx.internal());
-        };
+        let actor = records.actor.as_ref().filter(|_| sign_in.impersonation.is_some());
+        let must_change =
+            password::standing(user, gatepass.settings().password_age, self.ctx.now()).must_change;
+        let purpose =
+            if must_change && actor.is_none() { Purpose::ChangePassword } else { Purpose::Anything };
+        let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, (user, actor), client, purpose);
+        let Some((welcome, opened)) = prepared else { return Step::Reply(self.ctx.internal()) };
         changes.push(Change::AnswerChallenge { digest: self.digest, wrong: challenge.wrong });
         changes.push(Change::UserIs { id: user.id.clone(), epoch: user.epoch });
-        changes.extend(records.actor.as_ref().map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
+        changes.extend(actor.map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
         let needed = client.filter(|_| sign_in.for_audience || sign_in.bind);
         changes.extend(needed.map(|client| Change::ClientIsEnabled(client.id.clone())));
         let mut event = self.ctx.sign_in_event(Kind::ChallengeAnswered, &sign_in, None);
         event.session = Some(welcome.session().id.clone());
-        changes.push(open);
+        changes.extend(opened);
         changes.push(Change::Audit(event));
         Step::commit(changes, Answering { looking: self, welcome })
     }
@@ -160,7 +169,10 @@ fn standing(records: &ChallengeRecords, is_open: bool) -> Result<&User, Refusal>
         return Err(Refusal::ActorInactive);
     }
     let user = records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)?;
-    if user.epoch != records.challenge.user_epoch {
+    let actor_epoch = records.actor.as_ref().map(|actor| actor.epoch);
+    if user.epoch != records.challenge.user_epoch
+        || sign_in.impersonation.is_some() && actor_epoch != records.challenge.actor_epoch
+    {
         return Err(Refusal::SessionOver);
     }
     Ok(user)

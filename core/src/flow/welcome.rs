@@ -1,7 +1,8 @@
 //! The end of every sign-in: a session, its first refresh token, and the tokens that are made once both are durable.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec, vec::Vec};
 
+use super::admission::Told;
 use super::context::Context;
 use super::tokens::{PersonToken, person_claims};
 use crate::gatepass::Gatepass;
@@ -9,11 +10,12 @@ use crate::model::challenge::SignIn;
 use crate::model::change::Change;
 use crate::model::client::Client;
 use crate::model::id::SessionId;
-use crate::model::session::{RefreshDigest, RefreshToken, Session, refresh_text};
+use crate::model::session::{Purpose, RefreshDigest, RefreshToken, Session, refresh_text};
 use crate::model::user::User;
 use crate::moment::Label;
+use crate::policy::password::{Standing, standing};
 use crate::wire::response::Response;
-use crate::wire::shapes::{Account, LoginResponse};
+use crate::wire::shapes::LoginResponse;
 
 /// Somebody about to be let in.
 #[derive(Debug)]
@@ -22,35 +24,53 @@ pub(crate) struct Welcome {
     user: Box<User>,
     session: Session,
     token_lifetime: u64,
+    password: Standing,
+    /// How the sign-in was judged, where it was just now.
+    told: Option<Told>,
 }
 
 impl Welcome {
-    /// The session that `sign_in` becomes, and the change that opens it; none where no name could be made for it.
+    /// The session that `sign_in` becomes, good for `purpose`, and what opens it; none where no name could be made for it.
+    /// Whoever is signed in for everything is remembered by where they were; a session for one thing is not prolonged.
     pub(crate) fn prepare(
         ctx: &Context,
         gatepass: &Gatepass,
         sign_in: &SignIn,
-        user: &User,
+        (user, actor): (&User, Option<&User>),
         client: Option<&Client>,
-    ) -> Option<(Self, Change)> {
+        purpose: Purpose,
+    ) -> Option<(Self, Vec<Change>)> {
         let (now, settings) = (ctx.now(), gatepass.settings());
         let id = SessionId::parse(&ctx.moment.seed.name(Label::Session, "ses_")).ok()?;
-        let session = sign_in.session(id, user.epoch, settings, now);
-        let refresh = RefreshToken {
+        let session = sign_in.session(id, (user, actor), purpose, settings, now);
+        let whole = purpose == Purpose::Anything;
+        let refresh = whole.then(|| RefreshToken {
             digest: RefreshDigest::of(&refresh_text(&ctx.moment.seed.draw(Label::RefreshToken))),
             session_id: session.id.clone(),
             issued_at: now,
             expires_at: session.expires_at.min(now.plus(settings.refresh_lifetime.into())),
             rotation: None,
-        };
+        });
         let lifetime = client.and_then(|client| client.user_token_lifetime);
         let lifetime = u64::from(lifetime.unwrap_or(settings.user_token_lifetime));
+        let mut changes = vec![Change::InsertSession { session: session.clone(), refresh }];
+        if whole {
+            let user = sign_in.challenged().clone();
+            changes.push(Change::Learn { user, place: sign_in.place, at: now });
+        }
         let welcome = Self {
             user: Box::new(user.clone()),
             token_lifetime: lifetime.min(now.until(session.expires_at)),
-            session: session.clone(),
+            session,
+            password: standing(user, settings.password_age, now),
+            told: None,
         };
-        Some((welcome, Change::InsertSession { session, refresh }))
+        Some((welcome, changes))
+    }
+
+    /// The same, telling how the sign-in was judged.
+    pub(crate) fn telling(self, told: Told) -> Self {
+        Self { told: Some(told), ..self }
     }
 
     pub(crate) const fn session(&self) -> &Session {
@@ -64,7 +84,9 @@ impl Welcome {
 
     fn tokens(&self, ctx: &Context, gatepass: &Gatepass) -> Option<Response> {
         let seed = &ctx.moment.seed;
-        let refresh_token = refresh_text(&seed.draw(Label::RefreshToken));
+        let purpose = self.session.purpose();
+        let refresh_token =
+            (purpose == Purpose::Anything).then(|| refresh_text(&seed.draw(Label::RefreshToken)));
         let claims = person_claims(&PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
@@ -74,16 +96,20 @@ impl Welcome {
             token_id: seed.name(Label::TokenId, ""),
         });
         let access_token = gatepass.sign(&claims)?;
-        let body = LoginResponse {
-            access_token: access_token.expose(),
-            refresh_token: refresh_token.expose(),
-            token_type: "Bearer",
-            expires_in: self.token_lifetime,
-            user: Account::from(&*self.user),
-            user_id: self.user.id.as_str(),
-            must_change_password: self.user.must_change_password,
-            requires_mfa: false,
-        };
+        let mut body = LoginResponse::new(
+            (access_token.expose(), self.token_lifetime),
+            refresh_token.as_ref().map(|token| token.expose()),
+            &self.user,
+            self.password,
+        );
+        if let Some(told) = &self.told {
+            body = body.judged(told.risk());
+            // Who is to enrol is told why, and what.
+            if purpose == Purpose::Enrol {
+                body.mfa_check_reason = told.reason;
+                body.required_mfa_methods = Some(&told.methods);
+            }
+        }
         Some(Response::json(200, &body).uncached())
     }
 }

@@ -5,10 +5,12 @@ use core::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use super::habit::Place;
 use super::id::{ClientId, SessionId, TicketId, UserId};
 use super::scope::Scope;
-use super::session::Session;
+use super::session::{Actor, Purpose, Session};
 use super::ticket::{Impersonation, Ticket, is_token_text};
+use super::user::User;
 use crate::crypto::sha256;
 use crate::secret::{Secret, SecretText};
 use crate::settings::Settings;
@@ -39,12 +41,15 @@ pub struct SignIn {
     pub scope: Scope,
     /// How they have proved who they are so far (RFC 8176).
     pub methods: Vec<String>,
-    /// The ticket it began with.
-    pub ticket: TicketId,
+    /// The ticket it began with, where it was not a password.
+    pub ticket: Option<TicketId>,
+    /// Where whoever is at the keyboard is.
+    pub place: Place,
 }
 
-impl From<&Ticket> for SignIn {
-    fn from(ticket: &Ticket) -> Self {
+impl SignIn {
+    /// What `ticket` will be, presented at `place`.
+    pub fn by_ticket(ticket: &Ticket, place: Place) -> Self {
         Self {
             user_id: ticket.user_id.clone(),
             impersonation: ticket.impersonation.clone(),
@@ -53,32 +58,55 @@ impl From<&Ticket> for SignIn {
             bind: ticket.bind,
             scope: ticket.scope.clone(),
             methods: alloc::vec!["ticket".into()],
-            ticket: ticket.id.clone(),
+            ticket: Some(ticket.id.clone()),
+            place,
         }
     }
-}
 
-impl SignIn {
+    /// What a good password of `user` will be, shown at `place`.
+    pub(crate) fn by_password(user: UserId, scope: Scope, place: Place) -> Self {
+        Self {
+            user_id: user,
+            impersonation: None,
+            client_id: ClientId::own(),
+            for_audience: false,
+            bind: false,
+            scope,
+            methods: alloc::vec!["pwd".into()],
+            ticket: None,
+            place,
+        }
+    }
+
     /// Whose second factor is asked for: the actor's, where somebody acts as the user.
     pub fn challenged(&self) -> &UserId {
         self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
     }
 
-    /// The session it becomes at `now`, for a user of `epoch`.
-    pub(crate) fn session(&self, id: SessionId, epoch: u64, settings: &Settings, now: Time) -> Session {
-        let lifetime = match self.impersonation {
-            None => settings.session_lifetime,
-            Some(_) => settings.impersonation_lifetime,
+    /// The session it becomes at `now`, good for `purpose`. One that is not good for everything lives as long as its one
+    /// access token.
+    pub(crate) fn session(
+        &self,
+        id: SessionId,
+        (user, actor): (&User, Option<&User>),
+        purpose: Purpose,
+        settings: &Settings,
+        now: Time,
+    ) -> Session {
+        let lifetime = match (purpose, &self.impersonation) {
+            (Purpose::Enrol | Purpose::ChangePassword, _) => settings.user_token_lifetime,
+            (Purpose::Anything, None) => settings.session_lifetime,
+            (Purpose::Anything, Some(_)) => settings.impersonation_lifetime,
         };
         Session {
             id,
             user_id: self.user_id.clone(),
-            user_epoch: epoch,
-            actor: self.impersonation.as_ref().map(|i| i.actor.clone()),
+            user_epoch: user.epoch,
+            actor: actor.map(|actor| Actor { id: actor.id.clone(), epoch: actor.epoch }),
             client_id: self.client_id.clone(),
             bind: self.bind,
-            for_audience: self.for_audience,
-            scope: self.scope.clone(),
+            for_audience: self.for_audience && purpose == Purpose::Anything,
+            scope: purpose.scope().unwrap_or_else(|| self.scope.clone()),
             auth_time: now,
             methods: self.methods.clone(),
             expires_at: now.plus(lifetime.into()),
@@ -96,6 +124,8 @@ pub struct Challenge {
     pub sign_in: SignIn,
     /// The user's epoch when it was made: whatever ends their sessions ends it too.
     pub user_epoch: u64,
+    /// The same of the actor, where there is one.
+    pub actor_epoch: Option<u64>,
     /// From when on it is refused.
     pub expires_at: Time,
     /// Wrong codes so far.

@@ -6,7 +6,9 @@ use alloc::{string::String, vec::Vec};
 use super::challenge::{Challenge, ChallengeDigest};
 use super::client::Client;
 use super::factor::{BackupDigest, Guesses, TotpDevice};
+use super::habit::Place;
 use super::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
+use super::password::PasswordHash;
 use super::session::{RefreshDigest, RefreshToken, Rotation, Session};
 use super::ticket::{Ticket, TicketDigest};
 use super::user::User;
@@ -47,8 +49,8 @@ pub enum Change {
     InsertSession {
         /// The session.
         session: Session,
-        /// Its first refresh token.
-        refresh: RefreshToken,
+        /// Its first refresh token, where it can be refreshed.
+        refresh: Option<RefreshToken>,
     },
     /// The refresh token becomes used, and its successor is there. Holds while it is unused.
     RotateRefresh {
@@ -104,8 +106,8 @@ pub enum Change {
     VerifyDevice {
         /// Which device.
         id: DeviceId,
-        /// The session that shows the code.
-        session: SessionId,
+        /// The session that shows the code; none for the command line.
+        session: Option<SessionId>,
         /// The step of the code.
         step: u64,
         /// When.
@@ -155,6 +157,41 @@ pub enum Change {
         /// As it is now.
         after: Guesses,
     },
+    /// The person has signed in from there: the place is remembered, in the stead of the one not seen for longest where
+    /// there are [`MAX_PLACES`](super::habit::MAX_PLACES), and so is the hour. Holds where there is such a user.
+    Learn {
+        /// Who.
+        user: UserId,
+        /// From where.
+        place: Place,
+        /// When.
+        at: Time,
+    },
+    /// The person was refused: the latest [`MAX_FAILURES`](super::habit::MAX_FAILURES) are remembered. Holds where there is such a user.
+    CountFailure {
+        /// Who.
+        user: UserId,
+        /// When.
+        at: Time,
+    },
+    /// The user's password is this one, never guessed at. Holds while it is as read.
+    SetPassword {
+        /// Whose.
+        user: UserId,
+        /// As read.
+        before: Option<PasswordHash>,
+        /// As it is now.
+        after: PasswordHash,
+    },
+    /// The user's password has been guessed at so often. Holds while it is as read.
+    SetPasswordGuesses {
+        /// Whose.
+        user: UserId,
+        /// As read.
+        before: Guesses,
+        /// As it is now.
+        after: Guesses,
+    },
     /// A new user. Holds where neither id nor user name is taken.
     InsertUser(User),
     /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read.
@@ -171,6 +208,8 @@ pub enum Change {
     Audit(Event),
     /// Proves that the store can commit, and records nothing.
     Probe,
+    /// Writes nothing and takes as long as what does, so that an answer about nobody comes no sooner. Holds always.
+    Decoy,
 }
 
 /// How a commit went.

@@ -2,6 +2,7 @@
 
 use alloc::{string::String, vec::Vec};
 
+use super::factor::AskFactor;
 use super::id::ClientId;
 use super::scope::Scope;
 use crate::crypto::sha256;
@@ -27,6 +28,8 @@ pub struct Client {
     pub token_lifetime: Option<u32>,
     /// Lifetime of the access tokens of people signed in for it, in seconds; the configured one where none.
     pub user_token_lifetime: Option<u32>,
+    /// When people who sign in for it are asked for a second factor, where that is not as for everybody.
+    pub second_factor: Option<AskFactor>,
     /// When it was registered. Tokens older than this were a namesake's.
     pub created_at: Time,
     /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
@@ -135,6 +138,7 @@ pub(crate) mod tests {
             enabled: true,
             token_lifetime: None,
             user_token_lifetime: None,
+            second_factor: None,
             created_at: Time::from_unix(1),
             secrets: vec![ClientSecret {
                 digest: SecretDigest::of(secret),

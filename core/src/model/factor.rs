@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use super::id::{DeviceId, SessionId, UserId};
+use crate::codes::codes;
 use crate::crypto::sha256;
 use crate::secret::{SecretBytes, same_bytes};
 use crate::time::Time;
@@ -16,6 +17,18 @@ pub const SET_UP_LIFETIME: u64 = 3_600;
 
 /// How many backup codes are made at once.
 pub const BACKUP_CODES: usize = 10;
+
+codes! {
+    /// When a sign-in waits for a second factor.
+    AskFactor {
+        /// Never.
+        Never = "never",
+        /// Where its risk calls for one.
+        Risk = "risk",
+        /// Always.
+        Always = "always",
+    }
+}
 
 /// The hash of a TOTP device (RFC 6238 §1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +99,8 @@ pub struct TotpDevice {
     pub verified_at: Option<Time>,
     /// The session that verified it.
     pub verified_by: Option<SessionId>,
+    /// Whether who set it up had shown a factor, or showed one for it. Once another device counts, no other can be verified.
+    pub vouched_for: bool,
     /// The last step of which a code was accepted: no code of it or before it is accepted again (RFC 6238 §5.2).
     pub last_step: u64,
 }
@@ -200,6 +215,7 @@ pub(crate) mod tests {
             created_at: Time::from_unix(0),
             verified_at: None,
             verified_by: None,
+            vouched_for: false,
             last_step: 0,
         }
     }

@@ -83,6 +83,11 @@ impl ClientId {
     pub fn admin() -> Self {
         Self("admin".into())
     }
+
+    /// The server itself, whom sign-ins by password are for: `gatepass`. No client is registered under that name.
+    pub fn own() -> Self {
+        Self("gatepass".into())
+    }
 }
 
 /// A person as others name them: by identifier or by user name.

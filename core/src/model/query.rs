@@ -1,11 +1,14 @@
 //! What a flow asks of the store, and what it is told: one query, one consistent snapshot.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
+use core::fmt;
 
 use super::challenge::{Challenge, ChallengeDigest};
 use super::client::Client;
 use super::factor::Factors;
+use super::habit::Habit;
 use super::id::{ClientId, SessionId, UserId, UserRef};
+use super::password::Password;
 use super::session::{RefreshDigest, RefreshToken, Session};
 use super::ticket::{Ticket, TicketDigest};
 use super::user::User;
@@ -31,6 +34,21 @@ pub enum Query {
     Challenge(ChallengeDigest),
     /// The bearer of an access token, and the second factors of the user it names.
     Factors(BearerQuery),
+    /// The user called so, and everything a sign-in by password rests on.
+    Login(Identity),
+    /// The bearer of an access token, and the password of the user it names.
+    Password(BearerQuery),
+}
+
+/// What somebody signs in as: a user name, or else an e-mail address (the case of ASCII letters apart) or a telephone
+/// number that one user alone has.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity(pub String);
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(…)")
+    }
 }
 
 /// A token of either kind, and who presents it.
@@ -110,6 +128,10 @@ pub enum Records {
     Challenge(Option<Box<ChallengeRecords>>),
     /// For [`Query::Factors`].
     Factors(Box<FactorsRecords>),
+    /// For [`Query::Login`]; none where nobody is called so.
+    Login(Option<Box<LoginRecords>>),
+    /// For [`Query::Password`].
+    Password(Box<PasswordRecords>),
     /// The store could not be read.
     Unreadable,
 }
@@ -129,6 +151,30 @@ pub struct TicketRecords {
     pub issuer: Option<Client>,
     /// The second factors of the actor, or else of the user.
     pub factors: Factors,
+    /// From where and when the actor, or else the user, usually signs in.
+    pub habit: Habit,
+}
+
+/// A user, and everything their sign-in by password rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoginRecords {
+    /// Who signs in.
+    pub user: User,
+    /// Their password, where they have one.
+    pub password: Option<Password>,
+    /// Their second factors.
+    pub factors: Factors,
+    /// From where and when they usually sign in.
+    pub habit: Habit,
+}
+
+/// The bearer of an access token, and the password of the user it names.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct PasswordRecords {
+    /// Whom the token names.
+    pub bearer: BearerRecords,
+    /// The user's password, where they have one.
+    pub password: Option<Password>,
 }
 
 /// A challenge, and everyone it names as they are now.

@@ -22,7 +22,7 @@ pub struct Session {
     /// The user's epoch at sign-in; the session is over once the user's is higher.
     pub user_epoch: u64,
     /// Who acts as the user, where this is an impersonation.
-    pub actor: Option<UserId>,
+    pub actor: Option<Actor>,
     /// The client it is for.
     pub client_id: ClientId,
     /// Whether the client must authenticate to refresh it.
@@ -41,7 +41,52 @@ pub struct Session {
     pub ended_at: Option<Time>,
 }
 
+/// Who acts as somebody else (RFC 8693 §4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Which user.
+    pub id: UserId,
+    /// Their epoch at sign-in; the session is over once theirs is higher.
+    pub epoch: u64,
+}
+
+/// What a session is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whatever its scope says.
+    Anything,
+    /// Enrolling a second factor, and nothing else.
+    Enrol,
+    /// Changing the password, and nothing else.
+    ChangePassword,
+}
+
+impl Purpose {
+    /// The whole scope of a session that is good for nothing else. No ticket and no setting can grant it.
+    pub(crate) fn scope(self) -> Option<Scope> {
+        let text = match self {
+            Self::Anything => return None,
+            Self::Enrol => "gatepass:enrol",
+            Self::ChangePassword => "gatepass:change-password",
+        };
+        Scope::parse(text).ok()
+    }
+}
+
 impl Session {
+    /// What it is good for.
+    pub fn purpose(&self) -> Purpose {
+        [Purpose::Enrol, Purpose::ChangePassword]
+            .into_iter()
+            .find(|purpose| purpose.scope().as_ref() == Some(&self.scope))
+            .unwrap_or(Purpose::Anything)
+    }
+
+    /// Who acts as the user, where somebody does.
+    pub fn actor_id(&self) -> Option<&UserId> {
+        self.actor.as_ref().map(|actor| &actor.id)
+    }
+
     /// Whether it is over at `now` for a user of `epoch`.
     pub fn is_over(&self, epoch: u64, now: Time) -> bool {
         self.ended_at.is_some() || now >= self.expires_at || self.user_epoch != epoch

@@ -30,6 +30,13 @@ impl fmt::Debug for TicketDigest {
 
 const PREFIX: &str = "tkt_";
 
+impl Ticket {
+    /// Who is at the keyboard: the actor, where somebody acts as the user.
+    pub fn presented_by(&self) -> &UserId {
+        self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
+    }
+}
+
 impl TicketDigest {
     /// The digest of a presented text, or none where no ticket can look so: `tkt_` and 43 characters of
     /// base64url whose last one has no stray bits.

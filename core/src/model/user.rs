@@ -3,6 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
+use super::factor::AskFactor;
 use super::id::UserId;
 use crate::time::Time;
 
@@ -27,6 +28,10 @@ pub struct User {
     pub status: Status,
     /// Whether their password has to be changed.
     pub must_change_password: bool,
+    /// When their password was set, where they have one.
+    pub password_changed_at: Option<Time>,
+    /// When they are asked for a second factor, where that is not as for everybody.
+    pub second_factor: Option<AskFactor>,
     /// When the account was made.
     pub created_at: Time,
     /// When the account was last changed.
@@ -145,6 +150,19 @@ impl User {
     /// Opens the account again; the sessions that ended stay ended.
     pub fn enable(&mut self) {
         self.status = Status::Active;
+    }
+
+    /// Has their password changed before anything else, and ends their sessions.
+    pub fn require_password_change(&mut self) {
+        self.must_change_password = true;
+        self.end_sessions();
+    }
+
+    /// Notes that their password was set at `now`, and ends their sessions.
+    pub fn set_password(&mut self, now: Time) {
+        self.must_change_password = false;
+        self.password_changed_at = Some(now);
+        self.end_sessions();
     }
 
     /// Ends every session this person has.

@@ -6,6 +6,7 @@ use crate::model::id::ClientId;
 use crate::model::query::Family;
 use crate::model::session::{RefreshToken, Rotation};
 use crate::model::user::User;
+use crate::policy::password::standing;
 use crate::settings::Settings;
 use crate::time::Time;
 
@@ -48,7 +49,7 @@ pub(crate) fn decide<'a>(
         Some(rotation) if is_a_lost_answer(family, rotation, settings, now) => true,
         Some(_) => return Verdict::Reused,
     };
-    match others_stand(family) {
+    match others_stand(family, settings, now) {
         Err(refusal) => Verdict::Refuse(refusal),
         Ok(()) if again => Verdict::Again(user),
         Ok(()) if now < family.refresh.expires_at => Verdict::Rotate(user),
@@ -77,11 +78,13 @@ fn admit<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<
     if session.is_over(user.epoch, now) { Err(Refusal::SessionOver) } else { Ok(user) }
 }
 
-/// Whether the client and the actor still stand.
-fn others_stand(family: &Family) -> Result<(), Refusal> {
+/// Whether the client, the actor and the password still stand.
+fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<(), Refusal> {
     let session = &family.session;
-    // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name.
-    let gone_is_fine = session.client_id == ClientId::admin() && !session.bind && !session.for_audience;
+    // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name, and those
+    // by password for nobody else.
+    let nobody = [ClientId::admin(), ClientId::own()].contains(&session.client_id);
+    let gone_is_fine = nobody && !session.bind && !session.for_audience;
     let stands = |client: &Client| {
         // A client added under a deleted one's id does not inherit its sessions.
         client.enabled && (gone_is_fine || client.created_at <= session.auth_time)
@@ -89,8 +92,15 @@ fn others_stand(family: &Family) -> Result<(), Refusal> {
     if !family.client.as_ref().map_or(gone_is_fine, stands) {
         return Err(Refusal::ClientInactive);
     }
-    if session.actor.is_some() && !family.actor.as_ref().is_some_and(User::is_active) {
-        return Err(Refusal::ActorInactive);
+    if let Some(actor) = &session.actor {
+        let acting = family.actor.as_ref().filter(|acting| acting.is_active());
+        if acting.ok_or(Refusal::ActorInactive)?.epoch != actor.epoch {
+            return Err(Refusal::SessionOver);
+        }
+    } else if family.user.as_ref().is_some_and(|user| standing(user, settings.password_age, now).must_change)
+    {
+        // Signing in anew is told what has to be done.
+        return Err(Refusal::PasswordExpired);
     }
     Ok(())
 }
@@ -101,7 +111,7 @@ mod tests {
     use crate::model::client::tests::client;
     use crate::model::id::{SessionId, UserId};
     use crate::model::scope::Scope;
-    use crate::model::session::{RefreshDigest, Salt, Session};
+    use crate::model::session::{Actor, RefreshDigest, Salt, Session};
     use crate::policy::sign_in::tests::user;
     use crate::settings::Issuer;
     use alloc::vec;
@@ -138,6 +148,10 @@ mod tests {
             actor: None,
             client: Some(client("backend", "", "right")),
         }
+    }
+
+    fn boss() -> Option<Actor> {
+        Some(Actor { id: UserId::parse("boss").unwrap(), epoch: 0 })
     }
 
     /// The same, used `ago` seconds ago for a successor that was not used.
@@ -222,7 +236,7 @@ mod tests {
                 "a copy, while the actor is disabled",
                 |f| {
                     used(f, 90);
-                    f.session.actor = UserId::parse("boss").ok();
+                    f.session.actor = boss();
                 },
                 None,
                 Reused,
@@ -266,16 +280,11 @@ mod tests {
             ),
             (
                 "acted by the boss",
-                |f| (f.session.actor, f.actor) = (UserId::parse("boss").ok(), Some(user("boss"))),
+                |f| (f.session.actor, f.actor) = (boss(), Some(user("boss"))),
                 None,
                 Rotate,
             ),
-            (
-                "acted by nobody",
-                |f| f.session.actor = UserId::parse("boss").ok(),
-                None,
-                Refuse(Refusal::ActorInactive),
-            ),
+            ("acted by nobody", |f| f.session.actor = boss(), None, Refuse(Refusal::ActorInactive)),
         ];
         let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
         for (what, alter, by, expected) in table {

@@ -1,15 +1,13 @@
-//! Whether a sign-in waits for a second factor, and whether a code is one.
+//! Whether a code is a second factor, and who may add one.
 
 use alloc::{vec, vec::Vec};
 
 use super::totp::accepted_step;
 use crate::audit::Refusal;
-use crate::model::challenge::SignIn;
 use crate::model::change::Change;
 use crate::model::factor::{BackupDigest, Factors, Guesses};
 use crate::model::id::UserId;
 use crate::model::session::Session;
-use crate::settings::SecondFactor;
 use crate::time::Time;
 
 /// With what a challenge is answered.
@@ -22,8 +20,12 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    /// The names of both.
-    pub(crate) const NAMES: &[&'static str] = &["totp", "backup_code"];
+    /// The names of those that `factors` can be shown by.
+    pub(crate) fn of(factors: &Factors) -> Vec<&'static str> {
+        let totp = factors.is_enrolled().then_some("totp");
+        let codes = (factors.is_enrolled() && !factors.backup_codes.is_empty()).then_some("backup_code");
+        totp.into_iter().chain(codes).collect()
+    }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
@@ -42,28 +44,12 @@ impl Method {
     }
 }
 
-/// Why a second factor is asked for, where it is: the `mfa_check_reason`.
-pub(crate) fn asked(policy: SecondFactor, sign_in: &SignIn, factors: &Factors) -> Option<&'static str> {
-    match policy {
-        SecondFactor::Never => None,
-        SecondFactor::Enrolled if !factors.is_enrolled() => None,
-        SecondFactor::Enrolled if sign_in.impersonation.is_some() => Some("impersonation"),
-        SecondFactor::Enrolled => Some("enrolled"),
-    }
-}
-
-/// Whether `session` may add devices to `factors`: where there is one that counts, only a session that has shown it, at its
-/// sign-in or by verifying it. Otherwise whoever got hold of an older session could add theirs and take the others away
-/// (NIST SP 800-63B §6.1.2.1). Where nobody is ever challenged, no session could have shown one.
-pub(crate) fn may_add(policy: SecondFactor, session: &Session, factors: &Factors) -> bool {
-    match policy {
-        SecondFactor::Never => true,
-        SecondFactor::Enrolled => {
-            !factors.is_enrolled()
-                || session.methods.iter().any(|method| method == "mfa")
-                || factors.verified().any(|device| device.verified_by.as_ref() == Some(&session.id))
-        }
-    }
+/// Whether `session` has shown a factor of `factors`, at its sign-in or by verifying a first one. Where there is one that
+/// counts, whoever has shown none adds none: otherwise whoever got hold of an older session could add theirs and take the
+/// others away (NIST SP 800-63B §6.1.2.1).
+pub(crate) fn has_shown(session: &Session, factors: &Factors) -> bool {
+    session.methods.iter().any(|method| method == "mfa")
+        || factors.verified().any(|device| device.verified_by.as_ref() == Some(&session.id))
 }
 
 /// What is written when `code` of `user` is accepted: it is used up, and guessing begins anew.
@@ -97,14 +83,4 @@ pub(crate) fn accept(
         changes.push(Change::SetGuesses { user: user.clone(), before, after });
     }
     Ok(changes)
-}
-
-/// What is written when a code of `user` was wrong at `now`; nothing while the factors are locked.
-pub(crate) fn count_wrong(factors: &Factors, user: &UserId, now: Time) -> Option<Change> {
-    let before = factors.guesses;
-    (!before.is_locked(now)).then(|| Change::SetGuesses {
-        user: user.clone(),
-        before,
-        after: before.failed(now),
-    })
 }

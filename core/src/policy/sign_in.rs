@@ -4,8 +4,9 @@ use core::net::IpAddr;
 
 use crate::audit::Refusal;
 use crate::model::query::TicketRecords;
-use crate::model::ticket::TicketState;
+use crate::model::ticket::{Ticket, TicketState};
 use crate::model::user::User;
+use crate::settings::OtherAddress;
 use crate::time::Time;
 use crate::wire::credentials::{Authorization, ClientCredentials};
 
@@ -46,11 +47,16 @@ pub(crate) enum Verdict<'a> {
     Refuse(Refusal),
 }
 
+/// Whether `ticket` was meant for another address than `peer`.
+pub(crate) fn is_elsewhere(ticket: &Ticket, peer: IpAddr) -> bool {
+    ticket.client_ip.is_some_and(|ip| ip.to_canonical() != peer.to_canonical())
+}
+
 /// Decides on a ticket that exists (CONTRACT §3).
 pub(crate) fn decide<'a>(
     records: &'a TicketRecords,
     redeemer: &Redeemer,
-    peer: IpAddr,
+    (peer, elsewhere): (IpAddr, OtherAddress),
     now: Time,
 ) -> Verdict<'a> {
     match records.ticket.state {
@@ -61,23 +67,18 @@ pub(crate) fn decide<'a>(
     if now >= records.ticket.expires_at {
         return Verdict::Refuse(Refusal::TicketExpired);
     }
-    match admit(records, redeemer, peer, now) {
+    if is_elsewhere(&records.ticket, peer) && elsewhere == OtherAddress::Refuse {
+        return Verdict::Spend(Refusal::AddressMismatch);
+    }
+    match admit(records, redeemer, now) {
         Ok(user) => Verdict::SignIn(user),
         Err(refusal) => Verdict::Spend(refusal),
     }
 }
 
 /// Whom a live ticket signs in, or why nobody.
-fn admit<'a>(
-    records: &'a TicketRecords,
-    redeemer: &Redeemer,
-    peer: IpAddr,
-    now: Time,
-) -> Result<&'a User, Refusal> {
+fn admit<'a>(records: &'a TicketRecords, redeemer: &Redeemer, now: Time) -> Result<&'a User, Refusal> {
     let ticket = &records.ticket;
-    if ticket.client_ip.is_some_and(|ip| ip.to_canonical() != peer.to_canonical()) {
-        return Err(Refusal::AddressMismatch);
-    }
     if ticket.bind || ticket.for_audience {
         match redeemer {
             Redeemer::Anybody if ticket.bind => return Err(Refusal::RedeemerUnproven),
@@ -111,9 +112,10 @@ pub(crate) mod tests {
     use super::*;
     use crate::model::client::tests::client;
     use crate::model::factor::Factors;
+    use crate::model::habit::Habit;
     use crate::model::id::{ClientId, TicketId, UserId};
     use crate::model::scope::Scope;
-    use crate::model::ticket::{Impersonation, Ticket, TicketDigest};
+    use crate::model::ticket::{Impersonation, TicketDigest};
     use crate::model::user::{Status, Username};
     use crate::secret::SecretText;
     use alloc::vec;
@@ -132,6 +134,8 @@ pub(crate) mod tests {
             address: None,
             status: Status::Active,
             must_change_password: false,
+            password_changed_at: None,
+            second_factor: None,
             created_at: Time::from_unix(0),
             updated_at: Time::from_unix(0),
             epoch: 0,
@@ -162,6 +166,7 @@ pub(crate) mod tests {
             client: Some(client("backend", "", "right")),
             issuer: Some(client("backend", "", "right")),
             factors: Factors::default(),
+            habit: Habit::default(),
         }
     }
 
@@ -302,7 +307,7 @@ pub(crate) mod tests {
         for (what, alter, redeemer, expected) in table {
             let mut records = records();
             alter(&mut records);
-            let verdict = match decide(&records, redeemer, HERE, NOW) {
+            let verdict = match decide(&records, redeemer, (HERE, OtherAddress::Refuse), NOW) {
                 Verdict::SignIn(_) => In,
                 Verdict::Spend(refusal) => Spend(refusal),
                 Verdict::Refuse(refusal) => Refuse(refusal),

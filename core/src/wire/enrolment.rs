@@ -11,7 +11,7 @@ use crate::model::factor::TotpDevice;
 use crate::policy::totp::STEP;
 
 /// The secret in base32, as people type it.
-pub(crate) fn secret_text(device: &TotpDevice) -> Zeroizing<String> {
+pub fn secret_text(device: &TotpDevice) -> Zeroizing<String> {
     Zeroizing::new(BASE32_NOPAD.encode(device.secret.expose()))
 }
 
@@ -48,6 +48,29 @@ pub fn qr_modules(text: &str) -> Option<vec::Vec<vec::Vec<bool>>> {
             .ok()?;
     let side = 0..code.size();
     Some(side.clone().map(|y| side.clone().map(|x| code.get_module(x, y)).collect()).collect())
+}
+
+/// The QR code of `text` for a terminal: two modules to a character, with its quiet zone; none where it is too long.
+/// The light modules are drawn, so it reads on a dark ground; on a light one, most readers take the negative too.
+pub fn qr_blocks(text: &str) -> Option<Zeroizing<String>> {
+    const QUIET: usize = 2;
+    let modules = qr_modules(text)?;
+    let side = modules.len() + 2 * QUIET;
+    let is_dark = |x: usize, y: usize| {
+        let row = y.checked_sub(QUIET).and_then(|y| modules.get(y));
+        row.zip(x.checked_sub(QUIET)).and_then(|(row, x)| row.get(x)).copied().unwrap_or(false)
+    };
+    let mut blocks = Zeroizing::new(String::new());
+    for y in (0..side).step_by(2) {
+        blocks.extend((0..side).map(|x| match (is_dark(x, y), y + 1 < side && !is_dark(x, y + 1)) {
+            (false, true) => '█',
+            (false, false) => '▀',
+            (true, true) => '▄',
+            (true, false) => ' ',
+        }));
+        blocks.push('\n');
+    }
+    Some(blocks)
 }
 
 /// The QR code of `text` as an SVG image in a data URI; none where it is too long.
@@ -90,5 +113,11 @@ mod tests {
         }
         assert!(qr_data_uri(&uri).unwrap().starts_with("data:image/svg+xml;base64,"));
         assert!(qr_data_uri(&"x".repeat(3_000)).is_none());
+        let blocks = qr_blocks(&uri).unwrap();
+        let rows: vec::Vec<&str> = blocks.lines().collect();
+        assert_eq!(rows.len(), (modules.len() + 5) / 2);
+        assert!(rows.iter().all(|row| row.chars().count() == modules.len() + 4));
+        // The quiet zone, then the finder pattern's edge and what is in it.
+        assert!(rows[0].chars().all(|c| c == '█') && rows[1].starts_with("██ ▄▄▄▄▄ █"), "{}", *blocks);
     }
 }

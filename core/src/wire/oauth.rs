@@ -72,6 +72,8 @@ pub enum BearerError {
     InvalidRequest,
     /// 401 `invalid_token`
     InvalidToken,
+    /// 403 `insufficient_scope`
+    InsufficientScope,
     /// 500
     ServerError,
     /// 503
@@ -85,19 +87,20 @@ impl BearerError {
             Self::Missing => (401, None, "a bearer token is required"),
             Self::InvalidRequest => (400, Some("invalid_request"), "send exactly one bearer token"),
             Self::InvalidToken => (401, Some("invalid_token"), "the token is invalid, expired or revoked"),
+            Self::InsufficientScope => (403, Some("insufficient_scope"), "the token is not good for this"),
             Self::ServerError => (500, Some("server_error"), "internal error"),
             Self::TemporarilyUnavailable => (503, Some("temporarily_unavailable"), "try again"),
         };
         let response = Response::json(status, &Body { error, error_description }).uncached();
         match (status, error) {
             (503, _) => response.with("Retry-After", RETRY_AFTER),
-            (400 | 401, Some(error)) => response.with(
+            (400 | 401 | 403, Some(error)) => response.with(
                 "WWW-Authenticate",
                 alloc::format!(
                     "Bearer realm=\"{REALM}\", error=\"{error}\", error_description=\"{error_description}\""
                 ),
             ),
-            (400 | 401, None) => {
+            (400 | 401 | 403, None) => {
                 response.with("WWW-Authenticate", alloc::format!("Bearer realm=\"{REALM}\""))
             }
             _ => response,

@@ -72,6 +72,18 @@ problems! {
     CodeRefused = 40031, 400, "the code is wrong or already used", "验证码错误或已使用";
     /// No more devices.
     TooManyDevices = 40032, 400, "there are as many devices as there can be: remove one first", "设备数量已达上限,请先移除设备";
+    /// No such account, or no such password, or too many tries: never told apart.
+    LoginRefused = 40040, 400, "the name or the password is wrong, or there were too many tries: wait, then try again", "用户名或密码错误,或尝试次数过多,请稍后再试";
+    /// The old password is wrong, or there were too many tries.
+    OldPasswordRefused = 40041, 400, "the old password is wrong, or there were too many tries: wait, then try again", "原密码错误,或尝试次数过多,请稍后再试";
+    /// The new password has too few characters.
+    PasswordTooShort = 40042, 400, "the new password is too short", "新密码过短";
+    /// The new password is over 1024 bytes.
+    PasswordTooLong = 40043, 400, "the new password is over 1024 bytes", "新密码过长";
+    /// The new password is one of the commonest, or the account's own name, or the old one.
+    PasswordTooCommon = 40044, 400, "the new password is too easy to guess, or the old one: choose another", "新密码过于常见或与原密码相同,请更换";
+    /// A second factor is called for, and there is none.
+    FactorNotEnrolled = 40045, 400, "signing in here takes a second factor, and none is enrolled: ask an administrator", "此登录需要第二因素,但尚未注册,请联系管理员";
     /// No bearer token, or one that is not good.
     TokenRequired = 40100, 401, "a valid bearer token is required", "需要有效的访问令牌";
     /// The token is good and does not allow this.
@@ -80,6 +92,8 @@ problems! {
     ImpersonationRefused = 40301, 403, "an impersonated session cannot do this", "代登录会话不能执行此操作";
     /// Devices are added to an account with a second factor by a session that has shown it.
     SecondFactorFirst = 40302, 403, "sign in with your second factor first", "请先使用第二因素登录";
+    /// The session is good for enrolling, or for changing the password, and this is something else.
+    SessionRestricted = 40303, 403, "this session is good for one thing only: see its scope", "此会话仅限特定操作,请参见其 scope";
     /// No such path.
     NotFound = 40400, 404, "no such path", "路径不存在";
     /// No such session of this user.

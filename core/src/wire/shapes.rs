@@ -10,6 +10,17 @@ use crate::jose::claims::{Actor, Audience};
 use crate::model::client::Client;
 use crate::model::scope::Scope;
 use crate::model::user::User;
+use crate::policy::password::{Standing, Warning};
+
+/// How a sign-in's risk was judged: `dto.RiskAssessmentInfo`.
+#[derive(Serialize)]
+pub(crate) struct RiskAssessment<'a> {
+    pub(crate) level: &'static str,
+    pub(crate) score: u8,
+    pub(crate) require_mfa: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) recommended_mfa_methods: &'a [&'static str],
+}
 
 /// The result of a sign-in that waits for a second factor: `dto.LoginResponse` without tokens and without `user`.
 #[derive(Serialize)]
@@ -18,24 +29,86 @@ pub(crate) struct ChallengeResponse<'a> {
     pub(crate) challenge_token: &'a str,
     pub(crate) required_mfa_methods: &'a [&'static str],
     pub(crate) mfa_check_reason: &'static str,
+    pub(crate) risk_level: &'static str,
+    pub(crate) risk_assessment: RiskAssessment<'a>,
 }
 
 /// The result of a sign-in: `dto.LoginResponse`.
 #[derive(Serialize)]
 pub(crate) struct LoginResponse<'a> {
-    pub(crate) access_token: &'a str,
-    pub(crate) refresh_token: &'a str,
-    pub(crate) token_type: &'static str,
-    pub(crate) expires_in: u64,
-    pub(crate) user: Account<'a>,
-    pub(crate) user_id: &'a str,
-    pub(crate) must_change_password: bool,
-    pub(crate) requires_mfa: bool,
+    access_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    token_type: &'static str,
+    expires_in: u64,
+    user: Account<'a>,
+    user_id: &'a str,
+    #[serde(flatten)]
+    password: PasswordNotice,
+    requires_mfa: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mfa_check_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) required_mfa_methods: Option<&'a [&'static str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk_level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk_assessment: Option<RiskAssessment<'a>>,
+}
+
+impl<'a> LoginResponse<'a> {
+    /// Tokens for `user`; the access token with its life in seconds.
+    pub(crate) fn new(
+        (access_token, expires_in): (&'a str, u64),
+        refresh_token: Option<&'a str>,
+        user: &'a User,
+        password: Standing,
+    ) -> Self {
+        Self {
+            access_token,
+            refresh_token,
+            token_type: "Bearer",
+            expires_in,
+            user: Account::new(user, password),
+            user_id: user.id.as_str(),
+            password: password.into(),
+            requires_mfa: false,
+            mfa_check_reason: None,
+            required_mfa_methods: None,
+            risk_level: None,
+            risk_assessment: None,
+        }
+    }
+
+    /// The same, with how the sign-in was judged.
+    pub(crate) fn judged(self, risk: RiskAssessment<'a>) -> Self {
+        Self { risk_level: Some(risk.level), risk_assessment: Some(risk), ..self }
+    }
+}
+
+/// What is said of a password's age, in the answer and in its `user`.
+#[derive(Serialize)]
+struct PasswordNotice {
+    must_change_password: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_expires_in: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password_warning: Option<&'static str>,
+}
+
+impl From<Standing> for PasswordNotice {
+    fn from(standing: Standing) -> Self {
+        Self {
+            must_change_password: standing.must_change,
+            password_expires_in: standing.expires_in,
+            password_warning: standing.warning.map(Warning::as_str),
+        }
+    }
 }
 
 /// The account of who signed in: `dto.UserInfo`.
 #[derive(Serialize)]
-pub(crate) struct Account<'a> {
+struct Account<'a> {
     id: &'a str,
     username: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,11 +117,12 @@ pub(crate) struct Account<'a> {
     phone: Option<&'a str>,
     status: &'static str,
     created_at: String,
-    must_change_password: bool,
+    #[serde(flatten)]
+    password: PasswordNotice,
 }
 
-impl<'a> From<&'a User> for Account<'a> {
-    fn from(user: &'a User) -> Self {
+impl<'a> Account<'a> {
+    fn new(user: &'a User, password: Standing) -> Self {
         Self {
             id: user.id.as_str(),
             username: user.username.as_str(),
@@ -56,7 +130,7 @@ impl<'a> From<&'a User> for Account<'a> {
             phone: user.phone.as_deref(),
             status: user.status.as_str(),
             created_at: user.created_at.rfc3339(),
-            must_change_password: user.must_change_password,
+            password: password.into(),
         }
     }
 }

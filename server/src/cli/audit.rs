@@ -66,6 +66,7 @@ fn record(row: &AuditRow) -> Record {
         .with("address", event.address.map(|address| address.to_string()))
         .with("refusal", event.refusal.map(Refusal::as_str))
         .with("reason", event.reason.clone())
+        .with("risk", event.risk.as_ref().map(ToString::to_string))
         .with("count", event.count)
 }
 

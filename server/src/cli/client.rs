@@ -4,13 +4,14 @@ use clap::{Args, Subcommand};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::Change;
 use gatepass_core::model::client::{Client, ClientSecret};
+use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::id::ClientId;
 use gatepass_core::model::scope::Scope;
 use gatepass_core::time::Time;
 use serde_json::Value;
 
 use super::context::{Context, Site};
-use super::edit::{ATTEMPTS, parsed, text};
+use super::edit::{ATTEMPTS, ask_factor, parsed, text};
 use super::failure::Failure;
 use super::output::Record;
 use super::secret;
@@ -95,6 +96,9 @@ pub(super) struct Fields {
     /// Life of the access tokens of people signed in for it, 1 to 86400 [default: the configured one]
     #[arg(long, value_name = "SECONDS")]
     user_token_lifetime: Option<String>,
+    /// When people who sign in for it are asked for their second factor: never, risk or always [default: the configured]
+    #[arg(long, value_name = "WHEN")]
+    second_factor: Option<String>,
 }
 
 impl Fields {
@@ -122,6 +126,9 @@ impl Fields {
         }
         if let Some(seconds) = &self.user_token_lifetime {
             client.user_token_lifetime = lifetime("--user-token-lifetime", seconds)?;
+        }
+        if let Some(when) = &self.second_factor {
+            client.second_factor = ask_factor(when)?;
         }
         Ok(())
     }
@@ -178,6 +185,7 @@ pub(super) fn record(client: &Client) -> Record {
         .with("enabled", client.enabled)
         .with("token_lifetime", client.token_lifetime)
         .with("user_token_lifetime", client.user_token_lifetime)
+        .with("second_factor", client.second_factor.map(AskFactor::as_str))
         .with("created_at", client.created_at.rfc3339())
         .with("secrets", client.secrets.iter().map(secret).collect::<Vec<_>>())
 }
@@ -207,6 +215,7 @@ pub(crate) fn blank(id: ClientId, scope: Scope, now: Time) -> Client {
         enabled: true,
         token_lifetime: None,
         user_token_lifetime: None,
+        second_factor: None,
         created_at: now,
         secrets: Vec::new(),
         revision: 0,
@@ -296,6 +305,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 fn add(context: &Context, given: &str, fields: &Fields, secret_stdin: bool) -> Result<(), Failure> {
     let id = id(given)?;
+    if id == ClientId::own() {
+        return Err(Failure::usage(format!("{id} is this server's own name: choose another id")));
+    }
     let mut client = blank(id.clone(), Scope::default(), Time::default());
     fields.apply(&mut client)?;
     let secret = if secret_stdin { secret::import()? } else { secret::generate()? };
@@ -397,6 +409,7 @@ mod tests {
             audience: vec![],
             token_lifetime: None,
             user_token_lifetime: None,
+            second_factor: None,
         };
         let mut changed = client();
         none().apply(&mut changed).unwrap();
@@ -425,6 +438,7 @@ mod tests {
             Fields { default_scope: Some("c".into()), ..none() },
             Fields { name: Some("a\nb".into()), ..none() },
             Fields { audience: vec!["a b".into()], ..none() },
+            Fields { second_factor: Some("often".into()), ..none() },
             Fields { token_lifetime: Some("0".into()), ..none() },
             Fields { user_token_lifetime: Some("86401".into()), ..none() },
         ] {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::{OtpHash, OtpParameters};
+use gatepass_core::model::factor::{AskFactor, OtpHash, OtpParameters};
 use gatepass_core::moment::{Moment, Seed};
-use gatepass_core::settings::{Issuer, SecondFactor, Settings};
+use gatepass_core::policy::password::PasswordAge;
+use gatepass_core::policy::risk::{RiskRules, Weights};
+use gatepass_core::settings::{Issuer, OtherAddress, SecondFactorRules, Settings, Unenrolled};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 use zeroize::Zeroizing;
@@ -130,22 +132,76 @@ pub fn settings(config: &Config, issuer: Issuer) -> Settings {
         refresh_grace: config.refresh_grace.seconds(),
         impersonation_lifetime: config.impersonation_lifetime.seconds(),
         user_scope: config.user_scope.get().clone(),
-        second_factor: match config.second_factor {
-            choice::SecondFactor::Enrolled => SecondFactor::Enrolled,
-            choice::SecondFactor::Never => SecondFactor::Never,
-        },
-        totp: OtpParameters {
-            hash: match config.totp_hash {
-                choice::TotpHash::Sha1 => OtpHash::Sha1,
-                choice::TotpHash::Sha256 => OtpHash::Sha256,
-                choice::TotpHash::Sha512 => OtpHash::Sha512,
-            },
-            digits: match config.totp_digits {
-                choice::TotpDigits::Six => 6,
-                choice::TotpDigits::Eight => 8,
+        second_factor: SecondFactorRules {
+            ask: ask(config.second_factor),
+            ask_actor: ask(config.second_factor_of_actor),
+            unenrolled: match config.unenrolled {
+                choice::Unenrolled::SignIn => Unenrolled::SignIn,
+                choice::Unenrolled::Refuse => Unenrolled::Refuse,
+                choice::Unenrolled::Enrol => Unenrolled::Enrol,
             },
         },
+        risk: risk(config),
+        other_address: match config.client_ip_mismatch {
+            choice::OtherAddress::Refuse => OtherAddress::Refuse,
+            choice::OtherAddress::Risk => OtherAddress::Suspect,
+        },
+        password_length: config.password_length.get(),
+        password_age: (config.password_life.seconds() > 0).then(|| PasswordAge {
+            life: config.password_life.seconds(),
+            warning: config.password_warning.seconds(),
+            grace: config.password_grace.seconds(),
+        }),
+        totp: otp_parameters(config),
         tenant: config.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
+    }
+}
+
+/// How new TOTP devices make their codes.
+pub const fn otp_parameters(config: &Config) -> OtpParameters {
+    OtpParameters {
+        hash: match config.totp_hash {
+            choice::TotpHash::Sha1 => OtpHash::Sha1,
+            choice::TotpHash::Sha256 => OtpHash::Sha256,
+            choice::TotpHash::Sha512 => OtpHash::Sha512,
+        },
+        digits: match config.totp_digits {
+            choice::TotpDigits::Six => 6,
+            choice::TotpDigits::Eight => 8,
+        },
+    }
+}
+
+const fn ask(choice: choice::AskFactor) -> AskFactor {
+    match choice {
+        choice::AskFactor::Never => AskFactor::Never,
+        choice::AskFactor::Risk => AskFactor::Risk,
+        choice::AskFactor::Always => AskFactor::Always,
+    }
+}
+
+fn risk(config: &Config) -> RiskRules {
+    RiskRules {
+        weights: Weights {
+            new_device: config.risk_new_device.percent(),
+            new_network: config.risk_new_network.percent(),
+            old_ticket: config.risk_old_ticket.percent(),
+            other_address: config.risk_other_address.percent(),
+            recent_failures: config.risk_recent_failures.percent(),
+            long_absence: config.risk_long_absence.percent(),
+            unusual_hour: config.risk_unusual_hour.percent(),
+            impersonation: config.risk_impersonation.percent(),
+            account_changed: config.risk_account_changed.percent(),
+        },
+        medium: config.risk_medium.percent(),
+        high: config.risk_high.percent(),
+        second_factor: config.risk_second_factor.percent(),
+        old_ticket_percent: config.old_ticket_percent.percent(),
+        failures: config.failures_before_risk.get(),
+        failure_window: config.failure_window.seconds(),
+        absence: config.absence.seconds(),
+        known_sign_ins: config.known_sign_ins.get(),
+        change_window: config.account_change_window.seconds(),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use gatepass_core::model::factor::AskFactor;
+
 use super::failure::Failure;
 
 /// How often a record is read again where somebody else changed it in between.
@@ -16,6 +18,17 @@ pub(super) fn text(what: &str, given: &str, longest: usize) -> Result<Option<Str
         )));
     }
     Ok(Some(given.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// When a second factor is asked for; empty clears it.
+pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, Failure> {
+    match (given, AskFactor::parse(given)) {
+        ("", _) => Ok(None),
+        (_, Some(when)) => Ok(Some(when)),
+        (_, None) => Err(Failure::usage(format!(
+            "--second-factor {given:?} is not one of never, risk, always; empty clears it"
+        ))),
+    }
 }
 
 /// Reads `given` by `parse`; what is wrong is told as the value's own words, with its name before.

@@ -15,9 +15,12 @@ pub(crate) mod client;
 mod clock;
 pub mod context;
 mod edit;
+mod enrol;
 pub mod failure;
 pub(crate) mod key;
 pub mod output;
+mod password;
+mod risk;
 pub(crate) mod secret;
 pub(crate) mod ticket;
 mod token;
@@ -71,6 +74,9 @@ enum Noun {
     /// Access tokens
     #[command(subcommand)]
     Token(token::Verb),
+    /// How risky a sign-in is
+    #[command(subcommand)]
+    Risk(risk::Verb),
     /// The record of what happened
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -122,6 +128,7 @@ pub fn main() -> ExitCode {
         Noun::Ticket(verb) => ticket::run(&context, verb),
         Noun::Key(verb) => key::run(&context, verb),
         Noun::Token(verb) => token::run(&context, verb),
+        Noun::Risk(verb) => risk::run(&context, verb),
         Noun::Audit(verb) => audit::run(&context, verb),
         Noun::Check => check::run(&context),
         Noun::Clock(verb) => clock::run(&context, verb),

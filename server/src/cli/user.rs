@@ -4,16 +4,17 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::Guesses;
+use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::id::{UserId, UserRef};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::time::Time;
 use serde_json::Value;
 
 use super::context::{Context, Site, random};
-use super::edit::{ATTEMPTS, parsed, text};
+use super::edit::{ATTEMPTS, ask_factor, parsed, text};
 use super::failure::Failure;
 use super::output::Record;
+use super::{enrol, password};
 
 /// The longest address, in bytes of JSON, and how deep it nests.
 const MAX_ADDRESS: usize = 4096;
@@ -27,6 +28,9 @@ pub(super) enum Verb {
         username: String,
         #[command(flatten)]
         fields: Fields,
+        /// Read a password from standard input
+        #[arg(long)]
+        password_stdin: bool,
     },
     /// Change a person; what is not named stays, an empty value clears
     Set {
@@ -54,6 +58,35 @@ pub(super) enum Verb {
     Enable {
         /// Their id or user name
         id: String,
+    },
+    /// Give a person a password, from standard input or asked for, and end their sessions
+    SetPassword {
+        /// Their id or user name
+        id: String,
+        /// Have them choose their own as soon as they sign in with it
+        #[arg(long)]
+        must_change: bool,
+    },
+    /// Have a person change their password before anything else, and end their sessions
+    RequirePasswordChange {
+        /// Their id or user name
+        id: String,
+    },
+    /// Lift the locks that wrong passwords and codes have brought about
+    Unlock {
+        /// Their id or user name
+        id: String,
+    },
+    /// Set up a TOTP device for a person and show its QR code, or verify its first code
+    Totp {
+        /// Their id or user name
+        id: String,
+        /// What they call the device
+        #[arg(long, value_name = "NAME")]
+        device_name: Option<String>,
+        /// A first code of the newest device that was set up
+        #[arg(long, value_name = "CODE", conflicts_with = "device_name")]
+        verify: Option<String>,
     },
     /// Take every second factor and backup code of a person away, and lift their lock
     ResetMfa {
@@ -84,6 +117,9 @@ pub(super) struct Fields {
     /// Any JSON value
     #[arg(long, value_name = "JSON")]
     address: Option<String>,
+    /// When they are asked for their second factor: never, risk or always [default: as everybody]
+    #[arg(long, value_name = "WHEN")]
+    second_factor: Option<String>,
 }
 
 impl Fields {
@@ -112,6 +148,9 @@ impl Fields {
         }
         if let Some(address) = &self.address {
             user.address = read_address(address)?;
+        }
+        if let Some(when) = &self.second_factor {
+            user.second_factor = ask_factor(when)?;
         }
         Ok(())
     }
@@ -152,11 +191,13 @@ pub(super) fn record(user: &User) -> Record {
         .with("address", address.unwrap_or(Value::Null))
         .with("status", user.status.as_str())
         .with("must_change_password", user.must_change_password)
+        .with("password_changed_at", user.password_changed_at.map(Time::rfc3339))
+        .with("second_factor", user.second_factor.map(AskFactor::as_str))
         .with("created_at", user.created_at.rfc3339())
         .with("updated_at", user.updated_at.rfc3339())
 }
 
-fn event(kind: Kind, id: &UserId, now: Time) -> Change {
+pub(super) fn event(kind: Kind, id: &UserId, now: Time) -> Change {
     Change::Audit(Event { subject: Some(id.clone()), ..Event::new(kind, now) })
 }
 
@@ -182,6 +223,8 @@ pub(crate) fn blank(username: Username, now: Time) -> Result<User, Failure> {
         address: None,
         status: Status::Active,
         must_change_password: false,
+        password_changed_at: None,
+        second_factor: None,
         created_at: now,
         updated_at: now,
         epoch: 0,
@@ -229,7 +272,7 @@ fn edit(
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     let user = match verb {
-        Verb::Add { username, fields } => add(context, &username, &fields)?,
+        Verb::Add { username, fields, password_stdin } => add(context, &username, &fields, password_stdin)?,
         Verb::Set { id, username, fields } => {
             let username = username.map(|name| parsed("--username", &name, Username::parse)).transpose()?;
             edit(&context.site()?, &id, Kind::UserChanged, |user| {
@@ -254,7 +297,27 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             user.enable();
             Ok(())
         })?,
-        Verb::ResetMfa { id } => return reset_factors(context, &id),
+        Verb::SetPassword { id, must_change } => password::set(context, &id, must_change)?,
+        Verb::RequirePasswordChange { id } => {
+            let site = context.site()?;
+            edit(&site, &id, Kind::PasswordChangeRequired, |user| {
+                if user.password_changed_at.is_none() {
+                    return Err(Failure::failed(format!(
+                        "{id:?} has no password to change: give one with `gatepass user set-password {id} --must-change`"
+                    )));
+                }
+                if !user.must_change_password {
+                    user.require_password_change();
+                }
+                Ok(())
+            })?
+        }
+        Verb::Unlock { id } => password::unlock(&context.site()?, &id)?,
+        Verb::Totp { id, verify: Some(code), .. } => return enrol::verify(context, &id, &code),
+        Verb::Totp { id, device_name, verify: None } => {
+            return enrol::set_up(context, &id, device_name.as_deref());
+        }
+        Verb::ResetMfa { id } => return enrol::reset(context, &id),
         Verb::Delete { id } => {
             let site = context.site()?;
             let user = find(&site, &id)?;
@@ -268,33 +331,20 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     Ok(context.out.one(&record(&user))?)
 }
 
-fn reset_factors(context: &Context, id: &str) -> Result<(), Failure> {
-    let site = context.site()?;
-    let user = find(&site, id)?;
-    for _ in 0..ATTEMPTS {
-        let factors = site.store.factors(&user.id)?;
-        let (devices, codes) = (factors.devices.len(), factors.backup_codes.len());
-        let mut changes: Vec<Change> =
-            factors.devices.into_iter().map(|device| Change::DeleteDevice(device.id)).collect();
-        changes.push(Change::DropBackupCodes(user.id.clone()));
-        let (before, after) = (factors.guesses, Guesses::default());
-        changes.push(Change::SetGuesses { user: user.id.clone(), before, after });
-        changes.push(event(Kind::FactorsReset, &user.id, site.now));
-        if site.try_commit(changes)? {
-            let reset = Record::new().with("id", user.id.as_str()).with("username", user.username.as_str());
-            return Ok(context.out.one(&reset.with("devices", devices).with("backup_codes", codes))?);
-        }
-    }
-    Err(Failure::failed(format!("the factors of {id:?} keep changing: try again")))
-}
-
-fn add(context: &Context, username: &str, fields: &Fields) -> Result<User, Failure> {
+fn add(context: &Context, username: &str, fields: &Fields, password_stdin: bool) -> Result<User, Failure> {
     let username = parsed("the user name", username, Username::parse)?;
     let mut user = blank(username, Time::default())?;
     fields.apply(&mut user)?;
+    let hash = match password_stdin {
+        true => Some(password::hash(&password::read(context, &user)?)?),
+        false => None,
+    };
     let site = context.site_or_new()?;
     (user.created_at, user.updated_at) = (site.now, site.now);
-    site.commit(added(user.clone(), site.now), || {
+    user.password_changed_at = hash.as_ref().map(|_| site.now);
+    let mut changes = added(user.clone(), site.now);
+    changes.extend(hash.map(|after| Change::SetPassword { user: user.id.clone(), before: None, after }));
+    site.commit(changes, || {
         let name = user.username.as_str();
         format!(
             "user {name:?} exists already: choose another name, or change it with `gatepass user set {name}`"
@@ -339,6 +389,7 @@ mod tests {
             Fields { email: Some("nobody".into()), ..Fields::default() },
             Fields { phone: Some("1\n2".into()), ..Fields::default() },
             Fields { gender: Some("x".into()), ..Fields::default() },
+            Fields { second_factor: Some("often".into()), ..Fields::default() },
             Fields { address: Some("{".into()), ..Fields::default() },
             Fields { address: Some(format!("{}1{}", "[".repeat(17), "]".repeat(17))), ..Fields::default() },
         ] {

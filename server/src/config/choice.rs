@@ -38,11 +38,29 @@ choices! {
         TinyHttp = "tiny_http",
     }
     /// When a sign-in waits for a second factor.
-    SecondFactor {
-        /// Wherever there is one.
-        Enrolled = "enrolled",
+    AskFactor {
         /// Never.
         Never = "never",
+        /// Where its risk calls for one.
+        Risk = "risk",
+        /// Always.
+        Always = "always",
+    }
+    /// What becomes of somebody who should show a second factor and has none.
+    Unenrolled {
+        /// They are signed in.
+        SignIn = "sign_in",
+        /// They are refused.
+        Refuse = "refuse",
+        /// They get a token that is good for enrolling, and nothing else.
+        Enrol = "enrol",
+    }
+    /// What becomes of a ticket that is redeemed at another address than its `client_ip`.
+    OtherAddress {
+        /// It is refused, and spent.
+        Refuse = "refuse",
+        /// It is a signal of risk.
+        Risk = "risk",
     }
     /// The hash of a TOTP device.
     TotpHash {

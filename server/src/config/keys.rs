@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use gatepass_core::settings::Issuer;
 
 use super::BadConfig;
-use super::choice::{Front, LogFormat, LogLevel, SecondFactor, TotpDigits, TotpHash};
+use super::choice::{AskFactor, Front, LogFormat, LogLevel, OtherAddress, TotpDigits, TotpHash, Unenrolled};
 use super::value::{
-    Authority, Count, Deadline, List, Listen, Network, SessionLifetime, Span, Tenant, TicketLifetime,
-    TokenLifetime, UserScope, Value,
+    Authority, Count, Deadline, List, Listen, Network, PasswordSpan, Risked, SessionLifetime, Span, Tenant,
+    TicketLifetime, TokenLifetime, UserScope, Value,
 };
 
 macro_rules! keys {
@@ -150,8 +150,60 @@ keys! {
     impersonation_lifetime: Span<1_000, 86_400_000> = "30m";
     /// The scope of a person's token where the ticket names none
     user_scope: UserScope = "profile";
-    /// When a sign-in waits for a second factor: enrolled is wherever there is one
-    second_factor: SecondFactor = "enrolled";
+    /// When a sign-in waits for a second factor, of those who have one
+    second_factor: AskFactor = "risk";
+    /// The same of an administrator who acts as a person
+    second_factor_of_actor: AskFactor = "always";
+    /// What becomes of those who should show a second factor and have none: enrol is a token for that alone
+    unenrolled: Unenrolled = "sign_in";
+    /// A ticket redeemed at another address than its client_ip is refused, or only suspected
+    client_ip_mismatch: OtherAddress = "refuse";
+    /// The score from which on a second factor is asked for
+    risk_second_factor: Count<1, 100> = "40";
+    /// The score from which on a risk is medium
+    risk_medium: Count<1, 100> = "30";
+    /// The score from which on a risk is high
+    risk_high: Count<1, 100> = "60";
+    /// What a device weighs that the person has not signed in from
+    risk_new_device: Count<0, 100> = "40";
+    /// What a network weighs that the person has not signed in from
+    risk_new_network: Count<0, 100> = "15";
+    /// What a ticket weighs that is redeemed late
+    risk_old_ticket: Count<0, 100> = "10";
+    /// What it weighs that a ticket is redeemed at another address than its client_ip
+    risk_other_address: Count<0, 100> = "30";
+    /// What it weighs that the person was refused several times lately
+    risk_recent_failures: Count<0, 100> = "25";
+    /// What a long absence weighs
+    risk_long_absence: Count<0, 100> = "15";
+    /// What an hour of the day weighs at which the person never signs in
+    risk_unusual_hour: Count<0, 100> = "10";
+    /// What it weighs that somebody acts as somebody else
+    risk_impersonation: Count<0, 100> = "30";
+    /// What it weighs that the account was changed lately
+    risk_account_changed: Count<0, 100> = "15";
+    /// A ticket is redeemed late after so much of its life, in per cent
+    old_ticket_percent: Count<1, 100> = "80";
+    /// So many failures are several
+    failures_before_risk: Count<1, 20> = "3";
+    /// How long a failure counts
+    failure_window: Risked = "15m";
+    /// From how long on an absence is long
+    absence: Risked = "90d";
+    /// After how many sign-ins a person's hours are known
+    known_sign_ins: Count<1, 10_000> = "20";
+    /// How long a change of the account counts
+    account_change_window: Risked = "1d";
+    /// The fewest characters of a new password
+    password_length: Count<8, 128> = "8";
+    /// Life of a password; 0s = for ever
+    password_life: PasswordSpan = "0s";
+    /// How long before its end it is said
+    password_warning: PasswordSpan = "14d";
+    /// How long after its end a password still signs in
+    password_grace: PasswordSpan = "7d";
+    /// Passwords hashed at once, at 19 MiB each
+    password_hashes: Count<1, 64> = "1" at_start;
     /// The hash of new TOTP devices
     totp_hash: TotpHash = "SHA1";
     /// The digits of new TOTP devices' codes

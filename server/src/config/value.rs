@@ -99,6 +99,11 @@ impl<const MIN: u32, const MAX: u32> Count<MIN, MAX> {
         self.0
     }
 
+    /// The number, for percentages and scores.
+    pub fn percent(self) -> u8 {
+        u8::try_from(self.0).unwrap_or(u8::MAX)
+    }
+
     /// The number, for sizes in memory.
     pub fn size(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
@@ -158,6 +163,11 @@ pub type TicketLifetime = Span<1_000, 3_600_000>;
 pub type TokenLifetime = Span<1_000, 86_400_000>;
 /// A minute to ten years: the life of a session.
 pub type SessionLifetime = Span<60_000, 315_360_000_000>;
+
+/// A second to ten years: how long something counts as a signal of risk.
+pub type Risked = Span<1_000, 315_360_000_000>;
+/// Up to ten years: the life of a password, and what is around its end.
+pub type PasswordSpan = Span<0, 315_360_000_000>;
 
 /// Reads `90`, `500ms`, `10s`, `5m`, `2h` or `7d`.
 pub fn span(text: &str) -> Option<Duration> {

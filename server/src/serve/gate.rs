@@ -16,6 +16,7 @@ use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 
 use super::keeper::Keeper;
+use super::turns::Turns;
 use crate::budget::{Budget, Exempt, RetryAfter};
 use crate::cli::context;
 use crate::cli::failure::Failure;
@@ -87,7 +88,12 @@ impl Gate {
     ) -> Result<Self, Failure> {
         Ok(Self {
             trusted,
-            keeper: Keeper::new(store.clone(), settings)?,
+            // Half of those who work may wait for a turn, so that nobody else has to wait for them.
+            keeper: Keeper::new(
+                store.clone(),
+                settings,
+                Turns::new(config.password_hashes.size(), config.workers.size() / 2),
+            )?,
             store,
             clock,
             tally: Tally::default(),

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::settings::Settings;
-use gatepass_core::step;
+use gatepass_core::step::{self, Step, Stretch};
+
+use super::turns::Turns;
 
 use crate::cli::context;
 use crate::cli::failure::Failure;
@@ -17,16 +19,18 @@ pub struct Keeper {
     current: RwLock<Arc<Gatepass>>,
     /// Held while loading, so that many requests that notice at once load once.
     loading: Mutex<()>,
+    /// Turns at hashing passwords.
+    turns: Turns,
 }
 
 impl Keeper {
-    /// With these settings and the keys that `store` has now.
+    /// With these settings and the keys that `store` has now; passwords are hashed as `turns` allow.
     ///
     /// # Errors
     /// Where the keys cannot be read.
-    pub fn new(store: Store, settings: Settings) -> Result<Self, Failure> {
+    pub fn new(store: Store, settings: Settings, turns: Turns) -> Result<Self, Failure> {
         let current = context::gatepass(&store, settings)?;
-        Ok(Self { store, current: RwLock::new(Arc::new(current)), loading: Mutex::new(()) })
+        Ok(Self { store, current: RwLock::new(Arc::new(current)), loading: Mutex::new(()), turns })
     }
 
     /// Goes on with other settings; requests in flight end with those they began with.
@@ -54,6 +58,16 @@ impl Keeper {
 
 impl step::Keeper for Keeper {
     type Ref<'a> = Arc<Gatepass>;
+
+    fn stretch(&self, stretch: Stretch) -> Step {
+        match self.turns.take() {
+            Some(_turn) => stretch.run(&self.current()),
+            None => {
+                tracing::warn!("too many sign-ins by password wait, one was answered 503");
+                stretch.refuse()
+            }
+        }
+    }
 
     fn at_least(&self, generation: u64) -> Arc<Gatepass> {
         let current = self.current();

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod first_start;
 pub mod gate;
 pub mod keeper;
+pub mod turns;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

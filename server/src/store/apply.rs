@@ -2,6 +2,7 @@
 
 use gatepass_core::model::change::Change;
 use gatepass_core::model::client::Client;
+use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::session::{RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketState};
 use gatepass_core::model::user::User;
@@ -9,8 +10,8 @@ use rusqlite::{Connection, Params, params};
 
 use super::audit::Chain;
 use super::error::Trouble;
-use super::factors;
 use super::rows::{signed, stamp};
+use super::{factors, habits, passwords};
 use crate::master_key::MasterKey;
 
 /// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
@@ -43,7 +44,7 @@ pub(super) fn apply(
             "UPDATE tickets SET revoked_at = ?2 WHERE id = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
             params![id.as_str(), stamp(*at)],
         ),
-        Change::InsertSession { session, refresh } => insert_session(db, session, refresh),
+        Change::InsertSession { session, refresh } => insert_session(db, session, refresh.as_ref()),
         Change::RotateRefresh { digest, rotation, successor } => {
             one(
                 db,
@@ -74,7 +75,9 @@ pub(super) fn apply(
         Change::CountWrong { digest, wrong } => factors::count_wrong(db, digest, *wrong),
         Change::AnswerChallenge { digest, wrong } => factors::answer_challenge(db, digest, *wrong),
         Change::InsertDevice(device) => factors::insert_device(db, master, device),
-        Change::VerifyDevice { id, session, step, at } => factors::verify_device(db, id, session, *step, *at),
+        Change::VerifyDevice { id, session, step, at } => {
+            factors::verify_device(db, id, session.as_ref(), *step, *at)
+        }
         Change::UseStep { id, step } => factors::use_step(db, id, *step),
         Change::DeleteDevice(id) => factors::delete_device(db, id),
         Change::AddBackupCodes { user, device, codes } => factors::add_backup_codes(db, user, device, codes),
@@ -82,6 +85,10 @@ pub(super) fn apply(
         Change::DropBackupCodes(user) => factors::drop_backup_codes(db, user),
         Change::UseBackupCode { user, code } => factors::use_backup_code(db, user, code),
         Change::SetGuesses { user, before, after } => factors::set_guesses(db, user, before, after),
+        Change::Learn { user, place, at } => habits::learn(db, user, place, *at),
+        Change::CountFailure { user, at } => habits::count_failure(db, user, *at),
+        Change::SetPassword { user, before, after } => passwords::set(db, user, before.as_ref(), after),
+        Change::SetPasswordGuesses { user, before, after } => passwords::set_guesses(db, user, before, after),
         Change::InsertUser(user) => insert_user(db, user),
         Change::UpdateUser(user) => update_user(db, user),
         Change::DeleteUser(id) => one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()]),
@@ -90,7 +97,7 @@ pub(super) fn apply(
         Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
         Change::Audit(event) => chain.append(db, event),
         // Every batch counts itself, which is a write; nothing more is needed to prove that one works.
-        Change::Probe => Ok(()),
+        Change::Probe | Change::Decoy => Ok(()),
     }
 }
 
@@ -138,16 +145,17 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
     )
 }
 
-fn insert_session(db: &Connection, session: &Session, refresh: &RefreshToken) -> Result<(), Trouble> {
+fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshToken>) -> Result<(), Trouble> {
     one(
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at, methods) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         expires_at, ended_at, methods, actor_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             session.id.as_str(),
             session.user_id.as_str(),
             signed(session.user_epoch)?,
-            session.actor.as_ref().map(|id| id.as_str()),
+            session.actor_id().map(|id| id.as_str()),
             session.client_id.as_str(),
             session.bind,
             session.for_audience,
@@ -156,9 +164,10 @@ fn insert_session(db: &Connection, session: &Session, refresh: &RefreshToken) ->
             stamp(session.expires_at),
             session.ended_at.map(stamp),
             json_list(&session.methods)?,
+            session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
         ],
     )?;
-    insert_refresh(db, refresh)
+    refresh.map_or(Ok(()), |refresh| insert_refresh(db, refresh))
 }
 
 fn insert_refresh(db: &Connection, refresh: &RefreshToken) -> Result<(), Trouble> {
@@ -179,7 +188,8 @@ fn insert_user(db: &Connection, user: &User) -> Result<(), Trouble> {
     one(
         db,
         "INSERT INTO users (id, username, email, phone, name, gender, address, status, must_change_password, created_at, \
-         updated_at, epoch, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         updated_at, epoch, revision, password_changed_at, second_factor) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             user.id.as_str(),
             user.username.as_str(),
@@ -194,6 +204,8 @@ fn insert_user(db: &Connection, user: &User) -> Result<(), Trouble> {
             stamp(user.updated_at),
             signed(user.epoch)?,
             signed(user.revision)?,
+            user.password_changed_at.map(stamp),
+            user.second_factor.map(AskFactor::as_str),
         ],
     )
 }
@@ -202,7 +214,8 @@ fn update_user(db: &Connection, user: &User) -> Result<(), Trouble> {
     one(
         db,
         "UPDATE users SET username = ?2, email = ?3, phone = ?4, name = ?5, gender = ?6, address = ?7, status = ?8, \
-         must_change_password = ?9, created_at = ?10, updated_at = ?11, epoch = ?12, revision = revision + 1 \
+         must_change_password = ?9, created_at = ?10, updated_at = ?11, epoch = ?12, revision = revision + 1, \
+         password_changed_at = ?14, second_factor = ?15 \
          WHERE id = ?1 AND revision = ?13",
         params![
             user.id.as_str(),
@@ -218,6 +231,8 @@ fn update_user(db: &Connection, user: &User) -> Result<(), Trouble> {
             stamp(user.updated_at),
             signed(user.epoch)?,
             signed(user.revision)?,
+            user.password_changed_at.map(stamp),
+            user.second_factor.map(AskFactor::as_str),
         ],
     )
 }
@@ -230,7 +245,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
     one(
         db,
         "INSERT INTO clients (id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, \
-         created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         created_at, revision, second_factor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             client.id.as_str(),
             client.name,
@@ -242,6 +257,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             client.user_token_lifetime,
             stamp(client.created_at),
             signed(client.revision)?,
+            client.second_factor.map(AskFactor::as_str),
         ],
     )?;
     insert_secrets(db, client)
@@ -251,8 +267,8 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
     one(
         db,
         "UPDATE clients SET name = ?2, scope = ?3, default_scope = ?4, audiences = ?5, enabled = ?6, \
-         token_lifetime = ?7, user_token_lifetime = ?8, created_at = ?9, revision = revision + 1 \
-         WHERE id = ?1 AND revision = ?10",
+         token_lifetime = ?7, user_token_lifetime = ?8, created_at = ?9, revision = revision + 1, \
+         second_factor = ?11 WHERE id = ?1 AND revision = ?10",
         params![
             client.id.as_str(),
             client.name,
@@ -264,6 +280,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             client.user_token_lifetime,
             stamp(client.created_at),
             signed(client.revision)?,
+            client.second_factor.map(AskFactor::as_str),
         ],
     )?;
     db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;

@@ -3,6 +3,7 @@
 
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::crypto::MacKey;
+use gatepass_core::policy::risk::Assessment;
 use gatepass_core::secret::same_bytes;
 use gatepass_core::time::Time;
 use rusqlite::types::ValueRef;
@@ -14,9 +15,9 @@ use super::rows::{self, Columns, signed, stamp};
 
 /// What a row holds beside its link, in the order in which it is hashed.
 const COLUMNS: &str =
-    "seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count";
+    "seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, risk";
 /// How many those are.
-const WIDTH: usize = 13;
+const WIDTH: usize = 14;
 
 /// One row of the audit table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,12 +105,13 @@ impl Chain {
     }
 
     /// The link of a row of `fields`, after the link `before`. Each field goes in with its type and its length, so
-    /// that no two rows hash alike.
+    /// that no two rows hash alike. The last one, which the first schema did not have, goes in where it is there.
     fn link<'a>(&self, before: &[u8; 32], fields: impl Iterator<Item = ValueRef<'a>>) -> [u8; 32] {
         let mut mac = self.0.begin();
         mac.absorb(b"gatepass audit 1 row");
         mac.absorb(before);
-        for field in fields {
+        let late = WIDTH - 1;
+        for (_, field) in fields.enumerate().filter(|(i, field)| *i != late || *field != ValueRef::Null) {
             let number;
             let (kind, bytes): (u8, &[u8]) = match field {
                 ValueRef::Null => (0, &[]),
@@ -140,7 +142,7 @@ impl Chain {
         let after = Head { seq, mac };
         db.prepare_cached(
             "INSERT INTO audit (seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, \
-             count, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             count, risk, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params_from_iter(fields.into_iter().chain([rusqlite::types::Value::Blob(mac.to_vec())])))
         // A row where the next one belongs is damage, not a race.
@@ -211,6 +213,7 @@ fn fields(seq: u64, event: &Event) -> Result<[rusqlite::types::Value; WIDTH], Tr
     use rusqlite::types::Value;
     let text = |text: Option<&str>| text.map_or(Value::Null, |t| Value::Text(t.to_owned()));
     let address = event.address.map(|a| a.to_string());
+    let risk = event.risk.as_ref().map(ToString::to_string);
     Ok([
         Value::Integer(signed(seq)?),
         Value::Integer(stamp(event.at)),
@@ -225,6 +228,7 @@ fn fields(seq: u64, event: &Event) -> Result<[rusqlite::types::Value; WIDTH], Tr
         text(event.refusal.map(Refusal::as_str)),
         text(event.reason.as_deref()),
         Value::Integer(i64::from(event.count)),
+        text(risk.as_deref()),
     ])
 }
 
@@ -245,13 +249,11 @@ pub(super) fn each(
 
 fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
     let mut c = Columns::of(row, "audit");
-    let kind = |text: &str| Kind::ALL.iter().copied().find(|k| k.as_str() == text);
-    let refusal = |text: &str| Refusal::ALL.iter().copied().find(|r| r.as_str() == text);
     Ok(AuditRow {
         seq: c.number("seq")?,
         event: Event {
             at: c.time("at")?,
-            kind: c.parsed("kind", kind)?,
+            kind: c.parsed("kind", Kind::parse)?,
             subject: c.maybe("subject", rows::user_id)?,
             actor: c.maybe("actor", rows::user_id)?,
             client: c.maybe("client", rows::client_id)?,
@@ -259,9 +261,36 @@ fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
             session: c.maybe("session", rows::session_id)?,
             key: c.maybe("key", rows::owned)?,
             address: c.maybe("address", rows::address)?,
-            refusal: c.maybe("refusal", refusal)?,
+            refusal: c.maybe("refusal", Refusal::parse)?,
             reason: c.maybe("reason", rows::owned)?,
             count: c.small("count")?,
+            risk: c.maybe("risk", Assessment::parse)?,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed by another program: rows of the first schema hash as they did, and a risk is part of the link.
+    #[test]
+    fn the_link_of_a_row() {
+        let chain = Chain::new(b"key");
+        let plain = Event {
+            subject: rows::user_id("usr_alice"),
+            client: rows::client_id("portal"),
+            address: rows::address("192.0.2.1"),
+            ..Event::new(Kind::TicketIssued, Time::from_unix(1_750_000_000))
+        };
+        let judged = Event { risk: Assessment::parse("40 medium new_device=40"), ..plain.clone() };
+        for (event, link) in [
+            (plain, "859f144b3bc25ed16d40dad5fb7d4914fc3998bc7f4bd171a751eb5af6bd06ba"),
+            (judged, "834794f3f3f6d06a6eca313b81f6bb7ab4e7b8513cbb12e1a1c434d7afb7afd4"),
+        ] {
+            let made = chain.link(&chain.empty().mac, fields(1, &event).unwrap().iter().map(ValueRef::from));
+            let made: String = made.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(made, link);
+        }
+    }
 }

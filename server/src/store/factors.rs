@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::apply::{json_list, one};
 use super::error::Trouble;
+use super::habits;
 use super::read::{every, first};
 use super::rows::{self, Columns, signed, stamp};
 use crate::master_key::MasterKey;
@@ -23,7 +24,7 @@ fn purpose(id: &str) -> String {
 pub(super) fn of(db: &Connection, master: &MasterKey, user: &UserId) -> Result<Factors, Trouble> {
     let devices = every(
         db,
-        "SELECT id, user_id, name, hash, digits, sealed, created_at, verified_at, verified_by, last_step FROM totp_devices \
+        "SELECT id, user_id, name, hash, digits, sealed, created_at, verified_at, verified_by, last_step, vouched_for FROM totp_devices \
          WHERE user_id = ?1 ORDER BY seq DESC",
         [user.as_str()],
         |row| device(row, master),
@@ -39,14 +40,7 @@ pub(super) fn of(db: &Connection, master: &MasterKey, user: &UserId) -> Result<F
 
 fn guesses(db: &Connection, user: &UserId) -> Result<Guesses, Trouble> {
     let sql = "SELECT wrong, locks, locked_until FROM factor_guesses WHERE user_id = ?1";
-    let found = first(db, sql, [user.as_str()], |row| {
-        let mut c = Columns::of(row, "factor_guesses");
-        Ok(Guesses {
-            wrong: c.small("wrong")?,
-            locks: c.small("locks")?,
-            locked_until: c.maybe_time("locked_until")?,
-        })
-    })?;
+    let found = first(db, sql, [user.as_str()], |row| Columns::of(row, "factor_guesses").guesses())?;
     Ok(found.unwrap_or_default())
 }
 
@@ -72,6 +66,7 @@ fn device(row: &Row<'_>, master: &MasterKey) -> Result<TotpDevice, Trouble> {
         verified_at: c.maybe_time("verified_at")?,
         verified_by: c.maybe("verified_by", |text| SessionId::parse(text).ok())?,
         last_step: c.number("last_step")?,
+        vouched_for: c.flag("vouched_for")?,
     })
 }
 
@@ -81,7 +76,7 @@ pub(super) fn insert_device(db: &Connection, master: &MasterKey, device: &TotpDe
     one(
         db,
         "INSERT INTO totp_devices (id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step, \
-         verified_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         verified_by, vouched_for) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         params![
             device.id.as_str(),
             device.user_id.as_str(),
@@ -93,6 +88,7 @@ pub(super) fn insert_device(db: &Connection, master: &MasterKey, device: &TotpDe
             device.verified_at.map(stamp),
             signed(device.last_step)?,
             device.verified_by.as_ref().map(|id| id.as_str()),
+            device.vouched_for,
         ],
     )
 }
@@ -100,14 +96,14 @@ pub(super) fn insert_device(db: &Connection, master: &MasterKey, device: &TotpDe
 pub(super) fn verify_device(
     db: &Connection,
     id: &DeviceId,
-    session: &SessionId,
+    session: Option<&SessionId>,
     step: u64,
     at: Time,
 ) -> Result<(), Trouble> {
     one(
         db,
         "UPDATE totp_devices SET verified_at = ?2, last_step = ?3, verified_by = ?4 WHERE id = ?1 AND verified_at IS NULL",
-        params![id.as_str(), stamp(at), signed(step)?, session.as_str()],
+        params![id.as_str(), stamp(at), signed(step)?, session.map(|id| id.as_str())],
     )
 }
 
@@ -182,13 +178,13 @@ pub(super) fn set_guesses(
 }
 
 pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
-    let sql = "SELECT digest, user_id, user_epoch, actor, reason, client_id, for_audience, bind, scope, methods, \
-               ticket, expires_at, wrong, answered FROM challenges WHERE digest = ?1";
+    let sql = "SELECT digest, user_id, user_epoch, actor_epoch, actor, reason, client_id, for_audience, bind, scope, \
+               methods, ticket, device, network, expires_at, wrong, answered FROM challenges WHERE digest = ?1";
     first(db, sql, [digest.0], |row| {
         let mut c = Columns::of(row, "challenges");
         let digest = ChallengeDigest(c.bytes("digest")?);
         let user_id = c.parsed("user_id", rows::user_id)?;
-        let user_epoch = c.number("user_epoch")?;
+        let (user_epoch, actor_epoch) = (c.number("user_epoch")?, c.maybe_number("actor_epoch")?);
         let impersonation = match (c.maybe("actor", rows::user_id)?, c.maybe("reason", rows::owned)?) {
             (Some(actor), Some(reason)) => Some(Impersonation { actor, reason }),
             (None, None) => None,
@@ -204,12 +200,14 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
             bind: c.flag("bind")?,
             scope: c.parsed("scope", rows::scope)?,
             methods: c.parsed("methods", rows::texts)?,
-            ticket: c.parsed("ticket", rows::ticket_id)?,
+            ticket: c.maybe("ticket", rows::ticket_id)?,
+            place: habits::place(&mut c)?,
         };
         Ok(Challenge {
             digest,
             sign_in,
             user_epoch,
+            actor_epoch,
             expires_at: c.time("expires_at")?,
             wrong: c.small("wrong")?,
             answered: c.flag("answered")?,
@@ -222,8 +220,8 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
     one(
         db,
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
-         expires_at, wrong, answered, user_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         expires_at, wrong, answered, user_epoch, actor_epoch, device, network) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),
@@ -234,11 +232,14 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             sign_in.bind,
             String::from(&sign_in.scope),
             json_list(&sign_in.methods)?,
-            sign_in.ticket.as_str(),
+            sign_in.ticket.as_ref().map(|id| id.as_str()),
             stamp(challenge.expires_at),
             challenge.wrong,
             challenge.answered,
             signed(challenge.user_epoch)?,
+            challenge.actor_epoch.map(signed).transpose()?,
+            sign_in.place.device.0,
+            sign_in.place.network.to_string(),
         ],
     )
 }

@@ -2,16 +2,18 @@
 
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::Factors;
+use gatepass_core::model::habit::Habit;
 use gatepass_core::model::id::{ClientId, TicketId, UserId, UserRef};
+use gatepass_core::model::password::Password;
 use gatepass_core::model::ticket::Ticket;
 use gatepass_core::model::user::User;
 use gatepass_core::time::Time;
 
 use super::audit::{self, AuditRow, AuditVerdict};
-use super::factors;
 use super::read::{self, every, first};
 use super::rows::{self, signed};
 use super::{Store, StoreError};
+use super::{factors, habits, passwords};
 
 impl Store {
     /// The second factors of a user.
@@ -20,6 +22,22 @@ impl Store {
     /// [`StoreError`] where they cannot be read, or one was altered.
     pub fn factors(&self, user: &UserId) -> Result<Factors, StoreError> {
         self.snapshot(|db| factors::of(db, self.master(), user))
+    }
+
+    /// From where and when a user usually signs in.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that cannot be read.
+    pub fn habit(&self, user: &UserId) -> Result<Habit, StoreError> {
+        self.snapshot(|db| habits::of(db, user))
+    }
+
+    /// A user's password, if they have one.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub fn password(&self, user: &UserId) -> Result<Option<Password>, StoreError> {
+        self.snapshot(|db| passwords::of(db, user))
     }
 
     /// One user.

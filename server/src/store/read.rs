@@ -5,8 +5,9 @@ use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::Factors;
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::model::query::{
-    BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, IssueQuery, IssueRecords,
-    MAX_SESSIONS, Query, Records, SessionsRecords, TicketRecords, TokenQuery, TokenRecords,
+    BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueQuery,
+    IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionsRecords,
+    TicketRecords, TokenQuery, TokenRecords,
 };
 use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest};
@@ -14,8 +15,8 @@ use gatepass_core::model::user::User;
 use rusqlite::{Connection, Params, Row};
 
 use super::error::Trouble;
-use super::factors;
 use super::rows::{self, Columns};
+use super::{factors, habits, passwords};
 use crate::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
@@ -36,6 +37,11 @@ pub(super) fn answer(db: &Connection, master: &MasterKey, query: &Query) -> Resu
                 None => Factors::default(),
                 Some(person) => factors::of(db, master, &person.user)?,
             },
+        })),
+        Query::Login(identity) => Records::Login(login(db, master, identity)?.map(Box::new)),
+        Query::Password(query) => Records::Password(Box::new(PasswordRecords {
+            bearer: bearer(db, query)?,
+            password: named(query.person.as_ref(), |person| passwords::of(db, &person.user))?,
         })),
     };
     Ok(Found { generation, records })
@@ -132,14 +138,38 @@ fn ticket_records(
         Some(id) if *id == ticket.client_id => client.clone(),
         other => named(other.as_ref(), |id| self::client(db, id))?,
     };
-    let actor = ticket.impersonation.as_ref().map(|i| &i.actor);
     Ok(Some(TicketRecords {
-        factors: factors::of(db, master, actor.unwrap_or(&ticket.user_id))?,
+        factors: factors::of(db, master, ticket.presented_by())?,
+        habit: habits::of(db, ticket.presented_by())?,
         user: user_by_id(db, &ticket.user_id)?,
-        actor: named(actor, |id| user_by_id(db, id))?,
+        actor: named(ticket.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
         client,
         issuer,
         ticket,
+    }))
+}
+
+/// The user called so: by user name, or else by an address or a number that nobody else has.
+fn login(db: &Connection, master: &MasterKey, identity: &Identity) -> Result<Option<LoginRecords>, Trouble> {
+    let Identity(text) = identity;
+    let sql = format!(
+        "SELECT {user} FROM users WHERE id IN (SELECT id FROM users WHERE email = ?1 COLLATE NOCASE \
+         UNION SELECT id FROM users WHERE phone = ?1) LIMIT 2",
+        user = rows::USER
+    );
+    let user = match user(db, &UserRef::Username(text.clone()))? {
+        Some(user) => Some(user),
+        None => {
+            let mut all = every(db, &sql, [text], rows::user)?.into_iter();
+            all.next().filter(|_| all.next().is_none())
+        }
+    };
+    let Some(user) = user else { return Ok(None) };
+    Ok(Some(LoginRecords {
+        password: passwords::of(db, &user.id)?,
+        factors: factors::of(db, master, &user.id)?,
+        habit: habits::of(db, &user.id)?,
+        user,
     }))
 }
 
@@ -186,7 +216,7 @@ fn family(db: &Connection, digest: &RefreshDigest) -> Result<Option<Family>, Tro
     Ok(Some(Family {
         successor: named(refresh.rotation.as_ref(), |r| refresh_token(db, &r.successor))?,
         user: user_by_id(db, &session.user_id)?,
-        actor: named(session.actor.as_ref(), |id| user_by_id(db, id))?,
+        actor: named(session.actor_id(), |id| user_by_id(db, id))?,
         client: client(db, &session.client_id)?,
         refresh,
         session,

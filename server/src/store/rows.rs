@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::factor::{AskFactor, Guesses};
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session};
+use gatepass_core::model::session::{Actor, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::time::Time;
@@ -72,14 +73,26 @@ impl<'a> Columns<'a> {
         number.map(u32::try_from).transpose().map_err(|_| self.unreadable(column))
     }
 
+    pub(super) fn maybe_number(&mut self, column: &'static str) -> Result<Option<u64>, Trouble> {
+        let number: Option<i64> = self.take(column)?;
+        number.map(u64::try_from).transpose().map_err(|_| self.unreadable(column))
+    }
+
     pub(super) fn time(&mut self, column: &'static str) -> Result<Time, Trouble> {
         self.number(column).map(Time::from_unix)
     }
 
     pub(super) fn maybe_time(&mut self, column: &'static str) -> Result<Option<Time>, Trouble> {
-        let number: Option<i64> = self.take(column)?;
-        let number = number.map(u64::try_from).transpose().map_err(|_| self.unreadable(column))?;
-        Ok(number.map(Time::from_unix))
+        Ok(self.maybe_number(column)?.map(Time::from_unix))
+    }
+
+    /// The next three columns: how often something has been guessed at.
+    pub(super) fn guesses(&mut self) -> Result<Guesses, Trouble> {
+        Ok(Guesses {
+            wrong: self.small("wrong")?,
+            locks: self.small("locks")?,
+            locked_until: self.maybe_time("locked_until")?,
+        })
     }
 
     pub(super) fn flag(&mut self, column: &'static str) -> Result<bool, Trouble> {
@@ -147,7 +160,7 @@ pub(super) fn texts(text: &str) -> Option<Vec<String>> {
 
 /// What [`user`] reads, in its order.
 pub(super) const USER: &str = "id, username, email, phone, name, gender, address, status, must_change_password, \
-     created_at, updated_at, epoch, revision";
+     created_at, updated_at, epoch, revision, password_changed_at, second_factor";
 
 pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, Trouble> {
     let mut c = Columns::of(row, "users");
@@ -165,12 +178,14 @@ pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, Trouble> {
         updated_at: c.time("updated_at")?,
         epoch: c.number("epoch")?,
         revision: c.number("revision")?,
+        password_changed_at: c.maybe_time("password_changed_at")?,
+        second_factor: c.maybe("second_factor", AskFactor::parse)?,
     })
 }
 
 /// What [`client`] reads, in its order.
 pub(super) const CLIENT: &str = "id, name, scope, default_scope, audiences, enabled, token_lifetime, \
-     user_token_lifetime, created_at, revision";
+     user_token_lifetime, created_at, revision, second_factor";
 
 /// A client without its secrets.
 pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, Trouble> {
@@ -186,6 +201,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, Trouble> {
         user_token_lifetime: c.maybe_small("user_token_lifetime")?,
         created_at: c.time("created_at")?,
         revision: c.number("revision")?,
+        second_factor: c.maybe("second_factor", AskFactor::parse)?,
         secrets: Vec::new(),
     })
 }
@@ -270,8 +286,8 @@ pub(super) fn refresh_token(row: &rusqlite::Row<'_>) -> Result<RefreshToken, Tro
 }
 
 /// What [`session`] reads, in its order.
-pub(super) const SESSION: &str = "id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-     methods, expires_at, ended_at";
+pub(super) const SESSION: &str = "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, scope, \
+     auth_time, methods, expires_at, ended_at";
 
 pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
     let mut c = Columns::of(row, "sessions");
@@ -279,7 +295,11 @@ pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
         id: c.parsed("id", session_id)?,
         user_id: c.parsed("user_id", user_id)?,
         user_epoch: c.number("user_epoch")?,
-        actor: c.maybe("actor", user_id)?,
+        actor: match (c.maybe("actor", user_id)?, c.maybe_number("actor_epoch")?) {
+            (Some(id), Some(epoch)) => Some(Actor { id, epoch }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(c.unreadable("actor_epoch")),
+        },
         client_id: c.parsed("client_id", client_id)?,
         bind: c.flag("bind")?,
         for_audience: c.flag("for_audience")?,

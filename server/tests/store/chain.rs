@@ -1,8 +1,10 @@
 //! Whatever is done to the audit table behind the store's back shows.
 
 use gatepass::store::BrokenLink;
-use gatepass_core::audit::Kind;
+use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
+
+use gatepass_core::policy::risk::Assessment;
 
 use crate::fixture::*;
 
@@ -12,6 +14,8 @@ fn tampering_shows() {
         ("UPDATE audit SET reason = 'x' WHERE seq = 3", BrokenLink::Altered(3)),
         ("UPDATE audit SET at = at + 1 WHERE seq = 1", BrokenLink::Altered(1)),
         ("UPDATE audit SET mac = zeroblob(32) WHERE seq = 5", BrokenLink::Altered(5)),
+        ("UPDATE audit SET risk = '0 low' WHERE seq = 2", BrokenLink::Altered(2)),
+        ("UPDATE audit SET risk = NULL WHERE seq = 4", BrokenLink::Altered(4)),
         // The same text in another column is another row.
         ("UPDATE audit SET actor = subject, subject = NULL WHERE seq = 2", BrokenLink::Altered(2)),
         ("DELETE FROM audit WHERE seq = 1", BrokenLink::Missing(1)),
@@ -35,7 +39,7 @@ fn tampering_shows() {
         ("UPDATE meta SET audit_seal = zeroblob(32)", BrokenLink::Head),
         ("UPDATE meta SET audit_mac = zeroblob(32)", BrokenLink::Head),
         (
-            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac FROM audit WHERE seq = 5",
+            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac, risk FROM audit WHERE seq = 5",
             BrokenLink::Altered(6),
         ),
     ];
@@ -43,7 +47,8 @@ fn tampering_shows() {
         let place = Place::new();
         let store = place.store();
         for i in 1..=5 {
-            let event = event(Kind::TicketIssued, i);
+            let risk = (i == 4).then(|| Assessment::parse("40 medium new_device=40").unwrap());
+            let event = Event { risk, ..event(Kind::TicketIssued, i) };
             assert_eq!(commit(&store, [Change::Audit(event)]), Outcome::Applied);
         }
         assert!(store.verify_audit().unwrap().holds());
@@ -61,7 +66,7 @@ fn an_empty_chain_holds() {
 
 #[test]
 fn every_field_of_an_event_comes_back() {
-    use gatepass_core::audit::{Event, Refusal};
+    use gatepass_core::audit::Refusal;
     use gatepass_core::model::id::{SessionId, TicketId, UserId};
     let place = Place::new();
     let store = place.store();
@@ -75,6 +80,7 @@ fn every_field_of_an_event_comes_back() {
         address: Some("2001:db8::1".parse().unwrap()),
         refusal: Some(Refusal::TicketSpent),
         reason: Some("因为\0\n'\"".into()),
+        risk: Assessment::parse("55 medium new_device=40 new_network=15"),
         count: u32::MAX,
         ..Event::new(Kind::Refusals, NOW)
     };

@@ -199,7 +199,7 @@ fn lists_are_in_order() {
     assert_eq!(store.tickets(usize::MAX).unwrap().len(), 5);
     assert_eq!(store.ticket(&ticket(3).id).unwrap(), Some(ticket(3)));
     assert_eq!(store.ticket(&ticket(9).id).unwrap(), None);
-    assert_eq!(store.users().unwrap().len(), 5);
+    assert_eq!(store.users().unwrap().len(), EVERYBODY);
     assert_eq!(store.clients().unwrap().len(), 3);
     let by_id = store.user(&UserRef::IdOrUsername("usr_alice".into())).unwrap();
     assert_eq!(by_id, store.user(&UserRef::IdOrUsername("alice".into())).unwrap());

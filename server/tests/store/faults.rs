@@ -8,8 +8,9 @@ use gatepass::master_key::MasterKey;
 use gatepass::store::{DATABASE, Fault, Store, StoreError, StoreOptions};
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::id::UserId;
 use gatepass_core::model::query::{Query, Records, TokenQuery};
-use gatepass_core::model::session::RefreshDigest;
+use gatepass_core::model::session::{Actor, RefreshDigest, Session};
 use gatepass_core::store::Store as _;
 
 use crate::fixture::*;
@@ -55,14 +56,21 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let error = refusal(&place);
     assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
     place.sql().pragma_update(None, "user_version", known).unwrap();
-    assert_eq!(open(&place).unwrap().users().unwrap().len(), 5);
+    assert_eq!(open(&place).unwrap().users().unwrap().len(), EVERYBODY);
 }
 
 #[test]
 fn a_file_of_the_first_schema_is_brought_up_to_date() {
     let place = Place::new();
-    assert_eq!(commit(&place.store(), [begin(1)]), Outcome::Applied);
-    let back = "DROP TABLE challenges; DROP TABLE factor_guesses; DROP TABLE backup_codes; DROP TABLE totp_devices; \
+    let boss = UserId::parse("usr_boss").unwrap();
+    let acted = Session { actor: Some(Actor { id: boss, epoch: 0 }), ..session(1) };
+    let before = [begin_session(acted.clone(), 1), Change::Audit(event(Kind::TicketRedeemed, 1))];
+    assert_eq!(commit(&place.store(), before), Outcome::Applied);
+    let back = "ALTER TABLE audit DROP COLUMN risk; DROP INDEX users_by_email; DROP INDEX users_by_phone; \
+                ALTER TABLE users DROP COLUMN password_changed_at; ALTER TABLE users DROP COLUMN second_factor; \
+                ALTER TABLE clients DROP COLUMN second_factor; ALTER TABLE sessions DROP COLUMN actor_epoch; \
+                DROP TABLE passwords; DROP TABLE known_places; DROP TABLE sign_in_hours; DROP TABLE sign_in_failures; \
+                DROP TABLE challenges; DROP TABLE factor_guesses; DROP TABLE backup_codes; DROP TABLE totp_devices; \
                 DROP TABLE revoked_tokens; ALTER TABLE sessions DROP COLUMN methods; \
                 ALTER TABLE refresh_tokens DROP COLUMN used_at; ALTER TABLE refresh_tokens DROP COLUMN salt; \
                 ALTER TABLE refresh_tokens DROP COLUMN successor; PRAGMA user_version = 1";
@@ -70,7 +78,8 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
     let store = open(&place).unwrap();
     let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(1))) };
     let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
-    assert_eq!(found.family.unwrap().session, session(1));
+    assert_eq!(found.family.unwrap().session, acted);
+    assert!(store.verify_audit().unwrap().holds());
     assert_eq!(commit(&store, [rotate(1, 2, 1)]), Outcome::Applied);
 }
 
@@ -122,7 +131,7 @@ fn a_lock_held_elsewhere_is_waited_for_and_then_nothing_is_written() {
     // Reading goes on, and so does opening.
     assert!(state(&store, 1).is_some());
     let second = place.store_with(&options);
-    assert_eq!(second.users().unwrap().len(), 5);
+    assert_eq!(second.users().unwrap().len(), EVERYBODY);
     let error = second.sweep(NOW, 1).unwrap_err();
     assert!(matches!(error, StoreError::Sqlite { fault: Fault::Locked, .. }));
     other.execute_batch("ROLLBACK").unwrap();
@@ -200,7 +209,7 @@ fn a_row_that_does_not_decode_is_unreadable_and_named() {
     assert_eq!(store.read(&Query::Ticket(ticket(1).digest)).records, Records::Unreadable);
     assert!(matches!(store.tickets(1), Err(StoreError::Row { table: "tickets", column: "scope", .. })));
     // The others are read as before.
-    assert_eq!(store.users().unwrap().len(), 5);
+    assert_eq!(store.users().unwrap().len(), EVERYBODY);
     let report = store.check().unwrap();
     assert!(report.problems.iter().any(|p| p.contains("tickets")), "{report:?}");
 }

@@ -19,6 +19,9 @@ use gatepass_core::time::Time;
 use gatepass_tests::world;
 use tempfile::TempDir;
 
+/// How many people there are in the world.
+pub(crate) const EVERYBODY: usize = 7;
+
 /// A data directory of its own.
 pub(crate) struct Place(TempDir);
 
@@ -127,7 +130,7 @@ pub(crate) fn begin_session(session: Session, refresh: u64) -> Change {
         expires_at: session.expires_at,
         rotation: None,
     };
-    Change::InsertSession { session, refresh }
+    Change::InsertSession { session, refresh: Some(refresh) }
 }
 
 /// The refresh token `from` is used, and `to` takes its place in session `session`.
@@ -154,6 +157,7 @@ pub(crate) fn device(number: u64, user_id: UserId) -> TotpDevice {
         created_at: NOW,
         verified_at: None,
         verified_by: None,
+        vouched_for: number % 2 == 1,
         last_step: 0,
     }
 }

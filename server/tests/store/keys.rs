@@ -97,7 +97,7 @@ fn without_its_master_key_a_database_is_not_opened_and_not_harmed() {
         assert!(matches!(malformed, StoreError::MasterKeyMalformed(_)), "{malformed}");
     }
     fs::write(&key, &kept).unwrap();
-    assert_eq!(place.store().users().unwrap().len(), 5);
+    assert_eq!(place.store().users().unwrap().len(), EVERYBODY);
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! The file against the store in memory, under random commits: the same outcomes, and the same records.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use gatepass_core::audit::Kind;
 use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::change::Change;
 use gatepass_core::model::factor::{BackupDigest, Guesses};
+use gatepass_core::model::habit::{DeviceMark, Network, Place as Whereabouts};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
-use gatepass_core::model::query::{BearerQuery, IssueQuery, PersonQuery, Query, TokenQuery};
+use gatepass_core::model::password::PasswordHash;
+use gatepass_core::model::query::{BearerQuery, Identity, IssueQuery, PersonQuery, Query, TokenQuery};
 use gatepass_core::model::session::{RefreshDigest, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest};
 use gatepass_core::model::user::User;
@@ -44,6 +48,11 @@ enum Deed {
     UseCode { user: usize, code: u64 },
     Guess { user: usize, stale: bool },
     Forgive(usize),
+    Learn { user: usize, places: std::ops::Range<u64>, at: u64 },
+    Fail { user: usize, times: u64 },
+    SetPassword { user: usize, password: u64, stale: bool },
+    GuessPassword { user: usize, stale: bool },
+    Rename { user: usize, like: usize },
     Challenge { challenge: u64, user: usize, actor: Option<usize> },
     CountWrong { challenge: u64, wrong: u32 },
     Answer { challenge: u64, wrong: u32 },
@@ -81,6 +90,13 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (user(), 0..4u64).prop_map(|(user, code)| Deed::UseCode { user, code }),
         3 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Guess { user, stale }),
         1 => user().prop_map(Deed::Forgive),
+        3 => (user(), 0..30u64, 0..30u64, 0..100_000u64)
+            .prop_map(|(user, first, more, at)| Deed::Learn { user, places: first..first + more, at }),
+        2 => (user(), 1..30u64).prop_map(|(user, times)| Deed::Fail { user, times }),
+        3 => (user(), 0..3u64, any::<bool>())
+            .prop_map(|(user, password, stale)| Deed::SetPassword { user, password, stale }),
+        2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::GuessPassword { user, stale }),
+        1 => (user(), user()).prop_map(|(user, like)| Deed::Rename { user, like }),
         3 => (ticket(), user(), proptest::option::of(user()))
             .prop_map(|(challenge, user, actor)| Deed::Challenge { challenge, user, actor }),
         3 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::CountWrong { challenge, wrong }),
@@ -164,6 +180,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         }
         Deed::Verify { device: number, step } => {
             let session = SessionId::parse(&format!("ses_{step}")).unwrap();
+            let session = (step % 2 == 0).then_some(session);
             vec![Change::VerifyDevice { id: device(number, alice()).id, session, step, at: NOW }]
         }
         Deed::UseStep { device: number, step } => {
@@ -193,13 +210,55 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             let before = tables.guesses.get(&names.users[user]).copied().unwrap_or_default();
             vec![is(user), Change::SetGuesses { user: user_id(user), before, after: Guesses::default() }]
         }
+        Deed::Learn { user, ref places, at } => {
+            let learn = |number: u64| {
+                let network = Network::of([192, 0, (number % 5) as u8, 1].into());
+                let place = Whereabouts { device: DeviceMark(digest(number)), network };
+                Change::Learn { user: user_id(user), place, at: NOW.plus(at + number / 3) }
+            };
+            places.clone().map(learn).chain([audit(Kind::TicketRedeemed, at)]).collect()
+        }
+        Deed::Fail { user, times } => {
+            (0..times).map(|at| Change::CountFailure { user: user_id(user), at: NOW.plus(at) }).collect()
+        }
+        Deed::SetPassword { user, password, stale } => {
+            let hash = |number: u64| {
+                PasswordHash::parse(&format!(
+                    "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ${}",
+                    STANDARD_NO_PAD.encode(digest(number))
+                ))
+                .unwrap()
+            };
+            let before = tables.passwords.get(&names.users[user]).map(|password| password.hash.clone());
+            let before = if stale { Some(hash(9)) } else { before };
+            vec![is(user), Change::SetPassword { user: user_id(user), before, after: hash(password) }]
+        }
+        Deed::GuessPassword { user, stale } => {
+            let mut before = tables.passwords.get(&names.users[user]).map(|p| p.guesses).unwrap_or_default();
+            let after = before.failed(NOW);
+            before.locks += u32::from(stale);
+            vec![is(user), Change::SetPasswordGuesses { user: user_id(user), before, after }, Change::Decoy]
+        }
+        Deed::Rename { user, like } => {
+            let Some(mut user) = tables.users.get(&names.users[user]).cloned() else { return vec![] };
+            user.email = Some(format!("U{like}@Example.com"));
+            user.phone = Some(format!("+{like}"));
+            vec![Change::UpdateUser(user)]
+        }
         Deed::Challenge { challenge: number, user, actor } => {
             let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
             let ticket = Ticket { user_id: user_id(user), impersonation, ..ticket(number) };
             let challenge = Challenge {
                 digest: ChallengeDigest(digest(number)),
-                sign_in: SignIn::from(&ticket),
+                sign_in: SignIn::by_ticket(
+                    &ticket,
+                    Whereabouts {
+                        device: DeviceMark(digest(number)),
+                        network: Network::of("2001:db8:1:2::3".parse().unwrap()),
+                    },
+                ),
                 user_epoch: number,
+                actor_epoch: actor.map(|_| number + 1),
                 expires_at: NOW.plus(300),
                 wrong: 0,
                 answered: false,
@@ -233,6 +292,10 @@ fn queries(names: &Names) -> Vec<Query> {
         queries.extend((0..6).map(|session| Query::Bearer(bearer(session))));
         queries.push(Query::Sessions(bearer(0)));
         queries.push(Query::Factors(bearer(0)));
+        queries.push(Query::Password(bearer(0)));
+        let name = user.as_str().trim_start_matches("usr_").to_owned();
+        let called = [name.clone(), name.to_uppercase(), format!("u{i}@EXAMPLE.COM"), format!("+{i}")];
+        queries.extend(called.into_iter().map(Identity).map(Query::Login));
         queries.extend((0..6).map(|number| {
             Query::Token(TokenQuery {
                 caller: names.clients.get(i).cloned(),

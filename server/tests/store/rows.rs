@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::Session;
+use gatepass_core::model::session::{Actor, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::store::Store as _;
@@ -33,6 +34,10 @@ fn scope() -> impl Strategy<Value = Scope> {
     proptest::collection::vec("[!#-\\[\\]-~]{1,12}", 0..6).prop_map(|t| Scope::parse(&t.join(" ")).unwrap())
 }
 
+fn ask() -> impl Strategy<Value = AskFactor> {
+    proptest::sample::select(AskFactor::ALL)
+}
+
 fn users() -> impl Strategy<Value = User> {
     let text = || of(any::<String>().prop_filter("empty is none", |t| !t.is_empty()));
     let username = any::<String>().prop_filter_map("a user name", |t| Username::parse(&t).ok());
@@ -40,7 +45,7 @@ fn users() -> impl Strategy<Value = User> {
     let status = prop_oneof![Just(Status::Active), Just(Status::Disabled)];
     (
         (name(), username, text(), text(), text(), gender),
-        (text(), status, any::<bool>(), time(), time(), number(), number()),
+        (text(), status, any::<bool>(), time(), time(), number(), number(), of(time()), of(ask())),
     )
         .prop_map(|((id, username, email, phone, name, gender), rest)| User {
             id: UserId::parse(&id).unwrap(),
@@ -56,6 +61,8 @@ fn users() -> impl Strategy<Value = User> {
             updated_at: rest.4,
             epoch: rest.5,
             revision: rest.6,
+            password_changed_at: rest.7,
+            second_factor: rest.8,
         })
 }
 
@@ -65,7 +72,7 @@ fn clients() -> impl Strategy<Value = Client> {
     });
     (
         (name(), of(any::<String>()), scope(), scope(), proptest::collection::vec(any::<String>(), 0..4)),
-        (any::<bool>(), of(any::<u32>()), of(any::<u32>()), time(), number()),
+        (any::<bool>(), of(any::<u32>()), of(any::<u32>()), time(), number(), of(ask())),
         proptest::collection::vec(secret, 0..=8),
     )
         .prop_map(|((id, name, scope, default_scope, audiences), rest, secrets)| Client {
@@ -79,6 +86,7 @@ fn clients() -> impl Strategy<Value = Client> {
             user_token_lifetime: rest.2,
             created_at: rest.3,
             revision: rest.4,
+            second_factor: rest.5,
             secrets,
         })
 }
@@ -114,14 +122,14 @@ fn tickets() -> impl Strategy<Value = Ticket> {
 
 fn sessions() -> impl Strategy<Value = Session> {
     (
-        (name(), number(), of(name()), name(), any::<bool>(), any::<bool>()),
+        (name(), number(), of((name(), number())), name(), any::<bool>(), any::<bool>()),
         (scope(), time(), time(), of(time())),
     )
         .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest)| Session {
             id: SessionId::parse(&id).unwrap(),
             user_id: alice(),
             user_epoch,
-            actor: actor.map(|id| UserId::parse(&id).unwrap()),
+            actor: actor.map(|(id, epoch)| Actor { id: UserId::parse(&id).unwrap(), epoch }),
             client_id: ClientId::parse(&client).unwrap(),
             bind,
             for_audience,

@@ -1,11 +1,12 @@
 //! Second factors: enrolling, being challenged, codes that are used up, and locks.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{Target, claims as claims_of, keys, refresh, simple, uncached};
-use crate::http::Ask;
+use super::{Target, claims as claims_of, keys, refresh, sign_in, simple, uncached};
+use crate::http::{Answer, Ask};
 
 /// The code of `secret` (base32), `ahead` steps from now, by an implementation that is not ours.
 fn totp(secret: &str, ahead: u64) -> String {
@@ -51,9 +52,16 @@ impl Target {
         enrolled
     }
 
-    /// Redeems a ticket for somebody who has a second factor: the challenge.
+    /// Redeems a ticket on a device that nobody has seen.
+    fn on_a_new_device(self, body: &Value) -> Answer {
+        static DEVICES: AtomicU32 = AtomicU32::new(0);
+        let device = DEVICES.fetch_add(1, Ordering::Relaxed).to_string();
+        self.ask(&sign_in(&self.ticket(body)).header("X-Device-Id", &device))
+    }
+
+    /// The challenge that somebody who has a second factor meets there.
     fn challenged(self, body: &Value) -> String {
-        let answer = self.sign_in(&self.ticket(body));
+        let answer = self.on_a_new_device(body);
         assert_eq!((answer.status, &answer.json()["requires_mfa"]), (200, &json!(true)), "{answer:?}");
         answer.text("challenge_token")
     }
@@ -102,15 +110,29 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     assert_eq!(keys(&listed[0]), ["algorithm", "created_at", "device_id", "digits", "period", "verified"]);
     assert_eq!((&listed[0]["device_id"], &listed[0]["verified"]), (&data["device_id"], &json!(true)));
 
-    let ticket = target.ticket(&fay);
-    let asked = target.sign_in(&ticket);
+    // Where she has signed in before she is not asked.
+    target.signed_in(&fay);
+    let asked = target.on_a_new_device(&fay);
     uncached(&asked);
+    let body = asked.json();
     assert_eq!(
-        keys(&asked.json()),
-        ["challenge_token", "mfa_check_reason", "required_mfa_methods", "requires_mfa"]
+        keys(&body),
+        [
+            "challenge_token",
+            "mfa_check_reason",
+            "required_mfa_methods",
+            "requires_mfa",
+            "risk_assessment",
+            "risk_level"
+        ]
     );
-    assert_eq!(asked.json()["required_mfa_methods"], json!(["totp", "backup_code"]));
-    simple(&target.sign_in(&ticket), 400, 40010);
+    assert_eq!((&body["mfa_check_reason"], &body["risk_level"]), (&json!("new_device"), &json!("medium")));
+    let methods = json!(["totp", "backup_code"]);
+    assert_eq!(body["required_mfa_methods"], methods);
+    assert_eq!(
+        body["risk_assessment"],
+        json!({"level": "medium", "score": 40, "require_mfa": true, "recommended_mfa_methods": methods})
+    );
     let challenge = asked.text("challenge_token");
     simple(&target.ask(&refresh(&challenge)), 400, 40020);
     assert_eq!(target.userinfo_status(&challenge), 401);

@@ -4,6 +4,7 @@
 mod client_credentials;
 mod factors;
 mod issuing;
+mod passwords;
 mod published;
 mod refreshing;
 mod sessions;
@@ -57,6 +58,10 @@ pub const SUITE: &[(&str, Test)] = &[
     ("introspection", tokens::introspection),
     ("revocation", tokens::revocation),
     ("a person's own sessions", sessions::own_sessions),
+    ("a password signs in", passwords::a_password_signs_in),
+    ("what a login is refused for", passwords::what_a_login_is_refused_for),
+    ("a password that has to be changed", passwords::a_password_that_has_to_be_changed),
+    ("who may not change a password", passwords::who_may_not_change_a_password),
     ("enrolling, and being challenged", factors::enrolling_and_being_challenged),
     ("backup codes", factors::backup_codes),
     ("an impersonation challenges the actor", factors::an_impersonation_challenges_the_actor),

@@ -47,6 +47,8 @@ pub(super) fn the_login_response_is_the_origin_documents(target: Target) {
             "must_change_password",
             "refresh_token",
             "requires_mfa",
+            "risk_assessment",
+            "risk_level",
             "token_type",
             "user",
             "user_id"

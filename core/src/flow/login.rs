@@ -1,0 +1,199 @@
+//! `POST /auth/login`: a name and a password sign a person in. Nobody learns from the answer, nor from how long it takes,
+//! whether there is such an account: the password is hashed and something is made durable either way.
+
+use alloc::{boxed::Box, vec, vec::Vec};
+
+use super::admission::{Admission, Entrant};
+use super::context::{Context, place};
+use super::guesses::count_wrong_password;
+use crate::audit::{Event, Kind, Refusal};
+use crate::gatepass::Gatepass;
+use crate::model::challenge::SignIn;
+use crate::model::change::{Change, Outcome};
+use crate::model::factor::Guesses;
+use crate::model::habit::Place;
+use crate::model::password::PasswordHash;
+use crate::model::query::{Identity, LoginRecords, Query, Records};
+use crate::secret::SecretText;
+use crate::step::Step;
+use crate::wire::body::Body;
+use crate::wire::problem::Problem;
+use crate::wire::request::Request;
+use crate::wire::response::Response;
+
+/// Waits for the account.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    identity: Identity,
+    password: SecretText,
+    place: Place,
+    /// The hash that the password was compared with before, and whether it is its own.
+    compared: Option<(PasswordHash, bool)>,
+    again: bool,
+}
+
+/// Waits for the password to be hashed.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Comparing {
+    looking: Looking,
+    records: Option<Box<LoginRecords>>,
+    hash: PasswordHash,
+}
+
+/// Waits for a refusal to be durable.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Refusing {
+    looking: Looking,
+    refusal: Refusal,
+}
+
+/// Waits for a session or a challenge to be durable.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Admitting {
+    looking: Looking,
+    admission: Admission,
+}
+
+pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
+    let read = || {
+        let body = Body::of(request)?;
+        let identity = body.text("identity")?.ok_or(Problem::BadJson)?;
+        Ok((Identity(identity.into()), body.required_text("password")?, place(request)?))
+    };
+    match read() {
+        Ok((identity, password, place)) => {
+            Looking { ctx, identity, password, place, compared: None, again: false }.ask()
+        }
+        Err(problem) => ctx.refuse(problem, Refusal::Malformed),
+    }
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    fn ask(self) -> Step {
+        Step::read(Query::Login(self.identity.clone()), self)
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Login(records) = records else { return Step::Reply(self.ctx.internal()) };
+        if !gatepass.can_sign() {
+            return Step::Reply(self.ctx.unavailable());
+        }
+        let hash = records.as_ref().and_then(|records| records.password.as_ref());
+        let hash = hash.map_or_else(PasswordHash::of_nobody, |password| password.hash.clone());
+        match &self.compared {
+            Some((before, good)) if *before == hash => {
+                let good = *good;
+                self.decide(gatepass, records.as_deref(), good)
+            }
+            Some(_) | None => Step::stretch(Comparing { looking: self, records, hash }),
+        }
+    }
+
+    fn decide(self, gatepass: &Gatepass, records: Option<&LoginRecords>, good: bool) -> Step {
+        let Some(records) = records else {
+            return Step::commit(
+                vec![Change::Decoy],
+                Refusing { looking: self, refusal: Refusal::IdentityUnknown },
+            );
+        };
+        let (user, now) = (&records.user, self.ctx.now());
+        let guesses = match &records.password {
+            None => return self.refuse(records, Refusal::PasswordMissing, Vec::new()),
+            Some(password) => password.guesses,
+        };
+        if guesses.is_locked(now) {
+            return self.refuse(records, Refusal::PasswordLocked, Vec::new());
+        }
+        if !good {
+            let mut counted = count_wrong_password(&self.ctx, guesses, &user.id);
+            counted.push(Change::CountFailure { user: user.id.clone(), at: now });
+            return self.refuse(records, Refusal::PasswordWrong, counted);
+        }
+        if !user.is_active() {
+            return self.refuse(records, Refusal::UserInactive, Vec::new());
+        }
+        let scope = gatepass.settings().user_scope.clone();
+        let entrant = Entrant {
+            sign_in: SignIn::by_password(user.id.clone(), scope, self.place),
+            user,
+            actor: None,
+            client: None,
+            factors: &records.factors,
+            habit: &records.habit,
+            ticket: None,
+            other_address: false,
+        };
+        let Some((admission, mut changes)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
+            return Step::Reply(self.ctx.internal());
+        };
+        if guesses != Guesses::default() {
+            let after = Guesses::default();
+            changes.push(Change::SetPasswordGuesses { user: user.id.clone(), before: guesses, after });
+        }
+        Step::commit(changes, Admitting { looking: self, admission })
+    }
+
+    fn refuse(self, records: &LoginRecords, refusal: Refusal, mut changes: Vec<Change>) -> Step {
+        changes.push(Change::Audit(Event {
+            subject: Some(records.user.id.clone()),
+            refusal: Some(refusal),
+            ..self.ctx.event(Kind::PasswordRefused)
+        }));
+        Step::commit(changes, Refusing { looking: self, refusal })
+    }
+
+    fn refused(&self, refusal: Refusal) -> Response {
+        self.ctx.problem(Problem::LoginRefused).refused(refusal)
+    }
+
+    fn once_more(self) -> Step {
+        if self.again {
+            return Step::Reply(self.ctx.unavailable());
+        }
+        Self { again: true, ..self }.ask()
+    }
+}
+
+impl Comparing {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.looking.ctx
+    }
+
+    pub(crate) fn run(self, gatepass: &Gatepass) -> Step {
+        let Self { looking, records, hash } = self;
+        let good = hash.is_of(&looking.password);
+        Looking { compared: Some((hash, good)), ..looking }.decide(gatepass, records.as_deref(), good)
+    }
+}
+
+impl Refusing {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Applied => Step::Reply(self.looking.refused(self.refusal)),
+            Outcome::Conflict => self.looking.once_more(),
+            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+        }
+    }
+}
+
+impl Admitting {
+    pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        let ctx = &self.looking.ctx;
+        match outcome {
+            Outcome::Applied => Step::Reply(self.admission.response(ctx, gatepass)),
+            Outcome::Conflict => self.looking.once_more(),
+            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(ctx.internal()),
+        }
+    }
+}

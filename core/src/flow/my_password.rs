@@ -1,0 +1,177 @@
+//! `PUT /auth/me/password`: a person changes their password, and every session of theirs is over.
+
+use alloc::{boxed::Box, vec, vec::Vec};
+
+use super::bearer::{Holder, Presented, unauthorized};
+use super::context::Context;
+use super::guesses::count_wrong_password;
+use crate::audit::{Event, Kind, Refusal};
+use crate::gatepass::Gatepass;
+use crate::model::change::{Change, Outcome};
+use crate::model::id::SessionId;
+use crate::model::password::{Password, PasswordHash};
+use crate::model::query::{Query, Records};
+use crate::model::session::Purpose;
+use crate::model::user::User;
+use crate::moment::Label;
+use crate::policy::password::{Unfit, fit};
+use crate::secret::SecretText;
+use crate::step::Step;
+use crate::wire::body::Body;
+use crate::wire::problem::{Problem, done};
+use crate::wire::request::Request;
+
+/// The old password and the new one.
+#[derive(Clone, Debug, PartialEq)]
+struct Wish {
+    old: SecretText,
+    new: SecretText,
+}
+
+/// Waits for the bearer and their password.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Looking {
+    ctx: Context,
+    presented: Presented,
+    /// What is wished, or what was wrong with it: a bad token is answered before a bad body.
+    wish: Result<Wish, Problem>,
+    again: bool,
+}
+
+/// Waits for both passwords to be hashed.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Comparing {
+    looking: Looking,
+    wish: Wish,
+    user: Box<User>,
+    session: SessionId,
+    password: Password,
+}
+
+/// Waits for the change, or for a refusal, to be durable.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Changing {
+    looking: Looking,
+    refusal: Option<Refusal>,
+}
+
+pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
+    let wish = Body::of(request).and_then(|body| {
+        Ok(Wish { old: body.required_text("old_password")?, new: body.required_text("new_password")? })
+    });
+    match Presented::by_header(request) {
+        Err(_) => ctx.refuse(Problem::BadHeader, Refusal::Malformed),
+        Ok(None) => Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)),
+        Ok(Some(presented)) => Looking { ctx, presented, wish, again: false }.ask(),
+    }
+}
+
+impl Looking {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    fn ask(self) -> Step {
+        Step::read(Query::Password(self.presented.query().clone()), self)
+    }
+
+    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+        let Records::Password(records) = records else { return Step::Reply(self.ctx.internal()) };
+        let token = match self.presented.verify(gatepass, &records.bearer, self.ctx.now()) {
+            Ok(token) => token,
+            Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
+        };
+        let (user, session) = match token.holder() {
+            Holder::Person { user, session }
+            | Holder::Restricted { user, session, purpose: Purpose::ChangePassword } => (user, session),
+            Holder::Restricted { .. } => {
+                return self.ctx.refuse(Problem::SessionRestricted, Refusal::SessionRestricted);
+            }
+            Holder::Client(_) => return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing),
+        };
+        if session.actor.is_some() {
+            return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
+        }
+        let wish = match &self.wish {
+            Ok(wish) => wish.clone(),
+            Err(problem) => return self.ctx.refuse(*problem, Refusal::Malformed),
+        };
+        let unfit = match fit(wish.new.expose(), user, gatepass.settings().password_length) {
+            Err(Unfit::TooShort) => Some(Problem::PasswordTooShort),
+            Err(Unfit::TooLong) => Some(Problem::PasswordTooLong),
+            Err(Unfit::Common) => Some(Problem::PasswordTooCommon),
+            Ok(()) => (wish.new == wish.old).then_some(Problem::PasswordTooCommon),
+        };
+        if let Some(problem) = unfit {
+            return self.ctx.refuse(problem, Refusal::PasswordUnfit);
+        }
+        let (user, session) = (Box::new(user.clone()), session.id.clone());
+        match records.password {
+            None => self.refuse(&user, Refusal::PasswordMissing, vec![]),
+            Some(password) if password.guesses.is_locked(self.ctx.now()) => {
+                self.refuse(&user, Refusal::PasswordLocked, vec![])
+            }
+            Some(password) => Step::stretch(Comparing { looking: self, wish, user, session, password }),
+        }
+    }
+
+    fn refuse(self, user: &User, refusal: Refusal, mut changes: Vec<Change>) -> Step {
+        changes
+            .push(Change::Audit(Event { refusal: Some(refusal), ..self.event(Kind::PasswordRefused, user) }));
+        Step::commit(changes, Changing { looking: self, refusal: Some(refusal) })
+    }
+
+    fn event(&self, kind: Kind, user: &User) -> Event {
+        Event { subject: Some(user.id.clone()), ..self.ctx.event(kind) }
+    }
+}
+
+impl Comparing {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.looking.ctx
+    }
+
+    pub(crate) fn run(self, _gatepass: &Gatepass) -> Step {
+        let Self { looking, wish, user, session, password } = self;
+        let (ctx, now) = (&looking.ctx, looking.ctx.now());
+        if !password.hash.is_of(&wish.old) {
+            let mut changes = count_wrong_password(ctx, password.guesses, &user.id);
+            changes.push(Change::CountFailure { user: user.id.clone(), at: now });
+            return looking.refuse(&user, Refusal::PasswordWrong, changes);
+        }
+        let salt = ctx.moment.seed.draw(Label::PasswordSalt);
+        let salt = salt.expose().first_chunk::<16>().copied().unwrap_or_default();
+        let Some(after) = PasswordHash::of(&wish.new, salt) else { return Step::Reply(ctx.unavailable()) };
+        let mut changed = (*user).clone();
+        changed.set_password(now);
+        changed.updated_at = now;
+        let changes = vec![
+            Change::SessionIsLive(session),
+            Change::UserIs { id: user.id.clone(), epoch: user.epoch },
+            Change::UpdateUser(changed),
+            Change::SetPassword { user: user.id.clone(), before: Some(password.hash), after },
+            Change::Audit(looking.event(Kind::PasswordChanged, &user)),
+        ];
+        Step::commit(changes, Changing { looking, refusal: None })
+    }
+}
+
+impl Changing {
+    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+        let Self { looking, refusal } = self;
+        let ctx = &looking.ctx;
+        match outcome {
+            Outcome::Applied => match refusal {
+                Some(refusal) => ctx.refuse(Problem::OldPasswordRefused, refusal),
+                None => Step::Reply(done(ctx.language, ctx.now(), None::<()>)),
+            },
+            Outcome::Conflict if looking.again => Step::Reply(ctx.unavailable()),
+            Outcome::Conflict => Looking { again: true, ..looking }.ask(),
+            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
+            Outcome::Unknown => Step::Reply(ctx.internal()),
+        }
+    }
+}

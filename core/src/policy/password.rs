@@ -1,0 +1,222 @@
+//! What a password must be like, how often it may be guessed at, and how long it lasts.
+
+use alloc::string::String;
+
+use crate::codes::codes;
+use crate::model::factor::Guesses;
+use crate::model::user::User;
+use crate::time::Time;
+
+/// The longest password, in bytes of UTF-8.
+pub const MAX_BYTES: usize = 1_024;
+
+/// The commonest passwords of eight characters or more, the commonest first, in lower case: Mark Burnett's list, as the
+/// `zxcvbn` crate keeps it.
+const COMMON: &str = include_str!("common_passwords.txt");
+
+/// Why a password will not do (NIST SP 800-63B §5.1.1.2: length and commonness, no rules of composition).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// It has fewer characters than are asked for.
+    TooShort,
+    /// It is over [`MAX_BYTES`].
+    TooLong,
+    /// It is among the commonest, or made of the account's own name or address.
+    Common,
+}
+
+/// Whether `password` will do for `user`, where `least` characters are asked for.
+///
+/// # Errors
+/// [`Unfit`] says why not.
+pub fn fit(password: &str, user: &User, least: u32) -> Result<(), Unfit> {
+    if u32::try_from(password.chars().count()).unwrap_or(u32::MAX) < least {
+        return Err(Unfit::TooShort);
+    }
+    if password.len() > MAX_BYTES {
+        return Err(Unfit::TooLong);
+    }
+    let plain = zeroize::Zeroizing::new(password.to_lowercase());
+    let plain = plain.as_str();
+    let email = user.email.as_deref();
+    let own =
+        [Some(user.username.as_str()), email, email.and_then(|e| e.split('@').next()), user.phone.as_deref()];
+    let is_own = own.into_iter().flatten().any(|own| own.to_lowercase() == plain);
+    let mut characters = plain.chars();
+    let first = characters.next();
+    let is_one_character = characters.all(|c| Some(c) == first);
+    if is_own || is_one_character || COMMON.lines().any(|common| common == plain) {
+        return Err(Unfit::Common);
+    }
+    Ok(())
+}
+
+/// Wrong passwords in a row that cost nothing yet.
+const FREE: u32 = 3;
+
+/// The longest wait before the next try, short of a lock, in seconds.
+const MAX_WAIT: u64 = 30;
+
+/// After one more wrong password at `now`: every further try has to wait, twice as long as the one before, and ten in a
+/// row lock as ten wrong codes do.
+#[must_use]
+pub(crate) fn failed(guesses: Guesses, now: Time) -> Guesses {
+    let after = guesses.failed(now);
+    if after.locks > guesses.locks || after.wrong < FREE {
+        return after;
+    }
+    let wait = (1u64 << (after.wrong - FREE).min(16)).min(MAX_WAIT);
+    Guesses { locked_until: Some(now.plus(wait)), ..after }
+}
+
+/// How long passwords last. Off by default: NIST SP 800-63B §5.1.1.2 asks not to have them changed for their age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordAge {
+    /// Until a password expires, in seconds.
+    pub life: u32,
+    /// How long before that it is said, in seconds.
+    pub warning: u32,
+    /// How long after that it still signs in, in seconds.
+    pub grace: u32,
+}
+
+codes! {
+    /// What is said of a password that expires.
+    Warning {
+        /// It will, soon.
+        Expiring = "expiring",
+        /// It has, and signs in for a while still.
+        ExpiredGrace = "expired_grace",
+        /// It has, and has to be changed.
+        Expired = "expired",
+    }
+}
+
+/// How a person's password stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether it has to be changed before anything else.
+    pub must_change: bool,
+    /// Whole days until it expires, where it does.
+    pub expires_in: Option<u64>,
+    /// What is to be said of it.
+    pub warning: Option<Warning>,
+}
+
+/// How the password of `user` stands at `now`.
+pub fn standing(user: &User, age: Option<PasswordAge>, now: Time) -> Standing {
+    let flagged = user.must_change_password;
+    let (Some(changed), Some(age)) = (user.password_changed_at, age) else {
+        return Standing { must_change: flagged, expires_in: None, warning: None };
+    };
+    let expires = changed.plus(age.life.into());
+    let left = now.until(expires);
+    let warning = if now >= expires.plus(age.grace.into()) {
+        Some(Warning::Expired)
+    } else if now >= expires {
+        Some(Warning::ExpiredGrace)
+    } else {
+        (left <= age.warning.into()).then_some(Warning::Expiring)
+    };
+    Standing {
+        must_change: flagged || warning == Some(Warning::Expired),
+        expires_in: Some(left / 86_400),
+        warning,
+    }
+}
+
+/// What is told of an unfit password, in words that go on after "the password".
+impl core::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let text: String = match self {
+            Self::TooShort => "is too short".into(),
+            Self::TooLong => alloc::format!("is over {MAX_BYTES} bytes"),
+            Self::Common => "is one of the commonest, or the account's own name: choose another".into(),
+        };
+        f.write_str(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::sign_in::tests::user;
+
+    #[test]
+    fn what_will_do() {
+        let alice = User {
+            email: Some("alice.liddell@example.com".into()),
+            phone: Some("+442079460000".into()),
+            ..user("alice-liddell")
+        };
+        for (password, expected) in [
+            ("correct horse", Ok(())),
+            ("密码密码密码密码码", Ok(())),
+            ("seven77", Err(Unfit::TooShort)),
+            ("密码密码密码密", Err(Unfit::TooShort)),
+            (&"ab".repeat(512), Ok(())),
+            (&"ab".repeat(513), Err(Unfit::TooLong)),
+            ("password", Err(Unfit::Common)),
+            ("PassWord", Err(Unfit::Common)),
+            ("1qaz2wsx", Err(Unfit::Common)),
+            ("aaaaaaaaaaaa", Err(Unfit::Common)),
+            ("Alice-Liddell", Err(Unfit::Common)),
+            ("ALICE.LIDDELL", Err(Unfit::Common)),
+            ("alice.liddell@example.com", Err(Unfit::Common)),
+            ("+442079460000", Err(Unfit::Common)),
+            ("alice-liddell1", Ok(())),
+        ] {
+            assert_eq!(fit(password, &alice, 8), expected, "{password}");
+        }
+        assert_eq!(COMMON.lines().count(), 3_000);
+        assert!(COMMON.lines().all(|line| line.len() >= 8 && line == line.to_lowercase()));
+    }
+
+    #[test]
+    fn every_further_guess_waits_longer_and_ten_lock() {
+        let mut guesses = Guesses::default();
+        let mut now = Time::from_unix(1_000);
+        let mut waits = alloc::vec![];
+        for _ in 0..21 {
+            guesses = failed(guesses, now);
+            let wait = guesses.locked_until.map_or(0, |until| now.until(until));
+            waits.push(wait);
+            now = now.plus(wait);
+        }
+        let short = [0, 0, 1, 2, 4, 8, 16, 30, 30, 60];
+        assert_eq!(waits, [&short[..], &[30; 9], &[120], &[30]].concat());
+    }
+
+    #[test]
+    fn how_a_password_stands() {
+        const DAY: u64 = 86_400;
+        let day = |days: u32| days * 86_400;
+        let age = Some(PasswordAge { life: day(90), warning: day(14), grace: day(7) });
+        let set = |at| User { password_changed_at: Some(Time::from_unix(at)), ..user("alice") };
+        for (passed, expected) in [
+            (0, (false, Some(90), None)),
+            (75 * DAY + DAY - 1, (false, Some(14), None)),
+            (76 * DAY, (false, Some(14), Some(Warning::Expiring))),
+            (90 * DAY - 1, (false, Some(0), Some(Warning::Expiring))),
+            (90 * DAY, (false, Some(0), Some(Warning::ExpiredGrace))),
+            (97 * DAY - 1, (false, Some(0), Some(Warning::ExpiredGrace))),
+            (97 * DAY, (true, Some(0), Some(Warning::Expired))),
+            (9_000 * DAY, (true, Some(0), Some(Warning::Expired))),
+        ] {
+            let Standing { must_change, expires_in, warning } =
+                standing(&set(5), age, Time::from_unix(5 + passed));
+            assert_eq!((must_change, expires_in, warning), expected, "{passed} s");
+        }
+        let late = Time::from_unix(9_000 * DAY);
+        let flagged = User { must_change_password: true, ..set(5) };
+        for (user, age, must_change) in [
+            (set(5), None, false),
+            (user("alice"), age, false),
+            (flagged.clone(), None, true),
+            (flagged, age, true),
+        ] {
+            let standing = standing(&user, age, late);
+            assert_eq!(standing.must_change, must_change, "{user:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `gatepass risk`: how a sign-in would be decided on, without one.
+
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+use gatepass_core::model::habit::{DeviceMark, Network, Place};
+use gatepass_core::model::id::ClientId;
+use gatepass_core::policy::admission::{Candidate, decide};
+use gatepass_core::policy::password::Warning;
+use gatepass_core::policy::risk::{Circumstances, Signal};
+use gatepass_core::settings::Issuer;
+use gatepass_core::time::Time;
+use serde_json::{Map, Value};
+
+use super::context::{Context, settings};
+use super::edit::parsed;
+use super::failure::Failure;
+use super::output::Record;
+use super::user::find;
+use crate::config::Given;
+use crate::config::value::span;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show every signal of a sign-in with its weight, and what would become of it; nothing is changed
+    Explain(Explain),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// Who would be signed in: id or user name
+    #[arg(long)]
+    user: String,
+    /// From which address
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// With which X-Device-Id
+    #[arg(long, value_name = "ID", conflicts_with = "user_agent")]
+    device: Option<String>,
+    /// With which User-Agent, where there is no X-Device-Id
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    user_agent: String,
+    /// For which client
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// Who would act as the user: id or user name
+    #[arg(long, value_name = "USER")]
+    actor: Option<String>,
+    /// How old the ticket would be, such as 90s; by password, where none is given
+    #[arg(long, value_name = "TIME")]
+    ticket_age: Option<String>,
+    /// How long the ticket would live [default: the configured life]
+    #[arg(long, value_name = "TIME", requires = "ticket_age")]
+    ticket_life: Option<String>,
+    /// As if the ticket had been meant for another address
+    #[arg(long)]
+    other_address: bool,
+}
+
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    let Verb::Explain(asked) = verb;
+    let config = context.config(Given::default())?;
+    // What it is called has no part in the decision.
+    let issuer = Issuer::parse("http://localhost").map_err(|bad| Failure::failed(bad.to_string()))?;
+    let settings = settings(&config, issuer);
+    let site = context.site()?;
+    let user = find(&site, &asked.user)?;
+    let actor = asked.actor.as_deref().map(|who| find(&site, who)).transpose()?;
+    let client = match &asked.client {
+        None => None,
+        Some(id) => {
+            let id = parsed("--client", id, ClientId::parse)?;
+            let client = site.store.client(&id)?;
+            Some(client.ok_or_else(|| Failure::failed(format!("there is no client {id}")))?)
+        }
+    };
+    let seconds = |text: &str| {
+        span(text).map(|span| span.as_secs()).ok_or_else(|| {
+            Failure::usage(format!("{text:?} is not a length of time: write for example 90s or 5m"))
+        })
+    };
+    let ticket = match &asked.ticket_age {
+        None => None,
+        Some(age) => {
+            let issued = Time::from_unix(site.now.unix().saturating_sub(seconds(age)?));
+            let life = asked.ticket_life.as_deref().map(seconds).transpose()?;
+            Some((issued, issued.plus(life.unwrap_or(settings.ticket_lifetime.into()))))
+        }
+    };
+    let person = actor.as_ref().unwrap_or(&user);
+    let device = asked.device.as_deref().map(DeviceMark::of_device_id);
+    let place = Place {
+        device: device.unwrap_or_else(|| DeviceMark::of_user_agent(asked.user_agent.as_bytes())),
+        network: Network::of(asked.address),
+    };
+    let (factors, habit) = (site.store.factors(&person.id)?, site.store.habit(&person.id)?);
+    let decision = decide(
+        &settings,
+        &Candidate {
+            user: &user,
+            client: client.as_ref(),
+            factors: &factors,
+            circumstances: Circumstances {
+                person,
+                habit: &habit,
+                place: &place,
+                ticket,
+                other_address: asked.other_address,
+                impersonation: actor.is_some(),
+                now: site.now,
+            },
+        },
+    );
+    let assessment = &decision.assessment;
+    let mut signals = Map::new();
+    for (signal, weight) in &assessment.signals {
+        signals.insert(Signal::as_str(*signal).into(), Value::from(*weight));
+    }
+    let known = habit.places.len();
+    let record = Record::new()
+        .with("user", user.username.as_str())
+        .with("actor", actor.as_ref().map(|actor| actor.username.as_str()))
+        .with("network", place.network.to_string())
+        .with("known_places", known)
+        .with("known_sign_ins", habit.sign_ins())
+        .with("last_sign_in", habit.last_sign_in().map(Time::rfc3339))
+        .with("score", assessment.score)
+        .with("level", assessment.level.as_str())
+        .with("signals", if context.out.json { Value::Object(signals) } else { assessment.reasons().into() })
+        .with("second_factor_from", settings.risk.second_factor)
+        .with("enrolled", factors.is_enrolled())
+        .with("decision", decision.verdict.as_str())
+        .with("reason", decision.verdict.reason())
+        .with("must_change_password", decision.password.must_change)
+        .with("password_warning", decision.password.warning.map(Warning::as_str));
+    Ok(context.out.one(&record)?)
+}

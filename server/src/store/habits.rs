@@ -1,0 +1,81 @@
+//! From where and when people usually sign in: a few rows each, bounded as they are written.
+
+use gatepass_core::model::habit::{
+    DeviceMark, Habit, KnownPlace, MAX_FAILURES, MAX_PLACES, Network, Place, hour_of,
+};
+use gatepass_core::model::id::UserId;
+use gatepass_core::time::Time;
+use rusqlite::{Connection, Row, params};
+
+use super::apply::one;
+use super::error::Trouble;
+use super::read::every;
+use super::rows::{Columns, stamp};
+
+/// What is remembered of `user`.
+pub(super) fn of(db: &Connection, user: &UserId) -> Result<Habit, Trouble> {
+    let mut hours = [0; 24];
+    let sql = "SELECT hour, times FROM sign_in_hours WHERE user_id = ?1";
+    let known = every(db, sql, [user.as_str()], |row| {
+        let mut c = Columns::of(row, "sign_in_hours");
+        Ok((c.small("hour")?, c.small("times")?))
+    })?;
+    for (hour, times) in known {
+        let slot = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour));
+        *slot.ok_or(Trouble::Row { table: "sign_in_hours", column: "hour" })? = times;
+    }
+    let at = |row: &Row<'_>| Columns::of(row, "sign_in_failures").time("at");
+    let sql = "SELECT at FROM sign_in_failures WHERE user_id = ?1 ORDER BY seq DESC";
+    Ok(Habit { places: places(db, user)?, hours, failures: every(db, sql, [user.as_str()], at)? })
+}
+
+/// Where they have signed in from, the latest first.
+fn places(db: &Connection, user: &UserId) -> Result<Vec<KnownPlace>, Trouble> {
+    let sql = "SELECT device, network, last_at FROM known_places WHERE user_id = ?1";
+    let mut places = every(db, sql, [user.as_str()], |row| {
+        let mut c = Columns::of(row, "known_places");
+        Ok(KnownPlace { place: place(&mut c)?, last_at: c.time("last_at")? })
+    })?;
+    places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
+    Ok(places)
+}
+
+/// The next two columns, which are a place.
+pub(super) fn place(c: &mut Columns<'_>) -> Result<Place, Trouble> {
+    let device = DeviceMark(c.bytes("device")?);
+    Ok(Place { device, network: c.parsed("network", Network::parse)? })
+}
+
+pub(super) fn learn(db: &Connection, user: &UserId, place: &Place, at: Time) -> Result<(), Trouble> {
+    one(
+        db,
+        "INSERT INTO known_places (user_id, device, network, last_at) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (user_id, device, network) DO UPDATE SET last_at = max(last_at, ?4)",
+        params![user.as_str(), place.device.0, place.network.to_string(), stamp(at)],
+    )?;
+    one(
+        db,
+        "INSERT INTO sign_in_hours (user_id, hour, times) VALUES (?1, ?2, 1) \
+         ON CONFLICT (user_id, hour) DO UPDATE SET times = min(times + 1, 4294967295)",
+        params![user.as_str(), i64::try_from(hour_of(at)).unwrap_or_default()],
+    )?;
+    let known = places(db, user)?;
+    let Some(forgotten) = known.get(MAX_PLACES..) else { return Ok(()) };
+    forgotten.iter().try_for_each(|KnownPlace { place, .. }| {
+        one(
+            db,
+            "DELETE FROM known_places WHERE user_id = ?1 AND device = ?2 AND network = ?3",
+            params![user.as_str(), place.device.0, place.network.to_string()],
+        )
+    })
+}
+
+pub(super) fn count_failure(db: &Connection, user: &UserId, at: Time) -> Result<(), Trouble> {
+    one(db, "INSERT INTO sign_in_failures (user_id, at) VALUES (?1, ?2)", params![user.as_str(), stamp(at)])?;
+    let sql = format!(
+        "DELETE FROM sign_in_failures WHERE user_id = ?1 AND seq <= \
+         (SELECT seq FROM sign_in_failures WHERE user_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET {MAX_FAILURES})"
+    );
+    db.prepare_cached(&sql)?.execute([user.as_str()])?;
+    Ok(())
+}

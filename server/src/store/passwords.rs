@@ -1,0 +1,63 @@
+//! Passwords: their hashes, and how often they have been guessed at.
+
+use gatepass_core::model::factor::Guesses;
+use gatepass_core::model::id::UserId;
+use gatepass_core::model::password::{Password, PasswordHash};
+use rusqlite::{Connection, Row, params};
+
+use super::apply::one;
+use super::error::Trouble;
+use super::read::first;
+use super::rows::{Columns, stamp};
+
+/// The password of `user`, if they have one.
+pub(super) fn of(db: &Connection, user: &UserId) -> Result<Option<Password>, Trouble> {
+    let sql = "SELECT hash, wrong, locks, locked_until FROM passwords WHERE user_id = ?1";
+    first(db, sql, [user.as_str()], |row: &Row<'_>| {
+        let mut c = Columns::of(row, "passwords");
+        let hash = c.parsed("hash", |text| PasswordHash::parse(text).ok())?;
+        Ok(Password { hash, guesses: c.guesses()? })
+    })
+}
+
+pub(super) fn set(
+    db: &Connection,
+    user: &UserId,
+    before: Option<&PasswordHash>,
+    after: &PasswordHash,
+) -> Result<(), Trouble> {
+    match before {
+        None => one(
+            db,
+            "INSERT INTO passwords (user_id, hash, wrong, locks) VALUES (?1, ?2, 0, 0)",
+            params![user.as_str(), after.as_str()],
+        ),
+        Some(before) => one(
+            db,
+            "UPDATE passwords SET hash = ?3, wrong = 0, locks = 0, locked_until = NULL WHERE user_id = ?1 AND hash = ?2",
+            params![user.as_str(), before.as_str(), after.as_str()],
+        ),
+    }
+}
+
+pub(super) fn set_guesses(
+    db: &Connection,
+    user: &UserId,
+    before: &Guesses,
+    after: &Guesses,
+) -> Result<(), Trouble> {
+    one(
+        db,
+        "UPDATE passwords SET wrong = ?5, locks = ?6, locked_until = ?7 \
+         WHERE user_id = ?1 AND wrong = ?2 AND locks = ?3 AND locked_until IS ?4",
+        params![
+            user.as_str(),
+            before.wrong,
+            before.locks,
+            before.locked_until.map(stamp),
+            after.wrong,
+            after.locks,
+            after.locked_until.map(stamp)
+        ],
+    )
+}

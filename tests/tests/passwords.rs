@@ -1,0 +1,328 @@
+//! Sign-ins by password: nobody learns whether there is an account, guesses wait and lock, and a change wins over whatever
+//! was under way.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use gatepass_core::audit::{Kind, Refusal};
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::id::UserId;
+use gatepass_core::policy::password::PasswordAge;
+use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::step::{Step, drive};
+use gatepass_core::time::Time;
+use gatepass_core::wire::request::Request;
+use gatepass_core::wire::response::Response;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, PAM_PASSWORD, impersonates, moment, presents, refreshes, request};
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use serde_json::{Value, json};
+
+fn pam() -> UserId {
+    UserId::parse("usr_pam").expect("an id")
+}
+
+fn login(identity: &str, password: &str) -> Request {
+    request("/auth/login", "", &json!({"identity": identity, "password": password}))
+}
+
+fn changes(token: &str, old: &str, new: &str) -> Request {
+    let body = json!({"old_password": old, "new_password": new});
+    let asked = request("/auth/me/password", &format!("Bearer {token}"), &body);
+    Request { method: "PUT".into(), ..asked }
+}
+
+fn body(response: &Response) -> Value {
+    serde_json::from_slice(response.body()).expect("JSON")
+}
+
+fn at(seconds: u64) -> Time {
+    NOON.plus(seconds)
+}
+
+/// What a flow does, step by step, and its answer.
+fn steps(gatepass: &Gatepass, store: &Memory, request: Request) -> (Vec<&'static str>, Response) {
+    let mut taken = vec![];
+    let mut step = gatepass.handle(request, moment(NOON, 1));
+    loop {
+        step = match step {
+            Step::Read(read) => {
+                taken.push("read");
+                let found = store.with(|tables| tables.read(read.query()));
+                read.resume(gatepass, found)
+            }
+            Step::Stretch(stretch) => {
+                taken.push("stretch");
+                stretch.run(gatepass)
+            }
+            Step::Commit(commit) => {
+                taken.push("commit");
+                let outcome = store.with(|tables| tables.commit(commit.changes()));
+                commit.settle(gatepass, outcome)
+            }
+            Step::Reply(response) => return (taken, response),
+        };
+    }
+}
+
+#[test]
+fn the_same_work_and_the_same_answer_for_everybody() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let expected = steps(&gatepass, &store, login("pam", "wrong"));
+    assert_eq!(expected.0, ["read", "stretch", "commit"]);
+    store.with(|tables| {
+        tables.users.get_mut(&pam()).expect("pam").email = Some("both@example.com".into());
+        let alice = UserId::parse("usr_alice").expect("an id");
+        tables.users.get_mut(&alice).expect("alice").email = Some("BOTH@example.com".into());
+    });
+    for (who, password) in [
+        ("nobody", "wrong"),
+        ("alice", "wrong"),
+        ("gone", "wrong"),
+        ("", ""),
+        ("both@example.com", PAM_PASSWORD),
+    ] {
+        let (taken, response) = steps(&gatepass, &store, login(who, password));
+        assert_eq!((&taken, response.body()), (&expected.0, expected.1.body()), "{who}");
+        assert_eq!(response.status(), expected.1.status());
+    }
+    let mut locked = world::tables();
+    let guesses = &mut locked.passwords.get_mut(&pam()).expect("a password").guesses;
+    guesses.locked_until = Some(NOON.plus(1));
+    for (tables, password) in [(locked, PAM_PASSWORD), (disabled(), PAM_PASSWORD)] {
+        let (taken, response) = steps(&gatepass, &Memory::new(tables), login("pam", password));
+        assert_eq!((taken, response.body()), (expected.0.clone(), expected.1.body()));
+    }
+}
+
+/// The world, in which pam is disabled.
+fn disabled() -> Tables {
+    let mut tables = world::tables();
+    tables.users.get_mut(&pam()).expect("pam").disable();
+    tables
+}
+
+#[test]
+fn guesses_wait_longer_and_longer_and_ten_lock() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    let mut seed = 0;
+    let mut ask = |password: &str, seconds: u64| {
+        seed += 1;
+        drive(&gatepass, &store, login("pam", password), moment(at(seconds), seed)).status()
+    };
+    let wrong = || store.with(|tables| tables.passwords[&pam()].guesses.wrong);
+    let mut now = 0;
+    for (count, wait) in (1..).zip([0, 0, 1, 2, 4, 8, 16, 30, 30, 60]) {
+        assert_eq!(ask("wrong", now), 400);
+        assert_eq!(wrong(), count);
+        if wait > 0 {
+            // Until then the right one is refused too, and nothing is counted.
+            assert_eq!((ask(PAM_PASSWORD, now + wait - 1), ask("wrong", now + wait - 1)), (400, 400));
+            assert_eq!(wrong(), count);
+        }
+        now += wait;
+    }
+    let locked = |event: &&gatepass_core::audit::Event| event.kind == Kind::Locked;
+    assert_eq!(store.with(|tables| tables.audit.iter().filter(locked).count()), 1);
+    assert_eq!(ask(PAM_PASSWORD, now), 200);
+    assert_eq!(wrong(), 0);
+}
+
+#[test]
+fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
+    use Outcome::{Applied, Conflict, NotApplied, Unknown};
+    let gatepass = world::gatepass("http://gate.example");
+    let outcomes: [(&[Outcome], u16); 6] = [
+        (&[Applied], 200),
+        (&[NotApplied], 503),
+        (&[Unknown], 500),
+        (&[Conflict, Applied], 200),
+        (&[Conflict, NotApplied], 503),
+        (&[Conflict, Conflict], 503),
+    ];
+    for (outcomes, status) in outcomes {
+        for (request, good) in [
+            (login("pam", PAM_PASSWORD), true),
+            (login("pam", "wrong"), false),
+            (login("nobody", "wrong"), false),
+        ] {
+            let mut left = outcomes.iter();
+            let mut step = gatepass.handle(request, moment(NOON, 1));
+            let store = world::tables();
+            let mut stretched = 0;
+            let response = (0..Step::MAX).find_map(|_| {
+                let taken = std::mem::replace(&mut step, gatepass.handle(login("", ""), moment(NOON, 2)));
+                step = match taken {
+                    Step::Read(read) => {
+                        let found = store.read(read.query());
+                        read.resume(&gatepass, found)
+                    }
+                    Step::Stretch(stretch) => {
+                        stretched += 1;
+                        stretch.run(&gatepass)
+                    }
+                    Step::Commit(commit) => commit.settle(&gatepass, *left.next().expect("an outcome")),
+                    Step::Reply(response) => return Some(response),
+                };
+                None
+            });
+            let response = response.expect("a flow ends");
+            let expected = if status == 200 && !good { 400 } else { status };
+            assert_eq!(response.status(), expected, "{outcomes:?}");
+            let told = String::from_utf8_lossy(response.body());
+            assert_eq!(told.contains("eyJ"), status == 200 && good, "{outcomes:?}");
+            assert_eq!(stretched, 1, "the same hash is not computed twice");
+        }
+    }
+}
+
+#[test]
+fn no_room_for_a_hash_is_503_and_changes_nothing() {
+    let gatepass = world::gatepass("http://gate.example");
+    let tables = world::tables();
+    let Step::Read(read) = gatepass.handle(login("pam", PAM_PASSWORD), moment(NOON, 1)) else {
+        panic!("it reads first")
+    };
+    let found = tables.read(read.query());
+    let Step::Stretch(stretch) = read.resume(&gatepass, found) else { panic!("it hashes then") };
+    let Step::Reply(refused) = stretch.refuse() else { panic!("it is answered") };
+    assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
+}
+
+#[test]
+fn a_changed_password_ends_every_session_and_those_of_whom_one_acts_as() {
+    let gatepass = world::gatepass("http://gate.example");
+    let store = Memory::new(world::tables());
+    store.with(|tables| {
+        let boss = UserId::parse("usr_boss").expect("an id");
+        let password = tables.passwords[&pam()].clone();
+        tables.passwords.insert(boss, password);
+    });
+    let acting = impersonates(&gatepass, &store);
+    let ticket = world::issue(&gatepass, &store, "boss", moment(NOON, 10));
+    let own = body(&drive(&gatepass, &store, presents(&ticket), moment(NOON, 11)));
+    let (acting, acting_on) = (acting["access_token"].clone(), acting["refresh_token"].clone());
+    let own = own["access_token"].as_str().expect("a token");
+    let userinfo = |token: &Value, seed| {
+        let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+        let asked = Request { method: "GET".into(), ..request("/userinfo", &bearer, &Value::Null) };
+        drive(&gatepass, &store, asked, moment(NOON, seed)).status()
+    };
+    assert_eq!(userinfo(&acting, 12), 200);
+    let changed = drive(&gatepass, &store, changes(own, PAM_PASSWORD, "correct mule"), moment(NOON, 13));
+    assert_eq!(changed.status(), 200, "{}", body(&changed));
+    assert_eq!((userinfo(&acting, 14), userinfo(&json!(own), 15)), (401, 401));
+    let refreshed = drive(&gatepass, &store, refreshes(acting_on.as_str().expect("it")), moment(NOON, 16));
+    assert_eq!(refreshed.status(), 400);
+    let told = store.with(|tables| tables.audit.iter().map(|event| event.kind).collect::<Vec<_>>());
+    assert!(told.contains(&Kind::PasswordChanged), "{told:?}");
+}
+
+#[test]
+fn an_aged_password_is_warned_of_then_has_to_be_changed() {
+    const DAY: u64 = 86_400;
+    let day = |days: u32| days * 86_400;
+    let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
+    settings.password_age = Some(PasswordAge { life: day(30), warning: day(5), grace: day(3) });
+    settings.refresh_lifetime = day(365);
+    settings.session_lifetime = day(365);
+    let gatepass = world::gatepass_with(settings);
+    let store = Memory::new(world::tables());
+    store.with(|tables| tables.users.get_mut(&pam()).expect("pam").password_changed_at = Some(NOON));
+    let kept = body(&drive(&gatepass, &store, login("pam", PAM_PASSWORD), moment(NOON, 1)));
+    let kept = kept["refresh_token"].as_str().expect("a refresh token");
+    for (days, expires_in, warning, must_change) in [
+        (1, 29, Value::Null, false),
+        (25, 5, json!("expiring"), false),
+        (31, 0, json!("expired_grace"), false),
+        (33, 0, json!("expired"), true),
+    ] {
+        let told = drive(&gatepass, &store, login("pam", PAM_PASSWORD), moment(at(days * DAY), 1 + days));
+        let told = body(&told);
+        for account in [&told, &told["user"]] {
+            assert_eq!(account["password_expires_in"], json!(expires_in), "{days}");
+            assert_eq!(account["password_warning"], warning, "{days}");
+            assert_eq!(account["must_change_password"], json!(must_change), "{days}");
+        }
+        assert_eq!(told["refresh_token"].is_null(), must_change, "{days}");
+    }
+    // A session from before goes no further either.
+    let refused = drive(&gatepass, &store, refreshes(kept), moment(at(33 * DAY), 100));
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.refusal(), Some(Refusal::PasswordExpired));
+}
+
+/// Whatever falls between: no guess goes uncounted, no session is opened by a password that was changed, and one change wins.
+#[test]
+fn two_hundred_schedules_of_guesses_logins_and_changes() {
+    let gatepass = world::gatepass("http://gate.example");
+    let prepared = Memory::new(world::tables());
+    let token = body(&drive(&gatepass, &prepared, login("pam", PAM_PASSWORD), moment(NOON, 1)));
+    let token = token["access_token"].as_str().expect("a token").to_owned();
+    let prepared = prepared.with(|tables| tables.clone());
+    let (mut opened, mut changed, mut counted, mut busy) = (0, 0, 0, 0);
+    for schedule in 0..200u64 {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&schedule.to_le_bytes());
+        let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+        let mut tables = prepared.clone();
+        let requests = [
+            login("pam", "wrong"),
+            login("pam", "wrong"),
+            login("pam", PAM_PASSWORD),
+            login("pam", PAM_PASSWORD),
+            changes(&token, PAM_PASSWORD, "correct mule"),
+            changes(&token, "wrong", "correct mule"),
+        ];
+        let mut steps: Vec<(usize, Step)> = (0u64..)
+            .zip(requests)
+            .map(|(number, request)| {
+                (number as usize, gatepass.handle(request, moment(NOON, 10 + schedule * 10 + number)))
+            })
+            .collect();
+        let mut is_changed = false;
+        while !steps.is_empty() {
+            let (who, step) = steps.swap_remove(rng.next_u32() as usize % steps.len());
+            let step = match step {
+                Step::Read(read) => {
+                    let found = tables.read(read.query());
+                    read.resume(&gatepass, found)
+                }
+                Step::Stretch(stretch) => stretch.run(&gatepass),
+                Step::Commit(commit) => {
+                    let outcome = tables.commit(commit.changes());
+                    if outcome == Outcome::Applied {
+                        let has = |is: fn(&Change) -> bool| commit.changes().iter().any(is);
+                        let opens = has(|change| matches!(change, Change::InsertSession { .. }));
+                        assert!(!(opens && is_changed), "schedule {schedule}: a former password signs in");
+                        opened += usize::from(opens);
+                        counted += usize::from(has(|change| matches!(change, Change::CountFailure { .. })));
+                        let changes = has(|change| matches!(change, Change::SetPassword { .. }));
+                        assert!(!(changes && is_changed), "schedule {schedule}: changed twice");
+                        is_changed |= changes;
+                    }
+                    commit.settle(&gatepass, outcome)
+                }
+                Step::Reply(response) => {
+                    assert!(!(who < 2 && response.status() == 200), "schedule {schedule}: a guess signs in");
+                    busy += usize::from(response.status() == 503);
+                    continue;
+                }
+            };
+            steps.push((who, step));
+        }
+        changed += usize::from(is_changed);
+        let failures = tables.habits.get(&pam()).map_or(0, |habit| habit.failures.len());
+        let refused = |e: &&gatepass_core::audit::Event| e.refusal == Some(Refusal::PasswordWrong);
+        assert_eq!(failures, tables.audit.iter().filter(refused).count(), "schedule {schedule}");
+    }
+    println!("200 schedules: {opened} sessions, {changed} changes, {counted} guesses counted, {busy} busy");
+    assert!(opened > 40 && changed > 40 && counted > 200, "{opened} {changed} {counted}");
+}
