@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use crate::codes::codes;
 use crate::model::client::ClientRefusal;
 use crate::model::id::{ClientId, SessionId, TicketId, UserId};
-use crate::policy::risk::Assessment;
+use crate::model::risk::Assessment;
 use crate::time::Time;
 
 /// One security event: a row of the same transaction as what it records.

@@ -72,7 +72,7 @@
 //! ```
 //!
 //! What lives where: [`wire`] reads requests and writes answers, [`model`] has the records, what is asked of a store
-//! and what is written to it, `policy` decides, `flow` has one file for each endpoint, [`jose`] signs and verifies.
+//! and what is written to it, [`policy`] decides, `flow` has one file for each endpoint, [`jose`] signs and verifies.
 //! Dependencies point one way: flow → policy → model → (jose, wire).
 #![no_std]
 #![forbid(unsafe_code)]

@@ -8,6 +8,7 @@ pub mod habit;
 pub mod id;
 pub mod password;
 pub mod query;
+pub mod risk;
 pub mod scope;
 pub mod session;
 pub mod ticket;

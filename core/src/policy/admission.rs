@@ -1,9 +1,10 @@
 //! The whole decision on who has passed the first factor: what else their sign-in needs.
 
 use super::password::{Standing, standing};
-use super::risk::{Assessment, Circumstances, assess};
+use super::risk::{Circumstances, assess};
 use crate::model::client::Client;
 use crate::model::factor::{AskFactor, Factors};
+use crate::model::risk::Assessment;
 use crate::model::user::User;
 use crate::settings::{Settings, Unenrolled};
 
@@ -111,9 +112,8 @@ mod tests {
     use crate::model::client::tests::client;
     use crate::model::factor::tests::device;
     use crate::model::habit::Habit;
-    use crate::policy::password::PasswordAge;
     use crate::policy::risk::tests::{NOON, Scene, ago, place};
-    use crate::settings::Issuer;
+    use crate::settings::{Issuer, PasswordAge};
     use crate::time::Time;
     use alloc::string::{String, ToString};
     use alloc::{format, vec, vec::Vec};

@@ -5,6 +5,7 @@ use alloc::string::String;
 use crate::codes::codes;
 use crate::model::factor::Guesses;
 use crate::model::user::User;
+use crate::settings::PasswordAge;
 use crate::time::Time;
 
 /// The longest password, in bytes of UTF-8.
@@ -67,17 +68,6 @@ pub(crate) fn failed(guesses: Guesses, now: Time) -> Guesses {
     }
     let wait = (1u64 << (after.wrong - FREE).min(16)).min(MAX_WAIT);
     Guesses { locked_until: Some(now.plus(wait)), ..after }
-}
-
-/// How long passwords last. Off by default: NIST SP 800-63B §5.1.1.2 asks not to have them changed for their age.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PasswordAge {
-    /// Until a password expires, in seconds.
-    pub life: u32,
-    /// How long before that it is said, in seconds.
-    pub warning: u32,
-    /// How long after that it still signs in, in seconds.
-    pub grace: u32,
 }
 
 codes! {

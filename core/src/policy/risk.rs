@@ -1,138 +1,12 @@
 //! How much a sign-in looks like somebody else's: signals, each with a weight, added up.
 
-use alloc::{string::String, vec::Vec};
-use core::fmt;
+use alloc::vec::Vec;
 
-use crate::codes::codes;
 use crate::model::habit::{Habit, Place, hour_of};
+use crate::model::risk::{Assessment, Level, Signal};
 use crate::model::user::User;
+use crate::settings::RiskRules;
 use crate::time::Time;
-
-codes! {
-    /// Something about a sign-in that an intruder's would have sooner than its owner's.
-    Signal {
-        /// A device, in its network, that this person has not signed in from, though they have from others.
-        NewDevice = "new_device",
-        /// A network that this person has not signed in from, though they have from others.
-        NewNetwork = "new_network",
-        /// Most of the ticket's life had passed.
-        OldTicket = "old_ticket",
-        /// The ticket was meant to be redeemed at another address.
-        OtherAddress = "other_address",
-        /// This person was refused several times lately.
-        RecentFailures = "recent_failures",
-        /// This person has not signed in for long.
-        LongAbsence = "long_absence",
-        /// An hour of the day at which this person, whose hours are known, never signs in.
-        UnusualHour = "unusual_hour",
-        /// Somebody acts as somebody else.
-        Impersonation = "impersonation",
-        /// The account was changed lately.
-        AccountChanged = "account_changed",
-    }
-}
-
-codes! {
-    /// How high a risk is.
-    Level {
-        /// Nothing, or little, speaks against it.
-        Low = "low",
-        /// Something does.
-        Medium = "medium",
-        /// Much does.
-        High = "high",
-    }
-}
-
-/// What each signal weighs, 0 to 100; 0 switches it off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Weights {
-    /// [`Signal::NewDevice`]
-    pub new_device: u8,
-    /// [`Signal::NewNetwork`]
-    pub new_network: u8,
-    /// [`Signal::OldTicket`]
-    pub old_ticket: u8,
-    /// [`Signal::OtherAddress`]
-    pub other_address: u8,
-    /// [`Signal::RecentFailures`]
-    pub recent_failures: u8,
-    /// [`Signal::LongAbsence`]
-    pub long_absence: u8,
-    /// [`Signal::UnusualHour`]
-    pub unusual_hour: u8,
-    /// [`Signal::Impersonation`]
-    pub impersonation: u8,
-    /// [`Signal::AccountChanged`]
-    pub account_changed: u8,
-}
-
-impl Weights {
-    const fn of(&self, signal: Signal) -> u8 {
-        match signal {
-            Signal::NewDevice => self.new_device,
-            Signal::NewNetwork => self.new_network,
-            Signal::OldTicket => self.old_ticket,
-            Signal::OtherAddress => self.other_address,
-            Signal::RecentFailures => self.recent_failures,
-            Signal::LongAbsence => self.long_absence,
-            Signal::UnusualHour => self.unusual_hour,
-            Signal::Impersonation => self.impersonation,
-            Signal::AccountChanged => self.account_changed,
-        }
-    }
-}
-
-/// What counts as a signal, and what the sum of their weights means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RiskRules {
-    /// What each signal weighs.
-    pub weights: Weights,
-    /// From this score on the level is medium.
-    pub medium: u8,
-    /// From this score on the level is high.
-    pub high: u8,
-    /// From this score on a second factor is asked for.
-    pub second_factor: u8,
-    /// A ticket is old once this much of its life has passed, in per cent.
-    pub old_ticket_percent: u8,
-    /// So many failures are several.
-    pub failures: u32,
-    /// How long a failure counts, in seconds.
-    pub failure_window: u32,
-    /// An absence is long from here on, in seconds.
-    pub absence: u32,
-    /// After so many sign-ins a person's hours are known.
-    pub known_sign_ins: u32,
-    /// How long a change of the account counts, in seconds.
-    pub change_window: u32,
-}
-
-impl RiskRules {
-    /// The defaults: a new device alone is enough for a second factor, and little else is.
-    pub const DEFAULT: Self = Self {
-        weights: Weights {
-            new_device: 40,
-            new_network: 15,
-            old_ticket: 10,
-            other_address: 30,
-            recent_failures: 25,
-            long_absence: 15,
-            unusual_hour: 10,
-            impersonation: 30,
-            account_changed: 15,
-        },
-        medium: 30,
-        high: 60,
-        second_factor: 40,
-        old_ticket_percent: 80,
-        failures: 3,
-        failure_window: 900,
-        absence: 90 * 86_400,
-        known_sign_ins: 20,
-        change_window: 86_400,
-    };
-}
 
 /// What is known of a sign-in when its risk is judged.
 #[derive(Clone, Copy, Debug)]
@@ -188,76 +62,24 @@ impl Circumstances<'_> {
     }
 }
 
-/// A judged risk: every signal that was seen, with what it weighed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assessment {
-    /// The signals with their weights, in the order of [`Signal::ALL`].
-    pub signals: Vec<(Signal, u8)>,
-    /// What the weights come to, at most 100.
-    pub score: u8,
-    /// How high that is.
-    pub level: Level,
-}
-
-impl Assessment {
-    /// Of signals that were seen.
-    fn of(signals: Vec<(Signal, u8)>, rules: &RiskRules) -> Self {
-        let score = signals.iter().fold(0u8, |sum, (_, weight)| sum.saturating_add(*weight)).min(100);
-        let level = match score {
-            score if score >= rules.high => Level::High,
-            score if score >= rules.medium => Level::Medium,
-            _ => Level::Low,
-        };
-        Self { signals, score, level }
-    }
-
-    /// The signal that weighs most; the first of several.
-    pub fn strongest(&self) -> Option<Signal> {
-        let heavier = |best: (Signal, u8), next: &(Signal, u8)| if next.1 > best.1 { *next } else { best };
-        let mut signals = self.signals.iter();
-        let first = *signals.next()?;
-        Some(signals.fold(first, heavier).0)
-    }
-
-    /// Reads what [`Display`](fmt::Display) wrote.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut words = text.split(' ');
-        let (score, level) = (words.next()?.parse().ok()?, Level::parse(words.next()?)?);
-        let signals = words.map(|word| {
-            let (signal, weight) = word.split_once('=')?;
-            Some((Signal::parse(signal)?, weight.parse().ok()?))
-        });
-        Some(Self { signals: signals.collect::<Option<_>>()?, score, level })
-    }
-}
-
-/// `55 medium new_device=40 new_network=15`
-impl fmt::Display for Assessment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.score, self.level.as_str())?;
-        self.signals.iter().try_for_each(|(signal, weight)| write!(f, " {}={weight}", signal.as_str()))
-    }
-}
-
-impl Assessment {
-    /// The signals alone, for people: `new_device 40, new_network 15`.
-    pub fn reasons(&self) -> String {
-        let reasons: Vec<String> = self
-            .signals
-            .iter()
-            .map(|(signal, weight)| alloc::format!("{} {weight}", signal.as_str()))
-            .collect();
-        reasons.join(", ")
-    }
-}
-
 /// Judges a sign-in.
 pub fn assess(rules: &RiskRules, circumstances: &Circumstances<'_>) -> Assessment {
     let seen = |signal: &Signal| {
         let weight = rules.weights.of(*signal);
         (weight > 0 && circumstances.show(*signal, rules)).then_some((*signal, weight))
     };
-    Assessment::of(Signal::ALL.iter().filter_map(seen).collect(), rules)
+    add_up(rules, Signal::ALL.iter().filter_map(seen).collect())
+}
+
+/// What `signals` come to.
+fn add_up(rules: &RiskRules, signals: Vec<(Signal, u8)>) -> Assessment {
+    let score = signals.iter().fold(0u8, |sum, (_, weight)| sum.saturating_add(*weight)).min(100);
+    let level = match score {
+        score if score >= rules.high => Level::High,
+        score if score >= rules.medium => Level::Medium,
+        _ => Level::Low,
+    };
+    Assessment { signals, score, level }
 }
 
 #[cfg(test)]
@@ -265,6 +87,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::model::habit::{DeviceMark, KnownPlace, Network};
     use crate::policy::sign_in::tests::user;
+    use crate::settings::Weights;
     use alloc::{format, vec};
     use proptest::prelude::*;
 
@@ -417,17 +240,9 @@ pub(crate) mod tests {
             (&[200, 200], 100, Level::High),
         ] {
             let signals = weights.iter().map(|weight| (Signal::NewDevice, *weight)).collect();
-            let made = Assessment::of(signals, &rules);
+            let made = add_up(&rules, signals);
             assert_eq!((made.score, made.level), (score, level), "{weights:?}");
         }
-    }
-
-    #[test]
-    fn the_strongest_signal_weighs_most_and_comes_first() {
-        let of = |signals: &[(Signal, u8)]| Assessment::of(signals.to_vec(), &RiskRules::DEFAULT).strongest();
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[(Signal::OldTicket, 5), (Signal::Impersonation, 6)]), Some(Signal::Impersonation));
-        assert_eq!(of(&[(Signal::OldTicket, 6), (Signal::Impersonation, 6)]), Some(Signal::OldTicket));
     }
 
     fn weights() -> impl Strategy<Value = Weights> {

@@ -8,9 +8,9 @@ use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::factor::{AskFactor, OtpHash, OtpParameters};
 use gatepass_core::moment::{Moment, Seed};
-use gatepass_core::policy::password::PasswordAge;
-use gatepass_core::policy::risk::{RiskRules, Weights};
-use gatepass_core::settings::{Issuer, OtherAddress, SecondFactorRules, Settings, Unenrolled};
+use gatepass_core::settings::{
+    Issuer, OtherAddress, PasswordAge, RiskRules, SecondFactorRules, Settings, Unenrolled, Weights,
+};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 use zeroize::Zeroizing;

@@ -3,7 +3,7 @@
 
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::crypto::MacKey;
-use gatepass_core::policy::risk::Assessment;
+use gatepass_core::model::risk::Assessment;
 use gatepass_core::secret::same_bytes;
 use gatepass_core::time::Time;
 use rusqlite::types::ValueRef;

@@ -4,7 +4,7 @@ use gatepass::store::BrokenLink;
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
 
-use gatepass_core::policy::risk::Assessment;
+use gatepass_core::model::risk::Assessment;
 
 use crate::fixture::*;
 

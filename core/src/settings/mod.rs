@@ -1,12 +1,14 @@
 //! What an operator may set, as the core needs it.
 
+mod risk;
+
 use alloc::{borrow::ToOwned, format, string::String};
 use core::fmt;
 
+pub use risk::{RiskRules, Weights};
+
 use crate::model::factor::{AskFactor, OtpParameters};
 use crate::model::scope::Scope;
-use crate::policy::password::PasswordAge;
-use crate::policy::risk::RiskRules;
 
 /// The issuer's identifier: an absolute `http` or `https` URL without query and fragment (RFC 8414 §2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,17 @@ impl Issuer {
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.0.trim_end_matches('/'))
     }
+}
+
+/// How long passwords last. Off by default: NIST SP 800-63B §5.1.1.2 asks not to have them changed for their age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordAge {
+    /// Until a password expires, in seconds.
+    pub life: u32,
+    /// How long before that it is said, in seconds.
+    pub warning: u32,
+    /// How long after that it still signs in, in seconds.
+    pub grace: u32,
 }
 
 /// What becomes of somebody who should show a second factor and has none.
