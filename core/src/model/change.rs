@@ -157,7 +157,8 @@ pub enum Change {
     },
     /// A new user. Holds where neither id nor user name is taken.
     InsertUser(User),
-    /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read.
+    /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read, and no
+    /// other user has the name.
     UpdateUser(User),
     /// The user is gone, with their tickets and sessions. Holds where there is one.
     DeleteUser(UserId),
