@@ -25,13 +25,13 @@ pub(crate) fn signed_in(gatepass: &Gatepass, unguarded: &[Guard]) -> (Tables, St
     (tables, text("access_token"), text("refresh_token"))
 }
 
-fn refreshing(token: &str) -> impl Fn() -> Request + 'static {
+fn refreshing(token: &str) -> impl Fn() -> Request + use<> {
     let token = token.to_owned();
     move || refreshes(&token)
 }
 
 /// What ends sessions of the bearer of `access`.
-fn ending(access: &str, what: &str) -> impl Fn() -> Request + 'static {
+fn ending(access: &str, what: &str) -> impl Fn() -> Request + use<> {
     let (bearer, path) = (format!("Bearer {access}"), format!("/auth/me/sessions{what}"));
     move || Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) }
 }

@@ -24,6 +24,9 @@ use gatepass_tests::memory::Tables;
 use gatepass_tests::world::moment;
 use serde_json::Value;
 
+/// The randomness of the first actor; every other has the next.
+pub(crate) const FIRST_SEED: u64 = 1_000;
+
 /// One who does something, once.
 pub(crate) struct Actor {
     pub(crate) name: &'static str,
@@ -230,7 +233,7 @@ impl<'a> Stage<'a> {
         name: &'static str,
         request: impl Fn(&[Told<'_>]) -> Option<Request> + 'static,
     ) -> Self {
-        let part = Part::Asks { seed: 1_000 + self.actors.len() as u64, request: Box::new(request) };
+        let part = Part::Asks { seed: FIRST_SEED + self.actors.len() as u64, request: Box::new(request) };
         self.actors.push(Actor { name, part });
         self
     }

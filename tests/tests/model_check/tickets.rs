@@ -33,7 +33,7 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8)
         })
 }
 
-fn presenting(ticket: &str) -> impl Fn() -> Request + 'static {
+fn presenting(ticket: &str) -> impl Fn() -> Request + use<> {
     let ticket = ticket.to_owned();
     move || presents(&ticket)
 }
