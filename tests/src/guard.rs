@@ -75,6 +75,8 @@ guards! {
     UsedStepIsLater,
     /// `DeleteDevice`: the device is there.
     DeletedDeviceWasThere,
+    /// `DeleteDevice`: nobody has verified it since.
+    DeletedDeviceIsAsRead,
     /// `AddBackupCodes`: no device of the user counts.
     AddedCodesComeBeforeADevice,
     /// `AddBackupCodes`: the user has none of the codes.
@@ -105,7 +107,7 @@ guards! {
 
 impl Tables {
     /// The guards of `change`, and whether each of them holds.
-    pub(crate) fn guards(&self, change: &Change) -> Vec<(Guard, bool)> {
+    pub fn guards(&self, change: &Change) -> Vec<(Guard, bool)> {
         match change {
             Change::UserIs { id, epoch } => {
                 let user = self.users.get(id);
@@ -173,8 +175,10 @@ impl Tables {
                     (Guard::UsedStepIsLater, device.is_none_or(|device| device.last_step < *step)),
                 ]
             }
-            Change::DeleteDevice(id) => {
-                vec![(Guard::DeletedDeviceWasThere, self.device(id).is_some())]
+            Change::DeleteDevice { id, counts } => {
+                let device = self.device(id);
+                let same = device.is_none_or(|device| device.verified_at.is_some() == *counts);
+                vec![(Guard::DeletedDeviceWasThere, device.is_some()), (Guard::DeletedDeviceIsAsRead, same)]
             }
             Change::AddBackupCodes { user, codes, .. } => {
                 let free = codes.iter().all(|code| !self.backup_codes.contains_key(&(user.clone(), *code)));

@@ -228,7 +228,7 @@ impl Tables {
                 let device = self.devices.iter_mut().find(|device| device.id == *id);
                 device.into_iter().for_each(|device| device.last_step = *step);
             }
-            Change::DeleteDevice(id) => {
+            Change::DeleteDevice { id, .. } => {
                 if self.devices.iter().any(|device| device.id == *id && device.verified_at.is_none()) {
                     self.backup_codes.retain(|_, device| device != id);
                 }

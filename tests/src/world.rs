@@ -174,15 +174,20 @@ pub fn revokes(token: &str) -> Request {
     posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))
 }
 
-/// What boss is told, who signs in as alice at the portal.
-pub fn impersonates(gatepass: &Gatepass, store: &Memory) -> Value {
+/// A ticket by which boss signs in as alice at the portal.
+pub fn impersonating(gatepass: &Gatepass, store: &Memory) -> String {
     let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
     asked.audience = ClientId::parse("portal").ok();
     let boss = Some(UserRef::Username("boss".into()));
     let asked = asked.impersonated(boss, Some("call 4711")).expect("an actor and a reason");
     let issued = finish(gatepass, store, gatepass.issue_by_command(asked, moment(NOON, 1)));
     let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
-    let ticket = issued["ticket"].as_str().expect("a ticket");
-    let signed_in = drive(gatepass, store, presents(ticket), moment(NOON, 2));
+    issued["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+/// What boss is told, who signs in as alice at the portal.
+pub fn impersonates(gatepass: &Gatepass, store: &Memory) -> Value {
+    let ticket = impersonating(gatepass, store);
+    let signed_in = drive(gatepass, store, presents(&ticket), moment(NOON, 2));
     serde_json::from_slice(signed_in.body()).expect("JSON")
 }

@@ -172,7 +172,7 @@ impl Looking {
             return Step::Reply(self.ctx.problem(Problem::TooManyDevices));
         }
         for device in abandoned {
-            changes.push(Change::DeleteDevice(device.id.clone()));
+            changes.push(Change::DeleteDevice { id: device.id.clone(), counts: false });
             changes.push(Change::Audit(self.event(Kind::DeviceRemoved, user, Some(&device.id), None)));
         }
         let Some(device) = device(settings, &user.id, name.clone(), &self.ctx.moment) else {
@@ -249,7 +249,7 @@ impl Looking {
         if device.verified_at.is_some() && left.next().is_none() {
             changes.push(Change::DropBackupCodes(user.id.clone()));
         }
-        changes.push(Change::DeleteDevice(device.id.clone()));
+        changes.push(Change::DeleteDevice { id: device.id.clone(), counts: device.verified_at.is_some() });
         changes.push(Change::Audit(self.event(Kind::DeviceRemoved, user, Some(&device.id), None)));
         Step::commit(changes, Changing { looking: self, then: Then::Done })
     }

@@ -118,8 +118,14 @@ pub enum Change {
         /// The step of the code.
         step: u64,
     },
-    /// The device is gone, and the backup codes that came with it where it never counted. Holds where there is one.
-    DeleteDevice(DeviceId),
+    /// The device is gone, and the backup codes that came with it where it never counted. Holds where there is one, and
+    /// it counts or does not, as read.
+    DeleteDevice {
+        /// Which device.
+        id: DeviceId,
+        /// Whether it counts, as read.
+        counts: bool,
+    },
     /// Backup codes come with a device that is set up. Holds while no device of the user counts.
     AddBackupCodes {
         /// Whose.

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::Guesses;
+use gatepass_core::model::factor::{Guesses, TotpDevice};
 use gatepass_core::model::id::{UserId, UserRef};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::time::Time;
@@ -274,8 +274,9 @@ fn reset_factors(context: &Context, id: &str) -> Result<(), Failure> {
     for _ in 0..ATTEMPTS {
         let factors = site.store.factors(&user.id)?;
         let (devices, codes) = (factors.devices.len(), factors.backup_codes.len());
-        let mut changes: Vec<Change> =
-            factors.devices.into_iter().map(|device| Change::DeleteDevice(device.id)).collect();
+        let delete =
+            |device: TotpDevice| Change::DeleteDevice { id: device.id, counts: device.verified_at.is_some() };
+        let mut changes: Vec<Change> = factors.devices.into_iter().map(delete).collect();
         changes.push(Change::DropBackupCodes(user.id.clone()));
         let (before, after) = (factors.guesses, Guesses::default());
         changes.push(Change::SetGuesses { user: user.id.clone(), before, after });

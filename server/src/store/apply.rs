@@ -76,7 +76,7 @@ pub(super) fn apply(
         Change::InsertDevice(device) => factors::insert_device(db, master, device),
         Change::VerifyDevice { id, session, step, at } => factors::verify_device(db, id, session, *step, *at),
         Change::UseStep { id, step } => factors::use_step(db, id, *step),
-        Change::DeleteDevice(id) => factors::delete_device(db, id),
+        Change::DeleteDevice { id, counts } => factors::delete_device(db, id, *counts),
         Change::AddBackupCodes { user, device, codes } => factors::add_backup_codes(db, user, device, codes),
         Change::KeepBackupCodes { user, device } => factors::keep_backup_codes(db, user, device),
         Change::DropBackupCodes(user) => factors::drop_backup_codes(db, user),

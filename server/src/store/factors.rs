@@ -119,11 +119,12 @@ pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64) -> Result<(), 
     )
 }
 
-pub(super) fn delete_device(db: &Connection, id: &DeviceId) -> Result<(), Trouble> {
+pub(super) fn delete_device(db: &Connection, id: &DeviceId, counts: bool) -> Result<(), Trouble> {
     let sql = "DELETE FROM backup_codes WHERE device = \
                (SELECT id FROM totp_devices WHERE id = ?1 AND verified_at IS NULL)";
     db.prepare_cached(sql)?.execute([id.as_str()])?;
-    one(db, "DELETE FROM totp_devices WHERE id = ?1", [id.as_str()])
+    let sql = "DELETE FROM totp_devices WHERE id = ?1 AND (verified_at IS NOT NULL) = ?2";
+    one(db, sql, params![id.as_str(), counts])
 }
 
 /// Whether no device of `user` counts.

@@ -37,7 +37,7 @@ enum Deed {
     Enrol { device: u64, user: usize },
     Verify { device: u64, step: u64 },
     UseStep { device: u64, step: u64 },
-    RemoveDevice(u64),
+    RemoveDevice { device: u64, counts: bool },
     AddCodes { user: usize, device: u64, codes: u64 },
     KeepCodes { user: usize, device: u64 },
     DropCodes(usize),
@@ -74,7 +74,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (ticket(), user()).prop_map(|(device, user)| Deed::Enrol { device, user }),
         3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::Verify { device, step }),
         3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::UseStep { device, step }),
-        1 => ticket().prop_map(Deed::RemoveDevice),
+        2 => (ticket(), any::<bool>()).prop_map(|(device, counts)| Deed::RemoveDevice { device, counts }),
         3 => (user(), ticket(), 0..4u64).prop_map(|(user, device, codes)| Deed::AddCodes { user, device, codes }),
         2 => (user(), ticket()).prop_map(|(user, device)| Deed::KeepCodes { user, device }),
         1 => user().prop_map(Deed::DropCodes),
@@ -169,7 +169,9 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         Deed::UseStep { device: number, step } => {
             vec![Change::UseStep { id: device(number, alice()).id, step }]
         }
-        Deed::RemoveDevice(number) => vec![Change::DeleteDevice(device(number, alice()).id)],
+        Deed::RemoveDevice { device: number, counts } => {
+            vec![Change::DeleteDevice { id: device(number, alice()).id, counts }]
+        }
         Deed::AddCodes { user, device: number, codes } => {
             let codes = (0..codes).map(|code| BackupDigest(digest(code))).collect();
             let device = device(number, alice()).id;
