@@ -29,19 +29,6 @@ pub(crate) enum Drawn {
     BackupCode,
 }
 
-impl Drawn {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::TicketId,
-        Self::Ticket,
-        Self::SessionId,
-        Self::FirstRefresh,
-        Self::Successor,
-        Self::Challenge,
-        Self::DeviceId,
-        Self::BackupCode,
-    ];
-}
-
 fn boss() -> UserId {
     UserId::parse("usr_boss").expect("an id")
 }

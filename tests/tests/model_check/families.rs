@@ -63,20 +63,33 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8)
     }
 }
 
-/// Two sessions of alice's, of which each ends the other or all: by whom, and at which times, does not matter.
+/// Two sessions of alice's: the second ends the first, and so does the operator, while it is refreshed.
 pub(crate) fn ends<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
-    let (tables, access, first) = signed_in(gatepass, unguarded);
-    let id = format!("/{}", tables.sessions.keys().next().expect("a session").as_str());
-    let at_once = |tables: &Tables, at| {
-        let id = tables.sessions.values().find(|session| session.ended_at.is_none())?.id.clone();
-        Some(vec![Change::EndSession { id, at }])
-    };
+    let (tables, _, refresh) = signed_in(gatepass, unguarded);
+    let first = tables.sessions.keys().next().expect("a session").clone();
+    let store = Memory::new(tables);
+    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 3));
+    let body = drive(gatepass, &store, presents(&ticket), moment(NOON, 4)).into_body();
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    let access = body["access_token"].as_str().expect("a token");
+    let path = format!("/{}", first.as_str());
+    let tables = store.with(|tables| tables.clone());
     Stage::new(gatepass, tables, &[NOON.plus(5), NOON.plus(15)], PROMISES())
-        .sends("a holder", refreshing(&first))
-        .sends("an end of it", ending(&access, &id))
+        .sends("a holder", refreshing(&refresh))
+        .sends("an end of it", ending(access, &path))
+        .sends("an end of all", ending(access, ""))
+        .commands_at_once("the operator", move |tables, at| {
+            let live = tables.sessions.get(&first)?.ended_at.is_none();
+            live.then(|| vec![Change::EndSession { id: first.clone(), at }])
+        })
+}
+
+/// Two requests of one session, each to end all.
+pub(crate) fn ends_of_all<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let (tables, access, _) = signed_in(gatepass, unguarded);
+    Stage::new(gatepass, tables, &[NOON.plus(5)], PROMISES())
         .sends("an end of all", ending(&access, ""))
         .sends("another end of all", ending(&access, ""))
-        .commands_at_once("the operator", at_once)
 }
 
 fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
@@ -97,7 +110,10 @@ fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
 fn of_states(tables: &Tables, told: &[Told<'_>]) -> Result<(), String> {
     let live = |id| tables.sessions.get(id).is_some_and(|session| session.ended_at.is_none());
     let unused = tables.refresh_tokens.values().filter(|token| token.rotation.is_none());
-    promised(unused.filter(|token| live(&token.session_id)).count() <= 1, "a family has one branch")?;
+    let mut branches: Vec<&str> =
+        unused.map(|token| &token.session_id).filter(|id| live(id)).map(|id| id.as_str()).collect();
+    branches.sort_unstable();
+    promised(branches.windows(2).all(|pair| pair[0] != pair[1]), "a family has one branch")?;
     let same = match (successor(told, 0), successor(told, 1)) {
         (Some(one), Some(other)) => one == other,
         (Some(_), None) | (None, _) => true,

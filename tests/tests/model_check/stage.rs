@@ -15,11 +15,13 @@ use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::id::SessionId;
 use gatepass_core::model::query::Records;
 use gatepass_core::model::session::RefreshDigest;
+use gatepass_core::model::user::User;
 use gatepass_core::step::Step;
 use gatepass_core::time::Time;
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use gatepass_tests::checker::{Way, World};
+use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::Tables;
 use gatepass_tests::world::moment;
 use serde_json::Value;
@@ -155,7 +157,6 @@ pub(crate) struct State {
 
 /// One thing that happened to the tables, to one who did it, or both.
 pub(crate) struct Moved<'a> {
-    pub(crate) actor: usize,
     pub(crate) before: &'a Tables,
     pub(crate) after: &'a Tables,
     /// What was applied.
@@ -197,6 +198,8 @@ pub(crate) struct Stage<'a> {
     decided: Kept<Vec<Change>>,
     answers: HashMap<usize, Answer>,
     known: HashMap<(usize, usize, Fate), (Came, Result<(), String>)>,
+    /// The guards of everything that was committed.
+    pub(crate) consulted: Vec<Guard>,
 }
 
 impl<'a> Stage<'a> {
@@ -221,6 +224,7 @@ impl<'a> Stage<'a> {
             decided: Kept::default(),
             answers: HashMap::new(),
             known: HashMap::new(),
+            consulted: vec![],
         }
     }
 
@@ -282,6 +286,11 @@ impl<'a> Stage<'a> {
 
     fn commit(&mut self, tables: usize, changes: &[Change]) -> (Outcome, usize) {
         let mut next = self.tables[tables].clone();
+        for (guard, _) in changes.iter().flat_map(|change| next.guards(change)) {
+            if !self.consulted.contains(&guard) {
+                self.consulted.push(guard);
+            }
+        }
         let outcome = next.commit(changes);
         // The audit table is written and never read; states that differ in it alone go on alike.
         next.audit.clear();
@@ -289,13 +298,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What comes of `fate` for a flow at `step`, and whether the promises hold of it.
-    fn advance(
-        &mut self,
-        actor: usize,
-        step: usize,
-        tables: usize,
-        fate: Fate,
-    ) -> (Came, Result<(), String>) {
+    fn advance(&mut self, step: usize, tables: usize, fate: Fate) -> (Came, Result<(), String>) {
         if let Some(known) = self.known.get(&(step, tables, fate)) {
             return known.clone();
         }
@@ -338,7 +341,6 @@ impl<'a> Stage<'a> {
         };
         let answer = came.step.and_then(|step| self.answers.get(&step));
         let moved = Moved {
-            actor,
             before: &self.tables[tables],
             after: &self.tables[came.tables],
             applied: &written,
@@ -387,13 +389,13 @@ impl<'a> Stage<'a> {
                 }
                 Part::CommandsAtOnce(decide) => {
                     let Some(changes) = decide(&self.tables[state.tables], now) else { return };
-                    let (place, tables, held) = self.command(state, actor, &changes);
+                    let (place, tables, held) = self.command(state, &changes);
                     go(self, format!("commits {changes:?}"), place, tables, state.faults, held);
                 }
             },
             Place::Decided(changes) => {
                 let changes = self.decided[changes].clone();
-                let (place, tables, held) = self.command(state, actor, &changes);
+                let (place, tables, held) = self.command(state, &changes);
                 go(self, "commits".into(), place, tables, state.faults, held);
             }
             Place::At { step, wrote } => {
@@ -405,7 +407,7 @@ impl<'a> Stage<'a> {
                 for &fate in fates {
                     let cost = u8::from(fate != Fate::Done);
                     let Some(faults) = state.faults.checked_sub(cost) else { continue };
-                    let (came, held) = self.advance(actor, step, state.tables, fate);
+                    let (came, held) = self.advance(step, state.tables, fate);
                     let wrote = wrote || came.applied;
                     let place = came.step.map_or(Place::Lost, |step| Place::At { step, wrote });
                     let what = match &self.steps[step] {
@@ -424,16 +426,10 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn command(
-        &mut self,
-        state: &State,
-        actor: usize,
-        changes: &[Change],
-    ) -> (Place, usize, Result<(), String>) {
+    fn command(&mut self, state: &State, changes: &[Change]) -> (Place, usize, Result<(), String>) {
         let (outcome, after) = self.commit(state.tables, changes);
         let applied = outcome == Outcome::Applied;
         let moved = Moved {
-            actor,
             before: &self.tables[state.tables],
             after: &self.tables[after],
             applied: if applied { changes } else { &[] },
@@ -460,6 +456,12 @@ fn always(moved: &Moved<'_>) -> Result<(), String> {
         let user = moved.after.users.get(&session.user_id).ok_or("an answered session is somebody's")?;
         let over = !user.is_active() || session.user_epoch != user.epoch || session.ended_at.is_some();
         promised(!over, "nothing is handed out for a session that is over")?;
+        let actor = session.actor.as_ref().map(|actor| moved.after.users.get(actor));
+        let acts = actor.is_none_or(|actor| actor.is_some_and(User::is_active));
+        promised(acts, "nothing is handed out to an actor who may not sign in")?;
+        let client = moved.after.clients.get(&session.client_id);
+        let open = !session.for_audience || client.is_some_and(|client| client.enabled);
+        promised(open, "nothing is handed out for a client that is disabled")?;
     }
     if let Some(refresh) = answer.body["refresh_token"].as_str().and_then(RefreshDigest::read) {
         let fresh = moved.after.refresh_tokens.get(&refresh).is_some_and(|token| token.rotation.is_none());

@@ -2,12 +2,12 @@
 
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::Change;
-use gatepass_core::model::id::UserId;
+use gatepass_core::model::id::{ClientId, UserId};
 use gatepass_core::model::ticket::TicketState;
 use gatepass_core::wire::request::Request;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents};
+use gatepass_tests::world::{self, NOON, moment, presents, refreshes};
 
 use crate::stage::{Moved, Promises, Stage, Told, promised};
 
@@ -30,6 +30,28 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8)
             let mut user = tables.users.get(&UserId::parse("usr_alice").ok()?)?.clone();
             user.disable();
             Some(vec![Change::UpdateUser(user)])
+        })
+}
+
+/// Boss signs in as alice at the portal and refreshes, while boss and the portal are shut out.
+pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let ticket = world::impersonating(gatepass, &store);
+    let tables = store.with(|tables| tables.clone());
+    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    Stage::new(gatepass, tables, &[NOON.plus(5)], promises)
+        .with_faults(faults)
+        .sends("boss", presenting(&ticket))
+        .asks("boss again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(refreshes))
+        .commands_at_once("one who disables boss", |tables, _| {
+            let mut user = tables.users.get(&UserId::parse("usr_boss").ok()?)?.clone();
+            user.disable();
+            Some(vec![Change::UpdateUser(user)])
+        })
+        .commands_at_once("one who disables the portal", |tables, _| {
+            let mut client = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
+            client.enabled = false;
+            Some(vec![Change::UpdateClient(client)])
         })
 }
 
