@@ -174,9 +174,10 @@ impl Tables {
 
     /// What foreign keys see to.
     fn has_what_it_belongs_to(&self, change: &Change) -> bool {
-        match change {
-            Change::RotateRefresh { successor, .. } => self.sessions.contains_key(&successor.session_id),
-            _ => true,
+        if let Change::RotateRefresh { successor, .. } = change {
+            self.sessions.contains_key(&successor.session_id)
+        } else {
+            true
         }
     }
 

@@ -1,8 +1,10 @@
 //! A generator that draws what it drew before: a record that is there already is never written over.
 
+use std::collections::BTreeSet;
+
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::id::{DeviceId, SessionId, TicketId, UserId};
-use gatepass_core::model::session::RefreshDigest;
+use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::TicketDigest;
 use gatepass_core::step::drive;
 use gatepass_core::wire::request::Request;
@@ -14,7 +16,7 @@ use gatepass_tests::world::{
 use serde_json::{Value, json};
 
 use crate::factors::{enrolled, presented};
-use crate::stage::{FIRST_SEED, Moved, Promises, Stage, promised};
+use crate::stage::{FIRST_SEED, Held, Moved, Promises, Stage, promised};
 
 /// What is drawn a second time.
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +74,10 @@ fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
     match drawn {
         Drawn::TicketId | Drawn::Ticket => {
             let mut ticket = written.tickets.values().next().expect("a ticket").clone();
-            match drawn {
-                Drawn::TicketId => ticket.digest = TicketDigest([1; 32]),
-                _ => ticket.id = TicketId::parse("tid_boss").expect("an id"),
+            if matches!(drawn, Drawn::TicketId) {
+                ticket.digest = TicketDigest([1; 32]);
+            } else {
+                ticket.id = TicketId::parse("tid_boss").expect("an id");
             }
             ticket.user_id = boss();
             tables.tickets.insert(ticket.digest, ticket);
@@ -82,9 +85,10 @@ fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
         Drawn::SessionId | Drawn::FirstRefresh => {
             let mut session = written.sessions.values().next().expect("a session").clone();
             let mut token = written.refresh_tokens.values().next().expect("a token").clone();
-            match drawn {
-                Drawn::SessionId => token.digest = RefreshDigest([1; 32]),
-                _ => session.id = SessionId::parse("ses_boss").expect("an id"),
+            if matches!(drawn, Drawn::SessionId) {
+                token.digest = RefreshDigest([1; 32]);
+            } else {
+                session.id = SessionId::parse("ses_boss").expect("an id");
             }
             session.user_id = boss();
             token.session_id = session.id.clone();
@@ -99,8 +103,7 @@ fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
             let mut token = written.refresh_tokens[&digest].clone();
             token.session_id = id.clone();
             tables.refresh_tokens.insert(digest, token);
-            let session =
-                gatepass_core::model::session::Session { id: id.clone(), user_id: boss(), ..session };
+            let session = Session { id: id.clone(), user_id: boss(), ..session };
             tables.sessions.insert(id, session);
         }
         Drawn::Challenge => {
@@ -130,37 +133,30 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], drawn: Draw
     Stage::new(gatepass, tables, &[NOON], promises).sends("one who draws it again", request)
 }
 
-fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
+fn of_moves(moved: &Moved<'_>) -> Held {
     let (before, after) = (moved.before, moved.after);
-    let tickets = before.tickets.iter().filter(|(_, ticket)| ticket.user_id == boss());
-    promised(
-        tickets.into_iter().all(|(k, v)| after.tickets.get(k) == Some(v)),
-        "a ticket stays whose it is",
-    )?;
-    let mut ids: Vec<&str> = after.tickets.values().map(|ticket| ticket.id.as_str()).collect();
-    ids.sort_unstable();
-    promised(ids.windows(2).all(|pair| pair[0] != pair[1]), "a ticket's id is its own")?;
-    let sessions = before.sessions.iter().filter(|(_, session)| session.user_id == boss());
-    promised(
-        sessions.into_iter().all(|(k, v)| after.sessions.get(k) == Some(v)),
-        "a session stays whose it is",
-    )?;
-    let whose = |token: &gatepass_core::model::session::RefreshToken| {
-        before.sessions.get(&token.session_id).is_some_and(|session| session.user_id == boss())
-    };
-    let tokens = before.refresh_tokens.iter().filter(|(_, token)| whose(token));
-    promised(
-        tokens.into_iter().all(|(k, v)| after.refresh_tokens.get(k) == Some(v)),
-        "a refresh token stays whose it is",
-    )?;
-    let challenges = before.challenges.iter().filter(|(_, c)| c.sign_in.user_id == boss());
-    promised(
-        challenges.into_iter().all(|(k, v)| after.challenges.get(k) == Some(v)),
-        "a challenge stays whose it is",
-    )?;
-    let mut devices: Vec<&DeviceId> = after.devices.iter().map(|device| &device.id).collect();
-    devices.sort_unstable();
-    promised(devices.windows(2).all(|pair| pair[0] != pair[1]), "a device's id is its own")?;
-    let codes = |(key, with): (_, &DeviceId)| after.backup_codes.get(key).is_none_or(|after| after == with);
-    promised(before.backup_codes.iter().all(codes), "a backup code stays with its device")
+    let bosses = before.tickets.values().filter(|ticket| ticket.user_id == boss());
+    let mut same = bosses.map(|ticket| after.tickets.get(&ticket.digest) == Some(ticket));
+    promised(same.all(|same| same), "a ticket stays whose it is")?;
+    let ids = after.tickets.values().map(|ticket| ticket.id.as_str());
+    promised(are_distinct(ids), "a ticket's id is its own")?;
+    let bosses = before.sessions.values().filter(|session| session.user_id == boss());
+    let mut same = bosses.map(|session| after.sessions.get(&session.id) == Some(session));
+    promised(same.all(|same| same), "a session stays whose it is")?;
+    let is_boss = |id: &SessionId| before.sessions.get(id).is_some_and(|session| session.user_id == boss());
+    let bosses = before.refresh_tokens.values().filter(|token: &&RefreshToken| is_boss(&token.session_id));
+    let mut same = bosses.map(|token| after.refresh_tokens.get(&token.digest) == Some(token));
+    promised(same.all(|same| same), "a refresh token stays whose it is")?;
+    let bosses = before.challenges.values().filter(|challenge| challenge.sign_in.user_id == boss());
+    let mut same = bosses.map(|challenge| after.challenges.get(&challenge.digest) == Some(challenge));
+    promised(same.all(|same| same), "a challenge stays whose it is")?;
+    let ids = after.devices.iter().map(|device| device.id.as_str());
+    promised(are_distinct(ids), "a device's id is its own")?;
+    let mut same = before.backup_codes.iter().map(|(code, with)| after.backup_codes.get(code) == Some(with));
+    promised(same.all(|same| same), "a backup code stays with its device")
+}
+
+fn are_distinct<'a>(ids: impl Iterator<Item = &'a str>) -> bool {
+    let mut seen = BTreeSet::new();
+    ids.into_iter().all(|id| seen.insert(id))
 }

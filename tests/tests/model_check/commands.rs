@@ -12,7 +12,7 @@ use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, request};
 use serde_json::{Value, json};
 
-use crate::stage::{Moved, Promises, Stage, Told, promised};
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 
 fn id(name: &str) -> UserId {
     UserId::parse(&format!("usr_{name}")).expect("an id")
@@ -48,7 +48,7 @@ fn adds(who: &'static str, name: &'static str) -> impl Fn(&Tables, Time) -> Opti
     }
 }
 
-fn nothing(_: &Moved<'_>) -> Result<(), String> {
+fn nothing(_: &Moved<'_>) -> Held {
     Ok(())
 }
 
@@ -141,7 +141,7 @@ pub(crate) fn issuing<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u
     };
     let of_states = |tables: &Tables, told: &[Told<'_>]| {
         let issued = told.iter().filter(|told| told.welcome().is_some()).count();
-        let gone = tables.users.get(&id("alice")).is_none();
+        let gone = !tables.users.contains_key(&id("alice"));
         promised(gone || issued <= tables.tickets.len(), "a ticket that is handed out is there")
     };
     let stage = Stage::new(

@@ -13,7 +13,7 @@ use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{self, NOON, moment, presents, request};
 use serde_json::{Value, json};
 
-use crate::stage::{Moved, Promises, Stage, Told, promised};
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 
 const SECRET: &[u8] = b"12345678901234567890";
 const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
@@ -177,7 +177,7 @@ pub(crate) fn locked<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'
         .sends("the right code", right(&text))
 }
 
-fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
+fn of_moves(moved: &Moved<'_>) -> Held {
     for (digest, before) in &moved.before.challenges {
         let Some(after) = moved.after.challenges.get(digest) else { continue };
         promised(after.wrong <= 5, "a challenge bears five wrong codes")?;

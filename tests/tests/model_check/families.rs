@@ -12,7 +12,7 @@ use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{self, NOON, moment, presents, refreshes, request};
 use serde_json::Value;
 
-use crate::stage::{Moved, Promises, Stage, Told, promised};
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 
 /// A session of alice's: its tables, its access token and its first refresh token.
 pub(crate) fn signed_in(gatepass: &Gatepass, unguarded: &[Guard]) -> (Tables, String, String) {
@@ -92,7 +92,7 @@ pub(crate) fn ends_of_all<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> St
         .sends("another end of all", ending(&access, ""))
 }
 
-fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
+fn of_moves(moved: &Moved<'_>) -> Held {
     let reused = moved.answer.is_some_and(|answer| answer.refusal == Some(Refusal::RefreshReused));
     let over = |session: &Session| {
         let epoch = moved.after.users.get(&session.user_id).map(|user| user.epoch);
@@ -107,7 +107,7 @@ fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
     promised(moved.after.users.values().all(|user| user.epoch <= 1), "nobody acts whose session is over")
 }
 
-fn of_states(tables: &Tables, told: &[Told<'_>]) -> Result<(), String> {
+fn of_states(tables: &Tables, told: &[Told<'_>]) -> Held {
     let live = |id| tables.sessions.get(id).is_some_and(|session| session.ended_at.is_none());
     let unused = tables.refresh_tokens.values().filter(|token| token.rotation.is_none());
     let mut branches: Vec<&str> =

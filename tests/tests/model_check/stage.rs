@@ -166,14 +166,20 @@ pub(crate) struct Moved<'a> {
 }
 
 /// `promise`, unless it holds.
-pub(crate) fn promised(holds: bool, promise: &str) -> Result<(), String> {
+pub(crate) fn promised(holds: bool, promise: &str) -> Held {
     if holds { Ok(()) } else { Err(promise.into()) }
 }
 
+/// A promise about all that is there and all that was told.
+pub(crate) type OfStates = Box<dyn Fn(&Tables, &[Told<'_>]) -> Held>;
+
+/// Nothing, or the promise that is broken.
+pub(crate) type Held = Result<(), String>;
+
 /// What must hold of whatever happens, and of all that was told so far.
 pub(crate) struct Promises {
-    pub(crate) of_moves: fn(&Moved<'_>) -> Result<(), String>,
-    pub(crate) of_states: Box<dyn Fn(&Tables, &[Told<'_>]) -> Result<(), String>>,
+    pub(crate) of_moves: fn(&Moved<'_>) -> Held,
+    pub(crate) of_states: OfStates,
 }
 
 /// What comes of a fate: the next step unless the process died, and the tables, and whether something was applied.
@@ -197,7 +203,7 @@ pub(crate) struct Stage<'a> {
     steps: Kept<Step>,
     decided: Kept<Vec<Change>>,
     answers: HashMap<usize, Answer>,
-    known: HashMap<(usize, usize, Fate), (Came, Result<(), String>)>,
+    known: HashMap<(usize, usize, Fate), (Came, Held)>,
     /// The guards of everything that was committed.
     pub(crate) consulted: Vec<Guard>,
 }
@@ -298,7 +304,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What comes of `fate` for a flow at `step`, and whether the promises hold of it.
-    fn advance(&mut self, step: usize, tables: usize, fate: Fate) -> (Came, Result<(), String>) {
+    fn advance(&mut self, step: usize, tables: usize, fate: Fate) -> (Came, Held) {
         if let Some(known) = self.known.get(&(step, tables, fate)) {
             return known.clone();
         }
@@ -351,7 +357,7 @@ impl<'a> Stage<'a> {
         (came, held)
     }
 
-    fn state_holds(&self, state: &State) -> Result<(), String> {
+    fn state_holds(&self, state: &State) -> Held {
         for place in &state.places {
             if let Place::At { step, wrote: true } = place
                 && self.answers.get(step).is_some_and(|answer| answer.status == 503)
@@ -366,7 +372,7 @@ impl<'a> Stage<'a> {
     fn turns(&mut self, state: &State, actor: usize, ways: &mut Vec<Way<State>>) {
         let now = self.clock[state.tick];
         let name = self.actors[actor].name;
-        let mut go = |stage: &Self, what: String, place, tables, faults, held: Result<(), String>| {
+        let mut go = |stage: &Self, what: String, place, tables, faults, held: Held| {
             let mut next = State { tables, faults, ..state.clone() };
             next.places[actor] = place;
             let held = held.and_then(|()| stage.state_holds(&next));
@@ -426,7 +432,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn command(&mut self, state: &State, changes: &[Change]) -> (Place, usize, Result<(), String>) {
+    fn command(&mut self, state: &State, changes: &[Change]) -> (Place, usize, Held) {
         let (outcome, after) = self.commit(state.tables, changes);
         let applied = outcome == Outcome::Applied;
         let moved = Moved {
@@ -441,7 +447,7 @@ impl<'a> Stage<'a> {
 }
 
 /// What holds of every move in every world.
-fn always(moved: &Moved<'_>) -> Result<(), String> {
+fn always(moved: &Moved<'_>) -> Held {
     for (id, session) in &moved.before.sessions {
         let after = moved.after.sessions.get(id).map(|session| session.ended_at);
         let same = session.ended_at.is_none() || after.is_none_or(|after| after == session.ended_at);

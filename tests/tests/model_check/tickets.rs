@@ -9,7 +9,7 @@ use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{self, NOON, moment, presents, refreshes};
 
-use crate::stage::{Moved, Promises, Stage, Told, promised};
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 
 pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(world::tables());
@@ -60,7 +60,7 @@ fn presenting(ticket: &str) -> impl Fn() -> Request + use<> {
     move || presents(&ticket)
 }
 
-fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
+fn of_moves(moved: &Moved<'_>) -> Held {
     for (digest, before) in &moved.before.tickets {
         let after = moved.after.tickets.get(digest).map(|ticket| ticket.state);
         let same = before.state == TicketState::Live || after.is_none_or(|after| after == before.state);
@@ -73,7 +73,7 @@ fn of_moves(moved: &Moved<'_>) -> Result<(), String> {
     promised(!expired, "a ticket opens nothing once it has expired")
 }
 
-fn of_states(tables: &Tables, told: &[Told<'_>]) -> Result<(), String> {
+fn of_states(tables: &Tables, told: &[Told<'_>]) -> Held {
     let welcomed = told.iter().filter(|told| told.welcome().is_some()).count();
     promised(welcomed <= 1, "a ticket is answered 200 at most once")?;
     let spent = tables.tickets.values().any(|ticket| matches!(ticket.state, TicketState::Spent(_)));
