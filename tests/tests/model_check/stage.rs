@@ -3,8 +3,8 @@
 //! Tables and steps are kept once each and named by number, so that a state is a few numbers, and what comes of one step
 //! on one state of the tables is worked out once.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 
@@ -268,6 +268,11 @@ impl<'a> Stage<'a> {
     ) -> Self {
         self.actors.push(Actor { name, part: Part::CommandsAtOnce(Box::new(decides)) });
         self
+    }
+
+    /// Every status that anybody was answered.
+    pub(crate) fn statuses(&self) -> BTreeSet<u16> {
+        self.answers.values().map(|answer| answer.status).collect()
     }
 
     /// What each actor was told so far.
