@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 
+/// How long a used token brings its successor again, in seconds: the default.
+const GRACE: u64 = 10;
+
 /// A session of alice's: its tables, its access token and its first refresh token.
 pub(crate) fn signed_in(gatepass: &Gatepass, unguarded: &[Guard]) -> (Tables, String, String) {
     let store = Memory::new(world::tables());
@@ -93,6 +96,15 @@ pub(crate) fn ends_of_all<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> St
 }
 
 fn of_moves(moved: &Moved<'_>) -> Held {
+    let at =
+        moved.applied.iter().find_map(|change| if let Change::Audit(e) = change { Some(e.at) } else { None });
+    let again = moved.applied.iter().find_map(|change| {
+        let Change::RefreshIsUnused(successor) = change else { return None };
+        let tokens = moved.before.refresh_tokens.values();
+        tokens.filter_map(|token| token.rotation.as_ref()).find(|rotation| rotation.successor == *successor)
+    });
+    let lately = again.is_none_or(|rotation| at.is_some_and(|now| rotation.at.until(now) < GRACE));
+    promised(lately, "a used token brings its successor again within the grace alone")?;
     let reused = moved.answer.is_some_and(|answer| answer.refusal == Some(Refusal::RefreshReused));
     let over = |session: &Session| {
         let epoch = moved.after.users.get(&session.user_id).map(|user| user.epoch);
