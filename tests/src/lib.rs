@@ -7,6 +7,8 @@
     reason = "a failed expectation is a failed test"
 )]
 
+pub mod checker;
+pub mod guard;
 pub mod http;
 pub mod memory;
 pub mod server;

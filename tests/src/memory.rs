@@ -22,6 +22,8 @@ use gatepass_core::model::user::User;
 use gatepass_core::store::Store;
 use gatepass_core::time::Time;
 
+use crate::guard::Guard;
+
 /// Every record there is.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Tables {
@@ -53,6 +55,8 @@ pub struct Tables {
     pub revoked: BTreeSet<String>,
     /// The audit table, oldest first.
     pub audit: Vec<Event>,
+    /// The guards that are switched off, to see what they are for.
+    pub unguarded: Vec<Guard>,
 }
 
 impl Tables {
@@ -193,117 +197,110 @@ impl Tables {
 
     /// Applies one change, if what it names still holds.
     fn apply(&mut self, change: &Change) -> bool {
+        let holds = |(guard, holds)| holds || self.unguarded.contains(&guard);
+        let holds = self.guards(change).into_iter().all(holds) && self.has_what_it_belongs_to(change);
+        if holds {
+            self.write(change);
+        }
+        holds
+    }
+
+    /// What foreign keys see to.
+    fn has_what_it_belongs_to(&self, change: &Change) -> bool {
         match change {
-            Change::UserIs { id, epoch } => {
-                self.users.get(id).is_some_and(|user| user.is_active() && user.epoch == *epoch)
-            }
-            Change::ClientIsEnabled(id) => self.clients.get(id).is_some_and(|client| client.enabled),
-            Change::SessionIsLive(id) => self.sessions.get(id).is_some_and(|s| s.ended_at.is_none()),
-            Change::InsertTicket(ticket) => self.tickets.insert(ticket.digest, ticket.clone()).is_none(),
+            Change::RotateRefresh { successor, .. } => self.sessions.contains_key(&successor.session_id),
+            Change::Learn { user, .. }
+            | Change::CountFailure { user, .. }
+            | Change::SetPassword { user, .. } => self.users.contains_key(user),
+            _ => true,
+        }
+    }
+
+    /// Writes what `change` says, whatever its guards say.
+    fn write(&mut self, change: &Change) {
+        match change {
+            Change::InsertTicket(ticket) => drop(self.tickets.insert(ticket.digest, ticket.clone())),
             Change::SpendTicket { digest, at } => {
-                self.end_ticket(|ticket| ticket.digest == *digest, TicketState::Spent(*at))
+                self.tickets.entry(*digest).and_modify(|ticket| ticket.state = TicketState::Spent(*at));
             }
             Change::RevokeTicket { id, at } => {
-                self.end_ticket(|ticket| ticket.id == *id, TicketState::Revoked(*at))
+                let named = self.tickets.values_mut().filter(|ticket| ticket.id == *id);
+                named.for_each(|ticket| ticket.state = TicketState::Revoked(*at));
             }
             Change::InsertSession { session, refresh } => {
-                let token = refresh.clone().map(|token| self.refresh_tokens.insert(token.digest, token));
-                let fresh = token.flatten().is_none();
-                self.sessions.insert(session.id.clone(), session.clone()).is_none() && fresh
+                if let Some(refresh) = refresh {
+                    self.refresh_tokens.insert(refresh.digest, refresh.clone());
+                }
+                self.sessions.insert(session.id.clone(), session.clone());
             }
             Change::RotateRefresh { digest, rotation, successor } => {
-                let unused = self.refresh_tokens.get_mut(digest).filter(|token| token.rotation.is_none());
-                let rotated = unused.map(|token| token.rotation = Some(rotation.clone())).is_some();
-                let free = self.refresh_tokens.insert(successor.digest, successor.clone()).is_none();
-                rotated && free && self.sessions.contains_key(&successor.session_id)
-            }
-            Change::RefreshIsUnused(digest) => {
-                self.refresh_tokens.get(digest).is_some_and(|token| token.rotation.is_none())
+                let used = self.refresh_tokens.get_mut(digest);
+                used.into_iter().for_each(|token| token.rotation = Some(rotation.clone()));
+                self.refresh_tokens.insert(successor.digest, successor.clone());
             }
             Change::EndSession { id, at } => {
-                let live = self.sessions.get_mut(id).filter(|session| session.ended_at.is_none());
-                live.map(|session| session.ended_at = Some(*at)).is_some()
+                self.sessions.get_mut(id).into_iter().for_each(|session| session.ended_at = Some(*at));
             }
-            Change::RaiseEpoch { id, epoch } => {
-                let same = self.users.get_mut(id).filter(|user| user.epoch == *epoch);
-                same.map(User::end_sessions).is_some()
+            Change::RaiseEpoch { id, .. } => {
+                self.users.get_mut(id).into_iter().for_each(User::end_sessions);
             }
-            Change::RevokeToken { token_id, .. } => {
-                self.revoked.insert(token_id.clone());
-                true
-            }
+            Change::RevokeToken { token_id, .. } => drop(self.revoked.insert(token_id.clone())),
             Change::InsertChallenge(challenge) => {
-                self.challenges.insert(challenge.digest, challenge.clone()).is_none()
+                self.challenges.insert(challenge.digest, challenge.clone());
             }
-            Change::CountWrong { digest, wrong } => {
-                self.challenge(digest, *wrong).map(|challenge| challenge.wrong += 1).is_some()
+            Change::CountWrong { digest, .. } => {
+                self.challenges.entry(*digest).and_modify(|challenge| challenge.wrong += 1);
             }
-            Change::AnswerChallenge { digest, wrong } => {
-                self.challenge(digest, *wrong).map(|challenge| challenge.answered = true).is_some()
+            Change::AnswerChallenge { digest, .. } => {
+                self.challenges.entry(*digest).and_modify(|challenge| challenge.answered = true);
             }
-            Change::InsertDevice(device) => {
-                self.devices.push(device.clone());
-                self.devices.iter().filter(|other| other.id == device.id).count() == 1
-            }
+            Change::InsertDevice(device) => self.devices.push(device.clone()),
             Change::VerifyDevice { id, session, step, at } => {
-                let waiting = self.devices.iter_mut().find(|d| d.id == *id && d.verified_at.is_none());
                 let verified = (Some(*at), session.clone(), *step);
-                waiting.map(|d| (d.verified_at, d.verified_by, d.last_step) = verified).is_some()
+                let device = self.devices.iter_mut().find(|device| device.id == *id);
+                device
+                    .into_iter()
+                    .for_each(|d| (d.verified_at, d.verified_by, d.last_step) = verified.clone());
             }
             Change::UseStep { id, step } => {
-                let fitting =
-                    |d: &&mut TotpDevice| d.id == *id && d.verified_at.is_some() && d.last_step < *step;
-                self.devices.iter_mut().find(fitting).map(|device| device.last_step = *step).is_some()
+                let device = self.devices.iter_mut().find(|device| device.id == *id);
+                device.into_iter().for_each(|device| device.last_step = *step);
             }
-            Change::DeleteDevice(id) => {
-                let before = self.devices.len();
+            Change::DeleteDevice { id, .. } => {
                 if self.devices.iter().any(|device| device.id == *id && device.verified_at.is_none()) {
                     self.backup_codes.retain(|_, device| device != id);
                 }
                 self.devices.retain(|device| device.id != *id);
-                self.devices.len() < before
             }
             Change::AddBackupCodes { user, device, codes } => {
-                let mut add = |code| self.backup_codes.insert((user.clone(), code), device.clone()).is_none();
-                let free = codes.iter().all(|code| add(*code));
-                free && !self.factors(user).is_enrolled()
+                let rows = codes.iter().map(|code| ((user.clone(), *code), device.clone()));
+                self.backup_codes.extend(rows);
             }
             Change::KeepBackupCodes { user, device } => {
                 self.backup_codes.retain(|(whose, _), with| whose != user || with == device);
-                !self.factors(user).is_enrolled()
             }
-            Change::DropBackupCodes(user) => {
-                self.backup_codes.retain(|(whose, _), _| whose != user);
-                true
-            }
+            Change::DropBackupCodes(user) => self.backup_codes.retain(|(whose, _), _| whose != user),
             Change::UseBackupCode { user, code } => {
-                self.backup_codes.remove(&(user.clone(), *code)).is_some()
+                self.backup_codes.remove(&(user.clone(), *code));
             }
-            Change::SetGuesses { user, before, after } => {
-                self.guesses.insert(user.clone(), *after).unwrap_or_default() == *before
-            }
+            Change::SetGuesses { user, after, .. } => drop(self.guesses.insert(user.clone(), *after)),
             Change::Learn { user, place, at } => self.learn(user, *place, *at),
             Change::CountFailure { user, at } => {
                 let failures = &mut self.habits.entry(user.clone()).or_default().failures;
                 failures.insert(0, *at);
                 failures.truncate(MAX_FAILURES);
-                self.users.contains_key(user)
             }
-            Change::SetPassword { user, before, after } => {
-                let password = Password { hash: after.clone(), guesses: Guesses::default() };
-                let was = self.passwords.insert(user.clone(), password);
-                was.map(|password| password.hash) == *before && self.users.contains_key(user)
+            Change::SetPassword { user, hash } => {
+                let password = Password { hash: hash.clone(), guesses: Guesses::default() };
+                self.passwords.insert(user.clone(), password);
             }
-            Change::SetPasswordGuesses { user, before, after } => {
-                let same = self.passwords.get_mut(user).filter(|password| password.guesses == *before);
-                same.map(|password| password.guesses = *after).is_some()
+            Change::SetPasswordGuesses { user, after, .. } => {
+                self.passwords.get_mut(user).into_iter().for_each(|password| password.guesses = *after);
             }
-            Change::InsertUser(user) => self.users.insert(user.id.clone(), user.clone()).is_none(),
+            Change::InsertUser(user) => drop(self.users.insert(user.id.clone(), user.clone())),
             Change::UpdateUser(user) => {
                 let after = User { revision: user.revision + 1, ..user.clone() };
-                self.users
-                    .insert(user.id.clone(), after)
-                    .is_some_and(|before| before.revision == user.revision)
+                self.users.insert(user.id.clone(), after);
             }
             Change::DeleteUser(id) => {
                 self.tickets.retain(|_, ticket| ticket.user_id != *id);
@@ -315,25 +312,25 @@ impl Tables {
                 self.passwords.remove(id);
                 self.challenges.retain(|_, challenge| challenge.sign_in.user_id != *id);
                 self.refresh_tokens.retain(|_, token| self.sessions.contains_key(&token.session_id));
-                self.users.remove(id).is_some()
+                self.users.remove(id);
             }
-            Change::InsertClient(client) => self.clients.insert(client.id.clone(), client.clone()).is_none(),
+            Change::InsertClient(client) => drop(self.clients.insert(client.id.clone(), client.clone())),
             Change::UpdateClient(client) => {
                 let after = Client { revision: client.revision + 1, ..client.clone() };
-                self.clients
-                    .insert(client.id.clone(), after)
-                    .is_some_and(|before| before.revision == client.revision)
+                self.clients.insert(client.id.clone(), after);
             }
-            Change::DeleteClient(id) => self.clients.remove(id).is_some(),
-            Change::Audit(event) => {
-                self.audit.push(event.clone());
-                true
-            }
-            Change::Probe | Change::Decoy => true,
+            Change::DeleteClient(id) => drop(self.clients.remove(id)),
+            Change::Audit(event) => self.audit.push(event.clone()),
+            Change::UserIs { .. }
+            | Change::ClientIsEnabled(_)
+            | Change::SessionIsLive(_)
+            | Change::RefreshIsUnused(_)
+            | Change::Probe
+            | Change::Decoy => {}
         }
     }
 
-    fn learn(&mut self, user: &UserId, place: Place, at: Time) -> bool {
+    fn learn(&mut self, user: &UserId, place: Place, at: Time) {
         let habit = self.habits.entry(user.clone()).or_default();
         if let Some(times) = habit.hours.get_mut(hour_of(at)) {
             *times += 1;
@@ -343,16 +340,6 @@ impl Tables {
         habit.places.push(KnownPlace { place, last_at });
         habit.places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
         habit.places.truncate(MAX_PLACES);
-        self.users.contains_key(user)
-    }
-
-    fn challenge(&mut self, digest: &ChallengeDigest, wrong: u32) -> Option<&mut Challenge> {
-        self.challenges.get_mut(digest).filter(|c| c.wrong == wrong && !c.answered)
-    }
-
-    fn end_ticket(&mut self, which: impl Fn(&Ticket) -> bool, state: TicketState) -> bool {
-        let live = self.tickets.values_mut().find(|t| which(t) && t.state == TicketState::Live);
-        live.map(|ticket| ticket.state = state).is_some()
     }
 }
 

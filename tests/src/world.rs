@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
-use gatepass_core::model::factor::Guesses;
+use gatepass_core::model::factor::{AskFactor, Guesses};
 use gatepass_core::model::id::{ClientId, UserId, UserRef};
 use gatepass_core::model::password::{Password, PasswordHash};
 use gatepass_core::model::scope::Scope;
@@ -44,6 +44,13 @@ pub fn moment(now: Time, seed: u64) -> Moment {
 /// A server for `issuer` with the default settings.
 pub fn gatepass(issuer: &str) -> Gatepass {
     gatepass_with(Settings::new(Issuer::parse(issuer).expect("an issuer")))
+}
+
+/// A server that asks whoever has a second factor, whatever the risk.
+pub fn asking() -> Gatepass {
+    let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
+    settings.second_factor.ask = AskFactor::Always;
+    gatepass_with(settings)
 }
 
 /// A server with `settings`, whose key is the one of RFC 8037 appendix A.1.
@@ -206,15 +213,20 @@ pub fn revokes(token: &str) -> Request {
     posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))
 }
 
-/// What boss is told, who signs in as alice at the portal.
-pub fn impersonates(gatepass: &Gatepass, store: &Memory) -> Value {
+/// A ticket by which boss signs in as alice at the portal.
+pub fn impersonating(gatepass: &Gatepass, store: &Memory) -> String {
     let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
     asked.audience = ClientId::parse("portal").ok();
     let boss = Some(UserRef::Username("boss".into()));
     let asked = asked.impersonated(boss, Some("call 4711")).expect("an actor and a reason");
     let issued = finish(gatepass, store, gatepass.issue_by_command(asked, moment(NOON, 1)));
     let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
-    let ticket = issued["ticket"].as_str().expect("a ticket");
-    let signed_in = drive(gatepass, store, presents(ticket), moment(NOON, 2));
+    issued["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+/// What boss is told, who signs in as alice at the portal.
+pub fn impersonates(gatepass: &Gatepass, store: &Memory) -> Value {
+    let ticket = impersonating(gatepass, store);
+    let signed_in = drive(gatepass, store, presents(&ticket), moment(NOON, 2));
     serde_json::from_slice(signed_in.body()).expect("JSON")
 }

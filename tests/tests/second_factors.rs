@@ -10,10 +10,9 @@
 use gatepass_core::audit::Kind;
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::{AskFactor, BackupDigest, OtpParameters, TotpDevice};
+use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{DeviceId, UserId};
 use gatepass_core::secret::SecretBytes;
-use gatepass_core::settings::{Issuer, Settings};
 use gatepass_core::step::{Step, drive};
 use gatepass_core::time::Time;
 use gatepass_core::wire::request::Request;
@@ -67,13 +66,6 @@ fn body(response: &Response) -> Value {
     serde_json::from_slice(response.body()).expect("JSON")
 }
 
-/// A server that asks whoever has a factor, whatever the risk.
-fn always() -> Gatepass {
-    let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
-    settings.second_factor.ask = AskFactor::Always;
-    world::gatepass_with(settings)
-}
-
 /// A challenge for fay.
 fn challenge(gatepass: &Gatepass, store: &Memory) -> String {
     let ticket = world::issue(gatepass, store, "fay", moment(NOON, 1));
@@ -107,7 +99,7 @@ fn finish(gatepass: &Gatepass, store: &Memory, mut step: Step, outcomes: &[Outco
 #[test]
 fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let gatepass = always();
+    let gatepass = world::asking();
     let outcomes: [(&[Outcome], u16); 6] = [
         (&[Applied], 200),
         (&[NotApplied], 503),
@@ -147,7 +139,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
 
 #[test]
 fn an_answer_rests_on_everything_it_read() {
-    let gatepass = always();
+    let gatepass = world::asking();
     type Alter = fn(&mut Tables);
     let table: &[(&str, Alter, u16)] = &[
         ("nothing", |_| {}, 200),
@@ -176,7 +168,7 @@ fn an_answer_rests_on_everything_it_read() {
 
 #[test]
 fn a_challenge_and_its_answers_are_told() {
-    let gatepass = always();
+    let gatepass = world::asking();
     let store = Memory::new(tables());
     let challenge = challenge(&gatepass, &store);
     for (code, method) in [("wrong", "totp"), (BACKUP, "backup_code"), (BACKUP, "backup_code")] {
@@ -224,7 +216,7 @@ fn told(set_up: &Response) -> (String, String, String) {
 
 #[test]
 fn the_backup_codes_that_count_came_with_the_device_that_did_first() {
-    let gatepass = always();
+    let gatepass = world::asking();
     // Which of two set-ups is verified, and whether the other one is removed before.
     for (first, removed) in [(0, false), (1, false), (0, true), (1, true)] {
         let store = Memory::new(world::tables());
@@ -253,7 +245,7 @@ fn the_backup_codes_that_count_came_with_the_device_that_did_first() {
 
 #[test]
 fn a_set_up_that_is_overtaken_by_a_first_device_brings_no_codes() {
-    let gatepass = always();
+    let gatepass = world::asking();
     let store = Memory::new(world::tables());
     let token = signed_in(&gatepass, &store);
     let (device, code, _) = told(&my(&gatepass, &store, &token, "setup", &json!({}), 10));
@@ -270,7 +262,7 @@ fn a_set_up_that_is_overtaken_by_a_first_device_brings_no_codes() {
 
 #[test]
 fn a_session_that_never_showed_a_second_factor_adds_none() {
-    let gatepass = always();
+    let gatepass = world::asking();
     let store = Memory::new(world::tables());
     let old = signed_in(&gatepass, &store);
     let (waiting, waiting_code, _) = told(&my(&gatepass, &store, &old, "setup", &json!({}), 10));
@@ -299,7 +291,7 @@ fn a_session_that_never_showed_a_second_factor_adds_none() {
 
 #[test]
 fn abandoned_set_ups_make_room() {
-    let gatepass = always();
+    let gatepass = world::asking();
     let store = Memory::new(world::tables());
     let token = signed_in(&gatepass, &store);
     let set_up = |seed| my(&gatepass, &store, &token, "setup", &json!({}), seed);
@@ -326,7 +318,7 @@ const TRIES: &[&str] =
 
 #[test]
 fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
-    let gatepass = always();
+    let gatepass = world::asking();
     let prepared = Memory::new(tables());
     let challenge = challenge(&gatepass, &prepared);
     let prepared = prepared.with(|tables| tables.clone());

@@ -246,7 +246,7 @@ impl Looking {
         if device.verified_at.is_some() && left.next().is_none() {
             changes.push(Change::DropBackupCodes(user.id.clone()));
         }
-        changes.push(Change::DeleteDevice(device.id.clone()));
+        changes.push(Change::DeleteDevice { id: device.id.clone(), counts: device.verified_at.is_some() });
         changes.push(Change::Audit(self.event(Kind::DeviceRemoved, user, Some(&device.id), None)));
         Step::commit(changes, Changing { looking: self, then: Then::Done })
     }

@@ -144,7 +144,7 @@ impl Comparing {
         }
         let salt = ctx.moment.seed.draw(Label::PasswordSalt);
         let salt = salt.expose().first_chunk::<16>().copied().unwrap_or_default();
-        let Some(after) = PasswordHash::of(&wish.new, salt) else { return Step::Reply(ctx.unavailable()) };
+        let Some(hash) = PasswordHash::of(&wish.new, salt) else { return Step::Reply(ctx.unavailable()) };
         let mut changed = (*user).clone();
         changed.set_password(now);
         changed.updated_at = now;
@@ -152,7 +152,7 @@ impl Comparing {
             Change::SessionIsLive(session),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
             Change::UpdateUser(changed),
-            Change::SetPassword { user: user.id.clone(), before: Some(password.hash), after },
+            Change::SetPassword { user: user.id.clone(), hash },
             Change::Audit(looking.event(Kind::PasswordChanged, &user)),
         ];
         Step::commit(changes, Changing { looking, refusal: None })

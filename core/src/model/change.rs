@@ -100,7 +100,7 @@ pub enum Change {
         /// Wrong codes as read.
         wrong: u32,
     },
-    /// A new device. Holds where its id is free.
+    /// A new device. Holds where its id is free, and its user has fewer than [`MAX_DEVICES`](super::factor::MAX_DEVICES).
     InsertDevice(TotpDevice),
     /// The device counts from now on, a code of `step` having been verified. Holds while it did not.
     VerifyDevice {
@@ -120,8 +120,14 @@ pub enum Change {
         /// The step of the code.
         step: u64,
     },
-    /// The device is gone, and the backup codes that came with it where it never counted. Holds where there is one.
-    DeleteDevice(DeviceId),
+    /// The device is gone, and the backup codes that came with it where it never counted. Holds where there is one, and
+    /// it counts or does not, as read.
+    DeleteDevice {
+        /// Which device.
+        id: DeviceId,
+        /// Whether it counts, as read.
+        counts: bool,
+    },
     /// Backup codes come with a device that is set up. Holds while no device of the user counts.
     AddBackupCodes {
         /// Whose.
@@ -174,14 +180,13 @@ pub enum Change {
         /// When.
         at: Time,
     },
-    /// The user's password is this one, never guessed at. Holds while it is as read.
+    /// The user's password is this one, never guessed at. Holds where there is such a user; it goes with a change of their
+    /// record, which names the revision as read.
     SetPassword {
         /// Whose.
         user: UserId,
-        /// As read.
-        before: Option<PasswordHash>,
-        /// As it is now.
-        after: PasswordHash,
+        /// What it hashes to.
+        hash: PasswordHash,
     },
     /// The user's password has been guessed at so often. Holds while it is as read.
     SetPasswordGuesses {
@@ -194,7 +199,8 @@ pub enum Change {
     },
     /// A new user. Holds where neither id nor user name is taken.
     InsertUser(User),
-    /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read.
+    /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read, and no
+    /// other user has the name.
     UpdateUser(User),
     /// The user is gone, with their tickets and sessions. Holds where there is one.
     DeleteUser(UserId),

@@ -64,7 +64,8 @@ impl SetUp {
     pub fn changes(&self) -> Vec<Change> {
         let Self { device, abandoned, codes } = self;
         let user = &device.user_id;
-        let mut changes: Vec<Change> = abandoned.iter().cloned().map(Change::DeleteDevice).collect();
+        let mut changes: Vec<Change> =
+            abandoned.iter().map(|id| Change::DeleteDevice { id: id.clone(), counts: false }).collect();
         changes.extend(codes.as_ref().map(|codes| Change::AddBackupCodes {
             user: user.clone(),
             device: device.id.clone(),

@@ -2,7 +2,7 @@
 
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::Guesses;
+use gatepass_core::model::factor::{Guesses, TotpDevice};
 use gatepass_core::model::id::DeviceId;
 use gatepass_core::model::user::User;
 use gatepass_core::policy::enrolment::{MAX_NAME, NotSetUp, SetUp, verified, waiting};
@@ -107,8 +107,9 @@ pub(super) fn reset(context: &Context, who: &str) -> Result<(), Failure> {
     for _ in 0..ATTEMPTS {
         let factors = site.store.factors(&user.id)?;
         let (devices, codes) = (factors.devices.len(), factors.backup_codes.len());
-        let mut changes: Vec<Change> =
-            factors.devices.into_iter().map(|device| Change::DeleteDevice(device.id)).collect();
+        let delete =
+            |device: TotpDevice| Change::DeleteDevice { id: device.id, counts: device.verified_at.is_some() };
+        let mut changes: Vec<Change> = factors.devices.into_iter().map(delete).collect();
         changes.push(Change::DropBackupCodes(user.id.clone()));
         let (before, after) = (factors.guesses, Guesses::default());
         changes.push(Change::SetGuesses { user: user.id.clone(), before, after });

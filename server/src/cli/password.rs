@@ -52,13 +52,12 @@ pub(super) fn set(context: &Context, who: &str, must_change: bool) -> Result<Use
     let hash = hash(&read(context, &find(&site, who)?)?)?;
     for _ in 0..ATTEMPTS {
         let mut user = find(&site, id.as_str())?;
-        let before = site.store.password(&id)?.map(|password| password.hash);
         user.set_password(site.now);
         user.must_change_password = must_change;
         user.updated_at = site.now;
         let changes = vec![
             Change::UpdateUser(user.clone()),
-            Change::SetPassword { user: id.clone(), before, after: hash.clone() },
+            Change::SetPassword { user: id.clone(), hash: hash.clone() },
             event(Kind::PasswordSet, &id, site.now),
         ];
         if site.try_commit(changes)? {

@@ -343,7 +343,7 @@ fn add(context: &Context, username: &str, fields: &Fields, password_stdin: bool)
     (user.created_at, user.updated_at) = (site.now, site.now);
     user.password_changed_at = hash.as_ref().map(|_| site.now);
     let mut changes = added(user.clone(), site.now);
-    changes.extend(hash.map(|after| Change::SetPassword { user: user.id.clone(), before: None, after }));
+    changes.extend(hash.map(|hash| Change::SetPassword { user: user.id.clone(), hash }));
     site.commit(changes, || {
         let name = user.username.as_str();
         format!(

@@ -79,7 +79,7 @@ pub(super) fn apply(
             factors::verify_device(db, id, session.as_ref(), *step, *at)
         }
         Change::UseStep { id, step } => factors::use_step(db, id, *step),
-        Change::DeleteDevice(id) => factors::delete_device(db, id),
+        Change::DeleteDevice { id, counts } => factors::delete_device(db, id, *counts),
         Change::AddBackupCodes { user, device, codes } => factors::add_backup_codes(db, user, device, codes),
         Change::KeepBackupCodes { user, device } => factors::keep_backup_codes(db, user, device),
         Change::DropBackupCodes(user) => factors::drop_backup_codes(db, user),
@@ -87,7 +87,7 @@ pub(super) fn apply(
         Change::SetGuesses { user, before, after } => factors::set_guesses(db, user, before, after),
         Change::Learn { user, place, at } => habits::learn(db, user, place, *at),
         Change::CountFailure { user, at } => habits::count_failure(db, user, *at),
-        Change::SetPassword { user, before, after } => passwords::set(db, user, before.as_ref(), after),
+        Change::SetPassword { user, hash } => passwords::set(db, user, hash),
         Change::SetPasswordGuesses { user, before, after } => passwords::set_guesses(db, user, before, after),
         Change::InsertUser(user) => insert_user(db, user),
         Change::UpdateUser(user) => update_user(db, user),

@@ -1,7 +1,9 @@
 //! Second factors and challenges: read and written like everything else, their secrets sealed by the master key.
 
 use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
-use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, OtpHash, OtpParameters, TotpDevice};
+use gatepass_core::model::factor::{
+    BackupDigest, Factors, Guesses, MAX_DEVICES, OtpHash, OtpParameters, TotpDevice,
+};
 use gatepass_core::model::id::{DeviceId, SessionId, UserId};
 use gatepass_core::model::ticket::Impersonation;
 use gatepass_core::secret::SecretBytes;
@@ -73,10 +75,14 @@ fn device(row: &Row<'_>, master: &MasterKey) -> Result<TotpDevice, Trouble> {
 pub(super) fn insert_device(db: &Connection, master: &MasterKey, device: &TotpDevice) -> Result<(), Trouble> {
     let sealed =
         master.seal(&purpose(device.id.as_str()), device.secret.expose()).map_err(Trouble::Refused)?;
+    let sql = format!(
+        "INSERT INTO totp_devices (id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step, \
+         verified_by, vouched_for) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 \
+         WHERE (SELECT count(*) FROM totp_devices WHERE user_id = ?2) < {MAX_DEVICES}"
+    );
     one(
         db,
-        "INSERT INTO totp_devices (id, user_id, name, hash, digits, sealed, created_at, verified_at, last_step, \
-         verified_by, vouched_for) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        &sql,
         params![
             device.id.as_str(),
             device.user_id.as_str(),
@@ -115,11 +121,12 @@ pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64) -> Result<(), 
     )
 }
 
-pub(super) fn delete_device(db: &Connection, id: &DeviceId) -> Result<(), Trouble> {
+pub(super) fn delete_device(db: &Connection, id: &DeviceId, counts: bool) -> Result<(), Trouble> {
     let sql = "DELETE FROM backup_codes WHERE device = \
                (SELECT id FROM totp_devices WHERE id = ?1 AND verified_at IS NULL)";
     db.prepare_cached(sql)?.execute([id.as_str()])?;
-    one(db, "DELETE FROM totp_devices WHERE id = ?1", [id.as_str()])
+    let sql = "DELETE FROM totp_devices WHERE id = ?1 AND (verified_at IS NOT NULL) = ?2";
+    one(db, sql, params![id.as_str(), counts])
 }
 
 /// Whether no device of `user` counts.

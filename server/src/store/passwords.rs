@@ -20,24 +20,13 @@ pub(super) fn of(db: &Connection, user: &UserId) -> Result<Option<Password>, Tro
     })
 }
 
-pub(super) fn set(
-    db: &Connection,
-    user: &UserId,
-    before: Option<&PasswordHash>,
-    after: &PasswordHash,
-) -> Result<(), Trouble> {
-    match before {
-        None => one(
-            db,
-            "INSERT INTO passwords (user_id, hash, wrong, locks) VALUES (?1, ?2, 0, 0)",
-            params![user.as_str(), after.as_str()],
-        ),
-        Some(before) => one(
-            db,
-            "UPDATE passwords SET hash = ?3, wrong = 0, locks = 0, locked_until = NULL WHERE user_id = ?1 AND hash = ?2",
-            params![user.as_str(), before.as_str(), after.as_str()],
-        ),
-    }
+pub(super) fn set(db: &Connection, user: &UserId, hash: &PasswordHash) -> Result<(), Trouble> {
+    one(
+        db,
+        "INSERT INTO passwords (user_id, hash, wrong, locks) VALUES (?1, ?2, 0, 0) \
+         ON CONFLICT (user_id) DO UPDATE SET hash = ?2, wrong = 0, locks = 0, locked_until = NULL",
+        params![user.as_str(), hash.as_str()],
+    )
 }
 
 pub(super) fn set_guesses(

@@ -41,7 +41,7 @@ enum Deed {
     Enrol { device: u64, user: usize },
     Verify { device: u64, step: u64 },
     UseStep { device: u64, step: u64 },
-    RemoveDevice(u64),
+    RemoveDevice { device: u64, counts: bool },
     AddCodes { user: usize, device: u64, codes: u64 },
     KeepCodes { user: usize, device: u64 },
     DropCodes(usize),
@@ -50,7 +50,7 @@ enum Deed {
     Forgive(usize),
     Learn { user: usize, places: std::ops::Range<u64>, at: u64 },
     Fail { user: usize, times: u64 },
-    SetPassword { user: usize, password: u64, stale: bool },
+    SetPassword { user: usize, password: u64 },
     GuessPassword { user: usize, stale: bool },
     Rename { user: usize, like: usize },
     Challenge { challenge: u64, user: usize, actor: Option<usize> },
@@ -83,7 +83,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (ticket(), user()).prop_map(|(device, user)| Deed::Enrol { device, user }),
         3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::Verify { device, step }),
         3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::UseStep { device, step }),
-        1 => ticket().prop_map(Deed::RemoveDevice),
+        2 => (ticket(), any::<bool>()).prop_map(|(device, counts)| Deed::RemoveDevice { device, counts }),
         3 => (user(), ticket(), 0..4u64).prop_map(|(user, device, codes)| Deed::AddCodes { user, device, codes }),
         2 => (user(), ticket()).prop_map(|(user, device)| Deed::KeepCodes { user, device }),
         1 => user().prop_map(Deed::DropCodes),
@@ -93,8 +93,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (user(), 0..30u64, 0..30u64, 0..100_000u64)
             .prop_map(|(user, first, more, at)| Deed::Learn { user, places: first..first + more, at }),
         2 => (user(), 1..30u64).prop_map(|(user, times)| Deed::Fail { user, times }),
-        3 => (user(), 0..3u64, any::<bool>())
-            .prop_map(|(user, password, stale)| Deed::SetPassword { user, password, stale }),
+        3 => (user(), 0..3u64).prop_map(|(user, password)| Deed::SetPassword { user, password }),
         2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::GuessPassword { user, stale }),
         1 => (user(), user()).prop_map(|(user, like)| Deed::Rename { user, like }),
         3 => (ticket(), user(), proptest::option::of(user()))
@@ -186,7 +185,9 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         Deed::UseStep { device: number, step } => {
             vec![Change::UseStep { id: device(number, alice()).id, step }]
         }
-        Deed::RemoveDevice(number) => vec![Change::DeleteDevice(device(number, alice()).id)],
+        Deed::RemoveDevice { device: number, counts } => {
+            vec![Change::DeleteDevice { id: device(number, alice()).id, counts }]
+        }
         Deed::AddCodes { user, device: number, codes } => {
             let codes = (0..codes).map(|code| BackupDigest(digest(code))).collect();
             let device = device(number, alice()).id;
@@ -221,7 +222,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         Deed::Fail { user, times } => {
             (0..times).map(|at| Change::CountFailure { user: user_id(user), at: NOW.plus(at) }).collect()
         }
-        Deed::SetPassword { user, password, stale } => {
+        Deed::SetPassword { user, password } => {
             let hash = |number: u64| {
                 PasswordHash::parse(&format!(
                     "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ${}",
@@ -229,9 +230,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 ))
                 .unwrap()
             };
-            let before = tables.passwords.get(&names.users[user]).map(|password| password.hash.clone());
-            let before = if stale { Some(hash(9)) } else { before };
-            vec![is(user), Change::SetPassword { user: user_id(user), before, after: hash(password) }]
+            vec![is(user), Change::SetPassword { user: user_id(user), hash: hash(password) }]
         }
         Deed::GuessPassword { user, stale } => {
             let mut before = tables.passwords.get(&names.users[user]).map(|p| p.guesses).unwrap_or_default();

@@ -1,0 +1,271 @@
+//! What every change names, one guard for each thing that must hold: a list that the store in memory goes by, and from
+//! which a test may switch any one off to see what it was for.
+
+use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
+use gatepass_core::model::change::Change;
+use gatepass_core::model::factor::{MAX_DEVICES, TotpDevice};
+use gatepass_core::model::id::{DeviceId, UserId};
+use gatepass_core::model::session::RefreshDigest;
+use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::model::user::User;
+
+use crate::memory::Tables;
+
+macro_rules! guards {
+    ($($(#[$doc:meta])* $name:ident,)+) => {
+        /// One thing that must hold for one kind of change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Guard { $($(#[$doc])* $name,)+ }
+
+        impl Guard {
+            /// Every guard.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+guards! {
+    /// `UserIs`: there is such a user, who is active.
+    UserIsActive,
+    /// `UserIs`: nobody has ended the user's sessions since.
+    UserIsOfEpoch,
+    /// `ClientIsEnabled`: there is such a client, and it is enabled.
+    ClientIsEnabled,
+    /// `SessionIsLive`: there is such a session, and it was not ended.
+    SessionIsLive,
+    /// `InsertTicket`: no other ticket has its id.
+    TicketIdIsFree,
+    /// `InsertTicket`: no other ticket has its digest.
+    TicketDigestIsFree,
+    /// `SpendTicket`: the ticket was neither spent nor revoked.
+    SpentTicketWasLive,
+    /// `RevokeTicket`: the ticket was neither spent nor revoked.
+    RevokedTicketWasLive,
+    /// `InsertSession`: no other session has its id.
+    SessionIdIsFree,
+    /// `InsertSession`: no other refresh token has the digest.
+    FirstRefreshIsFree,
+    /// `RotateRefresh`: the token was not used.
+    RotatedRefreshWasUnused,
+    /// `RotateRefresh`: no other refresh token has the successor's digest.
+    SuccessorIsFree,
+    /// `RefreshIsUnused`: the token is there and was not used.
+    RefreshIsUnused,
+    /// `EndSession`: the session is there and was not ended.
+    EndedSessionWasLive,
+    /// `RaiseEpoch`: nobody has ended the user's sessions since.
+    RaisedEpochIsAsRead,
+    /// `InsertChallenge`: no other challenge has its digest.
+    ChallengeIsFree,
+    /// `CountWrong`: nobody has counted since.
+    CountedWrongIsAsRead,
+    /// `CountWrong`: the challenge was not answered.
+    CountedChallengeIsUnanswered,
+    /// `AnswerChallenge`: no wrong code was counted since.
+    AnsweredWrongIsAsRead,
+    /// `AnswerChallenge`: the challenge was not answered.
+    AnsweredChallengeWasUnanswered,
+    /// `InsertDevice`: no other device has its id.
+    DeviceIdIsFree,
+    /// `InsertDevice`: the user has room for one more.
+    ThereIsRoomForADevice,
+    /// `VerifyDevice`: the device is there and did not count.
+    VerifiedDeviceWasWaiting,
+    /// `UseStep`: the device is there and counts.
+    UsedDeviceCounts,
+    /// `UseStep`: no code of this step or after was accepted.
+    UsedStepIsLater,
+    /// `DeleteDevice`: the device is there.
+    DeletedDeviceWasThere,
+    /// `DeleteDevice`: nobody has verified it since.
+    DeletedDeviceIsAsRead,
+    /// `AddBackupCodes`: no device of the user counts.
+    AddedCodesComeBeforeADevice,
+    /// `AddBackupCodes`: the user has none of the codes.
+    AddedCodesAreFree,
+    /// `KeepBackupCodes`: no device of the user counts.
+    KeptCodesComeBeforeADevice,
+    /// `UseBackupCode`: the code is there.
+    UsedBackupCodeWasThere,
+    /// `SetGuesses`: nobody has counted since.
+    GuessesAreAsRead,
+    /// `SetPasswordGuesses`: nobody has counted since.
+    PasswordGuessesAreAsRead,
+    /// `InsertUser`: no other user has the id.
+    UserIdIsFree,
+    /// `InsertUser`: no other user has the name.
+    UsernameIsFree,
+    /// `UpdateUser`: the user is there, and nobody has changed the record since.
+    UserRevisionIsAsRead,
+    /// `UpdateUser`: no other user has the name.
+    NewUsernameIsFree,
+    /// `DeleteUser`: the user is there.
+    DeletedUserWasThere,
+    /// `InsertClient`: no other client has the id.
+    ClientIdIsFree,
+    /// `UpdateClient`: the client is there, and nobody has changed the record since.
+    ClientRevisionIsAsRead,
+    /// `DeleteClient`: the client is there.
+    DeletedClientWasThere,
+}
+
+impl Tables {
+    /// The guards of `change`, and whether each of them holds.
+    pub fn guards(&self, change: &Change) -> Vec<(Guard, bool)> {
+        match change {
+            Change::UserIs { id, epoch } => {
+                let user = self.users.get(id);
+                vec![
+                    (Guard::UserIsActive, user.is_some_and(User::is_active)),
+                    (Guard::UserIsOfEpoch, user.is_none_or(|user| user.epoch == *epoch)),
+                ]
+            }
+            Change::ClientIsEnabled(id) => {
+                vec![(Guard::ClientIsEnabled, self.clients.get(id).is_some_and(|client| client.enabled))]
+            }
+            Change::SessionIsLive(id) => {
+                vec![(Guard::SessionIsLive, self.sessions.get(id).is_some_and(|s| s.ended_at.is_none()))]
+            }
+            Change::InsertTicket(ticket) => vec![
+                (Guard::TicketIdIsFree, self.tickets.values().all(|other| other.id != ticket.id)),
+                (Guard::TicketDigestIsFree, !self.tickets.contains_key(&ticket.digest)),
+            ],
+            Change::SpendTicket { digest, .. } => {
+                vec![(Guard::SpentTicketWasLive, self.tickets.get(digest).is_some_and(is_live))]
+            }
+            Change::RevokeTicket { id, .. } => {
+                let ticket = self.tickets.values().find(|ticket| ticket.id == *id);
+                vec![(Guard::RevokedTicketWasLive, ticket.is_some_and(is_live))]
+            }
+            Change::InsertSession { session, refresh } => vec![
+                (Guard::SessionIdIsFree, !self.sessions.contains_key(&session.id)),
+                (
+                    Guard::FirstRefreshIsFree,
+                    !refresh.as_ref().is_some_and(|token| self.refresh_tokens.contains_key(&token.digest)),
+                ),
+            ],
+            Change::RotateRefresh { digest, successor, .. } => vec![
+                (Guard::RotatedRefreshWasUnused, self.is_unused(digest)),
+                (Guard::SuccessorIsFree, !self.refresh_tokens.contains_key(&successor.digest)),
+            ],
+            Change::RefreshIsUnused(digest) => vec![(Guard::RefreshIsUnused, self.is_unused(digest))],
+            Change::EndSession { id, .. } => {
+                let live = self.sessions.get(id).is_some_and(|session| session.ended_at.is_none());
+                vec![(Guard::EndedSessionWasLive, live)]
+            }
+            Change::RaiseEpoch { id, epoch } => {
+                let same = self.users.get(id).is_some_and(|user| user.epoch == *epoch);
+                vec![(Guard::RaisedEpochIsAsRead, same)]
+            }
+            Change::InsertChallenge(challenge) => {
+                vec![(Guard::ChallengeIsFree, !self.challenges.contains_key(&challenge.digest))]
+            }
+            Change::CountWrong { digest, wrong } => vec![
+                (Guard::CountedWrongIsAsRead, self.challenge_is(digest, |c| c.wrong == *wrong)),
+                (Guard::CountedChallengeIsUnanswered, self.challenge_is(digest, |c| !c.answered)),
+            ],
+            Change::AnswerChallenge { digest, wrong } => vec![
+                (Guard::AnsweredWrongIsAsRead, self.challenge_is(digest, |c| c.wrong == *wrong)),
+                (Guard::AnsweredChallengeWasUnanswered, self.challenge_is(digest, |c| !c.answered)),
+            ],
+            Change::InsertDevice(device) => {
+                let has = self.devices.iter().filter(|other| other.user_id == device.user_id).count();
+                vec![
+                    (Guard::DeviceIdIsFree, self.device(&device.id).is_none()),
+                    (Guard::ThereIsRoomForADevice, has < MAX_DEVICES),
+                ]
+            }
+            Change::VerifyDevice { id, .. } => {
+                let waiting = self.device(id).is_some_and(|device| device.verified_at.is_none());
+                vec![(Guard::VerifiedDeviceWasWaiting, waiting)]
+            }
+            Change::UseStep { id, step } => {
+                let device = self.device(id);
+                vec![
+                    (Guard::UsedDeviceCounts, device.is_some_and(|device| device.verified_at.is_some())),
+                    (Guard::UsedStepIsLater, device.is_none_or(|device| device.last_step < *step)),
+                ]
+            }
+            Change::DeleteDevice { id, counts } => {
+                let device = self.device(id);
+                let same = device.is_none_or(|device| device.verified_at.is_some() == *counts);
+                vec![(Guard::DeletedDeviceWasThere, device.is_some()), (Guard::DeletedDeviceIsAsRead, same)]
+            }
+            Change::AddBackupCodes { user, codes, .. } => {
+                let free = codes.iter().all(|code| !self.backup_codes.contains_key(&(user.clone(), *code)));
+                vec![
+                    (Guard::AddedCodesComeBeforeADevice, !self.has_a_factor(user)),
+                    (Guard::AddedCodesAreFree, free),
+                ]
+            }
+            Change::KeepBackupCodes { user, .. } => {
+                vec![(Guard::KeptCodesComeBeforeADevice, !self.has_a_factor(user))]
+            }
+            Change::UseBackupCode { user, code } => {
+                let there = self.backup_codes.contains_key(&(user.clone(), *code));
+                vec![(Guard::UsedBackupCodeWasThere, there)]
+            }
+            Change::SetGuesses { user, before, .. } => {
+                let same = self.guesses.get(user).copied().unwrap_or_default() == *before;
+                vec![(Guard::GuessesAreAsRead, same)]
+            }
+            Change::SetPasswordGuesses { user, before, .. } => {
+                let same = self.passwords.get(user).is_some_and(|password| password.guesses == *before);
+                vec![(Guard::PasswordGuessesAreAsRead, same)]
+            }
+            Change::InsertUser(user) => vec![
+                (Guard::UserIdIsFree, !self.users.contains_key(&user.id)),
+                (Guard::UsernameIsFree, self.has_its_name_alone(user)),
+            ],
+            Change::UpdateUser(user) => {
+                let same = self.users.get(&user.id).is_some_and(|before| before.revision == user.revision);
+                vec![
+                    (Guard::UserRevisionIsAsRead, same),
+                    (Guard::NewUsernameIsFree, self.has_its_name_alone(user)),
+                ]
+            }
+            Change::DeleteUser(id) => vec![(Guard::DeletedUserWasThere, self.users.contains_key(id))],
+            Change::InsertClient(client) => {
+                vec![(Guard::ClientIdIsFree, !self.clients.contains_key(&client.id))]
+            }
+            Change::UpdateClient(client) => {
+                let before = self.clients.get(&client.id);
+                let same = before.is_some_and(|before| before.revision == client.revision);
+                vec![(Guard::ClientRevisionIsAsRead, same)]
+            }
+            Change::DeleteClient(id) => vec![(Guard::DeletedClientWasThere, self.clients.contains_key(id))],
+            Change::RevokeToken { .. }
+            | Change::DropBackupCodes(_)
+            | Change::Learn { .. }
+            | Change::CountFailure { .. }
+            | Change::SetPassword { .. }
+            | Change::Audit(_)
+            | Change::Probe
+            | Change::Decoy => vec![],
+        }
+    }
+
+    fn is_unused(&self, digest: &RefreshDigest) -> bool {
+        self.refresh_tokens.get(digest).is_some_and(|token| token.rotation.is_none())
+    }
+
+    fn challenge_is(&self, digest: &ChallengeDigest, so: impl Fn(&Challenge) -> bool) -> bool {
+        self.challenges.get(digest).is_some_and(so)
+    }
+
+    fn device(&self, id: &DeviceId) -> Option<&TotpDevice> {
+        self.devices.iter().find(|device| device.id == *id)
+    }
+
+    fn has_a_factor(&self, user: &UserId) -> bool {
+        self.devices.iter().any(|device| device.user_id == *user && device.verified_at.is_some())
+    }
+
+    fn has_its_name_alone(&self, user: &User) -> bool {
+        !self.users.values().any(|other| other.username == user.username && other.id != user.id)
+    }
+}
+
+fn is_live(ticket: &Ticket) -> bool {
+    ticket.state == TicketState::Live
+}

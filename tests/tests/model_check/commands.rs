@@ -1,0 +1,162 @@
+//! What two administrators decide on at the same time, and what a client issues meanwhile.
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::Change;
+use gatepass_core::model::client::Client;
+use gatepass_core::model::id::{ClientId, UserId};
+use gatepass_core::model::user::{User, Username};
+use gatepass_core::step::drive;
+use gatepass_core::time::Time;
+use gatepass_tests::guard::Guard;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, request};
+use serde_json::{Value, json};
+
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+
+fn id(name: &str) -> UserId {
+    UserId::parse(&format!("usr_{name}")).expect("an id")
+}
+
+fn backend() -> ClientId {
+    ClientId::parse("backend").expect("an id")
+}
+
+/// Changes one user's record, where it is there.
+fn edits(name: &'static str, edit: fn(&mut User)) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    move |tables, _| {
+        let mut user = tables.users.get(&id(name))?.clone();
+        edit(&mut user);
+        Some(vec![Change::UpdateUser(user)])
+    }
+}
+
+fn is_called(user: &mut User, name: &str) {
+    user.username = Username::parse(name).expect("a user name");
+}
+
+/// A new user, where the name is free.
+fn adds(who: &'static str, name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    move |tables, _| {
+        let mut user = User { id: id(who), ..tables.users.values().next()?.clone() };
+        is_called(&mut user, name);
+        tables
+            .users
+            .values()
+            .all(|other| other.username != user.username)
+            .then(|| vec![Change::InsertUser(user)])
+    }
+}
+
+fn nothing(_: &Moved<'_>) -> Held {
+    Ok(())
+}
+
+fn done(told: &[Told<'_>]) -> usize {
+    told.iter().filter(|told| told.is_done()).count()
+}
+
+pub(crate) fn users<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
+    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+        let disabled = tables.users.get(&id("fay")).is_none_or(|fay| !fay.is_active());
+        promised(disabled || !told[0].is_done(), "whoever was disabled is")?;
+        promised(done(&told[2..4]) <= 1, "a user is deleted once")?;
+        promised(done(&told[4..6]) <= 1, "an id is given once")?;
+        let mut names: Vec<&str> = tables.users.values().map(|user| user.username.as_str()).collect();
+        names.sort_unstable();
+        promised(names.windows(2).all(|pair| pair[0] != pair[1]), "a user name is one user's")
+    };
+    Stage::new(gatepass, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
+        .commands("one who disables", edits("fay", User::disable))
+        .commands("one who renames", edits("fay", |user| is_called(user, "zoe")))
+        .commands("one who deletes", |tables, _| deletes(tables))
+        .commands("another who deletes", |tables, _| deletes(tables))
+        .commands("one who adds", adds("new", "zoe"))
+        .commands("another who adds", adds("new", "max"))
+        .commands("a third who adds", adds("newer", "max"))
+}
+
+fn deletes(tables: &Tables) -> Option<Vec<Change>> {
+    tables.users.get(&id("lou")).map(|user| vec![Change::DeleteUser(user.id.clone())])
+}
+
+/// Changes the record of `backend`, where it is there.
+fn alters(edit: fn(&mut Client)) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    move |tables, _| {
+        let mut client = tables.clients.get(&backend())?.clone();
+        edit(&mut client);
+        Some(vec![Change::UpdateClient(client)])
+    }
+}
+
+fn adds_client(name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    move |tables, _| {
+        let id = ClientId::parse("new").ok()?;
+        let client =
+            Client { id: id.clone(), name: Some(name.into()), ..tables.clients.values().next()?.clone() };
+        (!tables.clients.contains_key(&id)).then(|| vec![Change::InsertClient(client)])
+    }
+}
+
+fn deletes_client(tables: &Tables) -> Option<Vec<Change>> {
+    let id = ClientId::parse("closed").ok()?;
+    tables.clients.contains_key(&id).then(|| vec![Change::DeleteClient(id)])
+}
+
+pub(crate) fn clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
+    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+        let disabled = tables.clients.get(&backend()).is_none_or(|client| !client.enabled);
+        promised(disabled || !told[0].is_done(), "a client that was disabled is")?;
+        promised(done(&told[2..4]) <= 1, "a client is deleted once")?;
+        promised(done(&told[4..6]) <= 1, "a client's id is given once")
+    };
+    Stage::new(gatepass, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
+        .commands("one who disables", alters(|client| client.enabled = false))
+        .commands("one who names", alters(|client| client.name = Some("Renamed".into())))
+        .commands("one who deletes", |tables, _| deletes_client(tables))
+        .commands("another who deletes", |tables, _| deletes_client(tables))
+        .commands("one who adds", adds_client("one"))
+        .commands("another who adds", adds_client("another"))
+}
+
+/// A client issues tickets for alice, while she is deleted or disabled and the client is disabled.
+pub(crate) fn issuing<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
+    let token = drive(gatepass, &store, token, moment(NOON, 1)).into_body();
+    let token: Value = serde_json::from_slice(&token).expect("JSON");
+    let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
+    let issues = move || request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice"}));
+    let of_moves = |moved: &Moved<'_>| {
+        for change in moved.applied {
+            let Change::InsertTicket(ticket) = change else { continue };
+            let user = moved.before.users.get(&ticket.user_id);
+            promised(user.is_some_and(User::is_active), "a ticket is for somebody who may sign in")?;
+            let issuer = ticket.issuer.as_ref().and_then(|id| moved.before.clients.get(id));
+            promised(issuer.is_some_and(|client| client.enabled), "a ticket is issued by who may")?;
+        }
+        Ok(())
+    };
+    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+        let issued = told.iter().filter(|told| told.welcome().is_some()).count();
+        let gone = !tables.users.contains_key(&id("alice"));
+        promised(gone || issued <= tables.tickets.len(), "a ticket that is handed out is there")
+    };
+    let stage = Stage::new(
+        gatepass,
+        store.with(|tables| tables.clone()),
+        &[NOON],
+        Promises { of_moves, of_states: Box::new(of_states) },
+    );
+    stage
+        .with_faults(faults)
+        .sends("one request", issues.clone())
+        .sends("another", issues)
+        .commands_at_once("one who disables", edits("alice", User::disable))
+        .commands_at_once("one who deletes", |tables, _| {
+            tables.users.get(&id("alice")).map(|user| vec![Change::DeleteUser(user.id.clone())])
+        })
+        .commands_at_once("one who closes", alters(|client| client.enabled = false))
+}

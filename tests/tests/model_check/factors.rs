@@ -1,0 +1,278 @@
+//! Challenges, codes and devices of fay, who has a device that counts and a backup code.
+
+use gatepass_core::audit::Refusal;
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::Change;
+use gatepass_core::model::factor::{BackupDigest, Guesses, OtpParameters, TotpDevice};
+use gatepass_core::model::id::{DeviceId, UserId};
+use gatepass_core::secret::SecretBytes;
+use gatepass_core::step::drive;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::guard::Guard;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, moment, presents, request};
+use serde_json::{Value, json};
+
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+
+const SECRET: &[u8] = b"12345678901234567890";
+const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
+
+pub(crate) fn fay() -> UserId {
+    UserId::parse("usr_fay").expect("an id")
+}
+
+/// The code at noon of a device that shares `secret`, by an implementation that is not ours.
+fn code_of(secret: &[u8]) -> String {
+    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret.to_vec());
+    totp.expect("a secret").generate(NOON.unix())
+}
+
+/// A device of fay's.
+fn device(id: &str, secret: &[u8], counts: bool) -> TotpDevice {
+    TotpDevice {
+        id: DeviceId::parse(id).expect("an id"),
+        user_id: fay(),
+        name: None,
+        parameters: OtpParameters::DEFAULT,
+        secret: SecretBytes::new(secret.to_vec()),
+        created_at: NOON,
+        verified_at: counts.then_some(NOON),
+        verified_by: None,
+        vouched_for: true,
+        last_step: 0,
+    }
+}
+
+/// The world with fay's device and backup code, without guards that are switched off.
+pub(crate) fn enrolled(unguarded: &[Guard]) -> Memory {
+    let mut tables = world::tables();
+    let first = device("dev_1", SECRET, true);
+    tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)), first.id.clone());
+    tables.devices.push(first);
+    tables.unguarded = unguarded.to_vec();
+    Memory::new(tables)
+}
+
+/// What a ticket of fay's is answered.
+pub(crate) fn presented(gatepass: &Gatepass, store: &Memory, seed: u64) -> Value {
+    let ticket = world::issue(gatepass, store, "fay", moment(NOON, seed));
+    let answer = drive(gatepass, store, presents(&ticket), moment(NOON, seed + 1)).into_body();
+    serde_json::from_slice(&answer).expect("JSON")
+}
+
+fn challenge(gatepass: &Gatepass, store: &Memory, seed: u64) -> String {
+    presented(gatepass, store, seed)["challenge_token"].as_str().expect("a challenge").to_owned()
+}
+
+fn answers(challenge: &str, code: &str, method: &str) -> impl Fn() -> Request + use<> {
+    let body = json!({"challenge_token": challenge, "code": code, "mfa_method": method});
+    move || request("/auth/mfa/verify-challenge", "", &body)
+}
+
+fn right(challenge: &str) -> impl Fn() -> Request + use<> {
+    answers(challenge, &code_of(SECRET), "totp")
+}
+
+fn backup(challenge: &str) -> impl Fn() -> Request + use<> {
+    answers(challenge, BACKUP, "backup_code")
+}
+
+fn wrong(challenge: &str) -> impl Fn() -> Request + use<> {
+    answers(challenge, "no code", "totp")
+}
+
+fn disables(tables: &Tables) -> Option<Vec<Change>> {
+    let mut user = tables.users.get(&fay())?.clone();
+    user.disable();
+    Some(vec![Change::UpdateUser(user)])
+}
+
+/// One challenge with `wrong` codes behind it, whose holders have the right code, a backup code and wrong ones.
+pub(crate) fn one_challenge<'a>(
+    gatepass: &'a Gatepass,
+    unguarded: &[Guard],
+    wrong_before: u32,
+    faults: u8,
+) -> Stage<'a> {
+    let store = enrolled(unguarded);
+    let text = challenge(gatepass, &store, 1);
+    for seed in 0..wrong_before {
+        drive(gatepass, &store, wrong(&text)(), moment(NOON, 10 + u64::from(seed)));
+    }
+    // Another sign-in of fay's went well since: it is this challenge alone that counts.
+    store.with(|tables| tables.guesses.clear());
+    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+        let welcomed = told.iter().filter(|told| told.welcome().is_some()).count();
+        promised(welcomed <= 1 && tables.sessions.len() <= 1, "a challenge opens one session")
+    };
+    let promises = Promises { of_moves, of_states: Box::new(of_states) };
+    let tables = store.with(|tables| tables.clone());
+    let stage = Stage::new(gatepass, tables, &[NOON], promises)
+        .with_faults(faults)
+        .sends("the right code", right(&text))
+        .sends("a backup code", backup(&text))
+        .sends("a wrong code", wrong(&text))
+        .sends("another wrong code", wrong(&text))
+        .commands_at_once("the administrator", |tables, _| disables(tables));
+    if crate::large() { stage.sends("a third wrong code", wrong(&text)) } else { stage }
+}
+
+/// Two challenges, answered with the same code and the same backup code, while an operator resets the factors.
+pub(crate) fn one_code<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let store = enrolled(unguarded);
+    let (one, other) = (challenge(gatepass, &store, 1), challenge(gatepass, &store, 3));
+    let of_states = |_: &Tables, told: &[Told<'_>]| {
+        let welcomed = |of: &[Told<'_>]| of.iter().filter(|told| told.welcome().is_some()).count();
+        promised(welcomed(&told[..2]) <= 1, "a code is good once")?;
+        promised(welcomed(&told[2..4]) <= 1, "a backup code is good once")
+    };
+    let promises = Promises { of_moves, of_states: Box::new(of_states) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+        .sends("a code", right(&one))
+        .sends("the same code", right(&other))
+        .sends("a backup code", backup(&one))
+        .sends("the same backup code", backup(&other))
+        .commands_at_once("a reset", |tables, _| {
+            let delete = |device: &TotpDevice| Change::DeleteDevice {
+                id: device.id.clone(),
+                counts: device.verified_at.is_some(),
+            };
+            let mut changes: Vec<Change> = tables.devices.iter().map(delete).collect();
+            changes.push(Change::DropBackupCodes(fay()));
+            (changes.len() > 1).then_some(changes)
+        })
+}
+
+/// Two challenges and nothing but wrong codes.
+pub(crate) fn guesses<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let store = enrolled(unguarded);
+    let (one, other) = (challenge(gatepass, &store, 1), challenge(gatepass, &store, 3));
+    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+        let wrong =
+            |told: &&Told<'_>| matches!(told, Told::Answer(a) if a.refusal == Some(Refusal::CodeWrong));
+        let told = told.iter().filter(wrong).count();
+        let counted = tables.guesses.get(&fay()).map_or(0, |guesses| guesses.wrong);
+        promised(told <= counted as usize, "every guess that was told wrong is counted")
+    };
+    let promises = Promises { of_moves, of_states: Box::new(of_states) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+        .sends("a guess", wrong(&one))
+        .sends("a guess elsewhere", wrong(&other))
+        .sends("another guess", wrong(&one))
+}
+
+/// A challenge with one wrong code left, whose holder's factors are locked.
+pub(crate) fn locked<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let store = enrolled(unguarded);
+    let text = challenge(gatepass, &store, 1);
+    for seed in 10..14 {
+        drive(gatepass, &store, wrong(&text)(), moment(NOON, seed));
+    }
+    let lock = Guesses { wrong: 10, locks: 1, locked_until: Some(NOON.plus(60)) };
+    store.with(|tables| tables.guesses.insert(fay(), lock));
+    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+        .sends("a guess", wrong(&text))
+        .sends("another", wrong(&text))
+        .sends("the right code", right(&text))
+}
+
+fn of_moves(moved: &Moved<'_>) -> Held {
+    for (digest, before) in &moved.before.challenges {
+        let Some(after) = moved.after.challenges.get(digest) else { continue };
+        promised(after.wrong <= 5, "a challenge bears five wrong codes")?;
+        let answered = after.answered && !before.answered;
+        promised(!answered || before.wrong < 5, "a challenge that is spent is not answered")?;
+        promised(!before.answered || before == after, "a challenge that was answered stays as it was")?;
+    }
+    for change in moved.applied {
+        if let Change::UseStep { id, .. } = change {
+            let counts = moved.before.devices.iter().any(|d| d.id == *id && d.verified_at.is_some());
+            promised(counts, "a code is good while its device counts")?;
+        }
+    }
+    Ok(())
+}
+
+fn my(access: &str, path: &str, body: Value) -> impl Fn() -> Request + use<> {
+    let (bearer, path) = (format!("Bearer {access}"), format!("/mfa/totp/{path}"));
+    move || {
+        let asked = request(&path, &bearer, &body);
+        if path.contains("devices/") { Request { method: "DELETE".into(), ..asked } } else { asked }
+    }
+}
+
+/// What fay is told who sets a device up: what it is called, and its code.
+fn set_up(gatepass: &Gatepass, store: &Memory, access: &str, seed: u64) -> (String, String) {
+    let told = drive(gatepass, store, my(access, "setup", json!({}))(), moment(NOON, seed)).into_body();
+    let told: Value = serde_json::from_slice(&told).expect("JSON");
+    let text = |member: &str| told["data"][member].as_str().expect("text").to_owned();
+    let secret = totp_rs::Secret::Encoded(text("secret")).to_bytes().expect("base32");
+    (text("device_id"), code_of(&secret))
+}
+
+/// Two devices were set up and none counts: each is verified while a third is set up.
+pub(crate) fn first_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let access = presented(gatepass, &store, 1)["access_token"].as_str().expect("a token").to_owned();
+    let verify = |seed| {
+        let (device, code) = set_up(gatepass, &store, &access, seed);
+        my(&access, "verify", json!({"device_id": device, "code": code}))
+    };
+    let (one, other) = (verify(10), verify(11));
+    let of_moves = |moved: &Moved<'_>| {
+        let counted = moved.before.devices.iter().any(|device| device.verified_at.is_some());
+        let same = moved.before.backup_codes == moved.after.backup_codes;
+        promised(!counted || same, "the backup codes that count came with the device that did first")
+    };
+    let of_states = |tables: &Tables, _: &[Told<'_>]| {
+        let devices: Vec<&DeviceId> = tables.devices.iter().map(|device| &device.id).collect();
+        let known = tables.backup_codes.values().all(|device| devices.contains(&device));
+        promised(known, "a backup code came with a device that is there")
+    };
+    let promises = Promises { of_moves, of_states: Box::new(of_states) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+        .sends("a first code", one)
+        .sends("a first code of another", other)
+        .sends("a set-up", my(&access, "setup", json!({})))
+        .commands_at_once("the administrator", |tables, _| disables(tables))
+}
+
+/// Seven devices were set up, and two more are.
+pub(crate) fn eighth_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let access = presented(gatepass, &store, 1)["access_token"].as_str().expect("a token").to_owned();
+    for seed in 10..17 {
+        set_up(gatepass, &store, &access, seed);
+    }
+    let of_states = |tables: &Tables, _: &[Told<'_>]| {
+        promised(tables.devices.len() <= 8, "there are at most eight devices")
+    };
+    let promises = Promises { of_moves: |_| Ok(()), of_states: Box::new(of_states) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+        .sends("an eighth", my(&access, "setup", json!({})))
+        .sends("a ninth", my(&access, "setup", json!({})))
+}
+
+/// A second device waits beside one that counts; its one code is shown to verify it, and to remove it, each twice.
+pub(crate) fn second_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let store = enrolled(unguarded);
+    let text = challenge(gatepass, &store, 1);
+    let signed_in = drive(gatepass, &store, backup(&text)(), moment(NOON, 5)).into_body();
+    let signed_in: Value = serde_json::from_slice(&signed_in).expect("JSON");
+    let access = signed_in["access_token"].as_str().expect("a token").to_owned();
+    let (device, code) = set_up(gatepass, &store, &access, 10);
+    let verify = json!({"device_id": device, "code": code});
+    let (path, remove) = (format!("devices/{device}"), json!({ "code": code }));
+    let of_states = |_: &Tables, told: &[Told<'_>]| {
+        let done = |of: &[Told<'_>]| of.iter().filter(|told| told.welcome().is_some()).count();
+        promised(done(told) <= 1, "a code is good once")
+    };
+    let promises = Promises { of_moves, of_states: Box::new(of_states) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+        .sends("a first code", my(&access, "verify", verify.clone()))
+        .sends("the same code", my(&access, "verify", verify))
+        .sends("a removal", my(&access, &path, remove.clone()))
+        .sends("another removal", my(&access, &path, remove))
+}

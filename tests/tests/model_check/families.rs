@@ -1,0 +1,134 @@
+//! One refresh family: two who hold the same token, one who goes on with what the first was given, one who comes again
+//! where an answer was lost, and ends of the session and of all sessions.
+
+use gatepass_core::audit::Refusal;
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::Change;
+use gatepass_core::model::session::Session;
+use gatepass_core::step::drive;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::guard::Guard;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, moment, presents, refreshes, request};
+use serde_json::Value;
+
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+
+/// How long a used token brings its successor again, in seconds: the default.
+const GRACE: u64 = 10;
+
+/// A session of alice's: its tables, its access token and its first refresh token.
+pub(crate) fn signed_in(gatepass: &Gatepass, unguarded: &[Guard]) -> (Tables, String, String) {
+    let store = Memory::new(world::tables());
+    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let body = drive(gatepass, &store, presents(&ticket), moment(NOON, 2)).into_body();
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
+    let text = |member: &str| body[member].as_str().expect("a token").to_owned();
+    (tables, text("access_token"), text("refresh_token"))
+}
+
+fn refreshing(token: &str) -> impl Fn() -> Request + use<> {
+    let token = token.to_owned();
+    move || refreshes(&token)
+}
+
+/// What ends sessions of the bearer of `access`.
+fn ending(access: &str, what: &str) -> impl Fn() -> Request + use<> {
+    let (bearer, path) = (format!("Bearer {access}"), format!("/auth/me/sessions{what}"));
+    move || Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) }
+}
+
+fn successor<'a>(told: &[Told<'a>], of: usize) -> Option<&'a str> {
+    told[of].welcome()?.body["refresh_token"].as_str()
+}
+
+const PROMISES: fn() -> Promises = || Promises { of_moves, of_states: Box::new(of_states) };
+
+/// The whole of it.
+pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let (tables, access, first) = signed_in(gatepass, unguarded);
+    let again = first.clone();
+    // Within the grace of ten seconds, after it, and back.
+    let clock = [NOON.plus(5), NOON.plus(15), NOON.plus(5)];
+    let stage = Stage::new(gatepass, tables, &clock, PROMISES())
+        .with_faults(faults)
+        .sends("one holder", refreshing(&first))
+        .sends("another", refreshing(&first))
+        .asks("the next", |told| successor(told, 0).map(refreshes))
+        .sends("an end of all", ending(&access, ""));
+    if crate::large() {
+        stage.asks("one who lost an answer", move |told| {
+            matches!(told[0], Told::Lost).then(|| refreshes(&again))
+        })
+    } else {
+        stage
+    }
+}
+
+/// Two sessions of alice's: the second ends the first, and so does the operator, while it is refreshed.
+pub(crate) fn ends<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let (tables, _, refresh) = signed_in(gatepass, unguarded);
+    let first = tables.sessions.keys().next().expect("a session").clone();
+    let store = Memory::new(tables);
+    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 3));
+    let body = drive(gatepass, &store, presents(&ticket), moment(NOON, 4)).into_body();
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    let access = body["access_token"].as_str().expect("a token");
+    let path = format!("/{}", first.as_str());
+    let tables = store.with(|tables| tables.clone());
+    Stage::new(gatepass, tables, &[NOON.plus(5), NOON.plus(15)], PROMISES())
+        .sends("a holder", refreshing(&refresh))
+        .sends("an end of it", ending(access, &path))
+        .sends("an end of all", ending(access, ""))
+        .commands_at_once("the operator", move |tables, at| {
+            let live = tables.sessions.get(&first)?.ended_at.is_none();
+            live.then(|| vec![Change::EndSession { id: first.clone(), at }])
+        })
+}
+
+/// Two requests of one session, each to end all.
+pub(crate) fn ends_of_all<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let (tables, access, _) = signed_in(gatepass, unguarded);
+    Stage::new(gatepass, tables, &[NOON.plus(5)], PROMISES())
+        .sends("an end of all", ending(&access, ""))
+        .sends("another end of all", ending(&access, ""))
+}
+
+fn of_moves(moved: &Moved<'_>) -> Held {
+    let at =
+        moved.applied.iter().find_map(|change| if let Change::Audit(e) = change { Some(e.at) } else { None });
+    let again = moved.applied.iter().find_map(|change| {
+        let Change::RefreshIsUnused(successor) = change else { return None };
+        let tokens = moved.before.refresh_tokens.values();
+        tokens.filter_map(|token| token.rotation.as_ref()).find(|rotation| rotation.successor == *successor)
+    });
+    let lately = again.is_none_or(|rotation| at.is_some_and(|now| rotation.at.until(now) < GRACE));
+    promised(lately, "a used token brings its successor again within the grace alone")?;
+    let reused = moved.answer.is_some_and(|answer| answer.refusal == Some(Refusal::RefreshReused));
+    let over = |session: &Session| {
+        let epoch = moved.after.users.get(&session.user_id).map(|user| user.epoch);
+        session.ended_at.is_some() || epoch != Some(session.user_epoch)
+    };
+    let answered = moved.answer.is_some_and(|answer| answer.status == 400);
+    promised(
+        !(reused && answered) || moved.after.sessions.values().all(over),
+        "a family whose token was used twice is ended",
+    )?;
+    // Only the first end of all sessions was asked for by somebody who was signed in.
+    promised(moved.after.users.values().all(|user| user.epoch <= 1), "nobody acts whose session is over")
+}
+
+fn of_states(tables: &Tables, told: &[Told<'_>]) -> Held {
+    let live = |id| tables.sessions.get(id).is_some_and(|session| session.ended_at.is_none());
+    let unused = tables.refresh_tokens.values().filter(|token| token.rotation.is_none());
+    let mut branches: Vec<&str> =
+        unused.map(|token| &token.session_id).filter(|id| live(id)).map(|id| id.as_str()).collect();
+    branches.sort_unstable();
+    promised(branches.windows(2).all(|pair| pair[0] != pair[1]), "a family has one branch")?;
+    let same = match (successor(told, 0), successor(told, 1)) {
+        (Some(one), Some(other)) => one == other,
+        (Some(_), None) | (None, _) => true,
+    };
+    promised(same, "a refresh token has one successor")
+}

@@ -1,0 +1,131 @@
+//! Every way in which the steps of a few requests and commands can fall between one another, on the shipped flows.
+//!
+//! A world (`WORLDS`) is a stage with actors, a clock and promises. Its first test sees every state of each; its second
+//! switches the guards of changes off, one at a time, and asks for a promise that breaks.
+//!
+//! `GATEPASS_CHECK=large` sees more faults in one run and more actors; it takes some minutes.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod collisions;
+mod commands;
+mod factors;
+mod families;
+mod passwords;
+mod stage;
+mod tickets;
+
+use std::time::Instant;
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_tests::checker::{Explored, explore};
+use gatepass_tests::guard::Guard;
+use gatepass_tests::world;
+
+use collisions::Drawn;
+use stage::Stage;
+
+/// Whether to look further than a build on every change can afford.
+fn large() -> bool {
+    std::env::var("GATEPASS_CHECK").is_ok_and(|size| size == "large")
+}
+
+/// A world with some guards switched off, and so many faults at most in one run.
+type Opens = for<'a> fn(&'a Gatepass, &[Guard], u8) -> Stage<'a>;
+
+/// Every world: its name, and how many faults there are in one run, and in one of the large check.
+const WORLDS: &[(&str, Opens, u8, u8)] = &[
+    ("tickets", tickets::stage, 1, 2),
+    ("an impersonation", tickets::impersonation, 1, 3),
+    ("families", families::stage, 1, 2),
+    ("ends of sessions", |g, off, _| families::ends(g, off), 0, 0),
+    ("ends of all sessions", |g, off, _| families::ends_of_all(g, off), 0, 0),
+    ("a challenge", |g, off, faults| factors::one_challenge(g, off, 0, faults), 0, 1),
+    ("a challenge near its end", |g, off, faults| factors::one_challenge(g, off, 4, faults), 1, 2),
+    ("one code, two challenges", |g, off, _| factors::one_code(g, off), 0, 0),
+    ("guesses", |g, off, _| factors::guesses(g, off), 0, 0),
+    ("locked factors", |g, off, _| factors::locked(g, off), 0, 0),
+    ("a first device", |g, off, _| factors::first_device(g, off), 0, 0),
+    ("a second device", |g, off, _| factors::second_device(g, off), 0, 0),
+    ("an eighth device", |g, off, _| factors::eighth_device(g, off), 0, 0),
+    ("guesses at a password", |g, off, _| passwords::guesses(g, off), 0, 0),
+    ("users", |g, off, _| commands::users(g, off), 0, 0),
+    ("clients", |g, off, _| commands::clients(g, off), 0, 0),
+    ("issuing", commands::issuing, 1, 2),
+    ("a ticket's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::TicketId), 0, 0),
+    ("a ticket drawn twice", |g, off, _| collisions::stage(g, off, Drawn::Ticket), 0, 0),
+    ("a session's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::SessionId), 0, 0),
+    ("a refresh token drawn twice", |g, off, _| collisions::stage(g, off, Drawn::FirstRefresh), 0, 0),
+    ("a successor drawn twice", |g, off, _| collisions::stage(g, off, Drawn::Successor), 0, 0),
+    ("a challenge drawn twice", |g, off, _| collisions::stage(g, off, Drawn::Challenge), 0, 0),
+    ("a device's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::DeviceId), 0, 0),
+    ("a backup code drawn twice", |g, off, _| collisions::stage(g, off, Drawn::BackupCode), 0, 0),
+];
+
+#[test]
+fn every_promise_holds_in_every_world() {
+    let gatepass = world::asking();
+    let mut broken = vec![];
+    for (name, opens, faults, many) in WORLDS {
+        let faults = if large() { *many } else { *faults };
+        let began = Instant::now();
+        let mut stage = opens(&gatepass, &[], faults);
+        let Explored { states, transitions, depth, broken: found } = explore(&mut stage);
+        let (seconds, statuses) = (began.elapsed().as_secs_f32(), stage.statuses());
+        println!(
+            "{name}: {states} states, {transitions} transitions, {depth} deep, {seconds:.1} s, answers {statuses:?}"
+        );
+        let reached = [200, 500, 503].iter().all(|status| statuses.contains(status));
+        assert!(
+            faults == 0 || reached || found.is_some(),
+            "{name} does not reach every kind of answer: {statuses:?}"
+        );
+        if let Some(found) = found {
+            broken.push(format!("{name}: {}\n  {}", found.promise, found.events.join("\n  ")));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Guards that nothing needs while another stands, and a world in which either one will do: ending all sessions rests on
+/// the epoch of who asks, who is the user whose epoch is raised.
+const BACKED: &[(Guard, Guard, &str)] =
+    &[(Guard::RaisedEpochIsAsRead, Guard::UserIsOfEpoch, "ends of all sessions")];
+
+#[test]
+fn every_guard_keeps_a_promise() {
+    let gatepass = world::asking();
+    let consulted = WORLDS.iter().map(|(name, opens, ..)| {
+        let mut stage = opens(&gatepass, &[], 0);
+        let states = explore(&mut stage).states;
+        (states, name, opens, stage.consulted)
+    });
+    let mut consulted: Vec<_> = consulted.collect();
+    consulted.sort_by_key(|(states, ..)| *states);
+    let mut idle = vec![];
+    for guard in Guard::ALL.iter().filter(|guard| BACKED.iter().all(|(backed, ..)| backed != *guard)) {
+        let mut worlds = consulted.iter().filter(|(.., guards)| guards.contains(guard));
+        let found = worlds.find_map(|(_, name, opens, _)| {
+            Some((name, explore(&mut opens(&gatepass, &[*guard], 0)).broken?))
+        });
+        match found {
+            Some((name, broken)) => {
+                println!("{guard:?} | {name} | {} events | {}", broken.events.len(), broken.promise);
+            }
+            None => idle.push(*guard),
+        }
+    }
+    assert!(idle.is_empty(), "no promise needs {idle:?}");
+    for (guard, by, world) in BACKED {
+        let (_, opens, ..) = WORLDS.iter().find(|(name, ..)| name == world).expect("a world");
+        let broken = |off: &[Guard]| explore(&mut opens(&gatepass, off, 0)).broken;
+        assert!(broken(&[*guard]).is_none(), "{guard:?} keeps a promise by itself: it is not backed");
+        assert!(broken(&[*by]).is_none(), "{guard:?} does not do for {by:?}");
+        let broken = broken(&[*guard, *by]).expect("one of the two is needed");
+        println!("{guard:?}, {by:?} | {world} | {} events | {}", broken.events.len(), broken.promise);
+    }
+}

@@ -1,0 +1,82 @@
+//! One ticket: three who present it, the ticket revoked, the user disabled, a clock that steps past its end and back.
+
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::Change;
+use gatepass_core::model::id::{ClientId, UserId};
+use gatepass_core::model::ticket::TicketState;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::guard::Guard;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, moment, presents, refreshes};
+
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+
+pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(world::tables());
+    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
+    // At its last second, at its end, and back again.
+    let clock = [NOON.plus(299), NOON.plus(300), NOON];
+    Stage::new(gatepass, tables, &clock, Promises { of_moves, of_states: Box::new(of_states) })
+        .with_faults(faults)
+        .sends("one", presenting(&ticket))
+        .sends("another", presenting(&ticket))
+        .sends("a third", presenting(&ticket))
+        .commands_at_once("the operator", |tables, at| {
+            let ticket = tables.tickets.values().next()?;
+            Some(vec![Change::RevokeTicket { id: ticket.id.clone(), at }])
+        })
+        .commands_at_once("the administrator", |tables, _| {
+            let mut user = tables.users.get(&UserId::parse("usr_alice").ok()?)?.clone();
+            user.disable();
+            Some(vec![Change::UpdateUser(user)])
+        })
+}
+
+/// Boss signs in as alice at the portal and refreshes, while boss and the portal are shut out.
+pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let ticket = world::impersonating(gatepass, &store);
+    let tables = store.with(|tables| tables.clone());
+    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    Stage::new(gatepass, tables, &[NOON.plus(5)], promises)
+        .with_faults(faults)
+        .sends("boss", presenting(&ticket))
+        .asks("boss again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(refreshes))
+        .commands_at_once("one who disables boss", |tables, _| {
+            let mut user = tables.users.get(&UserId::parse("usr_boss").ok()?)?.clone();
+            user.disable();
+            Some(vec![Change::UpdateUser(user)])
+        })
+        .commands_at_once("one who disables the portal", |tables, _| {
+            let mut client = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
+            client.enabled = false;
+            Some(vec![Change::UpdateClient(client)])
+        })
+}
+
+fn presenting(ticket: &str) -> impl Fn() -> Request + use<> {
+    let ticket = ticket.to_owned();
+    move || presents(&ticket)
+}
+
+fn of_moves(moved: &Moved<'_>) -> Held {
+    for (digest, before) in &moved.before.tickets {
+        let after = moved.after.tickets.get(digest).map(|ticket| ticket.state);
+        let same = before.state == TicketState::Live || after.is_none_or(|after| after == before.state);
+        promised(same, "a ticket that was spent or revoked stays so")?;
+    }
+    let expired = moved.applied.iter().any(|change| {
+        matches!(change, Change::InsertSession { session, .. }
+            if moved.before.tickets.values().any(|ticket| session.auth_time >= ticket.expires_at))
+    });
+    promised(!expired, "a ticket opens nothing once it has expired")
+}
+
+fn of_states(tables: &Tables, told: &[Told<'_>]) -> Held {
+    let welcomed = told.iter().filter(|told| told.welcome().is_some()).count();
+    promised(welcomed <= 1, "a ticket is answered 200 at most once")?;
+    let spent = tables.tickets.values().any(|ticket| matches!(ticket.state, TicketState::Spent(_)));
+    promised(spent || welcomed == 0, "a ticket that was answered 200 is spent")?;
+    promised(tables.sessions.len() <= usize::from(spent), "a session has its ticket")
+}
