@@ -130,6 +130,16 @@ pub fn is_budgeted(path: &str) -> bool {
     ["/auth/", "/mfa/", "/oauth2/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// The part of `path` that is ours: nothing where there is no such path, and no id. What a caller made up may be a
+/// secret in the wrong place, and is for no log.
+pub fn known_part(path: &str) -> &str {
+    match Route::of(path) {
+        None => "",
+        Some(Route::MySession(id) | Route::TotpDevice(id)) => path.strip_suffix(id).unwrap_or(""),
+        Some(_) => path,
+    }
+}
+
 /// Begins to answer `request`.
 pub(crate) fn begin(gatepass: &Gatepass, request: &Request, moment: Moment) -> Step {
     let language = Language::of(request.header("accept-language").unwrap_or_default());
