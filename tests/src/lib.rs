@@ -12,6 +12,8 @@ pub mod http;
 pub mod ledger;
 pub mod load;
 pub mod memory;
+pub mod secrets;
 pub mod server;
 pub mod suite;
+pub mod wire_tap;
 pub mod world;

@@ -1,9 +1,9 @@
 //! What is done to a store on a failing disk, what was told of it, and what has to be there afterwards.
 
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use gatepass::store::{Store, StoreOptions};
+use gatepass::master_key::MasterKey;
+use gatepass::store::{DATABASE, Store, StoreOptions};
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::query::{Query, Records, TokenQuery};
@@ -59,8 +59,8 @@ impl Drop for Site {
     }
 }
 
-/// The world, closed; the key it was made with.
-static WORLD: LazyLock<(Files, Vec<u8>)> = LazyLock::new(|| {
+/// The world, closed, and the key it was made with.
+static WORLD: LazyLock<(Files, MasterKey)> = LazyLock::new(|| {
     let place = Place::empty();
     let disk = Arc::new(Disk::new(Files::new()));
     mount(place.dir(), &disk);
@@ -69,12 +69,8 @@ static WORLD: LazyLock<(Files, Vec<u8>)> = LazyLock::new(|| {
     let clients = tables.clients.into_values().map(Change::InsertClient);
     assert_eq!(commit(&place.store(), users.chain(clients)), Outcome::Applied);
     unmount(place.dir());
-    (disk.files(), std::fs::read(key(place.dir())).unwrap())
+    (disk.files(), place.master())
 });
-
-fn key(dir: &Path) -> std::path::PathBuf {
-    dir.join("master.key")
-}
 
 impl Site {
     /// The world, on a disk that does not fail yet.
@@ -85,16 +81,15 @@ impl Site {
     /// These files, on another disk.
     pub(crate) fn on(files: Files) -> Self {
         let (place, disk) = (Place::empty(), Arc::new(Disk::new(files)));
-        place.master();
-        std::fs::write(key(place.dir()), &WORLD.1).unwrap();
+        // The store makes and syncs a real file where there is none.
+        std::fs::write(place.dir().join(DATABASE), "").unwrap();
         mount(place.dir(), &disk);
         Self { place, disk }
     }
 
     pub(crate) fn open(&self) -> Store {
         let options = StoreOptions { readers: 1, ..StoreOptions::default() };
-        Store::open(self.place.dir(), &self.place.master(), &options)
-            .expect("it opens without anybody's help")
+        Store::open(self.place.dir(), &WORLD.1, &options).expect("it opens without anybody's help")
     }
 }
 

@@ -67,7 +67,6 @@ fn run(fault: Fault, seen: &mut Seen) -> bool {
     told.push(Told { deed: after, outcome: Some(outcome) });
     after_cuts(&site, &told, fault, seen);
     drop(store);
-    hold(&Site::on(site.disk.files()).open(), &told, &fault);
     hold(&site.open(), &told, &fault);
     seen.runs += 1;
     reached
@@ -76,31 +75,35 @@ fn run(fault: Fault, seen: &mut Seen) -> bool {
 /// The power goes now, too.
 fn after_cuts(site: &Site, told: &[Told], fault: Fault, seen: &mut Seen) {
     let now = site.disk.done();
-    for left in [Left::Nothing, Left::Everything, Left::Some(u64::try_from(fault.from).unwrap())] {
+    let some = match u64::try_from(fault.from).unwrap() {
+        even if even.is_multiple_of(2) => Left::Nothing,
+        seed => Left::Some(seed),
+    };
+    for left in [Left::Everything, some] {
         let after = Site::on(site.disk.after_cut(now, left));
         hold(&after.open(), told, &(fault, left));
         seen.cuts += 1;
     }
 }
 
-fn at_every_write(troubles: [Trouble; 2]) -> Seen {
+fn at_every_write(once: Trouble, lasting: Trouble) -> Seen {
     let mut seen = Seen::default();
-    for (trouble, lasting) in troubles.into_iter().flat_map(|trouble| [(trouble, false), (trouble, true)]) {
+    for (trouble, lasting) in [(once, false), (lasting, true)] {
         let reached = (0..).take_while(|from| run(Fault { trouble, from: *from, lasting }, &mut seen));
         assert!(reached.count() > 50, "{trouble:?}");
     }
-    println!("{troubles:?}: {seen:?}");
+    println!("{once:?}, {lasting:?}: {seen:?}");
     assert!(seen.struck > 100 && seen.not_applied > 100, "{seen:?}");
     seen
 }
 
 #[test]
 fn a_full_disk_does_what_it_tells() {
-    at_every_write([Trouble::Full, Trouble::FullHalfway]);
+    at_every_write(Trouble::FullHalfway, Trouble::Full);
 }
 
 #[test]
 fn a_broken_disk_does_what_it_tells() {
-    let seen = at_every_write([Trouble::Broken, Trouble::BrokenHalfway]);
+    let seen = at_every_write(Trouble::BrokenHalfway, Trouble::Broken);
     assert!(seen.unknown > 0, "{seen:?}");
 }
