@@ -79,13 +79,10 @@ impl Secrets {
         match value {
             Value::Object(members) => {
                 for (name, value) in members {
-                    match value {
-                        Value::String(text) if is_secret(name) => self.member(name, text),
-                        Value::Array(texts) if is_secret(name) => {
-                            texts.iter().filter_map(Value::as_str).for_each(|text| self.member(name, text));
-                        }
-                        other => self.json(other),
-                    }
+                    let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                    let texts = texts.iter().filter_map(Value::as_str).filter(|_| is_secret(name));
+                    texts.for_each(|text| self.member(name, text));
+                    self.json(value);
                 }
             }
             Value::Array(values) => values.iter().for_each(|value| self.json(value)),

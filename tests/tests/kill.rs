@@ -2,7 +2,12 @@
 //!
 //! A killed process loses what it had not written; what it wrote and had not synced, the system keeps. What a power
 //! cut takes is the subject of `disk` in the server's own tests.
-#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
