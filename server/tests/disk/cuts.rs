@@ -44,10 +44,7 @@ fn a_power_cut_takes_nothing_that_was_told() {
         for left in [Left::Nothing, Left::Everything].into_iter().chain(lefts) {
             let told: Vec<Told> = told
                 .iter()
-                .map(|(at, told)| Told {
-                    outcome: told.outcome.clone().filter(|_| *at <= cut),
-                    ..told.clone()
-                })
+                .map(|(at, told)| Told { outcome: told.outcome.filter(|_| *at <= cut), ..told.clone() })
                 .collect();
             let after = Site::on(site.disk.after_cut(cut, left));
             hold(&after.open(), &told, &(cut, left));
