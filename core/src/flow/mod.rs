@@ -290,3 +290,23 @@ impl Committing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_log_is_told_what_a_caller_made_up() {
+        for (path, known) in [
+            ("/auth/ticket/signin", "/auth/ticket/signin"),
+            ("/auth/me/sessions", "/auth/me/sessions"),
+            ("/auth/me/sessions/rft_x", "/auth/me/sessions/"),
+            ("/mfa/totp/devices/tkt_x", "/mfa/totp/devices/"),
+            ("/mfa/totp/devices/a/b", ""),
+            ("/tkt_x", ""),
+            ("", ""),
+        ] {
+            assert_eq!(known_part(path), known, "{path}");
+        }
+    }
+}
