@@ -99,4 +99,4 @@ pub mod ticket_request;
 pub mod time;
 pub mod wire;
 
-pub use flow::is_budgeted;
+pub use flow::{is_budgeted, known_part};

@@ -41,6 +41,17 @@ impl Answer {
     }
 }
 
+/// What became of a request to a server that may end at any moment.
+#[derive(Debug)]
+pub enum Reached {
+    /// It was answered.
+    Answered(Answer),
+    /// It may have arrived, and no whole answer came back.
+    Lost,
+    /// There was nobody to send it to.
+    Unsent,
+}
+
 /// Reads one answer from `stream`; none where the peer closed without one.
 pub fn read_answer(stream: &mut impl Read, to_head: bool) -> Option<Answer> {
     let (mut bytes, mut byte) = (Vec::new(), [0]);
@@ -137,5 +148,14 @@ impl Ask {
         let mut stream = connect(address);
         stream.write_all(&self.bytes(address)).expect("the server reads");
         read_answer(&mut stream, self.method == "HEAD").expect("an answer")
+    }
+
+    /// The same, where the server may end at any moment.
+    pub fn try_to(&self, address: SocketAddr) -> Reached {
+        let Ok(mut stream) = TcpStream::connect(address) else { return Reached::Unsent };
+        let patient = stream.set_read_timeout(Some(PATIENCE)).is_ok();
+        let sent = patient && stream.write_all(&self.bytes(address)).is_ok();
+        let answer = sent.then(|| read_answer(&mut stream, self.method == "HEAD")).flatten();
+        answer.map_or(Reached::Lost, Reached::Answered)
     }
 }

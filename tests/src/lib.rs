@@ -1,5 +1,5 @@
 //! Shared by the tests: a store in memory, the world its records describe, a plain HTTP client, the harness that
-//! runs the real binary, and the black-box suite that every embedding has to pass.
+//! runs the real binary, a load with a ledger of what was answered, and the black-box suite that every embedding has to pass.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -8,9 +8,14 @@
 )]
 
 pub mod checker;
+pub mod dice;
 pub mod guard;
 pub mod http;
+pub mod ledger;
+pub mod load;
 pub mod memory;
+pub mod secrets;
 pub mod server;
 pub mod suite;
+pub mod wire_tap;
 pub mod world;

@@ -207,12 +207,15 @@ impl Tables {
 
     /// What foreign keys see to.
     fn has_what_it_belongs_to(&self, change: &Change) -> bool {
-        match change {
-            Change::RotateRefresh { successor, .. } => self.sessions.contains_key(&successor.session_id),
-            Change::Learn { user, .. }
-            | Change::CountFailure { user, .. }
-            | Change::SetPassword { user, .. } => self.users.contains_key(user),
-            _ => true,
+        if let Change::RotateRefresh { successor, .. } = change {
+            self.sessions.contains_key(&successor.session_id)
+        } else if let Change::Learn { user, .. }
+        | Change::CountFailure { user, .. }
+        | Change::SetPassword { user, .. } = change
+        {
+            self.users.contains_key(user)
+        } else {
+            true
         }
     }
 

@@ -50,6 +50,11 @@ impl Site {
         Self { dir: tempfile::tempdir().expect("a temporary directory") }
     }
 
+    /// An empty data directory below `parent`, for what should be on a real disk.
+    pub fn below(parent: &str) -> Self {
+        Self { dir: tempfile::tempdir_in(parent).expect("a temporary directory") }
+    }
+
     /// The data directory.
     pub fn path(&self) -> &Path {
         self.dir.path()

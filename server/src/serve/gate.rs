@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use gatepass_core::is_budgeted;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::query::{Found, Query};
 use gatepass_core::settings::Settings;
@@ -14,6 +13,7 @@ use gatepass_core::wire::language::Language;
 use gatepass_core::wire::problem::Problem;
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
+use gatepass_core::{is_budgeted, known_part};
 
 use super::keeper::Keeper;
 use super::turns::Turns;
@@ -143,8 +143,8 @@ impl Service for Gate {
                 return self.refuse(Problem::Internal, language());
             }
         };
-        let (now, method) = (moment.now, request.method.clone());
-        let path = request.path().to_owned();
+        let (now, method) = (moment.now, known_method(&request.method));
+        let path = known_part(request.path()).to_owned();
         let store = Recording { store: &self.store, recorded: Cell::new(false) };
         let response = drive(&self.keeper, &store, request, moment);
         if let Some(refusal) = response.refusal() {
@@ -163,6 +163,12 @@ impl Service for Gate {
     fn refuse(&self, problem: Problem, language: Language) -> Response {
         problem.response(language, self.clock.now())
     }
+}
+
+/// The method where it is a common one; what else a caller made up is for no log.
+fn known_method(method: &str) -> &'static str {
+    const COMMON: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    COMMON.into_iter().find(|common| *common == method).unwrap_or("other")
 }
 
 /// The store, and whether a refusal was written to it as a row of its own: then it is not counted once more.

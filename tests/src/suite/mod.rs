@@ -113,7 +113,8 @@ impl Target {
         answer
     }
 
-    fn is_active(self, token: &str) -> bool {
+    /// Whether `token` is good, as the portal is told.
+    pub fn is_active(self, token: &str) -> bool {
         let answer = self.ask(&introspect(token));
         assert_eq!(answer.status, 200, "{answer:?}");
         let body = answer.json();
@@ -133,11 +134,13 @@ pub fn sign_in(ticket: &str) -> Ask {
     Ask::json("/auth/ticket/signin", &json!({ "ticket": ticket }))
 }
 
-fn refresh(token: &str) -> Ask {
+/// The request for fresh tokens.
+pub fn refresh(token: &str) -> Ask {
     Ask::json("/auth/refresh", &json!({ "refresh_token": token }))
 }
 
-fn introspect(token: &str) -> Ask {
+/// The portal's question whether `token` is good.
+pub fn introspect(token: &str) -> Ask {
     Ask::form("/oauth2/introspect", &format!("token={token}")).basic("portal", PORTAL_SECRET)
 }
 

@@ -1,0 +1,193 @@
+//! No secret is written anywhere: not to the log, however much it tells, nor to an error's body, the audit, or a file of
+//! the data directory.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use std::fs::{self, File};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatepass::master_key::MasterKey;
+use gatepass::store::{Store, StoreOptions};
+use gatepass_tests::http::Ask;
+use gatepass_tests::secrets::{Secrets, is_found_in_every_form};
+use gatepass_tests::server::Site;
+use gatepass_tests::suite::{SUITE, Target, sign_in};
+use gatepass_tests::wire_tap::tapped;
+use gatepass_tests::world::{BACKEND_SECRET, PORTAL_SECRET};
+use serde_json::{Value, json};
+
+#[test]
+fn the_guarded_front_and_lines_of_json_tell_no_secret() {
+    scan(&["--front", "guarded", "--log-format", "json"]);
+}
+
+#[test]
+fn the_stock_front_and_lines_of_text_tell_no_secret() {
+    scan(&["--front", "tiny_http", "--log-format", "text"]);
+}
+
+#[test]
+fn the_scan_finds_what_is_there() {
+    assert!(is_found_in_every_form("tkt_Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE"));
+}
+
+fn scan(arguments: &[&str]) {
+    let (site, logs) = (Site::new(), Site::new());
+    let log = logs.path().join("log");
+    let mut secrets = Secrets::default();
+    let mut said = Commands { site: &site, secrets: &mut secrets, told: Vec::new() };
+    said.run(&["key", "generate", "--alg", "EdDSA", "--activate"], "");
+    let arguments = [&["--log-level", "trace"], arguments].concat();
+    let server = site.serve_to(&arguments, File::create(&log).expect("a log").into());
+    site.populate();
+    let rounds = said.all();
+    let told_by_commands = said.told;
+
+    let exchanges = tapped(server.address, |address| {
+        let target = Target { address };
+        for (name, test) in SUITE {
+            println!("{name}");
+            test(target);
+        }
+        out_of_place(target);
+        target.sign_in(&rounds);
+    });
+    // As long as the server runs, the write-ahead log is there to be looked at.
+    let mut places = files(site.path());
+    assert!(places.iter().any(|(name, _)| name.ends_with("-wal")));
+    assert!(server.terminate());
+    places.extend(files(site.path()));
+
+    for exchange in &exchanges {
+        secrets.overhear(exchange);
+        if let Some(answer) = exchange.answer().filter(|answer| answer.status >= 400) {
+            places.push((
+                format!("an answer of {}", answer.status),
+                [answer.body, answer.head.join("\n").into()].concat(),
+            ));
+        }
+    }
+    secrets.add("client_secret", BACKEND_SECRET);
+    secrets.add("client_secret", PORTAL_SECRET);
+    private(&site, &mut secrets);
+    for (kind, least) in
+        [("tkt_", 60), ("rft_", 60), ("chg_", 10), ("jwt", 100), ("totp", 6), ("backup_codes", 40)]
+    {
+        assert!(secrets.count(kind) >= least, "{} of {kind}", secrets.count(kind));
+    }
+
+    let log = fs::read(log).expect("a log");
+    let text = String::from_utf8_lossy(&log);
+    assert!(text.contains("DEBUG") && text.contains("/oauth2/token") && text.contains("stopped"), "{text}");
+    places.push(("the log".into(), log));
+    places.push(("the audit".into(), site.run(&["--json", "audit", "list"]).stdout));
+    places.extend(told_by_commands);
+    let needles = secrets.needles();
+    for (place, bytes) in &places {
+        let found = needles.found_in(bytes);
+        assert!(found.is_none(), "{place} holds {}", found.unwrap_or_default());
+    }
+    println!("{} exchanges, {} places", exchanges.len(), places.len());
+}
+
+/// What stands where it does not belong is not told either.
+fn out_of_place(target: Target) {
+    let service = target.service_token("ticket:issue");
+    let ticket = target.ticket(&json!({"user_id": "alice", "audience": "portal", "bind": true}));
+    for ask in [
+        sign_in(&ticket).bearer(&service).bearer(&service),
+        sign_in(&ticket).header("Cookie", &format!("session={service}")),
+        Ask::new("GET", &format!("/userinfo?access_token={service}")),
+        Ask::new("GET", &format!("/{ticket}")),
+        Ask::new(&ticket, "/auth/ticket/signin"),
+        Ask::new("DELETE", &format!("/auth/me/sessions/{ticket}")).bearer(&service),
+        Ask::json(&format!("/mfa/totp/devices/{ticket}"), &json!({})).bearer(&service),
+        Ask::form("/oauth2/token", &format!("client_secret={PORTAL_SECRET}&%")),
+        Ask::form("/oauth2/token", &format!("grant_type={ticket}&scope={service}"))
+            .basic("backend", BACKEND_SECRET),
+        Ask::form("/oauth2/token", "scope=a").basic(&ticket, BACKEND_SECRET),
+        Ask::json("/auth/generate-ticket", &json!({"user_id": ticket, "audience": ticket})).bearer(&service),
+        Ask::json("/auth/ticket/signin", &json!({"ticket": {"ticket": ticket}})),
+    ] {
+        assert!(target.ask(&ask).status >= 400, "{ask:?}");
+    }
+}
+
+/// The files of the data directory but the master key's, which is a secret by itself.
+fn files(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {
+    let all = fs::read_dir(dir).expect("a directory").map(|file| file.expect("a file").path());
+    let all = all.filter(|path| !path.ends_with("master.key"));
+    all.map(|path| (path.display().to_string(), fs::read(path).expect("a file"))).collect()
+}
+
+/// The master key, and every private key.
+fn private(site: &Site, secrets: &mut Secrets) {
+    let text = fs::read_to_string(site.path().join("master.key")).expect("the master key");
+    let text = text.lines().find(|line| line.len() == 64).expect("64 digits");
+    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
+    secrets.add("master key", text);
+    secrets.add("master key", (0..text.len()).step_by(2).map(byte).collect::<Vec<_>>());
+    let master = MasterKey::open_or_create(site.path()).expect("the master key");
+    let store = Store::open(site.path(), &master, &StoreOptions::default()).expect("the store");
+    let keys = store.keys().expect("the keys").keys;
+    assert!(keys.len() > 1);
+    for key in keys {
+        let jwk: Value = serde_json::from_slice(&key.storage).expect("a private JWK");
+        for part in ["d", "p", "q", "dp", "dq", "qi", "k"].iter().filter_map(|part| jwk[part].as_str()) {
+            secrets.add("private key", part);
+            secrets.add("private key", URL_SAFE_NO_PAD.decode(part).expect("base64url"));
+        }
+    }
+    assert!(secrets.count("private key") >= 4);
+}
+
+/// Commands beside the running server, whose output is for whoever ran them, and nobody else.
+struct Commands<'a> {
+    site: &'a Site,
+    secrets: &'a mut Secrets,
+    told: Vec<(String, Vec<u8>)>,
+}
+
+impl Commands<'_> {
+    fn run(&mut self, arguments: &[&str], input: &str) -> Value {
+        let output = self.site.run_with(&[&["--json"], arguments].concat(), input);
+        self.told.push((format!("what {arguments:?} complained of"), output.stderr));
+        let printed = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        // What lists and shows prints no secret.
+        if arguments.contains(&"list") || arguments.contains(&"show") {
+            self.told.push((format!("what {arguments:?} printed"), output.stdout));
+        } else {
+            self.secrets.json(&printed);
+        }
+        printed
+    }
+
+    /// Every noun, well and badly used; a ticket that is good still.
+    fn all(&mut self) -> String {
+        const FOREIGN: &str = "gps_brought-along-brought-along-brought-along";
+        self.secrets.add("client_secret", FOREIGN);
+        self.run(&["client", "add", "made", "--scope", "profile"], "");
+        self.run(&["client", "add", "brought", "--scope", "profile", "--secret-stdin"], FOREIGN);
+        self.run(&["client", "add", "brought", "--scope", "profile", "--secret-stdin"], FOREIGN);
+        self.run(&["client", "rotate-secret", "made"], "");
+        self.run(&["key", "rotate", "--alg", "ES256"], "");
+        self.run(&["key", "import", "-"], FOREIGN);
+        let ticket = self.run(&["ticket", "issue", "--user", "alice"], "");
+        let text = ticket["ticket"].as_str().expect("a ticket").to_owned();
+        let revoked = self.run(&["ticket", "issue", "--user", "alice"], "");
+        self.run(&["ticket", "revoke", revoked["id"].as_str().expect("an id")], "");
+        self.run(&["ticket", "revoke", revoked["ticket"].as_str().expect("a ticket")], "");
+        for list in
+            [&["ticket", "list"][..], &["client", "list"], &["client", "show", "made"], &["key", "list"]]
+        {
+            self.run(list, "");
+        }
+        self.run(&["audit", "list"], "");
+        text
+    }
+}
