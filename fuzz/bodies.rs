@@ -101,7 +101,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
     use gatepass_core::model::id::{ClientId, SessionId, UserId};
     use gatepass_core::model::query::{BearerRecords, Family, TokenRecords};
     use gatepass_core::model::scope::Scope;
-    use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
+    use gatepass_core::model::session::{Purpose, RefreshDigest, RefreshToken, Session};
     use gatepass_core::model::user::{Status, User, Username};
     use gatepass_core::time::Time;
 
@@ -155,6 +155,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
             client_id: client.id.clone(),
             bind: false,
             for_audience: false,
+            purpose: Purpose::Anything,
             scope: Scope::parse("profile email").expect("a scope"),
             auth_time: before,
             methods: vec![],

@@ -1,4 +1,5 @@
-//! The Sans-IO core of Gatepass: tickets redeemed exactly once, client credentials, and `/userinfo`.
+//! The Sans-IO core of Gatepass: tickets redeemed exactly once, passwords and second factors, sessions, client credentials, and
+//! `/userinfo`.
 //!
 //! Bytes in, bytes out; in between it asks. A request becomes a [`Step`](step::Step), and each step says what it waits
 //! for: records to be read, changes to be made durable, a password to be hashed, or an answer to be sent. The core has no clock, no
@@ -8,7 +9,7 @@
 //! [`Commit::settle`](step::Commit::settle) is the only place where one is made.
 //!
 //! The loop below is the whole embedding ([`step::drive`] is the same, ready to use); with `.await` behind the two
-//! calls to the store it is the async one.
+//! calls to the store, and the hash where blocking is allowed, it is the async one. Bound how many hash at once.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -7,6 +7,7 @@ use core::ops::Deref;
 use crate::flow::{Committing, Reading, Stretching};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
+use crate::model::password::Workspace;
 use crate::model::query::{Found, Query, Records};
 use crate::moment::Moment;
 use crate::store::Store;
@@ -105,9 +106,14 @@ pub struct Stretch {
 }
 
 impl Stretch {
-    /// Hashes, and goes on: some 20 ms and 19 MiB, twice that where a password is changed.
+    /// Hashes, and goes on: some 20 ms, twice that where a password is changed, in 19 MiB that are given back.
     pub fn run(self, gatepass: &Gatepass) -> Step {
-        self.flow.run(gatepass)
+        self.run_in(&mut Workspace::default(), gatepass)
+    }
+
+    /// The same in memory that is kept.
+    pub fn run_in(self, workspace: &mut Workspace, gatepass: &Gatepass) -> Step {
+        self.flow.run(workspace, gatepass)
     }
 
     /// Answers 503: there is no room for it now, and nothing has been changed.

@@ -341,7 +341,10 @@ impl Tables {
         let known = habit.places.iter().position(|known| known.place == place);
         let last_at = known.map(|at| habit.places.remove(at).last_at).map_or(at, |before| before.max(at));
         habit.places.push(KnownPlace { place, last_at });
-        habit.places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
+        let order = |known: &KnownPlace| {
+            (std::cmp::Reverse(known.last_at), known.place.device, known.place.network.to_string())
+        };
+        habit.places.sort_by_key(order);
         habit.places.truncate(MAX_PLACES);
     }
 }

@@ -65,7 +65,14 @@ fn passwords_and_factors_by_commands() {
     assert_eq!(login("correct mule battery").status, 200);
 
     let shown = site.run(&["user", "totp", "lou"]);
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("█▀▀▀▀▀█") || shown.stdout.len() > 2_000);
+    // The quiet zone, and the edges of two finder patterns in it.
+    let picture = String::from_utf8_lossy(&shown.stdout);
+    assert!(
+        picture
+            .lines()
+            .nth(1)
+            .is_some_and(|row| row.starts_with("██ ▄▄▄▄▄ █") && row.ends_with("█ ▄▄▄▄▄ ██"))
+    );
     let set_up = site.json(&["user", "totp", "pam", "--device-name", "telephone"]);
     assert_eq!(set_up["backup_codes"].as_array().map(Vec::len), Some(10));
     assert_eq!(site.run(&["user", "totp", "pam", "--verify", "wrong"]).status.code(), Some(1));
@@ -86,6 +93,8 @@ fn passwords_and_factors_by_commands() {
     let rows = site.json(&["audit", "list"]);
     let before = rows.as_array().map(Vec::len);
     let acting = explain(&["--actor", "boss", "--ticket-age", "270s"]);
+    let late = explain(&["--ticket-age", "300s"]);
+    assert_eq!((&late["decision"], &late["reason"]), (&json!("refuse"), &json!("ticket-expired")));
     assert_eq!(acting["signals"], json!({"old_ticket": 10, "impersonation": 30}));
     assert_eq!(site.json(&["audit", "list"]).as_array().map(Vec::len), before, "nothing is decided");
     let asked = Ask::json("/auth/login", &json!({"identity": "pam", "password": "correct mule battery"}));
@@ -93,7 +102,8 @@ fn passwords_and_factors_by_commands() {
     assert_eq!((&asked["requires_mfa"], &asked["mfa_check_reason"]), (&json!(true), &json!("new_device")));
     let rows = site.json(&["audit", "list"]);
     let last = rows.as_array().and_then(|rows| rows.last()).expect("a row");
-    assert_eq!(last["risk"], json!("65 high new_device=40 recent_failures=25"));
+    let signals = json!({"new_device": 40, "recent_failures": 25});
+    assert_eq!(last["risk"], json!({"score": 65, "level": "high", "signals": signals}));
     assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
 }
 

@@ -12,7 +12,7 @@ use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::id::UserId;
 use gatepass_core::settings::{Issuer, PasswordAge, Settings};
-use gatepass_core::step::{Step, drive};
+use gatepass_core::step::{self, Step, drive};
 use gatepass_core::time::Time;
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
@@ -144,7 +144,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
         (&[Unknown], 500),
         (&[Conflict, Applied], 200),
         (&[Conflict, NotApplied], 503),
-        (&[Conflict, Conflict], 503),
+        (&[Conflict, Conflict], 400),
     ];
     for (outcomes, status) in outcomes {
         for (request, good) in [
@@ -179,6 +179,55 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
             assert_eq!(told.contains("eyJ"), status == 200 && good, "{outcomes:?}");
             assert_eq!(stretched, 1, "the same hash is not computed twice");
         }
+    }
+}
+
+/// Whatever was guessed since the record was read counts against a right guess too, though none had been wrong before.
+#[test]
+fn a_right_guess_among_many_at_once_is_one_of_them() {
+    let gatepass = world::gatepass("http://gate.example");
+    let mut prepared = Memory::new(world::tables());
+    let token = body(&drive(&gatepass, &prepared, login("pam", PAM_PASSWORD), moment(NOON, 1)));
+    let token = token["access_token"].as_str().expect("a token").to_owned();
+    for right in [login("pam", PAM_PASSWORD), changes(&token, PAM_PASSWORD, "correct mule")] {
+        let store = Memory::new(prepared.with(|tables| tables.clone()));
+        // Read and hashed before the others, committed after them.
+        let Step::Read(read) = gatepass.handle(right, moment(NOON, 2)) else { panic!("it reads") };
+        let found = store.with(|tables| tables.read(read.query()));
+        let Step::Stretch(stretch) = read.resume(&gatepass, found) else { panic!("it hashes") };
+        let Step::Commit(commit) = stretch.run(&gatepass) else { panic!("it commits") };
+        for seed in 3..6 {
+            assert_eq!(drive(&gatepass, &store, login("pam", "wrong"), moment(NOON, seed)).status(), 400);
+        }
+        let outcome = store.with(|tables| tables.commit(commit.changes()));
+        assert_eq!(outcome, Outcome::Conflict);
+        let refused = step::finish(&gatepass, &store, commit.settle(&gatepass, outcome));
+        assert_eq!(refused.status(), 400, "{}", body(&refused));
+        prepared = Memory::new(prepared.with(|tables| tables.clone()));
+    }
+}
+
+/// At a name that nobody has nothing conflicts; at one that somebody has, that is not told.
+#[test]
+fn two_conflicts_are_told_as_a_wrong_password() {
+    let gatepass = world::gatepass("http://gate.example");
+    let tables = world::tables();
+    let unknown = drive(&gatepass, &Memory::new(world::tables()), login("nobody", "wrong"), moment(NOON, 1));
+    for password in [PAM_PASSWORD, "wrong"] {
+        let mut step = gatepass.handle(login("pam", password), moment(NOON, 1));
+        let response = loop {
+            step = match step {
+                Step::Read(read) => {
+                    let found = tables.read(read.query());
+                    read.resume(&gatepass, found)
+                }
+                Step::Stretch(stretch) => stretch.run(&gatepass),
+                Step::Commit(commit) => commit.settle(&gatepass, Outcome::Conflict),
+                Step::Reply(response) => break response,
+            };
+        };
+        assert_eq!((response.status(), response.body()), (unknown.status(), unknown.body()));
+        assert!(response.refuses_a_guess());
     }
 }
 
@@ -311,7 +360,7 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
                 }
                 Step::Reply(response) => {
                     assert!(!(who < 2 && response.status() == 200), "schedule {schedule}: a guess signs in");
-                    busy += usize::from(response.status() == 503);
+                    busy += usize::from(response.refusal() == Some(Refusal::PasswordLocked));
                     continue;
                 }
             };

@@ -9,9 +9,10 @@
 use gatepass_core::audit::Kind;
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::factor::{AskFactor, OtpParameters, TotpDevice};
+use gatepass_core::model::habit::{Habit, KnownPlace, Place};
 use gatepass_core::model::id::{ClientId, DeviceId, UserId, UserRef};
 use gatepass_core::secret::SecretBytes;
-use gatepass_core::settings::{Issuer, OtherAddress, Settings, Unenrolled};
+use gatepass_core::settings::{AddressMismatch, Issuer, Settings, Unenrolled};
 use gatepass_core::step::{drive, finish};
 use gatepass_core::ticket_request::TicketRequest;
 use gatepass_core::wire::request::Request;
@@ -29,7 +30,7 @@ fn settings() -> Settings {
     Settings::new(Issuer::parse("http://gate.example").expect("an issuer"))
 }
 
-/// The world, in which these people have a device that counts.
+/// The world, in which these people have a device that counts, and are known at their laptop.
 fn enrolled(names: &[&str]) -> Tables {
     let mut tables = world::tables();
     tables.devices.extend(names.iter().map(|name| TotpDevice {
@@ -44,6 +45,11 @@ fn enrolled(names: &[&str]) -> Tables {
         vouched_for: false,
         last_step: 0,
     }));
+    for name in names {
+        let place = Place::of("laptop", b"", [192, 0, 2, 1].into()).expect("a place");
+        let known = KnownPlace { place, last_at: NOON };
+        tables.habits.insert(user(name), Habit { places: vec![known], ..Habit::default() });
+    }
     tables
 }
 
@@ -123,8 +129,16 @@ fn is_challenged(told: &Value) -> bool {
 
 #[test]
 fn a_first_device_is_learnt_and_a_new_one_asked_once() {
-    let mut desk = Desk::new(settings(), enrolled(&["fay"]));
+    let mut desk = Desk::new(settings(), world::tables());
     assert!(!is_challenged(&desk.signs_in("fay", "laptop")));
+    assert_eq!(desk.places("fay"), 1);
+    // A first device of somebody who has a factor has not shown it.
+    let mut unknown = enrolled(&["fay"]);
+    unknown.habits.clear();
+    let mut desk = Desk::new(settings(), unknown);
+    let asked = desk.signs_in("fay", "laptop");
+    assert_eq!((is_challenged(&asked), &asked["mfa_check_reason"]), (true, &json!("new_device")));
+    let mut desk = Desk::new(settings(), enrolled(&["fay"]));
     assert!(!is_challenged(&desk.signs_in("fay", "laptop")));
     let asked = desk.signs_in("fay", "phone");
     assert!(is_challenged(&asked));
@@ -144,7 +158,10 @@ fn a_first_device_is_learnt_and_a_new_one_asked_once() {
 
 #[test]
 fn without_a_device_id_the_user_agent_is_the_device() {
-    let mut desk = Desk::new(settings(), enrolled(&["fay"]));
+    let mut tables = enrolled(&["fay"]);
+    let browser = Place::of("", b"Mozilla/5.0 \xff", [192, 0, 2, 1].into()).expect("a place");
+    tables.habits.get_mut(&user("fay")).expect("a habit").places[0].place = browser;
+    let mut desk = Desk::new(settings(), tables);
     let mut by = |agent: &[u8]| {
         let ticket = desk.ticket(TicketRequest::new(UserRef::Username("fay".into())));
         let mut request = presents(&ticket);
@@ -159,7 +176,7 @@ fn without_a_device_id_the_user_agent_is_the_device() {
 #[test]
 fn an_actor_is_judged_by_their_own_habits_and_learns_nothing_for_the_user() {
     let mut desk = Desk::new(settings(), enrolled(&["boss"]));
-    let asked = desk.acts("boss", "alice", "desk");
+    let asked = desk.acts("boss", "alice", "laptop");
     assert_eq!((is_challenged(&asked), &asked["mfa_check_reason"]), (true, &json!("impersonation")));
     let told = desk.answers(&asked, &code());
     assert!(!is_challenged(&told));
@@ -199,10 +216,11 @@ fn what_counts_as_a_failure_of_a_person() {
 
 #[test]
 fn an_address_that_was_not_named_is_refused_or_suspected() {
-    for (rule, code, score) in
-        [(OtherAddress::Refuse, json!(40010), Value::Null), (OtherAddress::Suspect, Value::Null, json!(30))]
-    {
-        let mut desk = Desk::new(Settings { other_address: rule, ..settings() }, world::tables());
+    for (rule, code, score) in [
+        (AddressMismatch::Refuse, json!(40010), Value::Null),
+        (AddressMismatch::Risk, Value::Null, json!(30)),
+    ] {
+        let mut desk = Desk::new(Settings { address_mismatch: rule, ..settings() }, world::tables());
         let mut asked = TicketRequest::new(UserRef::Username("fay".into()));
         asked.client_ip = "198.51.100.1".parse().ok();
         let ticket = desk.ticket(asked);
@@ -226,7 +244,7 @@ fn users_and_clients_have_their_own_rules() {
         let mut asked = TicketRequest::new(UserRef::Username("fay".into()));
         asked.audience = ClientId::parse("portal").ok();
         let ticket = desk.ticket(asked);
-        is_challenged(&body(&desk.ask(presents(&ticket))))
+        is_challenged(&body(&desk.ask(on("laptop", presents(&ticket)))))
     };
     use AskFactor::{Always, Never, Risk};
     for (of_user, of_client, general, challenged) in [

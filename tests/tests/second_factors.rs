@@ -166,6 +166,25 @@ fn an_answer_rests_on_everything_it_read() {
     }
 }
 
+/// Whatever was guessed since the factors were read counts against a right code too, though none had been wrong before.
+#[test]
+fn a_right_code_among_many_at_once_is_one_of_them() {
+    let gatepass = world::asking();
+    let store = Memory::new(tables());
+    let (first, other) = (challenge(&gatepass, &store), {
+        let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 20));
+        let asked = drive(&gatepass, &store, presents(&ticket), moment(NOON, 21));
+        body(&asked)["challenge_token"].as_str().expect("a challenge").to_owned()
+    });
+    let Step::Read(read) = gatepass.handle(answers(&first, &code(), "totp"), moment(NOON, 30)) else {
+        panic!("it reads first")
+    };
+    let found = store.with(|tables| tables.read(read.query()));
+    let Step::Commit(commit) = read.resume(&gatepass, found) else { panic!("it commits") };
+    assert_eq!(drive(&gatepass, &store, answers(&other, "wrong", "totp"), moment(NOON, 31)).status(), 400);
+    assert_eq!(store.with(|tables| tables.commit(commit.changes())), Outcome::Conflict);
+}
+
 #[test]
 fn a_challenge_and_its_answers_are_told() {
     let gatepass = world::asking();

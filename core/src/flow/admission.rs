@@ -35,7 +35,7 @@ pub(crate) struct Entrant<'a> {
     /// When the ticket was issued and when it would have expired.
     pub(crate) ticket: Option<(Time, Time)>,
     /// Whether the ticket was meant for another address.
-    pub(crate) other_address: bool,
+    pub(crate) address_mismatch: bool,
 }
 
 /// What an entrant will be told.
@@ -96,7 +96,8 @@ impl Admission {
                     habit: entrant.habit,
                     place: &sign_in.place,
                     ticket: entrant.ticket,
-                    other_address: entrant.other_address,
+                    enrolled: factors.is_enrolled(),
+                    address_mismatch: entrant.address_mismatch,
                     impersonation: actor.is_some(),
                     now: ctx.now(),
                 },

@@ -126,7 +126,7 @@ fn person<'a>(
             return Err(Refusal::SessionOver);
         }
     }
-    Ok(match session.purpose() {
+    Ok(match session.purpose {
         Purpose::Anything => Holder::Person { user, session },
         purpose @ (Purpose::Enrol | Purpose::ChangePassword) => Holder::Restricted { user, session, purpose },
     })

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use crate::audit::{Event, Kind, Refusal};
 use crate::model::challenge::SignIn;
-use crate::model::habit::{DeviceMark, Network, Place};
+use crate::model::habit::Place;
 use crate::moment::Moment;
 use crate::step::Step;
 use crate::time::Time;
@@ -36,21 +36,12 @@ pub(crate) struct Context {
     pub(crate) manner: Manner,
 }
 
-/// The longest `X-Device-Id`, in characters.
-const MAX_DEVICE_ID: usize = 256;
-
-/// The place that `request` comes from: its `X-Device-Id`, or else its `User-Agent`, in the network of its address
-/// (CONTRACT §4).
+/// The place that `request` comes from (CONTRACT §4).
 pub(crate) fn place(request: &Request) -> Result<Place, Problem> {
-    let device = match request.header("x-device-id").map_err(|_| Problem::BadHeader)? {
-        Some(id) if id.len() > MAX_DEVICE_ID => return Err(Problem::BadHeader),
-        Some(id) if !id.is_empty() => DeviceMark::of_device_id(id),
-        Some(_) | None => {
-            let agent = request.headers.iter().find(|(name, _)| name == "user-agent");
-            DeviceMark::of_user_agent(agent.map(|(_, value)| value.as_slice()).unwrap_or_default())
-        }
-    };
-    Ok(Place { device, network: Network::of(request.peer) })
+    let id = request.header("x-device-id").map_err(|_| Problem::BadHeader)?.unwrap_or_default();
+    let agent = request.headers.iter().find(|(name, _)| name == "user-agent");
+    let agent = agent.map(|(_, value)| value.as_slice()).unwrap_or_default();
+    Place::of(id, agent, request.peer).ok_or(Problem::BadHeader)
 }
 
 impl Context {

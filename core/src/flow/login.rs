@@ -12,7 +12,7 @@ use crate::model::challenge::SignIn;
 use crate::model::change::{Change, Outcome};
 use crate::model::factor::Guesses;
 use crate::model::habit::Place;
-use crate::model::password::PasswordHash;
+use crate::model::password::{PasswordHash, Workspace};
 use crate::model::query::{Identity, LoginRecords, Query, Records};
 use crate::secret::SecretText;
 use crate::step::Step;
@@ -130,15 +130,14 @@ impl Looking {
             factors: &records.factors,
             habit: &records.habit,
             ticket: None,
-            other_address: false,
+            address_mismatch: false,
         };
         let Some((admission, mut changes)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
             return Step::Reply(self.ctx.internal());
         };
-        if guesses != Guesses::default() {
-            let after = Guesses::default();
-            changes.push(Change::SetPasswordGuesses { user: user.id.clone(), before: guesses, after });
-        }
+        // Named though nothing may change: what was guessed since counts against a right guess too.
+        let after = Guesses::default();
+        changes.push(Change::SetPasswordGuesses { user: user.id.clone(), before: guesses, after });
         Step::commit(changes, Admitting { looking: self, admission })
     }
 
@@ -155,9 +154,11 @@ impl Looking {
         self.ctx.problem(Problem::LoginRefused).refused(refusal)
     }
 
+    /// Reads once more after a first conflict. A second one is met by who guesses at an account from many sides at once,
+    /// and told as any other refusal: at a name that nobody has, nothing conflicts.
     fn once_more(self) -> Step {
         if self.again {
-            return Step::Reply(self.ctx.unavailable());
+            return Step::Reply(self.refused(Refusal::PasswordLocked));
         }
         Self { again: true, ..self }.ask()
     }
@@ -168,9 +169,11 @@ impl Comparing {
         &self.looking.ctx
     }
 
-    pub(crate) fn run(self, gatepass: &Gatepass) -> Step {
+    pub(crate) fn run(self, workspace: &mut Workspace, gatepass: &Gatepass) -> Step {
         let Self { looking, records, hash } = self;
-        let good = hash.is_of(&looking.password);
+        let Some(good) = hash.is_of(&looking.password, workspace) else {
+            return Step::Reply(looking.ctx.unavailable());
+        };
         Looking { compared: Some((hash, good)), ..looking }.decide(gatepass, records.as_deref(), good)
     }
 }

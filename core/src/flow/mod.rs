@@ -25,6 +25,7 @@ pub(crate) mod welcome;
 
 use crate::gatepass::Gatepass;
 use crate::model::change::Outcome;
+use crate::model::password::Workspace;
 use crate::model::query::Records;
 use crate::moment::Moment;
 use crate::step::Step;
@@ -271,10 +272,10 @@ impl Stretching {
         }
     }
 
-    pub(crate) fn run(self, gatepass: &Gatepass) -> Step {
+    pub(crate) fn run(self, workspace: &mut Workspace, gatepass: &Gatepass) -> Step {
         match self {
-            Self::Login(flow) => flow.run(gatepass),
-            Self::MyPassword(flow) => flow.run(gatepass),
+            Self::Login(flow) => flow.run(workspace, gatepass),
+            Self::MyPassword(flow) => flow.run(workspace),
         }
     }
 }

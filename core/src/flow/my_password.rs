@@ -8,8 +8,9 @@ use super::guesses::count_wrong_password;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
+use crate::model::factor::Guesses;
 use crate::model::id::SessionId;
-use crate::model::password::{Password, PasswordHash};
+use crate::model::password::{Password, PasswordHash, Workspace};
 use crate::model::query::{Query, Records};
 use crate::model::session::Purpose;
 use crate::model::user::User;
@@ -103,14 +104,14 @@ impl Looking {
             Err(Unfit::TooShort) => Some(Problem::PasswordTooShort),
             Err(Unfit::TooLong) => Some(Problem::PasswordTooLong),
             Err(Unfit::Common) => Some(Problem::PasswordTooCommon),
-            Ok(()) => (wish.new == wish.old).then_some(Problem::PasswordTooCommon),
+            Ok(()) => (wish.new == wish.old).then_some(Problem::PasswordUnchanged),
         };
         if let Some(problem) = unfit {
             return self.ctx.refuse(problem, Refusal::PasswordUnfit);
         }
         let (user, session) = (Box::new(user.clone()), session.id.clone());
         match records.password {
-            None => self.refuse(&user, Refusal::PasswordMissing, vec![]),
+            None => self.ctx.refuse(Problem::NoPassword, Refusal::PasswordMissing),
             Some(password) if password.guesses.is_locked(self.ctx.now()) => {
                 self.refuse(&user, Refusal::PasswordLocked, vec![])
             }
@@ -134,17 +135,22 @@ impl Comparing {
         &self.looking.ctx
     }
 
-    pub(crate) fn run(self, _gatepass: &Gatepass) -> Step {
+    pub(crate) fn run(self, workspace: &mut Workspace) -> Step {
         let Self { looking, wish, user, session, password } = self;
         let (ctx, now) = (&looking.ctx, looking.ctx.now());
-        if !password.hash.is_of(&wish.old) {
+        let Some(good) = password.hash.is_of(&wish.old, workspace) else {
+            return Step::Reply(ctx.unavailable());
+        };
+        if !good {
             let mut changes = count_wrong_password(ctx, password.guesses, &user.id);
             changes.push(Change::CountFailure { user: user.id.clone(), at: now });
             return looking.refuse(&user, Refusal::PasswordWrong, changes);
         }
         let salt = ctx.moment.seed.draw(Label::PasswordSalt);
         let salt = salt.expose().first_chunk::<16>().copied().unwrap_or_default();
-        let Some(hash) = PasswordHash::of(&wish.new, salt) else { return Step::Reply(ctx.unavailable()) };
+        let Some(hash) = PasswordHash::of(&wish.new, salt, workspace) else {
+            return Step::Reply(ctx.unavailable());
+        };
         let mut changed = (*user).clone();
         changed.set_password(now);
         changed.updated_at = now;
@@ -152,6 +158,12 @@ impl Comparing {
             Change::SessionIsLive(session),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
             Change::UpdateUser(changed),
+            // What was guessed since counts against a right guess too.
+            Change::SetPasswordGuesses {
+                user: user.id.clone(),
+                before: password.guesses,
+                after: Guesses::default(),
+            },
             Change::SetPassword { user: user.id.clone(), hash },
             Change::Audit(looking.event(Kind::PasswordChanged, &user)),
         ];

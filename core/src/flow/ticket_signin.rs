@@ -84,8 +84,7 @@ impl Looking {
             return Step::Reply(self.ctx.unavailable());
         }
         let Some(peer) = self.ctx.peer else { return Step::Reply(self.ctx.internal()) };
-        let elsewhere = gatepass.settings().other_address;
-        match decide(&records, &self.redeemer, (peer, elsewhere), self.ctx.now()) {
+        match decide(&records, &self.redeemer, peer, gatepass.settings(), self.ctx.now()) {
             Verdict::Refuse(refusal) => {
                 let event = self.event(Kind::TicketRefused, &records.ticket, Some(refusal));
                 record(event, self.refused(refusal))
@@ -113,7 +112,13 @@ impl Looking {
     }
 
     /// Spends the ticket, on a session or on a challenge, in one commit that names everyone it rests on.
-    fn let_in(self, gatepass: &Gatepass, records: &TicketRecords, user: &User, other_address: bool) -> Step {
+    fn let_in(
+        self,
+        gatepass: &Gatepass,
+        records: &TicketRecords,
+        user: &User,
+        address_mismatch: bool,
+    ) -> Step {
         let ticket = &records.ticket;
         let entrant = Entrant {
             sign_in: SignIn::by_ticket(ticket, self.place),
@@ -123,7 +128,7 @@ impl Looking {
             factors: &records.factors,
             habit: &records.habit,
             ticket: Some((ticket.issued_at, ticket.expires_at)),
-            other_address,
+            address_mismatch,
         };
         let Some((admission, admitted)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
             return Step::Reply(self.ctx.internal());

@@ -13,7 +13,6 @@ use crate::model::challenge::ChallengeDigest;
 use crate::model::change::{Change, Outcome};
 use crate::model::client::Client;
 use crate::model::query::{ChallengeRecords, Query, Records};
-use crate::model::session::Purpose;
 use crate::model::user::User;
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
@@ -124,10 +123,8 @@ impl Looking {
         sign_in.methods.extend(self.method.methods().iter().map(|&m| m.into()));
         let client = records.client.as_ref();
         let actor = records.actor.as_ref().filter(|_| sign_in.impersonation.is_some());
-        let must_change =
-            password::standing(user, gatepass.settings().password_age, self.ctx.now()).must_change;
-        let purpose =
-            if must_change && actor.is_none() { Purpose::ChangePassword } else { Purpose::Anything };
+        let standing = password::standing(user, gatepass.settings().password_age, self.ctx.now());
+        let purpose = standing.purpose(actor.is_some());
         let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, (user, actor), client, purpose);
         let Some((welcome, opened)) = prepared else { return Step::Reply(self.ctx.internal()) };
         changes.push(Change::AnswerChallenge { digest: self.digest, wrong: challenge.wrong });

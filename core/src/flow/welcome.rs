@@ -84,7 +84,7 @@ impl Welcome {
 
     fn tokens(&self, ctx: &Context, gatepass: &Gatepass) -> Option<Response> {
         let seed = &ctx.moment.seed;
-        let purpose = self.session.purpose();
+        let purpose = self.session.purpose;
         let refresh_token =
             (purpose == Purpose::Anything).then(|| refresh_text(&seed.draw(Label::RefreshToken)));
         let claims = person_claims(&PersonToken {

@@ -106,7 +106,13 @@ impl SignIn {
             client_id: self.client_id.clone(),
             bind: self.bind,
             for_audience: self.for_audience && purpose == Purpose::Anything,
-            scope: purpose.scope().unwrap_or_else(|| self.scope.clone()),
+            purpose,
+            scope: match purpose {
+                Purpose::Anything => self.scope.clone(),
+                // No ticket and no setting can grant either.
+                Purpose::Enrol => Scope::reserved("gatepass:enrol"),
+                Purpose::ChangePassword => Scope::reserved("gatepass:change-password"),
+            },
             auth_time: now,
             methods: self.methods.clone(),
             expires_at: now.plus(lifetime.into()),

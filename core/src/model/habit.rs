@@ -77,6 +77,26 @@ pub struct Place {
     pub network: Network,
 }
 
+/// The longest `X-Device-Id`, in characters.
+const MAX_DEVICE_ID: usize = 256;
+
+impl Place {
+    /// Of what a device says it is, its `X-Device-Id` and its `User-Agent`, and of its address: an empty id is none. No place
+    /// where the id is longer than 256 characters, or has others than visible ones of ASCII.
+    pub fn of(device_id: &str, user_agent: &[u8], address: IpAddr) -> Option<Self> {
+        if device_id.len() > MAX_DEVICE_ID
+            || !device_id.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
+        {
+            return None;
+        }
+        let device = match device_id {
+            "" => DeviceMark::of_user_agent(user_agent),
+            id => DeviceMark::of_device_id(id),
+        };
+        Some(Self { device, network: Network::of(address) })
+    }
+}
+
 /// A place that somebody has signed in from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownPlace {

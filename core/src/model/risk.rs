@@ -8,14 +8,15 @@ use crate::codes::codes;
 codes! {
     /// Something about a sign-in that an intruder's would have sooner than its owner's.
     Signal {
-        /// A device, in its network, that this person has not signed in from, though they have from others.
+        /// A device, in its network, that this person has not signed in from lately. The first one is learnt and not suspected,
+        /// unless there is a second factor to ask for.
         NewDevice = "new_device",
         /// A network that this person has not signed in from, though they have from others.
         NewNetwork = "new_network",
         /// Most of the ticket's life had passed.
         OldTicket = "old_ticket",
         /// The ticket was meant to be redeemed at another address.
-        OtherAddress = "other_address",
+        AddressMismatch = "address_mismatch",
         /// This person was refused several times lately.
         RecentFailures = "recent_failures",
         /// This person has not signed in for long.

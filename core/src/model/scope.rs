@@ -56,6 +56,11 @@ impl Scope {
         Ok(scope)
     }
 
+    /// One name of our own.
+    pub(crate) fn reserved(name: &'static str) -> Self {
+        Self(Vec::from([name.into()]))
+    }
+
     /// Whether `token` is in it.
     pub fn contains(&self, token: &str) -> bool {
         self.0.iter().any(|t| &**t == token)

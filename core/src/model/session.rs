@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::id::{ClientId, SessionId, UserId};
 use super::scope::Scope;
 use super::ticket::is_token_text;
+use crate::codes::codes;
 use crate::crypto::{hmac_sha256, sha256};
 use crate::secret::{Secret, SecretText};
 use crate::time::Time;
@@ -29,6 +30,8 @@ pub struct Session {
     pub bind: bool,
     /// Whether `client_id` joins the tokens' `aud`.
     pub for_audience: bool,
+    /// What it is good for.
+    pub purpose: Purpose,
     /// What was granted.
     pub scope: Scope,
     /// When the person signed in: the `auth_time` of its tokens.
@@ -50,38 +53,19 @@ pub struct Actor {
     pub epoch: u64,
 }
 
-/// What a session is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Whatever its scope says.
-    Anything,
-    /// Enrolling a second factor, and nothing else.
-    Enrol,
-    /// Changing the password, and nothing else.
-    ChangePassword,
-}
-
-impl Purpose {
-    /// The whole scope of a session that is good for nothing else. No ticket and no setting can grant it.
-    pub(crate) fn scope(self) -> Option<Scope> {
-        let text = match self {
-            Self::Anything => return None,
-            Self::Enrol => "gatepass:enrol",
-            Self::ChangePassword => "gatepass:change-password",
-        };
-        Scope::parse(text).ok()
+codes! {
+    /// What a session is good for.
+    Purpose {
+        /// Whatever its scope says.
+        Anything = "anything",
+        /// Enrolling a second factor, and nothing else.
+        Enrol = "enrol",
+        /// Changing the password, and nothing else.
+        ChangePassword = "change-password",
     }
 }
 
 impl Session {
-    /// What it is good for.
-    pub fn purpose(&self) -> Purpose {
-        [Purpose::Enrol, Purpose::ChangePassword]
-            .into_iter()
-            .find(|purpose| purpose.scope().as_ref() == Some(&self.scope))
-            .unwrap_or(Purpose::Anything)
-    }
-
     /// Who acts as the user, where somebody does.
     pub fn actor_id(&self) -> Option<&UserId> {
         self.actor.as_ref().map(|actor| &actor.id)

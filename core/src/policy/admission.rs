@@ -5,6 +5,7 @@ use super::risk::{Circumstances, assess};
 use crate::model::client::Client;
 use crate::model::factor::{AskFactor, Factors};
 use crate::model::risk::Assessment;
+use crate::model::session::Purpose;
 use crate::model::user::User;
 use crate::settings::{Settings, Unenrolled};
 
@@ -77,8 +78,7 @@ pub fn decide(settings: &Settings, candidate: &Candidate<'_>) -> Decision {
     let verdict = match (reason(settings, candidate, &assessment), settings.second_factor.unenrolled) {
         (Some(reason), _) if factors.is_enrolled() => Verdict::Challenge(reason),
         (Some(reason), Unenrolled::Refuse) => Verdict::Refuse(reason),
-        // Whoever acts as somebody else can change nothing of theirs.
-        (_, _) if password.must_change && !acts => Verdict::ChangePassword,
+        (_, _) if password.purpose(acts) == Purpose::ChangePassword => Verdict::ChangePassword,
         (Some(reason), Unenrolled::Enrol) if acts => Verdict::Refuse(reason),
         (Some(reason), Unenrolled::Enrol) => Verdict::Enrol(reason),
         (Some(_), Unenrolled::SignIn) | (None, _) => Verdict::SignIn,
@@ -131,7 +131,7 @@ mod tests {
             "new-network" => scene.place = place("laptop", "203.0.113.1"),
             "old-ticket" => scene.ticket = Some((ago(280), ago(280).plus(300))),
             "password" => scene.ticket = None,
-            "elsewhere" => scene.other_address = true,
+            "elsewhere" => scene.address_mismatch = true,
             "failures" => scene.habit.failures = vec![ago(60); 4],
             "long-away" => scene.habit.places[0].last_at = ago(100 * day),
             "odd-hour" => (scene.habit.hours[12], scene.habit.hours[3]) = (0, 30),
@@ -185,6 +185,7 @@ mod tests {
         for word in words.split_whitespace() {
             bring_about(word, &mut scene, &mut case);
         }
+        scene.enrolled = case.factors.is_enrolled();
         let decision = decide(
             &case.settings,
             &Candidate {

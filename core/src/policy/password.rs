@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use crate::codes::codes;
 use crate::model::factor::Guesses;
+use crate::model::session::Purpose;
 use crate::model::user::User;
 use crate::settings::PasswordAge;
 use crate::time::Time;
@@ -58,12 +59,19 @@ const FREE: u32 = 3;
 /// The longest wait before the next try, short of a lock, in seconds.
 const MAX_WAIT: u64 = 30;
 
+/// The longest lock, in seconds: whoever knows a name can bring one about, so it must not keep its owner out for long.
+const MAX_LOCK: u64 = 900;
+
 /// After one more wrong password at `now`: every further try has to wait, twice as long as the one before, and ten in a
 /// row lock as ten wrong codes do.
 #[must_use]
 pub(crate) fn failed(guesses: Guesses, now: Time) -> Guesses {
     let after = guesses.failed(now);
-    if after.locks > guesses.locks || after.wrong < FREE {
+    if after.locks > guesses.locks {
+        let latest = now.plus(MAX_LOCK);
+        return Guesses { locked_until: after.locked_until.map(|until| until.min(latest)), ..after };
+    }
+    if after.wrong < FREE {
         return after;
     }
     let wait = (1u64 << (after.wrong - FREE).min(16)).min(MAX_WAIT);
@@ -91,6 +99,14 @@ pub struct Standing {
     pub expires_in: Option<u64>,
     /// What is to be said of it.
     pub warning: Option<Warning>,
+}
+
+impl Standing {
+    /// What a session is good for, of its user or of somebody who acts as them: these can change nothing of theirs, and are
+    /// not held up by it.
+    pub const fn purpose(&self, acting: bool) -> Purpose {
+        if self.must_change && !acting { Purpose::ChangePassword } else { Purpose::Anything }
+    }
 }
 
 /// How the password of `user` stands at `now`.
@@ -175,6 +191,10 @@ mod tests {
         }
         let short = [0, 0, 1, 2, 4, 8, 16, 30, 30, 60];
         assert_eq!(waits, [&short[..], &[30; 9], &[120], &[30]].concat());
+        for _ in 0..1_000 {
+            guesses = failed(guesses, now);
+            assert!(guesses.locked_until.is_some_and(|until| now.until(until) <= 900));
+        }
     }
 
     #[test]

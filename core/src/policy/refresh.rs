@@ -83,11 +83,12 @@ fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<(), R
     let session = &family.session;
     // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name, and those
     // by password for nobody else.
-    let nobody = [ClientId::admin(), ClientId::own()].contains(&session.client_id);
-    let gone_is_fine = nobody && !session.bind && !session.for_audience;
+    let by_password = session.client_id == ClientId::own();
+    let by_command = session.client_id == ClientId::admin() && !session.bind && !session.for_audience;
+    let gone_is_fine = by_password || by_command;
     let stands = |client: &Client| {
         // A client added under a deleted one's id does not inherit its sessions.
-        client.enabled && (gone_is_fine || client.created_at <= session.auth_time)
+        by_password || client.enabled && (gone_is_fine || client.created_at <= session.auth_time)
     };
     if !family.client.as_ref().map_or(gone_is_fine, stands) {
         return Err(Refusal::ClientInactive);
@@ -111,7 +112,7 @@ mod tests {
     use crate::model::client::tests::client;
     use crate::model::id::{SessionId, UserId};
     use crate::model::scope::Scope;
-    use crate::model::session::{Actor, RefreshDigest, Salt, Session};
+    use crate::model::session::{Actor, Purpose, RefreshDigest, Salt, Session};
     use crate::policy::sign_in::tests::user;
     use crate::settings::Issuer;
     use alloc::vec;
@@ -138,6 +139,7 @@ mod tests {
                 client_id: ClientId::parse("backend").unwrap(),
                 bind: false,
                 for_audience: false,
+                purpose: Purpose::Anything,
                 scope: Scope::default(),
                 auth_time: Time::from_unix(900),
                 methods: vec![],

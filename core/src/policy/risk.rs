@@ -19,8 +19,10 @@ pub struct Circumstances<'a> {
     pub place: &'a Place,
     /// When the ticket was issued and when it would have expired, where there is one.
     pub ticket: Option<(Time, Time)>,
+    /// Whether a second factor of theirs could be asked for.
+    pub enrolled: bool,
     /// Whether the ticket was meant for another address.
-    pub other_address: bool,
+    pub address_mismatch: bool,
     /// Whether somebody acts as somebody else.
     pub impersonation: bool,
     /// Now.
@@ -28,20 +30,22 @@ pub struct Circumstances<'a> {
 }
 
 impl Circumstances<'_> {
-    /// Whether `signal` is to be seen. A person's first device is learnt, not suspected.
+    /// Whether `signal` is to be seen.
     fn show(&self, signal: Signal, rules: &RiskRules) -> bool {
         let Self { person, habit, place, now, .. } = *self;
-        let known = &habit.places;
+        // A first device is learnt and not suspected, unless a factor is there to ask for: it was not shown here yet.
+        let suspects = self.enrolled || !habit.places.is_empty();
+        let mut known = habit.places.iter().filter(|k| k.last_at.until(now) < rules.place_life.into());
         match signal {
-            Signal::NewDevice => !known.is_empty() && !known.iter().any(|k| k.place == *place),
+            Signal::NewDevice => suspects && !known.any(|k| k.place == *place),
             Signal::NewNetwork => {
-                !known.is_empty() && !known.iter().any(|k| k.place.network == place.network)
+                !habit.places.is_empty() && !known.any(|k| k.place.network == place.network)
             }
             Signal::OldTicket => self.ticket.is_some_and(|(issued, expires)| {
                 let (age, life) = (issued.until(now), issued.until(expires));
                 age.saturating_mul(100) >= life.saturating_mul(rules.old_ticket_percent.into())
             }),
-            Signal::OtherAddress => self.other_address,
+            Signal::AddressMismatch => self.address_mismatch,
             Signal::RecentFailures => {
                 let lately = habit.failures.iter().filter(|at| at.until(now) < rules.failure_window.into());
                 u32::try_from(lately.count()).unwrap_or(u32::MAX) >= rules.failures
@@ -110,7 +114,8 @@ pub(crate) mod tests {
         pub(crate) habit: Habit,
         pub(crate) place: Place,
         pub(crate) ticket: Option<(Time, Time)>,
-        pub(crate) other_address: bool,
+        pub(crate) enrolled: bool,
+        pub(crate) address_mismatch: bool,
         pub(crate) impersonation: bool,
     }
 
@@ -126,7 +131,8 @@ pub(crate) mod tests {
                 habit,
                 place: laptop,
                 ticket: Some((ago(10), ago(10).plus(300))),
-                other_address: false,
+                enrolled: false,
+                address_mismatch: false,
                 impersonation: false,
             }
         }
@@ -137,7 +143,8 @@ pub(crate) mod tests {
                 habit: &self.habit,
                 place: &self.place,
                 ticket: self.ticket,
-                other_address: self.other_address,
+                enrolled: self.enrolled,
+                address_mismatch: self.address_mismatch,
                 impersonation: self.impersonation,
                 now: NOON,
             }
@@ -155,12 +162,19 @@ pub(crate) mod tests {
     #[test]
     fn each_signal_and_its_threshold() {
         use Signal::{
-            AccountChanged, Impersonation, LongAbsence, NewDevice, NewNetwork, OldTicket, OtherAddress,
+            AccountChanged, AddressMismatch, Impersonation, LongAbsence, NewDevice, NewNetwork, OldTicket,
             RecentFailures, UnusualHour,
         };
         let table: &[(&str, Alter, &[Signal])] = &[
             ("as usual", |_| {}, &[]),
             ("the first device ever", |s| s.habit = Habit::default(), &[]),
+            (
+                "the first device ever, of somebody with a factor",
+                |s| (s.habit, s.enrolled) = (Habit::default(), true),
+                &[NewDevice],
+            ),
+            ("180 days less a second here", |s| age(s, 180 * DAY - 1), &[LongAbsence]),
+            ("180 days here", |s| age(s, 180 * DAY), &[NewDevice, NewNetwork, LongAbsence]),
             ("another device here", |s| s.place = place("phone", "192.0.2.9"), &[NewDevice]),
             (
                 "the same device elsewhere",
@@ -169,11 +183,11 @@ pub(crate) mod tests {
             ),
             ("another address of the network", |s| s.place = place("laptop", "192.0.2.254"), &[]),
             (
-                "a place not seen for a year, but known",
+                "another place not seen for months",
                 |s| {
                     s.habit
                         .places
-                        .push(KnownPlace { place: place("phone", "198.51.100.1"), last_at: ago(365 * DAY) })
+                        .push(KnownPlace { place: place("phone", "198.51.100.1"), last_at: ago(170 * DAY) })
                 },
                 &[],
             ),
@@ -181,7 +195,7 @@ pub(crate) mod tests {
             ("79 % of the ticket's life", |s| s.ticket = Some((ago(237), ago(237).plus(300))), &[]),
             ("80 % of the ticket's life", |s| s.ticket = Some((ago(240), ago(240).plus(300))), &[OldTicket]),
             ("a ticket of a second", |s| s.ticket = Some((ago(0), ago(0).plus(1))), &[]),
-            ("another address than was named", |s| s.other_address = true, &[OtherAddress]),
+            ("another address than was named", |s| s.address_mismatch = true, &[AddressMismatch]),
             ("two failures lately", |s| s.habit.failures = vec![ago(1); 2], &[]),
             ("three failures lately", |s| s.habit.failures = vec![ago(1); 3], &[RecentFailures]),
             ("three failures, one long ago", |s| s.habit.failures = vec![ago(899), ago(899), ago(900)], &[]),
@@ -221,6 +235,10 @@ pub(crate) mod tests {
         assert!(Signal::ALL.iter().all(|signal| shown.contains(signal)));
     }
 
+    fn age(scene: &mut Scene, seconds: u64) {
+        scene.habit.places[0].last_at = ago(seconds);
+    }
+
     fn hours(hour: usize, times: u32) -> [u32; 24] {
         let mut hours = [0; 24];
         hours[hour] = times;
@@ -250,7 +268,7 @@ pub(crate) mod tests {
             new_device: w[0],
             new_network: w[1],
             old_ticket: w[2],
-            other_address: w[3],
+            address_mismatch: w[3],
             recent_failures: w[4],
             long_absence: w[5],
             unusual_hour: w[6],
@@ -264,9 +282,9 @@ pub(crate) mod tests {
         |s| s.place = Place { device: place("phone", "192.0.2.1").device, ..s.place },
         |s| s.place = Place { network: place("x", "203.0.113.1").network, ..s.place },
         |s| s.ticket = Some((ago(299), ago(299).plus(300))),
-        |s| s.other_address = true,
+        |s| s.address_mismatch = true,
         |s| s.habit.failures = vec![ago(1); 5],
-        |s| s.habit.places[0].last_at = ago(400 * DAY),
+        |s| s.habit.places[0].last_at = ago(100 * DAY),
         |s| s.habit.hours = hours(2, 50),
         |s| s.impersonation = true,
         |s| s.person.updated_at = ago(1),
@@ -287,6 +305,9 @@ pub(crate) mod tests {
             more[added] = true;
             let (before, after) = (scene(causes), scene(more));
             let gained = after.signals.iter().filter(|signal| !before.signals.contains(signal)).count();
+            // A new network makes a new device of a known one.
+            let is_there = causes[added] || added == 0 && causes[1];
+            prop_assert!(gained > 0 || is_there || rules.weights.of(Signal::ALL[added]) == 0);
             prop_assert!(before.signals.iter().all(|signal| after.signals.contains(signal)));
             prop_assert!(after.score > before.score || gained == 0 || before.score == 100, "{before} then {after}");
             prop_assert!(after.score >= before.score && after.level >= before.level);

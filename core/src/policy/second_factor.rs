@@ -78,9 +78,8 @@ pub(crate) fn accept(
             vec![Change::UseBackupCode { user: user.clone(), code }]
         }
     };
-    if factors.guesses != Guesses::default() {
-        let (before, after) = (factors.guesses, Guesses::default());
-        changes.push(Change::SetGuesses { user: user.clone(), before, after });
-    }
+    // Named though nothing may change: what was guessed since counts against a right guess too.
+    let (before, after) = (factors.guesses, Guesses::default());
+    changes.push(Change::SetGuesses { user: user.clone(), before, after });
     Ok(changes)
 }

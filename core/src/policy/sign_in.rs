@@ -6,7 +6,8 @@ use crate::audit::Refusal;
 use crate::model::query::TicketRecords;
 use crate::model::ticket::{Ticket, TicketState};
 use crate::model::user::User;
-use crate::settings::OtherAddress;
+use crate::policy::password::standing;
+use crate::settings::{AddressMismatch, Settings};
 use crate::time::Time;
 use crate::wire::credentials::{Authorization, ClientCredentials};
 
@@ -56,7 +57,8 @@ pub(crate) fn is_elsewhere(ticket: &Ticket, peer: IpAddr) -> bool {
 pub(crate) fn decide<'a>(
     records: &'a TicketRecords,
     redeemer: &Redeemer,
-    (peer, elsewhere): (IpAddr, OtherAddress),
+    peer: IpAddr,
+    settings: &Settings,
     now: Time,
 ) -> Verdict<'a> {
     match records.ticket.state {
@@ -67,17 +69,22 @@ pub(crate) fn decide<'a>(
     if now >= records.ticket.expires_at {
         return Verdict::Refuse(Refusal::TicketExpired);
     }
-    if is_elsewhere(&records.ticket, peer) && elsewhere == OtherAddress::Refuse {
+    if is_elsewhere(&records.ticket, peer) && settings.address_mismatch == AddressMismatch::Refuse {
         return Verdict::Spend(Refusal::AddressMismatch);
     }
-    match admit(records, redeemer, now) {
+    match admit(records, redeemer, settings, now) {
         Ok(user) => Verdict::SignIn(user),
         Err(refusal) => Verdict::Spend(refusal),
     }
 }
 
 /// Whom a live ticket signs in, or why nobody.
-fn admit<'a>(records: &'a TicketRecords, redeemer: &Redeemer, now: Time) -> Result<&'a User, Refusal> {
+fn admit<'a>(
+    records: &'a TicketRecords,
+    redeemer: &Redeemer,
+    settings: &Settings,
+    now: Time,
+) -> Result<&'a User, Refusal> {
     let ticket = &records.ticket;
     if ticket.bind || ticket.for_audience {
         match redeemer {
@@ -101,8 +108,11 @@ fn admit<'a>(records: &'a TicketRecords, redeemer: &Redeemer, now: Time) -> Resu
     {
         return Err(Refusal::ClientInactive);
     }
-    if ticket.impersonation.is_some() && !records.actor.as_ref().is_some_and(User::is_active) {
-        return Err(Refusal::ActorInactive);
+    if ticket.impersonation.is_some() {
+        let actor = records.actor.as_ref().filter(|actor| actor.is_active()).ok_or(Refusal::ActorInactive)?;
+        if standing(actor, settings.password_age, now).must_change {
+            return Err(Refusal::PasswordExpired);
+        }
     }
     records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)
 }
@@ -118,6 +128,7 @@ pub(crate) mod tests {
     use crate::model::ticket::{Impersonation, TicketDigest};
     use crate::model::user::{Status, Username};
     use crate::secret::SecretText;
+    use crate::settings::Issuer;
     use alloc::vec;
 
     const NOW: Time = Time::from_unix(1_000);
@@ -294,6 +305,16 @@ pub(crate) mod tests {
             ("acted by the boss", |r| impersonate(r, Some(user("boss"))), Redeemer::Anybody, In),
             ("acted by nobody", |r| impersonate(r, None), Redeemer::Anybody, Spend(Refusal::ActorInactive)),
             (
+                "acted by somebody who has to change their password",
+                |r| {
+                    let mut boss = user("boss");
+                    boss.require_password_change();
+                    impersonate(r, Some(boss));
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::PasswordExpired),
+            ),
+            (
                 "acted by somebody disabled",
                 |r| {
                     let mut boss = user("boss");
@@ -304,10 +325,11 @@ pub(crate) mod tests {
                 Spend(Refusal::ActorInactive),
             ),
         ];
+        let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
         for (what, alter, redeemer, expected) in table {
             let mut records = records();
             alter(&mut records);
-            let verdict = match decide(&records, redeemer, (HERE, OtherAddress::Refuse), NOW) {
+            let verdict = match decide(&records, redeemer, HERE, &settings, NOW) {
                 Verdict::SignIn(_) => In,
                 Verdict::Spend(refusal) => Spend(refusal),
                 Verdict::Refuse(refusal) => Refuse(refusal),

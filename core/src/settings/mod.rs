@@ -7,6 +7,7 @@ use core::fmt;
 
 pub use risk::{RiskRules, Weights};
 
+use crate::codes::codes;
 use crate::model::factor::{AskFactor, OtpParameters};
 use crate::model::scope::Scope;
 
@@ -73,15 +74,16 @@ pub struct PasswordAge {
     pub grace: u32,
 }
 
-/// What becomes of somebody who should show a second factor and has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unenrolled {
-    /// They are signed in.
-    SignIn,
-    /// They are refused.
-    Refuse,
-    /// They get a token that is good for enrolling, and nothing else.
-    Enrol,
+codes! {
+    /// What becomes of somebody who should show a second factor and has none.
+    Unenrolled {
+        /// They are signed in.
+        SignIn = "sign_in",
+        /// They are refused.
+        Refuse = "refuse",
+        /// They get a token that is good for enrolling, and nothing else.
+        Enrol = "enrol",
+    }
 }
 
 /// When a second factor is asked for. A person's own setting goes before everything, then what holds for
@@ -96,13 +98,14 @@ pub struct SecondFactorRules {
     pub unenrolled: Unenrolled,
 }
 
-/// What becomes of a ticket that is redeemed at another address than the one its issuer named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OtherAddress {
-    /// It is refused, and spent.
-    Refuse,
-    /// It is a signal of risk.
-    Suspect,
+codes! {
+    /// What becomes of a ticket that is redeemed at another address than the one its issuer named.
+    AddressMismatch {
+        /// It is refused, and spent.
+        Refuse = "refuse",
+        /// It is a signal of risk.
+        Risk = "risk",
+    }
 }
 
 /// Lifetimes and defaults. Every lifetime is in seconds.
@@ -131,7 +134,7 @@ pub struct Settings {
     /// What a sign-in's risk is judged by.
     pub risk: RiskRules,
     /// What becomes of a ticket that is redeemed at another address than the one its issuer named.
-    pub other_address: OtherAddress,
+    pub address_mismatch: AddressMismatch,
     /// The fewest characters of a new password.
     pub password_length: u32,
     /// How long passwords last, where they do not last for ever.
@@ -164,7 +167,7 @@ impl Settings {
                 unenrolled: Unenrolled::SignIn,
             },
             risk: RiskRules::DEFAULT,
-            other_address: OtherAddress::Refuse,
+            address_mismatch: AddressMismatch::Refuse,
             password_length: 8,
             password_age: None,
             totp: OtpParameters::DEFAULT,

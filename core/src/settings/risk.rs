@@ -11,8 +11,8 @@ pub struct Weights {
     pub new_network: u8,
     /// [`Signal::OldTicket`]
     pub old_ticket: u8,
-    /// [`Signal::OtherAddress`]
-    pub other_address: u8,
+    /// [`Signal::AddressMismatch`]
+    pub address_mismatch: u8,
     /// [`Signal::RecentFailures`]
     pub recent_failures: u8,
     /// [`Signal::LongAbsence`]
@@ -31,7 +31,7 @@ impl Weights {
             Signal::NewDevice => self.new_device,
             Signal::NewNetwork => self.new_network,
             Signal::OldTicket => self.old_ticket,
-            Signal::OtherAddress => self.other_address,
+            Signal::AddressMismatch => self.address_mismatch,
             Signal::RecentFailures => self.recent_failures,
             Signal::LongAbsence => self.long_absence,
             Signal::UnusualHour => self.unusual_hour,
@@ -60,6 +60,8 @@ pub struct RiskRules {
     pub failure_window: u32,
     /// An absence is long from here on, in seconds.
     pub absence: u32,
+    /// A place that was not seen for so long is new again, in seconds.
+    pub place_life: u32,
     /// After so many sign-ins a person's hours are known.
     pub known_sign_ins: u32,
     /// How long a change of the account counts, in seconds.
@@ -73,7 +75,7 @@ impl RiskRules {
             new_device: 40,
             new_network: 15,
             old_ticket: 10,
-            other_address: 30,
+            address_mismatch: 30,
             recent_failures: 25,
             long_absence: 15,
             unusual_hour: 10,
@@ -87,6 +89,7 @@ impl RiskRules {
         failures: 3,
         failure_window: 900,
         absence: 90 * 86_400,
+        place_life: 180 * 86_400,
         known_sign_ins: 20,
         change_window: 86_400,
     };

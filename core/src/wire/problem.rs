@@ -80,10 +80,14 @@ problems! {
     PasswordTooShort = 40042, 400, "the new password is too short", "新密码过短";
     /// The new password is over 1024 bytes.
     PasswordTooLong = 40043, 400, "the new password is over 1024 bytes", "新密码过长";
-    /// The new password is one of the commonest, or the account's own name, or the old one.
-    PasswordTooCommon = 40044, 400, "the new password is too easy to guess, or the old one: choose another", "新密码过于常见或与原密码相同,请更换";
+    /// The new password is one of the commonest, or the account's own name.
+    PasswordTooCommon = 40044, 400, "the new password is too easy to guess: choose another", "新密码过于常见,请更换";
     /// A second factor is called for, and there is none.
     FactorNotEnrolled = 40045, 400, "signing in here takes a second factor, and none is enrolled: ask an administrator", "此登录需要第二因素,但尚未注册,请联系管理员";
+    /// The new password is the old one.
+    PasswordUnchanged = 40046, 400, "the new password is the old one: choose another", "新密码与原密码相同,请更换";
+    /// The account has no password.
+    NoPassword = 40047, 400, "the account has no password: an administrator can set one", "该账户未设置密码,请联系管理员";
     /// No bearer token, or one that is not good.
     TokenRequired = 40100, 401, "a valid bearer token is required", "需要有效的访问令牌";
     /// The token is good and does not allow this.

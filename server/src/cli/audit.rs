@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use clap::Subcommand;
 use gatepass_core::audit::Refusal;
+use gatepass_core::model::risk::Assessment;
 use gatepass_core::time::Time;
+use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -33,7 +35,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             let mut printed = Ok(());
             site.store.audit(since, &mut |row| {
                 if printed.is_ok() {
-                    printed = rows.print(&record(&row));
+                    printed = rows.print(&record(&row, context.out.json));
                 }
             })?;
             printed?;
@@ -51,7 +53,17 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-fn record(row: &AuditRow) -> Record {
+/// A judged risk: an object for programs, one line for people.
+fn judged(risk: &Assessment, json: bool) -> Value {
+    if !json {
+        return Value::from(risk.to_string());
+    }
+    let signals: Map<String, Value> =
+        risk.signals.iter().map(|(signal, weight)| (signal.as_str().into(), Value::from(*weight))).collect();
+    json!({"score": risk.score, "level": risk.level.as_str(), "signals": signals})
+}
+
+fn record(row: &AuditRow, json: bool) -> Record {
     let event = &row.event;
     Record::new()
         .with("seq", row.seq)
@@ -66,7 +78,7 @@ fn record(row: &AuditRow) -> Record {
         .with("address", event.address.map(|address| address.to_string()))
         .with("refusal", event.refusal.map(Refusal::as_str))
         .with("reason", event.reason.clone())
-        .with("risk", event.risk.as_ref().map(ToString::to_string))
+        .with("risk", event.risk.as_ref().map_or(Value::Null, |risk| judged(risk, json)))
         .with("count", event.count)
 }
 

@@ -108,6 +108,9 @@ impl Fields {
         }
         if let Some(scope) = &self.scope {
             client.scope = parsed("--scope", scope, Scope::parse)?;
+            if scope.split(' ').any(|name| name.starts_with("gatepass:")) {
+                return Err(Failure::usage("a scope of gatepass:… is the server's own and no client's"));
+            }
         }
         if let Some(scope) = &self.default_scope {
             client.default_scope = parsed("--default-scope", scope, Scope::parse)?;
@@ -435,6 +438,7 @@ mod tests {
         assert_eq!(changed, client());
         for wrong in [
             Fields { scope: Some(" a".into()), ..none() },
+            Fields { scope: Some("a gatepass:enrol".into()), ..none() },
             Fields { default_scope: Some("c".into()), ..none() },
             Fields { name: Some("a\nb".into()), ..none() },
             Fields { audience: vec!["a b".into()], ..none() },

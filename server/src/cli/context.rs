@@ -6,11 +6,9 @@ use std::sync::Arc;
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::{AskFactor, OtpHash, OtpParameters};
+use gatepass_core::model::factor::{OtpHash, OtpParameters};
 use gatepass_core::moment::{Moment, Seed};
-use gatepass_core::settings::{
-    Issuer, OtherAddress, PasswordAge, RiskRules, SecondFactorRules, Settings, Unenrolled, Weights,
-};
+use gatepass_core::settings::{Issuer, PasswordAge, RiskRules, SecondFactorRules, Settings, Weights};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 use zeroize::Zeroizing;
@@ -58,7 +56,9 @@ impl Context {
     pub fn config(&self, flags: Given) -> Result<Config, Failure> {
         let env = Given::from_env(|name| std::env::var(name).ok())?;
         let file = Given::from_file(self.config.as_deref(), &self.data)?;
-        Ok(flags.or(env).or(file).resolve()?)
+        let config = flags.or(env).or(file).resolve()?;
+        config.agrees_with_itself()?;
+        Ok(config)
     }
 
     /// The store, which must be there.
@@ -133,19 +133,12 @@ pub fn settings(config: &Config, issuer: Issuer) -> Settings {
         impersonation_lifetime: config.impersonation_lifetime.seconds(),
         user_scope: config.user_scope.get().clone(),
         second_factor: SecondFactorRules {
-            ask: ask(config.second_factor),
-            ask_actor: ask(config.second_factor_of_actor),
-            unenrolled: match config.unenrolled {
-                choice::Unenrolled::SignIn => Unenrolled::SignIn,
-                choice::Unenrolled::Refuse => Unenrolled::Refuse,
-                choice::Unenrolled::Enrol => Unenrolled::Enrol,
-            },
+            ask: config.second_factor,
+            ask_actor: config.second_factor_impersonation,
+            unenrolled: config.second_factor_unenrolled,
         },
         risk: risk(config),
-        other_address: match config.client_ip_mismatch {
-            choice::OtherAddress::Refuse => OtherAddress::Refuse,
-            choice::OtherAddress::Risk => OtherAddress::Suspect,
-        },
+        address_mismatch: config.address_mismatch,
         password_length: config.password_length.get(),
         password_age: (config.password_life.seconds() > 0).then(|| PasswordAge {
             life: config.password_life.seconds(),
@@ -172,21 +165,13 @@ pub const fn otp_parameters(config: &Config) -> OtpParameters {
     }
 }
 
-const fn ask(choice: choice::AskFactor) -> AskFactor {
-    match choice {
-        choice::AskFactor::Never => AskFactor::Never,
-        choice::AskFactor::Risk => AskFactor::Risk,
-        choice::AskFactor::Always => AskFactor::Always,
-    }
-}
-
 fn risk(config: &Config) -> RiskRules {
     RiskRules {
         weights: Weights {
             new_device: config.risk_new_device.percent(),
             new_network: config.risk_new_network.percent(),
             old_ticket: config.risk_old_ticket.percent(),
-            other_address: config.risk_other_address.percent(),
+            address_mismatch: config.risk_address_mismatch.percent(),
             recent_failures: config.risk_recent_failures.percent(),
             long_absence: config.risk_long_absence.percent(),
             unusual_hour: config.risk_unusual_hour.percent(),
@@ -196,12 +181,13 @@ fn risk(config: &Config) -> RiskRules {
         medium: config.risk_medium.percent(),
         high: config.risk_high.percent(),
         second_factor: config.risk_second_factor.percent(),
-        old_ticket_percent: config.old_ticket_percent.percent(),
-        failures: config.failures_before_risk.get(),
-        failure_window: config.failure_window.seconds(),
-        absence: config.absence.seconds(),
-        known_sign_ins: config.known_sign_ins.get(),
-        change_window: config.account_change_window.seconds(),
+        old_ticket_percent: config.risk_old_ticket_percent.percent(),
+        failures: config.risk_failures.get(),
+        failure_window: config.risk_failure_window.seconds(),
+        absence: config.risk_absence_after.seconds(),
+        place_life: config.risk_place_life.seconds(),
+        known_sign_ins: config.risk_hours_known_after.get(),
+        change_window: config.risk_change_window.seconds(),
     }
 }
 

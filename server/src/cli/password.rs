@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::Change;
 use gatepass_core::model::factor::Guesses;
-use gatepass_core::model::password::PasswordHash;
+use gatepass_core::model::password::{PasswordHash, Workspace};
 use gatepass_core::model::user::User;
 use gatepass_core::policy::password::{MAX_BYTES, fit};
 use gatepass_core::secret::SecretText;
@@ -16,9 +16,12 @@ use super::failure::Failure;
 use super::user::{event, find};
 use crate::config::Given;
 
-/// A new password for `user`: one line of standard input, or asked for twice on a terminal.
-pub(super) fn read(context: &Context, user: &User) -> Result<SecretText, Failure> {
-    let password = if io::stdin().is_terminal() {
+/// A new password for `user`, asked for twice on a terminal, and one line of standard input otherwise.
+fn ask(context: &Context, user: &User) -> Result<SecretText, Failure> {
+    if !io::stdin().is_terminal() {
+        return read(context, user);
+    }
+    let password = {
         let ask = |prompt: &str| {
             rpassword::prompt_password(prompt)
                 .map(SecretText::new)
@@ -29,9 +32,16 @@ pub(super) fn read(context: &Context, user: &User) -> Result<SecretText, Failure
             return Err(Failure::failed("the two are not the same, and nothing was changed: try again"));
         }
         password
-    } else {
-        SecretText::new(stdin("the password", MAX_BYTES)?.to_string())
     };
+    will_do(context, user, password)
+}
+
+/// A new password for `user`: one line of standard input.
+pub(super) fn read(context: &Context, user: &User) -> Result<SecretText, Failure> {
+    will_do(context, user, SecretText::new(stdin("the password", MAX_BYTES)?.to_string()))
+}
+
+fn will_do(context: &Context, user: &User, password: SecretText) -> Result<SecretText, Failure> {
     let least = context.config(Given::default())?.password_length.get();
     fit(password.expose(), user, least).map_err(|unfit| {
         Failure::usage(format!("the password {unfit} ({least} characters at least; long beats complicated)"))
@@ -41,15 +51,15 @@ pub(super) fn read(context: &Context, user: &User) -> Result<SecretText, Failure
 
 /// The hash of `password`.
 pub(super) fn hash(password: &SecretText) -> Result<PasswordHash, Failure> {
-    PasswordHash::of(password, *random()?)
+    PasswordHash::of(password, *random()?, &mut Workspace::default())
         .ok_or_else(|| Failure::failed("no memory to hash the password with: it takes 19 MiB"))
 }
 
 /// Gives a person a new password and ends their sessions; `must_change` has them choose their own at once.
 pub(super) fn set(context: &Context, who: &str, must_change: bool) -> Result<User, Failure> {
     let site = context.site()?;
-    let id = find(&site, who)?.id;
-    let hash = hash(&read(context, &find(&site, who)?)?)?;
+    let user = find(&site, who)?;
+    let (hash, id) = (hash(&ask(context, &user)?)?, user.id);
     for _ in 0..ATTEMPTS {
         let mut user = find(&site, id.as_str())?;
         user.set_password(site.now);

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use gatepass_core::model::habit::{DeviceMark, Network, Place};
+use gatepass_core::model::habit::Place;
 use gatepass_core::model::id::ClientId;
 use gatepass_core::model::risk::Signal;
 use gatepass_core::policy::admission::{Candidate, decide};
-use gatepass_core::policy::password::Warning;
+use gatepass_core::policy::password::{Warning, standing};
 use gatepass_core::policy::risk::Circumstances;
-use gatepass_core::settings::Issuer;
+use gatepass_core::settings::{AddressMismatch, Issuer};
 use gatepass_core::time::Time;
 use serde_json::{Map, Value};
 
@@ -41,11 +41,11 @@ pub(super) struct Explain {
     /// With which User-Agent, where there is no X-Device-Id
     #[arg(long, value_name = "TEXT", default_value = "")]
     user_agent: String,
-    /// For which client
-    #[arg(long, value_name = "ID")]
+    /// For which client: the ticket's audience, or else who issued it
+    #[arg(long, value_name = "ID", requires = "ticket_age")]
     client: Option<String>,
     /// Who would act as the user: id or user name
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", requires = "ticket_age")]
     actor: Option<String>,
     /// How old the ticket would be, such as 90s; by password, where none is given
     #[arg(long, value_name = "TIME")]
@@ -54,8 +54,8 @@ pub(super) struct Explain {
     #[arg(long, value_name = "TIME", requires = "ticket_age")]
     ticket_life: Option<String>,
     /// As if the ticket had been meant for another address
-    #[arg(long)]
-    other_address: bool,
+    #[arg(long, requires = "ticket_age")]
+    address_mismatch: bool,
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
@@ -88,12 +88,13 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Some((issued, issued.plus(life.unwrap_or(settings.ticket_lifetime.into()))))
         }
     };
+    if actor.as_ref().is_some_and(|actor| actor.id == user.id) {
+        return Err(Failure::usage("nobody acts as themselves: leave out --actor"));
+    }
     let person = actor.as_ref().unwrap_or(&user);
-    let device = asked.device.as_deref().map(DeviceMark::of_device_id);
-    let place = Place {
-        device: device.unwrap_or_else(|| DeviceMark::of_user_agent(asked.user_agent.as_bytes())),
-        network: Network::of(asked.address),
-    };
+    let device = asked.device.as_deref().unwrap_or_default();
+    let place = Place::of(device, asked.user_agent.as_bytes(), asked.address)
+        .ok_or_else(|| Failure::usage("an X-Device-Id is at most 256 visible characters of ASCII"))?;
     let (factors, habit) = (site.store.factors(&person.id)?, site.store.habit(&person.id)?);
     let decision = decide(
         &settings,
@@ -105,8 +106,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 person,
                 habit: &habit,
                 place: &place,
+                enrolled: factors.is_enrolled(),
                 ticket,
-                other_address: asked.other_address,
+                address_mismatch: asked.address_mismatch,
                 impersonation: actor.is_some(),
                 now: site.now,
             },
@@ -117,6 +119,25 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     for (signal, weight) in &assessment.signals {
         signals.insert(Signal::as_str(*signal).into(), Value::from(*weight));
     }
+    let not_seen: Vec<&str> = Signal::ALL
+        .iter()
+        .map(|signal| signal.as_str())
+        .filter(|name| !signals.contains_key(*name))
+        .collect();
+    let expired = ticket.is_some_and(|(_, expires)| site.now >= expires);
+    // What comes before any judgement, in the order in which it does.
+    let refused = [
+        (expired, "ticket-expired"),
+        (asked.address_mismatch && settings.address_mismatch == AddressMismatch::Refuse, "address-mismatch"),
+        (client.as_ref().is_some_and(|client| !client.enabled), "client-inactive"),
+        (actor.as_ref().is_some_and(|actor| !actor.is_active()), "actor-inactive"),
+        (
+            actor.as_ref().is_some_and(|actor| standing(actor, settings.password_age, site.now).must_change),
+            "password-expired",
+        ),
+        (!user.is_active(), "user-inactive"),
+    ];
+    let refused = refused.into_iter().find_map(|(holds, why)| holds.then_some(why));
     let known = habit.places.len();
     let record = Record::new()
         .with("user", user.username.as_str())
@@ -128,11 +149,16 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .with("score", assessment.score)
         .with("level", assessment.level.as_str())
         .with("signals", if context.out.json { Value::Object(signals) } else { assessment.reasons().into() })
+        .with("not_seen", not_seen)
         .with("second_factor_from", settings.risk.second_factor)
         .with("enrolled", factors.is_enrolled())
-        .with("decision", decision.verdict.as_str())
-        .with("reason", decision.verdict.reason())
+        .with("decision", if refused.is_some() { "refuse" } else { decision.verdict.as_str() })
+        .with("reason", refused.or(decision.verdict.reason()))
         .with("must_change_password", decision.password.must_change)
         .with("password_warning", decision.password.warning.map(Warning::as_str));
-    Ok(context.out.one(&record)?)
+    context.out.one(&record)?;
+    // A running server may have been started with flags, which nobody else sees.
+    Ok(context
+        .out
+        .say("By the configuration file and the environment; flags of `serve` are not known here.")?)
 }

@@ -1,5 +1,8 @@
 //! The values that are one word of a few.
 
+use gatepass_core::model::factor::AskFactor;
+use gatepass_core::settings::{AddressMismatch, Unenrolled};
+
 use super::value::Value;
 
 macro_rules! choices {
@@ -36,31 +39,6 @@ choices! {
         Guarded = "guarded",
         /// The stock `tiny_http` server, behind a validating proxy only.
         TinyHttp = "tiny_http",
-    }
-    /// When a sign-in waits for a second factor.
-    AskFactor {
-        /// Never.
-        Never = "never",
-        /// Where its risk calls for one.
-        Risk = "risk",
-        /// Always.
-        Always = "always",
-    }
-    /// What becomes of somebody who should show a second factor and has none.
-    Unenrolled {
-        /// They are signed in.
-        SignIn = "sign_in",
-        /// They are refused.
-        Refuse = "refuse",
-        /// They get a token that is good for enrolling, and nothing else.
-        Enrol = "enrol",
-    }
-    /// What becomes of a ticket that is redeemed at another address than its `client_ip`.
-    OtherAddress {
-        /// It is refused, and spent.
-        Refuse = "refuse",
-        /// It is a signal of risk.
-        Risk = "risk",
     }
     /// The hash of a TOTP device.
     TotpHash {
@@ -102,4 +80,26 @@ choices! {
         /// Everything.
         Trace = "trace",
     }
+}
+
+/// Words of the core's own.
+macro_rules! words {
+    ($($name:ident: $shape:literal,)+) => {$(
+        impl Value for $name {
+            const SHAPE: &'static str = $shape;
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                Self::parse(text).ok_or_else(|| {
+                    let words: Vec<&str> = Self::ALL.iter().map(|word| word.as_str()).collect();
+                    format!("{text:?} is not one of {}", words.join(", "))
+                })
+            }
+        }
+    )+};
+}
+
+words! {
+    AskFactor: "never|risk|always",
+    Unenrolled: "sign_in|refuse|enrol",
+    AddressMismatch: "refuse|risk",
 }

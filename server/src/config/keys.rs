@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use gatepass_core::settings::Issuer;
+use gatepass_core::model::factor::AskFactor;
+use gatepass_core::settings::{AddressMismatch, Issuer, Unenrolled};
 
 use super::BadConfig;
-use super::choice::{AskFactor, Front, LogFormat, LogLevel, OtherAddress, TotpDigits, TotpHash, Unenrolled};
+use super::choice::{Front, LogFormat, LogLevel, TotpDigits, TotpHash};
 use super::value::{
     Authority, Count, Deadline, List, Listen, Network, PasswordSpan, Risked, SessionLifetime, Span, Tenant,
     TicketLifetime, TokenLifetime, UserScope, Value,
@@ -153,11 +154,11 @@ keys! {
     /// When a sign-in waits for a second factor, of those who have one
     second_factor: AskFactor = "risk";
     /// The same of an administrator who acts as a person
-    second_factor_of_actor: AskFactor = "always";
+    second_factor_impersonation: AskFactor = "always";
     /// What becomes of those who should show a second factor and have none: enrol is a token for that alone
-    unenrolled: Unenrolled = "sign_in";
+    second_factor_unenrolled: Unenrolled = "sign_in";
     /// A ticket redeemed at another address than its client_ip is refused, or only suspected
-    client_ip_mismatch: OtherAddress = "refuse";
+    address_mismatch: AddressMismatch = "refuse";
     /// The score from which on a second factor is asked for
     risk_second_factor: Count<1, 100> = "40";
     /// The score from which on a risk is medium
@@ -166,12 +167,12 @@ keys! {
     risk_high: Count<1, 100> = "60";
     /// What a device weighs that the person has not signed in from
     risk_new_device: Count<0, 100> = "40";
-    /// What a network weighs that the person has not signed in from
+    /// What it weighs beside that the whole network is such a one
     risk_new_network: Count<0, 100> = "15";
     /// What a ticket weighs that is redeemed late
     risk_old_ticket: Count<0, 100> = "10";
     /// What it weighs that a ticket is redeemed at another address than its client_ip
-    risk_other_address: Count<0, 100> = "30";
+    risk_address_mismatch: Count<0, 100> = "30";
     /// What it weighs that the person was refused several times lately
     risk_recent_failures: Count<0, 100> = "25";
     /// What a long absence weighs
@@ -183,17 +184,19 @@ keys! {
     /// What it weighs that the account was changed lately
     risk_account_changed: Count<0, 100> = "15";
     /// A ticket is redeemed late after so much of its life, in per cent
-    old_ticket_percent: Count<1, 100> = "80";
+    risk_old_ticket_percent: Count<1, 100> = "80";
     /// So many failures are several
-    failures_before_risk: Count<1, 20> = "3";
+    risk_failures: Count<1, 20> = "3";
     /// How long a failure counts
-    failure_window: Risked = "15m";
+    risk_failure_window: Risked = "15m";
     /// From how long on an absence is long
-    absence: Risked = "90d";
+    risk_absence_after: Risked = "90d";
+    /// How long a place is known that the person was not seen at
+    risk_place_life: Risked = "180d";
     /// After how many sign-ins a person's hours are known
-    known_sign_ins: Count<1, 10_000> = "20";
+    risk_hours_known_after: Count<1, 10_000> = "20";
     /// How long a change of the account counts
-    account_change_window: Risked = "1d";
+    risk_change_window: Risked = "1d";
     /// The fewest characters of a new password
     password_length: Count<8, 128> = "8";
     /// Life of a password; 0s = for ever

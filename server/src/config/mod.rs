@@ -89,6 +89,23 @@ impl Given {
     }
 }
 
+impl Config {
+    /// Whether the keys that belong together go together.
+    ///
+    /// # Errors
+    /// Where two contradict each other, naming both.
+    pub fn agrees_with_itself(&self) -> Result<(), BadConfig> {
+        if self.risk_medium.get() > self.risk_high.get() {
+            return Err(BadConfig("risk_medium is over risk_high: lower the one or raise the other".into()));
+        }
+        if self.password_life.seconds() > 0 && self.password_warning.seconds() > self.password_life.seconds()
+        {
+            return Err(BadConfig("password_warning is longer than password_life: shorten it".into()));
+        }
+        Ok(())
+    }
+}
+
 /// The environment variable of `key`.
 pub fn variable_of(key: &str) -> String {
     format!("GATEPASS_{}", key.to_ascii_uppercase())

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::password::Workspace;
 use gatepass_core::settings::Settings;
 use gatepass_core::step::{self, Step, Stretch};
 
@@ -60,13 +61,8 @@ impl step::Keeper for Keeper {
     type Ref<'a> = Arc<Gatepass>;
 
     fn stretch(&self, stretch: Stretch) -> Step {
-        match self.turns.take() {
-            Some(_turn) => stretch.run(&self.current()),
-            None => {
-                tracing::warn!("too many sign-ins by password wait, one was answered 503");
-                stretch.refuse()
-            }
-        }
+        let run = |stretch: Stretch, workspace: &mut Workspace| stretch.run_in(workspace, &self.current());
+        self.turns.take(stretch, run).unwrap_or_else(Stretch::refuse)
     }
 
     fn at_least(&self, generation: u64) -> Arc<Gatepass> {

@@ -1,11 +1,13 @@
 //! Each change as one conditional statement: where it does not touch its one row, what it names no longer holds.
 
+use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::model::change::Change;
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::session::{RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketState};
 use gatepass_core::model::user::User;
+use gatepass_core::time::Time;
 use rusqlite::{Connection, Params, params};
 
 use super::audit::Chain;
@@ -97,8 +99,19 @@ pub(super) fn apply(
         Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
         Change::Audit(event) => chain.append(db, event),
         // Every batch counts itself, which is a write; nothing more is needed to prove that one works.
-        Change::Probe | Change::Decoy => Ok(()),
+        Change::Probe => Ok(()),
+        Change::Decoy => decoy(db, chain),
     }
+}
+
+/// Does what writing down a refusal does, and takes it back.
+fn decoy(db: &Connection, chain: &Chain) -> Result<(), Trouble> {
+    let refusal = Some(Refusal::PasswordWrong);
+    let event = Event { refusal, ..Event::new(Kind::PasswordRefused, Time::default()) };
+    db.execute_batch("SAVEPOINT decoy")?;
+    let done = chain.append(db, &event);
+    db.execute_batch("ROLLBACK TO decoy; RELEASE decoy")?;
+    done
 }
 
 /// Runs a statement that must touch exactly one row.
@@ -149,8 +162,8 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
     one(
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at, methods, actor_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         expires_at, ended_at, methods, actor_epoch, purpose) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             session.id.as_str(),
             session.user_id.as_str(),
@@ -165,6 +178,7 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
             session.ended_at.map(stamp),
             json_list(&session.methods)?,
             session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
+            session.purpose.as_str(),
         ],
     )?;
     refresh.map_or(Ok(()), |refresh| insert_refresh(db, refresh))

@@ -31,13 +31,12 @@ pub(super) fn of(db: &Connection, user: &UserId) -> Result<Habit, Trouble> {
 
 /// Where they have signed in from, the latest first.
 fn places(db: &Connection, user: &UserId) -> Result<Vec<KnownPlace>, Trouble> {
-    let sql = "SELECT device, network, last_at FROM known_places WHERE user_id = ?1";
-    let mut places = every(db, sql, [user.as_str()], |row| {
+    let sql = "SELECT device, network, last_at FROM known_places WHERE user_id = ?1 \
+               ORDER BY last_at DESC, device, network";
+    every(db, sql, [user.as_str()], |row| {
         let mut c = Columns::of(row, "known_places");
         Ok(KnownPlace { place: place(&mut c)?, last_at: c.time("last_at")? })
-    })?;
-    places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
-    Ok(places)
+    })
 }
 
 /// The next two columns, which are a place.
@@ -59,15 +58,13 @@ pub(super) fn learn(db: &Connection, user: &UserId, place: &Place, at: Time) -> 
          ON CONFLICT (user_id, hour) DO UPDATE SET times = min(times + 1, 4294967295)",
         params![user.as_str(), i64::try_from(hour_of(at)).unwrap_or_default()],
     )?;
-    let known = places(db, user)?;
-    let Some(forgotten) = known.get(MAX_PLACES..) else { return Ok(()) };
-    forgotten.iter().try_for_each(|KnownPlace { place, .. }| {
-        one(
-            db,
-            "DELETE FROM known_places WHERE user_id = ?1 AND device = ?2 AND network = ?3",
-            params![user.as_str(), place.device.0, place.network.to_string()],
-        )
-    })
+    let sql = format!(
+        "DELETE FROM known_places WHERE user_id = ?1 AND (device, network) IN \
+         (SELECT device, network FROM known_places WHERE user_id = ?1 \
+         ORDER BY last_at DESC, device, network LIMIT -1 OFFSET {MAX_PLACES})"
+    );
+    db.prepare_cached(&sql)?.execute([user.as_str()])?;
+    Ok(())
 }
 
 pub(super) fn count_failure(db: &Connection, user: &UserId, at: Time) -> Result<(), Trouble> {

@@ -6,7 +6,7 @@ use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
 use gatepass_core::model::factor::{AskFactor, Guesses};
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{Actor, RefreshDigest, RefreshToken, Rotation, Salt, Session};
+use gatepass_core::model::session::{Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::time::Time;
@@ -286,7 +286,7 @@ pub(super) fn refresh_token(row: &rusqlite::Row<'_>) -> Result<RefreshToken, Tro
 }
 
 /// What [`session`] reads, in its order.
-pub(super) const SESSION: &str = "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, scope, \
+pub(super) const SESSION: &str = "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
      auth_time, methods, expires_at, ended_at";
 
 pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
@@ -303,6 +303,7 @@ pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
         client_id: c.parsed("client_id", client_id)?,
         bind: c.flag("bind")?,
         for_audience: c.flag("for_audience")?,
+        purpose: c.parsed("purpose", Purpose::parse)?,
         scope: c.parsed("scope", scope)?,
         auth_time: c.time("auth_time")?,
         methods: c.parsed("methods", texts)?,

@@ -69,6 +69,7 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
     let back = "ALTER TABLE audit DROP COLUMN risk; DROP INDEX users_by_email; DROP INDEX users_by_phone; \
                 ALTER TABLE users DROP COLUMN password_changed_at; ALTER TABLE users DROP COLUMN second_factor; \
                 ALTER TABLE clients DROP COLUMN second_factor; ALTER TABLE sessions DROP COLUMN actor_epoch; \
+                ALTER TABLE sessions DROP COLUMN purpose; \
                 DROP TABLE passwords; DROP TABLE known_places; DROP TABLE sign_in_hours; DROP TABLE sign_in_failures; \
                 DROP TABLE challenges; DROP TABLE factor_guesses; DROP TABLE backup_codes; DROP TABLE totp_devices; \
                 DROP TABLE revoked_tokens; ALTER TABLE sessions DROP COLUMN methods; \

@@ -11,7 +11,7 @@ use gatepass_core::model::factor::{OtpHash, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{Query, Records};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session};
+use gatepass_core::model::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
 use gatepass_core::secret::SecretBytes;
 use gatepass_core::store::Store as _;
@@ -110,6 +110,7 @@ pub(crate) fn session(number: u64) -> Session {
         client_id: portal(),
         bind: false,
         for_audience: false,
+        purpose: Purpose::Anything,
         scope: Scope::parse("profile").unwrap(),
         auth_time: NOW,
         methods: vec!["ticket".into()],

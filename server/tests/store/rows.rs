@@ -8,7 +8,7 @@ use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{Actor, Session};
+use gatepass_core::model::session::{Actor, Purpose, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::store::Store as _;
@@ -123,7 +123,7 @@ fn tickets() -> impl Strategy<Value = Ticket> {
 fn sessions() -> impl Strategy<Value = Session> {
     (
         (name(), number(), of((name(), number())), name(), any::<bool>(), any::<bool>()),
-        (scope(), time(), time(), of(time())),
+        (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL)),
     )
         .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest)| Session {
             id: SessionId::parse(&id).unwrap(),
@@ -133,6 +133,7 @@ fn sessions() -> impl Strategy<Value = Session> {
             client_id: ClientId::parse(&client).unwrap(),
             bind,
             for_audience,
+            purpose: rest.4,
             scope: rest.0,
             auth_time: rest.1,
             methods: vec!["ticket".into(), "otp".into()],

@@ -137,6 +137,20 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     simple(&target.ask(&refresh(&challenge)), 400, 40020);
     assert_eq!(target.userinfo_status(&challenge), 401);
     assert!(!target.is_active(&challenge));
+    for (method, path) in [
+        ("POST", "/auth/generate-ticket"),
+        ("PUT", "/auth/me/password"),
+        ("GET", "/auth/me/sessions"),
+        ("DELETE", "/auth/me/sessions"),
+        ("DELETE", "/auth/me/sessions/ses_1"),
+        ("POST", "/mfa/totp/setup"),
+        ("POST", "/mfa/totp/verify"),
+        ("GET", "/mfa/totp/devices"),
+        ("DELETE", "/mfa/totp/devices/dev_1"),
+    ] {
+        let ask = Ask::new(method, path).header("Content-Type", "application/json").body("{}");
+        simple(&target.ask(&ask.bearer(&challenge)), 401, 40100);
+    }
 
     // The code that verified the device is not accepted again.
     simple(&target.ask(&answer(&challenge, &verified, None)), 400, 40030);
@@ -147,7 +161,14 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     let claims = claims_of(&signed_in.text("access_token"));
     assert_eq!(claims["amr"], json!(["ticket", "otp", "mfa"]));
     assert_eq!(target.userinfo_status(&signed_in.text("access_token")), 200);
-    assert_eq!(target.ask(&refresh(&signed_in.text("refresh_token"))).status, 200);
+    let (first, access) = (signed_in.text("refresh_token"), signed_in.text("access_token"));
+    let second = target.ask(&refresh(&first));
+    let third = target.ask(&refresh(&second.text("refresh_token")));
+    assert_eq!((second.status, third.status), (200, 200));
+    // The first one once more: somebody has a copy, and the family ends.
+    simple(&target.ask(&refresh(&first)), 400, 40020);
+    simple(&target.ask(&refresh(&third.text("refresh_token"))), 400, 40020);
+    assert_eq!((target.userinfo_status(&access), target.is_active(&access)), (401, false));
     simple(&target.ask(&answer(&challenge, &code, None)), 400, 40030);
     simple(&target.ask(&answer(&target.challenged(&fay), &code, None)), 400, 40030);
     // Whatever counts goes by a backup code; the device by a fresh one of its own.

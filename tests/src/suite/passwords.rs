@@ -100,7 +100,7 @@ pub(super) fn a_password_that_has_to_be_changed(target: Target) {
         (KIM_PASSWORD, "seven77", 40042),
         (KIM_PASSWORD, &"long".repeat(257), 40043),
         (KIM_PASSWORD, "Password", 40044),
-        (KIM_PASSWORD, KIM_PASSWORD, 40044),
+        (KIM_PASSWORD, KIM_PASSWORD, 40046),
     ] {
         simple(&target.ask(&change(&token, old, new)), 400, code);
     }
@@ -127,7 +127,7 @@ pub(super) fn who_may_not_change_a_password(target: Target) {
     let acted = target.signed_in(&acting).text("access_token");
     simple(&target.ask(&change(&acted, PAM_PASSWORD, "correct horse")), 403, 40301);
     let alice = target.signed_in(&json!({"user_id": "alice"})).text("access_token");
-    simple(&target.ask(&change(&alice, "", "correct horse")), 400, 40041);
+    simple(&target.ask(&change(&alice, "", "correct horse")), 400, 40047);
     let malformed = change(&alice, "", "").body(r#"{"old_password": "x"}"#);
     simple(&target.ask(&malformed), 400, 40001);
 }

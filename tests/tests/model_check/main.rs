@@ -92,9 +92,12 @@ fn every_promise_holds_in_every_world() {
 }
 
 /// Guards that nothing needs while another stands, and a world in which either one will do: ending all sessions rests on
-/// the epoch of who asks, who is the user whose epoch is raised.
-const BACKED: &[(Guard, Guard, &str)] =
-    &[(Guard::RaisedEpochIsAsRead, Guard::UserIsOfEpoch, "ends of all sessions")];
+/// the epoch of who asks, who is the user whose epoch is raised; and whatever counts a wrong code of a challenge counts it of
+/// its person.
+const BACKED: &[(Guard, Guard, &str)] = &[
+    (Guard::RaisedEpochIsAsRead, Guard::UserIsOfEpoch, "ends of all sessions"),
+    (Guard::AnsweredWrongIsAsRead, Guard::GuessesAreAsRead, "a challenge near its end"),
+];
 
 #[test]
 fn every_guard_keeps_a_promise() {

@@ -6,6 +6,8 @@ ALTER TABLE clients ADD COLUMN second_factor TEXT CHECK (second_factor IN ('neve
 CREATE INDEX users_by_email ON users (email COLLATE NOCASE) WHERE email IS NOT NULL;
 CREATE INDEX users_by_phone ON users (phone) WHERE phone IS NOT NULL;
 
+ALTER TABLE sessions ADD COLUMN purpose TEXT NOT NULL DEFAULT 'anything'
+    CHECK (purpose IN ('anything', 'enrol', 'change-password'));
 ALTER TABLE sessions ADD COLUMN actor_epoch INTEGER;
 UPDATE sessions SET actor_epoch = coalesce((SELECT epoch FROM users WHERE users.id = sessions.actor), 0)
 WHERE actor IS NOT NULL;
