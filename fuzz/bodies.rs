@@ -20,6 +20,10 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("media", media),
     ("jws", jws),
     ("jwk", jwk),
+    ("claims", claims),
+    ("config", config),
+    ("records", records),
+    ("rows", rows),
     ("handle", handle),
     ("connection", connection),
 ];
@@ -93,6 +97,193 @@ pub(crate) fn jwk(data: &[u8]) {
         let again = SigningKey::from_jwk(&key.to_private_jwk(), None).expect("what was written is read");
         assert_eq!(again.key_id(), key.key_id());
     }
+}
+
+/// Claims that one of our own keys signed, whatever they are.
+pub(crate) fn claims(data: &[u8]) {
+    use gatepass_core::gatepass::{Gatepass, Keys};
+    use gatepass_core::jose::key::SigningKey;
+    use gatepass_core::settings::{Issuer, Settings};
+    use gatepass_core::time::Time;
+
+    let issuer = "https://gate.example";
+    let key = || SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
+    let Ok(token) = key().sign("at+jwt", data) else { return };
+    let settings = Settings::new(Issuer::parse(issuer).expect("an issuer"));
+    let gatepass = Gatepass::new(settings, Keys::new(1, Some(key()), vec![]));
+    let now = Time::from_unix(1_750_000_000);
+    if let Ok(claims) = gatepass.verify(&token, now) {
+        assert!(claims.iss == issuer && claims.aud.iter().any(|aud| aud == issuer));
+        assert!(claims.exp > now && !claims.sub.is_empty() && !claims.jti.is_empty());
+        assert_eq!(
+            gatepass.verify(&key().sign("at+jwt", &claims.to_json()).expect("a token"), now),
+            Ok(claims)
+        );
+    }
+}
+
+/// The key of RFC 8037 appendix A.1.
+const ED25519: &[u8] = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+/// A configuration file; and a value of each key, told apart by the first byte.
+pub(crate) fn config(data: &[u8]) {
+    use gatepass::config::Given;
+    let Some((key, text)) = data.split_first() else { return };
+    let Ok(text) = core::str::from_utf8(text) else { return };
+    if let Ok(config) = Given::from_toml(text).and_then(Given::resolve) {
+        let _ = config.agrees_with_itself();
+    }
+    let mut given = Given::default();
+    let key = Given::KEYS[usize::from(*key) % Given::KEYS.len()];
+    let taken = given.take_text(key, text).expect("there is such a key");
+    assert!(taken.is_ok() || given == Given::default(), "{key} is refused and taken");
+}
+
+/// Texts that the store keeps in a form of its own: what is read is written as it was.
+pub(crate) fn records(data: &[u8]) {
+    use gatepass_core::model::habit::Network;
+    use gatepass_core::model::password::PasswordHash;
+    use gatepass_core::model::risk::Assessment;
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    if let Some(network) = Network::parse(text) {
+        assert_eq!(network.to_string(), text);
+    }
+    if let Some(assessment) = Assessment::parse(text) {
+        assert_eq!(Assessment::parse(&assessment.to_string()), Some(assessment));
+    }
+    if let Ok(hash) = PasswordHash::parse(text) {
+        assert_eq!(hash.as_str(), text);
+    }
+}
+
+/// A row of any table, with anything in its columns: it is read as what it is, or told to be unreadable.
+pub(crate) fn rows(data: &[u8]) {
+    use arbitrary::{Arbitrary, Unstructured};
+    use gatepass::store::Store;
+    use gatepass_core::model::challenge::ChallengeDigest;
+    use gatepass_core::model::id::{ClientId, SessionId, UserId};
+    use gatepass_core::model::query::{BearerQuery, Identity, PersonQuery, Query, TokenQuery};
+    use gatepass_core::model::session::RefreshDigest;
+    use gatepass_core::model::ticket::TicketDigest;
+    use gatepass_core::store::Store as _;
+    use rusqlite::types::Value;
+
+    thread_local! {
+        static PLACE: (tempfile::TempDir, Store, rusqlite::Connection) = {
+            let dir = tempfile::tempdir().expect("a directory");
+            let master = gatepass::master_key::MasterKey::open_or_create(dir.path()).expect("a key");
+            let store = Store::open(dir.path(), &master, &gatepass::store::StoreOptions::default()).expect("a store");
+            let db = rusqlite::Connection::open(dir.path().join(gatepass::store::DATABASE)).expect("its file");
+            db.execute_batch("PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
+                .expect("a pragma");
+            (dir, store, db)
+        };
+    }
+    const TABLES: &[&str] = &[
+        "users",
+        "clients",
+        "client_secrets",
+        "tickets",
+        "sessions",
+        "refresh_tokens",
+        "totp_devices",
+        "backup_codes",
+        "factor_guesses",
+        "challenges",
+        "passwords",
+        "known_places",
+        "sign_in_hours",
+        "sign_in_failures",
+        "audit",
+    ];
+    /// Texts that some column takes.
+    const TEXTS: &[&str] = &[
+        "a",
+        "svc",
+        "usr_a",
+        "ses_1",
+        "tid_1",
+        "dev_1",
+        "active",
+        "profile email",
+        "[]",
+        "[\"x\"]",
+        "192.0.2.0/24",
+        "192.0.2.1",
+        "ticket.issued",
+        "40 medium new_device=40",
+        "risk",
+        "SHA1",
+        "anything",
+        "female",
+        "",
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+    ];
+    const DIGEST: [u8; 32] = [7; 32];
+
+    fn value(input: &mut Unstructured<'_>) -> arbitrary::Result<Value> {
+        Ok(match input.int_in_range(0..=7)? {
+            0 => Value::Null,
+            1 => Value::Integer(i64::arbitrary(input)?),
+            2 => Value::Integer(i64::from(input.int_in_range(0..=2u8)?)),
+            3 | 4 => Value::Text((*input.choose(TEXTS)?).to_owned()),
+            5 => Value::Text(String::arbitrary(input)?),
+            6 => Value::Blob(DIGEST.to_vec()),
+            _ => Value::Blob(Vec::arbitrary(input)?),
+        })
+    }
+
+    let mut input = Unstructured::new(data);
+    PLACE.with(|(_dir, store, db)| {
+        for table in TABLES {
+            db.execute(&format!("DELETE FROM {table}"), []).expect("a table");
+        }
+        while let Ok(table) = input.choose(TABLES) {
+            let mut columns = vec![];
+            let sql = format!("SELECT name FROM pragma_table_info('{table}') WHERE name <> 'seq'");
+            let mut names = db.prepare(&sql).expect("a pragma");
+            let mut names = names.query([]).expect("a pragma");
+            while let Some(row) = names.next().expect("a row") {
+                columns.push(row.get::<_, String>(0).expect("a name"));
+            }
+            let Ok(values) = columns.iter().map(|_| value(&mut input)).collect::<arbitrary::Result<Vec<_>>>()
+            else {
+                break;
+            };
+            let places = vec!["?"; columns.len()].join(",");
+            let sql = format!("INSERT OR REPLACE INTO {table} ({}) VALUES ({places})", columns.join(","));
+            // A table that is strict takes no other kind.
+            let _ = db.execute(&sql, rusqlite::params_from_iter(values));
+            if input.is_empty() {
+                break;
+            }
+        }
+        let bearer = BearerQuery {
+            client: ClientId::parse("svc").expect("an id"),
+            token_id: "a".into(),
+            person: Some(PersonQuery {
+                user: UserId::parse("usr_a").expect("an id"),
+                session: SessionId::parse("ses_1").expect("an id"),
+                actor: UserId::parse("usr_a").ok(),
+            }),
+        };
+        for query in [
+            Query::Client(bearer.client.clone()),
+            Query::Ticket(TicketDigest(DIGEST)),
+            Query::Challenge(ChallengeDigest(DIGEST)),
+            Query::Login(Identity("a".into())),
+            Query::Bearer(bearer.clone()),
+            Query::Factors(bearer.clone()),
+            Query::Password(bearer.clone()),
+            Query::Sessions(bearer.clone()),
+            Query::Token(TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(DIGEST)) }),
+        ] {
+            let _ = store.read(&query);
+        }
+        let _ = (store.users(), store.clients(), store.tickets(10));
+        let _ = store.audit(None, &mut |_| ());
+        let _ = store.verify_audit();
+    });
 }
 
 /// A session for the client `svc`, whose secret is `s`, with an unused refresh token of 43 `A`.
@@ -297,8 +488,7 @@ pub(crate) fn handle(data: &[u8]) {
         request.method = if path.ends_with("dev_1") { "DELETE" } else { "GET" }.into();
     }
     let settings = Settings::new(Issuer::parse("https://gate.example").expect("an issuer"));
-    let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    let key = SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037");
+    let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
     let gatepass = Gatepass::new(settings, Keys::new(1, Some(key), vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
     let outcome = outcomes[usize::from(lie / 42) % 4];
