@@ -7,8 +7,10 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod before;
 pub mod http;
 pub mod memory;
 pub mod server;
+pub mod simulation;
 pub mod suite;
 pub mod world;
