@@ -46,8 +46,7 @@ fn claims(token: &str) -> Value {
 }
 
 /// Judges the answer of `flow` as it leaves.
-pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &[u8]) -> Result<(), Broken> {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -> Result<(), Broken> {
     outcomes(world, flow, status)?;
     let (token, challenge) = (body["access_token"].as_str(), body["challenge_token"].as_str());
     if token.is_some() && challenge.is_some() {
@@ -60,7 +59,7 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &[u8]) ->
         return refused(world, flow, status);
     }
     match &flow.what {
-        What::Issue => issued(world, &body),
+        What::Issue => issued(world, body),
         What::Present(ticket) => {
             let digest = TicketDigest::of(ticket).ok_or("no ticket looks so")?;
             let state = world.tables.tickets.get(&digest).map(|ticket| ticket.state);
@@ -71,7 +70,7 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &[u8]) ->
         }
         What::AnswerChallenge(answered) => welcomed(world, answered, token, challenge),
         What::Login => welcomed(world, "", token, challenge),
-        What::Refresh { .. } => refreshed(world, &body),
+        What::Refresh { .. } => refreshed(world, body),
         What::Userinfo(token) => accepted(world, token),
         What::Introspect(token) if body["active"] == true => accepted(world, token),
         What::Introspect(token) => {
@@ -265,7 +264,9 @@ pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<()
     match (lives, in_time) {
         _ if ends && in_time => Err(format!("{} ends for a token in time", session.id)),
         (true, false) if speaks && !ends => Err(format!("{} goes on after a reuse", session.id)),
-        (true, true) if speaks && client && !goes_on && (fresh(token.expires_at) || token.rotation.is_some()) => {
+        (true, true)
+            if speaks && client && !goes_on && (fresh(token.expires_at) || token.rotation.is_some()) =>
+        {
             Err(format!("an honest holder of {} is locked out", session.id))
         }
         _ => Ok(()),

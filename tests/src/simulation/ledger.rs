@@ -175,7 +175,9 @@ impl Ledger {
             Change::InsertChallenge(challenge) => {
                 tally.met("challenges");
                 self.challenges.insert(challenge.digest, ChallengeIs::default());
-                told(&[Kind::ChallengeIssued], &|row| row.subject.as_ref() == Some(&challenge.sign_in.user_id))
+                told(&[Kind::ChallengeIssued], &|row| {
+                    row.subject.as_ref() == Some(&challenge.sign_in.user_id)
+                })
             }
             Change::CountWrong { digest, .. } => {
                 tally.met("wrong codes counted");
@@ -189,7 +191,9 @@ impl Ledger {
                 tally.met("challenges answered");
                 let challenge = self.challenges.entry(*digest).or_default();
                 hold(!challenge.answered, || "one challenge was answered twice".into())?;
-                hold(challenge.wrong < MAX_WRONG, || "a challenge was answered after five wrong codes".into())?;
+                hold(challenge.wrong < MAX_WRONG, || {
+                    "a challenge was answered after five wrong codes".into()
+                })?;
                 challenge.answered = true;
                 told(&[Kind::ChallengeAnswered], &|row| row.session.is_some())
             }

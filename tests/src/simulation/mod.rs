@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::factor::AskFactor;
 use gatepass_core::settings::{Issuer, Settings, Unenrolled};
 
 use crate::memory::Tables;
@@ -35,7 +36,7 @@ pub use tally::Tally;
 use weather::{Fault, Weather};
 
 /// When everybody stops beginning anything new, in milliseconds; what is under way goes on.
-const END: u64 = 100_000;
+const END: u64 = 40_000;
 
 /// Something that will happen.
 enum Event {
@@ -141,6 +142,7 @@ impl World {
         let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
         settings.second_factor.unenrolled =
             chance.pick(&[Unenrolled::SignIn, Unenrolled::SignIn, Unenrolled::Enrol, Unenrolled::Refuse]);
+        settings.second_factor.ask = chance.pick(&[AskFactor::Risk, AskFactor::Always]);
         settings.user_token_lifetime = chance.pick(&[20, 60, 1_800]);
         settings.session_lifetime = chance.pick(&[60, 2_592_000]);
         let tables = people::tables();
@@ -157,7 +159,7 @@ impl World {
             flows: BTreeMap::new(),
             calls: BTreeMap::new(),
             people: vec![],
-            authenticators: BTreeMap::new(),
+            authenticators: people::authenticators(),
             passwords: people::passwords(),
             service_token: None,
             portal_secret: world::PORTAL_SECRET.into(),

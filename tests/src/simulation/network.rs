@@ -100,8 +100,7 @@ impl World {
     }
 
     /// Sends an answer back.
-    pub(super) fn reply(&mut self, call: u64, status: u16, body: &[u8]) {
-        let body = serde_json::from_slice(body).unwrap_or_default();
+    pub(super) fn reply(&mut self, call: u64, status: u16, body: Value) {
         let answer = Event::Answer(call, Answered { status, body });
         if self.chance.one_in(self.weather.lost) {
             self.tally.met("answers lost");
@@ -126,7 +125,7 @@ impl World {
         self.people[person].busy = false;
         note!(self, "#{id} {} is told {}", self.called(Some(person)), answer.status);
         self.take(person, &what, Some(answer));
-        self.later(50, 9_000, Event::Wake(person));
+        self.later(50, 10_000, Event::Wake(person));
     }
 
     pub(super) fn give_up(&mut self, id: u64, attempt: u32) {
@@ -144,7 +143,7 @@ impl World {
             self.people[person].busy = false;
             note!(self, "#{id} {} gives up", self.called(from));
             self.take(person, &what, None);
-            self.later(50, 9_000, Event::Wake(person));
+            self.later(50, 10_000, Event::Wake(person));
         }
     }
 

@@ -42,10 +42,15 @@ impl World {
 
     fn turn_user(&mut self, id: &UserId, now: Time) -> Vec<Change> {
         // Whoever is disabled is not for long.
-        let disabled = self.tables.users.values().find(|user| !user.is_active() && user.id.as_str() != "usr_gone");
+        let disabled =
+            self.tables.users.values().find(|user| !user.is_active() && user.id.as_str() != "usr_gone");
         let mut user: User = disabled.unwrap_or(&self.tables.users[id]).clone();
         let kind = if user.is_active() { Kind::UserDisabled } else { Kind::UserEnabled };
-        if user.is_active() { user.disable() } else { user.enable() }
+        if user.is_active() {
+            user.disable()
+        } else {
+            user.enable()
+        }
         let row = Row { subject: Some(user.id.clone()), ..Row::new(kind, now) };
         vec![Change::UpdateUser(user), Change::Audit(row)]
     }

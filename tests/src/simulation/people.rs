@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use gatepass_core::model::factor::Guesses;
-use gatepass_core::model::id::UserId;
+use gatepass_core::model::factor::{BackupDigest, Guesses, OtpParameters, TotpDevice};
+use gatepass_core::model::id::{DeviceId, UserId};
 use gatepass_core::model::password::{Password, PasswordHash};
 use gatepass_core::model::user::Status;
+use gatepass_core::secret::SecretBytes;
 use gatepass_core::time::Time;
 use gatepass_core::wire::request::Request;
 use serde_json::{Value, json};
@@ -14,10 +15,10 @@ use super::chance::Chance;
 use super::network::{Answered, What, copy, short};
 use super::{Event, World, note};
 use crate::memory::Tables;
-use crate::world::{self, BACKEND_SECRET, KIM_HASH, KIM_PASSWORD, PAM_HASH, PAM_PASSWORD, request};
+use crate::world::{self, BACKEND_SECRET, KIM_HASH, KIM_PASSWORD, NOON, PAM_HASH, PAM_PASSWORD, request};
 
 const USERS: usize = 40;
-const PEOPLE: usize = 120;
+const PEOPLE: usize = 100;
 /// Services that ask about tokens.
 pub(super) const SERVICES: usize = 5;
 
@@ -52,6 +53,10 @@ fn name(user: usize) -> String {
     format!("p{user:02}")
 }
 
+fn is_enrolled(user: usize) -> bool {
+    user.is_multiple_of(5)
+}
+
 fn has_password(user: usize) -> bool {
     user.is_multiple_of(3)
 }
@@ -66,9 +71,51 @@ pub(super) fn tables() -> Tables {
             let hash = PasswordHash::parse(PAM_HASH).expect("a hash");
             tables.passwords.insert(person.id.clone(), Password { hash, guesses: Guesses::default() });
         }
+        if is_enrolled(user) {
+            let device = device(user, &person.id);
+            let codes = backup_codes(user);
+            let codes = codes.iter().map(|code| (person.id.clone(), BackupDigest::of(&person.id, code)));
+            tables.backup_codes.extend(codes.map(|key| (key, device.id.clone())));
+            tables.devices.push(device);
+        }
         tables.users.insert(person.id.clone(), person);
     }
     tables
+}
+
+/// A device that counts from the beginning.
+fn device(user: usize, id: &UserId) -> TotpDevice {
+    TotpDevice {
+        id: DeviceId::parse(&format!("dev_{user}")).expect("an id"),
+        user_id: id.clone(),
+        name: None,
+        parameters: OtpParameters::DEFAULT,
+        secret: SecretBytes::new(secret(user)),
+        created_at: NOON,
+        verified_at: Some(NOON),
+        verified_by: None,
+        vouched_for: false,
+        last_step: 0,
+    }
+}
+
+fn secret(user: usize) -> Vec<u8> {
+    format!("the secret of user {user:02}").into_bytes()
+}
+
+fn backup_codes(user: usize) -> Vec<String> {
+    (0..3).map(|number| format!("AAAA-BBBB-CC{user:02}-DDD{number}")).collect()
+}
+
+/// The authenticators that count from the beginning.
+pub(super) fn authenticators() -> BTreeMap<String, Authenticator> {
+    let known = |user: usize| Authenticator {
+        secret: secret(user),
+        device: format!("dev_{user}"),
+        backup_codes: backup_codes(user),
+        last: None,
+    };
+    (0..USERS).filter(|user| is_enrolled(*user)).map(|user| (name(user), known(user))).collect()
 }
 
 /// The passwords as people know them.
@@ -158,7 +205,8 @@ impl World {
 
     fn portal_basic(&self) -> String {
         let form = world::posts("/", "portal", &self.portal_secret, "");
-        let (_, value) = form.headers.into_iter().find(|(name, _)| name == "authorization").expect("a header");
+        let (_, value) =
+            form.headers.into_iter().find(|(name, _)| name == "authorization").expect("a header");
         String::from_utf8(value).expect("text")
     }
 
@@ -174,8 +222,7 @@ impl World {
 
     fn answer_challenge(&mut self, id: usize, challenge: String) {
         let now = self.server_time();
-        let (wrong, replay, backup) =
-            (self.chance.one_in(4), self.chance.one_in(8), self.chance.one_in(6));
+        let (wrong, replay, backup) = (self.chance.one_in(4), self.chance.one_in(8), self.chance.one_in(6));
         let user = &self.people[id].user;
         let Some(known) = self.authenticators.get_mut(user) else {
             self.people[id].challenge = None;
@@ -216,10 +263,14 @@ impl World {
         match (self.chance.below(100), refresh) {
             (0..45, Some(refresh)) => self.refresh(me, refresh),
             (45..60, _) => {
-                self.call(me, What::Userinfo(access.clone()), by_method("GET", asks("/userinfo", Value::Null)));
+                self.call(
+                    me,
+                    What::Userinfo(access.clone()),
+                    by_method("GET", asks("/userinfo", Value::Null)),
+                );
             }
             (60..72, _) => match self.authenticators.get(&user) {
-                None if self.authenticators.len() < 6 => {
+                None if self.authenticators.len() < USERS / 5 + 4 => {
                     self.call(me, What::SetUp, asks("/mfa/totp/setup", json!({})));
                 }
                 Some(known) => {
@@ -234,14 +285,20 @@ impl World {
                 self.call(me, What::EndSession, by_method("DELETE", asks(path, Value::Null)));
             }
             (76..80, Some(refresh)) if person.by_portal => {
-                let gives_up = world::posts("/oauth2/revoke", "portal", &self.portal_secret, &format!("token={refresh}"));
+                let gives_up = world::posts(
+                    "/oauth2/revoke",
+                    "portal",
+                    &self.portal_secret,
+                    &format!("token={refresh}"),
+                );
                 self.call(me, What::Revoke(refresh), gives_up);
             }
             (80..84, _) if person.by_portal => {
-                let gives_up = world::posts("/oauth2/revoke", "portal", &self.portal_secret, &format!("token={access}"));
+                let gives_up =
+                    world::posts("/oauth2/revoke", "portal", &self.portal_secret, &format!("token={access}"));
                 self.call(me, What::Revoke(access), gives_up);
             }
-            (84, _) if person.by_password && self.chance.one_in(8) => {
+            (84, _) if person.by_password && self.chance.one_in(20) => {
                 let body = json!({"old_password": PAM_PASSWORD, "new_password": KIM_PASSWORD});
                 let change = by_method("PUT", asks("/auth/me/password", body));
                 self.call(me, What::ChangePassword, change);
@@ -277,7 +334,7 @@ impl World {
 
     /// A service asks about a token that it has seen, however old.
     pub(super) fn probe(&mut self) {
-        self.later(300, 1_500, Event::Probe);
+        self.later(500, 4_000, Event::Probe);
         if self.seen.is_empty() {
             return;
         }

@@ -92,8 +92,7 @@ impl World {
         let now = self.servers[server].clock.now(&self.wall, at);
         let step = self.gatepass.handle(request, world::moment(now, number));
         note!(self, "#{call} reaches {} as flow {number}, whose time is {}", letter(server), now.unix());
-        let flow =
-            Flow { server, call, what, now, steps: 0, outcomes: vec![], recorded: false, step: None };
+        let flow = Flow { server, call, what, now, steps: 0, outcomes: vec![], recorded: false, step: None };
         self.flows.insert(number, flow);
         self.advance(number, step);
     }
@@ -127,11 +126,12 @@ impl World {
             }
             Step::Reply(response) => {
                 let flow = self.flows.remove(&id).expect("a flow");
-                let (status, body) = (response.status(), response.body());
+                let status = response.status();
+                let body = serde_json::from_slice(response.body()).unwrap_or_default();
                 note!(self, "flow {id} answers {status} after {steps} steps");
-                let verdict = answers::check(self, &flow, status, body);
+                let verdict = answers::check(self, &flow, status, &body);
                 self.judge(verdict.map_err(|broken| format!("flow {id}: {broken}")));
-                self.reply(flow.call, status, response.body());
+                self.reply(flow.call, status, body);
             }
         }
     }
@@ -194,7 +194,12 @@ impl World {
         let fate = self.chance.below(3);
         if unknown && fate == 1 && !dies {
             self.tally.met("outcomes unknown, applied later");
-            note!(self, "{}: the outcome of {} commits is unknown, and they will be written", letter(index), group.len());
+            note!(
+                self,
+                "{}: the outcome of {} commits is unknown, and they will be written",
+                letter(index),
+                group.len()
+            );
             for (_, changes) in &group {
                 self.later(10, 3_000, Event::Command(changes.to_vec()));
             }

@@ -88,8 +88,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ALL.iter().try_for_each(|what| {
-            writeln!(f, "{:>12}  {what}", self.0.get(what).copied().unwrap_or_default())
-        })
+        ALL.iter()
+            .try_for_each(|what| writeln!(f, "{:>12}  {what}", self.0.get(what).copied().unwrap_or_default()))
     }
 }
