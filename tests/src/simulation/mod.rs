@@ -36,7 +36,7 @@ pub use tally::Tally;
 use weather::{Fault, Weather};
 
 /// When everybody stops beginning anything new, in milliseconds; what is under way goes on.
-const END: u64 = 40_000;
+const END: u64 = 32_000;
 
 /// Something that will happen.
 enum Event {
@@ -185,7 +185,7 @@ impl World {
         }
         self.people = people::everybody(&mut self.chance);
         for person in 0..self.people.len() {
-            self.later(0, 15_000, Event::Wake(person));
+            self.later(0, 12_000, Event::Wake(person));
         }
         for _ in 0..people::SERVICES {
             self.later(2_000, 8_000, Event::Probe);

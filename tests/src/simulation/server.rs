@@ -203,7 +203,7 @@ impl World {
             for (_, changes) in &group {
                 self.later(10, 3_000, Event::Command(changes.to_vec()));
             }
-        } else if (unknown || dies) && fate == 0 {
+        } else if unknown && fate == 0 && !dies {
             self.tally.met("outcomes unknown, not applied");
         }
         let applies = !(unknown || dies) || fate == 2;
@@ -214,7 +214,7 @@ impl World {
                 (*flow, if unknown { Outcome::Unknown } else { outcome })
             })
             .collect();
-        if unknown && applies {
+        if unknown && applies && !dies {
             self.tally.met("outcomes unknown, applied");
         }
         if dies {
