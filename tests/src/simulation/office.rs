@@ -9,7 +9,7 @@ use gatepass_core::model::ticket::TicketState;
 use gatepass_core::model::user::User;
 use gatepass_core::time::Time;
 
-use super::people::PASSWORDS;
+use super::people::{PASSWORDS, user_id};
 use super::{Event, World, note};
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
         let users = self.people.len() as u64;
         let index = self.chance.below(users) as usize;
         let name = self.people[index].user.clone();
-        let id = Self::user_id(&name);
+        let id = user_id(&name);
         let changes = match self.chance.below(8) {
             0 => self.turn_user(&id, now),
             1 => {

@@ -157,6 +157,7 @@ impl World {
             found.records = Records::Unreadable;
         }
         let step = read.resume(&self.gatepass, found);
+        note!(self, "flow {id} reads, and goes on to {}", name(&step));
         if !unread {
             let verdict = answers::check_read(&self.tables, &self.flows[&id], &step);
             self.judge(verdict.map_err(|broken| format!("flow {id}: {broken}")));
@@ -168,6 +169,7 @@ impl World {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let Some(Step::Stretch(stretch)) = flow.step.take() else { return };
         let step = stretch.run(&self.gatepass);
+        note!(self, "flow {id} has hashed, and goes on to {}", name(&step));
         self.advance(id, step);
     }
 
@@ -280,11 +282,23 @@ impl World {
     }
 }
 
+/// What a flow waits for next.
+fn name(step: &Step) -> &'static str {
+    match step {
+        Step::Read(_) => "read",
+        Step::Commit(_) => "commit",
+        Step::Stretch(_) => "hash",
+        Step::Reply(_) => "answer",
+    }
+}
+
 /// The names of `changes`.
 fn kinds(changes: &[Change]) -> String {
-    let name = |change: &Change| match change {
-        Change::Audit(event) => format!("[{}]", event.kind.as_str()),
-        other => format!("{other:?}").split([' ', '(']).next().unwrap_or_default().to_owned(),
+    let kind = |change: &Change| {
+        if let Change::Audit(event) = change {
+            return format!("[{}]", event.kind.as_str());
+        }
+        format!("{change:?}").split([' ', '(']).next().unwrap_or_default().to_owned()
     };
-    changes.iter().map(name).collect::<Vec<_>>().join(" ")
+    changes.iter().map(kind).collect::<Vec<_>>().join(" ")
 }
