@@ -7,6 +7,7 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod before;
 pub mod checker;
 pub mod dice;
 pub mod guard;
@@ -16,6 +17,7 @@ pub mod load;
 pub mod memory;
 pub mod secrets;
 pub mod server;
+pub mod simulation;
 pub mod suite;
 pub mod wire_tap;
 pub mod world;

@@ -22,6 +22,7 @@ use gatepass_core::model::user::User;
 use gatepass_core::store::Store;
 use gatepass_core::time::Time;
 
+use crate::before::Before;
 use crate::guard::Guard;
 
 /// Every record there is.
@@ -186,16 +187,18 @@ impl Tables {
 
     /// Applies all of `changes`, or none.
     pub fn commit(&mut self, changes: &[Change]) -> Outcome {
-        let mut next = self.clone();
-        if changes.iter().all(|change| next.apply(change)) {
-            *self = next;
-            Outcome::Applied
-        } else {
-            Outcome::Conflict
+        let mut overwritten = vec![];
+        for change in changes {
+            overwritten.push(Before::of(self, change));
+            if !self.apply(change) {
+                overwritten.into_iter().rev().for_each(|before| before.put_back(self));
+                return Outcome::Conflict;
+            }
         }
+        Outcome::Applied
     }
 
-    /// Applies one change, if what it names still holds.
+    /// Applies one change, and says whether what it names still held; where not, it may have written all the same.
     fn apply(&mut self, change: &Change) -> bool {
         let holds = |(guard, holds)| holds || self.unguarded.contains(&guard);
         let holds = self.guards(change).into_iter().all(holds) && self.has_what_it_belongs_to(change);

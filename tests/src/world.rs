@@ -60,7 +60,8 @@ pub fn gatepass_with(settings: Settings) -> Gatepass {
     Gatepass::new(settings, Keys::new(0, Some(key), vec![]))
 }
 
-fn user(name: &str, status: Status) -> User {
+/// A person called `name`, whose identifier is `usr_` and that.
+pub fn user(name: &str, status: Status) -> User {
     User {
         id: UserId::parse(&format!("usr_{name}")).expect("an id"),
         username: Username::parse(name).expect("a user name"),
@@ -80,10 +81,11 @@ fn user(name: &str, status: Status) -> User {
     }
 }
 
-/// [`PAM_PASSWORD`] and [`KIM_PASSWORD`], hashed as cheaply as can be.
-const PAM_HASH: &str =
+/// [`PAM_PASSWORD`], hashed as cheaply as can be.
+pub const PAM_HASH: &str =
     "$argon2id$v=19$m=64,t=1,p=1$cGFtLXNhbHQtb2YtcGFtIQ$fO7i0Y55S4Pj8QPnGhMGq1nWEuAWtXgy65XyWq57bpA";
-const KIM_HASH: &str =
+/// [`KIM_PASSWORD`], hashed so.
+pub const KIM_HASH: &str =
     "$argon2id$v=19$m=64,t=1,p=1$a2ltLXNhbHQtb2Yta2ltIQ$/oNdaNfa15sfWkMDHTakM4I9HPJSgtcl7M3eg9eO8lc";
 
 fn password((user, hash): (&str, &str)) -> (UserId, Password) {

@@ -1,0 +1,289 @@
+//! What people do: have themselves signed in, use their sessions, try again; thieves and services beside them.
+
+use gatepass_core::time::Time;
+use gatepass_core::wire::request::Request;
+use serde_json::{Value, json};
+
+use super::network::{Answered, What, copy, short};
+use super::people::{Authenticator, USERS};
+use super::{Event, World, note};
+use crate::world::{self, BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, request};
+
+fn with(mut request: Request, name: &str, value: &str) -> Request {
+    request.headers.push((name.into(), value.into()));
+    request
+}
+
+fn answers_with(challenge: &str, code: &str, method: &str) -> Request {
+    let body = json!({"challenge_token": challenge, "code": code, "mfa_method": method});
+    request("/auth/mfa/verify-challenge", "", &body)
+}
+
+fn by_method(method: &str, request: Request) -> Request {
+    Request { method: method.into(), ..request }
+}
+
+fn code(secret: &[u8], now: Time) -> String {
+    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret.to_vec()).expect("a secret");
+    totp.generate(now.unix())
+}
+
+impl World {
+    /// Somebody does the next thing.
+    pub(super) fn wake(&mut self, id: usize) {
+        if self.people[id].busy {
+            return;
+        }
+        let person = &self.people[id];
+        let (ticket, challenge, access) =
+            (person.ticket.clone(), person.challenge.clone(), person.access.clone());
+        match (access, challenge, ticket) {
+            (Some(access), _, _) => self.use_session(id, access),
+            (None, Some(challenge), _) => self.answer_challenge(id, challenge),
+            (None, None, Some(ticket)) => self.present(Some(id), ticket),
+            (None, None, None) if self.people[id].by_password => self.log_in(id),
+            (None, None, None) => self.have_ticket_issued(id),
+        }
+    }
+
+    fn have_ticket_issued(&mut self, id: usize) {
+        let Some(token) = self.service_token.clone() else {
+            let asks = world::asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
+            return self.call(Some(id), What::ServiceToken, asks);
+        };
+        let ttl = self.chance.pick(&[5, 30, 300]);
+        let person = &self.people[id];
+        let mut asked = json!({"username": person.user, "ttl": ttl});
+        if person.by_portal {
+            asked["audience"] = "portal".into();
+            asked["bind"] = person.bound.into();
+        }
+        let asks = request("/auth/generate-ticket", &format!("Bearer {token}"), &asked);
+        self.call(Some(id), What::Issue, asks);
+    }
+
+    /// Presents a ticket: as who it is for, or, where nobody waits for the answer, as who got hold of it.
+    fn present(&mut self, from: Option<usize>, ticket: String) {
+        let body = json!({"ticket": ticket});
+        let bound = from.is_some_and(|id| self.people[id].bound);
+        let authorization = if bound { self.portal_basic() } else { String::new() };
+        let device = from.map_or("a stranger's", |id| &self.people[id].device);
+        let presents = with(request("/auth/ticket/signin", &authorization, &body), "x-device-id", device);
+        self.call(from, What::Present(ticket), presents);
+    }
+
+    fn portal_basic(&self) -> String {
+        let form = world::posts("/", "portal", &self.portal_secret, "");
+        let (_, value) =
+            form.headers.into_iter().find(|(name, _)| name == "authorization").expect("a header");
+        String::from_utf8(value).expect("text")
+    }
+
+    fn log_in(&mut self, id: usize) {
+        let person = &self.people[id];
+        let known = self.passwords.get(&person.user).copied().unwrap_or_default();
+        let device = person.device.clone();
+        let user = person.user.clone();
+        let password = if self.chance.one_in(6) { "not the password" } else { known };
+        let body = json!({"identity": user, "password": password});
+        self.call(Some(id), What::Login, with(request("/auth/login", "", &body), "x-device-id", &device));
+    }
+
+    fn answer_challenge(&mut self, id: usize, challenge: String) {
+        let now = self.server_time();
+        let (wrong, replay, backup) = (self.chance.one_in(4), self.chance.one_in(8), self.chance.one_in(6));
+        let user = &self.people[id].user;
+        let Some(known) = self.authenticators.get_mut(user) else {
+            self.people[id].challenge = None;
+            self.later(500, 5_000, Event::Wake(id));
+            return;
+        };
+        let (code, method) = match (wrong, &known.last) {
+            (true, _) => ("000000".to_owned(), "totp"),
+            (false, Some(last)) if replay => {
+                self.tally.met("codes replayed");
+                (last.clone(), "totp")
+            }
+            (false, _) if backup && !known.backup_codes.is_empty() => {
+                (known.backup_codes[0].clone(), "backup_code")
+            }
+            (false, _) => (code(&known.secret, now), "totp"),
+        };
+        if method == "totp" && !wrong {
+            known.last = Some(code.clone());
+        } else if method == "backup_code" && replay {
+            known.backup_codes.remove(0);
+        }
+        let other = known.backup_codes.last().cloned().filter(|_| self.chance.one_in(2));
+        let answer = answers_with(&challenge, &code, method);
+        if self.chance.one_in(5) {
+            // Two windows: one code in both, or one of two kinds in each.
+            let other = other.map(|code| answers_with(&challenge, &code, "backup_code"));
+            let second = other.unwrap_or_else(|| copy(&answer));
+            self.call(None, What::AnswerChallenge(challenge.clone()), second);
+        }
+        self.call(Some(id), What::AnswerChallenge(challenge), answer);
+    }
+
+    fn use_session(&mut self, id: usize, access: String) {
+        let bearer = format!("Bearer {access}");
+        let person = &self.people[id];
+        let (user, refresh) = (person.user.clone(), person.refresh.clone());
+        let me = Some(id);
+        let asks = |path: &str, body: Value| request(path, &bearer, &body);
+        match (self.chance.below(100), refresh) {
+            (0..45, Some(refresh)) => self.refresh(me, refresh),
+            (45..60, _) => {
+                self.call(
+                    me,
+                    What::Userinfo(access.clone()),
+                    by_method("GET", asks("/userinfo", Value::Null)),
+                );
+            }
+            (60..72, _) => match self.authenticators.get(&user) {
+                None if self.authenticators.len() < USERS / 5 + 4 => {
+                    self.call(me, What::SetUp, asks("/mfa/totp/setup", json!({})));
+                }
+                Some(known) => {
+                    let (secret, device) = (known.secret.clone(), known.device.clone());
+                    let body = json!({"device_id": device, "code": code(&secret, self.server_time())});
+                    self.call(me, What::VerifyDevice, asks("/mfa/totp/verify", body));
+                }
+                None => self.later(500, 5_000, Event::Wake(id)),
+            },
+            (72..76, _) => {
+                let path = "/auth/me/sessions";
+                self.call(me, What::EndSession, by_method("DELETE", asks(path, Value::Null)));
+            }
+            (76..80, Some(refresh)) if person.by_portal => {
+                let gives_up = world::posts(
+                    "/oauth2/revoke",
+                    "portal",
+                    &self.portal_secret,
+                    &format!("token={refresh}"),
+                );
+                self.call(me, What::Revoke(refresh), gives_up);
+            }
+            (80..84, _) if person.by_portal => {
+                let gives_up =
+                    world::posts("/oauth2/revoke", "portal", &self.portal_secret, &format!("token={access}"));
+                self.call(me, What::Revoke(access), gives_up);
+            }
+            (84, _) if person.by_password && self.chance.one_in(20) => {
+                let body = json!({"old_password": PAM_PASSWORD, "new_password": KIM_PASSWORD});
+                let change = by_method("PUT", asks("/auth/me/password", body));
+                self.call(me, What::ChangePassword, change);
+            }
+            (85..90, _) => {
+                // A new sign-in beside the old one, which nobody ends.
+                self.forget(id);
+                self.later(50, 500, Event::Wake(id));
+            }
+            _ => self.later(500, 8_000, Event::Wake(id)),
+        }
+    }
+
+    fn refresh(&mut self, from: Option<usize>, token: String) {
+        let by_portal = from.is_some_and(|id| self.people[id].by_portal);
+        let what = What::Refresh { token: token.clone(), by_portal };
+        let asks = if by_portal {
+            let form = format!("grant_type=refresh_token&refresh_token={token}");
+            world::posts("/oauth2/token", "portal", &self.portal_secret, &form)
+        } else {
+            world::refreshes(&token)
+        };
+        if self.chance.one_in(self.weather.thieves) {
+            self.tally.met("old tokens replayed by a thief");
+            note!(self, "somebody has copied {}", short(&token));
+            let theft = self.next_number();
+            let stolen = What::Refresh { token: token.clone(), by_portal: false };
+            self.keep_call(theft, stolen, world::refreshes(&token));
+            self.later(0, 25_000, Event::Arrive(theft));
+        }
+        self.call(from, what, asks);
+    }
+
+    /// A service asks about a token that it has seen, however old.
+    pub(super) fn probe(&mut self) {
+        self.later(500, 4_000, Event::Probe);
+        if self.seen.is_empty() {
+            return;
+        }
+        let token = self.chance.pick(&self.seen);
+        if self.chance.one_in(2) {
+            let asks = request("/userinfo", &format!("Bearer {token}"), &Value::Null);
+            self.call(None, What::Userinfo(token), by_method("GET", asks));
+        } else {
+            let form = format!("token={token}");
+            let asks = world::posts("/oauth2/introspect", "backend", BACKEND_SECRET, &form);
+            self.call(None, What::Introspect(token), asks);
+        }
+    }
+
+    fn forget(&mut self, id: usize) {
+        let person = &mut self.people[id];
+        (person.ticket, person.challenge) = (None, None);
+        (person.access, person.refresh) = (None, None);
+    }
+
+    /// Somebody takes in what they were told, or that nobody answered.
+    pub(super) fn take(&mut self, id: usize, what: &What, answer: Option<&Answered>) {
+        let (status, body) = answer.map_or((0, &Value::Null), |answer| (answer.status, &answer.body));
+        let text = |member: &str| body[member].as_str().map(str::to_owned);
+        let good = status == 200;
+        match what {
+            What::ServiceToken => self.service_token = text("access_token").filter(|_| good),
+            What::Issue if good => {
+                self.people[id].ticket = text("ticket");
+                if let Some(ticket) = text("ticket").filter(|_| self.chance.one_in(6)) {
+                    self.tally.met("tickets raced for");
+                    self.present(None, ticket.clone());
+                    self.present(Some(id), ticket);
+                }
+            }
+            What::Issue if status == 401 => self.service_token = None,
+            What::Present(_) | What::Login | What::AnswerChallenge(_) | What::Refresh { .. } if good => {
+                let person = &mut self.people[id];
+                person.ticket = None;
+                person.challenge = text("challenge_token");
+                person.access = text("access_token");
+                person.refresh = text("refresh_token");
+                self.seen.extend(text("access_token"));
+            }
+            What::AnswerChallenge(_) if status == 400 && !self.chance.one_in(6) => {}
+            // Lost answers of a refresh: the same token again, some time later.
+            What::Refresh { .. } if status == 0 || status >= 500 => {}
+            What::Present(_) | What::AnswerChallenge(_) | What::Refresh { .. } => self.forget(id),
+            What::Userinfo(_) if status == 401 => self.people[id].access = None,
+            What::EndSession | What::Revoke(_) if good => self.forget(id),
+            What::SetUp if good => {
+                let data = &body["data"];
+                let list = data["backup_codes"].as_array().cloned().unwrap_or_default();
+                let secret = totp_rs::Secret::Encoded(data["secret"].as_str().unwrap_or_default().into());
+                let authenticator = Authenticator {
+                    secret: secret.to_bytes().expect("base32"),
+                    device: data["device_id"].as_str().unwrap_or_default().into(),
+                    backup_codes: list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                    last: None,
+                };
+                self.authenticators.insert(self.people[id].user.clone(), authenticator);
+            }
+            What::ChangePassword if good => {
+                self.passwords.insert(self.people[id].user.clone(), KIM_PASSWORD);
+                self.forget(id);
+            }
+            What::SetUp | What::VerifyDevice | What::ChangePassword | What::EndSession if status == 401 => {
+                self.forget(id);
+            }
+            What::Issue
+            | What::Login
+            | What::Userinfo(_)
+            | What::Introspect(_)
+            | What::SetUp
+            | What::VerifyDevice
+            | What::EndSession
+            | What::Revoke(_)
+            | What::ChangePassword => {}
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What has become durable, kept by rules of its own: it reads the changes that were applied and trusts neither the core
+//! nor the tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gatepass_core::audit::{Event, Kind};
+use gatepass_core::model::challenge::{ChallengeDigest, MAX_WRONG};
+use gatepass_core::model::change::Change;
+use gatepass_core::model::factor::BackupDigest;
+use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId};
+use gatepass_core::model::session::{RefreshDigest, Session};
+use gatepass_core::model::ticket::{Ticket, TicketDigest};
+use gatepass_core::model::user::User;
+
+use super::tally::Tally;
+use crate::memory::Tables;
+
+/// A promise that was broken.
+pub(super) type Broken = String;
+
+#[derive(Clone, Copy, PartialEq)]
+enum TicketIs {
+    Live,
+    Spent,
+    Revoked,
+}
+
+#[derive(Default)]
+struct ChallengeIs {
+    wrong: u32,
+    answered: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// Epoch, and whether active.
+    users: BTreeMap<UserId, (u64, bool)>,
+    disabled: BTreeSet<ClientId>,
+    tickets: BTreeMap<TicketDigest, (TicketIs, Ticket)>,
+    sessions: BTreeMap<SessionId, UserId>,
+    ended: BTreeSet<SessionId>,
+    /// The tokens of each session that were not used.
+    unused: BTreeMap<SessionId, BTreeSet<RefreshDigest>>,
+    challenges: BTreeMap<ChallengeDigest, ChallengeIs>,
+    last_steps: BTreeMap<DeviceId, u64>,
+    used_codes: BTreeSet<BackupDigest>,
+    revoked: BTreeSet<String>,
+    rows: usize,
+}
+
+fn hold(holds: bool, broken: impl FnOnce() -> Broken) -> Result<(), Broken> {
+    if holds { Ok(()) } else { Err(broken()) }
+}
+
+impl Ledger {
+    pub(super) fn of(tables: &Tables) -> Self {
+        let users = tables.users.values().map(|user| (user.id.clone(), (user.epoch, user.is_active())));
+        Self { users: users.collect(), rows: tables.audit.len(), ..Self::default() }
+    }
+
+    /// Whether the session has been ended, by whatever became durable.
+    pub(super) fn is_ended(&self, session: &str) -> bool {
+        SessionId::parse(session).is_ok_and(|id| self.ended.contains(&id))
+    }
+
+    pub(super) fn is_revoked(&self, token_id: &str) -> bool {
+        self.revoked.contains(token_id)
+    }
+
+    /// Takes in a commit that was applied.
+    pub(super) fn applied(&mut self, changes: &[Change], tally: &mut Tally) -> Result<(), Broken> {
+        let rows: Vec<&Event> = changes
+            .iter()
+            .filter_map(|change| if let Change::Audit(event) = change { Some(event) } else { None })
+            .collect();
+        self.rows += rows.len();
+        let opens =
+            changes.iter().any(|c| matches!(c, Change::InsertSession { .. } | Change::InsertChallenge(_)));
+        for change in changes {
+            self.take(change, &rows, opens, tally)?;
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        change: &Change,
+        rows: &[&Event],
+        opens: bool,
+        tally: &mut Tally,
+    ) -> Result<(), Broken> {
+        let told = |kinds: &[Kind], is_it: &dyn Fn(&Event) -> bool| {
+            let row = rows.iter().any(|row| kinds.contains(&row.kind) && is_it(row));
+            hold(row, || format!("{change:?} has no row of {kinds:?} in its commit"))
+        };
+        match change {
+            Change::InsertTicket(ticket) => {
+                tally.met("tickets issued");
+                let before = self.tickets.insert(ticket.digest, (TicketIs::Live, ticket.clone()));
+                hold(before.is_none(), || "two tickets have one digest".into())?;
+                told(&[Kind::TicketIssued], &|row| row.ticket.as_ref() == Some(&ticket.id))
+            }
+            Change::SpendTicket { digest, at } => {
+                let (is, ticket) = self.tickets.get_mut(digest).ok_or("a ticket nobody issued was spent")?;
+                hold(*is == TicketIs::Live, || format!("{} was spent or revoked before", ticket.id))?;
+                hold(*at < ticket.expires_at, || format!("{} was spent after its time", ticket.id))?;
+                *is = TicketIs::Spent;
+                let kinds: &[Kind] = if opens {
+                    &[Kind::TicketRedeemed, Kind::ChallengeIssued]
+                } else {
+                    &[Kind::TicketRefused]
+                };
+                told(kinds, &|row| row.ticket.as_ref() == Some(&ticket.id))
+            }
+            Change::RevokeTicket { id, .. } => {
+                tally.met("tickets revoked");
+                let (is, _) = self.tickets.values_mut().find(|(_, t)| t.id == *id).ok_or("no such ticket")?;
+                hold(*is == TicketIs::Live, || format!("{id} was revoked after it was over"))?;
+                *is = TicketIs::Revoked;
+                Ok(())
+            }
+            Change::InsertSession { session, refresh } => {
+                let unused = refresh.iter().map(|token| token.digest).collect();
+                self.unused.insert(session.id.clone(), unused);
+                self.opened(session)?;
+                let kinds = [Kind::TicketRedeemed, Kind::PasswordAccepted, Kind::ChallengeAnswered];
+                told(&kinds, &|row| row.session.as_ref() == Some(&session.id))
+            }
+            Change::RotateRefresh { digest, successor, .. } => {
+                tally.met("sessions refreshed");
+                let session = &successor.session_id;
+                hold(!self.ended.contains(session), || format!("{session} was prolonged after its end"))?;
+                let unused = self.unused.entry(session.clone()).or_default();
+                hold(unused.remove(digest), || format!("a token of {session} was used twice"))?;
+                unused.insert(successor.digest);
+                hold(unused.len() == 1, || format!("{session} has {} branches", unused.len()))?;
+                told(&[Kind::SessionRefreshed], &|row| row.session.as_ref() == Some(session))
+            }
+            Change::RefreshIsUnused(digest) => {
+                tally.met("the same successor again");
+                let unused = self.unused.values().any(|unused| unused.contains(digest));
+                hold(unused, || "a used successor was handed out again".into())
+            }
+            Change::EndSession { id, .. } => {
+                tally.met("sessions ended");
+                self.ended.insert(id.clone());
+                if rows.iter().any(|row| row.kind == Kind::RefreshReused) {
+                    tally.met("families ended by a reuse");
+                }
+                told(&[Kind::SessionEnded, Kind::RefreshReused], &|row| row.session.as_ref() == Some(id))
+            }
+            Change::RaiseEpoch { id, epoch } => {
+                tally.met("epochs raised");
+                self.end_all(id, epoch + 1, true);
+                told(&[Kind::SessionsEnded], &|row| row.subject.as_ref() == Some(id))
+            }
+            Change::UpdateUser(user) => self.user_is(user, tally),
+            Change::UpdateClient(client) => {
+                if client.enabled {
+                    self.disabled.remove(&client.id);
+                } else {
+                    tally.met("clients disabled");
+                    self.disabled.insert(client.id.clone());
+                }
+                Ok(())
+            }
+            Change::SetPassword { .. } => {
+                tally.met("passwords changed");
+                Ok(())
+            }
+            Change::RevokeToken { token_id, .. } => {
+                self.revoked.insert(token_id.clone());
+                told(&[Kind::TokenRevoked], &|_| true)
+            }
+            Change::InsertChallenge(challenge) => {
+                tally.met("challenges");
+                self.challenges.insert(challenge.digest, ChallengeIs::default());
+                told(&[Kind::ChallengeIssued], &|row| {
+                    row.subject.as_ref() == Some(&challenge.sign_in.user_id)
+                })
+            }
+            Change::CountWrong { digest, .. } => {
+                tally.met("wrong codes counted");
+                let challenge = self.challenges.entry(*digest).or_default();
+                challenge.wrong += 1;
+                let open = challenge.wrong <= MAX_WRONG && !challenge.answered;
+                hold(open, || "a wrong code was counted for a challenge that was over".into())?;
+                told(&[Kind::ChallengeRefused], &|row| row.refusal.is_some())
+            }
+            Change::AnswerChallenge { digest, .. } => {
+                tally.met("challenges answered");
+                let challenge = self.challenges.entry(*digest).or_default();
+                hold(!challenge.answered, || "one challenge was answered twice".into())?;
+                hold(challenge.wrong < MAX_WRONG, || {
+                    "a challenge was answered after five wrong codes".into()
+                })?;
+                challenge.answered = true;
+                told(&[Kind::ChallengeAnswered], &|row| row.session.is_some())
+            }
+            Change::VerifyDevice { id, step, .. } => {
+                tally.met("devices verified");
+                let again = self.last_steps.insert(id.clone(), *step);
+                hold(again.is_none(), || format!("{id} was verified twice"))
+            }
+            Change::UseStep { id, step } => {
+                let before = self.last_steps.insert(id.clone(), *step);
+                hold(before.is_none_or(|before| before < *step), || format!("step {step} of {id} came twice"))
+            }
+            Change::UseBackupCode { code, .. } => {
+                tally.met("backup codes used");
+                hold(self.used_codes.insert(*code), || "a backup code was used twice".into())
+            }
+            Change::UserIs { .. }
+            | Change::ClientIsEnabled(_)
+            | Change::SessionIsLive(_)
+            | Change::InsertDevice(_)
+            | Change::DeleteDevice { .. }
+            | Change::AddBackupCodes { .. }
+            | Change::KeepBackupCodes { .. }
+            | Change::DropBackupCodes(_)
+            | Change::SetGuesses { .. }
+            | Change::Learn { .. }
+            | Change::CountFailure { .. }
+            | Change::SetPasswordGuesses { .. }
+            | Change::InsertUser(_)
+            | Change::DeleteUser(_)
+            | Change::InsertClient(_)
+            | Change::DeleteClient(_)
+            | Change::Audit(_)
+            | Change::Probe
+            | Change::Decoy => Ok(()),
+        }
+    }
+
+    fn opened(&mut self, session: &Session) -> Result<(), Broken> {
+        let user = &session.user_id;
+        self.sessions.insert(session.id.clone(), user.clone());
+        let (epoch, active) = self.users.get(user).copied().ok_or("a session for nobody")?;
+        hold(active, || format!("{user} was let in while disabled"))?;
+        hold(epoch == session.user_epoch, || format!("{user} was let in by what had been ended"))?;
+        let enabled = !session.for_audience || !self.disabled.contains(&session.client_id);
+        hold(enabled, || format!("{user} was let in for {}, which is disabled", session.client_id))
+    }
+
+    fn user_is(&mut self, user: &User, tally: &mut Tally) -> Result<(), Broken> {
+        let before = self.users.get(&user.id).copied().ok_or("nobody was changed")?;
+        match (before.1, user.is_active()) {
+            (true, false) => tally.met("users disabled"),
+            (false, true) => tally.met("users enabled"),
+            (true, true) | (false, false) => {}
+        }
+        if user.epoch != before.0 || !user.is_active() {
+            self.end_all(&user.id, user.epoch, user.is_active());
+        } else {
+            self.users.insert(user.id.clone(), (user.epoch, user.is_active()));
+        }
+        Ok(())
+    }
+
+    fn end_all(&mut self, user: &UserId, epoch: u64, active: bool) {
+        self.users.insert(user.clone(), (epoch, active));
+        let theirs = self.sessions.iter().filter(|(_, whose)| *whose == user).map(|(id, _)| id.clone());
+        self.ended.extend(theirs);
+    }
+
+    /// What must be so of the tables whenever nothing is being written.
+    pub(super) fn check(&self, tables: &Tables) -> Result<(), Broken> {
+        hold(self.rows == tables.audit.len(), || "the audit table lost or gained a row".into())?;
+        for (digest, (is, ticket)) in &self.tickets {
+            let kept = tables.tickets.get(digest).map(|kept| match kept.state {
+                gatepass_core::model::ticket::TicketState::Live => TicketIs::Live,
+                gatepass_core::model::ticket::TicketState::Spent(_) => TicketIs::Spent,
+                gatepass_core::model::ticket::TicketState::Revoked(_) => TicketIs::Revoked,
+            });
+            hold(kept == Some(*is), || format!("{} is not what became of it", ticket.id))?;
+        }
+        for (id, unused) in &self.unused {
+            let kept = tables.refresh_tokens.values();
+            let branches = kept.filter(|token| token.session_id == *id && token.rotation.is_none()).count();
+            hold(tables.sessions.contains_key(id), || format!("{id} is gone"))?;
+            hold(branches == unused.len(), || format!("{id} has {branches} branches"))?;
+        }
+        Ok(())
+    }
+}

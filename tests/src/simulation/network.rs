@@ -1,0 +1,189 @@
+//! Requests on their way, and answers: lost, late, or there twice; and people who try again.
+
+use gatepass_core::wire::request::Request;
+use serde_json::Value;
+
+use super::{Event, World, note};
+
+/// What somebody asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    ServiceToken,
+    Issue,
+    Present(String),
+    Login,
+    AnswerChallenge(String),
+    Refresh { token: String, by_portal: bool },
+    Userinfo(String),
+    Introspect(String),
+    SetUp,
+    VerifyDevice,
+    EndSession,
+    Revoke(String),
+    ChangePassword,
+}
+
+/// A request of somebody, as often as it is sent.
+pub(super) struct Call {
+    /// Which of the people wants the answer; none where nobody does.
+    pub(super) from: Option<usize>,
+    pub(super) what: What,
+    request: Request,
+    attempt: u32,
+    open: bool,
+}
+
+/// An answer on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+/// How often somebody asks for the same before they do something else.
+const ATTEMPTS: u32 = 4;
+
+impl World {
+    /// Sends `request`, whose answer is for `from`.
+    pub(super) fn call(&mut self, from: Option<usize>, what: What, request: Request) {
+        let call = self.next_number();
+        if let Some(person) = from {
+            self.people[person].busy = true;
+        }
+        self.calls.insert(call, Call { from, what, request, attempt: 0, open: true });
+        self.send(call);
+    }
+
+    /// Keeps a request that will arrive on a way of its own, and whose answer nobody waits for.
+    pub(super) fn keep_call(&mut self, call: u64, what: What, request: Request) {
+        self.calls.insert(call, Call { from: None, what, request, attempt: 1, open: false });
+    }
+
+    fn send(&mut self, id: u64) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.attempt += 1;
+        let (attempt, from) = (call.attempt, call.from);
+        note!(self, "#{id} {} {}", self.called(from), shown(&self.calls[&id].what));
+        if from.is_some() {
+            self.later(1_500, 6_000, Event::GiveUp(id, attempt));
+        }
+        if self.chance.one_in(self.weather.lost) {
+            self.tally.met("requests lost");
+            note!(self, "#{id} is lost");
+            return;
+        }
+        let doubled = self.chance.one_in(self.weather.doubled);
+        if doubled {
+            self.tally.met("requests doubled");
+        }
+        for _ in 0..=u32::from(doubled) {
+            if self.chance.one_in(self.weather.late) {
+                self.tally.met("requests late");
+                self.later(1_000, 16_000, Event::Arrive(id));
+            } else {
+                self.later(1, 40, Event::Arrive(id));
+            }
+        }
+    }
+
+    pub(super) fn arrive(&mut self, id: u64) {
+        let up: Vec<usize> = (0..self.servers.len()).filter(|server| self.servers[*server].up).collect();
+        if up.is_empty() {
+            self.tally.met("requests to a dead server");
+            note!(self, "#{id} finds no server");
+            return;
+        }
+        let server = self.chance.pick(&up);
+        let Call { what, request, .. } = &self.calls[&id];
+        let (what, request) = (what.clone(), copy(request));
+        self.begin(server, id, what, request);
+    }
+
+    /// Sends an answer back.
+    pub(super) fn reply(&mut self, call: u64, status: u16, body: Value) {
+        let answer = Event::Answer(call, Answered { status, body });
+        if self.chance.one_in(self.weather.lost) {
+            self.tally.met("answers lost");
+            note!(self, "#{call} answer lost");
+        } else if self.chance.one_in(self.weather.late) {
+            self.tally.met("answers late");
+            self.later(1_000, 12_000, answer);
+        } else {
+            self.later(1, 40, answer);
+        }
+    }
+
+    pub(super) fn answered(&mut self, id: u64, answer: &Answered) {
+        let call = self.calls.get_mut(&id).expect("a call");
+        let Some(person) = call.from.filter(|_| call.open) else { return };
+        if answer.status >= 500 && call.attempt < ATTEMPTS {
+            // Whoever is told so tries again when they would have given up.
+            return;
+        }
+        call.open = false;
+        let what = call.what.clone();
+        self.people[person].busy = false;
+        note!(self, "#{id} {} is told {}", self.called(Some(person)), answer.status);
+        self.take(person, &what, Some(answer));
+        self.later(50, 10_000, Event::Wake(person));
+    }
+
+    pub(super) fn give_up(&mut self, id: u64, attempt: u32) {
+        let call = self.calls.get_mut(&id).expect("a call");
+        if !call.open || call.attempt != attempt {
+            return;
+        }
+        if attempt < ATTEMPTS && self.now < super::END {
+            self.send(id);
+            return;
+        }
+        call.open = false;
+        let (from, what) = (call.from, call.what.clone());
+        if let Some(person) = from {
+            self.people[person].busy = false;
+            note!(self, "#{id} {} gives up", self.called(from));
+            self.take(person, &what, None);
+            self.later(50, 10_000, Event::Wake(person));
+        }
+    }
+
+    fn called(&self, person: Option<usize>) -> String {
+        person.map_or("somebody".into(), |person| format!("{} ({person})", self.people[person].user))
+    }
+}
+
+/// The first characters of a credential, enough to find it again.
+pub(super) fn short(text: &str) -> &str {
+    // The ends of two access tokens differ, not their beginnings.
+    let from = if text.starts_with("eyJ") { text.len() - 8 } else { 0 };
+    text.get(from..).map_or(text, |text| text.get(..12).unwrap_or(text))
+}
+
+fn shown(what: &What) -> String {
+    match what {
+        What::ServiceToken => "has its backend ask for a token".into(),
+        What::Issue => "has a ticket issued".into(),
+        What::Present(ticket) => format!("presents {}", short(ticket)),
+        What::Login => "signs in by password".into(),
+        What::AnswerChallenge(challenge) => format!("answers {}", short(challenge)),
+        What::Refresh { token, .. } => format!("refreshes with {}", short(token)),
+        What::Userinfo(token) => format!("asks who …{} is", short(token)),
+        What::Introspect(token) => format!("asks whether …{} is good", short(token)),
+        What::SetUp => "sets up a device".into(),
+        What::VerifyDevice => "verifies a device".into(),
+        What::EndSession => "ends sessions".into(),
+        What::Revoke(token) => format!("gives up …{}", short(token)),
+        What::ChangePassword => "changes the password".into(),
+    }
+}
+
+/// The same bytes once more.
+pub(super) fn copy(request: &Request) -> Request {
+    Request {
+        method: request.method.clone(),
+        target: request.target.clone(),
+        headers: request.headers.clone(),
+        body: request.body.clone(),
+        peer: request.peer,
+    }
+}

@@ -1,0 +1,304 @@
+//! The servers: the core's steps in flight, one group of commits at a time on its way to the disk, and crashes.
+
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::Records;
+use gatepass_core::step::Step;
+use gatepass_core::time::Time;
+use gatepass_core::wire::request::Request;
+
+use super::clock::Clock;
+use super::network::What;
+use super::{Event, World, answers, note};
+use crate::world;
+
+pub(super) struct Server {
+    pub(super) up: bool,
+    pub(super) clock: Clock,
+    /// What waits for the disk, and for whom.
+    group: Vec<(Option<u64>, std::sync::Arc<[Change]>)>,
+    /// The number of that group: one that was lost in a crash is never written.
+    group_number: u64,
+}
+
+/// A request being answered.
+pub(super) struct Flow {
+    pub(super) server: usize,
+    pub(super) call: u64,
+    pub(super) what: What,
+    pub(super) now: Time,
+    pub(super) steps: usize,
+    /// How its commits went.
+    pub(super) outcomes: Vec<Outcome>,
+    /// Whether it wanted a row of the audit table.
+    pub(super) recorded: bool,
+    step: Option<Step>,
+}
+
+fn letter(server: usize) -> char {
+    char::from(b'A' + server as u8)
+}
+
+impl World {
+    /// Adds a server.
+    pub(super) fn start(&mut self) {
+        let (clock, _) = Clock::start(&self.wall, self.now);
+        self.servers.push(Server { up: true, clock, group: vec![], group_number: 0 });
+    }
+
+    pub(super) fn restart(&mut self, server: usize) {
+        let (clock, behind) = Clock::start(&self.wall, self.now);
+        self.tally.met("starts");
+        if behind {
+            self.tally.met("clocks behind at a start");
+        }
+        self.servers[server].clock = clock;
+        self.servers[server].up = true;
+        note!(self, "{} starts", letter(server));
+    }
+
+    pub(super) fn crash(&mut self, index: usize) {
+        let server = &mut self.servers[index];
+        if !server.up {
+            return;
+        }
+        server.up = false;
+        server.group_number += 1;
+        let waiting = std::mem::take(&mut server.group).len();
+        let before = self.flows.len();
+        self.flows.retain(|_, flow| flow.server != index);
+        let flows = before - self.flows.len();
+        self.tally.met("crashes");
+        self.tally.met_times("flows lost in a crash", flows);
+        self.tally.met_times("commits lost in a crash", waiting);
+        note!(self, "{} crashes: {flows} flows are gone, {waiting} commits with them", letter(index));
+        self.later(200, 5_000, Event::Start(index));
+    }
+
+    /// Every server puts its time into the store.
+    pub(super) fn mark(&mut self) {
+        let (wall, now) = (&mut self.wall, self.now);
+        self.servers.iter_mut().filter(|server| server.up).for_each(|s| s.clock.persist(wall, now));
+        self.later(20_000, 20_000, Event::Mark);
+    }
+
+    /// The time that counts, at whichever server.
+    pub(super) fn server_time(&mut self) -> Time {
+        let at = self.now;
+        self.servers[0].clock.now(&self.wall, at)
+    }
+
+    pub(super) fn begin(&mut self, server: usize, call: u64, what: What, request: Request) {
+        let (number, at) = (self.next_number(), self.now);
+        let now = self.servers[server].clock.now(&self.wall, at);
+        let step = self.gatepass.handle(request, world::moment(now, number));
+        note!(self, "#{call} reaches {} as flow {number}, whose time is {}", letter(server), now.unix());
+        let flow = Flow { server, call, what, now, steps: 0, outcomes: vec![], recorded: false, step: None };
+        self.flows.insert(number, flow);
+        self.advance(number, step);
+    }
+
+    fn advance(&mut self, id: u64, step: Step) {
+        let flow = self.flows.get_mut(&id).expect("a flow");
+        flow.steps += 1;
+        let (steps, server) = (flow.steps, flow.server);
+        if steps > Step::MAX {
+            return self.judge(Err(format!("flow {id} takes {steps} steps")));
+        }
+        match step {
+            Step::Read(_) => {
+                flow.step = Some(step);
+                self.later(0, 4, Event::Read(id));
+            }
+            Step::Stretch(stretch) if self.chance.one_in(40) => {
+                self.tally.met("no room to hash");
+                note!(self, "flow {id} finds no room to hash");
+                self.advance(id, stretch.refuse());
+            }
+            Step::Stretch(_) => {
+                flow.step = Some(step);
+                self.later(15, 200, Event::Hashed(id));
+            }
+            Step::Commit(ref commit) => {
+                flow.recorded |= commit.changes().iter().any(|c| matches!(c, Change::Audit(_)));
+                let changes = commit.changes().clone();
+                flow.step = Some(step);
+                self.enqueue(server, Some(id), changes);
+            }
+            Step::Reply(response) => {
+                let flow = self.flows.remove(&id).expect("a flow");
+                let status = response.status();
+                let body = serde_json::from_slice(response.body()).unwrap_or_default();
+                note!(self, "flow {id} answers {status} after {steps} steps");
+                let verdict = answers::check(self, &flow, status, &body);
+                self.judge(verdict.map_err(|broken| format!("flow {id}: {broken}")));
+                self.reply(flow.call, status, body);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, server: usize, flow: Option<u64>, changes: std::sync::Arc<[Change]>) {
+        let waiting = &mut self.servers[server];
+        waiting.group.push((flow, changes));
+        if waiting.group.len() == 1 {
+            let number = waiting.group_number;
+            let most = if self.weather.is_slow { 3_000 } else { 15 };
+            self.later(1, most, Event::Flush(server, number));
+        }
+    }
+
+    pub(super) fn read(&mut self, id: u64) {
+        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let Some(Step::Read(read)) = flow.step.take() else { return };
+        let mut found = self.tables.read(read.query());
+        let unread = self.chance.one_in(self.weather.unread);
+        if unread {
+            self.tally.met("reads failed");
+            note!(self, "flow {id} cannot read");
+            found.records = Records::Unreadable;
+        }
+        let step = read.resume(&self.gatepass, found);
+        note!(self, "flow {id} reads, and goes on to {}", name(&step));
+        if !unread {
+            let verdict = answers::check_read(&self.tables, &self.flows[&id], &step);
+            self.judge(verdict.map_err(|broken| format!("flow {id}: {broken}")));
+        }
+        self.advance(id, step);
+    }
+
+    pub(super) fn hashed(&mut self, id: u64) {
+        let Some(flow) = self.flows.get_mut(&id) else { return };
+        let Some(Step::Stretch(stretch)) = flow.step.take() else { return };
+        let step = stretch.run(&self.gatepass);
+        note!(self, "flow {id} has hashed, and goes on to {}", name(&step));
+        self.advance(id, step);
+    }
+
+    /// Writes what waits: all of it becomes durable at this moment, or none of it.
+    pub(super) fn flush(&mut self, index: usize, number: u64) {
+        let server = &mut self.servers[index];
+        if !server.up || server.group_number != number {
+            return;
+        }
+        server.group_number += 1;
+        let group = std::mem::take(&mut server.group);
+        if group.len() > 1 {
+            self.tally.met("commits together with others");
+        }
+        if self.weather.is_slow {
+            self.tally.met_times("commits on a slow disk", group.len());
+        }
+        if self.weather.is_full {
+            self.tally.met_times("commits on a full disk", group.len());
+            return self.settle_all(group.iter().map(|(flow, _)| (*flow, Outcome::NotApplied)).collect());
+        }
+        let dies = self.chance.one_in(self.weather.fsync_crash);
+        let unknown = self.chance.one_in(self.weather.unknown);
+        let fate = self.chance.below(3);
+        if unknown && fate == 1 && !dies {
+            self.tally.met("outcomes unknown, applied later");
+            note!(
+                self,
+                "{}: the outcome of {} commits is unknown, and they will be written",
+                letter(index),
+                group.len()
+            );
+            for (_, changes) in &group {
+                self.later(10, 3_000, Event::Command(changes.to_vec()));
+            }
+        } else if unknown && fate == 0 && !dies {
+            self.tally.met("outcomes unknown, not applied");
+        }
+        let applies = !(unknown || dies) || fate == 2;
+        let outcomes: Vec<(Option<u64>, Outcome)> = group
+            .iter()
+            .map(|(flow, changes)| {
+                let outcome = if applies { self.commit(*flow, changes) } else { Outcome::NotApplied };
+                (*flow, if unknown { Outcome::Unknown } else { outcome })
+            })
+            .collect();
+        if unknown && applies && !dies {
+            self.tally.met("outcomes unknown, applied");
+        }
+        if dies {
+            self.tally.met("crashes at the instant of the fsync");
+            if applies {
+                self.tally.met_times("commits durable, outcome lost in a crash", outcomes.len());
+            }
+            self.crash(index);
+        } else {
+            self.settle_all(outcomes);
+        }
+    }
+
+    fn settle_all(&mut self, outcomes: Vec<(Option<u64>, Outcome)>) {
+        for (flow, outcome) in outcomes {
+            if let Some(flow) = flow {
+                self.later(0, 3, Event::Settle(flow, outcome));
+            }
+        }
+    }
+
+    /// Applies `changes` to what is durable.
+    fn commit(&mut self, flow: Option<u64>, changes: &[Change]) -> Outcome {
+        let before = self.chance.one_in(200).then(|| self.tables.clone());
+        let outcome = self.tables.commit(changes);
+        if outcome == Outcome::Applied {
+            let verdict = self.ledger.applied(changes, &mut self.tally);
+            self.judge(verdict);
+        } else {
+            self.tally.met("conflicts");
+            if before.is_some_and(|before| before != self.tables) {
+                self.judge(Err("a conflict left a trace in the tables".into()));
+            }
+        }
+        match flow {
+            Some(flow) => note!(self, "flow {flow}: {outcome:?}, {}", kinds(changes)),
+            None => note!(self, "a command: {outcome:?}, {}", kinds(changes)),
+        }
+        outcome
+    }
+
+    /// What came without a flow: of the command line, or of a commit whose outcome nobody knew.
+    pub(super) fn command(&mut self, changes: &[Change]) {
+        if !self.weather.is_full {
+            self.commit(None, changes);
+        }
+    }
+
+    pub(super) fn settle(&mut self, id: u64, outcome: Outcome) {
+        let Some(flow) = self.flows.get_mut(&id) else {
+            if outcome == Outcome::Applied {
+                self.tally.met("commits durable, outcome lost in a crash");
+            }
+            return;
+        };
+        let Some(Step::Commit(commit)) = flow.step.take() else { return };
+        flow.outcomes.push(outcome);
+        if outcome != Outcome::Applied {
+            note!(self, "flow {id} is told {outcome:?}");
+        }
+        let step = commit.settle(&self.gatepass, outcome);
+        self.advance(id, step);
+    }
+}
+
+/// What a flow waits for next.
+fn name(step: &Step) -> &'static str {
+    match step {
+        Step::Read(_) => "read",
+        Step::Commit(_) => "commit",
+        Step::Stretch(_) => "hash",
+        Step::Reply(_) => "answer",
+    }
+}
+
+/// The names of `changes`.
+fn kinds(changes: &[Change]) -> String {
+    let kind = |change: &Change| {
+        if let Change::Audit(event) = change {
+            return format!("[{}]", event.kind.as_str());
+        }
+        format!("{change:?}").split([' ', '(']).next().unwrap_or_default().to_owned()
+    };
+    changes.iter().map(kind).collect::<Vec<_>>().join(" ")
+}
