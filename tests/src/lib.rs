@@ -1,4 +1,4 @@
-//! Shared by the tests: a store in memory, the world its records describe, a plain HTTP client, the harness that
+//! Shared by the tests: a store in memory, the world its records describe, the reference model, a plain HTTP client, the harness that
 //! runs the real binary, and the black-box suite that every embedding has to pass.
 #![allow(
     clippy::expect_used,
@@ -9,6 +9,7 @@
 
 pub mod http;
 pub mod memory;
+pub mod reference;
 pub mod server;
 pub mod suite;
 pub mod world;
