@@ -84,7 +84,7 @@ fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
 #[test]
 fn the_core_answers_as_the_model_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(400));
+    let mut runner = TestRunner::new(config(1_000));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         run(rules, &operations, Memory::new(tables()), &mut tally.borrow_mut()).map(drop)
     });
@@ -98,7 +98,7 @@ fn the_core_answers_as_the_model_does() {
 #[test]
 fn a_file_answers_as_memory_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(60));
+    let mut runner = TestRunner::new(config(150));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         let by_memory = run(rules, &operations, Memory::new(tables()), &mut Tally::default())?;
         let by_file = run(rules, &operations, File::new(), &mut tally.borrow_mut())?;

@@ -175,36 +175,40 @@ impl Model {
     }
 
     pub(super) fn redeem(&mut self, ticket: Option<usize>, caller: Caller, place: Place) -> Answer {
-        let Some(at) = ticket.filter(|at| !self.tickets[*at].over && self.now < self.tickets[*at].expires) else {
-            return refused(40010);
-        };
+        let refused = |why| refused(40010).because(why);
+        let Some(at) = ticket else { return refused("unknown") };
+        let Ticket { grant, issuer, here, expires, over } = self.tickets[at];
         // Whatever comes of it, it is spent.
-        self.tickets[at].over = true;
-        let Ticket { grant, issuer, here, .. } = self.tickets[at];
+        self.tickets[at].over |= self.now < expires;
         let by_its_client = match caller {
             Caller::Nobody => !grant.bind && self.is_enabled(grant.client),
             Caller::Client(_) | Caller::Impostor(_) => self.is_proven(caller) == Some(grant.client),
         };
-        let fits = (!here || place.here)
-            && (by_its_client || !grant.bind && !grant.audience)
-            && issuer.is_none_or(|client| self.is_enabled(client))
-            && self.is_active(grant.person())
-            && self.is_active(grant.user);
-        if fits { self.admit(grant, place, "ticket") } else { refused(40010) }
+        match () {
+            () if over => refused("over"),
+            () if self.now >= expires => refused("expired"),
+            () if here && !place.here => refused("elsewhere"),
+            () if (grant.bind || grant.audience) && !by_its_client => refused("client"),
+            () if issuer.is_some_and(|client| !self.is_enabled(client)) => refused("issuer"),
+            () if !self.is_active(grant.person()) || !self.is_active(grant.user) => refused("disabled"),
+            () => self.admit(grant, place, "ticket"),
+        }
     }
 
     pub(super) fn login(&mut self, user: Name, right: bool, place: Place) -> Answer {
         let now = self.now;
         let password = self.people.get_mut(user).and_then(|person| person.password.as_mut());
-        let Some(password) = password.filter(|password| now >= password.guesses.until) else {
-            return refused(40040);
-        };
+        let refused = |why| refused(40040).because(why);
+        let Some(password) = password else { return refused("unknown") };
+        if now < password.guesses.until {
+            return refused("waits");
+        }
         if !right {
             password.guesses.fail_password(now);
-            return refused(40040);
+            return refused("wrong");
         }
         if !self.is_active(user) {
-            return refused(40040);
+            return refused("disabled");
         }
         self.forgive_password(user);
         let grant = Grant { user, actor: None, client: "gatepass", audience: false, bind: false, scope: "profile" };
@@ -245,23 +249,29 @@ impl Model {
     }
 
     pub(super) fn challenged(&mut self, challenge: Option<usize>, code: Code) -> Answer {
-        let Some(at) = challenge else { return refused(40030) };
+        let refused = |why| refused(40030).because(why);
+        let Some(at) = challenge else { return refused("unknown") };
         let Challenge { grant, epochs, place, amr, expires, wrong, answered } = self.challenges[at];
         let needs_client = grant.audience || grant.bind;
-        if answered || wrong >= 5 || self.now >= expires || !self.stand(&grant, epochs) {
-            return refused(40030);
+        match () {
+            () if answered => return refused("answered"),
+            () if wrong >= 5 => return refused("five wrong"),
+            () if self.now >= expires => return refused("expired"),
+            () if !self.stand(&grant, epochs) => return refused("over"),
+            () if needs_client && !self.is_enabled(grant.client) => return refused("client"),
+            () => {}
         }
-        if needs_client && !self.is_enabled(grant.client) {
-            return refused(40030);
-        }
-        if !self.show(grant.person(), code, true) {
+        if let Err(why) = self.show(grant.person(), code, true) {
             self.challenges[at].wrong += 1;
-            return refused(40030);
+            return refused(why);
         }
         self.challenges[at].answered = true;
-        let amr = if matches!(code, Code::Totp(..)) { vec![amr, "otp", "mfa"] } else { vec![amr, "mfa"] };
+        let (by, amr) = match code {
+            Code::Totp(..) => ("by totp", vec![amr, "otp", "mfa"]),
+            Code::Backup(..) | Code::Wrong => ("by backup code", vec![amr, "mfa"]),
+        };
         let good_for = self.must_change(&grant).then_some("gatepass:change-password");
-        self.open(grant, good_for, amr, place)
+        self.open(grant, good_for, amr, place).because(by)
     }
 
     /// A session, for everything or for one thing only, and its tokens.
@@ -319,9 +329,12 @@ impl Model {
         let refusal = if grant { error(400, "invalid_grant") } else { refused(40020) };
         let client = self.is_proven(caller);
         if client.is_none() && (grant || caller != Caller::Nobody) {
-            return if grant { error(401, "invalid_client") } else { refusal };
+            return if grant { error(401, "invalid_client") } else { refusal.because("client") };
         }
-        let Some(at) = token.filter(|at| self.is_for(*at, client)) else { return refusal };
+        let Some(at) = token else { return refusal.because("unknown") };
+        if !self.is_for(at, client) {
+            return refusal.because("not for them, or over");
+        }
         let Refresh { session, expires, used } = self.refresh[at];
         let lost = |(used_at, next): &(u64, usize)| {
             let next = &self.refresh[*next];
@@ -330,10 +343,13 @@ impl Model {
         if used.is_some_and(|used| !lost(&used)) {
             // Somebody has a copy.
             self.sessions[session].ended = true;
-            return Answer { kind: format!("{} reused", refusal.kind), ..refusal };
+            return refusal.because("reused");
         }
-        if !self.may_go_on(session) || used.is_none() && self.now >= expires {
-            return refusal;
+        if !self.may_go_on(session) {
+            return refusal.because("others");
+        }
+        if used.is_none() && self.now >= expires {
+            return refusal.because("expired");
         }
         let scope = scope.filter(|_| grant);
         if scope.is_some_and(|scope| !is_within(scope, self.sessions[session].grant.scope)) {
@@ -473,12 +489,14 @@ impl Model {
             _ => {}
         }
         let person = self.people.entry(user).or_default();
-        let Some(password) = person.password.as_mut().filter(|password| now >= password.guesses.until) else {
-            return refused(40041);
-        };
+        let refused = |why| refused(40041).because(why);
+        let Some(password) = person.password.as_mut() else { return refused("none") };
+        if now < password.guesses.until {
+            return refused("waits");
+        }
         if !right {
             password.guesses.fail_password(now);
-            return refused(40041);
+            return refused("wrong");
         }
         *password = Password { text: new, set_at: now, must_change: false, guesses: Guesses::default() };
         person.epoch += 1;
@@ -577,15 +595,15 @@ impl Model {
     }
 
     /// Whether `code` is a second factor of `user`; it is used then, and counted against them otherwise.
-    fn show(&mut self, user: Name, code: Code, with_backup: bool) -> bool {
+    fn show(&mut self, user: Name, code: Code, with_backup: bool) -> Result<(), &'static str> {
         let now = self.now;
         if now < self.people[user].guesses.until {
-            return false;
+            return Err("locked");
         }
         let mut fitting = self.devices_of(user).into_iter().filter(|at| self.devices[*at].counts);
         let fitting = fitting.find_map(|at| Some((at, self.fits(at, code)?)));
         let (enrolled, backup) = (self.is_enrolled(user), self.backup(code));
-        let Some(person) = self.people.get_mut(user) else { return false };
+        let person = self.people.get_mut(user).ok_or("nobody")?;
         let shown = match (fitting, backup) {
             (Some((device, step)), _) => {
                 self.devices[device].step = step;
@@ -596,10 +614,10 @@ impl Model {
         };
         if shown {
             person.guesses = Guesses::default();
-        } else {
-            person.guesses.fail(now);
+            return Ok(());
         }
-        shown
+        person.guesses.fail(now);
+        Err("wrong")
     }
 
     fn backup(&self, code: Code) -> Option<(usize, usize)> {
@@ -625,12 +643,13 @@ impl Model {
         let shown = self.has_shown(session);
         if !shown && enrolled {
             let before = (self.devices.clone(), self.people.clone());
-            match code {
-                None => return refused(40302),
-                Some(code) if !self.show(user, code, false) => return refused(40031),
+            let Some(code) = code else { return refused(40302) };
+            if let Err(why) = self.show(user, code, false) {
+                return refused(40031).because(why);
+            }
+            if left.len() >= 8 {
                 // What is refused uses nothing up.
-                Some(_) if left.len() >= 8 => (self.devices, self.people) = before,
-                Some(_) => {}
+                (self.devices, self.people) = before;
             }
         }
         if left.len() >= 8 {
@@ -679,8 +698,8 @@ impl Model {
         let user = self.sessions[session].grant.user;
         let Some(device) = device.filter(|at| self.devices_of(user).contains(at)) else { return refused(40402) };
         let by_its_own = !self.devices[device].counts && self.fits(device, code).is_some();
-        if !by_its_own && !self.show(user, code, false) {
-            return refused(40031);
+        if !by_its_own && let Err(why) = self.show(user, code, false) {
+            return refused(40031).because(why);
         }
         self.forget(device);
         if self.devices[device].counts && !self.is_enrolled(user) {

@@ -73,6 +73,13 @@ pub(super) fn error(status: u16, error: &str) -> Answer {
     Answer { kind: error.into(), status, says: json!({"error": error, "access_token": null}) }
 }
 
+impl Answer {
+    /// The same answer, for a reason that is not told.
+    pub(super) fn because(self, why: &str) -> Self {
+        Self { kind: format!("{} {why}", self.kind), ..self }
+    }
+}
+
 pub(super) fn is_within(scope: &str, whole: &str) -> bool {
     scope.split(' ').all(|word| whole.split(' ').any(|other| other == word))
 }

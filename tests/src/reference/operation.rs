@@ -132,6 +132,10 @@ fn caller() -> impl Strategy<Value = Caller> {
     ]
 }
 
+fn known() -> impl Strategy<Value = Caller> {
+    prop_oneof![5 => client().prop_map(Caller::Client), 1 => caller()]
+}
+
 fn place() -> impl Strategy<Value = Place> {
     let device = prop_oneof![3 => Just("laptop"), 2 => Just("phone"), 1 => Just("kiosk")];
     (device, prop::bool::weighted(0.9)).prop_map(|(device, here)| Place { device, here })
@@ -234,46 +238,93 @@ fn by_an_administrator() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What belongs together, of which anything may be left out.
-fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
-    let asked = |user, audience, actor, scope| Operation::Issue {
-        by: Issuer::Command,
-        wish: Wish { user, audience, bind: false, here: false, actor, reason: true, ttl: None, scope },
-    };
-    let redeem = |caller: Caller| {
-        place().prop_map(move |place| Operation::Redeem { ticket: 0, caller, place }).boxed()
-    };
-    let refresh = || {
-        (prop::bool::ANY, scope()).prop_map(|(grant, scope)| {
-            Operation::Refresh { token: 0, caller: Caller::Client("portal"), grant, scope }
-        })
-    };
+type Part = BoxedStrategy<Operation>;
+
+fn just(operation: Operation) -> Part {
+    Just(operation).boxed()
+}
+
+/// A ticket as the command line issues it.
+fn ticket(user: Name, audience: Option<Name>, actor: Option<Name>) -> Part {
+    let wish = Wish { user, audience, bind: false, here: false, actor, reason: true, ttl: None, scope: Some("profile email") };
+    just(Operation::Issue { by: Issuer::Command, wish })
+}
+
+fn redeem(caller: Caller) -> Part {
+    place().prop_map(move |place| Operation::Redeem { ticket: 0, caller, place }).boxed()
+}
+
+fn login(right: bool) -> Part {
+    place().prop_map(move |place| Operation::Login { user: "pam", right, place }).boxed()
+}
+
+fn answer() -> Part {
+    code().prop_map(|code| Operation::Answer { challenge: 0, code }).boxed()
+}
+
+fn refresh() -> Part {
+    let lately = prop_oneof![4 => Just(0), 1 => Just(1)];
+    let scope = prop_oneof![2 => Just(None), 1 => scope()];
+    (lately, any::<bool>(), scope)
+        .prop_map(|(token, grant, scope)| Operation::Refresh { token, caller: Caller::Client("portal"), grant, scope })
+        .boxed()
+}
+
+fn anything() -> Part {
+    operation().boxed()
+}
+
+fn wait() -> Part {
+    passing().prop_map(Operation::Wait).boxed()
+}
+
+/// Something that may come between.
+fn between() -> Part {
+    let long = select(vec![60, 300, 1_800, 14 * 86_400, 30 * 86_400, 98 * 86_400]);
+    prop_oneof![2 => by_an_administrator(), 1 => long.prop_map(Operation::Wait), 1 => operation()].boxed()
+}
+
+fn again() -> Part {
+    (1..11usize).prop_map(Operation::Again).boxed()
+}
+
+/// Somebody guesses, and somebody knows.
+fn guesses() -> impl Strategy<Value = Vec<Part>> {
     let newest = Bearer::Person(0);
-    let set_up = Just(Operation::SetUp { bearer: newest, code: None });
-    let verify = Just(Operation::Verify { bearer: newest, device: None, code: Code::Totp(0, 0) });
-    let login = place().prop_map(|place| Operation::Login { user: "pam", right: true, place });
-    let answer = code().prop_map(|code| Operation::Answer { challenge: 0, code });
-    let all = |parts: Vec<BoxedStrategy<Operation>>| {
-        let parts: Vec<_> = parts.into_iter().map(|part| prop::option::weighted(0.97, part)).collect();
-        parts.boxed()
-    };
-    prop_oneof![
-        24 => all(vec![operation().boxed()]),
-        3 => user().prop_flat_map(move |user| {
-            all(vec![Just(asked(user, None, None, None)).boxed(), redeem(Caller::Nobody)])
+    let change = |right| just(Operation::ChangePassword { bearer: newest, right, new: "a fresh password" });
+    let set_up = |code| just(Operation::SetUp { bearer: newest, code: Some(code) });
+    let wrong = just(Operation::Answer { challenge: 0, code: Code::Wrong });
+    select(vec![
+        vec![login(false), again(), wait(), login(true)],
+        vec![change(false), again(), wait(), change(true)],
+        vec![set_up(Code::Wrong), again(), set_up(Code::Totp(0, 1)), answer()],
+        vec![login(true), wrong, again(), answer()],
+    ])
+}
+
+/// What belongs together, and of which anything may be left out.
+fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
+    let newest = Bearer::Person(0);
+    let set_up = just(Operation::SetUp { bearer: newest, code: None });
+    let verify = just(Operation::Verify { bearer: newest, device: None, code: Code::Totp(0, 0) });
+    let portal = Caller::Client("portal");
+    let parts = prop_oneof![
+        30 => Just(vec![anything()]),
+        3 => user().prop_map(|user| vec![ticket(user, None, None), redeem(Caller::Nobody)]),
+        3 => Just(vec![credentials().boxed(), issue().boxed(), redeem(Caller::Nobody)]),
+        2 => Just(vec![credentials().boxed(), issue().boxed(), between(), redeem(portal)]),
+        4 => user().prop_map(move |user| {
+            vec![ticket(user, Some("portal"), None), redeem(portal), refresh(), between(), refresh(), refresh()]
         }),
-        3 => all(vec![credentials().boxed(), issue().boxed(), redeem(Caller::Nobody)]),
-        3 => user().prop_flat_map(move |user| all(vec![
-            Just(asked(user, Some("portal"), None, Some("profile email"))).boxed(),
-            redeem(Caller::Client("portal")),
-            refresh().boxed(),
-            operation().boxed(),
-            refresh().boxed(),
-        ])),
-        2 => all(vec![Just(asked("pam", Some("portal"), Some("boss"), None)).boxed(), redeem(Caller::Nobody)]),
-        5 => all(vec![set_up.boxed(), verify.boxed()]),
-        5 => all(vec![passing().prop_map(Operation::Wait).boxed(), login.boxed(), answer.boxed()]),
-    ]
+        2 => Just(vec![ticket("pam", Some("portal"), Some("boss")), redeem(portal), between(), refresh()]),
+        5 => Just(vec![set_up, verify]),
+        4 => Just(vec![wait(), login(true), answer()]),
+        3 => Just(vec![wait(), login(true), between(), answer()]),
+        3 => guesses(),
+    ];
+    parts.prop_flat_map(|parts| {
+        parts.into_iter().map(|part| prop::option::weighted(0.97, part)).collect::<Vec<_>>()
+    })
 }
 
 /// A sequence of at most `longest` operations.
@@ -285,8 +336,8 @@ pub fn operations(longest: usize) -> impl Strategy<Value = Vec<Operation>> {
 /// Anything that anybody can do.
 fn operation() -> impl Strategy<Value = Operation> {
     let identity = prop_oneof![12 => user(), 1 => Just("nobody")];
-    let token = prop_oneof![5 => Just(0), 3 => Just(1), 1 => 2..4usize];
-    let refresh = (token, caller(), any::<bool>(), scope())
+    let lately = prop_oneof![5 => Just(0), 3 => Just(1), 1 => 2..4usize];
+    let refresh = (lately, caller(), any::<bool>(), scope())
         .prop_map(|(token, caller, grant, scope)| Operation::Refresh { token, caller, grant, scope });
     prop_oneof![
         8 => passing().prop_map(Operation::Wait),
@@ -298,12 +349,12 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(ticket, caller, place)| Operation::Redeem { ticket, caller, place }),
         8 => (identity, prop::bool::weighted(0.7), place())
             .prop_map(|(user, right, place)| Operation::Login { user, right, place }),
-        10 => (pick(), code()).prop_map(|(challenge, code)| Operation::Answer { challenge, code }),
+        6 => (pick(), code()).prop_map(|(challenge, code)| Operation::Answer { challenge, code }),
         10 => refresh,
         6 => credentials(),
-        4 => (token(), caller()).prop_map(|(token, caller)| Operation::Introspect { token, caller }),
-        2 => (token(), caller()).prop_map(|(token, caller)| Operation::Revoke { token, caller }),
-        22 => by_a_person(),
-        6 => by_an_administrator(),
+        8 => (token(), known()).prop_map(|(token, caller)| Operation::Introspect { token, caller }),
+        3 => (token(), known()).prop_map(|(token, caller)| Operation::Revoke { token, caller }),
+        34 => by_a_person(),
+        12 => by_an_administrator(),
     ]
 }
