@@ -11,7 +11,9 @@ use gatepass_core::model::query::{Found, Query};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 use gatepass_tests::memory::Memory;
-use gatepass_tests::reference::{Durable, Operation, Rules, Tally, config, operations, rules, run, system::tables};
+use gatepass_tests::reference::{
+    Durable, Operation, Rules, Tally, config, operations, rules, run, system::tables,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
 use tempfile::TempDir;
@@ -74,7 +76,8 @@ impl Durable for File {
 fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
     match failure {
         TestError::Fail(why, (rules, operations)) => {
-            let lines: Vec<String> = operations.iter().map(|operation| format!("    {operation:?}")).collect();
+            let lines: Vec<String> =
+                operations.iter().map(|operation| format!("    {operation:?}")).collect();
             format!("{why}\n{rules:?}, {} operations:\n{}", lines.len(), lines.join("\n"))
         }
         abort @ TestError::Abort(_) => abort.to_string(),
@@ -84,21 +87,22 @@ fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
 #[test]
 fn the_core_answers_as_the_model_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(1_000));
+    let mut runner = TestRunner::new(config(700));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         run(rules, &operations, Memory::new(tables()), &mut tally.borrow_mut()).map(drop)
     });
     let tally = tally.into_inner();
     agreed.unwrap_or_else(|failure| panic!("{}", told(failure)));
     println!("{tally}{} operations", tally.operations());
-    let (unmet, beside) = tally.unmet();
-    assert!(unmet.is_empty() && beside.is_empty(), "never met: {unmet:?}; not foreseen: {beside:?}");
+    let (unmet, beside) = tally.compared();
+    let same = std::env::var_os("PROPTEST_CASES").is_none();
+    assert!(!same || unmet.is_empty() && beside.is_empty(), "never met: {unmet:?}; not foreseen: {beside:?}");
 }
 
 #[test]
 fn a_file_answers_as_memory_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(150));
+    let mut runner = TestRunner::new(config(120));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         let by_memory = run(rules, &operations, Memory::new(tables()), &mut Tally::default())?;
         let by_file = run(rules, &operations, File::new(), &mut tally.borrow_mut())?;

@@ -91,7 +91,9 @@ impl Model {
         match session {
             _ if revoked || self.now >= expires => Holder::Nobody,
             None if self.is_enabled(client) => Holder::Service(at),
-            Some(session) if self.is_live(session) && self.sessions[session].restricted => Holder::Restricted(session),
+            Some(session) if self.is_live(session) && self.sessions[session].restricted => {
+                Holder::Restricted(session)
+            }
             Some(session) if self.is_live(session) => Holder::Person(session),
             None | Some(_) => Holder::Nobody,
         }
@@ -142,7 +144,9 @@ impl Model {
             Issuer::Bearer(bearer) => match self.holder(bearer) {
                 Holder::Nobody => return refused(40100),
                 Holder::Restricted(_) => return refused(40303),
-                Holder::Person(session) if self.sessions[session].grant.actor.is_some() => return refused(40301),
+                Holder::Person(session) if self.sessions[session].grant.actor.is_some() => {
+                    return refused(40301);
+                }
                 Holder::Service(token) if is_within(wanted, self.access[token].scope) => {
                     Some(self.access[token].client)
                 }
@@ -163,7 +167,8 @@ impl Model {
         }
         let Wish { user, audience, bind, here, actor, ttl, .. } = *wish;
         let client = audience.or(issuer).unwrap_or("admin");
-        let (grant, life) = (Grant { user, actor, client, audience: audience.is_some(), bind, scope }, ttl.unwrap_or(300));
+        let (grant, life) =
+            (Grant { user, actor, client, audience: audience.is_some(), bind, scope }, ttl.unwrap_or(300));
         self.tickets.push(Ticket { grant, issuer, here, expires: self.now + life, over: false });
         granted("ticket", json!({"ticket": self.tickets.len() - 1, "expires_in": life}))
     }
@@ -211,7 +216,8 @@ impl Model {
             return refused("disabled");
         }
         self.forgive_password(user);
-        let grant = Grant { user, actor: None, client: "gatepass", audience: false, bind: false, scope: "profile" };
+        let grant =
+            Grant { user, actor: None, client: "gatepass", audience: false, bind: false, scope: "profile" };
         self.admit(grant, place, "pwd")
     }
 
@@ -230,7 +236,15 @@ impl Model {
                 let mut methods = vec!["totp"];
                 methods.extend((!self.people[grant.person()].codes.is_empty()).then_some("backup_code"));
                 let (epochs, expires) = (self.epochs(&grant), self.now + 5 * MINUTE);
-                self.challenges.push(Challenge { grant, epochs, place, amr, expires, wrong: 0, answered: false });
+                self.challenges.push(Challenge {
+                    grant,
+                    epochs,
+                    place,
+                    amr,
+                    expires,
+                    wrong: 0,
+                    answered: false,
+                });
                 granted(
                     "challenge",
                     json!({
@@ -241,7 +255,9 @@ impl Model {
                 )
             }
             (Some(_), Unenrolled::Refuse) => refused(40045),
-            _ if self.must_change(&grant) => self.open(grant, Some("gatepass:change-password"), vec![amr], place),
+            _ if self.must_change(&grant) => {
+                self.open(grant, Some("gatepass:change-password"), vec![amr], place)
+            }
             (Some(_), Unenrolled::Enrol) if grant.actor.is_some() => refused(40045),
             (Some(_), Unenrolled::Enrol) => self.open(grant, Some("gatepass:enrol"), vec![amr], place),
             (Some(_), Unenrolled::SignIn) | (None, _) => self.open(grant, None, vec![amr], place),
@@ -278,11 +294,17 @@ impl Model {
     fn open(&mut self, grant: Grant, only: Option<Name>, amr: Vec<Name>, place: Place) -> Answer {
         let life = if only.is_some() || grant.actor.is_some() { 30 * MINUTE } else { 30 * DAY };
         let (epochs, expires, restricted) = (self.epochs(&grant), self.now + life, only.is_some());
-        let granted = Grant { audience: grant.audience && !restricted, scope: only.unwrap_or(grant.scope), ..grant };
+        let granted =
+            Grant { audience: grant.audience && !restricted, scope: only.unwrap_or(grant.scope), ..grant };
         self.sessions.push(Session { grant: granted, epochs, restricted, amr, expires, ended: false });
         let session = self.sessions.len() - 1;
         if restricted {
-            return self.tokens(if only == Some("gatepass:enrol") { "enrol" } else { "change" }, session, None, None);
+            return self.tokens(
+                if only == Some("gatepass:enrol") { "enrol" } else { "change" },
+                session,
+                None,
+                None,
+            );
         }
         self.people.entry(grant.person()).or_default().places.insert(place);
         let refresh = self.refresh_token(session);
@@ -300,7 +322,13 @@ impl Model {
         let Session { grant, amr, expires, .. } = self.sessions[session].clone();
         let scope = scope.unwrap_or(grant.scope);
         let life = (30 * MINUTE).min(expires - self.now);
-        let token = Access { session: Some(session), client: grant.client, scope, expires: self.now + life, revoked: false };
+        let token = Access {
+            session: Some(session),
+            client: grant.client,
+            scope,
+            expires: self.now + life,
+            revoked: false,
+        };
         self.access.push(token);
         let act = grant.actor.map(|actor| json!({"sub": format!("usr_{actor}")}));
         let aud = if grant.audience { json!([ISSUER, grant.client]) } else { json!(ISSUER) };
@@ -363,7 +391,11 @@ impl Model {
         let mut answer = self.tokens(kind, session, scope, Some(next));
         if grant {
             let oauth = ["requires_mfa", "user_id", "must_change_password", "password_warning"];
-            answer.says.as_object_mut().expect("an object").retain(|member, _| !oauth.contains(&member.as_str()));
+            answer
+                .says
+                .as_object_mut()
+                .expect("an object")
+                .retain(|member, _| !oauth.contains(&member.as_str()));
             answer.says["scope"] = answer.says["claims"]["scope"].clone();
         }
         answer
@@ -444,7 +476,10 @@ impl Model {
             }
         };
         let Some(session) = session else {
-            return granted("inactive", json!({"active": false, "sub": null, "scope": null, "client_id": null}));
+            return granted(
+                "inactive",
+                json!({"active": false, "sub": null, "scope": null, "client_id": null}),
+            );
         };
         let Grant { user, actor, client, scope: whole, .. } = self.sessions[session].grant;
         let act = actor.map(|actor| json!({"sub": format!("usr_{actor}")}));
@@ -504,8 +539,9 @@ impl Model {
     }
 
     pub(super) fn own_sessions(&mut self, operation: &Operation) -> Answer {
-        let (Operation::Sessions(bearer) | Operation::EndSessions(bearer) | Operation::EndSession { bearer, .. }) =
-            *operation
+        let (Operation::Sessions(bearer)
+        | Operation::EndSessions(bearer)
+        | Operation::EndSession { bearer, .. }) = *operation
         else {
             unreachable!("an operation on sessions");
         };
@@ -540,8 +576,10 @@ impl Model {
         }
     }
 
+    /// Whether a session is in its user's list. That its actor's end has ended it is not seen there.
     fn is_listed(&self, session: usize) -> bool {
-        self.is_live(session)
+        let Session { grant, epochs, expires, ended, .. } = &self.sessions[session];
+        !ended && self.now < *expires && self.epochs(grant)[0] == epochs[0]
     }
 
     pub(super) fn own_factors(&mut self, bearer: Bearer, operation: &Operation) -> Answer {
@@ -556,7 +594,7 @@ impl Model {
             Operation::SetUp { code, .. } => self.set_up(session, code),
             Operation::Verify { device, code, .. } => {
                 self.verify(session, device.map(|pick| self.device(pick)), code)
-            },
+            }
             Operation::Remove { device, code, .. } => self.remove(session, self.device(device), code),
             _ => {
                 let user = self.sessions[session].grant.user;
@@ -677,7 +715,8 @@ impl Model {
 
     fn verify(&mut self, session: usize, device: Option<Option<usize>>, code: Code) -> Answer {
         let user = self.sessions[session].grant.user;
-        let mut waiting = self.devices_of(user).into_iter().rev().filter(|at| self.devices[*at].is_waiting(self.now));
+        let mut waiting =
+            self.devices_of(user).into_iter().rev().filter(|at| self.devices[*at].is_waiting(self.now));
         let device = waiting.find(|at| device.is_none_or(|named| named == Some(*at)));
         let Some((device, step)) = device.and_then(|at| Some((at, self.fits(at, code)?))) else {
             return refused(40031);
@@ -696,7 +735,9 @@ impl Model {
 
     fn remove(&mut self, session: usize, device: Option<usize>, code: Code) -> Answer {
         let user = self.sessions[session].grant.user;
-        let Some(device) = device.filter(|at| self.devices_of(user).contains(at)) else { return refused(40402) };
+        let Some(device) = device.filter(|at| self.devices_of(user).contains(at)) else {
+            return refused(40402);
+        };
         let by_its_own = !self.devices[device].counts && self.fits(device, code).is_some();
         if !by_its_own && let Err(why) = self.show(user, code, false) {
             return refused(40031).because(why);

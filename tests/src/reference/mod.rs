@@ -21,7 +21,8 @@ pub use tally::Tally;
 
 /// `cases` of them, always the same; or as many as `PROPTEST_CASES` says, always others.
 pub fn config(cases: u32) -> ProptestConfig {
-    let config = ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..ProptestConfig::default() };
+    let config =
+        ProptestConfig { failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() };
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => config,
         None => ProptestConfig { cases, rng_seed: RngSeed::Fixed(4), ..config },
@@ -52,7 +53,11 @@ pub fn run(
         let said = system.read(&told);
         let agree = told.status == answer.status && says(&said, &answer.says);
         let (status, expected) = (answer.status, &answer.says);
-        prop_assert!(agree, "{operation:?}\nmust be answered {status} {expected}\nand was          {} {said}", told.status);
+        prop_assert!(
+            agree,
+            "{operation:?}\nmust be answered {status} {expected}\nand was          {} {said}",
+            told.status
+        );
         tally.count(&operation, &answer);
         answers.push(told);
     }
@@ -78,7 +83,8 @@ fn says(said: &Value, expected: &Value) -> bool {
             members.iter().all(|(name, value)| says(said.get(name).unwrap_or(&Value::Null), value))
         }
         (Value::Array(said), Value::Array(expected)) => {
-            said.len() == expected.len() && said.iter().zip(expected).all(|(said, expected)| says(said, expected))
+            said.len() == expected.len()
+                && said.iter().zip(expected).all(|(said, expected)| says(said, expected))
         }
         _ => said == expected,
     }

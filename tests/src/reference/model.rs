@@ -274,7 +274,9 @@ impl Model {
             Operation::Wait(seconds) => self.now += seconds,
             Operation::Again(_) | Operation::Restart | Operation::Sweep => {}
             Operation::Issue { by, wish } => return self.issue(by, &wish),
-            Operation::Redeem { ticket, caller, place } => return self.redeem(self.ticket(ticket), caller, place),
+            Operation::Redeem { ticket, caller, place } => {
+                return self.redeem(self.ticket(ticket), caller, place);
+            }
             Operation::Login { user, right, place } => return self.login(user, right, place),
             Operation::Answer { challenge, code } => return self.challenged(self.challenge(challenge), code),
             Operation::Refresh { token, caller, grant, scope } => {
@@ -284,7 +286,9 @@ impl Model {
             Operation::UserInfo(bearer) => return self.user_info(bearer),
             Operation::Introspect { token, caller } => return self.introspect(token, caller),
             Operation::Revoke { token, caller } => return self.revoke(token, caller),
-            Operation::ChangePassword { bearer, right, new } => return self.change_password(bearer, right, new),
+            Operation::ChangePassword { bearer, right, new } => {
+                return self.change_password(bearer, right, new);
+            }
             Operation::Sessions(_) | Operation::EndSessions(_) | Operation::EndSession { .. } => {
                 return self.own_sessions(operation);
             }

@@ -175,7 +175,8 @@ fn issue() -> impl Strategy<Value = Operation> {
     let audience = prop_oneof![2 => Just(None), 1 => client().prop_map(Some)];
     let actor = prop_oneof![5 => Just(None), 1 => user().prop_map(Some), 1 => Just(Some("boss"))];
     let ttl = prop_oneof![8 => Just(None), 1 => Just(Some(60)), 1 => Just(Some(3_600)), 1 => Just(Some(0))];
-    let scope = prop_oneof![6 => Just(None), 2 => Just(Some("profile email")), 1 => Just(Some("ticket:issue"))];
+    let scope =
+        prop_oneof![6 => Just(None), 2 => Just(Some("profile email")), 1 => Just(Some("ticket:issue"))];
     let (seldom, often) = (prop::bool::weighted(0.2), prop::bool::weighted(0.9));
     (by, user(), audience, (seldom, seldom, often), actor, ttl, scope).prop_map(
         |(by, user, audience, (bind, here, reason), actor, ttl, scope)| Operation::Issue {
@@ -206,7 +207,8 @@ fn credentials() -> impl Strategy<Value = Operation> {
 }
 
 fn by_a_person() -> impl Strategy<Value = Operation> {
-    let new = select(vec!["a fresh password", "another password", "correct horse battery", "short", "password1"]);
+    let new =
+        select(vec!["a fresh password", "another password", "correct horse battery", "short", "password1"]);
     let code_or_none = prop_oneof![3 => Just(None), 1 => code().prop_map(Some)];
     let named = prop_oneof![2 => Just(None), 1 => pick().prop_map(Some)];
     prop_oneof![
@@ -246,7 +248,16 @@ fn just(operation: Operation) -> Part {
 
 /// A ticket as the command line issues it.
 fn ticket(user: Name, audience: Option<Name>, actor: Option<Name>) -> Part {
-    let wish = Wish { user, audience, bind: false, here: false, actor, reason: true, ttl: None, scope: Some("profile email") };
+    let wish = Wish {
+        user,
+        audience,
+        bind: false,
+        here: false,
+        actor,
+        reason: true,
+        ttl: None,
+        scope: Some("profile email"),
+    };
     just(Operation::Issue { by: Issuer::Command, wish })
 }
 
@@ -266,7 +277,12 @@ fn refresh() -> Part {
     let lately = prop_oneof![4 => Just(0), 1 => Just(1)];
     let scope = prop_oneof![2 => Just(None), 1 => scope()];
     (lately, any::<bool>(), scope)
-        .prop_map(|(token, grant, scope)| Operation::Refresh { token, caller: Caller::Client("portal"), grant, scope })
+        .prop_map(|(token, grant, scope)| Operation::Refresh {
+            token,
+            caller: Caller::Client("portal"),
+            grant,
+            scope,
+        })
         .boxed()
 }
 
@@ -281,11 +297,25 @@ fn wait() -> Part {
 /// Something that may come between.
 fn between() -> Part {
     let long = select(vec![60, 300, 1_800, 14 * 86_400, 30 * 86_400, 98 * 86_400]);
-    prop_oneof![2 => by_an_administrator(), 1 => long.prop_map(Operation::Wait), 1 => operation()].boxed()
+    prop_oneof![
+        2 => by_an_administrator(),
+        2 => long.prop_map(Operation::Wait),
+        1 => select(vec![Operation::DisableClient("portal"), Operation::DisableClient("backend")]),
+        1 => select(vec![Operation::Disable("pam"), Operation::Disable("boss"), Operation::RequireChange("pam")]),
+        2 => operation(),
+    ]
+    .boxed()
 }
 
 fn again() -> Part {
     (1..11usize).prop_map(Operation::Again).boxed()
+}
+
+/// Whoever holds the newest token gets a device that counts.
+fn enrols() -> Vec<Part> {
+    let bearer = Bearer::Person(0);
+    let verify = Operation::Verify { bearer, device: None, code: Code::Totp(0, 0) };
+    vec![just(Operation::SetUp { bearer, code: None }), just(verify)]
 }
 
 /// Somebody guesses, and somebody knows.
@@ -293,20 +323,48 @@ fn guesses() -> impl Strategy<Value = Vec<Part>> {
     let newest = Bearer::Person(0);
     let change = |right| just(Operation::ChangePassword { bearer: newest, right, new: "a fresh password" });
     let set_up = |code| just(Operation::SetUp { bearer: newest, code: Some(code) });
+    let remove = |code| just(Operation::Remove { bearer: newest, device: 0, code });
+    let first = enrols();
+    let elsewhere = login(true);
     let wrong = just(Operation::Answer { challenge: 0, code: Code::Wrong });
     select(vec![
         vec![login(false), again(), wait(), login(true)],
         vec![change(false), again(), wait(), change(true)],
         vec![set_up(Code::Wrong), again(), set_up(Code::Totp(0, 1)), answer()],
         vec![login(true), wrong, again(), answer()],
+        vec![
+            first[0].clone(),
+            first[1].clone(),
+            remove(Code::Wrong),
+            again(),
+            again(),
+            wait(),
+            remove(Code::Totp(0, 1)),
+        ],
+        vec![
+            first[0].clone(),
+            first[1].clone(),
+            remove(Code::Wrong),
+            again(),
+            again(),
+            login(true),
+            answer(),
+        ],
+        vec![
+            first[0].clone(),
+            first[1].clone(),
+            elsewhere.clone(),
+            elsewhere,
+            set_up(Code::Wrong),
+            again(),
+            again(),
+            set_up(Code::Totp(0, 1)),
+        ],
     ])
 }
 
 /// What belongs together, and of which anything may be left out.
 fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
-    let newest = Bearer::Person(0);
-    let set_up = just(Operation::SetUp { bearer: newest, code: None });
-    let verify = just(Operation::Verify { bearer: newest, device: None, code: Code::Totp(0, 0) });
     let portal = Caller::Client("portal");
     let parts = prop_oneof![
         30 => Just(vec![anything()]),
@@ -314,10 +372,10 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
         3 => Just(vec![credentials().boxed(), issue().boxed(), redeem(Caller::Nobody)]),
         2 => Just(vec![credentials().boxed(), issue().boxed(), between(), redeem(portal)]),
         4 => user().prop_map(move |user| {
-            vec![ticket(user, Some("portal"), None), redeem(portal), refresh(), between(), refresh(), refresh()]
+            vec![ticket(user, Some("portal"), None), redeem(portal), between(), answer(), refresh(), between(), refresh()]
         }),
         2 => Just(vec![ticket("pam", Some("portal"), Some("boss")), redeem(portal), between(), refresh()]),
-        5 => Just(vec![set_up, verify]),
+        5 => Just(enrols()),
         4 => Just(vec![wait(), login(true), answer()]),
         3 => Just(vec![wait(), login(true), between(), answer()]),
         3 => guesses(),

@@ -112,7 +112,9 @@ impl<S: Durable> System<S> {
             Operation::Restart => self.store.restart(),
             Operation::Sweep => self.store.sweep(now),
             Operation::Issue { by: Issuer::Command, wish } => return self.issue(&wish, now),
-            Operation::RevokeTicket(pick) => return self.revoke(self.text("ticket", model.ticket(pick)), now),
+            Operation::RevokeTicket(pick) => {
+                return self.revoke(self.text("ticket", model.ticket(pick)), now);
+            }
             Operation::DisableClient(client) => self.toggle(client, false),
             Operation::EnableClient(client) => self.toggle(client, true),
             _ => {
@@ -129,8 +131,9 @@ impl<S: Durable> System<S> {
     fn request(&self, operation: &Operation, model: &Model) -> Option<Request> {
         let bearer = |bearer| format!("Bearer {}", self.text("access_token", model.access(bearer)));
         let code = |code| self.code(code, model);
-        let sent = |method: &str, path: &str, by: Bearer, body: Value| {
-            Request { method: method.into(), ..request(path, &bearer(by), &body) }
+        let sent = |method: &str, path: &str, by: Bearer, body: Value| Request {
+            method: method.into(),
+            ..request(path, &bearer(by), &body)
         };
         let token = |token| match token {
             Token::Access(bearer) => self.text("access_token", model.access(bearer)),
@@ -159,7 +162,12 @@ impl<S: Durable> System<S> {
             Operation::Refresh { token, caller, grant, scope } => {
                 let token = self.text("refresh_token", model.refresh(token));
                 if grant {
-                    form("/oauth2/token", caller, &[("grant_type", "refresh_token"), ("refresh_token", &token)], scope)
+                    form(
+                        "/oauth2/token",
+                        caller,
+                        &[("grant_type", "refresh_token"), ("refresh_token", &token)],
+                        scope,
+                    )
                 } else {
                     request("/auth/refresh", &basic(caller), &json!({ "refresh_token": token }))
                 }
@@ -250,7 +258,8 @@ impl<S: Durable> System<S> {
         match &mut body["data"] {
             Value::Array(entries) => {
                 for entry in entries.iter_mut() {
-                    let (kind, member) = if entry["id"].is_null() { ("device_id", "device_id") } else { ("sid", "id") };
+                    let (kind, member) =
+                        if entry["id"].is_null() { ("device_id", "device_id") } else { ("sid", "id") };
                     self.number(kind, &mut entry[member]);
                 }
                 entries.sort_by_key(|entry| entry["id"].as_u64().or(entry["device_id"].as_u64()));
@@ -303,7 +312,9 @@ impl<S: Durable> System<S> {
         else {
             return;
         };
-        let Some(LoginRecords { user: mut account, password, factors, .. }) = self.account(user) else { return };
+        let Some(LoginRecords { user: mut account, password, factors, .. }) = self.account(user) else {
+            return;
+        };
         let id = account.id.clone();
         let forgiven = |before| Change::SetGuesses { user: id.clone(), before, after: Guesses::default() };
         let changes = match operation {

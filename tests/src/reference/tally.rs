@@ -24,7 +24,7 @@ impl Tally {
     }
 
     /// What was never met of what can be, and what was met beside.
-    pub fn unmet(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    pub fn compared(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
         let mut expected = vec![];
         for line in EVERY.lines().filter(|line| !line.starts_with('#')) {
             let (operation, kinds) = line.split_once(':').unwrap_or((line, ""));
