@@ -87,7 +87,7 @@ fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
 #[test]
 fn the_core_answers_as_the_model_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(700));
+    let mut runner = TestRunner::new(config(600));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         run(rules, &operations, Memory::new(tables()), &mut tally.borrow_mut()).map(drop)
     });
@@ -102,7 +102,7 @@ fn the_core_answers_as_the_model_does() {
 #[test]
 fn a_file_answers_as_memory_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(120));
+    let mut runner = TestRunner::new(config(80));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         let by_memory = run(rules, &operations, Memory::new(tables()), &mut Tally::default())?;
         let by_file = run(rules, &operations, File::new(), &mut tally.borrow_mut())?;

@@ -361,7 +361,7 @@ impl Model {
         }
         let Some(at) = token else { return refusal.because("unknown") };
         if !self.is_for(at, client) {
-            return refusal.because("not for them, or over");
+            return refusal.because("not theirs");
         }
         let Refresh { session, expires, used } = self.refresh[at];
         let lost = |(used_at, next): &(u64, usize)| {
