@@ -1,13 +1,20 @@
 //! The reference model: what everybody must be told, whatever they do in whatever order, by the core on any store.
 //!
-//! [`operation`] is what can be done, [`model`] who has what, `answers` what must be answered, and [`system`] does the same
-//! to the core itself. [`run`] has model and core agree.
+//! [`operation`] is what can be done, and [`model`] who has what; a file a subject says what must be answered, `sign_in` above all.
+//! [`system`] does the same to the core itself, and [`run`] has the two agree.
 
-mod answers;
+mod account;
+mod administrator;
+mod factors;
+mod issuing;
 pub mod model;
 pub mod operation;
+mod refreshing;
+mod sign_in;
+mod standing;
 pub mod system;
 mod tally;
+mod tokens;
 
 use gatepass_core::settings::Unenrolled;
 use proptest::prelude::*;
@@ -21,8 +28,12 @@ pub use tally::Tally;
 
 /// `cases` of them, always the same; or as many as `PROPTEST_CASES` says, always others.
 pub fn config(cases: u32) -> ProptestConfig {
-    let config =
-        ProptestConfig { failure_persistence: None, max_shrink_iters: 4_000, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        max_shrink_time: 60_000,
+        ..ProptestConfig::default()
+    };
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => config,
         None => ProptestConfig { cases, rng_seed: RngSeed::Fixed(4), ..config },
