@@ -2,6 +2,10 @@
 //!
 //! [`operation`] is what can be done, and [`model`] who has what; a file a subject says what must be answered, `sign_in` above all.
 //! [`system`] does the same to the core itself, and [`run`] has the two agree.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "each file answers for the operations of one subject, and `Model::answer` names every one"
+)]
 
 mod account;
 mod administrator;

@@ -8,9 +8,12 @@ use super::{Answer, Operation};
 /// Every operation, and every kind of answer that it can meet.
 const EVERY: &str = include_str!("every.txt");
 
+/// An operation, and a kind of answer.
+type Met = (String, String);
+
 /// How often each operation met each kind of answer.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(BTreeMap<(String, String), u64>);
+pub struct Tally(BTreeMap<Met, u64>);
 
 impl Tally {
     /// One more.
@@ -24,7 +27,7 @@ impl Tally {
     }
 
     /// What was never met of what can be, and what was met beside.
-    pub fn compared(&self) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    pub fn compared(&self) -> (Vec<Met>, Vec<Met>) {
         let mut expected = vec![];
         for line in EVERY.lines().filter(|line| !line.starts_with('#')) {
             let (operation, kinds) = line.split_once(':').unwrap_or((line, ""));
