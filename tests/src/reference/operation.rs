@@ -326,6 +326,13 @@ fn two_at_once() -> Vec<Part> {
     vec![login(true), set_up(), login(true), set_up(), just(verify(0)), just(verify(1))]
 }
 
+/// An access token is given up by the client it was for, and shown again.
+fn revoked(mut parts: Vec<Part>, bearer: Bearer, caller: Caller) -> Vec<Part> {
+    parts.push(just(Operation::Revoke { token: Token::Access(bearer), caller }));
+    parts.push(just(Operation::UserInfo(bearer)));
+    parts
+}
+
 /// Somebody guesses, and somebody knows.
 fn guesses() -> impl Strategy<Value = Vec<Part>> {
     let newest = Bearer::Person(0);
@@ -388,6 +395,8 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
         3 => Just(vec![wait(), login(true), between(), answer()]),
         3 => guesses(),
         1 => Just(two_at_once()),
+        1 => Just(revoked(vec![credentials().boxed()], Bearer::Service(0), Caller::Client("backend"))),
+        1 => Just(revoked(vec![ticket("pam", Some("portal"), None), redeem(portal)], Bearer::Person(0), portal)),
     ];
     parts.prop_flat_map(|parts| {
         parts.into_iter().map(|part| prop::option::weighted(0.97, part)).collect::<Vec<_>>()
