@@ -1,5 +1,6 @@
-//! Shared by the tests: a store in memory, the world its records describe, a plain HTTP client, the harness that
-//! runs the real binary, a load with a ledger of what was answered, and the black-box suite that every embedding has to pass.
+//! Shared by the tests: a store in memory, the world its records describe, the reference model, the simulation, a plain HTTP
+//! client, the harness that runs the real binary, a load with a ledger of what was answered, and the black-box suite that every
+//! embedding has to pass.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,6 +16,7 @@ pub mod http;
 pub mod ledger;
 pub mod load;
 pub mod memory;
+pub mod reference;
 pub mod secrets;
 pub mod server;
 pub mod simulation;

@@ -175,7 +175,14 @@ impl Tables {
             })),
             Query::Sessions(query) => {
                 let whose = |s: &&Session| query.person.as_ref().is_some_and(|p| p.user == s.user_id);
-                let live = self.sessions.values().filter(|s| s.ended_at.is_none()).filter(whose);
+                let stands = |s: &&Session| {
+                    let is = |user: &User, epoch| user.is_active() && user.epoch == epoch;
+                    s.actor
+                        .as_ref()
+                        .is_none_or(|a| self.users.get(&a.id).is_some_and(|user| is(user, a.epoch)))
+                };
+                let live =
+                    self.sessions.values().filter(|s| s.ended_at.is_none()).filter(whose).filter(stands);
                 let mut sessions: Vec<Session> = live.cloned().collect();
                 sessions.sort_by(|a, b| (b.auth_time, &b.id).cmp(&(a.auth_time, &a.id)));
                 sessions.truncate(MAX_SESSIONS);

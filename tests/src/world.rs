@@ -55,9 +55,13 @@ pub fn asking() -> Gatepass {
 
 /// A server with `settings`, whose key is the one of RFC 8037 appendix A.1.
 pub fn gatepass_with(settings: Settings) -> Gatepass {
+    Gatepass::new(settings, Keys::new(0, Some(signing_key()), vec![]))
+}
+
+/// The key of RFC 8037 appendix A.1.
+pub fn signing_key() -> SigningKey {
     let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-    let key = SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037");
-    Gatepass::new(settings, Keys::new(0, Some(key), vec![]))
+    SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037")
 }
 
 /// A person called `name`, whose identifier is `usr_` and that.

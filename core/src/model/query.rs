@@ -28,7 +28,8 @@ pub enum Query {
     Issue(IssueQuery),
     /// Whatever a presented token names, and the client that presents it.
     Token(TokenQuery),
-    /// The bearer of an access token, and every session that lives of the user it names.
+    /// The bearer of an access token, and every session of the user it names that was not ended, whose actor, where somebody
+    /// acts as the user, stands as at sign-in.
     Sessions(BearerQuery),
     /// A challenge with everyone it names.
     Challenge(ChallengeDigest),
@@ -249,7 +250,7 @@ pub struct Family {
 pub struct SessionsRecords {
     /// Whom the token names.
     pub bearer: BearerRecords,
-    /// The user's sessions that have not been ended, the newest first; at most [`MAX_SESSIONS`].
+    /// The user's sessions that have not been ended and whose actors stand, the newest first; at most [`MAX_SESSIONS`].
     pub sessions: Vec<Session>,
 }
 

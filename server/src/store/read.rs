@@ -240,7 +240,9 @@ fn token(db: &Connection, query: &TokenQuery) -> Result<TokenRecords, Trouble> {
 
 fn sessions(db: &Connection, query: &BearerQuery) -> Result<SessionsRecords, Trouble> {
     let sql = format!(
-        "SELECT {} FROM sessions WHERE user_id = ?1 AND ended_at IS NULL ORDER BY auth_time DESC, id DESC LIMIT {MAX_SESSIONS}",
+        "SELECT {} FROM sessions WHERE user_id = ?1 AND ended_at IS NULL AND (actor IS NULL OR EXISTS \
+         (SELECT 1 FROM users a WHERE a.id = sessions.actor AND a.epoch = sessions.actor_epoch AND a.status = 'active')) \
+         ORDER BY auth_time DESC, id DESC LIMIT {MAX_SESSIONS}",
         rows::SESSION
     );
     let sessions = match &query.person {

@@ -87,11 +87,7 @@ impl World {
         let hash = PasswordHash::parse(hash).expect("a hash");
         self.passwords.insert(name.to_owned(), text);
         let row = Row { subject: Some(id.clone()), ..Row::new(Kind::PasswordSet, now) };
-        vec![
-            Change::UpdateUser(user),
-            Change::SetPassword { user: id.clone(), hash },
-            Change::Audit(row),
-        ]
+        vec![Change::UpdateUser(user), Change::SetPassword { user: id.clone(), hash }, Change::Audit(row)]
     }
 
     /// A new secret for the portal, which uses it at once; the old one is good for a little while.

@@ -1,0 +1,46 @@
+//! What an administrator does.
+
+use super::model::{Guesses, Model, Name, Ticket};
+use super::operation::Operation;
+
+impl Model {
+    pub(super) fn forgive_password(&mut self, user: Name) {
+        if let Some(password) = self.people.get_mut(user).and_then(|person| person.password.as_mut()) {
+            password.guesses = Guesses::default();
+        }
+    }
+
+    pub(super) fn edit(&mut self, user: Name, operation: &Operation) {
+        let Some(person) = self.people.get_mut(user) else { return };
+        match operation {
+            Operation::Disable(_) => {
+                person.epoch += u32::from(!person.disabled);
+                person.disabled = true;
+            }
+            Operation::Enable(_) => person.disabled = false,
+            Operation::Unlock(_) => {
+                person.guesses = Guesses::default();
+                self.forgive_password(user);
+            }
+            _ => {
+                let password = person.password.as_mut().filter(|password| !password.must_change);
+                person.epoch += u32::from(password.map(|password| password.must_change = true).is_some());
+            }
+        }
+    }
+
+    pub(super) fn reset_factors(&mut self, user: Name) {
+        self.devices_of(user).into_iter().for_each(|device| self.devices[device].gone = true);
+        if let Some(person) = self.people.get_mut(user) {
+            person.codes.clear();
+            person.guesses = Guesses::default();
+        }
+    }
+
+    pub(super) fn delete(&mut self, user: Name) {
+        self.reset_factors(user);
+        self.people.remove(user);
+        let of_theirs = |ticket: &&mut Ticket| [ticket.grant.user, ticket.grant.person()].contains(&user);
+        self.tickets.iter_mut().filter(of_theirs).for_each(|ticket| ticket.over = true);
+    }
+}

@@ -1,0 +1,56 @@
+//! Tickets are issued, and revoked.
+
+use serde_json::json;
+
+use super::model::{Answer, Grant, Holder, Model, Ticket, granted, is_within, refused};
+use super::operation::{Issuer, Wish};
+
+impl Model {
+    pub(super) fn issue(&mut self, by: Issuer, wish: &Wish) -> Answer {
+        let malformed = match wish {
+            Wish { ttl: Some(0), .. } => Some(40012),
+            Wish { actor: Some(_), reason: false, .. } => Some(40018),
+            _ => None,
+        };
+        let acts = wish.actor.is_some() && malformed.is_none();
+        let wanted = if acts { "ticket:impersonate" } else { "ticket:issue" };
+        let issuer = match by {
+            Issuer::Command => None,
+            Issuer::Bearer(bearer) => match self.holder(bearer) {
+                Holder::Nobody => return refused(40100),
+                Holder::Restricted(_) => return refused(40303),
+                Holder::Person(session) if self.sessions[session].grant.actor.is_some() => {
+                    return refused(40301);
+                }
+                Holder::Service(token) if is_within(wanted, self.access[token].scope) => {
+                    Some(self.access[token].client)
+                }
+                Holder::Person(_) | Holder::Service(_) => return refused(40300),
+            },
+        };
+        let scope = wish.scope.unwrap_or("profile");
+        let refusal = match wish {
+            _ if malformed.is_some() => malformed,
+            _ if !self.is_active(wish.user) => Some(40011),
+            Wish { audience: Some(client), .. } if !self.is_enabled(client) => Some(40013),
+            Wish { actor: Some(actor), .. } if *actor == wish.user || !self.is_active(actor) => Some(40017),
+            _ if scope.starts_with("ticket:") => Some(40014),
+            _ => None,
+        };
+        if let Some(code) = refusal {
+            return refused(code);
+        }
+        let Wish { user, audience, bind, here, actor, ttl, .. } = *wish;
+        let client = audience.or(issuer).unwrap_or("admin");
+        let (grant, life) =
+            (Grant { user, actor, client, audience: audience.is_some(), bind, scope }, ttl.unwrap_or(300));
+        self.tickets.push(Ticket { grant, issuer, here, expires: self.now + life, over: false });
+        granted("ticket", json!({"ticket": self.tickets.len() - 1, "expires_in": life}))
+    }
+
+    pub(super) fn revoke_ticket(&mut self, ticket: Option<usize>) -> Answer {
+        let over = ticket.map(|at| std::mem::replace(&mut self.tickets[at].over, true));
+        let (kind, status) = if over == Some(false) { ("revoked", 200) } else { ("left alone", 400) };
+        Answer { kind: kind.into(), status, says: json!({}) }
+    }
+}

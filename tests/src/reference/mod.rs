@@ -1,0 +1,106 @@
+//! The reference model: what everybody must be told, whatever they do in whatever order, by the core on any store.
+//!
+//! [`operation`] is what can be done, and [`model`] who has what; a file a subject says what must be answered, `sign_in` above all.
+//! [`system`] does the same to the core itself, and [`run`] has the two agree.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "each file answers for the operations of one subject, and `Model::answer` names every one"
+)]
+
+mod account;
+mod administrator;
+mod factors;
+mod issuing;
+pub mod model;
+pub mod operation;
+mod refreshing;
+mod sign_in;
+mod standing;
+pub mod system;
+mod tally;
+mod tokens;
+
+use gatepass_core::settings::Unenrolled;
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestCaseError};
+use serde_json::Value;
+
+pub use model::{Answer, Model, Rules};
+pub use operation::{Operation, operations};
+pub use system::{Durable, System, Told};
+pub use tally::Tally;
+
+/// `cases` of them, always the same; or as many as `PROPTEST_CASES` says, always others.
+pub fn config(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig {
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        max_shrink_time: 60_000,
+        ..ProptestConfig::default()
+    };
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => ProptestConfig { cases, rng_seed: RngSeed::Fixed(4), ..config },
+    }
+}
+
+/// Every set of rules.
+pub fn rules() -> impl Strategy<Value = Rules> {
+    let unenrolled = prop_oneof![4 => Just(Unenrolled::SignIn), 1 => Just(Unenrolled::Refuse), 1 => Just(Unenrolled::Enrol)];
+    (prop::bool::weighted(0.3), unenrolled).prop_map(|(always, unenrolled)| Rules { always, unenrolled })
+}
+
+/// Does `operations` to the core on `store` and to the model, and gives back what the core answered.
+///
+/// # Errors
+/// The first answer on which they disagree.
+pub fn run(
+    rules: Rules,
+    operations: &[Operation],
+    store: impl Durable,
+    tally: &mut Tally,
+) -> Result<Vec<Told>, TestCaseError> {
+    let (mut model, mut system) = (Model::new(rules), System::new(rules, store));
+    let mut answers = vec![];
+    for operation in repeated(operations) {
+        let told = system.perform(&operation, &model);
+        let answer = model.answer(&operation);
+        let said = system.read(&told);
+        let agree = told.status == answer.status && says(&said, &answer.says);
+        let (status, expected) = (answer.status, &answer.says);
+        prop_assert!(
+            agree,
+            "{operation:?}\nmust be answered {status} {expected}\nand was          {} {said}",
+            told.status
+        );
+        tally.count(&operation, &answer);
+        answers.push(told);
+    }
+    Ok(answers)
+}
+
+/// `operations`, those spelt out that are to be done again.
+fn repeated(operations: &[Operation]) -> Vec<Operation> {
+    let mut all: Vec<Operation> = vec![];
+    for operation in operations {
+        match operation {
+            Operation::Again(times) => all.extend(std::iter::repeat_n(all.last().copied(), *times).flatten()),
+            other => all.push(*other),
+        }
+    }
+    all
+}
+
+/// Whether `said` holds everything of `expected`.
+fn says(said: &Value, expected: &Value) -> bool {
+    match (said, expected) {
+        (_, Value::Object(members)) => {
+            members.iter().all(|(name, value)| says(said.get(name).unwrap_or(&Value::Null), value))
+        }
+        (Value::Array(said), Value::Array(expected)) => {
+            said.len() == expected.len()
+                && said.iter().zip(expected).all(|(said, expected)| says(said, expected))
+        }
+        _ => said == expected,
+    }
+}

@@ -1,0 +1,436 @@
+//! What anybody can do: every endpoint, the administrator's verbs, time and restarts. What an operation is about it picks
+//! from what there is, the newest first, so that it keeps its meaning when those before it are left out.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::model::{Caller, Name, Place};
+
+/// The `n`th newest of its kind.
+pub type Pick = usize;
+
+/// An access token of either kind.
+#[derive(Clone, Copy, Debug)]
+pub enum Bearer {
+    /// A person's.
+    Person(Pick),
+    /// A service's.
+    Service(Pick),
+}
+
+/// A token of any kind.
+#[derive(Clone, Copy, Debug)]
+pub enum Token {
+    /// An access token.
+    Access(Bearer),
+    /// A refresh token.
+    Refresh(Pick),
+}
+
+/// Who issues a ticket.
+#[derive(Clone, Copy, Debug)]
+pub enum Issuer {
+    /// The command line.
+    Command,
+    /// Whoever holds this token.
+    Bearer(Bearer),
+}
+
+/// A second factor, or what is shown as one.
+#[derive(Clone, Copy, Debug)]
+pub enum Code {
+    /// The code that a device shows, steps of 30 seconds from now.
+    Totp(Pick, i64),
+    /// One of the backup codes that came with a device.
+    Backup(Pick, usize),
+    /// No code at all.
+    Wrong,
+}
+
+/// What a ticket is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// For whom.
+    pub user: Name,
+    /// For which client.
+    pub audience: Option<Name>,
+    /// That the redeemer be that client.
+    pub bind: bool,
+    /// That it be redeemed [`here`](Place::here).
+    pub here: bool,
+    /// Who is to act as the user.
+    pub actor: Option<Name>,
+    /// Whether it is said why.
+    pub reason: bool,
+    /// For how long.
+    pub ttl: Option<u64>,
+    /// For what.
+    pub scope: Option<&'static str>,
+}
+
+/// One thing that somebody does.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the fields are the parameters of what is named")]
+pub enum Operation {
+    Wait(u64),
+    Again(usize),
+    Restart,
+    Sweep,
+    Issue { by: Issuer, wish: Wish },
+    Redeem { ticket: Pick, caller: Caller, place: Place },
+    Login { user: Name, right: bool, place: Place },
+    Answer { challenge: Pick, code: Code },
+    Refresh { token: Pick, caller: Caller, grant: bool, scope: Option<&'static str> },
+    Credentials { caller: Caller, scope: Option<&'static str> },
+    UserInfo(Bearer),
+    Introspect { token: Token, caller: Caller },
+    Revoke { token: Token, caller: Caller },
+    ChangePassword { bearer: Bearer, right: bool, new: &'static str },
+    Sessions(Bearer),
+    EndSessions(Bearer),
+    EndSession { bearer: Bearer, session: Pick },
+    SetUp { bearer: Bearer, code: Option<Code> },
+    Verify { bearer: Bearer, device: Option<Pick>, code: Code },
+    Devices(Bearer),
+    Remove { bearer: Bearer, device: Pick, code: Code },
+    Disable(Name),
+    Enable(Name),
+    Delete(Name),
+    RequireChange(Name),
+    Unlock(Name),
+    ResetFactors(Name),
+    RevokeTicket(Pick),
+    DisableClient(Name),
+    EnableClient(Name),
+}
+
+impl Operation {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        let shown = format!("{self:?}");
+        shown.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_owned()
+    }
+}
+
+fn pick() -> impl Strategy<Value = Pick> {
+    prop_oneof![12 => Just(0), 3 => Just(1), 2 => 2..6usize]
+}
+
+fn user() -> impl Strategy<Value = Name> {
+    prop_oneof![6 => Just("pam"), 3 => Just("boss"), 2 => Just("kim"), 2 => Just("alice")]
+}
+
+fn client() -> impl Strategy<Value = Name> {
+    select(vec!["backend", "portal"])
+}
+
+fn caller() -> impl Strategy<Value = Caller> {
+    prop_oneof![
+        5 => Just(Caller::Nobody),
+        4 => client().prop_map(Caller::Client),
+        1 => client().prop_map(Caller::Impostor),
+    ]
+}
+
+fn known() -> impl Strategy<Value = Caller> {
+    prop_oneof![5 => client().prop_map(Caller::Client), 1 => caller()]
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    let device = prop_oneof![3 => Just("laptop"), 2 => Just("phone"), 1 => Just("kiosk")];
+    (device, prop::bool::weighted(0.9)).prop_map(|(device, here)| Place { device, here })
+}
+
+fn bearer() -> impl Strategy<Value = Bearer> {
+    prop_oneof![9 => pick().prop_map(Bearer::Person), 1 => pick().prop_map(Bearer::Service)]
+}
+
+fn token() -> impl Strategy<Value = Token> {
+    prop_oneof![
+        2 => bearer().prop_map(Token::Access),
+        1 => pick().prop_map(|pick| Token::Access(Bearer::Service(pick))),
+        3 => pick().prop_map(Token::Refresh),
+    ]
+}
+
+fn code() -> impl Strategy<Value = Code> {
+    let late = prop_oneof![6 => Just(0), 3 => Just(1), 1 => -2..=2i64];
+    prop_oneof![
+        7 => (pick(), late).prop_map(|(device, late)| Code::Totp(device, late)),
+        2 => (pick(), 0..3usize).prop_map(|(device, number)| Code::Backup(device, number)),
+        2 => Just(Code::Wrong),
+    ]
+}
+
+fn scope() -> impl Strategy<Value = Option<&'static str>> {
+    select(vec![None, Some("email"), Some("profile email"), Some("orders:read")])
+}
+
+fn issue() -> impl Strategy<Value = Operation> {
+    let by = prop_oneof![
+        4 => Just(Issuer::Command),
+        6 => pick().prop_map(|pick| Issuer::Bearer(Bearer::Service(pick))),
+        1 => pick().prop_map(|pick| Issuer::Bearer(Bearer::Person(pick))),
+    ];
+    let audience = prop_oneof![2 => Just(None), 1 => client().prop_map(Some)];
+    let actor = prop_oneof![5 => Just(None), 1 => user().prop_map(Some), 1 => Just(Some("boss"))];
+    let ttl = prop_oneof![8 => Just(None), 1 => Just(Some(60)), 1 => Just(Some(3_600)), 1 => Just(Some(0))];
+    let scope =
+        prop_oneof![6 => Just(None), 2 => Just(Some("profile email")), 1 => Just(Some("ticket:issue"))];
+    let (seldom, often) = (prop::bool::weighted(0.2), prop::bool::weighted(0.9));
+    (by, user(), audience, (seldom, seldom, often), actor, ttl, scope).prop_map(
+        |(by, user, audience, (bind, here, reason), actor, ttl, scope)| Operation::Issue {
+            by,
+            wish: Wish { user, audience, bind, here, actor, reason, ttl, scope },
+        },
+    )
+}
+
+fn passing() -> impl Strategy<Value = u64> {
+    let day = 86_400;
+    prop_oneof![
+        60 => select(vec![1, 3, 9, 10, 30]),
+        30 => select(vec![31, 60, 299, 300]),
+        4 => select(vec![1_800, 3_600, 7_201]),
+        2 => select(vec![day, 14 * day, 30 * day, 80 * day, 98 * day]),
+    ]
+}
+
+fn credentials() -> impl Strategy<Value = Operation> {
+    let scope = prop_oneof![
+        4 => Just(Some("ticket:issue ticket:impersonate")),
+        1 => Just(Some("ticket:issue")),
+        1 => scope(),
+    ];
+    let caller = prop_oneof![4 => Just(Caller::Client("backend")), 2 => caller()];
+    (caller, scope).prop_map(|(caller, scope)| Operation::Credentials { caller, scope })
+}
+
+fn by_a_person() -> impl Strategy<Value = Operation> {
+    let new =
+        select(vec!["a fresh password", "another password", "correct horse battery", "short", "password1"]);
+    let code_or_none = prop_oneof![3 => Just(None), 1 => code().prop_map(Some)];
+    let named = prop_oneof![2 => Just(None), 1 => pick().prop_map(Some)];
+    prop_oneof![
+        2 => bearer().prop_map(Operation::UserInfo),
+        2 => (bearer(), prop::bool::weighted(0.8), new)
+            .prop_map(|(bearer, right, new)| Operation::ChangePassword { bearer, right, new }),
+        4 => bearer().prop_map(Operation::Sessions),
+        1 => bearer().prop_map(Operation::EndSessions),
+        1 => (bearer(), pick()).prop_map(|(bearer, session)| Operation::EndSession { bearer, session }),
+        5 => (bearer(), code_or_none).prop_map(|(bearer, code)| Operation::SetUp { bearer, code }),
+        6 => (bearer(), named, code()).prop_map(|(bearer, device, code)| Operation::Verify { bearer, device, code }),
+        1 => bearer().prop_map(Operation::Devices),
+        2 => (bearer(), pick(), code())
+            .prop_map(|(bearer, device, code)| Operation::Remove { bearer, device, code }),
+    ]
+}
+
+fn by_an_administrator() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        2 => user().prop_map(Operation::Disable),
+        8 => user().prop_map(Operation::Enable),
+        1 => user().prop_map(Operation::Delete),
+        2 => user().prop_map(Operation::RequireChange),
+        2 => user().prop_map(Operation::Unlock),
+        1 => user().prop_map(Operation::ResetFactors),
+        2 => pick().prop_map(Operation::RevokeTicket),
+        2 => client().prop_map(Operation::DisableClient),
+        8 => client().prop_map(Operation::EnableClient),
+    ]
+}
+
+type Part = BoxedStrategy<Operation>;
+
+fn just(operation: Operation) -> Part {
+    Just(operation).boxed()
+}
+
+/// A ticket as the command line issues it.
+fn ticket(user: Name, audience: Option<Name>, actor: Option<Name>) -> Part {
+    let wish = Wish {
+        user,
+        audience,
+        bind: false,
+        here: false,
+        actor,
+        reason: true,
+        ttl: None,
+        scope: Some("profile email"),
+    };
+    just(Operation::Issue { by: Issuer::Command, wish })
+}
+
+fn redeem(caller: Caller) -> Part {
+    place().prop_map(move |place| Operation::Redeem { ticket: 0, caller, place }).boxed()
+}
+
+fn login(right: bool) -> Part {
+    place().prop_map(move |place| Operation::Login { user: "pam", right, place }).boxed()
+}
+
+fn answer() -> Part {
+    code().prop_map(|code| Operation::Answer { challenge: 0, code }).boxed()
+}
+
+fn refresh() -> Part {
+    let lately = prop_oneof![4 => Just(0), 1 => Just(1)];
+    let scope = prop_oneof![2 => Just(None), 1 => scope()];
+    (lately, any::<bool>(), scope)
+        .prop_map(|(token, grant, scope)| Operation::Refresh {
+            token,
+            caller: Caller::Client("portal"),
+            grant,
+            scope,
+        })
+        .boxed()
+}
+
+fn anything() -> Part {
+    operation().boxed()
+}
+
+fn wait() -> Part {
+    passing().prop_map(Operation::Wait).boxed()
+}
+
+/// Something that may come between.
+fn between() -> Part {
+    let long = select(vec![60, 300, 1_800, 14 * 86_400, 30 * 86_400, 98 * 86_400]);
+    prop_oneof![
+        2 => by_an_administrator(),
+        2 => long.prop_map(Operation::Wait),
+        1 => select(vec![Operation::DisableClient("portal"), Operation::DisableClient("backend")]),
+        1 => select(vec![Operation::Disable("pam"), Operation::Disable("boss"), Operation::RequireChange("pam")]),
+        2 => operation(),
+    ]
+    .boxed()
+}
+
+fn again() -> Part {
+    (1..11usize).prop_map(Operation::Again).boxed()
+}
+
+/// Whoever holds the newest token gets a device that counts.
+fn enrols() -> Vec<Part> {
+    let bearer = Bearer::Person(0);
+    let verify = Operation::Verify { bearer, device: None, code: Code::Totp(0, 0) };
+    vec![just(Operation::SetUp { bearer, code: None }), just(verify)]
+}
+
+/// Two sessions of a person set up a device each, and the later one is the first to verify it.
+fn two_at_once() -> Vec<Part> {
+    let set_up = || just(Operation::SetUp { bearer: Bearer::Person(0), code: None });
+    let verify =
+        |at| Operation::Verify { bearer: Bearer::Person(at), device: Some(at), code: Code::Totp(at, 0) };
+    vec![login(true), set_up(), login(true), set_up(), just(verify(0)), just(verify(1))]
+}
+
+/// An access token is given up by the client it was for, and shown again.
+fn revoked(mut parts: Vec<Part>, bearer: Bearer, caller: Caller) -> Vec<Part> {
+    parts.push(just(Operation::Revoke { token: Token::Access(bearer), caller }));
+    parts.push(just(Operation::UserInfo(bearer)));
+    parts
+}
+
+/// Somebody guesses, and somebody knows.
+fn guesses() -> impl Strategy<Value = Vec<Part>> {
+    let newest = Bearer::Person(0);
+    let change = |right| just(Operation::ChangePassword { bearer: newest, right, new: "a fresh password" });
+    let set_up = |code| just(Operation::SetUp { bearer: newest, code: Some(code) });
+    let remove = |code| just(Operation::Remove { bearer: newest, device: 0, code });
+    let first = enrols();
+    let elsewhere = login(true);
+    let wrong = just(Operation::Answer { challenge: 0, code: Code::Wrong });
+    select(vec![
+        vec![login(false), again(), wait(), login(true)],
+        vec![change(false), again(), wait(), change(true)],
+        vec![set_up(Code::Wrong), again(), set_up(Code::Totp(0, 1)), answer()],
+        vec![login(true), wrong, again(), answer()],
+        vec![
+            first[0].clone(),
+            first[1].clone(),
+            remove(Code::Wrong),
+            again(),
+            again(),
+            wait(),
+            remove(Code::Totp(0, 1)),
+        ],
+        vec![
+            first[0].clone(),
+            first[1].clone(),
+            remove(Code::Wrong),
+            again(),
+            again(),
+            login(true),
+            answer(),
+        ],
+        vec![
+            first[0].clone(),
+            first[1].clone(),
+            elsewhere.clone(),
+            elsewhere,
+            set_up(Code::Wrong),
+            again(),
+            again(),
+            set_up(Code::Totp(0, 1)),
+        ],
+    ])
+}
+
+/// What belongs together, and of which anything may be left out.
+fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
+    let portal = Caller::Client("portal");
+    let parts = prop_oneof![
+        30 => Just(vec![anything()]),
+        3 => user().prop_map(|user| vec![ticket(user, None, None), redeem(Caller::Nobody)]),
+        3 => Just(vec![credentials().boxed(), issue().boxed(), redeem(Caller::Nobody)]),
+        2 => Just(vec![credentials().boxed(), issue().boxed(), between(), redeem(portal)]),
+        4 => user().prop_map(move |user| {
+            vec![ticket(user, Some("portal"), None), redeem(portal), between(), answer(), refresh(), between(), refresh()]
+        }),
+        2 => Just(vec![ticket("pam", Some("portal"), Some("boss")), redeem(portal), between(), refresh()]),
+        5 => Just(enrols()),
+        4 => Just(vec![wait(), login(true), answer()]),
+        3 => Just(vec![wait(), login(true), between(), answer()]),
+        3 => guesses(),
+        1 => Just(two_at_once()),
+        1 => Just(revoked(vec![credentials().boxed()], Bearer::Service(0), Caller::Client("backend"))),
+        1 => Just(revoked(vec![ticket("pam", Some("portal"), None), redeem(portal)], Bearer::Person(0), portal)),
+    ];
+    parts.prop_flat_map(|parts| {
+        parts.into_iter().map(|part| prop::option::weighted(0.97, part)).collect::<Vec<_>>()
+    })
+}
+
+/// A sequence of at most `longest` operations.
+pub fn operations(longest: usize) -> impl Strategy<Value = Vec<Operation>> {
+    let scenes = prop::collection::vec(scene(), 1..=longest / 2);
+    scenes.prop_map(move |scenes| scenes.into_iter().flatten().flatten().take(longest).collect())
+}
+
+/// Anything that anybody can do.
+fn operation() -> impl Strategy<Value = Operation> {
+    let identity = prop_oneof![12 => user(), 1 => Just("nobody")];
+    let lately = prop_oneof![5 => Just(0), 3 => Just(1), 1 => 2..4usize];
+    let refresh = (lately, caller(), any::<bool>(), scope())
+        .prop_map(|(token, caller, grant, scope)| Operation::Refresh { token, caller, grant, scope });
+    prop_oneof![
+        8 => passing().prop_map(Operation::Wait),
+        4 => prop_oneof![4 => Just(1), 1 => 2..11usize].prop_map(Operation::Again),
+        1 => Just(Operation::Restart),
+        1 => Just(Operation::Sweep),
+        10 => issue(),
+        12 => (pick(), caller(), place())
+            .prop_map(|(ticket, caller, place)| Operation::Redeem { ticket, caller, place }),
+        8 => (identity, prop::bool::weighted(0.7), place())
+            .prop_map(|(user, right, place)| Operation::Login { user, right, place }),
+        6 => (pick(), code()).prop_map(|(challenge, code)| Operation::Answer { challenge, code }),
+        10 => refresh,
+        6 => credentials(),
+        8 => (token(), known()).prop_map(|(token, caller)| Operation::Introspect { token, caller }),
+        3 => (token(), known()).prop_map(|(token, caller)| Operation::Revoke { token, caller }),
+        34 => by_a_person(),
+        12 => by_an_administrator(),
+    ]
+}

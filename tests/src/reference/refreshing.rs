@@ -1,0 +1,124 @@
+//! A session's tokens, and how it is prolonged.
+
+use serde_json::json;
+
+use super::model::{
+    Access, Answer, Caller, DAY, ISSUER, MINUTE, Model, Name, Refresh, Session, error, granted, is_within,
+    refused,
+};
+
+impl Model {
+    pub(super) fn refresh_token(&mut self, session: usize) -> usize {
+        let expires = self.sessions[session].expires.min(self.now + 14 * DAY);
+        self.refresh.push(Refresh { session, expires, used: None });
+        self.refresh.len() - 1
+    }
+
+    /// A fresh access token of `session`, and what is said with it.
+    pub(super) fn tokens(
+        &mut self,
+        kind: &str,
+        session: usize,
+        scope: Option<Name>,
+        refresh: Option<usize>,
+    ) -> Answer {
+        let Session { grant, amr, expires, .. } = self.sessions[session].clone();
+        let scope = scope.unwrap_or(grant.scope);
+        let life = (30 * MINUTE).min(expires - self.now);
+        let token = Access {
+            session: Some(session),
+            client: grant.client,
+            scope,
+            expires: self.now + life,
+            revoked: false,
+        };
+        self.access.push(token);
+        let act = grant.actor.map(|actor| json!({"sub": format!("usr_{actor}")}));
+        let aud = if grant.audience { json!([ISSUER, grant.client]) } else { json!(ISSUER) };
+        let (must_change, notice) = self.password_notice(grant.user);
+        granted(
+            kind,
+            json!({
+                "access_token": self.access.len() - 1, "refresh_token": refresh, "expires_in": life,
+                "requires_mfa": false, "challenge_token": null, "user_id": format!("usr_{}", grant.user),
+                "must_change_password": must_change, "password_warning": notice,
+                "claims": {
+                    "sub": format!("usr_{}", grant.user), "client_id": grant.client, "aud": aud, "scope": scope,
+                    "amr": amr, "act": act, "sid": session,
+                },
+            }),
+        )
+    }
+
+    pub(super) fn refreshed(
+        &mut self,
+        token: Option<usize>,
+        caller: Caller,
+        grant: bool,
+        scope: Option<Name>,
+    ) -> Answer {
+        let refusal = if grant { error(400, "invalid_grant") } else { refused(40020) };
+        let client = self.is_proven(caller);
+        if client.is_none() && (grant || caller != Caller::Nobody) {
+            return if grant { error(401, "invalid_client") } else { refusal.because("client") };
+        }
+        let Some(at) = token else { return refusal.because("unknown") };
+        if !self.is_for(at, client) {
+            return refusal.because("not theirs");
+        }
+        let Refresh { session, expires, used } = self.refresh[at];
+        let lost = |(used_at, next): &(u64, usize)| {
+            let next = &self.refresh[*next];
+            self.now < used_at + 10 && next.used.is_none() && self.now < next.expires
+        };
+        if used.is_some_and(|used| !lost(&used)) {
+            // Somebody has a copy.
+            self.sessions[session].ended = true;
+            return refusal.because("reused");
+        }
+        if !self.may_go_on(session) {
+            return refusal.because("others");
+        }
+        if used.is_none() && self.now >= expires {
+            return refusal.because("expired");
+        }
+        let scope = scope.filter(|_| grant);
+        if scope.is_some_and(|scope| !is_within(scope, self.sessions[session].grant.scope)) {
+            return error(400, "invalid_scope");
+        }
+        let (kind, next) = match used {
+            Some((_, next)) => ("again", next),
+            None => ("refreshed", self.refresh_token(session)),
+        };
+        self.refresh[at].used = used.or(Some((self.now, next)));
+        let mut answer = self.tokens(kind, session, scope, Some(next));
+        if grant {
+            let oauth = ["requires_mfa", "user_id", "must_change_password", "password_warning"];
+            answer
+                .says
+                .as_object_mut()
+                .expect("an object")
+                .retain(|member, _| !oauth.contains(&member.as_str()));
+            answer.says["scope"] = answer.says["claims"]["scope"].clone();
+        }
+        answer
+    }
+
+    /// Whether `client`, or somebody, may present the refresh token, and its session lives but for its actor.
+    pub(super) fn is_for(&self, token: usize, client: Option<Name>) -> bool {
+        let session = &self.sessions[self.refresh[token].session];
+        let grant = &session.grant;
+        client.map_or(!grant.bind, |client| client == grant.client)
+            && !session.ended
+            && self.now < session.expires
+            && self.is_active(grant.user)
+            && self.epochs(grant)[0] == session.epochs[0]
+    }
+
+    /// Whether client, actor and password allow that the session is prolonged.
+    pub(super) fn may_go_on(&self, session: usize) -> bool {
+        let grant = &self.sessions[session].grant;
+        let no_client = ["admin", "gatepass"].contains(&grant.client) && !grant.bind;
+        (no_client || self.is_enabled(grant.client)) && self.is_live(session) && !self.must_change(grant)
+    }
+}

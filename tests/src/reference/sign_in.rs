@@ -1,0 +1,146 @@
+//! Tickets, passwords and challenges, and the sessions that they open.
+
+use gatepass_core::settings::Unenrolled;
+use serde_json::json;
+
+use super::model::{
+    Answer, Caller, Challenge, DAY, Grant, MINUTE, Model, Name, Place, Session, Ticket, granted, refused,
+};
+use super::operation::Code;
+
+impl Model {
+    pub(super) fn redeem(&mut self, ticket: Option<usize>, caller: Caller, place: Place) -> Answer {
+        let refused = |why| refused(40010).because(why);
+        let Some(at) = ticket else { return refused("unknown") };
+        let Ticket { grant, issuer, here, expires, over } = self.tickets[at];
+        // Whatever comes of it, it is spent.
+        self.tickets[at].over |= self.now < expires;
+        let by_its_client = match caller {
+            Caller::Nobody => !grant.bind && self.is_enabled(grant.client),
+            Caller::Client(_) | Caller::Impostor(_) => self.is_proven(caller) == Some(grant.client),
+        };
+        match () {
+            () if over => refused("over"),
+            () if self.now >= expires => refused("expired"),
+            () if here && !place.here => refused("elsewhere"),
+            () if (grant.bind || grant.audience) && !by_its_client => refused("client"),
+            () if issuer.is_some_and(|client| !self.is_enabled(client)) => refused("issuer"),
+            () if !self.is_active(grant.person()) || !self.is_active(grant.user) => refused("disabled"),
+            () if grant.actor.is_some_and(|actor| self.password_notice(actor).0) => refused("must change"),
+            () => self.admit(grant, place, "ticket"),
+        }
+    }
+
+    pub(super) fn login(&mut self, user: Name, right: bool, place: Place) -> Answer {
+        let now = self.now;
+        let password = self.people.get_mut(user).and_then(|person| person.password.as_mut());
+        let refused = |why| refused(40040).because(why);
+        let Some(password) = password else { return refused("unknown") };
+        if now < password.guesses.until {
+            return refused("waits");
+        }
+        if !right {
+            password.guesses.fail_password(now);
+            return refused("wrong");
+        }
+        if !self.is_active(user) {
+            return refused("disabled");
+        }
+        self.forgive_password(user);
+        let grant =
+            Grant { user, actor: None, client: "gatepass", audience: false, bind: false, scope: "profile" };
+        self.admit(grant, place, "pwd")
+    }
+
+    /// What becomes of somebody whose ticket or password was good.
+    pub(super) fn admit(&mut self, grant: Grant, place: Place, amr: Name) -> Answer {
+        let places = &self.people[grant.person()].places;
+        // A first place is learnt, unless a factor could be asked for there.
+        let suspected = !places.is_empty() || self.is_enrolled(grant.person());
+        let is_new = suspected && !places.contains(&place);
+        let reason = match grant.actor {
+            _ if is_new => Some("new_device"),
+            Some(_) => Some("impersonation"),
+            None => self.rules.always.then_some("policy"),
+        };
+        let score = if is_new { 40 } else { 0 };
+        match (reason, self.rules.unenrolled) {
+            (Some(reason), _) if self.is_enrolled(grant.person()) => {
+                let mut methods = vec!["totp"];
+                methods.extend((!self.people[grant.person()].codes.is_empty()).then_some("backup_code"));
+                let (epochs, expires) = (self.epochs(&grant), self.now + 5 * MINUTE);
+                self.challenges.push(Challenge {
+                    grant,
+                    epochs,
+                    place,
+                    amr,
+                    expires,
+                    wrong: 0,
+                    answered: false,
+                });
+                granted(
+                    "challenge",
+                    json!({
+                        "requires_mfa": true, "challenge_token": self.challenges.len() - 1, "mfa_check_reason": reason,
+                        "required_mfa_methods": methods, "risk_assessment": {"score": score, "require_mfa": true},
+                        "access_token": null, "refresh_token": null, "user": null,
+                    }),
+                )
+            }
+            (Some(_), Unenrolled::Refuse) => refused(40045),
+            _ if self.must_change(&grant) => {
+                self.open(grant, Some("gatepass:change-password"), vec![amr], place)
+            }
+            (Some(_), Unenrolled::Enrol) if grant.actor.is_some() => refused(40045),
+            (Some(_), Unenrolled::Enrol) => self.open(grant, Some("gatepass:enrol"), vec![amr], place),
+            (Some(_), Unenrolled::SignIn) | (None, _) => self.open(grant, None, vec![amr], place),
+        }
+    }
+
+    pub(super) fn challenged(&mut self, challenge: Option<usize>, code: Code) -> Answer {
+        let refused = |why| refused(40030).because(why);
+        let Some(at) = challenge else { return refused("unknown") };
+        let Challenge { grant, epochs, place, amr, expires, wrong, answered } = self.challenges[at];
+        let needs_client = grant.audience || grant.bind;
+        match () {
+            () if answered => return refused("answered"),
+            () if wrong >= 5 => return refused("five wrong"),
+            () if self.now >= expires => return refused("expired"),
+            () if !self.stand(&grant, epochs) => return refused("over"),
+            () if needs_client && !self.is_enabled(grant.client) => return refused("client"),
+            () => {}
+        }
+        if let Err(why) = self.show(grant.person(), code, true) {
+            self.challenges[at].wrong += 1;
+            return refused(why);
+        }
+        self.challenges[at].answered = true;
+        let (by, amr) = match code {
+            Code::Totp(..) => ("by totp", vec![amr, "otp", "mfa"]),
+            Code::Backup(..) | Code::Wrong => ("by backup code", vec![amr, "mfa"]),
+        };
+        let good_for = self.must_change(&grant).then_some("gatepass:change-password");
+        self.open(grant, good_for, amr, place).because(by)
+    }
+
+    /// A session, for everything or for one thing only, and its tokens.
+    pub(super) fn open(&mut self, grant: Grant, only: Option<Name>, amr: Vec<Name>, place: Place) -> Answer {
+        let life = if only.is_some() || grant.actor.is_some() { 30 * MINUTE } else { 30 * DAY };
+        let (epochs, expires, restricted) = (self.epochs(&grant), self.now + life, only.is_some());
+        let granted =
+            Grant { audience: grant.audience && !restricted, scope: only.unwrap_or(grant.scope), ..grant };
+        self.sessions.push(Session { grant: granted, epochs, restricted, amr, expires, ended: false });
+        let session = self.sessions.len() - 1;
+        if restricted {
+            return self.tokens(
+                if only == Some("gatepass:enrol") { "enrol" } else { "change" },
+                session,
+                None,
+                None,
+            );
+        }
+        self.people.entry(grant.person()).or_default().places.insert(place);
+        let refresh = self.refresh_token(session);
+        self.tokens("session", session, None, Some(refresh))
+    }
+}

@@ -1,0 +1,127 @@
+//! What is picked, and who still stands.
+
+use super::model::{Access, Answer, Caller, DAY, Grant, Holder, Model, Name, Session, refused};
+use super::operation::{Bearer, Pick};
+
+fn nth<T>(all: &[T], newest: Pick) -> Option<usize> {
+    all.len().checked_sub(newest + 1)
+}
+
+/// What is picked.
+impl Model {
+    pub(super) fn ticket(&self, pick: Pick) -> Option<usize> {
+        nth(&self.tickets, pick)
+    }
+
+    pub(super) fn challenge(&self, pick: Pick) -> Option<usize> {
+        nth(&self.challenges, pick)
+    }
+
+    pub(super) fn session(&self, pick: Pick) -> Option<usize> {
+        nth(&self.sessions, pick)
+    }
+
+    pub(super) fn refresh(&self, pick: Pick) -> Option<usize> {
+        nth(&self.refresh, pick)
+    }
+
+    pub(super) fn device(&self, pick: Pick) -> Option<usize> {
+        nth(&self.devices, pick)
+    }
+
+    pub(super) fn access(&self, bearer: Bearer) -> Option<usize> {
+        let (person, pick) = match bearer {
+            Bearer::Person(pick) => (true, pick),
+            Bearer::Service(pick) => (false, pick),
+        };
+        let all = self.access.iter().enumerate().rev();
+        all.filter(|(_, token)| token.session.is_some() == person).nth(pick).map(|(at, _)| at)
+    }
+
+    /// The password of `user`, or one that is not theirs.
+    pub(super) fn password(&self, user: &str, right: bool) -> Name {
+        let password = self.people.get(user).and_then(|person| person.password.as_ref());
+        password.filter(|_| right).map_or("not the password", |password| password.text)
+    }
+
+    /// Whose token it is.
+    pub(super) fn owner(&self, bearer: Bearer) -> Name {
+        let session = self.access(bearer).and_then(|at| self.access[at].session);
+        session.map_or("nobody", |at| self.sessions[at].grant.user)
+    }
+}
+
+/// Who still stands.
+impl Model {
+    pub(super) fn is_active(&self, user: Name) -> bool {
+        self.people.get(user).is_some_and(|person| !person.disabled)
+    }
+
+    pub(super) fn is_enabled(&self, client: Name) -> bool {
+        ["backend", "portal"].contains(&client) && !self.disabled_clients.contains(client)
+    }
+
+    pub(super) fn is_proven(&self, caller: Caller) -> Option<Name> {
+        match caller {
+            Caller::Client(client) if self.is_enabled(client) => Some(client),
+            Caller::Client(_) | Caller::Impostor(_) | Caller::Nobody => None,
+        }
+    }
+
+    pub(super) fn epochs(&self, grant: &Grant) -> [u32; 2] {
+        [grant.user, grant.person()].map(|user| self.people.get(user).map_or(0, |person| person.epoch))
+    }
+
+    /// Whether user and actor are active, and nothing has ended what they began.
+    pub(super) fn stand(&self, grant: &Grant, epochs: [u32; 2]) -> bool {
+        self.is_active(grant.user) && self.is_active(grant.person()) && self.epochs(grant) == epochs
+    }
+
+    pub(super) fn is_live(&self, session: usize) -> bool {
+        let Session { grant, epochs, expires, ended, .. } = &self.sessions[session];
+        !ended && self.now < *expires && self.stand(grant, *epochs)
+    }
+
+    pub(super) fn holder(&self, bearer: Bearer) -> Holder {
+        let Some(at) = self.access(bearer) else { return Holder::Nobody };
+        let Access { session, client, expires, revoked, .. } = self.access[at];
+        match session {
+            _ if revoked || self.now >= expires => Holder::Nobody,
+            None if self.is_enabled(client) => Holder::Service(at),
+            Some(session) if self.is_live(session) && self.sessions[session].restricted => {
+                Holder::Restricted(session)
+            }
+            Some(session) if self.is_live(session) => Holder::Person(session),
+            None | Some(_) => Holder::Nobody,
+        }
+    }
+
+    /// The person who may do something about their own account.
+    pub(super) fn oneself(&self, bearer: Bearer, restricted_to: &str) -> Result<usize, Answer> {
+        match self.holder(bearer) {
+            Holder::Nobody => Err(refused(40100)),
+            Holder::Service(_) => Err(refused(40300)),
+            Holder::Restricted(session) if self.sessions[session].grant.scope == restricted_to => Ok(session),
+            Holder::Restricted(_) => Err(refused(40303)),
+            Holder::Person(session) => Ok(session),
+        }
+    }
+
+    /// Whether the password has to be changed, and what is said of it: it lasts 90 days, and 7 more.
+    pub(super) fn password_notice(&self, user: Name) -> (bool, Option<&'static str>) {
+        let Some(password) = self.people.get(user).and_then(|person| person.password.as_ref()) else {
+            return (false, None);
+        };
+        let notice = match (self.now - password.set_at) / DAY {
+            97.. => Some("expired"),
+            90.. => Some("expired_grace"),
+            76.. => Some("expiring"),
+            _ => None,
+        };
+        (password.must_change || notice == Some("expired"), notice)
+    }
+
+    pub(super) fn must_change(&self, grant: &Grant) -> bool {
+        grant.actor.is_none() && self.password_notice(grant.user).0
+    }
+}

@@ -1,0 +1,447 @@
+//! The core on a store, to which operations are done as a client and an administrator do them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gatepass_core::gatepass::{Gatepass, Keys};
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::factor::{AskFactor, Guesses, OtpHash, OtpParameters, TotpDevice};
+use gatepass_core::model::id::{ClientId, UserRef};
+use gatepass_core::model::query::{Identity, LoginRecords, Query, Records};
+use gatepass_core::model::scope::Scope;
+use gatepass_core::model::ticket::TicketDigest;
+use gatepass_core::settings::{Issuer as Url, PasswordAge, RiskRules, Settings, Weights};
+use gatepass_core::step::{drive, finish};
+use gatepass_core::store::Store;
+use gatepass_core::ticket_request::TicketRequest;
+use gatepass_core::time::Time;
+use gatepass_core::wire::language::Language;
+use gatepass_core::wire::request::Request;
+use gatepass_core::wire::response::Response;
+use serde_json::{Value, json};
+
+use super::model::{Caller, ISSUER, Model, Name, Rules};
+use super::operation::{Bearer, Code, Issuer, Operation, Token, Wish};
+use crate::memory::{Memory, Tables};
+use crate::world::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, moment, request};
+
+/// A store that may be shut and opened again, and swept.
+pub trait Durable: Store {
+    /// Shuts it, and opens it again.
+    fn restart(&mut self) {}
+
+    /// Takes out what is of no more use.
+    fn sweep(&mut self, _now: Time) {}
+}
+
+impl Durable for Memory {}
+
+/// The world in which everything begins.
+pub fn tables() -> Tables {
+    let mut tables = world::tables();
+    for user in tables.users.values_mut() {
+        user.password_changed_at = user.password_changed_at.map(|_| NOON);
+    }
+    tables
+}
+
+/// How the core is set: a new place alone asks for a factor, and a password lasts 90 days, 7 of them borne with after.
+fn settings(rules: Rules) -> Settings {
+    let day = 86_400;
+    let mut settings = Settings::new(Url::parse(ISSUER).expect("an issuer"));
+    settings.second_factor.ask = if rules.always { AskFactor::Always } else { AskFactor::Risk };
+    settings.second_factor.unenrolled = rules.unenrolled;
+    settings.password_age = Some(PasswordAge { life: 90 * day, warning: 14 * day, grace: 7 * day });
+    // Eight digits, so that no wrong code is right by chance.
+    settings.totp = OtpParameters { hash: OtpHash::Sha1, digits: 8 };
+    let weights = Weights {
+        new_device: RiskRules::DEFAULT.weights.new_device,
+        new_network: 0,
+        old_ticket: 0,
+        address_mismatch: 0,
+        recent_failures: 0,
+        long_absence: 0,
+        unusual_hour: 0,
+        impersonation: 0,
+        account_changed: 0,
+    };
+    settings.risk = RiskRules { weights, place_life: u32::MAX, ..RiskRules::DEFAULT };
+    settings
+}
+
+/// What was answered, byte by byte.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The HTTP status; 200 or 400 where an administrator's verb was applied or not.
+    pub status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl From<Response> for Told {
+    fn from(response: Response) -> Self {
+        let headers = response.headers().map(|(name, value)| (name, value.to_owned())).collect();
+        Self { status: response.status(), headers, body: response.into_body() }
+    }
+}
+
+/// The core, its store, and every secret that it has handed out.
+#[derive(Debug)]
+pub struct System<S> {
+    gatepass: Gatepass,
+    store: S,
+    asked: u64,
+    /// The secrets of each kind, in the order in which they were first told.
+    secrets: BTreeMap<&'static str, Vec<String>>,
+    backup_codes: Vec<Vec<String>>,
+}
+
+impl<S: Durable> System<S> {
+    /// The core with these rules, on a store that holds [`tables`].
+    pub fn new(rules: Rules, store: S) -> Self {
+        let gatepass = Gatepass::new(settings(rules), Keys::new(1, Some(world::signing_key()), vec![]));
+        Self { gatepass, store, asked: 0, secrets: BTreeMap::new(), backup_codes: vec![] }
+    }
+
+    /// Does `operation`, whose picks are those of `model` before it.
+    pub fn perform(&mut self, operation: &Operation, model: &Model) -> Told {
+        self.asked += 1;
+        let now = Time::from_unix(model.now);
+        match *operation {
+            Operation::Restart => self.store.restart(),
+            Operation::Sweep => self.store.sweep(now),
+            Operation::Issue { by: Issuer::Command, wish } => return self.issue(&wish, now),
+            Operation::RevokeTicket(pick) => {
+                return self.revoke(self.text("ticket", model.ticket(pick)), now);
+            }
+            Operation::DisableClient(client) => self.toggle(client, false),
+            Operation::EnableClient(client) => self.toggle(client, true),
+            _ => {
+                if let Some(request) = self.request(operation, model) {
+                    return drive(&self.gatepass, &self.store, request, moment(now, self.asked)).into();
+                }
+                self.administer(operation, now);
+            }
+        }
+        nothing(0)
+    }
+
+    /// The request that `operation` is, where it is one.
+    fn request(&self, operation: &Operation, model: &Model) -> Option<Request> {
+        let bearer = |bearer| format!("Bearer {}", self.text("access_token", model.access(bearer)));
+        let code = |code| self.code(code, model);
+        let sent = |method: &str, path: &str, by: Bearer, body: Value| Request {
+            method: method.into(),
+            ..request(path, &bearer(by), &body)
+        };
+        let token = |token| match token {
+            Token::Access(bearer) => self.text("access_token", model.access(bearer)),
+            Token::Refresh(pick) => self.text("refresh_token", model.refresh(pick)),
+        };
+        let device = |pick| self.text("device_id", model.device(pick));
+        Some(match *operation {
+            Operation::Issue { by: Issuer::Bearer(by), wish } => {
+                sent("POST", "/auth/generate-ticket", by, asked(&wish))
+            }
+            Operation::Redeem { ticket, caller, place } => {
+                let ticket = self.text("ticket", model.ticket(ticket));
+                let asked = request("/auth/ticket/signin", &basic(caller), &json!({ "ticket": ticket }));
+                at(place, asked)
+            }
+            Operation::Login { user, right, place } => {
+                let body = json!({"identity": user, "password": model.password(user, right)});
+                at(place, request("/auth/login", "", &body))
+            }
+            Operation::Answer { challenge, code: shown } => {
+                let challenge = self.text("challenge_token", model.challenge(challenge));
+                let method = if matches!(shown, Code::Backup(..)) { "backup_code" } else { "totp" };
+                let body = json!({"challenge_token": challenge, "code": code(shown), "mfa_method": method});
+                request("/auth/mfa/verify-challenge", "", &body)
+            }
+            Operation::Refresh { token, caller, grant, scope } => {
+                let token = self.text("refresh_token", model.refresh(token));
+                if grant {
+                    form(
+                        "/oauth2/token",
+                        caller,
+                        &[("grant_type", "refresh_token"), ("refresh_token", &token)],
+                        scope,
+                    )
+                } else {
+                    request("/auth/refresh", &basic(caller), &json!({ "refresh_token": token }))
+                }
+            }
+            Operation::Credentials { caller, scope } => {
+                form("/oauth2/token", caller, &[("grant_type", "client_credentials")], scope)
+            }
+            Operation::Introspect { token: shown, caller } => {
+                form("/oauth2/introspect", caller, &[("token", &token(shown))], None)
+            }
+            Operation::Revoke { token: shown, caller } => {
+                form("/oauth2/revoke", caller, &[("token", &token(shown))], None)
+            }
+            Operation::UserInfo(by) => sent("GET", "/userinfo", by, Value::Null),
+            Operation::ChangePassword { bearer: by, right, new } => {
+                let old = model.password(model.owner(by), right);
+                sent("PUT", "/auth/me/password", by, json!({"old_password": old, "new_password": new}))
+            }
+            Operation::Sessions(by) => sent("GET", "/auth/me/sessions", by, Value::Null),
+            Operation::EndSessions(by) => sent("DELETE", "/auth/me/sessions", by, Value::Null),
+            Operation::EndSession { bearer, session } => {
+                let path = format!("/auth/me/sessions/{}", self.text("sid", model.session(session)));
+                sent("DELETE", &path, bearer, Value::Null)
+            }
+            Operation::SetUp { bearer, code: shown } => {
+                let body = shown.map_or_else(|| json!({}), |shown| json!({ "code": code(shown) }));
+                sent("POST", "/mfa/totp/setup", bearer, body)
+            }
+            Operation::Verify { bearer, device: named, code: shown } => {
+                let mut body = json!({ "code": code(shown) });
+                if let Some(pick) = named {
+                    body["device_id"] = device(pick).into();
+                }
+                sent("POST", "/mfa/totp/verify", bearer, body)
+            }
+            Operation::Devices(by) => sent("GET", "/mfa/totp/devices", by, Value::Null),
+            Operation::Remove { bearer, device: named, code: shown } => {
+                let path = format!("/mfa/totp/devices/{}", device(named));
+                sent("DELETE", &path, bearer, json!({ "code": code(shown) }))
+            }
+            _ => return None,
+        })
+    }
+
+    /// The secret that was told as the `number`th of its kind, or one that never was.
+    fn text(&self, kind: &'static str, number: Option<usize>) -> String {
+        let known = number.and_then(|number| self.secrets.get(kind)?.get(number));
+        known.cloned().unwrap_or_else(|| match kind {
+            "ticket" => format!("tkt_{}", "A".repeat(43)),
+            "refresh_token" => format!("rft_{}", "A".repeat(43)),
+            "challenge_token" => format!("chg_{}", "A".repeat(43)),
+            _ => "unknown".into(),
+        })
+    }
+
+    /// The code as it is typed.
+    fn code(&self, code: Code, model: &Model) -> String {
+        match code {
+            Code::Wrong => "wrong".into(),
+            Code::Backup(pick, number) => {
+                let codes = model.device(pick).and_then(|device| self.backup_codes.get(device)?.get(number));
+                codes.cloned().unwrap_or_else(|| "none".into())
+            }
+            Code::Totp(pick, late) => {
+                let Some(device) = model.device(pick) else { return "none".into() };
+                let secret = totp_rs::Secret::Encoded(self.text("secret", Some(device)));
+                let secret = secret.to_bytes().expect("base32");
+                let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 8, 1, 30, secret).expect("a secret");
+                totp.generate(model.now.saturating_add_signed(late * 30))
+            }
+        }
+    }
+
+    /// What was told, every secret named by its place among those of its kind.
+    pub fn read(&mut self, told: &Told) -> Value {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&told.body) else { return json!({}) };
+        if let Some(token) = body["access_token"].as_str() {
+            let payload = token.split('.').nth(1).expect("three segments");
+            let payload = URL_SAFE_NO_PAD.decode(payload).expect("base64url");
+            body["claims"] = serde_json::from_slice(&payload).expect("JSON");
+            self.number("sid", &mut body["claims"]["sid"]);
+        }
+        for kind in ["access_token", "refresh_token", "ticket", "challenge_token", "sid"] {
+            if body.get(kind).is_some() {
+                self.number(kind, &mut body[kind]);
+            }
+        }
+        match &mut body["data"] {
+            Value::Array(entries) => {
+                for entry in entries.iter_mut() {
+                    let (kind, member) =
+                        if entry["id"].is_null() { ("device_id", "device_id") } else { ("sid", "id") };
+                    self.number(kind, &mut entry[member]);
+                }
+                entries.sort_by_key(|entry| entry["id"].as_u64().or(entry["device_id"].as_u64()));
+            }
+            data @ Value::Object(_) => {
+                self.number("device_id", &mut data["device_id"]);
+                self.number("secret", &mut data["secret"]);
+                let codes = data["backup_codes"].as_array().cloned().unwrap_or_default();
+                if !codes.is_empty() {
+                    data["backup_codes"] = codes.len().into();
+                }
+                self.backup_codes.push(codes.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+            }
+            _ => {}
+        }
+        body
+    }
+
+    fn number(&mut self, kind: &'static str, value: &mut Value) {
+        let Some(text) = value.as_str() else { return };
+        let known = self.secrets.entry(kind).or_default();
+        let number = known.iter().position(|other| other == text).unwrap_or_else(|| {
+            known.push(text.to_owned());
+            known.len() - 1
+        });
+        *value = number.into();
+    }
+}
+
+/// What an administrator does.
+impl<S: Durable> System<S> {
+    fn commit(&self, changes: Vec<Change>) -> Outcome {
+        self.store.commit(&changes.into())
+    }
+
+    fn account(&self, user: Name) -> Option<LoginRecords> {
+        match self.store.read(&Query::Login(Identity(user.into()))).records {
+            Records::Login(records) => records.map(|records| *records),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn administer(&self, operation: &Operation, now: Time) {
+        let (Operation::Disable(user)
+        | Operation::Enable(user)
+        | Operation::Delete(user)
+        | Operation::RequireChange(user)
+        | Operation::Unlock(user)
+        | Operation::ResetFactors(user)) = *operation
+        else {
+            return;
+        };
+        let Some(LoginRecords { user: mut account, password, factors, .. }) = self.account(user) else {
+            return;
+        };
+        let id = account.id.clone();
+        let forgiven = |before| Change::SetGuesses { user: id.clone(), before, after: Guesses::default() };
+        let changes = match operation {
+            Operation::Delete(_) => vec![Change::DeleteUser(id)],
+            Operation::Unlock(_) => {
+                let mut changes = vec![forgiven(factors.guesses)];
+                changes.extend(password.map(|password| Change::SetPasswordGuesses {
+                    user: id.clone(),
+                    before: password.guesses,
+                    after: Guesses::default(),
+                }));
+                changes
+            }
+            Operation::ResetFactors(_) => {
+                let delete = |device: TotpDevice| Change::DeleteDevice {
+                    id: device.id,
+                    counts: device.verified_at.is_some(),
+                };
+                let mut changes: Vec<Change> = factors.devices.into_iter().map(delete).collect();
+                changes.push(Change::DropBackupCodes(id.clone()));
+                changes.push(forgiven(factors.guesses));
+                changes
+            }
+            _ => {
+                match operation {
+                    Operation::Disable(_) if account.is_active() => account.disable(),
+                    Operation::Enable(_) => account.enable(),
+                    Operation::RequireChange(_) if password.is_some() && !account.must_change_password => {
+                        account.require_password_change();
+                    }
+                    _ => {}
+                }
+                account.updated_at = now;
+                vec![Change::UpdateUser(account)]
+            }
+        };
+        assert_eq!(self.commit(changes), Outcome::Applied, "{operation:?}");
+    }
+
+    fn toggle(&self, client: Name, enabled: bool) {
+        let id = ClientId::parse(client).expect("a client id");
+        let Records::Client(Some(mut client)) = self.store.read(&Query::Client(id)).records else {
+            panic!("there is no {client}");
+        };
+        client.enabled = enabled;
+        assert_eq!(self.commit(vec![Change::UpdateClient(client)]), Outcome::Applied);
+    }
+
+    fn revoke(&self, ticket: String, now: Time) -> Told {
+        let digest = TicketDigest::of(&ticket).expect("a ticket");
+        let Records::Ticket(Some(records)) = self.store.read(&Query::Ticket(digest)).records else {
+            return nothing(400);
+        };
+        let revoked = self.commit(vec![Change::RevokeTicket { id: records.ticket.id, at: now }]);
+        nothing(if revoked == Outcome::Applied { 200 } else { 400 })
+    }
+
+    fn issue(&self, wish: &Wish, now: Time) -> Told {
+        let asked = || {
+            let named = |name: Name| UserRef::Username(name.into());
+            let mut asked = TicketRequest::new(named(wish.user));
+            if let Some(ttl) = wish.ttl {
+                asked = asked.lasting(ttl)?;
+            }
+            asked.audience = wish.audience.map(|client| ClientId::parse(client).expect("a client id"));
+            asked.bind = wish.bind;
+            asked.scope = wish.scope.map(|scope| Scope::parse(scope).expect("a scope"));
+            asked.client_ip = wish.here.then(|| [192, 0, 2, 1].into());
+            asked.impersonated(wish.actor.map(named), wish.actor.filter(|_| wish.reason).map(|_| "a call"))
+        };
+        match asked() {
+            Err(problem) => problem.response(Language::English, now).into(),
+            Ok(asked) => {
+                let step = self.gatepass.issue_by_command(asked, moment(now, self.asked));
+                finish(&self.gatepass, &self.store, step).into()
+            }
+        }
+    }
+}
+
+fn nothing(status: u16) -> Told {
+    Told { status, headers: vec![], body: vec![] }
+}
+
+/// The body that asks for a ticket.
+fn asked(wish: &Wish) -> Value {
+    let mut body = json!({"user_id": format!("usr_{}", wish.user), "bind": wish.bind});
+    let members = [
+        ("ttl", wish.ttl.map(Value::from)),
+        ("audience", wish.audience.map(Value::from)),
+        ("scope", wish.scope.map(Value::from)),
+        ("client_ip", wish.here.then(|| "192.0.2.1".into())),
+        ("actor", wish.actor.map(|actor| format!("usr_{actor}").into())),
+        ("reason", wish.actor.filter(|_| wish.reason).map(|_| "a call".into())),
+    ];
+    for (member, value) in members {
+        if let Some(value) = value {
+            body[member] = value;
+        }
+    }
+    body
+}
+
+fn basic(caller: Caller) -> String {
+    let (id, secret) = match caller {
+        Caller::Nobody => return String::new(),
+        Caller::Client("backend") => ("backend", BACKEND_SECRET),
+        Caller::Client(client) => (client, PORTAL_SECRET),
+        Caller::Impostor(client) => (client, "gps_none-of-theirs"),
+    };
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+}
+
+fn form(path: &str, caller: Caller, fields: &[(&str, &str)], scope: Option<&str>) -> Request {
+    let mut posted: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    posted.extend(scope.map(|scope| format!("scope={}", scope.replace(' ', "+"))));
+    let mut headers = vec![("content-type".into(), b"application/x-www-form-urlencoded".to_vec())];
+    if caller != Caller::Nobody {
+        headers.push(("authorization".into(), basic(caller).into()));
+    }
+    Request { headers, body: posted.join("&").into(), ..request(path, "", &Value::Null) }
+}
+
+fn at(place: super::model::Place, mut asked: Request) -> Request {
+    asked.headers.push(("x-device-id".into(), place.device.into()));
+    if !place.here {
+        asked.peer = [198, 51, 100, 1].into();
+    }
+    asked
+}

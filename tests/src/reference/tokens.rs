@@ -1,0 +1,93 @@
+//! Services' tokens, and what is said of any.
+
+use serde_json::json;
+
+use super::model::{Access, Answer, Caller, Grant, Holder, MINUTE, Model, Name, error, granted, is_within};
+use super::operation::{Bearer, Token};
+
+impl Model {
+    pub(super) fn credentials(&mut self, caller: Caller, scope: Option<Name>) -> Answer {
+        let Some(client) = self.is_proven(caller) else { return error(401, "invalid_client") };
+        let (whole, default) = match client {
+            "backend" => ("ticket:issue ticket:impersonate profile email phone", None),
+            _ => ("orders:read orders:write", Some("orders:read")),
+        };
+        let Some(scope) = scope.or(default).filter(|scope| is_within(scope, whole)) else {
+            return error(400, "invalid_scope");
+        };
+        let expires = self.now + 60 * MINUTE;
+        self.access.push(Access { session: None, client, scope, expires, revoked: false });
+        let claims = json!({"sub": client, "client_id": client, "scope": scope, "act": null, "sid": null});
+        let token = self.access.len() - 1;
+        let says = json!({"access_token": token, "refresh_token": null, "scope": scope, "claims": claims});
+        granted("service", says)
+    }
+
+    pub(super) fn user_info(&self, bearer: Bearer) -> Answer {
+        match self.holder(bearer) {
+            Holder::Nobody => error(401, "invalid_token"),
+            Holder::Restricted(_) => error(403, "insufficient_scope"),
+            Holder::Service(token) => {
+                let client = self.access[token].client;
+                granted("service", json!({"sub": client, "userName": client}))
+            }
+            Holder::Person(session) => {
+                let user = self.sessions[session].grant.user;
+                granted("person", json!({"sub": format!("usr_{user}"), "userName": user}))
+            }
+        }
+    }
+
+    pub(super) fn introspect(&self, token: Token, caller: Caller) -> Answer {
+        let Some(client) = self.is_proven(caller) else { return error(401, "invalid_client") };
+        let (kind, session, scope) = match token {
+            Token::Access(bearer) => match self.holder(bearer) {
+                Holder::Person(session) => {
+                    ("access", Some(session), self.access(bearer).map(|at| self.access[at].scope))
+                }
+                Holder::Service(at) => {
+                    let Access { client, scope, .. } = self.access[at];
+                    let says = json!({"active": true, "sub": client, "client_id": client, "scope": scope, "sid": null});
+                    return granted("service", says);
+                }
+                Holder::Nobody | Holder::Restricted(_) => ("inactive", None, None),
+            },
+            Token::Refresh(pick) => {
+                let token = self.refresh(pick).filter(|at| self.is_for(*at, Some(client)));
+                let token = token.map(|at| &self.refresh[at]).filter(|token| token.used.is_none());
+                let session = token.filter(|token| self.now < token.expires).map(|token| token.session);
+                ("refresh", session.filter(|session| self.may_go_on(*session)), None)
+            }
+        };
+        let Some(session) = session else {
+            return granted(
+                "inactive",
+                json!({"active": false, "sub": null, "scope": null, "client_id": null}),
+            );
+        };
+        let Grant { user, actor, client, scope: whole, .. } = self.sessions[session].grant;
+        let act = actor.map(|actor| json!({"sub": format!("usr_{actor}")}));
+        let says = json!({
+            "active": true, "sub": format!("usr_{user}"), "username": user, "client_id": client, "act": act,
+            "scope": scope.unwrap_or(whole), "sid": session,
+        });
+        granted(kind, says)
+    }
+
+    pub(super) fn revoke(&mut self, token: Token, caller: Caller) -> Answer {
+        let Some(client) = self.is_proven(caller) else { return error(401, "invalid_client") };
+        let revoked = match token {
+            Token::Access(bearer) => {
+                let good = !matches!(self.holder(bearer), Holder::Nobody);
+                let token = self.access(bearer).filter(|at| good && self.access[*at].client == client);
+                token.map(|at| self.access[at].revoked = true)
+            }
+            Token::Refresh(pick) => {
+                let session = self.refresh(pick).map(|at| self.refresh[at].session);
+                let session = session.filter(|at| self.sessions[*at].grant.client == client);
+                session.map(|at| self.sessions[at].ended = true)
+            }
+        };
+        granted(if revoked.is_some() { "revoked" } else { "left alone" }, json!({"error": null}))
+    }
+}
