@@ -163,4 +163,17 @@ impl<'a> VerifiedToken<'a> {
     pub(crate) const fn holder(&self) -> Holder<'a> {
         self.holder
     }
+
+    /// The person it speaks for, where their session is good for everything, or for `this` alone.
+    pub(crate) fn person(
+        &self,
+        this: Option<Purpose>,
+    ) -> Result<(&'a User, &'a Session), (Problem, Refusal)> {
+        match self.holder {
+            Holder::Person { user, session } => Ok((user, session)),
+            Holder::Restricted { user, session, purpose } if Some(purpose) == this => Ok((user, session)),
+            Holder::Restricted { .. } => Err((Problem::SessionRestricted, Refusal::SessionRestricted)),
+            Holder::Client(_) => Err((Problem::ScopeMissing, Refusal::ScopeMissing)),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
 
-use super::bearer::{Holder, Presented, unauthorized};
+use super::bearer::{Presented, unauthorized};
 use super::context::Context;
 use super::guesses::count_wrong;
 use crate::audit::{Event, Kind, Refusal};
@@ -125,13 +125,9 @@ impl Looking {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
         };
-        let (user, session) = match token.holder() {
-            Holder::Person { user, session }
-            | Holder::Restricted { user, session, purpose: Purpose::Enrol } => (user, session),
-            Holder::Restricted { .. } => {
-                return self.ctx.refuse(Problem::SessionRestricted, Refusal::SessionRestricted);
-            }
-            Holder::Client(_) => return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing),
+        let (user, session) = match token.person(Some(Purpose::Enrol)) {
+            Ok(person) => person,
+            Err((problem, refusal)) => return self.ctx.refuse(problem, refusal),
         };
         if session.actor.is_some() {
             return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);

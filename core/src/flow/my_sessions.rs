@@ -2,7 +2,7 @@
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 
-use super::bearer::{Holder, Presented, unauthorized};
+use super::bearer::{Presented, unauthorized};
 use super::context::Context;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
@@ -73,12 +73,9 @@ impl Looking {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
         };
-        let (user, session) = match token.holder() {
-            Holder::Person { user, session } => (user, session),
-            Holder::Restricted { .. } => {
-                return self.ctx.refuse(Problem::SessionRestricted, Refusal::SessionRestricted);
-            }
-            Holder::Client(_) => return self.ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing),
+        let (user, session) = match token.person(None) {
+            Ok(person) => person,
+            Err((problem, refusal)) => return self.ctx.refuse(problem, refusal),
         };
         if self.wish != Wish::List && session.actor.is_some() {
             return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
