@@ -433,12 +433,74 @@ fn login_records() -> gatepass_core::model::query::LoginRecords {
     }
 }
 
+/// Whom the tokens of [`access_token`] name.
+fn bearer_records() -> gatepass_core::model::query::BearerRecords {
+    use gatepass_core::model::query::{BearerRecords, Family};
+    use gatepass_core::model::scope::Scope;
+
+    let Family { session, user, client, .. } = token_records().family.expect("a session");
+    let mut client = client.expect("a client");
+    client.scope = Scope::parse("ticket:issue ticket:impersonate profile email").expect("a scope");
+    BearerRecords { client: Some(client), user, session: Some(session), actor: None, revoked: false }
+}
+
+/// A token of the session of [`token_records`], or of its client.
+fn access_token(person: bool) -> String {
+    use gatepass_core::jose::key::SigningKey;
+    let of = if person {
+        r#""sub":"usr_a","sid":"ses_1","auth_time":1700000000,"amr":["ticket"],"scope":"profile email""#
+    } else {
+        r#""sub":"svc","scope":"ticket:issue ticket:impersonate""#
+    };
+    let claims = format!(
+        r#"{{"iss":"https://gate.example","aud":"https://gate.example","exp":1750000900,"iat":1750000000,"jti":"x","client_id":"svc",{of}}}"#
+    );
+    let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
+    key.sign("at+jwt", claims.as_bytes()).expect("a token")
+}
+
+/// A ticket of 43 `A` for the user of [`token_records`].
+fn ticket_records() -> gatepass_core::model::query::TicketRecords {
+    use gatepass_core::model::factor::Factors;
+    use gatepass_core::model::habit::Habit;
+    use gatepass_core::model::id::TicketId;
+    use gatepass_core::model::query::{Family, TicketRecords};
+    use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
+
+    let Family { session, user, client, .. } = token_records().family.expect("a session");
+    TicketRecords {
+        ticket: Ticket {
+            id: TicketId::parse("tid_1").expect("an id"),
+            digest: TicketDigest::of(&format!("tkt_{}", "A".repeat(43))).expect("a ticket"),
+            user_id: session.user_id,
+            client_id: session.client_id,
+            issuer: None,
+            for_audience: false,
+            bind: false,
+            scope: session.scope,
+            client_ip: None,
+            impersonation: None,
+            issued_at: session.auth_time,
+            expires_at: session.expires_at,
+            state: TicketState::Live,
+        },
+        user,
+        actor: None,
+        client,
+        issuer: None,
+        factors: Factors::default(),
+        habit: Habit::default(),
+    }
+}
+
 /// A whole request against a store that lies: the first byte says how, the second where to.
 pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::gatepass::{Gatepass, Keys};
     use gatepass_core::jose::key::SigningKey;
     use gatepass_core::model::change::Outcome;
-    use gatepass_core::model::query::{Found, Records};
+    use gatepass_core::model::query::{
+        FactorsRecords, Found, IssueRecords, PasswordRecords, Records, SessionsRecords, TokenRecords,
+    };
     use gatepass_core::moment::{Moment, Seed};
     use gatepass_core::settings::{Issuer, Settings};
     use gatepass_core::step::Step;
@@ -474,9 +536,22 @@ pub(crate) fn handle(data: &[u8]) {
         None => (&[][..], body),
     };
     let mut headers = vec![("content-type".into(), content_type.to_vec())];
+    // Who fuzzes cannot sign; these two words stand for what somebody has who can.
+    let authorization = match authorization {
+        b"Bearer person" => format!("Bearer {}", access_token(true)).into_bytes(),
+        b"Bearer service" => format!("Bearer {}", access_token(false)).into_bytes(),
+        other => other.to_vec(),
+    };
     if !authorization.is_empty() {
-        headers.push(("authorization".into(), authorization.to_vec()));
+        headers.push(("authorization".into(), authorization));
     }
+    let with_token;
+    let body = if body == b"token=person" {
+        with_token = format!("token={}", access_token(true));
+        with_token.as_bytes()
+    } else {
+        body
+    };
     let mut request = request(path, headers, body);
     if path.starts_with("/.well") || path == "/readyz" {
         request.method = "GET".into();
@@ -491,44 +566,71 @@ pub(crate) fn handle(data: &[u8]) {
     let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
     let gatepass = Gatepass::new(settings, Keys::new(1, Some(key), vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
-    let outcome = outcomes[usize::from(lie / 42) % 4];
+    let outcome = outcomes[usize::from(lie / 63) % 4];
     let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
     let mut step = gatepass.handle(request, moment);
     for steps in 1.. {
         assert!(steps <= Step::MAX, "a flow does not end");
         step = match step {
             Step::Read(read) => {
-                let records = match lie % 14 {
+                let records = match lie % 21 {
                     0 => Records::Unreadable,
                     1 => Records::Generation,
-                    2 => Records::Client(None),
+                    2 => Records::Client(bearer_records().client),
                     3 => Records::Ticket(None),
                     4 => Records::Bearer(Box::default()),
                     5 => Records::Issue(Box::default()),
-                    6 => Records::Token(Box::new(token_records())),
+                    6 => {
+                        Records::Token(Box::new(TokenRecords { bearer: bearer_records(), ..token_records() }))
+                    }
                     7 => Records::Token(Box::default()),
                     8 => Records::Sessions(Box::default()),
                     9 => Records::Challenge(Some(Box::new(challenge_records()))),
                     10 => Records::Challenge(None),
                     11 => Records::Factors(Box::default()),
                     12 => Records::Login(Some(Box::new(login_records()))),
-                    _ => Records::Login(None),
+                    13 => Records::Login(None),
+                    14 => Records::Ticket(Some(Box::new(ticket_records()))),
+                    15 => Records::Bearer(Box::new(bearer_records())),
+                    16 => Records::Issue(Box::new(IssueRecords {
+                        bearer: bearer_records(),
+                        user: bearer_records().user,
+                        actor: None,
+                        audience: bearer_records().client,
+                    })),
+                    17 => Records::Sessions(Box::new(SessionsRecords {
+                        bearer: bearer_records(),
+                        sessions: bearer_records().session.into_iter().collect(),
+                    })),
+                    18 => Records::Factors(Box::new(FactorsRecords {
+                        bearer: bearer_records(),
+                        factors: challenge_records().factors,
+                    })),
+                    19 => Records::Factors(Box::new(FactorsRecords {
+                        bearer: bearer_records(),
+                        ..FactorsRecords::default()
+                    })),
+                    _ => Records::Password(Box::new(PasswordRecords {
+                        bearer: bearer_records(),
+                        password: login_records().password,
+                    })),
                 };
-                read.resume(&gatepass, Found { generation: u64::from(lie / 14 % 3), records })
+                read.resume(&gatepass, Found { generation: u64::from(lie / 21 % 3), records })
             }
             Step::Commit(commit) => commit.settle(&gatepass, outcome),
-            // Only the cheap hash is worth the time.
-            Step::Stretch(stretch) if lie % 14 == 12 => stretch.run(&gatepass),
+            // Only the cheap hash is worth the time, and the one new password.
+            Step::Stretch(stretch) if matches!(lie % 21, 12 | 20) => stretch.run(&gatepass),
             Step::Stretch(stretch) => stretch.refuse(),
             Step::Reply(response) => {
                 let open = path.starts_with("/.well") || path == "/readyz";
                 assert!(
-                    response.status() != 200 || open || matches!(lie % 14, 6 | 9 | 12),
+                    response.status() != 200 || open || matches!(lie % 21, 2 | 6 | 9 | 12 | 14..),
                     "{path} was answered 200"
                 );
                 let told = String::from_utf8_lossy(response.body());
-                assert!(outcome == Outcome::Applied || !told.contains("rft_"), "a token leaves too early");
-                assert!(!told.contains("chg_") && !told.contains("otpauth:"), "a secret leaves");
+                let secret =
+                    ["rft_", "tkt_", "chg_", "otpauth:", "eyJ"].iter().any(|mark| told.contains(mark));
+                assert!(outcome == Outcome::Applied || !secret, "a secret leaves too early");
                 return;
             }
         };
