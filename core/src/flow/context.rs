@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use crate::audit::{Event, Kind, Refusal};
 use crate::model::challenge::SignIn;
+use crate::model::change::Outcome;
 use crate::model::habit::Place;
 use crate::moment::Moment;
 use crate::step::Step;
@@ -74,6 +75,14 @@ impl Context {
             Manner::Simple => self.problem(Problem::Internal),
             Manner::OAuth => OAuthError::ServerError.response(),
             Manner::Bearer => BearerError::ServerError.response(),
+        }
+    }
+
+    /// What is answered where a commit was not applied, or nobody knows whether it was.
+    pub(crate) fn undone(&self, outcome: Outcome) -> Response {
+        match outcome {
+            Outcome::Unknown => self.internal(),
+            Outcome::Applied | Outcome::Conflict | Outcome::NotApplied => self.unavailable(),
         }
     }
 

@@ -326,8 +326,7 @@ impl Issuing {
             }
             Outcome::Conflict if looking.again => Step::Reply(looking.ctx.unavailable()),
             Outcome::Conflict => Looking { again: true, ..looking }.look(),
-            Outcome::NotApplied => Step::Reply(looking.ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(looking.ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(looking.ctx.undone(outcome)),
         }
     }
 }

@@ -183,8 +183,7 @@ impl Refusing {
         match outcome {
             Outcome::Applied => Step::Reply(self.looking.refused(self.refusal)),
             Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
         }
     }
 }
@@ -195,8 +194,7 @@ impl Admitting {
         match outcome {
             Outcome::Applied => Step::Reply(self.admission.response(ctx, gatepass)),
             Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
         }
     }
 }

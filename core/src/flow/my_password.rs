@@ -178,8 +178,7 @@ impl Changing {
             },
             Outcome::Conflict if looking.again => Step::Reply(ctx.unavailable()),
             Outcome::Conflict => Looking { again: true, ..looking }.ask(),
-            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
         }
     }
 }

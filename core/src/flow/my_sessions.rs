@@ -134,8 +134,7 @@ impl Ending {
             Outcome::Applied => done(ctx.language, ctx.now(), None::<()>),
             Outcome::Conflict if self.looking.again => ctx.unavailable(),
             Outcome::Conflict => return Looking { again: true, ..self.looking }.ask(),
-            Outcome::NotApplied => ctx.unavailable(),
-            Outcome::Unknown => ctx.internal(),
+            Outcome::NotApplied | Outcome::Unknown => ctx.undone(outcome),
         })
     }
 }

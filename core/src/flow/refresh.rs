@@ -240,8 +240,7 @@ impl Ending {
         match outcome {
             // A conflict: somebody else has ended it.
             Outcome::Applied | Outcome::Conflict => Step::Reply(self.looking.refused(Refusal::RefreshReused)),
-            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
         }
     }
 }
@@ -253,8 +252,7 @@ impl Refreshing {
                 Step::Reply(self.tokens(gatepass).unwrap_or_else(|| self.looking.ctx.internal()))
             }
             Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
         }
     }
 

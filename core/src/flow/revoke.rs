@@ -108,8 +108,7 @@ impl Revoking {
         Step::Reply(match outcome {
             // A conflict: somebody else has ended the session.
             Outcome::Applied | Outcome::Conflict => revoked(),
-            Outcome::NotApplied => self.ctx.unavailable(),
-            Outcome::Unknown => self.ctx.internal(),
+            Outcome::NotApplied | Outcome::Unknown => self.ctx.undone(outcome),
         })
     }
 }

@@ -181,8 +181,7 @@ impl Answering {
         match outcome {
             Outcome::Applied => Step::Reply(self.welcome.response(ctx, gatepass)),
             Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied => Step::Reply(ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
         }
     }
 }
@@ -192,8 +191,7 @@ impl Miscounting {
         match outcome {
             Outcome::Applied => Step::Reply(self.looking.refused(self.refusal)),
             Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied => Step::Reply(self.looking.ctx.unavailable()),
-            Outcome::Unknown => Step::Reply(self.looking.ctx.internal()),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
         }
     }
 }
