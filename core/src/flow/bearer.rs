@@ -33,7 +33,7 @@ pub(crate) fn unauthorized(ctx: &Context, refusal: Refusal) -> Response {
 
 impl Presented {
     /// The token in the `Authorization` header; none where there is none that could be one of ours.
-    pub(crate) fn by_header(request: &Request) -> Result<Option<Self>, Ambiguous> {
+    fn by_header(request: &Request) -> Result<Option<Self>, Ambiguous> {
         Ok(match Authorization::of(request)? {
             Authorization::Bearer(token) => Self::read(token),
             Authorization::Absent
@@ -42,6 +42,15 @@ impl Presented {
             | Authorization::BadBearer
             | Authorization::Other => None,
         })
+    }
+
+    /// The same, or what is answered at the paths below `/auth` and `/mfa` where there is none.
+    pub(crate) fn demanded(ctx: &Context, request: &Request) -> Result<Self, Response> {
+        match Self::by_header(request) {
+            Ok(Some(presented)) => Ok(presented),
+            Ok(None) => Err(unauthorized(ctx, Refusal::TokenInvalid)),
+            Err(Ambiguous) => Err(ctx.problem(Problem::BadHeader).refused(Refusal::Malformed)),
+        }
     }
 
     /// Reads `token` as far as its claims can be looked up; none where it cannot be one of ours.

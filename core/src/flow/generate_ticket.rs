@@ -54,10 +54,9 @@ pub(crate) struct Issuing {
 }
 
 pub(crate) fn begin(ctx: Context, gatepass: &Gatepass, request: &Request) -> Step {
-    let presented = match Presented::by_header(request) {
-        Ok(Some(presented)) => presented,
-        Ok(None) => return Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)),
-        Err(_) => return ctx.refuse(Problem::BadHeader, Refusal::Malformed),
+    let presented = match Presented::demanded(&ctx, request) {
+        Ok(presented) => presented,
+        Err(response) => return Step::Reply(response),
     };
     let asked = Body::of(request).and_then(|body| TicketRequest::read(&body, gatepass.settings()));
     Looking { ctx, origin: Origin::Bearer(presented), asked, again: false }.look()

@@ -63,10 +63,9 @@ pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
     let wish = Body::of(request).and_then(|body| {
         Ok(Wish { old: body.required_text("old_password")?, new: body.required_text("new_password")? })
     });
-    match Presented::by_header(request) {
-        Err(_) => ctx.refuse(Problem::BadHeader, Refusal::Malformed),
-        Ok(None) => Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)),
-        Ok(Some(presented)) => Looking { ctx, presented, wish, again: false }.ask(),
+    match Presented::demanded(&ctx, request) {
+        Ok(presented) => Looking { ctx, presented, wish, again: false }.ask(),
+        Err(response) => Step::Reply(response),
     }
 }
 

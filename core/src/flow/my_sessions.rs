@@ -50,10 +50,9 @@ pub(crate) fn begin(ctx: Context, request: &Request, one: Option<&str>) -> Step 
         None if request.method == "DELETE" => Wish::EndAll,
         None => Wish::List,
     };
-    match Presented::by_header(request) {
-        Err(_) => ctx.refuse(Problem::BadHeader, Refusal::Malformed),
-        Ok(None) => Step::Reply(unauthorized(&ctx, Refusal::TokenInvalid)),
-        Ok(Some(presented)) => Looking { ctx, presented, wish, again: false }.ask(),
+    match Presented::demanded(&ctx, request) {
+        Ok(presented) => Looking { ctx, presented, wish, again: false }.ask(),
+        Err(response) => Step::Reply(response),
     }
 }
 
