@@ -16,18 +16,27 @@ use crate::world::{BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET};
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let test = std::env::current_exe().expect("this test's path");
-        let profile = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-        let mut build = Command::new(env!("CARGO"));
-        build
-            .args(["build", "--quiet", "--package", "gatepass", "--target-dir"])
-            .arg(profile.parent().expect("target"));
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        assert!(build.status().expect("cargo runs").success(), "the binary builds");
-        profile.join("gatepass")
+        let built = built_in();
+        let name = built.file_name().and_then(|name| name.to_str()).expect("a name");
+        built_as(if name == "debug" { "dev" } else { name })
     })
+}
+
+/// The binary, built by this profile.
+pub fn built_as(profile: &str) -> PathBuf {
+    let target = built_in().parent().expect("target").to_owned();
+    let mut build = Command::new(env!("CARGO"));
+    build
+        .args(["build", "--quiet", "--package", "gatepass", "--profile", profile, "--target-dir"])
+        .arg(&target);
+    assert!(build.status().expect("cargo runs").success(), "the binary builds");
+    target.join(if profile == "dev" { "debug" } else { profile }).join("gatepass")
+}
+
+/// `target/PROFILE`.
+fn built_in() -> PathBuf {
+    let test = std::env::current_exe().expect("this test's path");
+    test.parent().and_then(Path::parent).expect("target/PROFILE/deps").to_owned()
 }
 
 /// A data directory, and the commands that work on it.
@@ -62,7 +71,12 @@ impl Site {
 
     /// A command on this directory, its environment cleared of settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        self.command_of(binary(), arguments)
+    }
+
+    /// The same of another binary.
+    pub fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command.arg("--data").arg(self.path()).args(arguments);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GATEPASS_")) {
             command.env_remove(name);
@@ -153,15 +167,10 @@ impl Site {
 
     /// The same, with what it logs going to `log`.
     pub fn serve_to(&self, arguments: &[&str], log: Stdio) -> Running {
-        let mut command =
-            self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat());
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
-        let ready: Value = serde_json::from_str(&first).expect("one JSON object");
-        let address = ready["listening"].as_str().expect("an address").parse().expect("an address");
-        Running { child, address }
+        Running::start(
+            self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat()),
+            log,
+        )
     }
 }
 
@@ -172,6 +181,17 @@ impl Default for Site {
 }
 
 impl Running {
+    /// The server that `command` starts, with what it logs going to `log`, once it says where it listens.
+    pub fn start(mut command: Command, log: Stdio) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
+        let ready: Value = serde_json::from_str(&first).expect("one JSON object");
+        let address = ready["listening"].as_str().expect("an address").parse().expect("an address");
+        Self { child, address }
+    }
+
     /// The server, for the suite.
     pub const fn target(&self) -> Target {
         Target { address: self.address }
@@ -190,6 +210,11 @@ impl Running {
 
     /// Asks it to end (SIGTERM) and waits; whether it ended well.
     pub fn terminate(mut self) -> bool {
+        self.end()
+    }
+
+    /// The same, where it is to be started again.
+    pub fn end(&mut self) -> bool {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         asked.success() && self.child.wait().expect("it ends").success()
     }

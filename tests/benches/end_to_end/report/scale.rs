@@ -1,0 +1,164 @@
+//! A file with ten million spent tickets, a million people and 100 000 clients, beside an empty one.
+
+use std::time::{Duration, Instant};
+
+use gatepass::store::DATABASE;
+use gatepass_tests::http::Ask;
+use gatepass_tests::server::Site;
+use rusqlite::Connection;
+
+use super::{CONNECTIONS, kept, load, sign_ins};
+use crate::flows::{Flow, Pocket};
+use crate::generator::Outcome;
+use crate::meter::{Spread, resident};
+use crate::site::{PEOPLE, Served, now};
+
+const TICKETS: u64 = 10_000_000;
+const USERS: usize = 1_000_000;
+const CLIENTS: u64 = 100_000;
+
+/// No sweep unless it is wanted.
+const UNSWEPT: &[&str] = &["--sweep-interval", "1d"];
+const SWEPT: &[&str] = &["--sweep-interval", "1s"];
+
+/// Measures and prints.
+pub(crate) fn print(runs: usize, count: usize) {
+    println!(
+        "{TICKETS} spent tickets, {USERS} people, {CLIENTS} clients; EdDSA, medians of {runs} runs (least–greatest)\n"
+    );
+    let mut empty = Served::new(UNSWEPT, Duration::ZERO);
+    let mut full = Served::new(UNSWEPT, Duration::ZERO);
+    for served in [&mut empty, &mut full] {
+        served.sign_by("EdDSA");
+    }
+    full.people = USERS;
+    full.stop_and(|site| fill(site));
+
+    println!("| | empty file | full file | full / empty |\n|---|---|---|---|");
+    let flows: [(&str, &dyn Fn(&Served) -> Outcome); 4] = [
+        ("client credentials/s", &|served| {
+            load(served, &Pocket::default().requests(Flow::ClientCredentials, served, 1), count, CONNECTIONS)
+        }),
+        ("generate-ticket/s", &|served| {
+            load(served, &Pocket::default().requests(Flow::GenerateTicket, served, count), count, CONNECTIONS)
+        }),
+        ("ticket sign-in/s", &|served| load(served, &sign_ins(served, count), count, CONNECTIONS)),
+        ("userinfo/s", &|served| {
+            let mut pocket = Pocket::default();
+            pocket.keep(Flow::SignIn, &kept(served, &sign_ins(served, 2000)));
+            load(served, &pocket.requests(Flow::Userinfo, served, 2000), count, CONNECTIONS)
+        }),
+    ];
+    for (name, flow) in flows {
+        let figures: Vec<(f64, f64)> = (0..runs).map(|_| (flow(&empty).rate(), flow(&full).rate())).collect();
+        let ratio = Spread::of(figures.iter().map(|(empty, full)| full / empty));
+        println!(
+            "| {name} | {} | {} | {:.2} ({:.2}–{:.2}) |",
+            Spread::of(figures.iter().map(|(empty, _)| *empty)),
+            Spread::of(figures.iter().map(|(_, full)| *full)),
+            ratio.median,
+            ratio.least,
+            ratio.greatest
+        );
+    }
+    let memory = [&empty, &full].map(|served| resident(served.running.id()));
+    println!("| RSS MiB afterwards | {:.1} | {:.1} | {:.2} |", memory[0], memory[1], memory[1] / memory[0]);
+    let starts = [&mut empty, &mut full].map(|served| {
+        let times = (0..runs).map(|_| {
+            let begin = Instant::now();
+            served.restart();
+            assert_eq!(Ask::new("GET", "/healthz").to(served.address()).status, 200);
+            begin.elapsed().as_secs_f64() * 1000.0
+        });
+        Spread::of(times).median
+    });
+    println!("| stop, start and first answer, ms | {:.0} | {:.0} | |\n", starts[0], starts[1]);
+
+    println!(
+        "One redeemer at the full file, {count} sign-ins:\n\n| sweep | p50 ms | p99 ms | p99.9 ms | slowest ms | swept |\n|---|---|---|---|---|---|"
+    );
+    for (name, arguments) in [("off", UNSWEPT), ("on", SWEPT)] {
+        let requests = sign_ins(&full, count);
+        full.arguments = arguments;
+        full.restart();
+        let before = tickets(&full.site);
+        let outcome = load(&full, &requests, count, 1);
+        println!(
+            "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {} |",
+            outcome.percentile(0.5),
+            outcome.percentile(0.99),
+            outcome.percentile(0.999),
+            outcome.percentile(1.0),
+            before - tickets(&full.site),
+        );
+    }
+    println!();
+}
+
+fn database(site: &Site) -> Connection {
+    Connection::open(site.path().join(DATABASE)).expect("the database")
+}
+
+fn tickets(site: &Site) -> i64 {
+    // Rows go from the front, and come at the end.
+    let sql = "SELECT count(*) FROM tickets WHERE seq <= ?1";
+    database(site).query_row(sql, [TICKETS as i64], |row| row.get(0)).expect("a count")
+}
+
+/// Puts everything in, behind the server's back: half of the tickets are old enough to be swept.
+fn fill(site: &Site) {
+    eprintln!("filling the file, which takes some minutes");
+    let db = database(site);
+    db.execute_batch(
+        "PRAGMA synchronous = OFF; PRAGMA cache_size = -4000000; PRAGMA foreign_keys = OFF; \
+         PRAGMA wal_autocheckpoint = 100000; PRAGMA temp_store = MEMORY",
+    )
+    .expect("settings");
+    let now = now().unix();
+    let numbers = |from: u64, to: u64| {
+        format!("WITH RECURSIVE n (n) AS (SELECT {from} UNION ALL SELECT n + 1 FROM n WHERE n < {to} - 1)")
+    };
+    let put = |what: &str, sql: String| {
+        let begin = Instant::now();
+        db.execute(&sql, []).expect(what);
+        eprintln!("{what}: {} s", begin.elapsed().as_secs());
+    };
+    put(
+        "people",
+        format!(
+            "{} INSERT INTO users (id, username, email, status, must_change_password, created_at, updated_at, epoch, revision) \
+             SELECT 'usr_person' || n, 'person' || n, 'person' || n || '@example.com', 'active', 0, {now}, {now}, 0, 0 FROM n",
+            numbers(PEOPLE as u64, USERS as u64)
+        ),
+    );
+    put(
+        "clients",
+        format!(
+            "{} INSERT INTO clients (id, scope, default_scope, audiences, enabled, created_at, revision) \
+             SELECT 'service' || n, 'orders:read', '', '[]', 1, {now}, 0 FROM n",
+            numbers(0, CLIENTS)
+        ),
+    );
+    put(
+        "their secrets",
+        format!(
+            "{} INSERT INTO client_secrets (client_id, position, digest, created_at) \
+             SELECT 'service' || n, 0, randomblob(32), {now} FROM n",
+            numbers(0, CLIENTS)
+        ),
+    );
+    // From three hours ago until now, in the order of issue.
+    for part in 0..10 {
+        let (from, to) = (part * TICKETS / 10 + 1, (part + 1) * TICKETS / 10 + 1);
+        put(
+            "a million tickets",
+            format!(
+                "{} INSERT INTO tickets (seq, id, digest, user_id, client_id, issuer, for_audience, bind, scope, issued_at, expires_at, spent_at) \
+                 SELECT n, 'tic_' || lower(hex(randomblob(11))), randomblob(32), 'usr_person' || abs(random() % {USERS}), 'portal', 'backend', 1, 0, \
+                 'profile', {now} - 10800 + n * 10800 / {TICKETS}, {now} - 7200 + n * 7200 / {TICKETS}, {now} - 10790 + n * 10790 / {TICKETS} FROM n",
+                numbers(from, to)
+            ),
+        );
+    }
+    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("a checkpoint");
+}
