@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Deref;
 
 use crate::flow::{Committing, Reading, Stretching};
 use crate::gatepass::Gatepass;
@@ -122,50 +121,24 @@ impl Stretch {
     }
 }
 
-/// Who holds the [`Gatepass`] of a running server, and can renew it when its keys have changed.
-pub trait Keeper {
-    /// A reference to the one at hand.
-    type Ref<'a>: Deref<Target = Gatepass>
-    where
-        Self: 'a;
-
-    /// One whose keys are of `generation` or later, as far as they can be had.
-    fn at_least(&self, generation: u64) -> Self::Ref<'_>;
-
-    /// Runs `stretch`, at once unless this is overridden: a server bounds how many go on at the same time.
-    fn stretch(&self, stretch: Stretch) -> Step {
-        stretch.run(&self.at_least(0))
-    }
-}
-
-/// A [`Gatepass`] whose keys never change keeps itself.
-impl Keeper for Gatepass {
-    type Ref<'a> = &'a Self;
-
-    fn at_least(&self, _generation: u64) -> &Self {
-        self
-    }
-}
-
 /// Drives one request to its answer: the whole embedding, where reading and committing may block.
-pub fn drive(keeper: &impl Keeper, store: &impl Store, request: Request, moment: Moment) -> Response {
-    let step = keeper.at_least(0).handle(request, moment);
-    finish(keeper, store, step)
+pub fn drive(gatepass: &Gatepass, store: &impl Store, request: Request, moment: Moment) -> Response {
+    finish(gatepass, store, gatepass.handle(request, moment))
 }
 
 /// Drives a flow that has begun to its answer.
-pub fn finish(keeper: &impl Keeper, store: &impl Store, mut step: Step) -> Response {
+pub fn finish(gatepass: &Gatepass, store: &impl Store, mut step: Step) -> Response {
     loop {
         step = match step {
             Step::Read(read) => {
                 let found = store.read(read.query());
-                read.resume(&keeper.at_least(found.generation), found)
+                read.resume(gatepass, found)
             }
             Step::Commit(commit) => {
                 let outcome = store.commit(commit.changes());
-                commit.settle(&keeper.at_least(0), outcome)
+                commit.settle(gatepass, outcome)
             }
-            Step::Stretch(stretch) => keeper.stretch(stretch),
+            Step::Stretch(stretch) => stretch.run(gatepass),
             Step::Reply(response) => return response,
         }
     }

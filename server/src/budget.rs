@@ -7,7 +7,7 @@
 //! one budget between them until a slot is free.
 //!
 //! A window begins with an address's first failure and lasts a minute. Requests that are already being answered
-//! are not counted in advance, so as many as there are workers may overshoot.
+//! are not counted in advance, so as many as there are connections may overshoot.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;

@@ -103,8 +103,8 @@ keys! {
     listen: Listen = "127.0.0.1:8080" at_start;
     /// What speaks HTTP: guarded can face a network, tiny_http only stands behind a proxy on this machine
     front: Front = "guarded" at_start;
-    /// Threads that answer requests
-    workers: Count<1, 1024> = "64" at_start;
+    /// Threads that answer requests, none of which waits for the disk; 0 = two more than there are processors
+    workers: Count<0, 1024> = "0" at_start;
     /// Connections at once
     connections: Count<1, 65536> = "1024" at_start;
     /// Connections at once from one address, loopback and trusted proxies apart; 0 = no such limit

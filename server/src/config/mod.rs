@@ -90,6 +90,14 @@ impl Given {
 }
 
 impl Config {
+    /// How many threads answer requests.
+    pub fn threads(&self) -> usize {
+        match self.workers.size() {
+            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 2,
+            given => given,
+        }
+    }
+
     /// Whether the keys that belong together go together.
     ///
     /// # Errors
@@ -187,8 +195,8 @@ mod tests {
                 "listen = 8080",
                 "listen: \"8080\" is not an address with a port: write for example 127.0.0.1:8080",
             ),
-            ("workers = 0", "workers: \"0\" is not a whole number from 1 to 1024"),
-            ("workers = \"many\"", "workers: \"many\" is not a whole number from 1 to 1024"),
+            ("workers = -1", "workers: \"-1\" is not a whole number from 0 to 1024"),
+            ("workers = \"many\"", "workers: \"many\" is not a whole number from 0 to 1024"),
             ("exempt_loopback = 1", "exempt_loopback: \"1\" is neither true nor false"),
             (
                 "trusted_proxies = [\"10.0.0.0/33\"]",

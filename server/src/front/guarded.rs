@@ -3,7 +3,7 @@
 //! Idle and half-read connections hold a descriptor and less than a kilobyte, and no thread. The watching thread reads
 //! what has come; a whole request goes to a worker, which asks the service and writes the answer to the socket
 //! itself, in one write, and carries on with the connection. The watching thread hears of it again when there is
-//! something to wait for.
+//! something to wait for. A request that waits for a commit holds no thread either: it is parked until then.
 //!
 //! - `slot`: one connection with its socket, and the loop that drives it; whoever holds its lock may.
 //! - `door`: the listening socket, and who is let in.
@@ -28,6 +28,8 @@ mod door;
 mod slot;
 mod watch;
 mod workers;
+
+pub(super) use workers::Guest;
 
 /// The listening socket's events.
 const DOOR: Token = Token(usize::MAX);

@@ -28,13 +28,17 @@ mod chunked;
 pub mod connection;
 pub mod guarded;
 mod head;
+mod reply;
 pub mod stock;
+
+pub use reply::{Answered, Later, Reply};
 
 /// What stands behind a front.
 pub trait Service: Send + Sync + 'static {
-    /// Answers one whole request. `request.peer` is the socket's own address; whether a proxy's word replaces
-    /// it is decided here. May block: it is called on a worker. A panic in it is answered with 500.
-    fn answer(&self, request: Request) -> Response;
+    /// Answers one whole request, now or later. `request.peer` is the socket's own address; whether a proxy's word
+    /// replaces it is decided here. It is called on one of a few workers, so whatever takes long is to be waited for
+    /// by [`Reply::later`]. A panic in it is answered with 500.
+    fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered;
 
     /// The answer to something the front itself refuses: bad bytes, too long, too slow. Called on the thread
     /// that watches every connection too, so it must not block.
@@ -104,7 +108,8 @@ pub struct Bounds {
     pub linger_bytes: usize,
     /// How long requests in flight may take to finish after a stop. 10 s.
     pub drain_time: Duration,
-    /// Worker threads, started when they are needed. 64.
+    /// Worker threads. None of them waits for the disk, so a few more than there are processors are enough; of the
+    /// stock front each has one connection, and waits with it. Two more than processors.
     pub workers: usize,
     /// Stack of a worker in bytes. 256 KiB.
     pub worker_stack: usize,
@@ -127,22 +132,16 @@ impl Default for Bounds {
             linger_time: Duration::from_secs(2),
             linger_bytes: 1024 * 1024,
             drain_time: Duration::from_secs(10),
-            workers: 64,
+            workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 2,
             worker_stack: 256 * 1024,
         }
     }
 }
 
-/// The service's answer, whatever happens inside: a panic, or an answer that cannot be printed, is a 500.
-fn answer(service: &dyn Service, request: Request, language: Language) -> Response {
-    match caught(|| service.answer(request)) {
-        Some(response) if answer::printable(&response) => response,
-        Some(response) => {
-            tracing::error!(status = response.status(), "an answer that cannot be printed became a 500");
-            refuse(service, Problem::Internal, language)
-        }
-        None => refuse(service, Problem::Internal, language),
-    }
+/// What is said instead of an answer that cannot be printed.
+fn unprintable(service: &dyn Service, response: &Response, language: Language) -> Response {
+    tracing::error!(status = response.status(), "an answer that cannot be printed became a 500");
+    refuse(service, Problem::Internal, language)
 }
 
 /// The service's wording of a refusal, or the core's where even that fails.

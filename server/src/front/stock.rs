@@ -18,7 +18,9 @@ use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use tiny_http::{ConfigListenAddr, Header, Server, ServerConfig, StatusCode};
 
-use super::{Bounds, Service, answer, caught, refuse};
+use super::answer::printable;
+use super::reply::{Answered, Now, Reply, Way};
+use super::{Bounds, Service, caught, refuse, unprintable};
 
 /// `tiny_http` reads the rest of a refused body into one allocation; past this length the request is abandoned with
 /// its connection instead.
@@ -110,7 +112,7 @@ impl Stock {
             let body = self.bounds.body;
             // A worker that nobody waits for any more ends with the process.
             thread::Builder::new().stack_size(self.bounds.worker_stack).spawn(move || {
-                let _ = gone.send(work(&stop, &*service, body));
+                let _ = gone.send(work(&stop, &service, body));
             })?;
         }
         let mut outcome = going.recv().unwrap_or(Ok(()));
@@ -130,7 +132,7 @@ impl Stock {
 }
 
 /// One worker, until it is stopped or nothing is accepted any more.
-fn work(stop: &Stop, service: &dyn Service, max_body: usize) -> io::Result<()> {
+fn work(stop: &Stop, service: &Arc<dyn Service>, max_body: usize) -> io::Result<()> {
     let outcome = loop {
         match stop.server.recv() {
             // `tiny_http` panics on some `TE` headers while it answers.
@@ -144,16 +146,14 @@ fn work(stop: &Stop, service: &dyn Service, max_body: usize) -> io::Result<()> {
     outcome
 }
 
-fn serve(mut incoming: tiny_http::Request, service: &dyn Service, max_body: usize) {
+fn serve(mut incoming: tiny_http::Request, service: &Arc<dyn Service>, max_body: usize) {
     let declared = incoming.body_length();
     let (response, discard) = match read(&mut incoming, max_body) {
-        Ok(request) => {
-            let language = Language::of(request.header("accept-language").ok().flatten());
-            (answer(service, request, language), true)
-        }
-        Err(problem) => {
-            (refuse(service, problem, Language::English), declared.is_none_or(|length| length <= MAX_DISCARD))
-        }
+        Ok(request) => (answer(service, request), true),
+        Err(problem) => (
+            refuse(&**service, problem, Language::English),
+            declared.is_none_or(|length| length <= MAX_DISCARD),
+        ),
     };
     let outgoing = print(response);
     if discard {
@@ -162,6 +162,25 @@ fn serve(mut incoming: tiny_http::Request, service: &dyn Service, max_body: usiz
     } else {
         // Dropping the request, or what `upgrade` makes of it, would read the whole body into memory.
         std::mem::forget(incoming.upgrade("close", outgoing));
+    }
+}
+
+/// The service's answer, waited for here: a worker of this front has one request from beginning to end.
+fn answer(service: &Arc<dyn Service>, request: Request) -> Response {
+    let language = Language::of(request.header("accept-language").ok().flatten());
+    let (worker, mut goes_on) = mpsc::channel();
+    let mut answered = caught(|| Arc::clone(service).answer(request, Reply::by(Way::Stock(worker))));
+    loop {
+        match answered.map(Answered::what) {
+            Some(Now::Response(_, response)) if printable(&response) => return response,
+            Some(Now::Response(_, response)) => return unprintable(&**service, &response, language),
+            Some(Now::Waits) => {
+                let (worker, next) = mpsc::channel();
+                let work = std::mem::replace(&mut goes_on, next).recv();
+                answered = work.ok().and_then(|work| caught(|| work(Reply::by(Way::Stock(worker)))));
+            }
+            None => return refuse(&**service, Problem::Internal, language),
+        }
     }
 }
 

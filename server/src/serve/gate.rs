@@ -1,14 +1,15 @@
 //! What stands behind the front, one request at a time: which address it counts for, whether that may still fail,
 //! what the core answers, and what is counted of it.
 
-use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Found, Query};
 use gatepass_core::settings::Settings;
-use gatepass_core::step::drive;
+use gatepass_core::step::Step;
+use gatepass_core::store::Store as _;
+use gatepass_core::time::Time;
 use gatepass_core::wire::language::Language;
 use gatepass_core::wire::problem::Problem;
 use gatepass_core::wire::request::Request;
@@ -22,7 +23,7 @@ use crate::cli::context;
 use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::front::Service;
+use crate::front::{Answered, Reply, Service};
 use crate::peers::{Proxies, TrustedNow};
 use crate::store::Store;
 use crate::tally::Tally;
@@ -38,10 +39,14 @@ pub struct Gate {
     pub keeper: Keeper,
     /// Refusals that have no row of their own.
     pub tally: Tally,
+    turns: Turns,
     trusted: TrustedNow,
     around: RwLock<Arc<Around>>,
     began: Instant,
 }
+
+/// How many may wait for a turn at hashing; more are answered 503.
+const WAITING: usize = 32;
 
 /// What the configuration says of who asks.
 #[derive(Debug)]
@@ -88,12 +93,8 @@ impl Gate {
     ) -> Result<Self, Failure> {
         Ok(Self {
             trusted,
-            // Half of those who work may wait for a turn, so that nobody else has to wait for them.
-            keeper: Keeper::new(
-                store.clone(),
-                settings,
-                Turns::new(config.password_hashes.size(), config.workers.size() / 2),
-            )?,
+            keeper: Keeper::new(store.clone(), settings)?,
+            turns: Turns::new(config.password_hashes.size(), WAITING),
             store,
             clock,
             tally: Tally::default(),
@@ -122,42 +123,105 @@ impl Gate {
     fn around(&self) -> Arc<Around> {
         Arc::clone(&self.around.read().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Goes on with a flow until it is answered, or waits: for the disk, or for a turn at hashing.
+    fn go_on(self: Arc<Self>, mut case: Case, mut step: Step, reply: Reply) -> Answered {
+        loop {
+            step = match step {
+                Step::Read(read) => {
+                    let found = self.store.read(read.query());
+                    read.resume(&self.keeper.at_least(found.generation), found)
+                }
+                Step::Commit(commit) => {
+                    let (later, answered) = reply.later();
+                    let (gate, changes) = (Arc::clone(&self), Arc::clone(commit.changes()));
+                    self.store.commit_then(&changes, move |outcome| {
+                        later.go_on(move |reply| {
+                            case.recorded |=
+                                outcome == Outcome::Applied && commit.changes().iter().any(refuses);
+                            let step = commit.settle(&gate.keeper.current(), outcome);
+                            gate.go_on(case, step, reply)
+                        });
+                    });
+                    return answered;
+                }
+                Step::Stretch(stretch) => {
+                    let (later, answered) = reply.later();
+                    let gate = Arc::clone(&self);
+                    self.turns.take(move |workspace| {
+                        let step = match workspace {
+                            Some(workspace) => stretch.run_in(workspace, &gate.keeper.current()),
+                            None => stretch.refuse(),
+                        };
+                        later.go_on(move |reply| gate.go_on(case, step, reply));
+                    });
+                    return answered;
+                }
+                Step::Reply(response) => {
+                    self.count(&case, &response);
+                    return reply.now(response);
+                }
+            }
+        }
+    }
+
+    /// What is counted and logged of an answer.
+    fn count(&self, case: &Case, response: &Response) {
+        let Case { around, peer, budgeted, method, path, now, recorded } = case;
+        if let Some(refusal) = response.refusal() {
+            if *budgeted && response.refuses_a_guess() {
+                around.budget.record_failure(*peer, self.began.elapsed());
+            }
+            if !recorded {
+                self.tally.record(*peer, refusal, *now);
+            }
+        }
+        let refusal = response.refusal().map(|refusal| refusal.as_str());
+        tracing::debug!(%peer, method, path, status = response.status(), refusal, "answered");
+    }
+}
+
+/// A request that is being answered, and what is counted of it in the end.
+struct Case {
+    around: Arc<Around>,
+    peer: IpAddr,
+    budgeted: bool,
+    method: &'static str,
+    path: String,
+    now: Time,
+    /// A refusal was written as a row of its own; then it is not counted once more.
+    recorded: bool,
 }
 
 impl Service for Gate {
-    fn answer(&self, mut request: Request) -> Response {
+    fn answer(self: Arc<Self>, mut request: Request, reply: Reply) -> Answered {
         let around = self.around();
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
         request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
         let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
         let language = || Language::of(request.header("accept-language").unwrap_or_default());
         if budgeted && let Err(RetryAfter(seconds)) = around.budget.check(peer, self.began.elapsed()) {
-            return self
-                .refuse(Problem::TooManyRequests, language())
-                .with("Retry-After", seconds.to_string());
+            let refused = self.refuse(Problem::TooManyRequests, language());
+            return reply.now(refused.with("Retry-After", seconds.to_string()));
         }
         let moment = match context::moment(self.clock.now()) {
             Ok(moment) => moment,
             Err(failure) => {
                 tracing::error!(%failure, "a request was answered with 500");
-                return self.refuse(Problem::Internal, language());
+                return reply.now(self.refuse(Problem::Internal, language()));
             }
         };
-        let (now, method) = (moment.now, known_method(&request.method));
-        let path = known_part(request.path()).to_owned();
-        let store = Recording { store: &self.store, recorded: Cell::new(false) };
-        let response = drive(&self.keeper, &store, request, moment);
-        if let Some(refusal) = response.refusal() {
-            if budgeted && response.refuses_a_guess() {
-                around.budget.record_failure(peer, self.began.elapsed());
-            }
-            if !store.recorded.get() {
-                self.tally.record(peer, refusal, now);
-            }
-        }
-        let refusal = response.refusal().map(|refusal| refusal.as_str());
-        tracing::debug!(%peer, method, path, status = response.status(), refusal, "answered");
-        response
+        let case = Case {
+            around,
+            peer,
+            budgeted,
+            method: known_method(&request.method),
+            path: known_part(request.path()).to_owned(),
+            now: moment.now,
+            recorded: false,
+        };
+        let step = self.keeper.current().handle(request, moment);
+        self.go_on(case, step, reply)
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {
@@ -171,23 +235,7 @@ fn known_method(method: &str) -> &'static str {
     COMMON.into_iter().find(|common| *common == method).unwrap_or("other")
 }
 
-/// The store, and whether a refusal was written to it as a row of its own: then it is not counted once more.
-struct Recording<'a> {
-    store: &'a Store,
-    recorded: Cell<bool>,
-}
-
-impl gatepass_core::store::Store for Recording<'_> {
-    fn read(&self, query: &Query) -> Found {
-        self.store.read(query)
-    }
-
-    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
-        let outcome = self.store.commit(changes);
-        let refused = |change: &Change| matches!(change, Change::Audit(event) if event.refusal.is_some());
-        if outcome == Outcome::Applied && changes.iter().any(refused) {
-            self.recorded.set(true);
-        }
-        outcome
-    }
+/// Whether a change is a row that tells of a refusal.
+fn refuses(change: &Change) -> bool {
+    matches!(change, Change::Audit(event) if event.refusal.is_some())
 }

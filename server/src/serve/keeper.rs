@@ -3,11 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::password::Workspace;
 use gatepass_core::settings::Settings;
-use gatepass_core::step::{self, Step, Stretch};
-
-use super::turns::Turns;
 
 use crate::cli::context;
 use crate::cli::failure::Failure;
@@ -20,18 +16,16 @@ pub struct Keeper {
     current: RwLock<Arc<Gatepass>>,
     /// Held while loading, so that many requests that notice at once load once.
     loading: Mutex<()>,
-    /// Turns at hashing passwords.
-    turns: Turns,
 }
 
 impl Keeper {
-    /// With these settings and the keys that `store` has now; passwords are hashed as `turns` allow.
+    /// With these settings and the keys that `store` has now.
     ///
     /// # Errors
     /// Where the keys cannot be read.
-    pub fn new(store: Store, settings: Settings, turns: Turns) -> Result<Self, Failure> {
+    pub fn new(store: Store, settings: Settings) -> Result<Self, Failure> {
         let current = context::gatepass(&store, settings)?;
-        Ok(Self { store, current: RwLock::new(Arc::new(current)), loading: Mutex::new(()), turns })
+        Ok(Self { store, current: RwLock::new(Arc::new(current)), loading: Mutex::new(()) })
     }
 
     /// Goes on with other settings; requests in flight end with those they began with.
@@ -55,17 +49,9 @@ impl Keeper {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&renewed);
         renewed
     }
-}
 
-impl step::Keeper for Keeper {
-    type Ref<'a> = Arc<Gatepass>;
-
-    fn stretch(&self, stretch: Stretch) -> Step {
-        let run = |stretch: Stretch, workspace: &mut Workspace| stretch.run_in(workspace, &self.current());
-        self.turns.take(stretch, run).unwrap_or_else(Stretch::refuse)
-    }
-
-    fn at_least(&self, generation: u64) -> Arc<Gatepass> {
+    /// One whose keys are of `generation` or later, as far as they can be had.
+    pub fn at_least(&self, generation: u64) -> Arc<Gatepass> {
         let current = self.current();
         if current.generation() >= generation {
             return current;

@@ -228,7 +228,7 @@ fn bounds(config: &Config, trusted: TrustedNow) -> Bounds {
         idle_time: config.idle_time.get(),
         answer_time: config.answer_time.get(),
         drain_time: config.drain_time.get(),
-        workers: config.workers.size(),
+        workers: config.threads(),
         ..Bounds::default()
     }
 }

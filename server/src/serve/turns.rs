@@ -1,122 +1,102 @@
-//! Turns at hashing passwords: so many at once, each in memory that is kept, so many waiting, and the rest are refused.
+//! Turns at hashing passwords: so many at once, on threads of their own in memory that is kept, so many waiting, and the
+//! rest are refused.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use gatepass_core::model::password::Workspace;
 
-/// The turns that there are.
+/// What a turn is taken for, in memory that it may use. Dropped where it does not come to its turn.
+pub type Work = Box<dyn FnOnce(Option<&mut Workspace>) + Send>;
+
+/// The turns that there are. Their threads begin with the first.
 #[derive(Debug)]
 pub struct Turns {
+    at_once: usize,
     waiting: usize,
-    state: Mutex<State>,
-    ended: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    /// The memory of the turns that nobody has.
-    free: Vec<Workspace>,
-    waiting: usize,
-    /// Whether it was told that somebody was refused, since there was last room.
-    told: bool,
+    queue: OnceLock<SyncSender<Work>>,
 }
 
 impl Turns {
     /// `at_once` turns, at least one, and as many as `waiting` who wait for theirs.
-    pub fn new(at_once: usize, waiting: usize) -> Self {
-        let free = (0..at_once.max(1)).map(|_| Workspace::default()).collect();
-        Self { waiting, state: Mutex::new(State { free, waiting: 0, told: false }), ended: Condvar::new() }
+    pub const fn new(at_once: usize, waiting: usize) -> Self {
+        Self { at_once, waiting, queue: OnceLock::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does `work` in a turn, waited for if need be.
-    ///
-    /// # Errors
-    /// Gives `work` back where too many wait already.
-    pub fn take<W, T>(&self, work: W, run: impl FnOnce(W, &mut Workspace) -> T) -> Result<T, W> {
-        match self.workspace() {
-            None => Err(work),
-            Some(workspace) => {
-                let mut turn = Turn { turns: self, workspace };
-                Ok(run(work, &mut turn.workspace))
+    /// Has `work` done in its turn, and does not wait for it. Without memory, at once, where too many wait already.
+    pub fn take(&self, work: impl FnOnce(Option<&mut Workspace>) + Send + 'static) {
+        match self.queue.get_or_init(|| begin(self.at_once.max(1), self.waiting)).try_send(Box::new(work)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => {
+                tracing::warn!("too many sign-ins by password wait: one is answered 503");
+                work(None);
             }
         }
     }
+}
 
-    fn workspace(&self) -> Option<Workspace> {
-        let mut state = self.state();
-        if state.free.is_empty() {
-            if state.waiting >= self.waiting {
-                if !state.told {
-                    tracing::warn!("too many sign-ins by password wait, the next are answered 503");
-                    state.told = true;
-                }
-                return None;
-            }
-            state.waiting += 1;
-            let none_free = |state: &mut State| state.free.is_empty();
-            state = self.ended.wait_while(state, none_free).unwrap_or_else(PoisonError::into_inner);
-            state.waiting -= 1;
-            state.told &= state.waiting > 0;
+/// Starts the threads. Where none can be, nobody gets a turn.
+fn begin(at_once: usize, waiting: usize) -> SyncSender<Work> {
+    let (queue, work) = sync_channel(waiting);
+    let work = Arc::new(Mutex::new(work));
+    for _ in 0..at_once {
+        let work = Arc::clone(&work);
+        let started: io::Result<_> =
+            thread::Builder::new().name("passwords".into()).spawn(move || serve(&work));
+        if let Err(error) = started {
+            tracing::error!(%error, "a thread that hashes passwords cannot be started");
         }
-        state.free.pop()
     }
+    queue
 }
 
-/// A turn: its memory is given back whatever becomes of the work.
-struct Turn<'a> {
-    turns: &'a Turns,
-    workspace: Workspace,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.turns.state().free.push(std::mem::take(&mut self.workspace));
-        self.turns.ended.notify_one();
+fn serve(queue: &Mutex<Receiver<Work>>) {
+    let mut workspace = Workspace::default();
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = next else { return };
+        // What panicked is dropped, and answered as that.
+        if catch_unwind(AssertUnwindSafe(|| work(Some(&mut workspace)))).is_err() {
+            workspace = Workspace::default();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::{Receiver, Sender, channel};
-    use std::thread;
+    use std::sync::mpsc::channel;
 
     #[test]
     fn so_many_at_once_so_many_waiting_and_no_more() {
         let turns = Turns::new(1, 1);
-        let (begin, begun) = channel();
-        let (end, ended) = channel();
-        let turns = &turns;
-        thread::scope(|scope| {
-            let take = |(begin, ended): (Sender<()>, Receiver<()>)| {
-                let work = |(begin, ended): (Sender<()>, Receiver<()>), _: &mut Workspace| {
-                    begin.send(()).unwrap();
-                    ended.recv().unwrap();
-                };
-                turns.take((begin, ended), work).is_ok()
-            };
-            let first = scope.spawn(move || take((begin, ended)));
-            begun.recv().unwrap();
-            let second = scope.spawn(|| turns.take((), |(), _| ()).is_ok());
-            while turns.state().waiting == 0 {
-                thread::yield_now();
-            }
-            assert!(turns.take((), |(), _| ()).is_err(), "one more than may wait");
-            end.send(()).unwrap();
-            assert!(first.join().unwrap() && second.join().unwrap());
+        let (begun, has_begun) = channel();
+        let (end, ended) = channel::<()>();
+        let (told, tells) = channel();
+        turns.take(move |memory| {
+            begun.send(memory.is_some()).unwrap();
+            ended.recv().unwrap();
         });
-        assert!(turns.take((), |(), _| ()).is_ok());
+        assert!(has_begun.recv().unwrap());
+        for who in ["waits", "refused"] {
+            let told = told.clone();
+            turns.take(move |memory| told.send((who, memory.is_some())).unwrap());
+        }
+        assert_eq!(tells.recv().unwrap(), ("refused", false), "one more than may wait");
+        end.send(()).unwrap();
+        assert_eq!(tells.recv().unwrap(), ("waits", true));
     }
 
     #[test]
     fn a_turn_ends_where_its_work_panics() {
-        let turns = Turns::new(1, 0);
-        let panicked =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| turns.take((), |(), _| panic!("work"))));
-        assert!(panicked.is_err() && turns.take((), |(), _| ()).is_ok());
+        let turns = Turns::new(1, 1);
+        turns.take(|_| panic!("work"));
+        let (told, tells) = channel();
+        // It may have to wait behind the one that panics, and may not be refused.
+        turns.take(move |memory| told.send(memory.is_some()).unwrap());
+        assert!(tells.recv().unwrap());
     }
 }

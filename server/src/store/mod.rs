@@ -25,7 +25,8 @@ mod sweep;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepass_core::model::change::{Change, Outcome};
@@ -53,7 +54,7 @@ pub const DATABASE: &str = "gatepass.db";
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// How many reads go on at once.
+    /// How many reads go on at once; where this is the number of threads that read, none waits for another.
     pub readers: usize,
     /// How long to wait for another process that writes.
     pub busy_timeout: Duration,
@@ -158,8 +159,51 @@ impl Store {
         &self,
         run: impl FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Failure> {
-        let writer = self.writer().map_err(Failure::NotApplied)?;
-        writer.write(run)
+        self.writer().map_err(Failure::NotApplied)?.write(run)
+    }
+
+    /// As [`commit`](gatepass_core::store::Store::commit), and does not wait: `then` is told the outcome on the thread
+    /// that writes, and must not keep it.
+    pub fn commit_then(&self, changes: &Arc<[Change]>, then: impl FnOnce(Outcome) + Send + 'static) {
+        if matches!(**changes, [Change::Probe]) && self.proven().is_some_and(|at| at.elapsed() < self.0.proof)
+        {
+            return then(Outcome::Applied);
+        }
+        let writer = match self.writer() {
+            Ok(writer) => writer,
+            Err(error) => return then(self.outcome(Err(Failure::NotApplied(error)))),
+        };
+        let (changes, store) = (Arc::clone(changes), self.clone());
+        let master = self.master().clone();
+        let run = move |db: &Connection, chain: &Chain| {
+            changes.iter().try_for_each(|change| apply::apply(db, chain, &master, change))
+        };
+        writer.send(run, move |end| then(store.outcome(end)));
+    }
+
+    fn proven(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.proven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a commit's end is to the core.
+    fn outcome(&self, end: Result<(), Failure>) -> Outcome {
+        match end {
+            Ok(()) => {
+                *self.proven() = Some(Instant::now());
+                Outcome::Applied
+            }
+            Err(Failure::Conflict) => Outcome::Conflict,
+            Err(Failure::NotApplied(error)) => {
+                *self.proven() = None;
+                tracing::warn!(%error, "a commit was not applied");
+                Outcome::NotApplied
+            }
+            Err(Failure::Unknown(error)) => {
+                *self.proven() = None;
+                tracing::error!(%error, "the outcome of a commit was lost");
+                Outcome::Unknown
+            }
+        }
     }
 
     /// The writing thread, started by the first who needs it.
@@ -189,30 +233,10 @@ impl gatepass_core::store::Store for Store {
     }
 
     fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
-        let proven = || self.0.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(**changes, [Change::Probe]) && proven().is_some_and(|at| at.elapsed() < self.0.proof) {
-            return Outcome::Applied;
-        }
-        let (changes, master) = (Arc::clone(changes), self.master().clone());
-        let run = move |db: &Connection, chain: &Chain| {
-            changes.iter().try_for_each(|change| apply::apply(db, chain, &master, change))
-        };
-        match self.try_write(run) {
-            Ok(()) => {
-                *proven() = Some(Instant::now());
-                Outcome::Applied
-            }
-            Err(Failure::Conflict) => Outcome::Conflict,
-            Err(Failure::NotApplied(error)) => {
-                *proven() = None;
-                tracing::warn!(%error, "a commit was not applied");
-                Outcome::NotApplied
-            }
-            Err(Failure::Unknown(error)) => {
-                *proven() = None;
-                tracing::error!(%error, "the outcome of a commit was lost");
-                Outcome::Unknown
-            }
-        }
+        let (answer, answered) = sync_channel(1);
+        self.commit_then(changes, move |outcome| {
+            let _ = answer.send(outcome);
+        });
+        answered.recv().unwrap_or(Outcome::Unknown)
     }
 }

@@ -1,30 +1,36 @@
-//! Connections for reading: a few, borrowed for one snapshot each.
+//! Connections for reading: a few, each of which a thread has for one snapshot.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::iter::once;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rusqlite::Connection;
 
 use super::connect::{Connector, Role};
 use super::error::{StoreError, Trouble};
 
-/// The readers of one file.
+/// The readers of one file. Where there are as many as threads that read, each thread finds its own free, and none waits
+/// for another.
 pub(super) struct Readers {
     connector: Connector,
-    most: usize,
-    shelf: Mutex<Shelf>,
-    returned: Condvar,
+    /// Each place's connection is opened when it is first needed.
+    first: Place,
+    others: Box<[Place]>,
 }
 
-#[derive(Default)]
-struct Shelf {
-    idle: Vec<Connection>,
-    open: usize,
+type Place = Mutex<Option<Connection>>;
+
+/// Threads that have read so far, whatever file.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static NUMBER: usize = THREADS.fetch_add(1, Relaxed);
 }
 
 impl Readers {
-    /// At most `most` connections, each made when it is first needed.
+    /// At most `most` connections.
     pub(super) fn new(connector: Connector, most: usize) -> Self {
-        Self { connector, most: most.max(1), shelf: Mutex::default(), returned: Condvar::new() }
+        Self { connector, first: Place::default(), others: (1..most).map(|_| Place::default()).collect() }
     }
 
     /// What `look` sees of one consistent snapshot.
@@ -32,37 +38,33 @@ impl Readers {
         &self,
         look: impl FnOnce(&Connection) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        let path = &self.connector.path;
-        let mut loan = self.borrow()?;
-        let Some(db) = &loan.connection else { return Err(Trouble::Conflict.at(path)) };
-        let seen = begin_look_end(db, look);
-        if matches!(seen, Err(Trouble::Sql(_))) {
-            // Whatever it was, the next read begins with a new connection.
-            loan.connection = None;
+        let mut place = self.place();
+        // Taken out, so that one that is left in the middle of something never comes back.
+        let db = match place.take() {
+            Some(db) => db,
+            None => self.connector.connect(Role::Reader)?,
+        };
+        let seen = begin_look_end(&db, look);
+        // Whatever went wrong in SQLite, the next read begins with a new connection.
+        if !matches!(seen, Err(Trouble::Sql(_))) && db.is_autocommit() {
+            *place = Some(db);
         }
-        seen.map_err(|trouble| trouble.at(path))
+        seen.map_err(|trouble| trouble.at(&self.connector.path))
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn borrow(&self) -> Result<Loan<'_>, StoreError> {
-        let mut shelf = self.shelf();
-        loop {
-            if let Some(connection) = shelf.idle.pop() {
-                return Ok(Loan { readers: self, connection: Some(connection) });
+    /// This thread's own place, or another that is free; where none is, its own once that is free.
+    fn place(&self) -> MutexGuard<'_, Option<Connection>> {
+        let places = || once(&self.first).chain(&*self.others);
+        let number = NUMBER.with(|number| *number) % (1 + self.others.len());
+        let own = places().nth(number).unwrap_or(&self.first);
+        for place in once(own).chain(places()) {
+            match place.try_lock() {
+                Ok(place) => return place,
+                Err(TryLockError::Poisoned(place)) => return place.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
             }
-            if shelf.open < self.most {
-                shelf.open += 1;
-                break;
-            }
-            shelf = self.returned.wait(shelf).unwrap_or_else(PoisonError::into_inner);
         }
-        drop(shelf);
-        let mut loan = Loan { readers: self, connection: None };
-        loan.connection = Some(self.connector.connect(Role::Reader)?);
-        Ok(loan)
+        own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,22 +77,4 @@ fn begin_look_end<T>(
     // Nothing was written, so how it ends makes no difference to what was seen.
     db.prepare_cached("COMMIT")?.execute([])?;
     seen
-}
-
-/// A connection on loan; it goes back unless it was taken out or is in the middle of something.
-struct Loan<'a> {
-    readers: &'a Readers,
-    connection: Option<Connection>,
-}
-
-impl Drop for Loan<'_> {
-    fn drop(&mut self) {
-        let mut shelf = self.readers.shelf();
-        match self.connection.take() {
-            Some(connection) if connection.is_autocommit() => shelf.idle.push(connection),
-            _ => shelf.open = shelf.open.saturating_sub(1),
-        }
-        drop(shelf);
-        self.readers.returned.notify_one();
-    }
 }

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{Builder, JoinHandle, current};
 
 use rusqlite::Connection;
 
@@ -50,42 +50,61 @@ impl Writer {
         F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
     {
         let (answer, answered) = sync_channel(1);
-        let job = Box::new(Job { run: Some(run), made: None, answer });
-        let queue = self.queue.as_ref().ok_or(Failure::NotApplied(StoreError::Overloaded))?;
-        match queue.try_send(job) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                return Err(Failure::NotApplied(StoreError::Overloaded));
-            }
-        }
-        // Dropped without an answer: the writer failed in the middle of it.
-        answered.recv().unwrap_or_else(|_| {
-            Err(Failure::Unknown(StoreError::Unknown("the writer failed in the middle of it".into())))
-        })
+        self.send(run, move |end| {
+            let _ = answer.send(end);
+        });
+        answered.recv().unwrap_or_else(|_| Err(lost()))
     }
+
+    /// Has `run` write, all or none; once that is durable, or is known not to be, `then` is told on the writing thread,
+    /// and must not keep it.
+    pub(super) fn send<T, F>(&self, run: F, then: impl FnOnce(Result<T, Failure>) + Send + 'static)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+    {
+        let job = Box::new(Job { run: Some(run), made: None, then: Some(then) });
+        let refused = match &self.queue {
+            Some(queue) => match queue.try_send(job) {
+                Ok(()) => return,
+                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
+            },
+            None => job,
+        };
+        refused.settle(Err(Failure::NotApplied(StoreError::Overloaded)));
+    }
+}
+
+fn lost() -> Failure {
+    Failure::Unknown(StoreError::Unknown("the writer failed in the middle of it".into()))
 }
 
 impl Drop for Writer {
     /// Lets what waits be written, then ends the thread.
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        // The last who holds the store may be told on the thread itself.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != current().id()) {
             let _ = thread.join();
         }
     }
 }
 
-/// Work with somebody who waits for what it makes.
-struct Job<T, F> {
+/// Work with somebody who is told what it made.
+struct Job<T, F, G>
+where
+    G: FnOnce(Result<T, Failure>),
+{
     run: Option<F>,
     made: Option<T>,
-    answer: SyncSender<Result<T, Failure>>,
+    then: Option<G>,
 }
 
-impl<T, F> Work for Job<T, F>
+impl<T, F, G> Work for Job<T, F, G>
 where
     T: Send,
     F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send,
+    G: FnOnce(Result<T, Failure>) + Send,
 {
     fn apply(&mut self, db: &Connection, chain: &Chain) -> Result<(), Trouble> {
         if let Some(run) = self.run.take() {
@@ -94,13 +113,27 @@ where
         Ok(())
     }
 
-    fn settle(self: Box<Self>, end: Result<(), Failure>) {
-        let end = match (end, self.made) {
+    fn settle(mut self: Box<Self>, end: Result<(), Failure>) {
+        let end = match (end, self.made.take()) {
             (Ok(()), Some(made)) => Ok(made),
             (Ok(()), None) => Err(Failure::Unknown(StoreError::Unknown("it was never begun".into()))),
             (Err(failure), _) => Err(failure),
         };
-        let _ = self.answer.send(end);
+        if let Some(then) = self.then.take() {
+            then(end);
+        }
+    }
+}
+
+impl<T, F, G> Drop for Job<T, F, G>
+where
+    G: FnOnce(Result<T, Failure>),
+{
+    /// Dropped and not settled: the writer failed in the middle of it.
+    fn drop(&mut self) {
+        if let Some(then) = self.then.take() {
+            then(Err(lost()));
+        }
     }
 }
 

@@ -217,7 +217,7 @@ fn what_cannot_be_done_is_told_in_one_line_with_the_way_out() {
         (&["key", "generate", "--alg", "none"], 2, "RS256"),
         (&["key", "import", "/nonexistent"], 1, "/nonexistent"),
         (&["audit", "list", "--since", "yesterday"], 2, "2h"),
-        (&["serve", "--workers", "0"], 2, "1 to 1024"),
+        (&["serve", "--workers", "1025"], 2, "0 to 1024"),
         (&["serve", "--listen", "nowhere"], 2, "127.0.0.1:8080"),
         (&["serve", "--config", "/nonexistent.toml"], 2, "/nonexistent.toml"),
         (&["serve", "--front", "tiny_http", "--listen", "0.0.0.0:0"], 1, "--front guarded"),

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gatepass::front::guarded::{Guarded, Stop};
-use gatepass::front::{Bounds, Service};
+use gatepass::front::{Answered, Bounds, Reply, Service};
 use gatepass_core::time::Time;
 use gatepass_core::wire::language::Language;
 use gatepass_core::wire::problem::Problem;
@@ -41,7 +41,17 @@ impl Echo {
 }
 
 impl Service for Echo {
-    fn answer(&self, request: Request) -> Response {
+    fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered {
+        reply.now(self.respond(&request))
+    }
+
+    fn refuse(&self, problem: Problem, language: Language) -> Response {
+        problem.response(language, Time::default())
+    }
+}
+
+impl Echo {
+    fn respond(&self, request: &Request) -> Response {
         self.answered.fetch_add(1, Ordering::SeqCst);
         match request.path() {
             "/panic" => panic!("on purpose"),
@@ -61,10 +71,6 @@ impl Service for Echo {
                 }
             },
         }
-    }
-
-    fn refuse(&self, problem: Problem, language: Language) -> Response {
-        problem.response(language, Time::default())
     }
 }
 

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use gatepass::cli::context;
 use gatepass::front::connection::{Connection, Turn};
 use gatepass::front::guarded::Guarded;
-use gatepass::front::{Bounds, Service};
+use gatepass::front::{Answered, Bounds, Reply, Service};
 use gatepass::store::Store;
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::jose::jws::Compact;
@@ -172,10 +172,9 @@ impl Drop for Fixed {
 struct Same(Vec<u8>);
 
 impl Service for Same {
-    fn answer(&self, _: Request) -> Response {
-        Response::new(200, "application/json", self.0.clone())
-            .with("Cache-Control", "no-store")
-            .with("Pragma", "no-cache")
+    fn answer(self: Arc<Self>, _: Request, reply: Reply) -> Answered {
+        let response = Response::new(200, "application/json", self.0.clone());
+        reply.now(response.with("Cache-Control", "no-store").with("Pragma", "no-cache"))
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {

@@ -15,7 +15,7 @@ use super::super::connection::{Connection, Waiting};
 use super::super::{Bounds, Service};
 use super::door::{Door, Knock};
 use super::slot::{Driven, Driver, Slot, scratch};
-use super::workers::{Job, Pool, Returns};
+use super::workers::{Pool, Returns};
 use super::{CALL, Clock, DOOR, Stop};
 
 /// Connections let in before the others are looked after again.
@@ -164,7 +164,7 @@ impl Watch {
         match seat.drive(&mut driver) {
             Driven::Asks(request) => {
                 drop(seat);
-                self.pool.push(Job { request, slot: Arc::clone(slot), number });
+                self.pool.ask(request, slot, number);
             }
             Driven::Closed => {
                 let watched = seat.watched;

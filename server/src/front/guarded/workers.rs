@@ -1,25 +1,72 @@
-//! The pool of threads that answer requests.
+//! The threads that answer requests. None of them waits for the disk: what does is parked as the value it is, and queued
+//! again when it can go on. So a few are enough, and nobody waits for a worker that waits.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use gatepass_core::wire::language::Language;
+use gatepass_core::wire::problem::Problem;
 use gatepass_core::wire::request::Request;
+use gatepass_core::wire::response::Response;
 use mio::Waker;
 
-use super::super::answer::Date;
-use super::super::{Bounds, Service, answer};
+use super::super::answer::{Date, printable};
+use super::super::reply::{Answered, Now, Reply, Way, Work};
+use super::super::{Bounds, Service, caught, refuse, unprintable};
 use super::Clock;
 use super::slot::{Driven, Driver, Slot, scratch};
 
-/// A request to be answered, and the connection it came by.
-pub(super) struct Job {
-    pub(super) request: Request,
-    pub(super) slot: Arc<Slot>,
+/// The duty to answer the request that a connection has brought.
+pub(in super::super) struct Guest {
+    slot: Arc<Slot>,
     /// The connection's number with the watching thread.
-    pub(super) number: usize,
+    number: usize,
+    language: Language,
+    crew: Arc<Crew>,
+    /// Handed on, or answered.
+    done: bool,
+}
+
+impl fmt::Debug for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Guest {
+    pub(in super::super) fn go_on(self, work: Work) {
+        let crew = Arc::clone(&self.crew);
+        crew.push(Job::GoOn(work, self));
+    }
+
+    /// The same duty, taken from one that is not to be answered for.
+    fn taken(&mut self) -> Self {
+        self.done = true;
+        Self { slot: Arc::clone(&self.slot), crew: Arc::clone(&self.crew), done: false, ..*self }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        if !self.done {
+            let given_up = self.taken();
+            let crew = Arc::clone(&self.crew);
+            crew.push(Job::GivenUp(given_up));
+        }
+    }
+}
+
+/// What a worker can do.
+enum Job {
+    /// Answer a request.
+    Ask(Request, Guest),
+    /// Go on with one that has waited.
+    GoOn(Work, Guest),
+    /// Tell whoever asked that it failed.
+    GivenUp(Guest),
 }
 
 /// Connections that the watching thread is to look at again.
@@ -49,16 +96,15 @@ impl Returns {
     }
 }
 
-/// The workers and what waits for them. A connection has at most one request here, so the queue is never longer than
-/// [`Bounds::connections`].
+/// The workers' threads.
 pub(super) struct Pool {
-    shared: Arc<Shared>,
+    crew: Arc<Crew>,
     threads: Vec<JoinHandle<()>>,
-    most: usize,
-    stack: usize,
 }
 
-struct Shared {
+/// The workers, and what waits for them. A connection has at most one request here, so the queue is never longer than
+/// [`Bounds::connections`].
+struct Crew {
     queue: Mutex<Queue>,
     filled: Condvar,
     service: Arc<dyn Service>,
@@ -75,48 +121,32 @@ struct Queue {
 }
 
 impl Pool {
-    /// Starts one worker; the others follow when there is work for them.
+    /// Starts the workers.
     pub(super) fn start(
         bounds: &Bounds,
         service: Arc<dyn Service>,
         returns: Arc<Returns>,
         clock: Clock,
     ) -> io::Result<Self> {
-        let shared = Shared { queue: Mutex::default(), filled: Condvar::new(), service, returns, clock };
-        let (most, stack) = (bounds.workers.max(1), bounds.worker_stack);
-        let mut pool = Self { shared: Arc::new(shared), threads: Vec::new(), most, stack };
-        pool.hire()?;
-        Ok(pool)
+        let crew =
+            Arc::new(Crew { queue: Mutex::default(), filled: Condvar::new(), service, returns, clock });
+        let threads = (0..bounds.workers.max(1)).map(|number| {
+            let crew = Arc::clone(&crew);
+            let thread = thread::Builder::new().name(format!("worker-{number}"));
+            thread.stack_size(bounds.worker_stack).spawn(move || crew.work())
+        });
+        Ok(Self { threads: threads.collect::<io::Result<_>>()?, crew })
     }
 
-    fn hire(&mut self) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let name = format!("worker-{}", self.threads.len());
-        self.threads
-            .push(thread::Builder::new().name(name).stack_size(self.stack).spawn(move || shared.work())?);
-        Ok(())
-    }
-
-    /// Queues a request.
-    pub(super) fn push(&mut self, job: Job) {
-        let short = {
-            let mut queue = self.shared.queue();
-            queue.jobs.push_back(job);
-            queue.jobs.len() > queue.free
-        };
-        self.shared.filled.notify_one();
-        if short
-            && self.threads.len() < self.most
-            && let Err(error) = self.hire()
-        {
-            tracing::warn!(%error, workers = self.threads.len(), "no further worker can be started");
-        }
+    /// Has `request` answered, which came by the connection in `slot`.
+    pub(super) fn ask(&self, request: Request, slot: &Arc<Slot>, number: usize) {
+        self.crew.ask(request, Arc::clone(slot), number);
     }
 
     /// Lets the workers go; waits for them where they are known to have nothing to do.
     pub(super) fn close(&mut self, wait: bool) {
-        self.shared.queue().closed = true;
-        self.shared.filled.notify_all();
+        self.crew.queue().closed = true;
+        self.crew.filled.notify_all();
         for thread in self.threads.drain(..).filter(|_| wait) {
             // A worker does not panic: the service's panics are caught.
             let _ = thread.join();
@@ -124,9 +154,26 @@ impl Pool {
     }
 }
 
-impl Shared {
+impl Crew {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Job) {
+        let somebody_waits = {
+            let mut queue = self.queue();
+            queue.jobs.push_back(job);
+            queue.free > 0
+        };
+        if somebody_waits {
+            self.filled.notify_one();
+        }
+    }
+
+    fn ask(self: &Arc<Self>, request: Request, slot: Arc<Slot>, number: usize) {
+        let language = Language::of(request.header("accept-language").ok().flatten());
+        let guest = Guest { slot, number, language, crew: Arc::clone(self), done: false };
+        self.push(Job::Ask(request, guest));
     }
 
     fn next(&self) -> Option<Job> {
@@ -144,36 +191,48 @@ impl Shared {
         }
     }
 
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         let (mut date, mut scratch) = (Date::default(), scratch());
-        while let Some(Job { request, slot, number }) = self.next() {
-            let language = Language::of(request.header("accept-language").ok().flatten());
-            let response = answer(&*self.service, request, language);
-            let mut seat = slot.lock();
-            let now = self.clock.now();
-            seat.connection.answer(&response, date.now(), now);
-            let mut driver = Driver { service: &*self.service, date: &mut date, scratch: &mut scratch, now };
-            let look = match seat.drive(&mut driver) {
-                Driven::Asks(request) => {
-                    // Behind the requests of others, not straight on: pipelining is no privilege.
-                    let job = Job { request, slot: Arc::clone(&slot), number };
-                    let others = {
-                        let mut queue = self.queue();
-                        queue.jobs.push_back(job);
-                        queue.jobs.len() > 1
-                    };
-                    if others {
-                        self.filled.notify_one();
-                    }
-                    false
+        while let Some(job) = self.next() {
+            let answered = match job {
+                Job::Ask(request, guest) => {
+                    let service = Arc::clone(&self.service);
+                    caught(|| service.answer(request, Reply::by(Way::Guarded(guest))))
                 }
-                Driven::Parked => seat.connection.deadline().is_some_and(|deadline| deadline < seat.watched),
-                Driven::Closed => true,
+                Job::GoOn(work, guest) => caught(|| work(Reply::by(Way::Guarded(guest)))),
+                Job::GivenUp(guest) => {
+                    let response = refuse(&*self.service, Problem::Internal, guest.language);
+                    Some(Reply::by(Way::Guarded(guest)).now(response))
+                }
             };
-            drop(seat);
-            if look {
-                self.returns.push(number);
+            // Where it panicked, the guest was dropped, and is answered as given up.
+            if let Some(Now::Response(Way::Guarded(guest), response)) = answered.map(Answered::what) {
+                self.send(guest, response, &mut date, &mut scratch);
             }
+        }
+    }
+
+    /// Writes the answer, and goes on with the connection.
+    fn send(self: &Arc<Self>, mut guest: Guest, response: Response, date: &mut Date, scratch: &mut [u8]) {
+        guest.done = true;
+        let service = &*self.service;
+        let response =
+            if printable(&response) { response } else { unprintable(service, &response, guest.language) };
+        let mut seat = guest.slot.lock();
+        let now = self.clock.now();
+        seat.connection.answer(&response, date.now(), now);
+        let look = match seat.drive(&mut Driver { service, date, scratch, now }) {
+            // Behind the requests of others, not straight on: pipelining is no privilege.
+            Driven::Asks(request) => {
+                self.ask(request, Arc::clone(&guest.slot), guest.number);
+                false
+            }
+            Driven::Parked => seat.connection.deadline().is_some_and(|deadline| deadline < seat.watched),
+            Driven::Closed => true,
+        };
+        drop(seat);
+        if look {
+            self.returns.push(guest.number);
         }
     }
 }
