@@ -44,9 +44,12 @@ fn passwords_and_factors_by_commands() {
     let login = |password: &str| {
         target.ask(&Ask::json("/auth/login", &json!({"identity": "pam", "password": password})))
     };
-    for (password, told) in
-        [("short", "too short"), ("password1", "commonest"), ("pam@example.com", "own name")]
-    {
+    for (password, told) in [
+        ("short", "too short"),
+        ("password1", "commonest"),
+        ("pam@example.com", "own name"),
+        ("correct mule\ncorrect mule\n", "one line"),
+    ] {
         let refused = site.run_with(&["user", "set-password", "pam"], password);
         assert_eq!(refused.status.code(), Some(2), "{password}");
         assert!(String::from_utf8_lossy(&refused.stderr).contains(told), "{password}: {refused:?}");

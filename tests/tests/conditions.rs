@@ -157,6 +157,11 @@ const TO_A_SESSION: &[(&str, Alter, (bool, u16))] = &[
     ("the user is edited", |t| t.users.get_mut(&user("alice")).expect("alice").revision = 1, (false, 200)),
     ("the actor is disabled", |t| disable_user(t, "boss"), (true, 400)),
     ("the actor is gone", |t| drop(t.users.remove(&user("boss"))), (true, 400)),
+    (
+        "the actor's sessions are ended",
+        |t| t.users.get_mut(&user("boss")).expect("boss").end_sessions(),
+        (true, 400),
+    ),
     ("the client is disabled", |t| disable_client(t, "portal"), (true, 400)),
     ("the client is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 400)),
     ("another client is disabled", |t| disable_client(t, "backend"), (false, 200)),

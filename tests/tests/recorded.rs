@@ -151,6 +151,9 @@ fn a_session_is_told_from_refresh_to_reuse() {
     let other = format!("grant_type=refresh_token&refresh_token={second}");
     let (_, rows) = desk.ask(posts("/oauth2/token", "backend", BACKEND_SECRET, &other));
     assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::AudienceMismatch))]);
+    let wider = format!("{other}&scope=profile+phone");
+    let (_, rows) = desk.ask(posts("/oauth2/token", "portal", PORTAL_SECRET, &wider));
+    assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::NotGrantable))]);
     let (_, rows) = desk.ask(refreshes(&first));
     assert_eq!(about(&rows, &session), [(Kind::RefreshReused, Some(Refusal::RefreshReused))]);
     let (_, rows) = desk.ask(refreshes(second));

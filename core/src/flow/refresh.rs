@@ -120,12 +120,7 @@ impl Looking {
         };
         let presenter = caller.as_ref().map_or(Presenter::Anybody, Presenter::Client);
         match decide(family, presenter, gatepass.settings(), self.ctx.now()) {
-            Verdict::Refuse(refusal) => {
-                let event =
-                    Event { refusal: Some(refusal), ..self.event(Kind::RefreshRefused, &family.session) };
-                let response = self.refused(refusal);
-                record(event, response)
-            }
+            Verdict::Refuse(refusal) => self.record(&family.session, refusal, self.refused(refusal)),
             Verdict::Reused => self.end_family(family),
             Verdict::Rotate(user) => {
                 let salt = Salt(*self.ctx.moment.seed.draw(Label::RefreshSalt).expose());
@@ -168,7 +163,9 @@ impl Looking {
         let (now, session) = (self.ctx.now(), &family.session);
         let scope = self.scope.clone().unwrap_or_else(|| session.scope.clone());
         if !scope.is_within(&session.scope) {
-            return Step::Reply(OAuthError::InvalidScope("the session has not all of this scope").response());
+            let (refusal, error) =
+                (Refusal::NotGrantable, OAuthError::InvalidScope("the session has not all of this scope"));
+            return self.record(session, refusal, error.response().refused(refusal));
         }
         let successor = RefreshDigest::of(&successor_text(&self.token, &salt));
         let mut changes = vec![
@@ -207,6 +204,11 @@ impl Looking {
                 looking: self,
             },
         )
+    }
+
+    /// Writes down that `session` gets nothing, then answers `response`.
+    fn record(&self, session: &Session, refusal: Refusal, response: Response) -> Step {
+        record(Event { refusal: Some(refusal), ..self.event(Kind::RefreshRefused, session) }, response)
     }
 
     fn event(&self, kind: Kind, session: &Session) -> Event {

@@ -287,6 +287,15 @@ mod tests {
                 Rotate,
             ),
             ("acted by nobody", |f| f.session.actor = boss(), None, Refuse(Refusal::ActorInactive)),
+            (
+                "acted by the boss, whose sessions were ended",
+                |f| {
+                    (f.session.actor, f.actor) = (boss(), Some(user("boss")));
+                    f.actor.as_mut().unwrap().end_sessions();
+                },
+                None,
+                Refuse(Refusal::SessionOver),
+            ),
         ];
         let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
         for (what, alter, by, expected) in table {

@@ -38,7 +38,11 @@ fn ask(context: &Context, user: &User) -> Result<SecretText, Failure> {
 
 /// A new password for `user`: one line of standard input.
 pub(super) fn read(context: &Context, user: &User) -> Result<SecretText, Failure> {
-    will_do(context, user, SecretText::new(stdin("the password", MAX_BYTES)?.to_string()))
+    let text = stdin("the password", MAX_BYTES)?;
+    if text.contains(['\n', '\r']) {
+        return Err(Failure::usage("the password is one line, and standard input has more"));
+    }
+    will_do(context, user, SecretText::new(text.to_string()))
 }
 
 fn will_do(context: &Context, user: &User, password: SecretText) -> Result<SecretText, Failure> {

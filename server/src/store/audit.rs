@@ -160,10 +160,12 @@ impl Chain {
         let mut select = db.prepare(&format!("SELECT {COLUMNS}, mac FROM audit ORDER BY seq"))?;
         let mut found = select.query([])?;
         while let Some(row) = found.next()? {
-            let seq = Columns::of(row, "audit").number("seq")?;
-            let next = head.seq.saturating_add(1);
-            if seq != next {
-                broken = Some(BrokenLink::Missing(next));
+            let (seq, next) = (row.get::<_, i64>(0)?, head.seq.saturating_add(1));
+            let expected = signed(next)?;
+            if seq != expected {
+                // A row before the first one was moved there.
+                let moved = seq < expected;
+                broken = Some(if moved { BrokenLink::Altered(next) } else { BrokenLink::Missing(next) });
                 break;
             }
             let mut fields = [ValueRef::Null; WIDTH];
@@ -171,13 +173,11 @@ impl Chain {
                 *field = row.get_ref(i)?;
             }
             let mac = self.link(&head.mac, fields.into_iter());
-            let kept_mac: [u8; 32] =
-                row.get(WIDTH).map_err(|_| Trouble::Row { table: "audit", column: "mac" })?;
-            if !same_bytes(&mac, &kept_mac) {
-                broken = Some(BrokenLink::Altered(seq));
+            if !same_bytes(&mac, row.get_ref(WIDTH)?.as_blob().unwrap_or_default()) {
+                broken = Some(BrokenLink::Altered(next));
                 break;
             }
-            head = Head { seq, mac };
+            head = Head { seq: next, mac };
         }
         let rows = head.seq;
         if broken.is_none() && head != kept {

@@ -14,6 +14,8 @@ fn tampering_shows() {
         ("UPDATE audit SET reason = 'x' WHERE seq = 3", BrokenLink::Altered(3)),
         ("UPDATE audit SET at = at + 1 WHERE seq = 1", BrokenLink::Altered(1)),
         ("UPDATE audit SET mac = zeroblob(32) WHERE seq = 5", BrokenLink::Altered(5)),
+        ("UPDATE audit SET mac = zeroblob(31) WHERE seq = 5", BrokenLink::Altered(5)),
+        ("UPDATE audit SET seq = -3 WHERE seq = 3", BrokenLink::Altered(1)),
         ("UPDATE audit SET risk = '0 low' WHERE seq = 2", BrokenLink::Altered(2)),
         ("UPDATE audit SET risk = NULL WHERE seq = 4", BrokenLink::Altered(4)),
         // The same text in another column is another row.
