@@ -452,19 +452,22 @@ fn bearer_records() -> gatepass_core::model::query::BearerRecords {
     BearerRecords { client: Some(client), user, session: Some(session), actor: None, revoked: false }
 }
 
-/// A token of the session of [`token_records`], or of its client.
-fn access_token(person: bool) -> String {
+/// A token of the session of [`token_records`], or of its client, by a word for whose.
+fn access_token(of: &str) -> Option<String> {
     use gatepass_core::jose::key::SigningKey;
-    let of = if person {
-        r#""sub":"usr_a","sid":"ses_1","auth_time":1700000000,"amr":["ticket"],"scope":"profile email""#
-    } else {
-        r#""sub":"svc","scope":"ticket:issue ticket:impersonate""#
+    let person = r#""sub":"usr_a","sid":"ses_1","auth_time":1700000000,"amr":["ticket"]"#;
+    let of = match of {
+        "person" => format!(r#"{person},"scope":"profile email""#),
+        "issuer" => format!(r#"{person},"scope":"ticket:issue ticket:impersonate""#),
+        "acting" => format!(r#"{person},"scope":"profile email","act":{{"sub":"usr_a"}}"#),
+        "service" => r#""sub":"svc","scope":"ticket:issue ticket:impersonate""#.to_owned(),
+        _ => return None,
     };
     let claims = format!(
         r#"{{"iss":"https://gate.example","aud":"https://gate.example","exp":1750000900,"iat":1750000000,"jti":"x","client_id":"svc",{of}}}"#
     );
     let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
-    key.sign("at+jwt", claims.as_bytes()).expect("a token")
+    Some(key.sign("at+jwt", claims.as_bytes()).expect("a token"))
 }
 
 /// A ticket of 43 `A` for the user of [`token_records`].
@@ -560,7 +563,9 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
         if is("many") {
             factors.devices = factors.devices.first().map_or(vec![], |device| vec![device.clone(); 8]);
         }
-        if is("guessed") {
+        if is("thrice") {
+            factors.guesses = Guesses { wrong: 3, locks: 0, locked_until: None };
+        } else if is("guessed") {
             factors.guesses = Guesses { wrong: 9, locks: 0, locked_until: None };
         } else if is("locked") {
             factors.guesses =
@@ -716,23 +721,17 @@ pub(crate) fn handle(data: &[u8]) {
         None => (&[][..], body),
     };
     let mut headers = vec![("content-type".into(), content_type.to_vec())];
-    // Who fuzzes cannot sign; these two words stand for what somebody has who can.
-    let authorization = match authorization {
-        b"Bearer person" => format!("Bearer {}", access_token(true)).into_bytes(),
-        b"Bearer service" => format!("Bearer {}", access_token(false)).into_bytes(),
-        other => other.to_vec(),
+    // Who fuzzes cannot sign; these words stand for what somebody has who can.
+    let signed = |text: &[u8], before: &[u8]| {
+        let word = core::str::from_utf8(text.strip_prefix(before)?).ok()?;
+        Some([before, access_token(word)?.as_bytes()].concat())
     };
+    let authorization = signed(authorization, b"Bearer ").unwrap_or_else(|| authorization.to_vec());
     if !authorization.is_empty() {
         headers.push(("authorization".into(), authorization));
     }
-    let with_token;
-    let body = if body == b"token=person" {
-        with_token = format!("token={}", access_token(true));
-        with_token.as_bytes()
-    } else {
-        body
-    };
-    let mut request = request(path, headers, body);
+    let body = signed(body, b"token=").unwrap_or_else(|| body.to_vec());
+    let mut request = request(path, headers, &body);
     let open = path.starts_with("/.well") || path.ends_with('z');
     if open {
         request.method = "GET".into();
