@@ -34,7 +34,8 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8)
         })
 }
 
-/// Boss signs in as alice at the portal and refreshes, while boss is disabled or deleted and the portal shut out.
+/// Boss signs in as alice at the portal and refreshes, while boss is signed out everywhere, disabled or deleted, and the
+/// portal shut out.
 pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
     let ticket = world::impersonating(gatepass, &store);
@@ -50,6 +51,10 @@ pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], fau
             Some(vec![Change::UpdateUser(user)])
         })
         .commands_at_once("one who deletes boss", deletes_boss)
+        .commands_at_once("one who signs boss out", |tables, _| {
+            let boss = tables.users.get(&UserId::parse("usr_boss").ok()?)?;
+            Some(vec![Change::RaiseEpoch { id: boss.id.clone(), epoch: boss.epoch }])
+        })
         .commands_at_once("one who disables the portal", |tables, _| {
             let mut client = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
             client.enabled = false;
