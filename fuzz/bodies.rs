@@ -761,10 +761,13 @@ pub(crate) fn handle(data: &[u8]) {
     let mut applied = false;
     /// A password's hash, a device's secret, a signing key.
     const KEPT: &[&str] = &["$argon2id$v=19$m=256", "GEZDGNBVGY3TQOJQ", "nWGxne_9WmC6hEr0"];
+    // Nobody is told what they say themselves.
+    let sent = String::from_utf8_lossy(data);
+    let kept: Vec<&str> = KEPT.iter().copied().filter(|secret| !sent.contains(secret)).collect();
     for steps in 1.. {
         assert!(steps <= Step::MAX, "a flow does not end");
         let shown = format!("{step:?}");
-        assert!(!KEPT.iter().any(|secret| shown.contains(secret)), "what the store keeps is shown");
+        assert!(!kept.iter().any(|secret| shown.contains(secret)), "what the store keeps is shown");
         step = match step {
             Step::Read(read) => {
                 let mut records = match lie % 21 {
@@ -831,7 +834,7 @@ pub(crate) fn handle(data: &[u8]) {
                 let of_a_service = path == "/oauth2/token" && lie % 21 == 2;
                 assert!(!secret || applied || of_a_service, "a secret leaves before its commit");
                 assert!(!secret || response.status() == 200, "a secret is in an error");
-                assert!(!KEPT.iter().any(|secret| told.contains(secret)), "what the store keeps is told");
+                assert!(!kept.iter().any(|secret| told.contains(secret)), "what the store keeps is told");
                 return;
             }
         };
