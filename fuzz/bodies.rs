@@ -38,6 +38,11 @@ fn request(target: &str, headers: Vec<(String, Vec<u8>)>, body: &[u8]) -> Reques
     }
 }
 
+/// What was read, if it was; what is wrong with it is told.
+fn read<T, E: core::fmt::Display>(result: Result<T, E>) -> Option<T> {
+    result.map_err(|error| assert!(!error.to_string().is_empty())).ok()
+}
+
 pub(crate) fn form(data: &[u8]) {
     if let Ok(form) = Form::parse(data) {
         assert!(form.get("grant_type").is_none_or(|value| !value.is_empty() && !value.contains('\0')));
@@ -81,19 +86,22 @@ pub(crate) fn jws(data: &[u8]) {
     use gatepass_core::jose::claims::UnverifiedClaims;
     use gatepass_core::jose::jws::Compact;
     let Ok(text) = core::str::from_utf8(data) else { return };
-    if let Ok(jws) = Compact::parse(text) {
+    if let Some(jws) = read(Compact::parse(text)) {
         let _ = UnverifiedClaims::parse(&jws);
     }
 }
 
 pub(crate) fn jwk(data: &[u8]) {
+    use gatepass_core::jose::algorithm::Algorithm;
     use gatepass_core::jose::import::import;
     use gatepass_core::jose::jwk::Jwk;
     use gatepass_core::jose::key::{SigningKey, VerifyingKey};
-    let _ = import(data, None);
-    let _ = Jwk::parse_set(data);
-    let _ = VerifyingKey::from_jwk(data, None);
-    if let Ok(key) = SigningKey::from_jwk(data, None) {
+    for algorithm in [None, Some(Algorithm::Hs256), Some(Algorithm::Ps384)] {
+        read(import(data, algorithm));
+        read(VerifyingKey::from_jwk(data, algorithm));
+    }
+    read(Jwk::parse_set(data));
+    if let Some(key) = read(SigningKey::from_jwk(data, None)) {
         let again = SigningKey::from_jwk(&key.to_private_jwk(), None).expect("what was written is read");
         assert_eq!(again.key_id(), key.key_id());
     }
@@ -112,7 +120,7 @@ pub(crate) fn claims(data: &[u8]) {
     let settings = Settings::new(Issuer::parse(issuer).expect("an issuer"));
     let gatepass = Gatepass::new(settings, Keys::new(1, Some(key()), vec![]));
     let now = Time::from_unix(1_750_000_000);
-    if let Ok(claims) = gatepass.verify(&token, now) {
+    if let Some(claims) = read(gatepass.verify(&token, now)) {
         assert!(claims.iss == issuer && claims.aud.iter().any(|aud| aud == issuer));
         assert!(claims.exp > now && !claims.sub.is_empty() && !claims.jti.is_empty());
         assert_eq!(
@@ -444,19 +452,22 @@ fn bearer_records() -> gatepass_core::model::query::BearerRecords {
     BearerRecords { client: Some(client), user, session: Some(session), actor: None, revoked: false }
 }
 
-/// A token of the session of [`token_records`], or of its client.
-fn access_token(person: bool) -> String {
+/// A token of the session of [`token_records`], or of its client, by a word for whose.
+fn access_token(of: &str) -> Option<String> {
     use gatepass_core::jose::key::SigningKey;
-    let of = if person {
-        r#""sub":"usr_a","sid":"ses_1","auth_time":1700000000,"amr":["ticket"],"scope":"profile email""#
-    } else {
-        r#""sub":"svc","scope":"ticket:issue ticket:impersonate""#
+    let person = r#""sub":"usr_a","sid":"ses_1","auth_time":1700000000,"amr":["ticket"]"#;
+    let of = match of {
+        "person" => format!(r#"{person},"scope":"profile email""#),
+        "issuer" => format!(r#"{person},"scope":"ticket:issue ticket:impersonate""#),
+        "acting" => format!(r#"{person},"scope":"profile email","act":{{"sub":"usr_a"}}"#),
+        "service" => r#""sub":"svc","scope":"ticket:issue ticket:impersonate""#.to_owned(),
+        _ => return None,
     };
     let claims = format!(
         r#"{{"iss":"https://gate.example","aud":"https://gate.example","exp":1750000900,"iat":1750000000,"jti":"x","client_id":"svc",{of}}}"#
     );
     let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
-    key.sign("at+jwt", claims.as_bytes()).expect("a token")
+    Some(key.sign("at+jwt", claims.as_bytes()).expect("a token"))
 }
 
 /// A ticket of 43 `A` for the user of [`token_records`].
@@ -493,16 +504,178 @@ fn ticket_records() -> gatepass_core::model::query::TicketRecords {
     }
 }
 
-/// A whole request against a store that lies: the first byte says how, the second where to.
+/// What is different about the records that a lying store has, word by word.
+fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
+    use gatepass_core::model::factor::{Factors, Guesses};
+    use gatepass_core::model::query::{BearerRecords, Records};
+    use gatepass_core::model::session::{
+        Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session,
+    };
+    use gatepass_core::model::ticket::{Impersonation, TicketState};
+    use gatepass_core::model::user::User;
+    use gatepass_core::time::Time;
+
+    let is = |word: &str| given.split(' ').any(|other| other == word);
+    let (long_ago, lately) = (Time::from_unix(1_740_000_000), Time::from_unix(1_749_999_995));
+    let boss = |user: &Option<User>| user.clone().filter(|_| is("acting"));
+    let of_user = |user: &mut Option<User>| {
+        if let Some(user) = user {
+            user.must_change_password |= is("must-change");
+            if is("disabled") {
+                user.disable();
+            }
+        }
+        if is("nobody") {
+            *user = None;
+        }
+    };
+    let of_session = |session: &mut Session| {
+        session.bind |= is("bound");
+        if is("ended") {
+            session.ended_at = Some(long_ago);
+        }
+        if is("acting") {
+            session.actor = Some(Actor { id: session.user_id.clone(), epoch: 0 });
+        }
+        if is("enrolling") {
+            session.purpose = Purpose::Enrol;
+        } else if is("changing") {
+            session.purpose = Purpose::ChangePassword;
+        }
+    };
+    let of_bearer = |bearer: &mut BearerRecords| {
+        bearer.actor = boss(&bearer.user);
+        bearer.revoked |= is("revoked");
+        bearer.session.iter_mut().for_each(of_session);
+        of_user(&mut bearer.user);
+    };
+    let of_factors = |factors: &mut Factors| {
+        if is("enrolled") {
+            *factors = challenge_records().factors;
+        }
+        for device in &mut factors.devices {
+            if is("waiting") {
+                (device.verified_at, device.created_at) = (None, lately);
+            } else if is("abandoned") {
+                device.verified_at = None;
+            }
+        }
+        if is("many") {
+            factors.devices = factors.devices.first().map_or(vec![], |device| vec![device.clone(); 8]);
+        }
+        if is("thrice") {
+            factors.guesses = Guesses { wrong: 3, locks: 0, locked_until: None };
+        } else if is("guessed") {
+            factors.guesses = Guesses { wrong: 9, locks: 0, locked_until: None };
+        } else if is("locked") {
+            factors.guesses =
+                Guesses { wrong: 10, locks: 1, locked_until: Some(Time::from_unix(1_760_000_000)) };
+        }
+    };
+    match records {
+        Records::Ticket(Some(records)) => {
+            of_factors(&mut records.factors);
+            records.ticket.bind |= is("bound");
+            records.ticket.for_audience |= is("bound");
+            if is("spent") {
+                records.ticket.state = TicketState::Spent(long_ago);
+            }
+            if is("expired") {
+                records.ticket.expires_at = long_ago;
+            }
+            if is("elsewhere") {
+                records.ticket.client_ip = Some([192, 0, 2, 9].into());
+            }
+            if is("acting") {
+                let actor = records.ticket.user_id.clone();
+                records.ticket.impersonation = Some(Impersonation { actor, reason: "a call".into() });
+                records.actor = boss(&records.user);
+            }
+            of_user(&mut records.user);
+        }
+        Records::Challenge(Some(records)) => {
+            of_factors(&mut records.factors);
+            records.challenge.answered |= is("spent");
+            records.challenge.sign_in.bind |= is("bound");
+            if is("last") {
+                records.challenge.wrong = 4;
+            }
+            if is("expired") {
+                records.challenge.expires_at = long_ago;
+            }
+            of_user(&mut records.user);
+        }
+        Records::Token(records) => {
+            of_bearer(&mut records.bearer);
+            if let Some(family) = &mut records.family {
+                of_session(&mut family.session);
+                family.actor = boss(&family.user);
+                if is("used") || is("reused") {
+                    let successor = RefreshDigest([9; 32]);
+                    let at = if is("used") { lately } else { long_ago };
+                    let unused = RefreshToken { digest: successor, rotation: None, ..family.refresh.clone() };
+                    family.refresh.rotation = Some(Rotation { at, salt: Salt([8; 32]), successor });
+                    family.successor = Some(unused);
+                }
+                if is("expired") {
+                    family.refresh.expires_at = long_ago;
+                }
+                of_user(&mut family.user);
+            }
+        }
+        Records::Login(Some(records)) => {
+            of_factors(&mut records.factors);
+            let mut user = Some(records.user.clone());
+            of_user(&mut user);
+            user.into_iter().for_each(|user| records.user = user);
+            if is("nobody") {
+                records.password = None;
+            }
+            let mut factors = Factors::default();
+            of_factors(&mut factors);
+            records.password.iter_mut().for_each(|password| password.guesses = factors.guesses);
+        }
+        Records::Bearer(bearer) => of_bearer(bearer),
+        Records::Issue(records) => {
+            of_bearer(&mut records.bearer);
+            records.actor = boss(&records.user);
+            of_user(&mut records.user);
+        }
+        Records::Sessions(records) => of_bearer(&mut records.bearer),
+        Records::Factors(records) => {
+            of_bearer(&mut records.bearer);
+            of_factors(&mut records.factors);
+        }
+        Records::Password(records) => {
+            of_bearer(&mut records.bearer);
+            let mut factors = Factors::default();
+            of_factors(&mut factors);
+            records.password.iter_mut().for_each(|password| password.guesses = factors.guesses);
+            if is("nobody") {
+                records.password = None;
+            }
+        }
+        Records::Ticket(None)
+        | Records::Challenge(None)
+        | Records::Login(None)
+        | Records::Unreadable
+        | Records::Generation
+        | Records::Client(_) => {}
+    }
+}
+
+/// A whole request against a store that lies: the first byte says how, the second where to. A first line that begins with
+/// `given ` says what else is different about what it has, the next one is the `Authorization`.
 pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::gatepass::{Gatepass, Keys};
     use gatepass_core::jose::key::SigningKey;
     use gatepass_core::model::change::Outcome;
+    use gatepass_core::model::factor::AskFactor;
     use gatepass_core::model::query::{
         FactorsRecords, Found, IssueRecords, PasswordRecords, Records, SessionsRecords, TokenRecords,
     };
     use gatepass_core::moment::{Moment, Seed};
-    use gatepass_core::settings::{Issuer, Settings};
+    use gatepass_core::settings::{Issuer, Settings, Unenrolled};
     use gatepass_core::step::Step;
     use gatepass_core::time::Time;
 
@@ -526,8 +699,20 @@ pub(crate) fn handle(data: &[u8]) {
         "/mfa/totp/devices/dev_1",
         "/auth/login",
         "/auth/me/password",
+        "/healthz",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
     ];
     let place = usize::from(*place);
+    let (given, body) = match body
+        .strip_prefix(b"given ")
+        .map(|rest| rest.split_at(rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len())))
+    {
+        Some((given, rest)) => {
+            (core::str::from_utf8(given).unwrap_or_default(), rest.get(1..).unwrap_or_default())
+        }
+        None => ("", body),
+    };
     let path = paths[place % paths.len()];
     let content_type: &[u8] =
         if path.starts_with("/oauth2") { b"application/x-www-form-urlencoded" } else { b"application/json" };
@@ -536,24 +721,19 @@ pub(crate) fn handle(data: &[u8]) {
         None => (&[][..], body),
     };
     let mut headers = vec![("content-type".into(), content_type.to_vec())];
-    // Who fuzzes cannot sign; these two words stand for what somebody has who can.
-    let authorization = match authorization {
-        b"Bearer person" => format!("Bearer {}", access_token(true)).into_bytes(),
-        b"Bearer service" => format!("Bearer {}", access_token(false)).into_bytes(),
-        other => other.to_vec(),
+    // Who fuzzes cannot sign; these words stand for what somebody has who can.
+    let signed = |text: &[u8], before: &[u8]| {
+        let word = core::str::from_utf8(text.strip_prefix(before)?).ok()?;
+        Some([before, access_token(word)?.as_bytes()].concat())
     };
+    let authorization = signed(authorization, b"Bearer ").unwrap_or_else(|| authorization.to_vec());
     if !authorization.is_empty() {
         headers.push(("authorization".into(), authorization));
     }
-    let with_token;
-    let body = if body == b"token=person" {
-        with_token = format!("token={}", access_token(true));
-        with_token.as_bytes()
-    } else {
-        body
-    };
-    let mut request = request(path, headers, body);
-    if path.starts_with("/.well") || path == "/readyz" {
+    let body = signed(body, b"token=").unwrap_or_else(|| body.to_vec());
+    let mut request = request(path, headers, &body);
+    let open = path.starts_with("/.well") || path.ends_with('z');
+    if open {
         request.method = "GET".into();
     } else if path == "/auth/me/password" {
         request.method = "PUT".into();
@@ -562,18 +742,35 @@ pub(crate) fn handle(data: &[u8]) {
     } else if path.starts_with("/mfa/totp/devices") {
         request.method = if path.ends_with("dev_1") { "DELETE" } else { "GET" }.into();
     }
-    let settings = Settings::new(Issuer::parse("https://gate.example").expect("an issuer"));
+    let mut settings = Settings::new(Issuer::parse("https://gate.example").expect("an issuer"));
+    if given.contains("ask") {
+        settings.second_factor.ask = AskFactor::Always;
+    }
+    if given.contains("refuse") {
+        settings.second_factor.unenrolled = Unenrolled::Refuse;
+    } else if given.contains("enrol-first") {
+        settings.second_factor.unenrolled = Unenrolled::Enrol;
+    }
     let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
-    let gatepass = Gatepass::new(settings, Keys::new(1, Some(key), vec![]));
+    let key = Some(key).filter(|_| !given.contains("keyless"));
+    let gatepass = Gatepass::new(settings, Keys::new(1, key, vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
     let outcome = outcomes[usize::from(lie / 63) % 4];
     let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
     let mut step = gatepass.handle(request, moment);
+    let mut applied = false;
+    /// A password's hash, a device's secret, a signing key.
+    const KEPT: &[&str] = &["$argon2id$v=19$m=256", "GEZDGNBVGY3TQOJQ", "nWGxne_9WmC6hEr0"];
+    // Nobody is told what they say themselves.
+    let sent = String::from_utf8_lossy(data);
+    let kept: Vec<&str> = KEPT.iter().copied().filter(|secret| !sent.contains(secret)).collect();
     for steps in 1.. {
         assert!(steps <= Step::MAX, "a flow does not end");
+        let shown = format!("{step:?}");
+        assert!(!kept.iter().any(|secret| shown.contains(secret)), "what the store keeps is shown");
         step = match step {
             Step::Read(read) => {
-                let records = match lie % 21 {
+                let mut records = match lie % 21 {
                     0 => Records::Unreadable,
                     1 => Records::Generation,
                     2 => Records::Client(bearer_records().client),
@@ -615,14 +812,17 @@ pub(crate) fn handle(data: &[u8]) {
                         password: login_records().password,
                     })),
                 };
+                bend(&mut records, given);
                 read.resume(&gatepass, Found { generation: u64::from(lie / 21 % 3), records })
             }
-            Step::Commit(commit) => commit.settle(&gatepass, outcome),
+            Step::Commit(commit) => {
+                applied |= outcome == Outcome::Applied;
+                commit.settle(&gatepass, outcome)
+            }
             // Only the cheap hash is worth the time, and the one new password.
             Step::Stretch(stretch) if matches!(lie % 21, 12 | 20) => stretch.run(&gatepass),
             Step::Stretch(stretch) => stretch.refuse(),
             Step::Reply(response) => {
-                let open = path.starts_with("/.well") || path == "/readyz";
                 assert!(
                     response.status() != 200 || open || matches!(lie % 21, 2 | 6 | 9 | 12 | 14..),
                     "{path} was answered 200"
@@ -630,7 +830,11 @@ pub(crate) fn handle(data: &[u8]) {
                 let told = String::from_utf8_lossy(response.body());
                 let secret =
                     ["rft_", "tkt_", "chg_", "otpauth:", "eyJ"].iter().any(|mark| told.contains(mark));
-                assert!(outcome == Outcome::Applied || !secret, "a secret leaves too early");
+                // A service's token is for whoever has the client's secret, and rests on no commit.
+                let of_a_service = path == "/oauth2/token" && lie % 21 == 2;
+                assert!(!secret || applied || of_a_service, "a secret leaves before its commit");
+                assert!(!secret || response.status() == 200, "a secret is in an error");
+                assert!(!kept.iter().any(|secret| told.contains(secret)), "what the store keeps is told");
                 return;
             }
         };

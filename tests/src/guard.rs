@@ -3,7 +3,7 @@
 
 use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
 use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::{MAX_DEVICES, TotpDevice};
+use gatepass_core::model::factor::{Guesses, MAX_DEVICES, TotpDevice};
 use gatepass_core::model::id::{DeviceId, UserId};
 use gatepass_core::model::session::RefreshDigest;
 use gatepass_core::model::ticket::{Ticket, TicketState};
@@ -12,14 +12,20 @@ use gatepass_core::model::user::User;
 use crate::memory::Tables;
 
 macro_rules! guards {
-    ($($(#[$doc:meta])* $name:ident,)+) => {
+    ($(#[doc = $meaning:literal] $name:ident,)+) => {
         /// One thing that must hold for one kind of change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Guard { $($(#[$doc])* $name,)+ }
+        pub enum Guard { $(#[doc = $meaning] $name,)+ }
 
         impl Guard {
             /// Every guard.
             pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// Of which changes it is one, and what must hold.
+            pub fn meaning(self) -> (&'static str, &'static str) {
+                let meaning = match self { $(Self::$name => $meaning),+ };
+                meaning.trim().split_once(": ").unwrap_or((meaning, ""))
+            }
         }
     };
 }
@@ -107,11 +113,66 @@ guards! {
     ClientRevisionIsAsRead,
     /// `DeleteClient`: the client is there.
     DeletedClientWasThere,
+    /// `InsertTicket`, `InsertSession`, `RotateRefresh`, `InsertChallenge`, `InsertDevice`, `AddBackupCodes`, `SetGuesses`, `Learn`, `CountFailure`, `SetPassword`: whom it belongs to is there.
+    OwnerIsThere,
 }
 
 impl Tables {
-    /// The guards of `change`, and whether each of them holds.
+    /// The guards of `change`, and whether each of them holds. Nothing else decides whether it is applied.
     pub fn guards(&self, change: &Change) -> Vec<(Guard, bool)> {
+        let owner = self.owner_is_there(change).map(|there| (Guard::OwnerIsThere, there));
+        self.own_guards(change).into_iter().chain(owner).collect()
+    }
+
+    /// Whether whom `change` writes something for is there; none where that is nobody. In the file, foreign keys see to it.
+    fn owner_is_there(&self, change: &Change) -> Option<bool> {
+        let user = match change {
+            Change::InsertTicket(ticket) => &ticket.user_id,
+            Change::InsertSession { session, .. } => &session.user_id,
+            Change::InsertChallenge(challenge) => &challenge.sign_in.user_id,
+            Change::InsertDevice(device) => &device.user_id,
+            Change::AddBackupCodes { user, codes, .. } if !codes.is_empty() => user,
+            Change::SetGuesses { user, after, .. } if *after != Guesses::default() => user,
+            Change::Learn { user, .. }
+            | Change::CountFailure { user, .. }
+            | Change::SetPassword { user, .. } => user,
+            Change::RotateRefresh { successor, .. } => {
+                return Some(self.sessions.contains_key(&successor.session_id));
+            }
+            Change::UserIs { .. }
+            | Change::ClientIsEnabled(_)
+            | Change::SessionIsLive(_)
+            | Change::SpendTicket { .. }
+            | Change::RevokeTicket { .. }
+            | Change::RefreshIsUnused(_)
+            | Change::EndSession { .. }
+            | Change::RaiseEpoch { .. }
+            | Change::RevokeToken { .. }
+            | Change::CountWrong { .. }
+            | Change::AnswerChallenge { .. }
+            | Change::VerifyDevice { .. }
+            | Change::UseStep { .. }
+            | Change::DeleteDevice { .. }
+            | Change::AddBackupCodes { .. }
+            | Change::KeepBackupCodes { .. }
+            | Change::DropBackupCodes(_)
+            | Change::UseBackupCode { .. }
+            | Change::SetGuesses { .. }
+            | Change::SetPasswordGuesses { .. }
+            | Change::InsertUser(_)
+            | Change::UpdateUser(_)
+            | Change::DeleteUser(_)
+            | Change::InsertClient(_)
+            | Change::UpdateClient(_)
+            | Change::DeleteClient(_)
+            | Change::Audit(_)
+            | Change::Probe
+            | Change::Decoy => return None,
+        };
+        Some(self.users.contains_key(user))
+    }
+
+    fn own_guards(&self, change: &Change) -> Vec<(Guard, bool)> {
         match change {
             Change::UserIs { id, epoch } => {
                 let user = self.users.get(id);

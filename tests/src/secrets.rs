@@ -100,6 +100,8 @@ impl Secrets {
                 self.add("totp", text);
                 self.add("totp", totp_rs::Secret::Encoded(text.into()).to_bytes().unwrap_or_default());
             }
+            // A shorter one may be part of any text.
+            password if password.contains("password") && text.len() >= PIECE => self.add("password", text),
             _ => self.token(text),
         }
     }
@@ -141,7 +143,7 @@ fn is_secret(name: &str) -> bool {
     MEMBERS.contains(&name) || name.contains("password")
 }
 
-/// A secret as it is, as a URL has it, in hexadecimal, and in base64 wherever in a text it may begin.
+/// A secret as it is, as a URL has it, in hexadecimal, as `Debug` has bytes, and in base64 wherever in a text it may begin.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let escaped = secret.iter().map(|byte| match byte {
@@ -151,6 +153,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.to_vec(), escaped.collect::<String>().into_bytes()];
     forms.push(hex.to_ascii_uppercase().into_bytes());
     forms.push(hex.into_bytes());
+    forms.push(format!("{secret:?}").trim_matches(['[', ']']).into());
     for shift in 0..3 {
         let shifted = [&[0].repeat(shift), secret].concat();
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
@@ -218,6 +221,7 @@ pub fn is_found_in_every_form(secret: &str) -> bool {
         URL_SAFE.encode(format!("xy{secret}")),
         STANDARD.encode(&bits),
         format!("{bits:02x?}").replace(['[', ']', ',', ' '], ""),
+        format!("{bits:?}"),
     ];
     texts.iter().all(|text| needles.found_in(text.as_bytes()).is_some()) && needles.found_in(&bits).is_some()
 }

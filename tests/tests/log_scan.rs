@@ -75,9 +75,15 @@ fn scan(arguments: &[&str]) {
     secrets.add("client_secret", BACKEND_SECRET);
     secrets.add("client_secret", PORTAL_SECRET);
     private(&site, &mut secrets);
-    for (kind, least) in
-        [("tkt_", 60), ("rft_", 60), ("chg_", 10), ("jwt", 100), ("totp", 6), ("backup_codes", 40)]
-    {
+    for (kind, least) in [
+        ("tkt_", 60),
+        ("rft_", 60),
+        ("chg_", 10),
+        ("jwt", 100),
+        ("totp", 6),
+        ("backup_codes", 40),
+        ("password", 4),
+    ] {
         assert!(secrets.count(kind) >= least, "{} of {kind}", secrets.count(kind));
     }
 

@@ -15,7 +15,8 @@ use super::user::User;
 use crate::audit::Event;
 use crate::time::Time;
 
-/// One conditional change. A commit is a list of them, applied in order, all or none.
+/// One conditional change. A commit is a list of them, applied in order, all or none. Whatever is written for somebody
+/// holds only where they are there, too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Writes nothing: holds while the user is active and of this epoch.

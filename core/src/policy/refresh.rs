@@ -286,6 +286,12 @@ mod tests {
                 None,
                 Rotate,
             ),
+            (
+                "acted by the boss, whose sessions were ended since",
+                |f| (f.session.actor, f.actor) = (boss(), Some(User { epoch: 1, ..user("boss") })),
+                None,
+                Refuse(Refusal::SessionOver),
+            ),
             ("acted by nobody", |f| f.session.actor = boss(), None, Refuse(Refusal::ActorInactive)),
             (
                 "acted by the boss, whose sessions were ended",

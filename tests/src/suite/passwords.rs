@@ -96,7 +96,7 @@ pub(super) fn a_password_that_has_to_be_changed(target: Target) {
         simple(&target.ask(&ask.bearer(&token)), 403, 40303);
     }
     for (old, new, code) in [
-        ("not the old one", "correct horse", 40041),
+        ("nothing of theirs", "correct horse", 40041),
         (KIM_PASSWORD, "seven77", 40042),
         (KIM_PASSWORD, &"long".repeat(257), 40043),
         (KIM_PASSWORD, "Password", 40044),

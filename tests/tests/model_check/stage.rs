@@ -297,9 +297,17 @@ impl<'a> Stage<'a> {
 
     fn commit(&mut self, tables: usize, changes: &[Change]) -> (Outcome, usize) {
         let mut next = self.tables[tables].clone();
-        for (guard, _) in changes.iter().flat_map(|change| next.guards(change)) {
-            if !self.consulted.contains(&guard) {
-                self.consulted.push(guard);
+        for change in changes {
+            for (guard, _) in next.guards(change) {
+                if !self.consulted.contains(&guard) {
+                    let shown = format!("{change:?}");
+                    let name = shown.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+                    assert!(
+                        guard.meaning().0.contains(&format!("`{name}`")),
+                        "{guard:?} is a guard of {name}"
+                    );
+                    self.consulted.push(guard);
+                }
             }
         }
         let outcome = next.commit(changes);
@@ -464,6 +472,10 @@ fn always(moved: &Moved<'_>) -> Held {
         let same = session.ended_at.is_none() || after.is_none_or(|after| after == session.ended_at);
         promised(same, "a session ends once")?;
     }
+    promised(
+        moved.after.owners().all(|user| moved.after.users.contains_key(user)),
+        "nothing outlives its owner",
+    )?;
     let Some(answer) = moved.answer.filter(|answer| answer.hands_out()) else { return Ok(()) };
     promised(!moved.applied.is_empty(), "nothing is handed out but by a commit that was applied")?;
     let challenge = answer.body["challenge_token"].is_string();

@@ -4,6 +4,7 @@ use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::Change;
 use gatepass_core::model::id::{ClientId, UserId};
 use gatepass_core::model::ticket::TicketState;
+use gatepass_core::time::Time;
 use gatepass_core::wire::request::Request;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
@@ -33,7 +34,8 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8)
         })
 }
 
-/// Boss signs in as alice at the portal and refreshes, while boss and the portal are shut out.
+/// Boss signs in as alice at the portal and refreshes, while boss is signed out everywhere, disabled or deleted, and the
+/// portal shut out.
 pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
     let ticket = world::impersonating(gatepass, &store);
@@ -48,11 +50,35 @@ pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], fau
             user.disable();
             Some(vec![Change::UpdateUser(user)])
         })
+        .commands_at_once("one who deletes boss", deletes_boss)
+        .commands_at_once("one who signs boss out", |tables, _| {
+            let boss = tables.users.get(&UserId::parse("usr_boss").ok()?)?;
+            Some(vec![Change::RaiseEpoch { id: boss.id.clone(), epoch: boss.epoch }])
+        })
         .commands_at_once("one who disables the portal", |tables, _| {
             let mut client = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
             client.enabled = false;
             Some(vec![Change::UpdateClient(client)])
         })
+}
+
+/// Somebody who is not the portal presents its ticket, by which boss was to act as alice, while boss is deleted: what is
+/// remembered of boss must not outlive them.
+pub(crate) fn wasted<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let ticket = world::impersonating(gatepass, &store);
+    store.with(|tables| tables.tickets.values_mut().for_each(|ticket| ticket.bind = true));
+    let tables = store.with(|tables| tables.clone());
+    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    Stage::new(gatepass, tables, &[NOON.plus(5)], promises)
+        .sends("a stranger", presenting(&ticket))
+        .sends("another", presenting(&ticket))
+        .commands_at_once("one who deletes boss", deletes_boss)
+}
+
+fn deletes_boss(tables: &Tables, _: Time) -> Option<Vec<Change>> {
+    let boss = UserId::parse("usr_boss").ok()?;
+    tables.users.contains_key(&boss).then(|| vec![Change::DeleteUser(boss)])
 }
 
 fn presenting(ticket: &str) -> impl Fn() -> Request + use<> {
