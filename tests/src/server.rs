@@ -25,6 +25,9 @@ pub fn binary() -> &'static Path {
         if profile.ends_with("release") {
             build.arg("--release");
         }
+        if cfg!(feature = "aws-lc") {
+            build.args(["--features", "aws-lc"]);
+        }
         assert!(build.status().expect("cargo runs").success(), "the binary builds");
         profile.join("gatepass")
     })
