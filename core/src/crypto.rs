@@ -2,6 +2,9 @@
 
 use alloc::{vec, vec::Vec};
 
+#[cfg(feature = "aws-lc")]
+use aws_lc_rs as backend;
+#[cfg(not(feature = "aws-lc"))]
 use ring as backend;
 
 use backend::aead;
@@ -112,7 +115,8 @@ pub(crate) struct Rejected;
 /// A private key, ready to sign by one algorithm.
 pub(crate) enum Signer {
     Hmac(hmac::Key),
-    Rsa(RsaKeyPair, &'static dyn signature::RsaEncoding),
+    /// With the length of its signatures, in bytes.
+    Rsa(RsaKeyPair, &'static dyn signature::RsaEncoding, usize),
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
 }
@@ -206,25 +210,36 @@ fn is_sound_exponent(e: &[u8]) -> bool {
     odd && (e.len() > 3 || e.len() == 3 && e.first() >= Some(&1)) && e.first() != Some(&0)
 }
 
+/// A modulus of 2048 bits (RFC 7518 §3.3) to `most` bytes, no zero before it.
+fn is_sound_modulus(n: &[u8], most: usize) -> bool {
+    let least = if n.len() == 256 { 0x80 } else { 1 };
+    (256..=most).contains(&n.len()) && n.first() >= Some(&least)
+}
+
 impl Signer {
     pub(crate) fn new(algorithm: Algorithm, private: &Private<'_>) -> Result<Self, Rejected> {
         match *private {
             Private::Octets(octets) => Ok(Self::Hmac(hmac_key(algorithm, octets)?)),
             Private::Rsa { n, e, d, p, q, dp, dq, qi } => {
                 let (encoding, _) = rsa(algorithm).ok_or(Rejected)?;
-                if !is_sound_exponent(e) {
+                // What either backend takes, so that a key is good for both: 2048, 3072 or 4096 bits.
+                let sized = is_sound_modulus(n, 512) && n.len() % 128 == 0;
+                if !sized || !is_sound_exponent(e) {
                     return Err(Rejected);
                 }
                 let public_key = backend::rsa::PublicKeyComponents { n, e };
                 let parts = backend::rsa::KeyPairComponents { public_key, d, p, q, dP: dp, dQ: dq, qInv: qi };
                 let pair = RsaKeyPair::from_components(&parts).map_err(|_| Rejected)?;
-                Ok(Self::Rsa(pair, encoding))
+                Ok(Self::Rsa(pair, encoding, n.len()))
             }
             Private::Ec { d, x, y } => {
                 let (signing, _, length) = ecdsa(algorithm).ok_or(Rejected)?;
                 let public = point(x, y, length)?;
-                let random = SystemRandom::new();
-                let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, d, &public, &random);
+                #[cfg(feature = "aws-lc")]
+                let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, d, &public);
+                #[cfg(not(feature = "aws-lc"))]
+                let pair =
+                    EcdsaKeyPair::from_private_key_and_public_key(signing, d, &public, &SystemRandom::new());
                 Ok(Self::Ecdsa(pair.map_err(|_| Rejected)?))
             }
             Private::Okp { d, x } if algorithm == Algorithm::EdDsa => {
@@ -239,8 +254,8 @@ impl Signer {
         let random = SystemRandom::new();
         match self {
             Self::Hmac(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
-            Self::Rsa(pair, encoding) => {
-                let mut signature = vec![0; pair.public().modulus_len()];
+            Self::Rsa(pair, encoding, length) => {
+                let mut signature = vec![0; *length];
                 pair.sign(*encoding, &random, message, &mut signature).map_err(|_| Rejected)?;
                 Ok(signature)
             }
@@ -256,8 +271,7 @@ impl Verifier {
             Public::Octets(octets) => Ok(Self::Hmac(hmac_key(algorithm, octets)?)),
             Public::Rsa { n, e } => {
                 let (_, parameters) = rsa(algorithm).ok_or(Rejected)?;
-                let sized = (256..=1024).contains(&n.len()) && n.first() != Some(&0);
-                if !sized || !is_sound_exponent(e) {
+                if !is_sound_modulus(n, 1024) || !is_sound_exponent(e) {
                     return Err(Rejected);
                 }
                 Ok(Self::Rsa(RsaPublicKeyComponents { n: n.to_vec(), e: e.to_vec() }, parameters))
@@ -331,6 +345,28 @@ mod tests {
         let hash = mac.finish();
         assert_eq!(hash[..8], [0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e]);
         assert_eq!(hmac_sha256(b"Jefe", b"what do ya want for nothing?"), hash);
+    }
+
+    #[test]
+    fn rsa_verifies_with_2048_to_8192_bits() {
+        let modulus = |length, first| {
+            let mut n = vec![0xff; length];
+            n[0] = first;
+            n
+        };
+        for (length, first, good) in [
+            (255, 0xff, false),
+            (256, 0, false),
+            (256, 0x7f, false),
+            (256, 0x80, true),
+            (257, 0, false),
+            (257, 1, true),
+            (1024, 0xff, true),
+            (1025, 1, false),
+        ] {
+            let public = Public::Rsa { n: &modulus(length, first), e: &[1, 0, 1] };
+            assert_eq!(Verifier::new(Algorithm::Rs256, &public).is_ok(), good, "{first}, {length} bytes");
+        }
     }
 
     #[test]

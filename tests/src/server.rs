@@ -29,6 +29,9 @@ pub fn built_as(profile: &str) -> PathBuf {
     build
         .args(["build", "--quiet", "--package", "gatepass", "--profile", profile, "--target-dir"])
         .arg(&target);
+    if cfg!(feature = "aws-lc") {
+        build.args(["--features", "aws-lc"]);
+    }
     assert!(build.status().expect("cargo runs").success(), "the binary builds");
     target.join(if profile == "dev" { "debug" } else { profile }).join("gatepass")
 }

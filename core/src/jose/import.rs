@@ -254,6 +254,22 @@ mod tests {
     }
 
     #[test]
+    fn rsa_signs_with_2048_3072_or_4096_bits() {
+        for (file, good) in [
+            (RSA_1024, false),
+            (RSA_PKCS8, true),
+            (include_bytes!("testdata/rsa2560.pkcs8.pem"), false),
+            (include_bytes!("testdata/rsa3072.pkcs8.pem"), true),
+            (include_bytes!("testdata/rsa4096.pkcs8.pem"), true),
+            (include_bytes!("testdata/rsa6144.pkcs8.pem"), false),
+        ] {
+            let imported = import(file, None).map(|key| key.algorithm());
+            let refused = Err(ImportError::Key(JwkError::Rejected));
+            assert_eq!(imported, if good { Ok(Algorithm::Rs256) } else { refused }, "{} bytes", file.len());
+        }
+    }
+
+    #[test]
     fn raw_octets_are_long_enough_or_refused() {
         assert_eq!(import(&[7; 32], Some(Algorithm::Hs256)).unwrap().algorithm(), Algorithm::Hs256);
         for (octets, algorithm) in

@@ -40,8 +40,8 @@ impl fmt::Display for JwkError {
             Self::NotPrivate => "the key is public: a private one is needed to sign",
             Self::NotForThis => "the key's type, alg, use or key_ops does not allow this algorithm and use",
             Self::Rejected => {
-                "the key is not sound: RSA takes 2048 to 4096 bits and an exponent from 65537, a shared secret is at \
-                 least as long as its hash, and the halves of a pair must belong together"
+                "the key is not sound: RSA signs with 2048, 3072 or 4096 bits and an exponent from 65537, a shared secret \
+                 is at least as long as its hash, and the halves of a pair must belong together"
             }
             Self::Ambiguous => "two keys of the set have the same kid",
         })
