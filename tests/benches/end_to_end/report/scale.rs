@@ -17,6 +17,8 @@ const TICKETS: u64 = 10_000_000;
 const USERS: usize = 1_000_000;
 const CLIENTS: u64 = 100_000;
 
+type Run<'a> = dyn Fn(&Served) -> Outcome + 'a;
+
 /// No sweep unless it is wanted.
 const UNSWEPT: &[&str] = &["--sweep-interval", "1d"];
 const SWEPT: &[&str] = &["--sweep-interval", "1s"];
@@ -32,10 +34,10 @@ pub(crate) fn print(runs: usize, count: usize) {
         served.sign_by("EdDSA");
     }
     full.people = USERS;
-    full.stop_and(|site| fill(site));
+    full.stop_and(fill);
 
     println!("| | empty file | full file | full / empty |\n|---|---|---|---|");
-    let flows: [(&str, &dyn Fn(&Served) -> Outcome); 4] = [
+    let flows: [(&str, &Run<'_>); 4] = [
         ("client credentials/s", &|served| {
             load(served, &Pocket::default().requests(Flow::ClientCredentials, served, 1), count, CONNECTIONS)
         }),
