@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Fault, StoreError, Trouble};
@@ -53,7 +54,10 @@ impl Connector {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
         db.busy_timeout(self.busy_timeout)?;
-        db.set_prepared_statement_cache_capacity(32);
+        // As many as there are statements: none is parsed twice.
+        db.set_prepared_statement_cache_capacity(128);
+        // Nor because a value is another one: SQLite would plan anew for some, and parse the statement again for that.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // A full sync at every commit: what was answered outlives a power cut.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
