@@ -1,8 +1,9 @@
 //! What is done beside the requests: signals are obeyed, old rows swept, the clock's mark moved, refusals written
 //! down.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,10 @@ use crate::config::Given;
 
 /// The longest between two rounds.
 const ROUND: Duration = Duration::from_secs(30);
-/// Rows that one sweep takes out in one transaction.
-const BATCH: usize = 500;
-/// Batches in one round, so that a stop is not kept waiting.
-const BATCHES: usize = 20;
+/// Rows of each kind that are taken out in one transaction: the fewest, and the most.
+const BATCH: RangeInclusive<usize> = 8..=512;
+/// How long one transaction may take. Whoever signs in meanwhile waits for it.
+const STEP: Duration = Duration::from_millis(5);
 
 /// The thread that does the chores; it ends with [`Chores::end`].
 #[derive(Debug)]
@@ -49,10 +50,11 @@ impl Chores {
 pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failure> {
     let (end, ended) = mpsc::channel();
     let work = move || {
-        let mut swept = Instant::now();
+        let (mut swept, mut more) = (Instant::now(), false);
         let mut last = None;
         loop {
-            let over = ended.recv_timeout(ROUND.min(sweep_interval)) != Err(RecvTimeoutError::Timeout);
+            let pause = if more { Duration::ZERO } else { ROUND.min(sweep_interval) };
+            let over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
             let now = gate.clock.now();
             write_down(&gate, if over { gate.tally.rest(now) } else { gate.tally.finished(now) });
             if let Err(error) = gate.clock.persist(&gate.store) {
@@ -62,9 +64,9 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failur
                 return;
             }
             last = Some(tell_the_clock(&gate.clock.status(), last));
-            if swept.elapsed() >= sweep_interval {
+            if more || swept.elapsed() >= sweep_interval {
                 swept = Instant::now();
-                sweep(&gate);
+                more = sweep(&gate, || ended.try_recv() == Err(TryRecvError::Disconnected));
             }
         }
     };
@@ -87,28 +89,39 @@ fn write_down(gate: &Gate, events: Vec<Event>) {
 }
 
 /// Sweeps by the time that is trusted: what a jump of the wall clock makes look old would be gone for good, even
-/// where the clock is set right a minute later.
-fn sweep(gate: &Gate) {
+/// where the clock is set right a minute later. In steps that nobody notices, until there is no more, other chores
+/// wait, or it is to stop; whether there is more.
+fn sweep(gate: &Gate, is_over: impl Fn() -> bool) -> bool {
     let now = gate.clock.status().mark;
-    let (mut tickets, mut sessions) = (0, 0);
-    for _ in 0..BATCHES {
-        match gate.store.sweep(now, BATCH) {
+    let (mut tickets, mut sessions, mut batch) = (0, 0, *BATCH.start());
+    let (end, mut more) = (Instant::now() + ROUND / 2, true);
+    while more && Instant::now() < end && !is_over() {
+        let begin = Instant::now();
+        match gate.store.sweep(now, batch) {
             Ok(swept) => {
                 tickets += swept.tickets;
                 sessions += swept.sessions;
-                if !swept.more {
-                    break;
-                }
+                more = swept.more;
             }
             Err(error) => {
                 tracing::error!(%error, "old rows were not swept");
-                break;
+                more = false;
             }
         }
+        let half_full = begin.elapsed() < STEP / 2;
+        batch = if half_full {
+            batch * 2
+        } else if begin.elapsed() > STEP {
+            batch / 2
+        } else {
+            batch
+        };
+        batch = batch.clamp(*BATCH.start(), *BATCH.end());
     }
     if tickets + sessions > 0 {
         tracing::info!(tickets, sessions, "swept old rows");
     }
+    more
 }
 
 /// Tells that the wall clock is wrong, or right again, when that changes. Gives back what was told.

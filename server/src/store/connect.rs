@@ -72,7 +72,7 @@ impl Connector {
             }
             Role::Writer => {
                 db.pragma_update(None, "cache_size", -1024)?;
-                // The writer checkpoints between batches, when nobody waits; this is for the case that it cannot.
+                // The log is copied beside the writer's work; this is for the case that it cannot be.
                 set(&db, "wal_autocheckpoint", 8192)?;
                 set(&db, "journal_size_limit", 16 * 1024 * 1024)?;
                 if let Some(pages) = self.max_pages {

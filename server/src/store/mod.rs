@@ -9,6 +9,7 @@ mod apply;
 mod audit;
 mod batch;
 mod check;
+mod checkpoint;
 mod connect;
 mod error;
 mod factors;

@@ -10,13 +10,12 @@ use rusqlite::Connection;
 
 use super::audit::Chain;
 use super::batch::{self, End, Failure, Work};
+use super::checkpoint::Checkpoints;
 use super::connect::{Connector, Role};
 use super::error::{Fault, StoreError, Trouble};
 
 /// The most pieces of work in one transaction: bounds how long the lock is held.
 const BATCH: usize = 256;
-/// After so many changed rows the log is copied into the file, while nobody waits.
-const ROWS_PER_CHECKPOINT: u64 = 512;
 /// What the writing thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
@@ -35,7 +34,8 @@ impl Writer {
         bound: usize,
     ) -> std::io::Result<Self> {
         let (queue, waiting) = sync_channel(bound);
-        let mut desk = Desk { connector, chain, db, rows: 0 };
+        let checkpoints = Checkpoints::new(connector.clone());
+        let mut desk = Desk { connector, chain, db, checkpoints };
         let thread = Builder::new()
             .name("gatepass-writer".into())
             .stack_size(STACK)
@@ -142,7 +142,7 @@ struct Desk {
     connector: Connector,
     chain: Arc<Chain>,
     db: Option<Connection>,
-    rows: u64,
+    checkpoints: Checkpoints,
 }
 
 impl Desk {
@@ -177,7 +177,7 @@ impl Desk {
                         }
                     }));
                 }
-                self.checkpoint(&db);
+                self.checkpoints.after_commit(&db);
                 self.db = Some(db);
             }
             End::NotApplied(error) => {
@@ -191,18 +191,6 @@ impl Desk {
             End::Unknown(error) => {
                 drop(db);
                 settle_all(jobs, &Failure::Unknown(Trouble::Sql(error).at(&self.connector.path)));
-            }
-        }
-    }
-
-    /// Copies the log into the file now and then, so that it is used from its beginning again. Where that fails
-    /// nothing is lost: all of it is in the log.
-    fn checkpoint(&mut self, db: &Connection) {
-        let rows = db.total_changes();
-        if rows.saturating_sub(self.rows) >= ROWS_PER_CHECKPOINT || rows < self.rows {
-            self.rows = rows;
-            if let Err(error) = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-                tracing::warn!(%error, "the write-ahead log could not be copied into the database");
             }
         }
     }
