@@ -351,6 +351,23 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
 }
 
 #[test]
+fn the_longest_name_of_an_account_still_fits_the_picture() {
+    let gatepass = world::asking();
+    let store = Memory::new(world::tables());
+    let token = signed_in(&gatepass, &store);
+    for (account, status) in
+        [("x".repeat(128), 200), ("𠮷".repeat(128), 200), ("x".repeat(129), 400), ("𠮷".repeat(129), 400)]
+    {
+        let before = store.with(|tables| tables.devices.len());
+        let set_up =
+            my(&gatepass, &store, &token, "setup", &json!({ "account": account }), 10 + before as u64);
+        assert_eq!(set_up.status(), status, "{} bytes", account.len());
+        let made = store.with(|tables| tables.devices.len()) - before;
+        assert_eq!(made, usize::from(status == 200), "nothing is left of what was not told");
+    }
+}
+
+#[test]
 fn abandoned_set_ups_make_room() {
     let gatepass = world::asking();
     let store = Memory::new(world::tables());
