@@ -308,6 +308,65 @@ fn a_session_that_never_showed_a_second_factor_adds_none() {
     assert_eq!(my(&gatepass, &store, challenged, "setup", &json!({}), 18).status(), 200);
 }
 
+/// A session that never showed a factor would have shown one by the first code of a device that waits beside it.
+#[test]
+fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
+    let gatepass = world::asking();
+    let store = Memory::new(world::tables());
+    let old = signed_in(&gatepass, &store);
+    let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 11));
+    let own = body(&drive(&gatepass, &store, presents(&ticket), moment(NOON, 12)));
+    let own = own["access_token"].as_str().expect("a token");
+    let wrong = json!({"code": "wrong"});
+    let counted = || store.with(|tables| tables.guesses.get(&fay()).copied().unwrap_or_default());
+    let (_, first, _) = told(&my(&gatepass, &store, own, "setup", &json!({}), 13));
+    my(&gatepass, &store, own, "verify", &wrong, 14);
+    assert_eq!(counted().wrong, 0, "nothing is there to be guessed at");
+    let verify = json!({ "code": first });
+    assert_eq!(my(&gatepass, &store, own, "verify", &verify, 15).status(), 200);
+
+    let second = my(&gatepass, &store, own, "setup", &json!({}), 16);
+    let secret = body(&second)["data"]["secret"].as_str().expect("a secret").to_owned();
+    let secret = totp_rs::Secret::Encoded(secret).to_bytes().expect("base32");
+    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
+    let code = json!({ "code": totp.generate(NOON.unix()) });
+    for guess in 1..=10 {
+        assert_eq!(my(&gatepass, &store, &old, "verify", &wrong, 20 + u64::from(guess)).status(), 400);
+        assert_eq!(counted().wrong, guess);
+    }
+    assert!(counted().is_locked(NOON));
+    for (session, seed) in [(old.as_str(), 40), (own, 41)] {
+        assert_eq!(body(&my(&gatepass, &store, session, "verify", &code, seed))["code"], json!(40031));
+    }
+    store.with(|tables| tables.guesses.get_mut(&fay()).expect("guesses").locked_until = None);
+    // What was guessed while a right code was on its way counts against that too.
+    let asked = request("/mfa/totp/verify", &format!("Bearer {own}"), &code);
+    let Step::Read(read) = gatepass.handle(asked, moment(NOON, 42)) else { panic!("it reads first") };
+    let found = store.with(|tables| tables.read(read.query()));
+    let Step::Commit(commit) = read.resume(&gatepass, found) else { panic!("it commits") };
+    my(&gatepass, &store, &old, "verify", &wrong, 43);
+    assert_eq!(store.with(|tables| tables.commit(commit.changes())), Outcome::Conflict);
+    assert_eq!(my(&gatepass, &store, own, "verify", &code, 44).status(), 200);
+    assert_eq!(counted().wrong, 0);
+}
+
+#[test]
+fn the_longest_name_of_an_account_still_fits_the_picture() {
+    let gatepass = world::asking();
+    let store = Memory::new(world::tables());
+    let token = signed_in(&gatepass, &store);
+    for (account, status) in
+        [("x".repeat(128), 200), ("𠮷".repeat(128), 200), ("x".repeat(129), 400), ("𠮷".repeat(129), 400)]
+    {
+        let before = store.with(|tables| tables.devices.len());
+        let set_up =
+            my(&gatepass, &store, &token, "setup", &json!({ "account": account }), 10 + before as u64);
+        assert_eq!(set_up.status(), status, "{} bytes", account.len());
+        let made = store.with(|tables| tables.devices.len()) - before;
+        assert_eq!(made, usize::from(status == 200), "nothing is left of what was not told");
+    }
+}
+
 #[test]
 fn abandoned_set_ups_make_room() {
     let gatepass = world::asking();

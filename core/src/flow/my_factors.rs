@@ -9,7 +9,7 @@ use super::guesses::count_wrong;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
-use crate::model::factor::{Factors, TotpDevice};
+use crate::model::factor::{Factors, Guesses, TotpDevice};
 use crate::model::id::{DeviceId, UserId};
 use crate::model::query::{Query, Records};
 use crate::model::session::{Purpose, Session};
@@ -203,15 +203,27 @@ impl Looking {
         mut changes: Vec<Change>,
     ) -> Step {
         let now = self.ctx.now();
-        let device = waiting(factors, named, now);
-        let accepted =
-            device.and_then(|d| Some((d, verified(factors, d, code.expose(), Some(&session.id), now)?)));
-        let Some((device, counted)) = accepted else {
-            // Whoever holds the session was shown the secret: there is nothing to guess.
+        let Some(device) = waiting(factors, named, now) else {
             return self.ctx.refuse(Problem::CodeRefused, Refusal::CodeWrong);
         };
-        if factors.is_enrolled() && !device.vouched_for && !has_shown(session, factors) {
+        let enrolled = factors.is_enrolled();
+        // A first code beside a factor that counts is one shown, so guesses at it are guesses at them.
+        if enrolled && factors.guesses.is_locked(now) {
+            return self.wrong(user, factors, Some(&device.id), Refusal::FactorsLocked);
+        }
+        let Some(counted) = verified(factors, device, code.expose(), Some(&session.id), now) else {
+            if enrolled {
+                return self.wrong(user, factors, Some(&device.id), Refusal::CodeWrong);
+            }
+            // Whoever holds the session could as well set up a device of their own: there is nothing to guess.
+            return self.ctx.refuse(Problem::CodeRefused, Refusal::CodeWrong);
+        };
+        if enrolled && !device.vouched_for && !has_shown(session, factors) {
             return self.ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing);
+        }
+        if enrolled {
+            let (before, after) = (factors.guesses, Guesses::default());
+            changes.push(Change::SetGuesses { user: user.id.clone(), before, after });
         }
         changes.extend(counted);
         changes.push(Change::Audit(self.event(Kind::DeviceVerified, user, Some(&device.id), None)));

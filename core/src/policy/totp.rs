@@ -2,6 +2,8 @@
 
 use alloc::{format, string::String};
 
+use zeroize::Zeroizing;
+
 use crate::crypto::otp_hmac;
 use crate::model::factor::{OtpParameters, TotpDevice};
 use crate::secret::same_bytes;
@@ -30,8 +32,9 @@ pub(crate) fn code(parameters: OtpParameters, secret: &[u8], counter: u64) -> St
 }
 
 /// The step whose code `presented` is: this one or a neighbour, and later than any accepted before. Every candidate is
-/// compared, whichever fits.
+/// compared, whichever fits. Spaces do not matter: authenticators show a code in groups.
 pub(crate) fn accepted_step(device: &TotpDevice, presented: &str, now: Time) -> Option<u64> {
+    let presented: Zeroizing<String> = presented.chars().filter(|c| *c != ' ').collect::<String>().into();
     let current = now.unix() / STEP;
     let mut accepted = None;
     for step in current.saturating_sub(WINDOW)..=current.saturating_add(WINDOW) {
@@ -95,8 +98,10 @@ mod tests {
         assert_eq!(accepted_step(&device, &at(100), now), None);
         assert_eq!(accepted_step(&device, &at(99), now), None);
         assert_eq!(accepted_step(&device, &at(101), now), Some(101));
+        let grouped = format!(" {} {}", &at(101)[..3], &at(101)[3..]);
+        assert_eq!(accepted_step(&device, &grouped, now), Some(101));
         for bad in
-            ["", "0", &format!(" {}", at(101)), &at(101)[..5], &(at(101) + "0"), "abcdef", "１２３４５６"]
+            ["", " ", "0", &at(101)[..5], &(at(101) + "0"), &(at(101) + "\n"), "abcdef", "１２３４５６"]
         {
             assert_eq!(accepted_step(&device, bad, now), None, "{bad}");
         }

@@ -38,10 +38,10 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// A QR code's modules, row by row, dark ones true, without its quiet zone; none for a text longer than 1 KB or so.
+/// A QR code's modules, row by row, dark ones true, without its quiet zone; none for a text longer than 2.3 KB or so.
 pub fn qr_modules(text: &str) -> Option<vec::Vec<vec::Vec<bool>>> {
-    // Version 25 has 117 modules a side and takes 1 KB: more than any URI of ours.
-    let largest = Version::new(25);
+    // An account has up to 128 characters, of up to twelve bytes each in a URI. A small code stays a small version.
+    let largest = Version::MAX;
     let (mut work, mut out) = (vec![0; largest.buffer_len()], vec![0; largest.buffer_len()]);
     let code =
         QrCode::encode_text(text, &mut work, &mut out, QrCodeEcc::Medium, Version::MIN, largest, None, true)

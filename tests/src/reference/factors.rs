@@ -116,17 +116,28 @@ impl Model {
         let mut waiting =
             self.devices_of(user).into_iter().rev().filter(|at| self.devices[*at].is_waiting(self.now));
         let device = waiting.find(|at| device.is_none_or(|named| named == Some(*at)));
-        let Some((device, step)) = device.and_then(|at| Some((at, self.fits(at, code)?))) else {
-            return refused(40031);
+        let Some(device) = device else { return refused(40031) };
+        let (enrolled, now) = (self.is_enrolled(user), self.now);
+        if enrolled && now < self.people[user].guesses.until {
+            return refused(40031).because("locked");
+        }
+        let Some(step) = self.fits(device, code) else {
+            if !enrolled {
+                return refused(40031);
+            }
+            self.people.entry(user).or_default().guesses.fail(now);
+            return refused(40031).because("wrong");
         };
-        let enrolled = self.is_enrolled(user);
         if enrolled && !self.devices[device].vouched && !self.has_shown(session) {
             return refused(40302);
         }
         let verified = &mut self.devices[device];
         (verified.counts, verified.by, verified.step) = (true, Some(session), step);
-        if !enrolled {
-            self.people.entry(user).or_default().codes.retain(|(with, _)| *with == device);
+        let person = self.people.entry(user).or_default();
+        if enrolled {
+            person.guesses = Guesses::default();
+        } else {
+            person.codes.retain(|(with, _)| *with == device);
         }
         done()
     }
