@@ -10,7 +10,7 @@ use crate::parts::{self, Fixed, Parts};
 use crate::site::{Served, now};
 
 /// Requests on which the parts are measured.
-const SAMPLE: usize = 512;
+const SAMPLE: usize = 1024;
 
 /// One measurement of one flow.
 struct Figures {
