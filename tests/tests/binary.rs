@@ -29,6 +29,11 @@ fn the_binary_passes_the_suite() {
     assert_eq!((&reset["devices"], &reset["backup_codes"]), (&json!(1), &json!(10)));
     let plain = server.target().sign_in(&server.target().ticket(&json!({"user_id": "lou"})));
     assert_eq!(plain.json()["requires_mfa"], json!(false));
+    // Whoever had a session when the factors were taken away has none now.
+    let session = plain.text("access_token");
+    assert!(server.target().is_active(&session));
+    site.json(&["user", "reset-mfa", "lou"]);
+    assert!(!server.target().is_active(&session));
     assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
 }
 

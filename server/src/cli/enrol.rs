@@ -100,11 +100,12 @@ pub(super) fn verify(context: &Context, who: &str, code: &str) -> Result<(), Fai
     Err(changing(who))
 }
 
-/// Takes every device and backup code away, and lifts the lock.
+/// Takes every device and backup code away, lifts the lock, and ends every session: one that has shown a factor could
+/// add another, and may be a thief's.
 pub(super) fn reset(context: &Context, who: &str) -> Result<(), Failure> {
     let site = context.site()?;
-    let user = find(&site, who)?;
     for _ in 0..ATTEMPTS {
+        let user = find(&site, who)?;
         let factors = site.store.factors(&user.id)?;
         let (devices, codes) = (factors.devices.len(), factors.backup_codes.len());
         let delete =
@@ -113,6 +114,7 @@ pub(super) fn reset(context: &Context, who: &str) -> Result<(), Failure> {
         changes.push(Change::DropBackupCodes(user.id.clone()));
         let (before, after) = (factors.guesses, Guesses::default());
         changes.push(Change::SetGuesses { user: user.id.clone(), before, after });
+        changes.push(Change::RaiseEpoch { id: user.id.clone(), epoch: user.epoch });
         changes.push(event(Kind::FactorsReset, &user.id, site.now));
         if site.try_commit(changes)? {
             return Ok(context

@@ -88,7 +88,7 @@ pub(super) enum Verb {
         #[arg(long, value_name = "CODE", conflicts_with = "device_name")]
         verify: Option<String>,
     },
-    /// Take every second factor and backup code of a person away, and lift their lock
+    /// Take every second factor and backup code of a person away, lift their lock, and end their sessions
     ResetMfa {
         /// Their id or user name
         id: String,

@@ -34,6 +34,7 @@ impl Model {
         if let Some(person) = self.people.get_mut(user) {
             person.codes.clear();
             person.guesses = Guesses::default();
+            person.epoch += 1;
         }
     }
 

@@ -336,6 +336,7 @@ impl<S: Durable> System<S> {
                 let mut changes: Vec<Change> = factors.devices.into_iter().map(delete).collect();
                 changes.push(Change::DropBackupCodes(id.clone()));
                 changes.push(forgiven(factors.guesses));
+                changes.push(Change::RaiseEpoch { id, epoch: account.epoch });
                 changes
             }
             _ => {
