@@ -1,6 +1,6 @@
 //! The one file that names the cryptography backend. Everything else speaks of algorithms and key material.
 
-use alloc::{vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 
 #[cfg(feature = "aws-lc")]
 use aws_lc_rs as backend;
@@ -114,7 +114,7 @@ pub(crate) struct Rejected;
 
 /// A private key, ready to sign by one algorithm.
 pub(crate) enum Signer {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     /// With the length of its signatures, in bytes.
     Rsa(RsaKeyPair, &'static dyn signature::RsaEncoding, usize),
     Ecdsa(EcdsaKeyPair),
@@ -123,7 +123,7 @@ pub(crate) enum Signer {
 
 /// A public key, ready to verify by one algorithm.
 pub(crate) enum Verifier {
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
     Rsa(RsaPublicKeyComponents<Vec<u8>>, &'static signature::RsaParameters),
     Point(UnparsedPublicKey<Vec<u8>>),
 }
@@ -219,7 +219,7 @@ fn is_sound_modulus(n: &[u8], most: usize) -> bool {
 impl Signer {
     pub(crate) fn new(algorithm: Algorithm, private: &Private<'_>) -> Result<Self, Rejected> {
         match *private {
-            Private::Octets(octets) => Ok(Self::Hmac(hmac_key(algorithm, octets)?)),
+            Private::Octets(octets) => Ok(Self::Hmac(Box::new(hmac_key(algorithm, octets)?))),
             Private::Rsa { n, e, d, p, q, dp, dq, qi } => {
                 let (encoding, _) = rsa(algorithm).ok_or(Rejected)?;
                 // What either backend takes, so that a key is good for both: 2048, 3072 or 4096 bits.
@@ -268,7 +268,7 @@ impl Signer {
 impl Verifier {
     pub(crate) fn new(algorithm: Algorithm, public: &Public<'_>) -> Result<Self, Rejected> {
         match *public {
-            Public::Octets(octets) => Ok(Self::Hmac(hmac_key(algorithm, octets)?)),
+            Public::Octets(octets) => Ok(Self::Hmac(Box::new(hmac_key(algorithm, octets)?))),
             Public::Rsa { n, e } => {
                 let (_, parameters) = rsa(algorithm).ok_or(Rejected)?;
                 if !is_sound_modulus(n, 1024) || !is_sound_exponent(e) {

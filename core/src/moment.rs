@@ -84,6 +84,22 @@ impl Seed {
     }
 }
 
+impl Moment {
+    /// A name of a row, likewise, whose first 32 bits are the second it was made in: what is written together then lies
+    /// together in an index of names, however large that grows.
+    pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
+        let drawn = self.seed.draw(label);
+        let [_, _, _, _, second @ ..] = self.now.unix().to_be_bytes();
+        let mut bytes = [0; 16];
+        for (byte, part) in bytes.iter_mut().zip(second.iter().chain(drawn.expose())) {
+            *byte = *part;
+        }
+        let mut name = String::from(prefix);
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut name);
+        name
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +111,16 @@ mod tests {
         assert_ne!(seed.draw(Label::Ticket), seed.draw(Label::RefreshToken));
         assert_ne!(seed.draw(Label::Ticket), Seed::new([8; 32]).draw(Label::Ticket));
         assert_eq!(seed.name(Label::Session, "ses_").len(), 4 + 22);
+    }
+
+    #[test]
+    fn names_of_one_second_begin_alike_and_are_not() {
+        let name = |now, seed| {
+            let moment = Moment { now: Time::from_unix(now), seed: Seed::new([seed; 32]) };
+            moment.name(Label::Session, "ses_")
+        };
+        let (one, other, later) = (name(1_750_000_000, 1), name(1_750_000_000, 2), name(1_750_000_001, 1));
+        assert_eq!((one.len(), &one[..9]), (4 + 22, &other[..9]));
+        assert!(one[10..] != other[10..] && one != later);
     }
 }

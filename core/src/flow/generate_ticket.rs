@@ -265,7 +265,7 @@ fn draft(
         lifetime,
         conditions,
         ticket: Ticket {
-            id: TicketId::parse(&moment.seed.name(Label::TicketId, "tid_")).map_err(|_| internal())?,
+            id: TicketId::parse(&moment.name(Label::TicketId, "tid_")).map_err(|_| internal())?,
             digest: TicketDigest::of(text.expose()).ok_or_else(internal)?,
             user_id: user.id.clone(),
             client_id: audience.map_or_else(|| authority.client_id.clone(), |client| client.id.clone()),

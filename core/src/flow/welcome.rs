@@ -41,7 +41,7 @@ impl Welcome {
         purpose: Purpose,
     ) -> Option<(Self, Vec<Change>)> {
         let (now, settings) = (ctx.now(), gatepass.settings());
-        let id = SessionId::parse(&ctx.moment.seed.name(Label::Session, "ses_")).ok()?;
+        let id = SessionId::parse(&ctx.moment.name(Label::Session, "ses_")).ok()?;
         let session = sign_in.session(id, (user, actor), purpose, settings, now);
         let whole = purpose == Purpose::Anything;
         let refresh = whole.then(|| RefreshToken {
