@@ -223,7 +223,7 @@ impl Signer {
             Private::Rsa { n, e, d, p, q, dp, dq, qi } => {
                 let (encoding, _) = rsa(algorithm).ok_or(Rejected)?;
                 // What either backend takes, so that a key is good for both: 2048, 3072 or 4096 bits.
-                let sized = is_sound_modulus(n, 512) && n.len() % 128 == 0;
+                let sized = is_sound_modulus(n, 512) && n.len() % 128 == 0 && n.first() >= Some(&0x80);
                 if !sized || !is_sound_exponent(e) {
                     return Err(Rejected);
                 }

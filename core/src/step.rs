@@ -121,7 +121,8 @@ impl Stretch {
     }
 }
 
-/// Drives one request to its answer: the whole embedding, where reading and committing may block.
+/// Drives one request to its answer: the whole embedding, where reading and committing may block and keys do not change:
+/// once they have, the answer is 503.
 pub fn drive(gatepass: &Gatepass, store: &impl Store, request: Request, moment: Moment) -> Response {
     finish(gatepass, store, gatepass.handle(request, moment))
 }

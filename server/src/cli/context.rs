@@ -98,8 +98,7 @@ pub fn open(data: &Path, config: &Config) -> Result<Store, Failure> {
         Some(file) => MasterKey::from_file(file)?,
         None => MasterKey::open_or_create(data)?,
     };
-    let options = StoreOptions { readers: config.threads(), ..StoreOptions::default() };
-    Ok(Store::open(data, &master, &options)?)
+    Ok(Store::open(data, &master, &StoreOptions::default())?)
 }
 
 /// The core, with these settings and the keys that `store` has now.

@@ -14,6 +14,8 @@ pub mod value;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::front::workers;
+use choice::Front;
 pub use keys::{Config, Given};
 
 /// The file read from the data directory where `--config` names no other.
@@ -92,9 +94,11 @@ impl Given {
 impl Config {
     /// How many threads answer requests.
     pub fn threads(&self) -> usize {
-        match self.workers.size() {
-            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 2,
-            given => given,
+        match (self.workers.size(), self.front) {
+            (0, Front::Guarded) => workers(),
+            // Its workers wait for the disk.
+            (0, Front::TinyHttp) => 64,
+            (given, _) => given,
         }
     }
 

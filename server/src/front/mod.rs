@@ -132,14 +132,27 @@ impl Default for Bounds {
             linger_time: Duration::from_secs(2),
             linger_bytes: 1024 * 1024,
             drain_time: Duration::from_secs(10),
-            workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 2,
+            workers: workers(),
             worker_stack: 256 * 1024,
         }
     }
 }
 
-/// What is said instead of an answer that cannot be printed.
-fn unprintable(service: &dyn Service, response: &Response, language: Language) -> Response {
+/// Two workers more than there are processors.
+pub(crate) fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 2
+}
+
+/// In which language whoever sent `request` is told that it failed.
+fn language_of(request: &Request) -> Language {
+    Language::of(request.header("accept-language").ok().flatten())
+}
+
+/// `response`, or a 500 where it cannot be printed.
+fn printed(service: &dyn Service, response: Response, language: Language) -> Response {
+    if answer::printable(&response) {
+        return response;
+    }
     tracing::error!(status = response.status(), "an answer that cannot be printed became a 500");
     refuse(service, Problem::Internal, language)
 }
@@ -154,7 +167,7 @@ fn refuse(service: &dyn Service, problem: Problem, language: Language) -> Respon
 
 /// What `call` returns, or none where it panics. A service keeps its own invariants across a panic: locks are
 /// poisoned, transactions roll back.
-fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call))
         .inspect_err(|panic| {
             let text = panic.downcast_ref::<&str>().copied();

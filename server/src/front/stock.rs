@@ -18,9 +18,8 @@ use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use tiny_http::{ConfigListenAddr, Header, Server, ServerConfig, StatusCode};
 
-use super::answer::printable;
 use super::reply::{Answered, Now, Reply, Way};
-use super::{Bounds, Service, caught, refuse, unprintable};
+use super::{Bounds, Service, caught, language_of, printed, refuse};
 
 /// `tiny_http` reads the rest of a refused body into one allocation; past this length the request is abandoned with
 /// its connection instead.
@@ -167,13 +166,12 @@ fn serve(mut incoming: tiny_http::Request, service: &Arc<dyn Service>, max_body:
 
 /// The service's answer, waited for here: a worker of this front has one request from beginning to end.
 fn answer(service: &Arc<dyn Service>, request: Request) -> Response {
-    let language = Language::of(request.header("accept-language").ok().flatten());
+    let language = language_of(&request);
     let (worker, mut goes_on) = mpsc::channel();
     let mut answered = caught(|| Arc::clone(service).answer(request, Reply::by(Way::Stock(worker))));
     loop {
         match answered.map(Answered::what) {
-            Some(Now::Response(_, response)) if printable(&response) => return response,
-            Some(Now::Response(_, response)) => return unprintable(&**service, &response, language),
+            Some(Now::Response(_, response)) => return printed(&**service, response, language),
             Some(Now::Waits) => {
                 let (worker, next) = mpsc::channel();
                 let work = std::mem::replace(&mut goes_on, next).recv();

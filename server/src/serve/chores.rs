@@ -24,7 +24,7 @@ use crate::config::Given;
 const ROUND: Duration = Duration::from_secs(30);
 /// Rows of each kind that are taken out in one transaction: the fewest, and the most.
 const BATCH: RangeInclusive<usize> = 8..=512;
-/// How long one transaction may take. Whoever signs in meanwhile waits for it.
+/// How long one transaction may be kept busy. Whoever signs in meanwhile waits for it.
 const STEP: Duration = Duration::from_millis(5);
 
 /// The thread that does the chores; it ends with [`Chores::end`].
@@ -96,27 +96,25 @@ fn sweep(gate: &Gate, is_over: impl Fn() -> bool) -> bool {
     let (mut tickets, mut sessions, mut batch) = (0, 0, *BATCH.start());
     let (end, mut more) = (Instant::now() + ROUND / 2, true);
     while more && Instant::now() < end && !is_over() {
-        let begin = Instant::now();
         match gate.store.sweep(now, batch) {
             Ok(swept) => {
                 tickets += swept.tickets;
                 sessions += swept.sessions;
                 more = swept.more;
+                batch = if swept.took > STEP {
+                    batch / 2
+                } else if swept.took < STEP / 2 {
+                    batch * 2
+                } else {
+                    batch
+                };
+                batch = batch.clamp(*BATCH.start(), *BATCH.end());
             }
             Err(error) => {
                 tracing::error!(%error, "old rows were not swept");
                 more = false;
             }
         }
-        let half_full = begin.elapsed() < STEP / 2;
-        batch = if half_full {
-            batch * 2
-        } else if begin.elapsed() > STEP {
-            batch / 2
-        } else {
-            batch
-        };
-        batch = batch.clamp(*BATCH.start(), *BATCH.end());
     }
     if tickets + sessions > 0 {
         tracing::info!(tickets, sessions, "swept old rows");

@@ -45,7 +45,8 @@ pub struct Gate {
     began: Instant,
 }
 
-/// How many may wait for a turn at hashing; more are answered 503.
+/// How many may wait for a turn at hashing; more are answered 503. No more than half of the workers: those of the stock
+/// front wait with them.
 const WAITING: usize = 32;
 
 /// What the configuration says of who asks.
@@ -94,7 +95,8 @@ impl Gate {
         Ok(Self {
             trusted,
             keeper: Keeper::new(store.clone(), settings)?,
-            turns: Turns::new(config.password_hashes.size(), WAITING),
+            turns: Turns::start(config.password_hashes.size(), WAITING.min(config.threads() / 2))
+                .map_err(|error| Failure::failed(format!("cannot start a thread: {error}")))?,
             store,
             clock,
             tally: Tally::default(),

@@ -2,6 +2,7 @@
 //!
 //! - [`gate`]: what stands behind the front: which address counts, the budget of failures, the core.
 //! - [`keeper`]: the core at hand, renewed when its keys or settings have changed.
+//! - [`turns`]: turns at hashing passwords.
 //! - [`first_start`]: what an empty data directory is given.
 //! - [`demo`]: somebody to try it with.
 //! - [`chores`]: what is done beside the requests: signals, sweeps, the clock's mark, the tally.

@@ -2,64 +2,62 @@
 //! rest are refused.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use gatepass_core::model::password::Workspace;
 
-/// What a turn is taken for, in memory that it may use. Dropped where it does not come to its turn.
-pub type Work = Box<dyn FnOnce(Option<&mut Workspace>) + Send>;
+use crate::front::caught;
 
-/// The turns that there are. Their threads begin with the first.
+/// What a turn is taken for, in memory that it may use; without, where it does not come to its turn.
+type Work = Box<dyn FnOnce(Option<&mut Workspace>) + Send>;
+
+/// The turns that there are.
 #[derive(Debug)]
 pub struct Turns {
-    at_once: usize,
-    waiting: usize,
-    queue: OnceLock<SyncSender<Work>>,
+    queue: SyncSender<Work>,
+    /// Whether it was told that somebody was refused, since somebody last came to their turn.
+    told: Arc<AtomicBool>,
 }
 
 impl Turns {
     /// `at_once` turns, at least one, and as many as `waiting` who wait for theirs.
-    pub const fn new(at_once: usize, waiting: usize) -> Self {
-        Self { at_once, waiting, queue: OnceLock::new() }
+    ///
+    /// # Errors
+    /// Where their threads cannot be started.
+    pub fn start(at_once: usize, waiting: usize) -> io::Result<Self> {
+        let (queue, work) = sync_channel(waiting);
+        let (work, told) = (Arc::new(Mutex::new(work)), Arc::<AtomicBool>::default());
+        for _ in 0..at_once.max(1) {
+            let (work, told) = (Arc::clone(&work), Arc::clone(&told));
+            thread::Builder::new().name("passwords".into()).spawn(move || serve(&work, &told))?;
+        }
+        Ok(Self { queue, told })
     }
 
     /// Has `work` done in its turn, and does not wait for it. Without memory, at once, where too many wait already.
     pub fn take(&self, work: impl FnOnce(Option<&mut Workspace>) + Send + 'static) {
-        match self.queue.get_or_init(|| begin(self.at_once.max(1), self.waiting)).try_send(Box::new(work)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => {
-                tracing::warn!("too many sign-ins by password wait: one is answered 503");
-                work(None);
+        if let Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) =
+            self.queue.try_send(Box::new(work))
+        {
+            if !self.told.swap(true, Relaxed) {
+                tracing::warn!("too many sign-ins by password wait, the next are answered 503");
             }
+            work(None);
         }
     }
 }
 
-/// Starts the threads. Where none can be, nobody gets a turn.
-fn begin(at_once: usize, waiting: usize) -> SyncSender<Work> {
-    let (queue, work) = sync_channel(waiting);
-    let work = Arc::new(Mutex::new(work));
-    for _ in 0..at_once {
-        let work = Arc::clone(&work);
-        let started: io::Result<_> =
-            thread::Builder::new().name("passwords".into()).spawn(move || serve(&work));
-        if let Err(error) = started {
-            tracing::error!(%error, "a thread that hashes passwords cannot be started");
-        }
-    }
-    queue
-}
-
-fn serve(queue: &Mutex<Receiver<Work>>) {
+fn serve(queue: &Mutex<Receiver<Work>>, told: &AtomicBool) {
     let mut workspace = Workspace::default();
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = next else { return };
+        told.store(false, Relaxed);
         // What panicked is dropped, and answered as that.
-        if catch_unwind(AssertUnwindSafe(|| work(Some(&mut workspace)))).is_err() {
+        if caught(|| work(Some(&mut workspace))).is_none() {
             workspace = Workspace::default();
         }
     }
@@ -72,7 +70,7 @@ mod tests {
 
     #[test]
     fn so_many_at_once_so_many_waiting_and_no_more() {
-        let turns = Turns::new(1, 1);
+        let turns = Turns::start(1, 1).unwrap();
         let (begun, has_begun) = channel();
         let (end, ended) = channel::<()>();
         let (told, tells) = channel();
@@ -93,7 +91,7 @@ mod tests {
     #[test]
     fn a_turn_ends_where_its_work_panics() {
         // Both may still wait when the second comes.
-        let turns = Turns::new(1, 2);
+        let turns = Turns::start(1, 2).unwrap();
         turns.take(|_| panic!("work"));
         let (told, tells) = channel();
         turns.take(move |memory| told.send(memory.is_some()).unwrap());

@@ -1,5 +1,5 @@
-//! Copying the write-ahead log into the file, on a thread of its own: the copy is synced twice, and nobody who waits for a
-//! commit is to wait for that too.
+//! Copying the write-ahead log into the file, most of it on a thread of its own: the copy is synced twice, and whoever waits
+//! for a commit is not to wait for that too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -35,21 +35,23 @@ impl Checkpoints {
     /// While it is written to, the log is never copied to its very end, and only then is it used from its beginning
     /// again. So the last little is copied here, when nobody writes.
     pub(super) fn after_commit(&mut self, db: &Connection) {
-        if self.nearly.swap(false, Relaxed) {
-            copy(db);
+        if self.nearly.swap(false, Relaxed) && !copy(db) {
+            self.nearly.store(true, Relaxed);
         }
         let rows = db.total_changes();
         if rows.saturating_sub(self.rows) >= ROWS || rows < self.rows {
-            self.rows = rows;
-            // It may be at it still; then it is asked again after as many rows.
-            let _ = self.thread().map(|thread| thread.try_send(()));
+            // Where it is at it still, it is asked again after the next commit.
+            if self.thread().is_none_or(|thread| thread.try_send(()).is_ok()) {
+                self.rows = rows;
+            }
         }
     }
 
     fn thread(&mut self) -> Option<&SyncSender<()>> {
         if self.thread.is_none() {
             let (connector, nearly) = (self.connector.clone(), Arc::clone(&self.nearly));
-            let (ask, asked) = sync_channel(1);
+            // Nobody asks ahead: between two copies the last of one is copied here, and would find the next under way.
+            let (ask, asked) = sync_channel(0);
             let work = move || work(&connector, &asked, &nearly);
             match Builder::new().name("gatepass-copier".into()).stack_size(STACK).spawn(work) {
                 Ok(_) => self.thread = Some(ask),
@@ -66,17 +68,24 @@ impl Checkpoints {
 fn work(connector: &Connector, asked: &Receiver<()>, nearly: &AtomicBool) {
     let mut db = None;
     while asked.recv().is_ok() {
-        db = db.take().or_else(|| connector.connect(Role::Writer).ok());
-        if let Some(db) = &db {
-            copy(db);
-            nearly.store(true, Relaxed);
+        match db.take().map_or_else(|| connector.connect(Role::Writer), Ok) {
+            Ok(open) => {
+                nearly.store(copy(&open), Relaxed);
+                db = Some(open);
+            }
+            Err(error) => tracing::warn!(%error, "the write-ahead log is not copied"),
         }
     }
 }
 
-/// Copies what can be copied without waiting for anybody. Where that fails nothing is lost: all of it is in the log.
-fn copy(db: &Connection) {
-    if let Err(error) = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-        tracing::warn!(%error, "the write-ahead log could not be copied into the database");
+/// Copies what can be copied without waiting for anybody; whether it came to that. Where it fails nothing is lost: all of
+/// it is in the log.
+fn copy(db: &Connection) -> bool {
+    match db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0)) {
+        Ok(busy) => busy == 0,
+        Err(error) => {
+            tracing::warn!(%error, "the write-ahead log could not be copied into the database");
+            false
+        }
     }
 }

@@ -55,7 +55,7 @@ pub const DATABASE: &str = "gatepass.db";
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// How many reads go on at once; where this is the number of threads that read, none waits for another.
+    /// How many reads go on at once. Of as many threads, none waits for another.
     pub readers: usize,
     /// How long to wait for another process that writes.
     pub busy_timeout: Duration,
@@ -69,10 +69,10 @@ pub struct StoreOptions {
 }
 
 impl Default for StoreOptions {
-    /// One reader for each core, five seconds, 4096 commits, no bound, one second.
+    /// As many readers as the guarded front has workers, five seconds, 4096 commits, no bound, one second.
     fn default() -> Self {
         Self {
-            readers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            readers: crate::front::workers(),
             busy_timeout: Duration::from_secs(5),
             queue: 4096,
             max_pages: None,

@@ -9,8 +9,8 @@ use rusqlite::Connection;
 use super::connect::{Connector, Role};
 use super::error::{StoreError, Trouble};
 
-/// The readers of one file. Where there are as many as threads that read, each thread finds its own free, and none waits
-/// for another.
+/// The readers of one file. Where there are as many as threads that read, each finds one free, most often the same, and none
+/// waits for another.
 pub(super) struct Readers {
     connector: Connector,
     /// Each place's connection is opened when it is first needed.

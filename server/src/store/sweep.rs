@@ -1,5 +1,7 @@
 //! Taking out rows that are of no more use, a small batch at a time.
 
+use std::time::{Duration, Instant};
+
 use gatepass_core::time::Time;
 use rusqlite::params;
 
@@ -23,6 +25,8 @@ pub struct Swept {
     pub revoked: usize,
     /// Whether there is more to take out.
     pub more: bool,
+    /// How long it took, the wait for its turn and for the disk apart.
+    pub took: Duration,
 }
 
 impl Store {
@@ -34,6 +38,7 @@ impl Store {
     pub fn sweep(&self, now: Time, batch: usize) -> Result<Swept, StoreError> {
         let before = now.unix().saturating_sub(KEEP_EXPIRED);
         self.write(move |db, _| {
+            let begin = Instant::now();
             let before = stamp(Time::from_unix(before));
             let limit = signed(u64::try_from(batch).unwrap_or(u64::MAX))?;
             let take = |table: &str| {
@@ -52,7 +57,7 @@ impl Store {
                 )?
                 .execute(params![before, limit])?;
             let more = [tickets, sessions, challenges, revoked].iter().any(|taken| *taken >= batch);
-            Ok(Swept { tickets, sessions, challenges, revoked, more })
+            Ok(Swept { tickets, sessions, challenges, revoked, more, took: begin.elapsed() })
         })
     }
 }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use gatepass::front::guarded::{Guarded, Stop};
-use gatepass::front::{Answered, Bounds, Reply, Service};
+use gatepass::front::{Answered, Bounds, Later, Reply, Service};
 use gatepass_core::time::Time;
 use gatepass_core::wire::language::Language;
 use gatepass_core::wire::problem::Problem;
@@ -18,6 +18,15 @@ use gatepass_core::wire::response::Response;
 /// A bound on how long a test waits for what must happen; nothing is measured by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Paths that are answered later, each with its status and body.
+pub(crate) const LATER: [(&str, u16, &str); 5] = [
+    ("/later/once", 200, "once"),
+    ("/later/dropped", 500, ""),
+    ("/later/twice", 200, "twice"),
+    ("/later/panic", 500, ""),
+    ("/later/once", 200, "once"),
+];
+
 /// Answers with what it was asked; some paths do something else.
 #[derive(Default)]
 pub(crate) struct Echo {
@@ -26,6 +35,7 @@ pub(crate) struct Echo {
     waiting: Mutex<usize>,
     open: Mutex<bool>,
     changed: Condvar,
+    parked: Mutex<Vec<Later>>,
 }
 
 impl Echo {
@@ -35,6 +45,18 @@ impl Echo {
         self.changed.notify_all();
     }
 
+    /// How many are parked.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.lock().unwrap().len()
+    }
+
+    /// Answers whoever is parked.
+    pub(crate) fn release(&self) {
+        for later in self.parked.lock().unwrap().drain(..) {
+            later.go_on(|reply| reply.now(Response::new(200, "text/plain", b"released".to_vec())));
+        }
+    }
+
     pub(crate) fn at_gate(&self) -> usize {
         *self.waiting.lock().unwrap()
     }
@@ -42,7 +64,25 @@ impl Echo {
 
 impl Service for Echo {
     fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered {
-        reply.now(self.respond(&request))
+        let text = |text: &str| Response::new(200, "text/plain", text.as_bytes().to_vec());
+        if !request.path().starts_with("/later/") {
+            return reply.now(self.respond(&request));
+        }
+        let (later, answered) = reply.later();
+        match request.path() {
+            "/later/parked" => self.parked.lock().unwrap().push(later),
+            "/later/dropped" => drop(later),
+            "/later/panic" => later.go_on(|_| panic!("on purpose")),
+            "/later/twice" => later.go_on(move |reply| {
+                let (later, answered) = reply.later();
+                std::thread::spawn(move || later.go_on(move |reply| reply.now(text("twice"))));
+                answered
+            }),
+            _ => {
+                let _ = std::thread::spawn(move || later.go_on(move |reply| reply.now(text("once"))));
+            }
+        }
+        answered
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {

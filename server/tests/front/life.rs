@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gatepass::front::Bounds;
 
-use super::house::{House, PATIENCE, eventually, get, post};
+use super::house::{House, LATER, PATIENCE, eventually, get, post};
 
 const SHORT: Duration = Duration::from_millis(200);
 /// Never, as far as a test is concerned.
@@ -101,6 +101,42 @@ fn a_panic_is_a_500_and_the_server_lives() {
         assert_eq!(client.hear().expect("an answer").status, 500, "{path}");
     }
     assert_eq!(client.asks("/after"), "GET /after ");
+}
+
+#[test]
+fn an_answer_may_come_later_or_not_at_all() {
+    let house = House::open(Bounds { workers: 1, ..Bounds::default() });
+    let mut client = house.knock();
+    for (path, status, body) in LATER {
+        client.send(get(path));
+        let answer = client.hear().expect("an answer");
+        assert_eq!(answer.status, status, "{path}");
+        assert!(status != 200 || answer.body == body.as_bytes(), "{path}");
+    }
+}
+
+#[test]
+fn who_waits_holds_no_worker() {
+    let mut house = House::open(Bounds { workers: 1, drain_time: PATIENCE, ..Bounds::default() });
+    let mut waiting: Vec<_> = (0..20).map(|_| house.knock()).collect();
+    for client in &mut waiting {
+        client.send(get("/later/parked"));
+    }
+    eventually("all are parked", || house.echo.parked() == 20);
+    house.serves();
+    // One goes away meanwhile, and its place is another's.
+    drop(waiting.pop());
+    house.serves();
+    // Nor is anybody forgotten who is parked when it ends.
+    house.stop.stop();
+    eventually("nobody is let in", || TcpStream::connect(house.address).is_err());
+    house.echo.release();
+    for client in &mut waiting {
+        let answer = client.hear().expect("an answer");
+        assert_eq!((&*answer.body, answer.closes()), (&b"released"[..], true));
+    }
+    drop(waiting);
+    house.ended();
 }
 
 #[test]

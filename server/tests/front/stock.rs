@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gatepass::front::Bounds;
 use gatepass::front::stock::{Place, Stock};
 
-use super::house::{Client, Echo, get, post};
+use super::house::{Client, Echo, LATER, get, post};
 
 fn bounds() -> Bounds {
     Bounds { workers: 4, ..Bounds::default() }
@@ -35,7 +35,10 @@ fn it_serves_over_tcp() {
         (get("/panic"), 500, ""),
         (get("/unprintable"), 500, ""),
         (get("/after"), 200, "GET /after "),
-    ] {
+    ]
+    .into_iter()
+    .chain(LATER.map(|(path, status, body)| (get(path), status, body)))
+    {
         client.send(&request);
         let answer = client.hear().expect("an answer");
         assert_eq!(answer.status, status, "{request:?}");

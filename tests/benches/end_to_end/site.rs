@@ -28,8 +28,9 @@ pub(crate) const PEOPLE: usize = 1000;
 
 /// A directory that is served, and what is needed to look at the same file from here.
 pub(crate) struct Served {
-    pub(crate) site: Site,
+    /// Before the directory, so that it ends before that goes.
     pub(crate) running: Running,
+    pub(crate) site: Site,
     pub(crate) syncs: Syncs,
     /// How many people there are.
     pub(crate) people: usize,

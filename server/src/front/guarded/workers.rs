@@ -13,9 +13,9 @@ use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use mio::Waker;
 
-use super::super::answer::{Date, printable};
+use super::super::answer::Date;
 use super::super::reply::{Answered, Now, Reply, Way, Work};
-use super::super::{Bounds, Service, caught, refuse, unprintable};
+use super::super::{Bounds, Service, caught, language_of, printed, refuse};
 use super::Clock;
 use super::slot::{Driven, Driver, Slot, scratch};
 
@@ -41,20 +41,12 @@ impl Guest {
         let crew = Arc::clone(&self.crew);
         crew.push(Job::GoOn(work, self));
     }
-
-    /// The same duty, taken from one that is not to be answered for.
-    fn taken(&mut self) -> Self {
-        self.done = true;
-        Self { slot: Arc::clone(&self.slot), crew: Arc::clone(&self.crew), done: false, ..*self }
-    }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
         if !self.done {
-            let given_up = self.taken();
-            let crew = Arc::clone(&self.crew);
-            crew.push(Job::GivenUp(given_up));
+            self.crew.push(Job::GivenUp(Arc::clone(&self.slot), self.number, self.language));
         }
     }
 }
@@ -66,7 +58,7 @@ enum Job {
     /// Go on with one that has waited.
     GoOn(Work, Guest),
     /// Tell whoever asked that it failed.
-    GivenUp(Guest),
+    GivenUp(Arc<Slot>, usize, Language),
 }
 
 /// Connections that the watching thread is to look at again.
@@ -130,12 +122,13 @@ impl Pool {
     ) -> io::Result<Self> {
         let crew =
             Arc::new(Crew { queue: Mutex::default(), filled: Condvar::new(), service, returns, clock });
-        let threads = (0..bounds.workers.max(1)).map(|number| {
-            let crew = Arc::clone(&crew);
+        let mut pool = Self { crew, threads: Vec::new() };
+        for number in 0..bounds.workers.max(1) {
+            let crew = Arc::clone(&pool.crew);
             let thread = thread::Builder::new().name(format!("worker-{number}"));
-            thread.stack_size(bounds.worker_stack).spawn(move || crew.work())
-        });
-        Ok(Self { threads: threads.collect::<io::Result<_>>()?, crew })
+            pool.threads.push(thread.stack_size(bounds.worker_stack).spawn(move || crew.work())?);
+        }
+        Ok(pool)
     }
 
     /// Has `request` answered, which came by the connection in `slot`.
@@ -154,6 +147,12 @@ impl Pool {
     }
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}
+
 impl Crew {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,6 +161,11 @@ impl Crew {
     fn push(&self, job: Job) {
         let somebody_waits = {
             let mut queue = self.queue();
+            if queue.closed {
+                // Nobody does it any more. It is dropped without the lock: a duty that is dropped comes here again.
+                drop(queue);
+                return;
+            }
             queue.jobs.push_back(job);
             queue.free > 0
         };
@@ -171,7 +175,7 @@ impl Crew {
     }
 
     fn ask(self: &Arc<Self>, request: Request, slot: Arc<Slot>, number: usize) {
-        let language = Language::of(request.header("accept-language").ok().flatten());
+        let language = language_of(&request);
         let guest = Guest { slot, number, language, crew: Arc::clone(self), done: false };
         self.push(Job::Ask(request, guest));
     }
@@ -200,8 +204,9 @@ impl Crew {
                     caught(|| service.answer(request, Reply::by(Way::Guarded(guest))))
                 }
                 Job::GoOn(work, guest) => caught(|| work(Reply::by(Way::Guarded(guest)))),
-                Job::GivenUp(guest) => {
-                    let response = refuse(&*self.service, Problem::Internal, guest.language);
+                Job::GivenUp(slot, number, language) => {
+                    let guest = Guest { slot, number, language, crew: Arc::clone(self), done: false };
+                    let response = refuse(&*self.service, Problem::Internal, language);
                     Some(Reply::by(Way::Guarded(guest)).now(response))
                 }
             };
@@ -216,8 +221,7 @@ impl Crew {
     fn send(self: &Arc<Self>, mut guest: Guest, response: Response, date: &mut Date, scratch: &mut [u8]) {
         guest.done = true;
         let service = &*self.service;
-        let response =
-            if printable(&response) { response } else { unprintable(service, &response, guest.language) };
+        let response = printed(service, response, guest.language);
         let mut seat = guest.slot.lock();
         let now = self.clock.now();
         seat.connection.answer(&response, date.now(), now);

@@ -74,7 +74,6 @@ fn measure(served: &Served, pocket: &mut Pocket, flow: Flow, count: usize) -> Fi
 
     let load =
         |address, connections, requests, count| Load { address, requests, count, connections, keep: false };
-    // A first answer tells its size, and a run that does not count warms up.
     let (syncs, both) = (served.syncs.count(), || cpu_of(served.running.id()) + cpu());
     let before = both();
     let outcome = Load { keep: true, ..load(served.address(), CONNECTIONS, requests, count) }.run();
