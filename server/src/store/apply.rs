@@ -10,7 +10,7 @@ use gatepass_core::model::user::User;
 use gatepass_core::time::Time;
 use rusqlite::{Connection, Params, params};
 
-use super::audit::Chain;
+use super::audit::Tail;
 use super::error::Trouble;
 use super::rows::{signed, stamp};
 use super::{factors, habits, passwords};
@@ -19,7 +19,7 @@ use crate::master_key::MasterKey;
 /// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
 pub(super) fn apply(
     db: &Connection,
-    chain: &Chain,
+    tail: &Tail<'_>,
     master: &MasterKey,
     change: &Change,
 ) -> Result<(), Trouble> {
@@ -97,20 +97,22 @@ pub(super) fn apply(
         Change::InsertClient(client) => insert_client(db, client),
         Change::UpdateClient(client) => update_client(db, client),
         Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
-        Change::Audit(event) => chain.append(db, event),
+        Change::Audit(event) => tail.append(db, event),
         // Every batch counts itself, which is a write; nothing more is needed to prove that one works.
         Change::Probe => Ok(()),
-        Change::Decoy => decoy(db, chain),
+        Change::Decoy => decoy(db, tail),
     }
 }
 
 /// Does what writing down a refusal does, and takes it back.
-fn decoy(db: &Connection, chain: &Chain) -> Result<(), Trouble> {
+fn decoy(db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble> {
     let refusal = Some(Refusal::PasswordWrong);
     let event = Event { refusal, ..Event::new(Kind::PasswordRefused, Time::default()) };
+    let end = tail.end();
     db.execute_batch("SAVEPOINT decoy")?;
-    let done = chain.append(db, &event);
+    let done = tail.append(db, &event);
     db.execute_batch("ROLLBACK TO decoy; RELEASE decoy")?;
+    tail.back_to(end);
     done
 }
 

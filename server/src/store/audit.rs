@@ -1,6 +1,8 @@
 //! The audit chain: every row's link is a keyed hash over the link before it and the row itself, and the last
 //! link is kept, keyed once more, apart from the rows. An edit, a deletion, a swap or a cut tail shows.
 
+use std::cell::RefCell;
+
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::crypto::MacKey;
 use gatepass_core::model::risk::Assessment;
@@ -133,25 +135,6 @@ impl Chain {
         mac.finish()
     }
 
-    /// Adds a row for `event`. The caller holds the write lock.
-    pub(super) fn append(&self, db: &Connection, event: &Event) -> Result<(), Trouble> {
-        let before = head(db)?;
-        let seq = before.seq.saturating_add(1);
-        let fields = fields(seq, event)?;
-        let mac = self.link(&before.mac, fields.iter().map(ValueRef::from));
-        let after = Head { seq, mac };
-        db.prepare_cached(
-            "INSERT INTO audit (seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, \
-             count, risk, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-        )?
-        .execute(params_from_iter(fields.into_iter().chain([rusqlite::types::Value::Blob(mac.to_vec())])))
-        // A row where the next one belongs is damage, not a race.
-        .map_err(Trouble::Sql)?;
-        db.prepare_cached("UPDATE meta SET audit_seq = ?1, audit_mac = ?2, audit_seal = ?3")?
-            .execute(params![signed(seq)?, mac, self.seal_of(&after)])?;
-        Ok(())
-    }
-
     /// Follows the chain from its start, one row at a time.
     pub(super) fn verify(&self, db: &Connection) -> Result<AuditVerdict, Trouble> {
         let (kept, seal) = kept_head(db)?;
@@ -194,8 +177,54 @@ impl Chain {
     }
 }
 
-fn head(db: &Connection) -> Result<Head, Trouble> {
-    kept_head(db).map(|(head, _)| head)
+/// The chain while one transaction, which holds the write lock, adds to it: its end is read once, and written once.
+pub(super) struct Tail<'a> {
+    chain: &'a Chain,
+    /// None until something is added.
+    end: RefCell<Option<Head>>,
+}
+
+impl<'a> Tail<'a> {
+    /// The end of `chain` as the transaction finds it.
+    pub(super) const fn of(chain: &'a Chain) -> Self {
+        Self { chain, end: RefCell::new(None) }
+    }
+
+    /// Where it ends now.
+    pub(super) fn end(&self) -> Option<Head> {
+        self.end.borrow().clone()
+    }
+
+    /// Lets it end where it did: what was added since was rolled back.
+    pub(super) fn back_to(&self, end: Option<Head>) {
+        *self.end.borrow_mut() = end;
+    }
+
+    /// Adds a row for `event`.
+    pub(super) fn append(&self, db: &Connection, event: &Event) -> Result<(), Trouble> {
+        let before = self.end().map_or_else(|| kept_head(db).map(|(head, _)| head), Ok)?;
+        let seq = before.seq.saturating_add(1);
+        let fields = fields(seq, event)?;
+        let mac = self.chain.link(&before.mac, fields.iter().map(ValueRef::from));
+        db.prepare_cached(
+            "INSERT INTO audit (seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, \
+             count, risk, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(params_from_iter(fields.into_iter().chain([rusqlite::types::Value::Blob(mac.to_vec())])))
+        // A row where the next one belongs is damage, not a race.
+        .map_err(Trouble::Sql)?;
+        self.back_to(Some(Head { seq, mac }));
+        Ok(())
+    }
+
+    /// Writes down where it ends, where that is not where it did.
+    pub(super) fn keep(&self, db: &Connection) -> rusqlite::Result<()> {
+        let Some(end) = self.end() else { return Ok(()) };
+        let seq = i64::try_from(end.seq).unwrap_or(i64::MAX);
+        db.prepare_cached("UPDATE meta SET audit_seq = ?1, audit_mac = ?2, audit_seal = ?3")?
+            .execute(params![seq, end.mac, self.chain.seal_of(&end)])
+            .map(drop)
+    }
 }
 
 /// The head as kept, and its seal.

@@ -2,13 +2,13 @@
 
 use rusqlite::Connection;
 
-use super::audit::Chain;
+use super::audit::{Chain, Tail};
 use super::error::{Fault, StoreError, Trouble};
 
 /// Something to be written, all or none.
 pub(super) trait Work: Send {
     /// Writes it, inside a transaction. Where this fails, what it wrote is rolled back.
-    fn apply(&mut self, db: &Connection, chain: &Chain) -> Result<(), Trouble>;
+    fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble>;
 
     /// Tells whoever waits how it went.
     fn settle(self: Box<Self>, end: Result<(), Failure>);
@@ -81,14 +81,16 @@ struct Gathered {
 
 fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<Gathered, rusqlite::Error> {
     run(db, "BEGIN IMMEDIATE")?;
-    let mut went = Vec::with_capacity(jobs.len());
+    let (tail, mut went) = (Tail::of(chain), Vec::with_capacity(jobs.len()));
     for job in jobs {
+        let end = tail.end();
         run(db, "SAVEPOINT job")?;
-        match job.apply(db, chain) {
+        match job.apply(db, &tail) {
             Ok(()) => went.push(Ok(())),
             Err(Trouble::Sql(error)) if db.is_autocommit() || spoils_all(&error) => return Err(error),
             Err(trouble) => {
                 run(db, "ROLLBACK TO job")?;
+                tail.back_to(end);
                 went.push(Err(trouble));
             }
         }
@@ -97,6 +99,7 @@ fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<
     if went.iter().all(Result::is_err) {
         return Ok(Gathered { went, number: None });
     }
+    tail.keep(db)?;
     let number = db
         .prepare_cached("UPDATE meta SET commits = commits + 1 RETURNING commits")?
         .query_row([], |row| row.get(0))?;
@@ -168,7 +171,7 @@ mod tests {
     }
 
     impl Work for Sql {
-        fn apply(&mut self, db: &Connection, _: &Chain) -> Result<(), Trouble> {
+        fn apply(&mut self, db: &Connection, _: &Tail<'_>) -> Result<(), Trouble> {
             db.execute_batch(self.text)?;
             if self.conflict { Err(Trouble::Conflict) } else { Ok(()) }
         }

@@ -46,25 +46,28 @@ pub(super) fn place(c: &mut Columns<'_>) -> Result<Place, Trouble> {
 }
 
 pub(super) fn learn(db: &Connection, user: &UserId, place: &Place, at: Time) -> Result<(), Trouble> {
-    one(
-        db,
-        "INSERT INTO known_places (user_id, device, network, last_at) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (user_id, device, network) DO UPDATE SET last_at = max(last_at, ?4)",
-        params![user.as_str(), place.device.0, place.network.to_string(), stamp(at)],
-    )?;
+    let network = place.network.to_string();
+    let values = params![user.as_str(), place.device.0, network, stamp(at)];
+    let known = "UPDATE known_places SET last_at = max(last_at, ?4) WHERE user_id = ?1 AND device = ?2 AND network = ?3";
+    if db.prepare_cached(known)?.execute(values)? == 0 {
+        one(
+            db,
+            "INSERT INTO known_places (user_id, device, network, last_at) VALUES (?1, ?2, ?3, ?4)",
+            values,
+        )?;
+        let sql = format!(
+            "DELETE FROM known_places WHERE user_id = ?1 AND (device, network) IN \
+             (SELECT device, network FROM known_places WHERE user_id = ?1 \
+             ORDER BY last_at DESC, device, network LIMIT -1 OFFSET {MAX_PLACES})"
+        );
+        db.prepare_cached(&sql)?.execute([user.as_str()])?;
+    }
     one(
         db,
         "INSERT INTO sign_in_hours (user_id, hour, times) VALUES (?1, ?2, 1) \
          ON CONFLICT (user_id, hour) DO UPDATE SET times = min(times + 1, 4294967295)",
         params![user.as_str(), i64::try_from(hour_of(at)).unwrap_or_default()],
-    )?;
-    let sql = format!(
-        "DELETE FROM known_places WHERE user_id = ?1 AND (device, network) IN \
-         (SELECT device, network FROM known_places WHERE user_id = ?1 \
-         ORDER BY last_at DESC, device, network LIMIT -1 OFFSET {MAX_PLACES})"
-    );
-    db.prepare_cached(&sql)?.execute([user.as_str()])?;
-    Ok(())
+    )
 }
 
 pub(super) fn count_failure(db: &Connection, user: &UserId, at: Time) -> Result<(), Trouble> {

@@ -9,7 +9,7 @@ use super::apply::one;
 use super::error::{StoreError, Trouble};
 use super::read::{every, first, generation};
 use super::rows::{self, Columns, stamp};
-use super::{Store, audit::Chain};
+use super::{Store, audit::Tail};
 
 /// Where a key is in its life; one that is gone is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,17 +158,17 @@ impl Store {
             KeyChange::Insert { kid, storage, .. } => self.master().seal(&purpose(kid), storage)?,
             KeyChange::Activate { .. } | KeyChange::Retire { .. } => Vec::new(),
         };
-        self.write(move |db, chain| {
+        self.write(move |db, tail| {
             alter(db, &change, &sealed)?;
             one(db, "UPDATE meta SET generation = generation + 1", [])?;
-            record(db, chain, &events)
+            record(db, tail, &events)
         })
     }
 }
 
 /// Adds `events` to the chain.
-pub(super) fn record(db: &Connection, chain: &Chain, events: &[Event]) -> Result<(), Trouble> {
-    events.iter().try_for_each(|event| chain.append(db, event))
+pub(super) fn record(db: &Connection, tail: &Tail<'_>, events: &[Event]) -> Result<(), Trouble> {
+    events.iter().try_for_each(|event| tail.append(db, event))
 }
 
 fn alter(db: &Connection, change: &KeyChange, sealed: &[u8]) -> Result<(), Trouble> {

@@ -43,10 +43,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where it cannot be written.
     pub fn set_clock_mark(&self, mark: Time, event: Option<Event>) -> Result<(), StoreError> {
-        self.write(move |db, chain| {
+        self.write(move |db, tail| {
             let sql = "UPDATE meta SET clock_mark = ?1, clock_resets = clock_resets + 1";
             one(db, sql, [stamp(mark)])?;
-            record(db, chain, event.as_slice())
+            record(db, tail, event.as_slice())
         })
     }
 

@@ -42,7 +42,7 @@ pub use mark::ClockMark;
 pub use sweep::{KEEP_EXPIRED, Swept};
 
 use crate::master_key::MasterKey;
-use audit::Chain;
+use audit::{Chain, Tail};
 use batch::Failure;
 use connect::{Connector, Role};
 use error::Trouble;
@@ -151,14 +151,14 @@ impl Store {
 
     fn write<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+        run: impl FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.try_write(run).map_err(StoreError::from)
     }
 
     fn try_write<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+        run: impl FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Failure> {
         self.writer().map_err(Failure::NotApplied)?.write(run)
     }
@@ -176,8 +176,8 @@ impl Store {
         };
         let (changes, store) = (Arc::clone(changes), self.clone());
         let master = self.master().clone();
-        let run = move |db: &Connection, chain: &Chain| {
-            changes.iter().try_for_each(|change| apply::apply(db, chain, &master, change))
+        let run = move |db: &Connection, tail: &Tail<'_>| {
+            changes.iter().try_for_each(|change| apply::apply(db, tail, &master, change))
         };
         writer.send(run, move |end| then(store.outcome(end)));
     }

@@ -8,7 +8,7 @@ use std::thread::{Builder, JoinHandle, current};
 
 use rusqlite::Connection;
 
-use super::audit::Chain;
+use super::audit::{Chain, Tail};
 use super::batch::{self, End, Failure, Work};
 use super::checkpoint::Checkpoints;
 use super::connect::{Connector, Role};
@@ -47,7 +47,7 @@ impl Writer {
     pub(super) fn write<T, F>(&self, run: F) -> Result<T, Failure>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+        F: FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
         let (answer, answered) = sync_channel(1);
         self.send(run, move |end| {
@@ -61,7 +61,7 @@ impl Writer {
     pub(super) fn send<T, F>(&self, run: F, then: impl FnOnce(Result<T, Failure>) + Send + 'static)
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send + 'static,
+        F: FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
         let job = Box::new(Job { run: Some(run), made: None, then: Some(then) });
         let refused = match &self.queue {
@@ -103,12 +103,12 @@ where
 impl<T, F, G> Work for Job<T, F, G>
 where
     T: Send,
-    F: FnOnce(&Connection, &Chain) -> Result<T, Trouble> + Send,
+    F: FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send,
     G: FnOnce(Result<T, Failure>) + Send,
 {
-    fn apply(&mut self, db: &Connection, chain: &Chain) -> Result<(), Trouble> {
+    fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble> {
         if let Some(run) = self.run.take() {
-            self.made = Some(run(db, chain)?);
+            self.made = Some(run(db, tail)?);
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Whatever is done to the audit table behind the store's back shows.
 
+use std::thread;
+
 use gatepass::store::BrokenLink;
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
-
+use gatepass_core::model::id::TicketId;
 use gatepass_core::model::risk::Assessment;
 
 use crate::fixture::*;
@@ -96,4 +98,29 @@ fn every_field_of_an_event_comes_back() {
     store.audit(Some(NOW.plus(1)), &mut |_| later += 1).unwrap();
     assert_eq!(later, 0);
     assert!(store.verify_audit().unwrap().holds());
+}
+
+#[test]
+fn what_is_rolled_back_leaves_no_gap_for_those_who_share_its_transaction() {
+    let place = Place::new();
+    let store = place.store();
+    let nothing = Change::RevokeTicket { id: TicketId::parse("tid_none").unwrap(), at: NOW };
+    thread::scope(|scope| {
+        for number in 0..64 {
+            let (store, nothing) = (&store, nothing.clone());
+            scope.spawn(move || {
+                let row = Change::Audit(Event::new(Kind::TicketRevoked, NOW));
+                for _ in 0..20 {
+                    // Every other one adds its row and fails then.
+                    let (changes, outcome) = match number % 2 {
+                        0 => (vec![row.clone()], Outcome::Applied),
+                        _ => (vec![row.clone(), nothing.clone()], Outcome::Conflict),
+                    };
+                    assert_eq!(commit(store, changes), outcome);
+                }
+            });
+        }
+    });
+    let verdict = store.verify_audit().unwrap();
+    assert!(verdict.holds() && verdict.rows >= 640, "{verdict:?}");
 }
