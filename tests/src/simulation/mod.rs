@@ -1,4 +1,4 @@
-//! A world in virtual time: more than a hundred clients, a network that loses, delays and doubles, one or two servers that
+//! A world in virtual time: two hundred clients, a network that loses, delays and doubles, one or two servers that
 //! crash, a disk that is slow or full, and a clock that jumps. Everything that happens follows from the seed.
 //!
 //! `people` want something (`deeds`) and send it over the `network`; a `server` takes the core's steps one at a time, each

@@ -13,7 +13,7 @@ use crate::memory::Tables;
 use crate::world::{self, KIM_HASH, KIM_PASSWORD, NOON, PAM_HASH, PAM_PASSWORD};
 
 pub(super) const USERS: usize = 40;
-const PEOPLE: usize = 100;
+const PEOPLE: usize = 200;
 /// Services that ask about tokens.
 pub(super) const SERVICES: usize = 5;
 
