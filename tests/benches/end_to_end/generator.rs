@@ -10,7 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 /// With so many connections and more, answers are looked for once in a while: what the generator takes for itself is
 /// then the same for fast answers and for slow ones. It adds as much to their latencies.
 const MANY: usize = 32;
-const PACE: Duration = Duration::from_micros(50);
+const PACE: Duration = Duration::from_micros(250);
 
 /// Requests to be sent, as bytes, and what is to come of them.
 pub(crate) struct Load<'a> {

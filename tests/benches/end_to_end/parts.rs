@@ -46,8 +46,8 @@ impl Parts {
     }
 }
 
-/// How many requests share one durable commit.
-const BATCH: usize = 64;
+/// How many requests share one durable commit: half of those under way, as the other half gathers while one is synced.
+const BATCH: usize = 32;
 
 /// Processor time of this process while `work` is done, in microseconds for each of `count`.
 fn cost(count: usize, work: impl FnOnce()) -> f64 {
