@@ -83,11 +83,10 @@ pub(crate) fn media(data: &[u8]) {
 }
 
 pub(crate) fn jws(data: &[u8]) {
-    use gatepass_core::jose::claims::UnverifiedClaims;
-    use gatepass_core::jose::jws::Compact;
+    use gatepass_core::jose::claims::UnverifiedToken;
     let Ok(text) = core::str::from_utf8(data) else { return };
-    if let Some(jws) = read(Compact::parse(text)) {
-        let _ = UnverifiedClaims::parse(&jws);
+    if let Some(token) = read(UnverifiedToken::parse(text)) {
+        let _ = token.names();
     }
 }
 
@@ -199,9 +198,7 @@ pub(crate) fn rows(data: &[u8]) {
         "factor_guesses",
         "challenges",
         "passwords",
-        "known_places",
-        "sign_in_hours",
-        "sign_in_failures",
+        "habits",
         "audit",
     ];
     /// Texts that some column takes.
@@ -222,6 +219,9 @@ pub(crate) fn rows(data: &[u8]) {
         "40 medium new_device=40",
         "risk",
         "SHA1",
+        "[0,0,0,0,0,0,0,0,0,7,0,0,0,0,0,0,0,0,0,0,0,0,0,4294967295]",
+        "[[\"0707070707070707070707070707070707070707070707070707070707070707\",\"192.0.2.0/24\",1750000000]]",
+        "[1750000000,1]",
         "anything",
         "female",
         "",
@@ -339,7 +339,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
     };
     let family = Family {
         refresh: RefreshToken {
-            digest: RefreshDigest::read(&format!("rft_{}", "A".repeat(43))).expect("a token"),
+            digest: RefreshDigest::read(&format!("rft_{}", "A".repeat(48))).expect("a token"),
             session_id: id.clone(),
             issued_at: before,
             expires_at: after,

@@ -89,11 +89,9 @@ impl Moment {
     /// together in an index of names, however large that grows.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
         let drawn = self.seed.draw(label);
-        let [_, _, _, _, second @ ..] = self.now.unix().to_be_bytes();
         let mut bytes = [0; 16];
-        for (byte, part) in bytes.iter_mut().zip(second.iter().chain(drawn.expose())) {
-            *byte = *part;
-        }
+        let parts = self.now.second();
+        bytes.iter_mut().zip(parts.iter().chain(drawn.expose())).for_each(|(byte, part)| *byte = *part);
         let mut name = String::from(prefix);
         URL_SAFE_NO_PAD.encode_string(bytes, &mut name);
         name

@@ -21,6 +21,12 @@ impl Time {
         self.0
     }
 
+    /// The last 32 bits of it, which rise until 2106: what begins with them lies beside what was made with it.
+    pub(crate) const fn second(self) -> [u8; 4] {
+        let [_, _, _, _, second @ ..] = self.0.to_be_bytes();
+        second
+    }
+
     /// This time and `seconds` more.
     #[must_use]
     pub const fn plus(self, seconds: u64) -> Self {

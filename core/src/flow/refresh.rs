@@ -13,7 +13,7 @@ use crate::model::change::{Change, Outcome};
 use crate::model::id::ClientId;
 use crate::model::query::{Family, Query, Records, TokenQuery, TokenRecords};
 use crate::model::scope::Scope;
-use crate::model::session::{RefreshDigest, RefreshToken, Rotation, Salt, Session, successor_text};
+use crate::model::session::{FreshToken, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use crate::model::user::User;
 use crate::moment::Label;
 use crate::policy::password::standing;
@@ -21,6 +21,7 @@ use crate::policy::refresh::{Presenter, Verdict, decide};
 use crate::policy::sign_in::Redeemer;
 use crate::secret::SecretText;
 use crate::step::Step;
+use crate::time::Time;
 use crate::wire::body::Body;
 use crate::wire::credentials::{Authorization, ClientCredentials};
 use crate::wire::oauth::OAuthError;
@@ -54,6 +55,7 @@ pub(crate) struct Ending {
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) struct Refreshing {
     looking: Looking,
+    used_at: Time,
     salt: Salt,
     user: Box<User>,
     session: Session,
@@ -124,12 +126,13 @@ impl Looking {
             Verdict::Reused => self.end_family(family),
             Verdict::Rotate(user) => {
                 let salt = Salt(*self.ctx.moment.seed.draw(Label::RefreshSalt).expose());
-                self.refresh(gatepass, family, user, salt, true)
+                let used_at = self.ctx.now();
+                self.refresh(gatepass, family, user, (used_at, salt), true)
             }
             Verdict::Again(user) => match &family.refresh.rotation {
                 Some(rotation) => {
-                    let salt = rotation.salt.clone();
-                    self.refresh(gatepass, family, user, salt, false)
+                    let use_of = (rotation.at, rotation.salt.clone());
+                    self.refresh(gatepass, family, user, use_of, false)
                 }
                 None => Step::Reply(self.ctx.internal()),
             },
@@ -159,7 +162,14 @@ impl Looking {
     }
 
     /// Uses the token, or hands out what its use led to once more, in one commit that names everyone it rests on.
-    fn refresh(self, gatepass: &Gatepass, family: &Family, user: &User, salt: Salt, first: bool) -> Step {
+    fn refresh(
+        self,
+        gatepass: &Gatepass,
+        family: &Family,
+        user: &User,
+        (used_at, salt): (Time, Salt),
+        first: bool,
+    ) -> Step {
         let (now, session) = (self.ctx.now(), &family.session);
         let scope = self.scope.clone().unwrap_or_else(|| session.scope.clone());
         if !scope.is_within(&session.scope) {
@@ -167,7 +177,7 @@ impl Looking {
                 (Refusal::NotGrantable, OAuthError::InvalidScope("the session has not all of this scope"));
             return self.record(session, refusal, error.response().refused(refusal));
         }
-        let successor = RefreshDigest::of(&successor_text(&self.token, &salt));
+        let successor = FreshToken::successor(&self.token, used_at, &salt).digest;
         let mut changes = vec![
             Change::SessionIsLive(session.id.clone()),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
@@ -178,7 +188,7 @@ impl Looking {
             let idle_end = now.plus(gatepass.settings().refresh_lifetime.into());
             Change::RotateRefresh {
                 digest: self.digest,
-                rotation: Rotation { at: now, salt: salt.clone(), successor },
+                rotation: Rotation { at: used_at, salt: salt.clone(), successor },
                 successor: RefreshToken {
                     digest: successor,
                     session_id: session.id.clone(),
@@ -196,6 +206,7 @@ impl Looking {
         Step::commit(
             changes,
             Refreshing {
+                used_at,
                 salt,
                 user: Box::new(user.clone()),
                 session: session.clone(),
@@ -261,7 +272,7 @@ impl Refreshing {
     /// The tokens, made here and nowhere earlier.
     fn tokens(&self, gatepass: &Gatepass) -> Option<Response> {
         let Looking { ctx, token, .. } = &self.looking;
-        let refresh_token = successor_text(token, &self.salt);
+        let refresh_token = FreshToken::successor(token, self.used_at, &self.salt).text;
         let claims = person_claims(&PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,

@@ -10,7 +10,7 @@ use crate::model::challenge::SignIn;
 use crate::model::change::Change;
 use crate::model::client::Client;
 use crate::model::id::SessionId;
-use crate::model::session::{Purpose, RefreshDigest, RefreshToken, Session, refresh_text};
+use crate::model::session::{FreshToken, Purpose, RefreshToken, Session};
 use crate::model::user::User;
 use crate::moment::Label;
 use crate::policy::password::{Standing, standing};
@@ -45,7 +45,7 @@ impl Welcome {
         let session = sign_in.session(id, (user, actor), purpose, settings, now);
         let whole = purpose == Purpose::Anything;
         let refresh = whole.then(|| RefreshToken {
-            digest: RefreshDigest::of(&refresh_text(&ctx.moment.seed.draw(Label::RefreshToken))),
+            digest: fresh_token(ctx).digest,
             session_id: session.id.clone(),
             issued_at: now,
             expires_at: session.expires_at.min(now.plus(settings.refresh_lifetime.into())),
@@ -85,8 +85,7 @@ impl Welcome {
     fn tokens(&self, ctx: &Context, gatepass: &Gatepass) -> Option<Response> {
         let seed = &ctx.moment.seed;
         let purpose = self.session.purpose;
-        let refresh_token =
-            (purpose == Purpose::Anything).then(|| refresh_text(&seed.draw(Label::RefreshToken)));
+        let refresh_token = (purpose == Purpose::Anything).then(|| fresh_token(ctx).text);
         let claims = person_claims(&PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
@@ -112,4 +111,9 @@ impl Welcome {
         }
         Some(Response::json(200, &body).uncached())
     }
+}
+
+/// The session's first refresh token.
+fn fresh_token(ctx: &Context) -> FreshToken {
+    FreshToken::new(ctx.now(), &ctx.moment.seed.draw(Label::RefreshToken))
 }

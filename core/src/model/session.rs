@@ -4,10 +4,10 @@ use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
 
 use super::id::{ClientId, SessionId, UserId};
 use super::scope::Scope;
-use super::ticket::is_token_text;
 use crate::codes::codes;
 use crate::crypto::{hmac_sha256, sha256};
 use crate::secret::{Secret, SecretText};
@@ -80,7 +80,7 @@ impl Session {
 /// A refresh token of a session, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// SHA-256 of its text.
+    /// What it is known by.
     pub digest: RefreshDigest,
     /// The session it prolongs.
     pub session_id: SessionId,
@@ -114,7 +114,8 @@ impl fmt::Debug for Salt {
     }
 }
 
-/// SHA-256 of a refresh token's text.
+/// What the store knows a refresh token by: the second it was made in, which its text begins with, and 224 bits of the
+/// text's SHA-256. So those that are written together lie together, however many there are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RefreshDigest(pub [u8; 32]);
 
@@ -125,27 +126,79 @@ impl fmt::Debug for RefreshDigest {
 }
 
 impl RefreshDigest {
-    /// The digest of `token`.
-    pub fn of(token: &SecretText) -> Self {
-        Self(sha256(token.expose().as_bytes()))
+    /// The digest of a presented text, or none where no refresh token can look so: `rft_` and 48 characters of base64url.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut decoded = Zeroizing::new([0; SECOND + 32]);
+        let read = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(PREFIX)?, &mut *decoded);
+        (read == Ok(decoded.len())).then(|| Self::of(&decoded, text))
     }
 
-    /// The digest of a presented text, or none where no refresh token can look so.
-    pub fn read(text: &str) -> Option<Self> {
-        is_token_text(PREFIX, text).then(|| Self(sha256(text.as_bytes())))
+    /// The digest of `text`, which `bytes` make.
+    fn of(bytes: &[u8; SECOND + 32], text: &str) -> Self {
+        let (second, hash) = (bytes.iter().take(SECOND), sha256(text.as_bytes()));
+        let mut digest = [0; 32];
+        digest.iter_mut().zip(second.chain(&hash)).for_each(|(byte, part)| *byte = *part);
+        Self(digest)
     }
 }
 
+/// A refresh token as it is handed out, with what the store keeps of it.
+pub(crate) struct FreshToken {
+    pub(crate) text: SecretText,
+    pub(crate) digest: RefreshDigest,
+}
+
+impl FreshToken {
+    /// One made at `at` of 256 drawn bits.
+    pub(crate) fn new(at: Time, drawn: &Secret<32>) -> Self {
+        let mut bytes = Zeroizing::new([0; SECOND + 32]);
+        bytes.iter_mut().zip(at.second().iter().chain(drawn.expose())).for_each(|(byte, part)| *byte = *part);
+        let mut text = String::with_capacity(PREFIX.len() + 48);
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(*bytes, &mut text);
+        Self { digest: RefreshDigest::of(&bytes, &text), text: SecretText::new(text) }
+    }
+
+    /// The one successor of `token`, used at `at`: the same again for whoever presents the same token again.
+    pub(crate) fn successor(token: &SecretText, at: Time, salt: &Salt) -> Self {
+        Self::new(at, &Secret::new(hmac_sha256(token.expose().as_bytes(), &salt.0)))
+    }
+}
+
+/// The bytes of a token that say when it was made.
+const SECOND: usize = 4;
 const PREFIX: &str = "rft_";
 
-/// The one successor of `token`: the same again for whoever presents the same token again.
-pub(crate) fn successor_text(token: &SecretText, salt: &Salt) -> SecretText {
-    refresh_text(&Secret::new(hmac_sha256(token.expose().as_bytes(), &salt.0)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
 
-/// The text of a refresh token made of 256 drawn bits.
-pub(crate) fn refresh_text(drawn: &Secret<32>) -> SecretText {
-    let mut text = String::from(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(drawn.expose(), &mut text);
-    SecretText::new(text)
+    #[test]
+    fn a_refresh_tokens_text_has_one_spelling_and_its_digest_begins_with_its_second() {
+        let at = Time::from_unix(0x01_0203_0405);
+        let token = FreshToken::new(at, &Secret::new([0xff; 32]));
+        let text = token.text.expose();
+        assert_eq!(text, &format!("rft_AgMEBf{}", "_".repeat(42)));
+        assert_eq!(token.digest.0[..4], [2, 3, 4, 5]);
+        assert_eq!(RefreshDigest::read(text), Some(token.digest));
+        assert_ne!(token.digest, FreshToken::new(at, &Secret::new([0xfe; 32])).digest);
+        let short = format!("rft_{}", "A".repeat(43));
+        for bad in
+            ["", "rft_", &short, &text.to_uppercase(), &text.replace("rft", "tkt"), &format!("{text}A")]
+        {
+            assert_eq!(RefreshDigest::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_successor_is_the_same_again_and_needs_token_time_and_salt() {
+        let token = |byte| FreshToken::new(Time::from_unix(7), &Secret::new([byte; 32])).text;
+        let made = |byte, at, salt| {
+            FreshToken::successor(&token(byte), Time::from_unix(at), &Salt([salt; 32])).digest
+        };
+        let one = made(1, 9, 3);
+        assert_eq!(one, made(1, 9, 3));
+        assert!([made(2, 9, 3), made(1, 8, 3), made(1, 9, 4)].iter().all(|other| *other != one));
+    }
 }

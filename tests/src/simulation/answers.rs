@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass_core::crypto::sha256;
 use gatepass_core::model::challenge::ChallengeDigest;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::id::{ClientId, SessionId};
@@ -206,7 +205,7 @@ fn welcomed(
 
 fn refreshed(world: &World, body: &Value) -> Result<(), Broken> {
     let token = body["refresh_token"].as_str().ok_or("no refresh token in the answer")?;
-    let kept = world.tables.refresh_tokens.contains_key(&RefreshDigest(sha256(token.as_bytes())));
+    let kept = RefreshDigest::read(token).is_some_and(|d| world.tables.refresh_tokens.contains_key(&d));
     if kept { Ok(()) } else { Err("a refresh token leaves, and is not durable".into()) }
 }
 
