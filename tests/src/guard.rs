@@ -113,7 +113,7 @@ guards! {
     ClientRevisionIsAsRead,
     /// `DeleteClient`: the client is there.
     DeletedClientWasThere,
-    /// `InsertTicket`, `InsertSession`, `RotateRefresh`, `InsertChallenge`, `InsertDevice`, `AddBackupCodes`, `SetGuesses`, `Learn`, `CountFailure`, `SetPassword`: whom it belongs to is there.
+    /// `InsertSession`, `RotateRefresh`, `InsertChallenge`, `InsertDevice`, `AddBackupCodes`, `SetGuesses`, `Learn`, `CountFailure`, `SetPassword`: whom it belongs to is there.
     OwnerIsThere,
 }
 
@@ -127,7 +127,6 @@ impl Tables {
     /// Whether whom `change` writes something for is there; none where that is nobody. In the file, foreign keys see to it.
     fn owner_is_there(&self, change: &Change) -> Option<bool> {
         let user = match change {
-            Change::InsertTicket(ticket) => &ticket.user_id,
             Change::InsertSession { session, .. } => &session.user_id,
             Change::InsertChallenge(challenge) => &challenge.sign_in.user_id,
             Change::InsertDevice(device) => &device.user_id,
@@ -142,6 +141,7 @@ impl Tables {
             Change::UserIs { .. }
             | Change::ClientIsEnabled(_)
             | Change::SessionIsLive(_)
+            | Change::InsertTicket(_)
             | Change::SpendTicket { .. }
             | Change::RevokeTicket { .. }
             | Change::RefreshIsUnused(_)

@@ -117,15 +117,14 @@ impl Tables {
         })
     }
 
-    /// Whose everything is that belongs to somebody.
+    /// Whose everything is that goes with somebody: a ticket outlives its user.
     pub fn owners(&self) -> impl Iterator<Item = &UserId> {
-        let tickets = self.tickets.values().map(|ticket| &ticket.user_id);
         let sessions = self.sessions.values().map(|session| &session.user_id);
         let challenges = self.challenges.values().map(|challenge| &challenge.sign_in.user_id);
         let devices = self.devices.iter().map(|device| &device.user_id);
         let codes = self.backup_codes.keys().map(|(user, _)| user);
         let rest = self.guesses.keys().chain(self.habits.keys()).chain(self.passwords.keys());
-        tickets.chain(sessions).chain(challenges).chain(devices).chain(codes).chain(rest)
+        sessions.chain(challenges).chain(devices).chain(codes).chain(rest)
     }
 
     /// Answers `query`.
@@ -313,7 +312,6 @@ impl Tables {
                 self.users.insert(user.id.clone(), after);
             }
             Change::DeleteUser(id) => {
-                self.tickets.retain(|_, ticket| ticket.user_id != *id);
                 self.sessions.retain(|_, session| session.user_id != *id);
                 self.devices.retain(|device| device.user_id != *id);
                 self.backup_codes.retain(|(whose, _), _| whose != id);
@@ -348,10 +346,7 @@ impl Tables {
         let known = habit.places.iter().position(|known| known.place == place);
         let last_at = known.map(|at| habit.places.remove(at).last_at).map_or(at, |before| before.max(at));
         habit.places.push(KnownPlace { place, last_at });
-        let order = |known: &KnownPlace| {
-            (std::cmp::Reverse(known.last_at), known.place.device, known.place.network.to_string())
-        };
-        habit.places.sort_by_key(order);
+        habit.places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
         habit.places.truncate(MAX_PLACES);
     }
 }

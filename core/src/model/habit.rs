@@ -1,6 +1,7 @@
 //! From where and when a person usually signs in: what a risk is judged by.
 
 use alloc::{string::String, vec::Vec};
+use core::cmp::Reverse;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -118,6 +119,25 @@ pub struct Habit {
 }
 
 impl Habit {
+    /// Remembers a sign-in from `place` at `at`; of too many places the one not seen for longest is forgotten.
+    pub fn learn(&mut self, place: Place, at: Time) {
+        let known = self.places.iter().find(|known| known.place == place);
+        let last_at = known.map_or(at, |known| known.last_at.max(at));
+        self.places.retain(|known| known.place != place);
+        self.places.push(KnownPlace { place, last_at });
+        self.places.sort_by_key(|known| (Reverse(known.last_at), known.place));
+        self.places.truncate(MAX_PLACES);
+        if let Some(times) = self.hours.get_mut(hour_of(at)) {
+            *times = times.saturating_add(1);
+        }
+    }
+
+    /// Remembers a refusal at `at`; of too many the earliest is forgotten.
+    pub fn fail(&mut self, at: Time) {
+        self.failures.insert(0, at);
+        self.failures.truncate(MAX_FAILURES);
+    }
+
     /// When they last signed in.
     pub fn last_sign_in(&self) -> Option<Time> {
         self.places.iter().map(|known| known.last_at).max()
@@ -176,6 +196,25 @@ mod tests {
     fn a_device_id_is_never_a_user_agent() {
         assert_ne!(DeviceMark::of_device_id("x"), DeviceMark::of_user_agent(b"x"));
         assert_eq!(DeviceMark::of_user_agent(b"x"), DeviceMark::of_user_agent(b"x"));
+    }
+
+    #[test]
+    fn the_place_not_seen_for_longest_makes_room() {
+        let place = |number: usize| Place::of(&number.to_string(), b"", Ipv4Addr::LOCALHOST.into()).unwrap();
+        let mut habit = Habit::default();
+        for number in 0..=MAX_PLACES {
+            habit.learn(place(number), Time::from_unix(3_600 + number as u64));
+        }
+        habit.learn(place(1), Time::from_unix(9_000));
+        // A clock that was behind makes nothing older.
+        habit.learn(place(1), Time::from_unix(5));
+        let known = |number| habit.places.iter().position(|known| known.place == place(number));
+        assert_eq!(
+            (habit.places.len(), known(0), known(1), known(MAX_PLACES)),
+            (MAX_PLACES, None, Some(0), Some(1))
+        );
+        assert_eq!(habit.last_sign_in(), Some(Time::from_unix(9_000)));
+        assert_eq!(habit.hours[..3], [1, MAX_PLACES as u32 + 1, 1]);
     }
 
     #[test]

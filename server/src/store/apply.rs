@@ -9,9 +9,11 @@ use gatepass_core::model::ticket::{Ticket, TicketState};
 use gatepass_core::model::user::User;
 use gatepass_core::time::Time;
 use rusqlite::{Connection, Params, params};
+use serde::Serialize;
 
 use super::audit::Tail;
 use super::error::Trouble;
+use super::read::ticket_row;
 use super::rows::{signed, stamp};
 use super::{factors, habits, passwords};
 use crate::master_key::MasterKey;
@@ -38,8 +40,8 @@ pub(super) fn apply(
         Change::InsertTicket(ticket) => insert_ticket(db, ticket),
         Change::SpendTicket { digest, at } => one(
             db,
-            "UPDATE tickets SET spent_at = ?2 WHERE digest = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
-            params![digest.0, stamp(*at)],
+            "UPDATE tickets SET spent_at = ?2 WHERE seq = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
+            params![ticket_row(db, digest)?, stamp(*at)],
         ),
         Change::RevokeTicket { id, at } => one(
             db,
@@ -53,7 +55,17 @@ pub(super) fn apply(
                 "UPDATE refresh_tokens SET used_at = ?2, salt = ?3, successor = ?4 WHERE digest = ?1 AND used_at IS NULL",
                 params![digest.0, stamp(rotation.at), rotation.salt.0, rotation.successor.0],
             )?;
-            insert_refresh(db, successor)
+            one(
+                db,
+                "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at) \
+                 SELECT ?1, seq, ?3, ?4 FROM sessions WHERE id = ?2",
+                params![
+                    successor.digest.0,
+                    successor.session_id.as_str(),
+                    stamp(successor.issued_at),
+                    stamp(successor.expires_at)
+                ],
+            )
         }
         Change::RefreshIsUnused(digest) => {
             holds(db, "SELECT 1 FROM refresh_tokens WHERE digest = ?1 AND used_at IS NULL", [digest.0])
@@ -87,8 +99,8 @@ pub(super) fn apply(
         Change::DropBackupCodes(user) => factors::drop_backup_codes(db, user),
         Change::UseBackupCode { user, code } => factors::use_backup_code(db, user, code),
         Change::SetGuesses { user, before, after } => factors::set_guesses(db, user, before, after),
-        Change::Learn { user, place, at } => habits::learn(db, user, place, *at),
-        Change::CountFailure { user, at } => habits::count_failure(db, user, *at),
+        Change::Learn { user, place, at } => habits::learn(db, user, *place, *at),
+        Change::CountFailure { user, at } => habits::fail(db, user, *at),
         Change::SetPassword { user, hash } => passwords::set(db, user, hash),
         Change::SetPasswordGuesses { user, before, after } => passwords::set_guesses(db, user, before, after),
         Change::InsertUser(user) => insert_user(db, user),
@@ -178,25 +190,22 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
             stamp(session.auth_time),
             stamp(session.expires_at),
             session.ended_at.map(stamp),
-            json_list(&session.methods)?,
+            json(&session.methods)?,
             session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
             session.purpose.as_str(),
         ],
     )?;
-    refresh.map_or(Ok(()), |refresh| insert_refresh(db, refresh))
-}
-
-fn insert_refresh(db: &Connection, refresh: &RefreshToken) -> Result<(), Trouble> {
+    let Some(refresh) = refresh else { return Ok(()) };
+    let values = params![
+        refresh.digest.0,
+        db.last_insert_rowid(),
+        stamp(refresh.issued_at),
+        stamp(refresh.expires_at)
+    ];
     one(
         db,
-        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at) \
-         SELECT ?1, seq, ?3, ?4 FROM sessions WHERE id = ?2",
-        params![
-            refresh.digest.0,
-            refresh.session_id.as_str(),
-            stamp(refresh.issued_at),
-            stamp(refresh.expires_at)
-        ],
+        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        values,
     )
 }
 
@@ -253,8 +262,9 @@ fn update_user(db: &Connection, user: &User) -> Result<(), Trouble> {
     )
 }
 
-pub(super) fn json_list(texts: &[String]) -> Result<String, Trouble> {
-    serde_json::to_string(texts).map_err(|e| Trouble::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
+/// A value as a column of JSON has it.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Trouble> {
+    serde_json::to_string(value).map_err(|e| Trouble::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
 }
 
 fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
@@ -267,7 +277,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             client.name,
             String::from(&client.scope),
             String::from(&client.default_scope),
-            json_list(&client.audiences)?,
+            json(&client.audiences)?,
             client.enabled,
             client.token_lifetime,
             client.user_token_lifetime,
@@ -290,7 +300,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             client.name,
             String::from(&client.scope),
             String::from(&client.default_scope),
-            json_list(&client.audiences)?,
+            json(&client.audiences)?,
             client.enabled,
             client.token_lifetime,
             client.user_token_lifetime,

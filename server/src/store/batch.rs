@@ -1,4 +1,4 @@
-//! One transaction for whatever waits: a savepoint for each piece of work, one commit for all.
+//! One transaction and one commit for whatever waits, though each piece of work is written whole or not at all.
 
 use rusqlite::Connection;
 
@@ -7,7 +7,8 @@ use super::error::{Fault, StoreError, Trouble};
 
 /// Something to be written, all or none.
 pub(super) trait Work: Send {
-    /// Writes it, inside a transaction. Where this fails, what it wrote is rolled back.
+    /// Writes it, inside a transaction. Where this fails, what it wrote is rolled back; and it may be rolled back because
+    /// of another, to be written once more.
     fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble>;
 
     /// Tells whoever waits how it went.
@@ -81,21 +82,14 @@ struct Gathered {
 
 fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<Gathered, rusqlite::Error> {
     run(db, "BEGIN IMMEDIATE")?;
-    let (tail, mut went) = (Tail::of(chain), Vec::with_capacity(jobs.len()));
-    for job in jobs {
-        let end = tail.end();
-        run(db, "SAVEPOINT job")?;
-        match job.apply(db, &tail) {
-            Ok(()) => went.push(Ok(())),
-            Err(Trouble::Sql(error)) if db.is_autocommit() || spoils_all(&error) => return Err(error),
-            Err(trouble) => {
-                run(db, "ROLLBACK TO job")?;
-                tail.back_to(end);
-                went.push(Err(trouble));
-            }
+    let (tail, went) = match apply_all(db, chain, jobs, Care::None)? {
+        Some(applied) => applied,
+        None => {
+            run(db, "ROLLBACK")?;
+            run(db, "BEGIN IMMEDIATE")?;
+            apply_all(db, chain, jobs, Care::Savepoints)?.ok_or(rusqlite::Error::InvalidQuery)?
         }
-        run(db, "RELEASE job")?;
-    }
+    };
     if went.iter().all(Result::is_err) {
         return Ok(Gathered { went, number: None });
     }
@@ -107,6 +101,50 @@ fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<
     // shows, while it is still certain that nothing was applied.
     db.cache_flush()?;
     Ok(Gathered { went, number: Some(number) })
+}
+
+/// How pieces of work are kept apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// Not at all: nearly always, what fails has written nothing.
+    None,
+    /// By a savepoint for each, which has SQLite copy every page that one changes.
+    Savepoints,
+}
+
+type Applied<'a> = (Tail<'a>, Vec<Result<(), Trouble>>);
+
+/// Applies all of `jobs`; none where one failed that had written something, and without savepoints cannot be taken back
+/// alone.
+fn apply_all<'a>(
+    db: &Connection,
+    chain: &'a Chain,
+    jobs: &mut [Box<dyn Work>],
+    care: Care,
+) -> Result<Option<Applied<'a>>, rusqlite::Error> {
+    let (tail, mut went) = (Tail::of(chain), Vec::with_capacity(jobs.len()));
+    for job in jobs {
+        let (end, rows) = (tail.end(), db.total_changes());
+        if care == Care::Savepoints {
+            run(db, "SAVEPOINT job")?;
+        }
+        match job.apply(db, &tail) {
+            Ok(()) => went.push(Ok(())),
+            Err(Trouble::Sql(error)) if db.is_autocommit() || spoils_all(&error) => return Err(error),
+            Err(_) if care == Care::None && db.total_changes() != rows => return Ok(None),
+            Err(trouble) => {
+                if care == Care::Savepoints {
+                    run(db, "ROLLBACK TO job")?;
+                }
+                tail.back_to(end);
+                went.push(Err(trouble));
+            }
+        }
+        if care == Care::Savepoints {
+            run(db, "RELEASE job")?;
+        }
+    }
+    Ok(Some((tail, went)))
 }
 
 /// Whether an error of one piece of work says that no other will do better.
@@ -213,19 +251,24 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_between_two_good_ones_spoils_neither() {
-        with_db(|db, chain| {
-            let mut jobs = jobs(&[
-                (PARENT, false),
-                ("INSERT INTO parent VALUES (2)", true),
-                ("INSERT INTO parent VALUES (3); INSERT INTO parent VALUES (1)", false),
-                ("INSERT INTO child VALUES (1)", false),
-            ]);
-            let End::Committed(went) = write(db, chain, &mut jobs) else { panic!() };
-            let went: Vec<bool> = went.iter().map(Result::is_ok).collect();
-            assert_eq!(went, [true, false, false, true]);
-            assert_eq!((count(db, "parent"), count(db, "child")), (1, 1));
-        });
+    fn what_fails_between_two_good_ones_spoils_neither() {
+        let bad = [
+            ("SELECT 1", true),
+            ("INSERT INTO parent VALUES (2)", true),
+            ("INSERT INTO parent VALUES (1)", false),
+            ("INSERT INTO parent VALUES (3); INSERT INTO parent VALUES (1)", false),
+            ("INSERT INTO parent VALUES (4), (5), (1)", false),
+        ];
+        for some in (1..=bad.len()).flat_map(|many| bad.windows(many)) {
+            with_db(|db, chain| {
+                let mut jobs =
+                    jobs(&[&[(PARENT, false)], some, &[("INSERT INTO child VALUES (1)", false)]].concat());
+                let End::Committed(went) = write(db, chain, &mut jobs) else { panic!() };
+                let went: Vec<bool> = went.iter().map(Result::is_ok).collect();
+                assert_eq!(went, [&[true][..], &vec![false; some.len()], &[true]].concat(), "{some:?}");
+                assert_eq!((count(db, "parent"), count(db, "child")), (1, 1), "{some:?}");
+            });
+        }
     }
 
     #[test]

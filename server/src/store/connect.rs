@@ -67,11 +67,11 @@ impl Connector {
         db.pragma_update(None, "temp_store", "MEMORY")?;
         match role {
             Role::Reader => {
-                db.pragma_update(None, "cache_size", -256)?;
+                db.pragma_update(None, "cache_size", -512)?;
                 db.pragma_update(None, "query_only", true)?;
             }
             Role::Writer => {
-                db.pragma_update(None, "cache_size", -1024)?;
+                db.pragma_update(None, "cache_size", -4096)?;
                 // The log is copied beside the writer's work; this is for the case that it cannot be.
                 set(&db, "wal_autocheckpoint", 8192)?;
                 set(&db, "journal_size_limit", 16 * 1024 * 1024)?;

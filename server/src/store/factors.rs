@@ -10,7 +10,7 @@ use gatepass_core::secret::SecretBytes;
 use gatepass_core::time::Time;
 use rusqlite::{Connection, Row, params};
 
-use super::apply::{json_list, one};
+use super::apply::{json, one};
 use super::error::Trouble;
 use super::habits;
 use super::read::{every, first};
@@ -238,7 +238,7 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             sign_in.for_audience,
             sign_in.bind,
             String::from(&sign_in.scope),
-            json_list(&sign_in.methods)?,
+            json(&sign_in.methods)?,
             sign_in.ticket.as_ref().map(|id| id.as_str()),
             stamp(challenge.expires_at),
             challenge.wrong,

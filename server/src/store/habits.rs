@@ -1,42 +1,60 @@
-//! From where and when people usually sign in: a few rows each, bounded as they are written.
+//! From where and when people usually sign in: a row for each of them.
 
-use gatepass_core::model::habit::{
-    DeviceMark, Habit, KnownPlace, MAX_FAILURES, MAX_PLACES, Network, Place, hour_of,
-};
+use gatepass_core::model::habit::{DeviceMark, Habit, KnownPlace, Network, Place};
 use gatepass_core::model::id::UserId;
 use gatepass_core::time::Time;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
-use super::apply::one;
+use super::apply::{json, one};
 use super::error::Trouble;
-use super::read::every;
-use super::rows::{Columns, stamp};
+use super::read::first;
+use super::rows::Columns;
 
 /// What is remembered of `user`.
 pub(super) fn of(db: &Connection, user: &UserId) -> Result<Habit, Trouble> {
-    let mut hours = [0; 24];
-    let sql = "SELECT hour, times FROM sign_in_hours WHERE user_id = ?1";
-    let known = every(db, sql, [user.as_str()], |row| {
-        let mut c = Columns::of(row, "sign_in_hours");
-        Ok((c.small("hour")?, c.small("times")?))
+    let sql = "SELECT hours, places, failures FROM habits WHERE user_id = ?1";
+    let habit = first(db, sql, [user.as_str()], |row| {
+        let mut c = Columns::of(row, "habits");
+        Ok(Habit {
+            hours: c.parsed("hours", |text| serde_json::from_str(text).ok())?,
+            places: c.parsed("places", places)?,
+            failures: c.parsed("failures", failures)?,
+        })
     })?;
-    for (hour, times) in known {
-        let slot = usize::try_from(hour).ok().and_then(|hour| hours.get_mut(hour));
-        *slot.ok_or(Trouble::Row { table: "sign_in_hours", column: "hour" })? = times;
-    }
-    let at = |row: &Row<'_>| Columns::of(row, "sign_in_failures").time("at");
-    let sql = "SELECT at FROM sign_in_failures WHERE user_id = ?1 ORDER BY seq DESC";
-    Ok(Habit { places: places(db, user)?, hours, failures: every(db, sql, [user.as_str()], at)? })
+    Ok(habit.unwrap_or_default())
 }
 
-/// Where they have signed in from, the latest first.
-fn places(db: &Connection, user: &UserId) -> Result<Vec<KnownPlace>, Trouble> {
-    let sql = "SELECT device, network, last_at FROM known_places WHERE user_id = ?1 \
-               ORDER BY last_at DESC, device, network";
-    every(db, sql, [user.as_str()], |row| {
-        let mut c = Columns::of(row, "known_places");
-        Ok(KnownPlace { place: place(&mut c)?, last_at: c.time("last_at")? })
-    })
+fn failures(text: &str) -> Option<Vec<Time>> {
+    let at: Vec<u64> = serde_json::from_str(text).ok()?;
+    Some(at.into_iter().map(Time::from_unix).collect())
+}
+
+/// A place as its row has it.
+type Kept = (String, String, u64);
+
+fn places(text: &str) -> Option<Vec<KnownPlace>> {
+    let kept: Vec<Kept> = serde_json::from_str(text).ok()?;
+    let place = |(device, network, last_at): Kept| {
+        let place = Place { device: DeviceMark(unhex(&device)?), network: Network::parse(&network)? };
+        Some(KnownPlace { place, last_at: Time::from_unix(last_at) })
+    };
+    kept.into_iter().map(place).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.extend(char::from_digit(digit.into(), 16));
+    }
+    text
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes: Option<Vec<u8>> =
+        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+    bytes?.try_into().ok()
 }
 
 /// The next two columns, which are a place.
@@ -45,37 +63,27 @@ pub(super) fn place(c: &mut Columns<'_>) -> Result<Place, Trouble> {
     Ok(Place { device, network: c.parsed("network", Network::parse)? })
 }
 
-pub(super) fn learn(db: &Connection, user: &UserId, place: &Place, at: Time) -> Result<(), Trouble> {
-    let network = place.network.to_string();
-    let values = params![user.as_str(), place.device.0, network, stamp(at)];
-    let known = "UPDATE known_places SET last_at = max(last_at, ?4) WHERE user_id = ?1 AND device = ?2 AND network = ?3";
-    if db.prepare_cached(known)?.execute(values)? == 0 {
-        one(
-            db,
-            "INSERT INTO known_places (user_id, device, network, last_at) VALUES (?1, ?2, ?3, ?4)",
-            values,
-        )?;
-        let sql = format!(
-            "DELETE FROM known_places WHERE user_id = ?1 AND (device, network) IN \
-             (SELECT device, network FROM known_places WHERE user_id = ?1 \
-             ORDER BY last_at DESC, device, network LIMIT -1 OFFSET {MAX_PLACES})"
-        );
-        db.prepare_cached(&sql)?.execute([user.as_str()])?;
-    }
-    one(
-        db,
-        "INSERT INTO sign_in_hours (user_id, hour, times) VALUES (?1, ?2, 1) \
-         ON CONFLICT (user_id, hour) DO UPDATE SET times = min(times + 1, 4294967295)",
-        params![user.as_str(), i64::try_from(hour_of(at)).unwrap_or_default()],
-    )
+pub(super) fn learn(db: &Connection, user: &UserId, place: Place, at: Time) -> Result<(), Trouble> {
+    change(db, user, |habit| habit.learn(place, at))
 }
 
-pub(super) fn count_failure(db: &Connection, user: &UserId, at: Time) -> Result<(), Trouble> {
-    one(db, "INSERT INTO sign_in_failures (user_id, at) VALUES (?1, ?2)", params![user.as_str(), stamp(at)])?;
-    let sql = format!(
-        "DELETE FROM sign_in_failures WHERE user_id = ?1 AND seq <= \
-         (SELECT seq FROM sign_in_failures WHERE user_id = ?1 ORDER BY seq DESC LIMIT 1 OFFSET {MAX_FAILURES})"
-    );
-    db.prepare_cached(&sql)?.execute([user.as_str()])?;
-    Ok(())
+pub(super) fn fail(db: &Connection, user: &UserId, at: Time) -> Result<(), Trouble> {
+    change(db, user, |habit| habit.fail(at))
+}
+
+fn change(db: &Connection, user: &UserId, change: impl FnOnce(&mut Habit)) -> Result<(), Trouble> {
+    let mut habit = of(db, user)?;
+    change(&mut habit);
+    let kept = |known: &KnownPlace| -> Kept {
+        let Place { device, network } = known.place;
+        (hex(&device.0), network.to_string(), known.last_at.unix())
+    };
+    let places: Vec<Kept> = habit.places.iter().map(kept).collect();
+    let failures: Vec<u64> = habit.failures.iter().map(|at| at.unix()).collect();
+    one(
+        db,
+        "INSERT INTO habits (user_id, hours, places, failures) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (user_id) \
+         DO UPDATE SET hours = excluded.hours, places = excluded.places, failures = excluded.failures",
+        params![user.as_str(), json(&habit.hours)?, json(&places)?, json(&failures)?],
+    )
 }

@@ -1,7 +1,7 @@
 //! The store: one SQLite file that any number of processes work on at once.
 //!
 //! Reads borrow one of a few connections for one snapshot (`reader`, `read`, `list`). Writes go through one thread
-//! (`writer`) that puts whatever waits into one transaction (`batch`), a savepoint for each; every change is one
+//! (`writer`) that puts whatever waits into one transaction (`batch`), each whole or not at all; every change is one
 //! conditional statement (`apply`). What decides is decided inside `BEGIN IMMEDIATE`, so several processes are as
 //! good as one. The file is opened and kept up to date by `connect` and `schema`; `rows` turns rows into records.
 
@@ -151,14 +151,14 @@ impl Store {
 
     fn write<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
+        run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.try_write(run).map_err(StoreError::from)
     }
 
     fn try_write<T: Send + 'static>(
         &self,
-        run: impl FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
+        run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Failure> {
         self.writer().map_err(Failure::NotApplied)?.write(run)
     }

@@ -12,7 +12,7 @@ use gatepass_core::model::query::{
 use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest};
 use gatepass_core::model::user::User;
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Params, Row, params};
 
 use super::error::Trouble;
 use super::rows::{self, Columns};
@@ -110,8 +110,26 @@ pub(super) fn with_secrets(db: &Connection, mut client: Client) -> Result<Client
     Ok(client)
 }
 
+/// The row of the ticket with `digest`: looked for in the latest 256 seconds that tickets were issued in, then in those
+/// before.
+pub(super) fn ticket_row(db: &Connection, digest: &TicketDigest) -> Result<Option<i64>, Trouble> {
+    let sql = "SELECT period, (SELECT seq FROM tickets WHERE issued_at / 256 = period AND digest = ?1) \
+               FROM (SELECT issued_at / 256 AS period FROM tickets WHERE issued_at / 256 < ?2 \
+               ORDER BY issued_at / 256 DESC LIMIT 1)";
+    let mut before = i64::MAX;
+    loop {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
+        match first(db, sql, params![digest.0, before], read)? {
+            None => return Ok(None),
+            Some((_, Some(seq))) => return Ok(Some(seq)),
+            Some((period, None)) => before = period,
+        }
+    }
+}
+
 fn ticket(db: &Connection, digest: &TicketDigest) -> Result<Option<Ticket>, Trouble> {
-    first(db, &format!("SELECT {} FROM tickets WHERE digest = ?1", rows::TICKET), [digest.0], rows::ticket)
+    let Some(seq) = ticket_row(db, digest)? else { return Ok(None) };
+    first(db, &format!("SELECT {} FROM tickets WHERE seq = ?1", rows::TICKET), [seq], rows::ticket)
 }
 
 fn session(db: &Connection, id: &SessionId) -> Result<Option<Session>, Trouble> {

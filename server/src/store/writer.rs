@@ -47,7 +47,7 @@ impl Writer {
     pub(super) fn write<T, F>(&self, run: F) -> Result<T, Failure>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
+        F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
         let (answer, answered) = sync_channel(1);
         self.send(run, move |end| {
@@ -61,9 +61,9 @@ impl Writer {
     pub(super) fn send<T, F>(&self, run: F, then: impl FnOnce(Result<T, Failure>) + Send + 'static)
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
+        F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
-        let job = Box::new(Job { run: Some(run), made: None, then: Some(then) });
+        let job = Box::new(Job { run, made: None, then: Some(then) });
         let refused = match &self.queue {
             Some(queue) => match queue.try_send(job) {
                 Ok(()) => return,
@@ -95,7 +95,7 @@ struct Job<T, F, G>
 where
     G: FnOnce(Result<T, Failure>),
 {
-    run: Option<F>,
+    run: F,
     made: Option<T>,
     then: Option<G>,
 }
@@ -103,13 +103,11 @@ where
 impl<T, F, G> Work for Job<T, F, G>
 where
     T: Send,
-    F: FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send,
+    F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send,
     G: FnOnce(Result<T, Failure>) + Send,
 {
     fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble> {
-        if let Some(run) = self.run.take() {
-            self.made = Some(run(db, tail)?);
-        }
+        self.made = Some((self.run)(db, tail)?);
         Ok(())
     }
 

@@ -6,9 +6,11 @@ use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::{ClientSecret, SecretDigest};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::model::query::{Query, Records};
 use gatepass_core::model::session::{RefreshDigest, Session};
 use gatepass_core::model::ticket::{Ticket, TicketState};
 use gatepass_core::model::user::{User, Username};
+use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 
 use crate::fixture::*;
@@ -54,7 +56,6 @@ fn each_change_holds_or_leaves_nothing() {
         Change::InsertTicket(ticket(1)),
         Change::InsertTicket(Ticket { id: ticket(1).id, ..ticket(9) }),
         Change::InsertTicket(Ticket { digest: ticket(1).digest, ..ticket(9) }),
-        Change::InsertTicket(Ticket { user_id: nobody.clone(), ..ticket(9) }),
         spend(2),
         spend(3),
         spend(9),
@@ -181,13 +182,35 @@ fn an_update_raises_the_revision_and_a_deletion_takes_along() {
     let left: i64 = place
         .sql()
         .query_row(
-            "SELECT (SELECT count(*) FROM tickets) + (SELECT count(*) FROM sessions) + \
+            "SELECT (SELECT count(*) FROM sessions) + \
              (SELECT count(*) FROM refresh_tokens) + (SELECT count(*) FROM client_secrets WHERE client_id = 'portal')",
             [],
             |row| row.get(0),
         )
         .unwrap();
     assert_eq!(left, 0);
+    // A ticket stays until it is swept, and there is nobody it signs in.
+    let Records::Ticket(Some(found)) = store.read(&Query::Ticket(ticket(1).digest)).records else { panic!() };
+    assert_eq!((found.user, found.ticket), (None, ticket(1)));
+}
+
+#[test]
+fn a_ticket_is_found_whenever_it_was_issued() {
+    let place = Place::new();
+    let store = place.store();
+    let issued = |i: u64| Ticket { issued_at: Time::from_unix(NOW.unix() + i * 100), ..ticket(i) };
+    let order = [3, 9, 0, 7, 1, 8, 2, 6, 4, 5];
+    assert_eq!(commit(&store, order.map(|i| Change::InsertTicket(issued(i)))), Outcome::Applied);
+    for i in order {
+        let Records::Ticket(Some(found)) = store.read(&Query::Ticket(ticket(i).digest)).records else {
+            panic!()
+        };
+        assert_eq!(found.ticket, issued(i));
+        assert_eq!(commit(&store, [spend(i)]), Outcome::Applied);
+        assert_eq!(commit(&store, [spend(i)]), Outcome::Conflict);
+    }
+    assert!(matches!(store.read(&Query::Ticket(ticket(10).digest)).records, Records::Ticket(None)));
+    assert_eq!(commit(&store, [spend(10)]), Outcome::Conflict);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use gatepass::master_key::MasterKey;
 use gatepass::store::{DATABASE, Fault, Store, StoreError, StoreOptions};
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::habit;
 use gatepass_core::model::id::UserId;
 use gatepass_core::model::query::{Query, Records, TokenQuery};
 use gatepass_core::model::session::{Actor, RefreshDigest, Session};
@@ -70,7 +71,7 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
                 ALTER TABLE users DROP COLUMN password_changed_at; ALTER TABLE users DROP COLUMN second_factor; \
                 ALTER TABLE clients DROP COLUMN second_factor; ALTER TABLE sessions DROP COLUMN actor_epoch; \
                 ALTER TABLE sessions DROP COLUMN purpose; \
-                DROP TABLE passwords; DROP TABLE known_places; DROP TABLE sign_in_hours; DROP TABLE sign_in_failures; \
+                DROP TABLE passwords; DROP TABLE habits; \
                 DROP TABLE challenges; DROP TABLE factor_guesses; DROP TABLE backup_codes; DROP TABLE totp_devices; \
                 DROP TABLE revoked_tokens; ALTER TABLE sessions DROP COLUMN methods; \
                 ALTER TABLE refresh_tokens DROP COLUMN used_at; ALTER TABLE refresh_tokens DROP COLUMN salt; \
@@ -82,6 +83,36 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
     assert_eq!(found.family.unwrap().session, acted);
     assert!(store.verify_audit().unwrap().holds());
     assert_eq!(commit(&store, [rotate(1, 2, 1)]), Outcome::Applied);
+}
+
+#[test]
+fn habits_of_an_earlier_schema_are_kept() {
+    let place = Place::new();
+    let learn = |device: u8, at| Change::Learn {
+        user: UserId::parse("usr_alice").unwrap(),
+        place: habit::Place {
+            device: habit::DeviceMark([device; 32]),
+            network: habit::Network::parse("192.0.2.0/24").unwrap(),
+        },
+        at: NOW.plus(at),
+    };
+    let alice = UserId::parse("usr_alice").unwrap();
+    let fail = |at| Change::CountFailure { user: alice.clone(), at: NOW.plus(at) };
+    let changes = [learn(1, 0), fail(9), learn(0xab, 5000), fail(8), learn(2, 5001)];
+    assert_eq!(commit(&place.store(), changes), Outcome::Applied);
+    let before = place.store().habit(&alice).unwrap();
+    let back = "CREATE TABLE known_places (user_id TEXT, device BLOB, network TEXT, last_at INTEGER); \
+                INSERT INTO known_places SELECT user_id, unhex(p.value ->> 0), p.value ->> 1, p.value ->> 2 \
+                FROM habits, json_each(places) p ORDER BY p.key DESC; \
+                CREATE TABLE sign_in_hours (user_id TEXT, hour INTEGER, times INTEGER); \
+                INSERT INTO sign_in_hours SELECT user_id, h.key, h.value FROM habits, json_each(hours) h WHERE h.value > 0; \
+                CREATE TABLE sign_in_failures (seq INTEGER PRIMARY KEY, user_id TEXT, at INTEGER); \
+                INSERT INTO sign_in_failures (user_id, at) SELECT user_id, f.value \
+                FROM habits, json_each(failures) f ORDER BY f.key DESC; \
+                DROP TABLE habits; PRAGMA user_version = 4";
+    place.sql().execute_batch(back).unwrap();
+    assert_eq!(open(&place).unwrap().habit(&alice).unwrap(), before);
+    assert_eq!((before.places.len(), before.failures.len()), (3, 2));
 }
 
 #[test]
