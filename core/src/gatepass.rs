@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::flow;
-use crate::jose::claims::{AccessClaims, ClaimError};
-use crate::jose::jws::{Compact, JwsError};
+use crate::jose::claims::{AccessClaims, NotVerified, UnverifiedToken};
 use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
 use crate::moment::Moment;
 use crate::secret::SecretText;
@@ -41,26 +40,6 @@ impl fmt::Debug for Keys {
 
 /// The `typ` of an access token (RFC 9068 §2.1).
 const ACCESS_TOKEN_TYPE: &str = "at+jwt";
-
-/// What is wrong with an access token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotVerified {
-    /// It is not a JWS that one of the keys signed.
-    Jws(JwsError),
-    /// Its claims are malformed, not ours, or out of time.
-    Claims(ClaimError),
-}
-
-impl fmt::Display for NotVerified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Jws(error) => error.fmt(f),
-            Self::Claims(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for NotVerified {}
 
 /// The protocol, with its settings and keys. It keeps no state: every request is a value of its own.
 #[derive(Debug)]
@@ -102,9 +81,12 @@ impl Gatepass {
     /// # Errors
     /// [`NotVerified`] says what is wrong with it.
     pub fn verify(&self, token: &str, now: Time) -> Result<AccessClaims, NotVerified> {
-        let compact = Compact::parse(token).map_err(NotVerified::Jws)?;
-        let verified = self.keys.verifying.verify(&compact).map_err(NotVerified::Jws)?;
-        let claims = AccessClaims::parse(&verified).map_err(NotVerified::Claims)?;
+        self.believe(&UnverifiedToken::parse(token).map_err(NotVerified::Jws)?, now)
+    }
+
+    /// The same of a token that was taken apart before.
+    pub(crate) fn believe(&self, token: &UnverifiedToken, now: Time) -> Result<AccessClaims, NotVerified> {
+        let claims = token.verify(&self.keys.verifying)?;
         claims.check(self.settings.issuer.as_str(), now).map_err(NotVerified::Claims)?;
         Ok(claims)
     }

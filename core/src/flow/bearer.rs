@@ -3,15 +3,13 @@
 use super::context::Context;
 use crate::audit::Refusal;
 use crate::gatepass::Gatepass;
-use crate::jose::claims::{AccessClaims, UnverifiedClaims};
-use crate::jose::jws::Compact;
+use crate::jose::claims::{AccessClaims, UnverifiedToken};
 use crate::model::client::Client;
 use crate::model::id::{ClientId, SessionId, UserId};
 use crate::model::query::{BearerQuery, BearerRecords, PersonQuery};
 use crate::model::scope::Scope;
 use crate::model::session::{Purpose, Session};
 use crate::model::user::User;
-use crate::secret::SecretText;
 use crate::time::Time;
 use crate::wire::credentials::Authorization;
 use crate::wire::problem::Problem;
@@ -22,7 +20,7 @@ use crate::wire::response::Response;
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) struct Presented {
-    token: SecretText,
+    token: UnverifiedToken,
     query: BearerQuery,
 }
 
@@ -35,7 +33,7 @@ impl Presented {
     /// The token in the `Authorization` header; none where there is none that could be one of ours.
     fn by_header(request: &Request) -> Result<Option<Self>, Ambiguous> {
         Ok(match Authorization::of(request)? {
-            Authorization::Bearer(token) => Self::read(token),
+            Authorization::Bearer(token) => Self::read(token.expose()),
             Authorization::Absent
             | Authorization::Basic(_)
             | Authorization::BadBasic
@@ -54,21 +52,19 @@ impl Presented {
     }
 
     /// Reads `token` as far as its claims can be looked up; none where it cannot be one of ours.
-    pub(crate) fn read(token: SecretText) -> Option<Self> {
-        let query = {
-            let compact = Compact::parse(token.expose()).ok()?;
-            let claims = UnverifiedClaims::parse(&compact).ok()?;
-            let person = match &claims.sid {
-                None => None,
-                Some(sid) => Some(PersonQuery {
-                    user: UserId::parse(&claims.sub).ok()?,
-                    session: SessionId::parse(sid).ok()?,
-                    actor: claims.act.as_deref().map(UserId::parse).transpose().ok()?,
-                }),
-            };
-            let client = ClientId::parse(&claims.client_id).ok()?;
-            BearerQuery { client, token_id: claims.jti, person }
+    pub(crate) fn read(token: &str) -> Option<Self> {
+        let token = UnverifiedToken::parse(token).ok()?;
+        let names = token.names().ok()?;
+        let person = match names.sid {
+            None => None,
+            Some(sid) => Some(PersonQuery {
+                user: UserId::parse(names.sub).ok()?,
+                session: SessionId::parse(sid).ok()?,
+                actor: names.act.map(UserId::parse).transpose().ok()?,
+            }),
         };
+        let client = ClientId::parse(names.client_id).ok()?;
+        let query = BearerQuery { client, token_id: names.jti.into(), person };
         Some(Self { token, query })
     }
 
@@ -84,7 +80,7 @@ impl Presented {
         records: &'a BearerRecords,
         now: Time,
     ) -> Result<VerifiedToken<'a>, Refusal> {
-        let claims = gatepass.verify(self.token.expose(), now).map_err(|_| Refusal::TokenInvalid)?;
+        let claims = gatepass.believe(&self.token, now).map_err(|_| Refusal::TokenInvalid)?;
         if records.revoked {
             return Err(Refusal::TokenRevoked);
         }

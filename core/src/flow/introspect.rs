@@ -12,7 +12,6 @@ use crate::model::id::{ClientId, UserId};
 use crate::model::query::{Query, Records, TokenQuery, TokenRecords};
 use crate::model::session::RefreshDigest;
 use crate::policy::refresh::{Presenter, Verdict, decide};
-use crate::secret::SecretText;
 use crate::step::Step;
 use crate::time::Time;
 use crate::wire::credentials::ClientCredentials;
@@ -37,11 +36,7 @@ impl Asked {
         let credentials = credentials(request, &form)?;
         let token =
             form.get("token").ok_or_else(|| OAuthError::InvalidRequest("token is required").response())?;
-        Ok(Self {
-            credentials,
-            refresh: RefreshDigest::read(token),
-            access: Presented::read(SecretText::new(token.into())),
-        })
+        Ok(Self { credentials, refresh: RefreshDigest::read(token), access: Presented::read(token) })
     }
 
     /// The client that asks, which has to prove it.

@@ -25,7 +25,7 @@ pub(crate) struct Looking {
 
 pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
     let presented = match token(request) {
-        Ok(token) => Presented::read(token).ok_or(BearerError::InvalidToken),
+        Ok(token) => Presented::read(token.expose()).ok_or(BearerError::InvalidToken),
         Err(error) => Err(error),
     };
     match presented {

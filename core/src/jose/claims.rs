@@ -6,7 +6,8 @@ use core::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::jws::{Compact, VerifiedJws};
+use super::jws::{Compact, JwsError, VerifiedJws};
+use super::key::KeySet;
 use crate::time::Time;
 use crate::wire::json::parse_object;
 
@@ -92,26 +93,29 @@ impl AccessClaims {
     /// # Errors
     /// [`ClaimError::WrongType`] or [`ClaimError::Malformed`].
     pub fn parse(jws: &VerifiedJws<'_>) -> Result<Self, ClaimError> {
+        Self::of(jws.token_type(), &Claims::parse(jws.payload())?)
+    }
+
+    fn of(token_type: Option<&str>, claims: &Claims) -> Result<Self, ClaimError> {
         // RFC 9068 §4, RFC 7515 §4.1.9: with or without `application/`, in any case.
-        let token_type = jws.token_type().ok_or(ClaimError::WrongType)?;
+        let token_type = token_type.ok_or(ClaimError::WrongType)?;
         if !["at+jwt", "application/at+jwt"].iter().any(|t| t.eq_ignore_ascii_case(token_type)) {
             return Err(ClaimError::WrongType);
         }
-        let claims = Claims::parse(jws.payload())?;
         Ok(Self {
-            iss: claims.text("iss")?,
-            sub: claims.text("sub")?,
+            iss: claims.text("iss")?.to_owned(),
+            sub: claims.text("sub")?.to_owned(),
             aud: claims.audience()?,
             exp: claims.time("exp")?.ok_or(ClaimError::Malformed("exp"))?,
             iat: claims.time("iat")?.ok_or(ClaimError::Malformed("iat"))?,
             nbf: claims.time("nbf")?,
-            jti: claims.text("jti")?,
-            client_id: claims.text("client_id")?,
-            scope: claims.optional_text("scope")?,
+            jti: claims.text("jti")?.to_owned(),
+            client_id: claims.text("client_id")?.to_owned(),
+            scope: claims.optional_text("scope")?.map(ToOwned::to_owned),
             auth_time: claims.time("auth_time")?,
             amr: claims.texts("amr")?,
-            sid: claims.optional_text("sid")?,
-            act: claims.actor()?,
+            sid: claims.optional_text("sid")?.map(ToOwned::to_owned),
+            act: claims.actor()?.map(ToOwned::to_owned),
         })
     }
 
@@ -206,29 +210,31 @@ pub(crate) struct Actor<'a> {
     pub(crate) sub: &'a str,
 }
 
-/// Whom a token names that nobody has verified: good for looking up, and for nothing else.
+/// An access token taken apart, which nobody has verified yet.
 #[derive(Debug)]
-pub struct UnverifiedClaims {
-    /// `sub`
-    pub sub: String,
-    /// `client_id`
-    pub client_id: String,
-    /// `jti`
-    pub jti: String,
-    /// `sid`
-    pub sid: Option<String>,
-    /// `act.sub`
-    pub act: Option<String>,
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub struct UnverifiedToken {
+    jws: Compact,
+    claims: Result<Claims, ClaimError>,
 }
 
-impl UnverifiedClaims {
-    /// Reads them.
+impl UnverifiedToken {
+    /// Takes `text` apart.
+    ///
+    /// # Errors
+    /// As [`Compact::parse`].
+    pub fn parse(text: &str) -> Result<Self, JwsError> {
+        let jws = Compact::parse(text)?;
+        Ok(Self { claims: Claims::parse(jws.unverified_payload()), jws })
+    }
+
+    /// Whom it names.
     ///
     /// # Errors
     /// [`ClaimError::Malformed`].
-    pub fn parse(jws: &Compact<'_>) -> Result<Self, ClaimError> {
-        let claims = Claims::parse(jws.unverified_payload())?;
-        Ok(Self {
+    pub fn names(&self) -> Result<Names<'_>, ClaimError> {
+        let claims = self.claims.as_ref().map_err(|error| *error)?;
+        Ok(Names {
             sub: claims.text("sub")?,
             client_id: claims.text("client_id")?,
             jti: claims.text("jti")?,
@@ -236,9 +242,56 @@ impl UnverifiedClaims {
             act: claims.actor()?,
         })
     }
+
+    /// Its claims, once one of `keys` has verified it.
+    ///
+    /// # Errors
+    /// [`NotVerified`], its times, issuer and audience apart.
+    pub fn verify(&self, keys: &KeySet) -> Result<AccessClaims, NotVerified> {
+        let verified = keys.verify(&self.jws).map_err(NotVerified::Jws)?;
+        let claims = self.claims.as_ref().map_err(|error| NotVerified::Claims(*error))?;
+        AccessClaims::of(verified.token_type(), claims).map_err(NotVerified::Claims)
+    }
 }
 
+/// Whom a token names that nobody has verified: good for looking up, and for nothing else.
+#[derive(Debug)]
+pub struct Names<'a> {
+    /// `sub`
+    pub sub: &'a str,
+    /// `client_id`
+    pub client_id: &'a str,
+    /// `jti`
+    pub jti: &'a str,
+    /// `sid`
+    pub sid: Option<&'a str>,
+    /// `act.sub`
+    pub act: Option<&'a str>,
+}
+
+/// What is wrong with an access token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotVerified {
+    /// It is not a JWS that one of the keys signed.
+    Jws(JwsError),
+    /// Its claims are malformed, not ours, or out of time.
+    Claims(ClaimError),
+}
+
+impl fmt::Display for NotVerified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jws(error) => error.fmt(f),
+            Self::Claims(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for NotVerified {}
+
 /// A payload's members. Malformed is never absent.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 struct Claims(Map<String, Value>);
 
 impl Claims {
@@ -246,12 +299,11 @@ impl Claims {
         parse_object(payload).map(Self).map_err(|_| ClaimError::Malformed("payload"))
     }
 
-    fn optional_text(&self, name: &'static str) -> Result<Option<String>, ClaimError> {
-        let text = |value: &Value| value.as_str().map(ToOwned::to_owned).ok_or(ClaimError::Malformed(name));
-        self.0.get(name).map(text).transpose()
+    fn optional_text(&self, name: &'static str) -> Result<Option<&str>, ClaimError> {
+        self.0.get(name).map(|value| value.as_str().ok_or(ClaimError::Malformed(name))).transpose()
     }
 
-    fn text(&self, name: &'static str) -> Result<String, ClaimError> {
+    fn text(&self, name: &'static str) -> Result<&str, ClaimError> {
         self.optional_text(name)?.filter(|text| !text.is_empty()).ok_or(ClaimError::Malformed(name))
     }
 
@@ -279,10 +331,10 @@ impl Claims {
     }
 
     /// `act` with its `sub` and no deeper chain.
-    fn actor(&self) -> Result<Option<String>, ClaimError> {
+    fn actor(&self) -> Result<Option<&str>, ClaimError> {
         let Some(value) = self.0.get("act") else { return Ok(None) };
         match value.as_object().map(|act| (act.len(), act.get("sub").and_then(Value::as_str))) {
-            Some((1, Some(sub))) if !sub.is_empty() => Ok(Some(sub.to_owned())),
+            Some((1, Some(sub))) if !sub.is_empty() => Ok(Some(sub)),
             _ => Err(ClaimError::Malformed("act")),
         }
     }

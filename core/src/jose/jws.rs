@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::algorithm::Algorithm;
 use super::base64url::decode;
+use crate::secret::SecretBytes;
 use crate::wire::json::parse_object;
 
 /// The longest compact JWS that is read, in bytes. An access token of ours is about a tenth of it.
@@ -49,21 +50,28 @@ impl core::error::Error for JwsError {}
 const FORBIDDEN: [&str; 6] = ["crit", "b64", "jku", "jwk", "x5u", "x5c"];
 
 /// A compact JWS, taken apart and not verified.
-pub struct Compact<'a> {
-    signing_input: &'a str,
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub struct Compact {
+    signing_input: String,
     algorithm: Algorithm,
     key_id: Option<String>,
     token_type: Option<String>,
     payload: Vec<u8>,
-    signature: Vec<u8>,
+    signature: SecretBytes,
 }
 
-impl<'a> Compact<'a> {
+impl fmt::Debug for Compact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compact").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+impl Compact {
     /// Takes `text` apart.
     ///
     /// # Errors
     /// [`JwsError`], all but [`JwsError::NoKey`] and [`JwsError::BadSignature`].
-    pub fn parse(text: &'a str) -> Result<Self, JwsError> {
+    pub fn parse(text: &str) -> Result<Self, JwsError> {
         if text.len() > MAX_BYTES {
             return Err(JwsError::TooLong);
         }
@@ -81,9 +89,9 @@ impl<'a> Compact<'a> {
             algorithm: Algorithm::parse(&algorithm).ok_or(JwsError::UnsupportedAlgorithm)?,
             key_id: text_member(&header, "kid")?,
             token_type: text_member(&header, "typ")?,
-            signing_input,
+            signing_input: signing_input.to_owned(),
             payload,
-            signature,
+            signature: SecretBytes::new(signature),
         })
     }
 
@@ -102,12 +110,12 @@ impl<'a> Compact<'a> {
         &self.payload
     }
 
-    pub(crate) const fn signing_input(&self) -> &str {
-        self.signing_input
+    pub(crate) fn signing_input(&self) -> &str {
+        &self.signing_input
     }
 
     pub(crate) fn signature(&self) -> &[u8] {
-        &self.signature
+        self.signature.expose()
     }
 
     /// The proof that a key has verified it.

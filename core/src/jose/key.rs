@@ -161,7 +161,7 @@ impl VerifyingKey {
     ///
     /// # Errors
     /// [`JwsError::NoKey`] where the header names another algorithm, [`JwsError::BadSignature`] where it does not fit.
-    pub fn verify<'a>(&self, jws: &'a Compact<'_>) -> Result<VerifiedJws<'a>, JwsError> {
+    pub fn verify<'a>(&self, jws: &'a Compact) -> Result<VerifiedJws<'a>, JwsError> {
         if jws.algorithm() != self.algorithm {
             return Err(JwsError::NoKey);
         }
@@ -210,7 +210,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`JwsError::NoKey`] where there is none, or more than one; [`JwsError::BadSignature`] where it does not fit.
-    pub fn verify<'a>(&self, jws: &'a Compact<'_>) -> Result<VerifiedJws<'a>, JwsError> {
+    pub fn verify<'a>(&self, jws: &'a Compact) -> Result<VerifiedJws<'a>, JwsError> {
         let mut candidates = self.keys.iter().filter(|key| {
             key.algorithm == jws.algorithm() && jws.key_id().is_none_or(|key_id| key.key_id == key_id)
         });
