@@ -1,5 +1,7 @@
 //! Bearer tokens at our own endpoints (RFC 6750): presented, looked up, and only then believed.
 
+use alloc::boxed::Box;
+
 use super::context::Context;
 use crate::audit::Refusal;
 use crate::gatepass::Gatepass;
@@ -20,7 +22,7 @@ use crate::wire::response::Response;
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) struct Presented {
-    token: UnverifiedToken,
+    token: Box<UnverifiedToken>,
     query: BearerQuery,
 }
 
@@ -53,7 +55,7 @@ impl Presented {
 
     /// Reads `token` as far as its claims can be looked up; none where it cannot be one of ours.
     pub(crate) fn read(token: &str) -> Option<Self> {
-        let token = UnverifiedToken::parse(token).ok()?;
+        let token = Box::new(UnverifiedToken::parse(token).ok()?);
         let names = token.names().ok()?;
         let person = match names.sid {
             None => None,

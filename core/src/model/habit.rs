@@ -200,21 +200,22 @@ mod tests {
 
     #[test]
     fn the_place_not_seen_for_longest_makes_room() {
-        let place = |number: usize| Place::of(&number.to_string(), b"", Ipv4Addr::LOCALHOST.into()).unwrap();
+        let place = |number: u64| Place::of(&number.to_string(), b"", Ipv4Addr::LOCALHOST.into()).unwrap();
         let mut habit = Habit::default();
-        for number in 0..=MAX_PLACES {
-            habit.learn(place(number), Time::from_unix(3_600 + number as u64));
+        let most = u64::try_from(MAX_PLACES).unwrap();
+        for number in 0..=most {
+            habit.learn(place(number), Time::from_unix(3_600 + number));
         }
         habit.learn(place(1), Time::from_unix(9_000));
         // A clock that was behind makes nothing older.
         habit.learn(place(1), Time::from_unix(5));
         let known = |number| habit.places.iter().position(|known| known.place == place(number));
         assert_eq!(
-            (habit.places.len(), known(0), known(1), known(MAX_PLACES)),
+            (habit.places.len(), known(0), known(1), known(most)),
             (MAX_PLACES, None, Some(0), Some(1))
         );
         assert_eq!(habit.last_sign_in(), Some(Time::from_unix(9_000)));
-        assert_eq!(habit.hours[..3], [1, MAX_PLACES as u32 + 1, 1]);
+        assert_eq!(habit.hours[..3], [1, 33, 1]);
     }
 
     #[test]
