@@ -43,7 +43,7 @@ pub fn prepare(site: &Site) -> Result<Option<Admin>, Failure> {
     } else if keys.iter().all(|key| key.state != KeyState::Signing) {
         tracing::warn!("no key signs, so no token can be issued: run `gatepass key rotate`");
     }
-    if !site.store.clients()?.is_empty() {
+    if site.store.has_clients()? {
         return Ok(None);
     }
     admin(site)

@@ -78,6 +78,14 @@ impl Store {
         })
     }
 
+    /// Whether there is any client.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub fn has_clients(&self) -> Result<bool, StoreError> {
+        self.snapshot(|db| Ok(db.prepare_cached("SELECT 1 FROM clients")?.exists([])?))
+    }
+
     /// The last `limit` tickets, newest first.
     ///
     /// # Errors

@@ -149,14 +149,14 @@ fn fill(site: &Site) {
             numbers(0, CLIENTS)
         ),
     );
-    // From three hours ago until now, in the order of issue.
+    // From three hours ago until now, in the order of issue; their names begin with their second, as those of ours do.
     for part in 0..10 {
         let (from, to) = (part * TICKETS / 10 + 1, (part + 1) * TICKETS / 10 + 1);
         put(
             "a million tickets",
             format!(
                 "{} INSERT INTO tickets (seq, id, digest, user_id, client_id, issuer, for_audience, bind, scope, issued_at, expires_at, spent_at) \
-                 SELECT n, 'tic_' || lower(hex(randomblob(11))), randomblob(32), 'usr_person' || abs(random() % {USERS}), 'portal', 'backend', 1, 0, \
+                 SELECT n, 'tic_' || printf('%08x', {now} - 10800 + n * 10800 / {TICKETS}) || lower(hex(randomblob(7))), randomblob(32), 'usr_person' || abs(random() % {USERS}), 'portal', 'backend', 1, 0, \
                  'profile', {now} - 10800 + n * 10800 / {TICKETS}, {now} - 7200 + n * 7200 / {TICKETS}, {now} - 10790 + n * 10790 / {TICKETS} FROM n",
                 numbers(from, to)
             ),
