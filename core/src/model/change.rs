@@ -203,7 +203,7 @@ pub enum Change {
     /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read, and no
     /// other user has the name.
     UpdateUser(User),
-    /// The user is gone, with their tickets and sessions. Holds where there is one.
+    /// The user is gone, with their sessions; a ticket for them stays, and signs nobody in. Holds where there is one.
     DeleteUser(UserId),
     /// A new client. Holds where the id is free.
     InsertClient(Client),

@@ -93,7 +93,7 @@ pub(super) enum Verb {
         /// Their id or user name
         id: String,
     },
-    /// Delete a person with their tickets and sessions
+    /// Delete a person with their sessions; tickets for them are refused from then on
     Delete {
         /// Their id or user name
         id: String,
