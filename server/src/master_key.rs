@@ -155,7 +155,8 @@ fn write_new(path: &Path, bytes: &[u8; 32]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn hex(bytes: &[u8]) -> Zeroizing<String> {
+/// `bytes` in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> Zeroizing<String> {
     let mut digits = Zeroizing::new(String::with_capacity(bytes.len() * 2));
     for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {
@@ -169,17 +170,25 @@ fn hex(bytes: &[u8]) -> Zeroizing<String> {
 fn parse(text: &str) -> Option<Secret<32>> {
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     let line = lines.next()?;
-    if line.len() != 64 || lines.next().is_some() {
+    if lines.next().is_some() {
+        return None;
+    }
+    unhex(line).map(|bytes| Secret::new(*bytes))
+}
+
+/// The 32 bytes that these 64 hexadecimal digits are.
+pub(crate) fn unhex(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
+    if digits.len() != 64 {
         return None;
     }
     let mut bytes = Zeroizing::new([0u8; 32]);
-    for (byte, pair) in bytes.iter_mut().zip(line.as_bytes().chunks_exact(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
         for digit in pair {
             let nibble = char::from(*digit).to_digit(16)?;
             *byte = *byte << 4 | u8::try_from(nibble).ok()?;
         }
     }
-    Some(Secret::new(*bytes))
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::apply::{json, one};
 use super::error::Trouble;
 use super::read::first;
 use super::rows::Columns;
+use crate::master_key::{hex, unhex};
 
 /// What is remembered of `user`.
 pub(super) fn of(db: &Connection, user: &UserId) -> Result<Habit, Trouble> {
@@ -35,26 +36,10 @@ type Kept = (String, String, u64);
 fn places(text: &str) -> Option<Vec<KnownPlace>> {
     let kept: Vec<Kept> = serde_json::from_str(text).ok()?;
     let place = |(device, network, last_at): Kept| {
-        let place = Place { device: DeviceMark(unhex(&device)?), network: Network::parse(&network)? };
+        let place = Place { device: DeviceMark(*unhex(&device)?), network: Network::parse(&network)? };
         Some(KnownPlace { place, last_at: Time::from_unix(last_at) })
     };
     kept.into_iter().map(place).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
-        text.extend(char::from_digit(digit.into(), 16));
-    }
-    text
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes: Option<Vec<u8>> =
-        pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    bytes?.try_into().ok()
 }
 
 /// The next two columns, which are a place.
@@ -76,7 +61,7 @@ fn change(db: &Connection, user: &UserId, change: impl FnOnce(&mut Habit)) -> Re
     change(&mut habit);
     let kept = |known: &KnownPlace| -> Kept {
         let Place { device, network } = known.place;
-        (hex(&device.0), network.to_string(), known.last_at.unix())
+        (hex(&device.0).as_str().to_owned(), network.to_string(), known.last_at.unix())
     };
     let places: Vec<Kept> = habit.places.iter().map(kept).collect();
     let failures: Vec<u64> = habit.failures.iter().map(|at| at.unix()).collect();
