@@ -89,9 +89,7 @@ impl Moment {
     /// together in an index of names, however large that grows.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
         let drawn = self.seed.draw(label);
-        let mut bytes = [0; 16];
-        let parts = self.now.second();
-        bytes.iter_mut().zip(parts.iter().chain(drawn.expose())).for_each(|(byte, part)| *byte = *part);
+        let bytes: [u8; 16] = self.now.before(drawn.expose());
         let mut name = String::from(prefix);
         URL_SAFE_NO_PAD.encode_string(bytes, &mut name);
         name

@@ -21,10 +21,13 @@ impl Time {
         self.0
     }
 
-    /// The last 32 bits of it, which rise until 2106: what begins with them lies beside what was made with it.
-    pub(crate) const fn second(self) -> [u8; 4] {
+    /// The last 32 bits of it, which rise until 2106, and as much of `rest` as has room: what begins so lies beside what
+    /// was made with it.
+    pub(crate) fn before<const N: usize>(self, rest: &[u8]) -> [u8; N] {
         let [_, _, _, _, second @ ..] = self.0.to_be_bytes();
-        second
+        let mut bytes = [0; N];
+        bytes.iter_mut().zip(second.iter().chain(rest)).for_each(|(byte, part)| *byte = *part);
+        bytes
     }
 
     /// This time and `seconds` more.

@@ -151,8 +151,7 @@ pub(crate) struct FreshToken {
 impl FreshToken {
     /// One made at `at` of 256 drawn bits.
     pub(crate) fn new(at: Time, drawn: &Secret<32>) -> Self {
-        let mut bytes = Zeroizing::new([0; SECOND + 32]);
-        bytes.iter_mut().zip(at.second().iter().chain(drawn.expose())).for_each(|(byte, part)| *byte = *part);
+        let bytes: Zeroizing<[u8; SECOND + 32]> = Zeroizing::new(at.before(drawn.expose()));
         let mut text = String::with_capacity(PREFIX.len() + 48);
         text.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(*bytes, &mut text);
