@@ -179,7 +179,12 @@ impl Store {
         let run = move |db: &Connection, tail: &Tail<'_>| {
             changes.iter().try_for_each(|change| apply::apply(db, tail, &master, change))
         };
-        writer.send(run, move |end| then(store.outcome(end)));
+        writer.send(run, move |end| {
+            let outcome = store.outcome(end);
+            // Whoever is told may close the store, and is not to find it held from here still.
+            drop(store);
+            then(outcome);
+        });
     }
 
     fn proven(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -239,5 +244,25 @@ impl gatepass_core::store::Store for Store {
             let _ = answer.send(outcome);
         });
         answered.recv().unwrap_or(Outcome::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatepass_core::audit::{Event, Kind};
+    use gatepass_core::store::Store as _;
+    use gatepass_core::time::Time;
+
+    #[test]
+    fn who_was_answered_holds_the_store_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let master = MasterKey::open_or_create(dir.path()).unwrap();
+        let store = Store::open(dir.path(), &master, &StoreOptions::default()).unwrap();
+        let changes: Arc<[Change]> = [Change::Audit(Event::new(Kind::ClockReset, Time::default()))].into();
+        for _ in 0..200 {
+            assert_eq!(store.commit(&changes), Outcome::Applied);
+            assert_eq!(Arc::strong_count(&store.0), 1);
+        }
     }
 }
