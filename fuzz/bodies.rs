@@ -339,7 +339,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
     };
     let family = Family {
         refresh: RefreshToken {
-            digest: RefreshDigest::read(&format!("rft_{}", "A".repeat(48))).expect("a token"),
+            digest: RefreshDigest::read(&format!("rft_{}", "A".repeat(51))).expect("a token"),
             session_id: id.clone(),
             issued_at: before,
             expires_at: after,
@@ -756,7 +756,7 @@ pub(crate) fn handle(data: &[u8]) {
     let gatepass = Gatepass::new(settings, Keys::new(1, key, vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
     let outcome = outcomes[usize::from(lie / 63) % 4];
-    let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
+    let moment = Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]) };
     let mut step = gatepass.handle(request, moment);
     let mut applied = false;
     /// A password's hash, a device's secret, a signing key.

@@ -51,7 +51,7 @@
 //!     peer: [127, 0, 0, 1].into(),
 //! };
 //! // The time and 32 fresh bytes of the system's generator.
-//! let moment = Moment { now: Time::from_unix(1_750_000_000), seed: Seed::new([7; 32]) };
+//! let moment = Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]) };
 //!
 //! let mut step = gatepass.handle(request, moment);
 //! let response = loop {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::crypto::hmac_sha256;
 use crate::secret::{Secret, SecretBytes};
-use crate::time::Time;
+use crate::time::{Stamp, Time};
 
 /// The time, and the randomness, of one request. The same request, records and moment give the same bytes
 /// (PS and ES signatures excepted, whose backend draws its own nonces).
@@ -16,6 +16,9 @@ use crate::time::Time;
 pub struct Moment {
     /// Now, as the embedder's clock has it.
     pub now: Time,
+    /// How much of the next second has passed, in 65 536ths; 0 where the clock does not tell. It orders what is made in
+    /// one second, so that a store finds it together, and nothing else.
+    pub fraction: u16,
     /// Fresh randomness; never to be used for two requests.
     pub seed: Seed,
 }
@@ -85,11 +88,16 @@ impl Seed {
 }
 
 impl Moment {
-    /// A name of a row, likewise, whose first 32 bits are the second it was made in: what is written together then lies
-    /// together in an index of names, however large that grows.
+    /// What names of rows begin with.
+    pub(crate) const fn stamp(&self) -> Stamp {
+        Stamp::new(self.now, self.fraction)
+    }
+
+    /// A name of a row: `prefix` and 128 bits in base64url, the first 48 of which are when it was made. What is written
+    /// together then lies together in an index of names, however large that grows.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
         let drawn = self.seed.draw(label);
-        let bytes: [u8; 16] = self.now.before(drawn.expose());
+        let bytes: [u8; 16] = self.stamp().before(drawn.expose());
         let mut name = String::from(prefix);
         URL_SAFE_NO_PAD.encode_string(bytes, &mut name);
         name
@@ -110,13 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_second_begin_alike_and_are_not() {
-        let name = |now, seed| {
-            let moment = Moment { now: Time::from_unix(now), seed: Seed::new([seed; 32]) };
+    fn names_made_together_begin_alike_and_are_not() {
+        let name = |now, fraction, seed| {
+            let moment = Moment { now: Time::from_unix(now), fraction, seed: Seed::new([seed; 32]) };
             moment.name(Label::Session, "ses_")
         };
-        let (one, other, later) = (name(1_750_000_000, 1), name(1_750_000_000, 2), name(1_750_000_001, 1));
-        assert_eq!((one.len(), &one[..9]), (4 + 22, &other[..9]));
-        assert!(one[10..] != other[10..] && one != later);
+        let (one, other) = (name(1_750_000_000, 7, 1), name(1_750_000_000, 7, 2));
+        assert_eq!((one.len(), &one[..12]), (4 + 22, &other[..12]));
+        assert!(one[12..] != other[12..]);
+        assert!([name(1_750_000_001, 7, 1), name(1_750_000_000, 8, 1)].iter().all(|later| *later != one));
     }
 }

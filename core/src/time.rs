@@ -21,15 +21,6 @@ impl Time {
         self.0
     }
 
-    /// The last 32 bits of it, which rise until 2106, and as much of `rest` as has room: what begins so lies beside what
-    /// was made with it.
-    pub(crate) fn before<const N: usize>(self, rest: &[u8]) -> [u8; N] {
-        let [_, _, _, _, second @ ..] = self.0.to_be_bytes();
-        let mut bytes = [0; N];
-        bytes.iter_mut().zip(second.iter().chain(rest)).for_each(|(byte, part)| *byte = *part);
-        bytes
-    }
-
     /// This time and `seconds` more.
     #[must_use]
     pub const fn plus(self, seconds: u64) -> Self {
@@ -44,6 +35,29 @@ impl Time {
     /// `YYYY-MM-DDThh:mm:ssZ` (RFC 3339 §5.6).
     pub fn rfc3339(self) -> String {
         alloc::format!("{self}")
+    }
+}
+
+/// When something was made: what begins with this lies, in an index, beside what was made just before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp([u8; Self::BYTES]);
+
+impl Stamp {
+    /// How many bytes it has.
+    pub(crate) const BYTES: usize = 6;
+
+    /// The last 32 bits of the second, which rise until 2106, and `fraction` 65 536ths of a second more.
+    pub(crate) const fn new(second: Time, fraction: u16) -> Self {
+        let [_, _, _, _, a, b, c, d] = second.0.to_be_bytes();
+        let [e, f] = fraction.to_be_bytes();
+        Self([a, b, c, d, e, f])
+    }
+
+    /// Itself, and as much of `rest` as has room.
+    pub(crate) fn before<const N: usize>(self, rest: &[u8]) -> [u8; N] {
+        let mut bytes = [0; N];
+        bytes.iter_mut().zip(self.0.iter().chain(rest)).for_each(|(byte, part)| *byte = *part);
+        bytes
     }
 }
 

@@ -38,7 +38,7 @@ pub const NOON: Time = Time::from_unix(1_750_000_000);
 pub fn moment(now: Time, seed: u64) -> Moment {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    Moment { now, seed: Seed::new(bytes) }
+    Moment { now, fraction: 0, seed: Seed::new(bytes) }
 }
 
 /// A server for `issuer` with the default settings.

@@ -30,7 +30,8 @@ async fn answer(gatepass: &Gatepass, store: &AsyncStore, request: Request) -> Re
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).expect("the system's generator");
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
-    let mut step = gatepass.handle(request, Moment { now: Time::from_unix(unix), seed: Seed::new(seed) });
+    let moment = Moment { now: Time::from_unix(unix), fraction: 0, seed: Seed::new(seed) };
+    let mut step = gatepass.handle(request, moment);
     loop {
         step = match step {
             Step::Read(read) => {

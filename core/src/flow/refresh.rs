@@ -125,7 +125,7 @@ impl Looking {
             Verdict::Refuse(refusal) => self.record(&family.session, refusal, self.refused(refusal)),
             Verdict::Reused => self.end_family(family),
             Verdict::Rotate(user) => {
-                let salt = Salt(*self.ctx.moment.seed.draw(Label::RefreshSalt).expose());
+                let salt = Salt::new(&self.ctx.moment);
                 let used_at = self.ctx.now();
                 self.refresh(gatepass, family, user, (used_at, salt), true)
             }

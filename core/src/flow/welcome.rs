@@ -115,5 +115,5 @@ impl Welcome {
 
 /// The session's first refresh token.
 fn fresh_token(ctx: &Context) -> FreshToken {
-    FreshToken::new(ctx.now(), &ctx.moment.seed.draw(Label::RefreshToken))
+    FreshToken::new(ctx.moment.stamp(), &ctx.moment.seed.draw(Label::RefreshToken))
 }

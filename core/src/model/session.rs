@@ -10,8 +10,9 @@ use super::id::{ClientId, SessionId, UserId};
 use super::scope::Scope;
 use crate::codes::codes;
 use crate::crypto::{hmac_sha256, sha256};
+use crate::moment::{Label, Moment};
 use crate::secret::{Secret, SecretText};
-use crate::time::Time;
+use crate::time::{Stamp, Time};
 
 /// One sign-in of one person for one client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,9 +105,24 @@ pub struct Rotation {
     pub successor: RefreshDigest,
 }
 
-/// 256 random bits of one rotation.
+/// 256 bits of one rotation: 16 say when in its second that was, the others are random.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Salt(pub [u8; 32]);
+
+impl Salt {
+    /// The salt of a rotation that is made now.
+    pub(crate) fn new(moment: &Moment) -> Self {
+        let mut salt = *moment.seed.draw(Label::RefreshSalt).expose();
+        let [a, b, ..] = &mut salt;
+        [*a, *b] = moment.fraction.to_be_bytes();
+        Self(salt)
+    }
+
+    const fn fraction(&self) -> u16 {
+        let [a, b, ..] = self.0;
+        u16::from_be_bytes([a, b])
+    }
+}
 
 impl fmt::Debug for Salt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,8 +130,8 @@ impl fmt::Debug for Salt {
     }
 }
 
-/// What the store knows a refresh token by: the second it was made in, which its text begins with, and 224 bits of the
-/// text's SHA-256. So those that are written together lie together, however many there are.
+/// What the store knows a refresh token by: when it was made, which its text begins with, and 208 bits of the text's
+/// SHA-256. So those that are written together lie together, however many there are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RefreshDigest(pub [u8; 32]);
 
@@ -126,18 +142,18 @@ impl fmt::Debug for RefreshDigest {
 }
 
 impl RefreshDigest {
-    /// The digest of a presented text, or none where no refresh token can look so: `rft_` and 48 characters of base64url.
+    /// The digest of a presented text, or none where no refresh token can look so: `rft_` and 51 characters of base64url.
     pub fn read(text: &str) -> Option<Self> {
-        let mut decoded = Zeroizing::new([0; SECOND + 32]);
+        let mut decoded = Zeroizing::new([0; BYTES]);
         let read = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(PREFIX)?, &mut *decoded);
         (read == Ok(decoded.len())).then(|| Self::of(&decoded, text))
     }
 
     /// The digest of `text`, which `bytes` make.
-    fn of(bytes: &[u8; SECOND + 32], text: &str) -> Self {
-        let (second, hash) = (bytes.iter().take(SECOND), sha256(text.as_bytes()));
+    fn of(bytes: &[u8; BYTES], text: &str) -> Self {
+        let (stamp, hash) = (bytes.iter().take(Stamp::BYTES), sha256(text.as_bytes()));
         let mut digest = [0; 32];
-        digest.iter_mut().zip(second.chain(&hash)).for_each(|(byte, part)| *byte = *part);
+        digest.iter_mut().zip(stamp.chain(&hash)).for_each(|(byte, part)| *byte = *part);
         Self(digest)
     }
 }
@@ -150,9 +166,9 @@ pub(crate) struct FreshToken {
 
 impl FreshToken {
     /// One made at `at` of 256 drawn bits.
-    pub(crate) fn new(at: Time, drawn: &Secret<32>) -> Self {
-        let bytes: Zeroizing<[u8; SECOND + 32]> = Zeroizing::new(at.before(drawn.expose()));
-        let mut text = String::with_capacity(PREFIX.len() + 48);
+    pub(crate) fn new(at: Stamp, drawn: &Secret<32>) -> Self {
+        let bytes: Zeroizing<[u8; BYTES]> = Zeroizing::new(at.before(drawn.expose()));
+        let mut text = String::with_capacity(PREFIX.len() + 51);
         text.push_str(PREFIX);
         URL_SAFE_NO_PAD.encode_string(*bytes, &mut text);
         Self { digest: RefreshDigest::of(&bytes, &text), text: SecretText::new(text) }
@@ -160,12 +176,13 @@ impl FreshToken {
 
     /// The one successor of `token`, used at `at`: the same again for whoever presents the same token again.
     pub(crate) fn successor(token: &SecretText, at: Time, salt: &Salt) -> Self {
-        Self::new(at, &Secret::new(hmac_sha256(token.expose().as_bytes(), &salt.0)))
+        let drawn = Secret::new(hmac_sha256(token.expose().as_bytes(), &salt.0));
+        Self::new(Stamp::new(at, salt.fraction()), &drawn)
     }
 }
 
-/// The bytes of a token that say when it was made.
-const SECOND: usize = 4;
+/// What a token's text decodes to: when it was made, and 256 drawn bits.
+const BYTES: usize = Stamp::BYTES + 32;
 const PREFIX: &str = "rft_";
 
 #[cfg(test)]
@@ -174,25 +191,25 @@ mod tests {
     use alloc::format;
 
     #[test]
-    fn a_refresh_tokens_text_has_one_spelling_and_its_digest_begins_with_its_second() {
-        let at = Time::from_unix(0x01_0203_0405);
+    fn a_refresh_tokens_text_has_one_spelling_and_its_digest_begins_with_its_time() {
+        let at = Stamp::new(Time::from_unix(0x01_0203_0405), 0x0607);
         let token = FreshToken::new(at, &Secret::new([0xff; 32]));
         let text = token.text.expose();
-        assert_eq!(text, &format!("rft_AgMEBf{}", "_".repeat(42)));
-        assert_eq!(token.digest.0[..4], [2, 3, 4, 5]);
+        assert_eq!(text, &format!("rft_AgMEBQYH{}8", "_".repeat(42)));
+        assert_eq!(token.digest.0[..6], [2, 3, 4, 5, 6, 7]);
         assert_eq!(RefreshDigest::read(text), Some(token.digest));
         assert_ne!(token.digest, FreshToken::new(at, &Secret::new([0xfe; 32])).digest);
-        let short = format!("rft_{}", "A".repeat(43));
-        for bad in
-            ["", "rft_", &short, &text.to_uppercase(), &text.replace("rft", "tkt"), &format!("{text}A")]
-        {
+        let short = format!("rft_{}", "A".repeat(48));
+        let unclean = text.strip_suffix('8').map(|text| format!("{text}9")).unwrap();
+        let (other, long) = (text.replace("rft", "tkt"), format!("{text}A"));
+        for bad in ["", "rft_", &short, &unclean, &text.to_uppercase(), &other, &long] {
             assert_eq!(RefreshDigest::read(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn a_successor_is_the_same_again_and_needs_token_time_and_salt() {
-        let token = |byte| FreshToken::new(Time::from_unix(7), &Secret::new([byte; 32])).text;
+        let token = |byte| FreshToken::new(Stamp::new(Time::from_unix(7), 0), &Secret::new([byte; 32])).text;
         let made = |byte, at, salt| {
             FreshToken::successor(&token(byte), Time::from_unix(at), &Salt([salt; 32])).digest
         };

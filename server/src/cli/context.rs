@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::jose::key::SigningKey;
@@ -207,7 +208,10 @@ pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
 /// # Errors
 /// Where there is none to be had.
 pub fn moment(now: Time) -> Result<Moment, Failure> {
-    Ok(Moment { now, seed: Seed::new(*random()?) })
+    // That of the wall clock will do: it only orders.
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let fraction = u16::try_from((u64::from(passed) << 16) / 1_000_000_000).unwrap_or(u16::MAX);
+    Ok(Moment { now, fraction, seed: Seed::new(*random()?) })
 }
 
 impl Site {

@@ -84,7 +84,7 @@ pub(super) fn a_lost_answer_comes_again(target: Target) {
 pub(super) fn what_a_refresh_is_refused_for(target: Target) {
     let access = target.signed_in(&json!({"user_id": "alice"})).text("access_token");
     let live = target.signed_in(&json!({"user_id": "alice"})).text("refresh_token");
-    let unknown = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let unknown = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     for token in [unknown, "rft_", "", "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &access] {
         simple(&target.ask(&refresh(token)), 400, 40020);
     }
