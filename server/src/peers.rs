@@ -4,7 +4,9 @@
 //! `X-Forwarded-For` that is not one itself. Everything further left was written by somebody who is not trusted.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
 
 use crate::config::value::Network;
 
@@ -14,17 +16,17 @@ pub struct Proxies(Vec<Network>);
 
 /// The proxies trusted now: one value for whoever asks, changed while they do.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedNow(Arc<RwLock<Arc<Proxies>>>);
+pub struct TrustedNow(Arc<ArcSwap<Proxies>>);
 
 impl TrustedNow {
     /// Trusts `proxies` from now on.
     pub fn set(&self, proxies: Proxies) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(proxies);
+        self.0.store(Arc::new(proxies));
     }
 
     /// Those trusted now.
-    pub fn get(&self) -> Arc<Proxies> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn get(&self) -> Guard<Arc<Proxies>> {
+        self.0.load()
     }
 }
 

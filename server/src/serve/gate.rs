@@ -2,9 +2,10 @@
 //! what the core answers, and what is counted of it.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::settings::Settings;
 use gatepass_core::step::Step;
@@ -41,7 +42,7 @@ pub struct Gate {
     pub tally: Tally,
     turns: Turns,
     trusted: TrustedNow,
-    around: RwLock<Arc<Around>>,
+    around: ArcSwap<Around>,
     began: Instant,
 }
 
@@ -100,7 +101,7 @@ impl Gate {
             store,
             clock,
             tally: Tally::default(),
-            around: RwLock::new(Arc::new(Around::new(config))),
+            around: ArcSwap::from_pointee(Around::new(config)),
             began: Instant::now(),
         })
     }
@@ -112,18 +113,14 @@ impl Gate {
     pub fn reconfigure(&self, config: &Config) -> Result<(), Failure> {
         let issuer = config.issuer.clone().unwrap_or_else(|| self.keeper.current().settings().issuer.clone());
         self.keeper.change(context::settings(config, issuer))?;
-        let former = self.around();
+        let former = self.around.load();
         let later = former.config.needing_a_start(config);
         if !later.is_empty() {
             tracing::warn!(keys = later.join(", "), "these keys hold from the next start on");
         }
         self.trusted.set(Proxies::new(&config.trusted_proxies));
-        *self.around.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(former.changed(config));
+        self.around.store(Arc::new(former.changed(config)));
         Ok(())
-    }
-
-    fn around(&self) -> Arc<Around> {
-        Arc::clone(&self.around.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Goes on with a flow until it is answered, or waits: for the disk, or for a turn at hashing.
@@ -169,10 +166,10 @@ impl Gate {
 
     /// What is counted and logged of an answer.
     fn count(&self, case: &Case, response: &Response) {
-        let Case { around, peer, budgeted, method, path, now, recorded } = case;
+        let Case { peer, budgeted, method, path, now, recorded } = case;
         if let Some(refusal) = response.refusal() {
             if *budgeted && response.refuses_a_guess() {
-                around.budget.record_failure(*peer, self.began.elapsed());
+                self.around.load().budget.record_failure(*peer, self.began.elapsed());
             }
             if !recorded {
                 self.tally.record(*peer, refusal, *now);
@@ -185,7 +182,6 @@ impl Gate {
 
 /// A request that is being answered, and what is counted of it in the end.
 struct Case {
-    around: Arc<Around>,
     peer: IpAddr,
     budgeted: bool,
     method: &'static str,
@@ -197,12 +193,13 @@ struct Case {
 
 impl Service for Gate {
     fn answer(self: Arc<Self>, mut request: Request, reply: Reply) -> Answered {
-        let around = self.around();
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
         request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
         let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
         let language = || Language::of(request.header("accept-language").unwrap_or_default());
-        if budgeted && let Err(RetryAfter(seconds)) = around.budget.check(peer, self.began.elapsed()) {
+        if budgeted
+            && let Err(RetryAfter(seconds)) = self.around.load().budget.check(peer, self.began.elapsed())
+        {
             let refused = self.refuse(Problem::TooManyRequests, language());
             return reply.now(refused.with("Retry-After", seconds.to_string()));
         }
@@ -214,7 +211,6 @@ impl Service for Gate {
             }
         };
         let case = Case {
-            around,
             peer,
             budgeted,
             method: known_method(&request.method),

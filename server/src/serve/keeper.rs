@@ -1,7 +1,8 @@
 //! The core at hand: its settings and keys, renewed while requests go on.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::{ArcSwap, Guard};
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::settings::Settings;
 
@@ -13,7 +14,7 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Keeper {
     store: Store,
-    current: RwLock<Arc<Gatepass>>,
+    current: ArcSwap<Gatepass>,
     /// Held while loading, so that many requests that notice at once load once.
     loading: Mutex<()>,
 }
@@ -25,7 +26,7 @@ impl Keeper {
     /// Where the keys cannot be read.
     pub fn new(store: Store, settings: Settings) -> Result<Self, Failure> {
         let current = context::gatepass(&store, settings)?;
-        Ok(Self { store, current: RwLock::new(Arc::new(current)), loading: Mutex::new(()) })
+        Ok(Self { store, current: ArcSwap::from_pointee(current), loading: Mutex::new(()) })
     }
 
     /// Goes on with other settings; requests in flight end with those they began with.
@@ -34,24 +35,17 @@ impl Keeper {
     /// Where the keys cannot be read; the former settings stay.
     pub fn change(&self, settings: Settings) -> Result<(), Failure> {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let renewed = context::gatepass(&self.store, settings)?;
-        self.put(renewed);
+        self.current.store(Arc::new(context::gatepass(&self.store, settings)?));
         Ok(())
     }
 
-    /// The one at hand.
-    pub fn current(&self) -> Arc<Gatepass> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn put(&self, renewed: Gatepass) -> Arc<Gatepass> {
-        let renewed = Arc::new(renewed);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&renewed);
-        renewed
+    /// The one at hand. No request waits for another here.
+    pub fn current(&self) -> Guard<Arc<Gatepass>> {
+        self.current.load()
     }
 
     /// One whose keys are of `generation` or later, as far as they can be had.
-    pub fn at_least(&self, generation: u64) -> Arc<Gatepass> {
+    pub fn at_least(&self, generation: u64) -> Guard<Arc<Gatepass>> {
         let current = self.current();
         if current.generation() >= generation {
             return current;
@@ -64,7 +58,8 @@ impl Keeper {
         match context::gatepass(&self.store, current.settings().clone()) {
             Ok(renewed) => {
                 tracing::info!(generation = renewed.generation(), "the keys changed and were loaded again");
-                self.put(renewed)
+                self.current.store(Arc::new(renewed));
+                self.current()
             }
             Err(failure) => {
                 // The request is answered 503 by the core, and the next one tries again.
