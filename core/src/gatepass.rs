@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::flow;
-use crate::jose::claims::{AccessClaims, NotVerified, UnverifiedToken};
+use crate::jose::claims::{AccessClaims, NotVerified, UnverifiedToken, WireClaims};
 use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
 use crate::moment::Moment;
 use crate::secret::SecretText;
@@ -95,7 +95,7 @@ impl Gatepass {
         self.keys.signing.is_some()
     }
 
-    pub(crate) fn sign(&self, claims: &AccessClaims) -> Option<SecretText> {
+    pub(crate) fn sign(&self, claims: &WireClaims<'_>) -> Option<SecretText> {
         let key = self.keys.signing.as_ref()?;
         key.sign(ACCESS_TOKEN_TYPE, &claims.to_json()).ok().map(SecretText::new)
     }

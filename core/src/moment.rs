@@ -80,10 +80,7 @@ impl Seed {
 
     /// A name that nobody guesses and nothing else bears: `prefix` and 128 bits in base64url.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
-        let drawn = self.draw(label);
-        let mut name = String::from(prefix);
-        URL_SAFE_NO_PAD.encode_string(drawn.expose().get(..16).unwrap_or_default(), &mut name);
-        name
+        spelled(prefix, self.draw(label).expose())
     }
 }
 
@@ -97,11 +94,16 @@ impl Moment {
     /// together then lies together in an index of names, however large that grows.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
         let drawn = self.seed.draw(label);
-        let bytes: [u8; 16] = self.stamp().before(drawn.expose());
-        let mut name = String::from(prefix);
-        URL_SAFE_NO_PAD.encode_string(bytes, &mut name);
-        name
+        spelled(prefix, &self.stamp().before::<16>(drawn.expose()))
     }
+}
+
+/// `prefix` and the first 128 of `bits`.
+fn spelled(prefix: &str, bits: &[u8]) -> String {
+    let mut name = String::with_capacity(prefix.len() + 22);
+    name.push_str(prefix);
+    URL_SAFE_NO_PAD.encode_string(bits.get(..16).unwrap_or_default(), &mut name);
+    name
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const BAD_FORM: OAuthError = OAuthError::InvalidRequest("the body is not a form 
 const TWO_METHODS: OAuthError = OAuthError::InvalidRequest("use one client authentication method");
 
 /// The form that `request` posts.
-pub(crate) fn posted_form(ctx: &Context, request: &Request) -> Result<Form, Response> {
+pub(crate) fn posted_form<'a>(ctx: &Context, request: &'a Request) -> Result<Form<'a>, Response> {
     match request.header("content-type") {
         Ok(Some(t)) if is_media_type(t, "application/x-www-form-urlencoded") => {}
         Ok(_) => return Err(ctx.problem(Problem::UnsupportedMediaType)),
@@ -29,7 +29,7 @@ pub(crate) fn posted_form(ctx: &Context, request: &Request) -> Result<Form, Resp
 }
 
 /// The one way in which the client authenticates.
-pub(crate) fn credentials(request: &Request, form: &Form) -> Result<ClientCredentials, Response> {
+pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCredentials, Response> {
     let refused = || OAuthError::InvalidClient.response().refused(Refusal::Malformed);
     let named = form.get("client_id");
     let asserted = ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some());

@@ -7,7 +7,7 @@ use super::bearer::{Holder, Presented};
 use super::client_auth::{credentials, posted_form};
 use super::context::Context;
 use crate::gatepass::Gatepass;
-use crate::jose::claims::{Actor, Audience};
+use crate::jose::claims::Actor;
 use crate::model::id::{ClientId, UserId};
 use crate::model::query::{Query, Records, TokenQuery, TokenRecords};
 use crate::model::session::RefreshDigest;
@@ -107,7 +107,7 @@ impl Looking {
                 exp: Some(claims.exp.unix()),
                 iat: Some(claims.iat.unix()),
                 sub: Some(&claims.sub),
-                aud: Some(Audience::of(&claims.aud)),
+                aud: Some(claims.aud.iter().map(String::as_str).collect()),
                 iss: Some(&claims.iss),
                 jti: Some(&claims.jti),
                 sid: claims.sid.as_deref(),
@@ -131,7 +131,7 @@ impl Looking {
             200,
             &Introspection {
                 active: true,
-                scope: Some(&String::from(&session.scope)),
+                scope: Some(session.scope.as_str()),
                 client_id: Some(session.client_id.as_str()),
                 username: Some(user.username.as_str()),
                 exp: Some(family.refresh.expires_at.unix()),

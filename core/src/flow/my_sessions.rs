@@ -118,7 +118,7 @@ fn entry<'a>(session: &'a Session, current: &Session) -> SessionEntry<'a> {
     SessionEntry {
         id: session.id.as_str(),
         client_id: session.client_id.as_str(),
-        scope: String::from(&session.scope),
+        scope: session.scope.as_str(),
         created_at: session.auth_time.rfc3339(),
         expires_at: session.expires_at.rfc3339(),
         current: session.id == current.id,

@@ -2,7 +2,7 @@
 //! `POST /oauth2/token` (RFC 6749 §6). The token is used once; within a short grace the same one brings the same
 //! successor again, for an answer that was lost.
 
-use alloc::{boxed::Box, string::String, vec};
+use alloc::{boxed::Box, vec};
 
 use super::context::{Context, Manner};
 use super::recorded::record;
@@ -273,22 +273,22 @@ impl Refreshing {
     fn tokens(&self, gatepass: &Gatepass) -> Option<Response> {
         let Looking { ctx, token, .. } = &self.looking;
         let refresh_token = FreshToken::successor(token, self.used_at, &self.salt).text;
-        let claims = person_claims(&PersonToken {
+        let token = PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
             scope: &self.scope,
             now: ctx.now(),
             lifetime: self.token_lifetime,
             token_id: ctx.moment.seed.name(Label::TokenId, ""),
-        });
-        let access_token = gatepass.sign(&claims)?;
+        };
+        let access_token = gatepass.sign(&person_claims(&token))?;
         let (access_token, refresh_token) = (access_token.expose(), refresh_token.expose());
         let response = if ctx.manner == Manner::OAuth {
             let body = AccessToken {
                 access_token,
                 expires_in: self.token_lifetime,
                 token_type: "Bearer",
-                scope: &String::from(&self.scope),
+                scope: self.scope.as_str(),
                 refresh_token: Some(refresh_token),
             };
             Response::json(200, &body)

@@ -74,8 +74,8 @@ impl Looking {
         let client = client.client();
         let lifetime = client.token_lifetime.unwrap_or(gatepass.settings().client_token_lifetime).into();
         let token_id = self.ctx.moment.seed.name(Label::TokenId, "");
-        let claims =
-            client_claims(&gatepass.settings().issuer, client, &scope, token_id, self.ctx.now(), lifetime);
+        let issuer = &gatepass.settings().issuer;
+        let claims = client_claims(issuer, client, &scope, &token_id, self.ctx.now(), lifetime);
         if !gatepass.can_sign() {
             return self.ctx.unavailable();
         }
@@ -84,7 +84,7 @@ impl Looking {
             access_token: access_token.expose(),
             expires_in: lifetime,
             token_type: "Bearer",
-            scope: &String::from(&scope),
+            scope: scope.as_str(),
             refresh_token: None,
         };
         Response::json(200, &body).uncached()

@@ -1,8 +1,9 @@
 //! The claims of the two kinds of access token (RFC 9068 §2.2).
 
-use alloc::{borrow::ToOwned, string::String, vec};
+use alloc::string::String;
+use core::iter::once;
 
-use crate::jose::claims::AccessClaims;
+use crate::jose::claims::{Actor, WireClaims};
 use crate::model::client::Client;
 use crate::model::scope::Scope;
 use crate::model::session::Session;
@@ -21,49 +22,46 @@ pub(crate) struct PersonToken<'a> {
     pub(crate) token_id: String,
 }
 
-pub(crate) fn person_claims(token: &PersonToken<'_>) -> AccessClaims {
+pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
     let session = token.session;
-    let mut audience = vec![token.issuer.as_str().to_owned()];
-    if session.for_audience {
-        audience.push(session.client_id.as_str().to_owned());
-    }
-    AccessClaims {
-        iss: token.issuer.as_str().to_owned(),
-        sub: session.user_id.as_str().to_owned(),
-        aud: audience,
-        exp: token.now.plus(token.lifetime),
-        iat: token.now,
+    let issuer = token.issuer.as_str();
+    WireClaims {
+        iss: issuer,
+        sub: session.user_id.as_str(),
+        aud: once(issuer).chain(session.for_audience.then(|| session.client_id.as_str())).collect(),
+        exp: token.now.plus(token.lifetime).unix(),
+        iat: token.now.unix(),
         nbf: None,
-        jti: token.token_id.clone(),
-        client_id: session.client_id.as_str().to_owned(),
-        scope: Some(String::from(token.scope)),
-        auth_time: Some(session.auth_time),
-        amr: Some(session.methods.clone()),
-        sid: Some(session.id.as_str().to_owned()),
-        act: session.actor_id().map(|actor| actor.as_str().to_owned()),
+        jti: &token.token_id,
+        client_id: session.client_id.as_str(),
+        scope: Some(token.scope.as_str()),
+        auth_time: Some(session.auth_time.unix()),
+        amr: Some(&session.methods),
+        sid: Some(session.id.as_str()),
+        act: session.actor_id().map(|actor| Actor { sub: actor.as_str() }),
     }
 }
 
-pub(crate) fn client_claims(
-    issuer: &Issuer,
-    client: &Client,
-    scope: &Scope,
-    token_id: String,
+pub(crate) fn client_claims<'a>(
+    issuer: &'a Issuer,
+    client: &'a Client,
+    scope: &'a Scope,
+    token_id: &'a str,
     now: Time,
     lifetime: u64,
-) -> AccessClaims {
-    let mut audience = vec![issuer.as_str().to_owned()];
-    audience.extend(client.audiences.iter().filter(|a| *a != issuer.as_str()).cloned());
-    AccessClaims {
-        iss: issuer.as_str().to_owned(),
-        sub: client.id.as_str().to_owned(),
-        aud: audience,
-        exp: now.plus(lifetime),
-        iat: now,
+) -> WireClaims<'a> {
+    let issuer = issuer.as_str();
+    let others = client.audiences.iter().map(String::as_str).filter(|audience| *audience != issuer);
+    WireClaims {
+        iss: issuer,
+        sub: client.id.as_str(),
+        aud: once(issuer).chain(others).collect(),
+        exp: now.plus(lifetime).unix(),
+        iat: now.unix(),
         nbf: None,
         jti: token_id,
-        client_id: client.id.as_str().to_owned(),
-        scope: Some(String::from(scope)),
+        client_id: client.id.as_str(),
+        scope: Some(scope.as_str()),
         auth_time: None,
         amr: None,
         sid: None,

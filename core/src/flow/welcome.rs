@@ -86,15 +86,15 @@ impl Welcome {
         let seed = &ctx.moment.seed;
         let purpose = self.session.purpose;
         let refresh_token = (purpose == Purpose::Anything).then(|| fresh_token(ctx).text);
-        let claims = person_claims(&PersonToken {
+        let token = PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
             scope: &self.session.scope,
             now: ctx.now(),
             lifetime: self.token_lifetime,
             token_id: seed.name(Label::TokenId, ""),
-        });
-        let access_token = gatepass.sign(&claims)?;
+        };
+        let access_token = gatepass.sign(&person_claims(&token))?;
         let mut body = LoginResponse::new(
             (access_token.expose(), self.token_lifetime),
             refresh_token.as_ref().map(|token| token.expose()),

@@ -13,6 +13,11 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Appends what [`encode`] makes.
+pub(crate) fn encode_to(text: &mut String, bytes: &[u8]) {
+    URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -145,32 +145,10 @@ impl AccessClaims {
 
     /// The claims as JSON, those that are absent left out; one audience stands alone, several in an array.
     pub fn to_json(&self) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Wire<'a> {
-            iss: &'a str,
-            sub: &'a str,
-            aud: Audience<'a>,
-            exp: u64,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            nbf: Option<u64>,
-            iat: u64,
-            jti: &'a str,
-            client_id: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            scope: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            auth_time: Option<u64>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            amr: Option<&'a [String]>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            sid: Option<&'a str>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            act: Option<Actor<'a>>,
-        }
-        let wire = Wire {
+        let wire = WireClaims {
             iss: &self.iss,
             sub: &self.sub,
-            aud: Audience::of(&self.aud),
+            aud: self.aud.iter().map(String::as_str).collect(),
             exp: self.exp.unix(),
             nbf: self.nbf.map(Time::unix),
             iat: self.iat.unix(),
@@ -182,24 +160,55 @@ impl AccessClaims {
             sid: self.sid.as_deref(),
             act: self.act.as_deref().map(|sub| Actor { sub }),
         };
+        wire.to_json()
+    }
+}
+
+/// The claims of an access token as they are written, those that are absent left out.
+#[derive(Serialize)]
+pub(crate) struct WireClaims<'a> {
+    pub(crate) iss: &'a str,
+    pub(crate) sub: &'a str,
+    pub(crate) aud: Audience<'a>,
+    pub(crate) exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nbf: Option<u64>,
+    pub(crate) iat: u64,
+    pub(crate) jti: &'a str,
+    pub(crate) client_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) amr: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<Actor<'a>>,
+}
+
+impl WireClaims<'_> {
+    pub(crate) fn to_json(&self) -> Vec<u8> {
         // Strings, numbers and lists: it cannot fail, and nobody accepts an empty payload.
-        serde_json::to_vec(&wire).unwrap_or_default()
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 
 /// `aud` as it is written: one audience stands alone (RFC 7519 §4.1.3).
-#[derive(Serialize)]
-#[serde(untagged)]
-pub(crate) enum Audience<'a> {
-    One(&'a str),
-    Several(&'a [String]),
+pub(crate) struct Audience<'a>(Vec<&'a str>);
+
+impl<'a> FromIterator<&'a str> for Audience<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(audiences: I) -> Self {
+        Self(audiences.into_iter().collect())
+    }
 }
 
-impl<'a> Audience<'a> {
-    pub(crate) const fn of(audiences: &'a [String]) -> Self {
-        match audiences {
-            [one] => Self::One(one.as_str()),
-            several => Self::Several(several),
+impl Serialize for Audience<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &*self.0 {
+            [one] => serializer.serialize_str(one),
+            several => serializer.collect_seq(several),
         }
     }
 }

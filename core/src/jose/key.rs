@@ -6,7 +6,7 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::algorithm::Algorithm;
-use super::base64url::encode;
+use super::base64url::encode_to;
 use super::jwk::{Jwk, JwkError, PublicJwk};
 use super::jws::{Compact, JwsError, VerifiedJws};
 use crate::crypto::{Signer, Verifier};
@@ -98,12 +98,14 @@ impl SigningKey {
         }
         let header = Header { alg: self.algorithm.as_str(), typ: token_type, kid: &self.key_id };
         let header = serde_json::to_vec(&header).map_err(|_| NotSigned)?;
-        let mut token = encode(&header);
+        // Room for all of it: RSA signatures of keys to 4096 bits are the longest.
+        let mut token = String::with_capacity((header.len() + payload.len() + 512) / 3 * 4 + 8);
+        encode_to(&mut token, &header);
         token.push('.');
-        token.push_str(&encode(payload));
+        encode_to(&mut token, payload);
         let signature = self.signature(token.as_bytes())?;
         token.push('.');
-        token.push_str(&encode(&signature));
+        encode_to(&mut token, &signature);
         Ok(token)
     }
 }

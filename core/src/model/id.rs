@@ -1,6 +1,6 @@
-//! Names of things, each a type of its own.
+//! Names of things, each a type of its own. Cheap to clone.
 
-use alloc::{borrow::ToOwned, boxed::Box, string::String};
+use alloc::{borrow::ToOwned, string::String, sync::Arc};
 use core::fmt;
 
 /// A name that is not 1–64 of `A-Z a-z 0-9 . _ ~ -`.
@@ -24,7 +24,7 @@ macro_rules! names {
     ($($(#[$doc:meta])* $name:ident;)+) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Reads a name of 1–64 characters of `A-Z a-z 0-9 . _ ~ -`.
@@ -59,7 +59,7 @@ macro_rules! names {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0.into_string()
+                Self::from(&*name.0)
             }
         }
     )+};

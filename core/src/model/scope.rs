@@ -1,11 +1,11 @@
 //! Scope (RFC 6749 §3.3): an unordered list of tokens, kept in the order given.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use core::fmt;
 
-/// A set of scope tokens; may be empty.
+/// A set of scope tokens; may be empty. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Scope(Vec<Box<str>>);
+pub struct Scope(Arc<str>);
 
 /// Scope text that RFC 6749 §3.3 does not allow, or that is beyond [`Scope::MAX_BYTES`] or [`Scope::MAX_TOKENS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,41 +34,44 @@ impl Scope {
     /// # Errors
     /// [`BadScope`] for anything else.
     pub fn parse(text: &str) -> Result<Self, BadScope> {
-        let mut scope = Self::default();
-        if text.is_empty() {
-            return Ok(scope);
-        }
         if text.len() > Self::MAX_BYTES {
             return Err(BadScope);
         }
-        for token in text.split(' ') {
-            let allowed = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        let allowed = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        let (mut tokens, mut named_twice) = (Vec::new(), false);
+        for token in text.split(' ').filter(|_| !text.is_empty()) {
             if token.is_empty() || !token.bytes().all(allowed) {
                 return Err(BadScope);
             }
-            if !scope.contains(token) {
-                if scope.0.len() == Self::MAX_TOKENS {
-                    return Err(BadScope);
-                }
-                scope.0.push(token.into());
+            if tokens.contains(&token) {
+                named_twice = true;
+            } else if tokens.len() == Self::MAX_TOKENS {
+                return Err(BadScope);
+            } else {
+                tokens.push(token);
             }
         }
-        Ok(scope)
+        Ok(Self(if named_twice { tokens.join(" ").into() } else { text.into() }))
     }
 
     /// One name of our own.
     pub(crate) fn reserved(name: &'static str) -> Self {
-        Self(Vec::from([name.into()]))
+        Self(name.into())
+    }
+
+    /// Its tokens, one space between.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether `token` is in it.
     pub fn contains(&self, token: &str) -> bool {
-        self.0.iter().any(|t| &**t == token)
+        self.tokens().any(|t| t == token)
     }
 
     /// Whether every token of it is in `other`.
     pub fn is_within(&self, other: &Self) -> bool {
-        self.0.iter().all(|t| other.contains(t))
+        self.tokens().all(|t| other.contains(t))
     }
 
     /// Whether it has no token.
@@ -78,7 +81,7 @@ impl Scope {
 
     /// Its tokens.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|t| &**t)
+        self.0.split(' ').filter(|token| !token.is_empty())
     }
 
     /// Whether a token is reserved for services that run this server: it never goes into a person's token.
@@ -89,26 +92,14 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, token) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(" ")?;
-            }
-            f.write_str(token)?;
-        }
-        Ok(())
-    }
-}
-
-impl From<&Scope> for String {
-    fn from(scope: &Scope) -> Self {
-        alloc::format!("{scope}")
+        f.write_str(&self.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::ToString;
+    use alloc::string::{String, ToString};
 
     #[test]
     fn what_is_a_scope() {

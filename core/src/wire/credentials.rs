@@ -1,6 +1,6 @@
 //! The `Authorization` header: `Basic` (RFC 7617) and `Bearer` (RFC 6750).
 
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::Cow, vec::Vec};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
@@ -81,14 +81,12 @@ fn basic(encoded: &str) -> Option<ClientCredentials> {
     let text = core::str::from_utf8(&decoded).ok()?;
     let (id, secret) = text.split_once(':')?;
     let id = ClientId::parse(&form::decode(id.as_bytes()).ok()?).ok()?;
-    let mut readings = Vec::with_capacity(2);
-    if let Ok(decoded) = form::decode(secret.as_bytes()) {
-        readings.push(SecretText::new(decoded));
-    }
-    let raw = SecretText::new(String::from(secret));
-    if !readings.contains(&raw) {
-        readings.push(raw);
-    }
+    let decoded = match form::decode(secret.as_bytes()) {
+        Ok(Cow::Owned(decoded)) if decoded != secret => Some(SecretText::new(decoded)),
+        // Nothing was to be decoded, or cannot be.
+        Ok(_) | Err(_) => None,
+    };
+    let readings = decoded.into_iter().chain([SecretText::new(secret.into())]).collect();
     Some(ClientCredentials { id, readings })
 }
 
@@ -111,7 +109,7 @@ fn is_b64token(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+    use alloc::{string::String, vec};
 
     fn read(value: &str) -> Authorization {
         let request = Request {

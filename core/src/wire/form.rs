@@ -1,21 +1,21 @@
 //! `application/x-www-form-urlencoded` bodies, read strictly.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
 
 /// The parameters of a form body, each at most once.
-pub struct Form(BTreeMap<String, String>);
+pub struct Form<'a>(BTreeMap<Cow<'a, str>, Cow<'a, str>>);
 
 /// Not a form with one reading: a bad percent-escape, NUL, not UTF-8, or a repeated parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadForm;
 
-impl Form {
+impl<'a> Form<'a> {
     /// Reads `body`. The work is bounded by the body's own bound.
     ///
     /// # Errors
     /// [`BadForm`] where an escape is invalid, a NUL or non-UTF-8 comes out, or any parameter, known or not,
     /// is repeated (RFC 6749 §3.2).
-    pub fn parse(body: &[u8]) -> Result<Self, BadForm> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, BadForm> {
         let mut parameters = BTreeMap::new();
         for pair in body.split(|&b| b == b'&').filter(|pair| !pair.is_empty()) {
             let split = pair.iter().position(|&b| b == b'=');
@@ -32,18 +32,21 @@ impl Form {
 
     /// The value of `name`; an empty one counts as absent (RFC 6749 §3.2).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0.get(name).map(|value| &**value).filter(|value| !value.is_empty())
     }
 }
 
-impl core::fmt::Debug for Form {
+impl core::fmt::Debug for Form<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "Form({} parameters)", self.0.len())
     }
 }
 
 /// `+` and `%XX` undone; also what a Basic header's parts are encoded with (RFC 6749 §2.3.1).
-pub(crate) fn decode(encoded: &[u8]) -> Result<String, BadForm> {
+pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, BadForm> {
+    if !encoded.iter().any(|b| matches!(b, b'+' | b'%' | 0)) {
+        return core::str::from_utf8(encoded).map(Cow::Borrowed).map_err(|_| BadForm);
+    }
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut bytes = encoded.iter();
     while let Some(&byte) = bytes.next() {
@@ -56,7 +59,7 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<String, BadForm> {
     if decoded.contains(&0) {
         return Err(BadForm);
     }
-    String::from_utf8(decoded).map_err(|_| BadForm)
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| BadForm)
 }
 
 fn hex(digit: Option<&u8>) -> Result<u8, BadForm> {

@@ -19,11 +19,9 @@ pub struct Response {
 impl Response {
     /// An answer of `status` with a body of `content_type`. Nobody may guess another type for it (`nosniff`).
     pub fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        let headers = alloc::vec![
-            ("Content-Type", Cow::Borrowed(content_type)),
-            ("X-Content-Type-Options", Cow::Borrowed("nosniff")),
-        ];
-        Self { status, headers, body, refusal: None, proven: false }
+        let headers = Vec::with_capacity(4);
+        let response = Self { status, headers, body, refusal: None, proven: false };
+        response.with("Content-Type", content_type).with("X-Content-Type-Options", "nosniff")
     }
 
     pub(crate) fn json(status: u16, body: &impl serde::Serialize) -> Self {

@@ -205,7 +205,7 @@ pub(crate) struct DeviceEntry<'a> {
 pub(crate) struct SessionEntry<'a> {
     pub(crate) id: &'a str,
     pub(crate) client_id: &'a str,
-    pub(crate) scope: String,
+    pub(crate) scope: &'a str,
     pub(crate) created_at: String,
     pub(crate) expires_at: String,
     pub(crate) current: bool,

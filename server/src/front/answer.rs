@@ -1,5 +1,6 @@
 //! The answer as bytes: one buffer, head and body together, so that it leaves in one write.
 
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass_core::wire::response::Response;
@@ -29,7 +30,8 @@ pub(super) fn print(out: &mut Vec<u8>, response: &Response, date: &str, close: b
     out.reserve_exact(160 + fields + if body && !bodiless { bytes.len() } else { 0 });
 
     let status = response.status();
-    out.extend_from_slice(format!("HTTP/1.1 {status} {}\r\n", reason(status)).as_bytes());
+    // A Vec takes whatever is written to it.
+    let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));
     for (name, value) in response.headers() {
         let ours = OURS.iter().any(|o| name.eq_ignore_ascii_case(o));
         if ours || value.bytes().chain(name.bytes()).any(|b| matches!(b, b'\r' | b'\n' | 0)) {
@@ -40,7 +42,7 @@ pub(super) fn print(out: &mut Vec<u8>, response: &Response, date: &str, close: b
         }
     }
     if !bodiless {
-        out.extend_from_slice(format!("Content-Length: {}\r\n", bytes.len()).as_bytes());
+        let _ = write!(out, "Content-Length: {}\r\n", bytes.len());
     }
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(date.as_bytes());

@@ -237,7 +237,7 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             sign_in.client_id.as_str(),
             sign_in.for_audience,
             sign_in.bind,
-            String::from(&sign_in.scope),
+            sign_in.scope.as_str(),
             json(&sign_in.methods)?,
             sign_in.ticket.as_ref().map(|id| id.as_str()),
             stamp(challenge.expires_at),
