@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 use super::audit::{self, AuditVerdict};
 use super::error::Trouble;
 use super::read::every;
-use super::rows;
+use super::rows::{self, columns};
 use super::{Store, StoreError};
 
 /// The most problems that are told of one kind.
@@ -45,11 +45,14 @@ impl Store {
             };
             let mut structure = Vec::new();
             look("structure", structural(db, &mut structure));
-            look("users", decode(db, "users", rows::USER, |row| rows::user(row).map(drop)));
-            look("clients", decode(db, "clients", rows::CLIENT, |row| rows::client(row).map(drop)));
-            look("clients", decode(db, "client_secrets", rows::SECRET, |row| rows::secret(row).map(drop)));
-            look("tickets", decode(db, "tickets", rows::TICKET, |row| rows::ticket(row).map(drop)));
-            look("sessions", decode(db, "sessions", rows::SESSION, |row| rows::session(row).map(drop)));
+            look("users", decode(db, "users", columns!(users), |row| rows::user(row).map(drop)));
+            look("clients", decode(db, "clients", columns!(clients), |row| rows::client(row).map(drop)));
+            look(
+                "clients",
+                decode(db, "client_secrets", columns!(client_secrets), |row| rows::secret(row).map(drop)),
+            );
+            look("tickets", decode(db, "tickets", columns!(tickets), |row| rows::ticket(row).map(drop)));
+            look("sessions", decode(db, "sessions", columns!(sessions), |row| rows::session(row).map(drop)));
             look("audit", audit::each(db, None, &mut |_| ()));
             let keys = self.keys_of(db).map(|stored| stored.keys.len());
             let verdict = self.chain().verify(db);

@@ -11,7 +11,7 @@ use gatepass_core::time::Time;
 
 use super::audit::{self, AuditRow, AuditVerdict};
 use super::read::{self, every, first};
-use super::rows::{self, signed};
+use super::rows::{self, columns, signed};
 use super::{Store, StoreError};
 use super::{factors, habits, passwords};
 
@@ -54,7 +54,7 @@ impl Store {
     /// [`StoreError`] where they cannot be read.
     pub fn users(&self) -> Result<Vec<User>, StoreError> {
         self.snapshot(|db| {
-            every(db, &format!("SELECT {} FROM users ORDER BY seq", rows::USER), [], rows::user)
+            every(db, concat!("SELECT ", columns!(users), " FROM users ORDER BY seq"), [], rows::user)
         })
     }
 
@@ -72,8 +72,8 @@ impl Store {
     /// [`StoreError`] where they cannot be read.
     pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
         self.snapshot(|db| {
-            let sql = format!("SELECT {} FROM clients ORDER BY seq", rows::CLIENT);
-            let clients = every(db, &sql, [], rows::client)?;
+            let sql = concat!("SELECT ", columns!(clients), " FROM clients ORDER BY seq");
+            let clients = every(db, sql, [], rows::client)?;
             clients.into_iter().map(|client| read::with_secrets(db, client)).collect()
         })
     }
@@ -93,8 +93,8 @@ impl Store {
     pub fn tickets(&self, limit: usize) -> Result<Vec<Ticket>, StoreError> {
         self.snapshot(|db| {
             let limit = signed(u64::try_from(limit).unwrap_or(u64::MAX).min(u64::MAX >> 1))?;
-            let sql = format!("SELECT {} FROM tickets ORDER BY seq DESC LIMIT ?1", rows::TICKET);
-            every(db, &sql, [limit], rows::ticket)
+            let sql = concat!("SELECT ", columns!(tickets), " FROM tickets ORDER BY seq DESC LIMIT ?1");
+            every(db, sql, [limit], rows::ticket)
         })
     }
 
@@ -104,8 +104,8 @@ impl Store {
     /// [`StoreError`] where it cannot be read.
     pub fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
         self.snapshot(|db| {
-            let sql = format!("SELECT {} FROM tickets WHERE id = ?1", rows::TICKET);
-            first(db, &sql, [id.as_str()], rows::ticket)
+            let sql = concat!("SELECT ", columns!(tickets), " FROM tickets WHERE id = ?1");
+            first(db, sql, [id.as_str()], rows::ticket)
         })
     }
 

@@ -15,7 +15,7 @@ use gatepass_core::model::user::User;
 use rusqlite::{Connection, Params, Row, params};
 
 use super::error::Trouble;
-use super::rows::{self, Columns};
+use super::rows::{self, Columns, columns};
 use super::{factors, habits, passwords};
 use crate::master_key::MasterKey;
 
@@ -82,7 +82,7 @@ pub(super) fn every<T>(
 
 pub(super) fn user(db: &Connection, who: &UserRef) -> Result<Option<User>, Trouble> {
     let by = |column: &str, text: &str| {
-        first(db, &format!("SELECT {} FROM users WHERE {column} = ?1", rows::USER), [text], rows::user)
+        first(db, &format!("SELECT {} FROM users WHERE {column} = ?1", columns!(users)), [text], rows::user)
     };
     match who {
         UserRef::Username(name) => by("username", name),
@@ -94,19 +94,23 @@ pub(super) fn user(db: &Connection, who: &UserRef) -> Result<Option<User>, Troub
 }
 
 fn user_by_id(db: &Connection, id: &UserId) -> Result<Option<User>, Trouble> {
-    first(db, &format!("SELECT {} FROM users WHERE id = ?1", rows::USER), [id.as_str()], rows::user)
+    first(db, concat!("SELECT ", columns!(users), " FROM users WHERE id = ?1"), [id.as_str()], rows::user)
 }
 
 pub(super) fn client(db: &Connection, id: &ClientId) -> Result<Option<Client>, Trouble> {
-    let sql = format!("SELECT {} FROM clients WHERE id = ?1", rows::CLIENT);
-    let client = first(db, &sql, [id.as_str()], rows::client)?;
+    let sql = concat!("SELECT ", columns!(clients), " FROM clients WHERE id = ?1");
+    let client = first(db, sql, [id.as_str()], rows::client)?;
     client.map(|client| with_secrets(db, client)).transpose()
 }
 
 /// `client` with its secrets, in their order.
 pub(super) fn with_secrets(db: &Connection, mut client: Client) -> Result<Client, Trouble> {
-    let sql = format!("SELECT {} FROM client_secrets WHERE client_id = ?1 ORDER BY position", rows::SECRET);
-    client.secrets = every(db, &sql, [client.id.as_str()], rows::secret)?;
+    let sql = concat!(
+        "SELECT ",
+        columns!(client_secrets),
+        " FROM client_secrets WHERE client_id = ?1 ORDER BY position"
+    );
+    client.secrets = every(db, sql, [client.id.as_str()], rows::secret)?;
     Ok(client)
 }
 
@@ -129,12 +133,12 @@ pub(super) fn ticket_row(db: &Connection, digest: &TicketDigest) -> Result<Optio
 
 fn ticket(db: &Connection, digest: &TicketDigest) -> Result<Option<Ticket>, Trouble> {
     let Some(seq) = ticket_row(db, digest)? else { return Ok(None) };
-    first(db, &format!("SELECT {} FROM tickets WHERE seq = ?1", rows::TICKET), [seq], rows::ticket)
+    first(db, concat!("SELECT ", columns!(tickets), " FROM tickets WHERE seq = ?1"), [seq], rows::ticket)
 }
 
 fn session(db: &Connection, id: &SessionId) -> Result<Option<Session>, Trouble> {
-    let sql = format!("SELECT {} FROM sessions WHERE id = ?1", rows::SESSION);
-    first(db, &sql, [id.as_str()], rows::session)
+    let sql = concat!("SELECT ", columns!(sessions), " FROM sessions WHERE id = ?1");
+    first(db, sql, [id.as_str()], rows::session)
 }
 
 /// What `find` finds of something that may not be named at all.
@@ -173,7 +177,7 @@ fn login(db: &Connection, master: &MasterKey, identity: &Identity) -> Result<Opt
     let sql = format!(
         "SELECT {user} FROM users WHERE id IN (SELECT id FROM users WHERE email = ?1 COLLATE NOCASE \
          UNION SELECT id FROM users WHERE phone = ?1) LIMIT 2",
-        user = rows::USER
+        user = columns!(users)
     );
     let user = match user(db, &UserRef::Username(text.clone()))? {
         Some(user) => Some(user),
@@ -228,11 +232,12 @@ fn bearer(db: &Connection, query: &BearerQuery) -> Result<BearerRecords, Trouble
 }
 
 fn refresh_token(db: &Connection, digest: &RefreshDigest) -> Result<Option<RefreshToken>, Trouble> {
-    let sql = format!(
-        "SELECT {} FROM refresh_tokens t JOIN sessions s ON s.seq = t.session WHERE t.digest = ?1",
-        rows::REFRESH_TOKEN
+    let sql = concat!(
+        "SELECT ",
+        columns!(refresh_tokens),
+        " FROM refresh_tokens t JOIN sessions s ON s.seq = t.session WHERE t.digest = ?1"
     );
-    first(db, &sql, [digest.0], rows::refresh_token)
+    first(db, sql, [digest.0], rows::refresh_token)
 }
 
 fn family(db: &Connection, digest: &RefreshDigest) -> Result<Option<Family>, Trouble> {
@@ -261,7 +266,7 @@ fn sessions(db: &Connection, query: &BearerQuery) -> Result<SessionsRecords, Tro
         "SELECT {} FROM sessions WHERE user_id = ?1 AND ended_at IS NULL AND (actor IS NULL OR EXISTS \
          (SELECT 1 FROM users a WHERE a.id = sessions.actor AND a.epoch = sessions.actor_epoch AND a.status = 'active')) \
          ORDER BY auth_time DESC, id DESC LIMIT {MAX_SESSIONS}",
-        rows::SESSION
+        columns!(sessions)
     );
     let sessions = match &query.person {
         None => Vec::new(),

@@ -14,6 +14,34 @@ use rusqlite::types::FromSql;
 
 use super::error::Trouble;
 
+/// The columns of a table that [`user`], [`client`], [`secret`], [`ticket`], [`refresh_token`] (where the session is
+/// joined) and [`session`] read, in their order: to make the text of a statement of.
+macro_rules! columns {
+    (users) => {
+        "id, username, email, phone, name, gender, address, status, must_change_password, created_at, \
+         updated_at, epoch, revision, password_changed_at, second_factor"
+    };
+    (clients) => {
+        "id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
+         revision, second_factor"
+    };
+    (client_secrets) => {
+        "digest, created_at, expires_at"
+    };
+    (tickets) => {
+        "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, reason, \
+         issued_at, expires_at, spent_at, revoked_at"
+    };
+    (refresh_tokens) => {
+        "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor"
+    };
+    (sessions) => {
+        "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
+         auth_time, methods, expires_at, ended_at"
+    };
+}
+pub(super) use columns;
+
 /// The columns of a row of a known table, taken one after the other.
 pub(super) struct Columns<'a> {
     row: &'a rusqlite::Row<'a>,
@@ -158,10 +186,6 @@ pub(super) fn texts(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
 }
 
-/// What [`user`] reads, in its order.
-pub(super) const USER: &str = "id, username, email, phone, name, gender, address, status, must_change_password, \
-     created_at, updated_at, epoch, revision, password_changed_at, second_factor";
-
 pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, Trouble> {
     let mut c = Columns::of(row, "users");
     Ok(User {
@@ -183,10 +207,6 @@ pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, Trouble> {
     })
 }
 
-/// What [`client`] reads, in its order.
-pub(super) const CLIENT: &str = "id, name, scope, default_scope, audiences, enabled, token_lifetime, \
-     user_token_lifetime, created_at, revision, second_factor";
-
 /// A client without its secrets.
 pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, Trouble> {
     let mut c = Columns::of(row, "clients");
@@ -206,9 +226,6 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, Trouble> {
     })
 }
 
-/// What [`secret`] reads, in its order.
-pub(super) const SECRET: &str = "digest, created_at, expires_at";
-
 pub(super) fn secret(row: &rusqlite::Row<'_>) -> Result<ClientSecret, Trouble> {
     let mut c = Columns::of(row, "client_secrets");
     Ok(ClientSecret {
@@ -217,10 +234,6 @@ pub(super) fn secret(row: &rusqlite::Row<'_>) -> Result<ClientSecret, Trouble> {
         expires_at: c.maybe_time("expires_at")?,
     })
 }
-
-/// What [`ticket`] reads, in its order.
-pub(super) const TICKET: &str = "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
-     reason, issued_at, expires_at, spent_at, revoked_at";
 
 pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
     let mut c = Columns::of(row, "tickets");
@@ -265,10 +278,6 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
     })
 }
 
-/// What [`refresh_token`] reads, in its order, where the session is joined.
-pub(super) const REFRESH_TOKEN: &str =
-    "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor";
-
 pub(super) fn refresh_token(row: &rusqlite::Row<'_>) -> Result<RefreshToken, Trouble> {
     let mut c = Columns::of(row, "refresh_tokens");
     let digest = RefreshDigest(c.bytes("digest")?);
@@ -284,10 +293,6 @@ pub(super) fn refresh_token(row: &rusqlite::Row<'_>) -> Result<RefreshToken, Tro
     };
     Ok(RefreshToken { digest, session_id, issued_at, expires_at, rotation })
 }
-
-/// What [`session`] reads, in its order.
-pub(super) const SESSION: &str = "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
-     auth_time, methods, expires_at, ended_at";
 
 pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
     let mut c = Columns::of(row, "sessions");
