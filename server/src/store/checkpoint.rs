@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::connect::{Connector, Role};
 
 /// After so many changed rows the log is copied.
-const ROWS: u64 = 8192;
+const ROWS: u64 = 2048;
 /// What the thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
