@@ -23,7 +23,7 @@ use crate::config::Given;
 /// The longest between two rounds.
 const ROUND: Duration = Duration::from_secs(30);
 /// Rows of each kind that are taken out in one transaction: the fewest, and the most.
-const BATCH: RangeInclusive<usize> = 8..=32;
+const BATCH: RangeInclusive<usize> = 8..=16;
 /// How long one transaction may be kept busy. Whoever signs in meanwhile waits for it.
 const STEP: Duration = Duration::from_millis(5);
 
