@@ -16,8 +16,8 @@ use crate::time::{Stamp, Time};
 pub struct Moment {
     /// Now, as the embedder's clock has it.
     pub now: Time,
-    /// How much of the next second has passed, in 65 536ths; 0 where the clock does not tell. It orders what is made in
-    /// one second, so that a store finds it together, and nothing else.
+    /// How much of the second that began at `now` has passed, in 65 536ths; 0 where the clock does not tell. It brings
+    /// together in a store's indexes what is made within one second, and does nothing else.
     pub fraction: u16,
     /// Fresh randomness; never to be used for two requests.
     pub seed: Seed,

@@ -12,7 +12,7 @@ use crate::wire_tap::Exchange;
 const SHORTEST: usize = 8;
 /// This much of a secret is a leak of it.
 const PIECE: usize = 12;
-/// What our own secrets begin with, before 256 bits in base64url.
+/// What our own secrets begin with, before base64url: 256 bits, and in a refresh token when it was made before them.
 const PREFIXES: [&str; 4] = ["tkt_", "rft_", "chg_", "gps_"];
 /// The members of JSON objects and forms that hold secrets.
 const MEMBERS: [&str; 11] = [

@@ -34,11 +34,14 @@ pub const KIM_PASSWORD: &str = "changed at once";
 /// When the tests take place, where they choose.
 pub const NOON: Time = Time::from_unix(1_750_000_000);
 
-/// A moment at `now` whose randomness is `seed`.
+/// A refresh token that can be read, and that nobody was given.
+pub const UNKNOWN_REFRESH_TOKEN: &str = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// A moment at `now` whose randomness, and whose fraction, is `seed`.
 pub fn moment(now: Time, seed: u64) -> Moment {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    Moment { now, fraction: 0, seed: Seed::new(bytes) }
+    Moment { now, fraction: (seed % 65_536) as u16, seed: Seed::new(bytes) }
 }
 
 /// A server for `issuer` with the default settings.

@@ -160,7 +160,7 @@ fn a_session_is_told_from_refresh_to_reuse() {
     assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::SessionOver))]);
 
     for nothing in [
-        refreshes("rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        refreshes(world::UNKNOWN_REFRESH_TOKEN),
         refreshes("x"),
         posts("/oauth2/token", "portal", PORTAL_SECRET, "grant_type=refresh_token&refresh_token=x"),
         posts("/oauth2/token", "portal", "wrong", &other),
@@ -240,7 +240,7 @@ fn who_has_proven_who_they_are_does_not_guess() {
     let grant = |token: &str, secret: &str| {
         posts("/oauth2/token", "portal", secret, &format!("grant_type=refresh_token&refresh_token={token}"))
     };
-    let unknown = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let unknown = world::UNKNOWN_REFRESH_TOKEN;
     assert!(guesses(grant(&token, "wrong")), "a client's secret may be guessed");
     assert!(guesses(refreshes(unknown)) && guesses(refreshes("x")));
     assert!(!guesses(grant(unknown, PORTAL_SECRET)) && !guesses(grant("x", PORTAL_SECRET)));

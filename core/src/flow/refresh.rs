@@ -273,7 +273,7 @@ impl Refreshing {
     fn tokens(&self, gatepass: &Gatepass) -> Option<Response> {
         let Looking { ctx, token, .. } = &self.looking;
         let refresh_token = FreshToken::successor(token, self.used_at, &self.salt).text;
-        let token = PersonToken {
+        let person = PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
             scope: &self.scope,
@@ -281,7 +281,7 @@ impl Refreshing {
             lifetime: self.token_lifetime,
             token_id: ctx.moment.seed.name(Label::TokenId, ""),
         };
-        let access_token = gatepass.sign(&person_claims(&token))?;
+        let access_token = gatepass.sign(&person_claims(&person))?;
         let (access_token, refresh_token) = (access_token.expose(), refresh_token.expose());
         let response = if ctx.manner == Manner::OAuth {
             let body = AccessToken {

@@ -86,7 +86,7 @@ impl Welcome {
         let seed = &ctx.moment.seed;
         let purpose = self.session.purpose;
         let refresh_token = (purpose == Purpose::Anything).then(|| fresh_token(ctx).text);
-        let token = PersonToken {
+        let person = PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
             scope: &self.session.scope,
@@ -94,7 +94,7 @@ impl Welcome {
             lifetime: self.token_lifetime,
             token_id: seed.name(Label::TokenId, ""),
         };
-        let access_token = gatepass.sign(&person_claims(&token))?;
+        let access_token = gatepass.sign(&person_claims(&person))?;
         let mut body = LoginResponse::new(
             (access_token.expose(), self.token_lifetime),
             refresh_token.as_ref().map(|token| token.expose()),

@@ -164,7 +164,7 @@ impl AccessClaims {
     }
 }
 
-/// The claims of an access token as they are written, those that are absent left out.
+/// The claims of an access token that is being made, borrowed from what it is made of; those that are absent are left out.
 #[derive(Serialize)]
 pub(crate) struct WireClaims<'a> {
     pub(crate) iss: &'a str,

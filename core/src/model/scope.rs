@@ -122,7 +122,9 @@ mod tests {
         assert!(Scope::parse(&"x".repeat(2049)).is_err());
         let many: Vec<String> = (0..65).map(|i| i.to_string()).collect();
         assert!(Scope::parse(&many.join(" ")).is_err());
-        assert!(Scope::parse(&many[..64].join(" ")).is_ok());
+        let most = many[..64].join(" ");
+        assert!(Scope::parse(&most).is_ok() && Scope::parse(&[&most, "0"].join(" ")).is_ok());
+        assert!(Scope::default().tokens().next().is_none() && !Scope::default().contains(""));
     }
 
     #[test]

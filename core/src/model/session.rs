@@ -142,7 +142,8 @@ impl fmt::Debug for RefreshDigest {
 }
 
 impl RefreshDigest {
-    /// The digest of a presented text, or none where no refresh token can look so: `rft_` and 51 characters of base64url.
+    /// The digest of a presented text, or none where no refresh token can look so: `rft_` and 51 characters of
+    /// base64url.
     pub fn read(text: &str) -> Option<Self> {
         let mut decoded = Zeroizing::new([0; BYTES]);
         let read = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(PREFIX)?, &mut *decoded);
@@ -188,6 +189,7 @@ const PREFIX: &str = "rft_";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::moment::Seed;
     use alloc::format;
 
     #[test]
@@ -205,6 +207,21 @@ mod tests {
         for bad in ["", "rft_", &short, &unclean, &text.to_uppercase(), &other, &long] {
             assert_eq!(RefreshDigest::read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_successor_lies_where_the_use_of_its_token_was_made() {
+        let moment = |seed| Moment {
+            now: Time::from_unix(0x0203_0405),
+            fraction: 0x0607,
+            seed: Seed::new([seed; 32]),
+        };
+        let (salt, token) =
+            (Salt::new(&moment(1)), FreshToken::new(moment(1).stamp(), &Secret::new([1; 32])));
+        assert_ne!(salt, Salt::new(&moment(2)));
+        let successor = FreshToken::successor(&token.text, moment(1).now, &salt);
+        assert_eq!(successor.digest.0[..6], [2, 3, 4, 5, 6, 7]);
+        assert_ne!(successor.digest, token.digest);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloc::{borrow::Cow, vec::Vec};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use super::form;
+use super::form::{self, BadForm};
 use super::request::{Ambiguous, Request};
 use crate::model::client::{AuthenticatedClient, Client, ClientRefusal};
 use crate::model::id::ClientId;
@@ -82,9 +82,9 @@ fn basic(encoded: &str) -> Option<ClientCredentials> {
     let (id, secret) = text.split_once(':')?;
     let id = ClientId::parse(&form::decode(id.as_bytes()).ok()?).ok()?;
     let decoded = match form::decode(secret.as_bytes()) {
-        Ok(Cow::Owned(decoded)) if decoded != secret => Some(SecretText::new(decoded)),
-        // Nothing was to be decoded, or cannot be.
-        Ok(_) | Err(_) => None,
+        Ok(Cow::Owned(decoded)) => Some(SecretText::new(decoded)),
+        // Nothing was to be decoded, or it cannot be.
+        Ok(Cow::Borrowed(_)) | Err(BadForm) => None,
     };
     let readings = decoded.into_iter().chain([SecretText::new(secret.into())]).collect();
     Some(ClientCredentials { id, readings })
@@ -132,6 +132,7 @@ mod tests {
         };
         assert_eq!(credentials("svc:s3cret"), Some(("svc".into(), vec!["s3cret".into()])));
         assert_eq!(credentials("s%76c:a%2Bb"), Some(("svc".into(), vec!["a+b".into(), "a%2Bb".into()])));
+        assert_eq!(credentials("svc:a+b"), Some(("svc".into(), vec!["a b".into(), "a+b".into()])));
         assert_eq!(credentials("svc:100%"), Some(("svc".into(), vec!["100%".into()])));
         assert_eq!(credentials("svc:a:b"), Some(("svc".into(), vec!["a:b".into()])));
         assert_eq!(credentials("svc:"), Some(("svc".into(), vec!["".into()])));

@@ -29,7 +29,7 @@ impl Keeper {
         Ok(Self { store, current: ArcSwap::from_pointee(current), loading: Mutex::new(()) })
     }
 
-    /// Goes on with other settings; requests in flight end with those they began with.
+    /// Goes on with other settings, also where a request is under way.
     ///
     /// # Errors
     /// Where the keys cannot be read; the former settings stay.

@@ -14,8 +14,8 @@ use rusqlite::types::FromSql;
 
 use super::error::Trouble;
 
-/// The columns of a table that [`user`], [`client`], [`secret`], [`ticket`], [`refresh_token`] (where the session is
-/// joined) and [`session`] read, in their order: to make the text of a statement of.
+/// The columns of a table, as a literal for `concat!`, in the order in which [`user`], [`client`], [`secret`], [`ticket`],
+/// [`refresh_token`] (where the session is joined) and [`session`] read them.
 macro_rules! columns {
     (users) => {
         "id, username, email, phone, name, gender, address, status, must_change_password, created_at, \

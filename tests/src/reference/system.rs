@@ -217,7 +217,7 @@ impl<S: Durable> System<S> {
         let known = number.and_then(|number| self.secrets.get(kind)?.get(number));
         known.cloned().unwrap_or_else(|| match kind {
             "ticket" => format!("tkt_{}", "A".repeat(43)),
-            "refresh_token" => format!("rft_{}", "A".repeat(51)),
+            "refresh_token" => world::UNKNOWN_REFRESH_TOKEN.into(),
             "challenge_token" => format!("chg_{}", "A".repeat(43)),
             _ => "unknown".into(),
         })

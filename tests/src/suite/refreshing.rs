@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Target, claims, introspect, keys, refresh, sign_in, simple, uncached};
 use crate::http::{Answer, Ask};
-use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::world::{self, BACKEND_SECRET, PORTAL_SECRET};
 
 pub(super) fn a_session_refreshes(target: Target) {
     let first = target.signed_in(&json!({"user_id": "alice", "scope": "profile email"}));
@@ -84,7 +84,7 @@ pub(super) fn a_lost_answer_comes_again(target: Target) {
 pub(super) fn what_a_refresh_is_refused_for(target: Target) {
     let access = target.signed_in(&json!({"user_id": "alice"})).text("access_token");
     let live = target.signed_in(&json!({"user_id": "alice"})).text("refresh_token");
-    let unknown = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let unknown = world::UNKNOWN_REFRESH_TOKEN;
     for token in [unknown, "rft_", "", "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &access] {
         simple(&target.ask(&refresh(token)), 400, 40020);
     }

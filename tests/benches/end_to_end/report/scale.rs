@@ -149,7 +149,8 @@ fn fill(site: &Site) {
             numbers(0, CLIENTS)
         ),
     );
-    // From three hours ago until now, in the order of issue; their names begin with their second, as those of ours do.
+    // From three hours ago until now, in the order of issue; their names begin with the second, as those of ours with
+    // its 65 536th.
     for part in 0..10 {
         let (from, to) = (part * TICKETS / 10 + 1, (part + 1) * TICKETS / 10 + 1);
         put(
