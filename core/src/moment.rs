@@ -2,10 +2,10 @@
 
 use alloc::{string::String, vec::Vec};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::crypto::hmac_sha256;
+use crate::jose::base64url::prefixed;
 use crate::secret::{Secret, SecretBytes};
 use crate::time::{Stamp, Time};
 
@@ -80,7 +80,7 @@ impl Seed {
 
     /// A name that nobody guesses and nothing else bears: `prefix` and 128 bits in base64url.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
-        spelled(prefix, self.draw(label).expose())
+        prefixed(prefix, self.draw(label).expose().get(..16).unwrap_or_default())
     }
 }
 
@@ -94,16 +94,8 @@ impl Moment {
     /// together then lies together in an index of names, however large that grows.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
         let drawn = self.seed.draw(label);
-        spelled(prefix, &self.stamp().before::<16>(drawn.expose()))
+        prefixed(prefix, &self.stamp().before::<16>(drawn.expose()))
     }
-}
-
-/// `prefix` and the first 128 of `bits`.
-fn spelled(prefix: &str, bits: &[u8]) -> String {
-    let mut name = String::with_capacity(prefix.len() + 22);
-    name.push_str(prefix);
-    URL_SAFE_NO_PAD.encode_string(bits.get(..16).unwrap_or_default(), &mut name);
-    name
 }
 
 #[cfg(test)]

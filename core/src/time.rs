@@ -53,6 +53,11 @@ impl Stamp {
         Self([a, b, c, d, e, f])
     }
 
+    /// The one that `bytes` begin with.
+    pub(crate) fn first_of(bytes: &[u8]) -> Option<Self> {
+        bytes.first_chunk().copied().map(Self)
+    }
+
     /// Itself, and as much of `rest` as has room.
     pub(crate) fn before<const N: usize>(self, rest: &[u8]) -> [u8; N] {
         let mut bytes = [0; N];

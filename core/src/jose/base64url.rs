@@ -18,6 +18,14 @@ pub(crate) fn encode_to(text: &mut String, bytes: &[u8]) {
     URL_SAFE_NO_PAD.encode_string(bytes, text);
 }
 
+/// `prefix` and what [`encode`] makes. There is room for it at once, so that no copy of a secret is left behind.
+pub(crate) fn prefixed(prefix: &str, bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(prefix.len() + bytes.len().div_ceil(3) * 4);
+    text.push_str(prefix);
+    encode_to(&mut text, bytes);
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

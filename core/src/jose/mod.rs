@@ -3,7 +3,7 @@
 //! header never chooses an algorithm, and what is not understood is refused.
 
 pub mod algorithm;
-mod base64url;
+pub(crate) mod base64url;
 pub mod claims;
 #[cfg(test)]
 mod examples;

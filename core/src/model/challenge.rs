@@ -3,8 +3,6 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use super::habit::Place;
 use super::id::{ClientId, SessionId, TicketId, UserId};
 use super::scope::Scope;
@@ -12,6 +10,7 @@ use super::session::{Actor, Purpose, Session};
 use super::ticket::{Impersonation, Ticket, is_token_text};
 use super::user::User;
 use crate::crypto::sha256;
+use crate::jose::base64url::prefixed;
 use crate::secret::{Secret, SecretText};
 use crate::settings::Settings;
 use crate::time::Time;
@@ -170,7 +169,5 @@ impl ChallengeDigest {
 
 /// The text of a challenge made of 256 drawn bits.
 pub(crate) fn challenge_text(drawn: &Secret<32>) -> SecretText {
-    let mut text = String::from(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(drawn.expose(), &mut text);
-    SecretText::new(text)
+    SecretText::new(prefixed(PREFIX, drawn.expose()))
 }

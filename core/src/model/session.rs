@@ -10,6 +10,7 @@ use super::id::{ClientId, SessionId, UserId};
 use super::scope::Scope;
 use crate::codes::codes;
 use crate::crypto::{hmac_sha256, sha256};
+use crate::jose::base64url::prefixed;
 use crate::moment::{Label, Moment};
 use crate::secret::{Secret, SecretText};
 use crate::time::{Stamp, Time};
@@ -147,15 +148,13 @@ impl RefreshDigest {
     pub fn read(text: &str) -> Option<Self> {
         let mut decoded = Zeroizing::new([0; BYTES]);
         let read = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(PREFIX)?, &mut *decoded);
-        (read == Ok(decoded.len())).then(|| Self::of(&decoded, text))
+        let made = Stamp::first_of(&*decoded).filter(|_| read == Ok(decoded.len()))?;
+        Some(Self::of(made, text))
     }
 
-    /// The digest of `text`, which `bytes` make.
-    fn of(bytes: &[u8; BYTES], text: &str) -> Self {
-        let (stamp, hash) = (bytes.iter().take(Stamp::BYTES), sha256(text.as_bytes()));
-        let mut digest = [0; 32];
-        digest.iter_mut().zip(stamp.chain(&hash)).for_each(|(byte, part)| *byte = *part);
-        Self(digest)
+    /// The digest of `text`, which was made at `made`.
+    fn of(made: Stamp, text: &str) -> Self {
+        Self(made.before(&sha256(text.as_bytes())))
     }
 }
 
@@ -169,10 +168,8 @@ impl FreshToken {
     /// One made at `at` of 256 drawn bits.
     pub(crate) fn new(at: Stamp, drawn: &Secret<32>) -> Self {
         let bytes: Zeroizing<[u8; BYTES]> = Zeroizing::new(at.before(drawn.expose()));
-        let mut text = String::with_capacity(PREFIX.len() + 51);
-        text.push_str(PREFIX);
-        URL_SAFE_NO_PAD.encode_string(*bytes, &mut text);
-        Self { digest: RefreshDigest::of(&bytes, &text), text: SecretText::new(text) }
+        let text = prefixed(PREFIX, &*bytes);
+        Self { digest: RefreshDigest::of(at, &text), text: SecretText::new(text) }
     }
 
     /// The one successor of `token`, used at `at`: the same again for whoever presents the same token again.

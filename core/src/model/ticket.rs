@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::id::{ClientId, TicketId, UserId};
 use super::scope::Scope;
 use crate::crypto::sha256;
+use crate::jose::base64url::prefixed;
 use crate::secret::{Secret, SecretText};
 use crate::time::Time;
 
@@ -54,10 +55,7 @@ pub(crate) fn is_token_text(prefix: &str, text: &str) -> bool {
 
 /// The text of a ticket made of 256 drawn bits.
 pub(crate) fn ticket_text(drawn: &Secret<32>) -> SecretText {
-    let mut text = String::with_capacity(PREFIX.len() + 43);
-    text.push_str(PREFIX);
-    URL_SAFE_NO_PAD.encode_string(drawn.expose(), &mut text);
-    SecretText::new(text)
+    SecretText::new(prefixed(PREFIX, drawn.expose()))
 }
 
 /// A ticket as the store keeps it.
