@@ -40,6 +40,16 @@ pub trait Service: Send + Sync + 'static {
     /// by [`Reply::later`]. A panic in it is answered with 500.
     fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered;
 
+    /// Answers requests that waited together for a worker, each as [`Self::answer`] does, and tells each answer as soon as
+    /// it is there. Where one panics, the others are answered all the same.
+    fn answer_all(self: Arc<Self>, asked: Vec<(Request, Reply)>, answered: &mut dyn FnMut(Answered)) {
+        for (request, reply) in asked {
+            if let Some(one) = caught(|| Arc::clone(&self).answer(request, reply)) {
+                answered(one);
+            }
+        }
+    }
+
     /// The answer to something the front itself refuses: bad bytes, too long, too slow. Called on the thread
     /// that watches every connection too, so it must not block.
     fn refuse(&self, problem: Problem, language: Language) -> Response;

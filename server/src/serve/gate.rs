@@ -1,4 +1,4 @@
-//! What stands behind the front, one request at a time: which address it counts for, whether that may still fail,
+//! What stands behind the front, for each request: which address it counts for, whether that may still fail,
 //! what the core answers, and what is counted of it.
 
 use std::net::IpAddr;
@@ -24,7 +24,7 @@ use crate::cli::context;
 use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::front::{Answered, Reply, Service};
+use crate::front::{Answered, Reply, Service, caught};
 use crate::peers::{Proxies, TrustedNow};
 use crate::store::Store;
 use crate::tally::Tally;
@@ -123,6 +123,38 @@ impl Gate {
         Ok(())
     }
 
+    /// The first step of answering `request`, or the answer where it does not come to that.
+    fn begin(&self, mut request: Request) -> Result<(Case, Step), Response> {
+        let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
+        request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
+        let language = Language::of(request.header("accept-language").unwrap_or_default());
+        let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
+        if budgeted {
+            self.may_fail(peer, language)?;
+        }
+        let moment = context::moment(self.clock.now()).map_err(|failure| {
+            tracing::error!(%failure, "a request was answered with 500");
+            self.refuse(Problem::Internal, language)
+        })?;
+        let case = Case {
+            peer,
+            budgeted,
+            language,
+            method: known_method(&request.method),
+            path: known_part(request.path()).to_owned(),
+            now: moment.now,
+            recorded: false,
+        };
+        Ok((case, self.keeper.current().handle(request, moment)))
+    }
+
+    /// Whether `peer` has not failed too often; else the refusal.
+    fn may_fail(&self, peer: IpAddr, language: Language) -> Result<(), Response> {
+        self.around.load().budget.check(peer, self.began.elapsed()).map_err(|RetryAfter(seconds)| {
+            self.refuse(Problem::TooManyRequests, language).with("Retry-After", seconds.to_string())
+        })
+    }
+
     /// Goes on with a flow until it is answered, or waits: for the disk, or for a turn at hashing.
     fn go_on(self: Arc<Self>, mut case: Case, mut step: Step, reply: Reply) -> Answered {
         loop {
@@ -166,7 +198,7 @@ impl Gate {
 
     /// What is counted and logged of an answer.
     fn count(&self, case: &Case, response: &Response) {
-        let Case { peer, budgeted, method, path, now, recorded } = case;
+        let Case { peer, budgeted, method, path, now, recorded, .. } = case;
         if let Some(refusal) = response.refusal() {
             if *budgeted && response.refuses_a_guess() {
                 self.around.load().budget.record_failure(*peer, self.began.elapsed());
@@ -184,6 +216,7 @@ impl Gate {
 struct Case {
     peer: IpAddr,
     budgeted: bool,
+    language: Language,
     method: &'static str,
     path: String,
     now: Time,
@@ -192,34 +225,54 @@ struct Case {
 }
 
 impl Service for Gate {
-    fn answer(self: Arc<Self>, mut request: Request, reply: Reply) -> Answered {
-        let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
-        request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
-        let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
-        let language = || Language::of(request.header("accept-language").unwrap_or_default());
-        if budgeted
-            && let Err(RetryAfter(seconds)) = self.around.load().budget.check(peer, self.began.elapsed())
-        {
-            let refused = self.refuse(Problem::TooManyRequests, language());
-            return reply.now(refused.with("Retry-After", seconds.to_string()));
+    fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered {
+        match self.begin(request) {
+            Ok((case, step)) => self.go_on(case, step, reply),
+            Err(response) => reply.now(response),
         }
-        let moment = match context::moment(self.clock.now()) {
-            Ok(moment) => moment,
-            Err(failure) => {
-                tracing::error!(%failure, "a request was answered with 500");
-                return reply.now(self.refuse(Problem::Internal, language()));
+    }
+
+    /// What they read first is read for all of them in one snapshot, which is newer than any of them.
+    fn answer_all(self: Arc<Self>, asked: Vec<(Request, Reply)>, answered: &mut dyn FnMut(Answered)) {
+        let mut reading = Vec::with_capacity(asked.len());
+        for (request, reply) in asked {
+            match caught(|| self.begin(request)) {
+                Some(Ok((case, Step::Read(read)))) => reading.push((case, read, reply)),
+                Some(Ok((case, step))) => {
+                    if let Some(one) = caught(|| Arc::clone(&self).go_on(case, step, reply)) {
+                        answered(one);
+                    }
+                }
+                Some(Err(response)) => answered(reply.now(response)),
+                None => drop(reply),
             }
-        };
-        let case = Case {
-            peer,
-            budgeted,
-            method: known_method(&request.method),
-            path: known_part(request.path()).to_owned(),
-            now: moment.now,
-            recorded: false,
-        };
-        let step = self.keeper.current().handle(request, moment);
-        self.go_on(case, step, reply)
+        }
+        if reading.is_empty() {
+            return;
+        }
+        let together = caught(|| self.store.read_all(reading.iter().map(|(_, read, _)| read.query())));
+        // Where that fails each is read by itself: what is wrong with one is not to be wrong with the others.
+        let mut together = together.and_then(Result::ok).unwrap_or_default().into_iter();
+        for (case, read, reply) in reading {
+            let found = together.next();
+            // Those before it may have failed.
+            if case.budgeted
+                && let Err(refused) = self.may_fail(case.peer, case.language)
+            {
+                answered(reply.now(refused));
+                continue;
+            }
+            let go_on = || {
+                let step = match found {
+                    Some(found) => read.resume(&self.keeper.at_least(found.generation), found),
+                    None => Step::Read(read),
+                };
+                Arc::clone(&self).go_on(case, step, reply)
+            };
+            if let Some(one) = caught(go_on) {
+                answered(one);
+            }
+        }
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {

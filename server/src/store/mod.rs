@@ -187,6 +187,15 @@ impl Store {
         });
     }
 
+    /// As [`read`](gatepass_core::store::Store::read), for several queries in one snapshot, whose cost they share: what
+    /// each finds, in their order.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or a row of one of them.
+    pub fn read_all<'a>(&self, queries: impl Iterator<Item = &'a Query>) -> Result<Vec<Found>, StoreError> {
+        self.snapshot(|db| read::answer_all(db, self.master(), queries))
+    }
+
     fn proven(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }

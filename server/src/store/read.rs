@@ -21,8 +21,21 @@ use crate::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
 pub(super) fn answer(db: &Connection, master: &MasterKey, query: &Query) -> Result<Found, Trouble> {
+    Ok(Found { generation: generation(db)?, records: records(db, master, query)? })
+}
+
+/// Answers each of `queries` from the snapshot of `db`.
+pub(super) fn answer_all<'a>(
+    db: &Connection,
+    master: &MasterKey,
+    queries: impl Iterator<Item = &'a Query>,
+) -> Result<Vec<Found>, Trouble> {
     let generation = generation(db)?;
-    let records = match query {
+    queries.map(|query| Ok(Found { generation, records: records(db, master, query)? })).collect()
+}
+
+fn records(db: &Connection, master: &MasterKey, query: &Query) -> Result<Records, Trouble> {
+    Ok(match query {
         Query::Generation => Records::Generation,
         Query::Client(id) => Records::Client(client(db, id)?),
         Query::Ticket(digest) => Records::Ticket(ticket_records(db, master, digest)?.map(Box::new)),
@@ -43,8 +56,7 @@ pub(super) fn answer(db: &Connection, master: &MasterKey, query: &Query) -> Resu
             bearer: bearer(db, query)?,
             password: named(query.person.as_ref(), |person| passwords::of(db, &person.user))?,
         })),
-    };
-    Ok(Found { generation, records })
+    })
 }
 
 /// The generation of the keys.

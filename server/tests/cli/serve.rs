@@ -147,6 +147,31 @@ fn guessing_is_slowed_and_counted() {
 }
 
 #[test]
+fn guesses_that_come_together_are_not_more_than_may_fail() {
+    let site = Site::with_key();
+    let options = ["--exempt-loopback", "false", "--failures-per-minute", "5", "--workers", "1"];
+    let server = site.serve(&options);
+    let guess = json!("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let answers = server.sign_in_together(&vec![guess; 40]);
+    let count = |wanted: u16| answers.iter().filter(|(status, _)| *status == wanted).count();
+    assert_eq!((count(400), count(429)), (5, 35));
+}
+
+#[test]
+fn a_damaged_row_is_the_matter_of_whoever_asks_for_it() {
+    let site = Site::with_key();
+    site.json(&["user", "add", "alice"]);
+    let server = site.serve(&["--workers", "1"]);
+    let issued = (0..24).map(|_| site.json(&["ticket", "issue", "--user", "alice"]));
+    let tickets: Vec<Value> = issued.map(|issued| issued["ticket"].clone()).collect();
+    let sql = rusqlite::Connection::open(site.path().join("gatepass.db")).unwrap();
+    sql.execute("UPDATE tickets SET scope = 'a  b' WHERE seq % 3 = 0", []).unwrap();
+    let answers = server.sign_in_together(&tickets);
+    let statuses: Vec<u16> = answers.into_iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses, [200, 200, 503].repeat(8));
+}
+
+#[test]
 fn a_trusted_proxy_speaks_for_whoever_asks_it() {
     let site = Site::with_key();
     let server = site.serve(&["--trusted-proxies", "127.0.0.1", "--failures-per-minute", "1"]);

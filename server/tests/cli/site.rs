@@ -84,6 +84,13 @@ pub(crate) fn told(output: &Output) -> (i32, String) {
     (output.status.code().unwrap(), said)
 }
 
+fn hear(mut stream: TcpStream) -> (u16, Value) {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+}
+
 pub(crate) struct Server {
     child: Child,
     pub(crate) ready: Value,
@@ -91,21 +98,34 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
+        hear(self.send(method, path, headers, body))
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.ready["listening"].as_str().unwrap()).unwrap();
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n"
         );
         stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head[9..12].parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+        stream
     }
 
     pub(crate) fn sign_in(&self, ticket: &Value) -> (u16, Value) {
+        hear(self.send_ticket(ticket))
+    }
+
+    /// The same for several, all of which wait before the server sees the first.
+    pub(crate) fn sign_in_together(&self, tickets: &[Value]) -> Vec<(u16, Value)> {
+        self.signal("-STOP");
+        let sent: Vec<_> = tickets.iter().map(|ticket| self.send_ticket(ticket)).collect();
+        self.signal("-CONT");
+        sent.into_iter().map(hear).collect()
+    }
+
+    fn send_ticket(&self, ticket: &Value) -> TcpStream {
         let body = json!({ "ticket": ticket }).to_string();
-        self.ask("POST", "/auth/ticket/signin", "Content-Type: application/json\r\n", &body)
+        self.send("POST", "/auth/ticket/signin", "Content-Type: application/json\r\n", &body)
     }
 
     pub(crate) fn signal(&self, name: &str) {

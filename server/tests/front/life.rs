@@ -104,6 +104,33 @@ fn a_panic_is_a_500_and_the_server_lives() {
 }
 
 #[test]
+fn what_waits_together_is_answered_each_for_itself() {
+    let house = House::open(Bounds { workers: 1, ..Bounds::default() });
+    let mut holds = house.knock();
+    holds.send(get("/gate"));
+    eventually("the worker is taken", || house.echo.at_gate() == 1);
+    let asked = ["/panic", "/a", "/later/once", "/unprintable", "/later/dropped", "/b", "/later/panic"];
+    let mut waiting: Vec<_> = asked.into_iter().cycle().take(40).map(|path| (path, house.knock())).collect();
+    for (path, client) in &mut waiting {
+        client.send(get(path));
+    }
+    // By the time this is answered most of them have been read, and wait.
+    let mut bad = house.knock();
+    bad.send("\0");
+    assert_eq!(bad.hear().expect("a refusal").status, 400);
+    house.echo.open_gate();
+    assert_eq!(holds.hear().expect("an answer").body, b"through");
+    for (path, client) in &mut waiting {
+        let answer = client.hear().expect("an answer");
+        match *path {
+            "/a" | "/b" => assert_eq!(answer.body, format!("GET {path} ").as_bytes()),
+            "/later/once" => assert_eq!(answer.body, b"once"),
+            _ => assert_eq!(answer.status, 500, "{path}"),
+        }
+    }
+}
+
+#[test]
 fn an_answer_may_come_later_or_not_at_all() {
     let house = House::open(Bounds { workers: 1, ..Bounds::default() });
     let mut client = house.knock();

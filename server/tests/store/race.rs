@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::{Found, Query, Records};
 use gatepass_core::model::ticket::TicketState;
+use gatepass_core::store::Store as _;
 
 use crate::fixture::*;
 
@@ -28,6 +31,34 @@ fn of_sixty_four_who_spend_one_ticket_one_does() {
         assert_eq!(audit(&stores[0]).len(), 1);
         assert!(stores[0].verify_audit().unwrap().holds());
     }
+}
+
+#[test]
+fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
+    let place = Place::new();
+    let store = place.store();
+    let both = [1, 2].map(|number| Change::InsertTicket(ticket(number)));
+    assert_eq!(commit(&store, both), Outcome::Applied);
+    let queries = [1, 3, 2].map(|number| Query::Ticket(ticket(number).digest));
+    let alone: Vec<Found> = queries.iter().map(|query| store.read(query)).collect();
+    assert_eq!(store.read_all(queries.iter()).unwrap(), alone);
+    assert_eq!(store.read_all([].iter()).unwrap(), []);
+
+    let sql = place.sql();
+    let writer = thread::spawn(move || {
+        for second in 0..300 {
+            assert_eq!(sql.execute("UPDATE tickets SET spent_at = ?1", [second]).unwrap(), 2);
+        }
+    });
+    while !writer.is_finished() {
+        let found = store.read_all(queries.iter()).unwrap();
+        let spent = |found: &Found| {
+            let Records::Ticket(Some(records)) = &found.records else { panic!("{found:?}") };
+            records.ticket.state
+        };
+        assert_eq!(spent(&found[0]), spent(&found[2]));
+    }
+    writer.join().unwrap();
 }
 
 #[test]
@@ -89,14 +120,14 @@ fn whoever_waits_is_written_in_one_transaction() {
     let before = commits();
     let (used, begun) = (store.clone(), Arc::new(AtomicU64::new(0)));
     let counted = Arc::clone(&begun);
-    let waiting = std::thread::spawn(move || {
+    let waiting = thread::spawn(move || {
         at_once(32, move |i| {
             counted.fetch_add(1, Ordering::SeqCst);
             commit(&used, [Change::InsertTicket(ticket(i))])
         })
     });
     while begun.load(Ordering::SeqCst) < 32 {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(outcomes(&waiting.join().unwrap(), Outcome::Applied), 32);

@@ -19,6 +19,9 @@ use super::super::{Bounds, Service, caught, language_of, printed, refuse};
 use super::Clock;
 use super::slot::{Driven, Driver, Slot, scratch};
 
+/// The most that a worker takes at once; so many share the cost of a snapshot that little is left of it.
+const TOGETHER: usize = 16;
+
 /// The duty to answer the request that a connection has brought.
 pub(in super::super) struct Guest {
     slot: Arc<Slot>,
@@ -102,6 +105,8 @@ struct Crew {
     service: Arc<dyn Service>,
     returns: Arc<Returns>,
     clock: Clock,
+    /// Among how many workers at least what waits is shared.
+    sharers: usize,
 }
 
 #[derive(Default)]
@@ -120,8 +125,9 @@ impl Pool {
         returns: Arc<Returns>,
         clock: Clock,
     ) -> io::Result<Self> {
-        let crew =
-            Arc::new(Crew { queue: Mutex::default(), filled: Condvar::new(), service, returns, clock });
+        let sharers = bounds.workers.div_ceil(2).max(1);
+        let (queue, filled) = (Mutex::default(), Condvar::new());
+        let crew = Arc::new(Crew { queue, filled, service, returns, clock, sharers });
         let mut pool = Self { crew, threads: Vec::new() };
         for number in 0..bounds.workers.max(1) {
             let crew = Arc::clone(&pool.crew);
@@ -180,14 +186,21 @@ impl Crew {
         self.push(Job::Ask(request, guest));
     }
 
-    fn next(&self) -> Option<Job> {
+    /// Takes one job, or a share of the requests that wait: workers that sleep are left theirs, and so are half of those that
+    /// are busy. False where there will be nothing any more.
+    fn next(&self, taken: &mut Vec<Job>) -> bool {
         let mut queue = self.queue();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                return Some(job);
+            if !queue.jobs.is_empty() {
+                let sharers = self.sharers.max(queue.free + 1);
+                let share = queue.jobs.len().div_ceil(sharers).min(TOGETHER);
+                let asks =
+                    queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Ask(..))).count();
+                taken.extend(queue.jobs.drain(..asks.max(1)));
+                return true;
             }
             if queue.closed {
-                return None;
+                return false;
             }
             queue.free += 1;
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -197,22 +210,33 @@ impl Crew {
 
     fn work(self: &Arc<Self>) {
         let (mut date, mut scratch) = (Date::default(), scratch());
-        while let Some(job) = self.next() {
-            let answered = match job {
-                Job::Ask(request, guest) => {
-                    let service = Arc::clone(&self.service);
-                    caught(|| service.answer(request, Reply::by(Way::Guarded(guest))))
-                }
-                Job::GoOn(work, guest) => caught(|| work(Reply::by(Way::Guarded(guest)))),
-                Job::GivenUp(slot, number, language) => {
-                    let guest = Guest { slot, number, language, crew: Arc::clone(self), done: false };
-                    let response = refuse(&*self.service, Problem::Internal, language);
-                    Some(Reply::by(Way::Guarded(guest)).now(response))
+        let mut taken = Vec::with_capacity(TOGETHER);
+        while self.next(&mut taken) {
+            let mut asked = Vec::with_capacity(taken.len());
+            let mut send = |answered: Answered| {
+                if let Now::Response(Way::Guarded(guest), response) = answered.what() {
+                    self.send(guest, response, &mut date, &mut scratch);
                 }
             };
-            // Where it panicked, the guest was dropped, and is answered as given up.
-            if let Some(Now::Response(Way::Guarded(guest), response)) = answered.map(Answered::what) {
-                self.send(guest, response, &mut date, &mut scratch);
+            for job in taken.drain(..) {
+                match job {
+                    Job::Ask(request, guest) => asked.push((request, Reply::by(Way::Guarded(guest)))),
+                    Job::GoOn(work, guest) => {
+                        // Where it panics, the guest is dropped, and is answered as given up.
+                        if let Some(answered) = caught(|| work(Reply::by(Way::Guarded(guest)))) {
+                            send(answered);
+                        }
+                    }
+                    Job::GivenUp(slot, number, language) => {
+                        let guest = Guest { slot, number, language, crew: Arc::clone(self), done: false };
+                        let response = refuse(&*self.service, Problem::Internal, language);
+                        send(Reply::by(Way::Guarded(guest)).now(response));
+                    }
+                }
+            }
+            if !asked.is_empty() {
+                // The same holds for each of them.
+                caught(|| Arc::clone(&self.service).answer_all(asked, &mut send));
             }
         }
     }
