@@ -105,7 +105,7 @@ struct Crew {
     service: Arc<dyn Service>,
     returns: Arc<Returns>,
     clock: Clock,
-    /// Among how many workers at least what waits is shared.
+    /// How many workers share what waits.
     sharers: usize,
 }
 
@@ -125,7 +125,7 @@ impl Pool {
         returns: Arc<Returns>,
         clock: Clock,
     ) -> io::Result<Self> {
-        let sharers = bounds.workers.div_ceil(2).max(1);
+        let sharers = bounds.workers.max(1);
         let (queue, filled) = (Mutex::default(), Condvar::new());
         let crew = Arc::new(Crew { queue, filled, service, returns, clock, sharers });
         let mut pool = Self { crew, threads: Vec::new() };
@@ -186,14 +186,13 @@ impl Crew {
         self.push(Job::Ask(request, guest));
     }
 
-    /// Takes one job, or a share of the requests that wait: workers that sleep are left theirs, and so are half of those that
-    /// are busy. False where there will be nothing any more.
+    /// Takes one job, or a share of the requests that wait; every worker is left as much. False where there will be nothing
+    /// any more.
     fn next(&self, taken: &mut Vec<Job>) -> bool {
         let mut queue = self.queue();
         loop {
             if !queue.jobs.is_empty() {
-                let sharers = self.sharers.max(queue.free + 1);
-                let share = queue.jobs.len().div_ceil(sharers).min(TOGETHER);
+                let share = queue.jobs.len().div_ceil(self.sharers).min(TOGETHER);
                 let asks =
                     queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Ask(..))).count();
                 taken.extend(queue.jobs.drain(..asks.max(1)));
