@@ -105,8 +105,8 @@ struct Crew {
     service: Arc<dyn Service>,
     returns: Arc<Returns>,
     clock: Clock,
-    /// How many workers share what waits.
-    sharers: usize,
+    /// How many there are, to share what waits.
+    workers: usize,
 }
 
 #[derive(Default)]
@@ -125,11 +125,10 @@ impl Pool {
         returns: Arc<Returns>,
         clock: Clock,
     ) -> io::Result<Self> {
-        let sharers = bounds.workers.max(1);
-        let (queue, filled) = (Mutex::default(), Condvar::new());
-        let crew = Arc::new(Crew { queue, filled, service, returns, clock, sharers });
+        let (queue, filled, workers) = (Mutex::default(), Condvar::new(), bounds.workers.max(1));
+        let crew = Arc::new(Crew { queue, filled, service, returns, clock, workers });
         let mut pool = Self { crew, threads: Vec::new() };
-        for number in 0..bounds.workers.max(1) {
+        for number in 0..workers {
             let crew = Arc::clone(&pool.crew);
             let thread = thread::Builder::new().name(format!("worker-{number}"));
             pool.threads.push(thread.stack_size(bounds.worker_stack).spawn(move || crew.work())?);
@@ -192,7 +191,7 @@ impl Crew {
         let mut queue = self.queue();
         loop {
             if !queue.jobs.is_empty() {
-                let share = queue.jobs.len().div_ceil(self.sharers).min(TOGETHER);
+                let share = queue.jobs.len().div_ceil(self.workers).min(TOGETHER);
                 let asks =
                     queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Ask(..))).count();
                 taken.extend(queue.jobs.drain(..asks.max(1)));
