@@ -316,7 +316,6 @@ impl Watch {
     /// Nobody is let in any more; whoever is idle goes, whoever waits for an answer gets it.
     fn begin_drain(&mut self, now: Duration) {
         self.drain = Some(now + self.bounds.drain_time);
-        self.door.shut();
         self.guest = None;
         self.knocked = false;
         for number in 0..self.places.len() {
@@ -325,6 +324,8 @@ impl Watch {
                 self.drive(number, &slot);
             }
         }
+        // Last, so that whoever finds it shut knows that nobody inside is kept any more.
+        self.door.shut();
     }
 }
 
