@@ -103,7 +103,7 @@ keys! {
     listen: Listen = "127.0.0.1:8080" at_start;
     /// What speaks HTTP: guarded can face a network, tiny_http only stands behind a proxy on this machine
     front: Front = "guarded" at_start;
-    /// Threads that answer requests; 0 = two more than there are processors, 64 with the tiny_http front, whose threads wait for the disk
+    /// Threads that answer requests; 0 = one more than there are processors, 64 with the tiny_http front, whose threads wait for the disk
     workers: Count<0, 1024> = "0" at_start;
     /// Connections at once
     connections: Count<1, 65536> = "1024" at_start;

@@ -148,9 +148,9 @@ impl Default for Bounds {
     }
 }
 
-/// Two workers more than there are processors.
+/// One worker more than there are processors: each takes its share of what waits, and what few take together costs less.
 pub(crate) fn workers() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 2
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 1
 }
 
 /// In which language whoever sent `request` is told that it failed.
