@@ -1,5 +1,7 @@
 //! One transaction and one commit for whatever waits, though each piece of work is written whole or not at all.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::Connection;
 
 use super::audit::{Chain, Tail};
@@ -38,16 +40,26 @@ impl From<Failure> for StoreError {
 
 /// How a transaction went.
 pub(super) enum End {
-    /// It is durable; so went each piece of work.
-    Committed(Vec<Result<(), Trouble>>),
+    /// It is durable; so went each piece of work, and so long that took.
+    Committed(Vec<Result<(), Trouble>>, Pace),
     /// Nothing was written, and the connection is as good as before, or not.
     NotApplied(rusqlite::Error),
     /// The commit's own result was lost.
     Unknown(rusqlite::Error),
 }
 
+/// How long a transaction took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// Up to its commit.
+    pub(super) writing: Duration,
+    /// The commit, which waits for the disk.
+    pub(super) syncing: Duration,
+}
+
 /// Writes all of `jobs` in one transaction.
 pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> End {
+    let began = Instant::now();
     let gathered = match gather(db, chain, jobs) {
         Ok(gathered) => gathered,
         // COMMIT was not issued: without its mark, nothing that reached the log counts.
@@ -58,10 +70,14 @@ pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) 
     };
     let Some(number) = gathered.number else {
         roll_back(db);
-        return End::Committed(gathered.went);
+        return End::Committed(gathered.went, Pace::default());
     };
+    let writing = began.elapsed();
     match run(db, "COMMIT") {
-        Ok(()) => End::Committed(gathered.went),
+        Ok(()) => {
+            let syncing = began.elapsed().saturating_sub(writing);
+            End::Committed(gathered.went, Pace { writing, syncing })
+        }
         Err(error) => {
             if roll_back(db) && fence(db, number) {
                 End::NotApplied(error)
@@ -263,7 +279,7 @@ mod tests {
             with_db(|db, chain| {
                 let mut jobs =
                     jobs(&[&[(PARENT, false)], some, &[("INSERT INTO child VALUES (1)", false)]].concat());
-                let End::Committed(went) = write(db, chain, &mut jobs) else { panic!() };
+                let End::Committed(went, _) = write(db, chain, &mut jobs) else { panic!() };
                 let went: Vec<bool> = went.iter().map(Result::is_ok).collect();
                 assert_eq!(went, [&[true][..], &vec![false; some.len()], &[true]].concat(), "{some:?}");
                 assert_eq!((count(db, "parent"), count(db, "child")), (1, 1), "{some:?}");
@@ -280,7 +296,7 @@ mod tests {
             ));
             assert_eq!((count(db, "parent"), count(db, "child")), (0, 0));
             assert!(db.is_autocommit());
-            assert!(matches!(write(db, chain, &mut jobs(&[(PARENT, false)])), End::Committed(_)));
+            assert!(matches!(write(db, chain, &mut jobs(&[(PARENT, false)])), End::Committed(..)));
         });
     }
 
@@ -299,7 +315,7 @@ mod tests {
     #[test]
     fn nothing_to_commit_is_no_commit() {
         with_db(|db, chain| {
-            let End::Committed(went) = write(db, chain, &mut jobs(&[(PARENT, true)])) else { panic!() };
+            let End::Committed(went, _) = write(db, chain, &mut jobs(&[(PARENT, true)])) else { panic!() };
             assert!(matches!(went[..], [Err(Trouble::Conflict)]));
             let commits: i64 = db.query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap();
             assert_eq!((commits, count(db, "parent")), (0, 0));

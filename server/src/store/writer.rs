@@ -9,13 +9,15 @@ use std::thread::{Builder, JoinHandle, current};
 use rusqlite::Connection;
 
 use super::audit::{Chain, Tail};
-use super::batch::{self, End, Failure, Work};
+use super::batch::{self, End, Failure, Pace, Work};
 use super::checkpoint::Checkpoints;
 use super::connect::{Connector, Role};
 use super::error::{Fault, StoreError, Trouble};
 
-/// The most pieces of work in one transaction: bounds how long the lock is held.
-const BATCH: usize = 256;
+/// So many pieces of work may always be in one transaction: enough for a sync to cost each of them little.
+const LEAST: usize = 32;
+/// The most in one transaction: bounds how long the lock is held.
+const MOST: usize = 256;
 /// What the writing thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
@@ -35,7 +37,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (queue, waiting) = sync_channel(bound);
         let checkpoints = Checkpoints::new(connector.clone());
-        let mut desk = Desk { connector, chain, db, checkpoints };
+        let mut desk = Desk { connector, chain, db, checkpoints, room: LEAST };
         let thread = Builder::new()
             .name("gatepass-writer".into())
             .stack_size(STACK)
@@ -141,13 +143,25 @@ struct Desk {
     chain: Arc<Chain>,
     db: Option<Connection>,
     checkpoints: Checkpoints,
+    /// How many pieces of work the next transaction takes.
+    room: usize,
+}
+
+/// How many pieces of work the next transaction takes, where the last one of `written` went at this `pace`.
+///
+/// As many as are written in the time of one sync. With more of them the rest of the machine would stand idle while
+/// they are written, as all that came is in this transaction; what is left gathers company while it is synced.
+fn room(written: usize, pace: Pace) -> usize {
+    let together = u128::try_from(written).unwrap_or_default().saturating_mul(pace.syncing.as_nanos());
+    let room = together.checked_div(pace.writing.as_nanos()).unwrap_or_default();
+    usize::try_from(room).unwrap_or(MOST).clamp(LEAST, MOST)
 }
 
 impl Desk {
     fn work(&mut self, waiting: &Receiver<Box<dyn Work>>) {
         while let Ok(first) = waiting.recv() {
             let mut jobs = vec![first];
-            jobs.extend(waiting.try_iter().take(BATCH - 1));
+            jobs.extend(waiting.try_iter().take(self.room - 1));
             // A bug in one piece of work must not silence all that come after. Its batch is dropped, which tells the
             // waiters that the outcome is unknown, and so is the connection, which rolls back.
             if catch_unwind(AssertUnwindSafe(|| self.write(jobs))).is_err() {
@@ -163,7 +177,8 @@ impl Desk {
             Err(error) => return settle_all(jobs, &Failure::NotApplied(error)),
         };
         match batch::write(&db, &self.chain, &mut jobs) {
-            End::Committed(went) => {
+            End::Committed(went, pace) => {
+                self.room = room(jobs.len(), pace);
                 for (job, went) in jobs.into_iter().zip(went) {
                     job.settle(went.map_err(|trouble| match trouble {
                         Trouble::Conflict => Failure::Conflict,
@@ -204,5 +219,28 @@ fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
     }
     for job in jobs {
         job.settle(Err(failure.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_transaction_takes_as_many_as_are_written_during_a_sync() {
+        for (written, writing, syncing, takes) in [
+            (0, 0, 0, LEAST),
+            (1, 100, 1_000, LEAST),
+            (50, 1_000, 200, LEAST),
+            (50, 1_000, 2_000, 100),
+            (50, 1_000, 60_000, MOST),
+            (MOST, 0, u64::MAX, LEAST),
+            (MOST, 1, u64::MAX, MOST),
+        ] {
+            let pace =
+                Pace { writing: Duration::from_micros(writing), syncing: Duration::from_micros(syncing) };
+            assert_eq!(room(written, pace), takes, "{written} {pace:?}");
+        }
     }
 }
