@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::audit::Tail;
 use super::error::Trouble;
-use super::read::ticket_row;
+use super::read::{sessions_of, ticket_row};
 use super::rows::{signed, stamp};
 use super::{factors, habits, passwords};
 use crate::master_key::MasterKey;
@@ -105,7 +105,12 @@ pub(super) fn apply(
         Change::SetPasswordGuesses { user, before, after } => passwords::set_guesses(db, user, before, after),
         Change::InsertUser(user) => insert_user(db, user),
         Change::UpdateUser(user) => update_user(db, user),
-        Change::DeleteUser(id) => one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()]),
+        Change::DeleteUser(id) => {
+            one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()])?;
+            let sql = concat!("DELETE FROM sessions WHERE seq IN (", sessions_of!("seq"), ")");
+            db.prepare_cached(sql)?.execute([id.as_str()])?;
+            Ok(())
+        }
         Change::InsertClient(client) => insert_client(db, client),
         Change::UpdateClient(client) => update_client(db, client),
         Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
@@ -177,7 +182,7 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
          expires_at, ended_at, methods, actor_epoch, purpose) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM users WHERE id = ?2",
         params![
             session.id.as_str(),
             session.user_id.as_str(),

@@ -273,12 +273,29 @@ fn token(db: &Connection, query: &TokenQuery) -> Result<TokenRecords, Trouble> {
     })
 }
 
+/// The rows of the sessions of user ?1, `$what` of each; those of the latest 1024 sessions first, then those of the 1024
+/// before.
+macro_rules! sessions_of {
+    ($what:expr) => {
+        concat!(
+            "WITH RECURSIVE parts (part) AS (SELECT max(seq) / 1024 FROM sessions UNION ALL \
+             SELECT (SELECT max(seq) / 1024 FROM sessions WHERE seq < part * 1024) FROM parts WHERE part IS NOT NULL) \
+             SELECT ",
+            $what,
+            " FROM parts CROSS JOIN sessions ON seq / 1024 = part AND user_id = ?1"
+        )
+    };
+}
+pub(super) use sessions_of;
+
 fn sessions(db: &Connection, query: &BearerQuery) -> Result<SessionsRecords, Trouble> {
     let sql = format!(
-        "SELECT {} FROM sessions WHERE user_id = ?1 AND ended_at IS NULL AND (actor IS NULL OR EXISTS \
-         (SELECT 1 FROM users a WHERE a.id = sessions.actor AND a.epoch = sessions.actor_epoch AND a.status = 'active')) \
-         ORDER BY auth_time DESC, id DESC LIMIT {MAX_SESSIONS}",
-        columns!(sessions)
+        concat!(
+            sessions_of!(columns!(sessions)),
+            " WHERE ended_at IS NULL AND (actor IS NULL OR EXISTS (SELECT 1 FROM users a WHERE a.id = sessions.actor \
+             AND a.epoch = sessions.actor_epoch AND a.status = 'active')) ORDER BY auth_time DESC, id DESC LIMIT {}"
+        ),
+        MAX_SESSIONS
     );
     let sessions = match &query.person {
         None => Vec::new(),

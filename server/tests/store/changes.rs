@@ -6,7 +6,7 @@ use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::{ClientSecret, SecretDigest};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
-use gatepass_core::model::query::{Query, Records};
+use gatepass_core::model::query::{MAX_SESSIONS, Query, Records};
 use gatepass_core::model::session::{RefreshDigest, Session};
 use gatepass_core::model::ticket::{Ticket, TicketState};
 use gatepass_core::model::user::{User, Username};
@@ -211,6 +211,34 @@ fn a_ticket_is_found_whenever_it_was_issued() {
     }
     assert!(matches!(store.read(&Query::Ticket(ticket(10).digest)).records, Records::Ticket(None)));
     assert_eq!(commit(&store, [spend(10)]), Outcome::Conflict);
+}
+
+#[test]
+fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
+    let place = Place::new();
+    let store = place.store();
+    let boss = UserId::parse("usr_boss").unwrap();
+    let at = |number: u64| Session { auth_time: NOW.plus(number), ..session(number) };
+    let theirs = |number| Session { user_id: boss.clone(), ..at(number) };
+    let among = |numbers: std::ops::RangeInclusive<u64>, hers: &[u64]| {
+        numbers
+            .map(|n| begin_session(if hers.contains(&n) { at(n) } else { theirs(n) }, n))
+            .collect::<Vec<_>>()
+    };
+    // Of 5000, of which none is left between the second and the third of hers.
+    assert_eq!(commit(&store, among(1..=5000, &[1, 1023, 4500])), Outcome::Applied);
+    place.sql().execute("DELETE FROM sessions WHERE seq BETWEEN 1024 AND 4499", []).unwrap();
+    assert_eq!(sessions_of(&store, alice()), [at(4500), at(1023), at(1)]);
+    assert_eq!(sessions_of(&store, boss.clone()).len(), MAX_SESSIONS);
+    assert_eq!(commit(&store, [Change::DeleteUser(alice())]), Outcome::Applied);
+    assert_eq!(sessions_of(&store, alice()), []);
+    let left = |table: &str| {
+        let sql = format!("SELECT count(*) FROM {table}");
+        place.sql().query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((left("sessions"), left("refresh_tokens")), (1021 + 500, 1021 + 500));
+    assert_eq!(commit(&store, [begin_session(at(6000), 6000)]), Outcome::Conflict, "of nobody");
+    assert!(store.check().unwrap().is_sound());
 }
 
 #[test]

@@ -116,6 +116,54 @@ fn habits_of_an_earlier_schema_are_kept() {
 }
 
 #[test]
+fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
+    let place = Place::new();
+    let acted = Session { actor: Some(Actor { id: alice(), epoch: 0 }), ended_at: Some(NOW), ..session(2) };
+    let changes = [begin(1), rotate(1, 3, 1), begin_session(acted, 2)];
+    assert_eq!(commit(&place.store(), changes), Outcome::Applied);
+    let look = |store: &Store| {
+        let family = |number| {
+            let refresh = Some(RefreshDigest(digest(number)));
+            let query = Query::Token(TokenQuery { caller: None, access: None, refresh });
+            let Records::Token(found) = store.read(&query).records else { panic!() };
+            found.family.unwrap()
+        };
+        ([1, 2, 3].map(family), sessions_of(store, alice()))
+    };
+    let before = look(&place.store());
+    // The tables as they were, with a key into the users.
+    let back = "CREATE TABLE s (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, \
+                user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE, user_epoch, actor, client_id, bind, \
+                for_audience, scope, auth_time, expires_at, ended_at, methods, purpose, actor_epoch); \
+                INSERT INTO s SELECT seq, id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
+                expires_at, ended_at, methods, purpose, actor_epoch FROM sessions; \
+                CREATE TABLE r (digest BLOB PRIMARY KEY, session INTEGER NOT NULL REFERENCES s (seq) ON DELETE CASCADE, \
+                issued_at, expires_at, used_at, salt, successor) WITHOUT ROWID; \
+                INSERT INTO r SELECT digest, session, issued_at, expires_at, used_at, salt, successor FROM refresh_tokens; \
+                DROP TABLE refresh_tokens; DROP TABLE sessions; \
+                ALTER TABLE s RENAME TO sessions; ALTER TABLE r RENAME TO refresh_tokens; \
+                CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session); \
+                CREATE INDEX sessions_by_user ON sessions (user_id); PRAGMA user_version = 5";
+    place.sql().execute_batch(back).unwrap();
+    let store = open(&place).unwrap();
+    assert_eq!(look(&store), before);
+    assert!(store.check().unwrap().is_sound());
+    place.sql().execute("DELETE FROM sessions", []).unwrap();
+    let left: i64 =
+        place.sql().query_row("SELECT count(*) FROM refresh_tokens", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "a session takes its tokens along");
+}
+
+#[test]
+fn a_session_of_nobody_is_told_of() {
+    let place = Place::new();
+    assert_eq!(commit(&place.store(), [begin(1)]), Outcome::Applied);
+    place.sql().execute("UPDATE sessions SET user_id = 'usr_nobody'", []).unwrap();
+    let problems = place.store().check().unwrap().problems;
+    assert_eq!(problems, ["a row of sessions names one of users that is not there"]);
+}
+
+#[test]
 fn a_directory_that_is_none_or_cannot_be_made() {
     let place = Place::empty();
     let file = place.dir().join("file");

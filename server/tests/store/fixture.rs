@@ -9,7 +9,7 @@ use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::factor::{OtpHash, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
-use gatepass_core::model::query::{Query, Records};
+use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
 use gatepass_core::model::scope::Scope;
 use gatepass_core::model::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
@@ -185,6 +185,14 @@ pub(crate) fn state(store: &Store, number: u64) -> Option<TicketState> {
     let records = store.read(&Query::Ticket(ticket(number).digest)).records;
     let Records::Ticket(found) = records else { panic!("{records:?}") };
     found.map(|records| records.ticket.state)
+}
+
+/// The sessions of `user`, as they are told them.
+pub(crate) fn sessions_of(store: &Store, user: UserId) -> Vec<Session> {
+    let person = Some(PersonQuery { user, session: session(0).id, actor: None });
+    let query = BearerQuery { client: portal(), token_id: "t".into(), person };
+    let Records::Sessions(found) = store.read(&Query::Sessions(query)).records else { panic!() };
+    found.sessions
 }
 
 pub(crate) fn audit(store: &Store) -> Vec<AuditRow> {
