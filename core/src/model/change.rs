@@ -46,7 +46,7 @@ pub enum Change {
         /// When.
         at: Time,
     },
-    /// A new session with its first refresh token. Holds where neither is taken.
+    /// A new session with its first refresh token. Holds where neither is taken and its user is there.
     InsertSession {
         /// The session.
         session: Session,

@@ -118,8 +118,8 @@ pub struct Bounds {
     pub linger_bytes: usize,
     /// How long requests in flight may take to finish after a stop. 10 s.
     pub drain_time: Duration,
-    /// Worker threads. None of them waits for the disk, so a few more than there are processors are enough; of the
-    /// stock front each has one connection, and waits with it. Two more than processors.
+    /// Worker threads. None of them waits for the disk, so about as many as there are processors are enough; of the
+    /// stock front each has one connection, and waits with it. One more than processors.
     pub workers: usize,
     /// Stack of a worker in bytes. 256 KiB.
     pub worker_stack: usize,

@@ -1,4 +1,4 @@
-//! Each change as one conditional statement: where it does not touch its one row, what it names no longer holds.
+//! Each change begins with a conditional statement: where that does not touch its one row, what it names no longer holds.
 
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::model::change::Change;
@@ -177,6 +177,7 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
     )
 }
 
+/// Of a user who is there: no key says so.
 fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshToken>) -> Result<(), Trouble> {
     one(
         db,

@@ -1,4 +1,4 @@
-//! One transaction and one commit for whatever waits, though each piece of work is written whole or not at all.
+//! One transaction and one commit for what is given, though each piece of work is written whole or not at all.
 
 use std::time::{Duration, Instant};
 
@@ -40,8 +40,8 @@ impl From<Failure> for StoreError {
 
 /// How a transaction went.
 pub(super) enum End {
-    /// It is durable; so went each piece of work, and so long that took.
-    Committed(Vec<Result<(), Trouble>>, Pace),
+    /// So went each piece of work. What was written is durable, at this pace; none where nothing was.
+    Committed(Vec<Result<(), Trouble>>, Option<Pace>),
     /// Nothing was written, and the connection is as good as before, or not.
     NotApplied(rusqlite::Error),
     /// The commit's own result was lost.
@@ -49,9 +49,9 @@ pub(super) enum End {
 }
 
 /// How long a transaction took.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// Up to its commit.
+    /// From when it had the lock up to its commit.
     pub(super) writing: Duration,
     /// The commit, which waits for the disk.
     pub(super) syncing: Duration,
@@ -59,7 +59,6 @@ pub(super) struct Pace {
 
 /// Writes all of `jobs` in one transaction.
 pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> End {
-    let began = Instant::now();
     let gathered = match gather(db, chain, jobs) {
         Ok(gathered) => gathered,
         // COMMIT was not issued: without its mark, nothing that reached the log counts.
@@ -70,13 +69,13 @@ pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) 
     };
     let Some(number) = gathered.number else {
         roll_back(db);
-        return End::Committed(gathered.went, Pace::default());
+        return End::Committed(gathered.went, None);
     };
-    let writing = began.elapsed();
+    let writing = gathered.began.elapsed();
     match run(db, "COMMIT") {
         Ok(()) => {
-            let syncing = began.elapsed().saturating_sub(writing);
-            End::Committed(gathered.went, Pace { writing, syncing })
+            let syncing = gathered.began.elapsed().saturating_sub(writing);
+            End::Committed(gathered.went, Some(Pace { writing, syncing }))
         }
         Err(error) => {
             if roll_back(db) && fence(db, number) {
@@ -92,12 +91,15 @@ pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) 
 struct Gathered {
     /// How each piece of work went.
     went: Vec<Result<(), Trouble>>,
+    /// When it had the lock.
+    began: Instant,
     /// The transaction's number; none where there is nothing to commit.
     number: Option<i64>,
 }
 
 fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<Gathered, rusqlite::Error> {
     run(db, "BEGIN IMMEDIATE")?;
+    let began = Instant::now();
     let (tail, went) = match apply_all(db, chain, jobs, Care::None)? {
         Some(applied) => applied,
         None => {
@@ -107,7 +109,7 @@ fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<
         }
     };
     if went.iter().all(Result::is_err) {
-        return Ok(Gathered { went, number: None });
+        return Ok(Gathered { went, began, number: None });
     }
     tail.keep(db)?;
     let number = db
@@ -116,7 +118,7 @@ fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<
     // What is to be written is written now, short of the commit's own mark: where the disk is full this is where it
     // shows, while it is still certain that nothing was applied.
     db.cache_flush()?;
-    Ok(Gathered { went, number: Some(number) })
+    Ok(Gathered { went, began, number: Some(number) })
 }
 
 /// How pieces of work are kept apart.

@@ -83,22 +83,20 @@ fn structural(db: &Connection, problems: &mut Vec<String>) -> Result<(), Trouble
     let lines: Vec<String> =
         every(db, &format!("PRAGMA integrity_check({MOST})"), [], |row| Ok(row.get(0)?))?;
     problems.extend(lines.into_iter().filter(|line| line != "ok"));
-    let mut missing = |table: &str, parent: &str| {
-        problems.push(format!("a row of {table} names one of {parent} that is not there"));
+    let mut find = |sql: &str| {
+        let mut select = db.prepare(&format!("{sql} LIMIT {MOST}"))?;
+        let mut found = select.query([])?;
+        while let Some(row) = found.next()? {
+            let (table, parent): (String, String) = (row.get(0)?, row.get(1)?);
+            problems.push(format!("a row of {table} names one of {parent} that is not there"));
+        }
+        Ok::<(), Trouble>(())
     };
-    let keys = format!("SELECT \"table\", parent FROM pragma_foreign_key_check LIMIT {MOST}");
-    for (table, parent) in
-        every(db, &keys, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?
-    {
-        missing(&table, &parent);
-    }
-    // No key of theirs.
-    let sessions = format!(
-        "SELECT 1 FROM sessions WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = user_id) LIMIT {MOST}"
-    );
-    for () in every(db, &sessions, [], |_| Ok(()))? {
-        missing("sessions", "users");
-    }
+    find("SELECT \"table\", parent FROM pragma_foreign_key_check")?;
+    // Sessions have no key into the users.
+    find(
+        "SELECT 'sessions', 'users' FROM sessions WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = user_id)",
+    )?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The store: one SQLite file that any number of processes work on at once.
 //!
 //! Reads borrow one of a few connections for one snapshot (`reader`, `read`, `list`). Writes go through one thread
-//! (`writer`) that puts whatever waits into one transaction (`batch`), each whole or not at all; every change is one
+//! (`writer`) that puts what waits into one transaction (`batch`), each whole or not at all; every change begins with a
 //! conditional statement (`apply`). What decides is decided inside `BEGIN IMMEDIATE`, so several processes are as
 //! good as one. The file is opened and kept up to date by `connect` and `schema`; `rows` turns rows into records.
 

@@ -1,4 +1,4 @@
-//! The one thread that writes: it takes whatever waits, writes it in one transaction, then wakes the waiters.
+//! The one thread that writes: it takes what waits, writes it in one transaction, then wakes the waiters.
 //! No timer: a lone request goes at once, and while one batch is being synced the next one gathers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -178,7 +178,7 @@ impl Desk {
         };
         match batch::write(&db, &self.chain, &mut jobs) {
             End::Committed(went, pace) => {
-                self.room = room(jobs.len(), pace);
+                self.room = pace.map_or(self.room, |pace| room(jobs.len(), pace));
                 for (job, went) in jobs.into_iter().zip(went) {
                     job.settle(went.map_err(|trouble| match trouble {
                         Trouble::Conflict => Failure::Conflict,
@@ -225,7 +225,38 @@ fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::channel;
     use std::time::Duration;
+
+    #[test]
+    fn a_transaction_takes_what_there_is_room_for_and_the_next_one_what_its_pace_allows() {
+        let dir = tempfile::tempdir().unwrap();
+        let connector =
+            Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
+        connector.make_file().unwrap();
+        let db = connector.connect(Role::Writer).unwrap();
+        connector.use_wal(&db).unwrap();
+        db.execute_batch("CREATE TABLE meta (commits INTEGER); INSERT INTO meta VALUES (0)").unwrap();
+        let (queue, waiting) = sync_channel(100);
+        let (told, tells) = channel();
+        for _ in 0..100 {
+            let told = told.clone();
+            let run = |db: &Connection, _: &Tail<'_>| {
+                db.execute_batch("CREATE TABLE IF NOT EXISTS t (x)")?;
+                Ok(db.query_row("SELECT commits FROM meta", [], |row| row.get::<_, i64>(0))?)
+            };
+            let then = move |end: Result<i64, Failure>| told.send(end.unwrap()).unwrap();
+            queue.send(Box::new(Job { run, made: None, then: Some(then) }) as Box<dyn Work>).unwrap();
+        }
+        drop((queue, told));
+        let checkpoints = Checkpoints::new(connector.clone());
+        let chain = Arc::new(Chain::new(b"key"));
+        Desk { connector, chain, db: Some(db), checkpoints, room: 5 }.work(&waiting);
+        let numbers: Vec<i64> = tells.iter().collect();
+        let together = |number| numbers.iter().filter(|n| **n == number).count();
+        assert_eq!((numbers.len(), together(0)), (100, 5));
+        assert!(together(1) >= LEAST, "{numbers:?}");
+    }
 
     #[test]
     fn a_transaction_takes_as_many_as_are_written_during_a_sync() {

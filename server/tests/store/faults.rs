@@ -132,19 +132,33 @@ fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
     };
     let before = look(&place.store());
     // The tables as they were, with a key into the users.
-    let back = "CREATE TABLE s (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, \
-                user_id TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE, user_epoch, actor, client_id, bind, \
-                for_audience, scope, auth_time, expires_at, ended_at, methods, purpose, actor_epoch); \
-                INSERT INTO s SELECT seq, id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-                expires_at, ended_at, methods, purpose, actor_epoch FROM sessions; \
-                CREATE TABLE r (digest BLOB PRIMARY KEY, session INTEGER NOT NULL REFERENCES s (seq) ON DELETE CASCADE, \
-                issued_at, expires_at, used_at, salt, successor) WITHOUT ROWID; \
-                INSERT INTO r SELECT digest, session, issued_at, expires_at, used_at, salt, successor FROM refresh_tokens; \
-                DROP TABLE refresh_tokens; DROP TABLE sessions; \
-                ALTER TABLE s RENAME TO sessions; ALTER TABLE r RENAME TO refresh_tokens; \
-                CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session); \
-                CREATE INDEX sessions_by_user ON sessions (user_id); PRAGMA user_version = 5";
-    place.sql().execute_batch(back).unwrap();
+    let former = rusqlite::Connection::open_in_memory().unwrap();
+    for migration in [
+        include_str!("../../src/store/migrations/0001.sql"),
+        include_str!("../../src/store/migrations/0002.sql"),
+        include_str!("../../src/store/migrations/0003.sql"),
+        include_str!("../../src/store/migrations/0004.sql"),
+        include_str!("../../src/store/migrations/0005.sql"),
+    ] {
+        former.execute_batch(migration).unwrap();
+    }
+    let text = |sql: &str, name: &str| former.query_row(sql, [name], |row| row.get::<_, String>(0)).unwrap();
+    let made = |name| {
+        text("SELECT group_concat(sql, ';') FROM sqlite_schema WHERE tbl_name = ?1 ORDER BY rowid", name)
+    };
+    let columns = |name| text("SELECT group_concat(name) FROM pragma_table_info(?1)", name);
+    let (sessions, tokens) = (columns("sessions"), columns("refresh_tokens"));
+    place
+        .sql()
+        .execute_batch(&format!(
+            "CREATE TEMP TABLE s AS SELECT * FROM sessions; CREATE TEMP TABLE r AS SELECT * FROM refresh_tokens; \
+             DROP TABLE refresh_tokens; DROP TABLE sessions; {}; {}; \
+             INSERT INTO sessions ({sessions}) SELECT {sessions} FROM s; \
+             INSERT INTO refresh_tokens ({tokens}) SELECT {tokens} FROM r; PRAGMA user_version = 5",
+            made("sessions"),
+            made("refresh_tokens")
+        ))
+        .unwrap();
     let store = open(&place).unwrap();
     assert_eq!(look(&store), before);
     assert!(store.check().unwrap().is_sound());

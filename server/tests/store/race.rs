@@ -109,7 +109,7 @@ fn what_one_store_writes_the_other_reads_next() {
 }
 
 #[test]
-fn whoever_waits_is_written_in_one_transaction() {
+fn who_waits_together_is_written_together() {
     let place = Place::new();
     let store = place.store();
     let commits =

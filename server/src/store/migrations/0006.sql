@@ -1,5 +1,5 @@
--- Sessions of one person are looked for newest first, 1024 sessions at a time: a sign-in writes into the few pages that
--- the sign-ins before it wrote into, however many people there are. A key into the users would have to find them otherwise.
+-- Sessions of one person are looked for 1024 sessions at a time: a sign-in writes into the few pages that the sign-ins
+-- before it wrote into, however many people there are. A key into the users would need an index that does not.
 CREATE TABLE sessions_now (
   seq          INTEGER PRIMARY KEY,
   id           TEXT    NOT NULL UNIQUE,
@@ -10,7 +10,7 @@ CREATE TABLE sessions_now (
   client_id    TEXT    NOT NULL,
   bind         INTEGER NOT NULL CHECK (bind IN (0, 1)),
   for_audience INTEGER NOT NULL CHECK (for_audience IN (0, 1)),
-  purpose      TEXT    NOT NULL CHECK (purpose = 'anything' OR purpose = 'enrol' OR purpose = 'change-password'),
+  purpose      TEXT    NOT NULL CHECK (purpose IN ('anything', 'enrol', 'change-password')),
   scope        TEXT    NOT NULL,
   auth_time    INTEGER NOT NULL,
   methods      TEXT    NOT NULL,   -- a JSON array of texts
@@ -33,7 +33,8 @@ CREATE TABLE refresh_tokens_now (
   successor  BLOB    CHECK (successor IS NULL OR length(successor) = 32)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO refresh_tokens_now (digest, session, issued_at, expires_at, used_at, salt, successor)
-  SELECT digest, session, issued_at, expires_at, used_at, salt, successor FROM refresh_tokens;
+  SELECT digest, session, issued_at, expires_at, used_at, salt, successor FROM refresh_tokens
+  WHERE session IN (SELECT seq FROM sessions);
 DROP TABLE refresh_tokens;
 DROP TABLE sessions;
 ALTER TABLE sessions_now RENAME TO sessions;
