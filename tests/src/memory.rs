@@ -184,7 +184,10 @@ impl Tables {
                 password: query.person.as_ref().and_then(|p| self.passwords.get(&p.user)).cloned(),
             })),
             Query::Sessions(query) => {
-                let whose = |s: &&Session| query.person.as_ref().is_some_and(|p| p.user == s.user_id);
+                let bearer = self.bearer(query);
+                let own = bearer.session.as_ref().filter(|s| s.ended_at.is_none()).map(|s| &s.user_id);
+                let person = query.person.as_ref().filter(|p| own == Some(&p.user));
+                let whose = |s: &&Session| person.is_some_and(|p| p.user == s.user_id);
                 let stands = |s: &&Session| {
                     let is = |user: &User, epoch| user.is_active() && user.epoch == epoch;
                     s.actor
@@ -196,7 +199,7 @@ impl Tables {
                 let mut sessions: Vec<Session> = live.cloned().collect();
                 sessions.sort_by(|a, b| (b.auth_time, &b.id).cmp(&(a.auth_time, &a.id)));
                 sessions.truncate(MAX_SESSIONS);
-                Records::Sessions(Box::new(SessionsRecords { bearer: self.bearer(query), sessions }))
+                Records::Sessions(Box::new(SessionsRecords { bearer, sessions }))
             }
         };
         Found { generation: self.generation, records }

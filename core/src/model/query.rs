@@ -250,7 +250,8 @@ pub struct Family {
 pub struct SessionsRecords {
     /// Whom the token names.
     pub bearer: BearerRecords,
-    /// The user's sessions that have not been ended and whose actors stand, the newest first; at most [`MAX_SESSIONS`].
+    /// The user's sessions that have not been ended and whose actors stand, the newest first; at most [`MAX_SESSIONS`]. None
+    /// where the session that the token names is not there, has been ended or is another's: the token is not verified yet.
     pub sessions: Vec<Session>,
 }
 

@@ -297,11 +297,14 @@ fn sessions(db: &Connection, query: &BearerQuery) -> Result<SessionsRecords, Tro
         ),
         MAX_SESSIONS
     );
-    let sessions = match &query.person {
+    let bearer = bearer(db, query)?;
+    // Nobody has looked at the token's signature yet: without a session that stands there is nothing more to look for.
+    let session = bearer.session.as_ref().filter(|session| session.ended_at.is_none());
+    let sessions = match query.person.as_ref().filter(|p| session.is_some_and(|s| s.user_id == p.user)) {
         None => Vec::new(),
         Some(person) => every(db, &sql, [person.user.as_str()], rows::session)?,
     };
-    Ok(SessionsRecords { bearer: bearer(db, query)?, sessions })
+    Ok(SessionsRecords { bearer, sessions })
 }
 
 fn issue(db: &Connection, query: &IssueQuery) -> Result<IssueRecords, Trouble> {

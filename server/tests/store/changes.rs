@@ -227,17 +227,22 @@ fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
     };
     let hers = [1, 1023, 1024, 2047, 2048, 4500];
     assert_eq!(commit(&store, among(1..=5000, &hers)), Outcome::Applied);
-    assert_eq!(sessions_of(&store, alice()), [4500, 2048, 2047, 1024, 1023, 1].map(at));
+    assert_eq!(sessions_of(&store, alice(), 4500), [4500, 2048, 2047, 1024, 1023, 1].map(at));
     place.sql().execute("DELETE FROM sessions WHERE seq BETWEEN 1024 AND 4499", []).unwrap();
-    assert_eq!(sessions_of(&store, alice()), [4500, 1023, 1].map(at));
+    assert_eq!(sessions_of(&store, alice(), 4500), [4500, 1023, 1].map(at));
     // No number of ours, as a damaged file may have it.
     let below = "CREATE TEMP TABLE below AS SELECT * FROM sessions WHERE seq = 1; \
                  UPDATE below SET seq = -5000, id = 'ses_below'; INSERT INTO sessions SELECT * FROM below";
     place.sql().execute_batch(below).unwrap();
-    assert_eq!(sessions_of(&store, alice()).len(), 4);
-    assert_eq!(sessions_of(&store, boss.clone()).len(), MAX_SESSIONS);
+    assert_eq!(sessions_of(&store, alice(), 4500).len(), 4);
+    assert_eq!(sessions_of(&store, boss.clone(), 2).len(), MAX_SESSIONS);
+    for (number, why) in [(9999, "a session that is not there"), (2, "somebody else's")] {
+        assert_eq!(sessions_of(&store, alice(), number), [], "{why}");
+    }
+    assert_eq!(commit(&store, [Change::EndSession { id: at(1023).id, at: NOW }]), Outcome::Applied);
+    assert_eq!(sessions_of(&store, alice(), 1023), [], "one that has been ended");
     assert_eq!(commit(&store, [Change::DeleteUser(alice())]), Outcome::Applied);
-    assert_eq!(sessions_of(&store, alice()), []);
+    assert_eq!(sessions_of(&store, alice(), 4500), []);
     let left = |table: &str| {
         let sql = format!("SELECT count(*) FROM {table}");
         place.sql().query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()

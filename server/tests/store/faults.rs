@@ -128,7 +128,7 @@ fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
             let Records::Token(found) = store.read(&query).records else { panic!() };
             found.family.unwrap()
         };
-        ([1, 2, 3].map(family), sessions_of(store, alice()))
+        ([1, 2, 3].map(family), sessions_of(store, alice(), 1))
     };
     let before = look(&place.store());
     // The tables as they were, with a key into the users.

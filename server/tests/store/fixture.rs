@@ -187,9 +187,9 @@ pub(crate) fn state(store: &Store, number: u64) -> Option<TicketState> {
     found.map(|records| records.ticket.state)
 }
 
-/// The sessions of `user`, as they are told them.
-pub(crate) fn sessions_of(store: &Store, user: UserId) -> Vec<Session> {
-    let person = Some(PersonQuery { user, session: session(0).id, actor: None });
+/// The sessions of `user`, as a token of session `number` is told them.
+pub(crate) fn sessions_of(store: &Store, user: UserId, number: u64) -> Vec<Session> {
+    let person = Some(PersonQuery { user, session: session(number).id, actor: None });
     let query = BearerQuery { client: portal(), token_id: "t".into(), person };
     let Records::Sessions(found) = store.read(&Query::Sessions(query)).records else { panic!() };
     found.sessions
