@@ -124,7 +124,8 @@ impl Tables {
         self.own_guards(change).into_iter().chain(owner).collect()
     }
 
-    /// Whether whom `change` writes something for is there; none where that is nobody. In the file, foreign keys see to it, and of a session the statement.
+    /// Whether whom `change` writes something for is there; none where that is nobody. In the file, foreign keys
+    /// see to it, and of a session the statement.
     fn owner_is_there(&self, change: &Change) -> Option<bool> {
         let user = match change {
             Change::InsertSession { session, .. } => &session.user_id,

@@ -71,11 +71,11 @@ pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) 
         roll_back(db);
         return End::Committed(gathered.went, None);
     };
-    let writing = gathered.began.elapsed();
+    let written = Instant::now();
     match run(db, "COMMIT") {
         Ok(()) => {
-            let syncing = gathered.began.elapsed().saturating_sub(writing);
-            End::Committed(gathered.went, Some(Pace { writing, syncing }))
+            let writing = written.duration_since(gathered.began);
+            End::Committed(gathered.went, Some(Pace { writing, syncing: written.elapsed() }))
         }
         Err(error) => {
             if roll_back(db) && fence(db, number) {
@@ -215,10 +215,9 @@ fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::connect::{Connector, Role};
+    use super::super::connect::{Role, to_an_empty_file};
     use super::*;
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     struct Sql {
         text: &'static str,
@@ -249,10 +248,7 @@ mod tests {
     }
 
     fn with_db(test: impl FnOnce(&Connection, &Chain)) {
-        let dir = tempfile::tempdir().unwrap();
-        let connector =
-            Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
-        connector.make_file().unwrap();
+        let (_dir, connector) = to_an_empty_file();
         let db = connector.connect(Role::Writer).unwrap();
         connector.use_wal(&db).unwrap();
         db.execute_batch(

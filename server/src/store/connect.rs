@@ -117,16 +117,23 @@ fn set(db: &Connection, pragma: &str, value: i64) -> rusqlite::Result<()> {
     db.pragma_update_and_check(None, pragma, value, |_| Ok(()))
 }
 
+/// A connector to an empty file in a directory of its own, which goes with the first of the two.
+#[cfg(test)]
+pub(super) fn to_an_empty_file() -> (tempfile::TempDir, Connector) {
+    let dir = tempfile::tempdir().unwrap();
+    let connector =
+        Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
+    connector.make_file().unwrap();
+    (dir, connector)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_connection_syncs_in_full_and_readers_only_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let connector =
-            Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
-        connector.make_file().unwrap();
+        let (_dir, connector) = to_an_empty_file();
         for role in [Role::Writer, Role::Reader] {
             let db = connector.connect(role).unwrap();
             connector.use_wal(&db).unwrap();

@@ -224,16 +224,14 @@ fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::connect::to_an_empty_file;
     use super::*;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
     #[test]
     fn a_transaction_takes_what_there_is_room_for_and_the_next_one_what_its_pace_allows() {
-        let dir = tempfile::tempdir().unwrap();
-        let connector =
-            Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
-        connector.make_file().unwrap();
+        let (_dir, connector) = to_an_empty_file();
         let db = connector.connect(Role::Writer).unwrap();
         connector.use_wal(&db).unwrap();
         db.execute_batch("CREATE TABLE meta (commits INTEGER); INSERT INTO meta VALUES (0)").unwrap();
