@@ -21,6 +21,10 @@ use super::slot::{Driven, Driver, Slot, scratch};
 
 /// The most that a worker takes at once; so many share the cost of a snapshot that little is left of it.
 const TOGETHER: usize = 16;
+/// How often a worker without work gives way to other threads and looks again, before it sleeps. Work that comes meanwhile
+/// is found without a call to the system, and by whichever processor has nothing else to do. More than two help no further,
+/// and beside other busy programs each is a turn given away.
+const LOOKS: usize = 2;
 
 /// The duty to answer the request that a connection has brought.
 pub(in super::super) struct Guest {
@@ -112,9 +116,35 @@ struct Crew {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Workers that wait for a job.
-    free: usize,
+    idle: Idle,
     closed: bool,
+}
+
+impl Queue {
+    /// Whether one more worker is to be called, which it then counts as.
+    fn calls(&mut self) -> bool {
+        self.idle.calls(self.jobs.len())
+    }
+}
+
+/// How many workers have nothing to do.
+#[derive(Default)]
+struct Idle {
+    /// They wait to be called.
+    asleep: usize,
+    /// Those of them that have been called, and do not run yet.
+    called: usize,
+    /// They are about to look again.
+    looking: usize,
+}
+
+impl Idle {
+    /// Calls one more worker where fewer come for `jobs` than there are; false where none does or all are called.
+    fn calls(&mut self, jobs: usize) -> bool {
+        let calls = self.called < self.asleep && self.called + self.looking < jobs;
+        self.called += usize::from(calls);
+        calls
+    }
 }
 
 impl Pool {
@@ -164,7 +194,7 @@ impl Crew {
     }
 
     fn push(&self, job: Job) {
-        let somebody_waits = {
+        let calls = {
             let mut queue = self.queue();
             if queue.closed {
                 // Nobody does it any more. It is dropped without the lock: a duty that is dropped comes here again.
@@ -172,9 +202,9 @@ impl Crew {
                 return;
             }
             queue.jobs.push_back(job);
-            queue.free > 0
+            queue.calls()
         };
-        if somebody_waits {
+        if calls {
             self.filled.notify_one();
         }
     }
@@ -189,20 +219,38 @@ impl Crew {
     /// any more.
     fn next(&self, taken: &mut Vec<Job>) -> bool {
         let mut queue = self.queue();
+        let mut looks = LOOKS;
         loop {
             if !queue.jobs.is_empty() {
                 let share = queue.jobs.len().div_ceil(self.workers).min(TOGETHER);
                 let asks =
                     queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Ask(..))).count();
                 taken.extend(queue.jobs.drain(..asks.max(1)));
+                let calls = queue.calls();
+                drop(queue);
+                if calls {
+                    self.filled.notify_one();
+                }
                 return true;
             }
             if queue.closed {
                 return false;
             }
-            queue.free += 1;
+            if looks > 0 && queue.idle.looking == 0 {
+                looks -= 1;
+                queue.idle.looking += 1;
+                drop(queue);
+                thread::yield_now();
+                queue = self.queue();
+                queue.idle.looking -= 1;
+                continue;
+            }
+            queue.idle.asleep += 1;
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.free -= 1;
+            queue.idle.asleep -= 1;
+            // Who wakes uncalled is taken for one who was: then one more than needed is called.
+            queue.idle.called = queue.idle.called.saturating_sub(1);
+            looks = LOOKS;
         }
     }
 
@@ -259,6 +307,32 @@ impl Crew {
         drop(seat);
         if look {
             self.returns.push(guest.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_called_where_there_is_more_to_do_than_workers_come_for() {
+        for (jobs, asleep, called, looking, calls) in [
+            (0, 3, 0, 0, false),
+            (1, 3, 0, 0, true),
+            (1, 0, 0, 0, false),
+            (1, 3, 0, 1, false),
+            (1, 3, 1, 0, false),
+            (2, 3, 1, 0, true),
+            (2, 3, 0, 1, true),
+            (2, 3, 1, 1, false),
+            (3, 3, 1, 1, true),
+            (9, 2, 2, 1, false),
+        ] {
+            let mut idle = Idle { asleep, called, looking };
+            let case = format!("{jobs} {asleep} {called} {looking}");
+            assert_eq!(idle.calls(jobs), calls, "{case}");
+            assert_eq!(idle.called, called + usize::from(calls), "{case}");
         }
     }
 }
