@@ -27,7 +27,7 @@ pub(crate) enum Wish {
     End(String),
 }
 
-/// Waits for the bearer and their sessions.
+/// Waits for the bearer, and for their sessions where it takes them.
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
@@ -62,12 +62,28 @@ impl Looking {
     }
 
     fn ask(self) -> Step {
-        Step::read(Query::Sessions(self.presented.query().clone()), self)
+        let query = self.presented.query().clone();
+        Step::read(
+            match self.wish {
+                // All end at once, without a look at any.
+                Wish::EndAll => Query::Bearer(query),
+                Wish::List | Wish::End(_) => Query::Sessions(query),
+            },
+            self,
+        )
     }
 
     pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Sessions(records) = records else { return Step::Reply(self.ctx.internal()) };
-        let SessionsRecords { bearer, sessions } = *records;
+        let SessionsRecords { bearer, sessions } = match self.wish {
+            Wish::EndAll => {
+                let Records::Bearer(bearer) = records else { return Step::Reply(self.ctx.internal()) };
+                SessionsRecords { bearer: *bearer, sessions: Vec::new() }
+            }
+            Wish::List | Wish::End(_) => {
+                let Records::Sessions(records) = records else { return Step::Reply(self.ctx.internal()) };
+                *records
+            }
+        };
         let token = match self.presented.verify(gatepass, &bearer, self.ctx.now()) {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
