@@ -91,7 +91,7 @@ pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) 
 struct Gathered {
     /// How each piece of work went.
     went: Vec<Result<(), Trouble>>,
-    /// When it had the lock.
+    /// When it had the lock; written anew, for the second time.
     began: Instant,
     /// The transaction's number; none where there is nothing to commit.
     number: Option<i64>,
@@ -99,12 +99,13 @@ struct Gathered {
 
 fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<Gathered, rusqlite::Error> {
     run(db, "BEGIN IMMEDIATE")?;
-    let began = Instant::now();
+    let mut began = Instant::now();
     let (tail, went) = match apply_all(db, chain, jobs, Care::None)? {
         Some(applied) => applied,
         None => {
             run(db, "ROLLBACK")?;
             run(db, "BEGIN IMMEDIATE")?;
+            began = Instant::now();
             apply_all(db, chain, jobs, Care::Savepoints)?.ok_or(rusqlite::Error::InvalidQuery)?
         }
     };
