@@ -188,7 +188,11 @@ fn every_outcome_of_ending_ones_sessions_has_one_answer() {
             let bearer = format!("Bearer {}", told["access_token"].as_str().expect("a token"));
             let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
             let before = store.with(|tables| tables.clone());
-            let (response, _) = drive(&gatepass, &store, gatepass.handle(end, moment(NOON, 3)), outcomes);
+            let step = gatepass.handle(end, moment(NOON, 3));
+            // In a large file it takes long to look for somebody's sessions: not done where all end at once.
+            let looks = matches!(&step, Step::Read(read) if matches!(read.query(), Query::Sessions(_)));
+            assert_eq!(looks, !all);
+            let (response, _) = drive(&gatepass, &store, step, outcomes);
             assert_eq!((response.status(), holds_a_secret(&response)), (*status, false), "{outcomes:?}");
             assert_eq!(store.with(|tables| tables.clone()) != before, *status == 200, "{outcomes:?}");
         }

@@ -27,7 +27,7 @@ pub(crate) enum Wish {
     End(String),
 }
 
-/// Waits for the bearer, and for their sessions where it takes them.
+/// Waits for the bearer, and unless all are to end, for their sessions.
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
@@ -74,15 +74,12 @@ impl Looking {
     }
 
     pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let SessionsRecords { bearer, sessions } = match self.wish {
-            Wish::EndAll => {
-                let Records::Bearer(bearer) = records else { return Step::Reply(self.ctx.internal()) };
+        let SessionsRecords { bearer, sessions } = match (&self.wish, records) {
+            (Wish::EndAll, Records::Bearer(bearer)) => {
                 SessionsRecords { bearer: *bearer, sessions: Vec::new() }
             }
-            Wish::List | Wish::End(_) => {
-                let Records::Sessions(records) = records else { return Step::Reply(self.ctx.internal()) };
-                *records
-            }
+            (Wish::List | Wish::End(_), Records::Sessions(records)) => *records,
+            _ => return Step::Reply(self.ctx.internal()),
         };
         let token = match self.presented.verify(gatepass, &bearer, self.ctx.now()) {
             Ok(token) => token,

@@ -51,7 +51,7 @@ pub(super) enum End {
 /// How long a transaction took.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// From when it had the lock up to its commit.
+    /// From when it had the lock, the second time where it was written anew, up to its commit.
     pub(super) writing: Duration,
     /// The commit, which waits for the disk.
     pub(super) syncing: Duration,
@@ -91,7 +91,7 @@ pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) 
 struct Gathered {
     /// How each piece of work went.
     went: Vec<Result<(), Trouble>>,
-    /// When it had the lock; written anew, for the second time.
+    /// When it had the lock; the second time, where the batch was written anew.
     began: Instant,
     /// The transaction's number; none where there is nothing to commit.
     number: Option<i64>,

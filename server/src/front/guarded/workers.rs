@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -21,9 +22,9 @@ use super::slot::{Driven, Driver, Slot, scratch};
 
 /// The most that a worker takes at once; so many share the cost of a snapshot that little is left of it.
 const TOGETHER: usize = 16;
-/// How often a worker without work gives way to other threads and looks again, before it sleeps. Work that comes meanwhile
-/// is found without a call to the system, and by whichever processor has nothing else to do. More than two help no further,
-/// and beside other busy programs each is a turn given away.
+/// In a rush, how often a worker without work gives way to other threads and looks again before it sleeps. What has come
+/// meanwhile needs nobody to be woken. Measured on two processors: more than two help no further, and beside other busy
+/// programs each is a turn given away, for which one job may have to wait.
 const LOOKS: usize = 2;
 
 /// The duty to answer the request that a connection has brought.
@@ -52,6 +53,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        self.crew.inside.fetch_sub(1, Relaxed);
         if !self.done {
             self.crew.push(Job::GivenUp(Arc::clone(&self.slot), self.number, self.language));
         }
@@ -111,6 +113,8 @@ struct Crew {
     clock: Clock,
     /// How many there are, to share what waits.
     workers: usize,
+    /// Requests that are not answered yet, those that wait for the disk included.
+    inside: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -120,28 +124,23 @@ struct Queue {
     closed: bool,
 }
 
-impl Queue {
-    /// Whether one more worker is to be called, which it then counts as.
-    fn calls(&mut self) -> bool {
-        self.idle.calls(self.jobs.len())
-    }
-}
-
-/// How many workers have nothing to do.
-#[derive(Default)]
+/// Workers without work.
+#[derive(Clone, Copy, Default)]
 struct Idle {
-    /// They wait to be called.
+    /// They wait to be woken.
     asleep: usize,
-    /// Those of them that have been called, and do not run yet.
+    /// Those of them that have been woken, and do not run yet.
     called: usize,
-    /// They are about to look again.
-    looking: usize,
+    /// One gives way, and is about to look again; never two, so that no more than one job waits for its turn.
+    looking: bool,
 }
 
 impl Idle {
-    /// Calls one more worker where fewer come for `jobs` than there are; false where none does or all are called.
+    /// Whether one more worker is to be woken, which then counts as called: not where as many come as there are jobs, nor
+    /// where all that sleep have been called.
+    #[must_use]
     fn calls(&mut self, jobs: usize) -> bool {
-        let calls = self.called < self.asleep && self.called + self.looking < jobs;
+        let calls = self.called < self.asleep && self.called + usize::from(self.looking) < jobs;
         self.called += usize::from(calls);
         calls
     }
@@ -156,7 +155,8 @@ impl Pool {
         clock: Clock,
     ) -> io::Result<Self> {
         let (queue, filled, workers) = (Mutex::default(), Condvar::new(), bounds.workers.max(1));
-        let crew = Arc::new(Crew { queue, filled, service, returns, clock, workers });
+        let crew =
+            Arc::new(Crew { queue, filled, service, returns, clock, workers, inside: AtomicUsize::new(0) });
         let mut pool = Self { crew, threads: Vec::new() };
         for number in 0..workers {
             let crew = Arc::clone(&pool.crew);
@@ -202,7 +202,8 @@ impl Crew {
                 return;
             }
             queue.jobs.push_back(job);
-            queue.calls()
+            let Queue { jobs, idle, .. } = &mut *queue;
+            idle.calls(jobs.len())
         };
         if calls {
             self.filled.notify_one();
@@ -211,8 +212,17 @@ impl Crew {
 
     fn ask(self: &Arc<Self>, request: Request, slot: Arc<Slot>, number: usize) {
         let language = language_of(&request);
-        let guest = Guest { slot, number, language, crew: Arc::clone(self), done: false };
-        self.push(Job::Ask(request, guest));
+        self.push(Job::Ask(request, self.guest(slot, number, language)));
+    }
+
+    fn guest(self: &Arc<Self>, slot: Arc<Slot>, number: usize, language: Language) -> Guest {
+        self.inside.fetch_add(1, Relaxed);
+        Guest { slot, number, language, crew: Arc::clone(self), done: false }
+    }
+
+    /// Whether a worker without work may expect some soon: there are more requests inside than workers.
+    fn is_rush(&self) -> bool {
+        self.inside.load(Relaxed) > self.workers
     }
 
     /// Takes one job, or a share of the requests that wait; every worker is left as much. False where there will be nothing
@@ -226,29 +236,27 @@ impl Crew {
                 let asks =
                     queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Ask(..))).count();
                 taken.extend(queue.jobs.drain(..asks.max(1)));
-                let calls = queue.calls();
-                drop(queue);
-                if calls {
-                    self.filled.notify_one();
-                }
+                let Idle { asleep, called, looking } = queue.idle;
+                let come = called + usize::from(looking);
+                debug_assert!(called == asleep || come >= queue.jobs.len(), "nobody comes for a job");
                 return true;
             }
             if queue.closed {
                 return false;
             }
-            if looks > 0 && queue.idle.looking == 0 {
+            if looks > 0 && self.is_rush() && !queue.idle.looking {
                 looks -= 1;
-                queue.idle.looking += 1;
+                queue.idle.looking = true;
                 drop(queue);
                 thread::yield_now();
                 queue = self.queue();
-                queue.idle.looking -= 1;
+                queue.idle.looking = false;
                 continue;
             }
             queue.idle.asleep += 1;
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
             queue.idle.asleep -= 1;
-            // Who wakes uncalled is taken for one who was: then one more than needed is called.
+            // Who wakes uncalled is taken for one who was; then one more than needed is called.
             queue.idle.called = queue.idle.called.saturating_sub(1);
             looks = LOOKS;
         }
@@ -274,7 +282,7 @@ impl Crew {
                         }
                     }
                     Job::GivenUp(slot, number, language) => {
-                        let guest = Guest { slot, number, language, crew: Arc::clone(self), done: false };
+                        let guest = self.guest(slot, number, language);
                         let response = refuse(&*self.service, Problem::Internal, language);
                         send(Reply::by(Way::Guarded(guest)).now(response));
                     }
@@ -318,16 +326,16 @@ mod tests {
     #[test]
     fn a_worker_is_called_where_there_is_more_to_do_than_workers_come_for() {
         for (jobs, asleep, called, looking, calls) in [
-            (0, 3, 0, 0, false),
-            (1, 3, 0, 0, true),
-            (1, 0, 0, 0, false),
-            (1, 3, 0, 1, false),
-            (1, 3, 1, 0, false),
-            (2, 3, 1, 0, true),
-            (2, 3, 0, 1, true),
-            (2, 3, 1, 1, false),
-            (3, 3, 1, 1, true),
-            (9, 2, 2, 1, false),
+            (0, 3, 0, false, false),
+            (1, 3, 0, false, true),
+            (1, 0, 0, false, false),
+            (1, 3, 0, true, false),
+            (1, 3, 1, false, false),
+            (2, 3, 1, false, true),
+            (2, 3, 0, true, true),
+            (2, 3, 1, true, false),
+            (3, 3, 1, true, true),
+            (9, 2, 2, true, false),
         ] {
             let mut idle = Idle { asleep, called, looking };
             let case = format!("{jobs} {asleep} {called} {looking}");
