@@ -125,7 +125,7 @@ struct Queue {
 }
 
 /// Workers without work.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Idle {
     /// They wait to be woken.
     asleep: usize,
@@ -136,11 +136,16 @@ struct Idle {
 }
 
 impl Idle {
+    /// How many are on their way to a job.
+    fn coming(&self) -> usize {
+        self.called + usize::from(self.looking)
+    }
+
     /// Whether one more worker is to be woken, which then counts as called: not where as many come as there are jobs, nor
     /// where all that sleep have been called.
     #[must_use]
     fn calls(&mut self, jobs: usize) -> bool {
-        let calls = self.called < self.asleep && self.called + usize::from(self.looking) < jobs;
+        let calls = self.called < self.asleep && self.coming() < jobs;
         self.called += usize::from(calls);
         calls
     }
@@ -236,9 +241,11 @@ impl Crew {
                 let asks =
                     queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Ask(..))).count();
                 taken.extend(queue.jobs.drain(..asks.max(1)));
-                let Idle { asleep, called, looking } = queue.idle;
-                let come = called + usize::from(looking);
-                debug_assert!(called == asleep || come >= queue.jobs.len(), "nobody comes for a job");
+                let Queue { jobs, idle, .. } = &*queue;
+                debug_assert!(
+                    idle.called == idle.asleep || idle.coming() >= jobs.len(),
+                    "nobody comes for a job"
+                );
                 return true;
             }
             if queue.closed {
