@@ -21,7 +21,7 @@ use crate::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
 pub(super) fn answer(db: &Connection, master: &MasterKey, query: &Query) -> Result<Found, Trouble> {
-    Ok(Found { generation: generation(db)?, records: records(db, master, query)? })
+    Ok(Found { generation: generation(db)?, records: records(&mut Snapshot::of(db, master), query)? })
 }
 
 /// Answers each of `queries` from the snapshot of `db`.
@@ -30,22 +30,47 @@ pub(super) fn answer_all<'a>(
     master: &MasterKey,
     queries: impl Iterator<Item = &'a Query>,
 ) -> Result<Vec<Found>, Trouble> {
-    let generation = generation(db)?;
-    queries.map(|query| Ok(Found { generation, records: records(db, master, query)? })).collect()
+    let (generation, mut snapshot) = (generation(db)?, Snapshot::of(db, master));
+    queries.map(|query| Ok(Found { generation, records: records(&mut snapshot, query)? })).collect()
 }
 
-fn records(db: &Connection, master: &MasterKey, query: &Query) -> Result<Records, Trouble> {
+/// A snapshot that is being asked.
+struct Snapshot<'a> {
+    db: &'a Connection,
+    master: &'a MasterKey,
+    /// The clients that were found: requests that come together are mostly those of a few.
+    clients: Vec<Client>,
+}
+
+impl<'a> Snapshot<'a> {
+    const fn of(db: &'a Connection, master: &'a MasterKey) -> Self {
+        Self { db, master, clients: Vec::new() }
+    }
+
+    /// The client called `id`, looked for once.
+    fn client(&mut self, id: &ClientId) -> Result<Option<Client>, Trouble> {
+        if let Some(known) = self.clients.iter().find(|client| client.id == *id) {
+            return Ok(Some(known.clone()));
+        }
+        let found = client(self.db, id)?;
+        self.clients.extend(found.clone());
+        Ok(found)
+    }
+}
+
+fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Trouble> {
+    let (db, master) = (snapshot.db, snapshot.master);
     Ok(match query {
         Query::Generation => Records::Generation,
-        Query::Client(id) => Records::Client(client(db, id)?),
-        Query::Ticket(digest) => Records::Ticket(ticket_records(db, master, digest)?.map(Box::new)),
-        Query::Bearer(query) => Records::Bearer(Box::new(bearer(db, query)?)),
-        Query::Issue(query) => Records::Issue(Box::new(issue(db, query)?)),
-        Query::Token(query) => Records::Token(Box::new(token(db, query)?)),
-        Query::Sessions(query) => Records::Sessions(Box::new(sessions(db, query)?)),
-        Query::Challenge(digest) => Records::Challenge(challenge(db, master, digest)?.map(Box::new)),
+        Query::Client(id) => Records::Client(snapshot.client(id)?),
+        Query::Ticket(digest) => Records::Ticket(ticket_records(snapshot, digest)?.map(Box::new)),
+        Query::Bearer(query) => Records::Bearer(Box::new(bearer(snapshot, query)?)),
+        Query::Issue(query) => Records::Issue(Box::new(issue(snapshot, query)?)),
+        Query::Token(query) => Records::Token(Box::new(token(snapshot, query)?)),
+        Query::Sessions(query) => Records::Sessions(Box::new(sessions(snapshot, query)?)),
+        Query::Challenge(digest) => Records::Challenge(challenge(snapshot, digest)?.map(Box::new)),
         Query::Factors(query) => Records::Factors(Box::new(FactorsRecords {
-            bearer: bearer(db, query)?,
+            bearer: bearer(snapshot, query)?,
             factors: match &query.person {
                 None => Factors::default(),
                 Some(person) => factors::of(db, master, &person.user)?,
@@ -53,7 +78,7 @@ fn records(db: &Connection, master: &MasterKey, query: &Query) -> Result<Records
         })),
         Query::Login(identity) => Records::Login(login(db, master, identity)?.map(Box::new)),
         Query::Password(query) => Records::Password(Box::new(PasswordRecords {
-            bearer: bearer(db, query)?,
+            bearer: bearer(snapshot, query)?,
             password: named(query.person.as_ref(), |person| passwords::of(db, &person.user))?,
         })),
     })
@@ -162,23 +187,18 @@ fn named<K, T>(
 }
 
 fn ticket_records(
-    db: &Connection,
-    master: &MasterKey,
+    snapshot: &mut Snapshot<'_>,
     digest: &TicketDigest,
 ) -> Result<Option<TicketRecords>, Trouble> {
+    let (db, master) = (snapshot.db, snapshot.master);
     let Some(ticket) = ticket(db, digest)? else { return Ok(None) };
-    let client = client(db, &ticket.client_id)?;
-    let issuer = match &ticket.issuer {
-        Some(id) if *id == ticket.client_id => client.clone(),
-        other => named(other.as_ref(), |id| self::client(db, id))?,
-    };
     Ok(Some(TicketRecords {
         factors: factors::of(db, master, ticket.presented_by())?,
         habit: habits::of(db, ticket.presented_by())?,
         user: user_by_id(db, &ticket.user_id)?,
         actor: named(ticket.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
-        client,
-        issuer,
+        client: snapshot.client(&ticket.client_id)?,
+        issuer: named(ticket.issuer.as_ref(), |id| snapshot.client(id))?,
         ticket,
     }))
 }
@@ -215,25 +235,26 @@ fn login(db: &Connection, master: &MasterKey, identity: &Identity) -> Result<Opt
 }
 
 fn challenge(
-    db: &Connection,
-    master: &MasterKey,
+    snapshot: &mut Snapshot<'_>,
     digest: &ChallengeDigest,
 ) -> Result<Option<ChallengeRecords>, Trouble> {
+    let (db, master) = (snapshot.db, snapshot.master);
     let Some(challenge) = factors::challenge(db, digest)? else { return Ok(None) };
     let sign_in = &challenge.sign_in;
     Ok(Some(ChallengeRecords {
         user: user_by_id(db, &sign_in.user_id)?,
         actor: named(sign_in.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
-        client: client(db, &sign_in.client_id)?,
+        client: snapshot.client(&sign_in.client_id)?,
         factors: factors::of(db, master, sign_in.challenged())?,
         challenge,
     }))
 }
 
-fn bearer(db: &Connection, query: &BearerQuery) -> Result<BearerRecords, Trouble> {
+fn bearer(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<BearerRecords, Trouble> {
+    let db = snapshot.db;
     let person = query.person.as_ref();
     Ok(BearerRecords {
-        client: client(db, &query.client)?,
+        client: snapshot.client(&query.client)?,
         user: named(person, |p| user_by_id(db, &p.user))?,
         session: named(person, |p| session(db, &p.session))?,
         actor: named(person.and_then(|p| p.actor.as_ref()), |id| user_by_id(db, id))?,
@@ -252,24 +273,28 @@ fn refresh_token(db: &Connection, digest: &RefreshDigest) -> Result<Option<Refre
     first(db, sql, [digest.0], rows::refresh_token)
 }
 
-fn family(db: &Connection, digest: &RefreshDigest) -> Result<Option<Family>, Trouble> {
+fn family(snapshot: &mut Snapshot<'_>, digest: &RefreshDigest) -> Result<Option<Family>, Trouble> {
+    let db = snapshot.db;
     let Some(refresh) = refresh_token(db, digest)? else { return Ok(None) };
     let Some(session) = session(db, &refresh.session_id)? else { return Ok(None) };
     Ok(Some(Family {
         successor: named(refresh.rotation.as_ref(), |r| refresh_token(db, &r.successor))?,
         user: user_by_id(db, &session.user_id)?,
         actor: named(session.actor_id(), |id| user_by_id(db, id))?,
-        client: client(db, &session.client_id)?,
+        client: snapshot.client(&session.client_id)?,
         refresh,
         session,
     }))
 }
 
-fn token(db: &Connection, query: &TokenQuery) -> Result<TokenRecords, Trouble> {
+fn token(snapshot: &mut Snapshot<'_>, query: &TokenQuery) -> Result<TokenRecords, Trouble> {
     Ok(TokenRecords {
-        caller: named(query.caller.as_ref(), |id| client(db, id))?,
-        bearer: query.access.as_ref().map_or_else(|| Ok(BearerRecords::default()), |b| bearer(db, b))?,
-        family: named(query.refresh.as_ref(), |digest| family(db, digest))?,
+        caller: named(query.caller.as_ref(), |id| snapshot.client(id))?,
+        bearer: query
+            .access
+            .as_ref()
+            .map_or_else(|| Ok(BearerRecords::default()), |b| bearer(snapshot, b))?,
+        family: named(query.refresh.as_ref(), |digest| family(snapshot, digest))?,
     })
 }
 
@@ -288,7 +313,7 @@ macro_rules! sessions_of {
 }
 pub(super) use sessions_of;
 
-fn sessions(db: &Connection, query: &BearerQuery) -> Result<SessionsRecords, Trouble> {
+fn sessions(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<SessionsRecords, Trouble> {
     let sql = format!(
         concat!(
             sessions_of!(columns!(sessions)),
@@ -297,21 +322,25 @@ fn sessions(db: &Connection, query: &BearerQuery) -> Result<SessionsRecords, Tro
         ),
         MAX_SESSIONS
     );
-    let bearer = bearer(db, query)?;
+    let bearer = bearer(snapshot, query)?;
     // Nobody has looked at the token's signature yet: without a session that stands there is nothing more to look for.
     let session = bearer.session.as_ref().filter(|session| session.ended_at.is_none());
     let sessions = match query.person.as_ref().filter(|p| session.is_some_and(|s| s.user_id == p.user)) {
         None => Vec::new(),
-        Some(person) => every(db, &sql, [person.user.as_str()], rows::session)?,
+        Some(person) => every(snapshot.db, &sql, [person.user.as_str()], rows::session)?,
     };
     Ok(SessionsRecords { bearer, sessions })
 }
 
-fn issue(db: &Connection, query: &IssueQuery) -> Result<IssueRecords, Trouble> {
+fn issue(snapshot: &mut Snapshot<'_>, query: &IssueQuery) -> Result<IssueRecords, Trouble> {
+    let db = snapshot.db;
     Ok(IssueRecords {
-        bearer: query.bearer.as_ref().map_or_else(|| Ok(BearerRecords::default()), |b| bearer(db, b))?,
+        bearer: query
+            .bearer
+            .as_ref()
+            .map_or_else(|| Ok(BearerRecords::default()), |b| bearer(snapshot, b))?,
         user: named(query.user.as_ref(), |who| user(db, who))?,
         actor: named(query.actor.as_ref(), |who| user(db, who))?,
-        audience: named(query.audience.as_ref(), |id| client(db, id))?,
+        audience: named(query.audience.as_ref(), |id| snapshot.client(id))?,
     })
 }

@@ -6,6 +6,7 @@ use std::thread;
 
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::id::ClientId;
 use gatepass_core::model::query::{Found, Query, Records};
 use gatepass_core::model::ticket::TicketState;
 use gatepass_core::store::Store as _;
@@ -59,6 +60,37 @@ fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
         assert_eq!(spent(&found[0]), spent(&found[2]));
     }
     writer.join().unwrap();
+}
+
+#[test]
+fn clients_that_are_read_together_are_each_their_own_and_of_one_snapshot() {
+    let place = Place::new();
+    let store = place.store();
+    let ids = ["portal", "backend", "none", "portal", "closed", "none", "backend"];
+    let queries = ids.map(|id| Query::Client(ClientId::parse(id).unwrap()));
+    let alone: Vec<Found> = queries.iter().map(|query| store.read(query)).collect();
+    assert_eq!(store.read_all(queries.iter()).unwrap(), alone);
+    let names = |found: &Found| {
+        let Records::Client(client) = &found.records else { panic!("{found:?}") };
+        client.as_ref().map_or_else(|| "none".to_owned(), |client| client.id.to_string())
+    };
+    assert!(alone.iter().map(names).eq(ids));
+
+    let sql = place.sql();
+    let writer = thread::spawn(move || {
+        for enabled in (0..300).map(|round| round % 2) {
+            sql.execute("UPDATE clients SET enabled = ?1", [enabled]).unwrap();
+        }
+    });
+    while !writer.is_finished() {
+        let found = store.read_all(queries.iter()).unwrap();
+        assert_eq!((&found[0], &found[1]), (&found[3], &found[6]));
+    }
+    writer.join().unwrap();
+    // The last round enabled all of them, and that is seen at once.
+    let found = store.read_all(queries.iter()).unwrap();
+    let enabled = |found: &&Found| matches!(&found.records, Records::Client(Some(client)) if client.enabled);
+    assert_eq!(found.iter().filter(enabled).count(), 5);
 }
 
 #[test]
