@@ -1,8 +1,8 @@
 //! The command line: one tree of commands, one file for each noun.
 //!
 //! A command opens the store beside whatever server runs on it, writes its change and the row of the audit chain in
-//! one commit, and says what it did. Servers read clients, users and tickets for each request and keys by
-//! their generation, so they need not be told.
+//! one commit, and says what it did. Servers read clients, users and tickets anew in each snapshot and keys
+//! by their generation, so they need not be told.
 //!
 //! - [`output`]: what is printed, for people and for programs.
 //! - [`failure`]: what is said where nothing could be done, and the exit code.

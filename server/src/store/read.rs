@@ -30,7 +30,8 @@ pub(super) fn answer_all<'a>(
     master: &MasterKey,
     queries: impl Iterator<Item = &'a Query>,
 ) -> Result<Vec<Found>, Trouble> {
-    let (generation, mut snapshot) = (generation(db)?, Snapshot::of(db, master));
+    let generation = generation(db)?;
+    let mut snapshot = Snapshot::of(db, master);
     queries.map(|query| Ok(Found { generation, records: records(&mut snapshot, query)? })).collect()
 }
 
@@ -47,7 +48,7 @@ impl<'a> Snapshot<'a> {
         Self { db, master, clients: Vec::new() }
     }
 
-    /// The client called `id`, looked for once.
+    /// The client called `id`; once found it is not looked for again.
     fn client(&mut self, id: &ClientId) -> Result<Option<Client>, Trouble> {
         if let Some(known) = self.clients.iter().find(|client| client.id == *id) {
             return Ok(Some(known.clone()));
@@ -290,10 +291,7 @@ fn family(snapshot: &mut Snapshot<'_>, digest: &RefreshDigest) -> Result<Option<
 fn token(snapshot: &mut Snapshot<'_>, query: &TokenQuery) -> Result<TokenRecords, Trouble> {
     Ok(TokenRecords {
         caller: named(query.caller.as_ref(), |id| snapshot.client(id))?,
-        bearer: query
-            .access
-            .as_ref()
-            .map_or_else(|| Ok(BearerRecords::default()), |b| bearer(snapshot, b))?,
+        bearer: query.access.as_ref().map(|b| bearer(snapshot, b)).transpose()?.unwrap_or_default(),
         family: named(query.refresh.as_ref(), |digest| family(snapshot, digest))?,
     })
 }
@@ -335,10 +333,7 @@ fn sessions(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<Sessions
 fn issue(snapshot: &mut Snapshot<'_>, query: &IssueQuery) -> Result<IssueRecords, Trouble> {
     let db = snapshot.db;
     Ok(IssueRecords {
-        bearer: query
-            .bearer
-            .as_ref()
-            .map_or_else(|| Ok(BearerRecords::default()), |b| bearer(snapshot, b))?,
+        bearer: query.bearer.as_ref().map(|b| bearer(snapshot, b)).transpose()?.unwrap_or_default(),
         user: named(query.user.as_ref(), |who| user(db, who))?,
         actor: named(query.actor.as_ref(), |who| user(db, who))?,
         audience: named(query.audience.as_ref(), |id| snapshot.client(id))?,

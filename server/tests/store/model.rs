@@ -328,9 +328,12 @@ fn agree(deeds: &[Deed]) -> Result<(), TestCaseError> {
         let expected = tables.commit(&changes);
         prop_assert_eq!(commit(&store, changes), expected, "{:?}", deed);
     }
-    for query in queries(&names) {
-        prop_assert_eq!(store.read(&query), tables.read(&query), "{:?}", query);
+    let queries = queries(&names);
+    for query in &queries {
+        prop_assert_eq!(store.read(query), tables.read(query), "{:?}", query);
     }
+    let together = store.read_all(queries.iter()).unwrap();
+    prop_assert_eq!(together, queries.iter().map(|query| tables.read(query)).collect::<Vec<_>>());
     prop_assert!(audit(&store).into_iter().map(|row| row.event).eq(tables.audit));
     prop_assert!(store.check().unwrap().is_sound());
     Ok(())
