@@ -74,20 +74,20 @@ fn measure(served: &Served, pocket: &mut Pocket, flow: Flow, count: usize) -> Fi
     let token = served.target().service_token("ticket:issue");
     let (signature, verification) = parts::of_the_key(&key, &token);
 
-    let load =
-        |address, connections, requests, count| Load { address, requests, count, connections, keep: false };
+    // The bodies of fixed answers are kept as well: the generator does the same for them.
+    let load = |address, count| Load { address, requests, count, connections: CONNECTIONS, keep: true };
     let (syncs, both) = (served.syncs.count(), || cpu_of(served.running.id()) + cpu());
     let before = both();
-    let outcome = Load { keep: true, ..load(served.address(), CONNECTIONS, requests, count) }.run();
+    let outcome = load(served.address(), count).run();
     let spent = both() - before;
     let syncs = served.syncs.count() - syncs;
     pocket.keep(flow, &outcome.bodies);
 
     let fixed = Fixed::start(outcome.body_bytes);
-    load(fixed.address, CONNECTIONS, requests, count / 4).run();
+    load(fixed.address, count / 4).run();
     let both = || cpu_of(fixed.id()) + cpu();
     let before = both();
-    load(fixed.address, CONNECTIONS, requests, FIXED * count).run();
+    load(fixed.address, FIXED * count).run();
     let front = (both() - before).as_secs_f64() * 1e6 / (FIXED * count) as f64;
 
     let parts = Parts {
