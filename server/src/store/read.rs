@@ -21,7 +21,7 @@ use crate::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
 pub(super) fn answer(db: &Connection, master: &MasterKey, query: &Query) -> Result<Found, Trouble> {
-    Ok(Found { generation: generation(db)?, records: records(&mut Snapshot::of(db, master), query)? })
+    Snapshot::of(db, master)?.answer(query)
 }
 
 /// Answers each of `queries` from the snapshot of `db`.
@@ -30,22 +30,26 @@ pub(super) fn answer_all<'a>(
     master: &MasterKey,
     queries: impl Iterator<Item = &'a Query>,
 ) -> Result<Vec<Found>, Trouble> {
-    let generation = generation(db)?;
-    let mut snapshot = Snapshot::of(db, master);
-    queries.map(|query| Ok(Found { generation, records: records(&mut snapshot, query)? })).collect()
+    let mut snapshot = Snapshot::of(db, master)?;
+    queries.map(|query| snapshot.answer(query)).collect()
 }
 
 /// A snapshot that is being asked.
 struct Snapshot<'a> {
     db: &'a Connection,
     master: &'a MasterKey,
+    generation: u64,
     /// The clients that were found: requests that come together are mostly those of a few.
     clients: Vec<Client>,
 }
 
 impl<'a> Snapshot<'a> {
-    const fn of(db: &'a Connection, master: &'a MasterKey) -> Self {
-        Self { db, master, clients: Vec::new() }
+    fn of(db: &'a Connection, master: &'a MasterKey) -> Result<Self, Trouble> {
+        Ok(Self { db, master, generation: generation(db)?, clients: Vec::new() })
+    }
+
+    fn answer(&mut self, query: &Query) -> Result<Found, Trouble> {
+        Ok(Found { generation: self.generation, records: records(self, query)? })
     }
 
     /// The client called `id`; once found it is not looked for again.
