@@ -148,6 +148,18 @@ codes! {
         KeyRetired = "key.retired",
         /// The clock's mark was set by a command.
         ClockReset = "clock.reset",
+        /// Older state was put back: everything issued before is refused.
+        StateSuperseded = "state.superseded",
+        /// A copy was restored: everything issued before is refused.
+        StateRestored = "state.restored",
+        /// This installation was handed over to another box.
+        StateHandedOver = "state.handed-over",
+        /// The installation of another box was taken over.
+        HandoverTaken = "state.handover-taken",
+        /// A handover was undone: everything issued before is refused.
+        HandoverCancelled = "state.handover-cancelled",
+        /// The master key was replaced.
+        MasterKeyRotated = "master-key.rotated",
     }
 }
 

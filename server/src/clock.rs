@@ -16,7 +16,7 @@ pub const FAR_AHEAD: u64 = 86_400;
 pub const BELIEVED_AFTER: Duration = Duration::from_secs(3600);
 /// Differences up to this many seconds are not worth telling: a time server moves clocks by as much.
 const NOT_WORTH_TELLING: u64 = 5;
-/// At a start, the mark in the store is only moved where it would move by this many seconds: a command costs no write.
+/// The mark in the store is only moved where it would move by this many seconds.
 const WORTH_WRITING: u64 = 60;
 
 /// What the clock says, and how far to trust it.
@@ -100,6 +100,8 @@ struct Line {
     timeline: Timeline,
     /// How often a person had set the mark when it was last read.
     resets: u64,
+    /// The mark as it was last read or written.
+    written: Time,
 }
 
 impl Clock {
@@ -108,14 +110,40 @@ impl Clock {
     /// # Errors
     /// [`StoreError`] where the mark cannot be read or written.
     pub fn start(store: &Store) -> Result<Self, StoreError> {
-        let ClockMark { mark, resets } = store.clock_state()?;
-        let began = Instant::now();
-        let timeline = Timeline::start(mark, wall(), Duration::ZERO);
-        let clock = Self { began, line: Mutex::new(Line { timeline, resets }) };
-        if mark.until(clock.status().mark) >= WORTH_WRITING {
+        let clock = Self::read(store)?;
+        if clock.is_worth_writing() {
             clock.persist(store)?;
         }
         Ok(clock)
+    }
+
+    /// Begins from the mark in `store`, and leaves it where it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the mark cannot be read.
+    pub fn read(store: &Store) -> Result<Self, StoreError> {
+        let ClockMark { mark, resets } = store.clock_state()?;
+        let began = Instant::now();
+        let timeline = Timeline::start(mark, wall(), Duration::ZERO);
+        Ok(Self { began, line: Mutex::new(Line { timeline, resets, written: mark }) })
+    }
+
+    /// Whether the mark in the store would move by enough to be worth a write.
+    fn is_worth_writing(&self) -> bool {
+        let mark = self.status().mark;
+        self.line().written.until(mark) >= WORTH_WRITING
+    }
+
+    /// As [`persist`](Self::persist), where the mark is well behind: a server that nobody asks writes once a minute.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read or written; the clock goes on all the same.
+    pub fn keep(&self, store: &Store) -> Result<(), StoreError> {
+        if self.is_worth_writing() {
+            return self.persist(store);
+        }
+        self.take_over(store.clock_state()?);
+        Ok(())
     }
 
     /// The time that counts.
@@ -139,15 +167,20 @@ impl Clock {
             let mark = line.timeline.observe(wall(), self.began.elapsed()).mark;
             ClockMark { mark, resets: line.resets }
         };
-        let kept = store.raise_clock_mark(known)?;
+        self.take_over(store.raise_clock_mark(known)?);
+        Ok(())
+    }
+
+    fn take_over(&self, kept: ClockMark) {
         let mut line = self.line();
         let mono = self.began.elapsed();
         if kept.resets == line.resets {
             line.timeline.raise(kept.mark, mono);
+            line.written = kept.mark;
         } else {
-            *line = Line { timeline: Timeline::start(kept.mark, wall(), mono), resets: kept.resets };
+            let timeline = Timeline::start(kept.mark, wall(), mono);
+            *line = Line { timeline, resets: kept.resets, written: kept.mark };
         }
-        Ok(())
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -156,7 +189,7 @@ impl Clock {
 }
 
 /// What the wall clock says; the epoch where it says something earlier.
-fn wall() -> Time {
+pub(crate) fn wall() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_unix(since.as_secs())
 }

@@ -1,21 +1,23 @@
 //! The master key: 32 bytes that seal the private keys and the audit key in the database.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use gatepass_core::crypto;
 use gatepass_core::secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::store::{DATABASE, StoreError};
+use crate::store::StoreError;
+use crate::store::files::{About, FileKind, Files, SystemFiles, directory_of, with_suffix};
 
 /// The key's file in the data directory.
 pub const MASTER_KEY: &str = "master.key";
 
 /// The longest file that is read.
 const MAX_FILE: u64 = 4096;
+
+/// What is sealed to tell a wrong master key from a right one.
+const MASTER_CHECK: &str = "gatepass master key";
 
 /// The key that seals what must not be read from a stolen database file.
 #[derive(Clone, Debug)]
@@ -25,58 +27,76 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// The key in `dir/master.key`, which is made, with its directory, where neither it nor a database is there yet.
+    /// Makes a key in a new file.
     ///
     /// # Errors
-    /// [`StoreError`] where it is missing beside a database, readable by others, or no key.
-    pub fn open_or_create(dir: &Path) -> Result<Self, StoreError> {
-        make_directory(dir)?;
-        let key = dir.join(MASTER_KEY);
-        // The database is looked for first: whoever makes one has made the key before.
-        let database = dir.join(DATABASE);
-        let has_database = fs::metadata(&database).is_ok_and(|m| m.len() > 0);
-        match Self::from_file(&key) {
-            Err(StoreError::MasterKeyMissing { .. }) if has_database => {
-                Err(StoreError::MasterKeyMissing { key, database: Some(database) })
+    /// [`StoreError`] where the file is there already, or cannot be written.
+    pub fn create(files: &dyn Files, path: &Path) -> Result<Self, StoreError> {
+        let failed = |e: &io::Error| match e.kind() {
+            ErrorKind::AlreadyExists => StoreError::FileExists(path.to_owned()),
+            _ => StoreError::file(path, "create the master key", e),
+        };
+        let bytes = random().ok_or(StoreError::NoRandomness)?;
+        // Under another name first: nobody ever reads half a key.
+        let name = random::<8>().ok_or(StoreError::NoRandomness)?;
+        let draft = with_suffix(path, &format!(".{}", &*hex(&*name)));
+        let dir = directory_of(path);
+        let made = files.write_new(&draft, print(&bytes).as_bytes()).and_then(|()| {
+            files.give_to_owner_of(dir, &draft);
+            files.link(&draft, path)
+        });
+        // Where the link was made, the draft is one name too many; else it is of no use.
+        let _ = files.remove(&draft);
+        match made {
+            // Some file systems have no links.
+            Err(e) if matches!(e.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                files.write_new(path, print(&bytes).as_bytes()).map_err(|e| failed(&e))?;
             }
-            Err(StoreError::MasterKeyMissing { .. }) => {
-                create(dir, &key)?;
-                Self::from_file(&key)
-            }
-            read => read,
+            made => made.map_err(|e| failed(&e))?,
         }
+        files.sync_directory(dir).map_err(|e| failed(&e))?;
+        Self::read(files, path)
     }
 
-    /// The key in the file at `path`, which must be there.
+    /// Reads the key in a file of this machine.
     ///
     /// # Errors
     /// [`StoreError`] where it is missing, readable by others, or no key.
     pub fn from_file(path: &Path) -> Result<Self, StoreError> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                return Err(StoreError::MasterKeyMissing { key: path.to_owned(), database: None });
-            }
-            Err(e) => return Err(StoreError::file(path, "read the master key", &e)),
+        Self::read(&SystemFiles, path)
+    }
+
+    /// Reads the key in a file.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it is missing, readable by others, or no key.
+    pub fn read(files: &dyn Files, path: &Path) -> Result<Self, StoreError> {
+        let failed = |e: &io::Error| match e.kind() {
+            ErrorKind::NotFound => StoreError::MasterKeyMissing { key: path.to_owned(), database: None },
+            ErrorKind::FileTooLarge => StoreError::MasterKeyMalformed(path.to_owned()),
+            _ => StoreError::file(path, "read the master key", e),
         };
-        let about = file.metadata().map_err(|e| StoreError::file(path, "read the master key", &e))?;
-        if !about.is_file() {
+        let about = files.about(path).map_err(|e| failed(&e))?;
+        if about.kind != FileKind::File {
             return Err(StoreError::MasterKeyMalformed(path.to_owned()));
         }
-        let mode = about.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(StoreError::MasterKeyExposed { key: path.to_owned(), mode });
+        if !is_private(&about, rustix::process::geteuid().as_raw()) {
+            return Err(StoreError::MasterKeyExposed { key: path.to_owned(), mode: about.mode });
         }
-        let mut text = Zeroizing::new(String::with_capacity(256));
-        file.take(MAX_FILE).read_to_string(&mut text).map_err(|e| {
-            if e.kind() == ErrorKind::InvalidData {
-                StoreError::MasterKeyMalformed(path.to_owned())
-            } else {
-                StoreError::file(path, "read the master key", &e)
-            }
-        })?;
-        let bytes = parse(&text).ok_or_else(|| StoreError::MasterKeyMalformed(path.to_owned()))?;
+        let bytes = files.read(path, MAX_FILE).map_err(|e| failed(&e))?;
+        let text = std::str::from_utf8(&bytes).ok().and_then(parse);
+        let bytes = text.ok_or_else(|| StoreError::MasterKeyMalformed(path.to_owned()))?;
         Ok(Self { bytes, file: path.to_owned() })
+    }
+
+    /// Whether this is the key that sealed `check`.
+    pub(crate) fn is_of(&self, check: &[u8]) -> bool {
+        self.open("check", check).is_some_and(|text| *text == MASTER_CHECK.as_bytes())
+    }
+
+    /// A known text, sealed: tells a wrong key from a right one.
+    pub(crate) fn check(&self) -> Result<Vec<u8>, StoreError> {
+        self.seal("check", MASTER_CHECK.as_bytes())
     }
 
     /// The file it was read from.
@@ -104,46 +124,16 @@ pub(crate) fn random<const N: usize>() -> Option<Zeroizing<[u8; N]>> {
     Some(bytes)
 }
 
-/// Makes the data directory, for its owner alone, where it is not there.
-pub(crate) fn make_directory(dir: &Path) -> Result<(), StoreError> {
-    match fs::metadata(dir) {
-        Ok(about) if about.is_dir() => Ok(()),
-        Ok(_) => Err(StoreError::NotADirectory(dir.to_owned())),
-        Err(e) if e.kind() == ErrorKind::NotFound => fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|e| StoreError::file(dir, "create the data directory", &e)),
-        Err(e) => Err(StoreError::file(dir, "read the data directory", &e)),
-    }
+/// Whether nobody but its owner may read a file; or its group too, where the owner is the superuser or this process's user:
+/// service managers and clusters mount secrets so. Nobody but the owner may write it.
+fn is_private(about: &About, user: u32) -> bool {
+    let group_reads = about.mode & 0o040 != 0;
+    let (owner, _) = about.owner;
+    about.mode & 0o027 == 0 && (!group_reads || owner == 0 || owner == user || user == 0)
 }
 
-/// Makes what was done in `dir` durable.
-pub(crate) fn sync_directory(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| StoreError::file(dir, "sync", &e))
-}
-
-/// Makes a new key at `path`, whole or not at all; one that is there already stays.
-fn create(dir: &Path, path: &Path) -> Result<(), StoreError> {
-    let bytes = random().ok_or(StoreError::NoRandomness)?;
-    let name = random::<8>().ok_or(StoreError::NoRandomness)?;
-    let draft = dir.join(format!("{MASTER_KEY}.{}", &*hex(&*name)));
-    let written = write_new(&draft, &bytes);
-    // The name comes with the whole content: nobody ever reads half a key.
-    let linked = written.and_then(|()| match fs::hard_link(&draft, path) {
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(e) if e.kind() == ErrorKind::Unsupported || e.kind() == ErrorKind::PermissionDenied => {
-            write_new(path, &bytes)
-        }
-        done => done,
-    });
-    let _ = fs::remove_file(&draft);
-    linked.map_err(|e| StoreError::file(path, "create the master key", &e))?;
-    sync_directory(dir)
-}
-
-fn write_new(path: &Path, bytes: &[u8; 32]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+/// A key as its file says it.
+fn print(bytes: &[u8; 32]) -> Zeroizing<String> {
     let digits = hex(bytes);
     let mut text = Zeroizing::new(String::with_capacity(256));
     text.push_str(
@@ -151,8 +141,7 @@ fn write_new(path: &Path, bytes: &[u8; 32]) -> std::io::Result<()> {
     );
     text.push_str(&digits);
     text.push('\n');
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+    text
 }
 
 /// `bytes` in lower-case hexadecimal digits.
@@ -194,6 +183,27 @@ pub(crate) fn unhex(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_private_where_no_stranger_reads_or_writes_it() {
+        const US: u32 = 1000;
+        for (mode, owner, private) in [
+            (0o600, US, true),
+            (0o400, US, true),
+            (0o640, US, true),
+            (0o440, 0, true),
+            (0o440, 2000, false),
+            (0o600, 2000, true),
+            (0o660, 0, false),
+            (0o644, 0, false),
+            (0o604, US, false),
+            (0o620, US, false),
+            (0o602, US, false),
+        ] {
+            let about = About { identity: (0, 0), size: 0, mode, owner: (owner, 5), kind: FileKind::File };
+            assert_eq!(is_private(&about, US), private, "{mode:o} {owner}");
+        }
+    }
 
     #[test]
     fn what_is_a_key() {

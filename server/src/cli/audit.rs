@@ -27,7 +27,7 @@ pub(super) enum Verb {
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    let site = context.site()?;
+    let site = context.reading()?;
     match verb {
         Verb::List { since } => {
             let since = since.map(|text| when(&text, site.now)).transpose()?;

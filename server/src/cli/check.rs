@@ -1,14 +1,38 @@
-//! `gatepass check`: whether the database, the audit chain and the keys are whole.
+//! `gatepass check`: what is wrong with an installation, and what to do.
+
+use gatepass_core::time::Time;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Record;
+use crate::store::{self, Finding};
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
-    let report = context.site()?.store.check()?;
-    let whole = report.is_sound();
+    let report = store::check(&context.installation()?);
+    let sound = report.is_sound();
     let rows = report.audit.as_ref().map(|verdict| verdict.rows);
-    let found = Record::new().with("ok", whole).with("keys", report.keys).with("audit_rows", rows);
-    context.out.one(&found.with("problems", report.problems))?;
-    if whole { Ok(()) } else { Err(Failure::Answered) }
+    let generation = report.generation;
+    let record = Record::new()
+        .with("ok", sound)
+        .with("schema", report.schema)
+        .with("generation", generation.map(|generation| generation.number))
+        .with("generation_at", generation.map(|generation| Time::rfc3339(generation.made_at)))
+        .with("keys", report.keys)
+        .with("audit_rows", rows);
+    if context.out.json {
+        let findings: Vec<Value> = report.findings.iter().map(finding).collect();
+        context.out.one(&record.with("findings", findings))?;
+    } else {
+        context.out.one(&record)?;
+        for Finding { code, severity, what, way_out } in &report.findings {
+            context.out.say(&format!("\n{} {code}: {what}\n  -> {way_out}", severity.as_str()))?;
+        }
+    }
+    if sound { Ok(()) } else { Err(Failure::Answered) }
+}
+
+fn finding(finding: &Finding) -> Value {
+    let Finding { code, severity, what, way_out } = finding;
+    json!({"code": code, "severity": severity.as_str(), "what": what, "way_out": way_out})
 }

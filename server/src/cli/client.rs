@@ -282,13 +282,13 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Ok(context.out.one(&record(&client))?)
         }
         Verb::List => {
-            let clients: Vec<Record> = context.site()?.store.clients()?.iter().map(record).collect();
+            let clients: Vec<Record> = context.reading()?.store.clients()?.iter().map(record).collect();
             Ok(context
                 .out
                 .list(&["client_id", "name", "enabled", "scope", "default_scope", "created_at"], &clients)?)
         }
         Verb::Show { id: given } => {
-            let client = find(&context.site()?, &id(&given)?)?;
+            let client = find(&context.reading()?, &id(&given)?)?;
             Ok(context.out.one(&record(&client))?)
         }
         Verb::Disable { id } => switch(context, &id, false),
@@ -314,7 +314,7 @@ fn add(context: &Context, given: &str, fields: &Fields, secret_stdin: bool) -> R
     let mut client = blank(id.clone(), Scope::default(), Time::default());
     fields.apply(&mut client)?;
     let secret = if secret_stdin { secret::import()? } else { secret::generate()? };
-    let site = context.site_or_new()?;
+    let site = context.site()?;
     client.created_at = site.now;
     client.secrets.push(secret::kept(&secret, site.now));
     site.commit(added(client, site.now), || {

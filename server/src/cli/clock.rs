@@ -27,12 +27,15 @@ fn record(status: &ClockStatus) -> Record {
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    let site = context.site()?;
-    let mut status = Clock::start(&site.store)?.status();
+    let site = match verb {
+        Verb::Show => context.reading()?,
+        Verb::Reset => context.site()?,
+    };
+    let mut status = Clock::read(&site.store)?.status();
     if let Verb::Reset = verb {
         let mark: Time = status.wall;
         site.store.set_clock_mark(mark, Some(Event::new(Kind::ClockReset, mark)))?;
-        status = Clock::start(&site.store)?.status();
+        status = Clock::read(&site.store)?.status();
     }
     Ok(context.out.one(&record(&status))?)
 }

@@ -1,7 +1,8 @@
 //! What a command works with: the data directory, the configuration, the store, the clock.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass_core::gatepass::{Gatepass, Keys};
@@ -18,14 +19,16 @@ use super::failure::Failure;
 use super::output::Output;
 use crate::clock::Clock;
 use crate::config::{Config, Given, choice};
-use crate::master_key::MasterKey;
-use crate::store::{DATABASE, KeyState, Store, StoreOptions};
+use crate::store::{Access, Create, Installation, KeyState, Notice, Store, StoreOptions};
 
 /// Where a command works, and how it prints.
 #[derive(Clone, Debug)]
 pub struct Context {
     data: PathBuf,
     config: Option<PathBuf>,
+    init: bool,
+    /// What the command has opened, to be closed at its end.
+    opened: Arc<Mutex<Option<Store>>>,
     /// How to print.
     pub out: Output,
 }
@@ -40,9 +43,27 @@ pub struct Site {
 }
 
 impl Context {
-    /// For the data directory `data` and the configuration file `config`, where one was named.
-    pub const fn new(data: PathBuf, config: Option<PathBuf>, out: Output) -> Self {
-        Self { data, config, out }
+    /// For the data directory `data` and the configuration file `config`, where one was named. `init` lets a command make an
+    /// installation where there is none.
+    pub fn new(data: PathBuf, config: Option<PathBuf>, init: bool, out: Output) -> Self {
+        Self { data, config, init, opened: Arc::default(), out }
+    }
+
+    /// Where the files of the installation are.
+    ///
+    /// # Errors
+    /// Where the configuration cannot be read.
+    pub fn installation(&self) -> Result<Installation, Failure> {
+        Ok(self.installation_of(&self.config(Given::default())?))
+    }
+
+    /// The same, with a configuration that was read already.
+    pub fn installation_of(&self, config: &Config) -> Installation {
+        Installation {
+            master_key_file: config.master_key_file.clone(),
+            witness_file: config.witness_file.clone(),
+            ..Installation::at(&self.data)
+        }
     }
 
     /// The data directory.
@@ -62,44 +83,65 @@ impl Context {
         Ok(config)
     }
 
-    /// The store, which must be there.
+    /// The store, which must be there, for a command that changes something. `--init` makes it where it is not.
     ///
     /// # Errors
     /// Where it is not there, or cannot be opened.
     pub fn site(&self) -> Result<Site, Failure> {
-        let database = self.data.join(DATABASE);
-        // Where it cannot be seen whether it is there, opening it says why.
-        if matches!(database.try_exists(), Ok(false)) {
-            let data = self.data.display();
-            return Err(Failure::failed(format!(
-                "there is no {DATABASE} in {data}: run `gatepass serve` once, or name the directory with --data"
-            )));
-        }
-        self.site_or_new()
+        self.open(Access::Write)
     }
 
-    /// The store, made where it is not there yet.
+    /// The store, for a command that leaves every file as it is.
+    ///
+    /// # Errors
+    /// Where it is not there, or cannot be opened.
+    pub fn reading(&self) -> Result<Site, Failure> {
+        self.open(Access::Read)
+    }
+
+    /// The store, for `access`.
+    ///
+    /// # Errors
+    /// Where it is not there, or cannot be opened.
+    pub fn open(&self, access: Access) -> Result<Site, Failure> {
+        let installation = self.installation()?;
+        let create = if self.init && access == Access::Write { Create::BesideKey } else { Create::No };
+        let store = Store::open_or_create(&installation, access, create, &StoreOptions::default())?;
+        for notice in store.notices() {
+            // A closed stderr has nobody to tell.
+            let _ = writeln!(io::stderr(), "gatepass: {notice}");
+        }
+        let now = Clock::read(&store)?.now();
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(store.clone());
+        Ok(Site { store, now })
+    }
+
+    /// Opens the store for a server, which makes an installation in an empty directory.
     ///
     /// # Errors
     /// Where it cannot be made or opened.
-    pub fn site_or_new(&self) -> Result<Site, Failure> {
-        let config = self.config(Given::default())?;
-        let store = open(&self.data, &config)?;
-        let now = Clock::start(&store)?.now();
-        Ok(Site { store, now })
+    pub fn serving(&self, config: &Config) -> Result<Store, Failure> {
+        let create = if self.init { Create::BesideKey } else { Create::InEmpty };
+        let options = StoreOptions { witness_interval: config.witness_interval.get(), ..StoreOptions::default() };
+        let installation = self.installation_of(config);
+        let store = Store::open_or_create(&installation, Access::Serve, create, &options)?;
+        for notice in store.notices() {
+            match notice {
+                Notice::HandoverTaken(_) => tracing::info!("{notice}"),
+                _ => tracing::error!("{notice}"),
+            }
+        }
+        Ok(store)
     }
-}
 
-/// Opens the store in `data`, made where it is not there yet, with the configured master key.
-///
-/// # Errors
-/// Where it cannot be made or opened.
-pub fn open(data: &Path, config: &Config) -> Result<Store, Failure> {
-    let master = match &config.master_key_file {
-        Some(file) => MasterKey::from_file(file)?,
-        None => MasterKey::open_or_create(data)?,
-    };
-    Ok(Store::open(data, &master, &StoreOptions::default())?)
+    /// Closes what the command has opened. What was changed stays changed, also where this fails.
+    ///
+    /// # Errors
+    /// Where the files could not be left as they should be.
+    pub fn close(&self) -> Result<(), Failure> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+        opened.map_or(Ok(()), |store| Ok(store.close()?))
+    }
 }
 
 /// The core, with these settings and the keys that `store` has now.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use gatepass_core::audit::{Event, Kind};
@@ -47,6 +48,12 @@ pub(super) enum Verb {
         #[arg(long, value_name = "ALG", value_parser = algorithm)]
         alg: Option<Algorithm>,
     },
+    /// Replace the master key, which seals the private keys in the database
+    RotateMaster {
+        /// Where the new key goes [default: the old one's place, the old one is kept beside it]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// Remove a key; what it signed is refused from now on
     Retire {
         /// The key's id
@@ -90,7 +97,7 @@ pub(crate) fn insert(store: &Store, key: &SigningKey, activate: bool, now: Time)
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::List => {
-            let keys = context.site()?.store.keys()?.keys;
+            let keys = context.reading()?.store.keys()?.keys;
             let shown = |key: &StoredKey| {
                 record(&key.kid, &key.alg, key.state.as_str()).with("created_at", key.created_at.rfc3339())
             };
@@ -98,16 +105,24 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Ok(context.out.list(&["kid", "alg", "state", "created_at"], &keys)?)
         }
         Verb::Generate { alg, activate } => {
-            let site = context.site_or_new()?;
+            let site = context.site()?;
             add(context, &site, &generate(alg)?, activate)
         }
         Verb::Import { file, alg, activate } => {
             let bytes = read(&file)?;
             let key =
                 import::import(&bytes, alg).map_err(|error| Failure::failed(format!("{file}: {error}")))?;
-            add(context, &context.site_or_new()?, &key, activate)
+            add(context, &context.site()?, &key, activate)
         }
         Verb::Rotate { alg } => rotate(context, alg),
+        Verb::RotateMaster { to } => {
+            let rotated = context.site()?.store.rotate_master_key(to.as_deref())?;
+            let record = Record::new()
+                .with("master_key", rotated.key.display().to_string())
+                .with("old_master_key", rotated.old.display().to_string())
+                .with("sealed", rotated.sealed);
+            Ok(context.out.one(&record)?)
+        }
         Verb::Retire { kid } => retire(context, &kid),
     }
 }

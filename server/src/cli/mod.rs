@@ -10,6 +10,7 @@
 //! - `edit`: how a value is given, left alone or cleared.
 
 mod audit;
+mod backup;
 mod check;
 pub(crate) mod client;
 mod clock;
@@ -17,9 +18,13 @@ pub mod context;
 mod edit;
 mod enrol;
 pub mod failure;
+mod handover;
+mod healthcheck;
 pub(crate) mod key;
 pub mod output;
 mod password;
+mod progress;
+mod restore;
 mod risk;
 pub(crate) mod secret;
 pub(crate) mod ticket;
@@ -51,6 +56,9 @@ struct Cli {
     /// The configuration [default: gatepass.toml in the data directory, where there is one]
     #[arg(long, global = true, value_name = "FILE", env = "GATEPASS_CONFIG")]
     config: Option<PathBuf>,
+    /// Make the installation where there is none
+    #[arg(long, global = true)]
+    init: bool,
     #[command(subcommand)]
     noun: Noun,
 }
@@ -80,8 +88,17 @@ enum Noun {
     /// The record of what happened
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Examine the database, the audit chain and the keys
+    /// Examine every file of the installation, and say what is wrong and what to do
     Check,
+    /// Copy the database to one file while it is in use
+    Backup(backup::Backup),
+    /// Put a backup in the place of the database
+    Restore(restore::Restore),
+    /// Moving the installation to another box
+    #[command(subcommand)]
+    Handover(handover::Verb),
+    /// Ask the server of this data directory whether it is ready; exit code 1 where it is not
+    Healthcheck,
     /// The clock's mark, behind which time never goes
     #[command(subcommand)]
     Clock(clock::Verb),
@@ -120,7 +137,7 @@ pub fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let out = Output::new(cli.json, io::stdout().is_terminal());
-    let context = Context::new(cli.data, cli.config, out);
+    let context = Context::new(cli.data, cli.config, cli.init, out);
     let done = match cli.noun {
         Noun::Serve(serve) => crate::serve::run(&context, *serve),
         Noun::Client(verb) => client::run(&context, verb),
@@ -131,10 +148,21 @@ pub fn main() -> ExitCode {
         Noun::Risk(verb) => risk::run(&context, verb),
         Noun::Audit(verb) => audit::run(&context, verb),
         Noun::Check => check::run(&context),
+        Noun::Backup(backup) => backup::run(&context, backup),
+        Noun::Restore(restore) => restore::run(&context, restore),
+        Noun::Handover(verb) => handover::run(&context, verb),
+        Noun::Healthcheck => healthcheck::run(&context),
         Noun::Clock(verb) => clock::run(&context, verb),
     };
+    let closed = context.close();
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            if let Err(failure) = closed {
+                // The command has done what it was asked to do.
+                let _ = failure.report();
+            }
+            ExitCode::SUCCESS
+        }
         Err(failure) => failure.report(),
     }
 }

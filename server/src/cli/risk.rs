@@ -64,7 +64,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     // What it is called has no part in the decision.
     let issuer = Issuer::parse("http://localhost").map_err(|bad| Failure::failed(bad.to_string()))?;
     let settings = settings(&config, issuer);
-    let site = context.site()?;
+    let site = context.reading()?;
     let user = find(&site, &asked.user)?;
     let actor = asked.actor.as_deref().map(|who| find(&site, who)).transpose()?;
     let client = match &asked.client {

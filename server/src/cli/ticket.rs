@@ -122,7 +122,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Ok(context.out.one(&issued)?)
         }
         Verb::List => {
-            let site = context.site()?;
+            let site = context.reading()?;
             let tickets: Vec<Record> =
                 site.store.tickets(LISTED)?.iter().map(|ticket| record(ticket, site.now)).collect();
             let columns = ["id", "state", "user_id", "client_id", "actor", "issued_at", "expires_at"];

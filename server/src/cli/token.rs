@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Some(issuer) => issuer.clone(),
         None => issuer_of(token).or_else(|| Issuer::parse("http://localhost").ok()).ok_or_else(unnamed)?,
     };
-    let site = context.site()?;
+    let site = context.reading()?;
     let gatepass = context::gatepass(&site.store, context::settings(&config, issuer))?;
     match verify(&gatepass, &site, token)? {
         Ok(claims) => {

@@ -283,10 +283,10 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             })?
         }
         Verb::List => {
-            let users: Vec<Record> = context.site()?.store.users()?.iter().map(record).collect();
+            let users: Vec<Record> = context.reading()?.store.users()?.iter().map(record).collect();
             return Ok(context.out.list(&["id", "username", "name", "status", "created_at"], &users)?);
         }
-        Verb::Show { id } => find(&context.site()?, &id)?,
+        Verb::Show { id } => find(&context.reading()?, &id)?,
         Verb::Disable { id } => edit(&context.site()?, &id, Kind::UserDisabled, |user| {
             if user.is_active() {
                 user.disable();
@@ -339,7 +339,7 @@ fn add(context: &Context, username: &str, fields: &Fields, password_stdin: bool)
         true => Some(password::hash(&password::read(context, &user)?)?),
         false => None,
     };
-    let site = context.site_or_new()?;
+    let site = context.site()?;
     (user.created_at, user.updated_at) = (site.now, site.now);
     user.password_changed_at = hash.as_ref().map(|_| site.now);
     let mut changes = added(user.clone(), site.now);

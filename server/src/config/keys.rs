@@ -211,6 +211,8 @@ keys! {
     totp_hash: TotpHash = "SHA1";
     /// The digits of new TOTP devices' codes
     totp_digits: TotpDigits = "6";
+    /// How long after a change a new state generation goes to the witness, at the latest; more for media that wear
+    witness_interval: Span<100, 3_600_000> = "1s" at_start;
     /// Between two sweeps of old rows
     sweep_interval: Span<1_000, 86_400_000> = "1m" at_start;
     /// What log lines look like: auto is text on a terminal and JSON otherwise
@@ -224,4 +226,6 @@ keys! {
     tenant: Tenant;
     /// The master key [default: master.key in the data directory]
     master_key_file: PathBuf, at_start;
+    /// The witness, best on another disk than the database [default: gatepass.witness in the data directory]
+    witness_file: PathBuf, at_start;
 }

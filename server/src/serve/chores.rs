@@ -57,7 +57,8 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failur
             let over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
             let now = gate.clock.now();
             write_down(&gate, if over { gate.tally.rest(now) } else { gate.tally.finished(now) });
-            if let Err(error) = gate.clock.persist(&gate.store) {
+            let kept = if over { gate.clock.persist(&gate.store) } else { gate.clock.keep(&gate.store) };
+            if let Err(error) = kept {
                 tracing::error!(%error, "the clock's mark was not moved");
             }
             if over {

@@ -43,7 +43,7 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     let Serve { demo, given } = arguments;
     let config = context.config(given.clone())?;
     log::start(config.log_format, config.log_level);
-    let store = context::open(context.data(), &config)?;
+    let store = context.serving(&config)?;
     let clock = Clock::start(&store)?;
     let trusted = TrustedNow::default();
     trusted.set(Proxies::new(&config.trusted_proxies));
@@ -64,7 +64,7 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     let site = Site { store: store.clone(), now: clock.now() };
     let admin = first_start::prepare(&site)?;
     let shown = if demo { Some(demo::prepare(&site, &settings, &address)?) } else { None };
-    let gate = Arc::new(Gate::new(store, clock, &config, trusted, settings)?);
+    let gate = Arc::new(Gate::new(store.clone(), clock, &config, trusted, settings)?);
 
     let stopper = door.stopper();
     let _signals = chores::obey_signals(Arc::clone(&gate), stopper, context.clone(), given)?;
@@ -73,9 +73,13 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     if let Err(failure) = announce(context, &address, &issuer, &config, admin, shown) {
         tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");
     }
+    store.installation().write_address(&address.to_string())?;
     tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
     let served = door.run(gate);
     chores.end();
+    if let Err(error) = store.close() {
+        tracing::warn!(%error, "the files are not as whole as they should be");
+    }
     tracing::info!("stopped");
     served.map_err(|error| Failure::failed(format!("the front failed: {error}")))
 }

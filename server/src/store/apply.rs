@@ -16,13 +16,11 @@ use super::error::Trouble;
 use super::read::{sessions_of, ticket_row};
 use super::rows::{signed, stamp};
 use super::{factors, habits, passwords};
-use crate::master_key::MasterKey;
 
 /// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
 pub(super) fn apply(
     db: &Connection,
     tail: &Tail<'_>,
-    master: &MasterKey,
     change: &Change,
 ) -> Result<(), Trouble> {
     match change {
@@ -88,7 +86,7 @@ pub(super) fn apply(
         Change::InsertChallenge(challenge) => factors::insert_challenge(db, challenge),
         Change::CountWrong { digest, wrong } => factors::count_wrong(db, digest, *wrong),
         Change::AnswerChallenge { digest, wrong } => factors::answer_challenge(db, digest, *wrong),
-        Change::InsertDevice(device) => factors::insert_device(db, master, device),
+        Change::InsertDevice(device) => factors::insert_device(db, tail.master(), device),
         Change::VerifyDevice { id, session, step, at } => {
             factors::verify_device(db, id, session.as_ref(), *step, *at)
         }

@@ -14,6 +14,8 @@ use rusqlite::{Connection, params, params_from_iter};
 use super::error::Trouble;
 use super::read::first;
 use super::rows::{self, Columns, signed, stamp};
+use super::state::State;
+use crate::master_key::MasterKey;
 
 /// What a row holds beside its link, in the order in which it is hashed.
 const COLUMNS: &str =
@@ -180,14 +182,26 @@ impl Chain {
 /// The chain while one transaction, which holds the write lock, adds to it: its end is read once, and written once.
 pub(super) struct Tail<'a> {
     chain: &'a Chain,
+    master: &'a MasterKey,
+    state: State,
     /// None until something is added.
     end: RefCell<Option<Head>>,
 }
 
 impl<'a> Tail<'a> {
     /// The end of `chain` as the transaction finds it.
-    pub(super) const fn of(chain: &'a Chain) -> Self {
-        Self { chain, end: RefCell::new(None) }
+    pub(super) const fn of(chain: &'a Chain, master: &'a MasterKey, state: State) -> Self {
+        Self { chain, master, state, end: RefCell::new(None) }
+    }
+
+    /// The master key, which seals what the transaction writes.
+    pub(super) const fn master(&self) -> &MasterKey {
+        self.master
+    }
+
+    /// What holds for the whole file, as the transaction found it.
+    pub(super) const fn state(&self) -> &State {
+        &self.state
     }
 
     /// Where it ends now.

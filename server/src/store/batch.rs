@@ -6,12 +6,17 @@ use rusqlite::Connection;
 
 use super::audit::{Chain, Tail};
 use super::error::{Fault, StoreError, Trouble};
+use super::state::{MasterKeys, State};
+use crate::master_key::MasterKey;
 
 /// Something to be written, all or none.
 pub(super) trait Work: Send {
     /// Writes it, inside a transaction. Where this fails, what it wrote is rolled back; and it may be rolled back because
     /// of another, to be written once more.
     fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble>;
+
+    /// Whether a new state generation follows it.
+    fn counts(&self) -> bool;
 
     /// Tells whoever waits how it went.
     fn settle(self: Box<Self>, end: Result<(), Failure>);
@@ -58,8 +63,8 @@ pub(super) struct Pace {
 }
 
 /// Writes all of `jobs` in one transaction.
-pub(super) fn write(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> End {
-    let gathered = match gather(db, chain, jobs) {
+pub(super) fn write(db: &Connection, chain: &Chain, keys: &MasterKeys, jobs: &mut [Box<dyn Work>]) -> End {
+    let gathered = match gather(db, chain, keys, jobs) {
         Ok(gathered) => gathered,
         // COMMIT was not issued: without its mark, nothing that reached the log counts.
         Err(error) => {
@@ -97,29 +102,114 @@ struct Gathered {
     number: Option<i64>,
 }
 
-fn gather(db: &Connection, chain: &Chain, jobs: &mut [Box<dyn Work>]) -> Result<Gathered, rusqlite::Error> {
-    run(db, "BEGIN IMMEDIATE")?;
+fn gather(
+    db: &Connection,
+    chain: &Chain,
+    keys: &MasterKeys,
+    jobs: &mut [Box<dyn Work>],
+) -> Result<Gathered, rusqlite::Error> {
+    let count = jobs.len();
+    let held = |error: StoreError| {
+        let went = (0..count).map(|_| Err(Trouble::Refused(error.clone()))).collect();
+        Ok(Gathered { went, began: Instant::now(), number: None })
+    };
+    let (state, master) = match begin(db, keys)? {
+        Ok(begun) => begun,
+        Err(error) => return held(error),
+    };
     let mut began = Instant::now();
-    let (tail, went) = match apply_all(db, chain, jobs, Care::None)? {
+    let again;
+    let (tail, went) = match apply_all(db, Tail::of(chain, &master, state), jobs, Care::None)? {
         Some(applied) => applied,
         None => {
             run(db, "ROLLBACK")?;
-            run(db, "BEGIN IMMEDIATE")?;
+            again = match begin(db, keys)? {
+                Ok(begun) => begun,
+                Err(error) => return held(error),
+            };
             began = Instant::now();
-            apply_all(db, chain, jobs, Care::Savepoints)?.ok_or(rusqlite::Error::InvalidQuery)?
+            let tail = Tail::of(chain, &again.1, again.0);
+            apply_all(db, tail, jobs, Care::Savepoints)?.ok_or(rusqlite::Error::InvalidQuery)?
         }
     };
     if went.iter().all(Result::is_err) {
         return Ok(Gathered { went, began, number: None });
     }
     tail.keep(db)?;
-    let number = db
-        .prepare_cached("UPDATE meta SET commits = commits + 1 RETURNING commits")?
-        .query_row([], |row| row.get(0))?;
+    let number = number(db)?;
     // What is to be written is written now, short of the commit's own mark: where the disk is full this is where it
     // shows, while it is still certain that nothing was applied.
     db.cache_flush()?;
     Ok(Gathered { went, began, number: Some(number) })
+}
+
+/// Begins a transaction, and finds what holds for the file and the master key that seals what is written; or why nothing may be
+/// written.
+fn begin(
+    db: &Connection,
+    keys: &MasterKeys,
+) -> Result<Result<(State, MasterKey), StoreError>, rusqlite::Error> {
+    run(db, "BEGIN IMMEDIATE")?;
+    match State::read(db).and_then(|state| Ok((state, keys.of(db, &state)?))) {
+        Ok((state, _)) if state.handed_over => {
+            let id = db.query_row("SELECT coalesce(handover, '') FROM meta", [], |row| row.get(0))?;
+            Ok(Err(StoreError::HandedOver(id)))
+        }
+        Ok(begun) => Ok(Ok(begun)),
+        Err(Trouble::Sql(error)) => Err(error),
+        Err(trouble) => Ok(Err(trouble.at(db.path().unwrap_or_default().as_ref()))),
+    }
+}
+
+/// Numbers the transaction, and gives it an id and its parent's: whoever writes does so. Returns the number.
+pub(super) fn number(db: &Connection) -> rusqlite::Result<i64> {
+    let sql = "UPDATE meta SET commits = commits + 1, parent_id = commit_id, commit_id = randomblob(16) \
+               RETURNING commits";
+    db.prepare_cached(sql)?.query_row([], |row| row.get(0))
+}
+
+/// What becomes of a change where the state was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// It is refused, as nearly everything is.
+    Refuse,
+    /// It is about the handover itself.
+    Allow,
+}
+
+/// Writes on a connection that no thread writes on: as a store is opened, or by a command of its own. All or none.
+pub(super) fn directly<T>(
+    db: &Connection,
+    chain: &Chain,
+    master: &MasterKey,
+    held: Held,
+    write: impl FnOnce(&Connection, &Tail<'_>) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    run(db, "BEGIN IMMEDIATE")?;
+    let written = (|| {
+        let state = State::read(db)?;
+        if state.handed_over && held == Held::Refuse {
+            return Err(Trouble::Refused(StoreError::HandedOver(String::new())));
+        }
+        let tail = Tail::of(chain, master, state);
+        let made = write(db, &tail)?;
+        tail.keep(db)?;
+        number(db)?;
+        Ok(made)
+    })();
+    match written {
+        Ok(made) => {
+            if let Err(error) = run(db, "COMMIT") {
+                roll_back(db);
+                return Err(Trouble::Sql(error));
+            }
+            Ok(made)
+        }
+        Err(trouble) => {
+            roll_back(db);
+            Err(trouble)
+        }
+    }
 }
 
 /// How pieces of work are kept apart.
@@ -137,11 +227,11 @@ type Applied<'a> = (Tail<'a>, Vec<Result<(), Trouble>>);
 /// alone.
 fn apply_all<'a>(
     db: &Connection,
-    chain: &'a Chain,
+    tail: Tail<'a>,
     jobs: &mut [Box<dyn Work>],
     care: Care,
 ) -> Result<Option<Applied<'a>>, rusqlite::Error> {
-    let (tail, mut went) = (Tail::of(chain), Vec::with_capacity(jobs.len()));
+    let mut went = Vec::with_capacity(jobs.len());
     for job in jobs {
         let (end, rows) = (tail.end(), db.total_changes());
         if care == Care::Savepoints {
@@ -190,7 +280,8 @@ fn fence(db: &Connection, number: i64) -> bool {
     let overwrite = || -> rusqlite::Result<bool> {
         run(db, "BEGIN IMMEDIATE")?;
         let touched = db
-            .prepare_cached("UPDATE meta SET commits = commits + 1 WHERE commits = ?1")?
+            .prepare_cached("UPDATE meta SET commits = commits + 1, parent_id = commit_id, commit_id = randomblob(16) \
+                 WHERE commits = ?1")?
             .execute([number.saturating_sub(1)])?;
         if touched != 1 {
             return Ok(false);
@@ -217,6 +308,7 @@ fn run(db: &Connection, sql: &str) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::connect::{Role, to_an_empty_file};
+    use super::super::state::META;
     use super::*;
     use std::sync::{Arc, Mutex};
 
@@ -230,6 +322,10 @@ mod tests {
         fn apply(&mut self, db: &Connection, _: &Tail<'_>) -> Result<(), Trouble> {
             db.execute_batch(self.text)?;
             if self.conflict { Err(Trouble::Conflict) } else { Ok(()) }
+        }
+
+        fn counts(&self) -> bool {
+            true
         }
 
         fn settle(self: Box<Self>, end: Result<(), Failure>) {
@@ -253,11 +349,11 @@ mod tests {
         let db = connector.connect(Role::Writer).unwrap();
         connector.use_wal(&db).unwrap();
         db.execute_batch(
-            "CREATE TABLE meta (commits INTEGER); INSERT INTO meta VALUES (0);
-             CREATE TABLE parent (id INTEGER PRIMARY KEY);
+            "CREATE TABLE parent (id INTEGER PRIMARY KEY);
              CREATE TABLE child (parent INTEGER REFERENCES parent (id))",
         )
         .unwrap();
+        db.execute_batch(META).unwrap();
         test(&db, &Chain::new(b"key"));
     }
 
@@ -278,7 +374,7 @@ mod tests {
             with_db(|db, chain| {
                 let mut jobs =
                     jobs(&[&[(PARENT, false)], some, &[("INSERT INTO child VALUES (1)", false)]].concat());
-                let End::Committed(went, _) = write(db, chain, &mut jobs) else { panic!() };
+                let End::Committed(went, _) = write(db, chain, &MasterKeys::for_test(), &mut jobs) else { panic!() };
                 let went: Vec<bool> = went.iter().map(Result::is_ok).collect();
                 assert_eq!(went, [&[true][..], &vec![false; some.len()], &[true]].concat(), "{some:?}");
                 assert_eq!((count(db, "parent"), count(db, "child")), (1, 1), "{some:?}");
@@ -290,12 +386,12 @@ mod tests {
     fn a_commit_that_fails_is_fenced_off_and_certain_not_to_count() {
         with_db(|db, chain| {
             assert!(matches!(
-                write(db, chain, &mut jobs(&[(PARENT, false), (ORPHAN, false)])),
+                write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(PARENT, false), (ORPHAN, false)])),
                 End::NotApplied(_)
             ));
             assert_eq!((count(db, "parent"), count(db, "child")), (0, 0));
             assert!(db.is_autocommit());
-            assert!(matches!(write(db, chain, &mut jobs(&[(PARENT, false)])), End::Committed(..)));
+            assert!(matches!(write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(PARENT, false)])), End::Committed(..)));
         });
     }
 
@@ -304,7 +400,7 @@ mod tests {
         with_db(|db, chain| {
             let elsewhere = "UPDATE meta SET commits = commits + 5";
             assert!(matches!(
-                write(db, chain, &mut jobs(&[(ORPHAN, false), (elsewhere, false)])),
+                write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(ORPHAN, false), (elsewhere, false)])),
                 End::Unknown(_)
             ));
             assert!(db.is_autocommit());
@@ -314,7 +410,7 @@ mod tests {
     #[test]
     fn nothing_to_commit_is_no_commit() {
         with_db(|db, chain| {
-            let End::Committed(went, _) = write(db, chain, &mut jobs(&[(PARENT, true)])) else { panic!() };
+            let End::Committed(went, _) = write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(PARENT, true)])) else { panic!() };
             assert!(matches!(went[..], [Err(Trouble::Conflict)]));
             let commits: i64 = db.query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap();
             assert_eq!((commits, count(db, "parent")), (0, 0));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 
 use rusqlite::Connection;
 
@@ -20,7 +20,7 @@ pub(super) struct Checkpoints {
     connector: Connector,
     /// Rows that were changed before the last copy.
     rows: u64,
-    thread: Option<SyncSender<()>>,
+    thread: Option<(SyncSender<()>, JoinHandle<()>)>,
     /// The thread has copied most, and what has come meanwhile is little.
     nearly: Arc<AtomicBool>,
 }
@@ -41,7 +41,7 @@ impl Checkpoints {
         let rows = db.total_changes();
         if rows.saturating_sub(self.rows) >= ROWS || rows < self.rows {
             // Where it is at it still, it is asked again after the next commit.
-            if self.thread().is_none_or(|thread| thread.try_send(()).is_ok()) {
+            if self.thread().is_none_or(|asks| asks.try_send(()).is_ok()) {
                 self.rows = rows;
             }
         }
@@ -54,13 +54,24 @@ impl Checkpoints {
             let (ask, asked) = sync_channel(0);
             let work = move || work(&connector, &asked, &nearly);
             match Builder::new().name("gatepass-copier".into()).stack_size(STACK).spawn(work) {
-                Ok(_) => self.thread = Some(ask),
+                Ok(thread) => self.thread = Some((ask, thread)),
                 Err(error) => {
                     tracing::warn!(%error, "no thread can be started that copies the write-ahead log")
                 }
             }
         }
-        self.thread.as_ref()
+        self.thread.as_ref().map(|(asks, _)| asks)
+    }
+}
+
+impl Drop for Checkpoints {
+    /// Waits until the thread has closed its connection: who closes the file last removes the log.
+    fn drop(&mut self) {
+        if let Some((asks, thread)) = self.thread.take() {
+            drop(asks);
+            // Where it panicked, that was told already.
+            let _ = thread.join();
+        }
     }
 }
 

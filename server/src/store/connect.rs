@@ -1,56 +1,113 @@
-//! Opening the file: every connection alike, and none that makes a file of itself.
+//! Opening the file: every connection alike, none that makes a file of itself, and none to another file than the first.
 
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::StoreOptions;
 use super::error::{Fault, StoreError, Trouble};
-use crate::master_key::{make_directory, sync_directory};
+use super::files::{Files, with_suffix};
 
 /// How connections to one file are made.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     /// The database.
     pub(super) path: PathBuf,
+    files: Arc<dyn Files>,
     /// How long to wait for the lock of another process.
-    pub(super) busy_timeout: Duration,
+    busy_timeout: Duration,
     /// The most pages the file may have; unbounded where none.
-    pub(super) max_pages: Option<u32>,
+    max_pages: Option<u32>,
+    identity: Arc<OnceLock<Identity>>,
+    replaced: Arc<AtomicBool>,
 }
+
+/// Device and inode of the database, its log and the log's index; none where there is no such file.
+type Identity = [Option<(u64, u64)>; 3];
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Reads only.
+    /// Reads only. Closing it leaves the log as it is.
     Reader,
     /// The one that writes.
     Writer,
+    /// Writes, and lets nobody else open the file, earlier versions included.
+    Alone,
 }
 
 impl Connector {
-    /// Makes the directory and an empty file, each for its owner alone, where they are not there. SQLite gives the
-    /// files beside it (`-wal`, `-shm`) the same permissions.
-    pub(super) fn make_file(&self) -> Result<(), StoreError> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        make_directory(dir)?;
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path) {
-            Ok(_) => sync_directory(dir),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(e) => Err(StoreError::file(&self.path, "create the database", &e)),
+    pub(super) fn new(path: PathBuf, files: &Arc<dyn Files>, options: &StoreOptions) -> Self {
+        Self {
+            path,
+            files: Arc::clone(files),
+            busy_timeout: options.busy_timeout,
+            max_pages: options.max_pages,
+            identity: Arc::default(),
+            replaced: Arc::default(),
         }
+    }
+
+    /// Remembers the files that are open now. To be called once, while a connection holds them.
+    pub(super) fn remember(&self) -> Result<(), StoreError> {
+        let _ = self.identity.set(self.look()?);
+        Ok(())
+    }
+
+    /// Checks that the files under their paths are those that are open, by a look at the paths: opening a file a second time
+    /// and closing it would drop SQLite's locks.
+    pub(super) fn verify(&self) -> Result<(), StoreError> {
+        let Some(opened) = self.identity.get() else { return Ok(()) };
+        let found = self.look();
+        let replaced = found.as_ref() != Ok(opened);
+        if self.replaced.swap(replaced, Relaxed) != replaced {
+            if replaced {
+                tracing::error!(
+                    path = %self.path.display(),
+                    "the database or its log is not the file that is open any more: nothing is written until it is put back, or gatepass is started again"
+                );
+            } else {
+                tracing::warn!(path = %self.path.display(), "the files that are open are back in their place");
+            }
+        }
+        if replaced { Err(StoreError::Replaced(self.path.clone())) } else { Ok(()) }
+    }
+
+    /// Whether the files under their paths were others when somebody last looked.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.replaced.load(Relaxed)
+    }
+
+    fn look(&self) -> Result<Identity, StoreError> {
+        let mut identity = [None; 3];
+        for (found, suffix) in identity.iter_mut().zip(["", "-wal", "-shm"]) {
+            let path = with_suffix(&self.path, suffix);
+            match self.files.about(&path) {
+                Ok(about) => *found = Some(about.identity),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) => return Err(StoreError::file(&path, "look at", &e)),
+            }
+        }
+        Ok(identity)
     }
 
     /// A connection for `role`.
     pub(super) fn connect(&self, role: Role) -> Result<Connection, StoreError> {
-        self.try_connect(role).map_err(|e| Trouble::Sql(e).at(&self.path))
+        let db = self.try_connect(role).map_err(|e| Trouble::Sql(e).at(&self.path))?;
+        if self.identity.get().is_some() {
+            // The first read opens the log; only then is it known which files these are.
+            let read = db.query_row("SELECT count(*) FROM meta", [], |_| Ok(()));
+            read.map_err(|e| Trouble::Sql(e).at(&self.path))?;
+            self.verify()?;
+        }
+        Ok(db)
     }
 
-    pub(super) fn try_connect(&self, role: Role) -> rusqlite::Result<Connection> {
+    fn try_connect(&self, role: Role) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
         db.busy_timeout(self.busy_timeout)?;
@@ -67,10 +124,11 @@ impl Connector {
         db.pragma_update(None, "temp_store", "MEMORY")?;
         match role {
             Role::Reader => {
+                db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
                 db.pragma_update(None, "cache_size", -512)?;
                 db.pragma_update(None, "query_only", true)?;
             }
-            Role::Writer => {
+            Role::Writer | Role::Alone => {
                 db.pragma_update(None, "cache_size", -4096)?;
                 // The log is copied beside the writer's work; this is for the case that it cannot be.
                 set(&db, "wal_autocheckpoint", 8192)?;
@@ -79,6 +137,9 @@ impl Connector {
                     set(&db, "max_page_count", i64::from(pages))?;
                 }
             }
+        }
+        if role == Role::Alone {
+            db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         }
         Ok(db)
     }
@@ -121,9 +182,10 @@ fn set(db: &Connection, pragma: &str, value: i64) -> rusqlite::Result<()> {
 #[cfg(test)]
 pub(super) fn to_an_empty_file() -> (tempfile::TempDir, Connector) {
     let dir = tempfile::tempdir().unwrap();
-    let connector =
-        Connector { path: dir.path().join("a.db"), busy_timeout: Duration::ZERO, max_pages: None };
-    connector.make_file().unwrap();
+    let options = StoreOptions { busy_timeout: Duration::ZERO, ..StoreOptions::default() };
+    let files: Arc<dyn Files> = Arc::new(super::files::SystemFiles);
+    let connector = Connector::new(dir.path().join("a.db"), &files, &options);
+    std::fs::write(&connector.path, "").unwrap();
     (dir, connector)
 }
 

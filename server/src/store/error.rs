@@ -88,6 +88,75 @@ pub enum StoreError {
     KeySigns(String),
     /// More work waits than the store takes; nothing was written.
     Overloaded,
+    /// Another process holds the directory's lock.
+    Busy(PathBuf),
+    /// There is no installation in this directory.
+    Nothing(PathBuf),
+    /// There is no database, or an empty one, beside other files of an installation.
+    DatabaseMissing {
+        /// The database.
+        database: PathBuf,
+        /// What lies beside it.
+        beside: PathBuf,
+    },
+    /// The file is of an earlier schema, which only `serve` brings up to date.
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its schema's number.
+        found: i64,
+        /// The number that this binary needs.
+        known: i64,
+    },
+    /// Another process has the file open and does not hold our lock: an earlier version, or another program.
+    InUse(PathBuf),
+    /// The log beside the file is of another file.
+    LogForeign {
+        /// The log.
+        log: PathBuf,
+        /// The database.
+        database: PathBuf,
+    },
+    /// File and log together are not whole.
+    NotWhole {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The file under the path is not the one that is open.
+    Replaced(PathBuf),
+    /// The witness cannot be read.
+    WitnessUnreadable {
+        /// The witness.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// The witness cannot be written.
+    WitnessNotWritten {
+        /// The witness.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// The witness is of another installation.
+    WitnessForeign(PathBuf),
+    /// The state was handed over to another box.
+    HandedOver(String),
+    /// The store was opened for reading.
+    OpenedForReading,
+    /// The log could not be copied into the file before the end.
+    LogNotEmptied(PathBuf),
+    /// A file that is to be made is there already.
+    FileExists(PathBuf),
+    /// A file is not the backup that it should be.
+    BadBackup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// It may or may not have been written.
     Unknown(String),
     /// The system's random generator failed.
@@ -218,6 +287,80 @@ impl fmt::Display for StoreError {
                 write!(f, "key {kid} signs; let another sign first with `gatepass key rotate`")
             }
             Self::Overloaded => f.write_str("too many changes wait to be written; try again"),
+            Self::Busy(dir) => write!(
+                f,
+                "another gatepass process is starting in {} or working on its files; try again",
+                dir.display()
+            ),
+            Self::Nothing(dir) => write!(
+                f,
+                "there is no gatepass.db in {}: run `gatepass serve` once, or name the directory with --data",
+                dir.display()
+            ),
+            Self::DatabaseMissing { database, beside } => write!(
+                f,
+                "{} is missing or empty, and {} is there: put the database back, or run `gatepass restore FILE`; to begin anew, move {} away. Nothing was touched",
+                database.display(),
+                beside.display(),
+                beside.display()
+            ),
+            Self::Older { path, found, known } => write!(
+                f,
+                "{} is of schema {found}, this gatepass needs {known}: stop the earlier version and run `gatepass serve`, which brings it up to date",
+                path.display()
+            ),
+            Self::InUse(path) => write!(
+                f,
+                "another program has {} open, maybe an earlier gatepass: stop it first",
+                path.display()
+            ),
+            Self::LogForeign { log, database } => write!(
+                f,
+                "{} belongs to another file than {}, so it is not replayed: put the two that belong together back, or move both away and run `gatepass restore FILE`. Nothing was touched",
+                log.display(),
+                database.display()
+            ),
+            Self::NotWhole { path, problem } => write!(
+                f,
+                "{} and its log are not whole ({problem}): restore a backup with `gatepass restore FILE --replace`",
+                path.display()
+            ),
+            Self::Replaced(path) => write!(
+                f,
+                "{} is not the file that is open any more; nothing is written: put it back, or start gatepass again",
+                path.display()
+            ),
+            Self::WitnessUnreadable { path, cause } => write!(
+                f,
+                "the witness {} cannot be read ({cause}): mend its place or its permissions; or, where it is lost, remove the file: then everything issued so far is refused",
+                path.display()
+            ),
+            Self::WitnessNotWritten { path, cause } => write!(
+                f,
+                "the witness {} cannot be written ({cause}): mend its place or its permissions, or name another with witness_file after moving the file there",
+                path.display()
+            ),
+            Self::WitnessForeign(path) => write!(
+                f,
+                "the witness {} is of another installation: name the right one with witness_file, or move it away",
+                path.display()
+            ),
+            Self::HandedOver(id) => write!(
+                f,
+                "this installation was handed over to another box (id {id}) and answers no more; where that failed, run `gatepass handover cancel`"
+            ),
+            Self::OpenedForReading => f.write_str("this command only reads, and tried to write"),
+            Self::LogNotEmptied(log) => write!(
+                f,
+                "{} could not be copied into the database, because another process reads it: keep it beside the database",
+                log.display()
+            ),
+            Self::FileExists(path) => {
+                write!(f, "{} is there already: name another file, or move it away", path.display())
+            }
+            Self::BadBackup { path, problem } => {
+                write!(f, "{} is not a whole backup: {problem}", path.display())
+            }
             Self::Unknown(cause) => {
                 write!(f, "it may or may not have been written; look before trying again ({cause})")
             }

@@ -18,7 +18,7 @@ use super::rows::{self, Columns, signed, stamp};
 use crate::master_key::MasterKey;
 
 /// What a device's secret is sealed for.
-fn purpose(id: &str) -> String {
+pub(super) fn purpose(id: &str) -> String {
     format!("totp:{id}")
 }
 
@@ -38,6 +38,19 @@ pub(super) fn of(db: &Connection, master: &MasterKey, user: &UserId) -> Result<F
         backup_codes: every(db, sql, [user.as_str()], digest)?,
         guesses: guesses(db, user)?,
     })
+}
+
+/// Opens the secret of every device, and keeps none.
+pub(super) fn each_opens(db: &Connection, master: &MasterKey) -> Result<(), Trouble> {
+    let mut select = db.prepare("SELECT id, sealed FROM totp_devices")?;
+    let mut found = select.query([])?;
+    while let Some(row) = found.next()? {
+        let (id, sealed): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        if master.open(&purpose(&id), &sealed).is_none() {
+            return Err(Trouble::Row { table: "totp_devices", column: "sealed" });
+        }
+    }
+    Ok(())
 }
 
 fn guesses(db: &Connection, user: &UserId) -> Result<Guesses, Trouble> {

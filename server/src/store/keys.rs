@@ -1,5 +1,7 @@
 //! The signing keys: their private parts sealed with the master key, their life as a column.
 
+use std::path::Path;
+
 use gatepass_core::audit::Event;
 use gatepass_core::time::Time;
 use rusqlite::{Connection, params};
@@ -7,9 +9,11 @@ use zeroize::Zeroizing;
 
 use super::apply::one;
 use super::error::{StoreError, Trouble};
-use super::read::{every, first, generation};
+use super::read::{every, first};
 use super::rows::{self, Columns, stamp};
+use super::state::{MasterKeys, State};
 use super::{Store, audit::Tail};
+use crate::master_key::MasterKey;
 
 /// Where a key is in its life; one that is gone is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +121,7 @@ impl std::fmt::Debug for KeyChange {
 }
 
 /// What a key is sealed for.
-fn purpose(kid: &str) -> String {
+pub(super) fn purpose(kid: &str) -> String {
     format!("key:{kid}")
 }
 
@@ -127,10 +131,27 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where they cannot be read, or one was altered.
     pub fn keys(&self) -> Result<StoredKeys, StoreError> {
-        self.snapshot(|db| self.keys_of(db))
+        self.snapshot(|db| keys_of(db, self.path(), self.master_keys()))
     }
 
-    pub(super) fn keys_of(&self, db: &Connection) -> Result<StoredKeys, Trouble> {
+    /// Changes the keys, raises their generation and writes `events`, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the key is not there, is there already, or signs; and where it cannot be written.
+    pub fn change_keys(&self, change: KeyChange, events: &[Event]) -> Result<(), StoreError> {
+        let events = events.to_vec();
+        self.write(move |db, tail| {
+            alter(db, tail.master(), &change)?;
+            one(db, "UPDATE meta SET generation = generation + 1", [])?;
+            record(db, tail, &events)
+        })
+    }
+}
+
+/// Reads every key, unsealed.
+pub(super) fn keys_of(db: &Connection, path: &Path, keys: &MasterKeys) -> Result<StoredKeys, Trouble> {
+    let state = State::read(db)?;
+    let master = keys.of(db, &state)?;
         let keys =
             every(db, "SELECT kid, alg, state, created_at, sealed FROM keys ORDER BY seq", [], |row| {
                 let mut c = Columns::of(row, "keys");
@@ -140,40 +161,23 @@ impl Store {
                 let created_at = c.time("created_at")?;
                 let sealed = c.blob("sealed")?;
                 let purpose = purpose(&kid);
-                let storage = self.master().open(&purpose, &sealed).ok_or_else(|| {
-                    Trouble::Refused(StoreError::Unsealable { path: self.path().to_owned(), purpose })
+                let storage = master.open(&purpose, &sealed).ok_or_else(|| {
+                    Trouble::Refused(StoreError::Unsealable { path: path.to_owned(), purpose })
                 })?;
                 Ok(StoredKey { kid, alg, state, created_at, storage })
             })?;
-        Ok(StoredKeys { generation: generation(db)?, keys })
+        Ok(StoredKeys { generation: state.key_generation, keys })
     }
-
-    /// Changes the keys, raises their generation and writes `events`, in one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the key is not there, is there already, or signs; and where it cannot be written.
-    pub fn change_keys(&self, change: KeyChange, events: &[Event]) -> Result<(), StoreError> {
-        let events = events.to_vec();
-        let sealed = match &change {
-            KeyChange::Insert { kid, storage, .. } => self.master().seal(&purpose(kid), storage)?,
-            KeyChange::Activate { .. } | KeyChange::Retire { .. } => Vec::new(),
-        };
-        self.write(move |db, tail| {
-            alter(db, &change, &sealed)?;
-            one(db, "UPDATE meta SET generation = generation + 1", [])?;
-            record(db, tail, &events)
-        })
-    }
-}
 
 /// Adds `events` to the chain.
 pub(super) fn record(db: &Connection, tail: &Tail<'_>, events: &[Event]) -> Result<(), Trouble> {
     events.iter().try_for_each(|event| tail.append(db, event))
 }
 
-fn alter(db: &Connection, change: &KeyChange, sealed: &[u8]) -> Result<(), Trouble> {
+fn alter(db: &Connection, master: &MasterKey, change: &KeyChange) -> Result<(), Trouble> {
     match change {
-        KeyChange::Insert { kid, alg, storage: _, created_at, state } => {
+        KeyChange::Insert { kid, alg, storage, created_at, state } => {
+            let sealed = master.seal(&purpose(kid), storage).map_err(Trouble::Refused)?;
             if state_of(db, kid)?.is_some() {
                 return Err(Trouble::Refused(StoreError::KeyExists(kid.clone())));
             }

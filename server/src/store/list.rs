@@ -12,6 +12,7 @@ use gatepass_core::time::Time;
 use super::audit::{self, AuditRow, AuditVerdict};
 use super::read::{self, every, first};
 use super::rows::{self, columns, signed};
+use super::state::State;
 use super::{Store, StoreError};
 use super::{factors, habits, passwords};
 
@@ -21,7 +22,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where they cannot be read, or one was altered.
     pub fn factors(&self, user: &UserId) -> Result<Factors, StoreError> {
-        self.snapshot(|db| factors::of(db, self.master(), user))
+        self.snapshot(|db| {
+            let master = self.master_keys().of(db, &State::read(db)?)?;
+            factors::of(db, &master, user)
+        })
     }
 
     /// From where and when a user usually signs in.

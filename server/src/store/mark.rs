@@ -2,7 +2,7 @@
 
 use gatepass_core::audit::Event;
 use gatepass_core::time::Time;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::apply::one;
 use super::error::Trouble;
@@ -25,6 +25,12 @@ const READ: &str = "SELECT clock_mark, clock_resets FROM meta";
 fn clock_mark(row: &Row<'_>) -> Result<ClockMark, Trouble> {
     let mut c = Columns::of(row, "meta");
     Ok(ClockMark { mark: c.time("clock_mark")?, resets: c.number("clock_resets")? })
+}
+
+/// The mark alone.
+pub(super) fn clock_mark_of(db: &Connection) -> Result<Time, Trouble> {
+    let found = first(db, READ, [], clock_mark)?;
+    found.map(|found| found.mark).ok_or(Trouble::Row { table: "meta", column: "only row" })
 }
 
 impl Store {
@@ -56,7 +62,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where it cannot be written.
     pub fn raise_clock_mark(&self, state: ClockMark) -> Result<ClockMark, StoreError> {
-        self.write(move |db, _| {
+        self.write_aside(move |db, _| {
             db.prepare_cached("UPDATE meta SET clock_mark = ?1 WHERE clock_mark < ?1 AND clock_resets = ?2")?
                 .execute(params![stamp(state.mark), signed(state.resets)?])?;
             first(db, READ, [], clock_mark)?.ok_or(Trouble::Row { table: "meta", column: "only row" })

@@ -5,24 +5,35 @@
 //! conditional statement (`apply`). What decides is decided inside `BEGIN IMMEDIATE`, so several processes are as
 //! good as one. The file is opened and kept up to date by `connect` and `schema`; `rows` turns rows into records.
 
+mod advance;
 mod apply;
 mod audit;
+mod backup;
 mod batch;
 mod check;
 mod checkpoint;
 mod connect;
 mod error;
 mod factors;
+pub mod files;
+mod generation;
 mod habits;
+mod installation;
 mod keys;
+mod lineage;
 mod list;
 mod mark;
+mod open;
 mod passwords;
 mod read;
 mod reader;
+mod restore;
+mod rotate;
 mod rows;
 mod schema;
+mod state;
 mod sweep;
+mod witness;
 mod writer;
 
 use std::path::Path;
@@ -35,22 +46,28 @@ use gatepass_core::model::query::{Found, Query, Records};
 use rusqlite::Connection;
 
 pub use audit::{AuditRow, AuditVerdict, BrokenLink};
-pub use check::CheckReport;
+pub use backup::{BackupReport, Phase};
+pub use check::{Finding, Report, Severity, check};
 pub use error::{Fault, StoreError};
+pub use generation::Generation;
+pub use installation::{Contents, DATABASE, Installation, LOCK, WITNESS};
 pub use keys::{KeyChange, KeyState, StoredKey, StoredKeys};
 pub use mark::ClockMark;
+pub use open::{Access, Notice};
+pub use restore::{Restored, accept, restore};
+pub use rotate::Rotated;
 pub use sweep::{KEEP_EXPIRED, Swept};
+pub use witness::Witness;
 
-use crate::master_key::MasterKey;
+use crate::master_key::hex;
+use advance::{Advance, GenerationThread, Progress};
 use audit::{Chain, Tail};
 use batch::Failure;
-use connect::{Connector, Role};
 use error::Trouble;
+use installation::Presence;
 use reader::Readers;
+use state::MasterKeys;
 use writer::Writer;
-
-/// The database's name in the data directory.
-pub const DATABASE: &str = "gatepass.db";
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -66,10 +83,12 @@ pub struct StoreOptions {
     /// How long a durable commit answers the question whether the store can commit. Anybody may ask, and without this
     /// each would have the disk synced.
     pub proof: Duration,
+    /// How long after a commit a new state generation is made, at the latest.
+    pub witness_interval: Duration,
 }
 
 impl Default for StoreOptions {
-    /// As many readers as the guarded front has workers, five seconds, 4096 commits, no bound, one second.
+    /// As many readers as the guarded front has workers, five seconds, 4096 commits, no bound, one second, one second.
     fn default() -> Self {
         Self {
             readers: crate::front::workers(),
@@ -77,6 +96,7 @@ impl Default for StoreOptions {
             queue: 4096,
             max_pages: None,
             proof: Duration::from_secs(1),
+            witness_interval: Duration::from_secs(1),
         }
     }
 }
@@ -86,17 +106,26 @@ impl Default for StoreOptions {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    connector: Connector,
-    master: MasterKey,
-    chain: Arc<Chain>,
+    files: Advance,
+    access: Access,
+    notices: Vec<Notice>,
     queue: usize,
     readers: Readers,
-    /// The connection that opened the file, until the writer takes it over.
-    spare: Mutex<Option<Connection>>,
     writer: OnceLock<Writer>,
     proof: Duration,
     /// When a commit was last seen to be durable, if none has failed since.
     proven: Mutex<Option<Instant>>,
+    open: Mutex<Option<Open>>,
+}
+
+/// What is held while the store is open, in the order in which it is let go.
+struct Open {
+    generations: Option<GenerationThread>,
+    /// Holds the files open, so that SQLite never removes the log under another connection.
+    anchor: Connection,
+    presence: Option<Presence>,
+    /// The log or its index was not there before: a reader leaves nothing behind.
+    had_files: (bool, bool),
 }
 
 impl std::fmt::Debug for Store {
@@ -105,47 +134,113 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// Whether an installation is made where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Create {
+    /// Never.
+    No,
+    /// In an empty directory.
+    InEmpty,
+    /// Also beside a master key.
+    BesideKey,
+}
+
 impl Store {
-    /// Opens `dir/gatepass.db`, made where it is missing, and brings it up to date.
+    /// Opens the installation.
     ///
     /// # Errors
-    /// [`StoreError`], in one line that names the file and the way out.
-    pub fn open(dir: &Path, master: &MasterKey, options: &StoreOptions) -> Result<Self, StoreError> {
-        let connector = Connector {
-            path: dir.join(DATABASE),
-            busy_timeout: options.busy_timeout,
-            max_pages: options.max_pages,
+    /// [`StoreError`], in one line that names the file and the way out. Nothing was touched.
+    pub fn open(
+        installation: &Installation,
+        access: Access,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let there = |path| files::exists(&*installation.files, path).unwrap_or(true);
+        let had_files = (there(&installation.log()), there(&installation.log_index()));
+        let opened = open::open(installation, access, options)?;
+        let files = Advance {
+            installation: installation.clone(),
+            connector: opened.connector.clone(),
+            chain: Arc::new(opened.chain),
+            keys: Arc::new(opened.keys),
+            progress: Arc::<Progress>::default(),
         };
-        connector.make_file()?;
-        let mut db = connector.connect(Role::Writer)?;
-        let chain = schema::open(&mut db, &connector, master)?;
+        let generations = match access {
+            Access::Serve => {
+                let started = GenerationThread::start(files.clone(), options.witness_interval);
+                Some(started.map_err(|e| StoreError::file(&installation.dir, "start a thread for", &e))?)
+            }
+            Access::Write | Access::WriteHandedOver | Access::Read => None,
+        };
         Ok(Self(Arc::new(Inner {
-            readers: Readers::new(connector.clone(), options.readers),
-            master: master.clone(),
-            chain: Arc::new(chain),
+            readers: Readers::new(opened.connector, options.readers),
+            files,
+            access,
+            notices: opened.notices,
             queue: options.queue.max(1),
-            spare: Mutex::new(Some(db)),
             writer: OnceLock::new(),
             proof: options.proof,
             proven: Mutex::new(None),
-            connector,
+            open: Mutex::new(Some(Open {
+                generations,
+                anchor: opened.anchor,
+                presence: opened.presence,
+                had_files,
+            })),
         })))
+    }
+
+    /// Opens the installation, which is made first where there is none.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_or_create(
+        installation: &Installation,
+        access: Access,
+        create: Create,
+        options: &StoreOptions,
+    ) -> Result<Self, StoreError> {
+        match Self::open(installation, access, options) {
+            Err(StoreError::Nothing(_)) if create != Create::No => {}
+            Err(StoreError::DatabaseMissing { .. }) if create == Create::BesideKey => {}
+            opened => return opened,
+        }
+        open::create(installation, options, create == Create::BesideKey)?;
+        Self::open(installation, access, options)
     }
 
     /// The database's file.
     pub fn path(&self) -> &Path {
-        &self.0.connector.path
+        &self.0.files.connector.path
     }
 
-    fn master(&self) -> &MasterKey {
-        &self.0.master
+    /// The installation that was opened.
+    pub fn installation(&self) -> &Installation {
+        &self.0.files.installation
+    }
+
+    /// What a person must be told of how it was opened.
+    pub fn notices(&self) -> &[Notice] {
+        &self.0.notices
+    }
+
+    /// Whether the witness can be read and written, as far as is known.
+    pub fn witness_works(&self) -> bool {
+        self.0.files.progress.witness_works()
+    }
+
+    fn master_keys(&self) -> &MasterKeys {
+        &self.0.files.keys
     }
 
     fn chain(&self) -> &Chain {
-        &self.0.chain
+        &self.0.files.chain
     }
 
     fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        if self.0.files.connector.is_replaced() {
+            return Err(StoreError::Replaced(self.path().to_owned()));
+        }
         self.0.readers.snapshot(look)
     }
 
@@ -153,21 +248,22 @@ impl Store {
         &self,
         run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.try_write(run).map_err(StoreError::from)
+        self.writer()?.write(true, run).map_err(StoreError::from)
     }
 
-    fn try_write<T: Send + 'static>(
+    /// The same, of something that nobody was promised: no state generation follows it.
+    fn write_aside<T: Send + 'static>(
         &self,
         run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
-    ) -> Result<T, Failure> {
-        self.writer().map_err(Failure::NotApplied)?.write(run)
+    ) -> Result<T, StoreError> {
+        self.writer()?.write(false, run).map_err(StoreError::from)
     }
 
     /// As [`commit`](gatepass_core::store::Store::commit), and does not wait: `then` is told the outcome on the thread
     /// that writes, and must not keep it.
     pub fn commit_then(&self, changes: &Arc<[Change]>, then: impl FnOnce(Outcome) + Send + 'static) {
-        if matches!(**changes, [Change::Probe]) && self.proven().is_some_and(|at| at.elapsed() < self.0.proof)
-        {
+        let is_probe = matches!(**changes, [Change::Probe]);
+        if is_probe && self.proven().is_some_and(|at| at.elapsed() < self.0.proof) {
             return then(Outcome::Applied);
         }
         let writer = match self.writer() {
@@ -175,11 +271,10 @@ impl Store {
             Err(error) => return then(self.outcome(Err(Failure::NotApplied(error)))),
         };
         let (changes, store) = (Arc::clone(changes), self.clone());
-        let master = self.master().clone();
         let run = move |db: &Connection, tail: &Tail<'_>| {
-            changes.iter().try_for_each(|change| apply::apply(db, tail, &master, change))
+            changes.iter().try_for_each(|change| apply::apply(db, tail, change))
         };
-        writer.send(run, move |end| {
+        writer.send(!is_probe, run, move |end| {
             let outcome = store.outcome(end);
             // Whoever is told may close the store, and is not to find it held from here still.
             drop(store);
@@ -193,7 +288,7 @@ impl Store {
     /// # Errors
     /// Where the file cannot be read, or a row of one of them.
     pub fn read_all<'a>(&self, queries: impl Iterator<Item = &'a Query>) -> Result<Vec<Found>, StoreError> {
-        self.snapshot(|db| read::answer_all(db, self.master(), queries))
+        self.snapshot(|db| read::answer_all(db, self.master_keys(), queries))
     }
 
     fn proven(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -227,21 +322,104 @@ impl Store {
         if let Some(writer) = inner.writer.get() {
             return Ok(writer);
         }
-        let mut spare = inner.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.writer.get().is_none() {
-            let (connector, chain) = (inner.connector.clone(), Arc::clone(&inner.chain));
-            let writer = Writer::start(connector, chain, spare.take(), inner.queue)
+        if inner.access == Access::Read {
+            return Err(StoreError::OpenedForReading);
+        }
+        // Held while it is started, so that it is started once, and not after the store was closed.
+        let open = inner.open();
+        if inner.writer.get().is_none() && open.is_some() {
+            let writer = Writer::start(inner.files.clone(), inner.queue)
                 .map_err(|e| StoreError::file(self.path(), "start a thread that writes", &e))?;
-            // Nobody else sets it: the lock is held.
             let _ = inner.writer.set(writer);
         }
         inner.writer.get().ok_or(StoreError::Overloaded)
     }
+
+    /// Writes what waits, makes a last state generation where something was committed, empties the log and lets go of the
+    /// files. Whoever still has the store finds it closed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the log could not be emptied, or the witness not be written. Nothing is lost by that.
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.0.close()
+    }
+}
+
+impl Inner {
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let Some(open) = self.open().take() else { return Ok(()) };
+        if let Some(writer) = self.writer.get() {
+            writer.stop();
+        }
+        let Open { generations, anchor, presence, had_files } = open;
+        drop(generations);
+        self.readers.close();
+        if self.access == Access::Read {
+            drop(anchor);
+            return leave_as_found(&self.files.installation, presence, had_files);
+        }
+        if self.files.connector.is_replaced() {
+            return Err(StoreError::Replaced(self.files.connector.path.clone()));
+        }
+        let followed = self.files.follow(&anchor);
+        let emptied = self.files.empty_log(&anchor);
+        // The last who closes the file removes the empty log.
+        drop(anchor);
+        drop(presence);
+        followed?;
+        // Beside others that have it open the log is theirs to empty.
+        let log = self.files.installation.log();
+        match self.files.installation.files.about(&log) {
+            Ok(about) if !emptied && about.size > 0 && self.access == Access::Serve => {
+                Err(StoreError::LogNotEmptied(log))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store was not closed as it should be");
+        }
+    }
+}
+
+/// Removes what SQLite has put beside the database while it was read, where nobody else has the file open. A log with
+/// something in it stays.
+fn leave_as_found(
+    installation: &Installation,
+    presence: Option<Presence>,
+    (had_log, had_index): (bool, bool),
+) -> Result<(), StoreError> {
+    let Ok(_locked) = installation.lock_directory(Duration::ZERO) else { return Ok(()) };
+    let mut presence = match presence {
+        Some(presence) => Some(presence),
+        // Made by somebody since.
+        None => installation.enter(false)?,
+    };
+    if !presence.as_mut().is_none_or(Presence::try_alone) {
+        return Ok(());
+    }
+    let files = &*installation.files;
+    let empty = files.about(&installation.log()).map_or(true, |about| about.size == 0);
+    if empty && !had_log {
+        let _ = files.remove(&installation.log());
+    }
+    if empty && !had_log || !had_index {
+        let _ = files.remove(&installation.log_index());
+    }
+    Ok(())
 }
 
 impl gatepass_core::store::Store for Store {
     fn read(&self, query: &Query) -> Found {
-        self.snapshot(|db| read::answer(db, self.master(), query)).unwrap_or_else(|error| {
+        self.snapshot(|db| read::answer(db, self.master_keys(), query)).unwrap_or_else(|error| {
             tracing::error!(%error, "the store could not be read");
             Found { generation: 0, records: Records::Unreadable }
         })
@@ -266,8 +444,9 @@ mod tests {
     #[test]
     fn who_was_answered_holds_the_store_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let master = MasterKey::open_or_create(dir.path()).unwrap();
-        let store = Store::open(dir.path(), &master, &StoreOptions::default()).unwrap();
+        let installation = Installation::at(dir.path());
+        let options = StoreOptions::default();
+        let store = Store::open_or_create(&installation, Access::Write, Create::InEmpty, &options).unwrap();
         let changes: Arc<[Change]> = [Change::Audit(Event::new(Kind::ClockReset, Time::default()))].into();
         for _ in 0..200 {
             assert_eq!(store.commit(&changes), Outcome::Applied);

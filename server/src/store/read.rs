@@ -14,42 +14,50 @@ use gatepass_core::model::ticket::{Ticket, TicketDigest};
 use gatepass_core::model::user::User;
 use rusqlite::{Connection, Params, Row, params};
 
-use super::error::Trouble;
-use super::rows::{self, Columns, columns};
+use super::error::{StoreError, Trouble};
+use super::rows::{self, columns};
+use super::state::{MasterKeys, State};
 use super::{factors, habits, passwords};
 use crate::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
-pub(super) fn answer(db: &Connection, master: &MasterKey, query: &Query) -> Result<Found, Trouble> {
-    Snapshot::of(db, master)?.answer(query)
+pub(super) fn answer(db: &Connection, keys: &MasterKeys, query: &Query) -> Result<Found, Trouble> {
+    let (state, master) = state(db, keys)?;
+    Snapshot { db, master: &master, state, clients: Vec::new() }.answer(query)
 }
 
 /// Answers each of `queries` from the snapshot of `db`.
 pub(super) fn answer_all<'a>(
     db: &Connection,
-    master: &MasterKey,
+    keys: &MasterKeys,
     queries: impl Iterator<Item = &'a Query>,
 ) -> Result<Vec<Found>, Trouble> {
-    let mut snapshot = Snapshot::of(db, master)?;
+    let (state, master) = state(db, keys)?;
+    let mut snapshot = Snapshot { db, master: &master, state, clients: Vec::new() };
     queries.map(|query| snapshot.answer(query)).collect()
+}
+
+/// What holds for the whole file, and the master key; an error where the state was handed over.
+fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, MasterKey), Trouble> {
+    let state = State::read(db)?;
+    if state.handed_over {
+        return Err(Trouble::Refused(StoreError::HandedOver(String::new())));
+    }
+    Ok((state, keys.of(db, &state)?))
 }
 
 /// A snapshot that is being asked.
 struct Snapshot<'a> {
     db: &'a Connection,
     master: &'a MasterKey,
-    generation: u64,
+    state: State,
     /// The clients that were found: requests that come together are mostly those of a few.
     clients: Vec<Client>,
 }
 
-impl<'a> Snapshot<'a> {
-    fn of(db: &'a Connection, master: &'a MasterKey) -> Result<Self, Trouble> {
-        Ok(Self { db, master, generation: generation(db)?, clients: Vec::new() })
-    }
-
+impl Snapshot<'_> {
     fn answer(&mut self, query: &Query) -> Result<Found, Trouble> {
-        Ok(Found { generation: self.generation, records: records(self, query)? })
+        Ok(Found { generation: self.state.key_generation, records: records(self, query)? })
     }
 
     /// The client called `id`; once found it is not looked for again.
@@ -87,13 +95,6 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Troubl
             password: named(query.person.as_ref(), |person| passwords::of(db, &person.user))?,
         })),
     })
-}
-
-/// The generation of the keys.
-pub(super) fn generation(db: &Connection) -> Result<u64, Trouble> {
-    let read = |row: &Row<'_>| Columns::of(row, "meta").number("generation");
-    first(db, "SELECT generation FROM meta", [], read)?
-        .ok_or(Trouble::Row { table: "meta", column: "only row" })
 }
 
 /// The first row of a query, if there is one.

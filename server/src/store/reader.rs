@@ -52,6 +52,15 @@ impl Readers {
         seen.map_err(|trouble| trouble.at(&self.connector.path))
     }
 
+    /// Closes the connections. One that is in use is closed when it is put back.
+    pub(super) fn close(&self) {
+        for place in once(&self.first).chain(&*self.others) {
+            if let Ok(mut place) = place.try_lock() {
+                *place = None;
+            }
+        }
+    }
+
     /// This thread's own place, or another that is free; where none is, its own once that is free.
     fn place(&self) -> MutexGuard<'_, Option<Connection>> {
         let places = || once(&self.first).chain(&*self.others);

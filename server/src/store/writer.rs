@@ -2,16 +2,18 @@
 //! No timer: a lone request goes at once, and while one batch is being synced the next one gathers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle, current};
 
+use arc_swap::ArcSwapOption;
 use rusqlite::Connection;
 
-use super::audit::{Chain, Tail};
+use super::advance::Advance;
+use super::audit::Tail;
 use super::batch::{self, End, Failure, Pace, Work};
 use super::checkpoint::Checkpoints;
-use super::connect::{Connector, Role};
+use super::connect::Role;
 use super::error::{Fault, StoreError, Trouble};
 
 /// So many pieces of work may always be in one transaction: enough for a sync to cost each of them little.
@@ -23,50 +25,45 @@ const STACK: usize = 256 * 1024;
 
 /// The writing thread's other end.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Box<dyn Work>>>,
-    thread: Option<JoinHandle<()>>,
+    queue: ArcSwapOption<SyncSender<Box<dyn Work>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Starts the thread, on a connection that is open already, if there is one; at most `bound` pieces of work wait.
-    pub(super) fn start(
-        connector: Connector,
-        chain: Arc<Chain>,
-        db: Option<Connection>,
-        bound: usize,
-    ) -> std::io::Result<Self> {
+    /// Starts the thread; at most `bound` pieces of work wait.
+    pub(super) fn start(files: Advance, bound: usize) -> std::io::Result<Self> {
         let (queue, waiting) = sync_channel(bound);
-        let checkpoints = Checkpoints::new(connector.clone());
-        let mut desk = Desk { connector, chain, db, checkpoints, room: LEAST };
+        let checkpoints = Checkpoints::new(files.connector.clone());
+        let mut desk = Desk { files, db: None, checkpoints, room: LEAST };
         let thread = Builder::new()
             .name("gatepass-writer".into())
             .stack_size(STACK)
             .spawn(move || desk.work(&waiting))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: ArcSwapOption::from_pointee(queue), thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `run` write, all or none, and waits until that is durable.
-    pub(super) fn write<T, F>(&self, run: F) -> Result<T, Failure>
+    pub(super) fn write<T, F>(&self, counts: bool, run: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
         let (answer, answered) = sync_channel(1);
-        self.send(run, move |end| {
+        self.send(counts, run, move |end| {
             let _ = answer.send(end);
         });
         answered.recv().unwrap_or_else(|_| Err(lost()))
     }
 
     /// Has `run` write, all or none; once that is durable, or is known not to be, `then` is told on the writing thread,
-    /// and must not keep it.
-    pub(super) fn send<T, F>(&self, run: F, then: impl FnOnce(Result<T, Failure>) + Send + 'static)
+    /// and must not keep it. A commit that `counts` is followed by a new state generation.
+    pub(super) fn send<T, F>(&self, counts: bool, run: F, then: impl FnOnce(Result<T, Failure>) + Send + 'static)
     where
         T: Send + 'static,
         F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
-        let job = Box::new(Job { run, made: None, then: Some(then) });
-        let refused = match &self.queue {
+        let job = Box::new(Job { counts, run, made: None, then: Some(then) });
+        let refused = match &*self.queue.load() {
             Some(queue) => match queue.try_send(job) {
                 Ok(()) => return,
                 Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
@@ -81,14 +78,21 @@ fn lost() -> Failure {
     Failure::Unknown(StoreError::Unknown("the writer failed in the middle of it".into()))
 }
 
-impl Drop for Writer {
+impl Writer {
     /// Lets what waits be written, then ends the thread.
-    fn drop(&mut self) {
-        drop(self.queue.take());
+    pub(super) fn stop(&self) {
+        drop(self.queue.swap(None));
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // The last who holds the store may be told on the thread itself.
-        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != current().id()) {
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != current().id()) {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -97,6 +101,7 @@ struct Job<T, F, G>
 where
     G: FnOnce(Result<T, Failure>),
 {
+    counts: bool,
     run: F,
     made: Option<T>,
     then: Option<G>,
@@ -111,6 +116,10 @@ where
     fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble> {
         self.made = Some((self.run)(db, tail)?);
         Ok(())
+    }
+
+    fn counts(&self) -> bool {
+        self.counts
     }
 
     fn settle(mut self: Box<Self>, end: Result<(), Failure>) {
@@ -139,8 +148,7 @@ where
 
 /// Where the writing thread sits.
 struct Desk {
-    connector: Connector,
-    chain: Arc<Chain>,
+    files: Advance,
     db: Option<Connection>,
     checkpoints: Checkpoints,
     /// How many pieces of work the next transaction takes.
@@ -172,23 +180,39 @@ impl Desk {
     }
 
     fn write(&mut self, mut jobs: Vec<Box<dyn Work>>) {
-        let db = match self.db.take().map_or_else(|| self.connector.connect(Role::Writer), Ok) {
+        let Advance { connector, chain, keys, progress, .. } = &self.files;
+        let mut open = || match self.db.take() {
+            Some(db) => connector.verify().map(|()| db),
+            None => connector.connect(Role::Writer),
+        };
+        let db = match open() {
             Ok(db) => db,
             Err(error) => return settle_all(jobs, &Failure::NotApplied(error)),
         };
-        match batch::write(&db, &self.chain, &mut jobs) {
+        match batch::write(&db, chain, keys, &mut jobs) {
             End::Committed(went, pace) => {
+                // What was written to a file that nobody finds any more is as good as lost.
+                if pace.is_some()
+                    && let Err(error) = connector.verify()
+                {
+                    return settle_all(jobs, &Failure::Unknown(error));
+                }
                 self.room = pace.map_or(self.room, |pace| room(jobs.len(), pace));
+                let mut counts = false;
                 for (job, went) in jobs.into_iter().zip(went) {
+                    counts |= went.is_ok() && job.counts();
                     job.settle(went.map_err(|trouble| match trouble {
                         Trouble::Conflict => Failure::Conflict,
                         Trouble::Refused(error) => Failure::NotApplied(error),
                         other @ (Trouble::Sql(_) | Trouble::Row { .. }) => {
-                            let error = other.at(&self.connector.path);
+                            let error = other.at(&connector.path);
                             tracing::error!(%error, "a change could not be written");
                             Failure::NotApplied(error)
                         }
                     }));
+                }
+                if pace.is_some() {
+                    progress.committed(counts);
                 }
                 self.checkpoints.after_commit(&db);
                 self.db = Some(db);
@@ -198,12 +222,12 @@ impl Desk {
                 if matches!(Fault::of(&error), Fault::Locked | Fault::Full) && db.is_autocommit() {
                     self.db = Some(db);
                 }
-                settle_all(jobs, &Failure::NotApplied(Trouble::Sql(error).at(&self.connector.path)));
+                settle_all(jobs, &Failure::NotApplied(Trouble::Sql(error).at(&connector.path)));
             }
             // Also those told nothing yet of a conflict: what they ran into may or may not be there.
             End::Unknown(error) => {
                 drop(db);
-                settle_all(jobs, &Failure::Unknown(Trouble::Sql(error).at(&self.connector.path)));
+                settle_all(jobs, &Failure::Unknown(Trouble::Sql(error).at(&connector.path)));
             }
         }
     }
@@ -224,17 +248,21 @@ fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::audit::Chain;
     use super::super::connect::to_an_empty_file;
+    use super::super::installation::Installation;
+    use super::super::state::{META, MasterKeys};
     use super::*;
+    use std::sync::Arc;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
     #[test]
     fn a_transaction_takes_what_there_is_room_for_and_the_next_one_what_its_pace_allows() {
-        let (_dir, connector) = to_an_empty_file();
+        let (dir, connector) = to_an_empty_file();
         let db = connector.connect(Role::Writer).unwrap();
         connector.use_wal(&db).unwrap();
-        db.execute_batch("CREATE TABLE meta (commits INTEGER); INSERT INTO meta VALUES (0)").unwrap();
+        db.execute_batch(META).unwrap();
         let (queue, waiting) = sync_channel(100);
         let (told, tells) = channel();
         for _ in 0..100 {
@@ -244,12 +272,18 @@ mod tests {
                 Ok(db.query_row("SELECT commits FROM meta", [], |row| row.get::<_, i64>(0))?)
             };
             let then = move |end: Result<i64, Failure>| told.send(end.unwrap()).unwrap();
-            queue.send(Box::new(Job { run, made: None, then: Some(then) }) as Box<dyn Work>).unwrap();
+            queue.send(Box::new(Job { counts: true, run, made: None, then: Some(then) }) as Box<dyn Work>).unwrap();
         }
         drop((queue, told));
         let checkpoints = Checkpoints::new(connector.clone());
-        let chain = Arc::new(Chain::new(b"key"));
-        Desk { connector, chain, db: Some(db), checkpoints, room: 5 }.work(&waiting);
+        let files = Advance {
+            installation: Installation::at(dir.path()),
+            connector,
+            chain: Arc::new(Chain::new(b"key")),
+            keys: Arc::new(MasterKeys::for_test()),
+            progress: Arc::default(),
+        };
+        Desk { files, db: Some(db), checkpoints, room: 5 }.work(&waiting);
         let numbers: Vec<i64> = tells.iter().collect();
         let together = |number| numbers.iter().filter(|n| **n == number).count();
         assert_eq!((numbers.len(), together(0)), (100, 5));

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 use std::time::Duration;
 
-use gatepass::master_key::MasterKey;
-use gatepass::store::{DATABASE, Fault, Store, StoreError, StoreOptions};
+use gatepass::store::{Access, Create, DATABASE, Fault, Installation, Store, StoreError, StoreOptions};
 use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::habit;
@@ -17,7 +17,7 @@ use gatepass_core::store::Store as _;
 use crate::fixture::*;
 
 fn open(place: &Place) -> Result<Store, StoreError> {
-    Store::open(place.dir(), &place.master(), &StoreOptions::default())
+    place.open(&StoreOptions::default())
 }
 
 /// The error, which is one line and names the file.
@@ -30,8 +30,7 @@ fn refusal(place: &Place) -> StoreError {
 
 #[test]
 fn other_files_in_the_databases_place_are_left_alone() {
-    let place = Place::empty();
-    place.master();
+    let place = Place::new();
     let path = place.dir().join(DATABASE);
     let text = "this is no database, whatever its name says".repeat(100);
     fs::write(&path, &text).unwrap();
@@ -46,7 +45,7 @@ fn other_files_in_the_databases_place_are_left_alone() {
 
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(matches!(refusal(&place), StoreError::Sqlite { fault: Fault::CannotOpen, .. }));
+    assert!(matches!(refusal(&place), StoreError::File { .. }));
 }
 
 #[test]
@@ -173,8 +172,9 @@ fn a_session_of_nobody_is_told_of() {
     let place = Place::new();
     assert_eq!(commit(&place.store(), [begin(1)]), Outcome::Applied);
     place.sql().execute("UPDATE sessions SET user_id = 'usr_nobody'", []).unwrap();
-    let problems = place.store().check().unwrap().problems;
-    assert_eq!(problems, ["a row of sessions names one of users that is not there"]);
+    let report = place.store().check().unwrap();
+    let found = report.findings.iter().find(|finding| finding.code == "row-orphaned").unwrap();
+    assert_eq!(found.what, "a row of sessions names one of users that is not there");
 }
 
 #[test]
@@ -182,17 +182,18 @@ fn a_directory_that_is_none_or_cannot_be_made() {
     let place = Place::empty();
     let file = place.dir().join("file");
     fs::write(&file, "").unwrap();
-    assert_eq!(MasterKey::open_or_create(&file).unwrap_err(), StoreError::NotADirectory(file.clone()));
-    let master = place.master();
-    let options = StoreOptions::default();
-    assert_eq!(Store::open(&file, &master, &options).unwrap_err(), StoreError::NotADirectory(file.clone()));
+    let make = |dir: &Path| {
+        let (installation, options) = (Installation::at(dir), StoreOptions::default());
+        Store::open_or_create(&installation, Access::Serve, Create::InEmpty, &options)
+    };
+    assert_eq!(make(&file).unwrap_err(), StoreError::NotADirectory(file.clone()));
     for dir in [file.join("below"), "/proc/gatepass".into()] {
-        let error = Store::open(&dir, &master, &options).unwrap_err();
+        let error = make(&dir).unwrap_err();
         assert!(matches!(&error, StoreError::File { .. }), "{error}");
         assert!(error.to_string().contains(dir.to_str().unwrap()), "{error}");
     }
     let deep = place.dir().join("a/b");
-    Store::open(&deep, &master, &options).unwrap();
+    make(&deep).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&deep).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o700);
 }
@@ -226,7 +227,7 @@ fn a_lock_held_elsewhere_is_waited_for_and_then_nothing_is_written() {
     assert!(state(&store, 1).is_some());
     let second = place.store_with(&options);
     assert_eq!(second.users().unwrap().len(), EVERYBODY);
-    let error = second.sweep(NOW, 1).unwrap_err();
+    let error = second.sweep(NOW.plus(10_000), 1).unwrap_err();
     assert!(matches!(error, StoreError::Sqlite { fault: Fault::Locked, .. }));
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(commit(&store, redemption(1, 1)), Outcome::Applied);
@@ -305,7 +306,7 @@ fn a_row_that_does_not_decode_is_unreadable_and_named() {
     // The others are read as before.
     assert_eq!(store.users().unwrap().len(), EVERYBODY);
     let report = store.check().unwrap();
-    assert!(report.problems.iter().any(|p| p.contains("tickets")), "{report:?}");
+    assert!(report.findings.iter().any(|found| found.what.contains("tickets")), "{report:?}");
 }
 
 #[test]

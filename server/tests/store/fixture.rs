@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gatepass::master_key::MasterKey;
-use gatepass::store::{AuditRow, DATABASE, Store, StoreOptions};
+use gatepass::store::{Access, AuditRow, Create, DATABASE, Installation, Store, StoreError, StoreOptions};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::factor::{OtpHash, OtpParameters, TotpDevice};
@@ -45,8 +45,12 @@ impl Place {
         self.0.path()
     }
 
+    pub(crate) fn installation(&self) -> Installation {
+        Installation::at(self.dir())
+    }
+
     pub(crate) fn master(&self) -> MasterKey {
-        MasterKey::open_or_create(self.dir()).unwrap()
+        MasterKey::from_file(&self.installation().master_key()).unwrap()
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -54,7 +58,17 @@ impl Place {
     }
 
     pub(crate) fn store_with(&self, options: &StoreOptions) -> Store {
-        Store::open(self.dir(), &self.master(), options).unwrap()
+        self.open(options).unwrap()
+    }
+
+    /// As a command opens it, or a new one.
+    pub(crate) fn open(&self, options: &StoreOptions) -> Result<Store, StoreError> {
+        Store::open_or_create(&self.installation(), Access::Write, Create::InEmpty, options)
+    }
+
+    /// As a server opens it.
+    pub(crate) fn serve(&self) -> Result<Store, StoreError> {
+        Store::open(&self.installation(), Access::Serve, &StoreOptions::default())
     }
 
     /// The file itself, behind the store's back.

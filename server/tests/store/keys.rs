@@ -71,29 +71,30 @@ fn a_private_key_is_in_no_file_and_not_in_another_keys_place() {
 
 #[test]
 fn without_its_master_key_a_database_is_not_opened_and_not_harmed() {
-    let place = Place::new();
+    let (place, options) = (Place::new(), StoreOptions::default());
     let key = place.dir().join(MASTER_KEY);
     let kept = fs::read(&key).unwrap();
     let database = fs::read(place.dir().join(DATABASE)).unwrap();
     fs::remove_file(&key).unwrap();
-    let missing = MasterKey::open_or_create(place.dir()).unwrap_err();
+    let missing = place.open(&options).unwrap_err();
     assert!(matches!(missing, StoreError::MasterKeyMissing { database: Some(_), .. }));
     assert!(missing.to_string().contains(key.to_str().unwrap()) && !missing.to_string().contains('\n'));
     assert!(!key.exists());
 
-    let other = Place::new().master();
-    let wrong = Store::open(place.dir(), &other, &StoreOptions::default()).unwrap_err();
+    let other = Place::new();
+    fs::copy(other.dir().join(MASTER_KEY), &key).unwrap();
+    let wrong = place.open(&options).unwrap_err();
     assert!(matches!(wrong, StoreError::MasterKeyWrong { .. }));
     assert_eq!(fs::read(place.dir().join(DATABASE)).unwrap(), database);
 
     fs::write(&key, &kept).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-    let exposed = MasterKey::open_or_create(place.dir()).unwrap_err();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = place.open(&options).unwrap_err();
     assert!(exposed.to_string().contains("chmod 600"), "{exposed}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     for bad in [&b"short"[..], &[0xff; 70], b""] {
         fs::write(&key, bad).unwrap();
-        let malformed = MasterKey::open_or_create(place.dir()).unwrap_err();
+        let malformed = place.open(&options).unwrap_err();
         assert!(matches!(malformed, StoreError::MasterKeyMalformed(_)), "{malformed}");
     }
     fs::write(&key, &kept).unwrap();

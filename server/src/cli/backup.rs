@@ -1,0 +1,84 @@
+//! `gatepass backup`: one file that holds everything but the master key.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use gatepass_core::time::Time;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Record;
+use super::progress::Progress;
+use crate::master_key::{hex, random};
+use crate::store::{Access, BackupReport, StoreError};
+
+#[derive(Debug, Args)]
+pub(super) struct Backup {
+    /// The file to make, which must not be there yet, or - for standard output
+    file: PathBuf,
+    /// Move the installation: this one answers no more, and the copy goes on with everything issued, restored where
+    /// `gatepass restore --accept` made this id
+    #[arg(long, value_name = "ID")]
+    handover: Option<String>,
+}
+
+/// What is known of a copy.
+pub(super) fn record(file: &str, report: &BackupReport) -> Record {
+    Record::new()
+        .with("file", file)
+        .with("bytes", report.bytes)
+        .with("made_at", report.made_at.map(Time::rfc3339))
+        .with("schema", report.schema)
+        .with("generation", report.generation.map(|generation| generation.number))
+        .with("handover", report.handover.clone())
+        .with("audit_rows", report.audit_rows)
+        .with("audit_head", report.audit_head.clone())
+        .with("audit_verified", report.chain_verified)
+}
+
+pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Result<(), Failure> {
+    let access = if handover.is_some() { Access::WriteHandedOver } else { Access::Read };
+    let store = context.open(access)?.store;
+    let to_stdout = *file == *Path::new("-");
+    let target = if to_stdout {
+        let name = random::<8>().ok_or(StoreError::NoRandomness)?;
+        std::env::temp_dir().join(format!("gatepass-backup-{}", *hex(&*name)))
+    } else {
+        file.clone()
+    };
+    let mut progress = Progress::new(context.out);
+    let made = store.backup(&target, handover.as_deref(), &mut |phase, done| progress.show(phase, done));
+    progress.end();
+    let report = made.map_err(|error| after_handover(handover.as_deref(), error))?;
+    let printed = record(&file.display().to_string(), &report).with("log_bytes", report.log_bytes);
+    if !to_stdout {
+        return Ok(context.out.one(&printed)?);
+    }
+    let copied = File::open(&target).and_then(|mut from| io::copy(&mut from, &mut io::stdout().lock()));
+    let _ = std::fs::remove_file(&target);
+    let copied = copied.and_then(|_| io::Write::flush(&mut io::stdout()));
+    copied.map_err(|error| Failure::failed(format!("the backup could not be written to standard output: {error}")))?;
+    // The output is the copy itself.
+    eprint_line(&printed);
+    Ok(())
+}
+
+/// Says a record in one line on stderr.
+fn eprint_line(record: &Record) {
+    // A closed stderr has nobody to tell.
+    let _ = io::Write::write_all(&mut io::stderr(), format!("gatepass: {}\n", record.line()).as_bytes());
+}
+
+/// Where the installation was handed over already and the copy failed, a person must know both ways on.
+fn after_handover(handover: Option<&str>, error: StoreError) -> Failure {
+    match (handover, &error) {
+        (Some(id), other) if !matches!(other, StoreError::FileExists(_) | StoreError::HandedOver(_)) => {
+            Failure::failed(format!(
+                "{error}. This installation may be handed over already: run the command again with --handover {id}, or `gatepass handover cancel`"
+            ))
+        }
+        _ => error.into(),
+    }
+}

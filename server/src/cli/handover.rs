@@ -1,0 +1,20 @@
+//! `gatepass handover`: what becomes of an installation that is being moved.
+
+use clap::Subcommand;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::output::Record;
+use crate::store::Access;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Answer here again after a handover that failed; everything issued before is refused
+    Cancel,
+}
+
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+    let Verb::Cancel = verb;
+    let id = context.open(Access::WriteHandedOver)?.store.cancel_handover()?;
+    Ok(context.out.one(&Record::new().with("handover", id).with("cancelled", true))?)
+}
