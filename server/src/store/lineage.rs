@@ -276,3 +276,176 @@ fn checksum(sums: (u32, u32), bytes: &[u8], big_endian: bool) -> (u32, u32) {
         (one, other.wrapping_add(word(right)).wrapping_add(one))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rusqlite::Connection;
+    use rusqlite::config::DbConfig;
+
+    impl ReadAt for Vec<u8> {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let rest = self.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        }
+    }
+
+    /// A database like ours, and copies of its two files.
+    struct World {
+        dir: tempfile::TempDir,
+        db: Connection,
+    }
+
+    type Pair = (Vec<u8>, Vec<u8>);
+
+    impl World {
+        fn new() -> Self {
+            Self::on(tempfile::tempdir().unwrap())
+        }
+
+        fn on(dir: tempfile::TempDir) -> Self {
+            let db = Connection::open(dir.path().join("a.db")).unwrap();
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+            db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
+            Self { dir, db }
+        }
+
+        /// The tables, made in one transaction.
+        fn founded() -> Self {
+            let world = Self::new();
+            world
+                .db
+                .execute_batch(
+                    "BEGIN; CREATE TABLE meta (id INTEGER PRIMARY KEY, b, c, d, e, f, g, h, i, commits INTEGER, epoch, \
+                     commit_id BLOB, parent_id BLOB, installation); CREATE TABLE other (x); \
+                     INSERT INTO meta VALUES (1, 1, 0, 0, 5, randomblob(32), randomblob(32), randomblob(60), \
+                     randomblob(47), 0, 0, randomblob(16), NULL, randomblob(16)); COMMIT",
+                )
+                .unwrap();
+            world
+        }
+
+        fn commit(&self, times: usize) {
+            for _ in 0..times {
+                self.db
+                    .execute_batch(
+                        "BEGIN; INSERT INTO other VALUES (randomblob(3000)); UPDATE meta SET commits = commits + 1, \
+                         parent_id = commit_id, commit_id = randomblob(16); COMMIT",
+                    )
+                    .unwrap();
+            }
+        }
+
+        fn checkpoint(&self, mode: &str) {
+            self.db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(())).unwrap();
+        }
+
+        fn pair(&self) -> Pair {
+            let read = |name: &str| std::fs::read(self.dir.path().join(name)).unwrap();
+            (read("a.db"), read("a.db-wal"))
+        }
+
+        /// Another life of the same files.
+        fn branch((file, log): &Pair) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("a.db"), file).unwrap();
+            std::fs::write(dir.path().join("a.db-wal"), log).unwrap();
+            Self::on(dir)
+        }
+    }
+
+    fn fit(file: &Vec<u8>, log: &Vec<u8>) -> Fit {
+        compare(file, log).unwrap()
+    }
+
+    #[test]
+    fn a_log_fits_the_file_it_goes_on_from_and_no_other() {
+        let world = World::founded();
+        let made = world.pair();
+        assert_eq!(fit(&made.0, &made.1), Fit::Fits, "everything is in the log");
+        world.checkpoint("TRUNCATE");
+        let base = world.pair();
+        assert_eq!(fit(&base.0, &base.1), Fit::NothingToReplay);
+        world.commit(3);
+        let early = world.pair();
+        assert_eq!(fit(&early.0, &early.1), Fit::Fits);
+        // Copied, and the log begins anew with the next transaction.
+        world.checkpoint("RESTART");
+        world.commit(1);
+        let (file, log) = world.pair();
+        assert_eq!(fit(&file, &log), Fit::Fits);
+        world.commit(4);
+        let late = world.pair();
+        assert_eq!(fit(&late.0, &late.1), Fit::Fits);
+        for (name, file, log) in [
+            ("a copy older than the log", &base.0, &late.1),
+            ("the same, never checkpointed", &early.0, &late.1),
+            ("a log older than the file", &late.0, &base.1),
+        ] {
+            let found = fit(file, log);
+            assert!(matches!(found, Fit::Foreign | Fit::NothingToReplay), "{name}: {found:?}");
+        }
+        assert_eq!(fit(&early.0, &late.1), Fit::Foreign);
+        // What the file was when the log began, however often it was copied into since.
+        world.checkpoint("PASSIVE");
+        let (copied, log) = world.pair();
+        assert_eq!(fit(&copied, &log), Fit::Fits);
+        assert_eq!(fit(&file, &log), Fit::Fits);
+    }
+
+    #[test]
+    fn two_lives_of_one_file_are_told_apart_by_more_than_their_numbers() {
+        let world = World::founded();
+        world.checkpoint("TRUNCATE");
+        let other = World::branch(&world.pair());
+        world.commit(3);
+        other.commit(3);
+        other.checkpoint("PASSIVE");
+        let (mine, theirs) = (world.pair(), other.pair());
+        assert_eq!(fit(&theirs.0, &theirs.1), Fit::Fits);
+        assert_eq!(fit(&theirs.0, &mine.1), Fit::Foreign);
+        // Neighbours by number alone.
+        world.checkpoint("RESTART");
+        world.commit(1);
+        assert_eq!(fit(&theirs.0, &world.pair().1), Fit::Foreign);
+        assert_eq!(fit(&world.pair().0, &world.pair().1), Fit::Fits);
+    }
+
+    #[test]
+    fn what_is_torn_is_no_foreigner() {
+        let world = World::founded();
+        world.checkpoint("TRUNCATE");
+        world.commit(2);
+        let (mut file, log) = world.pair();
+        for end in [0, 20, 100, 4000] {
+            assert_eq!(fit(&file, &log[..end].to_vec()), Fit::NothingToReplay, "{end}");
+        }
+        file[4096..4096 + 512].fill(0);
+        assert_eq!(fit(&file, &log), Fit::Unreadable);
+        assert_eq!(fit(&file[..5000].to_vec(), &log), Fit::Unreadable);
+        assert_eq!(fit(&file[..4096].to_vec(), &log), Fit::Foreign, "the log does not make the file");
+        assert_eq!(fit(&Vec::new(), &log), Fit::Foreign);
+    }
+
+    proptest! {
+        #[test]
+        fn any_page_and_any_log_end(page in prop::collection::vec(any::<u8>(), 0..600), flips in prop::collection::vec((any::<u16>(), any::<u8>()), 0..8)) {
+            Lineage::parse(&page);
+            let mut like = vec![13, 0, 0, 0, 1, 0, 0, 0, 0, 20];
+            like.resize(20, 0);
+            like.extend(&page);
+            Lineage::parse(&like);
+            let world = World::founded();
+            let (file, mut log) = world.pair();
+            for (at, byte) in flips {
+                let at = usize::from(at) % log.len();
+                log[at] = byte;
+            }
+            compare(&file, &log).unwrap();
+            compare(&log, &file).unwrap();
+        }
+    }
+}
