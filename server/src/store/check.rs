@@ -24,6 +24,49 @@ const MOST: usize = 100;
 /// Less room than this, in bytes, is told of.
 const LEAST_ROOM: u64 = 64 * 1024 * 1024;
 
+/// The names of all kinds of findings, as `docs/operating.md` has them.
+const CODES: &[&str] = &[
+    "directory-missing",
+    "directory-unreadable",
+    "directory-writable",
+    "owner-differs",
+    "file-exposed",
+    "file-unreadable",
+    "first-start-cut",
+    "master-key-change-cut",
+    "handover-expected",
+    "database-missing",
+    "database-foreign",
+    "database-damaged",
+    "database-short",
+    "database-unreadable",
+    "index-damaged",
+    "row-orphaned",
+    "row-unreadable",
+    "schema-older",
+    "schema-newer",
+    "log-foreign",
+    "master-key-missing",
+    "master-key-wrong",
+    "master-key-exposed",
+    "master-key-malformed",
+    "sealed-altered",
+    "key-none",
+    "key-none-signs",
+    "audit-chain-broken",
+    "state-older",
+    "witness-missing",
+    "witness-unreadable",
+    "witness-foreign",
+    "witness-beside-database",
+    "copy-not-taken",
+    "handed-over",
+    "room-low",
+    "room-none",
+    "busy",
+    "disk-failed",
+];
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -92,6 +135,7 @@ impl Report {
         what: impl Into<String>,
         way_out: impl Into<String>,
     ) {
+        debug_assert!(CODES.contains(&code), "{code} is in no list");
         let finding = Finding { code, severity, what: what.into(), way_out: way_out.into() };
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
@@ -512,5 +556,21 @@ fn room(installation: &Installation, report: &mut Report) {
     if about.f_files > 0 && about.f_favail == 0 {
         let what = format!("no more files can be made in {}", installation.dir.display());
         report.error("room-none", what, "remove files, or move the data directory");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_page_names_every_code_and_no_other() {
+        let page = include_str!("../../../docs/operating.md");
+        let (_, table) = page.split_once("| Code | Meaning |").unwrap();
+        let named: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect();
+        assert_eq!(named, CODES);
     }
 }

@@ -438,8 +438,8 @@ mod tests {
             like.resize(20, 0);
             like.extend(&page);
             Lineage::parse(&like);
-            let world = World::founded();
-            let (file, mut log) = world.pair();
+            static PAIR: std::sync::LazyLock<Pair> = std::sync::LazyLock::new(|| World::founded().pair());
+            let (file, mut log) = PAIR.clone();
             for (at, byte) in flips {
                 let at = usize::from(at) % log.len();
                 log[at] = byte;
