@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::failure::Failure;
-use super::output::Record;
+use super::output::{Record, harmless};
 use crate::store::{self, Finding};
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
@@ -26,6 +26,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
     } else {
         context.out.one(&record)?;
         for Finding { code, severity, what, way_out } in &report.findings {
+            let (what, way_out) = (harmless(what), harmless(way_out));
             context.out.say(&format!("\n{} {code}: {what}\n  -> {way_out}", severity.as_str()))?;
         }
     }

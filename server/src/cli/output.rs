@@ -118,6 +118,11 @@ fn plain(value: &Value) -> String {
     if text.is_empty() {
         return "-".into();
     }
+    harmless(&text)
+}
+
+/// A text whose control characters are shown and not obeyed.
+pub(super) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() || is_bidi_control(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }

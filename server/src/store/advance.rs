@@ -33,6 +33,8 @@ pub(super) struct Progress {
     wake: Condvar,
     /// The witness could not be read or written when it was last tried.
     witness_fails: AtomicBool,
+    /// Why the last change of the generation failed: each reason is told once.
+    told: Mutex<Option<StoreError>>,
 }
 
 #[derive(Debug, Default)]
@@ -93,13 +95,14 @@ impl Advance {
                 | StoreError::WitnessNotWritten { .. }
                 | StoreError::WitnessForeign(_))
         );
-        let failed = self.progress.witness_fails.swap(fails, Relaxed);
+        self.progress.witness_fails.store(fails, Relaxed);
+        let mut told = self.progress.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *told, advanced.clone().err());
         match &advanced {
-            Err(error) if fails && !failed => {
-                tracing::warn!(%error, "older files that are put back may not be noticed until this is mended");
+            Err(error) if before.as_ref() != Some(error) => {
+                tracing::warn!(%error, "until this is mended, older files that are put back may not be noticed");
             }
-            Err(error) if !fails => tracing::warn!(%error, "the state generation was not changed"),
-            Ok(()) if failed => tracing::info!("the witness can be written again"),
+            Ok(()) if before.is_some() => tracing::info!("the state generation can be changed again"),
             Ok(()) | Err(_) => {}
         }
         advanced

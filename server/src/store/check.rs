@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::{Connection, Row};
 
@@ -21,6 +22,8 @@ use crate::master_key::MASTER_KEY;
 
 /// The most findings of one kind.
 const MOST: usize = 100;
+/// How long a check waits for a process that changes the generation.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Less room than this, in bytes, is told of.
 const LEAST_ROOM: u64 = 64 * 1024 * 1024;
 
@@ -58,6 +61,7 @@ const CODES: &[&str] = &[
     "witness-missing",
     "witness-unreadable",
     "witness-foreign",
+    "witness-behind",
     "witness-beside-database",
     "copy-not-taken",
     "handed-over",
@@ -497,6 +501,11 @@ fn sealed(store: &Store, db: &Connection, report: &mut Report) {
 /// Compares the files with the witness.
 fn witness(installation: &Installation, db: &Connection, report: &mut Report) {
     let path = installation.database();
+    // A server that changes the generation just now has written the one and not yet the other.
+    let _locked = match installation.lock_directory(PATIENCE) {
+        Ok(locked) => locked,
+        Err(error) => return report.store_error(&error),
+    };
     let witness = match Witness::read(&*installation.files, &installation.witness()) {
         Ok(witness) => witness,
         Err(error) => return report.store_error(&error),
@@ -513,6 +522,13 @@ fn witness(installation: &Installation, db: &Connection, report: &mut Report) {
     }) {
         Ok((newest, standing)) => {
             report.generation = newest;
+            if standing == Standing::Unconfirmed {
+                report.warning(
+                    "witness-behind",
+                    format!("the witness {} is one generation behind", installation.witness().display()),
+                    "where a server was killed just now, the next start mends it; else mend the witness's place or permissions",
+                );
+            }
             if standing == Standing::Older {
                 let since = newest.map_or_else(|| "an earlier version".into(), |newest| newest.made_at.rfc3339());
                 let what = match witness {

@@ -26,7 +26,7 @@ pub(super) struct Connector {
     replaced: Arc<AtomicBool>,
 }
 
-/// Device and inode of the database, its log and the log's index; none where there is no such file.
+/// Device and inode of the database, its log and the log's index; none where there was no such file, which is then not compared.
 type Identity = [Option<(u64, u64)>; 3];
 
 /// What a connection is for.
@@ -52,9 +52,15 @@ impl Connector {
         }
     }
 
-    /// Remembers the files that are open now. To be called once, while a connection holds them.
-    pub(super) fn remember(&self) -> Result<(), StoreError> {
-        let _ = self.identity.set(self.look()?);
+    /// Remembers the files that are open now. To be called once, while a connection holds them. Who only reads holds the
+    /// database alone to that: its log comes and goes with those that write.
+    pub(super) fn remember(&self, role: Role) -> Result<(), StoreError> {
+        let mut identity = self.look()?;
+        if role == Role::Reader {
+            let [_, beside @ ..] = &mut identity;
+            *beside = [None; 2];
+        }
+        let _ = self.identity.set(identity);
         Ok(())
     }
 
@@ -63,7 +69,10 @@ impl Connector {
     pub(super) fn verify(&self) -> Result<(), StoreError> {
         let Some(opened) = self.identity.get() else { return Ok(()) };
         let found = self.look();
-        let replaced = found.as_ref() != Ok(opened);
+        let same = |found: &Identity| {
+            found.iter().zip(opened).all(|(found, opened)| opened.is_none() || found == opened)
+        };
+        let replaced = !found.as_ref().is_ok_and(same);
         if self.replaced.swap(replaced, Relaxed) != replaced {
             if replaced {
                 tracing::error!(

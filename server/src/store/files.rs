@@ -106,8 +106,8 @@ pub trait Files: Debug + Send + Sync {
     /// Those of the system.
     fn names(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Gives a file to the owner of a directory, where this process may: what the superuser makes belongs to the service.
-    fn give_to_owner_of(&self, dir: &Path, path: &Path);
+    /// Gives a file to the owner of another, where this process may: what the superuser makes belongs to the service.
+    fn give_to_owner_of(&self, other: &Path, path: &Path);
 }
 
 /// The files of this machine.
@@ -193,11 +193,11 @@ impl Files for SystemFiles {
         names.collect()
     }
 
-    fn give_to_owner_of(&self, dir: &Path, path: &Path) {
-        let (Ok(dir), Ok(file)) = (fs::metadata(dir), fs::metadata(path)) else { return };
-        if (dir.uid(), dir.gid()) != (file.uid(), file.gid()) {
+    fn give_to_owner_of(&self, other: &Path, path: &Path) {
+        let (Ok(other), Ok(file)) = (fs::metadata(other), fs::metadata(path)) else { return };
+        if (other.uid(), other.gid()) != (file.uid(), file.gid()) {
             // Only the superuser may, and only then it is needed.
-            let _ = std::os::unix::fs::chown(path, Some(dir.uid()), Some(dir.gid()));
+            let _ = std::os::unix::fs::chown(path, Some(other.uid()), Some(other.gid()));
         }
     }
 }
@@ -240,7 +240,7 @@ pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Resul
         Ok(()) | Err(_) => {}
     }
     files.write_new(&draft, bytes)?;
-    files.give_to_owner_of(dir, &draft);
+    files.give_to_owner_of(if exists(files, path)? { path } else { dir }, &draft);
     files.rename(&draft, path)?;
     files.sync_directory(dir)
 }

@@ -146,7 +146,7 @@ pub(super) fn open(
             return Err(StoreError::NotWhole { path: connector.path, problem });
         }
     }
-    connector.remember()?;
+    connector.remember(role)?;
     let mut notices = Vec::new();
     if access != Access::Read {
         let start = Start { installation, db: &anchor, chain: &chain, master: &master, access, alone };
