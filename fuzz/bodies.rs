@@ -678,6 +678,7 @@ pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::settings::{Issuer, Settings, Unenrolled};
     use gatepass_core::step::Step;
     use gatepass_core::time::Time;
+    use gatepass_core::warning::{Warning, Warnings};
 
     let [lie, place, body @ ..] = data else { return };
     let paths = [
@@ -756,7 +757,9 @@ pub(crate) fn handle(data: &[u8]) {
     let gatepass = Gatepass::new(settings, Keys::new(1, key, vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
     let outcome = outcomes[usize::from(lie / 63) % 4];
-    let moment = Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]) };
+    let warnings = Warnings::NONE.with(Warning::WitnessNotWritten);
+    let moment =
+        Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]), warnings };
     let mut step = gatepass.handle(request, moment);
     let mut applied = false;
     /// A password's hash, a device's secret, a signing key.
