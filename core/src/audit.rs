@@ -148,6 +148,18 @@ codes! {
         KeyRetired = "key.retired",
         /// The clock's mark was set by a command.
         ClockReset = "clock.reset",
+        /// Older state was put back: everything issued before is refused.
+        StateSuperseded = "state.superseded",
+        /// The state was restored from a backup by a command.
+        StateRestored = "state.restored",
+        /// The state was handed over to another box by a command: nothing more is written here.
+        StateHandedOver = "state.handed-over",
+        /// State that was handed over was taken over by a command.
+        HandoverTaken = "state.handover-taken",
+        /// A handover was cancelled by a command.
+        HandoverCancelled = "state.handover-cancelled",
+        /// The master key was replaced by a command.
+        MasterKeyRotated = "master-key.rotated",
     }
 }
 
@@ -164,6 +176,8 @@ codes! {
         TicketExpired = "ticket-expired",
         /// The ticket was withdrawn.
         TicketRevoked = "ticket-revoked",
+        /// It was issued before older state was put back.
+        StateSuperseded = "state-superseded",
         /// The ticket was bound, or the redeemer claimed to be a client, and did not prove it.
         RedeemerUnproven = "redeemer-unproven",
         /// The redeemer is another client than the ticket is for.

@@ -33,7 +33,7 @@
 //!             Query::Ticket(_) => Records::Ticket(None),
 //!             _ => Records::Unreadable,
 //!         };
-//!         Found { generation: 1, records }
+//!         Found { generation: 1, state_epoch: 0, records }
 //!     }
 //!
 //!     fn commit(&self, _changes: &Arc<[Change]>) -> Outcome {

@@ -44,6 +44,8 @@ pub struct Session {
     pub expires_at: Time,
     /// When it was ended before its time.
     pub ended_at: Option<Time>,
+    /// The state epoch it was issued in.
+    pub state_epoch: u64,
 }
 
 /// Who acts as somebody else (RFC 8693 §4.1).

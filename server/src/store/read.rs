@@ -39,17 +39,20 @@ struct Snapshot<'a> {
     db: &'a Connection,
     master: &'a MasterKey,
     generation: u64,
+    state_epoch: u64,
     /// The clients that were found: requests that come together are mostly those of a few.
     clients: Vec<Client>,
 }
 
 impl<'a> Snapshot<'a> {
     fn of(db: &'a Connection, master: &'a MasterKey) -> Result<Self, Trouble> {
-        Ok(Self { db, master, generation: generation(db)?, clients: Vec::new() })
+        let (generation, state_epoch) = generation_and_state_epoch(db)?;
+        Ok(Self { db, master, generation, state_epoch, clients: Vec::new() })
     }
 
     fn answer(&mut self, query: &Query) -> Result<Found, Trouble> {
-        Ok(Found { generation: self.generation, records: records(self, query)? })
+        let records = records(self, query)?;
+        Ok(Found { generation: self.generation, state_epoch: self.state_epoch, records })
     }
 
     /// The client called `id`; once found it is not looked for again.
@@ -89,10 +92,18 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Troubl
     })
 }
 
-/// The generation of the keys.
+/// Returns the generation of the keys.
 pub(super) fn generation(db: &Connection) -> Result<u64, Trouble> {
-    let read = |row: &Row<'_>| Columns::of(row, "meta").number("generation");
-    first(db, "SELECT generation FROM meta", [], read)?
+    generation_and_state_epoch(db).map(|(generation, _)| generation)
+}
+
+/// Returns the generation of the keys and the state epoch.
+fn generation_and_state_epoch(db: &Connection) -> Result<(u64, u64), Trouble> {
+    let read = |row: &Row<'_>| {
+        let mut c = Columns::of(row, "meta");
+        Ok((c.number("generation")?, c.number("state_epoch")?))
+    };
+    first(db, "SELECT generation, state_epoch FROM meta", [], read)?
         .ok_or(Trouble::Row { table: "meta", column: "only row" })
 }
 
