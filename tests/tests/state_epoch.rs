@@ -1,24 +1,32 @@
 //! Older state is put back: the state epoch is another one from then on, and everything that was issued before is refused
 //! like what is over. What is issued afterwards is good.
-#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::Outcome;
 use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
+use gatepass_core::model::id::{DeviceId, UserId, UserRef};
 use gatepass_core::model::ticket::TicketState;
 use gatepass_core::moment::Moment;
 use gatepass_core::secret::SecretBytes;
-use gatepass_core::step::drive;
+use gatepass_core::step::{Commit, Step, drive};
+use gatepass_core::store::Store as _;
+use gatepass_core::ticket_request::TicketRequest;
 use gatepass_core::time::Time;
 use gatepass_core::warning::{Warning, Warnings};
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, grants, impersonates,
-    moment, posts, presents, refreshes, request, revokes,
+    self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, grants,
+    impersonates, moment, posts, presents, refreshes, request, revokes,
 };
 use serde_json::{Value, json};
 
@@ -136,9 +144,9 @@ fn a_superseded_ticket_is_refused_as_a_spent_one() {
     assert_eq!(tables.sessions.values().map(|s| s.state_epoch).collect::<Vec<_>>(), [0, 1]);
 }
 
-#[test]
-fn a_superseded_challenge_is_refused_as_a_closed_one() {
-    let mut tables = world::tables();
+/// The core that asks whoever has a factor, which is fay, in a state epoch.
+fn fay(epoch: u64) -> Site {
+    let mut tables = Tables { state_epoch: epoch, ..world::tables() };
     let (fay, device) = (UserId::parse("usr_fay").expect("an id"), DeviceId::parse("dev_1").expect("an id"));
     tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, BACKUP)), device.clone());
     tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, "another")), device.clone());
@@ -154,12 +162,22 @@ fn a_superseded_challenge_is_refused_as_a_closed_one() {
         vouched_for: true,
         last_step: 0,
     });
-    let site = Site::of(world::asking(), tables);
+    Site::of(world::asking(), tables)
+}
+
+fn answers(challenge: &str, code: &str) -> Request {
+    let shown = json!({"challenge_token": challenge, "code": code, "mfa_method": "backup_code"});
+    request("/auth/mfa/verify-challenge", "", &shown)
+}
+
+fn by_pam(bearer: &str, method: &str, path: &str, body: Value) -> Request {
+    Request { method: method.into(), ..request(path, bearer, &body) }
+}
+
+#[test]
+fn a_superseded_challenge_is_refused_as_a_closed_one() {
+    let site = fay(0);
     let challenge = || text(&site.sign_in("fay"), "challenge_token");
-    let answers = |challenge: &str, code: &str| {
-        let shown = json!({"challenge_token": challenge, "code": code, "mfa_method": "backup_code"});
-        request("/auth/mfa/verify-challenge", "", &shown)
-    };
     let (open, answered) = (challenge(), challenge());
     assert_eq!(site.ask(answers(&answered, BACKUP)).status(), 200);
     let closed = site.ask(answers(&answered, BACKUP));
@@ -301,6 +319,66 @@ fn a_services_token_names_its_state_epoch() {
         }
     }
     assert!(site.tables().tickets.values().any(|ticket| ticket.state_epoch == 3));
+}
+
+/// The first commit of a flow that has begun.
+fn commit_of(site: &Site, mut step: Step) -> Commit {
+    loop {
+        step = match step {
+            Step::Read(read) => {
+                let found = site.store.read(read.query());
+                read.resume(&site.gatepass, found)
+            }
+            Step::Stretch(stretch) => stretch.run(&site.gatepass),
+            Step::Commit(commit) => return commit,
+            Step::Reply(response) => panic!("it is answered {} {}", response.status(), body(&response)),
+        };
+    }
+}
+
+#[test]
+fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
+    let site = fay(7);
+    let service = format!("Bearer {}", site.service_token());
+    let issues = |asked: Value| request("/auth/generate-ticket", &service, &asked);
+    let bound = issues(json!({"user_id": "usr_alice", "audience": "portal", "bind": true}));
+    let bound = text(&body(&site.ask(bound)), "ticket");
+    let challenge = text(&site.sign_in("fay"), "challenge_token");
+    let refresh = text(&site.sign_in("alice"), "refresh_token");
+    let used = text(&site.sign_in("alice"), "refresh_token");
+    assert_eq!(site.ask(refreshes(&used)).status(), 200);
+    let login = || request("/auth/login", "", &json!({"identity": "pam", "password": PAM_PASSWORD}));
+    let pam = format!("Bearer {}", text(&body(&site.ask(login())), "access_token"));
+    let sessions = body(&site.ask(by_pam(&pam, "GET", "/auth/me/sessions", Value::Null)));
+    let own = format!("/auth/me/sessions/{}", text(&sessions["data"][0], "id"));
+    let asked = json!({"old_password": PAM_PASSWORD, "new_password": "another password"});
+    let requests = [
+        ("a ticket is redeemed", presents(&site.issue("alice"))),
+        ("a ticket is redeemed for a challenge", presents(&site.issue("fay"))),
+        ("a ticket is spent in vain", presents(&bound)),
+        ("a password signs in", login()),
+        ("a challenge is answered", answers(&challenge, BACKUP)),
+        ("a session is refreshed", refreshes(&refresh)),
+        ("the same successor comes again", refreshes(&used)),
+        ("a ticket is issued", issues(json!({"user_id": "usr_alice"}))),
+        ("a session is ended", by_pam(&pam, "DELETE", &own, Value::Null)),
+        ("every session is ended", by_pam(&pam, "DELETE", "/auth/me/sessions", Value::Null)),
+        ("a device is set up", by_pam(&pam, "POST", "/mfa/totp/setup", json!({}))),
+        ("a password is changed", by_pam(&pam, "PUT", "/auth/me/password", asked)),
+    ];
+    let begun = requests.map(|(what, asked)| (what, site.gatepass.handle(asked, site.moment(LATER))));
+    let by_command = TicketRequest::new(UserRef::Username("alice".into()));
+    let by_command = site.gatepass.issue_by_command(by_command, site.moment(LATER));
+    for (what, step) in begun.into_iter().chain([("a command issues a ticket", by_command)]) {
+        let commit = commit_of(&site, step);
+        for epoch in [0, 6, 8, 7] {
+            let mut tables = site.tables();
+            tables.state_epoch = epoch;
+            let before = tables.clone();
+            let applied = tables.commit(commit.changes()) == Outcome::Applied;
+            assert_eq!((applied, tables != before), (epoch == 7, epoch == 7), "{what} in {epoch}");
+        }
+    }
 }
 
 #[test]
