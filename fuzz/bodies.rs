@@ -360,6 +360,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
             methods: vec![],
             expires_at: after,
             ended_at: None,
+            state_epoch: 0,
         },
         user: Some(user),
         actor: None,
@@ -417,6 +418,7 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
             expires_at: session.expires_at,
             wrong: 0,
             answered: false,
+            state_epoch: 0,
         },
         user,
         actor: None,
@@ -494,6 +496,7 @@ fn ticket_records() -> gatepass_core::model::query::TicketRecords {
             issued_at: session.auth_time,
             expires_at: session.expires_at,
             state: TicketState::Live,
+            state_epoch: 0,
         },
         user,
         actor: None,
@@ -678,6 +681,7 @@ pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::settings::{Issuer, Settings, Unenrolled};
     use gatepass_core::step::Step;
     use gatepass_core::time::Time;
+    use gatepass_core::warning::{Warning, Warnings};
 
     let [lie, place, body @ ..] = data else { return };
     let paths = [
@@ -756,7 +760,11 @@ pub(crate) fn handle(data: &[u8]) {
     let gatepass = Gatepass::new(settings, Keys::new(1, key, vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
     let outcome = outcomes[usize::from(lie / 63) % 4];
-    let moment = Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]) };
+    let warnings = Warnings::NONE.with(Warning::WitnessNotWritten);
+    let moment =
+        Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]), warnings };
+    // Older state was put back since everything was issued.
+    let superseded = given.split(' ').any(|word| word == "superseded");
     let mut step = gatepass.handle(request, moment);
     let mut applied = false;
     /// A password's hash, a device's secret, a signing key.
@@ -813,7 +821,8 @@ pub(crate) fn handle(data: &[u8]) {
                     })),
                 };
                 bend(&mut records, given);
-                read.resume(&gatepass, Found { generation: u64::from(lie / 21 % 3), records })
+                let (generation, state_epoch) = (u64::from(lie / 21 % 3), u64::from(superseded));
+                read.resume(&gatepass, Found { generation, state_epoch, records })
             }
             Step::Commit(commit) => {
                 applied |= outcome == Outcome::Applied;
@@ -833,6 +842,8 @@ pub(crate) fn handle(data: &[u8]) {
                 // A service's token is for whoever has the client's secret, and rests on no commit.
                 let of_a_service = path == "/oauth2/token" && lie % 21 == 2;
                 assert!(!secret || applied || of_a_service, "a secret leaves before its commit");
+                let rests_on_nothing_issued = of_a_service || path == "/auth/login";
+                assert!(!secret || !superseded || rests_on_nothing_issued, "what was issued before is good");
                 assert!(!secret || response.status() == 200, "a secret is in an error");
                 assert!(!kept.iter().any(|secret| told.contains(secret)), "what the store keeps is told");
                 return;

@@ -176,6 +176,8 @@ codes! {
         TicketExpired = "ticket-expired",
         /// The ticket was withdrawn.
         TicketRevoked = "ticket-revoked",
+        /// It was issued before older state was put back.
+        StateSuperseded = "state-superseded",
         /// The ticket was bound, or the redeemer claimed to be a client, and did not prove it.
         RedeemerUnproven = "redeemer-unproven",
         /// The redeemer is another client than the ticket is for.

@@ -20,6 +20,7 @@
 //! use gatepass_core::settings::{Issuer, Settings};
 //! use gatepass_core::step::Step;
 //! use gatepass_core::time::Time;
+//! use gatepass_core::warning::Warnings;
 //! use gatepass_core::wire::request::Request;
 //!
 //! /// A store that has nothing in it, and can keep nothing.
@@ -32,7 +33,7 @@
 //!             Query::Ticket(_) => Records::Ticket(None),
 //!             _ => Records::Unreadable,
 //!         };
-//!         Found { generation: 1, records }
+//!         Found { generation: 1, state_epoch: 0, records }
 //!     }
 //!
 //!     fn commit(&self, _changes: &Arc<[Change]>) -> Outcome {
@@ -51,7 +52,12 @@
 //!     peer: [127, 0, 0, 1].into(),
 //! };
 //! // The time and 32 fresh bytes of the system's generator.
-//! let moment = Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]) };
+//! let moment = Moment {
+//!     now: Time::from_unix(1_750_000_000),
+//!     fraction: 0,
+//!     seed: Seed::new([7; 32]),
+//!     warnings: Warnings::NONE,
+//! };
 //!
 //! let mut step = gatepass.handle(request, moment);
 //! let response = loop {
@@ -98,6 +104,7 @@ pub mod step;
 pub mod store;
 pub mod ticket_request;
 pub mod time;
+pub mod warning;
 pub mod wire;
 
 pub use flow::{is_budgeted, known_part};

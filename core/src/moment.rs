@@ -8,6 +8,7 @@ use crate::crypto::hmac_sha256;
 use crate::jose::base64url::prefixed;
 use crate::secret::{Secret, SecretBytes};
 use crate::time::{Stamp, Time};
+use crate::warning::Warnings;
 
 /// The time, and the randomness, of one request. The same request, records and moment give the same bytes
 /// (PS and ES signatures excepted, whose backend draws its own nonces).
@@ -21,6 +22,8 @@ pub struct Moment {
     pub fraction: u16,
     /// Fresh randomness; never to be used for two requests.
     pub seed: Seed,
+    /// Warnings for the operator, which `/readyz` alone tells.
+    pub warnings: Warnings,
 }
 
 /// 32 bytes from the system's generator, from which every random value of one request is drawn by label.
@@ -114,7 +117,8 @@ mod tests {
     #[test]
     fn names_made_together_begin_alike_and_are_not() {
         let name = |now, fraction, seed| {
-            let moment = Moment { now: Time::from_unix(now), fraction, seed: Seed::new([seed; 32]) };
+            let (now, seed, warnings) = (Time::from_unix(now), Seed::new([seed; 32]), Warnings::NONE);
+            let moment = Moment { now, fraction, seed, warnings };
             moment.name(Label::Session, "ses_")
         };
         let (one, other) = (name(1_750_000_000, 7, 1), name(1_750_000_000, 7, 2));

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::iter::once;
 
 use crate::flow::{Committing, Reading, Stretching};
 use crate::gatepass::Gatepass;
@@ -41,6 +42,13 @@ impl Step {
         Self::Commit(Commit { changes: changes.into(), flow: flow.into() })
     }
 
+    /// As [`Self::commit`], for changes that rest on a snapshot of `state_epoch`: what was issued in that epoch is used, or
+    /// something is issued in it.
+    pub(crate) fn commit_in(state_epoch: u64, changes: Vec<Change>, flow: impl Into<Committing>) -> Self {
+        let changes = once(Change::RequireStateEpoch(state_epoch)).chain(changes).collect();
+        Self::Commit(Commit { changes, flow: flow.into() })
+    }
+
     pub(crate) fn stretch(flow: impl Into<Stretching>) -> Self {
         Self::Stretch(Stretch { flow: flow.into() })
     }
@@ -70,7 +78,7 @@ impl Read {
         if found.records == Records::Unreadable {
             return Step::Reply(self.flow.context().unavailable());
         }
-        self.flow.resume(gatepass, found.records)
+        self.flow.resume(gatepass, found)
     }
 }
 

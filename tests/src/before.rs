@@ -55,7 +55,8 @@ impl Before {
         let habit = |id: &UserId| Self::Habit(id.clone(), tables.habits.get(id).cloned());
         let password = |id: &UserId| Self::Password(id.clone(), tables.passwords.get(id).cloned());
         match change {
-            Change::UserIs { .. }
+            Change::RequireStateEpoch(_)
+            | Change::UserIs { .. }
             | Change::ClientIsEnabled(_)
             | Change::SessionIsLive(_)
             | Change::RefreshIsUnused(_)

@@ -31,6 +31,8 @@ macro_rules! guards {
 }
 
 guards! {
+    /// `RequireStateEpoch`: no older state was put back since.
+    StateEpochIsAsRead,
     /// `UserIs`: there is such a user, who is active.
     UserIsActive,
     /// `UserIs`: nobody has ended the user's sessions since.
@@ -139,7 +141,8 @@ impl Tables {
             Change::RotateRefresh { successor, .. } => {
                 return Some(self.sessions.contains_key(&successor.session_id));
             }
-            Change::UserIs { .. }
+            Change::RequireStateEpoch(_)
+            | Change::UserIs { .. }
             | Change::ClientIsEnabled(_)
             | Change::SessionIsLive(_)
             | Change::InsertTicket(_)
@@ -175,6 +178,9 @@ impl Tables {
 
     fn own_guards(&self, change: &Change) -> Vec<(Guard, bool)> {
         match change {
+            Change::RequireStateEpoch(epoch) => {
+                vec![(Guard::StateEpochIsAsRead, self.state_epoch == *epoch)]
+            }
             Change::UserIs { id, epoch } => {
                 let user = self.users.get(id);
                 vec![

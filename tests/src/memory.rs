@@ -30,6 +30,8 @@ use crate::guard::Guard;
 pub struct Tables {
     /// The generation of the keys.
     pub generation: u64,
+    /// The state epoch.
+    pub state_epoch: u64,
     /// Users by id.
     pub users: BTreeMap<UserId, User>,
     /// Clients by id.
@@ -202,7 +204,7 @@ impl Tables {
                 Records::Sessions(Box::new(SessionsRecords { bearer, sessions }))
             }
         };
-        Found { generation: self.generation, records }
+        Found { generation: self.generation, state_epoch: self.state_epoch, records }
     }
 
     /// Applies all of `changes`, or none.
@@ -332,7 +334,8 @@ impl Tables {
             }
             Change::DeleteClient(id) => drop(self.clients.remove(id)),
             Change::Audit(event) => self.audit.push(event.clone()),
-            Change::UserIs { .. }
+            Change::RequireStateEpoch(_)
+            | Change::UserIs { .. }
             | Change::ClientIsEnabled(_)
             | Change::SessionIsLive(_)
             | Change::RefreshIsUnused(_)

@@ -16,6 +16,7 @@ use gatepass_core::settings::{Issuer, Settings};
 use gatepass_core::step::{drive, finish};
 use gatepass_core::ticket_request::TicketRequest;
 use gatepass_core::time::Time;
+use gatepass_core::warning::Warnings;
 use gatepass_core::wire::request::Request;
 use serde_json::{Value, json};
 
@@ -41,7 +42,7 @@ pub const UNKNOWN_REFRESH_TOKEN: &str = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 pub fn moment(now: Time, seed: u64) -> Moment {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    Moment { now, fraction: (seed % 65_536) as u16, seed: Seed::new(bytes) }
+    Moment { now, fraction: (seed % 65_536) as u16, seed: Seed::new(bytes), warnings: Warnings::NONE }
 }
 
 /// A server for `issuer` with the default settings.

@@ -31,6 +31,11 @@ fn client(id: &str) -> ClientId {
     ClientId::parse(id).expect("an id")
 }
 
+/// Older state is put back.
+fn put_back(tables: &mut Tables) {
+    tables.state_epoch = 7;
+}
+
 fn disable_user(tables: &mut Tables, name: &str) {
     tables.users.get_mut(&user(name)).expect("a user").disable();
 }
@@ -96,6 +101,7 @@ fn a_sign_in_rests_on_everyone_its_ticket_names() {
             |t| t.tickets.values_mut().for_each(|ticket| ticket.state = TicketState::Spent(NOON)),
             (true, 400),
         ),
+        ("older state is put back", put_back, (true, 400)),
     ];
     for (what, alter, expected) in cases {
         let store = Memory::new(world::tables());
@@ -122,6 +128,7 @@ fn a_ticket_rests_on_everyone_it_names() {
         ("the client it is for is disabled", |t| disable_client(t, "portal"), (true, 400)),
         ("the client that asks is disabled", |t| disable_client(t, "backend"), (true, 401)),
         ("the client that asks is gone", |t| drop(t.clients.remove(&client("backend"))), (true, 401)),
+        ("older state is put back", put_back, (true, 401)),
     ];
     for (what, alter, expected) in cases {
         let store = Memory::new(world::tables());
@@ -168,6 +175,7 @@ const TO_A_SESSION: &[(&str, Alter, (bool, u16))] = &[
     ("the session is ended", end_sessions, (true, 400)),
     ("the session is gone", |t| t.sessions.clear(), (true, 400)),
     ("the token that is live is used", use_token, (true, 400)),
+    ("older state is put back", put_back, (true, 400)),
 ];
 
 #[test]
@@ -202,6 +210,7 @@ fn a_grant_rests_on_the_client_that_asks() {
         ("the client is disabled", |t| disable_client(t, "portal"), (true, 401)),
         ("the client is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 401)),
         ("the session is ended", end_sessions, (true, 400)),
+        ("older state is put back", put_back, (true, 400)),
     ];
     for (what, alter, expected) in cases {
         let store = Memory::new(world::tables());
@@ -257,6 +266,7 @@ fn the_end_of_a_session_rests_on_who_asks_for_it() {
             (true, 401, 401),
         ),
         ("every session is ended", end_sessions, (true, 401, 401)),
+        ("older state is put back", put_back, (true, 401, 401)),
         (
             "the session that asks is ended",
             |t| {

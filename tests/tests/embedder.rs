@@ -14,6 +14,7 @@ use gatepass_core::gatepass::Gatepass;
 use gatepass_core::moment::{Moment, Seed};
 use gatepass_core::step::Step;
 use gatepass_core::time::Time;
+use gatepass_core::warning::Warnings;
 use gatepass_core::wire::request::Request;
 use gatepass_core::wire::response::Response;
 use gatepass_tests::memory::Tables;
@@ -30,7 +31,8 @@ async fn answer(gatepass: &Gatepass, store: &AsyncStore, request: Request) -> Re
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).expect("the system's generator");
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
-    let moment = Moment { now: Time::from_unix(unix), fraction: 0, seed: Seed::new(seed) };
+    let (now, seed, warnings) = (Time::from_unix(unix), Seed::new(seed), Warnings::NONE);
+    let moment = Moment { now, fraction: 0, seed, warnings };
     let mut step = gatepass.handle(request, moment);
     loop {
         step = match step {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use gatepass::master_key::MasterKey;
-use gatepass::store::{Store, StoreOptions};
+use gatepass::store::{DATABASE, Store, StoreOptions};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::query::{Found, Query};
 use gatepass_core::store::Store as _;
@@ -67,6 +67,12 @@ impl Durable for File {
     fn sweep(&mut self, now: Time) {
         self.store().sweep(now, 1_000).expect("it can be swept");
     }
+
+    fn set_state_epoch(&mut self, epoch: u64) {
+        let sql = rusqlite::Connection::open(self.dir.path().join(DATABASE)).expect("the file");
+        let epoch = i64::try_from(epoch).expect("a number that the file holds");
+        assert_eq!(sql.execute("UPDATE meta SET state_epoch = ?1", [epoch]), Ok(1));
+    }
 }
 
 /// A failure, an operation a line.
@@ -84,7 +90,7 @@ fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
 #[test]
 fn the_core_answers_as_the_model_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(600));
+    let mut runner = TestRunner::new(config(800));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         run(rules, &operations, Memory::new(tables()), &mut tally.borrow_mut()).map(drop)
     });

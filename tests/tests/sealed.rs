@@ -225,7 +225,7 @@ impl Store for Confused {
         if *query == Query::Generation {
             return self.0.read(query);
         }
-        Found { generation: 0, records: Records::Generation }
+        Found { generation: 0, state_epoch: 0, records: Records::Generation }
     }
 
     fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
@@ -244,8 +244,8 @@ fn unreadable_and_nonsensical_records_are_answers_too() {
         let Step::Read(read) = gatepass.handle(presents(&ticket), moment(NOON, 2)) else {
             panic!("it reads first")
         };
-        let Step::Reply(response) = read.resume(&gatepass, Found { generation, records: records.clone() })
-        else {
+        let found = Found { generation, state_epoch: 0, records: records.clone() };
+        let Step::Reply(response) = read.resume(&gatepass, found) else {
             panic!("{records:?} is answered at once")
         };
         assert_eq!((response.status(), holds_a_secret(&response)), (status, false), "{records:?}");

@@ -36,6 +36,8 @@ pub(crate) struct Entrant<'a> {
     pub(crate) ticket: Option<(Time, Time)>,
     /// Whether the ticket was meant for another address.
     pub(crate) address_mismatch: bool,
+    /// The state epoch of the snapshot.
+    pub(crate) state_epoch: u64,
 }
 
 /// What an entrant will be told.
@@ -83,7 +85,7 @@ impl Admission {
         gatepass: &Gatepass,
         entrant: &Entrant<'_>,
     ) -> Option<(Self, Vec<Change>)> {
-        let Entrant { sign_in, user, actor, client, factors, .. } = entrant;
+        let Entrant { sign_in, user, actor, client, factors, state_epoch, .. } = entrant;
         let person = actor.unwrap_or(user);
         let decision = decide(
             gatepass.settings(),
@@ -132,7 +134,9 @@ impl Admission {
                 ));
             }
         };
-        let (welcome, opened) = Welcome::prepare(ctx, gatepass, sign_in, (user, *actor), *client, purpose)?;
+        let people = (*user, *actor);
+        let (welcome, opened) =
+            Welcome::prepare(ctx, gatepass, sign_in, people, *client, purpose, *state_epoch)?;
         let event = Event { session: Some(welcome.session().id.clone()), ..event(accepted, None) };
         changes.extend(opened);
         changes.push(Change::Audit(event));
@@ -170,5 +174,6 @@ fn challenge(ctx: &Context, entrant: &Entrant<'_>) -> Challenge {
         expires_at: ctx.now().plus(LIFETIME),
         wrong: 0,
         answered: false,
+        state_epoch: entrant.state_epoch,
     }
 }

@@ -75,11 +75,12 @@ impl Presented {
         &self.query
     }
 
-    /// Believes the token, if it is ours, in time, and neither it nor anyone it speaks for has been ended.
+    /// Believes the token, if it is ours, in time, of this state epoch, and neither it nor anyone it speaks for has been ended.
     pub(crate) fn verify<'a>(
         &self,
         gatepass: &Gatepass,
         records: &'a BearerRecords,
+        state_epoch: u64,
         now: Time,
     ) -> Result<VerifiedToken<'a>, Refusal> {
         let claims = gatepass.believe(&self.token, now).map_err(|_| Refusal::TokenInvalid)?;
@@ -89,19 +90,26 @@ impl Presented {
         let scope =
             Scope::parse(claims.scope.as_deref().unwrap_or_default()).map_err(|_| Refusal::TokenInvalid)?;
         let holder = match &claims.sid {
-            None => Holder::Client(service(&claims, records)?),
-            Some(sid) => person(&claims, sid, records, now)?,
+            None => Holder::Client(service(&claims, records, state_epoch)?),
+            Some(sid) => person(&claims, sid, records, state_epoch, now)?,
         };
         Ok(VerifiedToken { claims, scope, holder })
     }
 }
 
 /// A service's token: its client is enabled, and no younger namesake.
-fn service<'a>(claims: &AccessClaims, records: &'a BearerRecords) -> Result<&'a Client, Refusal> {
+fn service<'a>(
+    claims: &AccessClaims,
+    records: &'a BearerRecords,
+    state_epoch: u64,
+) -> Result<&'a Client, Refusal> {
     let client = records.client.as_ref().filter(|c| c.id.as_str() == claims.client_id);
     let client = client.ok_or(Refusal::ClientUnknown)?;
     if claims.sub != claims.client_id || claims.act.is_some() || claims.iat < client.created_at {
         return Err(Refusal::TokenInvalid);
+    }
+    if claims.state_epoch != state_epoch {
+        return Err(Refusal::StateSuperseded);
     }
     if client.enabled { Ok(client) } else { Err(Refusal::ClientInactive) }
 }
@@ -111,6 +119,7 @@ fn person<'a>(
     claims: &AccessClaims,
     sid: &str,
     records: &'a BearerRecords,
+    state_epoch: u64,
     now: Time,
 ) -> Result<Holder<'a>, Refusal> {
     let user = records.user.as_ref().filter(|u| u.id.as_str() == claims.sub).ok_or(Refusal::UserInactive)?;
@@ -123,6 +132,9 @@ fn person<'a>(
     }
     if !user.is_active() {
         return Err(Refusal::UserInactive);
+    }
+    if session.state_epoch != state_epoch {
+        return Err(Refusal::StateSuperseded);
     }
     if session.is_over(user.epoch, now) {
         return Err(Refusal::SessionOver);

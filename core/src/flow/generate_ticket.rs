@@ -12,7 +12,7 @@ use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::client::Client;
 use crate::model::id::{ClientId, TicketId, UserId};
-use crate::model::query::{BearerRecords, IssueQuery, IssueRecords, Query, Records};
+use crate::model::query::{BearerRecords, Found, IssueQuery, IssueRecords, Query, Records};
 use crate::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState, ticket_text};
 use crate::model::user::User;
 use crate::moment::{Label, Moment};
@@ -95,19 +95,22 @@ impl Looking {
         Step::read(Query::Issue(query), self)
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Issue(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Issue(records) = found.records else { return Step::Reply(self.ctx.internal()) };
+        let state_epoch = found.state_epoch;
         let mut conditions = Vec::new();
         let authority = match &self.origin {
             Origin::CommandLine => Ok(Authority { client_id: ClientId::admin(), client: None, person: None }),
-            Origin::Bearer(presented) => match presented.verify(gatepass, &records.bearer, self.ctx.now()) {
-                Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
-                Ok(token) => self.authority(&token, &records.bearer, &mut conditions),
-            },
+            Origin::Bearer(presented) => {
+                match presented.verify(gatepass, &records.bearer, state_epoch, self.ctx.now()) {
+                    Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
+                    Ok(token) => self.authority(&token, &records.bearer, &mut conditions),
+                }
+            }
         };
         let drafted = authority.and_then(|authority| {
             let asked = self.asked.as_ref().map_err(|&problem| Refused::new(problem, Refusal::Malformed))?;
-            draft(asked, &authority, &records, gatepass.settings(), &self.ctx.moment)
+            draft(asked, &authority, &records, state_epoch, gatepass.settings(), &self.ctx.moment)
         });
         match drafted {
             Ok(draft) => self.issue(draft, conditions),
@@ -196,11 +199,11 @@ impl Looking {
             reason: ticket.impersonation.as_ref().map(|i| i.reason.clone()),
             ..self.ctx.event(Kind::TicketIssued)
         };
-        let id = ticket.id.clone();
+        let (id, state_epoch) = (ticket.id.clone(), ticket.state_epoch);
         changes.extend(conditions);
         changes.push(Change::InsertTicket(ticket));
         changes.push(Change::Audit(event));
-        Step::commit(changes, Issuing { looking: self, id, lifetime })
+        Step::commit_in(state_epoch, changes, Issuing { looking: self, id, lifetime })
     }
 }
 
@@ -229,6 +232,7 @@ fn draft(
     asked: &TicketRequest,
     authority: &Authority<'_>,
     records: &IssueRecords,
+    state_epoch: u64,
     settings: &Settings,
     moment: &Moment,
 ) -> Result<Draft, Refused> {
@@ -278,6 +282,7 @@ fn draft(
             issued_at: moment.now,
             expires_at: moment.now.plus(lifetime.into()),
             state: TicketState::Live,
+            state_epoch,
         },
     })
 }

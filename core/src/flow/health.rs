@@ -1,6 +1,6 @@
 //! `GET /healthz`: the process answers. `GET /readyz`: the store can commit, and there is a key to sign with.
 
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 
 use serde::Serialize;
 
@@ -8,15 +8,18 @@ use super::context::Context;
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::step::Step;
+use crate::warning::Warning;
 use crate::wire::response::Response;
 
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<&'static str>,
 }
 
 pub(crate) fn alive() -> Step {
-    Step::Reply(Response::json(200, &Health { status: "ok" }))
+    Step::Reply(Response::json(200, &Health { status: "ok", warnings: Vec::new() }))
 }
 
 /// Waits for a commit that changes nothing.
@@ -33,7 +36,10 @@ pub(crate) fn ready(ctx: Context) -> Step {
 impl Probing {
     pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
         Step::Reply(match outcome {
-            Outcome::Applied if gatepass.can_sign() => Response::json(200, &Health { status: "ready" }),
+            Outcome::Applied if gatepass.can_sign() => {
+                let warnings = self.ctx.moment.warnings.iter().map(Warning::as_str).collect();
+                Response::json(200, &Health { status: "ready", warnings })
+            }
             Outcome::Applied | Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
                 self.ctx.unavailable()
             }

@@ -9,7 +9,7 @@ use super::context::Context;
 use crate::gatepass::Gatepass;
 use crate::jose::claims::Actor;
 use crate::model::id::{ClientId, UserId};
-use crate::model::query::{Query, Records, TokenQuery, TokenRecords};
+use crate::model::query::{Found, Query, Records, TokenQuery, TokenRecords};
 use crate::model::session::RefreshDigest;
 use crate::policy::refresh::{Presenter, Verdict, decide};
 use crate::step::Step;
@@ -76,19 +76,21 @@ impl Looking {
         &self.ctx
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Token(records) = found.records else { return Step::Reply(self.ctx.internal()) };
         let caller = match self.asked.caller(&records, self.ctx.now()) {
             Ok(caller) => caller,
             Err(response) => return Step::Reply(response),
         };
-        let answer = self.access(gatepass, &records);
-        let answer = answer.or_else(|| self.refresh(gatepass, &records, Presenter::Client(&caller)));
+        let (state_epoch, presenter) = (found.state_epoch, Presenter::Client(&caller));
+        let answer = self.access(gatepass, &records, state_epoch);
+        let answer = answer.or_else(|| self.refresh(gatepass, &records, state_epoch, presenter));
         Step::Reply(answer.unwrap_or_else(|| Response::json(200, &Introspection::default())).uncached())
     }
 
-    fn access(&self, gatepass: &Gatepass, records: &TokenRecords) -> Option<Response> {
-        let token = self.asked.access.as_ref()?.verify(gatepass, &records.bearer, self.ctx.now()).ok()?;
+    fn access(&self, gatepass: &Gatepass, records: &TokenRecords, state_epoch: u64) -> Option<Response> {
+        let token = self.asked.access.as_ref()?;
+        let token = token.verify(gatepass, &records.bearer, state_epoch, self.ctx.now()).ok()?;
         let claims = token.claims();
         let username = match token.holder() {
             Holder::Client(_) => None,
@@ -120,12 +122,12 @@ impl Looking {
         &self,
         gatepass: &Gatepass,
         records: &TokenRecords,
+        state_epoch: u64,
         presenter: Presenter<'_>,
     ) -> Option<Response> {
         let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
-        let Verdict::Rotate(user) = decide(family, presenter, gatepass.settings(), self.ctx.now()) else {
-            return None;
-        };
+        let decided = decide(family, presenter, gatepass.settings(), state_epoch, self.ctx.now());
+        let Verdict::Rotate(user) = decided else { return None };
         let session = &family.session;
         Some(Response::json(
             200,

@@ -13,7 +13,7 @@ use crate::model::change::{Change, Outcome};
 use crate::model::factor::Guesses;
 use crate::model::habit::Place;
 use crate::model::password::{PasswordHash, Workspace};
-use crate::model::query::{Identity, LoginRecords, Query, Records};
+use crate::model::query::{Found, Identity, LoginRecords, Query, Records};
 use crate::secret::SecretText;
 use crate::step::Step;
 use crate::wire::body::Body;
@@ -40,6 +40,8 @@ pub(crate) struct Looking {
 pub(crate) struct Comparing {
     looking: Looking,
     records: Option<Box<LoginRecords>>,
+    /// The state epoch of the snapshot.
+    state_epoch: u64,
     hash: PasswordHash,
 }
 
@@ -82,23 +84,30 @@ impl Looking {
         Step::read(Query::Login(self.identity.clone()), self)
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Login(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Login(records) = found.records else { return Step::Reply(self.ctx.internal()) };
         if !gatepass.can_sign() {
             return Step::Reply(self.ctx.unavailable());
         }
+        let state_epoch = found.state_epoch;
         let hash = records.as_ref().and_then(|records| records.password.as_ref());
         let hash = hash.map_or_else(PasswordHash::of_nobody, |password| password.hash.clone());
         match &self.compared {
             Some((before, good)) if *before == hash => {
                 let good = *good;
-                self.decide(gatepass, records.as_deref(), good)
+                self.decide(gatepass, records.as_deref(), state_epoch, good)
             }
-            Some(_) | None => Step::stretch(Comparing { looking: self, records, hash }),
+            Some(_) | None => Step::stretch(Comparing { looking: self, records, state_epoch, hash }),
         }
     }
 
-    fn decide(self, gatepass: &Gatepass, records: Option<&LoginRecords>, good: bool) -> Step {
+    fn decide(
+        self,
+        gatepass: &Gatepass,
+        records: Option<&LoginRecords>,
+        state_epoch: u64,
+        good: bool,
+    ) -> Step {
         let Some(records) = records else {
             return Step::commit(
                 vec![Change::Decoy],
@@ -131,6 +140,7 @@ impl Looking {
             habit: &records.habit,
             ticket: None,
             address_mismatch: false,
+            state_epoch,
         };
         let Some((admission, mut changes)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
             return Step::Reply(self.ctx.internal());
@@ -138,7 +148,7 @@ impl Looking {
         // Named though nothing may change: what was guessed since counts against a right guess too.
         let after = Guesses::default();
         changes.push(Change::SetPasswordGuesses { user: user.id.clone(), before: guesses, after });
-        Step::commit(changes, Admitting { looking: self, admission })
+        Step::commit_in(state_epoch, changes, Admitting { looking: self, admission })
     }
 
     fn refuse(self, records: &LoginRecords, refusal: Refusal, mut changes: Vec<Change>) -> Step {
@@ -170,11 +180,12 @@ impl Comparing {
     }
 
     pub(crate) fn run(self, workspace: &mut Workspace, gatepass: &Gatepass) -> Step {
-        let Self { looking, records, hash } = self;
+        let Self { looking, records, state_epoch, hash } = self;
         let Some(good) = hash.is_of(&looking.password, workspace) else {
             return Step::Reply(looking.ctx.unavailable());
         };
-        Looking { compared: Some((hash, good)), ..looking }.decide(gatepass, records.as_deref(), good)
+        let looking = Looking { compared: Some((hash, good)), ..looking };
+        looking.decide(gatepass, records.as_deref(), state_epoch, good)
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) mod welcome;
 use crate::gatepass::Gatepass;
 use crate::model::change::Outcome;
 use crate::model::password::Workspace;
-use crate::model::query::Records;
+use crate::model::query::Found;
 use crate::moment::Moment;
 use crate::step::Step;
 use crate::ticket_request::TicketRequest;
@@ -299,21 +299,21 @@ impl Reading {
         }
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
         match self {
-            Self::TicketSignin(flow) => flow.resume(gatepass, records),
-            Self::GenerateTicket(flow) => flow.resume(gatepass, records),
-            Self::Token(flow) => flow.resume(gatepass, records),
-            Self::Userinfo(flow) => flow.resume(gatepass, records),
-            Self::Published(flow) => flow.resume(gatepass, records),
-            Self::Refresh(flow) => flow.resume(gatepass, records),
-            Self::Introspect(flow) => flow.resume(gatepass, records),
-            Self::Revoke(flow) => flow.resume(gatepass, records),
-            Self::MySessions(flow) => flow.resume(gatepass, records),
-            Self::VerifyChallenge(flow) => flow.resume(gatepass, records),
-            Self::MyFactors(flow) => flow.resume(gatepass, records),
-            Self::Login(flow) => flow.resume(gatepass, records),
-            Self::MyPassword(flow) => flow.resume(gatepass, records),
+            Self::TicketSignin(flow) => flow.resume(gatepass, found),
+            Self::GenerateTicket(flow) => flow.resume(gatepass, found),
+            Self::Token(flow) => flow.resume(gatepass, found),
+            Self::Userinfo(flow) => flow.resume(gatepass, found),
+            Self::Published(flow) => flow.resume(gatepass, found),
+            Self::Refresh(flow) => flow.resume(gatepass, found),
+            Self::Introspect(flow) => flow.resume(gatepass, found),
+            Self::Revoke(flow) => flow.resume(gatepass, found),
+            Self::MySessions(flow) => flow.resume(gatepass, found),
+            Self::VerifyChallenge(flow) => flow.resume(gatepass, found),
+            Self::MyFactors(flow) => flow.resume(gatepass, found),
+            Self::Login(flow) => flow.resume(gatepass, found),
+            Self::MyPassword(flow) => flow.resume(gatepass, found),
         }
     }
 }

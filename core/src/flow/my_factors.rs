@@ -11,7 +11,7 @@ use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::factor::{Factors, Guesses, TotpDevice};
 use crate::model::id::{DeviceId, UserId};
-use crate::model::query::{Query, Records};
+use crate::model::query::{Found, Query, Records};
 use crate::model::session::{Purpose, Session};
 use crate::model::user::User;
 use crate::policy::enrolment::{MAX_NAME, NotSetUp, SetUp, backup_codes, device, verified, waiting};
@@ -117,10 +117,10 @@ impl Looking {
         Step::read(Query::Factors(self.presented.query().clone()), self)
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Factors(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Factors(records) = found.records else { return Step::Reply(self.ctx.internal()) };
         let (bearer, factors) = (&records.bearer, &records.factors);
-        let token = match self.presented.verify(gatepass, bearer, self.ctx.now()) {
+        let token = match self.presented.verify(gatepass, bearer, found.state_epoch, self.ctx.now()) {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
         };
@@ -137,6 +137,7 @@ impl Looking {
         };
         // The session and its user as read are what every change rests on.
         let mut rests = vec![
+            Change::RequireStateEpoch(found.state_epoch),
             Change::SessionIsLive(session.id.clone()),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
         ];

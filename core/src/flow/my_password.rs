@@ -11,7 +11,7 @@ use crate::model::change::{Change, Outcome};
 use crate::model::factor::Guesses;
 use crate::model::id::SessionId;
 use crate::model::password::{Password, PasswordHash, Workspace};
-use crate::model::query::{Query, Records};
+use crate::model::query::{Found, Query, Records};
 use crate::model::session::Purpose;
 use crate::model::user::User;
 use crate::moment::Label;
@@ -48,6 +48,8 @@ pub(crate) struct Comparing {
     wish: Wish,
     user: Box<User>,
     session: SessionId,
+    /// The state epoch of the snapshot.
+    state_epoch: u64,
     password: Password,
 }
 
@@ -78,9 +80,10 @@ impl Looking {
         Step::read(Query::Password(self.presented.query().clone()), self)
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Password(records) = records else { return Step::Reply(self.ctx.internal()) };
-        let token = match self.presented.verify(gatepass, &records.bearer, self.ctx.now()) {
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Password(records) = found.records else { return Step::Reply(self.ctx.internal()) };
+        let token = match self.presented.verify(gatepass, &records.bearer, found.state_epoch, self.ctx.now())
+        {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
         };
@@ -104,13 +107,15 @@ impl Looking {
         if let Some(problem) = unfit {
             return self.ctx.refuse(problem, Refusal::PasswordUnfit);
         }
-        let (user, session) = (Box::new(user.clone()), session.id.clone());
+        let (user, session, state_epoch) = (Box::new(user.clone()), session.id.clone(), found.state_epoch);
         match records.password {
             None => self.ctx.refuse(Problem::NoPassword, Refusal::PasswordMissing),
             Some(password) if password.guesses.is_locked(self.ctx.now()) => {
                 self.refuse(&user, Refusal::PasswordLocked, vec![])
             }
-            Some(password) => Step::stretch(Comparing { looking: self, wish, user, session, password }),
+            Some(password) => {
+                Step::stretch(Comparing { looking: self, wish, user, session, state_epoch, password })
+            }
         }
     }
 
@@ -131,7 +136,7 @@ impl Comparing {
     }
 
     pub(crate) fn run(self, workspace: &mut Workspace) -> Step {
-        let Self { looking, wish, user, session, password } = self;
+        let Self { looking, wish, user, session, state_epoch, password } = self;
         let (ctx, now) = (&looking.ctx, looking.ctx.now());
         let Some(good) = password.hash.is_of(&wish.old, workspace) else {
             return Step::Reply(ctx.unavailable());
@@ -162,7 +167,7 @@ impl Comparing {
             Change::SetPassword { user: user.id.clone(), hash },
             Change::Audit(looking.event(Kind::PasswordChanged, &user)),
         ];
-        Step::commit(changes, Changing { looking, refusal: None })
+        Step::commit_in(state_epoch, changes, Changing { looking, refusal: None })
     }
 }
 

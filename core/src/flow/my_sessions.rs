@@ -8,7 +8,7 @@ use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::id::UserId;
-use crate::model::query::{Query, Records, SessionsRecords};
+use crate::model::query::{Found, Query, Records, SessionsRecords};
 use crate::model::session::Session;
 use crate::model::user::User;
 use crate::step::Step;
@@ -73,15 +73,16 @@ impl Looking {
         )
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let SessionsRecords { bearer, sessions } = match (&self.wish, records) {
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let state_epoch = found.state_epoch;
+        let SessionsRecords { bearer, sessions } = match (&self.wish, found.records) {
             (Wish::EndAll, Records::Bearer(bearer)) => {
                 SessionsRecords { bearer: *bearer, sessions: Vec::new() }
             }
             (Wish::List | Wish::End(_), Records::Sessions(records)) => *records,
             _ => return Step::Reply(self.ctx.internal()),
         };
-        let token = match self.presented.verify(gatepass, &bearer, self.ctx.now()) {
+        let token = match self.presented.verify(gatepass, &bearer, state_epoch, self.ctx.now()) {
             Ok(token) => token,
             Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
         };
@@ -92,7 +93,8 @@ impl Looking {
         if self.wish != Wish::List && session.actor.is_some() {
             return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
         }
-        let live = sessions.iter().filter(|s| s.user_id == user.id && !s.is_over(user.epoch, self.ctx.now()));
+        let own = sessions.iter().filter(|s| s.user_id == user.id && s.state_epoch == state_epoch);
+        let live = own.filter(|s| !s.is_over(user.epoch, self.ctx.now()));
         let by = [
             Change::SessionIsLive(session.id.clone()),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
@@ -114,7 +116,7 @@ impl Looking {
                 ],
             },
         };
-        Step::commit(by.into_iter().chain(ended).collect(), Ending { looking: self })
+        Step::commit_in(state_epoch, by.into_iter().chain(ended).collect(), Ending { looking: self })
     }
 
     fn event(&self, kind: Kind, user: &User, session: Option<&Session>) -> Event {

@@ -4,7 +4,7 @@ use alloc::vec;
 
 use super::context::Context;
 use crate::gatepass::Gatepass;
-use crate::model::query::{Query, Records};
+use crate::model::query::{Found, Query, Records};
 use crate::step::Step;
 use crate::wire::response::Response;
 use crate::wire::shapes::{Metadata, OpenIdMetadata};
@@ -39,8 +39,8 @@ impl Looking {
         &self.ctx
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        if records != Records::Generation {
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        if found.records != Records::Generation {
             return Step::Reply(self.ctx.internal());
         }
         let issuer = &gatepass.settings().issuer;

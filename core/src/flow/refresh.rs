@@ -11,7 +11,7 @@ use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::id::ClientId;
-use crate::model::query::{Family, Query, Records, TokenQuery, TokenRecords};
+use crate::model::query::{Family, Found, Query, Records, TokenQuery, TokenRecords};
 use crate::model::scope::Scope;
 use crate::model::session::{FreshToken, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use crate::model::user::User;
@@ -104,8 +104,8 @@ impl Looking {
         Step::read(Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) }), self)
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Token(records) = found.records else { return Step::Reply(self.ctx.internal()) };
         if !gatepass.can_sign() {
             return Step::Reply(self.ctx.unavailable());
         }
@@ -121,18 +121,19 @@ impl Looking {
             return Step::Reply(self.refused(Refusal::RefreshUnknown));
         };
         let presenter = caller.as_ref().map_or(Presenter::Anybody, Presenter::Client);
-        match decide(family, presenter, gatepass.settings(), self.ctx.now()) {
+        let state_epoch = found.state_epoch;
+        match decide(family, presenter, gatepass.settings(), state_epoch, self.ctx.now()) {
             Verdict::Refuse(refusal) => self.record(&family.session, refusal, self.refused(refusal)),
             Verdict::Reused => self.end_family(family),
             Verdict::Rotate(user) => {
                 let salt = Salt::new(&self.ctx.moment);
                 let used_at = self.ctx.now();
-                self.refresh(gatepass, family, user, (used_at, salt), true)
+                self.refresh(gatepass, family, state_epoch, user, (used_at, salt), true)
             }
             Verdict::Again(user) => match &family.refresh.rotation {
                 Some(rotation) => {
                     let use_of = (rotation.at, rotation.salt.clone());
-                    self.refresh(gatepass, family, user, use_of, false)
+                    self.refresh(gatepass, family, state_epoch, user, use_of, false)
                 }
                 None => Step::Reply(self.ctx.internal()),
             },
@@ -166,6 +167,7 @@ impl Looking {
         self,
         gatepass: &Gatepass,
         family: &Family,
+        state_epoch: u64,
         user: &User,
         (used_at, salt): (Time, Salt),
         first: bool,
@@ -203,7 +205,8 @@ impl Looking {
         changes.push(Change::Audit(self.event(Kind::SessionRefreshed, session)));
         let lifetime = family.client.as_ref().and_then(|client| client.user_token_lifetime);
         let lifetime = u64::from(lifetime.unwrap_or(gatepass.settings().user_token_lifetime));
-        Step::commit(
+        Step::commit_in(
+            state_epoch,
             changes,
             Refreshing {
                 used_at,

@@ -12,7 +12,7 @@ use crate::audit::{Event, Kind};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::id::ClientId;
-use crate::model::query::{Records, TokenRecords};
+use crate::model::query::{Found, Records, TokenRecords};
 use crate::step::Step;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
@@ -52,21 +52,29 @@ impl Looking {
         &self.ctx
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Token(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Token(records) = found.records else { return Step::Reply(self.ctx.internal()) };
         let caller = match self.asked.caller(&records, self.ctx.now()) {
             Ok(caller) => caller,
             Err(response) => return Step::Reply(response),
         };
-        let changes = self.access(gatepass, &records, &caller).or_else(|| self.session(&records, &caller));
+        let access = self.access(gatepass, &records, found.state_epoch, &caller);
+        let changes = access.or_else(|| self.session(&records, found.state_epoch, &caller));
         match changes {
             Some(changes) => Step::commit(changes, Revoking { ctx: self.ctx }),
             None => Step::Reply(revoked()),
         }
     }
 
-    fn access(&self, gatepass: &Gatepass, records: &TokenRecords, caller: &ClientId) -> Option<Vec<Change>> {
-        let token = self.asked.access.as_ref()?.verify(gatepass, &records.bearer, self.ctx.now()).ok()?;
+    fn access(
+        &self,
+        gatepass: &Gatepass,
+        records: &TokenRecords,
+        state_epoch: u64,
+        caller: &ClientId,
+    ) -> Option<Vec<Change>> {
+        let token = self.asked.access.as_ref()?;
+        let token = token.verify(gatepass, &records.bearer, state_epoch, self.ctx.now()).ok()?;
         let claims = token.claims();
         if claims.client_id != caller.as_str() {
             return None;
@@ -85,10 +93,11 @@ impl Looking {
         Some(vec![revoke, Change::Audit(event)])
     }
 
-    fn session(&self, records: &TokenRecords, caller: &ClientId) -> Option<Vec<Change>> {
+    fn session(&self, records: &TokenRecords, state_epoch: u64, caller: &ClientId) -> Option<Vec<Change>> {
         let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
         let session = &family.session;
-        if session.client_id != *caller || session.ended_at.is_some() {
+        let over = session.ended_at.is_some() || session.state_epoch != state_epoch;
+        if session.client_id != *caller || over {
             return None;
         }
         let event = Event {

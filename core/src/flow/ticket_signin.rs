@@ -10,7 +10,7 @@ use crate::gatepass::Gatepass;
 use crate::model::challenge::SignIn;
 use crate::model::change::{Change, Outcome};
 use crate::model::habit::Place;
-use crate::model::query::{Query, Records, TicketRecords};
+use crate::model::query::{Found, Query, Records, TicketRecords};
 use crate::model::ticket::{Ticket, TicketDigest};
 use crate::model::user::User;
 use crate::policy::sign_in::{Redeemer, Verdict, decide, is_elsewhere};
@@ -75,8 +75,8 @@ impl Looking {
         &self.ctx
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Ticket(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Ticket(records) = found.records else { return Step::Reply(self.ctx.internal()) };
         let Some(records) = records.filter(|r| r.ticket.digest == self.digest) else {
             return self.ctx.refuse(Problem::TicketRefused, Refusal::TicketUnknown);
         };
@@ -84,20 +84,21 @@ impl Looking {
             return Step::Reply(self.ctx.unavailable());
         }
         let Some(peer) = self.ctx.peer else { return Step::Reply(self.ctx.internal()) };
-        match decide(&records, &self.redeemer, peer, gatepass.settings(), self.ctx.now()) {
+        let state_epoch = found.state_epoch;
+        match decide(&records, &self.redeemer, peer, gatepass.settings(), state_epoch, self.ctx.now()) {
             Verdict::Refuse(refusal) => {
                 let event = self.event(Kind::TicketRefused, &records.ticket, Some(refusal));
                 record(event, self.refused(refusal))
             }
-            Verdict::Spend(refusal) => self.waste(&records, refusal),
+            Verdict::Spend(refusal) => self.waste(&records, state_epoch, refusal),
             Verdict::SignIn(user) => {
-                self.let_in(gatepass, &records, user, is_elsewhere(&records.ticket, peer))
+                self.let_in(gatepass, &records, state_epoch, user, is_elsewhere(&records.ticket, peer))
             }
         }
     }
 
     /// Spends the ticket in vain. That somebody else may have it is remembered of its person.
-    fn waste(self, records: &TicketRecords, refusal: Refusal) -> Step {
+    fn waste(self, records: &TicketRecords, state_epoch: u64, refusal: Refusal) -> Step {
         let event = self.event(Kind::TicketRefused, &records.ticket, Some(refusal));
         let mut changes = vec![self.spend(), Change::Audit(event)];
         let stolen = matches!(
@@ -108,7 +109,7 @@ impl Looking {
         changes.extend(
             person.map(|person| Change::CountFailure { user: person.id.clone(), at: self.ctx.now() }),
         );
-        Step::commit(changes, Wasting { looking: self, refusal })
+        Step::commit_in(state_epoch, changes, Wasting { looking: self, refusal })
     }
 
     /// Spends the ticket, on a session or on a challenge, in one commit that names everyone it rests on.
@@ -116,6 +117,7 @@ impl Looking {
         self,
         gatepass: &Gatepass,
         records: &TicketRecords,
+        state_epoch: u64,
         user: &User,
         address_mismatch: bool,
     ) -> Step {
@@ -129,6 +131,7 @@ impl Looking {
             habit: &records.habit,
             ticket: Some((ticket.issued_at, ticket.expires_at)),
             address_mismatch,
+            state_epoch,
         };
         let Some((admission, admitted)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
             return Step::Reply(self.ctx.internal());
@@ -139,7 +142,7 @@ impl Looking {
             changes.push(Change::ClientIsEnabled(client.id.clone()));
         }
         changes.extend(admitted);
-        Step::commit(changes, Admitting { looking: self, admission })
+        Step::commit_in(state_epoch, changes, Admitting { looking: self, admission })
     }
 
     const fn spend(&self) -> Change {

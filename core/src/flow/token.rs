@@ -5,10 +5,10 @@ use alloc::string::String;
 use super::client_auth::{credentials, posted_form};
 use super::context::Context;
 use super::refresh;
-use super::tokens::client_claims;
+use super::tokens::{ClientToken, client_claims};
 use crate::gatepass::Gatepass;
 use crate::model::client::AuthenticatedClient;
-use crate::model::query::{Query, Records};
+use crate::model::query::{Found, Query, Records};
 use crate::model::scope::Scope;
 use crate::moment::Label;
 use crate::secret::SecretText;
@@ -58,28 +58,34 @@ impl Looking {
         &self.ctx
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Client(client) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Client(client) = found.records else { return Step::Reply(self.ctx.internal()) };
         Step::Reply(match self.credentials.authenticate(client.as_ref(), self.ctx.now()) {
-            Ok(client) => self.grant(gatepass, &client),
+            Ok(client) => self.grant(gatepass, &client, found.state_epoch),
             Err(refusal) => OAuthError::InvalidClient.response().refused(refusal.into()),
         })
     }
 
-    fn grant(&self, gatepass: &Gatepass, client: &AuthenticatedClient<'_>) -> Response {
+    fn grant(&self, gatepass: &Gatepass, client: &AuthenticatedClient<'_>, state_epoch: u64) -> Response {
         let scope = match granted_scope(self.scope.as_deref(), client) {
             Ok(scope) => scope,
             Err(error) => return error.response(),
         };
         let client = client.client();
         let lifetime = client.token_lifetime.unwrap_or(gatepass.settings().client_token_lifetime).into();
-        let token_id = self.ctx.moment.seed.name(Label::TokenId, "");
-        let issuer = &gatepass.settings().issuer;
-        let claims = client_claims(issuer, client, &scope, &token_id, self.ctx.now(), lifetime);
+        let token = ClientToken {
+            issuer: &gatepass.settings().issuer,
+            client,
+            scope: &scope,
+            state_epoch,
+            now: self.ctx.now(),
+            lifetime,
+            token_id: self.ctx.moment.seed.name(Label::TokenId, ""),
+        };
         if !gatepass.can_sign() {
             return self.ctx.unavailable();
         }
-        let Some(access_token) = gatepass.sign(&claims) else { return self.ctx.internal() };
+        let Some(access_token) = gatepass.sign(&client_claims(&token)) else { return self.ctx.internal() };
         let body = AccessToken {
             access_token: access_token.expose(),
             expires_in: lifetime,

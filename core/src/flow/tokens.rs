@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use core::iter::once;
+use core::num::NonZero;
 
 use crate::jose::claims::{Actor, WireClaims};
 use crate::model::client::Client;
@@ -39,32 +40,41 @@ pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
         amr: Some(&session.methods),
         sid: Some(session.id.as_str()),
         act: session.actor_id().map(|actor| Actor { sub: actor.as_str() }),
+        // The store knows it of the session.
+        state_epoch: None,
     }
 }
 
-pub(crate) fn client_claims<'a>(
-    issuer: &'a Issuer,
-    client: &'a Client,
-    scope: &'a Scope,
-    token_id: &'a str,
-    now: Time,
-    lifetime: u64,
-) -> WireClaims<'a> {
-    let issuer = issuer.as_str();
+/// What a service's token is made of.
+pub(crate) struct ClientToken<'a> {
+    pub(crate) issuer: &'a Issuer,
+    pub(crate) client: &'a Client,
+    /// The client's, or less.
+    pub(crate) scope: &'a Scope,
+    pub(crate) state_epoch: u64,
+    pub(crate) now: Time,
+    /// Seconds.
+    pub(crate) lifetime: u64,
+    pub(crate) token_id: String,
+}
+
+pub(crate) fn client_claims<'a>(token: &'a ClientToken<'_>) -> WireClaims<'a> {
+    let (client, issuer) = (token.client, token.issuer.as_str());
     let others = client.audiences.iter().map(String::as_str).filter(|audience| *audience != issuer);
     WireClaims {
         iss: issuer,
         sub: client.id.as_str(),
         aud: once(issuer).chain(others).collect(),
-        exp: now.plus(lifetime).unix(),
-        iat: now.unix(),
+        exp: token.now.plus(token.lifetime).unix(),
+        iat: token.now.unix(),
         nbf: None,
-        jti: token_id,
+        jti: &token.token_id,
         client_id: client.id.as_str(),
-        scope: Some(scope.as_str()),
+        scope: Some(token.scope.as_str()),
         auth_time: None,
         amr: None,
         sid: None,
         act: None,
+        state_epoch: NonZero::new(token.state_epoch),
     }
 }

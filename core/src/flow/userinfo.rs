@@ -4,7 +4,7 @@ use super::bearer::{Holder, Presented};
 use super::context::Context;
 use crate::audit::Refusal;
 use crate::gatepass::Gatepass;
-use crate::model::query::{Query, Records};
+use crate::model::query::{Found, Query, Records};
 use crate::secret::SecretText;
 use crate::step::Step;
 use crate::wire::credentials::Authorization;
@@ -77,9 +77,9 @@ impl Looking {
         &self.ctx
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Bearer(records) = records else { return Step::Reply(self.ctx.internal()) };
-        Step::Reply(match self.presented.verify(gatepass, &records, self.ctx.now()) {
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Bearer(records) = found.records else { return Step::Reply(self.ctx.internal()) };
+        Step::Reply(match self.presented.verify(gatepass, &records, found.state_epoch, self.ctx.now()) {
             Err(refusal) => refuse(BearerError::InvalidToken, refusal),
             Ok(token) => {
                 let info = match token.holder() {

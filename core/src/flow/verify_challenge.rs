@@ -12,12 +12,13 @@ use crate::gatepass::Gatepass;
 use crate::model::challenge::ChallengeDigest;
 use crate::model::change::{Change, Outcome};
 use crate::model::client::Client;
-use crate::model::query::{ChallengeRecords, Query, Records};
+use crate::model::query::{ChallengeRecords, Found, Query, Records};
 use crate::model::user::User;
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::secret::SecretText;
 use crate::step::Step;
+use crate::time::Time;
 use crate::wire::body::Body;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
@@ -77,8 +78,8 @@ impl Looking {
         Step::read(Query::Challenge(self.digest), self)
     }
 
-    pub(crate) fn resume(self, gatepass: &Gatepass, records: Records) -> Step {
-        let Records::Challenge(records) = records else { return Step::Reply(self.ctx.internal()) };
+    pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
+        let Records::Challenge(records) = found.records else { return Step::Reply(self.ctx.internal()) };
         let Some(records) = records.filter(|r| r.challenge.digest == self.digest) else {
             return self.ctx.refuse(Problem::ChallengeRefused, Refusal::ChallengeUnknown);
         };
@@ -86,7 +87,8 @@ impl Looking {
             return Step::Reply(self.ctx.unavailable());
         }
         let (challenge, now) = (&records.challenge, self.ctx.now());
-        let user = match standing(&records, challenge.is_open(now)) {
+        let state_epoch = found.state_epoch;
+        let user = match standing(&records, state_epoch, now) {
             Ok(user) => user,
             Err(refusal) => {
                 let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
@@ -96,7 +98,7 @@ impl Looking {
         };
         let challenged = challenge.sign_in.challenged();
         match accept(&records.factors, challenged, self.method, self.code.expose(), now) {
-            Ok(changes) => self.sign_in(gatepass, &records, user, changes),
+            Ok(changes) => self.sign_in(gatepass, &records, state_epoch, user, changes),
             Err(refusal) => {
                 let mut changes = Vec::from([
                     Change::CountWrong { digest: self.digest, wrong: challenge.wrong },
@@ -115,6 +117,7 @@ impl Looking {
         self,
         gatepass: &Gatepass,
         records: &ChallengeRecords,
+        state_epoch: u64,
         user: &User,
         mut changes: Vec<Change>,
     ) -> Step {
@@ -125,7 +128,8 @@ impl Looking {
         let actor = records.actor.as_ref().filter(|_| sign_in.impersonation.is_some());
         let standing = password::standing(user, gatepass.settings().password_age, self.ctx.now());
         let purpose = standing.purpose(actor.is_some());
-        let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, (user, actor), client, purpose);
+        let people = (user, actor);
+        let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, people, client, purpose, state_epoch);
         let Some((welcome, opened)) = prepared else { return Step::Reply(self.ctx.internal()) };
         changes.push(Change::AnswerChallenge { digest: self.digest, wrong: challenge.wrong });
         changes.push(Change::UserIs { id: user.id.clone(), epoch: user.epoch });
@@ -136,7 +140,7 @@ impl Looking {
         event.session = Some(welcome.session().id.clone());
         changes.extend(opened);
         changes.push(Change::Audit(event));
-        Step::commit(changes, Answering { looking: self, welcome })
+        Step::commit_in(state_epoch, changes, Answering { looking: self, welcome })
     }
 
     fn refused(&self, refusal: Refusal) -> Response {
@@ -152,8 +156,11 @@ impl Looking {
 }
 
 /// Whether everyone still stands: who is signed in, or why nobody.
-fn standing(records: &ChallengeRecords, is_open: bool) -> Result<&User, Refusal> {
-    if !is_open {
+fn standing(records: &ChallengeRecords, state_epoch: u64, now: Time) -> Result<&User, Refusal> {
+    if records.challenge.state_epoch != state_epoch {
+        return Err(Refusal::StateSuperseded);
+    }
+    if !records.challenge.is_open(now) {
         return Err(Refusal::ChallengeClosed);
     }
     let sign_in = &records.challenge.sign_in;

@@ -39,10 +39,11 @@ impl Welcome {
         (user, actor): (&User, Option<&User>),
         client: Option<&Client>,
         purpose: Purpose,
+        state_epoch: u64,
     ) -> Option<(Self, Vec<Change>)> {
         let (now, settings) = (ctx.now(), gatepass.settings());
         let id = SessionId::parse(&ctx.moment.name(Label::Session, "ses_")).ok()?;
-        let session = sign_in.session(id, (user, actor), purpose, settings, now);
+        let session = sign_in.session(id, (user, actor), purpose, settings, state_epoch, now);
         let whole = purpose == Purpose::Anything;
         let refresh = whole.then(|| RefreshToken {
             digest: fresh_token(ctx).digest,

@@ -2,6 +2,7 @@
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::fmt;
+use core::num::NonZero;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -43,6 +44,8 @@ pub struct AccessClaims {
     pub sid: Option<String>,
     /// Who acts as the subject: `act.sub` (RFC 8693 §4.1).
     pub act: Option<String>,
+    /// The state epoch that a service's token was issued in: a claim of our own, absent where it is 0.
+    pub state_epoch: u64,
 }
 
 /// What is wrong with the claims of a token that one of our keys signed.
@@ -116,6 +119,7 @@ impl AccessClaims {
             amr: claims.texts("amr")?,
             sid: claims.optional_text("sid")?.map(ToOwned::to_owned),
             act: claims.actor()?.map(ToOwned::to_owned),
+            state_epoch: claims.number("state_epoch")?.unwrap_or_default(),
         })
     }
 
@@ -159,6 +163,7 @@ impl AccessClaims {
             amr: self.amr.as_deref(),
             sid: self.sid.as_deref(),
             act: self.act.as_deref().map(|sub| Actor { sub }),
+            state_epoch: NonZero::new(self.state_epoch),
         };
         wire.to_json()
     }
@@ -186,6 +191,8 @@ pub(crate) struct WireClaims<'a> {
     pub(crate) sid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) act: Option<Actor<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state_epoch: Option<NonZero<u64>>,
 }
 
 impl WireClaims<'_> {
@@ -316,10 +323,14 @@ impl Claims {
         self.optional_text(name)?.filter(|text| !text.is_empty()).ok_or(ClaimError::Malformed(name))
     }
 
-    /// A whole number of seconds that RFC 3339 can name; a float, a text or a negative one is refused.
+    /// A whole number; a float, a text or a negative one is refused.
+    fn number(&self, name: &'static str) -> Result<Option<u64>, ClaimError> {
+        self.0.get(name).map(|value| value.as_u64().ok_or(ClaimError::Malformed(name))).transpose()
+    }
+
+    /// A whole number of seconds that RFC 3339 can name.
     fn time(&self, name: &'static str) -> Result<Option<Time>, ClaimError> {
-        let Some(value) = self.0.get(name) else { return Ok(None) };
-        let seconds = value.as_u64().ok_or(ClaimError::Malformed(name))?;
+        let Some(seconds) = self.number(name)? else { return Ok(None) };
         let time = Time::from_unix(seconds);
         if time.unix() == seconds { Ok(Some(time)) } else { Err(ClaimError::Malformed(name)) }
     }
@@ -372,6 +383,7 @@ mod tests {
             amr: Some(vec!["ticket".into()]),
             sid: Some("ses_1".into()),
             act: Some("usr_2".into()),
+            state_epoch: 0,
         }
     }
 
@@ -390,11 +402,24 @@ mod tests {
             claims(),
             AccessClaims { aud: vec![ISSUER.into()], nbf: Some(Time::from_unix(5)), ..claims() },
             AccessClaims { scope: None, auth_time: None, amr: None, sid: None, act: None, ..claims() },
+            AccessClaims { state_epoch: 1, ..claims() },
+            AccessClaims { state_epoch: u64::MAX, ..claims() },
         ] {
             let json = String::from_utf8(claims.to_json()).unwrap();
             assert_eq!(read("at+jwt", &json), Ok(claims.clone()), "{json}");
             assert_eq!(read("application/AT+JWT", &json), Ok(claims));
         }
+    }
+
+    #[test]
+    fn a_state_epoch_that_is_0_is_not_written_and_absent_is_0() {
+        let json = String::from_utf8(claims().to_json()).unwrap();
+        assert!(!json.contains("state_epoch"), "{json}");
+        assert_eq!(read("at+jwt", &json).unwrap().state_epoch, 0);
+        let json = String::from_utf8(AccessClaims { state_epoch: 7, ..claims() }.to_json()).unwrap();
+        assert!(json.ends_with(",\"state_epoch\":7}"), "{json}");
+        let explicit = json.replace(":7}", ":0}");
+        assert_eq!(read("at+jwt", &explicit).unwrap().state_epoch, 0);
     }
 
     #[test]
@@ -420,6 +445,10 @@ mod tests {
             ("auth_time", &["null", "\"1\"", "-3"]),
             ("amr", &["null", "\"pwd\"", "[1]"]),
             ("sid", &["null", "1"]),
+            (
+                "state_epoch",
+                &["null", "\"1\"", "1.0", "1e0", "-1", "-0", "18446744073709551616", "[1]", "{}", "true"],
+            ),
             (
                 "act",
                 &["null", "\"usr_2\"", "{}", "{\"sub\":\"\"}", "{\"sub\":\"a\",\"act\":{\"sub\":\"b\"}}"],

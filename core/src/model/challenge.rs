@@ -82,7 +82,7 @@ impl SignIn {
         self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
     }
 
-    /// The session it becomes at `now`, good for `purpose`. One that is not good for everything lives as long as its one
+    /// The session it becomes at `now` in `state_epoch`, good for `purpose`. One that is not good for everything lives as long as its one
     /// access token.
     pub(crate) fn session(
         &self,
@@ -90,6 +90,7 @@ impl SignIn {
         (user, actor): (&User, Option<&User>),
         purpose: Purpose,
         settings: &Settings,
+        state_epoch: u64,
         now: Time,
     ) -> Session {
         let lifetime = match (purpose, &self.impersonation) {
@@ -116,6 +117,7 @@ impl SignIn {
             methods: self.methods.clone(),
             expires_at: now.plus(lifetime.into()),
             ended_at: None,
+            state_epoch,
         }
     }
 }
@@ -137,6 +139,8 @@ pub struct Challenge {
     pub wrong: u32,
     /// Whether it was answered.
     pub answered: bool,
+    /// The state epoch it was issued in.
+    pub state_epoch: u64,
 }
 
 impl Challenge {

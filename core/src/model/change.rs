@@ -19,6 +19,8 @@ use crate::time::Time;
 /// holds only where they are there, too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
+    /// Writes nothing: holds while the state epoch is as read.
+    RequireStateEpoch(u64),
     /// Writes nothing: holds while the user is active and of this epoch.
     UserIs {
         /// Which user.

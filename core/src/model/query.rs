@@ -104,6 +104,9 @@ pub struct Found {
     /// The generation of the keys, as of the snapshot. Where the core at hand is older, reload the keys before
     /// `resume`: a command's change holds for the next request.
     pub generation: u64,
+    /// The state epoch, as of the snapshot: one number for the whole store, 0 at first, another one once older state was
+    /// put back. Tickets, sessions, challenges and services' access tokens that were issued in another epoch are refused.
+    pub state_epoch: u64,
     /// The records, in the shape of the query.
     pub records: Records,
 }

@@ -44,6 +44,8 @@ pub struct Session {
     pub expires_at: Time,
     /// When it was ended before its time.
     pub ended_at: Option<Time>,
+    /// The state epoch it was issued in.
+    pub state_epoch: u64,
 }
 
 /// Who acts as somebody else (RFC 8693 §4.1).
@@ -187,6 +189,7 @@ const PREFIX: &str = "rft_";
 mod tests {
     use super::*;
     use crate::moment::Seed;
+    use crate::warning::Warnings;
     use alloc::format;
 
     #[test]
@@ -212,6 +215,7 @@ mod tests {
             now: Time::from_unix(0x0203_0405),
             fraction: 0x0607,
             seed: Seed::new([seed; 32]),
+            warnings: Warnings::NONE,
         };
         let (salt, token) =
             (Salt::new(&moment(1)), FreshToken::new(moment(1).stamp(), &Secret::new([1; 32])));

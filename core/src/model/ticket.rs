@@ -87,6 +87,8 @@ pub struct Ticket {
     pub expires_at: Time,
     /// Whether it can still be redeemed.
     pub state: TicketState,
+    /// The state epoch it was issued in.
+    pub state_epoch: u64,
 }
 
 /// An administrator acting as a user (RFC 8693 §4.1).

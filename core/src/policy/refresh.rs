@@ -37,8 +37,13 @@ pub(crate) fn decide<'a>(
     family: &'a Family,
     presenter: Presenter<'_>,
     settings: &Settings,
+    state_epoch: u64,
     now: Time,
 ) -> Verdict<'a> {
+    // Before a reuse is looked for: who used it, and when, was lost with the newer state.
+    if family.session.state_epoch != state_epoch {
+        return Verdict::Refuse(Refusal::StateSuperseded);
+    }
     let user = match admit(family, presenter, now) {
         Ok(user) => user,
         Err(refusal) => return Verdict::Refuse(refusal),
@@ -145,6 +150,7 @@ mod tests {
                 methods: vec![],
                 expires_at: Time::from_unix(3_000),
                 ended_at: None,
+                state_epoch: 3,
             },
             user: Some(user("alice")),
             actor: None,
@@ -209,6 +215,31 @@ mod tests {
                 Reused,
             ),
             ("used, by another", |f| used(f, 90), Some("other"), Refuse(Refusal::AudienceMismatch)),
+            (
+                "of an earlier state epoch",
+                |f| f.session.state_epoch = 2,
+                None,
+                Refuse(Refusal::StateSuperseded),
+            ),
+            ("of a later state epoch", |f| f.session.state_epoch = 4, None, Refuse(Refusal::StateSuperseded)),
+            (
+                "used long ago, in another state epoch",
+                |f| {
+                    used(f, 90);
+                    f.session.state_epoch = 2;
+                },
+                None,
+                Refuse(Refusal::StateSuperseded),
+            ),
+            (
+                "used just now, in another state epoch",
+                |f| {
+                    used(f, 0);
+                    f.session.state_epoch = 2;
+                },
+                None,
+                Refuse(Refusal::StateSuperseded),
+            ),
             ("session over", |f| f.session.expires_at = NOW, None, Refuse(Refusal::SessionOver)),
             ("session ended", |f| f.session.ended_at = Some(NOW), None, Refuse(Refusal::SessionOver)),
             (
@@ -309,7 +340,7 @@ mod tests {
             alter(&mut family);
             let id = by.map(|id| ClientId::parse(id).unwrap());
             let presenter = id.as_ref().map_or(Presenter::Anybody, Presenter::Client);
-            let verdict = match decide(&family, presenter, &settings, NOW) {
+            let verdict = match decide(&family, presenter, &settings, 3, NOW) {
                 Verdict::Rotate(_) => Rotate,
                 Verdict::Again(_) => Again,
                 Verdict::Reused => Reused,
@@ -320,6 +351,6 @@ mod tests {
         let without_grace = Settings { refresh_grace: 0, ..settings };
         let mut family = family();
         used(&mut family, 0);
-        assert!(matches!(decide(&family, Presenter::Anybody, &without_grace, NOW), Verdict::Reused));
+        assert!(matches!(decide(&family, Presenter::Anybody, &without_grace, 3, NOW), Verdict::Reused));
     }
 }

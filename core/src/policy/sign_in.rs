@@ -59,8 +59,13 @@ pub(crate) fn decide<'a>(
     redeemer: &Redeemer,
     peer: IpAddr,
     settings: &Settings,
+    state_epoch: u64,
     now: Time,
 ) -> Verdict<'a> {
+    // Before all else: what the record says of itself may have been so before and after.
+    if records.ticket.state_epoch != state_epoch {
+        return Verdict::Refuse(Refusal::StateSuperseded);
+    }
     match records.ticket.state {
         TicketState::Spent(_) => return Verdict::Refuse(Refusal::TicketSpent),
         TicketState::Revoked(_) => return Verdict::Refuse(Refusal::TicketRevoked),
@@ -171,6 +176,7 @@ pub(crate) mod tests {
                 issued_at: Time::from_unix(940),
                 expires_at: Time::from_unix(1_060),
                 state: TicketState::Live,
+                state_epoch: 3,
             },
             user: Some(user("alice")),
             actor: None,
@@ -214,6 +220,24 @@ pub(crate) mod tests {
                 |r| r.ticket.state = TicketState::Revoked(NOW),
                 Redeemer::Anybody,
                 Refuse(Refusal::TicketRevoked),
+            ),
+            (
+                "of an earlier state epoch",
+                |r| r.ticket.state_epoch = 2,
+                Redeemer::Anybody,
+                Refuse(Refusal::StateSuperseded),
+            ),
+            (
+                "of a later state epoch",
+                |r| r.ticket.state_epoch = 4,
+                Redeemer::Anybody,
+                Refuse(Refusal::StateSuperseded),
+            ),
+            (
+                "spent, of another state epoch",
+                |r| (r.ticket.state, r.ticket.state_epoch) = (TicketState::Spent(NOW), 2),
+                Redeemer::Anybody,
+                Refuse(Refusal::StateSuperseded),
             ),
             ("from its address", |r| r.ticket.client_ip = Some(HERE), Redeemer::Anybody, In),
             (
@@ -329,7 +353,7 @@ pub(crate) mod tests {
         for (what, alter, redeemer, expected) in table {
             let mut records = records();
             alter(&mut records);
-            let verdict = match decide(&records, redeemer, HERE, &settings, NOW) {
+            let verdict = match decide(&records, redeemer, HERE, &settings, 3, NOW) {
                 Verdict::SignIn(_) => In,
                 Verdict::Spend(refusal) => Spend(refusal),
                 Verdict::Refuse(refusal) => Refuse(refusal),

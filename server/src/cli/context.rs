@@ -13,6 +13,7 @@ use gatepass_core::moment::{Moment, Seed};
 use gatepass_core::settings::{Issuer, PasswordAge, RiskRules, SecondFactorRules, Settings, Weights};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
+use gatepass_core::warning::Warnings;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -253,7 +254,7 @@ pub fn moment(now: Time) -> Result<Moment, Failure> {
     // The wall clock's, which need not turn with `now`: it only brings together.
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     let fraction = u16::try_from((u64::from(passed) << 16) / 1_000_000_000).unwrap_or(u16::MAX);
-    Ok(Moment { now, fraction, seed: Seed::new(*random()?) })
+    Ok(Moment { now, fraction, seed: Seed::new(*random()?), warnings: Warnings::NONE })
 }
 
 impl Site {

@@ -24,6 +24,8 @@ pub(super) fn apply(
     change: &Change,
 ) -> Result<(), Trouble> {
     match change {
+        Change::RequireStateEpoch(epoch) if *epoch == tail.state().epoch => Ok(()),
+        Change::RequireStateEpoch(_) => Err(Trouble::Conflict),
         Change::UserIs { id, epoch } => holds(
             db,
             "SELECT 1 FROM users WHERE id = ?1 AND epoch = ?2 AND status = 'active'",
@@ -153,8 +155,8 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
     one(
         db,
         "INSERT INTO tickets (id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
-         reason, issued_at, expires_at, spent_at, revoked_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         reason, issued_at, expires_at, spent_at, revoked_at, state_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             ticket.id.as_str(),
             ticket.digest.0,
@@ -171,6 +173,7 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
             stamp(ticket.expires_at),
             spent,
             revoked,
+            signed(ticket.state_epoch)?,
         ],
     )
 }
@@ -180,8 +183,8 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
     one(
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at, methods, actor_epoch, purpose) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM users WHERE id = ?2",
+         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM users WHERE id = ?2",
         params![
             session.id.as_str(),
             session.user_id.as_str(),
@@ -197,6 +200,7 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
             json(&session.methods)?,
             session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
             session.purpose.as_str(),
+            signed(session.state_epoch)?,
         ],
     )?;
     let Some(refresh) = refresh else { return Ok(()) };

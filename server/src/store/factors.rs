@@ -199,7 +199,7 @@ pub(super) fn set_guesses(
 
 pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
     let sql = "SELECT digest, user_id, user_epoch, actor_epoch, actor, reason, client_id, for_audience, bind, scope, \
-               methods, ticket, device, network, expires_at, wrong, answered FROM challenges WHERE digest = ?1";
+               methods, ticket, device, network, expires_at, wrong, answered, state_epoch FROM challenges WHERE digest = ?1";
     first(db, sql, [digest.0], |row| {
         let mut c = Columns::of(row, "challenges");
         let digest = ChallengeDigest(c.bytes("digest")?);
@@ -231,6 +231,7 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
             expires_at: c.time("expires_at")?,
             wrong: c.small("wrong")?,
             answered: c.flag("answered")?,
+            state_epoch: c.number("state_epoch")?,
         })
     })
 }
@@ -240,8 +241,8 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
     one(
         db,
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
-         expires_at, wrong, answered, user_epoch, actor_epoch, device, network) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),
@@ -260,6 +261,7 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             challenge.actor_epoch.map(signed).transpose()?,
             sign_in.place.device.0,
             sign_in.place.network.to_string(),
+            signed(challenge.state_epoch)?,
         ],
     )
 }

@@ -421,7 +421,7 @@ impl gatepass_core::store::Store for Store {
     fn read(&self, query: &Query) -> Found {
         self.snapshot(|db| read::answer(db, self.master_keys(), query)).unwrap_or_else(|error| {
             tracing::error!(%error, "the store could not be read");
-            Found { generation: 0, records: Records::Unreadable }
+            Found { generation: 0, state_epoch: 0, records: Records::Unreadable }
         })
     }
 

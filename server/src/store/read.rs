@@ -57,7 +57,8 @@ struct Snapshot<'a> {
 
 impl Snapshot<'_> {
     fn answer(&mut self, query: &Query) -> Result<Found, Trouble> {
-        Ok(Found { generation: self.state.key_generation, records: records(self, query)? })
+        let records = records(self, query)?;
+        Ok(Found { generation: self.state.key_generation, state_epoch: self.state.epoch, records })
     }
 
     /// The client called `id`; once found it is not looked for again.

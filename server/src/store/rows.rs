@@ -30,14 +30,14 @@ macro_rules! columns {
     };
     (tickets) => {
         "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, reason, \
-         issued_at, expires_at, spent_at, revoked_at"
+         issued_at, expires_at, spent_at, revoked_at, state_epoch"
     };
     (refresh_tokens) => {
         "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor"
     };
     (sessions) => {
         "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
-         auth_time, methods, expires_at, ended_at"
+         auth_time, methods, expires_at, ended_at, state_epoch"
     };
 }
 pub(super) use columns;
@@ -275,6 +275,7 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
         issued_at,
         expires_at,
         state,
+        state_epoch: c.number("state_epoch")?,
     })
 }
 
@@ -314,5 +315,6 @@ pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
         methods: c.parsed("methods", texts)?,
         expires_at: c.time("expires_at")?,
         ended_at: c.maybe_time("ended_at")?,
+        state_epoch: c.number("state_epoch")?,
     })
 }

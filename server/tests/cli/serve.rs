@@ -103,6 +103,43 @@ fn a_token_is_verified_here_and_now() {
 }
 
 #[test]
+fn nothing_issued_in_another_state_epoch_is_good() {
+    let site = Site::with_key();
+    let server = site.serve(&[]);
+    site.json(&["user", "add", "alice"]);
+    let added = site.json(&["client", "add", "svc", "--scope", "a", "--default-scope", "a"]);
+    let secret = added["client_secret"].as_str().unwrap();
+    let issue = || site.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
+    let set = |epoch: i64| {
+        let file = rusqlite::Connection::open(site.path().join(gatepass::store::DATABASE)).unwrap();
+        file.execute("UPDATE meta SET state_epoch = ?1", [epoch]).unwrap();
+    };
+    let form = format!("grant_type=client_credentials&client_id=svc&client_secret={secret}");
+    let service = || {
+        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+        server.ask("POST", "/oauth2/token", headers, &form).1["access_token"].as_str().unwrap().to_owned()
+    };
+    let person = || server.sign_in(&issue()).1["access_token"].as_str().unwrap().to_owned();
+    let (tokens, ticket) = ([service(), person()], issue());
+    for token in &tokens {
+        let valid = site.json(&["token", "verify", token]);
+        assert_eq!((&valid["valid"], valid.get("state_epoch")), (&json!(true), None));
+    }
+    set(7);
+    for token in &tokens {
+        let expected = json!({"valid": false, "reason": "state superseded"});
+        assert_eq!(site.no(&["token", "verify", token]), expected);
+        let (status, _) = server.ask("GET", "/userinfo", &format!("Authorization: Bearer {token}\r\n"), "");
+        assert_eq!(status, 401);
+    }
+    assert_eq!(server.sign_in(&ticket).0, 400);
+    let rows = site.json(&["audit", "list"]);
+    assert!(rows.as_array().unwrap().iter().any(|row| row["refusal"] == "state-superseded"), "{rows}");
+    assert_eq!(site.json(&["token", "verify", &service()])["state_epoch"], 7);
+    assert_eq!(site.json(&["token", "verify", &person()])["valid"], true);
+}
+
+#[test]
 fn a_running_server_takes_over_new_keys_and_on_sighup_a_new_configuration() {
     let site = Site::with_key();
     let server = site.serve(&[]);

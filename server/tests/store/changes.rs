@@ -46,6 +46,7 @@ fn each_change_holds_or_leaves_nothing() {
     let nobody = UserId::parse("usr_nobody").unwrap();
     let no_client = ClientId::parse("none").unwrap();
     let conflicts = vec![
+        Change::RequireStateEpoch(1),
         Change::UserIs { id: alice(), epoch: 1 },
         Change::UserIs { id: UserId::parse("usr_gone").unwrap(), epoch: 0 },
         Change::UserIs { id: nobody.clone(), epoch: 0 },
@@ -133,6 +134,7 @@ fn each_change_holds_or_leaves_nothing() {
         Change::DeleteClient(ClientId::parse("backend").unwrap()),
         Change::DeleteUser(UserId::parse("usr_boss").unwrap()),
         Change::Audit(event(Kind::TicketIssued, 50)),
+        Change::RequireStateEpoch(0),
         Change::UserIs { id: alice(), epoch: 0 },
         Change::ClientIsEnabled(portal()),
         Change::SessionIsLive(SessionId::parse("ses_1").unwrap()),
@@ -148,6 +150,26 @@ fn each_change_holds_or_leaves_nothing() {
     assert_eq!(commit(&store, applied), Outcome::Applied);
     assert_eq!(state(&store, 1), Some(TicketState::Spent(NOW.plus(1))));
     assert_eq!(state(&store, 3), Some(TicketState::Revoked(NOW)));
+}
+
+#[test]
+fn a_state_epoch_that_is_set_is_found_and_required() {
+    let place = Place::new();
+    let (store, other) = (place.store(), place.store());
+    let found = |store: &Store| store.read(&Query::Generation);
+    assert_eq!((found(&store).generation, found(&store).state_epoch), (1, 0));
+    assert_eq!(commit(&store, [Change::InsertTicket(ticket(1))]), Outcome::Applied);
+    let epoch = u64::MAX >> 1;
+    place.set_state_epoch(epoch);
+    for store in [&store, &other] {
+        assert_eq!((found(store).generation, found(store).state_epoch), (1, epoch));
+        assert_eq!(commit(store, redemption(1, 1)), Outcome::Conflict);
+        assert_eq!(commit(store, [Change::RequireStateEpoch(epoch)]), Outcome::Applied);
+    }
+    // What was issued before says so still.
+    let new = Ticket { state_epoch: epoch, ..ticket(2) };
+    assert_eq!(commit(&store, [Change::InsertTicket(new.clone())]), Outcome::Applied);
+    assert_eq!(store.tickets(2).unwrap(), [new, ticket(1)]);
 }
 
 #[test]

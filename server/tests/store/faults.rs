@@ -74,8 +74,8 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
                 DROP TABLE challenges; DROP TABLE factor_guesses; DROP TABLE backup_codes; DROP TABLE totp_devices; \
                 DROP TABLE revoked_tokens; ALTER TABLE sessions DROP COLUMN methods; \
                 ALTER TABLE refresh_tokens DROP COLUMN used_at; ALTER TABLE refresh_tokens DROP COLUMN salt; \
-                ALTER TABLE refresh_tokens DROP COLUMN successor; PRAGMA user_version = 1";
-    place.sql().execute_batch(back).unwrap();
+                ALTER TABLE refresh_tokens DROP COLUMN successor";
+    place.downgrade(1, back);
     let store = open(&place).unwrap();
     let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(1))) };
     let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
@@ -108,8 +108,8 @@ fn habits_of_an_earlier_schema_are_kept() {
                 CREATE TABLE sign_in_failures (seq INTEGER PRIMARY KEY, user_id TEXT, at INTEGER); \
                 INSERT INTO sign_in_failures (user_id, at) SELECT user_id, f.value \
                 FROM habits, json_each(failures) f ORDER BY f.key DESC; \
-                DROP TABLE habits; PRAGMA user_version = 4";
-    place.sql().execute_batch(back).unwrap();
+                DROP TABLE habits";
+    place.downgrade(4, back);
     assert_eq!(open(&place).unwrap().habit(&alice).unwrap(), before);
     assert_eq!((before.places.len(), before.failures.len()), (3, 2));
 }
@@ -147,17 +147,17 @@ fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
     };
     let columns = |name| text("SELECT group_concat(name) FROM pragma_table_info(?1)", name);
     let (sessions, tokens) = (columns("sessions"), columns("refresh_tokens"));
-    place
-        .sql()
-        .execute_batch(&format!(
+    place.downgrade(
+        5,
+        &format!(
             "CREATE TEMP TABLE s AS SELECT * FROM sessions; CREATE TEMP TABLE r AS SELECT * FROM refresh_tokens; \
              DROP TABLE refresh_tokens; DROP TABLE sessions; {}; {}; \
              INSERT INTO sessions ({sessions}) SELECT {sessions} FROM s; \
-             INSERT INTO refresh_tokens ({tokens}) SELECT {tokens} FROM r; PRAGMA user_version = 5",
+             INSERT INTO refresh_tokens ({tokens}) SELECT {tokens} FROM r",
             made("sessions"),
             made("refresh_tokens")
-        ))
-        .unwrap();
+        ),
+    );
     let store = open(&place).unwrap();
     assert_eq!(look(&store), before);
     assert!(store.check().unwrap().is_sound());

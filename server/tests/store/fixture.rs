@@ -75,6 +75,42 @@ impl Place {
     pub(crate) fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.dir().join(DATABASE)).unwrap()
     }
+
+    /// Sets the state epoch, as where older state was put back.
+    pub(crate) fn set_state_epoch(&self, epoch: u64) {
+        let epoch = i64::try_from(epoch).unwrap();
+        assert_eq!(self.sql().execute("UPDATE meta SET state_epoch = ?1", [epoch]).unwrap(), 1);
+    }
+
+    /// Brings the file back to the schema `version`: undoes the latest migration, then runs `undo` for those before.
+    pub(crate) fn downgrade(&self, version: i64, undo: &str) {
+        let columns = [
+            ("tickets", &["state_epoch"][..]),
+            ("sessions", &["state_epoch"]),
+            ("challenges", &["state_epoch"]),
+            (
+                "meta",
+                &[
+                    "state_epoch",
+                    "commit_id",
+                    "parent_id",
+                    "installation",
+                    "master_key_id",
+                    "master_key_file",
+                    "handover",
+                    "copied_at",
+                ],
+            ),
+        ];
+        let sql = self.sql();
+        for (table, columns) in columns {
+            for column in columns {
+                sql.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}")).unwrap();
+            }
+        }
+        sql.execute_batch(&format!("DROP TABLE generations; {undo}; PRAGMA user_version = {version}"))
+            .unwrap();
+    }
 }
 
 pub(crate) fn commit(store: &Store, changes: impl IntoIterator<Item = Change>) -> Outcome {
@@ -112,6 +148,7 @@ pub(crate) fn ticket(number: u64) -> Ticket {
         issued_at: NOW,
         expires_at: NOW.plus(300),
         state: TicketState::Live,
+        state_epoch: 0,
     }
 }
 
@@ -130,6 +167,7 @@ pub(crate) fn session(number: u64) -> Session {
         methods: vec!["ticket".into()],
         expires_at: NOW.plus(86_400),
         ended_at: None,
+        state_epoch: 0,
     }
 }
 
@@ -188,6 +226,7 @@ pub(crate) fn event(kind: Kind, number: u64) -> Event {
 /// What a redemption writes.
 pub(crate) fn redemption(number: u64, session: u64) -> Vec<Change> {
     vec![
+        Change::RequireStateEpoch(0),
         Change::UserIs { id: alice(), epoch: 0 },
         spend(number),
         begin(session),

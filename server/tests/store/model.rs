@@ -57,6 +57,8 @@ enum Deed {
     CountWrong { challenge: u64, wrong: u32 },
     Answer { challenge: u64, wrong: u32 },
     ClientIsEnabled(usize),
+    SetStateEpoch(u64),
+    RequireStateEpoch { stale: bool },
 }
 
 const USERS: usize = 3;
@@ -101,6 +103,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::CountWrong { challenge, wrong }),
         2 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::Answer { challenge, wrong }),
         1 => user().prop_map(Deed::ClientIsEnabled),
+        1 => (0..4u64).prop_map(Deed::SetStateEpoch),
+        1 => any::<bool>().prop_map(|stale| Deed::RequireStateEpoch { stale }),
     ]
 }
 
@@ -116,15 +120,22 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
     let epoch = |i: usize| tables.users.get(&names.users[i]).map_or(0, |user| user.epoch);
     let is = |i: usize| Change::UserIs { id: user_id(i), epoch: epoch(i) };
     let audit = |kind, number| Change::Audit(event(kind, number));
+    let state_epoch = tables.state_epoch;
     match *deed {
         Deed::Issue { ticket: number, user, actor } => {
             let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
-            let ticket = Ticket { user_id: user_id(user), impersonation, ..ticket(number) };
+            let ticket = Ticket { user_id: user_id(user), impersonation, state_epoch, ..ticket(number) };
             vec![is(user), Change::InsertTicket(ticket), audit(Kind::TicketIssued, number)]
         }
         Deed::Redeem { ticket, session: number, user } => {
-            let session = Session { user_id: user_id(user), ..session(number) };
-            vec![spend(ticket), is(user), begin_session(session, number), audit(Kind::TicketRedeemed, ticket)]
+            let session = Session { user_id: user_id(user), state_epoch, ..session(number) };
+            vec![
+                Change::RequireStateEpoch(state_epoch),
+                spend(ticket),
+                is(user),
+                begin_session(session, number),
+                audit(Kind::TicketRedeemed, ticket),
+            ]
         }
         Deed::Revoke(number) => {
             vec![audit(Kind::TicketRevoked, number), Change::RevokeTicket { id: ticket(number).id, at: NOW }]
@@ -261,6 +272,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 expires_at: NOW.plus(300),
                 wrong: 0,
                 answered: false,
+                state_epoch,
             };
             vec![is(user), Change::InsertChallenge(challenge)]
         }
@@ -271,6 +283,13 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             vec![Change::AnswerChallenge { digest: ChallengeDigest(digest(challenge)), wrong }]
         }
         Deed::ClientIsEnabled(client) => vec![Change::ClientIsEnabled(names.clients[client].clone())],
+        Deed::SetStateEpoch(_) => vec![],
+        Deed::RequireStateEpoch { stale } => {
+            vec![
+                audit(Kind::TicketRefused, 0),
+                Change::RequireStateEpoch(if stale { state_epoch + 1 } else { state_epoch }),
+            ]
+        }
     }
 }
 
@@ -324,6 +343,10 @@ fn agree(deeds: &[Deed]) -> Result<(), TestCaseError> {
         clients: tables.clients.keys().cloned().collect(),
     };
     for deed in deeds {
+        if let Deed::SetStateEpoch(epoch) = *deed {
+            place.set_state_epoch(epoch);
+            tables.state_epoch = epoch;
+        }
         let changes = changes(deed, &names, &tables);
         let expected = tables.commit(&changes);
         prop_assert_eq!(commit(&store, changes), expected, "{:?}", deed);

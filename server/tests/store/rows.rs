@@ -101,7 +101,7 @@ fn tickets() -> impl Strategy<Value = Ticket> {
     ];
     (
         (name(), any::<[u8; 32]>(), name(), of(name()), any::<bool>(), any::<bool>()),
-        (scope(), of(any::<IpAddr>()), of(impersonation), time(), time(), state),
+        (scope(), of(any::<IpAddr>()), of(impersonation), time(), time(), state, number()),
     )
         .prop_map(|((id, digest, client, issuer, for_audience, bind), rest)| Ticket {
             id: TicketId::parse(&id).unwrap(),
@@ -117,13 +117,14 @@ fn tickets() -> impl Strategy<Value = Ticket> {
             issued_at: rest.3,
             expires_at: rest.4,
             state: rest.5,
+            state_epoch: rest.6,
         })
 }
 
 fn sessions() -> impl Strategy<Value = Session> {
     (
         (name(), number(), of((name(), number())), name(), any::<bool>(), any::<bool>()),
-        (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL)),
+        (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL), number()),
     )
         .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest)| Session {
             id: SessionId::parse(&id).unwrap(),
@@ -139,6 +140,7 @@ fn sessions() -> impl Strategy<Value = Session> {
             methods: vec!["ticket".into(), "otp".into()],
             expires_at: rest.2,
             ended_at: rest.3,
+            state_epoch: rest.5,
         })
 }
 

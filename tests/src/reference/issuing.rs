@@ -44,7 +44,8 @@ impl Model {
         let client = audience.or(issuer).unwrap_or("admin");
         let (grant, life) =
             (Grant { user, actor, client, audience: audience.is_some(), bind, scope }, ttl.unwrap_or(300));
-        self.tickets.push(Ticket { grant, issuer, here, expires: self.now + life, over: false });
+        let (expires, state_epoch) = (self.now + life, self.state_epoch);
+        self.tickets.push(Ticket { grant, issuer, here, expires, over: false, state_epoch });
         granted("ticket", json!({"ticket": self.tickets.len() - 1, "expires_in": life}))
     }
 

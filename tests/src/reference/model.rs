@@ -157,6 +157,7 @@ pub(super) struct Ticket {
     pub(super) here: bool,
     pub(super) expires: u64,
     pub(super) over: bool,
+    pub(super) state_epoch: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -168,6 +169,7 @@ pub(super) struct Challenge {
     pub(super) expires: u64,
     pub(super) wrong: u32,
     pub(super) answered: bool,
+    pub(super) state_epoch: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -179,6 +181,7 @@ pub(super) struct Session {
     pub(super) amr: Vec<Name>,
     pub(super) expires: u64,
     pub(super) ended: bool,
+    pub(super) state_epoch: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -197,6 +200,7 @@ pub(super) struct Access {
     pub(super) scope: Name,
     pub(super) expires: u64,
     pub(super) revoked: bool,
+    pub(super) state_epoch: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -232,6 +236,7 @@ pub struct Model {
     pub(super) rules: Rules,
     /// Unix seconds.
     pub now: u64,
+    pub(super) state_epoch: u64,
     pub(super) people: BTreeMap<Name, Person>,
     pub(super) disabled_clients: BTreeSet<Name>,
     pub(super) tickets: Vec<Ticket>,
@@ -258,6 +263,7 @@ impl Model {
         Self {
             rules,
             now: NOON.unix(),
+            state_epoch: 0,
             people: people.into(),
             disabled_clients: BTreeSet::new(),
             tickets: vec![],
@@ -269,11 +275,17 @@ impl Model {
         }
     }
 
+    /// The state epoch once older state has been put back.
+    pub(super) fn next_state_epoch(&self) -> u64 {
+        self.state_epoch + 1_000_003
+    }
+
     /// Does `operation`, and says what has to be answered.
     pub fn answer(&mut self, operation: &Operation) -> Answer {
         match *operation {
             Operation::Wait(seconds) => self.now += seconds,
             Operation::Again(_) | Operation::Restart | Operation::Sweep => {}
+            Operation::PutBack => self.state_epoch = self.next_state_epoch(),
             Operation::Issue { by, wish } => return self.issue(by, &wish),
             Operation::Redeem { ticket, caller, place } => {
                 return self.redeem(self.ticket(ticket), caller, place);

@@ -76,6 +76,7 @@ pub enum Operation {
     Again(usize),
     Restart,
     Sweep,
+    PutBack,
     Issue { by: Issuer, wish: Wish },
     Redeem { ticket: Pick, caller: Caller, place: Place },
     Login { user: Name, right: bool, place: Place },
@@ -217,7 +218,7 @@ fn by_a_person() -> impl Strategy<Value = Operation> {
             .prop_map(|(bearer, right, new)| Operation::ChangePassword { bearer, right, new }),
         4 => bearer().prop_map(Operation::Sessions),
         1 => bearer().prop_map(Operation::EndSessions),
-        1 => (bearer(), pick()).prop_map(|(bearer, session)| Operation::EndSession { bearer, session }),
+        2 => (bearer(), pick()).prop_map(|(bearer, session)| Operation::EndSession { bearer, session }),
         5 => (bearer(), code_or_none).prop_map(|(bearer, code)| Operation::SetUp { bearer, code }),
         6 => (bearer(), named, code()).prop_map(|(bearer, device, code)| Operation::Verify { bearer, device, code }),
         1 => bearer().prop_map(Operation::Devices),
@@ -298,11 +299,12 @@ fn wait() -> Part {
 fn between() -> Part {
     let long = select(vec![60, 300, 1_800, 14 * 86_400, 30 * 86_400, 98 * 86_400]);
     prop_oneof![
-        2 => by_an_administrator(),
-        2 => long.prop_map(Operation::Wait),
-        1 => select(vec![Operation::DisableClient("portal"), Operation::DisableClient("backend")]),
-        1 => select(vec![Operation::Disable("pam"), Operation::Disable("boss"), Operation::RequireChange("pam")]),
-        2 => operation(),
+        4 => by_an_administrator(),
+        4 => long.prop_map(Operation::Wait),
+        2 => select(vec![Operation::DisableClient("portal"), Operation::DisableClient("backend")]),
+        2 => select(vec![Operation::Disable("pam"), Operation::Disable("boss"), Operation::RequireChange("pam")]),
+        1 => Just(Operation::PutBack),
+        4 => operation(),
     ]
     .boxed()
 }
@@ -420,6 +422,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => prop_oneof![4 => Just(1), 1 => 2..11usize].prop_map(Operation::Again),
         1 => Just(Operation::Restart),
         1 => Just(Operation::Sweep),
+        1 => Just(Operation::PutBack),
         10 => issue(),
         12 => (pick(), caller(), place())
             .prop_map(|(ticket, caller, place)| Operation::Redeem { ticket, caller, place }),

@@ -31,6 +31,7 @@ impl Model {
             scope,
             expires: self.now + life,
             revoked: false,
+            state_epoch: self.state_epoch,
         };
         self.access.push(token);
         let act = grant.actor.map(|actor| json!({"sub": format!("usr_{actor}")}));
@@ -44,7 +45,7 @@ impl Model {
                 "must_change_password": must_change, "password_warning": notice,
                 "claims": {
                     "sub": format!("usr_{}", grant.user), "client_id": grant.client, "aud": aud, "scope": scope,
-                    "amr": amr, "act": act, "sid": session,
+                    "amr": amr, "act": act, "sid": session, "state_epoch": null,
                 },
             }),
         )
@@ -63,6 +64,9 @@ impl Model {
             return if grant { error(401, "invalid_client") } else { refusal.because("client") };
         }
         let Some(at) = token else { return refusal.because("unknown") };
+        if self.sessions[self.refresh[at].session].state_epoch != self.state_epoch {
+            return refusal.because("superseded");
+        }
         if !self.is_for(at, client) {
             return refusal.because("not theirs");
         }

@@ -12,7 +12,10 @@ impl Model {
     pub(super) fn redeem(&mut self, ticket: Option<usize>, caller: Caller, place: Place) -> Answer {
         let refused = |why| refused(40010).because(why);
         let Some(at) = ticket else { return refused("unknown") };
-        let Ticket { grant, issuer, here, expires, over } = self.tickets[at];
+        let Ticket { grant, issuer, here, expires, over, state_epoch } = self.tickets[at];
+        if state_epoch != self.state_epoch {
+            return refused("superseded");
+        }
         // Whatever comes of it, it is spent.
         self.tickets[at].over |= self.now < expires;
         let by_its_client = match caller {
@@ -77,6 +80,7 @@ impl Model {
                     expires,
                     wrong: 0,
                     answered: false,
+                    state_epoch: self.state_epoch,
                 });
                 granted(
                     "challenge",
@@ -100,9 +104,11 @@ impl Model {
     pub(super) fn challenged(&mut self, challenge: Option<usize>, code: Code) -> Answer {
         let refused = |why| refused(40030).because(why);
         let Some(at) = challenge else { return refused("unknown") };
-        let Challenge { grant, epochs, place, amr, expires, wrong, answered } = self.challenges[at];
+        let Challenge { grant, epochs, place, amr, expires, wrong, answered, state_epoch } =
+            self.challenges[at];
         let needs_client = grant.audience || grant.bind;
         match () {
+            () if state_epoch != self.state_epoch => return refused("superseded"),
             () if answered => return refused("answered"),
             () if wrong >= 5 => return refused("five wrong"),
             () if self.now >= expires => return refused("expired"),
@@ -129,7 +135,16 @@ impl Model {
         let (epochs, expires, restricted) = (self.epochs(&grant), self.now + life, only.is_some());
         let granted =
             Grant { audience: grant.audience && !restricted, scope: only.unwrap_or(grant.scope), ..grant };
-        self.sessions.push(Session { grant: granted, epochs, restricted, amr, expires, ended: false });
+        let state_epoch = self.state_epoch;
+        self.sessions.push(Session {
+            grant: granted,
+            epochs,
+            restricted,
+            amr,
+            expires,
+            ended: false,
+            state_epoch,
+        });
         let session = self.sessions.len() - 1;
         if restricted {
             return self.tokens(

@@ -78,15 +78,15 @@ impl Model {
     }
 
     pub(super) fn is_live(&self, session: usize) -> bool {
-        let Session { grant, epochs, expires, ended, .. } = &self.sessions[session];
-        !ended && self.now < *expires && self.stand(grant, *epochs)
+        let Session { grant, epochs, expires, ended, state_epoch, .. } = &self.sessions[session];
+        !ended && *state_epoch == self.state_epoch && self.now < *expires && self.stand(grant, *epochs)
     }
 
     pub(super) fn holder(&self, bearer: Bearer) -> Holder {
         let Some(at) = self.access(bearer) else { return Holder::Nobody };
-        let Access { session, client, expires, revoked, .. } = self.access[at];
+        let Access { session, client, expires, revoked, state_epoch, .. } = self.access[at];
         match session {
-            _ if revoked || self.now >= expires => Holder::Nobody,
+            _ if revoked || self.now >= expires || state_epoch != self.state_epoch => Holder::Nobody,
             None if self.is_enabled(client) => Holder::Service(at),
             Some(session) if self.is_live(session) && self.sessions[session].restricted => {
                 Holder::Restricted(session)

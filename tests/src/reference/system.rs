@@ -33,9 +33,16 @@ pub trait Durable: Store {
 
     /// Takes out what is of no more use.
     fn sweep(&mut self, _now: Time) {}
+
+    /// Sets the state epoch, as where older state was put back.
+    fn set_state_epoch(&mut self, epoch: u64);
 }
 
-impl Durable for Memory {}
+impl Durable for Memory {
+    fn set_state_epoch(&mut self, epoch: u64) {
+        self.with(|tables| tables.state_epoch = epoch);
+    }
+}
 
 /// The world in which everything begins.
 pub fn tables() -> Tables {
@@ -111,6 +118,7 @@ impl<S: Durable> System<S> {
         match *operation {
             Operation::Restart => self.store.restart(),
             Operation::Sweep => self.store.sweep(now),
+            Operation::PutBack => self.store.set_state_epoch(model.next_state_epoch()),
             Operation::Issue { by: Issuer::Command, wish } => return self.issue(&wish, now),
             Operation::RevokeTicket(pick) => {
                 return self.revoke(self.text("ticket", model.ticket(pick)), now);

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::model::{Access, Answer, Caller, Grant, Holder, MINUTE, Model, Name, error, granted, is_within};
+use super::model::{
+    Access, Answer, Caller, Grant, Holder, MINUTE, Model, Name, Session, error, granted, is_within,
+};
 use super::operation::{Bearer, Token};
 
 impl Model {
@@ -15,9 +17,12 @@ impl Model {
         let Some(scope) = scope.or(default).filter(|scope| is_within(scope, whole)) else {
             return error(400, "invalid_scope");
         };
-        let expires = self.now + 60 * MINUTE;
-        self.access.push(Access { session: None, client, scope, expires, revoked: false });
-        let claims = json!({"sub": client, "client_id": client, "scope": scope, "act": null, "sid": null});
+        let (expires, state_epoch) = (self.now + 60 * MINUTE, self.state_epoch);
+        self.access.push(Access { session: None, client, scope, expires, revoked: false, state_epoch });
+        let told = (state_epoch != 0).then_some(state_epoch);
+        let claims = json!({
+            "sub": client, "client_id": client, "scope": scope, "act": null, "sid": null, "state_epoch": told,
+        });
         let token = self.access.len() - 1;
         let says = json!({"access_token": token, "refresh_token": null, "scope": scope, "claims": claims});
         granted("service", says)
@@ -84,7 +89,11 @@ impl Model {
             }
             Token::Refresh(pick) => {
                 let session = self.refresh(pick).map(|at| self.refresh[at].session);
-                let session = session.filter(|at| self.sessions[*at].grant.client == client);
+                let theirs = |at: &usize| {
+                    let Session { grant, state_epoch, .. } = &self.sessions[*at];
+                    grant.client == client && *state_epoch == self.state_epoch
+                };
+                let session = session.filter(theirs);
                 session.map(|at| self.sessions[at].ended = true)
             }
         };

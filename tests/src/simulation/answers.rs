@@ -26,6 +26,8 @@ pub(super) struct Told {
     welcomes: BTreeMap<String, u32>,
     tickets: Vec<TicketDigest>,
     sessions: Vec<SessionId>,
+    /// The services' tokens by `jti`, and how often older state had been put back by then.
+    services: BTreeMap<String, u64>,
 }
 
 impl Told {
@@ -76,12 +78,14 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -
             told_dead(world, token);
             Ok(())
         }
-        What::ServiceToken
-        | What::SetUp
-        | What::VerifyDevice
-        | What::EndSession
-        | What::Revoke(_)
-        | What::ChangePassword => Ok(()),
+        What::ServiceToken => {
+            let id = claims(token.ok_or("no token in the answer")?)["jti"].as_str().map(str::to_owned);
+            world.told.services.insert(id.ok_or("a token without a name")?, world.ledger.put_back());
+            Ok(())
+        }
+        What::SetUp | What::VerifyDevice | What::EndSession | What::Revoke(_) | What::ChangePassword => {
+            Ok(())
+        }
     }
 }
 
@@ -156,6 +160,21 @@ fn refused(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
     if !(400..500).contains(&status) {
         return Ok(());
     }
+    let superseded = match &flow.what {
+        What::Present(ticket) => {
+            TicketDigest::of(ticket).is_some_and(|d| world.ledger.is_superseded_ticket(&d))
+        }
+        What::AnswerChallenge(text) => {
+            ChallengeDigest::read(text).is_some_and(|d| world.ledger.is_superseded_challenge(&d))
+        }
+        What::Refresh { token, .. } => RefreshDigest::read(token)
+            .and_then(|digest| tables.refresh_tokens.get(&digest))
+            .is_some_and(|token| world.ledger.is_superseded_session(&token.session_id)),
+        _ => false,
+    };
+    if superseded {
+        world.tally.met("superseded credentials refused");
+    }
     met.into_iter().for_each(|met| world.tally.met(met));
     if exists && !flow.recorded { Err("it is refused, and no row says so".into()) } else { Ok(()) }
 }
@@ -212,8 +231,18 @@ fn refreshed(world: &World, body: &Value) -> Result<(), Broken> {
 /// Whether what became durable has ended the token.
 fn is_dead(world: &World, token: &str) -> bool {
     let claims = claims(token);
-    claims["sid"].as_str().is_some_and(|session| world.ledger.is_ended(session))
+    let session = claims["sid"].as_str();
+    session.is_some_and(|session| world.ledger.is_ended(session))
         || claims["jti"].as_str().is_some_and(|id| world.ledger.is_revoked(id))
+        || is_superseded(world, &claims)
+}
+
+/// Whether older state was put back since a token with `claims` was issued.
+fn is_superseded(world: &World, claims: &Value) -> bool {
+    let session = claims["sid"].as_str().and_then(|id| SessionId::parse(id).ok());
+    let issued = claims["jti"].as_str().and_then(|id| world.told.services.get(id));
+    session.is_some_and(|id| world.ledger.is_superseded_session(&id))
+        || issued.is_some_and(|put_back| *put_back != world.ledger.put_back())
 }
 
 fn accepted(world: &mut World, token: &str) -> Result<(), Broken> {
@@ -251,6 +280,10 @@ pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<()
         }
     };
     let session = tables.sessions.get(&token.session_id).ok_or("a token without its session")?;
+    if session.state_epoch != tables.state_epoch {
+        let left_alone = !ends && !goes_on;
+        return if left_alone { Ok(()) } else { Err(format!("{} is of another state epoch", session.id)) };
+    }
     let user = tables.users.get(&session.user_id).ok_or("a session without its user")?;
     let lives = session.ended_at.is_none()
         && fresh(session.expires_at)

@@ -232,7 +232,10 @@ impl World {
         let text = |member: &str| body[member].as_str().map(str::to_owned);
         let good = status == 200;
         match what {
-            What::ServiceToken => self.service_token = text("access_token").filter(|_| good),
+            What::ServiceToken => {
+                self.service_token = text("access_token").filter(|_| good);
+                self.seen.extend(self.service_token.clone());
+            }
             What::Issue if good => {
                 self.people[id].ticket = text("ticket");
                 if let Some(ticket) = text("ticket").filter(|_| self.chance.one_in(6)) {

@@ -45,7 +45,18 @@ pub(super) struct Ledger {
     last_steps: BTreeMap<DeviceId, u64>,
     used_codes: BTreeSet<BackupDigest>,
     revoked: BTreeSet<String>,
+    /// What had been issued when older state was put back.
+    superseded: Superseded,
+    /// How often older state was put back.
+    put_back: u64,
     rows: usize,
+}
+
+#[derive(Default)]
+struct Superseded {
+    tickets: BTreeSet<TicketDigest>,
+    sessions: BTreeSet<SessionId>,
+    challenges: BTreeSet<ChallengeDigest>,
 }
 
 fn hold(holds: bool, broken: impl FnOnce() -> Broken) -> Result<(), Broken> {
@@ -67,6 +78,43 @@ impl Ledger {
         self.revoked.contains(token_id)
     }
 
+    /// Older state is put back: nothing that was issued so far is good any more.
+    pub(super) fn supersede(&mut self) {
+        self.put_back += 1;
+        self.superseded.tickets.extend(self.tickets.keys());
+        self.superseded.sessions.extend(self.sessions.keys().cloned());
+        self.superseded.challenges.extend(self.challenges.keys());
+    }
+
+    /// How often older state was put back so far.
+    pub(super) fn put_back(&self) -> u64 {
+        self.put_back
+    }
+
+    pub(super) fn is_superseded_session(&self, session: &SessionId) -> bool {
+        self.superseded.sessions.contains(session)
+    }
+
+    pub(super) fn is_superseded_ticket(&self, ticket: &TicketDigest) -> bool {
+        self.superseded.tickets.contains(ticket)
+    }
+
+    pub(super) fn is_superseded_challenge(&self, challenge: &ChallengeDigest) -> bool {
+        self.superseded.challenges.contains(challenge)
+    }
+
+    /// Nothing that was issued before older state was put back is used.
+    fn is_current(&self, change: &Change) -> Result<(), Broken> {
+        let superseded = match change {
+            Change::SpendTicket { digest, .. } => self.is_superseded_ticket(digest),
+            Change::AnswerChallenge { digest, .. } => self.is_superseded_challenge(digest),
+            Change::RotateRefresh { successor, .. } => self.is_superseded_session(&successor.session_id),
+            Change::SessionIsLive(id) => self.is_superseded_session(id),
+            _ => false,
+        };
+        hold(!superseded, || format!("{change:?} uses what was issued before older state was put back"))
+    }
+
     /// Takes in a commit that was applied.
     pub(super) fn applied(&mut self, changes: &[Change], tally: &mut Tally) -> Result<(), Broken> {
         let rows: Vec<&Event> = changes
@@ -77,6 +125,7 @@ impl Ledger {
         let opens =
             changes.iter().any(|c| matches!(c, Change::InsertSession { .. } | Change::InsertChallenge(_)));
         for change in changes {
+            self.is_current(change)?;
             self.take(change, &rows, opens, tally)?;
         }
         Ok(())
@@ -210,7 +259,8 @@ impl Ledger {
                 tally.met("backup codes used");
                 hold(self.used_codes.insert(*code), || "a backup code was used twice".into())
             }
-            Change::UserIs { .. }
+            Change::RequireStateEpoch(_)
+            | Change::UserIs { .. }
             | Change::ClientIsEnabled(_)
             | Change::SessionIsLive(_)
             | Change::InsertDevice(_)

@@ -28,6 +28,8 @@ const ALL: &[&str] = &[
     "clock jumps forward",
     "clock jumps back",
     "clocks behind at a start",
+    "older state put back",
+    "superseded credentials refused",
     "worlds of two servers",
     "conflicts",
     "tickets issued",

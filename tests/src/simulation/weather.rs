@@ -19,6 +19,7 @@ pub(super) struct Weather {
     full: u64,
     slow: u64,
     jumps: u64,
+    put_back: u64,
     /// Whether the disk is so now.
     pub(super) is_full: bool,
     pub(super) is_slow: bool,
@@ -33,6 +34,8 @@ pub(super) enum Fault {
     Slow,
     Fast,
     Jump,
+    /// Older state is put back, which raises the state epoch.
+    PutBack,
 }
 
 impl Weather {
@@ -50,6 +53,7 @@ impl Weather {
             full: chance.pick(&[0, 60_000, 25_000]),
             slow: chance.pick(&[0, 60_000, 25_000]),
             jumps: chance.pick(&[0, 60_000, 15_000]),
+            put_back: chance.pick(&[0, 0, 60_000, 20_000]),
             is_full: false,
             is_slow: false,
         }
@@ -59,7 +63,7 @@ impl Weather {
 impl World {
     /// Has every kind of trouble befall for the first time.
     pub(super) fn forecast(&mut self) {
-        for fault in [Fault::Crash, Fault::Full, Fault::Slow, Fault::Jump] {
+        for fault in [Fault::Crash, Fault::Full, Fault::Slow, Fault::Jump, Fault::PutBack] {
             self.again(fault);
         }
     }
@@ -70,6 +74,7 @@ impl World {
             Fault::Full => self.weather.full,
             Fault::Slow => self.weather.slow,
             Fault::Jump => self.weather.jumps,
+            Fault::PutBack => self.weather.put_back,
             Fault::Room | Fault::Fast => return,
         };
         if every > 0 {
@@ -107,6 +112,12 @@ impl World {
                 let what = if by > 0 { "clock jumps forward" } else { "clock jumps back" };
                 self.tally.met(what);
                 note!(self, "the wall clock jumps by {by} s");
+            }
+            Fault::PutBack => {
+                self.tables.state_epoch += self.chance.between(1, 1 << 40);
+                self.ledger.supersede();
+                self.tally.met("older state put back");
+                note!(self, "older state is put back: the state epoch is {}", self.tables.state_epoch);
             }
         }
         self.again(fault);

@@ -43,6 +43,7 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
     ("tickets", tickets::stage, 1, 2),
     ("an impersonation", tickets::impersonation, 1, 3),
     ("a wasted ticket", |g, off, _| tickets::wasted(g, off), 0, 0),
+    ("older state put back", tickets::put_back, 1, 2),
     ("families", families::stage, 1, 2),
     ("ends of sessions", |g, off, _| families::ends(g, off), 0, 0),
     ("ends of all sessions", |g, off, _| families::ends_of_all(g, off), 0, 0),

@@ -43,6 +43,8 @@ pub(crate) enum Part {
     Commands(Decides),
     /// The same with nothing in between.
     CommandsAtOnce(Decides),
+    /// Alters what is there behind everybody's back.
+    Alters(fn(&mut Tables)),
 }
 
 /// What is sent, for all that the others were told.
@@ -270,6 +272,11 @@ impl<'a> Stage<'a> {
         self
     }
 
+    pub(crate) fn alters(mut self, name: &'static str, alter: fn(&mut Tables)) -> Self {
+        self.actors.push(Actor { name, part: Part::Alters(alter) });
+        self
+    }
+
     /// Every status that anybody was answered.
     pub(crate) fn statuses(&self) -> BTreeSet<u16> {
         self.answers.values().map(|answer| answer.status).collect()
@@ -415,6 +422,12 @@ impl<'a> Stage<'a> {
                     let (place, tables, held) = self.command(state, &changes);
                     go(self, format!("commits {changes:?}"), place, tables, state.faults, held);
                 }
+                Part::Alters(alter) => {
+                    let mut tables = self.tables[state.tables].clone();
+                    alter(&mut tables);
+                    let tables = self.tables.keep(tables);
+                    go(self, "does so".into(), Place::Commanded(true), tables, state.faults, Ok(()));
+                }
             },
             Place::Decided(changes) => {
                 let changes = self.decided[changes].clone();
@@ -476,6 +489,7 @@ fn always(moved: &Moved<'_>) -> Held {
         moved.after.owners().all(|user| moved.after.users.contains_key(user)),
         "nothing outlives its owner",
     )?;
+    of_the_state_epoch(moved)?;
     let Some(answer) = moved.answer.filter(|answer| answer.hands_out()) else { return Ok(()) };
     promised(!moved.applied.is_empty(), "nothing is handed out but by a commit that was applied")?;
     let challenge = answer.body["challenge_token"].is_string();
@@ -498,6 +512,28 @@ fn always(moved: &Moved<'_>) -> Held {
     if let Some(refresh) = answer.body["refresh_token"].as_str().and_then(RefreshDigest::read) {
         let fresh = moved.after.refresh_tokens.get(&refresh).is_some_and(|token| token.rotation.is_none());
         promised(fresh, "a refresh token that is handed out is there, and unused")?;
+    }
+    Ok(())
+}
+
+/// What is used and what is issued is of the state epoch in which that is written.
+fn of_the_state_epoch(moved: &Moved<'_>) -> Held {
+    let (before, session) = (moved.before, |id| moved.before.sessions.get(id).map(|s| s.state_epoch));
+    for change in moved.applied {
+        let of = match change {
+            Change::SpendTicket { digest, .. } => before.tickets.get(digest).map(|t| t.state_epoch),
+            Change::AnswerChallenge { digest, .. } => before.challenges.get(digest).map(|c| c.state_epoch),
+            Change::RotateRefresh { successor, .. } => session(&successor.session_id),
+            Change::SessionIsLive(id) => session(id),
+            Change::InsertTicket(ticket) => Some(ticket.state_epoch),
+            Change::InsertSession { session, .. } => Some(session.state_epoch),
+            Change::InsertChallenge(challenge) => Some(challenge.state_epoch),
+            _ => None,
+        };
+        promised(
+            of.is_none_or(|of| of == before.state_epoch),
+            "nothing is good once older state was put back",
+        )?;
     }
     Ok(())
 }

@@ -76,6 +76,27 @@ pub(crate) fn wasted<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'
         .commands_at_once("one who deletes boss", deletes_boss)
 }
 
+/// A ticket is presented twice and its session refreshed, while older state is put back: the state epoch is another one from
+/// then on.
+pub(crate) fn put_back<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let of_moves = |moved: &Moved<'_>| {
+        let welcomed = moved.answer.is_some_and(|answer| answer.status == 200);
+        let raised = moved.before.state_epoch != 0;
+        promised(!(welcomed && raised), "nothing that was issued before is answered 200 afterwards")?;
+        of_moves(moved)
+    };
+    let of_states = |tables: &Tables, told: &[Told<'_>]| of_states(tables, &told[..2]);
+    let promises = Promises { of_moves, of_states: Box::new(of_states) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
+        .with_faults(faults)
+        .sends("one", presenting(&ticket))
+        .sends("another", presenting(&ticket))
+        .asks("one again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(refreshes))
+        .alters("one who puts older state back", |tables| tables.state_epoch = 7)
+}
+
 fn deletes_boss(tables: &Tables, _: Time) -> Option<Vec<Change>> {
     let boss = UserId::parse("usr_boss").ok()?;
     tables.users.contains_key(&boss).then(|| vec![Change::DeleteUser(boss)])
