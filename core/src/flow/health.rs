@@ -1,4 +1,4 @@
-//! `GET /healthz`: the process answers. `GET /readyz`: the store can commit, and there is a key to sign with.
+//! `GET /healthz`: the process answers. `GET /readyz`: the store can be read and can commit, and there is a key to sign with.
 
 use alloc::{vec, vec::Vec};
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::context::Context;
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
+use crate::model::query::{Found, Query, Records};
 use crate::step::Step;
 use crate::warning::Warning;
 use crate::wire::response::Response;
@@ -22,6 +23,13 @@ pub(crate) fn alive() -> Step {
     Step::Reply(Response::json(200, &Health { status: "ok", warnings: Vec::new() }))
 }
 
+/// Waits for a snapshot.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct AwaitRecords {
+    ctx: Context,
+}
+
 /// Waits for a commit that changes nothing.
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
@@ -30,7 +38,20 @@ pub(crate) struct Probing {
 }
 
 pub(crate) fn ready(ctx: Context) -> Step {
-    Step::commit(vec![Change::Probe], Probing { ctx })
+    Step::read(Query::Generation, AwaitRecords { ctx })
+}
+
+impl AwaitRecords {
+    pub(crate) const fn context(&self) -> &Context {
+        &self.ctx
+    }
+
+    pub(crate) fn resume(self, found: &Found) -> Step {
+        if found.records != Records::Generation {
+            return Step::Reply(self.ctx.internal());
+        }
+        Step::commit(vec![Change::Probe], Probing { ctx: self.ctx })
+    }
 }
 
 impl Probing {

@@ -11,6 +11,7 @@ use gatepass_core::settings::Settings;
 use gatepass_core::step::Step;
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
+use gatepass_core::warning::Warning;
 use gatepass_core::wire::language::Language;
 use gatepass_core::wire::problem::Problem;
 use gatepass_core::wire::request::Request;
@@ -132,10 +133,13 @@ impl Gate {
         if budgeted {
             self.may_fail(peer, language)?;
         }
-        let moment = context::moment(self.clock.now()).map_err(|failure| {
+        let mut moment = context::moment(self.clock.now()).map_err(|failure| {
             tracing::error!(%failure, "a request was answered with 500");
             self.refuse(Problem::Internal, language)
         })?;
+        if !self.store.witness_works() {
+            moment.warnings = moment.warnings.with(Warning::WitnessNotWritten);
+        }
         let case = Case {
             peer,
             budgeted,

@@ -76,7 +76,7 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
                 ALTER TABLE refresh_tokens DROP COLUMN used_at; ALTER TABLE refresh_tokens DROP COLUMN salt; \
                 ALTER TABLE refresh_tokens DROP COLUMN successor";
     place.downgrade(1, back);
-    let store = open(&place).unwrap();
+    let store = place.serve().unwrap();
     let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(1))) };
     let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
     assert_eq!(found.family.unwrap().session, acted);
@@ -110,7 +110,7 @@ fn habits_of_an_earlier_schema_are_kept() {
                 FROM habits, json_each(failures) f ORDER BY f.key DESC; \
                 DROP TABLE habits";
     place.downgrade(4, back);
-    assert_eq!(open(&place).unwrap().habit(&alice).unwrap(), before);
+    assert_eq!(place.serve().unwrap().habit(&alice).unwrap(), before);
     assert_eq!((before.places.len(), before.failures.len()), (3, 2));
 }
 
@@ -158,7 +158,7 @@ fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
             made("refresh_tokens")
         ),
     );
-    let store = open(&place).unwrap();
+    let store = place.serve().unwrap();
     assert_eq!(look(&store), before);
     assert!(store.check().unwrap().is_sound());
     place.sql().execute("DELETE FROM sessions", []).unwrap();

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gatepass::master_key::MasterKey;
 use gatepass::store::{Access, AuditRow, Create, DATABASE, Installation, Store, StoreError, StoreOptions};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
@@ -47,10 +46,6 @@ impl Place {
 
     pub(crate) fn installation(&self) -> Installation {
         Installation::at(self.dir())
-    }
-
-    pub(crate) fn master(&self) -> MasterKey {
-        MasterKey::from_file(&self.installation().master_key()).unwrap()
     }
 
     pub(crate) fn store(&self) -> Store {
@@ -110,6 +105,8 @@ impl Place {
         }
         sql.execute_batch(&format!("DROP TABLE generations; {undo}; PRAGMA user_version = {version}"))
             .unwrap();
+        // There was no witness then.
+        std::fs::remove_file(self.installation().witness()).unwrap();
     }
 }
 

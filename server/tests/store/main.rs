@@ -13,5 +13,6 @@ mod faults;
 mod fixture;
 mod keys;
 mod model;
+mod old_state;
 mod race;
 mod rows;
