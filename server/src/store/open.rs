@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use super::audit::{Chain, Tail};
 use super::connect::{Connector, Role};
 use super::error::{Fault, StoreError, Trouble};
-use super::files::{directory_of, with_suffix};
+use super::files::{Files, directory_of, with_suffix};
 use super::generation::{self, Generation, Standing};
 use super::installation::{Contents, Installation, Presence};
 use super::lineage::{self, Fit};
@@ -102,7 +102,6 @@ pub(super) fn open(
     access: Access,
     options: &StoreOptions,
 ) -> Result<Opened, StoreError> {
-    let files = &*installation.files;
     match std::fs::metadata(&installation.dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(StoreError::Nothing(installation.dir.clone())),
         Err(e) => return Err(StoreError::file(&installation.dir, "read the data directory", &e)),
@@ -151,12 +150,7 @@ pub(super) fn open(
     if access != Access::Read {
         let start = Start { installation, db: &anchor, chain: &chain, master: &master, access, alone };
         start.settle(contents.starting, &mut notices)?;
-        if contents.starting {
-            let marker = installation.starting();
-            let failed = |e: &io::Error| StoreError::file(&marker, "remove", e);
-            files.remove(&marker).map_err(|e| failed(&e))?;
-            files.sync_directory(&installation.dir).map_err(|e| failed(&e))?;
-        }
+        remove_marker(installation)?;
     }
     if let Some(presence) = &mut presence {
         presence.share();
@@ -305,7 +299,11 @@ impl Start<'_> {
         }
         match generation::compare(self.db, witness.as_ref(), first_start).map_err(at)? {
             Standing::Confirmed if self.access != Access::Serve => Ok(()),
-            Standing::Confirmed | Standing::First => self.go_on(&origin, witness, &[], None),
+            Standing::Confirmed => self.go_on(&origin, witness, &[], None),
+            Standing::First => {
+                make_marker(self.installation)?;
+                self.go_on(&origin, witness, &[], None)
+            }
             Standing::Unconfirmed => {
                 let newest = generation::newest(self.db).map_err(at)?;
                 if let Some(generation) = newest {
@@ -377,13 +375,15 @@ impl Start<'_> {
             ),
         };
         let event = Event { reason: Some(reason), ..self.event(kind)? };
+        if !newer_was_served {
+            // Until the witness holds the next generation, there is none. The witness that was here is of another state.
+            make_marker(self.installation)?;
+            remove_if_there(files, &self.installation.witness())?;
+        }
         let clear = "UPDATE meta SET handover = NULL, copied_at = NULL";
         self.go_on(origin, witness, &[clear, epoch], Some(event))?;
         // The id was good once. From here on the file does not name it any more.
-        match files.remove(&accept) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::file(&accept, "remove", &e)),
-            Ok(()) | Err(_) => {}
-        }
+        remove_if_there(files, &accept)?;
         notices.push(notice);
         Ok(())
     }
@@ -414,6 +414,34 @@ impl Start<'_> {
         })
         .map_err(at)?;
         write_witness(self.installation, origin.installation, next)
+    }
+}
+
+/// Marks that a start has begun after which there is a witness for the first time. Where it is cut short, a missing witness is
+/// no sign of old files.
+fn make_marker(installation: &Installation) -> Result<(), StoreError> {
+    let (files, marker) = (&*installation.files, installation.starting());
+    match files.write_new(&marker, b"") {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map_err(|e| StoreError::file(&marker, "create", &e))?,
+    }
+    files.give_to_owner_of(&installation.dir, &marker);
+    files.sync_directory(&installation.dir).map_err(|e| StoreError::file(&marker, "create", &e))
+}
+
+fn remove_marker(installation: &Installation) -> Result<(), StoreError> {
+    remove_if_there(&*installation.files, &installation.starting())
+}
+
+/// Removes a file, durably, where it is there.
+fn remove_if_there(files: &dyn Files, path: &std::path::Path) -> Result<(), StoreError> {
+    let failed = |e: &io::Error| StoreError::file(path, "remove", e);
+    match files.remove(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => {
+            removed.map_err(|e| failed(&e))?;
+            files.sync_directory(directory_of(path)).map_err(|e| failed(&e))
+        }
     }
 }
 
@@ -466,12 +494,7 @@ pub(super) fn create(
         return Err(StoreError::Busy(dir.clone()));
     }
     let failed = |path: &std::path::Path, e: &io::Error| StoreError::file(path, "create", e);
-    let marker = installation.starting();
-    if !contents.starting {
-        files.write_new(&marker, b"").map_err(|e| failed(&marker, &e))?;
-        files.give_to_owner_of(dir, &marker);
-        files.sync_directory(dir).map_err(|e| failed(&marker, &e))?;
-    }
+    make_marker(installation)?;
     let key = installation.master_key();
     let master = match MasterKey::read(files, &key) {
         Err(StoreError::MasterKeyMissing { .. }) if installation.master_key_file.is_none() => {
@@ -480,13 +503,7 @@ pub(super) fn create(
         read => read?,
     };
     let (path, draft) = (installation.database(), with_suffix(&installation.database(), ".new"));
-    for suffix in ["", "-wal", "-shm", "-journal"] {
-        let left = with_suffix(&draft, suffix);
-        match files.remove(&left) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::file(&left, "remove", &e)),
-            Ok(()) | Err(_) => {}
-        }
-    }
+    backup::remove_all(files, &draft)?;
     files.write_new(&draft, b"").map_err(|e| failed(&draft, &e))?;
     files.give_to_owner_of(dir, &draft);
     let at = |trouble: Trouble| trouble.at(&draft);

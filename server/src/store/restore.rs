@@ -85,11 +85,6 @@ pub fn restore(
         let failed = |e: &io::Error| StoreError::file(&installation.database(), "replace", e);
         files.rename(&draft, &installation.database()).map_err(|e| failed(&e))?;
         files.sync_directory(&installation.dir).map_err(|e| failed(&e))?;
-        if contents.starting {
-            let marker = installation.starting();
-            files.remove(&marker).map_err(|e| StoreError::file(&marker, "remove", &e))?;
-            files.sync_directory(&installation.dir).map_err(|e| failed(&e))?;
-        }
         replaced
     };
     if !report.chain_verified {
