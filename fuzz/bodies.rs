@@ -24,6 +24,7 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("config", config),
     ("records", records),
     ("rows", rows),
+    ("files", files),
     ("handle", handle),
     ("connection", connection),
 ];
@@ -161,6 +162,13 @@ pub(crate) fn records(data: &[u8]) {
     if let Ok(hash) = PasswordHash::parse(text) {
         assert_eq!(hash.as_str(), text);
     }
+}
+
+/// The files that are read before SQLite opens any: the first two bytes say where the page ends and the log begins.
+pub(crate) fn files(data: &[u8]) {
+    let Some((length, rest)) = data.split_first_chunk() else { return };
+    let at = usize::from(u16::from_le_bytes(*length)).min(rest.len());
+    gatepass::store::read_any_files(&rest[..at], &rest[at..]);
 }
 
 /// A row of any table, with anything in its columns: it is read as what it is, or told to be unreadable.

@@ -345,6 +345,13 @@ impl Store {
     }
 }
 
+/// Reads bytes as the files that are looked at before SQLite opens anything: a witness, a page of the database, a log.
+#[doc(hidden)]
+pub fn read_any_files(page: &[u8], log: &[u8]) {
+    let _ = std::str::from_utf8(page).map(Witness::parse);
+    lineage::read_any(page, log);
+}
+
 impl Inner {
     fn open(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)

@@ -57,7 +57,7 @@ impl Witness {
         )
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let mut line = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
         if line("gatepass")? != "witness 1" {
