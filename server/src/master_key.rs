@@ -32,9 +32,11 @@ impl MasterKey {
     /// # Errors
     /// [`StoreError`] where the file is there already, or cannot be written.
     pub fn create(files: &dyn Files, path: &Path) -> Result<Self, StoreError> {
-        let failed = |e: &io::Error| match e.kind() {
-            ErrorKind::AlreadyExists => StoreError::FileExists(path.to_owned()),
-            _ => StoreError::file(path, "create the master key", e),
+        let failed = |e: &io::Error| {
+            if e.kind() == ErrorKind::AlreadyExists {
+                return StoreError::FileExists(path.to_owned());
+            }
+            StoreError::file(path, "create the master key", e)
         };
         let bytes = random().ok_or(StoreError::NoRandomness)?;
         // Under another name first: nobody ever reads half a key.
@@ -71,10 +73,14 @@ impl MasterKey {
     /// # Errors
     /// [`StoreError`] where it is missing, readable by others, or no key.
     pub fn read(files: &dyn Files, path: &Path) -> Result<Self, StoreError> {
-        let failed = |e: &io::Error| match e.kind() {
-            ErrorKind::NotFound => StoreError::MasterKeyMissing { key: path.to_owned(), database: None },
-            ErrorKind::FileTooLarge => StoreError::MasterKeyMalformed(path.to_owned()),
-            _ => StoreError::file(path, "read the master key", e),
+        let failed = |e: &io::Error| {
+            if e.kind() == ErrorKind::NotFound {
+                StoreError::MasterKeyMissing { key: path.to_owned(), database: None }
+            } else if e.kind() == ErrorKind::FileTooLarge {
+                StoreError::MasterKeyMalformed(path.to_owned())
+            } else {
+                StoreError::file(path, "read the master key", e)
+            }
         };
         let about = files.about(path).map_err(|e| failed(&e))?;
         if about.kind != FileKind::File {

@@ -59,7 +59,9 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
     let copied = File::open(&target).and_then(|mut from| io::copy(&mut from, &mut io::stdout().lock()));
     let _ = std::fs::remove_file(&target);
     let copied = copied.and_then(|_| io::Write::flush(&mut io::stdout()));
-    copied.map_err(|error| Failure::failed(format!("the backup could not be written to standard output: {error}")))?;
+    copied.map_err(|error| {
+        Failure::failed(format!("the backup could not be written to standard output: {error}"))
+    })?;
     // The output is the copy itself.
     eprint_line(&printed);
     Ok(())

@@ -123,13 +123,15 @@ impl Context {
     /// Where it cannot be made or opened.
     pub fn serving(&self, config: &Config) -> Result<Store, Failure> {
         let create = if self.init { Create::BesideKey } else { Create::InEmpty };
-        let options = StoreOptions { witness_interval: config.witness_interval.get(), ..StoreOptions::default() };
+        let options =
+            StoreOptions { witness_interval: config.witness_interval.get(), ..StoreOptions::default() };
         let installation = self.installation_of(config);
         let store = Store::open_or_create(&installation, Access::Serve, create, &options)?;
         for notice in store.notices() {
-            match notice {
-                Notice::HandoverTaken(_) => tracing::info!("{notice}"),
-                _ => tracing::error!("{notice}"),
+            if matches!(notice, Notice::HandoverTaken(_)) {
+                tracing::info!("{notice}");
+            } else {
+                tracing::error!("{notice}");
             }
         }
         Ok(store)

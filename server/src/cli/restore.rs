@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::backup::record;
 use super::context::Context;
 use super::failure::Failure;
 use super::output::Record;
 use super::progress::Progress;
-use super::backup::record;
 use crate::master_key::{hex, random};
 use crate::store::{self, StoreError};
 
@@ -43,17 +43,7 @@ pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore)
     if from_stdin {
         let _ = std::fs::remove_file(&source);
     }
-    let restored = restored.map_err(|error| match error {
-        StoreError::FileExists(path) => Failure::failed(format!(
-            "there is a database already ({}): add --replace, which keeps it beside the restored one",
-            path.display()
-        )),
-        StoreError::InUse(path) => Failure::failed(format!(
-            "{} is in use: stop the server and every command on it first",
-            path.display()
-        )),
-        other => other.into(),
-    })?;
+    let restored = restored.map_err(told)?;
     let notices: Vec<String> = restored.notices.iter().map(ToString::to_string).collect();
     let printed = record(&file.display().to_string(), &restored.backup)
         .with("database", installation.database().display().to_string())
@@ -68,6 +58,23 @@ pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore)
         );
     }
     Ok(())
+}
+
+/// Why nothing was restored.
+fn told(error: StoreError) -> Failure {
+    if let StoreError::FileExists(path) = &error {
+        return Failure::failed(format!(
+            "there is a database already ({}): add --replace, which keeps it beside the restored one",
+            path.display()
+        ));
+    }
+    if let StoreError::InUse(path) = &error {
+        return Failure::failed(format!(
+            "{} is in use: stop the server and every command on it first",
+            path.display()
+        ));
+    }
+    error.into()
 }
 
 /// Puts standard input into a file of its own, since a database is not read front to back.

@@ -18,11 +18,7 @@ use super::rows::{signed, stamp};
 use super::{factors, habits, passwords};
 
 /// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
-pub(super) fn apply(
-    db: &Connection,
-    tail: &Tail<'_>,
-    change: &Change,
-) -> Result<(), Trouble> {
+pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result<(), Trouble> {
     match change {
         Change::RequireStateEpoch(epoch) if *epoch == tail.state().epoch => Ok(()),
         Change::RequireStateEpoch(_) => Err(Trouble::Conflict),

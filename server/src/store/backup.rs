@@ -68,7 +68,9 @@ pub(super) fn remove_all(files: &dyn Files, path: &Path) -> Result<(), StoreErro
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let left = with_suffix(path, suffix);
         match files.remove(&left) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::file(&left, "remove", &e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::file(&left, "remove", &e));
+            }
             Ok(()) | Err(_) => {}
         }
     }
@@ -98,18 +100,19 @@ pub(super) fn copy_pages(
             let (all, left) = (backup.progress().pagecount, backup.progress().remaining);
             let count = |pages: i32| u64::try_from(pages).unwrap_or(0);
             progress(Phase::Copying, (count(all.saturating_sub(left)), count(all)));
-            match step {
-                StepResult::Done => return Ok(()),
-                StepResult::More => {}
-                _ => std::thread::sleep(PAUSE),
+            if step == StepResult::Done {
+                return Ok(());
+            }
+            if step != StepResult::More {
+                // It is locked for the moment.
+                std::thread::sleep(PAUSE);
             }
         }
     })();
     let released = source.execute_batch("RELEASE copied");
     copied.and(released).map_err(at)?;
     // The copied header says that there is a log. From here on there is none: the copy is one file.
-    let mode: String =
-        copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(at)?;
+    let mode: String = copy.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(at)?;
     if mode != "delete" {
         let problem = format!("it keeps a log ({mode})");
         return Err(StoreError::BadBackup { path: to.to_owned(), problem });
@@ -149,9 +152,11 @@ pub(super) fn prove(
 ) -> Result<BackupReport, StoreError> {
     let files = &*installation.files;
     let bad = |problem: String| StoreError::BadBackup { path: path.to_owned(), problem };
-    let at = |e: rusqlite::Error| match Fault::of(&e) {
-        Fault::Corrupt | Fault::NotADatabase => bad(e.to_string()),
-        _ => Trouble::Sql(e).at(path),
+    let at = |e: rusqlite::Error| {
+        if matches!(Fault::of(&e), Fault::Corrupt | Fault::NotADatabase) {
+            return bad(e.to_string());
+        }
+        Trouble::Sql(e).at(path)
     };
     let bytes = files.about(path).map_err(|e| StoreError::file(path, "read", &e))?.size;
     let log = with_suffix(path, "-wal");
@@ -173,8 +178,7 @@ pub(super) fn prove(
     if u64::try_from(pages).ok() != Some(bytes) {
         return Err(bad(format!("it has {bytes} bytes and should have {pages}")));
     }
-    let sound: String =
-        db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(at)?;
+    let sound: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(at)?;
     if sound != "ok" {
         return Err(bad(sound));
     }
@@ -236,9 +240,11 @@ impl Store {
     ) -> Result<BackupReport, StoreError> {
         let installation = self.installation();
         let files = &*installation.files;
-        let failed = |e: &io::Error| match e.kind() {
-            io::ErrorKind::AlreadyExists => StoreError::FileExists(to.to_owned()),
-            _ => StoreError::file(to, "write", e),
+        let failed = |e: &io::Error| {
+            if e.kind() == io::ErrorKind::AlreadyExists {
+                return StoreError::FileExists(to.to_owned());
+            }
+            StoreError::file(to, "write", e)
         };
         if exists(files, to).map_err(|e| failed(&e))? {
             return Err(StoreError::FileExists(to.to_owned()));
@@ -291,9 +297,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where there was no handover, or it cannot be written.
     pub fn cancel_handover(&self) -> Result<String, StoreError> {
-        let id: Option<String> = self.snapshot(|db| {
-            Ok(db.query_row("SELECT handover FROM meta", [], |row| row.get(0))?)
-        })?;
+        let id: Option<String> =
+            self.snapshot(|db| Ok(db.query_row("SELECT handover FROM meta", [], |row| row.get(0))?))?;
         let id = id.ok_or_else(|| {
             StoreError::Conflict("this installation was not handed over; there is nothing to cancel".into())
         })?;

@@ -280,8 +280,10 @@ fn fence(db: &Connection, number: i64) -> bool {
     let overwrite = || -> rusqlite::Result<bool> {
         run(db, "BEGIN IMMEDIATE")?;
         let touched = db
-            .prepare_cached("UPDATE meta SET commits = commits + 1, parent_id = commit_id, commit_id = randomblob(16) \
-                 WHERE commits = ?1")?
+            .prepare_cached(
+                "UPDATE meta SET commits = commits + 1, parent_id = commit_id, commit_id = randomblob(16) \
+                 WHERE commits = ?1",
+            )?
             .execute([number.saturating_sub(1)])?;
         if touched != 1 {
             return Ok(false);
@@ -374,7 +376,9 @@ mod tests {
             with_db(|db, chain| {
                 let mut jobs =
                     jobs(&[&[(PARENT, false)], some, &[("INSERT INTO child VALUES (1)", false)]].concat());
-                let End::Committed(went, _) = write(db, chain, &MasterKeys::for_test(), &mut jobs) else { panic!() };
+                let End::Committed(went, _) = write(db, chain, &MasterKeys::for_test(), &mut jobs) else {
+                    panic!()
+                };
                 let went: Vec<bool> = went.iter().map(Result::is_ok).collect();
                 assert_eq!(went, [&[true][..], &vec![false; some.len()], &[true]].concat(), "{some:?}");
                 assert_eq!((count(db, "parent"), count(db, "child")), (1, 1), "{some:?}");
@@ -391,7 +395,10 @@ mod tests {
             ));
             assert_eq!((count(db, "parent"), count(db, "child")), (0, 0));
             assert!(db.is_autocommit());
-            assert!(matches!(write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(PARENT, false)])), End::Committed(..)));
+            assert!(matches!(
+                write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(PARENT, false)])),
+                End::Committed(..)
+            ));
         });
     }
 
@@ -410,7 +417,11 @@ mod tests {
     #[test]
     fn nothing_to_commit_is_no_commit() {
         with_db(|db, chain| {
-            let End::Committed(went, _) = write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(PARENT, true)])) else { panic!() };
+            let End::Committed(went, _) =
+                write(db, chain, &MasterKeys::for_test(), &mut jobs(&[(PARENT, true)]))
+            else {
+                panic!()
+            };
             assert!(matches!(went[..], [Err(Trouble::Conflict)]));
             let commits: i64 = db.query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap();
             assert_eq!((commits, count(db, "parent")), (0, 0));

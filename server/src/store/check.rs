@@ -171,22 +171,26 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::MasterKeyMissing { .. } => {
             ("master-key-missing", "put the key back, or name its file with master_key_file")
         }
-        StoreError::MasterKeyWrong { .. } => {
-            ("master-key-wrong", "put the key back that this database was made with; `master.key.old` may be it")
-        }
+        StoreError::MasterKeyWrong { .. } => (
+            "master-key-wrong",
+            "put the key back that this database was made with; `master.key.old` may be it",
+        ),
         StoreError::MasterKeyExposed { .. } => ("master-key-exposed", "run `chmod 600` on the file"),
         StoreError::MasterKeyMalformed(_) => ("master-key-malformed", "put the right file back"),
         StoreError::Unsealable { .. } => ("sealed-altered", RESTORE),
         StoreError::Row { .. } => ("row-unreadable", RESTORE),
-        StoreError::LogForeign { .. } => {
-            ("log-foreign", "put back the log that belongs to the database, or move both away and restore a backup")
-        }
+        StoreError::LogForeign { .. } => (
+            "log-foreign",
+            "put back the log that belongs to the database, or move both away and restore a backup",
+        ),
         StoreError::NotWhole { .. } => ("database-damaged", RESTORE),
         StoreError::WitnessUnreadable { .. } => {
             ("witness-unreadable", "mend the witness's place or permissions; where it is lost, remove it")
         }
         StoreError::WitnessForeign(_) => ("witness-foreign", "name the right one with witness_file"),
-        StoreError::HandedOver(_) => ("handed-over", "run `gatepass handover cancel` where the handover failed"),
+        StoreError::HandedOver(_) => {
+            ("handed-over", "run `gatepass handover cancel` where the handover failed")
+        }
         StoreError::Busy(_) => ("busy", "try again"),
         StoreError::Sqlite { fault, .. } => match fault {
             Fault::Corrupt => ("database-damaged", RESTORE),
@@ -198,7 +202,21 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
             }
             Fault::Io | Fault::NoMemory | Fault::Other => ("disk-failed", "look at the system's log"),
         },
-        _ => ("file-unreadable", "mend the owner and the permissions"),
+        StoreError::File { .. }
+        | StoreError::Conflict(_)
+        | StoreError::NoSuchKey(_)
+        | StoreError::KeyExists(_)
+        | StoreError::KeySigns(_)
+        | StoreError::Overloaded
+        | StoreError::InUse(_)
+        | StoreError::Replaced(_)
+        | StoreError::WitnessNotWritten { .. }
+        | StoreError::OpenedForReading
+        | StoreError::LogNotEmptied(_)
+        | StoreError::FileExists(_)
+        | StoreError::BadBackup { .. }
+        | StoreError::Unknown(_)
+        | StoreError::NoRandomness => ("file-unreadable", "mend the owner and the permissions"),
     }
 }
 
@@ -210,7 +228,8 @@ pub fn check(installation: &Installation) -> Report {
     }
     permissions(installation, &mut report);
     leftovers(installation, &mut report);
-    let opened = Store::open(installation, Access::Read, &StoreOptions { readers: 1, ..StoreOptions::default() });
+    let opened =
+        Store::open(installation, Access::Read, &StoreOptions { readers: 1, ..StoreOptions::default() });
     let readable = match &opened {
         Ok(_) => true,
         Err(error) => {
@@ -272,7 +291,11 @@ fn directory(installation: &Installation, report: &mut Report) -> bool {
         }
         Err(e) => {
             let what = format!("{} cannot be read: {e}", dir.display());
-            report.error("directory-unreadable", what, "run the command as the directory's owner, or as root");
+            report.error(
+                "directory-unreadable",
+                what,
+                "run the command as the directory's owner, or as root",
+            );
             false
         }
         Ok(about) if about.kind != FileKind::Directory => {
@@ -281,12 +304,17 @@ fn directory(installation: &Installation, report: &mut Report) -> bool {
         }
         Ok(about) => {
             if about.mode & 0o022 != 0 {
-                let what = format!("others than its owner may write in {} (mode {:04o})", dir.display(), about.mode);
+                let what =
+                    format!("others than its owner may write in {} (mode {:04o})", dir.display(), about.mode);
                 report.error("directory-writable", what, format!("run `chmod 700 {}`", dir.display()));
             }
             if let Err(e) = installation.files.names(dir) {
                 let what = format!("{} cannot be read: {e}", dir.display());
-                report.error("directory-unreadable", what, "run the command as the directory's owner, or as root");
+                report.error(
+                    "directory-unreadable",
+                    what,
+                    "run the command as the directory's owner, or as root",
+                );
                 return false;
             }
             true
@@ -321,7 +349,11 @@ fn permissions(installation: &Installation, report: &mut Report) {
         }
         let exposed = if name == "gatepass.toml" || name == LOCK { 0o022 } else { 0o077 };
         if !is_key && about.mode & exposed != 0 {
-            let what = format!("others than its owner may read or write {} (mode {:04o})", path.display(), about.mode);
+            let what = format!(
+                "others than its owner may read or write {} (mode {:04o})",
+                path.display(),
+                about.mode
+            );
             report.warning("file-exposed", what, format!("run `chmod 600 {}`", path.display()));
         }
         if about.mode & 0o400 == 0 {
@@ -401,7 +433,11 @@ fn structure(db: &Connection, path: &Path, report: &mut Report) {
         Ok(lines) => {
             for line in lines.into_iter().filter(|line| line != "ok") {
                 if line.contains("index") {
-                    report.error("index-damaged", line, "stop gatepass, run `sqlite3 gatepass.db REINDEX`, and check again");
+                    report.error(
+                        "index-damaged",
+                        line,
+                        "stop gatepass, run `sqlite3 gatepass.db REINDEX`, and check again",
+                    );
                 } else {
                     report.error("database-damaged", line, RESTORE);
                 }
@@ -425,7 +461,9 @@ fn structure(db: &Connection, path: &Path, report: &mut Report) {
     };
     find("SELECT \"table\", parent FROM pragma_foreign_key_check");
     // Sessions have no key into the users.
-    find("SELECT 'sessions', 'users' FROM sessions WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = user_id)");
+    find(
+        "SELECT 'sessions', 'users' FROM sessions WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = user_id)",
+    );
 }
 
 /// Reads every row of the tables that have records, and keeps none.
@@ -530,10 +568,14 @@ fn witness(installation: &Installation, db: &Connection, report: &mut Report) {
                 );
             }
             if standing == Standing::Older {
-                let since = newest.map_or_else(|| "an earlier version".into(), |newest| newest.made_at.rfc3339());
+                let since =
+                    newest.map_or_else(|| "an earlier version".into(), |newest| newest.made_at.rfc3339());
                 let what = match witness {
                     Some(_) => format!("the files are of {since}, and later ones were served"),
-                    None => format!("there is no witness at {}: the files of {since} may be old ones", installation.witness().display()),
+                    None => format!(
+                        "there is no witness at {}: the files of {since} may be old ones",
+                        installation.witness().display()
+                    ),
                 };
                 report.error(
                     if witness.is_some() { "state-older" } else { "witness-missing" },
@@ -583,10 +625,8 @@ mod tests {
     fn the_operators_page_names_every_code_and_no_other() {
         let page = include_str!("../../../docs/operating.md");
         let (_, table) = page.split_once("| Code | Meaning |").unwrap();
-        let named: Vec<&str> = table
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-            .collect();
+        let named: Vec<&str> =
+            table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
         assert_eq!(named, CODES);
     }
 }

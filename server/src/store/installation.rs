@@ -78,12 +78,7 @@ impl Contents {
 impl Installation {
     /// An installation whose files are all in `dir`.
     pub fn at(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-            master_key_file: None,
-            witness_file: None,
-            files: Arc::new(SystemFiles),
-        }
+        Self { dir: dir.to_owned(), master_key_file: None, witness_file: None, files: Arc::new(SystemFiles) }
     }
 
     /// The database.
@@ -127,18 +122,15 @@ impl Installation {
     /// [`StoreError`] where that cannot be known.
     pub fn contents(&self) -> Result<Contents, StoreError> {
         let size = |path: PathBuf| match self.files.about(&path) {
-            Ok(about) if about.kind == FileKind::Directory => Err(StoreError::file(
-                &path,
-                "use",
-                &io::ErrorKind::IsADirectory.into(),
-            )),
+            Ok(about) if about.kind == FileKind::Directory => {
+                Err(StoreError::file(&path, "use", &io::ErrorKind::IsADirectory.into()))
+            }
             Ok(about) => Ok(Some(about.size)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::file(&path, "look at", &e)),
         };
-        let there = |path: PathBuf| {
-            exists(&*self.files, &path).map_err(|e| StoreError::file(&path, "look at", &e))
-        };
+        let there =
+            |path: PathBuf| exists(&*self.files, &path).map_err(|e| StoreError::file(&path, "look at", &e));
         Ok(Contents {
             database: size(self.database())?,
             log: size(self.log())?,
@@ -172,7 +164,13 @@ impl Installation {
         // A lock may be held by whoever can read the file.
         let file = match File::open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && create => {
-                let made = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+                let made = OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .mode(0o600)
+                    .open(&path);
                 let made = made.map_err(|e| failed(&e))?;
                 SystemFiles.give_to_owner_of(&self.dir, &path);
                 made

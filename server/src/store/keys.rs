@@ -152,22 +152,21 @@ impl Store {
 pub(super) fn keys_of(db: &Connection, path: &Path, keys: &MasterKeys) -> Result<StoredKeys, Trouble> {
     let state = State::read(db)?;
     let master = keys.of(db, &state)?;
-        let keys =
-            every(db, "SELECT kid, alg, state, created_at, sealed FROM keys ORDER BY seq", [], |row| {
-                let mut c = Columns::of(row, "keys");
-                let kid = c.parsed("kid", rows::owned)?;
-                let alg = c.parsed("alg", rows::owned)?;
-                let state = c.parsed("state", KeyState::parse)?;
-                let created_at = c.time("created_at")?;
-                let sealed = c.blob("sealed")?;
-                let purpose = purpose(&kid);
-                let storage = master.open(&purpose, &sealed).ok_or_else(|| {
-                    Trouble::Refused(StoreError::Unsealable { path: path.to_owned(), purpose })
-                })?;
-                Ok(StoredKey { kid, alg, state, created_at, storage })
-            })?;
-        Ok(StoredKeys { generation: state.key_generation, keys })
-    }
+    let keys = every(db, "SELECT kid, alg, state, created_at, sealed FROM keys ORDER BY seq", [], |row| {
+        let mut c = Columns::of(row, "keys");
+        let kid = c.parsed("kid", rows::owned)?;
+        let alg = c.parsed("alg", rows::owned)?;
+        let state = c.parsed("state", KeyState::parse)?;
+        let created_at = c.time("created_at")?;
+        let sealed = c.blob("sealed")?;
+        let purpose = purpose(&kid);
+        let storage = master
+            .open(&purpose, &sealed)
+            .ok_or_else(|| Trouble::Refused(StoreError::Unsealable { path: path.to_owned(), purpose }))?;
+        Ok(StoredKey { kid, alg, state, created_at, storage })
+    })?;
+    Ok(StoredKeys { generation: state.key_generation, keys })
+}
 
 /// Adds `events` to the chain.
 pub(super) fn record(db: &Connection, tail: &Tail<'_>, events: &[Event]) -> Result<(), Trouble> {

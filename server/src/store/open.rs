@@ -73,7 +73,10 @@ impl std::fmt::Display for Notice {
                 since.rfc3339()
             }
             Self::HandoverTaken(id) => {
-                return write!(f, "the installation was taken over (handover {id}); everything issued stays good");
+                return write!(
+                    f,
+                    "the installation was taken over (handover {id}); everything issued stays good"
+                );
             }
             Self::WitnessNotAsked(error) => return error.fmt(f),
         };
@@ -103,7 +106,9 @@ pub(super) fn open(
     options: &StoreOptions,
 ) -> Result<Opened, StoreError> {
     match std::fs::metadata(&installation.dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(StoreError::Nothing(installation.dir.clone())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(StoreError::Nothing(installation.dir.clone()));
+        }
         Err(e) => return Err(StoreError::file(&installation.dir, "read the data directory", &e)),
         Ok(about) if !about.is_dir() => return Err(StoreError::NotADirectory(installation.dir.clone())),
         Ok(_) => {}
@@ -125,7 +130,9 @@ pub(super) fn open(
             }
             migrate(installation, &connector, found)?;
         }
-        version => version.check(&connector.path)?,
+        version @ (Version::Schema(_) | Version::Empty | Version::Foreign) => {
+            version.check(&connector.path)?
+        }
     }
     let role = if access == Access::Read { Role::Reader } else { Role::Writer };
     let anchor = connector.connect(role)?;
@@ -185,7 +192,7 @@ pub(super) fn fit(installation: &Installation) -> Result<Fit, StoreError> {
     let wal = installation.files.open(&log).map_err(|e| failed(&log, &e))?;
     match lineage::compare(&*file, &*wal).map_err(|e| failed(&log, &e))? {
         Fit::Foreign => Err(StoreError::LogForeign { log, database }),
-        fit => Ok(fit),
+        fit @ (Fit::NothingToReplay | Fit::Fits | Fit::Unreadable) => Ok(fit),
     }
 }
 
@@ -209,9 +216,11 @@ fn version(connector: &Connector) -> Result<Version, StoreError> {
 /// Brings a file of schema `found` up to date, after a copy of it was made.
 fn migrate(installation: &Installation, connector: &Connector, found: i64) -> Result<(), StoreError> {
     let path = &connector.path;
-    let at = |e: rusqlite::Error| match Fault::of(&e) {
-        Fault::Locked => StoreError::InUse(path.clone()),
-        _ => Trouble::Sql(e).at(path),
+    let at = |e: rusqlite::Error| {
+        if Fault::of(&e) == Fault::Locked {
+            return StoreError::InUse(path.clone());
+        }
+        Trouble::Sql(e).at(path)
     };
     let mut db = connector.connect(Role::Alone)?;
     let check: Vec<u8> = db.query_row("SELECT master_check FROM meta", [], |row| row.get(0)).map_err(at)?;
@@ -308,7 +317,9 @@ impl Start<'_> {
                 let newest = generation::newest(self.db).map_err(at)?;
                 if let Some(generation) = newest {
                     match write_witness(self.installation, origin.installation, generation) {
-                        Err(error) if self.may_go_on_without() => notices.push(Notice::WitnessNotAsked(error)),
+                        Err(error) if self.may_go_on_without() => {
+                            notices.push(Notice::WitnessNotAsked(error))
+                        }
                         written => written?,
                     }
                 }
@@ -317,7 +328,8 @@ impl Start<'_> {
             Standing::Older => {
                 let since = generation::newest(self.db).map_err(at)?.map(|newest| newest.made_at);
                 let told = since.map_or_else(|| "an earlier version".into(), Time::rfc3339);
-                let event = Event { reason: Some(format!("files of {told}")), ..self.event(Kind::StateSuperseded)? };
+                let event =
+                    Event { reason: Some(format!("files of {told}")), ..self.event(Kind::StateSuperseded)? };
                 self.go_on(&origin, witness, &[RAISE_EPOCH], Some(event))?;
                 notices.push(Notice::StateSuperseded { since });
                 Ok(())
@@ -361,12 +373,9 @@ impl Start<'_> {
             _ => None,
         };
         let (kind, reason, epoch, notice) = match accepted {
-            Some(id) => (
-                Kind::HandoverTaken,
-                format!("handover {id}"),
-                KEEP_EPOCH,
-                Notice::HandoverTaken(id),
-            ),
+            Some(id) => {
+                (Kind::HandoverTaken, format!("handover {id}"), KEEP_EPOCH, Notice::HandoverTaken(id))
+            }
             None => (
                 Kind::StateRestored,
                 format!("copy of {}", copied_at.rfc3339()),
@@ -389,7 +398,8 @@ impl Start<'_> {
     }
 
     fn event(&self, kind: Kind) -> Result<Event, StoreError> {
-        let mark = super::mark::clock_mark_of(self.db).map_err(|trouble| trouble.at(&self.installation.database()))?;
+        let mark = super::mark::clock_mark_of(self.db)
+            .map_err(|trouble| trouble.at(&self.installation.database()))?;
         Ok(Event::new(kind, mark.max(wall())))
     }
 
@@ -405,13 +415,19 @@ impl Start<'_> {
         let newest = generation::newest(self.db).map_err(at)?.map_or(0, |newest| newest.number);
         let witnessed = witness.map_or(0, |witness| witness.generation.number);
         let next = Generation::new(newest.max(witnessed).saturating_add(1), wall())?;
-        batch::directly(self.db, self.chain, self.master, batch::Held::Refuse, |db: &Connection, tail: &Tail<'_>| {
-            for statement in statements {
-                db.execute(statement, [])?;
-            }
-            generation::insert(db, &next)?;
-            event.iter().try_for_each(|event| tail.append(db, event))
-        })
+        batch::directly(
+            self.db,
+            self.chain,
+            self.master,
+            batch::Held::Refuse,
+            |db: &Connection, tail: &Tail<'_>| {
+                for statement in statements {
+                    db.execute(statement, [])?;
+                }
+                generation::insert(db, &next)?;
+                event.iter().try_for_each(|event| tail.append(db, event))
+            },
+        )
         .map_err(at)?;
         write_witness(self.installation, origin.installation, next)
     }
@@ -472,9 +488,11 @@ pub(super) fn create(
 ) -> Result<(), StoreError> {
     let files = &*installation.files;
     let dir = &installation.dir;
-    super::files::make_directory(dir).map_err(|e| match e.kind() {
-        io::ErrorKind::NotADirectory => StoreError::NotADirectory(dir.clone()),
-        _ => StoreError::file(dir, "create the data directory", &e),
+    super::files::make_directory(dir).map_err(|e| {
+        if e.kind() == io::ErrorKind::NotADirectory {
+            return StoreError::NotADirectory(dir.clone());
+        }
+        StoreError::file(dir, "create the data directory", &e)
     })?;
     let _locked = installation.lock_directory(PATIENCE)?;
     let contents = installation.contents()?;

@@ -161,7 +161,9 @@ fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError>
     }
     for left in [&log, &installation.log_index()] {
         match files.remove(left) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::file(left, "remove", &e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::file(left, "remove", &e));
+            }
             Ok(()) | Err(_) => {}
         }
     }
@@ -177,6 +179,5 @@ fn bind(installation: &Installation, report: &BackupReport, commit_id: &[u8; 16]
     if !accepted {
         return Ok(());
     }
-    replace(files, &path, bound(id, commit_id).as_bytes())
-        .map_err(|e| StoreError::file(&path, "write", &e))
+    replace(files, &path, bound(id, commit_id).as_bytes()).map_err(|e| StoreError::file(&path, "write", &e))
 }

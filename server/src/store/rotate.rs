@@ -144,7 +144,11 @@ fn seal_anew(db: &Connection, old: &MasterKey, new: &MasterKey) -> Result<usize,
     one(db, "UPDATE meta SET audit_key = ?1, master_check = ?2", params![audit, check])?;
     let mut count = 2;
     let tables = [
-        ("SELECT seq, kid, sealed FROM keys", "UPDATE keys SET sealed = ?2 WHERE seq = ?1", keys::purpose as fn(&str) -> String),
+        (
+            "SELECT seq, kid, sealed FROM keys",
+            "UPDATE keys SET sealed = ?2 WHERE seq = ?1",
+            keys::purpose as fn(&str) -> String,
+        ),
         (
             "SELECT seq, id, sealed FROM totp_devices",
             "UPDATE totp_devices SET sealed = ?2 WHERE seq = ?1",

@@ -109,7 +109,8 @@ mod tests {
         for end in 0..text.len() - 1 {
             assert_eq!(Witness::parse(&text[..end]), None, "{end}");
         }
-        for (from, to) in [("42", "-42"), ("42", "+42"), ("ab", "xy"), ("end", "end\nmore"), (" 1\n", " 2\n")] {
+        for (from, to) in [("42", "-42"), ("42", "+42"), ("ab", "xy"), ("end", "end\nmore"), (" 1\n", " 2\n")]
+        {
             assert_eq!(Witness::parse(&text.replacen(from, to, 1)), None, "{from} {to}");
         }
     }

@@ -57,8 +57,12 @@ impl Writer {
 
     /// Has `run` write, all or none; once that is durable, or is known not to be, `then` is told on the writing thread,
     /// and must not keep it. A commit that `counts` is followed by a new state generation.
-    pub(super) fn send<T, F>(&self, counts: bool, run: F, then: impl FnOnce(Result<T, Failure>) + Send + 'static)
-    where
+    pub(super) fn send<T, F>(
+        &self,
+        counts: bool,
+        run: F,
+        then: impl FnOnce(Result<T, Failure>) + Send + 'static,
+    ) where
         T: Send + 'static,
         F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
@@ -272,7 +276,9 @@ mod tests {
                 Ok(db.query_row("SELECT commits FROM meta", [], |row| row.get::<_, i64>(0))?)
             };
             let then = move |end: Result<i64, Failure>| told.send(end.unwrap()).unwrap();
-            queue.send(Box::new(Job { counts: true, run, made: None, then: Some(then) }) as Box<dyn Work>).unwrap();
+            queue
+                .send(Box::new(Job { counts: true, run, made: None, then: Some(then) }) as Box<dyn Work>)
+                .unwrap();
         }
         drop((queue, told));
         let checkpoints = Checkpoints::new(connector.clone());

@@ -56,13 +56,9 @@ fn options() -> StoreOptions {
 impl Machine {
     fn new() -> Self {
         let machine = Self { data: tempfile::tempdir().unwrap(), other_disk: tempfile::tempdir().unwrap() };
-        let store = Store::open_or_create(
-            &machine.installation(),
-            Access::Write,
-            Create::InEmpty,
-            &options(),
-        )
-        .unwrap();
+        let store =
+            Store::open_or_create(&machine.installation(), Access::Write, Create::InEmpty, &options())
+                .unwrap();
         let tables = gatepass_tests::world::tables();
         let users = tables.users.into_values().map(Change::InsertUser);
         let clients = tables.clients.into_values().map(Change::InsertClient);
