@@ -16,7 +16,7 @@ use super::connect::{Connector, Role};
 use super::error::{StoreError, Trouble};
 use super::generation::{self, Generation, Standing};
 use super::installation::Installation;
-use super::open::write_witness;
+use super::start::write_witness;
 use super::state::{MasterKeys, State};
 use super::witness::Witness;
 use crate::clock::wall;

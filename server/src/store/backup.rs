@@ -14,10 +14,10 @@ use super::error::{Fault, StoreError, Trouble};
 use super::files::{Files, directory_of, exists, with_suffix};
 use super::generation::{self, Generation};
 use super::installation::Installation;
-use super::open::write_witness;
 use super::read::first;
 use super::rows::{self, Columns};
 use super::schema::{self, Version};
+use super::start::{RAISE_EPOCH, write_witness};
 use super::state::find_key;
 use super::{Store, batch, hex};
 use crate::clock::wall;
@@ -304,7 +304,7 @@ impl Store {
         })?;
         self.change_handover(Kind::HandoverCancelled, id.clone(), |db| {
             db.execute("UPDATE meta SET handover = NULL", [])?;
-            db.execute(super::open::RAISE_EPOCH, [])?;
+            db.execute(RAISE_EPOCH, [])?;
             Ok(())
         })?;
         Ok(id)

@@ -13,6 +13,7 @@ mod batch;
 mod check;
 mod checkpoint;
 mod connect;
+mod create;
 mod error;
 mod factors;
 pub mod files;
@@ -23,6 +24,8 @@ mod keys;
 mod lineage;
 mod list;
 mod mark;
+mod migrate;
+mod notice;
 mod open;
 mod passwords;
 mod read;
@@ -31,6 +34,7 @@ mod restore;
 mod rotate;
 mod rows;
 mod schema;
+mod start;
 mod state;
 mod sweep;
 mod witness;
@@ -53,7 +57,8 @@ pub use generation::Generation;
 pub use installation::{Contents, DATABASE, Installation, LOCK, WITNESS};
 pub use keys::{KeyChange, KeyState, StoredKey, StoredKeys};
 pub use mark::ClockMark;
-pub use open::{Access, Notice};
+pub use notice::Notice;
+pub use open::Access;
 pub use restore::{Restored, accept, restore};
 pub use rotate::Rotated;
 pub use sweep::{KEEP_EXPIRED, Swept};
@@ -205,7 +210,7 @@ impl Store {
             Err(StoreError::DatabaseMissing { .. }) if create == Create::BesideKey => {}
             opened => return opened,
         }
-        open::create(installation, options, create == Create::BesideKey)?;
+        create::create(installation, options, create == Create::BesideKey)?;
         Self::open(installation, access, options)
     }
 

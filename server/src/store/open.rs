@@ -6,28 +6,23 @@
 use std::io;
 use std::time::Duration;
 
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::time::Time;
 use rusqlite::Connection;
 
-use super::audit::{Chain, Tail};
+use super::audit::Chain;
 use super::connect::{Connector, Role};
-use super::error::{Fault, StoreError, Trouble};
-use super::files::{Files, directory_of, with_suffix};
-use super::generation::{self, Generation, Standing};
+use super::error::{StoreError, Trouble};
+use super::files::with_suffix;
 use super::installation::{Contents, Installation, Presence};
 use super::lineage::{self, Fit};
-use super::read::first;
-use super::rows::{self, Columns};
+use super::migrate::migrate;
+use super::notice::Notice;
 use super::schema::{self, Version};
-use super::state::{self, MasterKeys};
-use super::witness::Witness;
-use super::{StoreOptions, backup, batch, rotate};
-use crate::clock::wall;
-use crate::master_key::MasterKey;
+use super::start::{Start, remove_marker};
+use super::state::MasterKeys;
+use super::{StoreOptions, rotate};
 
 /// How long a start waits for another one.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,52 +35,6 @@ pub enum Access {
     WriteHandedOver,
     /// A command that leaves every file as it is.
     Read,
-}
-
-/// What a person must be told of a start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The files are older than those that were served last; everything issued before is refused from now on.
-    StateSuperseded {
-        /// When the newest generation of these files was made; none in files of an earlier schema.
-        since: Option<Time>,
-    },
-    /// A copy was put in place; everything issued before is refused from now on.
-    StateRestored {
-        /// When the copy was made.
-        since: Time,
-    },
-    /// The state of another box was taken over, with everything issued there.
-    HandoverTaken(String),
-    /// The witness could not be asked; a running server has.
-    WitnessNotAsked(StoreError),
-}
-
-impl std::fmt::Display for Notice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let since = match self {
-            Self::StateSuperseded { since } => {
-                f.write_str("the files in the data directory are older than those that were served last")?;
-                since.map_or_else(|| "an earlier version".to_owned(), Time::rfc3339)
-            }
-            Self::StateRestored { since } => {
-                f.write_str("a backup was restored")?;
-                since.rfc3339()
-            }
-            Self::HandoverTaken(id) => {
-                return write!(
-                    f,
-                    "the installation was taken over (handover {id}); everything issued stays good"
-                );
-            }
-            Self::WitnessNotAsked(error) => return error.fmt(f),
-        };
-        write!(
-            f,
-            ": they are of {since}. Every ticket, session and service's token issued before is refused from now on. What \
-             administrators changed since then is lost: look through users, clients and keys"
-        )
-    }
 }
 
 /// An installation that was opened.
@@ -166,7 +115,7 @@ pub(super) fn open(
 }
 
 /// Checks that there is a database with something in it, before anything is touched.
-fn require_database(installation: &Installation, contents: &Contents) -> Result<(), StoreError> {
+pub(super) fn require_database(installation: &Installation, contents: &Contents) -> Result<(), StoreError> {
     if contents.database.is_some_and(|size| size > 0) {
         return Ok(());
     }
@@ -213,34 +162,6 @@ fn version(connector: &Connector) -> Result<Version, StoreError> {
     schema::version(&db).map_err(|e| Trouble::Sql(e).at(&connector.path))
 }
 
-/// Brings a file of schema `found` up to date, after a copy of it was made.
-fn migrate(installation: &Installation, connector: &Connector, found: i64) -> Result<(), StoreError> {
-    let path = &connector.path;
-    let at = |e: rusqlite::Error| {
-        if Fault::of(&e) == Fault::Locked {
-            return StoreError::InUse(path.clone());
-        }
-        Trouble::Sql(e).at(path)
-    };
-    let mut db = connector.connect(Role::Alone)?;
-    let check: Vec<u8> = db.query_row("SELECT master_check FROM meta", [], |row| row.get(0)).map_err(at)?;
-    state::find_key(installation, &check, None)?;
-    let files = &*installation.files;
-    let copy = free_name(installation, &format!(".schema-{found}"))?;
-    tracing::info!(from = found, to = schema::known(), copy = %copy.display(), "bringing the database up to date");
-    let draft = with_suffix(path, ".copy");
-    let copied = backup::copy_pages(&db, &draft, files, &mut |_, _| ())?;
-    copied.close().map_err(|(_, e)| at(e))?;
-    files.sync(&draft).map_err(|e| StoreError::file(&draft, "sync", &e))?;
-    let failed = |e: &io::Error| StoreError::file(&copy, "write", e);
-    files.rename(&draft, &copy).map_err(|e| failed(&e))?;
-    files.sync_directory(directory_of(&copy)).map_err(|e| failed(&e))?;
-    let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(at)?;
-    schema::bring_up_to_date(&tx, found).map_err(at)?;
-    batch::number(&tx).map_err(at)?;
-    tx.commit().map_err(at)
-}
-
 /// Returns a name beside the database that is not taken.
 pub(super) fn free_name(installation: &Installation, suffix: &str) -> Result<std::path::PathBuf, StoreError> {
     let base = with_suffix(&installation.database(), suffix);
@@ -253,290 +174,6 @@ pub(super) fn free_name(installation: &Installation, suffix: &str) -> Result<std
         }
     }
     Err(StoreError::FileExists(base))
-}
-
-/// What a file says of where it came from.
-struct Origin {
-    installation: [u8; 16],
-    commit_id: [u8; 16],
-    handover: Option<String>,
-    copied_at: Option<Time>,
-}
-
-fn origin(db: &Connection) -> Result<Origin, Trouble> {
-    let read = |row: &rusqlite::Row<'_>| {
-        let mut c = Columns::of(row, "meta");
-        Ok(Origin {
-            installation: c.bytes("installation")?,
-            commit_id: c.bytes("commit_id")?,
-            handover: c.maybe("handover", rows::owned)?,
-            copied_at: c.maybe_time("copied_at")?,
-        })
-    };
-    let sql = "SELECT installation, commit_id, handover, copied_at FROM meta";
-    first(db, sql, [], read)?.ok_or(Trouble::Row { table: "meta", column: "only row" })
-}
-
-/// What is decided at a start: are the files the newest that were served?
-struct Start<'a> {
-    installation: &'a Installation,
-    db: &'a Connection,
-    chain: &'a Chain,
-    master: &'a MasterKey,
-    access: Access,
-    alone: bool,
-}
-
-impl Start<'_> {
-    fn settle(&self, first_start: bool, notices: &mut Vec<Notice>) -> Result<(), StoreError> {
-        let at = |trouble: Trouble| trouble.at(&self.installation.database());
-        let origin = origin(self.db).map_err(at)?;
-        let witness = match Witness::read(&*self.installation.files, &self.installation.witness()) {
-            Ok(witness) => witness,
-            Err(error) if self.may_go_on_without() && origin.copied_at.is_none() => {
-                notices.push(Notice::WitnessNotAsked(error));
-                return self.require_held(&origin);
-            }
-            Err(error) => return Err(error),
-        };
-        if let Some(copied_at) = origin.copied_at {
-            return self.take_copy(&origin, copied_at, witness, notices);
-        }
-        self.require_held(&origin)?;
-        if witness.is_some_and(|witness| witness.installation != origin.installation) {
-            return Err(StoreError::WitnessForeign(self.installation.witness()));
-        }
-        match generation::compare(self.db, witness.as_ref(), first_start).map_err(at)? {
-            Standing::Confirmed if self.access != Access::Serve => Ok(()),
-            Standing::Confirmed => self.go_on(&origin, witness, &[], None),
-            Standing::First => {
-                make_marker(self.installation)?;
-                self.go_on(&origin, witness, &[], None)
-            }
-            Standing::Unconfirmed => {
-                let newest = generation::newest(self.db).map_err(at)?;
-                if let Some(generation) = newest {
-                    match write_witness(self.installation, origin.installation, generation) {
-                        Err(error) if self.may_go_on_without() => {
-                            notices.push(Notice::WitnessNotAsked(error))
-                        }
-                        written => written?,
-                    }
-                }
-                if self.access == Access::Serve { self.go_on(&origin, witness, &[], None) } else { Ok(()) }
-            }
-            Standing::Older => {
-                let since = generation::newest(self.db).map_err(at)?.map(|newest| newest.made_at);
-                let told = since.map_or_else(|| "an earlier version".into(), Time::rfc3339);
-                let event =
-                    Event { reason: Some(format!("files of {told}")), ..self.event(Kind::StateSuperseded)? };
-                self.go_on(&origin, witness, &[RAISE_EPOCH], Some(event))?;
-                notices.push(Notice::StateSuperseded { since });
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether the witness need not be asked: a command beside a server, which has asked.
-    fn may_go_on_without(&self) -> bool {
-        !self.alone && self.access != Access::Serve
-    }
-
-    fn require_held(&self, origin: &Origin) -> Result<(), StoreError> {
-        match &origin.handover {
-            Some(id) if self.access != Access::WriteHandedOver => Err(StoreError::HandedOver(id.clone())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes a copy into use that `backup` made: of a handover, where this directory has accepted it and has served nothing
-    /// newer; of anything else with a new epoch.
-    fn take_copy(
-        &self,
-        origin: &Origin,
-        copied_at: Time,
-        witness: Option<Witness>,
-        notices: &mut Vec<Notice>,
-    ) -> Result<(), StoreError> {
-        let files = &*self.installation.files;
-        let accept = self.installation.accept();
-        let at = |trouble: Trouble| trouble.at(&self.installation.database());
-        let newest = generation::newest(self.db).map_err(at)?.map_or(0, |newest| newest.number);
-        let newer_was_served = witness
-            .filter(|witness| witness.installation == origin.installation)
-            .is_some_and(|witness| witness.generation.number > newest);
-        let accepted = match &origin.handover {
-            Some(id) if !newer_was_served => {
-                let bound = super::restore::bound(id, &origin.commit_id);
-                files.read(&accept, 1024).is_ok_and(|text| **text == *bound.as_bytes()).then(|| id.clone())
-            }
-            _ => None,
-        };
-        let (kind, reason, epoch, notice) = match accepted {
-            Some(id) => {
-                (Kind::HandoverTaken, format!("handover {id}"), KEEP_EPOCH, Notice::HandoverTaken(id))
-            }
-            None => (
-                Kind::StateRestored,
-                format!("copy of {}", copied_at.rfc3339()),
-                RAISE_EPOCH,
-                Notice::StateRestored { since: copied_at },
-            ),
-        };
-        let event = Event { reason: Some(reason), ..self.event(kind)? };
-        if !newer_was_served {
-            // Until the witness holds the next generation, there is none. The witness that was here is of another state.
-            make_marker(self.installation)?;
-            remove_if_there(files, &self.installation.witness())?;
-        }
-        let clear = "UPDATE meta SET handover = NULL, copied_at = NULL";
-        self.go_on(origin, witness, &[clear, epoch], Some(event))?;
-        // The id was good once. From here on the file does not name it any more.
-        remove_if_there(files, &accept)?;
-        notices.push(notice);
-        Ok(())
-    }
-
-    fn event(&self, kind: Kind) -> Result<Event, StoreError> {
-        let mark = super::mark::clock_mark_of(self.db)
-            .map_err(|trouble| trouble.at(&self.installation.database()))?;
-        Ok(Event::new(kind, mark.max(wall())))
-    }
-
-    /// Makes the next generation, together with what else is to be written; then the witness holds it.
-    fn go_on(
-        &self,
-        origin: &Origin,
-        witness: Option<Witness>,
-        statements: &[&str],
-        event: Option<Event>,
-    ) -> Result<(), StoreError> {
-        let at = |trouble: Trouble| trouble.at(&self.installation.database());
-        let newest = generation::newest(self.db).map_err(at)?.map_or(0, |newest| newest.number);
-        let witnessed = witness.map_or(0, |witness| witness.generation.number);
-        let next = Generation::new(newest.max(witnessed).saturating_add(1), wall())?;
-        batch::directly(
-            self.db,
-            self.chain,
-            self.master,
-            batch::Held::Refuse,
-            |db: &Connection, tail: &Tail<'_>| {
-                for statement in statements {
-                    db.execute(statement, [])?;
-                }
-                generation::insert(db, &next)?;
-                event.iter().try_for_each(|event| tail.append(db, event))
-            },
-        )
-        .map_err(at)?;
-        write_witness(self.installation, origin.installation, next)
-    }
-}
-
-/// Marks that a start has begun after which there is a witness for the first time. Where it is cut short, a missing witness is
-/// no sign of old files.
-fn make_marker(installation: &Installation) -> Result<(), StoreError> {
-    let (files, marker) = (&*installation.files, installation.starting());
-    match files.write_new(&marker, b"") {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made.map_err(|e| StoreError::file(&marker, "create", &e))?,
-    }
-    files.give_to_owner_of(&installation.dir, &marker);
-    files.sync_directory(&installation.dir).map_err(|e| StoreError::file(&marker, "create", &e))
-}
-
-fn remove_marker(installation: &Installation) -> Result<(), StoreError> {
-    remove_if_there(&*installation.files, &installation.starting())
-}
-
-/// Removes a file, durably, where it is there.
-fn remove_if_there(files: &dyn Files, path: &std::path::Path) -> Result<(), StoreError> {
-    let failed = |e: &io::Error| StoreError::file(path, "remove", e);
-    match files.remove(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => {
-            removed.map_err(|e| failed(&e))?;
-            files.sync_directory(directory_of(path)).map_err(|e| failed(&e))
-        }
-    }
-}
-
-/// Every epoch differs from every other by chance, whatever copies of the file have been through.
-pub(super) const RAISE_EPOCH: &str =
-    "UPDATE meta SET state_epoch = state_epoch + 1 + (random() & 0xffffffff)";
-const KEEP_EPOCH: &str = "UPDATE meta SET state_epoch = state_epoch";
-
-/// Writes the witness.
-pub(super) fn write_witness(
-    installation: &Installation,
-    id: [u8; 16],
-    generation: Generation,
-) -> Result<(), StoreError> {
-    let path = installation.witness();
-    let witness = Witness { installation: id, generation };
-    witness
-        .write(&*installation.files, &path)
-        .map_err(|e| StoreError::WitnessNotWritten { path, cause: e.to_string() })
-}
-
-/// Makes an installation where there is none: a master key, unless it lies elsewhere, and a database without people. A key in
-/// the directory is taken where `beside_key` says so.
-pub(super) fn create(
-    installation: &Installation,
-    options: &StoreOptions,
-    beside_key: bool,
-) -> Result<(), StoreError> {
-    let files = &*installation.files;
-    let dir = &installation.dir;
-    super::files::make_directory(dir).map_err(|e| {
-        if e.kind() == io::ErrorKind::NotADirectory {
-            return StoreError::NotADirectory(dir.clone());
-        }
-        StoreError::file(dir, "create the data directory", &e)
-    })?;
-    let _locked = installation.lock_directory(PATIENCE)?;
-    let contents = installation.contents()?;
-    let mut left = contents;
-    left.master_key &= !(beside_key || contents.starting);
-    if contents.database.is_some_and(|size| size > 0) && contents.starting {
-        // Only what follows was cut short, and opening does it.
-        return Ok(());
-    }
-    if !left.is_empty() {
-        require_database(installation, &contents)?;
-        // Another process was faster.
-        return Ok(());
-    }
-    let presence = installation.enter(true)?;
-    if !presence.as_ref().is_some_and(Presence::is_alone) {
-        return Err(StoreError::Busy(dir.clone()));
-    }
-    let failed = |path: &std::path::Path, e: &io::Error| StoreError::file(path, "create", e);
-    make_marker(installation)?;
-    let key = installation.master_key();
-    let master = match MasterKey::read(files, &key) {
-        Err(StoreError::MasterKeyMissing { .. }) if installation.master_key_file.is_none() => {
-            MasterKey::create(files, &key)?
-        }
-        read => read?,
-    };
-    let (path, draft) = (installation.database(), with_suffix(&installation.database(), ".new"));
-    backup::remove_all(files, &draft)?;
-    files.write_new(&draft, b"").map_err(|e| failed(&draft, &e))?;
-    files.give_to_owner_of(dir, &draft);
-    let at = |trouble: Trouble| trouble.at(&draft);
-    {
-        let connector = Connector::new(draft.clone(), &installation.files, options);
-        let mut db = connector.connect(Role::Alone)?;
-        connector.use_wal(&db)?;
-        let tx = db.transaction().map_err(|e| at(e.into()))?;
-        schema::make(&tx, &master).map_err(at)?;
-        tx.commit().map_err(|e| at(e.into()))?;
-        close(db).map_err(|e| at(e.into()))?;
-    }
-    files.sync(&draft).map_err(|e| failed(&draft, &e))?;
-    files.rename(&draft, &path).map_err(|e| failed(&path, &e))?;
-    files.sync_directory(dir).map_err(|e| failed(&path, &e))
 }
 
 /// Copies the whole log into the file, and closes it.
