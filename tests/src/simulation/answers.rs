@@ -127,21 +127,25 @@ fn writes(what: &What) -> bool {
 
 /// A refusal of what exists wants its row, in the same commit or in one of its own.
 fn refused(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
-    let tables = &world.tables;
-    let (exists, met) = match &flow.what {
+    let (tables, ledger) = (&world.tables, &world.ledger);
+    // Whether it exists, whether it was issued before older state was put back, and what is met.
+    let (exists, superseded, met) = match &flow.what {
         What::Present(ticket) => {
             let digest = TicketDigest::of(ticket);
-            (digest.is_some_and(|d| tables.tickets.contains_key(&d)), Some("tickets refused"))
+            let exists = digest.is_some_and(|d| tables.tickets.contains_key(&d));
+            let superseded = digest.is_some_and(|d| ledger.is_superseded_ticket(&d));
+            (exists, superseded, Some("tickets refused"))
         }
         What::AnswerChallenge(text) => {
             let digest = ChallengeDigest::read(text);
-            (digest.is_some_and(|d| tables.challenges.contains_key(&d)), None)
+            let exists = digest.is_some_and(|d| tables.challenges.contains_key(&d));
+            (exists, digest.is_some_and(|d| ledger.is_superseded_challenge(&d)), None)
         }
         What::Refresh { token, by_portal: false } => {
-            let digest = RefreshDigest::read(token);
-            (digest.is_some_and(|d| tables.refresh_tokens.contains_key(&d)), None)
+            let token = RefreshDigest::read(token).and_then(|d| tables.refresh_tokens.get(&d));
+            (token.is_some(), token.is_some_and(|t| ledger.is_superseded_session(&t.session_id)), None)
         }
-        What::Login => (true, Some("passwords refused")),
+        What::Login => (true, false, Some("passwords refused")),
         What::Userinfo(token) => {
             let token = token.clone();
             told_dead(world, &token);
@@ -155,23 +159,11 @@ fn refused(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
         | What::VerifyDevice
         | What::EndSession
         | What::Revoke(_)
-        | What::ChangePassword => (false, None),
+        | What::ChangePassword => (false, false, None),
     };
     if !(400..500).contains(&status) {
         return Ok(());
     }
-    let superseded = match &flow.what {
-        What::Present(ticket) => {
-            TicketDigest::of(ticket).is_some_and(|d| world.ledger.is_superseded_ticket(&d))
-        }
-        What::AnswerChallenge(text) => {
-            ChallengeDigest::read(text).is_some_and(|d| world.ledger.is_superseded_challenge(&d))
-        }
-        What::Refresh { token, .. } => RefreshDigest::read(token)
-            .and_then(|digest| tables.refresh_tokens.get(&digest))
-            .is_some_and(|token| world.ledger.is_superseded_session(&token.session_id)),
-        _ => false,
-    };
     if superseded {
         world.tally.met("superseded credentials refused");
     }

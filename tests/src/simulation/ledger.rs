@@ -103,18 +103,6 @@ impl Ledger {
         self.superseded.challenges.contains(challenge)
     }
 
-    /// Nothing that was issued before older state was put back is used.
-    fn is_current(&self, change: &Change) -> Result<(), Broken> {
-        let superseded = match change {
-            Change::SpendTicket { digest, .. } => self.is_superseded_ticket(digest),
-            Change::AnswerChallenge { digest, .. } => self.is_superseded_challenge(digest),
-            Change::RotateRefresh { successor, .. } => self.is_superseded_session(&successor.session_id),
-            Change::SessionIsLive(id) => self.is_superseded_session(id),
-            _ => false,
-        };
-        hold(!superseded, || format!("{change:?} uses what was issued before older state was put back"))
-    }
-
     /// Takes in a commit that was applied.
     pub(super) fn applied(&mut self, changes: &[Change], tally: &mut Tally) -> Result<(), Broken> {
         let rows: Vec<&Event> = changes
@@ -125,7 +113,6 @@ impl Ledger {
         let opens =
             changes.iter().any(|c| matches!(c, Change::InsertSession { .. } | Change::InsertChallenge(_)));
         for change in changes {
-            self.is_current(change)?;
             self.take(change, &rows, opens, tally)?;
         }
         Ok(())
@@ -142,7 +129,11 @@ impl Ledger {
             let row = rows.iter().any(|row| kinds.contains(&row.kind) && is_it(row));
             hold(row, || format!("{change:?} has no row of {kinds:?} in its commit"))
         };
+        let current = |superseded: bool| {
+            hold(!superseded, || format!("{change:?} uses what was issued before older state was put back"))
+        };
         match change {
+            Change::SessionIsLive(id) => current(self.is_superseded_session(id)),
             Change::InsertTicket(ticket) => {
                 tally.met("tickets issued");
                 let before = self.tickets.insert(ticket.digest, (TicketIs::Live, ticket.clone()));
@@ -150,6 +141,7 @@ impl Ledger {
                 told(&[Kind::TicketIssued], &|row| row.ticket.as_ref() == Some(&ticket.id))
             }
             Change::SpendTicket { digest, at } => {
+                current(self.is_superseded_ticket(digest))?;
                 let (is, ticket) = self.tickets.get_mut(digest).ok_or("a ticket nobody issued was spent")?;
                 hold(*is == TicketIs::Live, || format!("{} was spent or revoked before", ticket.id))?;
                 hold(*at < ticket.expires_at, || format!("{} was spent after its time", ticket.id))?;
@@ -178,6 +170,7 @@ impl Ledger {
             Change::RotateRefresh { digest, successor, .. } => {
                 tally.met("sessions refreshed");
                 let session = &successor.session_id;
+                current(self.is_superseded_session(session))?;
                 hold(!self.ended.contains(session), || format!("{session} was prolonged after its end"))?;
                 let unused = self.unused.entry(session.clone()).or_default();
                 hold(unused.remove(digest), || format!("a token of {session} was used twice"))?;
@@ -237,6 +230,7 @@ impl Ledger {
                 told(&[Kind::ChallengeRefused], &|row| row.refusal.is_some())
             }
             Change::AnswerChallenge { digest, .. } => {
+                current(self.is_superseded_challenge(digest))?;
                 tally.met("challenges answered");
                 let challenge = self.challenges.entry(*digest).or_default();
                 hold(!challenge.answered, || "one challenge was answered twice".into())?;
@@ -262,7 +256,6 @@ impl Ledger {
             Change::RequireStateEpoch(_)
             | Change::UserIs { .. }
             | Change::ClientIsEnabled(_)
-            | Change::SessionIsLive(_)
             | Change::InsertDevice(_)
             | Change::DeleteDevice { .. }
             | Change::AddBackupCodes { .. }

@@ -517,6 +517,7 @@ fn always(moved: &Moved<'_>) -> Held {
 }
 
 /// What is used and what is issued is of the state epoch in which that is written.
+#[allow(clippy::wildcard_enum_match_arm, reason = "the other changes neither use nor issue anything")]
 fn of_the_state_epoch(moved: &Moved<'_>) -> Held {
     let (before, session) = (moved.before, |id| moved.before.sessions.get(id).map(|s| s.state_epoch));
     for change in moved.applied {
