@@ -174,7 +174,7 @@ pub(crate) fn files(data: &[u8]) {
 /// A row of any table, with anything in its columns: it is read as what it is, or told to be unreadable.
 pub(crate) fn rows(data: &[u8]) {
     use arbitrary::{Arbitrary, Unstructured};
-    use gatepass::store::Store;
+    use gatepass::store::{Access, Create, Installation, Store, StoreOptions};
     use gatepass_core::model::challenge::ChallengeDigest;
     use gatepass_core::model::id::{ClientId, SessionId, UserId};
     use gatepass_core::model::query::{BearerQuery, Identity, PersonQuery, Query, TokenQuery};
@@ -186,8 +186,9 @@ pub(crate) fn rows(data: &[u8]) {
     thread_local! {
         static PLACE: (tempfile::TempDir, Store, rusqlite::Connection) = {
             let dir = tempfile::tempdir().expect("a directory");
-            let master = gatepass::master_key::MasterKey::open_or_create(dir.path()).expect("a key");
-            let store = Store::open(dir.path(), &master, &gatepass::store::StoreOptions::default()).expect("a store");
+            let (installation, options) = (Installation::at(dir.path()), StoreOptions::default());
+            let store = Store::open_or_create(&installation, Access::Write, Create::InEmpty, &options);
+            let store = store.expect("a store");
             let db = rusqlite::Connection::open(dir.path().join(gatepass::store::DATABASE)).expect("its file");
             db.execute_batch("PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
                 .expect("a pragma");

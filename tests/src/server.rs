@@ -113,9 +113,10 @@ impl Site {
         serde_json::from_slice(&output.stdout).expect("one JSON value")
     }
 
-    /// Adds everyone in [`crate::world`], by commands.
+    /// Adds everyone in [`crate::world`], by commands. Makes the installation where there is none.
     pub fn populate(&self) {
         self.json(&[
+            "--init",
             "user",
             "add",
             "alice",

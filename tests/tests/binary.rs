@@ -42,7 +42,7 @@ fn passwords_and_factors_by_commands() {
     let site = Site::new();
     // It would depend on how fast this goes.
     std::fs::write(site.path().join("gatepass.toml"), "risk_account_changed = 0").expect("a file");
-    site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
     let server = site.serve(&[]);
     site.populate();
     let target = server.target();
@@ -183,7 +183,7 @@ fn two_servers_on_one_directory_spend_a_ticket_once() {
 #[test]
 fn the_bounds_of_the_configuration_reach_the_front() {
     let site = Site::new();
-    site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
     let server = site.serve(&[
         "--body-bytes=256",
         "--head-bytes=512",

@@ -33,7 +33,7 @@ fn nothing_spent_comes_back_and_nothing_answered_is_lost() {
     let mut dice = Dice::new(seed);
 
     let site = Site::below(env!("CARGO_TARGET_TMPDIR"));
-    site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
     site.populate();
     let ledger = Ledger::default();
     let mut server = site.serve(SERVE);

@@ -11,8 +11,7 @@ use std::fs::{self, File};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gatepass::master_key::MasterKey;
-use gatepass::store::{Store, StoreOptions};
+use gatepass::store::{Access, Installation, Store, StoreOptions};
 use gatepass_tests::http::Ask;
 use gatepass_tests::secrets::{Secrets, is_found_in_every_form};
 use gatepass_tests::server::Site;
@@ -41,7 +40,7 @@ fn scan(arguments: &[&str]) {
     let log = logs.path().join("log");
     let mut secrets = Secrets::default();
     let mut said = Commands { site: &site, secrets: &mut secrets, told: Vec::new() };
-    said.run(&["key", "generate", "--alg", "EdDSA", "--activate"], "");
+    said.run(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"], "");
     let arguments = [&["--log-level", "trace"], arguments].concat();
     let server = site.serve_to(&arguments, File::create(&log).expect("a log").into());
     site.populate();
@@ -138,8 +137,8 @@ fn private(site: &Site, secrets: &mut Secrets) {
     let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
     secrets.add("master key", text);
     secrets.add("master key", (0..text.len()).step_by(2).map(byte).collect::<Vec<_>>());
-    let master = MasterKey::open_or_create(site.path()).expect("the master key");
-    let store = Store::open(site.path(), &master, &StoreOptions::default()).expect("the store");
+    let installation = Installation::at(site.path());
+    let store = Store::open(&installation, Access::Read, &StoreOptions::default()).expect("the store");
     let keys = store.keys().expect("the keys").keys;
     assert!(keys.len() > 1);
     for key in keys {

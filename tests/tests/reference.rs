@@ -4,8 +4,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use gatepass::master_key::MasterKey;
-use gatepass::store::{DATABASE, Store, StoreOptions};
+use gatepass::store::{Access, Create, DATABASE, Installation, Store, StoreOptions};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::query::{Found, Query};
 use gatepass_core::store::Store as _;
@@ -60,8 +59,9 @@ impl gatepass_core::store::Store for File {
 impl Durable for File {
     fn restart(&mut self) {
         self.store = None;
-        let master = MasterKey::open_or_create(self.dir.path()).expect("a master key");
-        self.store = Some(Store::open(self.dir.path(), &master, &StoreOptions::default()).expect("a store"));
+        let (installation, options) = (Installation::at(self.dir.path()), StoreOptions::default());
+        let store = Store::open_or_create(&installation, Access::Write, Create::InEmpty, &options);
+        self.store = Some(store.expect("a store"));
     }
 
     fn sweep(&mut self, now: Time) {

@@ -9,8 +9,8 @@ const SECRET: &str = "0123456789-0123456789-0123456789";
 #[test]
 fn the_life_of_a_client() {
     let site = Site::new();
-    let added =
-        site.json(&["client", "add", "svc", "--scope", "a b", "--default-scope", "a", "--audience", "x"]);
+    let add = ["--init", "client", "add", "svc", "--scope", "a b", "--default-scope", "a", "--audience", "x"];
+    let added = site.json(&add);
     assert_eq!(added["client_id"], "svc");
     let secret = added["client_secret"].as_str().unwrap();
     assert!(secret.starts_with("gps_") && secret.len() == 47, "{secret}");
@@ -64,7 +64,7 @@ fn the_life_of_a_client() {
 #[test]
 fn a_secret_may_be_brought_along_and_is_not_shown() {
     let site = Site::new();
-    let add = ["--json", "client", "add", "svc", "--scope", "a", "--secret-stdin"];
+    let add = ["--init", "--json", "client", "add", "svc", "--scope", "a", "--secret-stdin"];
     let output = site.run_with(&add, &format!("{SECRET}\n"));
     assert_eq!(read(&add, &output, 0), json!({"client_id": "svc", "client_secret": null}));
     for (secret, why) in
@@ -79,6 +79,7 @@ fn a_secret_may_be_brought_along_and_is_not_shown() {
 fn the_life_of_a_person() {
     let site = Site::new();
     let add = [
+        "--init",
         "user",
         "add",
         "alice",
@@ -117,7 +118,7 @@ fn the_life_of_a_person() {
 #[test]
 fn the_life_of_a_key() {
     let site = Site::new();
-    let first = site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+    let first = site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
     assert_eq!((&first["alg"], &first["state"]), (&json!("EdDSA"), &json!("signing")));
     let second = site.json(&["key", "generate", "--alg", "es256"]);
     assert_eq!((&second["alg"], &second["state"]), (&json!("ES256"), &json!("published")));
@@ -152,7 +153,7 @@ fn the_life_of_a_key() {
 #[test]
 fn a_ticket_is_issued_listed_and_revoked() {
     let site = Site::new();
-    site.json(&["user", "add", "alice"]);
+    site.json(&["--init", "user", "add", "alice"]);
     site.json(&["user", "add", "boss"]);
     site.json(&["client", "add", "portal", "--scope", "a"]);
     let issued = site.json(&["ticket", "issue", "--user", "alice", "--ttl", "60"]);
@@ -199,7 +200,7 @@ fn what_cannot_be_done_is_told_in_one_line_with_the_way_out() {
     assert!(code == 1 && said.contains("gatepass serve"), "{said}");
     assert_eq!(std::fs::read_dir(site.path()).unwrap().count(), 0, "looking makes nothing");
 
-    site.json(&["client", "add", "svc"]);
+    site.json(&["--init", "client", "add", "svc"]);
     for (arguments, code, why) in [
         (&["client", "add", "svc"][..], 1, "gatepass client set svc"),
         (&["client", "add", "a b"], 2, "1 to 64"),
@@ -255,7 +256,7 @@ fn a_wrong_or_missing_master_key_damages_nothing() {
 #[test]
 fn the_record_is_whole_and_the_clock_is_shown_and_reset() {
     let site = Site::new();
-    site.json(&["user", "add", "alice"]);
+    site.json(&["--init", "user", "add", "alice"]);
     assert_eq!(site.json(&["audit", "verify"])["valid"], true);
     assert_eq!(site.json(&["audit", "list", "--since", "1h"]).as_array().unwrap().len(), 1);
     assert_eq!(site.json(&["audit", "list", "--since", "9999-01-01T00:00:00Z"]), json!([]));
@@ -269,7 +270,7 @@ fn the_record_is_whole_and_the_clock_is_shown_and_reset() {
 #[test]
 fn nobody_reading_the_output_is_no_failure() {
     let site = Site::new();
-    site.json(&["user", "add", "alice"]);
+    site.json(&["--init", "user", "add", "alice"]);
     for arguments in [&["user", "list"][..], &["--json", "audit", "list"], &["--help"]] {
         let mut child = site.command(arguments).spawn().unwrap();
         drop(child.stdout.take());

@@ -19,7 +19,7 @@ impl Site {
     /// One with a key that is quickly made, so that a server starts at once.
     pub(crate) fn with_key() -> Self {
         let site = Self::new();
-        site.json(&["key", "generate", "--alg", "EdDSA", "--activate"]);
+        site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
         site
     }
 

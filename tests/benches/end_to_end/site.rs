@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use gatepass::cli::context;
 use gatepass::config::Given;
-use gatepass::master_key::MasterKey;
-use gatepass::store::{KeyState, Store, StoreOptions};
+use gatepass::store::{Access, Installation, KeyState, Store, StoreOptions};
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::model::change::{Change, Outcome};
@@ -116,6 +115,5 @@ fn site() -> Site {
 
 /// The store of `site`, opened from here.
 fn open(site: &Site) -> Store {
-    let master = MasterKey::open_or_create(site.path()).expect("the master key");
-    Store::open(site.path(), &master, &StoreOptions::default()).expect("the store")
+    Store::open(&Installation::at(site.path()), Access::Write, &StoreOptions::default()).expect("the store")
 }
