@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::audit::{Chain, Tail};
 use super::error::{Fault, StoreError, Trouble};
-use super::state::{MasterKeys, State};
+use super::state::{MasterKeys, State, handed_over};
 use crate::master_key::MasterKey;
 
 /// Something to be written, all or none.
@@ -150,11 +150,13 @@ fn begin(
     keys: &MasterKeys,
 ) -> Result<Result<(State, MasterKey), StoreError>, rusqlite::Error> {
     run(db, "BEGIN IMMEDIATE")?;
-    match State::read(db).and_then(|state| Ok((state, keys.of(db, &state)?))) {
-        Ok((state, _)) if state.handed_over => {
-            let id = db.query_row("SELECT coalesce(handover, '') FROM meta", [], |row| row.get(0))?;
-            Ok(Err(StoreError::HandedOver(id)))
+    let begun = State::read(db).and_then(|state| {
+        if state.handed_over {
+            return Err(handed_over(db));
         }
+        Ok((state, keys.of(db, &state)?))
+    });
+    match begun {
         Ok(begun) => Ok(Ok(begun)),
         Err(Trouble::Sql(error)) => Err(error),
         Err(trouble) => Ok(Err(trouble.at(db.path().unwrap_or_default().as_ref()))),
@@ -189,7 +191,7 @@ pub(super) fn directly<T>(
     let written = (|| {
         let state = State::read(db)?;
         if state.handed_over && held == Held::Refuse {
-            return Err(Trouble::Refused(StoreError::HandedOver(String::new())));
+            return Err(handed_over(db));
         }
         let tail = Tail::of(chain, master, state);
         let made = write(db, &tail)?;

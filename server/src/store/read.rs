@@ -14,9 +14,9 @@ use gatepass_core::model::ticket::{Ticket, TicketDigest};
 use gatepass_core::model::user::User;
 use rusqlite::{Connection, Params, Row, params};
 
-use super::error::{StoreError, Trouble};
+use super::error::Trouble;
 use super::rows::{self, columns};
-use super::state::{MasterKeys, State};
+use super::state::{MasterKeys, State, handed_over};
 use super::{factors, habits, passwords};
 use crate::master_key::MasterKey;
 
@@ -41,7 +41,7 @@ pub(super) fn answer_all<'a>(
 fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, MasterKey), Trouble> {
     let state = State::read(db)?;
     if state.handed_over {
-        return Err(Trouble::Refused(StoreError::HandedOver(String::new())));
+        return Err(handed_over(db));
     }
     Ok((state, keys.of(db, &state)?))
 }

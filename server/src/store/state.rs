@@ -42,6 +42,14 @@ impl State {
     }
 }
 
+/// Why nothing is answered any more where the state was handed over.
+pub(super) fn handed_over(db: &Connection) -> Trouble {
+    match db.query_row("SELECT handover FROM meta", [], |row| row.get(0)) {
+        Ok(id) => Trouble::Refused(StoreError::HandedOver(id)),
+        Err(error) => Trouble::Sql(error),
+    }
+}
+
 /// The master key in use. It is read again when its number in the file has changed.
 pub(super) struct MasterKeys {
     installation: Installation,
