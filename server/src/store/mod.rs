@@ -374,7 +374,9 @@ impl Inner {
             drop(anchor);
             return leave_as_found(&self.files.installation, presence, had_files);
         }
-        if self.files.connector.is_replaced() {
+        if self.files.connector.verify().is_err() {
+            // The log under the path may be another file's: it is neither copied nor removed.
+            let _ = anchor.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return Err(StoreError::Replaced(self.files.connector.path.clone()));
         }
         let followed = self.files.follow(&anchor);
