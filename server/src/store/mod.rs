@@ -263,7 +263,8 @@ impl Store {
     /// that writes, and must not keep it.
     pub fn commit_then(&self, changes: &Arc<[Change]>, then: impl FnOnce(Outcome) + Send + 'static) {
         let is_probe = matches!(**changes, [Change::Probe]);
-        if is_probe && self.proven().is_some_and(|at| at.elapsed() < self.0.proof) {
+        let is_proven = || self.proven().is_some_and(|at| at.elapsed() < self.0.proof);
+        if is_probe && !self.0.files.connector.is_replaced() && is_proven() {
             return then(Outcome::Applied);
         }
         let writer = match self.writer() {
