@@ -162,6 +162,7 @@ pub fn check(installation: &Installation) -> Report {
     }
     permissions(installation, &mut report);
     leftovers(installation, &mut report);
+    let had_files = super::had_files(installation);
     let opened = Store::open(installation, Access::Read, &StoreOptions { readers: 1, ..StoreOptions::default() });
     let readable = match &opened {
         Ok(_) => true,
@@ -191,10 +192,11 @@ pub fn check(installation: &Installation) -> Report {
     }
     witness_place(installation, &mut report);
     room(installation, &mut report);
-    if let Ok(store) = opened {
-        // Whatever is left beside the database is removed; where it cannot be, it does no harm.
-        let _ = store.close();
-    }
+    // Whatever is left beside the database is removed; where it cannot be, it does no harm.
+    let _ = match opened {
+        Ok(store) => store.close(),
+        Err(_) => super::leave_as_found(installation, None, had_files),
+    };
     report
 }
 
@@ -351,7 +353,8 @@ fn structure(db: &Connection, path: &Path, report: &mut Report) {
     let lines = every(db, &format!("PRAGMA integrity_check({MOST})"), [], |row| Ok(row.get::<_, String>(0)?));
     match lines {
         Ok(lines) => {
-            for line in lines.into_iter().filter(|line| line != "ok") {
+            // One finding may be told in several lines.
+            for line in lines.into_iter().map(|line| super::backup::in_one_line(&line)).filter(|line| line != "ok") {
                 if line.contains("index") {
                     report.error("index-damaged", line, "stop gatepass, run `sqlite3 gatepass.db REINDEX`, and check again");
                 } else {
