@@ -162,6 +162,7 @@ pub fn check(installation: &Installation) -> Report {
     }
     permissions(installation, &mut report);
     leftovers(installation, &mut report);
+    size(installation, &mut report);
     let had_files = super::had_files(installation);
     let opened = Store::open(installation, Access::Read, &StoreOptions { readers: 1, ..StoreOptions::default() });
     let readable = match &opened {
@@ -321,7 +322,6 @@ fn database(installation: &Installation, db: &Connection, store: Option<&Store>,
         Err(error) => return report.store_error(&Trouble::Sql(error).at(&path)),
     };
     report.schema = Some(version);
-    size(installation, db, report);
     structure(db, &path, report);
     if version != schema::known() {
         return;
@@ -334,14 +334,27 @@ fn database(installation: &Installation, db: &Connection, store: Option<&Store>,
     }
 }
 
-/// Compares the file's size with what it says of itself, where there is no log.
-fn size(installation: &Installation, db: &Connection, report: &mut Report) {
+/// Compares the file's size with what its header says (<https://sqlite.org/fileformat2.html>), where there is no log. SQLite
+/// itself reads nothing of a file that is too short.
+fn size(installation: &Installation, report: &mut Report) {
     if installation.contents().map_or(true, |contents| contents.has_log()) {
         return;
     }
-    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let (Ok(pages), Ok(size)) = (number("PRAGMA page_count"), number("PRAGMA page_size")) else { return };
-    let bytes = u64::try_from(pages.saturating_mul(size)).unwrap_or(0);
+    let mut header = [0; 100];
+    let read = installation.files.open(&installation.database()).and_then(|file| file.read_at(&mut header, 0));
+    if read.ok() != Some(header.len()) {
+        return;
+    }
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        u64::from(bytes.map_or(0, u32::from_be_bytes))
+    };
+    // The page size is in two bytes, of which 1 means 65536. The count of pages holds where two counters agree.
+    let (page, pages) = (number(16) >> 16, number(28));
+    let bytes = pages.saturating_mul(if page == 1 { 65536 } else { page });
+    if !header.starts_with(b"SQLite format 3\0") || number(24) != number(92) {
+        return;
+    }
     if installation.files.about(&installation.database()).is_ok_and(|about| about.size < bytes) {
         let what = format!("{} is shorter than its {bytes} bytes", installation.database().display());
         report.error("database-short", what, RESTORE);
