@@ -189,7 +189,8 @@ pub(super) fn directly<T>(
     let written = (|| {
         let state = State::read(db)?;
         if state.handed_over && held == Held::Refuse {
-            return Err(Trouble::Refused(StoreError::HandedOver(String::new())));
+            let id = db.query_row("SELECT coalesce(handover, '') FROM meta", [], |row| row.get(0))?;
+            return Err(Trouble::Refused(StoreError::HandedOver(id)));
         }
         let tail = Tail::of(chain, master, state);
         let made = write(db, &tail)?;
