@@ -143,6 +143,11 @@ pub(super) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+/// What SQLite says in several lines.
+pub(super) fn in_one_line(said: &str) -> String {
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Proves that a file is a whole copy: its size, its structure, the rows that others name, and its audit chain where the master
 /// key is at hand.
 pub(super) fn prove(
@@ -180,7 +185,7 @@ pub(super) fn prove(
     }
     let sound: String = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(at)?;
     if sound != "ok" {
-        return Err(bad(sound));
+        return Err(bad(in_one_line(&sound)));
     }
     if db.prepare("PRAGMA foreign_key_check").and_then(|mut find| find.exists([])).map_err(at)? {
         return Err(bad("a row names another that is not there".into()));

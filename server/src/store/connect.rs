@@ -106,12 +106,19 @@ impl Connector {
 
     /// A connection for `role`.
     pub(super) fn connect(&self, role: Role) -> Result<Connection, StoreError> {
+        // Not even opened: SQLite would make a log where there is none, or take the log beside a copy for the copy's own, copy
+        // it there when it closes, and remove it.
+        self.verify()?;
         let db = self.try_connect(role).map_err(|e| Trouble::Sql(e).at(&self.path))?;
         if self.identity.get().is_some() {
             // The first read opens the log; only then is it known which files these are.
             let read = db.query_row("SELECT count(*) FROM meta", [], |_| Ok(()));
-            read.map_err(|e| Trouble::Sql(e).at(&self.path))?;
-            self.verify()?;
+            let verified = read.map_err(|e| Trouble::Sql(e).at(&self.path)).and_then(|()| self.verify());
+            if let Err(error) = verified {
+                // Replaced since. Closing it must not copy or remove a log.
+                let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+                return Err(error);
+            }
         }
         Ok(db)
     }

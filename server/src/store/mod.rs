@@ -160,9 +160,11 @@ impl Store {
         access: Access,
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
-        let there = |path| files::exists(&*installation.files, path).unwrap_or(true);
-        let had_files = (there(&installation.log()), there(&installation.log_index()));
-        let opened = open::open(installation, access, options)?;
+        let had_files = had_files(installation);
+        let opened = open::open(installation, access, options).inspect_err(|_| {
+            // Whatever could not be opened was not to be touched. Where this fails, it does no harm.
+            let _ = leave_as_found(installation, None, had_files);
+        })?;
         let files = Advance {
             installation: installation.clone(),
             connector: opened.connector.clone(),
@@ -268,7 +270,8 @@ impl Store {
     /// that writes, and must not keep it.
     pub fn commit_then(&self, changes: &Arc<[Change]>, then: impl FnOnce(Outcome) + Send + 'static) {
         let is_probe = matches!(**changes, [Change::Probe]);
-        if is_probe && self.proven().is_some_and(|at| at.elapsed() < self.0.proof) {
+        let is_proven = || self.proven().is_some_and(|at| at.elapsed() < self.0.proof);
+        if is_probe && !self.0.files.connector.is_replaced() && is_proven() {
             return then(Outcome::Applied);
         }
         let writer = match self.writer() {
@@ -402,6 +405,12 @@ impl Drop for Inner {
             tracing::warn!(%error, "the store was not closed as it should be");
         }
     }
+}
+
+/// Whether the log and its index are there.
+fn had_files(installation: &Installation) -> (bool, bool) {
+    let there = |path| files::exists(&*installation.files, path).unwrap_or(true);
+    (there(&installation.log()), there(&installation.log_index()))
 }
 
 /// Removes what SQLite has put beside the database while it was read, where nobody else has the file open. A log with

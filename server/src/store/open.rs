@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::audit::Chain;
+use super::backup::in_one_line;
 use super::connect::{Connector, Role};
 use super::error::{StoreError, Trouble};
 use super::files::with_suffix;
@@ -65,23 +66,28 @@ pub(super) fn open(
     let _locked = installation.lock_directory(PATIENCE)?;
     let contents = installation.contents()?;
     require_database(installation, &contents)?;
-    let mut presence = installation.enter(access != Access::Read)?;
+    let mut presence = installation.enter(false)?;
     let alone = presence.as_mut().is_none_or(Presence::try_alone);
     let connector = Connector::new(installation.database(), &installation.files, options);
     let fit = if alone && contents.has_log() { fit(installation)? } else { Fit::Fits };
     if fit == Fit::Unreadable {
         require_whole(&connector)?;
     }
-    match version(&connector)? {
-        Version::Schema(found) if access == Access::Serve && found < schema::known() => {
-            if !alone {
-                return Err(StoreError::InUse(connector.path.clone()));
-            }
-            migrate(installation, &connector, found)?;
-        }
+    let older = match version(&connector)? {
+        Version::Schema(found) if access == Access::Serve && found < schema::known() => Some(found),
         version @ (Version::Schema(_) | Version::Empty | Version::Foreign) => {
-            version.check(&connector.path)?
+            version.check(&connector.path).map(|()| None)?
         }
+    };
+    if presence.is_none() && access != Access::Read {
+        // Made now that the file is known to be ours. The directory is locked, so nobody else has made it since.
+        presence = installation.enter(true)?;
+    }
+    if let Some(found) = older {
+        if !alone {
+            return Err(StoreError::InUse(connector.path.clone()));
+        }
+        migrate(installation, &connector, found)?;
     }
     let role = if access == Access::Read { Role::Reader } else { Role::Writer };
     let anchor = connector.connect(role)?;
@@ -154,6 +160,7 @@ fn require_whole(connector: &Connector) -> Result<(), StoreError> {
     if problem == "ok" {
         return Ok(());
     }
+    let problem = in_one_line(&problem);
     Err(StoreError::NotWhole { path: connector.path.clone(), problem })
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row};
 
+use super::super::backup::in_one_line;
 use super::super::error::{StoreError, Trouble};
 use super::super::generation::{self, Standing};
 use super::super::installation::Installation;
@@ -34,7 +35,6 @@ pub(super) fn database(
         Err(error) => return report.store_error(&Trouble::Sql(error).at(&path)),
     };
     report.schema = Some(version);
-    size(installation, db, report);
     structure(db, &path, report);
     if version != schema::known() {
         return;
@@ -47,26 +47,13 @@ pub(super) fn database(
     }
 }
 
-/// Compares the file's size with what it says of itself, where there is no log.
-fn size(installation: &Installation, db: &Connection, report: &mut Report) {
-    if installation.contents().map_or(true, |contents| contents.has_log()) {
-        return;
-    }
-    let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let (Ok(pages), Ok(size)) = (number("PRAGMA page_count"), number("PRAGMA page_size")) else { return };
-    let bytes = u64::try_from(pages.saturating_mul(size)).unwrap_or(0);
-    if installation.files.about(&installation.database()).is_ok_and(|about| about.size < bytes) {
-        let what = format!("{} is shorter than its {bytes} bytes", installation.database().display());
-        report.error("database-short", what, RESTORE);
-    }
-}
-
 /// What SQLite itself finds.
 fn structure(db: &Connection, path: &Path, report: &mut Report) {
     let lines = every(db, &format!("PRAGMA integrity_check({MOST})"), [], |row| Ok(row.get::<_, String>(0)?));
     match lines {
         Ok(lines) => {
-            for line in lines.into_iter().filter(|line| line != "ok") {
+            // One finding may be told in several lines.
+            for line in lines.into_iter().map(|line| in_one_line(&line)).filter(|line| line != "ok") {
                 if line.contains("index") {
                     report.error(
                         "index-damaged",

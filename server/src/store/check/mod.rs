@@ -11,7 +11,7 @@ use super::generation::Generation;
 use super::installation::Installation;
 use super::{Access, Store, StoreOptions};
 use database::database;
-use place::{directory, leftovers, permissions, room, witness_place};
+use place::{directory, leftovers, permissions, room, size, witness_place};
 
 /// The names of all kinds of findings, as `docs/operating.md` has them.
 const CODES: &[&str] = &[
@@ -243,10 +243,11 @@ pub fn check(installation: &Installation) -> Report {
     }
     witness_place(installation, &mut report);
     room(installation, &mut report);
-    if let Ok(store) = opened {
-        // Whatever is left beside the database is removed; where it cannot be, it does no harm.
-        let _ = store.close();
-    }
+    // Whatever is left beside the database is removed; where it cannot be, it does no harm.
+    let _ = match opened {
+        Ok(store) => store.close(),
+        Err(_) => super::leave_as_found(installation, None, had_files),
+    };
     report
 }
 

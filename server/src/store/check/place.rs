@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::StoreError;
 use super::super::files::{self, FileKind, directory_of, with_suffix};
 use super::super::installation::{ACCEPT, DATABASE, Installation, LOCK, STARTING};
-use super::Report;
+use super::{RESTORE, Report};
 use crate::master_key::MASTER_KEY;
 
 /// Less room than this, in bytes, is told of.
@@ -148,5 +148,33 @@ pub(super) fn room(installation: &Installation, report: &mut Report) {
     if about.f_files > 0 && about.f_favail == 0 {
         let what = format!("no more files can be made in {}", installation.dir.display());
         report.error("room-none", what, "remove files, or move the data directory");
+    }
+}
+
+/// Compares the file's size with what its header says (<https://sqlite.org/fileformat2.html>), where there is no log. SQLite
+/// itself reads nothing of a file that is too short.
+pub(super) fn size(installation: &Installation, report: &mut Report) {
+    if installation.contents().map_or(true, |contents| contents.has_log()) {
+        return;
+    }
+    let mut header = [0; 100];
+    let read =
+        installation.files.open(&installation.database()).and_then(|file| file.read_at(&mut header, 0));
+    if read.ok() != Some(header.len()) {
+        return;
+    }
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        u64::from(bytes.map_or(0, u32::from_be_bytes))
+    };
+    // The page size is in two bytes, of which 1 means 65536. The count of pages holds where two counters agree.
+    let (page, pages) = (number(16) >> 16, number(28));
+    let bytes = pages.saturating_mul(if page == 1 { 65536 } else { page });
+    if !header.starts_with(b"SQLite format 3\0") || number(24) != number(92) {
+        return;
+    }
+    if installation.files.about(&installation.database()).is_ok_and(|about| about.size < bytes) {
+        let what = format!("{} is shorter than its {bytes} bytes", installation.database().display());
+        report.error("database-short", what, RESTORE);
     }
 }

@@ -1,0 +1,359 @@
+//! A server whose log is kept, requests to it, and a directory looked at from outside.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gatepass_tests::http::{Answer, Ask, Reached};
+use gatepass_tests::suite::{refresh, sign_in};
+use gatepass_tests::world::BACKEND_SECRET;
+use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::site::{Site, read};
+
+/// A server that makes generations, and empties its log, as often as it can.
+pub(crate) const QUICK: &[&str] = &["--issuer", "http://gate.example", "--witness-interval", "100ms"];
+/// A server that leaves its log as it is while it runs.
+pub(crate) const SLOW: &[&str] = &["--issuer", "http://gate.example", "--witness-interval", "1h"];
+
+pub(crate) const DATABASE: &str = "gatepass.db";
+pub(crate) const LOG: &str = "gatepass.db-wal";
+pub(crate) const INDEX: &str = "gatepass.db-shm";
+pub(crate) const KEY: &str = "master.key";
+pub(crate) const WITNESS: &str = "gatepass.witness";
+
+/// The longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Looks until `look` finds something.
+pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// An installation with a person, alice, and a client, backend, that issues tickets.
+pub(crate) fn site() -> Site {
+    let site = Site::with_key();
+    let add = ["--json", "client", "add", "backend", "--scope", "ticket:issue profile", "--secret-stdin"];
+    read(&add, &site.run_with(&add, BACKEND_SECRET), 0);
+    site.json(&["user", "add", "alice"]);
+    site
+}
+
+/// An empty directory that is no installation.
+pub(crate) fn aside() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// A server whose log is kept; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) ready: Value,
+    log: NamedTempFile,
+    quick: bool,
+}
+
+/// A server that did not start: what it said.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) code: Option<i32>,
+    pub(crate) said: String,
+}
+
+impl Running {
+    pub(crate) fn start(site: &Site, arguments: &[&str]) -> Self {
+        Self::try_start(site, arguments).unwrap_or_else(|refused| panic!("it does not serve: {refused:?}"))
+    }
+
+    pub(crate) fn try_start(site: &Site, arguments: &[&str]) -> Result<Self, Refused> {
+        Self::try_start_as(site, &["--json", "serve", "--listen", "127.0.0.1:0"], arguments)
+    }
+
+    /// With `command` in the place of the usual one.
+    pub(crate) fn try_start_as(site: &Site, command: &[&str], arguments: &[&str]) -> Result<Self, Refused> {
+        let log = NamedTempFile::new().unwrap();
+        let mut command = site.command(&[command, arguments].concat());
+        let mut child = command.stderr(log.reopen().unwrap()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            let code = child.wait().unwrap().code();
+            return Err(Refused { code, said: fs::read_to_string(log.path()).unwrap() });
+        }
+        let quick = arguments.starts_with(QUICK);
+        Ok(Self { child, ready: serde_json::from_str(&line).unwrap(), log, quick })
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    /// Whether it makes generations as often as it can.
+    pub(crate) const fn is_quick(&self) -> bool {
+        self.quick
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What came back; none where nothing whole did.
+    pub(crate) fn try_ask(&self, ask: &Ask) -> Option<Answer> {
+        match ask.try_to(self.ready["listening"].as_str().unwrap().parse().unwrap()) {
+            Reached::Answered(answer) => Some(answer),
+            Reached::Lost | Reached::Unsent => None,
+        }
+    }
+
+    pub(crate) fn ask(&self, ask: &Ask) -> Answer {
+        self.try_ask(ask).unwrap_or_else(|| panic!("no answer: {}", self.log()))
+    }
+
+    /// The request for a ticket for alice, and the answer.
+    pub(crate) fn generate(&self) -> Result<Answer, Answer> {
+        let form = Ask::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
+        let token = self.ask(&form.basic("backend", BACKEND_SECRET));
+        if token.status != 200 {
+            return Err(token);
+        }
+        let body = json!({"user_id": "alice", "ttl": 3600});
+        Ok(self.ask(&Ask::json("/auth/generate-ticket", &body).bearer(&token.text("access_token"))))
+    }
+
+    /// A ticket for alice.
+    pub(crate) fn ticket(&self) -> String {
+        let answer = self.generate().unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}: {}", self.log());
+        answer.text("ticket")
+    }
+
+    /// Presents a ticket.
+    pub(crate) fn redeem(&self, ticket: &str) -> Answer {
+        self.ask(&sign_in(ticket))
+    }
+
+    /// A session of alice, by a new ticket.
+    pub(crate) fn session(&self) -> Session {
+        let ticket = self.ticket();
+        let answer = self.redeem(&ticket);
+        assert_eq!(answer.status, 200, "{answer:?}: {}", self.log());
+        Session { ticket, refresh: answer.text("refresh_token"), access: answer.text("access_token") }
+    }
+
+    /// Presents a refresh token.
+    pub(crate) fn refresh(&self, token: &str) -> Answer {
+        self.ask(&refresh(token))
+    }
+
+    /// The status of `/readyz`.
+    pub(crate) fn readiness(&self) -> u16 {
+        self.ask(&Ask::new("GET", "/readyz")).status
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and waits. Returns what it logged.
+    pub(crate) fn stop(mut self) -> String {
+        signal(self.id(), "-TERM");
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended}: {}", self.log());
+        self.log()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What alice was given.
+pub(crate) struct Session {
+    pub(crate) ticket: String,
+    pub(crate) refresh: String,
+    pub(crate) access: String,
+}
+
+pub(crate) fn signal(id: u32, name: &str) {
+    let id = id.to_string();
+    assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+}
+
+/// Checks that a server does not start, and returns the one line that says why.
+pub(crate) fn no_server(site: &Site, arguments: &[&str]) -> String {
+    no_server_as(site, &["serve", "--listen", "127.0.0.1:0"], arguments)
+}
+
+/// The same, with `command` in the place of the usual one.
+pub(crate) fn no_server_as(site: &Site, command: &[&str], arguments: &[&str]) -> String {
+    match Running::try_start_as(site, &[&["--json"], command].concat(), arguments) {
+        Ok(server) => panic!("it serves: {}", server.log()),
+        Err(Refused { code, said }) => {
+            assert_eq!(code, Some(1), "{said}");
+            said.lines().last().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// Checks that neither a server nor a command works here, that each says one line with all of `words`, and that nothing changes.
+pub(crate) fn all_refuse(site: &Site, words: &[&str]) {
+    let before = Snapshot::of(site.path());
+    let holds = |said: &str, of: &str| {
+        for word in words {
+            assert!(said.contains(word), "{of} does not say {word:?}: {said}");
+        }
+    };
+    holds(&no_server(site, QUICK), "serve");
+    before.holds(site.path(), "serve");
+    let elsewhere = aside();
+    let copy = elsewhere.path().join("copy");
+    for command in [
+        &["user", "add", "eve"][..],
+        &["user", "list"],
+        &["ticket", "issue", "--user", "alice"],
+        &["key", "rotate"],
+        &["clock", "reset"],
+        &["audit", "verify"],
+        &["backup", copy.to_str().unwrap()],
+    ] {
+        let (code, said) = site.refused(command);
+        assert_eq!(code, 1, "{command:?}: {said}");
+        holds(&said, &format!("{command:?}"));
+        before.holds(site.path(), &format!("{command:?}"));
+    }
+    assert!(!copy.exists(), "a backup of what cannot be read");
+    assert_eq!(site.no(&["check"])["ok"], false);
+    before.holds(site.path(), "check");
+}
+
+/// Every file of a directory: its name, mode, time of change, size and content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot(BTreeMap<String, (u32, i64, i64, u64, u64)>);
+
+impl Snapshot {
+    pub(crate) fn of(dir: &Path) -> Self {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let about = entry.metadata().unwrap();
+            let mut hasher = DefaultHasher::new();
+            if about.is_file() {
+                fs::read(entry.path()).unwrap().hash(&mut hasher);
+            }
+            let told =
+                (about.permissions().mode(), about.mtime(), about.mtime_nsec(), about.len(), hasher.finish());
+            (entry.file_name().into_string().unwrap(), told)
+        });
+        Self(entries.collect())
+    }
+
+    /// Without the log's index, which SQLite builds anew from the log.
+    pub(crate) fn without_index(mut self) -> Self {
+        self.0.remove(INDEX);
+        self
+    }
+
+    /// Checks that the directory is as it was.
+    #[track_caller]
+    pub(crate) fn holds(&self, dir: &Path, after: &str) {
+        let now = Self::of(dir);
+        for name in self.0.keys().chain(now.0.keys()) {
+            let (was, is) = (self.0.get(name), now.0.get(name));
+            if name == INDEX && was.is_some() && is.is_some() {
+                // Its content is SQLite's memory, rebuilt by whoever opens the log first.
+                continue;
+            }
+            assert_eq!(was, is, "{name} after {after} (mode, time, its nanoseconds, size, content)");
+        }
+    }
+}
+
+/// The size of a file; none where there is no such file.
+pub(crate) fn size(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().map(|about| about.len())
+}
+
+/// Copies those of `names` that are there.
+pub(crate) fn copy(from: &Path, to: &Path, names: &[&str]) {
+    for name in names {
+        if from.join(name).exists() {
+            fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
+/// Waits until the log of a quiet server is empty.
+pub(crate) fn wait_until_quiet(site: &Site) {
+    poll("the log is empty", || (size(&site.path().join(LOG)).unwrap_or(0) == 0).then_some(()));
+}
+
+/// Does `deed`, and waits until the witness is another one than before it.
+pub(crate) fn until_generation<T>(site: &Site, deed: impl FnOnce() -> T) -> T {
+    let path = site.path().join(WITNESS);
+    let before = fs::read(&path).unwrap();
+    let done = deed();
+    poll("a new generation", || (fs::read(&path).ok()? != before).then_some(()));
+    done
+}
+
+/// Starts a server, which must find nothing to complain of.
+pub(crate) fn serves_well(site: &Site, arguments: &[&str]) -> Running {
+    let server = Running::start(site, arguments);
+    no_alarm(&server.log());
+    server
+}
+
+/// Checks that a log tells of no older state.
+#[track_caller]
+pub(crate) fn no_alarm(log: &str) {
+    for word in ["older", "superseded", "restored", "\"level\":\"ERROR\""] {
+        assert!(!log.contains(word), "{word:?} is in the log: {log}");
+    }
+}
+
+/// The database, behind the program's back.
+pub(crate) fn sql(site: &Site) -> rusqlite::Connection {
+    rusqlite::Connection::open(site.path().join(DATABASE)).unwrap()
+}
+
+/// A path as text.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Writes `bytes` over a file, which stays the same file.
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) {
+    use std::io::Write;
+    let mut file = File::options().write(true).truncate(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+/// A path below a directory.
+pub(crate) fn below(dir: &TempDir, name: &str) -> PathBuf {
+    dir.path().join(name)
+}
+
+/// Lets time pass, before something is killed: at which moment is not known, and that is the point.
+pub(crate) fn lapse(time: Duration) {
+    let end = Instant::now() + time;
+    poll("the moment has come", || (Instant::now() >= end).then_some(()));
+}

@@ -1,0 +1,25 @@
+//! The files of an installation, handled by the real binary: what a stop leaves, what a command touches, and what becomes of
+//! files that are missing, put back, replaced, damaged or moved.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod backup;
+mod check;
+mod first_start;
+mod handover;
+mod harness;
+mod master_key;
+mod missing;
+mod mixture;
+mod reading;
+mod replaced;
+mod schema;
+#[path = "../cli/site.rs"]
+#[allow(dead_code, reason = "some of it serves the other target alone")]
+mod site;
+mod stop;
+mod witness;

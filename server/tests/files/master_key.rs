@@ -1,0 +1,164 @@
+//! The master key: which files are taken for one, and how it is replaced while servers run.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{
+    KEY, QUICK, Running, Snapshot, all_refuse, aside, below, lapse, no_alarm, poll, serves_well, site, text,
+};
+use crate::site::Site;
+
+/// Keys, and what is sealed beside them: everything opens with the key at hand.
+fn everything_opens(site: &Site) {
+    let report = site.json(&["check"]);
+    assert_eq!((&report["ok"], &report["keys"]), (&json!(true), &json!(1)), "{report}");
+    let findings = report["findings"].to_string();
+    assert!(!findings.contains("master-key"), "{report}");
+    assert_eq!(site.json(&["audit", "verify"])["valid"], true);
+}
+
+/// Has four clients do everything while `meanwhile` goes on. Returns what was not answered with 200.
+fn failures_during(server: &Running, meanwhile: impl FnOnce()) -> (u64, Vec<String>) {
+    let (over, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    let failures = thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut failures = Vec::new();
+                    while !over.load(SeqCst) {
+                        let answers = || -> Result<(), String> {
+                            let ticket = server.generate().map_err(|answer| format!("{answer:?}"))?;
+                            let good = |answer: gatepass_tests::http::Answer| {
+                                if answer.status == 200 { Ok(answer) } else { Err(format!("{answer:?}")) }
+                            };
+                            let session = good(server.redeem(&good(ticket)?.text("ticket")))?;
+                            good(server.refresh(&session.text("refresh_token"))).map(drop)
+                        };
+                        failures.extend(answers().err());
+                        done.fetch_add(1, SeqCst);
+                    }
+                    failures
+                })
+            })
+            .collect();
+        poll("some were answered", || (done.load(SeqCst) > 8).then_some(()));
+        meanwhile();
+        let so_far = done.load(SeqCst);
+        poll("some more were answered", || (done.load(SeqCst) > so_far + 8).then_some(()));
+        over.store(true, SeqCst);
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect::<Vec<_>>()
+    });
+    (done.into_inner(), failures)
+}
+
+#[test]
+fn it_is_replaced_under_load_without_a_request_that_fails() {
+    let site = site();
+    let server = serves_well(&site, QUICK);
+    let first = fs::read(site.path().join(KEY)).unwrap();
+    let (done, failures) = failures_during(&server, || {
+        let told = site.json(&["key", "rotate-master"]);
+        assert_eq!(told["old_master_key"], text(&site.path().join("master.key.old")), "{told}");
+        assert!(told["sealed"].as_u64().unwrap() >= 3, "the check, the audit key and one that signs: {told}");
+    });
+    assert!(failures.is_empty(), "{} of {done} failed: {failures:?}", failures.len());
+    let second = fs::read(site.path().join(KEY)).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(fs::read(site.path().join("master.key.old")).unwrap(), first);
+    assert!(!site.path().join("master.key.new").exists());
+    everything_opens(&site);
+    no_alarm(&server.stop());
+    let server = serves_well(&site, QUICK);
+    assert_eq!(server.refresh(&server.session().refresh).status, 200);
+    everything_opens(&site);
+
+    // Again: the oldest is kept, too.
+    site.json(&["key", "rotate-master"]);
+    let kept: Vec<Vec<u8>> =
+        ["master.key.old", "master.key.old-2"].map(|name| fs::read(site.path().join(name)).unwrap()).into();
+    assert_eq!(kept, [first, second]);
+    everything_opens(&site);
+    server.session();
+    no_alarm(&server.stop());
+}
+
+#[test]
+fn it_goes_to_another_place() {
+    let site = site();
+    let server = serves_well(&site, QUICK);
+    let keys = aside();
+    let to = below(&keys, "key");
+    let before = fs::read(site.path().join(KEY)).unwrap();
+    let (done, failures) = failures_during(&server, || {
+        let told = site.json(&["key", "rotate-master", "--to", text(&to)]);
+        assert_eq!(told["master_key"], text(&to), "{told}");
+    });
+    assert!(failures.is_empty(), "{} of {done} failed: {failures:?}", failures.len());
+    assert_eq!(fs::read(site.path().join(KEY)).unwrap(), before, "the old one stays where it is");
+    assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
+    everything_opens(&site);
+    no_alarm(&server.stop());
+    // Named or not, the new one is found; the old one opens nothing.
+    no_alarm(&serves_well(&site, QUICK).stop());
+    no_alarm(&serves_well(&site, &[QUICK, &["--master-key-file", text(&to)]].concat()).stop());
+    fs::rename(&to, below(&keys, "gone")).unwrap();
+    let said = crate::harness::no_server(&site, QUICK);
+    assert!(said.contains("master key"), "{said}");
+    let (code, said) = site.refused(&["key", "rotate-master", "--to", text(&below(&keys, "gone"))]);
+    assert_eq!(code, 1, "{said}");
+    fs::rename(below(&keys, "gone"), &to).unwrap();
+    let before = Snapshot::of(keys.path());
+    let (code, said) = site.refused(&["key", "rotate-master", "--to", text(&to)]);
+    assert!(code == 1 && said.contains("is there already"), "{said}");
+    before.holds(keys.path(), "a change to a key that is there");
+    everything_opens(&site);
+}
+
+#[test]
+fn a_change_that_is_killed_leaves_one_that_works() {
+    let site = site();
+    let mut changed = 0;
+    for round in 0..40 {
+        let before = fs::read(site.path().join(KEY)).unwrap();
+        let mut child = site.command(&["key", "rotate-master"]).spawn().unwrap();
+        lapse(Duration::from_micros(round * 1500));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let server = serves_well(&site, QUICK);
+        server.session();
+        no_alarm(&server.stop());
+        let after = fs::read(site.path().join(KEY)).unwrap();
+        changed += u32::from(after != before);
+        let report = site.json(&["check"]);
+        assert_eq!((&report["ok"], &report["keys"]), (&json!(true), &json!(1)), "{report}");
+    }
+    // What one left that did not come to its transaction, the next takes away.
+    site.json(&["key", "rotate-master"]);
+    everything_opens(&site);
+    println!("40 changes killed, {changed} of them were done");
+    assert!(changed > 0, "none was killed late");
+}
+
+#[test]
+fn a_key_that_strangers_read_or_write_is_refused() {
+    let site = site();
+    let key = site.path().join(KEY);
+    for mode in [0o600, 0o400, 0o440, 0o640] {
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        no_alarm(&serves_well(&site, QUICK).stop());
+        assert_eq!(site.json(&["check"])["ok"], true, "{mode:o}");
+        assert_eq!(site.json(&["key", "list"]).as_array().unwrap().len(), 1, "{mode:o}");
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, mode, "its mode stays");
+    }
+    for mode in [0o644, 0o604, 0o660, 0o620, 0o602, 0o444] {
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        all_refuse(&site, &["others can read the master key", "chmod 600"]);
+    }
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    no_alarm(&serves_well(&site, QUICK).stop());
+}

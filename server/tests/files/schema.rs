@@ -1,0 +1,161 @@
+//! Databases of earlier and of later schemas.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use crate::harness::{
+    DATABASE, QUICK, Running, SLOW, Session, Snapshot, WITNESS, all_refuse, no_alarm, no_server, serves_well,
+    site, sql,
+};
+use crate::site::Site;
+
+/// Undoes the migration to schema 7.
+const TO_SIX: &str = "
+    ALTER TABLE tickets DROP COLUMN state_epoch;
+    ALTER TABLE sessions DROP COLUMN state_epoch;
+    ALTER TABLE challenges DROP COLUMN state_epoch;
+    ALTER TABLE meta DROP COLUMN state_epoch;
+    ALTER TABLE meta DROP COLUMN commit_id;
+    ALTER TABLE meta DROP COLUMN parent_id;
+    ALTER TABLE meta DROP COLUMN installation;
+    ALTER TABLE meta DROP COLUMN master_key_id;
+    ALTER TABLE meta DROP COLUMN master_key_file;
+    ALTER TABLE meta DROP COLUMN handover;
+    ALTER TABLE meta DROP COLUMN copied_at;
+    DROP TABLE generations;
+    PRAGMA user_version = 6;";
+
+/// An installation as the version before left it, and what it had issued.
+fn of_schema_six() -> (Site, Session, String) {
+    let site = site();
+    let server = serves_well(&site, QUICK);
+    let (session, ticket) = (server.session(), server.ticket());
+    server.stop();
+    sql(&site).execute_batch(TO_SIX).unwrap();
+    for name in [WITNESS, "gatepass.lock"] {
+        fs::remove_file(site.path().join(name)).unwrap();
+    }
+    (site, session, ticket)
+}
+
+fn version(path: &std::path::Path) -> i64 {
+    Connection::open(path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+}
+
+fn serves_on(server: &Running, session: &Session, ticket: &str) {
+    assert_eq!(server.redeem(&session.ticket).status, 400);
+    assert_eq!(server.refresh(&session.refresh).status, 200);
+    let statuses: Vec<u16> = (0..2).map(|_| server.redeem(ticket).status).collect();
+    assert_eq!(statuses, [200, 400]);
+}
+
+#[test]
+fn todays_directories_start_and_a_copy_is_kept() {
+    let (site, session, ticket) = of_schema_six();
+    let before = Snapshot::of(site.path());
+    for command in [
+        &["user", "list"][..],
+        &["user", "add", "eve"],
+        &["--init", "user", "add", "eve"],
+        &["audit", "verify"],
+    ] {
+        let (code, said) = site.refused(command);
+        assert!(
+            code == 1 && said.contains("schema 6") && said.contains("gatepass serve"),
+            "{command:?}: {said}"
+        );
+        before.holds(site.path(), &format!("{command:?}"));
+    }
+    let report = site.no(&["check"]);
+    assert_eq!(
+        report["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "schema-older").count(),
+        1
+    );
+    before.holds(site.path(), "check");
+
+    let server = serves_well(&site, QUICK);
+    serves_on(&server, &session, &ticket);
+    no_alarm(&server.stop());
+    let copy = site.path().join("gatepass.db.schema-6");
+    assert_eq!((version(&copy), version(&site.path().join(DATABASE))), (6, 7));
+    let tickets: i64 = Connection::open(&copy)
+        .unwrap()
+        .query_row("SELECT count(*) FROM tickets", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tickets, 2, "the copy is whole");
+    assert_eq!(site.json(&["check"])["ok"], true);
+    let kept = fs::read(&copy).unwrap();
+    for _ in 0..2 {
+        let server = serves_well(&site, QUICK);
+        server.session();
+        no_alarm(&server.stop());
+    }
+    assert!(fs::read(&copy).unwrap() == kept, "the copy stays as it is");
+}
+
+#[test]
+fn the_log_of_an_earlier_version_that_was_killed_is_taken_over() {
+    let (site, session, ticket) = of_schema_six();
+    // A log with a commit that the file does not have: its row alone says so in that schema.
+    let path = site.path().join(DATABASE);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
+    db.execute_batch("BEGIN; UPDATE meta SET commits = commits + 1; UPDATE users SET name = 'Alice' WHERE username = 'alice'; COMMIT")
+        .unwrap();
+    let left = crate::harness::aside();
+    crate::harness::copy(site.path(), left.path(), &[DATABASE, "gatepass.db-wal"]);
+    drop(db);
+    for name in ["gatepass.db-wal", "gatepass.db-shm"] {
+        let _ = fs::remove_file(site.path().join(name));
+    }
+    crate::harness::copy(left.path(), site.path(), &[DATABASE, "gatepass.db-wal"]);
+    let server = serves_well(&site, QUICK);
+    serves_on(&server, &session, &ticket);
+    assert_eq!(site.json(&["user", "show", "alice"])["name"], "Alice");
+    no_alarm(&server.stop());
+}
+
+#[test]
+fn a_migration_that_is_killed_is_done_again() {
+    let mut migrated = 0;
+    for round in 0..24 {
+        let (site, session, ticket) = of_schema_six();
+        let mut command = site.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], QUICK].concat());
+        let mut child = command.spawn().unwrap();
+        crate::harness::lapse(std::time::Duration::from_millis(round * 2));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        migrated += i32::from(version(&site.path().join(DATABASE)) == 7);
+        let server = serves_well(&site, SLOW);
+        serves_on(&server, &session, &ticket);
+        no_alarm(&server.stop());
+        assert_eq!(version(&site.path().join("gatepass.db.schema-6")), 6);
+        assert_eq!(site.json(&["check"])["ok"], true);
+    }
+    println!("24 migrations killed, {migrated} of them were done by then");
+}
+
+#[test]
+fn a_file_that_somebody_else_has_open_is_not_migrated() {
+    let (site, session, ticket) = of_schema_six();
+    let db = sql(&site);
+    // An earlier version reads, and holds none of the locks of this one.
+    db.execute_batch("BEGIN; SELECT count(*) FROM users").unwrap();
+    let said = no_server(&site, QUICK);
+    assert!(said.contains("stop it first"), "{said}");
+    db.execute_batch("COMMIT").unwrap();
+    assert_eq!(db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 6);
+    drop(db);
+    let server = serves_well(&site, QUICK);
+    serves_on(&server, &session, &ticket);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let site = site();
+    sql(&site).execute_batch("PRAGMA user_version = 8").unwrap();
+    all_refuse(&site, &["newer gatepass", "install that version"]);
+    let report = site.no(&["check"]);
+    assert!(report["findings"].as_array().unwrap().iter().any(|f| f["code"] == "schema-newer"), "{report}");
+}
