@@ -213,6 +213,8 @@ pub fn check(installation: &Installation) -> Report {
     }
     permissions(installation, &mut report);
     leftovers(installation, &mut report);
+    size(installation, &mut report);
+    let had_files = super::had_files(installation);
     let opened =
         Store::open(installation, Access::Read, &StoreOptions { readers: 1, ..StoreOptions::default() });
     let readable = match &opened {
