@@ -85,11 +85,12 @@ impl Issue {
     }
 }
 
-/// What is shown of a ticket at `now`.
-fn record(ticket: &Ticket, now: Time) -> Record {
+/// What is shown of a ticket at `now`, in this state epoch.
+fn record(ticket: &Ticket, now: Time, state_epoch: u64) -> Record {
     let (state, ended) = match ticket.state {
         TicketState::Spent(at) => ("spent", Some(at)),
         TicketState::Revoked(at) => ("revoked", Some(at)),
+        TicketState::Live if ticket.state_epoch != state_epoch => ("superseded", None),
         TicketState::Live if now >= ticket.expires_at => ("expired", Some(ticket.expires_at)),
         TicketState::Live => ("live", None),
     };
@@ -123,8 +124,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
         Verb::List => {
             let site = context.reading()?;
+            let epoch = site.store.state_epoch()?;
             let tickets: Vec<Record> =
-                site.store.tickets(LISTED)?.iter().map(|ticket| record(ticket, site.now)).collect();
+                site.store.tickets(LISTED)?.iter().map(|ticket| record(ticket, site.now, epoch)).collect();
             let columns = ["id", "state", "user_id", "client_id", "actor", "issued_at", "expires_at"];
             Ok(context.out.list(&columns, &tickets)?)
         }
@@ -176,5 +178,5 @@ fn revoke(context: &Context, given: &str) -> Result<(), Failure> {
     let changes = vec![Change::RevokeTicket { id: id.clone(), at: site.now }, Change::Audit(event)];
     site.commit(changes, || format!("ticket {id} was already spent or revoked: nothing was changed"))?;
     let revoked = Ticket { state: TicketState::Revoked(site.now), ..ticket };
-    Ok(context.out.one(&record(&revoked, site.now))?)
+    Ok(context.out.one(&record(&revoked, site.now, revoked.state_epoch))?)
 }

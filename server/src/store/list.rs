@@ -113,6 +113,14 @@ impl Store {
         })
     }
 
+    /// The state epoch: what was issued in another is refused.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    pub fn state_epoch(&self) -> Result<u64, StoreError> {
+        self.snapshot(|db| Ok(State::read(db)?.epoch))
+    }
+
     /// Gives every row of the audit table from `since` on to `each`, oldest first, one at a time.
     ///
     /// # Errors
