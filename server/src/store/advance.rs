@@ -4,7 +4,7 @@
 //! that cannot be written for a while, or a crash between the two, is told from files that were put back.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use super::installation::Installation;
 use super::start::write_witness;
 use super::state::{MasterKeys, State};
 use super::witness::Witness;
+use super::writer::Writer;
 use crate::clock::wall;
 
 /// How long a change of the generation waits for another process that starts.
@@ -76,16 +77,17 @@ pub(super) struct Advance {
 }
 
 impl Advance {
-    /// Makes a new generation where something was committed since the last one.
+    /// Makes a new generation where something was committed since the last one. With a `writer`, it is written together with
+    /// whatever else waits: under load, another connection would wait for the lock in vain.
     ///
     /// # Errors
     /// [`StoreError`] where the store or the witness cannot be read or written. It is tried again with the next call.
-    pub(super) fn follow(&self, db: &Connection) -> Result<(), StoreError> {
+    pub(super) fn follow(&self, db: &Connection, writer: Option<&Writer>) -> Result<(), StoreError> {
         // What is committed from here on is followed by the next one.
         if !std::mem::take(&mut self.progress.state().unfollowed) {
             return Ok(());
         }
-        let advanced = self.advance(db);
+        let advanced = self.advance(db, writer);
         if advanced.is_err() {
             self.progress.state().unfollowed = true;
         }
@@ -108,7 +110,7 @@ impl Advance {
         advanced
     }
 
-    fn advance(&self, db: &Connection) -> Result<(), StoreError> {
+    fn advance(&self, db: &Connection, writer: Option<&Writer>) -> Result<(), StoreError> {
         let at = |trouble: Trouble| trouble.at(&self.connector.path);
         let _locked = self.installation.lock_directory(PATIENCE)?;
         self.connector.verify()?;
@@ -130,9 +132,13 @@ impl Advance {
             Standing::Older => return Err(StoreError::WitnessForeign(self.installation.witness())),
         }
         let next = Generation::new(newest.number.saturating_add(1), wall())?;
-        let master = State::read(db).and_then(|state| self.keys.of(db, &state)).map_err(at)?;
-        let insert = |db: &Connection, _: &Tail<'_>| generation::insert(db, &next);
-        batch::directly(db, &self.chain, &master, batch::Held::Refuse, insert).map_err(at)?;
+        let insert = move |db: &Connection, _: &Tail<'_>| generation::insert(db, &next);
+        if let Some(writer) = writer {
+            writer.write(false, insert)?;
+        } else {
+            let master = State::read(db).and_then(|state| self.keys.of(db, &state)).map_err(at)?;
+            batch::directly(db, &self.chain, &master, batch::Held::Refuse, insert).map_err(at)?;
+        }
         self.connector.verify()?;
         write_witness(&self.installation, id, next)
     }
@@ -158,9 +164,13 @@ pub(super) struct GenerationThread {
 
 impl GenerationThread {
     /// Starts the thread. A generation is made at most `interval` after the first commit that none followed.
-    pub(super) fn start(advance: Advance, interval: Duration) -> std::io::Result<Self> {
+    pub(super) fn start(
+        advance: Advance,
+        writer: Arc<OnceLock<Writer>>,
+        interval: Duration,
+    ) -> std::io::Result<Self> {
         let progress = Arc::clone(&advance.progress);
-        let work = move || work(&advance, interval);
+        let work = move || work(&advance, &writer, interval);
         let thread = Builder::new().name("gatepass/generation".into()).stack_size(STACK).spawn(work)?;
         Ok(Self { progress, thread: Some(thread) })
     }
@@ -177,7 +187,7 @@ impl Drop for GenerationThread {
     }
 }
 
-fn work(advance: &Advance, interval: Duration) {
+fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
     let mut db = None;
     let mut is_quiet = false;
     while wait(&advance.progress, interval) {
@@ -202,7 +212,7 @@ fn work(advance: &Advance, interval: Duration) {
         };
         if unfollowed {
             // Its errors are told where they arise.
-            let _ = advance.follow(&open);
+            let _ = advance.follow(&open, writer.get());
             is_quiet = false;
         } else if is_quiet {
             advance.empty_log(&open);

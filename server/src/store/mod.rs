@@ -116,7 +116,7 @@ struct Inner {
     notices: Vec<Notice>,
     queue: usize,
     readers: Readers,
-    writer: OnceLock<Writer>,
+    writer: Arc<OnceLock<Writer>>,
     proof: Duration,
     /// When a commit was last seen to be durable, if none has failed since.
     proven: Mutex<Option<Instant>>,
@@ -172,9 +172,11 @@ impl Store {
             keys: Arc::new(opened.keys),
             progress: Arc::<Progress>::default(),
         };
+        let writer = Arc::<OnceLock<Writer>>::default();
         let generations = match access {
             Access::Serve => {
-                let started = GenerationThread::start(files.clone(), options.witness_interval);
+                let started =
+                    GenerationThread::start(files.clone(), Arc::clone(&writer), options.witness_interval);
                 Some(started.map_err(|e| StoreError::file(&installation.dir, "start a thread for", &e))?)
             }
             Access::Write | Access::WriteHandedOver | Access::Read => None,
@@ -185,7 +187,7 @@ impl Store {
             access,
             notices: opened.notices,
             queue: options.queue.max(1),
-            writer: OnceLock::new(),
+            writer,
             proof: options.proof,
             proven: Mutex::new(None),
             open: Mutex::new(Some(Open {
@@ -382,7 +384,7 @@ impl Inner {
             let _ = anchor.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return Err(StoreError::Replaced(self.files.connector.path.clone()));
         }
-        let followed = self.files.follow(&anchor);
+        let followed = self.files.follow(&anchor, None);
         let emptied = self.files.empty_log(&anchor);
         // The last who closes the file removes the empty log.
         drop(anchor);
