@@ -485,6 +485,9 @@ pub(super) fn create(
         }
         read => read?,
     };
+    if contents.starting {
+        MasterKey::remove_draft(files, &key)?;
+    }
     let (path, draft) = (installation.database(), with_suffix(&installation.database(), ".new"));
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let left = with_suffix(&draft, suffix);
