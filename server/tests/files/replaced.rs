@@ -88,7 +88,7 @@ fn what_is_taken_from_under_a_server_answers_no_more() {
 
             let Some(back) = back else { continue };
             back(&site, &kept);
-            poll("it works again by itself", || (server.readiness() == 200).then_some(()));
+            poll(&format!("it works again by itself: {name}, {}", server.log()), || (server.readiness() == 200).then_some(()));
             let statuses: Vec<u16> = (0..3).map(|_| server.redeem(&ticket).status).collect();
             assert_eq!(statuses, [200, 400, 400], "{name}");
             assert_eq!(server.redeem(&second).status, 200, "{name}");
@@ -118,7 +118,7 @@ fn a_server_that_nobody_asks_notices_too() {
         assert_eq!(server.ask(&asked).status, 503, "{name}");
         if let Some(back) = back {
             back(&site, &kept);
-            poll("it works again by itself", || (server.readiness() == 200).then_some(()));
+            poll(&format!("it works again by itself: {name}, {}", server.log()), || (server.readiness() == 200).then_some(()));
             assert_eq!(server.ask(&asked).status, 200, "{name}");
         }
     }
