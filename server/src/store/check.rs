@@ -133,6 +133,9 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::LogForeign { .. } => {
             ("log-foreign", "put back the log that belongs to the database, or move both away and restore a backup")
         }
+        StoreError::Replaced(_) => {
+            ("database-replaced", "put the file back that the server has open, or stop the server and start it again")
+        }
         StoreError::NotWhole { .. } => ("database-damaged", RESTORE),
         StoreError::WitnessUnreadable { .. } => {
             ("witness-unreadable", "mend the witness's place or permissions; where it is lost, remove it")
