@@ -299,7 +299,11 @@ impl History {
                     self.operate();
                     let former = self.server.replace(other).expect("it runs");
                     self.operate();
-                    if self.dice.once_in(2) { former.kill() } else { assert!(former.terminate()) }
+                    if self.dice.once_in(2) {
+                        former.kill()
+                    } else {
+                        assert!(former.terminate())
+                    }
                     self.operate();
                     self.log = beside;
                     self.counts.false_alarms += u64::from(self.said().contains(ALARM));
@@ -342,7 +346,10 @@ impl History {
         let said = self.said();
         if self.server.is_none() {
             // Refused, with a way out, and nothing was touched: the newest files go on as if nothing had been.
-            assert!(said.contains("gatepass restore") || said.contains("Nothing was touched"), "{part:?}: {said}");
+            assert!(
+                said.contains("gatepass restore") || said.contains("Nothing was touched"),
+                "{part:?}: {said}"
+            );
             self.counts.refused += 1;
             clear(self.site.path());
             copy_all(newest.path(), self.site.path());

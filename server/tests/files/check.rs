@@ -7,7 +7,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use serde_json::Value;
 
 use crate::harness::{
-    DATABASE, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, aside, below, copy, overwrite, serves_well, site, sql, text,
+    DATABASE, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, aside, below, copy, overwrite, serves_well, site,
+    sql, text,
 };
 use crate::site::Site;
 
@@ -27,7 +28,11 @@ const fn warning(code: &'static str, plant: fn(&Site)) -> Plant {
 }
 
 fn run(site: &Site, statement: &str) {
-    sql(site).execute_batch(&format!("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {statement}")).unwrap();
+    sql(site)
+        .execute_batch(&format!(
+            "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; {statement}"
+        ))
+        .unwrap();
 }
 
 fn mode(site: &Site, name: &str, mode: u32) {
@@ -105,12 +110,16 @@ const PLANTS: &[Plant] = &[
     error("row-unreadable", |site| run(site, "UPDATE audit SET kind = 'x' WHERE seq = 1")),
     error("audit-chain-broken", |site| run(site, "UPDATE audit SET at = at + 1 WHERE seq = 1")),
     error("audit-chain-broken", |site| run(site, "DELETE FROM audit WHERE seq = 2")),
-    error("audit-chain-broken", |site| run(site, "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)")),
+    error("audit-chain-broken", |site| {
+        run(site, "DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)")
+    }),
     error("sealed-altered", |site| run(site, "UPDATE keys SET sealed = randomblob(length(sealed))")),
     error("sealed-altered", |site| run(site, "UPDATE meta SET audit_key = randomblob(length(audit_key))")),
     error("master-key-missing", |site| remove(site, KEY)),
     error("master-key-wrong", |site| copy(crate::harness::site().path(), site.path(), &[KEY])),
-    error("master-key-wrong", |site| run(site, "UPDATE meta SET master_check = randomblob(length(master_check))")),
+    error("master-key-wrong", |site| {
+        run(site, "UPDATE meta SET master_check = randomblob(length(master_check))")
+    }),
     error("master-key-exposed", |site| mode(site, KEY, 0o644)),
     error("master-key-exposed", |site| mode(site, KEY, 0o620)),
     error("master-key-malformed", |site| write(site, KEY, b"not a key\n")),
@@ -194,8 +203,12 @@ fn every_planted_fault_is_found_and_nothing_is_touched() {
         plant(&site);
         let exists = site.path().exists();
         let (exit, report) = findings(&site, exists);
-        let found: BTreeSet<&str> =
-            report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect();
+        let found: BTreeSet<&str> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap())
+            .collect();
         let is_listed = found.contains(code);
         let severity = report["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == *code);
         let severity = severity.map(|finding| finding["severity"].as_str().unwrap());
@@ -260,8 +273,12 @@ fn a_sound_installation_has_no_finding_but_where_its_witness_is() {
     server.session();
     for _ in 0..2 {
         let report = site.json(&["check"]);
-        let found: Vec<&str> =
-            report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect();
+        let found: Vec<&str> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap())
+            .collect();
         assert!(found.iter().all(|code| ["witness-beside-database", "room-low"].contains(code)), "{report}");
         assert!(report["audit_rows"].as_u64().unwrap() > 0 && report["schema"] == 7, "{report}");
     }

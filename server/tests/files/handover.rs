@@ -7,7 +7,8 @@ use gatepass_tests::http::Ask;
 use gatepass_tests::world::BACKEND_SECRET;
 
 use crate::harness::{
-    DATABASE, KEY, QUICK, Running, Session, aside, below, copy, no_alarm, no_server, poll, serves_well, site, text,
+    DATABASE, KEY, QUICK, Running, Session, aside, below, copy, no_alarm, no_server, poll, serves_well, site,
+    text,
 };
 use crate::site::Site;
 
@@ -33,7 +34,10 @@ fn nothing_is_good(server: &Running, issued: &Issued) {
     let mut statuses: Vec<u16> = issued.open.iter().map(|ticket| server.redeem(ticket).status).collect();
     statuses.push(server.redeem(&issued.spent.ticket).status);
     statuses.push(server.refresh(&issued.spent.refresh).status);
-    assert!(statuses.iter().all(|status| [400, 401].contains(status)), "issued before, and good: {statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [400, 401].contains(status)),
+        "issued before, and good: {statuses:?}"
+    );
     // What is issued from now on is.
     let session = server.session();
     assert_eq!(server.redeem(&session.ticket).status, 400);
@@ -79,7 +83,12 @@ fn everything_issued_lives_on_at_the_destination_alone() {
     assert!(log.contains(&id), "{log}");
     let said = no_server(&source, QUICK);
     assert!(said.contains(&id) && said.contains("gatepass handover cancel"), "{said}");
-    for command in [&["user", "add", "eve"][..], &["ticket", "issue", "--user", "alice"], &["key", "rotate"], &["clock", "reset"]] {
+    for command in [
+        &["user", "add", "eve"][..],
+        &["ticket", "issue", "--user", "alice"],
+        &["key", "rotate"],
+        &["clock", "reset"],
+    ] {
         let (code, said) = source.refused(command);
         assert!(code == 1 && said.contains("gatepass handover cancel"), "{command:?}: {said}");
     }
@@ -199,7 +208,8 @@ fn a_handover_whose_copy_cannot_be_written_hands_nothing_over() {
     assert!(code == 1 && said.contains("is there already"), "{said}");
     everything_is_good_once(&server, &issued);
     // Where it is handed over and the copy fails, both ways on are told.
-    let (code, said) = source.refused(&["backup", text(&below(&copies, "no/where")), "--handover", "some-id"]);
+    let (code, said) =
+        source.refused(&["backup", text(&below(&copies, "no/where")), "--handover", "some-id"]);
     assert_eq!(code, 1);
     assert!(said.contains("--handover some-id") && said.contains("gatepass handover cancel"), "{said}");
 }

@@ -259,7 +259,8 @@ impl Snapshot {
             if about.is_file() {
                 fs::read(entry.path()).unwrap().hash(&mut hasher);
             }
-            let told = (about.permissions().mode(), about.mtime(), about.mtime_nsec(), about.len(), hasher.finish());
+            let told =
+                (about.permissions().mode(), about.mtime(), about.mtime_nsec(), about.len(), hasher.finish());
             (entry.file_name().into_string().unwrap(), told)
         });
         Self(entries.collect())

@@ -79,9 +79,8 @@ fn it_is_replaced_under_load_without_a_request_that_fails() {
 
     // Again: the oldest is kept, too.
     site.json(&["key", "rotate-master"]);
-    let kept: Vec<Vec<u8>> = ["master.key.old", "master.key.old-2"]
-        .map(|name| fs::read(site.path().join(name)).unwrap())
-        .into();
+    let kept: Vec<Vec<u8>> =
+        ["master.key.old", "master.key.old-2"].map(|name| fs::read(site.path().join(name)).unwrap()).into();
     assert_eq!(kept, [first, second]);
     everything_opens(&site);
     server.session();

@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::harness::{
-    DATABASE, INDEX, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, all_refuse, aside, copy, no_alarm, no_server_as, serves_well,
-    site, size,
+    DATABASE, INDEX, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, all_refuse, aside, copy, no_alarm,
+    no_server_as, serves_well, site, size,
 };
 use crate::site::Site;
 
@@ -30,9 +30,14 @@ fn a_log_without_its_database_is_not_destroyed() {
             lose(&site);
             let log = fs::read(site.path().join(LOG)).unwrap();
             assert!(log.len() > 32);
-            all_refuse(&site, &["gatepass.db is missing or empty", "put the database back", "gatepass restore", "move"]);
+            all_refuse(
+                &site,
+                &["gatepass.db is missing or empty", "put the database back", "gatepass restore", "move"],
+            );
             let before = Snapshot::of(site.path());
-            for init in [&["--init", "user", "add", "eve"][..], &["--init", "key", "generate", "--alg", "EdDSA"]] {
+            for init in
+                [&["--init", "user", "add", "eve"][..], &["--init", "key", "generate", "--alg", "EdDSA"]]
+            {
                 let (code, said) = site.refused(init);
                 assert!(code == 1 && said.contains("gatepass.db-wal"), "{way}: {said}");
             }
@@ -60,7 +65,10 @@ fn no_database_is_made_beside_a_master_key_or_a_witness() {
                 fs::remove_file(site.path().join(name)).unwrap();
             }
             lose(&site);
-            all_refuse(&site, &["gatepass.db is missing or empty", "put the database back", "gatepass restore", "move"]);
+            all_refuse(
+                &site,
+                &["gatepass.db is missing or empty", "put the database back", "gatepass restore", "move"],
+            );
             if beside.contains(&WITNESS) {
                 let before = Snapshot::of(site.path());
                 let (code, said) = site.refused(&["--init", "user", "add", "eve"]);

@@ -5,12 +5,13 @@ use std::fs;
 use tempfile::TempDir;
 
 use crate::harness::{
-    DATABASE, LOG, QUICK, SLOW, Session, Snapshot, all_refuse, aside, below, copy, no_alarm, overwrite, serves_well, site,
-    size, text, wait_until_quiet,
+    DATABASE, LOG, QUICK, SLOW, Session, Snapshot, all_refuse, aside, below, copy, no_alarm, overwrite,
+    serves_well, site, size, text, wait_until_quiet,
 };
 use crate::site::Site;
 
-const WORDS: &[&str] = &["gatepass.db-wal belongs to another file", "gatepass restore", "Nothing was touched"];
+const WORDS: &[&str] =
+    &["gatepass.db-wal belongs to another file", "gatepass restore", "Nothing was touched"];
 
 /// Puts `from` over a file as `cp` does.
 fn put(from: &std::path::Path, site: &Site, name: &str) {

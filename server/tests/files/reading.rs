@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{
-    DATABASE, LOG, QUICK, SLOW, Snapshot, aside, below, serves_well, site, size, text,
-};
+use crate::harness::{DATABASE, LOG, QUICK, SLOW, Snapshot, aside, below, serves_well, site, size, text};
 use crate::site::Site;
 
 /// Every command that reads, with its exit code beside no server.
@@ -38,7 +36,12 @@ fn every_verb_leaves_everything(site: &Site, token: &str) {
     for init in [&[][..], &["--init"]] {
         for (verb, code) in verbs(token, text(&backup)) {
             let output = site.run(&[init, &verb].concat());
-            assert_eq!(output.status.code(), Some(code), "{verb:?}: {}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{verb:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             before.holds(site.path(), &format!("{verb:?}"));
         }
         fs::remove_file(&backup).unwrap();
@@ -162,7 +165,8 @@ fn an_empty_or_foreign_database_is_left_alone() {
         let db = rusqlite::Connection::open(site.path().join(DATABASE)).unwrap();
         db.execute_batch("CREATE TABLE songs (name); INSERT INTO songs VALUES ('x')").unwrap();
     };
-    let no_database = |site: &Site| fs::write(site.path().join(DATABASE), "not a database at all".repeat(512)).unwrap();
+    let no_database =
+        |site: &Site| fs::write(site.path().join(DATABASE), "not a database at all".repeat(512)).unwrap();
     let empty = |site: &Site| fs::write(site.path().join(DATABASE), "").unwrap();
     let cases: [(&str, &dyn Fn(&Site), &str); 3] = [
         ("database-missing", &empty, "gatepass restore"),

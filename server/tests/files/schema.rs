@@ -5,7 +5,8 @@ use std::fs;
 use rusqlite::Connection;
 
 use crate::harness::{
-    DATABASE, QUICK, Running, SLOW, Session, Snapshot, WITNESS, all_refuse, no_alarm, no_server, serves_well, site, sql,
+    DATABASE, QUICK, Running, SLOW, Session, Snapshot, WITNESS, all_refuse, no_alarm, no_server, serves_well,
+    site, sql,
 };
 use crate::site::Site;
 
@@ -53,13 +54,24 @@ fn serves_on(server: &Running, session: &Session, ticket: &str) {
 fn todays_directories_start_and_a_copy_is_kept() {
     let (site, session, ticket) = of_schema_six();
     let before = Snapshot::of(site.path());
-    for command in [&["user", "list"][..], &["user", "add", "eve"], &["--init", "user", "add", "eve"], &["audit", "verify"]] {
+    for command in [
+        &["user", "list"][..],
+        &["user", "add", "eve"],
+        &["--init", "user", "add", "eve"],
+        &["audit", "verify"],
+    ] {
         let (code, said) = site.refused(command);
-        assert!(code == 1 && said.contains("schema 6") && said.contains("gatepass serve"), "{command:?}: {said}");
+        assert!(
+            code == 1 && said.contains("schema 6") && said.contains("gatepass serve"),
+            "{command:?}: {said}"
+        );
         before.holds(site.path(), &format!("{command:?}"));
     }
     let report = site.no(&["check"]);
-    assert_eq!(report["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "schema-older").count(), 1);
+    assert_eq!(
+        report["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "schema-older").count(),
+        1
+    );
     before.holds(site.path(), "check");
 
     let server = serves_well(&site, QUICK);
@@ -67,8 +79,10 @@ fn todays_directories_start_and_a_copy_is_kept() {
     no_alarm(&server.stop());
     let copy = site.path().join("gatepass.db.schema-6");
     assert_eq!((version(&copy), version(&site.path().join(DATABASE))), (6, 7));
-    let tickets: i64 =
-        Connection::open(&copy).unwrap().query_row("SELECT count(*) FROM tickets", [], |row| row.get(0)).unwrap();
+    let tickets: i64 = Connection::open(&copy)
+        .unwrap()
+        .query_row("SELECT count(*) FROM tickets", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(tickets, 2, "the copy is whole");
     assert_eq!(site.json(&["check"])["ok"], true);
     let kept = fs::read(&copy).unwrap();

@@ -1,7 +1,8 @@
 //! What a stop, and a quiet server, leave behind.
 
 use crate::harness::{
-    DATABASE, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, copy, no_alarm, serves_well, site, size, sql, wait_until_quiet,
+    DATABASE, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, copy, no_alarm, serves_well, site, size, sql,
+    wait_until_quiet,
 };
 use crate::site::Site;
 
@@ -37,7 +38,10 @@ fn a_quiet_server_has_an_empty_log_and_everything_in_the_database() {
         copy(site.path(), elsewhere.path(), &[DATABASE]);
         let tickets: i64 =
             sql(&elsewhere).query_row("SELECT count(*) FROM tickets", [], |row| row.get(0)).unwrap();
-        assert_eq!(usize::try_from(tickets).unwrap(), site.json(&["ticket", "list"]).as_array().unwrap().len());
+        assert_eq!(
+            usize::try_from(tickets).unwrap(),
+            site.json(&["ticket", "list"]).as_array().unwrap().len()
+        );
         assert_eq!(server.redeem(&ticket).status, 200);
     }
     no_alarm(&server.stop());

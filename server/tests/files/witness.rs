@@ -87,7 +87,10 @@ fn a_start_that_cannot_ask_the_witness_is_refused_and_both_ways_out_are_told() {
         assert_eq!(place.site.json(&["user", "list"]).as_array().unwrap().len(), 1);
         let before = crate::harness::Snapshot::of(place.site.path());
         let said = crate::harness::no_server(&place.site, QUICK);
-        assert!(said.contains(text(&place.witness())) && said.contains("mend") && said.contains("remove"), "{said}");
+        assert!(
+            said.contains(text(&place.witness())) && said.contains("mend") && said.contains("remove"),
+            "{said}"
+        );
         before.holds(place.site.path(), "serve");
         let (code, said) = place.site.refused(&["user", "add", "eve"]);
         assert!(code == 1 && said.contains("mend") && said.contains("remove"), "{said}");
@@ -143,7 +146,9 @@ fn a_server_whose_witness_goes_away_serves_on_and_a_restart_raises_no_alarm() {
             } else {
                 back();
                 let _ = server.session();
-                poll("it writes the witness again", || server.log().contains("can be written again").then_some(()));
+                poll("it writes the witness again", || {
+                    server.log().contains("can be written again").then_some(())
+                });
                 no_alarm(&server.stop());
             }
             let server = serves_well(&place.site, QUICK);
@@ -201,13 +206,19 @@ fn a_stopped_installation_without_its_witness_counts_as_older() {
     fs::remove_file(place.witness()).unwrap();
     let server = Running::start(&place.site, QUICK);
     let log = server.log();
-    assert!(log.contains("\"level\":\"ERROR\"") && log.contains("older than those that were served last"), "{log}");
+    assert!(
+        log.contains("\"level\":\"ERROR\"") && log.contains("older than those that were served last"),
+        "{log}"
+    );
     let kinds = place.site.json(&["audit", "list"]).to_string();
     assert!(kinds.contains("state.superseded"), "{kinds}");
     let statuses = [server.redeem(&ticket).status, server.refresh(&session.refresh).status];
     server.stop();
     no_alarm(&serves_well(&place.site, QUICK).stop());
-    assert!(statuses.iter().all(|status| *status == 400 || *status == 401), "issued before, and good: {statuses:?}");
+    assert!(
+        statuses.iter().all(|status| *status == 400 || *status == 401),
+        "issued before, and good: {statuses:?}"
+    );
 }
 
 #[test]
@@ -261,7 +272,10 @@ fn two_servers_and_commands_started_and_killed_at_random_raise_no_alarm() {
                 kills += 2;
             }
             (Some(server), 4) => {
-                let mut child = site.command(&["user", "set", "alice", "--name", &dice.roll().to_string()]).spawn().unwrap();
+                let mut child = site
+                    .command(&["user", "set", "alice", "--name", &dice.roll().to_string()])
+                    .spawn()
+                    .unwrap();
                 crate::harness::lapse(std::time::Duration::from_millis(dice.below(40)));
                 child.kill().unwrap();
                 let output = child.wait_with_output().unwrap();
