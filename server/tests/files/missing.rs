@@ -8,8 +8,11 @@ use crate::harness::{
 };
 use crate::site::Site;
 
+/// Loses the database.
+type Way = fn(&Site);
+
 /// Ways in which a database may be gone.
-const WAYS: [(&str, fn(&Site)); 2] = [
+const WAYS: [(&str, Way); 2] = [
     ("missing", |site| {
         let _ = fs::remove_file(site.path().join(DATABASE));
     }),

@@ -168,7 +168,8 @@ fn an_empty_or_foreign_database_is_left_alone() {
     let no_database =
         |site: &Site| fs::write(site.path().join(DATABASE), "not a database at all".repeat(512)).unwrap();
     let empty = |site: &Site| fs::write(site.path().join(DATABASE), "").unwrap();
-    let cases: [(&str, &dyn Fn(&Site), &str); 3] = [
+    type Plant<'a> = &'a dyn Fn(&Site);
+    let cases: [(&str, Plant<'_>, &str); 3] = [
         ("database-missing", &empty, "gatepass restore"),
         ("database-foreign", &foreign, "--data"),
         ("database-foreign", &no_database, "--data"),
