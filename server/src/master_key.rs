@@ -40,8 +40,8 @@ impl MasterKey {
         };
         let bytes = random().ok_or(StoreError::NoRandomness)?;
         // Under another name first: nobody ever reads half a key.
-        let name = random::<8>().ok_or(StoreError::NoRandomness)?;
-        let draft = with_suffix(path, &format!(".{}", &*hex(&*name)));
+        let draft = draft_of(path);
+        Self::remove_draft(files, path)?;
         let dir = directory_of(path);
         let made = files.write_new(&draft, print(&bytes).as_bytes()).and_then(|()| {
             files.give_to_owner_of(dir, &draft);
@@ -58,6 +58,18 @@ impl MasterKey {
         }
         files.sync_directory(dir).map_err(|e| failed(&e))?;
         Self::read(files, path)
+    }
+
+    /// Removes what is left where [`MasterKey::create`] was cut short.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be removed.
+    pub(crate) fn remove_draft(files: &dyn Files, path: &Path) -> Result<(), StoreError> {
+        let draft = draft_of(path);
+        match files.remove(&draft) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::file(&draft, "remove", &e)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Reads the key in a file of this machine.
@@ -121,6 +133,11 @@ impl MasterKey {
     pub(crate) fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         crypto::open(&self.bytes, purpose.as_bytes(), sealed)
     }
+}
+
+/// Where a new key is written first. Whoever makes one holds the directory's lock, so one name does.
+fn draft_of(path: &Path) -> PathBuf {
+    with_suffix(path, ".draft")
 }
 
 /// Bytes from the system's generator.

@@ -186,14 +186,23 @@ impl Default for Site {
 
 impl Running {
     /// The server that `command` starts, with what it logs going to `log`, once it says where it listens.
-    pub fn start(mut command: Command, log: Stdio) -> Self {
+    pub fn start(command: Command, log: Stdio) -> Self {
+        Self::try_start(command, log).expect("it serves")
+    }
+
+    /// The same; none where it ends without saying where it listens.
+    pub fn try_start(mut command: Command, log: Stdio) -> Option<Self> {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
         let mut first = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut first).expect("a line");
+        if first.is_empty() {
+            child.wait().expect("it ends");
+            return None;
+        }
         let ready: Value = serde_json::from_str(&first).expect("one JSON object");
         let address = ready["listening"].as_str().expect("an address").parse().expect("an address");
-        Self { child, address }
+        Some(Self { child, address })
     }
 
     /// The server, for the suite.

@@ -52,6 +52,9 @@ pub(super) fn create(
         }
         read => read?,
     };
+    if contents.starting {
+        MasterKey::remove_draft(files, &key)?;
+    }
     let (path, draft) = (installation.database(), with_suffix(&installation.database(), ".new"));
     backup::remove_all(files, &draft)?;
     files.write_new(&draft, b"").map_err(|e| failed(&draft, &e))?;

@@ -189,13 +189,16 @@ impl Installation {
         Ok(Some(Presence { file, alone }))
     }
 
-    /// Writes down at which address a server of this directory answers.
+    /// Writes down at which address a server of this directory answers, and which file it has open.
     ///
     /// # Errors
     /// [`StoreError`] where the file cannot be written.
     pub fn write_address(&self, address: &str) -> Result<(), StoreError> {
         let path = self.dir.join(LOCK);
-        fs::write(&path, format!("{address}\n")).map_err(|e| StoreError::file(&path, "write", &e))
+        let database = self.database();
+        let about = self.files.about(&database).map_err(|e| StoreError::file(&database, "look at", &e))?;
+        fs::write(&path, format!("{address}\n{}\n", about.identity.1))
+            .map_err(|e| StoreError::file(&path, "write", &e))
     }
 
     /// Reads at which address the last server of this directory answers.
@@ -203,11 +206,30 @@ impl Installation {
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
     pub fn address(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.written()?.lines().next().filter(|address| !address.is_empty()).map(str::to_owned))
+    }
+
+    /// Whether the database is another file than the one that the last server of this directory has open.
+    pub(super) fn is_replaced(&self) -> Result<bool, StoreError> {
+        let written = self.written()?;
+        let opened: Option<u64> = written.lines().nth(1).and_then(|inode| inode.parse().ok());
+        Ok(match (opened, self.files.about(&self.database())) {
+            (Some(opened), Ok(about)) => about.identity.1 != opened,
+            (None, _) | (_, Err(_)) => false,
+        })
+    }
+
+    /// Forgets the last server, which runs no more.
+    pub(super) fn forget_server(&self) -> Result<(), StoreError> {
+        let path = self.dir.join(LOCK);
+        fs::write(&path, "").map_err(|e| StoreError::file(&path, "write", &e))
+    }
+
+    fn written(&self) -> Result<String, StoreError> {
         let path = self.dir.join(LOCK);
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text.trim().to_owned()).filter(|address| !address.is_empty())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(StoreError::file(&path, "read", &e)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|e| StoreError::file(&path, "read", &e)),
         }
     }
 }

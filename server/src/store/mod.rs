@@ -175,6 +175,8 @@ impl Store {
         let writer = Arc::<OnceLock<Writer>>::default();
         let generations = match access {
             Access::Serve => {
+                // The start itself has written to the log.
+                files.progress.committed(false);
                 let started =
                     GenerationThread::start(files.clone(), Arc::clone(&writer), options.witness_interval);
                 Some(started.map_err(|e| StoreError::file(&installation.dir, "start a thread for", &e))?)

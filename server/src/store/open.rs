@@ -68,6 +68,11 @@ pub(super) fn open(
     require_database(installation, &contents)?;
     let mut presence = installation.enter(false)?;
     let alone = presence.as_mut().is_none_or(Presence::try_alone);
+    // SQLite would take the log of a server for that of whatever file lies beside it.
+    let replaced = installation.is_replaced()?;
+    if replaced && !alone {
+        return Err(StoreError::Replaced(installation.database()));
+    }
     let connector = Connector::new(installation.database(), &installation.files, options);
     let fit = if alone && contents.has_log() { fit(installation)? } else { Fit::Fits };
     if fit == Fit::Unreadable {
@@ -82,6 +87,9 @@ pub(super) fn open(
     if presence.is_none() && access != Access::Read {
         // Made now that the file is known to be ours. The directory is locked, so nobody else has made it since.
         presence = installation.enter(true)?;
+    }
+    if replaced && access != Access::Read {
+        installation.forget_server()?;
     }
     if let Some(found) = older {
         if !alone {

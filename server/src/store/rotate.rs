@@ -93,6 +93,7 @@ impl Store {
 fn put_in_place(installation: &Installation, files: &dyn Files) -> Result<PathBuf, StoreError> {
     let path = installation.master_key();
     let draft = with_suffix(&path, ".new");
+    MasterKey::remove_draft(files, &draft)?;
     let failed = |e: &io::Error| StoreError::file(&path, "replace the master key", e);
     let base = with_suffix(&path, ".old");
     let names = std::iter::once(base.clone()).chain((2..).map(|n| with_suffix(&base, &format!("-{n}"))));

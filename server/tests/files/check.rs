@@ -82,9 +82,9 @@ const PLANTS: &[Plant] = &[
     error("database-foreign", |site| write(site, DATABASE, &b"no database ".repeat(1000))),
     error("database-damaged", |site| change_page(site, "tickets", |page| page[..64].fill(0xff))),
     error("database-damaged", |site| change_page(site, "sqlite_autoindex_tickets_1", |page| page.fill(0))),
-    error("database-damaged", |site| change_page(site, "meta", |page| page[4000..].fill(0x55))),
+    error("database-damaged", |site| change_page(site, "meta", |page| page[..64].fill(0xff))),
     error("index-damaged", |site| {
-        let at = root(site, "tickets_by_user");
+        let at = root(site, "tickets_by_expiry");
         let before = fs::read(site.path().join(DATABASE)).unwrap();
         site.json(&["ticket", "issue", "--user", "alice"]);
         let path = site.path().join(DATABASE);
@@ -105,7 +105,7 @@ const PLANTS: &[Plant] = &[
     error("row-orphaned", |site| run(site, "DELETE FROM users")),
     error("row-orphaned", |site| run(site, "UPDATE sessions SET user_id = 'usr_nobody'")),
     error("row-unreadable", |site| run(site, "UPDATE tickets SET scope = 'a  b'")),
-    error("row-unreadable", |site| run(site, "UPDATE users SET address = 'x'")),
+    error("row-unreadable", |site| run(site, "UPDATE users SET epoch = -1")),
     error("row-unreadable", |site| run(site, "UPDATE clients SET audiences = 'x'")),
     error("row-unreadable", |site| run(site, "UPDATE audit SET kind = 'x' WHERE seq = 1")),
     error("audit-chain-broken", |site| run(site, "UPDATE audit SET at = at + 1 WHERE seq = 1")),

@@ -49,14 +49,24 @@ fn it_is_killed_at_many_moments() {
     let whole = Site::new();
     let began = Instant::now();
     whole.json(MAKE);
-    let time = began.elapsed();
+    let mut time = began.elapsed();
     let (mut kills, mut left) = (0, std::collections::BTreeMap::<String, u32>::new());
-    for round in 0..24 {
+    for round in 0.. {
+        if kills >= 60 {
+            break;
+        }
+        assert!(round < 120, "{kills} kills");
         let site = Site::new();
         // Again and again, in the same directory: what a second cut leaves is no worse.
         for again in 0..3 {
             let command: &[&str] = if round % 2 == 0 { MAKE } else { &["serve", "--listen", "127.0.0.1:0"] };
-            kills += u32::from(kill_after(&site, command, time.mul_f64(f64::from(round + again * 5) / 20.0)));
+            let moment = time.mul_f64(f64::from((round + again * 5) % 40) / 20.0);
+            let killed = kill_after(&site, command, moment);
+            kills += u32::from(killed);
+            if !killed {
+                // It was measured while the machine was busy.
+                time = time.mul_f64(0.9);
+            }
             *left.entry(names(&site).join(" ")).or_default() += 1;
         }
         // Half of them have no key that signs so far; `serve` makes one, which takes its time.
@@ -72,11 +82,10 @@ fn it_is_killed_at_many_moments() {
         }
         the_next_start_serves(&site, &format!("round {round}"));
     }
-    println!("{kills} of 72 were killed before their end; they left:");
+    println!("{kills} were killed before their end; they left:");
     for (names, count) in left {
         println!("{count:4} {names}");
     }
-    assert!(kills >= 40, "{kills} kills");
 }
 
 /// The calls to the system by which a start changes a directory.

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::{
-    KEY, QUICK, Running, Snapshot, all_refuse, aside, below, lapse, no_alarm, poll, serves_well, site, text,
+    KEY, QUICK, Running, Session, Snapshot, all_refuse, aside, below, lapse, no_alarm, poll, serves_well,
+    site, text,
 };
 use crate::site::Site;
 
@@ -83,7 +84,13 @@ fn it_is_replaced_under_load_without_a_request_that_fails() {
         ["master.key.old", "master.key.old-2"].map(|name| fs::read(site.path().join(name)).unwrap()).into();
     assert_eq!(kept, [first, second]);
     everything_opens(&site);
-    server.session();
+
+    // What is sealed with the new key, the running server opens, too.
+    let header = |session: Session| session.access.split('.').next().unwrap().to_owned();
+    let former = header(server.session());
+    site.json(&["key", "rotate"]);
+    assert_ne!(header(server.session()), former, "{}", server.log());
+    assert_eq!(server.readiness(), 200);
     no_alarm(&server.stop());
 }
 

@@ -92,7 +92,9 @@ fn what_is_taken_from_under_a_server_answers_no_more() {
 
             let Some(back) = back else { continue };
             back(&site, &kept);
-            poll("it works again by itself", || (server.readiness() == 200).then_some(()));
+            poll(&format!("it works again by itself: {name}, {}", server.log()), || {
+                (server.readiness() == 200).then_some(())
+            });
             let statuses: Vec<u16> = (0..3).map(|_| server.redeem(&ticket).status).collect();
             assert_eq!(statuses, [200, 400, 400], "{name}");
             assert_eq!(server.redeem(&second).status, 200, "{name}");
@@ -122,7 +124,9 @@ fn a_server_that_nobody_asks_notices_too() {
         assert_eq!(server.ask(&asked).status, 503, "{name}");
         if let Some(back) = back {
             back(&site, &kept);
-            poll("it works again by itself", || (server.readiness() == 200).then_some(()));
+            poll(&format!("it works again by itself: {name}, {}", server.log()), || {
+                (server.readiness() == 200).then_some(())
+            });
             assert_eq!(server.ask(&asked).status, 200, "{name}");
         }
     }
@@ -144,4 +148,47 @@ fn a_stop_without_its_files_overwrites_nothing() {
         let statuses: Vec<u16> = (0..2).map(|_| server.redeem(&ticket).status).collect();
         assert_eq!(statuses, [200, 400], "{name}");
     }
+}
+
+#[test]
+fn a_command_beside_a_server_does_not_take_its_log_for_that_of_a_copy() {
+    let site = site();
+    let (older, elsewhere) = (aside(), aside());
+    let (older, kept) = (below(&older, "older"), below(&elsewhere, "kept"));
+    fs::copy(site.path().join(DATABASE), &older).unwrap();
+    serves_well(&site, QUICK).stop();
+    let server = serves_well(&site, SLOW);
+    let (ticket, session) = (server.ticket(), server.session());
+    for copy in [&kept, &older] {
+        rename(site.path().join(DATABASE), &kept).unwrap();
+        fs::copy(copy, site.path().join(DATABASE)).unwrap();
+        let log = fs::read(site.path().join(LOG)).unwrap();
+        let database = fs::read(site.path().join(DATABASE)).unwrap();
+        for command in [
+            &["user", "add", "eve"][..],
+            &["user", "list"],
+            &["audit", "verify"],
+            &["ticket", "issue", "--user", "alice"],
+        ] {
+            let (code, said) = site.refused(command);
+            assert!(code == 1 && said.contains("put it back"), "{command:?}: {said}");
+        }
+        let report = site.no(&["check"]);
+        assert!(report["findings"].to_string().contains("database-replaced"), "{report}");
+        assert!(fs::read(site.path().join(LOG)).unwrap() == log, "the log of the server");
+        assert!(fs::read(site.path().join(DATABASE)).unwrap() == database, "the copy");
+        rename(&kept, site.path().join(DATABASE)).unwrap();
+        site.json(&["user", "list"]);
+    }
+    let statuses: Vec<u16> = (0..2).map(|_| server.redeem(&ticket).status).collect();
+    assert_eq!(statuses, [200, 400]);
+    assert_eq!(server.refresh(&session.refresh).status, 200);
+    no_alarm(&server.stop());
+    // Stopped, another file may take its place: nobody has the former one open.
+    fs::copy(site.path().join(DATABASE), &kept).unwrap();
+    rename(&kept, site.path().join(DATABASE)).unwrap();
+    site.json(&["user", "add", "eve"]);
+    let server = serves_well(&site, QUICK);
+    site.json(&["user", "add", "eva"]);
+    assert_eq!(server.redeem(&ticket).status, 400);
 }

@@ -64,3 +64,11 @@ fn a_stop_and_a_start_without_a_request_between_change_nothing_that_was_served()
     assert_eq!(server.refresh(&session.refresh).status, 200);
     assert_eq!(server.redeem(&ticket).status, 200);
 }
+
+#[test]
+fn a_server_that_nobody_asks_empties_its_log_too() {
+    let site = site();
+    let server = serves_well(&site, QUICK);
+    wait_until_quiet(&site);
+    no_alarm(&server.stop());
+}

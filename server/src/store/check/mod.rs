@@ -29,6 +29,7 @@ const CODES: &[&str] = &[
     "database-damaged",
     "database-short",
     "database-unreadable",
+    "database-replaced",
     "index-damaged",
     "row-orphaned",
     "row-unreadable",
@@ -168,6 +169,10 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
             "log-foreign",
             "put back the log that belongs to the database, or move both away and restore a backup",
         ),
+        StoreError::Replaced(_) => (
+            "database-replaced",
+            "put the file back that the server has open, or stop the server and start it again",
+        ),
         StoreError::NotWhole { .. } => ("database-damaged", RESTORE),
         StoreError::WitnessUnreadable { .. } => {
             ("witness-unreadable", "mend the witness's place or permissions; where it is lost, remove it")
@@ -194,7 +199,6 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         | StoreError::KeySigns(_)
         | StoreError::Overloaded
         | StoreError::InUse(_)
-        | StoreError::Replaced(_)
         | StoreError::WitnessNotWritten { .. }
         | StoreError::OpenedForReading
         | StoreError::LogNotEmptied(_)
