@@ -68,7 +68,9 @@ fn a_stop_and_a_start_without_a_request_between_change_nothing_that_was_served()
 #[test]
 fn a_server_that_nobody_asks_empties_its_log_too() {
     let site = site();
-    let server = serves_well(&site, QUICK);
-    wait_until_quiet(&site);
-    no_alarm(&server.stop());
+    for _ in 0..3 {
+        let server = serves_well(&site, QUICK);
+        wait_until_quiet(&site);
+        no_alarm(&server.stop());
+    }
 }
