@@ -24,6 +24,8 @@ use crate::clock::wall;
 
 /// How long a change of the generation waits for another process that starts.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest between two looks at the files under their paths.
+const TICK: Duration = Duration::from_secs(1);
 /// What the thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
@@ -189,8 +191,8 @@ impl Drop for GenerationThread {
 
 fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
     let mut db = None;
-    let mut is_quiet = false;
-    while wait(&advance.progress, interval) {
+    let (mut is_quiet, mut due) = (false, Instant::now());
+    while wait(&advance.progress, interval.min(TICK)) {
         // Also where nobody writes: reads end, too, when the files were replaced.
         if advance.connector.verify().is_err() {
             db = None;
@@ -210,14 +212,17 @@ fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
                 continue;
             }
         };
-        if unfollowed {
+        if unfollowed && Instant::now() < due {
+            is_quiet = false;
+        } else if unfollowed {
+            due = Instant::now() + interval;
             // Its errors are told where they arise.
             let _ = advance.follow(&open, writer.get());
             is_quiet = false;
         } else if is_quiet {
             advance.empty_log(&open);
         } else {
-            // One interval without a commit that counts: the next empties the log.
+            // One turn without a commit that counts: the next empties the log.
             is_quiet = true;
         }
         db = Some(open).filter(Connection::is_autocommit);
@@ -231,7 +236,7 @@ fn connect(connector: &Connector) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
-/// Waits for an interval; false where the store is being closed.
+/// Waits for so long; false where the store is being closed.
 fn wait(progress: &Progress, interval: Duration) -> bool {
     let end = Instant::now() + interval;
     let mut state = progress.state();

@@ -250,7 +250,8 @@ impl Store {
 
     fn snapshot<T>(&self, look: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
         if self.0.files.connector.is_replaced() {
-            return Err(StoreError::Replaced(self.path().to_owned()));
+            // They may be back.
+            self.0.files.connector.verify()?;
         }
         self.0.readers.snapshot(look)
     }

@@ -147,7 +147,7 @@ fn a_server_whose_witness_goes_away_serves_on_and_a_restart_raises_no_alarm() {
                 back();
                 let _ = server.session();
                 poll("it writes the witness again", || {
-                    server.log().contains("can be written again").then_some(())
+                    server.log().contains("can be changed again").then_some(())
                 });
                 no_alarm(&server.stop());
             }
