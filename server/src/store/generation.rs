@@ -13,6 +13,8 @@ use crate::master_key::random;
 
 /// How many generations the store keeps.
 pub(super) const KEPT: u64 = 64;
+/// The number of the first generation.
+pub(super) const FIRST: u64 = 1;
 
 /// One state generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Generation {
 /// How the files at hand stand to the witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// There has been no generation so far.
+    /// There has been no generation so far, or the first one was cut short.
     First,
     /// The witness holds the newest generation.
     Confirmed,
@@ -76,6 +78,8 @@ pub(super) fn compare(
     let (newest, witness) = match (newest(db)?, witness) {
         (None, None) => return Ok(Standing::First),
         (Some(_), None) if first_start => return Ok(Standing::First),
+        // The first generation is in the witness before it is in the store.
+        (None, Some(witness)) if witness.generation.number == FIRST => return Ok(Standing::First),
         (None, Some(_)) | (Some(_), None) => return Ok(Standing::Older),
         (Some(newest), Some(witness)) => (newest, witness.generation),
     };

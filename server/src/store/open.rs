@@ -305,6 +305,7 @@ impl Start<'_> {
         }
         match generation::compare(self.db, witness.as_ref(), first_start).map_err(at)? {
             Standing::Confirmed if self.access != Access::Serve => Ok(()),
+            Standing::First if generation::newest(self.db).map_err(at)?.is_none() => self.begin(&origin),
             Standing::Confirmed | Standing::First => self.go_on(&origin, witness, &[], None),
             Standing::Unconfirmed => {
                 let newest = generation::newest(self.db).map_err(at)?;
@@ -391,6 +392,15 @@ impl Start<'_> {
     fn event(&self, kind: Kind) -> Result<Event, StoreError> {
         let mark = super::mark::clock_mark_of(self.db).map_err(|trouble| trouble.at(&self.installation.database()))?;
         Ok(Event::new(kind, mark.max(wall())))
+    }
+
+    /// Makes the first generation. The witness holds it first: a store with a generation and no witness is an older one.
+    fn begin(&self, origin: &Origin) -> Result<(), StoreError> {
+        let first = Generation::new(generation::FIRST, wall())?;
+        write_witness(self.installation, origin.installation, first)?;
+        let insert = |db: &Connection, _: &Tail<'_>| generation::insert(db, &first);
+        batch::directly(self.db, self.chain, self.master, batch::Held::Refuse, insert)
+            .map_err(|trouble| trouble.at(&self.installation.database()))
     }
 
     /// Makes the next generation, together with what else is to be written; then the witness holds it.
