@@ -40,7 +40,10 @@ impl Store {
         let files = &*installation.files;
         let _locked = installation.lock_directory(PATIENCE)?;
         let db = self.0.files.connector.connect(Role::Writer)?;
-        let old = super::state::MasterKeys::find(installation, &db)?.current();
+        let mut old = super::state::MasterKeys::find(installation, &db)?.current();
+        if finish(installation, &old)? {
+            old = super::state::MasterKeys::find(installation, &db)?.current();
+        }
         let draft = match to {
             Some(path) => std::path::absolute(path).map_err(|e| StoreError::file(path, "create", &e))?,
             None => with_suffix(&installation.master_key(), ".new"),
