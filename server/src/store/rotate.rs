@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use super::apply::one;
 use super::connect::Role;
 use super::error::{StoreError, Trouble};
-use super::files::{Files, directory_of, with_suffix};
+use super::files::{Files, directory_of, exists, with_suffix};
 use super::installation::Installation;
 use super::{Store, batch, factors, keys, mark};
 use crate::clock::wall;
@@ -49,12 +49,13 @@ impl Store {
             None => with_suffix(&installation.master_key(), ".new"),
         };
         if to.is_none() && *old.file() != *draft {
-            // Left by a change that did not come to its transaction.
-            match files.remove(&draft) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::file(&draft, "remove", &e));
-                }
-                Ok(()) | Err(_) => {}
+            let failed = |e: &io::Error| StoreError::file(&draft, "remove", e);
+            if exists(files, &draft).map_err(|e| failed(&e))? {
+                // Left by a change whose transaction failed. Its mark may be in the log all the same, and count after a power
+                // cut: another transaction takes its place there before the key goes.
+                batch::directly(&db, self.chain(), &old, batch::Held::Refuse, |_, _| Ok(()))
+                    .map_err(|trouble| trouble.at(self.path()))?;
+                files.remove(&draft).map_err(|e| failed(&e))?;
             }
         }
         let new = MasterKey::create(files, &draft)?;
