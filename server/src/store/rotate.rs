@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use super::apply::one;
 use super::connect::Role;
 use super::error::{StoreError, Trouble};
-use super::files::{Files, directory_of, with_suffix};
+use super::files::{Files, directory_of, exists, with_suffix};
 use super::installation::Installation;
 use super::{Store, batch, factors, keys, mark};
 use crate::clock::wall;
@@ -40,18 +40,22 @@ impl Store {
         let files = &*installation.files;
         let _locked = installation.lock_directory(PATIENCE)?;
         let db = self.0.files.connector.connect(Role::Writer)?;
-        let old = super::state::MasterKeys::find(installation, &db)?.current();
+        let mut old = super::state::MasterKeys::find(installation, &db)?.current();
+        if finish(installation, &old)? {
+            old = super::state::MasterKeys::find(installation, &db)?.current();
+        }
         let draft = match to {
             Some(path) => std::path::absolute(path).map_err(|e| StoreError::file(path, "create", &e))?,
             None => with_suffix(&installation.master_key(), ".new"),
         };
         if to.is_none() && *old.file() != *draft {
-            // Left by a change that did not come to its transaction.
-            match files.remove(&draft) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::file(&draft, "remove", &e));
-                }
-                Ok(()) | Err(_) => {}
+            let failed = |e: &io::Error| StoreError::file(&draft, "remove", e);
+            if exists(files, &draft).map_err(|e| failed(&e))? {
+                // Left by a change whose transaction failed. Its mark may be in the log all the same, and count after a power
+                // cut: another transaction takes its place there before the key goes.
+                batch::directly(&db, self.chain(), &old, batch::Held::Refuse, |_, _| Ok(()))
+                    .map_err(|trouble| trouble.at(self.path()))?;
+                files.remove(&draft).map_err(|e| failed(&e))?;
             }
         }
         let new = MasterKey::create(files, &draft)?;

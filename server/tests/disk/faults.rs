@@ -1,21 +1,23 @@
 //! A disk that is full or broken, from every single write on.
 
+use gatepass::store::Access;
 use gatepass_core::model::change::Outcome;
 use gatepass_core::model::query::Query;
 use gatepass_core::store::Store as _;
 
-use crate::deeds::{Deed, Site, Told, hold};
+use crate::commits::{Commit, Told, serve_and_hold};
 use crate::disk::{Fault, Left, Trouble};
 use crate::fixture::portal;
+use crate::site::Site;
 
-const DEEDS: &[Deed] = &[
-    Deed::Issue(0),
-    Deed::Issue(1),
-    Deed::Redeem(0),
-    Deed::Fill(0),
-    Deed::Redeem(1),
-    Deed::Issue(2),
-    Deed::Redeem(2),
+const COMMITS: &[Commit] = &[
+    Commit::Issue(0),
+    Commit::Issue(1),
+    Commit::Redeem(0),
+    Commit::Fill(0),
+    Commit::Redeem(1),
+    Commit::Issue(2),
+    Commit::Redeem(2),
 ];
 /// While the trouble lasts, so many commits are tried.
 const PATIENCE: usize = 2;
@@ -34,21 +36,24 @@ struct Seen {
 fn run(fault: Fault, seen: &mut Seen) -> bool {
     let site = Site::new();
     site.disk.set(Some(fault));
-    let store = site.open();
+    let store = site.open(Access::Write).unwrap_or_else(|_| {
+        site.disk.set(None);
+        site.open(Access::Write).expect("it opens when the disk is mended")
+    });
     if fault.from.is_multiple_of(2) {
         // Another connection, so that the writer's is not the last to be closed.
         store.read(&Query::Client(portal()));
     }
     let (mut told, mut failed) = (Vec::new(), 0);
-    for deed in DEEDS {
-        let outcome = deed.on(&store);
+    for commit in COMMITS {
+        let outcome = commit.on(&store);
         match outcome {
             Outcome::Applied | Outcome::Conflict => {}
             Outcome::NotApplied => seen.not_applied += 1,
             Outcome::Unknown => seen.unknown += 1,
         }
         let well = outcome == Outcome::Applied;
-        told.push(Told { deed: *deed, outcome: Some(outcome) });
+        told.push(Told { commit: *commit, outcome: Some(outcome) });
         if !well {
             after_cuts(&site, &told, fault, seen);
             failed += 1;
@@ -61,13 +66,13 @@ fn run(fault: Fault, seen: &mut Seen) -> bool {
     seen.struck += usize::from(site.disk.struck() > 0);
     site.disk.set(None);
     // The trouble is over, and so are its effects: nobody restarted anything.
-    let after = Deed::Issue(7);
+    let after = Commit::Issue(7);
     let outcome = after.on(&store);
     assert_eq!(outcome, Outcome::Applied, "{fault:?}: the store did not recover; {told:?}");
-    told.push(Told { deed: after, outcome: Some(outcome) });
+    told.push(Told { commit: after, outcome: Some(outcome) });
     after_cuts(&site, &told, fault, seen);
     drop(store);
-    hold(&site.open(), &told, &fault);
+    serve_and_hold(&site, &told, &fault);
     seen.runs += 1;
     reached
 }
@@ -81,7 +86,7 @@ fn after_cuts(site: &Site, told: &[Told], fault: Fault, seen: &mut Seen) {
     };
     for left in [Left::Everything, some] {
         let after = Site::on(site.disk.after_cut(now, left));
-        hold(&after.open(), told, &(fault, left));
+        serve_and_hold(&after, told, &(fault, left));
         seen.cuts += 1;
     }
 }

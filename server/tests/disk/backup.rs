@@ -1,0 +1,58 @@
+//! Copying the database while it is served: a file that has the backup's name is a whole backup.
+
+use std::fmt::Debug;
+
+use gatepass::store::{Access, Store};
+
+use crate::commits::{Commit, applied, apply, recover, serve_and_hold};
+use crate::coverage::{Coverage, Operation};
+use crate::image::Image;
+use crate::site::{BACKUPS, Site, whole, world};
+
+const BEFORE: &[Commit] = &[Commit::Issue(0), Commit::Redeem(0), Commit::Issue(1)];
+
+struct Backup;
+
+impl Operation for Backup {
+    type Prepared = Store;
+
+    fn before(&self) -> Image {
+        world()
+    }
+
+    fn prepare(&self, site: &Site) -> Store {
+        let store = site.open(Access::Write).unwrap();
+        apply(&store, BEFORE);
+        store
+    }
+
+    fn run(&self, site: &Site, store: &mut Store) -> bool {
+        store.backup(&site.backup("one"), None, &mut |_, _| ()).is_ok()
+    }
+
+    fn go_on(&self, site: &Site, store: &mut Store, case: &dyn Debug) {
+        recover(store, [Commit::Issue(7), Commit::Issue(8)], case);
+        let again = store.backup(&site.backup("two"), None, &mut |_, _| ());
+        assert!(again.is_ok_and(|report| report.chain_verified), "{case:?}");
+    }
+
+    fn hold(&self, site: &Site, told: Option<bool>, case: &dyn Debug) {
+        let names = site.disk.names(BACKUPS);
+        assert!(told != Some(true) || names.iter().any(|name| name == "one"), "{case:?}: there is no backup");
+        for name in names.iter().filter(|name| !name.contains('.')) {
+            let db = whole(&site.backup(name), case);
+            let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+            assert!(number("SELECT copied_at FROM meta") > 0, "{case:?}");
+            let tickets = number("SELECT count(*) FROM tickets");
+            assert!(if name == "one" { tickets == 2 } else { tickets > 2 }, "{case:?}: {name} {tickets}");
+        }
+        serve_and_hold(site, &applied(BEFORE), case);
+    }
+}
+
+#[test]
+fn a_backup_is_whole_or_is_not_there() {
+    let mut coverage = Coverage::new("backup");
+    coverage.exercise(&Backup, 1);
+    coverage.finish();
+}
