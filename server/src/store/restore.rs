@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::connect::{Connector, Role};
-use super::error::{StoreError, Trouble};
+use super::error::{Fault, StoreError, Trouble};
 use super::files::{Files, make_directory, replace, with_suffix};
 use super::installation::{Installation, Presence};
 use super::lineage::Fit;
@@ -147,10 +147,19 @@ fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError>
     let contents = installation.contents()?;
     if contents.has_log() && matches!(open::fit(installation), Ok(Fit::Fits | Fit::NothingToReplay)) {
         let connector = Connector::new(database.clone(), &installation.files, &StoreOptions::default());
-        // A database that is damaged keeps its log.
-        let _ = connector
+        let emptied = connector
             .connect(Role::Alone)
             .and_then(|db| open::close(db).map_err(|e| Trouble::Sql(e).at(&database)));
+        if let Err(error) = emptied {
+            // A database that is damaged keeps its log. Of anything else nothing is lost by trying again.
+            let is_damaged = matches!(
+                error,
+                StoreError::Sqlite { fault: Fault::Corrupt | Fault::NotADatabase | Fault::Other, .. }
+            );
+            if !is_damaged {
+                return Err(error);
+            }
+        }
     }
     let is_there = contents.database.is_some_and(|size| size > 0);
     if is_there {

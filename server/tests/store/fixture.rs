@@ -105,8 +105,8 @@ impl Place {
         }
         sql.execute_batch(&format!("DROP TABLE generations; {undo}; PRAGMA user_version = {version}"))
             .unwrap();
-        // There was no witness then.
-        std::fs::remove_file(self.installation().witness()).unwrap();
+        // There was no witness then. On a simulated disk the test takes it away.
+        let _ = std::fs::remove_file(self.installation().witness());
     }
 }
 
