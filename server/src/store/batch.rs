@@ -1,5 +1,6 @@
 //! One transaction and one commit for what is given, though each piece of work is written whole or not at all.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -148,7 +149,7 @@ fn gather(
 fn begin(
     db: &Connection,
     keys: &MasterKeys,
-) -> Result<Result<(State, MasterKey), StoreError>, rusqlite::Error> {
+) -> Result<Result<(State, Arc<MasterKey>), StoreError>, rusqlite::Error> {
     run(db, "BEGIN IMMEDIATE")?;
     let begun = State::read(db).and_then(|state| {
         if state.handed_over {

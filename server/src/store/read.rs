@@ -1,5 +1,7 @@
 //! The core's questions, each answered inside one snapshot.
 
+use std::sync::Arc;
+
 use gatepass_core::model::challenge::ChallengeDigest;
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::Factors;
@@ -38,7 +40,7 @@ pub(super) fn answer_all<'a>(
 }
 
 /// What holds for the whole file, and the master key; an error where the state was handed over.
-fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, MasterKey), Trouble> {
+fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, Arc<MasterKey>), Trouble> {
     let state = State::read(db)?;
     if state.handed_over {
         return Err(handed_over(db));

@@ -53,7 +53,7 @@ pub(super) fn handed_over(db: &Connection) -> Trouble {
 /// The master key in use. It is read again when its number in the file has changed.
 pub(super) struct MasterKeys {
     installation: Installation,
-    current: ArcSwap<(u64, MasterKey)>,
+    current: ArcSwap<(u64, Arc<MasterKey>)>,
 }
 
 impl MasterKeys {
@@ -64,19 +64,19 @@ impl MasterKeys {
     }
 
     /// The key as it was last read.
-    pub(super) fn current(&self) -> MasterKey {
-        self.current.load().1.clone()
+    pub(super) fn current(&self) -> Arc<MasterKey> {
+        Arc::clone(&self.current.load().1)
     }
 
     /// The key, as of the snapshot or transaction of `db`.
-    pub(super) fn of(&self, db: &Connection, state: &State) -> Result<MasterKey, Trouble> {
+    pub(super) fn of(&self, db: &Connection, state: &State) -> Result<Arc<MasterKey>, Trouble> {
         let current = self.current.load();
         if current.0 == state.master_key {
-            return Ok(current.1.clone());
+            return Ok(Arc::clone(&current.1));
         }
         let found = look_up(&self.installation, db)?;
         tracing::info!(file = %found.1.file().display(), "the master key was replaced and read again");
-        let key = found.1.clone();
+        let key = Arc::clone(&found.1);
         self.current.store(Arc::new(found));
         Ok(key)
     }
@@ -84,7 +84,7 @@ impl MasterKeys {
 
 /// Finds the key that sealed the file's check: at its place, beside it where replacing it was cut short, or where it was
 /// replaced to.
-fn look_up(installation: &Installation, db: &Connection) -> Result<(u64, MasterKey), Trouble> {
+fn look_up(installation: &Installation, db: &Connection) -> Result<(u64, Arc<MasterKey>), Trouble> {
     let sql = "SELECT master_key_id, master_check, master_key_file FROM meta";
     let read = |row: &rusqlite::Row<'_>| {
         let mut c = Columns::of(row, "meta");
@@ -94,7 +94,7 @@ fn look_up(installation: &Installation, db: &Connection) -> Result<(u64, MasterK
     let (number, check, elsewhere) =
         first(db, sql, [], read)?.ok_or(Trouble::Row { table: "meta", column: "only row" })?;
     let key = find_key(installation, &check, elsewhere.map(PathBuf::from)).map_err(Trouble::Refused)?;
-    Ok((number, key))
+    Ok((number, Arc::new(key)))
 }
 
 /// Finds the key that sealed `check`.
@@ -134,6 +134,6 @@ impl MasterKeys {
         let dir = tempfile::tempdir().unwrap();
         let installation = Installation::at(dir.path());
         let key = MasterKey::create(&*installation.files, &installation.master_key()).unwrap();
-        Self { installation, current: ArcSwap::from_pointee((1, key)) }
+        Self { installation, current: ArcSwap::from_pointee((1, Arc::new(key))) }
     }
 }
