@@ -43,10 +43,7 @@ impl MasterKey {
         let draft = draft_of(path);
         Self::remove_draft(files, path)?;
         let dir = directory_of(path);
-        let made = files.write_new(&draft, print(&bytes).as_bytes()).and_then(|()| {
-            files.give_to_owner_of(dir, &draft);
-            files.link(&draft, path)
-        });
+        let made = files.write_new(&draft, print(&bytes).as_bytes()).and_then(|()| files.link(&draft, path));
         // Where the link was made, the draft is one name too many; else it is of no use.
         let _ = files.remove(&draft);
         match made {

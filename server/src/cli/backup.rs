@@ -39,6 +39,13 @@ pub(super) fn record(file: &str, report: &BackupReport) -> Record {
 }
 
 pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Result<(), Failure> {
+    if let Some(id) = &handover
+        && (id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        return Err(Failure::usage(format!(
+            "--handover {id:?} is not an id that `gatepass restore --accept` has made: 32 hexadecimal digits"
+        )));
+    }
     let access = if handover.is_some() { Access::WriteHandedOver } else { Access::Read };
     let store = context.open(access)?.store;
     let to_stdout = *file == *Path::new("-");

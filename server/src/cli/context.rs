@@ -1,7 +1,7 @@
 //! What a command works with: the data directory, the configuration, the store, the clock.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -62,7 +62,11 @@ impl Context {
     pub fn installation_of(&self, config: &Config) -> Installation {
         Installation {
             master_key_file: config.master_key_file.clone(),
-            witness_file: config.witness_file.clone(),
+            // Written down for commands that start elsewhere.
+            witness_file: config
+                .witness_file
+                .as_ref()
+                .map(|path| absolute(path).unwrap_or_else(|_| path.clone())),
             ..Installation::at(&self.data)
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
 fn ask(address: &str) -> io::Result<(u16, Vec<u8>)> {
     let listen = Listen::from_text(address).map_err(io::Error::other)?;
     let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let mut answer = Vec::new();
+    let (mut answer, end) = (Vec::new(), Instant::now() + PATIENCE);
     match listen {
         Listen::Tcp(address) => {
             let ip: IpAddr = match (address.ip().is_unspecified(), address.is_ipv4()) {
@@ -49,17 +49,34 @@ fn ask(address: &str) -> io::Result<(u16, Vec<u8>)> {
             };
             let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
             stream.write_all(request)?;
-            stream.take(LIMIT).read_to_end(&mut answer)?;
+            read_until(stream, end, &mut answer)?;
         }
         Listen::Unix(path) => {
             let mut stream = UnixStream::connect(path)?;
             stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
             stream.write_all(request)?;
-            stream.take(LIMIT).read_to_end(&mut answer)?;
+            read_until(stream, end, &mut answer)?;
         }
     }
     parse(&answer).ok_or_else(|| io::Error::other("it is no server of ours"))
+}
+
+/// Reads what comes until the other side closes. One that trickles does not hold this up.
+fn read_until(stream: impl Read, end: Instant, answer: &mut Vec<u8>) -> io::Result<()> {
+    let (mut stream, mut chunk) = (stream.take(LIMIT), [0; 4096]);
+    loop {
+        let count = stream.read(&mut chunk)?;
+        answer.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        if count == 0 {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
 }
 
 /// The status and the body of an answer with a length, as ours have.

@@ -46,6 +46,8 @@ struct Committed {
     unfollowed: bool,
     /// Something was committed since the log was last emptied.
     logged: bool,
+    /// How many transactions were committed.
+    count: u64,
     /// The store is being closed.
     over: bool,
 }
@@ -59,6 +61,7 @@ impl Progress {
     pub(super) fn committed(&self, counts: bool) {
         let mut state = self.state();
         state.logged = true;
+        state.count += 1;
         state.unfollowed |= counts;
     }
 
@@ -191,16 +194,16 @@ impl Drop for GenerationThread {
 
 fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
     let mut db = None;
-    let (mut is_quiet, mut due) = (false, Instant::now());
+    let (mut seen, mut due) = (0, Instant::now());
     while wait(&advance.progress, interval.min(TICK)) {
         // Also where nobody writes: reads end, too, when the files were replaced.
         if advance.connector.verify().is_err() {
             db = None;
             continue;
         }
-        let (unfollowed, logged) = {
+        let (unfollowed, logged, count) = {
             let state = advance.progress.state();
-            (state.unfollowed, state.logged)
+            (state.unfollowed, state.logged, state.count)
         };
         if !unfollowed && !logged {
             continue;
@@ -212,19 +215,15 @@ fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
                 continue;
             }
         };
-        if unfollowed && Instant::now() < due {
-            is_quiet = false;
-        } else if unfollowed {
+        if unfollowed && Instant::now() >= due {
             due = Instant::now() + interval;
             // Its errors are told where they arise.
             let _ = advance.follow(&open, writer.get());
-            is_quiet = false;
-        } else if is_quiet {
+        } else if logged && count == seen {
+            // Nobody has written since the last look.
             advance.empty_log(&open);
-        } else {
-            // One turn without a commit that counts: the next empties the log.
-            is_quiet = true;
         }
+        seen = count;
         db = Some(open).filter(Connection::is_autocommit);
     }
 }

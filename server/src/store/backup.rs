@@ -87,7 +87,6 @@ pub(super) fn copy_pages(
     let at = |e: rusqlite::Error| Trouble::Sql(e).at(to);
     remove_all(files, to)?;
     files.write_new(to, b"").map_err(|e| StoreError::file(to, "create", &e))?;
-    files.give_to_owner_of(directory_of(to), to);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut copy = Connection::open_with_flags(to, flags).map_err(at)?;
     copy.pragma_update(None, "synchronous", "FULL").map_err(at)?;
@@ -254,11 +253,15 @@ impl Store {
         if exists(files, to).map_err(|e| failed(&e))? {
             return Err(StoreError::FileExists(to.to_owned()));
         }
-        if let Some(id) = handover {
-            self.hand_over(id)?;
-        }
         let name = random::<8>().ok_or(StoreError::NoRandomness)?;
         let draft = with_suffix(to, &format!(".{}", &*hex(&*name)));
+        // Whether the copy can be made there, before anything is handed over for it.
+        files.write_new(&draft, b"").map_err(|e| failed(&e))?;
+        if let Some(id) = handover {
+            self.hand_over(id).inspect_err(|_| {
+                let _ = files.remove(&draft);
+            })?;
+        }
         let made = self.copy_to(&draft, progress).and_then(|log_bytes| {
             let report = prove(installation, &draft, progress)?;
             place(files, &draft, to).map_err(|e| failed(&e))?;
@@ -349,7 +352,10 @@ impl Store {
 
 /// Marks a copy as one, so that whoever opens it knows that later states were served.
 pub(super) fn mark(copy: &Connection, made_at: Time) -> rusqlite::Result<()> {
-    copy.execute("UPDATE meta SET copied_at = coalesce(copied_at, ?1)", [rows::stamp(made_at)])?;
+    copy.execute(
+        "UPDATE meta SET copied_at = coalesce(copied_at, ?1), witness_file = NULL, master_key_file = NULL",
+        [rows::stamp(made_at)],
+    )?;
     batch::number(copy).map(drop)
 }
 

@@ -58,7 +58,6 @@ pub(super) fn create(
     let (path, draft) = (installation.database(), with_suffix(&installation.database(), ".new"));
     backup::remove_all(files, &draft)?;
     files.write_new(&draft, b"").map_err(|e| failed(&draft, &e))?;
-    files.give_to_owner_of(dir, &draft);
     let at = |trouble: Trouble| trouble.at(&draft);
     {
         let connector = Connector::new(draft.clone(), &installation.files, options);

@@ -148,6 +148,8 @@ pub enum StoreError {
     OpenedForReading,
     /// The log could not be copied into the file before the end.
     LogNotEmptied(PathBuf),
+    /// The database is a symbolic link.
+    Link(PathBuf),
     /// A file that is to be made is there already.
     FileExists(PathBuf),
     /// A file is not the backup that it should be.
@@ -354,6 +356,11 @@ impl fmt::Display for StoreError {
                 f,
                 "{} could not be copied into the database, because another process reads it: keep it beside the database",
                 log.display()
+            ),
+            Self::Link(path) => write!(
+                f,
+                "{} is a symbolic link, and its log lies elsewhere: name the directory that the file is in with --data",
+                path.display()
             ),
             Self::FileExists(path) => {
                 write!(f, "{} is there already: name another file, or move it away", path.display())

@@ -64,7 +64,8 @@ pub trait Files: Debug + Send + Sync {
     /// Those of the system.
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadAt>>;
 
-    /// Makes a new file for its owner alone, and syncs it. The file must not exist yet.
+    /// Makes a new file for its owner alone, who is the owner of the directory where this process may choose, and syncs it. The
+    /// file must not exist yet.
     ///
     /// # Errors
     /// Those of the system.
@@ -105,9 +106,6 @@ pub trait Files: Debug + Send + Sync {
     /// # Errors
     /// Those of the system.
     fn names(&self, dir: &Path) -> io::Result<Vec<String>>;
-
-    /// Gives a file to the owner of another, where this process may: what the superuser makes belongs to the service.
-    fn give_to_owner_of(&self, other: &Path, path: &Path);
 }
 
 /// The files of this machine.
@@ -163,7 +161,9 @@ impl Files for SystemFiles {
     }
 
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        // A link with this name is not followed.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        give_to_owner(&file, directory_of(path))?;
         file.write_all(bytes)?;
         file.sync_all()
     }
@@ -192,14 +192,15 @@ impl Files for SystemFiles {
         let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect()
     }
+}
 
-    fn give_to_owner_of(&self, other: &Path, path: &Path) {
-        let (Ok(other), Ok(file)) = (fs::metadata(other), fs::metadata(path)) else { return };
-        if (other.uid(), other.gid()) != (file.uid(), file.gid()) {
-            // Only the superuser may, and only then it is needed.
-            let _ = std::os::unix::fs::chown(path, Some(other.uid()), Some(other.gid()));
-        }
+/// Gives an open file to the owner of a directory, where the superuser runs a command of the service.
+pub(super) fn give_to_owner(file: &File, dir: &Path) -> io::Result<()> {
+    let (dir, about) = (fs::metadata(dir)?, file.metadata()?);
+    if about.uid() == 0 && dir.uid() != 0 {
+        std::os::unix::fs::fchown(file, Some(dir.uid()), Some(dir.gid()))?;
     }
+    Ok(())
 }
 
 /// Makes a directory for its owner alone, with those above it, where it is not there.
@@ -240,7 +241,6 @@ pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Resul
         Ok(()) | Err(_) => {}
     }
     files.write_new(&draft, bytes)?;
-    files.give_to_owner_of(if exists(files, path)? { path } else { dir }, &draft);
     files.rename(&draft, path)?;
     files.sync_directory(dir)
 }

@@ -21,7 +21,7 @@ pub struct Generation {
     pub number: u64,
     /// Its random id.
     pub id: [u8; 16],
-    /// When it was made, by the store's clock.
+    /// When it was made, by the wall clock.
     pub made_at: Time,
 }
 

@@ -10,7 +10,7 @@
 //! The directory itself is locked while a process starts, and while it changes the generation. It is never held for long.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::StoreError;
-use super::files::{FileKind, Files, SystemFiles, exists, with_suffix};
+use super::files::{FileKind, Files, SystemFiles, exists, give_to_owner, with_suffix};
 use crate::master_key::MASTER_KEY;
 
 /// The database's name in the data directory.
@@ -32,6 +32,8 @@ pub(super) const STARTING: &str = "gatepass.starting";
 /// The name of the file that holds the id of a handover that this directory accepts.
 pub(super) const ACCEPT: &str = "gatepass.accept";
 
+/// A name that is a link is not opened.
+const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 /// Between two tries to get a lock.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -161,18 +163,14 @@ impl Installation {
     pub(super) fn enter(&self, create: bool) -> Result<Option<Presence>, StoreError> {
         let path = self.dir.join(LOCK);
         let failed = |e: &io::Error| StoreError::file(&path, "lock", e);
-        // A lock may be held by whoever can read the file.
-        let file = match File::open(&path) {
+        // A lock may be held by whoever can read the file. A link is not followed.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(NO_LINK);
+        let file = match options.open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && create => {
-                let made = OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false)
-                    .mode(0o600)
-                    .open(&path);
+                let made = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
                 let made = made.map_err(|e| failed(&e))?;
-                SystemFiles.give_to_owner_of(&self.dir, &path);
+                give_to_owner(&made, &self.dir).map_err(|e| failed(&e))?;
                 made
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -194,11 +192,9 @@ impl Installation {
     /// # Errors
     /// [`StoreError`] where the file cannot be written.
     pub fn write_address(&self, address: &str) -> Result<(), StoreError> {
-        let path = self.dir.join(LOCK);
         let database = self.database();
         let about = self.files.about(&database).map_err(|e| StoreError::file(&database, "look at", &e))?;
-        fs::write(&path, format!("{address}\n{}\n", about.identity.1))
-            .map_err(|e| StoreError::file(&path, "write", &e))
+        self.write_lock(&format!("{address}\n{}\n", about.identity.1))
     }
 
     /// Reads at which address the last server of this directory answers.
@@ -221,8 +217,14 @@ impl Installation {
 
     /// Forgets the last server, which runs no more.
     pub(super) fn forget_server(&self) -> Result<(), StoreError> {
+        self.write_lock("")
+    }
+
+    fn write_lock(&self, text: &str) -> Result<(), StoreError> {
         let path = self.dir.join(LOCK);
-        fs::write(&path, "").map_err(|e| StoreError::file(&path, "write", &e))
+        let opened = OpenOptions::new().write(true).truncate(true).custom_flags(NO_LINK).open(&path);
+        let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|e| StoreError::file(&path, "write", &e))
     }
 
     fn written(&self) -> Result<String, StoreError> {
@@ -257,7 +259,7 @@ impl Presence {
             self.alone = self.file.try_lock().is_ok();
             if !self.alone {
                 // A conversion that fails may have lost the weaker lock.
-                self.share();
+                let _ = self.file.lock_shared();
             }
         }
         self.alone

@@ -29,7 +29,10 @@ pub(super) fn migrate(
     let copy = free_name(installation, &format!(".schema-{found}"))?;
     tracing::info!(from = found, to = schema::known(), copy = %copy.display(), "bringing the database up to date");
     let draft = with_suffix(path, ".copy");
-    let copied = backup::copy_pages(&db, &draft, files, &mut |_, _| ())?;
+    let copied = backup::copy_pages(&db, &draft, files, &mut |_, _| ()).inspect_err(|_| {
+        // The room may be needed by the version that wrote the file.
+        let _ = backup::remove_all(files, &draft);
+    })?;
     copied.close().map_err(|(_, e)| at(e))?;
     files.sync(&draft).map_err(|e| StoreError::file(&draft, "sync", &e))?;
     let failed = |e: &io::Error| StoreError::file(&copy, "write", e);

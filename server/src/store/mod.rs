@@ -166,7 +166,7 @@ impl Store {
             let _ = leave_as_found(installation, None, had_files);
         })?;
         let files = Advance {
-            installation: installation.clone(),
+            installation: opened.installation,
             connector: opened.connector.clone(),
             chain: Arc::new(opened.chain),
             keys: Arc::new(opened.keys),
@@ -386,6 +386,10 @@ impl Inner {
             // The log under the path may be another file's: it is neither copied nor removed.
             let _ = anchor.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             return Err(StoreError::Replaced(self.files.connector.path.clone()));
+        }
+        if self.access == Access::Serve {
+            // A command may have committed and been killed before it made a generation.
+            self.files.progress.committed(true);
         }
         let followed = self.files.follow(&anchor, None);
         let emptied = self.files.empty_log(&anchor);

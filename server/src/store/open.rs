@@ -12,7 +12,7 @@ use super::audit::Chain;
 use super::backup::in_one_line;
 use super::connect::{Connector, Role};
 use super::error::{StoreError, Trouble};
-use super::files::with_suffix;
+use super::files::{exists, with_suffix};
 use super::installation::{Contents, Installation, Presence};
 use super::lineage::{self, Fit};
 use super::migrate::migrate;
@@ -40,6 +40,7 @@ pub enum Access {
 
 /// An installation that was opened.
 pub(super) struct Opened {
+    pub(super) installation: Installation,
     pub(super) connector: Connector,
     /// Holds the files open, so that SQLite never removes the log under another connection.
     pub(super) anchor: Connection,
@@ -102,6 +103,7 @@ pub(super) fn open(
     if access != Access::Read {
         connector.use_wal(&anchor)?;
     }
+    let installation = &with_witness(installation, access, &anchor)?;
     let mut keys = MasterKeys::find(installation, &anchor)?;
     if access != Access::Read && rotate::finish(installation, &keys.current())? {
         keys = MasterKeys::find(installation, &anchor)?;
@@ -125,7 +127,23 @@ pub(super) fn open(
     if let Some(presence) = &mut presence {
         presence.share();
     }
-    Ok(Opened { connector, anchor, chain, keys, presence, notices })
+    Ok(Opened { installation: installation.clone(), connector, anchor, chain, keys, presence, notices })
+}
+
+/// The installation with the witness that its server has, where a command was not told of one.
+fn with_witness(
+    installation: &Installation,
+    access: Access,
+    db: &Connection,
+) -> Result<Installation, StoreError> {
+    let mut installation = installation.clone();
+    if access != Access::Serve && installation.witness_file.is_none() {
+        let known: Option<String> = db
+            .query_row("SELECT witness_file FROM meta", [], |row| row.get(0))
+            .map_err(|e| Trouble::Sql(e).at(&installation.database()))?;
+        installation.witness_file = known.map(Into::into);
+    }
+    Ok(installation)
 }
 
 /// Checks that there is a database with something in it, before anything is touched.
@@ -182,10 +200,12 @@ pub(super) fn free_name(installation: &Installation, suffix: &str) -> Result<std
     let base = with_suffix(&installation.database(), suffix);
     let names = std::iter::once(base.clone()).chain((2..).map(|n| with_suffix(&base, &format!("-{n}"))));
     for name in names {
-        match installation.files.about(&name) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(name),
-            Err(e) => return Err(StoreError::file(&name, "look at", &e)),
-            Ok(_) => {}
+        let is_taken = |suffix: &str| {
+            let name = with_suffix(&name, suffix);
+            exists(&*installation.files, &name).map_err(|e| StoreError::file(&name, "look at", &e))
+        };
+        if !is_taken("")? && !is_taken(".log")? {
+            return Ok(name);
         }
     }
     Err(StoreError::FileExists(base))

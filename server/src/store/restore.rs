@@ -77,9 +77,17 @@ pub fn restore(
         }
         let files = &*installation.files;
         let draft = with_suffix(&installation.database(), ".restoring");
-        let commit_id = copy(installation, from, &draft, progress)?;
         // Read back: what is put in place is what was proved.
-        backup::prove(installation, &draft, progress)?;
+        let copied = copy(installation, from, &draft, progress)
+            .and_then(|commit_id| backup::prove(installation, &draft, progress).map(|_| commit_id));
+        let commit_id = match copied {
+            Ok(commit_id) => commit_id,
+            Err(error) => {
+                // The room may be needed for what is there.
+                let _ = backup::remove_all(files, &draft);
+                return Err(error);
+            }
+        };
         let replaced = if is_there { set_aside(installation)? } else { None };
         bind(installation, &report, &commit_id)?;
         let failed = |e: &io::Error| StoreError::file(&installation.database(), "replace", e);
@@ -163,10 +171,17 @@ fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError>
     }
     let is_there = contents.database.is_some_and(|size| size > 0);
     if is_there {
-        files.link(&database, &aside).map_err(|e| failed(&e))?;
+        match files.link(&database, &aside) {
+            // Some file systems have no links. Until the copy has the name, the old file has the other one.
+            Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+                files.rename(&database, &aside).map_err(|e| failed(&e))?;
+            }
+            linked => linked.map_err(|e| failed(&e))?,
+        }
     }
     if installation.contents()?.has_log() {
-        files.rename(&log, &with_suffix(&aside, "-wal")).map_err(|e| failed(&e))?;
+        // Under a name that SQLite does not take for the log of a file.
+        files.rename(&log, &with_suffix(&aside, ".log")).map_err(|e| failed(&e))?;
     }
     for left in [&log, &installation.log_index()] {
         match files.remove(left) {
@@ -184,7 +199,10 @@ fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError>
 fn bind(installation: &Installation, report: &BackupReport, commit_id: &[u8; 16]) -> Result<(), StoreError> {
     let Some(id) = &report.handover else { return Ok(()) };
     let (files, path) = (&*installation.files, installation.accept());
-    let accepted = files.read(&path, 1024).is_ok_and(|text| **text == *format!("{id}\n").as_bytes());
+    // Bound again, where putting the copy in place was cut short: the id goes when a copy is taken.
+    let accepted = files.read(&path, 1024).is_ok_and(|text| {
+        text.split(|byte| b" \n".contains(byte)).next().is_some_and(|first| *first == *id.as_bytes())
+    });
     if !accepted {
         return Ok(());
     }

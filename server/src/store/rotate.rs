@@ -114,6 +114,15 @@ fn put_in_place(installation: &Installation, files: &dyn Files) -> Result<PathBu
             }
             // It is gone already.
             Err(e) if e.kind() == io::ErrorKind::NotFound => break,
+            // Some file systems have no links.
+            Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+                let old = files.read(&path, 4096).map_err(|e| failed(&e))?;
+                match files.write_new(&kept, &old) {
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                    written => written.map_err(|e| failed(&e))?,
+                }
+                break;
+            }
             linked => {
                 linked.map_err(|e| failed(&e))?;
                 break;

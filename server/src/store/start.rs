@@ -68,7 +68,10 @@ impl Start<'_> {
             return self.take_copy(&origin, copied_at, witness, notices);
         }
         self.require_held(&origin)?;
-        if witness.is_some_and(|witness| witness.installation != origin.installation) {
+        self.forget_taken()?;
+        // A file of an earlier schema has just been given its id: with a witness beside it, it is an old one.
+        let has_generation = generation::newest(self.db).map_err(at)?.is_some();
+        if has_generation && witness.is_some_and(|witness| witness.installation != origin.installation) {
             return Err(StoreError::WitnessForeign(self.installation.witness()));
         }
         match generation::compare(self.db, witness.as_ref(), first_start).map_err(at)? {
@@ -90,6 +93,14 @@ impl Start<'_> {
                 }
                 if self.access == Access::Serve { self.go_on(&origin, witness, &[], None) } else { Ok(()) }
             }
+            // The server that has the file open knows that it is the newest: this command looks at another witness.
+            Standing::Older if self.may_go_on_without() => {
+                notices.push(Notice::WitnessNotAsked(StoreError::WitnessUnreadable {
+                    path: self.installation.witness(),
+                    cause: "it does not hold the state that is served; the server has another".into(),
+                }));
+                Ok(())
+            }
             Standing::Older => {
                 let since = generation::newest(self.db).map_err(at)?.map(|newest| newest.made_at);
                 let told = since.map_or_else(|| "an earlier version".into(), Time::rfc3339);
@@ -105,6 +116,13 @@ impl Start<'_> {
     /// Whether the witness need not be asked: a command beside a server, which has asked.
     fn may_go_on_without(&self) -> bool {
         !self.alone && self.access != Access::Serve
+    }
+
+    /// Removes the id of a handover that was taken: only cleaning up was cut short.
+    fn forget_taken(&self) -> Result<(), StoreError> {
+        let (files, accept) = (&*self.installation.files, self.installation.accept());
+        let is_bound = files.read(&accept, 1024).is_ok_and(|text| text.contains(&b' '));
+        if is_bound { remove_if_there(files, &accept) } else { Ok(()) }
     }
 
     fn require_held(&self, origin: &Origin) -> Result<(), StoreError> {
@@ -180,19 +198,19 @@ impl Start<'_> {
         let newest = generation::newest(self.db).map_err(at)?.map_or(0, |newest| newest.number);
         let witnessed = witness.map_or(0, |witness| witness.generation.number);
         let next = Generation::new(newest.max(witnessed).saturating_add(1), wall())?;
-        batch::directly(
-            self.db,
-            self.chain,
-            self.master,
-            batch::Held::Refuse,
-            |db: &Connection, tail: &Tail<'_>| {
-                for statement in statements {
-                    db.execute(statement, [])?;
-                }
-                generation::insert(db, &next)?;
-                event.iter().try_for_each(|event| tail.append(db, event))
-            },
-        )
+        let held =
+            if self.access == Access::WriteHandedOver { batch::Held::Allow } else { batch::Held::Refuse };
+        let witness_file = self.installation.witness_file.as_ref().map(|path| path.to_string_lossy());
+        batch::directly(self.db, self.chain, self.master, held, |db: &Connection, tail: &Tail<'_>| {
+            for statement in statements {
+                db.execute(statement, [])?;
+            }
+            if self.access == Access::Serve {
+                db.execute("UPDATE meta SET witness_file = ?1", [&witness_file])?;
+            }
+            generation::insert(db, &next)?;
+            event.iter().try_for_each(|event| tail.append(db, event))
+        })
         .map_err(at)?;
         write_witness(self.installation, origin.installation, next)
     }
@@ -206,7 +224,6 @@ pub(super) fn make_marker(installation: &Installation) -> Result<(), StoreError>
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         made => made.map_err(|e| StoreError::file(&marker, "create", &e))?,
     }
-    files.give_to_owner_of(&installation.dir, &marker);
     files.sync_directory(&installation.dir).map_err(|e| StoreError::file(&marker, "create", &e))
 }
 

@@ -106,7 +106,8 @@ pub(super) fn find_key(
     let path = installation.master_key();
     let places = [Some(path.clone()), Some(with_suffix(&path, ".new")), elsewhere];
     let mut error = None;
-    for place in places.into_iter().flatten() {
+    // The first place once more: the key may be put there just now.
+    for place in places.into_iter().flatten().chain([path.clone()]) {
         let why = match MasterKey::read(&*installation.files, &place) {
             Ok(key) if key.is_of(check) => return Ok(key),
             Ok(_) => StoreError::MasterKeyWrong { database: installation.database(), key: place },

@@ -107,6 +107,4 @@ impl Files for SimulatedFiles {
         let (mounted, name) = find_directory(dir.to_str().unwrap()).ok_or(ErrorKind::NotFound)?;
         Ok(mounted.disk.names(&name))
     }
-
-    fn give_to_owner_of(&self, _: &Path, _: &Path) {}
 }

@@ -159,7 +159,12 @@ const PLANTS: &[Plant] = &[
     }),
     error("handed-over", |site| {
         let copies = aside();
-        site.json(&["backup", text(&below(&copies, "copy")), "--handover", "some-id"]);
+        site.json(&[
+            "backup",
+            text(&below(&copies, "copy")),
+            "--handover",
+            "0123456789abcdef0123456789abcdef",
+        ]);
     }),
     warning("handover-expected", |site| drop(site.json(&["restore", "--accept"]))),
     warning("master-key-change-cut", |site| write(site, "master.key.new", b"")),

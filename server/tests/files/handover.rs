@@ -178,7 +178,12 @@ fn a_handover_that_is_cancelled_ends_what_was_issued() {
     let (_destination, id) = accepting(&source);
     let copies = aside();
     hand_over(&source, &id, &below(&copies, "copy"));
-    let (code, said) = source.refused(&["backup", text(&below(&copies, "other")), "--handover", "another"]);
+    let (code, said) = source.refused(&[
+        "backup",
+        text(&below(&copies, "other")),
+        "--handover",
+        "ffffffffffffffffffffffffffffffff",
+    ]);
     assert!(code == 1 && said.contains(&id), "{said}");
     // The same id again: the copy may have been lost.
     hand_over(&source, &id, &below(&copies, "again"));
@@ -204,14 +209,21 @@ fn a_handover_whose_copy_cannot_be_written_hands_nothing_over() {
     let copies = aside();
     let there = below(&copies, "there");
     fs::write(&there, "x").unwrap();
-    let (code, said) = source.refused(&["backup", text(&there), "--handover", "some-id"]);
+    let (code, said) =
+        source.refused(&["backup", text(&there), "--handover", "0123456789abcdef0123456789abcdef"]);
     assert!(code == 1 && said.contains("is there already"), "{said}");
     everything_is_good_once(&server, &issued);
-    // Where it is handed over and the copy fails, both ways on are told.
-    let (code, said) =
-        source.refused(&["backup", text(&below(&copies, "no/where")), "--handover", "some-id"]);
-    assert_eq!(code, 1);
-    assert!(said.contains("--handover some-id") && said.contains("gatepass handover cancel"), "{said}");
+    // Nor where it cannot be made.
+    let (code, said) = source.refused(&[
+        "backup",
+        text(&below(&copies, "no/where")),
+        "--handover",
+        "0123456789abcdef0123456789abcdef",
+    ]);
+    assert!(code == 1 && said.contains("no/where"), "{said}");
+    assert_eq!(server.readiness(), 200);
+    let (code, said) = source.refused(&["backup", text(&below(&copies, "typed")), "--handover", "0123"]);
+    assert!(code == 2 && said.contains("restore --accept"), "{said}");
 }
 
 #[test]

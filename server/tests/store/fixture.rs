@@ -92,6 +92,7 @@ impl Place {
                     "installation",
                     "master_key_id",
                     "master_key_file",
+                    "witness_file",
                     "handover",
                     "copied_at",
                 ],

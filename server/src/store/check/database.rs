@@ -185,7 +185,7 @@ fn witness(installation: &Installation, db: &Connection, report: &mut Report) {
             if standing == Standing::Unconfirmed {
                 report.warning(
                     "witness-behind",
-                    format!("the witness {} is one generation behind", installation.witness().display()),
+                    format!("the witness {} is behind the database", installation.witness().display()),
                     "where a server was killed just now, the next start mends it; else mend the witness's place or permissions",
                 );
             }

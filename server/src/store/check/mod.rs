@@ -203,6 +203,7 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         | StoreError::OpenedForReading
         | StoreError::LogNotEmptied(_)
         | StoreError::FileExists(_)
+        | StoreError::Link(_)
         | StoreError::BadBackup { .. }
         | StoreError::Unknown(_)
         | StoreError::NoRandomness => ("file-unreadable", "mend the owner and the permissions"),

@@ -80,7 +80,7 @@ pub(super) fn permissions(installation: &Installation, report: &mut Report) {
             report.error("owner-differs", what, way_out);
         }
         let exposed = if name == "gatepass.toml" || name == LOCK { 0o022 } else { 0o077 };
-        if !is_key && about.mode & exposed != 0 {
+        if name != MASTER_KEY && about.mode & exposed != 0 {
             let what = format!(
                 "others than its owner may read or write {} (mode {:04o})",
                 path.display(),
@@ -110,7 +110,7 @@ pub(super) fn leftovers(installation: &Installation, report: &mut Report) {
         report.warning(
             "master-key-change-cut",
             format!("a change of the master key was cut short: {} is there", key.display()),
-            "run `gatepass serve` or any command that changes something, which ends it",
+            "run any command that changes something, which ends a change that came to hold; a file that stays is of no use, and the next `key rotate-master` removes it",
         );
     }
     if there(&installation.dir.join(ACCEPT)) {

@@ -19,6 +19,9 @@ UPDATE meta SET installation = randomblob(16), commit_id = randomblob(16);
 ALTER TABLE meta ADD COLUMN master_key_id INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE meta ADD COLUMN master_key_file TEXT;
 
+-- Where the server that started last has its witness, unless in the data directory: for commands that are not told.
+ALTER TABLE meta ADD COLUMN witness_file TEXT;
+
 -- The id of the handover, while this state is being moved to another box: nothing is written any more.
 ALTER TABLE meta ADD COLUMN handover TEXT;
 -- Set in a copy that `backup` made, until the copy is first opened for writing: when it was made.
