@@ -131,6 +131,10 @@ impl Installation {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::file(&path, "look at", &e)),
         };
+        // SQLite keeps the log beside the file itself, and not beside a link to it.
+        if fs::symlink_metadata(self.database()).is_ok_and(|about| about.is_symlink()) {
+            return Err(StoreError::Link(self.database()));
+        }
         let there =
             |path: PathBuf| exists(&*self.files, &path).map_err(|e| StoreError::file(&path, "look at", &e));
         Ok(Contents {

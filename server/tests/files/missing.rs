@@ -20,6 +20,16 @@ const WAYS: [(&str, Way); 2] = [
 ];
 
 #[test]
+fn a_database_that_is_a_link_is_refused() {
+    let (site, elsewhere) = (site(), aside());
+    let (file, moved) = (site.path().join("gatepass.db"), elsewhere.path().join("moved.db"));
+    fs::rename(&file, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &file).unwrap();
+    let (code, said) = site.refused(&["user", "list"]);
+    assert!(code == 1 && said.contains("symbolic link") && said.contains("--data"), "{said}");
+}
+
+#[test]
 fn a_log_without_its_database_is_not_destroyed() {
     for (way, lose) in WAYS {
         for beside in [&[KEY, WITNESS][..], &[KEY], &[WITNESS], &[]] {

@@ -21,6 +21,7 @@ const TO_SIX: &str = "
     ALTER TABLE meta DROP COLUMN installation;
     ALTER TABLE meta DROP COLUMN master_key_id;
     ALTER TABLE meta DROP COLUMN master_key_file;
+    ALTER TABLE meta DROP COLUMN witness_file;
     ALTER TABLE meta DROP COLUMN handover;
     ALTER TABLE meta DROP COLUMN copied_at;
     DROP TABLE generations;
@@ -37,6 +38,22 @@ fn of_schema_six() -> (Site, Session, String) {
         fs::remove_file(site.path().join(name)).unwrap();
     }
     (site, session, ticket)
+}
+
+#[test]
+fn an_old_file_of_an_earlier_schema_is_older_state_and_no_other_installation() {
+    let site = site();
+    let server = serves_well(&site, QUICK);
+    let (session, ticket) = (server.session(), server.ticket());
+    server.stop();
+    sql(&site).execute_batch(TO_SIX).unwrap();
+    let server = Running::start(&site, QUICK);
+    let statuses = [server.redeem(&ticket).status, server.refresh(&session.refresh).status];
+    assert_eq!(statuses, [400, 400]);
+    assert!(!server.session().refresh.is_empty(), "people sign in again");
+    let said = server.stop();
+    assert!(said.contains("older than those that were served last"), "{said}");
+    no_alarm(&serves_well(&site, QUICK).stop());
 }
 
 fn version(path: &std::path::Path) -> i64 {

@@ -241,6 +241,32 @@ fn a_witness_that_was_moved_is_named() {
 }
 
 #[test]
+fn a_command_that_is_not_told_of_the_witness_raises_no_alarm() {
+    let (site, elsewhere) = (site(), aside());
+    let witness = below(&elsewhere, "witness");
+    rename(site.path().join("gatepass.witness"), &witness).unwrap();
+    let settings = [QUICK, &["--witness-file", text(&witness)]].concat();
+    let server = serves_well(&site, &settings);
+    let (ticket, session) = (server.ticket(), server.session());
+    for name in ["eve", "mallory"] {
+        let output = site.run(&["user", "add", name]);
+        assert!(output.status.success(), "{output:?}");
+    }
+    // Nor does one that is told of another place.
+    let output = site.command(&["user", "add", "trudy"]);
+    let output = { output }.env("GATEPASS_WITNESS_FILE", below(&elsewhere, "nowhere")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(server.redeem(&ticket).status, 200);
+    no_alarm(&server.stop());
+    let output = site.run(&["user", "add", "alone"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(!site.path().join("gatepass.witness").exists());
+    let server = serves_well(&site, &settings);
+    assert_eq!(server.refresh(&session.refresh).status, 200);
+    no_alarm(&server.stop());
+}
+
+#[test]
 fn two_servers_and_commands_started_and_killed_at_random_raise_no_alarm() {
     let rounds = number("GATEPASS_ROUNDS", 120);
     let seed = number("GATEPASS_SEED", u64::from(std::process::id()));
