@@ -1,4 +1,4 @@
-//! What an operator should look at while the server goes on: told in the body of `/readyz`.
+//! Warnings for an operator while the server goes on, in the body of `/readyz`.
 
 use crate::codes::codes;
 

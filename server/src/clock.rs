@@ -128,7 +128,7 @@ impl Clock {
         Ok(Self { began, line: Mutex::new(Line { timeline, resets, written: mark }) })
     }
 
-    /// Whether the mark in the store would move by enough to be worth a write.
+    /// Returns true if the mark in the store would move by enough to be worth a write.
     fn is_worth_writing(&self) -> bool {
         let mark = self.status().mark;
         self.line().written.until(mark) >= WORTH_WRITING

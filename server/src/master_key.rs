@@ -16,7 +16,7 @@ pub const MASTER_KEY: &str = "master.key";
 /// The longest file that is read.
 const MAX_FILE: u64 = 4096;
 
-/// What is sealed to tell a wrong master key from a right one.
+/// A text that is sealed to tell a wrong master key from a right one.
 const MASTER_CHECK: &str = "gatepass master key";
 
 /// The key that seals what must not be read from a stolen database file.
@@ -104,7 +104,7 @@ impl MasterKey {
         Ok(Self { bytes, file: path.to_owned() })
     }
 
-    /// Whether this is the key that sealed `check`.
+    /// Returns true if this is the key that sealed `check`.
     pub(crate) fn is_of(&self, check: &[u8]) -> bool {
         self.open("check", check).is_some_and(|text| *text == MASTER_CHECK.as_bytes())
     }
@@ -144,7 +144,7 @@ pub(crate) fn random<const N: usize>() -> Option<Zeroizing<[u8; N]>> {
     Some(bytes)
 }
 
-/// Whether nobody but its owner may read a file; or its group too, where the owner is the superuser or this process's user:
+/// Returns true if nobody but its owner may read a file; or its group too, where the owner is the superuser or this process's user:
 /// service managers and clusters mount secrets so. Nobody but the owner may write it.
 fn is_private(about: &About, user: u32) -> bool {
     let group_reads = about.mode & 0o040 != 0;

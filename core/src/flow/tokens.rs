@@ -45,7 +45,7 @@ pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
     }
 }
 
-/// What a service's token is made of.
+/// The parts of a service's token.
 pub(crate) struct ClientToken<'a> {
     pub(crate) issuer: &'a Issuer,
     pub(crate) client: &'a Client,

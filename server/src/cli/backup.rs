@@ -24,7 +24,7 @@ pub(super) struct Backup {
     handover: Option<String>,
 }
 
-/// What is known of a copy.
+/// Returns the facts about a copy.
 pub(super) fn record(file: &str, report: &BackupReport) -> Record {
     Record::new()
         .with("file", file)

@@ -28,7 +28,7 @@ pub struct Context {
     data: PathBuf,
     config: Option<PathBuf>,
     init: bool,
-    /// What the command has opened, to be closed at its end.
+    /// The store that the command has opened, to be closed at its end.
     opened: Arc<Mutex<Option<Store>>>,
     /// How to print.
     pub out: Output,
@@ -58,7 +58,7 @@ impl Context {
         Ok(self.installation_of(&self.config(Given::default())?))
     }
 
-    /// The same, with a configuration that was read already.
+    /// Returns the same for a configuration that was read already.
     pub fn installation_of(&self, config: &Config) -> Installation {
         Installation {
             master_key_file: config.master_key_file.clone(),

@@ -12,16 +12,16 @@ use super::failure::Failure;
 use super::output::Record;
 use crate::config::value::{Listen, Value as _};
 
-/// How long the server may take.
+/// The time that the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most of an answer that is read, in bytes.
 const LIMIT: u64 = 64 * 1024;
 
 pub(super) fn run(context: &Context) -> Result<(), Failure> {
     let installation = context.installation()?;
-    let address = installation.address()?.ok_or_else(|| {
-        Failure::failed(format!("no server has started on {} so far", context.data().display()))
-    })?;
+    let address = installation
+        .address()?
+        .ok_or_else(|| Failure::failed(format!("no server runs on {}", context.data().display())))?;
     let (status, body) = ask(&address)
         .map_err(|error| Failure::failed(format!("the server at {address} does not answer: {error}")))?;
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();

@@ -60,7 +60,7 @@ pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore)
     Ok(())
 }
 
-/// Why nothing was restored.
+/// Returns the failure for people where nothing was restored.
 fn told(error: StoreError) -> Failure {
     if let StoreError::FileExists(path) = &error {
         return Failure::failed(format!(

@@ -85,7 +85,7 @@ impl Issue {
     }
 }
 
-/// What is shown of a ticket at `now`, in this state epoch.
+/// Returns the facts to show about a ticket at `now`, in this state epoch.
 fn record(ticket: &Ticket, now: Time, state_epoch: u64) -> Record {
     let (state, ended) = match ticket.state {
         TicketState::Spent(at) => ("spent", Some(at)),

@@ -211,7 +211,7 @@ keys! {
     totp_hash: TotpHash = "SHA1";
     /// The digits of new TOTP devices' codes
     totp_digits: TotpDigits = "6";
-    /// How long after a change a new state generation goes to the witness, at the latest; more for media that wear
+    /// The longest time from a change to its state generation in the witness; more for media that wear
     witness_interval: Span<100, 3_600_000> = "1s" at_start;
     /// Between two sweeps of old rows
     sweep_interval: Span<1_000, 86_400_000> = "1m" at_start;

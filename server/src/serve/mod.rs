@@ -77,7 +77,8 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
     let served = door.run(gate);
     chores.end();
-    if let Err(error) = store.close() {
+    let closed = store.close().and_then(|()| store.installation().forget_address(&address.to_string()));
+    if let Err(error) = closed {
         tracing::warn!(%error, "the files are not as whole as they should be");
     }
     tracing::info!("stopped");

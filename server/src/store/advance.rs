@@ -22,21 +22,21 @@ use super::witness::Witness;
 use super::writer::Writer;
 use crate::clock::wall;
 
-/// How long a change of the generation waits for another process that starts.
+/// The time that a change of the generation waits for another process that starts.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest between two looks at the files under their paths.
 const TICK: Duration = Duration::from_secs(1);
-/// What the thread needs, with a margin.
+/// The stack that the thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
-/// What was committed since the last generation, told from the writer to the thread that follows it.
+/// The commits since the last generation, told from the writer to the thread that follows them.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     state: Mutex<Committed>,
     wake: Condvar,
     /// The witness could not be read or written when it was last tried.
     witness_fails: AtomicBool,
-    /// Why the last change of the generation failed: each reason is told once.
+    /// The reason why the last change of the generation failed: each is told once.
     told: Mutex<Option<StoreError>>,
 }
 
@@ -46,7 +46,7 @@ struct Committed {
     unfollowed: bool,
     /// Something was committed since the log was last emptied.
     logged: bool,
-    /// How many transactions were committed.
+    /// The number of transactions that were committed.
     count: u64,
     /// The store is being closed.
     over: bool,
@@ -65,13 +65,13 @@ impl Progress {
         state.unfollowed |= counts;
     }
 
-    /// Whether the witness can be read and written, as far as is known.
+    /// Returns true if the witness can be read and written, as far as is known.
     pub(super) fn witness_works(&self) -> bool {
         !self.witness_fails.load(Relaxed)
     }
 }
 
-/// What a change of the generation works with.
+/// The parts that a change of the generation works with.
 #[derive(Clone)]
 pub(super) struct Advance {
     pub(super) installation: Installation,

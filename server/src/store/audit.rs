@@ -199,7 +199,7 @@ impl<'a> Tail<'a> {
         self.master
     }
 
-    /// What holds for the whole file, as the transaction found it.
+    /// Returns the state of the whole file, as the transaction found it.
     pub(super) const fn state(&self) -> &State {
         &self.state
     }

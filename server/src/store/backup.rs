@@ -28,7 +28,7 @@ const PAGES: i32 = 256;
 /// Between two tries while the source is locked.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What is being done, for a progress bar.
+/// The step that is being done, for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Pages are copied.
@@ -40,7 +40,7 @@ pub enum Phase {
 /// Takes what is being done, and how much of how much is done.
 pub(super) type Progress<'a> = dyn FnMut(Phase, (u64, u64)) + 'a;
 
-/// What a copy was found to be.
+/// The facts that were found about a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupReport {
     /// Its size in bytes.
@@ -53,13 +53,13 @@ pub struct BackupReport {
     pub generation: Option<Generation>,
     /// The id of the handover that it was made for.
     pub handover: Option<String>,
-    /// How many rows its audit chain has.
+    /// The number of rows in its audit chain.
     pub audit_rows: u64,
     /// The last link of the chain, in hexadecimal digits.
     pub audit_head: String,
-    /// Whether the chain was followed, for which the master key is needed.
+    /// True if the chain was followed, for which the master key is needed.
     pub chain_verified: bool,
-    /// What the log of the source had grown to in bytes, while it was copied.
+    /// The size of the source's log in bytes, after the copy.
     pub log_bytes: u64,
 }
 
@@ -142,7 +142,7 @@ pub(super) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
-/// What SQLite says in several lines.
+/// Returns a text of SQLite that has several lines in one.
 pub(super) fn in_one_line(said: &str) -> String {
     said.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -16,7 +16,7 @@ pub(super) trait Work: Send {
     /// of another, to be written once more.
     fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), Trouble>;
 
-    /// Whether a new state generation follows it.
+    /// Returns true if a new state generation follows it.
     fn counts(&self) -> bool;
 
     /// Tells whoever waits how it went.
@@ -171,7 +171,7 @@ pub(super) fn number(db: &Connection) -> rusqlite::Result<i64> {
     db.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// What becomes of a change where the state was handed over.
+/// The fate of a change where the state was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     /// It is refused, as nearly everything is.

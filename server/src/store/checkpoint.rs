@@ -12,7 +12,7 @@ use super::connect::{Connector, Role};
 
 /// After so many changed rows the log is copied.
 const ROWS: u64 = 2048;
-/// What the thread needs, with a margin.
+/// The stack that the thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
 /// Who copies, and what is known of it.

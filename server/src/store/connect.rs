@@ -86,7 +86,7 @@ impl Connector {
         if replaced { Err(StoreError::Replaced(self.path.clone())) } else { Ok(()) }
     }
 
-    /// Whether the files under their paths were others when somebody last looked.
+    /// Returns true if the files under their paths were others at the last look.
     pub(super) fn is_replaced(&self) -> bool {
         self.replaced.load(Relaxed)
     }

@@ -96,7 +96,7 @@ pub enum StoreError {
     DatabaseMissing {
         /// The database.
         database: PathBuf,
-        /// What lies beside it.
+        /// The file that lies beside it.
         beside: PathBuf,
     },
     /// The file is of an earlier schema, which only `serve` brings up to date.
@@ -121,7 +121,7 @@ pub enum StoreError {
     NotWhole {
         /// The database.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault that was found.
         problem: String,
     },
     /// The file under the path is not the one that is open.
@@ -130,14 +130,14 @@ pub enum StoreError {
     WitnessUnreadable {
         /// The witness.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: String,
     },
     /// The witness cannot be written.
     WitnessNotWritten {
         /// The witness.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         cause: String,
     },
     /// The witness is of another installation.
@@ -156,7 +156,7 @@ pub enum StoreError {
     BadBackup {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault that was found.
         problem: String,
     },
     /// It may or may not have been written.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// What is known of a file without opening it.
+/// The facts about a file that the system tells without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
     /// The device and the inode: the file itself, whatever its name.
@@ -19,7 +19,7 @@ pub struct About {
     pub mode: u32,
     /// The user and the group that own it.
     pub owner: (u32, u32),
-    /// What kind of file it is.
+    /// The kind of file.
     pub kind: FileKind,
 }
 
@@ -245,7 +245,7 @@ pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Resul
     files.sync_directory(dir)
 }
 
-/// Whether there is a file, be it empty.
+/// Returns true if there is a file, be it empty.
 ///
 /// # Errors
 /// Where that cannot be known.

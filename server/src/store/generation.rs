@@ -11,7 +11,7 @@ use super::rows::{Columns, signed, stamp};
 use super::witness::Witness;
 use crate::master_key::random;
 
-/// How many generations the store keeps.
+/// The number of generations that the store keeps.
 pub(super) const KEPT: u64 = 64;
 
 /// One state generation.
@@ -32,7 +32,7 @@ impl Generation {
     }
 }
 
-/// How the files at hand stand to the witness.
+/// The relation of the files at hand to the witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// There has been no generation so far.

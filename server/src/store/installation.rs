@@ -46,7 +46,7 @@ pub struct Installation {
     pub master_key_file: Option<PathBuf>,
     /// The witness, where it is not in the data directory.
     pub witness_file: Option<PathBuf>,
-    /// How files are reached.
+    /// The way to the files.
     pub files: Arc<dyn Files>,
 }
 
@@ -66,12 +66,12 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Whether nothing is there that an installation would leave behind.
+    /// Returns true if nothing is there that an installation would leave behind.
     pub const fn is_empty(&self) -> bool {
         self.database.is_none() && self.log.is_none() && !self.master_key && !self.witness
     }
 
-    /// Whether the log has content.
+    /// Returns true if the log has content.
     pub const fn has_log(&self) -> bool {
         matches!(self.log, Some(size) if size > 0)
     }
@@ -209,7 +209,7 @@ impl Installation {
         Ok(self.written()?.lines().next().filter(|address| !address.is_empty()).map(str::to_owned))
     }
 
-    /// Whether the database is another file than the one that the last server of this directory has open.
+    /// Returns true if the database is another file than the one that the last server of this directory has open.
     pub(super) fn is_replaced(&self) -> Result<bool, StoreError> {
         let written = self.written()?;
         let opened: Option<u64> = written.lines().nth(1).and_then(|inode| inode.parse().ok());
@@ -217,6 +217,14 @@ impl Installation {
             (Some(opened), Ok(about)) => about.identity.1 != opened,
             (None, _) | (_, Err(_)) => false,
         })
+    }
+
+    /// Forgets the server that answered at `address`, where no other has started since.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be read or written.
+    pub fn forget_address(&self, address: &str) -> Result<(), StoreError> {
+        if self.address()?.as_deref() == Some(address) { self.forget_server() } else { Ok(()) }
     }
 
     /// Forgets the last server, which runs no more.
@@ -252,7 +260,7 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Whether no other process had the database open, and none can open it.
+    /// Returns true if no other process had the database open, and none can open it.
     pub(super) const fn is_alone(&self) -> bool {
         self.alone
     }

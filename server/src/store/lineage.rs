@@ -1,4 +1,4 @@
-//! Whether a write-ahead log belongs to its file. After an unclean stop SQLite copies whatever log lies beside the file into
+//! The check that a write-ahead log belongs to its file. After an unclean stop SQLite copies whatever log lies beside the file into
 //! it; where somebody has put back one of the two, the result would be a mixture of both.
 //!
 //! Every transaction rewrites the row of `meta`, which counts them and gives each an id and the id of its parent. So the row
@@ -20,7 +20,7 @@ const PARENT_ID: usize = 12;
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// What the row of `meta` says of the transaction that wrote it. The ids are none before schema 7.
+/// The transaction that wrote the row of `meta`. The ids are none before schema 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lineage {
     commits: u64,
@@ -28,7 +28,7 @@ pub(super) struct Lineage {
     parent: Option<[u8; 16]>,
 }
 
-/// How a log stands to its file.
+/// The relation of a log to its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     /// There is nothing in the log that would be replayed.
@@ -113,7 +113,7 @@ impl Lineage {
     }
 }
 
-/// How many bytes a value of a record has (serial types, fileformat2 §2.1).
+/// Returns the number of bytes of a value in a record (serial types, fileformat2 §2.1).
 fn width(kind: u64) -> Option<usize> {
     match kind {
         0 | 8 | 9 => Some(0),
@@ -159,7 +159,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// What the file says without its log.
+/// The row in the file without its log.
 enum FileRow {
     /// It has no table yet: everything is in the log.
     Empty,

@@ -88,12 +88,12 @@ pub struct StoreOptions {
     /// How long a durable commit answers the question whether the store can commit. Anybody may ask, and without this
     /// each would have the disk synced.
     pub proof: Duration,
-    /// How long after a commit a new state generation is made, at the latest.
+    /// The longest time from a commit to a new state generation.
     pub witness_interval: Duration,
 }
 
 impl Default for StoreOptions {
-    /// As many readers as the guarded front has workers, five seconds, 4096 commits, no bound, one second, one second.
+    /// Returns as many readers as the guarded front has workers, five seconds, 4096 commits, no bound, one second, one second.
     fn default() -> Self {
         Self {
             readers: crate::front::workers(),
@@ -123,7 +123,7 @@ struct Inner {
     open: Mutex<Option<Open>>,
 }
 
-/// What is held while the store is open, in the order in which it is let go.
+/// The things that are held while the store is open, in the order in which they are let go.
 struct Open {
     generations: Option<GenerationThread>,
     /// Holds the files open, so that SQLite never removes the log under another connection.
@@ -139,7 +139,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Whether an installation is made where there is none.
+/// The cases in which an installation is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Create {
     /// Never.
@@ -230,12 +230,12 @@ impl Store {
         &self.0.files.installation
     }
 
-    /// What a person must be told of how it was opened.
+    /// Returns the notices for people about how it was opened.
     pub fn notices(&self) -> &[Notice] {
         &self.0.notices
     }
 
-    /// Whether the witness can be read and written, as far as is known.
+    /// Returns true if the witness can be read and written, as far as is known.
     pub fn witness_works(&self) -> bool {
         self.0.files.progress.witness_works()
     }
@@ -263,7 +263,7 @@ impl Store {
         self.writer()?.write(true, run).map_err(StoreError::from)
     }
 
-    /// The same, of something that nobody was promised: no state generation follows it.
+    /// Writes as [`Store::write`] does, something that nobody was promised: no state generation follows it.
     fn write_aside<T: Send + 'static>(
         &self,
         run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
@@ -396,7 +396,9 @@ impl Inner {
         // The last who closes the file removes the empty log.
         drop(anchor);
         drop(presence);
-        followed?;
+        if !matches!(followed, Err(StoreError::HandedOver(_))) {
+            followed?;
+        }
         // Beside others that have it open the log is theirs to empty.
         let log = self.files.installation.log();
         match self.files.installation.files.about(&log) {
@@ -416,7 +418,7 @@ impl Drop for Inner {
     }
 }
 
-/// Whether the log and its index are there.
+/// Returns which of the log and its index are there.
 fn had_files(installation: &Installation) -> (bool, bool) {
     let there = |path| files::exists(&*installation.files, path).unwrap_or(true);
     (there(&installation.log()), there(&installation.log_index()))

@@ -1,10 +1,10 @@
-//! What a person must be told of a start.
+//! Notices for people about a start.
 
 use gatepass_core::time::Time;
 
 use super::error::StoreError;
 
-/// What a person must be told of a start.
+/// Notices for people about a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The files are older than those that were served last; everything issued before is refused from now on.

@@ -22,10 +22,10 @@ use super::start::{Start, remove_marker};
 use super::state::MasterKeys;
 use super::{StoreOptions, rotate};
 
-/// How long a start waits for another one.
+/// The time that a start waits for another one.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a store is opened for.
+/// The purpose for which a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// A server: brings the file up to date, and makes a new state generation.

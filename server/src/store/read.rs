@@ -39,7 +39,7 @@ pub(super) fn answer_all<'a>(
     queries.map(|query| snapshot.answer(query)).collect()
 }
 
-/// What holds for the whole file, and the master key; an error where the state was handed over.
+/// Returns the state of the whole file and the master key; an error where the state was handed over.
 fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, Arc<MasterKey>), Trouble> {
     let state = State::read(db)?;
     if state.handed_over {

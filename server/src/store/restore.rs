@@ -16,20 +16,20 @@ use crate::master_key::{MasterKey, random};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a restore has done.
+/// The result of a restore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restored {
-    /// What was restored.
+    /// The copy that was restored.
     pub backup: BackupReport,
     /// Where the database lies that was there before.
     pub replaced: Option<PathBuf>,
-    /// What a person must be told. Nothing yet, where there is no master key: then the next start takes the copy into use.
+    /// The notices for people. There is none yet without a master key: then the next start takes the copy into use.
     pub notices: Vec<Notice>,
-    /// Whether the copy was taken into use.
+    /// True if the copy was taken into use.
     pub taken: bool,
 }
 
-/// What the file of an accepted handover says once its copy has been put in place.
+/// Returns the content of the file of an accepted handover, once its copy has been put in place.
 pub(super) fn bound(id: &str, commit_id: &[u8; 16]) -> String {
     format!("{id} {}\n", *hex(commit_id))
 }

@@ -19,14 +19,14 @@ use crate::master_key::MasterKey;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a change of the master key has done.
+/// The result of a change of the master key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotated {
     /// Where the new key is.
     pub key: PathBuf,
     /// Where the old key is, which older backups need.
     pub old: PathBuf,
-    /// How many things were sealed anew.
+    /// The number of things that were sealed anew.
     pub sealed: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What is decided at a start: are the files the newest that were served, is a copy taken into use, was the state handed over?
+//! The decisions of a start: are the files the newest that were served, is a copy taken into use, was the state handed over?
 
 use std::io;
 
@@ -20,7 +20,7 @@ use super::witness::Witness;
 use crate::clock::wall;
 use crate::master_key::MasterKey;
 
-/// What a file says of where it came from.
+/// The origin of a file, from its own row.
 struct Origin {
     installation: [u8; 16],
     commit_id: [u8; 16],
@@ -42,7 +42,7 @@ fn origin(db: &Connection) -> Result<Origin, Trouble> {
     first(db, sql, [], read)?.ok_or(Trouble::Row { table: "meta", column: "only row" })
 }
 
-/// What is decided at a start: are the files the newest that were served?
+/// The decision of a start: are the files the newest that were served?
 pub(super) struct Start<'a> {
     pub(super) installation: &'a Installation,
     pub(super) db: &'a Connection,
@@ -113,7 +113,7 @@ impl Start<'_> {
         }
     }
 
-    /// Whether the witness need not be asked: a command beside a server, which has asked.
+    /// Returns true for a command beside a server, which has asked the witness already.
     fn may_go_on_without(&self) -> bool {
         !self.alone && self.access != Access::Serve
     }

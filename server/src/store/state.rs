@@ -1,4 +1,4 @@
-//! What the one row of `meta` says of the whole file, and the master key that it was sealed with.
+//! The state of the whole file, from the one row of `meta`, and the master key that it was sealed with.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::read::first;
 use super::rows::{self, Columns};
 use crate::master_key::MasterKey;
 
-/// What holds for the whole file.
+/// The state of the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     /// The generation of the signing keys.
@@ -42,7 +42,7 @@ impl State {
     }
 }
 
-/// Why nothing is answered any more where the state was handed over.
+/// Returns the error that says that the state was handed over.
 pub(super) fn handed_over(db: &Connection) -> Trouble {
     match db.query_row("SELECT handover FROM meta", [], |row| row.get(0)) {
         Ok(id) => Trouble::Refused(StoreError::HandedOver(id)),
@@ -122,7 +122,7 @@ pub(super) fn find_key(
     Err(error.unwrap_or(StoreError::MasterKeyMissing { key: path, database: None }))
 }
 
-/// As much of the table as a transaction needs.
+/// The columns of the table that a transaction needs.
 #[cfg(test)]
 pub(super) const META: &str = "CREATE TABLE meta (commits INTEGER, commit_id BLOB, parent_id BLOB, generation INTEGER, \
      state_epoch INTEGER, master_key_id INTEGER, handover TEXT, copied_at INTEGER); \

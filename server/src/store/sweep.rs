@@ -64,7 +64,7 @@ impl Store {
         })
     }
 
-    /// Whether anything expired before `before`: a server that nobody asks writes nothing.
+    /// Returns true if anything expired before `before`. So a server that nobody asks writes nothing.
     fn has_expired(&self, before: u64) -> Result<bool, StoreError> {
         let before = stamp(Time::from_unix(before));
         self.snapshot(|db| {

@@ -14,7 +14,7 @@ use super::hex;
 /// The longest file that is read.
 const LIMIT: u64 = 1024;
 
-/// What a witness file says.
+/// The content of a witness file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// The installation that it is of.

@@ -129,7 +129,7 @@ fn looking_at_nothing_makes_nothing() {
     for command in NOTHING {
         let (code, said) = site.refused(command);
         assert_eq!(code, 1, "{command:?}: {said}");
-        let way_out = if *command == ["healthcheck"] { "no server has started" } else { "gatepass serve" };
+        let way_out = if *command == ["healthcheck"] { "no server runs on" } else { "gatepass serve" };
         assert!(said.contains(way_out), "{command:?}: {said}");
         assert_eq!(fs::read_dir(site.path()).unwrap().count(), 0, "{command:?} made something");
     }

@@ -18,7 +18,7 @@ use super::{RESTORE, Report};
 
 /// The most findings of one kind.
 const MOST: usize = 100;
-/// How long a check waits for a process that changes the generation.
+/// The time that a check waits for a process that changes the generation.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks into the database.
@@ -47,7 +47,7 @@ pub(super) fn database(
     }
 }
 
-/// What SQLite itself finds.
+/// Adds the findings of SQLite itself.
 fn structure(db: &Connection, path: &Path, report: &mut Report) {
     let lines = every(db, &format!("PRAGMA integrity_check({MOST})"), [], |row| Ok(row.get::<_, String>(0)?));
     match lines {

@@ -58,7 +58,7 @@ const CODES: &[&str] = &[
     "disk-failed",
 ];
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Something is broken, or will be with the next start.
@@ -82,22 +82,22 @@ impl Severity {
 pub struct Finding {
     /// The name of its kind.
     pub code: &'static str,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What was found, of what.
+    /// The fault, and the thing that has it.
     pub what: String,
-    /// What to do.
+    /// The way out.
     pub way_out: String,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The findings, in the order in which they were looked for.
     pub findings: Vec<Finding>,
     /// The audit chain, where it could be followed.
     pub audit: Option<AuditVerdict>,
-    /// How many keys unsealed.
+    /// The number of keys that unsealed.
     pub keys: usize,
     /// The schema's number.
     pub schema: Option<i64>,
@@ -106,7 +106,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is broken. Warnings may be there.
+    /// Returns true if nothing is broken. Warnings may be there.
     pub fn is_sound(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
