@@ -56,9 +56,8 @@ pub enum Reached {
 pub fn read_answer(stream: &mut impl Read, to_head: bool) -> Option<Answer> {
     let (mut bytes, mut byte) = (Vec::new(), [0]);
     while !bytes.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
+        // Also where the system interrupts a read that has a time-out.
+        stream.read_exact(&mut byte).ok()?;
         bytes.push(byte[0]);
     }
     let text = String::from_utf8(bytes).expect("an answer's head is text");

@@ -112,16 +112,13 @@ impl Running {
         self.child.id()
     }
 
-    /// What came back; none where nothing whole did.
-    pub(crate) fn try_ask(&self, ask: &Ask) -> Option<Answer> {
-        match ask.try_to(self.ready["listening"].as_str().unwrap().parse().unwrap()) {
-            Reached::Answered(answer) => Some(answer),
-            Reached::Lost | Reached::Unsent => None,
-        }
-    }
-
+    /// Sends a request, which is answered.
     pub(crate) fn ask(&self, ask: &Ask) -> Answer {
-        self.try_ask(ask).unwrap_or_else(|| panic!("no answer: {}", self.log()))
+        match ask.try_to(self.ready["listening"].as_str().unwrap().parse().unwrap()) {
+            Reached::Answered(answer) => answer,
+            Reached::Lost => panic!("the answer was lost: {}", self.log()),
+            Reached::Unsent => panic!("it was not reached: {}", self.log()),
+        }
     }
 
     /// The request for a ticket for alice, and the answer.
