@@ -50,13 +50,14 @@ impl Commit {
     pub(crate) fn on(self, store: &Store) -> Outcome {
         let changes = match self {
             Self::Issue(i) => {
-                let (state_epoch, _) = find(store, i);
+                // As a request that cannot be read for: it comes to no commit.
+                let Some((state_epoch, _)) = look_for(store, i) else { return Outcome::NotApplied };
                 let ticket = Ticket { state_epoch, ..ticket(i) };
                 vec![Change::InsertTicket(ticket), Change::Audit(event(Kind::TicketIssued, i))]
             }
             Self::Redeem(i) => {
                 // A ticket is good in the epoch that it was issued in.
-                let (_, ticket) = find(store, i);
+                let Some((_, ticket)) = look_for(store, i) else { return Outcome::NotApplied };
                 let mut changes = redemption(i, i);
                 changes[0] = Change::RequireStateEpoch(ticket.map_or(0, |ticket| ticket.state_epoch));
                 changes
@@ -69,11 +70,18 @@ impl Commit {
     }
 }
 
-/// Returns the state's epoch and a ticket.
-fn find(store: &Store, number: u64) -> (u64, Option<Ticket>) {
+/// Returns the state's epoch and a ticket; none where the store cannot be read.
+fn look_for(store: &Store, number: u64) -> Option<(u64, Option<Ticket>)> {
     let found = store.read(&Query::Ticket(ticket(number).digest));
+    if found.records == Records::Unreadable {
+        return None;
+    }
     let Records::Ticket(records) = found.records else { panic!("{:?}", found.records) };
-    (found.state_epoch, records.map(|records| records.ticket))
+    Some((found.state_epoch, records.map(|records| records.ticket)))
+}
+
+fn find(store: &Store, number: u64) -> (u64, Option<Ticket>) {
+    look_for(store, number).unwrap_or_else(|| panic!("ticket {number} cannot be read"))
 }
 
 pub(crate) fn ticket_is_there(store: &Store, number: u64) -> bool {
