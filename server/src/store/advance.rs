@@ -120,10 +120,7 @@ impl Advance {
         let _locked = self.installation.lock_directory(PATIENCE)?;
         self.connector.verify()?;
         let witness = Witness::read(&*self.installation.files, &self.installation.witness())?;
-        let id: Vec<u8> = db
-            .query_row("SELECT installation FROM meta", [], |row| row.get(0))
-            .map_err(|e| Trouble::Sql(e).at(&self.connector.path))?;
-        let id = id.try_into().map_err(|_| at(Trouble::Row { table: "meta", column: "installation" }))?;
+        let id = generation::installation(db).map_err(at)?;
         let newest = generation::newest(db).map_err(at)?;
         let Some(newest) = newest else { return Ok(()) };
         match generation::compare(db, witness.as_ref(), false).map_err(at)? {

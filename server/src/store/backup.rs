@@ -343,10 +343,7 @@ impl Store {
             tail.append(db, &event)
         })
         .map_err(at)?;
-        let id: [u8; 16] = db
-            .query_row("SELECT installation FROM meta", [], |row| row.get(0))
-            .map_err(|e| at(Trouble::Sql(e)))?;
-        write_witness(installation, id, next)
+        write_witness(installation, generation::installation(&db).map_err(at)?, next)
     }
 }
 

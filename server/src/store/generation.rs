@@ -45,6 +45,12 @@ pub(super) enum Standing {
     Older,
 }
 
+/// Returns the id of the installation, which its witness bears too.
+pub(super) fn installation(db: &Connection) -> Result<[u8; 16], Trouble> {
+    first(db, "SELECT installation FROM meta", [], |row| Columns::of(row, "meta").bytes("installation"))?
+        .ok_or(Trouble::Row { table: "meta", column: "only row" })
+}
+
 /// Returns the newest generation.
 pub(super) fn newest(db: &Connection) -> Result<Option<Generation>, Trouble> {
     first(db, "SELECT number, id, made_at FROM generations ORDER BY number DESC LIMIT 1", [], |row| {

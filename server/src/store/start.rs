@@ -155,14 +155,15 @@ impl Start<'_> {
             }
             _ => None,
         };
-        let (kind, reason, epoch, notice) = match accepted {
+        let clear = "UPDATE meta SET handover = NULL, copied_at = NULL";
+        let (kind, reason, statements, notice) = match accepted {
             Some(id) => {
-                (Kind::HandoverTaken, format!("handover {id}"), KEEP_EPOCH, Notice::HandoverTaken(id))
+                (Kind::HandoverTaken, format!("handover {id}"), &[clear][..], Notice::HandoverTaken(id))
             }
             None => (
                 Kind::StateRestored,
                 format!("copy of {}", copied_at.rfc3339()),
-                RAISE_EPOCH,
+                &[clear, RAISE_EPOCH][..],
                 Notice::StateRestored { since: copied_at },
             ),
         };
@@ -172,8 +173,7 @@ impl Start<'_> {
             make_marker(self.installation)?;
             remove_if_there(files, &self.installation.witness())?;
         }
-        let clear = "UPDATE meta SET handover = NULL, copied_at = NULL";
-        self.go_on(origin, witness, &[clear, epoch], Some(event))?;
+        self.go_on(origin, witness, statements, Some(event))?;
         // The id was good once. From here on the file does not name it any more.
         remove_if_there(files, &accept)?;
         notices.push(notice);
@@ -246,7 +246,6 @@ fn remove_if_there(files: &dyn Files, path: &std::path::Path) -> Result<(), Stor
 /// Every epoch differs from every other by chance, whatever copies of the file have been through.
 pub(super) const RAISE_EPOCH: &str =
     "UPDATE meta SET state_epoch = state_epoch + 1 + (random() & 0xffffffff)";
-const KEEP_EPOCH: &str = "UPDATE meta SET state_epoch = state_epoch";
 
 /// Writes the witness.
 pub(super) fn write_witness(

@@ -170,8 +170,7 @@ fn witness(installation: &Installation, db: &Connection, report: &mut Report) {
         Ok(witness) => witness,
         Err(error) => return report.store_error(&error),
     };
-    let id = db.query_row("SELECT installation FROM meta", [], |row| row.get::<_, [u8; 16]>(0));
-    if let (Some(witness), Ok(id)) = (&witness, id)
+    if let (Some(witness), Ok(id)) = (&witness, generation::installation(db))
         && witness.installation != id
     {
         return report.store_error(&StoreError::WitnessForeign(installation.witness()));
