@@ -255,7 +255,7 @@ impl Ledger {
             }
             Change::RequireStateEpoch(_)
             | Change::UserIs { .. }
-            | Change::ClientIsEnabled(_)
+            | Change::RequireClientEpoch { .. }
             | Change::InsertDevice(_)
             | Change::DeleteDevice { .. }
             | Change::AddBackupCodes { .. }
