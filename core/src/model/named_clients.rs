@@ -87,9 +87,9 @@ mod tests {
     use alloc::vec::Vec;
 
     fn conditions(named: NamedClients<'_>) -> Vec<(ClientId, u64)> {
-        let pair = |change| match change {
-            Change::RequireClientEpoch { id, epoch } => (id, epoch),
-            other => panic!("{other:?}"),
+        let pair = |change| {
+            let Change::RequireClientEpoch { id, epoch } = change else { panic!("{change:?}") };
+            (id, epoch)
         };
         named.conditions().map(pair).collect()
     }
