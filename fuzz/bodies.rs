@@ -328,6 +328,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
         created_at: before,
         secrets: vec![ClientSecret { digest: SecretDigest::of("s"), created_at: before, expires_at: None }],
         revision: 0,
+        epoch: 0,
     };
     let user = User {
         id: UserId::parse("usr_a").expect("an id"),
@@ -370,10 +371,13 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
             expires_at: after,
             ended_at: None,
             state_epoch: 0,
+            client_epoch: Some(0),
+            issuer: None,
         },
         user: Some(user),
         actor: None,
         client: Some(client.clone()),
+        issuer: None,
     };
     TokenRecords { caller: Some(client), bearer: BearerRecords::default(), family: Some(family) }
 }
@@ -421,6 +425,8 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
                     device: DeviceMark::of_user_agent(b""),
                     network: Network::of([192, 0, 2, 1].into()),
                 },
+                client_epoch: session.client_epoch,
+                issuer: session.issuer,
             },
             user_epoch: 0,
             actor_epoch: None,
@@ -432,6 +438,7 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
         user,
         actor: None,
         client,
+        issuer: None,
     }
 }
 
@@ -460,7 +467,14 @@ fn bearer_records() -> gatepass_core::model::query::BearerRecords {
     let Family { session, user, client, .. } = token_records().family.expect("a session");
     let mut client = client.expect("a client");
     client.scope = Scope::parse("ticket:issue ticket:impersonate profile email").expect("a scope");
-    BearerRecords { client: Some(client), user, session: Some(session), actor: None, revoked: false }
+    BearerRecords {
+        client: Some(client),
+        user,
+        session: Some(session),
+        actor: None,
+        revoked: false,
+        issuer: None,
+    }
 }
 
 /// A token of the session of [`token_records`], or of its client, by a word for whose.
@@ -506,6 +520,7 @@ fn ticket_records() -> gatepass_core::model::query::TicketRecords {
             expires_at: session.expires_at,
             state: TicketState::Live,
             state_epoch: 0,
+            client_epoch: session.client_epoch,
         },
         user,
         actor: None,
@@ -518,8 +533,11 @@ fn ticket_records() -> gatepass_core::model::query::TicketRecords {
 
 /// What is different about the records that a lying store has, word by word.
 fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
+    use gatepass_core::model::client::{Client, ClientRef};
     use gatepass_core::model::factor::{Factors, Guesses};
+    use gatepass_core::model::id::ClientId;
     use gatepass_core::model::query::{BearerRecords, Records};
+    use gatepass_core::model::scope::Scope;
     use gatepass_core::model::session::{
         Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session,
     };
@@ -541,6 +559,28 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             *user = None;
         }
     };
+    // The client it is for and the one that issued it: as they were, or others.
+    let of_clients =
+        |client: &mut Option<Client>, issuer: &mut Option<Client>, by: &mut Option<ClientRef>| {
+            if is("issued") {
+                let other = client
+                    .clone()
+                    .map(|client| Client { id: ClientId::parse("issuer").expect("an id"), ..client });
+                *by = other.as_ref().map(Client::reference);
+                *issuer = other;
+            }
+            for client in client.iter_mut().chain(issuer) {
+                if is("switched-off") {
+                    client.disable();
+                }
+                if is("anew") {
+                    client.epoch = 7;
+                }
+                if is("narrowed") {
+                    client.scope = Scope::default();
+                }
+            }
+        };
     let of_session = |session: &mut Session| {
         session.bind |= is("bound");
         if is("ended") {
@@ -558,7 +598,10 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
     let of_bearer = |bearer: &mut BearerRecords| {
         bearer.actor = boss(&bearer.user);
         bearer.revoked |= is("revoked");
-        bearer.session.iter_mut().for_each(of_session);
+        if let Some(session) = &mut bearer.session {
+            of_session(session);
+            of_clients(&mut bearer.client, &mut bearer.issuer, &mut session.issuer);
+        }
         of_user(&mut bearer.user);
     };
     let of_factors = |factors: &mut Factors| {
@@ -589,6 +632,7 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             of_factors(&mut records.factors);
             records.ticket.bind |= is("bound");
             records.ticket.for_audience |= is("bound");
+            of_clients(&mut records.client, &mut records.issuer, &mut records.ticket.issuer);
             if is("spent") {
                 records.ticket.state = TicketState::Spent(long_ago);
             }
@@ -609,6 +653,7 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             of_factors(&mut records.factors);
             records.challenge.answered |= is("spent");
             records.challenge.sign_in.bind |= is("bound");
+            of_clients(&mut records.client, &mut records.issuer, &mut records.challenge.sign_in.issuer);
             if is("last") {
                 records.challenge.wrong = 4;
             }
@@ -621,6 +666,7 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             of_bearer(&mut records.bearer);
             if let Some(family) = &mut records.family {
                 of_session(&mut family.session);
+                of_clients(&mut family.client, &mut family.issuer, &mut family.session.issuer);
                 family.actor = boss(&family.user);
                 if is("used") || is("reused") {
                     let successor = RefreshDigest([9; 32]);

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::flow;
-use crate::jose::claims::{AccessClaims, NotVerified, UnverifiedToken, WireClaims};
+use crate::jose::claims::{AccessClaims, NotVerified, TokenType, UnverifiedToken, WireClaims};
 use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
 use crate::moment::Moment;
 use crate::secret::SecretText;
@@ -37,9 +37,6 @@ impl fmt::Debug for Keys {
         f.debug_struct("Keys").field("generation", &self.generation).finish_non_exhaustive()
     }
 }
-
-/// The `typ` of an access token (RFC 9068 §2.1).
-const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
 /// The protocol, with its settings and keys. It keeps no state: every request is a value of its own.
 #[derive(Debug)]
@@ -76,28 +73,34 @@ impl Gatepass {
     }
 
     /// Verifies an access token as this server's own endpoints do, revocation apart: signature, type, issuer,
-    /// audience and times.
+    /// audience and times. That of a restricted session is none.
     ///
     /// # Errors
     /// [`NotVerified`] says what is wrong with it.
     pub fn verify(&self, token: &str, now: Time) -> Result<AccessClaims, NotVerified> {
-        self.believe(&UnverifiedToken::parse(token).map_err(NotVerified::Jws)?, now)
+        let token = UnverifiedToken::parse(token).map_err(NotVerified::Jws)?;
+        let (token_type, claims) = self.believe(&token, now)?;
+        claims.of_type(TokenType::Access, token_type).map_err(NotVerified::Claims)
     }
 
-    /// The same of a token that was taken apart before.
-    pub(crate) fn believe(&self, token: &UnverifiedToken, now: Time) -> Result<AccessClaims, NotVerified> {
-        let claims = token.verify(&self.keys.verifying)?;
+    /// The same of a token of any type that was taken apart before.
+    pub(crate) fn believe(
+        &self,
+        token: &UnverifiedToken,
+        now: Time,
+    ) -> Result<(TokenType, AccessClaims), NotVerified> {
+        let (token_type, claims) = token.verify(&self.keys.verifying)?;
         claims.check(self.settings.issuer.as_str(), now).map_err(NotVerified::Claims)?;
-        Ok(claims)
+        Ok((token_type, claims))
     }
 
     pub(crate) const fn can_sign(&self) -> bool {
         self.keys.signing.is_some()
     }
 
-    pub(crate) fn sign(&self, claims: &WireClaims<'_>) -> Option<SecretText> {
+    pub(crate) fn sign(&self, token_type: TokenType, claims: &WireClaims<'_>) -> Option<SecretText> {
         let key = self.keys.signing.as_ref()?;
-        key.sign(ACCESS_TOKEN_TYPE, &claims.to_json()).ok().map(SecretText::new)
+        key.sign(token_type.as_str(), &claims.to_json()).ok().map(SecretText::new)
     }
 
     pub(crate) const fn verifying_keys(&self) -> &KeySet {

@@ -57,7 +57,7 @@ impl Before {
         match change {
             Change::RequireStateEpoch(_)
             | Change::UserIs { .. }
-            | Change::ClientIsEnabled(_)
+            | Change::RequireClientEpoch { .. }
             | Change::SessionIsLive(_)
             | Change::RefreshIsUnused(_)
             | Change::Probe

@@ -37,8 +37,10 @@ guards! {
     UserIsActive,
     /// `UserIs`: nobody has ended the user's sessions since.
     UserIsOfEpoch,
-    /// `ClientIsEnabled`: there is such a client, and it is enabled.
+    /// `RequireClientEpoch`: there is such a client, and it is enabled.
     ClientIsEnabled,
+    /// `RequireClientEpoch`: it was neither disabled nor deleted and added anew since.
+    ClientIsOfEpoch,
     /// `SessionIsLive`: there is such a session, and it was not ended.
     SessionIsLive,
     /// `InsertTicket`: no other ticket has its id.
@@ -143,7 +145,7 @@ impl Tables {
             }
             Change::RequireStateEpoch(_)
             | Change::UserIs { .. }
-            | Change::ClientIsEnabled(_)
+            | Change::RequireClientEpoch { .. }
             | Change::SessionIsLive(_)
             | Change::InsertTicket(_)
             | Change::SpendTicket { .. }
@@ -188,8 +190,12 @@ impl Tables {
                     (Guard::UserIsOfEpoch, user.is_none_or(|user| user.epoch == *epoch)),
                 ]
             }
-            Change::ClientIsEnabled(id) => {
-                vec![(Guard::ClientIsEnabled, self.clients.get(id).is_some_and(|client| client.enabled))]
+            Change::RequireClientEpoch { id, epoch } => {
+                let client = self.clients.get(id);
+                vec![
+                    (Guard::ClientIsEnabled, client.is_some_and(|client| client.enabled)),
+                    (Guard::ClientIsOfEpoch, client.is_none_or(|client| client.epoch == *epoch)),
+                ]
             }
             Change::SessionIsLive(id) => {
                 vec![(Guard::SessionIsLive, self.sessions.get(id).is_some_and(|s| s.ended_at.is_none()))]

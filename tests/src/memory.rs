@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gatepass_core::audit::Event;
 use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::Client;
+use gatepass_core::model::client::{Client, ClientRef};
 use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, TotpDevice};
 use gatepass_core::model::habit::{Habit, KnownPlace, MAX_FAILURES, MAX_PLACES, Place, hour_of};
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId, UserRef};
+use gatepass_core::model::named_clients::NamedClients;
 use gatepass_core::model::password::Password;
 use gatepass_core::model::query::{
     BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueRecords,
@@ -73,12 +74,19 @@ impl Tables {
         }
     }
 
+    /// The client that issued what rests on `named`, where that is another than the one it is for.
+    fn other_issuer(&self, named: NamedClients<'_>) -> Option<Client> {
+        named.other_issuer().and_then(|id| self.clients.get(id)).cloned()
+    }
+
     fn bearer(&self, query: &BearerQuery) -> BearerRecords {
         let person = query.person.as_ref();
+        let session = person.and_then(|p| self.sessions.get(&p.session));
         BearerRecords {
             client: self.clients.get(&query.client).cloned(),
             user: person.and_then(|p| self.users.get(&p.user)).cloned(),
-            session: person.and_then(|p| self.sessions.get(&p.session)).cloned(),
+            issuer: session.and_then(|session| self.other_issuer(session.clients())),
+            session: session.cloned(),
             actor: person.and_then(|p| p.actor.as_ref()).and_then(|id| self.users.get(id)).cloned(),
             revoked: self.revoked.contains(&query.token_id),
         }
@@ -114,6 +122,7 @@ impl Tables {
             user: self.users.get(&session.user_id).cloned(),
             actor: session.actor_id().and_then(|id| self.users.get(id)).cloned(),
             client: self.clients.get(&session.client_id).cloned(),
+            issuer: self.other_issuer(session.clients()),
             refresh,
             session,
         })
@@ -143,7 +152,7 @@ impl Tables {
                     user: self.users.get(&ticket.user_id).cloned(),
                     actor: actor.cloned(),
                     client: self.clients.get(&ticket.client_id).cloned(),
-                    issuer: ticket.issuer.as_ref().and_then(|id| self.clients.get(id)).cloned(),
+                    issuer: self.other_issuer(ticket.clients()),
                     ticket: ticket.clone(),
                 })
             })),
@@ -165,6 +174,7 @@ impl Tables {
                     user: self.users.get(&sign_in.user_id).cloned(),
                     actor: actor.cloned(),
                     client: self.clients.get(&sign_in.client_id).cloned(),
+                    issuer: self.other_issuer(sign_in.clients()),
                     factors: self.factors(sign_in.challenged()),
                     challenge: challenge.clone(),
                 })
@@ -192,9 +202,13 @@ impl Tables {
                 let whose = |s: &&Session| person.is_some_and(|p| p.user == s.user_id);
                 let stands = |s: &&Session| {
                     let is = |user: &User, epoch| user.is_active() && user.epoch == epoch;
+                    let is_client =
+                        |named: &ClientRef| self.clients.get(&named.id).is_some_and(|c| c.is(named));
+                    let client = s.client_epoch.map(|epoch| ClientRef { id: s.client_id.clone(), epoch });
                     s.actor
                         .as_ref()
                         .is_none_or(|a| self.users.get(&a.id).is_some_and(|user| is(user, a.epoch)))
+                        && client.iter().chain(&s.issuer).all(is_client)
                 };
                 let live =
                     self.sessions.values().filter(|s| s.ended_at.is_none()).filter(whose).filter(stands);
@@ -336,7 +350,7 @@ impl Tables {
             Change::Audit(event) => self.audit.push(event.clone()),
             Change::RequireStateEpoch(_)
             | Change::UserIs { .. }
-            | Change::ClientIsEnabled(_)
+            | Change::RequireClientEpoch { .. }
             | Change::SessionIsLive(_)
             | Change::RefreshIsUnused(_)
             | Change::Probe

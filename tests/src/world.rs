@@ -116,6 +116,7 @@ fn client(id: &str, scope: &str, secret: &str) -> Client {
         created_at,
         secrets: vec![ClientSecret { digest: SecretDigest::of(secret), created_at, expires_at: None }],
         revision: 0,
+        epoch: 0,
     }
 }
 

@@ -5,9 +5,10 @@ use alloc::boxed::Box;
 use super::context::Context;
 use crate::audit::Refusal;
 use crate::gatepass::Gatepass;
-use crate::jose::claims::{AccessClaims, UnverifiedToken};
+use crate::jose::claims::{AccessClaims, TokenType, UnverifiedToken};
 use crate::model::client::Client;
 use crate::model::id::{ClientId, SessionId, UserId};
+use crate::model::named_clients::Issuing;
 use crate::model::query::{BearerQuery, BearerRecords, PersonQuery};
 use crate::model::scope::Scope;
 use crate::model::session::{Purpose, Session};
@@ -75,7 +76,8 @@ impl Presented {
         &self.query
     }
 
-    /// Believes the token, if it is ours, in time, of this state epoch, and neither it nor anyone it speaks for has been ended.
+    /// Believes the token, if it is ours, in time, of this state epoch, and neither it nor anyone it speaks for or rests on has been
+    /// ended. Its scope is what whoever granted it may grant now.
     pub(crate) fn verify<'a>(
         &self,
         gatepass: &Gatepass,
@@ -83,21 +85,28 @@ impl Presented {
         state_epoch: u64,
         now: Time,
     ) -> Result<VerifiedToken<'a>, Refusal> {
-        let claims = gatepass.believe(&self.token, now).map_err(|_| Refusal::TokenInvalid)?;
+        let (token_type, claims) = gatepass.believe(&self.token, now).map_err(|_| Refusal::TokenInvalid)?;
         if records.revoked {
             return Err(Refusal::TokenRevoked);
         }
         let scope =
             Scope::parse(claims.scope.as_deref().unwrap_or_default()).map_err(|_| Refusal::TokenInvalid)?;
-        let holder = match &claims.sid {
-            None => Holder::Client(service(&claims, records, state_epoch)?),
-            Some(sid) => person(&claims, sid, records, state_epoch, now)?,
+        let (holder, scope) = match &claims.sid {
+            None if token_type == TokenType::Access => {
+                let client = service(&claims, records, state_epoch)?;
+                (Holder::Client(client), scope.filtered(|token| client.scope.contains(token)))
+            }
+            None => return Err(Refusal::TokenInvalid),
+            Some(sid) => {
+                let (holder, issuing) = person((token_type, &claims), sid, records, state_epoch, now)?;
+                (holder, issuing.grantable(&scope, gatepass.settings()))
+            }
         };
         Ok(VerifiedToken { claims, scope, holder })
     }
 }
 
-/// A service's token: its client is enabled, and no younger namesake.
+/// A service's token: its client is enabled, no namesake, and was not disabled since.
 fn service<'a>(
     claims: &AccessClaims,
     records: &'a BearerRecords,
@@ -105,28 +114,33 @@ fn service<'a>(
 ) -> Result<&'a Client, Refusal> {
     let client = records.client.as_ref().filter(|c| c.id.as_str() == claims.client_id);
     let client = client.ok_or(Refusal::ClientUnknown)?;
-    if claims.sub != claims.client_id || claims.act.is_some() || claims.iat < client.created_at {
+    if claims.sub != claims.client_id || claims.act.is_some() {
         return Err(Refusal::TokenInvalid);
     }
     if claims.state_epoch != state_epoch {
         return Err(Refusal::StateSuperseded);
     }
-    if client.enabled { Ok(client) } else { Err(Refusal::ClientInactive) }
+    if client.enabled && client.epoch == claims.client_epoch {
+        Ok(client)
+    } else {
+        Err(Refusal::ClientInactive)
+    }
 }
 
-/// A person's token: the session lives, and so do the user and whoever acts as them.
+/// A person's token: the session lives, is what the token's type says, and everyone it rests on stands.
 fn person<'a>(
-    claims: &AccessClaims,
+    (token_type, claims): (TokenType, &AccessClaims),
     sid: &str,
     records: &'a BearerRecords,
     state_epoch: u64,
     now: Time,
-) -> Result<Holder<'a>, Refusal> {
+) -> Result<(Holder<'a>, Issuing<'a>), Refusal> {
     let user = records.user.as_ref().filter(|u| u.id.as_str() == claims.sub).ok_or(Refusal::UserInactive)?;
     let session = records.session.as_ref().filter(|s| s.id.as_str() == sid).ok_or(Refusal::SessionOver)?;
     if session.user_id != user.id
         || session.client_id.as_str() != claims.client_id
         || session.actor_id().map(UserId::as_str) != claims.act.as_deref()
+        || session.purpose.token_type() != token_type
     {
         return Err(Refusal::TokenInvalid);
     }
@@ -145,10 +159,12 @@ fn person<'a>(
             return Err(Refusal::SessionOver);
         }
     }
-    Ok(match session.purpose {
+    let issuing = session.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
+    let holder = match session.purpose {
         Purpose::Anything => Holder::Person { user, session },
         purpose @ (Purpose::Enrol | Purpose::ChangePassword) => Holder::Restricted { user, session, purpose },
-    })
+    };
+    Ok((holder, issuing))
 }
 
 /// Proof that a token was presented, verified, and not revoked as of one snapshot. Only [`Presented::verify`] makes one.
@@ -175,6 +191,7 @@ impl<'a> VerifiedToken<'a> {
         &self.claims
     }
 
+    /// What it allows now: the claim's, as far as it may be granted still.
     pub(crate) const fn scope(&self) -> &Scope {
         &self.scope
     }

@@ -69,7 +69,6 @@ pub(crate) fn by_command(ctx: Context, asked: TicketRequest) -> Step {
 
 /// Who issues a ticket, once their token has been believed.
 struct Authority<'a> {
-    client_id: ClientId,
     /// The client that issues it; none for the command line.
     client: Option<&'a Client>,
     /// The person who asks, where one does.
@@ -100,7 +99,7 @@ impl Looking {
         let state_epoch = found.state_epoch;
         let mut conditions = Vec::new();
         let authority = match &self.origin {
-            Origin::CommandLine => Ok(Authority { client_id: ClientId::admin(), client: None, person: None }),
+            Origin::CommandLine => Ok(Authority { client: None, person: None }),
             Origin::Bearer(presented) => {
                 match presented.verify(gatepass, &records.bearer, state_epoch, self.ctx.now()) {
                     Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
@@ -150,12 +149,11 @@ impl Looking {
         };
         match token.holder() {
             Holder::Client(client) => {
-                // A scope withdrawn from the client is withdrawn from its tokens.
-                if !token.scope().contains(wanted) || !client.scope.contains(wanted) {
+                if !token.scope().contains(wanted) {
                     return Err(refused(Problem::ScopeMissing, Refusal::ScopeMissing, None, &client.id));
                 }
-                conditions.push(Change::ClientIsEnabled(client.id.clone()));
-                Ok(Authority { client_id: client.id.clone(), client: Some(client), person: None })
+                conditions.push(require(client));
+                Ok(Authority { client: Some(client), person: None })
             }
             Holder::Restricted { user, session, .. } => Err(refused(
                 Problem::SessionRestricted,
@@ -172,19 +170,21 @@ impl Looking {
                         &session.client_id,
                     ));
                 }
-                let client = bearer.client.as_ref().filter(|c| c.enabled);
-                if !token.scope().contains(wanted) || !client.is_some_and(|c| c.scope.contains(wanted)) {
+                // A session that rests on no client's record has no client to issue anything.
+                let client = bearer.client.as_ref().filter(|_| session.client_epoch.is_some());
+                let client = client.filter(|c| token.scope().contains(wanted) && c.scope.contains(wanted));
+                let Some(client) = client else {
                     return Err(refused(
                         Problem::ScopeMissing,
                         Refusal::ScopeMissing,
                         Some(&user.id),
                         &session.client_id,
                     ));
-                }
-                conditions.push(Change::ClientIsEnabled(session.client_id.clone()));
+                };
+                conditions.extend(session.clients().conditions());
                 conditions.push(Change::SessionIsLive(session.id.clone()));
                 conditions.push(Change::UserIs { id: user.id.clone(), epoch: user.epoch });
-                Ok(Authority { client_id: session.client_id.clone(), client, person: Some(user) })
+                Ok(Authority { client: Some(client), person: Some(user) })
             }
         }
     }
@@ -228,6 +228,11 @@ struct Draft {
     conditions: Vec<Change>,
 }
 
+/// Holds while `client` is enabled and the one that was read.
+fn require(client: &Client) -> Change {
+    Change::RequireClientEpoch { id: client.id.clone(), epoch: client.epoch }
+}
+
 fn draft(
     asked: &TicketRequest,
     authority: &Authority<'_>,
@@ -240,14 +245,17 @@ fn draft(
     let user = records.user.as_ref().filter(|u| u.is_active());
     let user = user.ok_or(not_grantable(Problem::UserRefused))?;
     let mut conditions = vec![Change::UserIs { id: user.id.clone(), epoch: user.epoch }];
+    let is_issuer = |client: &Client| authority.client.is_some_and(|issuer| issuer.id == client.id);
     let audience = match &asked.audience {
+        // Bound to nobody who was named.
+        None if asked.bind => return Err(not_grantable(Problem::AudienceRefused)),
         None => None,
         Some(id) => {
             let client = records.audience.as_ref().filter(|c| c.id == *id && c.enabled);
             Some(client.ok_or(not_grantable(Problem::AudienceRefused))?)
         }
     };
-    conditions.extend(audience.map(|client| Change::ClientIsEnabled(client.id.clone())));
+    conditions.extend(audience.filter(|client| !is_issuer(client)).map(require));
     let impersonation = match &asked.impersonation {
         None => None,
         Some(asked) => Some(impersonation(asked, user, authority, records, &mut conditions)?),
@@ -262,6 +270,8 @@ fn draft(
             scope.clone()
         }
     };
+    // Whom it is for: the audience, or else its issuer; from the command line, nobody's record.
+    let client = audience.or(authority.client);
     let lifetime = asked.ttl.unwrap_or(settings.ticket_lifetime);
     let text = ticket_text(&moment.seed.draw(Label::Ticket));
     let internal = || Refused::new(Problem::Internal, Refusal::NotGrantable);
@@ -272,8 +282,8 @@ fn draft(
             id: TicketId::parse(&moment.name(Label::TicketId, "tid_")).map_err(|_| internal())?,
             digest: TicketDigest::of(text.expose()).ok_or_else(internal)?,
             user_id: user.id.clone(),
-            client_id: audience.map_or_else(|| authority.client_id.clone(), |client| client.id.clone()),
-            issuer: authority.client.map(|client| client.id.clone()),
+            client_id: client.map_or_else(ClientId::admin, |client| client.id.clone()),
+            issuer: authority.client.map(Client::reference),
             for_audience: audience.is_some(),
             bind: asked.bind,
             scope,
@@ -283,6 +293,7 @@ fn draft(
             expires_at: moment.now.plus(lifetime.into()),
             state: TicketState::Live,
             state_epoch,
+            client_epoch: client.map(|client| client.epoch),
         },
     })
 }

@@ -11,7 +11,7 @@ use crate::jose::claims::Actor;
 use crate::model::id::{ClientId, UserId};
 use crate::model::query::{Found, Query, Records, TokenQuery, TokenRecords};
 use crate::model::session::RefreshDigest;
-use crate::policy::refresh::{Presenter, Verdict, decide};
+use crate::policy::refresh::{Granted, Presenter, Verdict, decide};
 use crate::step::Step;
 use crate::time::Time;
 use crate::wire::credentials::ClientCredentials;
@@ -102,7 +102,7 @@ impl Looking {
             200,
             &Introspection {
                 active: true,
-                scope: claims.scope.as_deref(),
+                scope: claims.scope.as_ref().map(|_| token.scope().as_str()),
                 client_id: Some(&claims.client_id),
                 username,
                 token_type: Some("Bearer"),
@@ -127,13 +127,13 @@ impl Looking {
     ) -> Option<Response> {
         let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
         let decided = decide(family, presenter, gatepass.settings(), state_epoch, self.ctx.now());
-        let Verdict::Rotate(user) = decided else { return None };
+        let Verdict::Rotate(Granted { user, scope }) = decided else { return None };
         let session = &family.session;
         Some(Response::json(
             200,
             &Introspection {
                 active: true,
-                scope: Some(session.scope.as_str()),
+                scope: Some(scope.as_str()),
                 client_id: Some(session.client_id.as_str()),
                 username: Some(user.username.as_str()),
                 exp: Some(family.refresh.expires_at.unix()),

@@ -141,6 +141,7 @@ impl Looking {
             Change::SessionIsLive(session.id.clone()),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
         ];
+        rests.extend(session.clients().conditions());
         match wish {
             Wish::List => Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries(factors)))),
             Wish::SetUp { account, name, code } => {

@@ -9,10 +9,9 @@ use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
 use crate::model::factor::Guesses;
-use crate::model::id::SessionId;
 use crate::model::password::{Password, PasswordHash, Workspace};
 use crate::model::query::{Found, Query, Records};
-use crate::model::session::Purpose;
+use crate::model::session::{Purpose, Session};
 use crate::model::user::User;
 use crate::moment::Label;
 use crate::policy::password::{Unfit, fit};
@@ -47,7 +46,7 @@ pub(crate) struct Comparing {
     looking: Looking,
     wish: Wish,
     user: Box<User>,
-    session: SessionId,
+    session: Box<Session>,
     /// The state epoch of the snapshot.
     state_epoch: u64,
     password: Password,
@@ -107,7 +106,8 @@ impl Looking {
         if let Some(problem) = unfit {
             return self.ctx.refuse(problem, Refusal::PasswordUnfit);
         }
-        let (user, session, state_epoch) = (Box::new(user.clone()), session.id.clone(), found.state_epoch);
+        let (user, session) = (Box::new(user.clone()), Box::new(session.clone()));
+        let state_epoch = found.state_epoch;
         match records.password {
             None => self.ctx.refuse(Problem::NoPassword, Refusal::PasswordMissing),
             Some(password) if password.guesses.is_locked(self.ctx.now()) => {
@@ -154,8 +154,8 @@ impl Comparing {
         let mut changed = (*user).clone();
         changed.set_password(now);
         changed.updated_at = now;
-        let changes = vec![
-            Change::SessionIsLive(session),
+        let mut changes = vec![
+            Change::SessionIsLive(session.id.clone()),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
             Change::UpdateUser(changed),
             // What was guessed since counts against a right guess too.
@@ -167,6 +167,7 @@ impl Comparing {
             Change::SetPassword { user: user.id.clone(), hash },
             Change::Audit(looking.event(Kind::PasswordChanged, &user)),
         ];
+        changes.extend(session.clients().conditions());
         Step::commit_in(state_epoch, changes, Changing { looking, refusal: None })
     }
 }

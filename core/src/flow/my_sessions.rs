@@ -99,6 +99,7 @@ impl Looking {
             Change::SessionIsLive(session.id.clone()),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
         ];
+        let by = by.into_iter().chain(session.clients().conditions()).collect::<Vec<_>>();
         let ended = match &self.wish {
             Wish::List => {
                 let entries: Vec<SessionEntry<'_>> = live.map(|s| entry(s, session)).collect();

@@ -17,7 +17,7 @@ use crate::model::session::{FreshToken, RefreshDigest, RefreshToken, Rotation, S
 use crate::model::user::User;
 use crate::moment::Label;
 use crate::policy::password::standing;
-use crate::policy::refresh::{Presenter, Verdict, decide};
+use crate::policy::refresh::{Granted, Presenter, Verdict, decide};
 use crate::policy::sign_in::Redeemer;
 use crate::secret::SecretText;
 use crate::step::Step;
@@ -125,15 +125,15 @@ impl Looking {
         match decide(family, presenter, gatepass.settings(), state_epoch, self.ctx.now()) {
             Verdict::Refuse(refusal) => self.record(&family.session, refusal, self.refused(refusal)),
             Verdict::Reused => self.end_family(family),
-            Verdict::Rotate(user) => {
+            Verdict::Rotate(granted) => {
                 let salt = Salt::new(&self.ctx.moment);
                 let used_at = self.ctx.now();
-                self.refresh(gatepass, family, state_epoch, user, (used_at, salt), true)
+                self.refresh(gatepass, family, state_epoch, &granted, (used_at, salt), true)
             }
-            Verdict::Again(user) => match &family.refresh.rotation {
+            Verdict::Again(granted) => match &family.refresh.rotation {
                 Some(rotation) => {
                     let use_of = (rotation.at, rotation.salt.clone());
-                    self.refresh(gatepass, family, state_epoch, user, use_of, false)
+                    self.refresh(gatepass, family, state_epoch, &granted, use_of, false)
                 }
                 None => Step::Reply(self.ctx.internal()),
             },
@@ -168,13 +168,13 @@ impl Looking {
         gatepass: &Gatepass,
         family: &Family,
         state_epoch: u64,
-        user: &User,
+        Granted { user, scope: grantable }: &Granted<'_>,
         (used_at, salt): (Time, Salt),
         first: bool,
     ) -> Step {
         let (now, session) = (self.ctx.now(), &family.session);
-        let scope = self.scope.clone().unwrap_or_else(|| session.scope.clone());
-        if !scope.is_within(&session.scope) {
+        let scope = self.scope.clone().unwrap_or_else(|| grantable.clone());
+        if !scope.is_within(grantable) {
             let (refusal, error) =
                 (Refusal::NotGrantable, OAuthError::InvalidScope("the session has not all of this scope"));
             return self.record(session, refusal, error.response().refused(refusal));
@@ -185,7 +185,7 @@ impl Looking {
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
         ];
         changes.extend(family.actor.as_ref().map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
-        changes.extend(family.client.as_ref().map(|client| Change::ClientIsEnabled(client.id.clone())));
+        changes.extend(session.clients().conditions());
         changes.push(if first {
             let idle_end = now.plus(gatepass.settings().refresh_lifetime.into());
             Change::RotateRefresh {
@@ -211,7 +211,7 @@ impl Looking {
             Refreshing {
                 used_at,
                 salt,
-                user: Box::new(user.clone()),
+                user: Box::new((*user).clone()),
                 session: session.clone(),
                 scope,
                 token_lifetime: lifetime.min(now.until(session.expires_at)),
@@ -284,7 +284,7 @@ impl Refreshing {
             lifetime: self.token_lifetime,
             token_id: ctx.moment.seed.name(Label::TokenId, ""),
         };
-        let access_token = gatepass.sign(&person_claims(&person))?;
+        let access_token = gatepass.sign(self.session.purpose.token_type(), &person_claims(&person))?;
         let (access_token, refresh_token) = (access_token.expose(), refresh_token.expose());
         let response = if ctx.manner == Manner::OAuth {
             let body = AccessToken {
@@ -297,8 +297,11 @@ impl Refreshing {
             Response::json(200, &body)
         } else {
             let password = standing(&self.user, gatepass.settings().password_age, ctx.now());
-            let tokens = (access_token, self.token_lifetime);
-            Response::json(200, &LoginResponse::new(tokens, Some(refresh_token), &self.user, password))
+            let (tokens, purpose) = ((access_token, self.token_lifetime), self.session.purpose);
+            Response::json(
+                200,
+                &LoginResponse::new(tokens, Some(refresh_token), &self.user, password, purpose),
+            )
         };
         Some(response.uncached())
     }

@@ -96,7 +96,9 @@ impl Looking {
     fn session(&self, records: &TokenRecords, state_epoch: u64, caller: &ClientId) -> Option<Vec<Change>> {
         let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
         let session = &family.session;
-        let over = session.ended_at.is_some() || session.state_epoch != state_epoch;
+        // What a client of the same name was given before is no concern of this one.
+        let stands = session.clients().stand(family.client.as_ref(), family.issuer.as_ref()).is_ok();
+        let over = session.ended_at.is_some() || session.state_epoch != state_epoch || !stands;
         if session.client_id != *caller || over {
             return None;
         }

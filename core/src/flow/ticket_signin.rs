@@ -137,10 +137,7 @@ impl Looking {
             return Step::Reply(self.ctx.internal());
         };
         let mut changes = vec![self.spend()];
-        let client = records.client.as_ref().filter(|_| ticket.for_audience || ticket.bind);
-        for client in client.into_iter().chain(&records.issuer) {
-            changes.push(Change::ClientIsEnabled(client.id.clone()));
-        }
+        changes.extend(ticket.clients().conditions());
         changes.extend(admitted);
         Step::commit_in(state_epoch, changes, Admitting { looking: self, admission })
     }

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::refresh;
 use super::tokens::{ClientToken, client_claims};
 use crate::gatepass::Gatepass;
+use crate::jose::claims::TokenType;
 use crate::model::client::AuthenticatedClient;
 use crate::model::query::{Found, Query, Records};
 use crate::model::scope::Scope;
@@ -85,7 +86,9 @@ impl Looking {
         if !gatepass.can_sign() {
             return self.ctx.unavailable();
         }
-        let Some(access_token) = gatepass.sign(&client_claims(&token)) else { return self.ctx.internal() };
+        let Some(access_token) = gatepass.sign(TokenType::Access, &client_claims(&token)) else {
+            return self.ctx.internal();
+        };
         let body = AccessToken {
             access_token: access_token.expose(),
             expires_in: lifetime,

@@ -40,8 +40,9 @@ pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
         amr: Some(&session.methods),
         sid: Some(session.id.as_str()),
         act: session.actor_id().map(|actor| Actor { sub: actor.as_str() }),
-        // The store knows it of the session.
+        // The store knows both of the session.
         state_epoch: None,
+        client_epoch: None,
     }
 }
 
@@ -76,5 +77,6 @@ pub(crate) fn client_claims<'a>(token: &'a ClientToken<'_>) -> WireClaims<'a> {
         sid: None,
         act: None,
         state_epoch: NonZero::new(token.state_epoch),
+        client_epoch: NonZero::new(client.epoch),
     }
 }

@@ -86,8 +86,7 @@ impl Looking {
                     Holder::Client(client) => UserInfo::of_client(client),
                     Holder::Person { user, .. } => UserInfo::of_user(user, token.scope()),
                     Holder::Restricted { .. } => {
-                        let error = BearerError::InsufficientScope;
-                        return Step::Reply(error.response().refused(Refusal::SessionRestricted));
+                        return Step::Reply(refuse(BearerError::InvalidToken, Refusal::SessionRestricted));
                     }
                 };
                 Response::json(200, &info).uncached()

@@ -11,12 +11,12 @@ use crate::audit::{Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::challenge::ChallengeDigest;
 use crate::model::change::{Change, Outcome};
-use crate::model::client::Client;
 use crate::model::query::{ChallengeRecords, Found, Query, Records};
 use crate::model::user::User;
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::secret::SecretText;
+use crate::settings::Settings;
 use crate::step::Step;
 use crate::time::Time;
 use crate::wire::body::Body;
@@ -88,7 +88,7 @@ impl Looking {
         }
         let (challenge, now) = (&records.challenge, self.ctx.now());
         let state_epoch = found.state_epoch;
-        let user = match standing(&records, state_epoch, now) {
+        let user = match standing(&records, gatepass.settings(), state_epoch, now) {
             Ok(user) => user,
             Err(refusal) => {
                 let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
@@ -134,8 +134,7 @@ impl Looking {
         changes.push(Change::AnswerChallenge { digest: self.digest, wrong: challenge.wrong });
         changes.push(Change::UserIs { id: user.id.clone(), epoch: user.epoch });
         changes.extend(actor.map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
-        let needed = client.filter(|_| sign_in.for_audience || sign_in.bind);
-        changes.extend(needed.map(|client| Change::ClientIsEnabled(client.id.clone())));
+        changes.extend(sign_in.clients().conditions());
         let mut event = self.ctx.sign_in_event(Kind::ChallengeAnswered, &sign_in, None);
         event.session = Some(welcome.session().id.clone());
         changes.extend(opened);
@@ -156,7 +155,12 @@ impl Looking {
 }
 
 /// Whether everyone still stands: who is signed in, or why nobody.
-fn standing(records: &ChallengeRecords, state_epoch: u64, now: Time) -> Result<&User, Refusal> {
+fn standing<'a>(
+    records: &'a ChallengeRecords,
+    settings: &Settings,
+    state_epoch: u64,
+    now: Time,
+) -> Result<&'a User, Refusal> {
     if records.challenge.state_epoch != state_epoch {
         return Err(Refusal::StateSuperseded);
     }
@@ -164,10 +168,9 @@ fn standing(records: &ChallengeRecords, state_epoch: u64, now: Time) -> Result<&
         return Err(Refusal::ChallengeClosed);
     }
     let sign_in = &records.challenge.sign_in;
-    let needs_client = sign_in.for_audience || sign_in.bind;
-    let is_enabled = |client: &Client| client.enabled;
-    if needs_client && !records.client.as_ref().is_some_and(is_enabled) {
-        return Err(Refusal::ClientInactive);
+    let issuing = sign_in.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
+    if !issuing.may_grant(&sign_in.scope, settings) {
+        return Err(Refusal::NotGrantable);
     }
     if sign_in.impersonation.is_some() && !records.actor.as_ref().is_some_and(User::is_active) {
         return Err(Refusal::ActorInactive);

@@ -95,12 +95,13 @@ impl Welcome {
             lifetime: self.token_lifetime,
             token_id: seed.name(Label::TokenId, ""),
         };
-        let access_token = gatepass.sign(&person_claims(&person))?;
+        let access_token = gatepass.sign(purpose.token_type(), &person_claims(&person))?;
         let mut body = LoginResponse::new(
             (access_token.expose(), self.token_lifetime),
             refresh_token.as_ref().map(|token| token.expose()),
             &self.user,
             self.password,
+            purpose,
         );
         if let Some(told) = &self.told {
             body = body.judged(told.risk());

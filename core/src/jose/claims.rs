@@ -12,6 +12,35 @@ use super::key::KeySet;
 use crate::time::Time;
 use crate::wire::json::parse_object;
 
+/// The kinds of access token, told apart by the header's `typ`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenType {
+    /// `at+jwt`: an access token (RFC 9068 §2.1).
+    Access,
+    /// `restricted+jwt`: good for changing a password or enrolling a second factor here, and for nothing anywhere else. Whoever checks the
+    /// signature and `aud` alone has to be told by the type.
+    Restricted,
+}
+
+impl TokenType {
+    /// The `typ` of the header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "at+jwt",
+            Self::Restricted => "restricted+jwt",
+        }
+    }
+
+    /// Reads a `typ`: with or without `application/`, in any case (RFC 9068 §4, RFC 7515 §4.1.9).
+    fn read(text: &str) -> Option<Self> {
+        let subtype = match text.split_at_checked("application/".len()) {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+            Some(_) | None => text,
+        };
+        [Self::Access, Self::Restricted].into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(subtype))
+    }
+}
+
 /// How far ahead of our clock a token's `iat` may lie, in seconds: two servers share one file, not one clock.
 pub const MAX_AHEAD: u64 = 60;
 
@@ -46,6 +75,8 @@ pub struct AccessClaims {
     pub act: Option<String>,
     /// The state epoch that a service's token was issued in: a claim of our own, absent where it is 0.
     pub state_epoch: u64,
+    /// The epoch of the client that a service's token was issued to: a claim of our own, absent where it is 0.
+    pub client_epoch: u64,
 }
 
 /// What is wrong with the claims of a token that one of our keys signed.
@@ -53,6 +84,8 @@ pub struct AccessClaims {
 pub enum ClaimError {
     /// `typ` is not `at+jwt`: another kind of token.
     WrongType,
+    /// `typ` is `restricted+jwt`: the token opens nothing but a password change or an enrolment.
+    Restricted,
     /// The named claim is absent, or not of its type.
     Malformed(&'static str),
     /// `iss` is not this server.
@@ -79,6 +112,9 @@ impl fmt::Display for ClaimError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::WrongType => f.write_str("the token is not an access token: its typ is not at+jwt"),
+            Self::Restricted => f.write_str(
+                "the token is restricted (its typ is restricted+jwt): it is good for changing the password or enrolling a second factor here, and for nothing else",
+            ),
             Self::Malformed(claim) => write!(f, "the token's {claim} is absent or malformed"),
             Self::WrongIssuer => f.write_str("the token was issued by another server"),
             Self::WrongAudience => f.write_str("the token is not meant for this server"),
@@ -94,18 +130,24 @@ impl AccessClaims {
     /// Reads the claims of a verified token.
     ///
     /// # Errors
-    /// [`ClaimError::WrongType`] or [`ClaimError::Malformed`].
+    /// [`ClaimError::WrongType`], [`ClaimError::Restricted`] or [`ClaimError::Malformed`].
     pub fn parse(jws: &VerifiedJws<'_>) -> Result<Self, ClaimError> {
-        Self::of(jws.token_type(), &Claims::parse(jws.payload())?)
+        let (token_type, claims) = Self::of(jws.token_type(), &Claims::parse(jws.payload())?)?;
+        claims.of_type(TokenType::Access, token_type)
     }
 
-    fn of(token_type: Option<&str>, claims: &Claims) -> Result<Self, ClaimError> {
-        // RFC 9068 §4, RFC 7515 §4.1.9: with or without `application/`, in any case.
-        let token_type = token_type.ok_or(ClaimError::WrongType)?;
-        if !["at+jwt", "application/at+jwt"].iter().any(|t| t.eq_ignore_ascii_case(token_type)) {
-            return Err(ClaimError::WrongType);
+    /// Returns the claims where they are those of a token of type `wanted`.
+    pub(crate) fn of_type(self, wanted: TokenType, found: TokenType) -> Result<Self, ClaimError> {
+        match found {
+            _ if found == wanted => Ok(self),
+            TokenType::Restricted => Err(ClaimError::Restricted),
+            TokenType::Access => Err(ClaimError::WrongType),
         }
-        Ok(Self {
+    }
+
+    fn of(token_type: Option<&str>, claims: &Claims) -> Result<(TokenType, Self), ClaimError> {
+        let token_type = token_type.and_then(TokenType::read).ok_or(ClaimError::WrongType)?;
+        let claims = Self {
             iss: claims.text("iss")?.to_owned(),
             sub: claims.text("sub")?.to_owned(),
             aud: claims.audience()?,
@@ -120,7 +162,9 @@ impl AccessClaims {
             sid: claims.optional_text("sid")?.map(ToOwned::to_owned),
             act: claims.actor()?.map(ToOwned::to_owned),
             state_epoch: claims.number("state_epoch")?.unwrap_or_default(),
-        })
+            client_epoch: claims.number("client_epoch")?.unwrap_or_default(),
+        };
+        Ok((token_type, claims))
     }
 
     /// Whether the token is ours, for us, and in time. There is no leeway for `exp` and `nbf`; `iat` may lie
@@ -164,6 +208,7 @@ impl AccessClaims {
             sid: self.sid.as_deref(),
             act: self.act.as_deref().map(|sub| Actor { sub }),
             state_epoch: NonZero::new(self.state_epoch),
+            client_epoch: NonZero::new(self.client_epoch),
         };
         wire.to_json()
     }
@@ -193,6 +238,8 @@ pub(crate) struct WireClaims<'a> {
     pub(crate) act: Option<Actor<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state_epoch: Option<NonZero<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_epoch: Option<NonZero<u64>>,
 }
 
 impl WireClaims<'_> {
@@ -259,11 +306,11 @@ impl UnverifiedToken {
         })
     }
 
-    /// Its claims, once one of `keys` has verified it.
+    /// Its type and claims, once one of `keys` has verified it.
     ///
     /// # Errors
     /// [`NotVerified`], its times, issuer and audience apart.
-    pub fn verify(&self, keys: &KeySet) -> Result<AccessClaims, NotVerified> {
+    pub fn verify(&self, keys: &KeySet) -> Result<(TokenType, AccessClaims), NotVerified> {
         let verified = keys.verify(&self.jws).map_err(NotVerified::Jws)?;
         let claims = self.claims.as_ref().map_err(|error| NotVerified::Claims(*error))?;
         AccessClaims::of(verified.token_type(), claims).map_err(NotVerified::Claims)
@@ -384,6 +431,7 @@ mod tests {
             sid: Some("ses_1".into()),
             act: Some("usr_2".into()),
             state_epoch: 0,
+            client_epoch: 0,
         }
     }
 
@@ -404,6 +452,7 @@ mod tests {
             AccessClaims { scope: None, auth_time: None, amr: None, sid: None, act: None, ..claims() },
             AccessClaims { state_epoch: 1, ..claims() },
             AccessClaims { state_epoch: u64::MAX, ..claims() },
+            AccessClaims { state_epoch: 1, client_epoch: 1 << 52, ..claims() },
         ] {
             let json = String::from_utf8(claims.to_json()).unwrap();
             assert_eq!(read("at+jwt", &json), Ok(claims.clone()), "{json}");
@@ -420,6 +469,9 @@ mod tests {
         assert!(json.ends_with(",\"state_epoch\":7}"), "{json}");
         let explicit = json.replace(":7}", ":0}");
         assert_eq!(read("at+jwt", &explicit).unwrap().state_epoch, 0);
+        let both = AccessClaims { state_epoch: 7, client_epoch: 8, ..claims() }.to_json();
+        let both = String::from_utf8(both).unwrap();
+        assert!(both.ends_with(",\"state_epoch\":7,\"client_epoch\":8}"), "{both}");
     }
 
     #[test]
@@ -427,6 +479,9 @@ mod tests {
         let json = String::from_utf8(claims().to_json()).unwrap();
         for token_type in ["", "JWT", "at+jwt ", "at", "logout+jwt", "application/jwt"] {
             assert_eq!(read(token_type, &json), Err(ClaimError::WrongType), "{token_type}");
+        }
+        for token_type in ["restricted+jwt", "application/Restricted+JWT"] {
+            assert_eq!(read(token_type, &json), Err(ClaimError::Restricted), "{token_type}");
         }
     }
 
@@ -449,6 +504,7 @@ mod tests {
                 "state_epoch",
                 &["null", "\"1\"", "1.0", "1e0", "-1", "-0", "18446744073709551616", "[1]", "{}", "true"],
             ),
+            ("client_epoch", &["null", "\"1\"", "1.0", "-1", "18446744073709551616", "[1]"]),
             (
                 "act",
                 &["null", "\"usr_2\"", "{}", "{\"sub\":\"\"}", "{\"sub\":\"a\",\"act\":{\"sub\":\"b\"}}"],

@@ -3,8 +3,10 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
+use super::client::ClientRef;
 use super::habit::Place;
 use super::id::{ClientId, SessionId, TicketId, UserId};
+use super::named_clients::NamedClients;
 use super::scope::Scope;
 use super::session::{Actor, Purpose, Session};
 use super::ticket::{Impersonation, Ticket, is_token_text};
@@ -44,6 +46,10 @@ pub struct SignIn {
     pub ticket: Option<TicketId>,
     /// Where whoever is at the keyboard is.
     pub place: Place,
+    /// The epoch of the client it is for; none where it rests on no client's record.
+    pub client_epoch: Option<u64>,
+    /// The client that issued the ticket, where one did.
+    pub issuer: Option<ClientRef>,
 }
 
 impl SignIn {
@@ -59,6 +65,8 @@ impl SignIn {
             methods: alloc::vec!["ticket".into()],
             ticket: Some(ticket.id.clone()),
             place,
+            client_epoch: ticket.client_epoch,
+            issuer: ticket.issuer.clone(),
         }
     }
 
@@ -74,12 +82,19 @@ impl SignIn {
             methods: alloc::vec!["pwd".into()],
             ticket: None,
             place,
+            client_epoch: None,
+            issuer: None,
         }
     }
 
     /// Whose second factor is asked for: the actor's, where somebody acts as the user.
     pub fn challenged(&self) -> &UserId {
         self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
+    }
+
+    /// The clients that it rests on.
+    pub const fn clients(&self) -> NamedClients<'_> {
+        NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
 
     /// The session it becomes at `now` in `state_epoch`, good for `purpose`. One that is not good for everything lives as long as its one
@@ -118,6 +133,8 @@ impl SignIn {
             expires_at: now.plus(lifetime.into()),
             ended_at: None,
             state_epoch,
+            client_epoch: self.client_epoch,
+            issuer: self.issuer.clone(),
         }
     }
 }

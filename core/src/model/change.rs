@@ -28,8 +28,13 @@ pub enum Change {
         /// The epoch as read.
         epoch: u64,
     },
-    /// Writes nothing: holds while the client is enabled.
-    ClientIsEnabled(ClientId),
+    /// Writes nothing: holds while the client is enabled and of this epoch.
+    RequireClientEpoch {
+        /// Which client.
+        id: ClientId,
+        /// The epoch as read.
+        epoch: u64,
+    },
     /// Writes nothing: holds while the session has not been ended.
     SessionIsLive(SessionId),
     /// A new ticket. Holds where neither its id nor its digest is taken.

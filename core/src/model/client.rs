@@ -30,12 +30,24 @@ pub struct Client {
     pub user_token_lifetime: Option<u32>,
     /// When people who sign in for it are asked for a second factor, where that is not as for everybody.
     pub second_factor: Option<AskFactor>,
-    /// When it was registered. Tokens older than this were a namesake's.
+    /// When it was registered.
     pub created_at: Time,
     /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
     pub secrets: Vec<ClientSecret>,
     /// Raised by every change to the record, so that two editors do not overwrite each other.
     pub revision: u64,
+    /// Tells it from every namesake, and is raised to end whatever was issued by it or for it: see [`ClientRef`].
+    pub epoch: u64,
+}
+
+/// A client of one registration. What rests on a client names it so: a namesake that was registered later, or the same client
+/// once it was disabled, has another epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRef {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// Its epoch.
+    pub epoch: u64,
 }
 
 /// A secret's digest, and how long it is good.
@@ -94,6 +106,35 @@ impl Client {
     /// The shortest secret that may be imported, in characters.
     pub const MIN_SECRET_CHARS: usize = 32;
 
+    /// Returns the epoch of a new client, made of random bits: 1 to 2^52. It is never that of a client from before there were epochs,
+    /// which have 0, and may be raised as often again before a JSON reader with 53 bits loses it.
+    pub const fn first_epoch(random: u64) -> u64 {
+        (random >> 12).saturating_add(1)
+    }
+
+    /// Returns the client as what rests on it names it.
+    pub fn reference(&self) -> ClientRef {
+        ClientRef { id: self.id.clone(), epoch: self.epoch }
+    }
+
+    /// Returns true if it is enabled, and the very client that `named` says.
+    pub fn is(&self, named: &ClientRef) -> bool {
+        self.enabled && self.id == named.id && self.epoch == named.epoch
+    }
+
+    /// Disables the client, and ends whatever was issued by it or for it.
+    pub fn disable(&mut self) {
+        if self.enabled {
+            self.enabled = false;
+            self.epoch = self.epoch.saturating_add(1);
+        }
+    }
+
+    /// Enables the client again. What ended stays ended.
+    pub const fn enable(&mut self) {
+        self.enabled = true;
+    }
+
     /// Whether any of `readings` (a Basic header has two) is a live secret of `client`. The same number of
     /// comparisons is made for an unknown client, a disabled one and a wrong secret.
     ///
@@ -146,6 +187,7 @@ pub(crate) mod tests {
                 expires_at: None,
             }],
             revision: 0,
+            epoch: 0,
         }
     }
 
@@ -167,7 +209,23 @@ pub(crate) mod tests {
         assert_eq!(refusal(Some(&c), &[text("old")]), Some(ClientRefusal::WrongSecret));
         assert_eq!(refusal(Some(&c), &[]), Some(ClientRefusal::WrongSecret));
         assert_eq!(refusal(None, &[text("new")]), Some(ClientRefusal::Unknown));
-        c.enabled = false;
+        c.disable();
         assert_eq!(refusal(Some(&c), &[text("new")]), Some(ClientRefusal::Disabled));
+    }
+
+    #[test]
+    fn a_client_that_was_disabled_is_another() {
+        let mut c = client("svc", "a", "s");
+        let named = c.reference();
+        assert!(c.is(&named));
+        c.disable();
+        assert!(!c.is(&named) && !c.is(&c.reference()));
+        c.disable();
+        c.enable();
+        assert!(!c.is(&named) && c.is(&c.reference()));
+        assert_eq!(c.epoch, named.epoch + 1);
+        let namesake = Client { epoch: Client::first_epoch(0), ..client("svc", "a", "s") };
+        assert!(!namesake.is(&named));
+        assert_eq!((Client::first_epoch(0), Client::first_epoch(u64::MAX)), (1, 1 << 52));
     }
 }

@@ -6,6 +6,7 @@ pub mod client;
 pub mod factor;
 pub mod habit;
 pub mod id;
+pub mod named_clients;
 pub mod password;
 pub mod query;
 pub mod risk;

@@ -29,7 +29,7 @@ pub enum Query {
     /// Whatever a presented token names, and the client that presents it.
     Token(TokenQuery),
     /// The bearer of an access token, and every session of the user it names that was not ended, whose actor, where somebody
-    /// acts as the user, stands as at sign-in.
+    /// acts as the user, and whose clients stand as at sign-in.
     Sessions(BearerQuery),
     /// A challenge with everyone it names.
     Challenge(ChallengeDigest),
@@ -151,7 +151,7 @@ pub struct TicketRecords {
     pub actor: Option<User>,
     /// The client that the sign-in is for.
     pub client: Option<Client>,
-    /// The client that issued it, where one did.
+    /// The client that issued it, where one did that is another than `client`.
     pub issuer: Option<Client>,
     /// The second factors of the actor, or else of the user.
     pub factors: Factors,
@@ -194,6 +194,8 @@ pub struct ChallengeRecords {
     pub client: Option<Client>,
     /// The second factors of the actor, or else of the user.
     pub factors: Factors,
+    /// The client that issued the ticket, where one did that is another than `client`.
+    pub issuer: Option<Client>,
 }
 
 /// The bearer of an access token, and the second factors of the user it names.
@@ -218,6 +220,8 @@ pub struct BearerRecords {
     pub actor: Option<User>,
     /// Whether this very token was revoked.
     pub revoked: bool,
+    /// The client that the session rests on beside `client`, because it issued the ticket.
+    pub issuer: Option<Client>,
 }
 
 /// What a presented token names, as it is now.
@@ -246,6 +250,8 @@ pub struct Family {
     pub actor: Option<User>,
     /// The client the session is for.
     pub client: Option<Client>,
+    /// The client that the session rests on beside `client`, because it issued the ticket.
+    pub issuer: Option<Client>,
 }
 
 /// The bearer of an access token, and the sessions of the user it names.
@@ -253,7 +259,7 @@ pub struct Family {
 pub struct SessionsRecords {
     /// Whom the token names.
     pub bearer: BearerRecords,
-    /// The user's sessions that have not been ended and whose actors stand, the newest first; at most [`MAX_SESSIONS`]. None
+    /// The user's sessions that have not been ended and whose actors and clients stand, the newest first; at most [`MAX_SESSIONS`]. None
     /// where the session that the token names is not there, has been ended or is another's: the token is not verified yet.
     pub sessions: Vec<Session>,
 }

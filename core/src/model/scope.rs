@@ -74,6 +74,15 @@ impl Scope {
         self.tokens().all(|t| other.contains(t))
     }
 
+    /// Returns the tokens of it that `allowed` holds for, in their order.
+    pub(crate) fn filtered(&self, allowed: impl Fn(&str) -> bool) -> Self {
+        if self.tokens().all(&allowed) {
+            return self.clone();
+        }
+        let kept: Vec<&str> = self.tokens().filter(|token| allowed(token)).collect();
+        Self(kept.join(" ").into())
+    }
+
     /// Whether it has no token.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -133,5 +142,8 @@ mod tests {
         assert!(a.is_within(&ab) && !ab.is_within(&a) && Scope::default().is_within(&a));
         assert!(Scope::parse("x ticket:issue").unwrap().has_reserved());
         assert!(!Scope::parse("tickets").unwrap().has_reserved());
+        let abc = Scope::parse("a b c").unwrap();
+        assert_eq!(abc.filtered(|token| token != "b").as_str(), "a c");
+        assert_eq!((abc.filtered(|_| true), abc.filtered(|_| false)), (abc.clone(), Scope::default()));
     }
 }

@@ -6,11 +6,14 @@ use core::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+use super::client::ClientRef;
 use super::id::{ClientId, SessionId, UserId};
+use super::named_clients::NamedClients;
 use super::scope::Scope;
 use crate::codes::codes;
 use crate::crypto::{hmac_sha256, sha256};
 use crate::jose::base64url::prefixed;
+use crate::jose::claims::TokenType;
 use crate::moment::{Label, Moment};
 use crate::secret::{Secret, SecretText};
 use crate::time::{Stamp, Time};
@@ -46,6 +49,10 @@ pub struct Session {
     pub ended_at: Option<Time>,
     /// The state epoch it was issued in.
     pub state_epoch: u64,
+    /// The epoch of the client it is for; none where it rests on no client's record.
+    pub client_epoch: Option<u64>,
+    /// The client that issued the ticket it began with, where one did.
+    pub issuer: Option<ClientRef>,
 }
 
 /// Who acts as somebody else (RFC 8693 §4.1).
@@ -69,10 +76,25 @@ codes! {
     }
 }
 
+impl Purpose {
+    /// The type of the access tokens of such a session.
+    pub const fn token_type(self) -> TokenType {
+        match self {
+            Self::Anything => TokenType::Access,
+            Self::Enrol | Self::ChangePassword => TokenType::Restricted,
+        }
+    }
+}
+
 impl Session {
     /// Who acts as the user, where somebody does.
     pub fn actor_id(&self) -> Option<&UserId> {
         self.actor.as_ref().map(|actor| &actor.id)
+    }
+
+    /// The clients that it rests on.
+    pub const fn clients(&self) -> NamedClients<'_> {
+        NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
 
     /// Whether it is over at `now` for a user of `epoch`.

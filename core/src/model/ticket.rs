@@ -6,7 +6,9 @@ use core::{fmt, net::IpAddr};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+use super::client::ClientRef;
 use super::id::{ClientId, TicketId, UserId};
+use super::named_clients::NamedClients;
 use super::scope::Scope;
 use crate::crypto::sha256;
 use crate::jose::base64url::prefixed;
@@ -35,6 +37,11 @@ impl Ticket {
     /// Who is at the keyboard: the actor, where somebody acts as the user.
     pub fn presented_by(&self) -> &UserId {
         self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
+    }
+
+    /// The clients that it rests on.
+    pub const fn clients(&self) -> NamedClients<'_> {
+        NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
 }
 
@@ -70,7 +77,7 @@ pub struct Ticket {
     /// The client the sign-in is for: the audience, or else who issued it.
     pub client_id: ClientId,
     /// Who issued it; none for the command line.
-    pub issuer: Option<ClientId>,
+    pub issuer: Option<ClientRef>,
     /// Whether an audience was named; it then joins the token's `aud`.
     pub for_audience: bool,
     /// Whether the redeemer must authenticate as `client_id`.
@@ -89,6 +96,8 @@ pub struct Ticket {
     pub state: TicketState,
     /// The state epoch it was issued in.
     pub state_epoch: u64,
+    /// The epoch of the client it is for; none where it rests on no client's record.
+    pub client_epoch: Option<u64>,
 }
 
 /// An administrator acting as a user (RFC 8693 §4.1).

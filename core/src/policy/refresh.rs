@@ -1,9 +1,9 @@
 //! The one place where the use of a refresh token is decided (RFC 9700 §4.14.2).
 
 use crate::audit::Refusal;
-use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::query::Family;
+use crate::model::scope::Scope;
 use crate::model::session::{RefreshToken, Rotation};
 use crate::model::user::User;
 use crate::policy::password::standing;
@@ -14,13 +14,22 @@ use crate::time::Time;
 #[derive(Debug)]
 pub(crate) enum Verdict<'a> {
     /// It is used, and has a successor.
-    Rotate(&'a User),
+    Rotate(Granted<'a>),
     /// It was used a moment ago and its answer may have been lost: the same successor again.
-    Again(&'a User),
+    Again(Granted<'a>),
     /// It was used before: somebody has a copy, and the whole family ends.
     Reused,
     /// It is refused, and nothing changes.
     Refuse(Refusal),
+}
+
+/// What a refresh token brings.
+#[derive(Debug)]
+pub(crate) struct Granted<'a> {
+    /// Who is signed in.
+    pub(crate) user: &'a User,
+    /// The session's scope, as far as it may be granted now.
+    pub(crate) scope: Scope,
 }
 
 /// Who presents a refresh token, as far as that could be proven.
@@ -56,9 +65,9 @@ pub(crate) fn decide<'a>(
     };
     match others_stand(family, settings, now) {
         Err(refusal) => Verdict::Refuse(refusal),
-        Ok(()) if again => Verdict::Again(user),
-        Ok(()) if now < family.refresh.expires_at => Verdict::Rotate(user),
-        Ok(()) => Verdict::Refuse(Refusal::RefreshExpired),
+        Ok(scope) if again => Verdict::Again(Granted { user, scope }),
+        Ok(scope) if now < family.refresh.expires_at => Verdict::Rotate(Granted { user, scope }),
+        Ok(_) => Verdict::Refuse(Refusal::RefreshExpired),
     }
 }
 
@@ -83,21 +92,10 @@ fn admit<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<
     if session.is_over(user.epoch, now) { Err(Refusal::SessionOver) } else { Ok(user) }
 }
 
-/// Whether the client, the actor and the password still stand.
-fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<(), Refusal> {
+/// Checks that the clients, the actor and the password still stand, and returns what may be granted now.
+fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<Scope, Refusal> {
     let session = &family.session;
-    // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name, and those
-    // by password for nobody else.
-    let by_password = session.client_id == ClientId::own();
-    let by_command = session.client_id == ClientId::admin() && !session.bind && !session.for_audience;
-    let gone_is_fine = by_password || by_command;
-    let stands = |client: &Client| {
-        // A client added under a deleted one's id does not inherit its sessions.
-        by_password || client.enabled && (gone_is_fine || client.created_at <= session.auth_time)
-    };
-    if !family.client.as_ref().map_or(gone_is_fine, stands) {
-        return Err(Refusal::ClientInactive);
-    }
+    let issuing = session.clients().stand(family.client.as_ref(), family.issuer.as_ref())?;
     if let Some(actor) = &session.actor {
         let acting = family.actor.as_ref().filter(|acting| acting.is_active());
         if acting.ok_or(Refusal::ActorInactive)?.epoch != actor.epoch {
@@ -108,15 +106,15 @@ fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<(), R
         // Signing in anew is told what has to be done.
         return Err(Refusal::PasswordExpired);
     }
-    Ok(())
+    Ok(issuing.grantable(&session.scope, settings))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::client::Client;
     use crate::model::client::tests::client;
     use crate::model::id::{SessionId, UserId};
-    use crate::model::scope::Scope;
     use crate::model::session::{Actor, Purpose, RefreshDigest, Salt, Session};
     use crate::policy::sign_in::tests::user;
     use crate::settings::Issuer;
@@ -151,11 +149,22 @@ mod tests {
                 expires_at: Time::from_unix(3_000),
                 ended_at: None,
                 state_epoch: 3,
+                client_epoch: Some(0),
+                issuer: None,
             },
             user: Some(user("alice")),
             actor: None,
             client: Some(client("backend", "", "right")),
+            issuer: None,
         }
+    }
+
+    /// The same by a ticket of another client, which then changed.
+    fn issued_by(f: &mut Family, id: &str, change: impl Fn(&mut Client)) {
+        let mut issuer = client(id, "", "s");
+        f.session.issuer = Some(issuer.reference());
+        change(&mut issuer);
+        f.issuer = Some(issuer);
     }
 
     fn boss() -> Option<Actor> {
@@ -284,30 +293,65 @@ mod tests {
                 Refuse(Refusal::ClientInactive),
             ),
             (
-                "a younger client of the same name",
-                |f| f.client.as_mut().unwrap().created_at = Time::from_unix(901),
+                "a client of the same name",
+                |f| f.client.as_mut().unwrap().epoch = 7,
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
+            (
+                "a client of the same name, registered at the same time",
+                |f| f.client = Some(Client { epoch: 7, created_at: NOW, ..client("backend", "", "right") }),
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
+            (
+                "a client that was disabled and is enabled again",
+                |f| {
+                    let client = f.client.as_mut().unwrap();
+                    client.disable();
+                    client.enable();
+                },
                 None,
                 Refuse(Refusal::ClientInactive),
             ),
             ("client gone", |f| f.client = None, None, Refuse(Refusal::ClientInactive)),
             (
                 "of the command line, without a client",
+                |f| (f.session.client_id, f.session.client_epoch, f.client) = (ClientId::admin(), None, None),
+                None,
+                Rotate,
+            ),
+            (
+                "of the command line, with a client of that name",
+                |f| (f.session.client_id, f.session.client_epoch) = (ClientId::admin(), None),
+                None,
+                Rotate,
+            ),
+            (
+                "of a client called admin, which is gone",
                 |f| (f.session.client_id, f.client) = (ClientId::admin(), None),
                 None,
-                Rotate,
+                Refuse(Refusal::ClientInactive),
             ),
+            ("issued by another", |f| issued_by(f, "issuer", |_| {}), None, Rotate),
             (
-                "of the command line, with a client since",
-                |f| {
-                    f.session.client_id = ClientId::admin();
-                    f.client.as_mut().unwrap().created_at = NOW;
-                },
+                "issued by another, disabled since",
+                |f| issued_by(f, "issuer", Client::disable),
                 None,
-                Rotate,
+                Refuse(Refusal::ClientInactive),
             ),
             (
-                "for admin as an audience, without a client",
-                |f| (f.session.client_id, f.session.for_audience, f.client) = (ClientId::admin(), true, None),
+                "issued by another, added anew since",
+                |f| issued_by(f, "issuer", |issuer| issuer.epoch = 7),
+                None,
+                Refuse(Refusal::ClientInactive),
+            ),
+            (
+                "issued by another, gone",
+                |f| {
+                    issued_by(f, "issuer", |_| {});
+                    f.issuer = None;
+                },
                 None,
                 Refuse(Refusal::ClientInactive),
             ),

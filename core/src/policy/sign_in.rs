@@ -106,12 +106,9 @@ fn admit<'a>(
             }
         }
     }
-    // Tickets from the command line are for `admin`, whether or not there is a client of that name.
-    let needs_client = ticket.for_audience || ticket.bind;
-    if needs_client && !records.client.as_ref().is_some_and(|c| c.enabled)
-        || ticket.issuer.is_some() && !records.issuer.as_ref().is_some_and(|c| c.enabled)
-    {
-        return Err(Refusal::ClientInactive);
+    let issuing = ticket.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
+    if !issuing.may_grant(&ticket.scope, settings) {
+        return Err(Refusal::NotGrantable);
     }
     if ticket.impersonation.is_some() {
         let actor = records.actor.as_ref().filter(|actor| actor.is_active()).ok_or(Refusal::ActorInactive)?;
@@ -125,6 +122,7 @@ fn admit<'a>(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::model::client::Client;
     use crate::model::client::tests::client;
     use crate::model::factor::Factors;
     use crate::model::habit::Habit;
@@ -167,7 +165,7 @@ pub(crate) mod tests {
                 digest: TicketDigest([0; 32]),
                 user_id: UserId::parse("alice").unwrap(),
                 client_id: ClientId::parse("backend").unwrap(),
-                issuer: Some(ClientId::parse("backend").unwrap()),
+                issuer: Some(client("backend", "", "right").reference()),
                 for_audience: false,
                 bind: false,
                 scope: Scope::default(),
@@ -177,11 +175,12 @@ pub(crate) mod tests {
                 expires_at: Time::from_unix(1_060),
                 state: TicketState::Live,
                 state_epoch: 3,
+                client_epoch: Some(0),
             },
             user: Some(user("alice")),
             actor: None,
             client: Some(client("backend", "", "right")),
-            issuer: Some(client("backend", "", "right")),
+            issuer: None,
             factors: Factors::default(),
             habit: Habit::default(),
         }
@@ -295,7 +294,7 @@ pub(crate) mod tests {
                 "for an audience that is disabled",
                 |r| {
                     r.ticket.for_audience = true;
-                    r.client.as_mut().unwrap().enabled = false;
+                    r.client.as_mut().unwrap().disable();
                 },
                 Redeemer::Anybody,
                 Spend(Refusal::ClientInactive),
@@ -308,14 +307,60 @@ pub(crate) mod tests {
             ),
             (
                 "whose issuer is disabled",
-                |r| r.issuer.as_mut().unwrap().enabled = false,
+                |r| issued_by(r, Client::disable),
                 Redeemer::Anybody,
                 Spend(Refusal::ClientInactive),
             ),
-            ("whose issuer is gone", |r| r.issuer = None, Redeemer::Anybody, Spend(Refusal::ClientInactive)),
+            ("of another issuer", |r| issued_by(r, |_| {}), Redeemer::Anybody, In),
+            (
+                "whose issuer was added anew",
+                |r| issued_by(r, |issuer| issuer.epoch = 7),
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "whose issuer is gone",
+                |r| {
+                    issued_by(r, |_| {});
+                    r.issuer = None;
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "for a client that was added anew",
+                |r| r.client.as_mut().unwrap().epoch = 7,
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "for a client that was disabled and is enabled again",
+                |r| {
+                    let client = r.client.as_mut().unwrap();
+                    client.disable();
+                    client.enable();
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "with a scope that its issuer has",
+                |r| {
+                    r.ticket.scope = Scope::parse("profile email").unwrap();
+                    issued_by(r, |issuer| issuer.scope = Scope::parse("email").unwrap());
+                },
+                Redeemer::Anybody,
+                In,
+            ),
+            (
+                "with a scope that its issuer no longer has",
+                |r| r.ticket.scope = Scope::parse("profile email").unwrap(),
+                Redeemer::Anybody,
+                Spend(Refusal::NotGrantable),
+            ),
             (
                 "of the command line",
-                |r| (r.ticket.issuer, r.issuer, r.client) = (None, None, None),
+                |r| (r.ticket.issuer, r.ticket.client_epoch, r.client) = (None, None, None),
                 Redeemer::Anybody,
                 In,
             ),
@@ -360,6 +405,14 @@ pub(crate) mod tests {
             };
             assert_eq!(verdict, *expected, "{what}");
         }
+    }
+
+    /// By another client than it is for, which then changed.
+    fn issued_by(records: &mut TicketRecords, change: impl Fn(&mut Client)) {
+        let mut issuer = client("issuer", "", "s");
+        records.ticket.issuer = Some(issuer.reference());
+        change(&mut issuer);
+        records.issuer = Some(issuer);
     }
 
     fn impersonate(records: &mut TicketRecords, actor: Option<User>) {

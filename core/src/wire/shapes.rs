@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::jose::claims::{Actor, Audience};
 use crate::model::client::Client;
 use crate::model::scope::Scope;
+use crate::model::session::Purpose;
 use crate::model::user::User;
 use crate::policy::password::{Standing, Warning};
 
@@ -41,7 +42,8 @@ pub(crate) struct LoginResponse<'a> {
     refresh_token: Option<&'a str>,
     token_type: &'static str,
     expires_in: u64,
-    user: Account<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Account<'a>>,
     user_id: &'a str,
     #[serde(flatten)]
     password: PasswordNotice,
@@ -54,22 +56,27 @@ pub(crate) struct LoginResponse<'a> {
     risk_level: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     risk_assessment: Option<RiskAssessment<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    must_enrol: Option<bool>,
 }
 
 impl<'a> LoginResponse<'a> {
-    /// Tokens for `user`; the access token with its life in seconds.
+    /// Tokens for `user`; the access token with its life in seconds. A session that is good for one thing alone says which, and nothing of
+    /// the account: it is no sign-in yet.
     pub(crate) fn new(
         (access_token, expires_in): (&'a str, u64),
         refresh_token: Option<&'a str>,
         user: &'a User,
         password: Standing,
+        purpose: Purpose,
     ) -> Self {
+        let whole = purpose == Purpose::Anything;
         Self {
             access_token,
             refresh_token,
             token_type: "Bearer",
             expires_in,
-            user: Account::new(user, password),
+            user: whole.then(|| Account::new(user, password)),
             user_id: user.id.as_str(),
             password: password.into(),
             requires_mfa: false,
@@ -77,6 +84,7 @@ impl<'a> LoginResponse<'a> {
             required_mfa_methods: None,
             risk_level: None,
             risk_assessment: None,
+            must_enrol: (purpose == Purpose::Enrol).then_some(true),
         }
     }
 

@@ -10,7 +10,7 @@ use gatepass_core::model::scope::Scope;
 use gatepass_core::time::Time;
 use serde_json::Value;
 
-use super::context::{Context, Site};
+use super::context::{Context, Site, random};
 use super::edit::{ATTEMPTS, ask_factor, parsed, text};
 use super::failure::Failure;
 use super::output::Record;
@@ -18,6 +18,11 @@ use super::secret;
 
 /// The longest access token life, in seconds: a day.
 const MAX_LIFETIME: u32 = 86_400;
+/// What is told of a client that was disabled or deleted.
+const ENDED: &str = "Ended with it: its tokens, tickets and sessions, and those it issued for other clients.";
+/// What is told of a scope that was narrowed.
+const NARROWED: &str = "The scope is narrower than before: it holds for the client's tokens and for the sessions it issued from now on; \
+                        tickets that ask for more are refused.";
 /// The most audiences a client has, and the longest, in characters.
 const MAX_AUDIENCES: usize = 16;
 const MAX_AUDIENCE: usize = 256;
@@ -34,7 +39,7 @@ pub(super) enum Verb {
         #[arg(long)]
         secret_stdin: bool,
     },
-    /// Change a client; what is not named stays, an empty value clears
+    /// Change a client; what is not named stays, an empty value clears. A narrower scope holds for what was issued before, too
     Set {
         /// Its client_id
         id: String,
@@ -48,17 +53,17 @@ pub(super) enum Verb {
         /// Its client_id
         id: String,
     },
-    /// Refuse a client from its next request on
+    /// Refuse a client from its next request on, and end what was issued by it or for it: tickets, challenges, sessions, tokens
     Disable {
         /// Its client_id
         id: String,
     },
-    /// Let a disabled client in again
+    /// Let a disabled client in again; what was issued before it was disabled stays ended
     Enable {
         /// Its client_id
         id: String,
     },
-    /// Delete a client
+    /// Delete a client, and end what was issued by it or for it; a client added later under its id inherits nothing
     Delete {
         /// Its client_id
         id: String,
@@ -191,6 +196,7 @@ pub(super) fn record(client: &Client) -> Record {
         .with("second_factor", client.second_factor.map(AskFactor::as_str))
         .with("created_at", client.created_at.rfc3339())
         .with("secrets", client.secrets.iter().map(secret).collect::<Vec<_>>())
+        .with("epoch", client.epoch)
 }
 
 fn event(kind: Kind, id: &ClientId, now: Time) -> Change {
@@ -207,9 +213,10 @@ fn find(site: &Site, id: &ClientId) -> Result<Client, Failure> {
     })
 }
 
-/// A client with nothing but its id, as of `now`.
-pub(crate) fn blank(id: ClientId, scope: Scope, now: Time) -> Client {
-    Client {
+/// A client with nothing but its id, as of `now`: another than any that had the id before.
+pub(crate) fn blank(id: ClientId, scope: Scope, now: Time) -> Result<Client, Failure> {
+    let epoch = Client::first_epoch(u64::from_le_bytes(*random()?));
+    Ok(Client {
         id,
         name: None,
         scope,
@@ -222,7 +229,8 @@ pub(crate) fn blank(id: ClientId, scope: Scope, now: Time) -> Client {
         created_at: now,
         secrets: Vec::new(),
         revision: 0,
-    }
+        epoch,
+    })
 }
 
 /// What writes a new client down.
@@ -256,7 +264,7 @@ fn edit(
 /// Gives a client that is there already `scope` and one new secret in place of all former ones.
 pub(crate) fn renew(site: &Site, id: &ClientId, scope: &Scope, secret: ClientSecret) -> Result<(), Failure> {
     edit(site, id, Kind::SecretRotated, |client| {
-        client.enabled = true;
+        client.enable();
         client.scope = scope.clone();
         client.default_scope = Scope::default();
         succeed(client, secret.clone(), 0, site.now)
@@ -278,8 +286,18 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Add { id: given, fields, secret_stdin } => add(context, &given, &fields, secret_stdin),
         Verb::Set { id: given, fields } => {
             let id = id(&given)?;
-            let client = edit(&context.site()?, &id, Kind::ClientChanged, |client| fields.apply(client))?;
-            Ok(context.out.one(&record(&client))?)
+            let mut narrowed = false;
+            let client = edit(&context.site()?, &id, Kind::ClientChanged, |client| {
+                let before = client.scope.clone();
+                fields.apply(client)?;
+                narrowed = !before.is_within(&client.scope);
+                Ok(())
+            })?;
+            context.out.one(&record(&client))?;
+            if narrowed {
+                context.out.say(NARROWED)?;
+            }
+            Ok(())
         }
         Verb::List => {
             let clients: Vec<Record> = context.reading()?.store.clients()?.iter().map(record).collect();
@@ -298,7 +316,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             find(&site, &id)?;
             let changes = vec![Change::DeleteClient(id.clone()), event(Kind::ClientDeleted, &id, site.now)];
             site.commit(changes, || format!("client {id} is already gone"))?;
-            Ok(context.out.one(&Record::new().with("client_id", id.as_str()).with("deleted", true))?)
+            context.out.one(&Record::new().with("client_id", id.as_str()).with("deleted", true))?;
+            Ok(context.out.say(ENDED)?)
         }
         Verb::RotateSecret { id: given, overlap, secret_stdin } => {
             rotate(context, &given, overlap, secret_stdin)
@@ -311,7 +330,7 @@ fn add(context: &Context, given: &str, fields: &Fields, secret_stdin: bool) -> R
     if id == ClientId::own() {
         return Err(Failure::usage(format!("{id} is this server's own name: choose another id")));
     }
-    let mut client = blank(id.clone(), Scope::default(), Time::default());
+    let mut client = blank(id.clone(), Scope::default(), Time::default())?;
     fields.apply(&mut client)?;
     let secret = if secret_stdin { secret::import()? } else { secret::generate()? };
     let site = context.site()?;
@@ -326,10 +345,18 @@ fn add(context: &Context, given: &str, fields: &Fields, secret_stdin: bool) -> R
 fn switch(context: &Context, given: &str, enabled: bool) -> Result<(), Failure> {
     let kind = if enabled { Kind::ClientEnabled } else { Kind::ClientDisabled };
     let client = edit(&context.site()?, &id(given)?, kind, |client| {
-        client.enabled = enabled;
+        if enabled {
+            client.enable();
+        } else {
+            client.disable();
+        }
         Ok(())
     })?;
-    Ok(context.out.one(&record(&client))?)
+    context.out.one(&record(&client))?;
+    if !enabled {
+        context.out.say(ENDED)?;
+    }
+    Ok(())
 }
 
 fn rotate(context: &Context, given: &str, overlap: u32, secret_stdin: bool) -> Result<(), Failure> {
@@ -375,7 +402,8 @@ mod tests {
     }
 
     fn client() -> Client {
-        blank(ClientId::parse("svc").unwrap(), Scope::parse("a b").unwrap(), at(1))
+        let blank = blank(ClientId::parse("svc").unwrap(), Scope::parse("a b").unwrap(), at(1)).unwrap();
+        Client { epoch: 1, ..blank }
     }
 
     fn ends(client: &Client) -> Vec<Option<u64>> {

@@ -100,7 +100,7 @@ fn record(ticket: &Ticket, now: Time, state_epoch: u64) -> Record {
         .with("state", state)
         .with("user_id", ticket.user_id.as_str())
         .with("client_id", ticket.client_id.as_str())
-        .with("issuer", ticket.issuer.as_ref().map(|id| id.as_str()))
+        .with("issuer", ticket.issuer.as_ref().map(|issuer| issuer.id.as_str()))
         .with("bind", ticket.bind)
         .with("scope", ticket.scope.to_string())
         .with("client_ip", ticket.client_ip.map(|address| address.to_string()))

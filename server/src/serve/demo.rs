@@ -72,7 +72,7 @@ fn service(site: &Site) -> Result<Zeroizing<String>, Failure> {
     let secret = secret::generate()?;
     let id = ClientId::parse(NAME).map_err(|bad| Failure::failed(bad.to_string()))?;
     let scope = Scope::parse(SCOPE).map_err(|bad| Failure::failed(bad.to_string()))?;
-    let mut service = client::blank(id.clone(), scope.clone(), site.now);
+    let mut service = client::blank(id.clone(), scope.clone(), site.now)?;
     service.name = Some("Demo Service".into());
     service.secrets.push(secret::kept(&secret, site.now));
     if !site.try_commit(client::added(service, site.now))? {

@@ -52,7 +52,7 @@ pub fn prepare(site: &Site) -> Result<Option<Admin>, Failure> {
 fn admin(site: &Site) -> Result<Option<Admin>, Failure> {
     let secret = secret::generate()?;
     let scope = Scope::parse(ADMIN_SCOPE).map_err(|bad| Failure::failed(bad.to_string()))?;
-    let mut admin = client::blank(ClientId::admin(), scope, site.now);
+    let mut admin = client::blank(ClientId::admin(), scope, site.now)?;
     admin.secrets.push(secret::kept(&secret, site.now));
     let id = admin.id.clone();
     // Where another server on the same directory was first, it has shown the secret.

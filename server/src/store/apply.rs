@@ -27,9 +27,11 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
             "SELECT 1 FROM users WHERE id = ?1 AND epoch = ?2 AND status = 'active'",
             params![id.as_str(), signed(*epoch)?],
         ),
-        Change::ClientIsEnabled(id) => {
-            holds(db, "SELECT 1 FROM clients WHERE id = ?1 AND enabled = 1", [id.as_str()])
-        }
+        Change::RequireClientEpoch { id, epoch } => holds(
+            db,
+            "SELECT 1 FROM clients WHERE id = ?1 AND epoch = ?2 AND enabled = 1",
+            params![id.as_str(), signed(*epoch)?],
+        ),
         Change::SessionIsLive(id) => {
             holds(db, "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL", [id.as_str()])
         }
@@ -151,14 +153,14 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
     one(
         db,
         "INSERT INTO tickets (id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
-         reason, issued_at, expires_at, spent_at, revoked_at, state_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         reason, issued_at, expires_at, spent_at, revoked_at, state_epoch, client_epoch, issuer_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             ticket.id.as_str(),
             ticket.digest.0,
             ticket.user_id.as_str(),
             ticket.client_id.as_str(),
-            ticket.issuer.as_ref().map(|id| id.as_str()),
+            ticket.issuer.as_ref().map(|issuer| issuer.id.as_str()),
             ticket.for_audience,
             ticket.bind,
             ticket.scope.as_str(),
@@ -170,6 +172,8 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
             spent,
             revoked,
             signed(ticket.state_epoch)?,
+            ticket.client_epoch.map(signed).transpose()?,
+            ticket.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
         ],
     )
 }
@@ -179,8 +183,8 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
     one(
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM users WHERE id = ?2",
+         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch, client_epoch, issuer, issuer_epoch) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18 FROM users WHERE id = ?2",
         params![
             session.id.as_str(),
             session.user_id.as_str(),
@@ -197,6 +201,9 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
             session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
             session.purpose.as_str(),
             signed(session.state_epoch)?,
+            session.client_epoch.map(signed).transpose()?,
+            session.issuer.as_ref().map(|issuer| issuer.id.as_str()),
+            session.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
         ],
     )?;
     let Some(refresh) = refresh else { return Ok(()) };
@@ -275,7 +282,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
     one(
         db,
         "INSERT INTO clients (id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, \
-         created_at, revision, second_factor) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         created_at, revision, second_factor, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             client.id.as_str(),
             client.name,
@@ -288,6 +295,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             stamp(client.created_at),
             signed(client.revision)?,
             client.second_factor.map(AskFactor::as_str),
+            signed(client.epoch)?,
         ],
     )?;
     insert_secrets(db, client)
@@ -298,7 +306,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
         db,
         "UPDATE clients SET name = ?2, scope = ?3, default_scope = ?4, audiences = ?5, enabled = ?6, \
          token_lifetime = ?7, user_token_lifetime = ?8, created_at = ?9, revision = revision + 1, \
-         second_factor = ?11 WHERE id = ?1 AND revision = ?10",
+         second_factor = ?11, epoch = ?12 WHERE id = ?1 AND revision = ?10",
         params![
             client.id.as_str(),
             client.name,
@@ -311,6 +319,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), Trouble> {
             stamp(client.created_at),
             signed(client.revision)?,
             client.second_factor.map(AskFactor::as_str),
+            signed(client.epoch)?,
         ],
     )?;
     db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;

@@ -199,7 +199,8 @@ pub(super) fn set_guesses(
 
 pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
     let sql = "SELECT digest, user_id, user_epoch, actor_epoch, actor, reason, client_id, for_audience, bind, scope, \
-               methods, ticket, device, network, expires_at, wrong, answered, state_epoch FROM challenges WHERE digest = ?1";
+               methods, ticket, device, network, expires_at, wrong, answered, state_epoch, client_epoch, issuer, \
+               issuer_epoch FROM challenges WHERE digest = ?1";
     first(db, sql, [digest.0], |row| {
         let mut c = Columns::of(row, "challenges");
         let digest = ChallengeDigest(c.bytes("digest")?);
@@ -212,7 +213,7 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
                 return Err(Trouble::Row { table: "challenges", column: "reason" });
             }
         };
-        let sign_in = SignIn {
+        let mut sign_in = SignIn {
             user_id,
             impersonation,
             client_id: c.parsed("client_id", rows::client_id)?,
@@ -222,17 +223,15 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
             methods: c.parsed("methods", rows::texts)?,
             ticket: c.maybe("ticket", rows::ticket_id)?,
             place: habits::place(&mut c)?,
+            client_epoch: None,
+            issuer: None,
         };
-        Ok(Challenge {
-            digest,
-            sign_in,
-            user_epoch,
-            actor_epoch,
-            expires_at: c.time("expires_at")?,
-            wrong: c.small("wrong")?,
-            answered: c.flag("answered")?,
-            state_epoch: c.number("state_epoch")?,
-        })
+        let (expires_at, wrong) = (c.time("expires_at")?, c.small("wrong")?);
+        let (answered, state_epoch) = (c.flag("answered")?, c.number("state_epoch")?);
+        sign_in.client_epoch = c.maybe_number("client_epoch")?;
+        let issuer = c.maybe("issuer", rows::client_id)?;
+        sign_in.issuer = c.issuer(issuer)?;
+        Ok(Challenge { digest, sign_in, user_epoch, actor_epoch, expires_at, wrong, answered, state_epoch })
     })
 }
 
@@ -241,8 +240,8 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
     one(
         db,
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
-         expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch, client_epoch, issuer, issuer_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),
@@ -262,6 +261,9 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             sign_in.place.device.0,
             sign_in.place.network.to_string(),
             signed(challenge.state_epoch)?,
+            sign_in.client_epoch.map(signed).transpose()?,
+            sign_in.issuer.as_ref().map(|issuer| issuer.id.as_str()),
+            sign_in.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
         ],
     )
 }

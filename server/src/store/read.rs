@@ -6,6 +6,7 @@ use gatepass_core::model::challenge::ChallengeDigest;
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::Factors;
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::model::named_clients::NamedClients;
 use gatepass_core::model::query::{
     BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueQuery,
     IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionsRecords,
@@ -71,6 +72,11 @@ impl Snapshot<'_> {
         let found = client(self.db, id)?;
         self.clients.extend(found.clone());
         Ok(found)
+    }
+
+    /// The client that issued what rests on `named`, where that is another than the one it is for.
+    fn other_issuer(&mut self, named: NamedClients<'_>) -> Result<Option<Client>, Trouble> {
+        named.other_issuer().map_or(Ok(None), |id| self.client(id))
     }
 }
 
@@ -207,7 +213,7 @@ fn ticket_records(
         user: user_by_id(db, &ticket.user_id)?,
         actor: named(ticket.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
         client: snapshot.client(&ticket.client_id)?,
-        issuer: named(ticket.issuer.as_ref(), |id| snapshot.client(id))?,
+        issuer: snapshot.other_issuer(ticket.clients())?,
         ticket,
     }))
 }
@@ -254,6 +260,7 @@ fn challenge(
         user: user_by_id(db, &sign_in.user_id)?,
         actor: named(sign_in.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
         client: snapshot.client(&sign_in.client_id)?,
+        issuer: snapshot.other_issuer(sign_in.clients())?,
         factors: factors::of(db, master, sign_in.challenged())?,
         challenge,
     }))
@@ -262,10 +269,12 @@ fn challenge(
 fn bearer(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<BearerRecords, Trouble> {
     let db = snapshot.db;
     let person = query.person.as_ref();
+    let session = named(person, |p| session(db, &p.session))?;
     Ok(BearerRecords {
         client: snapshot.client(&query.client)?,
         user: named(person, |p| user_by_id(db, &p.user))?,
-        session: named(person, |p| session(db, &p.session))?,
+        issuer: session.as_ref().map_or(Ok(None), |s| snapshot.other_issuer(s.clients()))?,
+        session,
         actor: named(person.and_then(|p| p.actor.as_ref()), |id| user_by_id(db, id))?,
         revoked: db
             .prepare_cached("SELECT 1 FROM revoked_tokens WHERE token_id = ?1")?
@@ -291,6 +300,7 @@ fn family(snapshot: &mut Snapshot<'_>, digest: &RefreshDigest) -> Result<Option<
         user: user_by_id(db, &session.user_id)?,
         actor: named(session.actor_id(), |id| user_by_id(db, id))?,
         client: snapshot.client(&session.client_id)?,
+        issuer: snapshot.other_issuer(session.clients())?,
         refresh,
         session,
     }))
@@ -324,7 +334,10 @@ fn sessions(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<Sessions
         concat!(
             sessions_of!(columns!(sessions)),
             " WHERE ended_at IS NULL AND (actor IS NULL OR EXISTS (SELECT 1 FROM users a WHERE a.id = sessions.actor \
-             AND a.epoch = sessions.actor_epoch AND a.status = 'active')) ORDER BY auth_time DESC, id DESC LIMIT {}"
+             AND a.epoch = sessions.actor_epoch AND a.status = 'active')) AND (client_epoch IS NULL OR EXISTS \
+             (SELECT 1 FROM clients c WHERE c.id = sessions.client_id AND c.epoch = sessions.client_epoch AND c.enabled = 1)) \
+             AND (issuer IS NULL OR EXISTS (SELECT 1 FROM clients i WHERE i.id = sessions.issuer \
+             AND i.epoch = sessions.issuer_epoch AND i.enabled = 1)) ORDER BY auth_time DESC, id DESC LIMIT {}"
         ),
         MAX_SESSIONS
     );

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::client::{Client, ClientRef, ClientSecret, SecretDigest};
 use gatepass_core::model::factor::{AskFactor, Guesses};
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::scope::Scope;
@@ -23,21 +23,21 @@ macro_rules! columns {
     };
     (clients) => {
         "id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
-         revision, second_factor"
+         revision, second_factor, epoch"
     };
     (client_secrets) => {
         "digest, created_at, expires_at"
     };
     (tickets) => {
         "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, reason, \
-         issued_at, expires_at, spent_at, revoked_at, state_epoch"
+         issued_at, expires_at, spent_at, revoked_at, state_epoch, client_epoch, issuer_epoch"
     };
     (refresh_tokens) => {
         "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor"
     };
     (sessions) => {
         "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
-         auth_time, methods, expires_at, ended_at, state_epoch"
+         auth_time, methods, expires_at, ended_at, state_epoch, client_epoch, issuer, issuer_epoch"
     };
 }
 pub(super) use columns;
@@ -135,6 +135,15 @@ impl<'a> Columns<'a> {
         self.take(column)
     }
 
+    /// The next column: the epoch of the client `id` that issued something, which is there where that is.
+    pub(super) fn issuer(&mut self, id: Option<ClientId>) -> Result<Option<ClientRef>, Trouble> {
+        match (id, self.maybe_number("issuer_epoch")?) {
+            (Some(id), Some(epoch)) => Ok(Some(ClientRef { id, epoch })),
+            (None, None) => Ok(None),
+            (Some(_), None) | (None, Some(_)) => Err(self.unreadable("issuer_epoch")),
+        }
+    }
+
     pub(super) fn blob(&mut self, column: &'static str) -> Result<Vec<u8>, Trouble> {
         self.take(column)
     }
@@ -222,6 +231,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, Trouble> {
         created_at: c.time("created_at")?,
         revision: c.number("revision")?,
         second_factor: c.maybe("second_factor", AskFactor::parse)?,
+        epoch: c.number("epoch")?,
         secrets: Vec::new(),
     })
 }
@@ -261,12 +271,14 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
         (None, Some(at)) => TicketState::Revoked(at),
         (Some(_), Some(_)) => return Err(c.unreadable("revoked_at")),
     };
+    let state_epoch = c.number("state_epoch")?;
+    let client_epoch = c.maybe_number("client_epoch")?;
     Ok(Ticket {
         id,
         digest,
         user_id,
         client_id,
-        issuer,
+        issuer: c.issuer(issuer)?,
         for_audience,
         bind,
         scope,
@@ -275,7 +287,8 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
         issued_at,
         expires_at,
         state,
-        state_epoch: c.number("state_epoch")?,
+        state_epoch,
+        client_epoch,
     })
 }
 
@@ -316,5 +329,10 @@ pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
         expires_at: c.time("expires_at")?,
         ended_at: c.maybe_time("ended_at")?,
         state_epoch: c.number("state_epoch")?,
+        client_epoch: c.maybe_number("client_epoch")?,
+        issuer: {
+            let issuer = c.maybe("issuer", client_id)?;
+            c.issuer(issuer)?
+        },
     })
 }

@@ -77,12 +77,13 @@ impl Place {
         assert_eq!(self.sql().execute("UPDATE meta SET state_epoch = ?1", [epoch]).unwrap(), 1);
     }
 
-    /// Brings the file back to the schema `version`: undoes the latest migration, then runs `undo` for those before.
+    /// Brings the file back to the schema `version`, 6 at most: undoes the latest migrations, then runs `undo` for those before.
     pub(crate) fn downgrade(&self, version: i64, undo: &str) {
         let columns = [
-            ("tickets", &["state_epoch"][..]),
-            ("sessions", &["state_epoch"]),
-            ("challenges", &["state_epoch"]),
+            ("clients", &["epoch"][..]),
+            ("tickets", &["client_epoch", "issuer_epoch", "state_epoch"]),
+            ("sessions", &["client_epoch", "issuer", "issuer_epoch", "state_epoch"]),
+            ("challenges", &["client_epoch", "issuer", "issuer_epoch", "state_epoch"]),
             (
                 "meta",
                 &[
@@ -147,6 +148,7 @@ pub(crate) fn ticket(number: u64) -> Ticket {
         expires_at: NOW.plus(300),
         state: TicketState::Live,
         state_epoch: 0,
+        client_epoch: Some(0),
     }
 }
 
@@ -166,6 +168,8 @@ pub(crate) fn session(number: u64) -> Session {
         expires_at: NOW.plus(86_400),
         ended_at: None,
         state_epoch: 0,
+        client_epoch: Some(0),
+        issuer: None,
     }
 }
 

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use gatepass_core::audit::Kind;
 use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::change::Change;
+use gatepass_core::model::client::{Client, ClientRef};
 use gatepass_core::model::factor::{BackupDigest, Guesses};
 use gatepass_core::model::habit::{DeviceMark, Network, Place as Whereabouts};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
@@ -23,15 +24,15 @@ use crate::fixture::*;
 /// One thing to do, about numbered things.
 #[derive(Clone, Debug)]
 enum Deed {
-    Issue { ticket: u64, user: usize, actor: Option<usize> },
-    Redeem { ticket: u64, session: u64, user: usize },
+    Issue { ticket: u64, user: usize, actor: Option<usize>, by: Option<usize> },
+    Redeem { ticket: u64, session: u64, user: usize, by: Option<usize> },
     Revoke(u64),
     Toggle { user: usize, stale: bool },
     ToggleClient { client: usize, stale: bool },
     DeleteUser(usize),
     AddUser(usize),
     DeleteClient(usize),
-    AddClient(usize),
+    AddClient { client: usize, epoch: u64 },
     SessionIsLive(u64),
     Rotate { from: u64, to: u64, session: u64 },
     RefreshIsUnused(u64),
@@ -53,10 +54,10 @@ enum Deed {
     SetPassword { user: usize, password: u64 },
     GuessPassword { user: usize, stale: bool },
     Rename { user: usize, like: usize },
-    Challenge { challenge: u64, user: usize, actor: Option<usize> },
+    Challenge { challenge: u64, user: usize, actor: Option<usize>, by: Option<usize> },
     CountWrong { challenge: u64, wrong: u32 },
     Answer { challenge: u64, wrong: u32 },
-    ClientIsEnabled(usize),
+    RequireClientEpoch { client: usize, stale: bool },
     SetStateEpoch(u64),
     RequireStateEpoch { stale: bool },
 }
@@ -65,17 +66,19 @@ const USERS: usize = 3;
 
 fn deed() -> impl Strategy<Value = Deed> {
     let (ticket, session, user) = (|| 0..6u64, || 0..6u64, || 0..USERS);
+    let issuer = || proptest::option::of(0..USERS);
     prop_oneof![
-        4 => (ticket(), user(), proptest::option::of(user()))
-            .prop_map(|(ticket, user, actor)| Deed::Issue { ticket, user, actor }),
-        6 => (ticket(), session(), user()).prop_map(|(ticket, session, user)| Deed::Redeem { ticket, session, user }),
+        4 => (ticket(), user(), proptest::option::of(user()), issuer())
+            .prop_map(|(ticket, user, actor, by)| Deed::Issue { ticket, user, actor, by }),
+        6 => (ticket(), session(), user(), issuer())
+            .prop_map(|(ticket, session, user, by)| Deed::Redeem { ticket, session, user, by }),
         1 => ticket().prop_map(Deed::Revoke),
         2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Toggle { user, stale }),
         2 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::ToggleClient { client, stale }),
         1 => user().prop_map(Deed::DeleteUser),
         1 => user().prop_map(Deed::AddUser),
         1 => user().prop_map(Deed::DeleteClient),
-        1 => user().prop_map(Deed::AddClient),
+        1 => (user(), 0..3u64).prop_map(|(client, epoch)| Deed::AddClient { client, epoch }),
         1 => session().prop_map(Deed::SessionIsLive),
         6 => (session(), session(), session()).prop_map(|(from, to, session)| Deed::Rotate { from, to, session }),
         1 => session().prop_map(Deed::RefreshIsUnused),
@@ -98,11 +101,11 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (user(), 0..3u64).prop_map(|(user, password)| Deed::SetPassword { user, password }),
         2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::GuessPassword { user, stale }),
         1 => (user(), user()).prop_map(|(user, like)| Deed::Rename { user, like }),
-        3 => (ticket(), user(), proptest::option::of(user()))
-            .prop_map(|(challenge, user, actor)| Deed::Challenge { challenge, user, actor }),
+        3 => (ticket(), user(), proptest::option::of(user()), issuer())
+            .prop_map(|(challenge, user, actor, by)| Deed::Challenge { challenge, user, actor, by }),
         3 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::CountWrong { challenge, wrong }),
         2 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::Answer { challenge, wrong }),
-        1 => user().prop_map(Deed::ClientIsEnabled),
+        1 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::RequireClientEpoch { client, stale }),
         1 => (0..4u64).prop_map(Deed::SetStateEpoch),
         1 => any::<bool>().prop_map(|stale| Deed::RequireStateEpoch { stale }),
     ]
@@ -121,14 +124,22 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
     let is = |i: usize| Change::UserIs { id: user_id(i), epoch: epoch(i) };
     let audit = |kind, number| Change::Audit(event(kind, number));
     let state_epoch = tables.state_epoch;
+    let client_epoch = |id: &ClientId| tables.clients.get(id).map_or(0, |client| client.epoch);
+    let issuer = |by: Option<usize>| {
+        by.map(|i| names.clients[i].clone()).map(|id| ClientRef { epoch: client_epoch(&id), id })
+    };
     match *deed {
-        Deed::Issue { ticket: number, user, actor } => {
+        Deed::Issue { ticket: number, user, actor, by } => {
             let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
-            let ticket = Ticket { user_id: user_id(user), impersonation, state_epoch, ..ticket(number) };
+            let issuer = issuer(by);
+            let ticket =
+                Ticket { user_id: user_id(user), impersonation, state_epoch, issuer, ..ticket(number) };
             vec![is(user), Change::InsertTicket(ticket), audit(Kind::TicketIssued, number)]
         }
-        Deed::Redeem { ticket, session: number, user } => {
-            let session = Session { user_id: user_id(user), state_epoch, ..session(number) };
+        Deed::Redeem { ticket, session: number, user, by } => {
+            let (issuer, client_epoch) = (issuer(by), (number > 0).then(|| client_epoch(&portal())));
+            let session =
+                Session { user_id: user_id(user), state_epoch, issuer, client_epoch, ..session(number) };
             vec![
                 Change::RequireStateEpoch(state_epoch),
                 spend(ticket),
@@ -152,7 +163,11 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         }
         Deed::ToggleClient { client, stale } => {
             let Some(mut client) = tables.clients.get(&names.clients[client]).cloned() else { return vec![] };
-            client.enabled = !client.enabled;
+            if client.enabled {
+                client.disable()
+            } else {
+                client.enable()
+            }
             client.secrets.extend(client.secrets.first().cloned());
             client.secrets.truncate(5);
             client.revision += u64::from(stale);
@@ -164,8 +179,9 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             vec![Change::InsertUser(user)]
         }
         Deed::DeleteClient(client) => vec![Change::DeleteClient(names.clients[client].clone())],
-        Deed::AddClient(client) => {
-            vec![Change::InsertClient(world::tables().clients[&names.clients[client]].clone())]
+        Deed::AddClient { client, epoch } => {
+            let client = world::tables().clients[&names.clients[client]].clone();
+            vec![Change::InsertClient(Client { epoch, ..client })]
         }
         Deed::SessionIsLive(session) => {
             vec![
@@ -255,9 +271,10 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             user.phone = Some(format!("+{like}"));
             vec![Change::UpdateUser(user)]
         }
-        Deed::Challenge { challenge: number, user, actor } => {
+        Deed::Challenge { challenge: number, user, actor, by } => {
             let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
-            let ticket = Ticket { user_id: user_id(user), impersonation, ..ticket(number) };
+            let ticket =
+                Ticket { user_id: user_id(user), impersonation, issuer: issuer(by), ..ticket(number) };
             let challenge = Challenge {
                 digest: ChallengeDigest(digest(number)),
                 sign_in: SignIn::by_ticket(
@@ -282,7 +299,11 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         Deed::Answer { challenge, wrong } => {
             vec![Change::AnswerChallenge { digest: ChallengeDigest(digest(challenge)), wrong }]
         }
-        Deed::ClientIsEnabled(client) => vec![Change::ClientIsEnabled(names.clients[client].clone())],
+        Deed::RequireClientEpoch { client, stale } => {
+            let id = names.clients[client].clone();
+            let epoch = client_epoch(&id) + u64::from(stale);
+            vec![Change::RequireClientEpoch { id, epoch }]
+        }
         Deed::SetStateEpoch(_) => vec![],
         Deed::RequireStateEpoch { stale } => {
             vec![
@@ -374,8 +395,8 @@ fn the_file_does_as_memory_does() {
 
 #[test]
 fn a_deleted_users_refresh_tokens_are_gone_too() {
-    let issue = |user| Deed::Issue { ticket: 0, user, actor: None };
-    let redeem = |ticket, user| Deed::Redeem { ticket, session: 1, user };
-    let second = Deed::Issue { ticket: 1, user: 0, actor: None };
+    let issue = |user| Deed::Issue { ticket: 0, user, actor: None, by: None };
+    let redeem = |ticket, user| Deed::Redeem { ticket, session: 1, user, by: None };
+    let second = Deed::Issue { ticket: 1, user: 0, actor: None, by: None };
     agree(&[issue(1), redeem(0, 1), Deed::DeleteUser(1), second, redeem(1, 0)]).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::model::client::{Client, ClientRef, ClientSecret, SecretDigest};
 use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
@@ -28,6 +28,11 @@ fn time() -> impl Strategy<Value = Time> {
 
 fn number() -> impl Strategy<Value = u64> {
     0..=u64::MAX >> 1
+}
+
+fn issuers() -> impl Strategy<Value = Option<ClientRef>> {
+    let id = |id: String| ClientId::parse(&id).unwrap();
+    of((name(), number()).prop_map(move |(name, epoch)| ClientRef { id: id(name), epoch }))
 }
 
 fn scope() -> impl Strategy<Value = Scope> {
@@ -74,8 +79,9 @@ fn clients() -> impl Strategy<Value = Client> {
         (name(), of(any::<String>()), scope(), scope(), proptest::collection::vec(any::<String>(), 0..4)),
         (any::<bool>(), of(any::<u32>()), of(any::<u32>()), time(), number(), of(ask())),
         proptest::collection::vec(secret, 0..=8),
+        number(),
     )
-        .prop_map(|((id, name, scope, default_scope, audiences), rest, secrets)| Client {
+        .prop_map(|((id, name, scope, default_scope, audiences), rest, secrets, epoch)| Client {
             id: ClientId::parse(&id).unwrap(),
             name,
             scope,
@@ -88,6 +94,7 @@ fn clients() -> impl Strategy<Value = Client> {
             revision: rest.4,
             second_factor: rest.5,
             secrets,
+            epoch,
         })
 }
 
@@ -100,15 +107,15 @@ fn tickets() -> impl Strategy<Value = Ticket> {
         time().prop_map(TicketState::Revoked),
     ];
     (
-        (name(), any::<[u8; 32]>(), name(), of(name()), any::<bool>(), any::<bool>()),
-        (scope(), of(any::<IpAddr>()), of(impersonation), time(), time(), state, number()),
+        (name(), any::<[u8; 32]>(), name(), issuers(), any::<bool>(), any::<bool>()),
+        (scope(), of(any::<IpAddr>()), of(impersonation), time(), time(), state, number(), of(number())),
     )
         .prop_map(|((id, digest, client, issuer, for_audience, bind), rest)| Ticket {
             id: TicketId::parse(&id).unwrap(),
             digest: TicketDigest(digest),
             user_id: alice(),
             client_id: ClientId::parse(&client).unwrap(),
-            issuer: issuer.map(|id| ClientId::parse(&id).unwrap()),
+            issuer,
             for_audience,
             bind,
             scope: rest.0,
@@ -118,6 +125,7 @@ fn tickets() -> impl Strategy<Value = Ticket> {
             expires_at: rest.4,
             state: rest.5,
             state_epoch: rest.6,
+            client_epoch: rest.7,
         })
 }
 
@@ -125,8 +133,9 @@ fn sessions() -> impl Strategy<Value = Session> {
     (
         (name(), number(), of((name(), number())), name(), any::<bool>(), any::<bool>()),
         (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL), number()),
+        (of(number()), issuers()),
     )
-        .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest)| Session {
+        .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest, clients)| Session {
             id: SessionId::parse(&id).unwrap(),
             user_id: alice(),
             user_epoch,
@@ -141,6 +150,8 @@ fn sessions() -> impl Strategy<Value = Session> {
             expires_at: rest.2,
             ended_at: rest.3,
             state_epoch: rest.5,
+            client_epoch: clients.0,
+            issuer: clients.1,
         })
 }
 

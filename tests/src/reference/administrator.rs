@@ -1,6 +1,6 @@
 //! What an administrator does.
 
-use super::model::{Guesses, Model, Name, Ticket};
+use super::model::{Client, Guesses, Model, Name, Ticket};
 use super::operation::Operation;
 
 impl Model {
@@ -26,6 +26,25 @@ impl Model {
                 let password = person.password.as_mut().filter(|password| !password.must_change);
                 person.epoch += u32::from(password.map(|password| password.must_change = true).is_some());
             }
+        }
+    }
+
+    pub(super) fn edit_client(&mut self, id: Name, operation: &Operation) {
+        let anew = self.next_client_epoch();
+        match (operation, self.clients.get_mut(id)) {
+            (Operation::DeleteClient(_), Some(_)) => drop(self.clients.remove(id)),
+            (Operation::AddClient(_), None) => {
+                self.registrations += 1;
+                self.clients.insert(id, Client { enabled: true, epoch: anew, narrowed: false });
+            }
+            (Operation::DisableClient(_), Some(client)) => {
+                client.epoch += u64::from(client.enabled);
+                client.enabled = false;
+            }
+            (Operation::EnableClient(_), Some(client)) => client.enabled = true,
+            (Operation::NarrowClient(_), Some(client)) => client.narrowed = true,
+            (Operation::WidenClient(_), Some(client)) => client.narrowed = false,
+            _ => {}
         }
     }
 

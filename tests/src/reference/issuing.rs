@@ -22,7 +22,12 @@ impl Model {
                 Holder::Person(session) if self.sessions[session].grant.actor.is_some() => {
                     return refused(40301);
                 }
-                Holder::Service(token) if is_within(wanted, self.access[token].scope) => {
+                Holder::Service(token)
+                    if is_within(
+                        wanted,
+                        self.scope_of(self.access[token].client, self.access[token].scope),
+                    ) =>
+                {
                     Some(self.access[token].client)
                 }
                 Holder::Person(_) | Holder::Service(_) => return refused(40300),
@@ -33,8 +38,10 @@ impl Model {
             _ if malformed.is_some() => malformed,
             _ if !self.is_active(wish.user) => Some(40011),
             Wish { audience: Some(client), .. } if !self.is_enabled(client) => Some(40013),
+            Wish { audience: None, bind: true, .. } => Some(40013),
             Wish { actor: Some(actor), .. } if *actor == wish.user || !self.is_active(actor) => Some(40017),
             _ if scope.starts_with("ticket:") => Some(40014),
+            _ if issuer.is_some_and(|issuer| self.scope_of(issuer, scope) != scope) => Some(40014),
             _ => None,
         };
         if let Some(code) = refusal {
@@ -42,10 +49,13 @@ impl Model {
         }
         let Wish { user, audience, bind, here, actor, ttl, .. } = *wish;
         let client = audience.or(issuer).unwrap_or("admin");
-        let (grant, life) =
-            (Grant { user, actor, client, audience: audience.is_some(), bind, scope }, ttl.unwrap_or(300));
+        let client_epoch = audience.or(issuer).and_then(|client| self.registration(client));
+        let issuer = issuer.and_then(|issuer| Some((issuer, self.registration(issuer)?)));
+        let grant =
+            Grant { user, actor, client, audience: audience.is_some(), bind, scope, client_epoch, issuer };
+        let life = ttl.unwrap_or(300);
         let (expires, state_epoch) = (self.now + life, self.state_epoch);
-        self.tickets.push(Ticket { grant, issuer, here, expires, over: false, state_epoch });
+        self.tickets.push(Ticket { grant, here, expires, over: false, state_epoch });
         granted("ticket", json!({"ticket": self.tickets.len() - 1, "expires_in": life}))
     }
 

@@ -141,6 +141,10 @@ pub(super) struct Grant {
     pub(super) audience: bool,
     pub(super) bind: bool,
     pub(super) scope: Name,
+    /// The registration of the client, unless it rests on none.
+    pub(super) client_epoch: Option<u64>,
+    /// The client that issued the ticket, and its registration.
+    pub(super) issuer: Option<(Name, u64)>,
 }
 
 impl Grant {
@@ -153,7 +157,6 @@ impl Grant {
 #[derive(Clone, Debug)]
 pub(super) struct Ticket {
     pub(super) grant: Grant,
-    pub(super) issuer: Option<Name>,
     pub(super) here: bool,
     pub(super) expires: u64,
     pub(super) over: bool,
@@ -201,6 +204,17 @@ pub(super) struct Access {
     pub(super) expires: u64,
     pub(super) revoked: bool,
     pub(super) state_epoch: u64,
+    /// The registration of a service.
+    pub(super) client_epoch: Option<u64>,
+}
+
+/// A client of one registration, or since it was last disabled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client {
+    pub(super) enabled: bool,
+    pub(super) epoch: u64,
+    /// Whether it may have less than at first.
+    pub(super) narrowed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -238,7 +252,9 @@ pub struct Model {
     pub now: u64,
     pub(super) state_epoch: u64,
     pub(super) people: BTreeMap<Name, Person>,
-    pub(super) disabled_clients: BTreeSet<Name>,
+    pub(super) clients: BTreeMap<Name, Client>,
+    /// How often a client was added.
+    pub(super) registrations: u64,
     pub(super) tickets: Vec<Ticket>,
     pub(super) challenges: Vec<Challenge>,
     pub(super) sessions: Vec<Session>,
@@ -265,7 +281,10 @@ impl Model {
             now: NOON.unix(),
             state_epoch: 0,
             people: people.into(),
-            disabled_clients: BTreeSet::new(),
+            clients: ["backend", "portal"]
+                .map(|id| (id, Client { enabled: true, epoch: 0, narrowed: false }))
+                .into(),
+            registrations: 0,
             tickets: vec![],
             challenges: vec![],
             sessions: vec![],
@@ -278,6 +297,11 @@ impl Model {
     /// The state epoch once older state has been put back.
     pub(super) fn next_state_epoch(&self) -> u64 {
         self.state_epoch + 1_000_003
+    }
+
+    /// The epoch of the next client that is added.
+    pub(super) fn next_client_epoch(&self) -> u64 {
+        (self.registrations + 1) * 1_000
     }
 
     /// Does `operation`, and says what has to be answered.
@@ -310,8 +334,12 @@ impl Model {
             | Operation::Devices(bearer)
             | Operation::Remove { bearer, .. } => return self.own_factors(bearer, operation),
             Operation::RevokeTicket(ticket) => return self.revoke_ticket(self.ticket(ticket)),
-            Operation::DisableClient(client) => drop(self.disabled_clients.insert(client)),
-            Operation::EnableClient(client) => drop(self.disabled_clients.remove(client)),
+            Operation::DisableClient(client)
+            | Operation::EnableClient(client)
+            | Operation::DeleteClient(client)
+            | Operation::AddClient(client)
+            | Operation::NarrowClient(client)
+            | Operation::WidenClient(client) => self.edit_client(client, operation),
             Operation::Delete(user) => self.delete(user),
             Operation::ResetFactors(user) => self.reset_factors(user),
             Operation::Disable(user)

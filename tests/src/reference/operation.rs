@@ -103,6 +103,10 @@ pub enum Operation {
     RevokeTicket(Pick),
     DisableClient(Name),
     EnableClient(Name),
+    DeleteClient(Name),
+    AddClient(Name),
+    NarrowClient(Name),
+    WidenClient(Name),
 }
 
 impl Operation {
@@ -217,11 +221,11 @@ fn by_a_person() -> impl Strategy<Value = Operation> {
         2 => (bearer(), prop::bool::weighted(0.8), new)
             .prop_map(|(bearer, right, new)| Operation::ChangePassword { bearer, right, new }),
         4 => bearer().prop_map(Operation::Sessions),
-        1 => bearer().prop_map(Operation::EndSessions),
+        2 => bearer().prop_map(Operation::EndSessions),
         2 => (bearer(), pick()).prop_map(|(bearer, session)| Operation::EndSession { bearer, session }),
         5 => (bearer(), code_or_none).prop_map(|(bearer, code)| Operation::SetUp { bearer, code }),
         6 => (bearer(), named, code()).prop_map(|(bearer, device, code)| Operation::Verify { bearer, device, code }),
-        1 => bearer().prop_map(Operation::Devices),
+        2 => bearer().prop_map(Operation::Devices),
         2 => (bearer(), pick(), code())
             .prop_map(|(bearer, device, code)| Operation::Remove { bearer, device, code }),
     ]
@@ -238,6 +242,10 @@ fn by_an_administrator() -> impl Strategy<Value = Operation> {
         2 => pick().prop_map(Operation::RevokeTicket),
         2 => client().prop_map(Operation::DisableClient),
         8 => client().prop_map(Operation::EnableClient),
+        1 => client().prop_map(Operation::DeleteClient),
+        8 => client().prop_map(Operation::AddClient),
+        1 => Just(Operation::NarrowClient("backend")),
+        4 => Just(Operation::WidenClient("backend")),
     ]
 }
 
@@ -260,6 +268,35 @@ fn ticket(user: Name, audience: Option<Name>, actor: Option<Name>) -> Part {
         scope: Some("profile email"),
     };
     just(Operation::Issue { by: Issuer::Command, wish })
+}
+
+/// A service's token, and a ticket of the service for more than everybody has, which is then presented; its scope may be narrowed before
+/// and after.
+fn narrowed() -> Vec<Part> {
+    let narrow = || just(Operation::NarrowClient("backend"));
+    let scope = Some("ticket:issue");
+    let wish = Wish {
+        user: "pam",
+        audience: Some("portal"),
+        bind: false,
+        here: false,
+        actor: None,
+        reason: true,
+        ttl: None,
+        scope: Some("profile email"),
+    };
+    let mut parts = enrols();
+    parts.extend([
+        just(Operation::WidenClient("backend")),
+        just(Operation::Credentials { caller: Caller::Client("backend"), scope }),
+        just(Operation::Issue { by: Issuer::Bearer(Bearer::Service(0)), wish }),
+        prop_oneof![2 => redeem(Caller::Nobody), 1 => narrow()].boxed(),
+        redeem(Caller::Nobody),
+        narrow(),
+        answer(),
+        refresh(),
+    ]);
+    parts
 }
 
 fn redeem(caller: Caller) -> Part {
@@ -302,6 +339,8 @@ fn between() -> Part {
         4 => by_an_administrator(),
         4 => long.prop_map(Operation::Wait),
         2 => select(vec![Operation::DisableClient("portal"), Operation::DisableClient("backend")]),
+        2 => select(vec![Operation::DeleteClient("portal"), Operation::DeleteClient("backend")]),
+        1 => Just(Operation::NarrowClient("backend")),
         2 => select(vec![Operation::Disable("pam"), Operation::Disable("boss"), Operation::RequireChange("pam")]),
         1 => Just(Operation::PutBack),
         4 => operation(),
@@ -397,6 +436,7 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
         3 => Just(vec![wait(), login(true), between(), answer()]),
         3 => guesses(),
         1 => Just(two_at_once()),
+        1 => Just(narrowed()),
         1 => Just(revoked(vec![credentials().boxed()], Bearer::Service(0), Caller::Client("backend"))),
         1 => Just(revoked(vec![ticket("pam", Some("portal"), None), redeem(portal)], Bearer::Person(0), portal)),
     ];

@@ -23,7 +23,7 @@ impl Model {
         refresh: Option<usize>,
     ) -> Answer {
         let Session { grant, amr, expires, .. } = self.sessions[session].clone();
-        let scope = scope.unwrap_or(grant.scope);
+        let scope = scope.unwrap_or_else(|| self.grantable(&grant, grant.scope));
         let life = (30 * MINUTE).min(expires - self.now);
         let token = Access {
             session: Some(session),
@@ -32,12 +32,14 @@ impl Model {
             expires: self.now + life,
             revoked: false,
             state_epoch: self.state_epoch,
+            client_epoch: None,
         };
         self.access.push(token);
         let act = grant.actor.map(|actor| json!({"sub": format!("usr_{actor}")}));
         let aud = if grant.audience { json!([ISSUER, grant.client]) } else { json!(ISSUER) };
         let (must_change, notice) = self.password_notice(grant.user);
-        granted(
+        let restricted = self.sessions[session].restricted;
+        let mut answer = granted(
             kind,
             json!({
                 "access_token": self.access.len() - 1, "refresh_token": refresh, "expires_in": life,
@@ -45,10 +47,15 @@ impl Model {
                 "must_change_password": must_change, "password_warning": notice,
                 "claims": {
                     "sub": format!("usr_{}", grant.user), "client_id": grant.client, "aud": aud, "scope": scope,
-                    "amr": amr, "act": act, "sid": session, "state_epoch": null,
+                    "amr": amr, "act": act, "sid": session, "state_epoch": null, "client_epoch": null,
                 },
+                "must_enrol": (grant.scope == "gatepass:enrol").then_some(true),
             }),
-        )
+        );
+        if restricted {
+            answer.says["user"] = json!(null);
+        }
+        answer
     }
 
     pub(super) fn refreshed(
@@ -87,7 +94,9 @@ impl Model {
             return refusal.because("expired");
         }
         let scope = scope.filter(|_| grant);
-        if scope.is_some_and(|scope| !is_within(scope, self.sessions[session].grant.scope)) {
+        let grant_now = self.sessions[session].grant;
+        let left = self.grantable(&grant_now, grant_now.scope);
+        if scope.is_some_and(|scope| !is_within(scope, left)) {
             return error(400, "invalid_scope");
         }
         let (kind, next) = match used {
@@ -97,7 +106,7 @@ impl Model {
         self.refresh[at].used = used.or(Some((self.now, next)));
         let mut answer = self.tokens(kind, session, scope, Some(next));
         if grant {
-            let oauth = ["requires_mfa", "user_id", "must_change_password", "password_warning"];
+            let oauth = ["requires_mfa", "user_id", "must_change_password", "password_warning", "must_enrol"];
             answer
                 .says
                 .as_object_mut()
@@ -122,7 +131,6 @@ impl Model {
     /// Whether client, actor and password allow that the session is prolonged.
     pub(super) fn may_go_on(&self, session: usize) -> bool {
         let grant = &self.sessions[session].grant;
-        let no_client = ["admin", "gatepass"].contains(&grant.client) && !grant.bind;
-        (no_client || self.is_enabled(grant.client)) && self.is_live(session) && !self.must_change(grant)
+        self.is_live(session) && !self.must_change(grant)
     }
 }

@@ -12,7 +12,7 @@ impl Model {
     pub(super) fn redeem(&mut self, ticket: Option<usize>, caller: Caller, place: Place) -> Answer {
         let refused = |why| refused(40010).because(why);
         let Some(at) = ticket else { return refused("unknown") };
-        let Ticket { grant, issuer, here, expires, over, state_epoch } = self.tickets[at];
+        let Ticket { grant, here, expires, over, state_epoch } = self.tickets[at];
         if state_epoch != self.state_epoch {
             return refused("superseded");
         }
@@ -27,7 +27,8 @@ impl Model {
             () if self.now >= expires => refused("expired"),
             () if here && !place.here => refused("elsewhere"),
             () if (grant.bind || grant.audience) && !by_its_client => refused("client"),
-            () if issuer.is_some_and(|client| !self.is_enabled(client)) => refused("issuer"),
+            () if !self.clients_stand(&grant) => refused("issuer"),
+            () if self.grantable(&grant, grant.scope) != grant.scope => refused("scope"),
             () if !self.is_active(grant.person()) || !self.is_active(grant.user) => refused("disabled"),
             () if grant.actor.is_some_and(|actor| self.password_notice(actor).0) => refused("must change"),
             () => self.admit(grant, place, "ticket"),
@@ -50,8 +51,16 @@ impl Model {
             return refused("disabled");
         }
         self.forgive_password(user);
-        let grant =
-            Grant { user, actor: None, client: "gatepass", audience: false, bind: false, scope: "profile" };
+        let grant = Grant {
+            user,
+            actor: None,
+            client: "gatepass",
+            audience: false,
+            bind: false,
+            scope: "profile",
+            client_epoch: None,
+            issuer: None,
+        };
         self.admit(grant, place, "pwd")
     }
 
@@ -106,14 +115,14 @@ impl Model {
         let Some(at) = challenge else { return refused("unknown") };
         let Challenge { grant, epochs, place, amr, expires, wrong, answered, state_epoch } =
             self.challenges[at];
-        let needs_client = grant.audience || grant.bind;
         match () {
             () if state_epoch != self.state_epoch => return refused("superseded"),
             () if answered => return refused("answered"),
             () if wrong >= 5 => return refused("five wrong"),
             () if self.now >= expires => return refused("expired"),
             () if !self.stand(&grant, epochs) => return refused("over"),
-            () if needs_client && !self.is_enabled(grant.client) => return refused("client"),
+            () if !self.clients_stand(&grant) => return refused("client"),
+            () if self.grantable(&grant, grant.scope) != grant.scope => return refused("scope"),
             () => {}
         }
         if let Err(why) = self.show(grant.person(), code, true) {

@@ -58,7 +58,35 @@ impl Model {
     }
 
     pub(super) fn is_enabled(&self, client: Name) -> bool {
-        ["backend", "portal"].contains(&client) && !self.disabled_clients.contains(client)
+        self.clients.get(client).is_some_and(|client| client.enabled)
+    }
+
+    /// The registration of a client.
+    pub(super) fn registration(&self, client: Name) -> Option<u64> {
+        self.clients.get(client).map(|client| client.epoch)
+    }
+
+    /// Whether the client it is for and the one that issued it are those that they were.
+    pub(super) fn clients_stand(&self, grant: &Grant) -> bool {
+        let is = |client, epoch| self.is_enabled(client) && self.registration(client) == Some(epoch);
+        grant.client_epoch.is_none_or(|epoch| is(grant.client, epoch))
+            && grant.issuer.is_none_or(|(client, epoch)| is(client, epoch))
+    }
+
+    /// What is left of `scope` for a client that may have less than at first: `ticket:issue` and `profile`.
+    pub(super) fn scope_of(&self, client: Name, scope: Name) -> Name {
+        match scope {
+            _ if !self.clients.get(client).is_some_and(|client| client.narrowed) => scope,
+            "profile email" => "profile",
+            "email" => "",
+            "ticket:issue ticket:impersonate" => "ticket:issue",
+            _ => scope,
+        }
+    }
+
+    /// What is left of `scope`, which the issuer of `grant` granted.
+    pub(super) fn grantable(&self, grant: &Grant, scope: Name) -> Name {
+        grant.issuer.map_or(scope, |(issuer, _)| self.scope_of(issuer, scope))
     }
 
     pub(super) fn is_proven(&self, caller: Caller) -> Option<Name> {
@@ -79,15 +107,18 @@ impl Model {
 
     pub(super) fn is_live(&self, session: usize) -> bool {
         let Session { grant, epochs, expires, ended, state_epoch, .. } = &self.sessions[session];
-        !ended && *state_epoch == self.state_epoch && self.now < *expires && self.stand(grant, *epochs)
+        let stand = self.stand(grant, *epochs) && self.clients_stand(grant);
+        !ended && *state_epoch == self.state_epoch && self.now < *expires && stand
     }
 
     pub(super) fn holder(&self, bearer: Bearer) -> Holder {
         let Some(at) = self.access(bearer) else { return Holder::Nobody };
-        let Access { session, client, expires, revoked, state_epoch, .. } = self.access[at];
+        let Access { session, client, expires, revoked, state_epoch, client_epoch, .. } = self.access[at];
         match session {
             _ if revoked || self.now >= expires || state_epoch != self.state_epoch => Holder::Nobody,
-            None if self.is_enabled(client) => Holder::Service(at),
+            None if self.is_enabled(client) && self.registration(client) == client_epoch => {
+                Holder::Service(at)
+            }
             Some(session) if self.is_live(session) && self.sessions[session].restricted => {
                 Holder::Restricted(session)
             }

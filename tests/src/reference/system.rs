@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatepass_core::gatepass::{Gatepass, Keys};
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::{AskFactor, Guesses, OtpHash, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{ClientId, UserRef};
 use gatepass_core::model::query::{Identity, LoginRecords, Query, Records};
@@ -123,8 +124,14 @@ impl<S: Durable> System<S> {
             Operation::RevokeTicket(pick) => {
                 return self.revoke(self.text("ticket", model.ticket(pick)), now);
             }
-            Operation::DisableClient(client) => self.toggle(client, false),
-            Operation::EnableClient(client) => self.toggle(client, true),
+            Operation::DisableClient(client)
+            | Operation::EnableClient(client)
+            | Operation::DeleteClient(client)
+            | Operation::AddClient(client)
+            | Operation::NarrowClient(client)
+            | Operation::WidenClient(client) => {
+                self.edit_client(client, operation, model.next_client_epoch());
+            }
             _ => {
                 if let Some(request) = self.request(operation, model) {
                     return drive(&self.gatepass, &self.store, request, moment(now, self.asked)).into();
@@ -363,13 +370,29 @@ impl<S: Durable> System<S> {
         assert_eq!(self.commit(changes), Outcome::Applied, "{operation:?}");
     }
 
-    fn toggle(&self, client: Name, enabled: bool) {
-        let id = ClientId::parse(client).expect("a client id");
-        let Records::Client(Some(mut client)) = self.store.read(&Query::Client(id)).records else {
-            panic!("there is no {client}");
+    fn edit_client(&self, name: Name, operation: &Operation, anew: u64) {
+        let id = ClientId::parse(name).expect("a client id");
+        let Records::Client(known) = self.store.read(&Query::Client(id.clone())).records else {
+            panic!("the store cannot be read");
         };
-        client.enabled = enabled;
-        assert_eq!(self.commit(vec![Change::UpdateClient(client)]), Outcome::Applied);
+        let first = world::tables().clients.remove(&id).expect("a client of the world");
+        let changes = match (operation, known) {
+            (Operation::DeleteClient(_), Some(_)) => vec![Change::DeleteClient(id)],
+            (Operation::AddClient(_), None) => vec![Change::InsertClient(Client { epoch: anew, ..first })],
+            (Operation::DeleteClient(_) | Operation::AddClient(_), _) | (_, None) => return,
+            (_, Some(mut client)) => {
+                match operation {
+                    Operation::DisableClient(_) => client.disable(),
+                    Operation::EnableClient(_) => client.enable(),
+                    Operation::NarrowClient(_) => {
+                        client.scope = Scope::parse("ticket:issue profile").expect("a scope");
+                    }
+                    _ => client.scope = first.scope,
+                }
+                vec![Change::UpdateClient(client)]
+            }
+        };
+        assert_eq!(self.commit(changes), Outcome::Applied, "{operation:?}");
     }
 
     fn revoke(&self, ticket: String, now: Time) -> Told {

@@ -14,14 +14,26 @@ impl Model {
             "backend" => ("ticket:issue ticket:impersonate profile email phone", None),
             _ => ("orders:read orders:write", Some("orders:read")),
         };
-        let Some(scope) = scope.or(default).filter(|scope| is_within(scope, whole)) else {
+        let may_have =
+            |scope: &&'static str| is_within(scope, whole) && self.scope_of(client, scope) == *scope;
+        let Some(scope) = scope.or(default).filter(may_have) else {
             return error(400, "invalid_scope");
         };
         let (expires, state_epoch) = (self.now + 60 * MINUTE, self.state_epoch);
-        self.access.push(Access { session: None, client, scope, expires, revoked: false, state_epoch });
+        let client_epoch = self.registration(client);
+        self.access.push(Access {
+            session: None,
+            client,
+            scope,
+            expires,
+            revoked: false,
+            state_epoch,
+            client_epoch,
+        });
         let told = (state_epoch != 0).then_some(state_epoch);
         let claims = json!({
             "sub": client, "client_id": client, "scope": scope, "act": null, "sid": null, "state_epoch": told,
+            "client_epoch": client_epoch.filter(|epoch| *epoch != 0),
         });
         let token = self.access.len() - 1;
         let says = json!({"access_token": token, "refresh_token": null, "scope": scope, "claims": claims});
@@ -31,7 +43,7 @@ impl Model {
     pub(super) fn user_info(&self, bearer: Bearer) -> Answer {
         match self.holder(bearer) {
             Holder::Nobody => error(401, "invalid_token"),
-            Holder::Restricted(_) => error(403, "insufficient_scope"),
+            Holder::Restricted(_) => error(401, "invalid_token"),
             Holder::Service(token) => {
                 let client = self.access[token].client;
                 granted("service", json!({"sub": client, "userName": client}))
@@ -52,6 +64,7 @@ impl Model {
                 }
                 Holder::Service(at) => {
                     let Access { client, scope, .. } = self.access[at];
+                    let scope = self.scope_of(client, scope);
                     let says = json!({"active": true, "sub": client, "client_id": client, "scope": scope, "sid": null});
                     return granted("service", says);
                 }
@@ -70,11 +83,12 @@ impl Model {
                 json!({"active": false, "sub": null, "scope": null, "client_id": null}),
             );
         };
-        let Grant { user, actor, client, scope: whole, .. } = self.sessions[session].grant;
+        let grant = self.sessions[session].grant;
+        let Grant { user, actor, client, scope: whole, .. } = grant;
         let act = actor.map(|actor| json!({"sub": format!("usr_{actor}")}));
         let says = json!({
             "active": true, "sub": format!("usr_{user}"), "username": user, "client_id": client, "act": act,
-            "scope": scope.unwrap_or(whole), "sid": session,
+            "scope": self.grantable(&grant, scope.unwrap_or(whole)), "sid": session,
         });
         granted(kind, says)
     }
@@ -91,7 +105,7 @@ impl Model {
                 let session = self.refresh(pick).map(|at| self.refresh[at].session);
                 let theirs = |at: &usize| {
                     let Session { grant, state_epoch, .. } = &self.sessions[*at];
-                    grant.client == client && *state_epoch == self.state_epoch
+                    grant.client == client && *state_epoch == self.state_epoch && self.clients_stand(grant)
                 };
                 let session = session.filter(theirs);
                 session.map(|at| self.sessions[at].ended = true)

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass_core::model::challenge::ChallengeDigest;
 use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::id::{ClientId, SessionId};
+use gatepass_core::model::client::ClientRef;
+use gatepass_core::model::id::SessionId;
 use gatepass_core::model::session::RefreshDigest;
 use gatepass_core::model::ticket::{TicketDigest, TicketState};
 use gatepass_core::step::Step;
@@ -281,8 +282,9 @@ pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<()
         && fresh(session.expires_at)
         && user.is_active()
         && user.epoch == session.user_epoch;
-    let own = session.client_id == ClientId::own();
-    let client = own || tables.clients.get(&session.client_id).is_some_and(|client| client.enabled);
+    let own = session.client_epoch.map(|epoch| ClientRef { id: session.client_id.clone(), epoch });
+    let mut named = own.iter().chain(&session.issuer);
+    let client = named.all(|named| tables.clients.get(&named.id).is_some_and(|client| client.is(named)));
     // A portal may have an old secret.
     let speaks = !by_portal && !session.bind;
     match (lives, in_time) {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::challenge::{ChallengeDigest, MAX_WRONG};
 use gatepass_core::model::change::Change;
+use gatepass_core::model::client::{Client, ClientRef};
 use gatepass_core::model::factor::BackupDigest;
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId};
 use gatepass_core::model::session::{RefreshDigest, Session};
@@ -35,7 +36,10 @@ struct ChallengeIs {
 pub(super) struct Ledger {
     /// Epoch, and whether active.
     users: BTreeMap<UserId, (u64, bool)>,
-    disabled: BTreeSet<ClientId>,
+    /// The clients that are enabled, and the epoch of each.
+    clients: BTreeMap<ClientId, u64>,
+    /// The clients that each session rests on.
+    rests_on: BTreeMap<SessionId, Vec<ClientRef>>,
     tickets: BTreeMap<TicketDigest, (TicketIs, Ticket)>,
     sessions: BTreeMap<SessionId, UserId>,
     ended: BTreeSet<SessionId>,
@@ -66,7 +70,13 @@ fn hold(holds: bool, broken: impl FnOnce() -> Broken) -> Result<(), Broken> {
 impl Ledger {
     pub(super) fn of(tables: &Tables) -> Self {
         let users = tables.users.values().map(|user| (user.id.clone(), (user.epoch, user.is_active())));
-        Self { users: users.collect(), rows: tables.audit.len(), ..Self::default() }
+        let clients = tables.clients.values().filter(|client| client.enabled);
+        Self {
+            users: users.collect(),
+            clients: clients.map(|client| (client.id.clone(), client.epoch)).collect(),
+            rows: tables.audit.len(),
+            ..Self::default()
+        }
     }
 
     /// Whether the session has been ended, by whatever became durable.
@@ -172,6 +182,8 @@ impl Ledger {
                 let session = &successor.session_id;
                 current(self.is_superseded_session(session))?;
                 hold(!self.ended.contains(session), || format!("{session} was prolonged after its end"))?;
+                let stand = self.rests_on.get(session).is_some_and(|named| self.stand(named));
+                hold(stand, || format!("{session} was prolonged after its client's end"))?;
                 let unused = self.unused.entry(session.clone()).or_default();
                 hold(unused.remove(digest), || format!("a token of {session} was used twice"))?;
                 unused.insert(successor.digest);
@@ -198,12 +210,15 @@ impl Ledger {
             }
             Change::UpdateUser(user) => self.user_is(user, tally),
             Change::UpdateClient(client) => {
-                if client.enabled {
-                    self.disabled.remove(&client.id);
-                } else {
-                    tally.met("clients disabled");
-                    self.disabled.insert(client.id.clone());
-                }
+                self.client_is(client, tally);
+                Ok(())
+            }
+            Change::InsertClient(client) => {
+                self.client_is(client, tally);
+                Ok(())
+            }
+            Change::DeleteClient(id) => {
+                self.clients.remove(id);
                 Ok(())
             }
             Change::SetPassword { .. } => {
@@ -255,7 +270,7 @@ impl Ledger {
             }
             Change::RequireStateEpoch(_)
             | Change::UserIs { .. }
-            | Change::ClientIsEnabled(_)
+            | Change::RequireClientEpoch { .. }
             | Change::InsertDevice(_)
             | Change::DeleteDevice { .. }
             | Change::AddBackupCodes { .. }
@@ -267,8 +282,6 @@ impl Ledger {
             | Change::SetPasswordGuesses { .. }
             | Change::InsertUser(_)
             | Change::DeleteUser(_)
-            | Change::InsertClient(_)
-            | Change::DeleteClient(_)
             | Change::Audit(_)
             | Change::Probe
             | Change::Decoy => Ok(()),
@@ -281,8 +294,25 @@ impl Ledger {
         let (epoch, active) = self.users.get(user).copied().ok_or("a session for nobody")?;
         hold(active, || format!("{user} was let in while disabled"))?;
         hold(epoch == session.user_epoch, || format!("{user} was let in by what had been ended"))?;
-        let enabled = !session.for_audience || !self.disabled.contains(&session.client_id);
-        hold(enabled, || format!("{user} was let in for {}, which is disabled", session.client_id))
+        let client = session.client_epoch.map(|epoch| ClientRef { id: session.client_id.clone(), epoch });
+        let named: Vec<ClientRef> = client.into_iter().chain(session.issuer.clone()).collect();
+        hold(self.stand(&named), || format!("{user} was let in for {named:?}, which have ended"))?;
+        self.rests_on.insert(session.id.clone(), named);
+        Ok(())
+    }
+
+    fn client_is(&mut self, client: &Client, tally: &mut Tally) {
+        if client.enabled {
+            self.clients.insert(client.id.clone(), client.epoch);
+        } else {
+            tally.met("clients disabled");
+            self.clients.remove(&client.id);
+        }
+    }
+
+    /// Whether all of `named` are enabled, and those that they were.
+    fn stand(&self, named: &[ClientRef]) -> bool {
+        named.iter().all(|named| self.clients.get(&named.id) == Some(&named.epoch))
     }
 
     fn user_is(&mut self, user: &User, tally: &mut Tally) -> Result<(), Broken> {

@@ -107,15 +107,33 @@ impl World {
 
     fn turn_portal(&mut self, now: Time) -> Vec<Change> {
         let mut portal = self.portal();
-        portal.enabled = !portal.enabled;
-        if !portal.enabled {
+        if portal.enabled && self.chance.one_in(3) {
+            return self.replace_portal(portal, now);
+        }
+        if portal.enabled {
+            portal.disable();
             // Until somebody notices.
-            let enabled = Client { enabled: true, revision: portal.revision + 1, ..portal.clone() };
+            let mut enabled = Client { revision: portal.revision + 1, ..portal.clone() };
+            enabled.enable();
             self.later(2_000, 8_000, Event::Command(vec![Change::UpdateClient(enabled)]));
+        } else {
+            portal.enable();
         }
         let kind = if portal.enabled { Kind::ClientEnabled } else { Kind::ClientDisabled };
         let row = Row { client: Some(portal.id.clone()), ..Row::new(kind, now) };
         vec![Change::UpdateClient(portal), Change::Audit(row)]
+    }
+
+    /// The portal is deleted, and added anew at once: another client of the same name and the same secrets.
+    fn replace_portal(&mut self, portal: Client, now: Time) -> Vec<Change> {
+        self.tally.met("clients added anew");
+        let id = portal.id.clone();
+        let epoch = Client::first_epoch(self.next_number() << 12);
+        let anew = Client { epoch, created_at: now, revision: 0, ..portal };
+        let rows = [Kind::ClientDeleted, Kind::ClientAdded]
+            .map(|kind| Change::Audit(Row { client: Some(id.clone()), ..Row::new(kind, now) }));
+        let changes = [Change::DeleteClient(id.clone()), Change::InsertClient(anew)];
+        changes.into_iter().chain(rows).collect()
     }
 
     fn portal(&self) -> Client {

@@ -57,6 +57,7 @@ const ALL: &[&str] = &[
     "tickets revoked",
     "secrets rotated",
     "clients disabled",
+    "clients added anew",
     "answers 500",
     "answers 503",
 ];

@@ -2,7 +2,7 @@
 
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::Change;
-use gatepass_core::model::client::Client;
+use gatepass_core::model::client::{Client, ClientRef};
 use gatepass_core::model::id::{ClientId, UserId};
 use gatepass_core::model::user::{User, Username};
 use gatepass_core::step::drive;
@@ -113,12 +113,74 @@ pub(crate) fn clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<
         promised(done(&told[4..6]) <= 1, "a client's id is given once")
     };
     Stage::new(gatepass, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
-        .commands("one who disables", alters(|client| client.enabled = false))
+        .commands("one who disables", alters(Client::disable))
         .commands("one who names", alters(|client| client.name = Some("Renamed".into())))
         .commands("one who deletes", |tables, _| deletes_client(tables))
         .commands("another who deletes", |tables, _| deletes_client(tables))
         .commands("one who adds", adds_client("one"))
         .commands("another who adds", adds_client("another"))
+}
+
+/// Whether the client is enabled, and the one that is named.
+pub(crate) fn stands(tables: &Tables, named: &ClientRef) -> bool {
+    tables.clients.get(&named.id).is_some_and(|client| client.is(named))
+}
+
+/// A ticket that one client issued for another is presented, and its session refreshed, while the issuer is deleted or added anew and
+/// the other disabled.
+pub(crate) fn ends_of_clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+    let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
+    let token = drive(gatepass, &store, token, moment(NOON, 1)).into_body();
+    let token: Value = serde_json::from_slice(&token).expect("JSON");
+    let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
+    let issue = || {
+        let asked =
+            request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice", "audience": "portal"}));
+        let issued = drive(gatepass, &store, asked, moment(NOON, 2)).into_body();
+        let issued: Value = serde_json::from_slice(&issued).expect("JSON");
+        issued["ticket"].as_str().expect("a ticket").to_owned()
+    };
+    let ticket = issue();
+    let of_moves = |moved: &Moved<'_>| {
+        for change in moved.applied {
+            let session = if let Change::InsertSession { session, .. } = change {
+                Some(session)
+            } else if let Change::RotateRefresh { successor, .. } = change {
+                moved.before.sessions.get(&successor.session_id)
+            } else {
+                None
+            };
+            let Some(session) = session else { continue };
+            let client = session.client_epoch.map(|epoch| ClientRef { id: session.client_id.clone(), epoch });
+            let stand = client.iter().chain(&session.issuer).all(|named| stands(moved.before, named));
+            promised(stand, "nobody is signed in by or for a client that has ended")?;
+        }
+        Ok(())
+    };
+    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
+        .with_faults(faults)
+        .sends("one", move || world::presents(&ticket))
+        .asks("one again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(world::refreshes))
+        .commands_at_once("one who deletes the issuer", |tables, _| {
+            tables.clients.contains_key(&backend()).then(|| vec![Change::DeleteClient(backend())])
+        })
+        .commands_at_once("one who adds the issuer anew", |tables, _| {
+            let gone = tables.clients.contains_key(&backend()).then(|| Change::DeleteClient(backend()));
+            let anew = Client { epoch: 9, ..world::tables().clients.remove(&backend())? };
+            Some(gone.into_iter().chain([Change::InsertClient(anew)]).collect())
+        })
+        .commands_at_once("one who disables the portal", |tables, _| {
+            let mut portal = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
+            portal.disable();
+            Some(vec![Change::UpdateClient(portal)])
+        })
+        .commands_at_once("one who enables the portal", |tables, _| {
+            let mut portal = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
+            portal.enable();
+            Some(vec![Change::UpdateClient(portal)])
+        })
 }
 
 /// A client issues tickets for alice, while she is deleted or disabled and the client is disabled.
@@ -134,8 +196,9 @@ pub(crate) fn issuing<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u
             let Change::InsertTicket(ticket) = change else { continue };
             let user = moved.before.users.get(&ticket.user_id);
             promised(user.is_some_and(User::is_active), "a ticket is for somebody who may sign in")?;
-            let issuer = ticket.issuer.as_ref().and_then(|id| moved.before.clients.get(id));
-            promised(issuer.is_some_and(|client| client.enabled), "a ticket is issued by who may")?;
+            let issuer = ticket.issuer.as_ref();
+            let stands = issuer.is_some_and(|named| stands(moved.before, named));
+            promised(stands, "a ticket is issued by who may")?;
         }
         Ok(())
     };
@@ -158,5 +221,5 @@ pub(crate) fn issuing<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u
         .commands_at_once("one who deletes", |tables, _| {
             tables.users.get(&id("alice")).map(|user| vec![Change::DeleteUser(user.id.clone())])
         })
-        .commands_at_once("one who closes", alters(|client| client.enabled = false))
+        .commands_at_once("one who closes", alters(Client::disable))
 }

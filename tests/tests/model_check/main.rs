@@ -59,6 +59,7 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
     ("users", |g, off, _| commands::users(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("issuing", commands::issuing, 1, 2),
+    ("ends of clients", commands::ends_of_clients, 1, 2),
     ("a ticket's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::TicketId), 0, 0),
     ("a ticket drawn twice", |g, off, _| collisions::stage(g, off, Drawn::Ticket), 0, 0),
     ("a session's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::SessionId), 0, 0),

@@ -12,6 +12,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass_core::audit::Refusal;
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::client::ClientRef;
 use gatepass_core::model::id::SessionId;
 use gatepass_core::model::query::Records;
 use gatepass_core::model::session::RefreshDigest;
@@ -25,6 +26,8 @@ use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::Tables;
 use gatepass_tests::world::moment;
 use serde_json::Value;
+
+use crate::commands::stands;
 
 /// The randomness of the first actor; every other has the next.
 pub(crate) const FIRST_SEED: u64 = 1_000;
@@ -505,9 +508,9 @@ fn always(moved: &Moved<'_>) -> Held {
             .map(|actor| moved.after.users.get(&actor.id).filter(|a| a.epoch == actor.epoch));
         let acts = actor.is_none_or(|actor| actor.is_some_and(User::is_active));
         promised(acts, "nothing is handed out to an actor who may not sign in")?;
-        let client = moved.after.clients.get(&session.client_id);
-        let open = !session.for_audience || client.is_some_and(|client| client.enabled);
-        promised(open, "nothing is handed out for a client that is disabled")?;
+        let client = session.client_epoch.map(|epoch| ClientRef { id: session.client_id.clone(), epoch });
+        let open = client.iter().chain(&session.issuer).all(|named| stands(moved.after, named));
+        promised(open, "nothing is handed out for a client that has ended")?;
     }
     if let Some(refresh) = answer.body["refresh_token"].as_str().and_then(RefreshDigest::read) {
         let fresh = moved.after.refresh_tokens.get(&refresh).is_some_and(|token| token.rotation.is_none());

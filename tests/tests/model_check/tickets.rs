@@ -57,7 +57,7 @@ pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], fau
         })
         .commands_at_once("one who disables the portal", |tables, _| {
             let mut client = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
-            client.enabled = false;
+            client.disable();
             Some(vec![Change::UpdateClient(client)])
         })
 }

@@ -1,0 +1,254 @@
+//! What was issued ends with whom it rests on: the inputs by which accounts that had ended went on.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::client::Client;
+use gatepass_core::model::id::ClientId;
+use gatepass_core::model::scope::Scope;
+use gatepass_core::step::drive;
+use gatepass_core::store::Store as _;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::memory::Memory;
+use gatepass_tests::world::{
+    self, BACKEND_SECRET, KIM_PASSWORD, NOON, PORTAL_SECRET, asks_for_token, moment, posts, presents,
+    refreshes, request,
+};
+use serde_json::{Value, json};
+
+const ISSUER: &str = "http://gate.example";
+
+/// A server on a store in memory; everything happens within one second.
+struct Site {
+    gatepass: Gatepass,
+    store: Memory,
+    asked: u64,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self { gatepass: world::gatepass(ISSUER), store: Memory::new(world::tables()), asked: 0 }
+    }
+
+    fn send(&mut self, request: Request) -> (u16, Value) {
+        self.asked += 1;
+        let response = drive(&self.gatepass, &self.store, request, moment(NOON, self.asked));
+        (response.status(), serde_json::from_slice(response.body()).unwrap_or_default())
+    }
+
+    fn service_token(&mut self, id: &str, secret: &str, scope: &str) -> String {
+        let (status, body) = self.send(asks_for_token(id, secret, scope));
+        assert_eq!(status, 200, "{body}");
+        text(&body, "access_token")
+    }
+
+    fn ticket(&mut self, by: &str, asked: &Value) -> String {
+        let (status, body) = self.send(request("/auth/generate-ticket", &format!("Bearer {by}"), asked));
+        assert_eq!(status, 200, "{body}");
+        text(&body, "ticket")
+    }
+
+    fn signed_in(&mut self, ticket: &str) -> Value {
+        let (status, body) = self.send(presents(ticket));
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// The status of `/userinfo`, and whether introspection by the portal says active.
+    fn shown(&mut self, token: &str) -> (u16, bool) {
+        let asked = Request { method: "GET".into(), ..bearer("/userinfo", token) };
+        let (status, _) = self.send(asked);
+        let (_, said) =
+            self.send(posts("/oauth2/introspect", "watch", PORTAL_SECRET, &format!("token={token}")));
+        (status, said["active"] == true)
+    }
+
+    fn client(&self, id: &str) -> Client {
+        self.store.with(|tables| tables.clients[&client_id(id)].clone())
+    }
+
+    fn commit(&self, changes: Vec<Change>) {
+        assert_eq!(self.store.commit(&changes.into()), Outcome::Applied);
+    }
+
+    fn disable(&self, id: &str) {
+        let mut client = self.client(id);
+        client.disable();
+        self.commit(vec![Change::UpdateClient(client)]);
+    }
+
+    fn enable(&self, id: &str) {
+        let mut client = self.client(id);
+        client.enable();
+        self.commit(vec![Change::UpdateClient(client)]);
+    }
+
+    fn delete(&self, id: &str) {
+        self.commit(vec![Change::DeleteClient(client_id(id))]);
+    }
+
+    /// Deletes a client and adds it anew, in the same second.
+    fn add_anew(&self, id: &str, scope: &str) {
+        let scope = Scope::parse(scope).expect("a scope");
+        let anew = Client { scope, epoch: 4_711, created_at: NOON, revision: 0, ..self.client(id) };
+        self.commit(vec![Change::DeleteClient(client_id(id)), Change::InsertClient(anew)]);
+    }
+
+    fn add(&self, id: &str, like: &str) {
+        let client = Client { id: client_id(id), epoch: 12, ..self.client(like) };
+        self.commit(vec![Change::InsertClient(client)]);
+    }
+}
+
+fn client_id(id: &str) -> ClientId {
+    ClientId::parse(id).expect("an id")
+}
+
+fn text(body: &Value, member: &str) -> String {
+    body[member].as_str().unwrap_or_else(|| panic!("no {member} in {body}")).to_owned()
+}
+
+fn bearer(path: &str, token: &str) -> Request {
+    request(path, &format!("Bearer {token}"), &Value::Null)
+}
+
+const SCOPE: &str = "ticket:issue ticket:impersonate profile email phone";
+
+/// What happens to a client.
+type Ends = fn(&Site, &str);
+
+const ENDS: [(&str, Ends); 4] = [
+    ("disabled", Site::disable),
+    ("disabled and enabled again", |site, id| {
+        site.disable(id);
+        site.enable(id);
+    }),
+    ("deleted", Site::delete),
+    ("deleted and added within one second", |site, id| {
+        let scope = site.client(id).scope;
+        site.add_anew(id, scope.as_str());
+    }),
+];
+
+#[test]
+fn a_client_that_ends_takes_everything_along_that_was_issued_for_it() {
+    for (what, ends) in ENDS {
+        let mut site = Site::new();
+        site.add("watch", "portal");
+        let service = site.service_token("portal", PORTAL_SECRET, "orders:read");
+        let issuer = site.service_token("backend", BACKEND_SECRET, "ticket:issue");
+        let for_portal = |bind| json!({"user_id": "usr_alice", "audience": "portal", "bind": bind});
+        let ticket = site.ticket(&issuer, &for_portal(false));
+        let unredeemed = site.ticket(&issuer, &for_portal(false));
+        let bound = site.ticket(&issuer, &for_portal(true));
+        let session = site.signed_in(&ticket);
+        let (access, refresh) = (text(&session, "access_token"), text(&session, "refresh_token"));
+        assert_eq!((site.shown(&service), site.shown(&access)), ((200, true), (200, true)));
+        ends(&site, "portal");
+        assert_eq!(site.shown(&service), (401, false), "a service's token of a client {what}");
+        assert_eq!(site.shown(&access), (401, false), "a person's token of a client {what}");
+        assert_eq!(site.send(refreshes(&refresh)).0, 400, "a refresh token of a client {what}");
+        assert_eq!(site.send(presents(&unredeemed)).0, 400, "a ticket for a client {what}");
+        let basic = posts("", "portal", PORTAL_SECRET, "").headers.pop().expect("credentials");
+        let mut presented = presents(&bound);
+        presented.headers.push(basic);
+        assert_eq!(site.send(presented).0, 400, "a bound ticket for a client {what}");
+    }
+}
+
+#[test]
+fn an_issuer_that_ends_takes_along_what_it_made_for_other_clients() {
+    for (what, ends) in ENDS {
+        let mut site = Site::new();
+        site.add("watch", "portal");
+        let issuer = site.service_token("backend", BACKEND_SECRET, "ticket:issue");
+        let asked = json!({"user_id": "usr_alice", "audience": "portal"});
+        let (ticket, unredeemed) = (site.ticket(&issuer, &asked), site.ticket(&issuer, &asked));
+        let session = site.signed_in(&ticket);
+        let (access, refresh) = (text(&session, "access_token"), text(&session, "refresh_token"));
+        ends(&site, "backend");
+        assert_eq!(site.send(presents(&unredeemed)).0, 400, "a ticket by an issuer {what}");
+        assert_eq!(site.shown(&access), (401, false), "a person's token by an issuer {what}");
+        assert_eq!(site.send(refreshes(&refresh)).0, 400, "a refresh token by an issuer {what}");
+        let again = request("/auth/generate-ticket", &format!("Bearer {issuer}"), &asked);
+        assert_eq!(site.send(again).0, 401, "a ticket is asked for by an issuer {what}");
+    }
+}
+
+#[test]
+fn an_issuer_with_less_scope_than_before_signs_nobody_in_with_more() {
+    let mut site = Site::new();
+    let issuer = site.service_token("backend", BACKEND_SECRET, "ticket:issue");
+    let asked = json!({"user_id": "usr_alice", "audience": "portal", "scope": "profile email"});
+    let (anew, narrowed) = (site.ticket(&issuer, &asked), site.ticket(&issuer, &asked));
+    let session = site.ticket(&issuer, &asked);
+    let refresh = text(&site.signed_in(&session), "refresh_token");
+    let mut client = site.client("backend");
+    client.scope = Scope::parse("ticket:issue").expect("a scope");
+    site.commit(vec![Change::UpdateClient(client)]);
+    assert_eq!(site.send(presents(&narrowed)).0, 400, "its scope was narrowed");
+    let (status, refreshed) = site.send(refreshes(&refresh));
+    assert_eq!((status, scope_of(&refreshed)), (200, "profile".into()), "the user scope is left");
+    site.add_anew("backend", "ticket:issue");
+    assert_eq!(site.send(presents(&anew)).0, 400, "it was added anew with less");
+}
+
+fn scope_of(body: &Value) -> String {
+    text(&segment(&text(body, "access_token"), 1), "scope")
+}
+
+fn segment(token: &str, number: usize) -> Value {
+    let segment = token.split('.').nth(number).expect("a segment");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segment).expect("base64url")).expect("JSON")
+}
+
+#[test]
+fn a_client_called_admin_is_no_exception() {
+    for (what, ends) in ENDS {
+        let mut site = Site::new();
+        site.add("watch", "portal");
+        site.add("admin", "backend");
+        let by_command = world::issue(&site.gatepass, &site.store, "usr_boss", moment(NOON, 900));
+        let by_command = text(&site.signed_in(&by_command), "refresh_token");
+        let issuer = site.service_token("admin", BACKEND_SECRET, "ticket:issue");
+        let ticket = site.ticket(&issuer, &json!({"user_id": "usr_alice"}));
+        let session = site.signed_in(&ticket);
+        ends(&site, "admin");
+        assert_eq!(site.send(refreshes(&text(&session, "refresh_token"))).0, 400, "admin was {what}");
+        assert_eq!(site.shown(&text(&session, "access_token")), (401, false), "admin was {what}");
+        let (status, body) = site.send(refreshes(&by_command));
+        assert_eq!(status, 200, "the command line rests on no client, and admin was {what}: {body}");
+    }
+}
+
+#[test]
+fn a_restricted_session_reads_like_none() {
+    let mut site = Site::new();
+    site.add("watch", "portal");
+    let body = json!({"identity": "kim", "password": KIM_PASSWORD});
+    let (status, body) = site.send(request("/auth/login", "", &body));
+    let told = (status, &body["must_change_password"], &body["user"], &body["refresh_token"]);
+    assert_eq!(told, (200, &json!(true), &Value::Null, &Value::Null));
+    let token = text(&body, "access_token");
+    let (header, claims) = (segment(&token, 0), segment(&token, 1));
+    assert_eq!((&header["typ"], &claims["aud"]), (&json!("restricted+jwt"), &json!(ISSUER)));
+    assert_eq!(site.shown(&token), (401, false));
+}
+
+#[test]
+fn the_scope_of_a_service_is_what_its_client_may_have_now() {
+    let mut site = Site::new();
+    site.add("watch", "portal");
+    let token = site.service_token("backend", BACKEND_SECRET, SCOPE);
+    let mut client = site.client("backend");
+    client.scope = Scope::parse("ticket:issue profile").expect("a scope");
+    site.commit(vec![Change::UpdateClient(client)]);
+    let asked = posts("/oauth2/introspect", "watch", PORTAL_SECRET, &format!("token={token}"));
+    assert_eq!(site.send(asked).1["scope"], "ticket:issue profile");
+}
