@@ -4,7 +4,7 @@ use crate::audit::Refusal;
 use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::query::Family;
-use crate::model::session::{RefreshToken, Rotation};
+use crate::model::session::{Purpose, RefreshToken, Rotation, Session};
 use crate::model::user::User;
 use crate::policy::password::standing;
 use crate::settings::Settings;
@@ -54,7 +54,7 @@ pub(crate) fn decide<'a>(
         Some(rotation) if is_a_lost_answer(family, rotation, settings, now) => true,
         Some(_) => return Verdict::Reused,
     };
-    match others_stand(family, settings, now) {
+    match others_stand(&Parties::of(family), settings, now) {
         Err(refusal) => Verdict::Refuse(refusal),
         Ok(()) if again => Verdict::Again(user),
         Ok(()) if now < family.refresh.expires_at => Verdict::Rotate(user),
@@ -83,9 +83,29 @@ fn admit<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<
     if session.is_over(user.epoch, now) { Err(Refusal::SessionOver) } else { Ok(user) }
 }
 
-/// Whether the client, the actor and the password still stand.
-fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<(), Refusal> {
-    let session = &family.session;
+/// A session, and everyone it rests on as they are now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parties<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) user: Option<&'a User>,
+    pub(crate) actor: Option<&'a User>,
+    pub(crate) client: Option<&'a Client>,
+}
+
+impl<'a> Parties<'a> {
+    const fn of(family: &'a Family) -> Self {
+        Self {
+            session: &family.session,
+            user: family.user.as_ref(),
+            actor: family.actor.as_ref(),
+            client: family.client.as_ref(),
+        }
+    }
+}
+
+/// Whether the client, the actor and the password still stand. A session for one purpose needs no password that stands.
+pub(crate) fn others_stand(parties: &Parties<'_>, settings: &Settings, now: Time) -> Result<(), Refusal> {
+    let session = parties.session;
     // Sessions from the command line's tickets are for `admin`, whether or not there is a client of that name, and those
     // by password for nobody else.
     let by_password = session.client_id == ClientId::own();
@@ -95,15 +115,16 @@ fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<(), R
         // A client added under a deleted one's id does not inherit its sessions.
         by_password || client.enabled && (gone_is_fine || client.created_at <= session.auth_time)
     };
-    if !family.client.as_ref().map_or(gone_is_fine, stands) {
+    if !parties.client.map_or(gone_is_fine, stands) {
         return Err(Refusal::ClientInactive);
     }
     if let Some(actor) = &session.actor {
-        let acting = family.actor.as_ref().filter(|acting| acting.is_active());
+        let acting = parties.actor.filter(|acting| acting.is_active());
         if acting.ok_or(Refusal::ActorInactive)?.epoch != actor.epoch {
             return Err(Refusal::SessionOver);
         }
-    } else if family.user.as_ref().is_some_and(|user| standing(user, settings.password_age, now).must_change)
+    } else if session.purpose == Purpose::Anything
+        && parties.user.is_some_and(|user| standing(user, settings.password_age, now).must_change)
     {
         // Signing in anew is told what has to be done.
         return Err(Refusal::PasswordExpired);
@@ -117,7 +138,7 @@ mod tests {
     use crate::model::client::tests::client;
     use crate::model::id::{SessionId, UserId};
     use crate::model::scope::Scope;
-    use crate::model::session::{Actor, Purpose, RefreshDigest, Salt, Session};
+    use crate::model::session::{Actor, RefreshDigest, Salt};
     use crate::policy::sign_in::tests::user;
     use crate::settings::Issuer;
     use alloc::vec;
