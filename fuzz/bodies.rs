@@ -537,7 +537,7 @@ fn delivered(
     parts: &[&[u8]],
 ) -> (gatepass_core::model::delivery::AnswerDelivery, gatepass_core::model::delivery::DeliveredSession) {
     use gatepass_core::crypto::sha256;
-    use gatepass_core::model::delivery::{Delivery, DeliveredSession, OpenedSession, RequestDigest};
+    use gatepass_core::model::delivery::{DeliveredSession, Delivery, OpenedSession, RequestDigest};
     use gatepass_core::model::query::Family;
     use gatepass_core::model::session::Salt;
 
@@ -545,7 +545,8 @@ fn delivered(
         parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect();
     let Family { session, refresh, .. } = token_records().family.expect("a session");
     let result = OpenedSession { id: session.id.clone(), refresh: Some(refresh.digest) };
-    let delivery = Delivery { request: RequestDigest(sha256(&whole)), salt: Salt([8; 32]), result, repeated: 0 };
+    let delivery =
+        Delivery { request: RequestDigest(sha256(&whole)), salt: Salt([8; 32]), result, repeated: 0 };
     (delivery, DeliveredSession { session, refresh: Some(refresh) })
 }
 

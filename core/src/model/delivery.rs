@@ -138,7 +138,7 @@ impl RequestSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{collections::BTreeSet, format};
+    use alloc::{borrow::ToOwned, collections::BTreeSet, format};
 
     fn text(text: &str) -> SecretText {
         SecretText::new(text.into())

@@ -171,3 +171,6 @@ fn challenge_stands<'a>(
     }
     Ok(user)
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,7 +172,7 @@ pub(crate) mod tests {
     }
 
     /// A plain ticket of `backend` for alice, with 60 seconds to live.
-    fn records() -> TicketRecords {
+    pub(crate) fn records() -> TicketRecords {
         TicketRecords {
             ticket: Ticket {
                 id: TicketId::parse("tid_1").unwrap(),
@@ -196,6 +196,7 @@ pub(crate) mod tests {
             issuer: Some(client("backend", "", "right")),
             factors: Factors::default(),
             habit: Habit::default(),
+            delivered: None,
         }
     }
 

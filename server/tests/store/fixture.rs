@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use gatepass::store::{Access, AuditRow, Create, DATABASE, Installation, Store, StoreError, StoreOptions};
 use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::delivery::{Delivery, OpenedSession, RequestDigest};
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::delivery::{Delivery, OpenedSession, RequestDigest};
 use gatepass_core::model::factor::{OtpHash, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};

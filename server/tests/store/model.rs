@@ -157,8 +157,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 TicketResult::Session(opened(result))
             };
             let delivery = delivery(number, led_to);
-            let spend =
-                Change::SpendTicket { digest: ticket(number).digest, at: NOW.plus(number), delivery };
+            let spend = Change::SpendTicket { digest: ticket(number).digest, at: NOW.plus(number), delivery };
             let session = Session { user_id: user_id(user), state_epoch, ..session(result) };
             let begin = (!challenge).then(|| begin_session(session, result));
             [spend, is(user), audit(Kind::TicketRedeemed, number)].into_iter().chain(begin).collect()

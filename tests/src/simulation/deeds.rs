@@ -261,7 +261,9 @@ impl World {
                 }
             }
             What::Issue if status == 401 => self.service_token = None,
-            What::Present { .. } | What::Login | What::AnswerChallenge { .. } | What::Refresh { .. } if good => {
+            What::Present { .. } | What::Login | What::AnswerChallenge { .. } | What::Refresh { .. }
+                if good =>
+            {
                 let person = &mut self.people[id];
                 person.ticket = None;
                 person.challenge = text("challenge_token");

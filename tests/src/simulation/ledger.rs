@@ -159,10 +159,17 @@ impl Ledger {
                 current(self.is_superseded_ticket(digest))?;
                 let (is, ticket) =
                     self.tickets.get(digest).ok_or("the answer to a ticket nobody issued comes again")?;
-                hold(*is == TicketIs::Spent, || format!("{} is answered again, and was not spent", ticket.id))?;
-                self.repeated_once(*first, digest.0, &|row: &Event| {
-                    row.kind == Kind::TicketRepeated && row.ticket.as_ref() == Some(&ticket.id)
-                }, rows)?;
+                hold(*is == TicketIs::Spent, || {
+                    format!("{} is answered again, and was not spent", ticket.id)
+                })?;
+                self.repeated_once(
+                    *first,
+                    digest.0,
+                    &|row: &Event| {
+                        row.kind == Kind::TicketRepeated && row.ticket.as_ref() == Some(&ticket.id)
+                    },
+                    rows,
+                )?;
                 self.repeated.insert(digest.0);
                 Ok(())
             }
@@ -170,9 +177,15 @@ impl Ledger {
                 current(self.is_superseded_challenge(digest))?;
                 let challenge = self.challenges.get(digest).ok_or("nobody made this challenge")?;
                 hold(challenge.answered && challenge.wrong < MAX_WRONG, || {
-                    "an answer comes again of a challenge that was not answered, or has had its wrong codes".into()
+                    "an answer comes again of a challenge that was not answered, or has had its wrong codes"
+                        .into()
                 })?;
-                self.repeated_once(*first, digest.0, &|row: &Event| row.kind == Kind::ChallengeRepeated, rows)?;
+                self.repeated_once(
+                    *first,
+                    digest.0,
+                    &|row: &Event| row.kind == Kind::ChallengeRepeated,
+                    rows,
+                )?;
                 self.repeated.insert(digest.0);
                 Ok(())
             }

@@ -210,7 +210,8 @@ fn of_moves(moved: &Moved<'_>) -> Held {
     }
     let Some(answer) = moved.answer.filter(|answer| answer.status == 200) else { return Ok(()) };
     let Some(text) = answer.body["challenge_token"].as_str() else { return Ok(()) };
-    let digest = gatepass_core::model::challenge::ChallengeDigest::read(text).ok_or("a challenge is legible")?;
+    let digest =
+        gatepass_core::model::challenge::ChallengeDigest::read(text).ok_or("a challenge is legible")?;
     let open = moved.after.challenges.get(&digest).is_some_and(|c| c.answered.is_none() && c.wrong < 5);
     promised(open, "a challenge is handed out while it is open")
 }

@@ -194,7 +194,10 @@ fn of_moves(moved: &Moved<'_>) -> Held {
         promised(after.wrong <= 5, "a challenge bears five wrong codes")?;
         let answered = after.answered.is_some() && before.answered.is_none();
         promised(!answered || before.wrong < 5, "a challenge that is spent is not answered")?;
-        promised(before.answered.is_none() || before == after, "a challenge that was answered stays as it was")?;
+        promised(
+            before.answered.is_none() || before == after,
+            "a challenge that was answered stays as it was",
+        )?;
     }
     for change in moved.applied {
         if let Change::UseStep { id, .. } = change {
