@@ -25,6 +25,18 @@ const TO_SIX: &str = "
     ALTER TABLE meta DROP COLUMN handover;
     ALTER TABLE meta DROP COLUMN copied_at;
     DROP TABLE generations;
+    ALTER TABLE tickets DROP COLUMN delivery_request;
+    ALTER TABLE tickets DROP COLUMN delivery_salt;
+    ALTER TABLE tickets DROP COLUMN delivery_session;
+    ALTER TABLE tickets DROP COLUMN delivery_refresh;
+    ALTER TABLE tickets DROP COLUMN delivery_challenge;
+    ALTER TABLE tickets DROP COLUMN repeated;
+    ALTER TABLE challenges DROP COLUMN answered_at;
+    ALTER TABLE challenges DROP COLUMN delivery_request;
+    ALTER TABLE challenges DROP COLUMN delivery_salt;
+    ALTER TABLE challenges DROP COLUMN delivery_session;
+    ALTER TABLE challenges DROP COLUMN delivery_refresh;
+    ALTER TABLE challenges DROP COLUMN repeated;
     PRAGMA user_version = 6;";
 
 /// An installation as the version before left it, and what it had issued.
@@ -95,7 +107,7 @@ fn todays_directories_start_and_a_copy_is_kept() {
     serves_on(&server, &session, &ticket);
     no_alarm(&server.stop());
     let copy = site.path().join("gatepass.db.schema-6");
-    assert_eq!((version(&copy), version(&site.path().join(DATABASE))), (6, 7));
+    assert_eq!((version(&copy), version(&site.path().join(DATABASE))), (6, 8));
     let tickets: i64 = Connection::open(&copy)
         .unwrap()
         .query_row("SELECT count(*) FROM tickets", [], |row| row.get(0))
@@ -143,7 +155,7 @@ fn a_migration_that_is_killed_is_done_again() {
         crate::harness::lapse(std::time::Duration::from_millis(round * 2));
         child.kill().unwrap();
         child.wait().unwrap();
-        migrated += i32::from(version(&site.path().join(DATABASE)) == 7);
+        migrated += i32::from(version(&site.path().join(DATABASE)) == 8);
         let server = serves_well(&site, SLOW);
         serves_on(&server, &session, &ticket);
         no_alarm(&server.stop());

@@ -99,8 +99,15 @@ impl Place {
                 ],
             ),
         ];
+        let delivery = ["delivery_request", "delivery_salt", "delivery_session", "delivery_refresh", "repeated"];
+        let deliveries = [
+            ("tickets", &delivery[..]),
+            ("tickets", &["delivery_challenge"]),
+            ("challenges", &delivery),
+            ("challenges", &["answered_at"]),
+        ];
         let sql = self.sql();
-        for (table, columns) in columns {
+        for (table, columns) in columns.into_iter().chain(deliveries) {
             for column in columns {
                 sql.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}")).unwrap();
             }
