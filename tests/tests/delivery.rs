@@ -147,8 +147,10 @@ fn who_is_given_an_answer_again() {
 
     let ended = target.ticket(&json!({"user_id": "alice"}));
     let first = given(&ended, &|ask| ask);
-    let sid = claims(&first.text("access_token"))["sid"].as_str().expect("a session").to_owned();
-    site.json(&["session", "end", &sid]);
+    let bearer = first.text("access_token");
+    let sid = claims(&bearer)["sid"].as_str().expect("a session").to_owned();
+    let end = Ask::new("DELETE", &format!("/auth/me/sessions/{sid}")).bearer(&bearer);
+    assert_eq!(target.ask(&end).status, 200);
     refused(&given(&ended, &|ask| ask), 40010);
 
     let kept = target.ticket(&json!({"user_id": "alice"}));

@@ -164,6 +164,7 @@ impl Looking {
         let (admission, needs_client) = match repetition.result {
             Delivered::Challenge(challenge) => {
                 changes.push(Change::ChallengeIsOpen(challenge.digest));
+                let entrant = Entrant { sign_in: challenge.sign_in.clone(), ..entrant };
                 let told = Box::new(entrant.told(gatepass, repetition.at));
                 (Admission::Challenge(told, origin), ticket.for_audience || ticket.bind)
             }
