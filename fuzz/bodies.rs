@@ -4,6 +4,7 @@
 
 use gatepass_core::wire::credentials::Authorization;
 use gatepass_core::wire::form::Form;
+use gatepass_core::wire::idempotency::IdempotencyKey;
 use gatepass_core::wire::language::Language;
 use gatepass_core::wire::request::Request;
 
@@ -51,9 +52,18 @@ pub(crate) fn form(data: &[u8]) {
 }
 
 pub(crate) fn credentials(data: &[u8]) {
-    let request = request("/", vec![("authorization".into(), data.to_vec())], b"");
-    if let Ok(Authorization::Basic(basic)) = Authorization::of(&request) {
+    let header = |name: &str, value: &[u8]| request("/", vec![(name.into(), value.to_vec())], b"");
+    if let Ok(Authorization::Basic(basic)) = Authorization::of(&header("authorization", data)) {
         assert!((1..=2).contains(&basic.readings.len()));
+    }
+    let key = |value: &[u8]| IdempotencyKey::of(&header("idempotency-key", value));
+    if let Ok(Some(read)) = key(data) {
+        let bare = data.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(data);
+        let quoted = [b"\"", bare, b"\""].concat();
+        assert!((22..=128).contains(&bare.len()) && bare.iter().all(u8::is_ascii_graphic));
+        for spelling in [bare, &quoted] {
+            assert_eq!(key(spelling), Ok(Some(read.clone())), "one key has two spellings");
+        }
     }
 }
 
@@ -432,13 +442,14 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
             actor_epoch: None,
             expires_at: session.expires_at,
             wrong: 0,
-            answered: false,
+            answered: None,
             state_epoch: 0,
         },
         user,
         actor: None,
         client,
         issuer: None,
+        delivered: None,
     }
 }
 
@@ -528,12 +539,37 @@ fn ticket_records() -> gatepass_core::model::query::TicketRecords {
         issuer: None,
         factors: Factors::default(),
         habit: Habit::default(),
+        delivered: None,
     }
+}
+
+/// The key that comes with the words "keyed" and "repeated".
+const KEY: &str = "0123456789abcdefghijkl";
+
+/// What the store keeps of a request with [`KEY`] that led to the session of [`token_records`], and that session as it is now.
+/// `parts` are what the request's digest is of.
+fn delivered(
+    parts: &[&[u8]],
+) -> (gatepass_core::model::delivery::AnswerDelivery, gatepass_core::model::delivery::DeliveredSession) {
+    use gatepass_core::crypto::sha256;
+    use gatepass_core::model::delivery::{DeliveredSession, Delivery, OpenedSession, RequestDigest};
+    use gatepass_core::model::query::Family;
+    use gatepass_core::model::session::Salt;
+
+    let whole: Vec<u8> =
+        parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect();
+    let Family { session, refresh, .. } = token_records().family.expect("a session");
+    let result = OpenedSession { id: session.id.clone(), refresh: Some(refresh.digest) };
+    let delivery =
+        Delivery { request: RequestDigest(sha256(&whole)), salt: Salt([8; 32]), result, repeated: 0 };
+    (delivery, DeliveredSession { session, refresh: Some(refresh) })
 }
 
 /// What is different about the records that a lying store has, word by word.
 fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
+    use gatepass_core::model::challenge::Answered;
     use gatepass_core::model::client::{Client, ClientRef};
+    use gatepass_core::model::delivery::{Delivered, Delivery, TicketResult};
     use gatepass_core::model::factor::{Factors, Guesses};
     use gatepass_core::model::id::ClientId;
     use gatepass_core::model::query::{BearerRecords, Records};
@@ -634,7 +670,16 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             records.ticket.for_audience |= is("bound");
             of_clients(&mut records.client, &mut records.issuer, &mut records.ticket.issuer);
             if is("spent") {
-                records.ticket.state = TicketState::Spent(long_ago);
+                records.ticket.state = TicketState::Spent { at: long_ago, delivery: None };
+            } else if is("repeated") {
+                let ticket = format!("tkt_{}", "A".repeat(43));
+                let parts = ["gatepass delivery", "ticket", &ticket, KEY].map(str::as_bytes);
+                let (Delivery { request, salt, result, repeated }, mut session) = delivered(&parts);
+                let result = TicketResult::Session(result);
+                let delivery = Some(Box::new(Delivery { request, salt, result, repeated }));
+                records.ticket.state = TicketState::Spent { at: lately, delivery };
+                of_session(&mut session.session);
+                records.delivered = Some(Delivered::Session(session));
             }
             if is("expired") {
                 records.ticket.expires_at = long_ago;
@@ -651,7 +696,17 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
         }
         Records::Challenge(Some(records)) => {
             of_factors(&mut records.factors);
-            records.challenge.answered |= is("spent");
+            if is("spent") {
+                records.challenge.answered = Some(Answered { at: long_ago, delivery: None });
+            } else if is("repeated") {
+                let challenge = format!("chg_{}", "A".repeat(43));
+                let parts = ["gatepass delivery", "challenge", &challenge, KEY, "AAAA-BBBB-CCCC-DDDD"];
+                let (delivery, mut session) = delivered(&parts.map(str::as_bytes));
+                let delivery = Some(Box::new(delivery));
+                records.challenge.answered = Some(Answered { at: lately, delivery });
+                of_session(&mut session.session);
+                records.delivered = Some(session);
+            }
             records.challenge.sign_in.bind |= is("bound");
             of_clients(&mut records.client, &mut records.issuer, &mut records.challenge.sign_in.issuer);
             if is("last") {
@@ -788,6 +843,9 @@ pub(crate) fn handle(data: &[u8]) {
     let authorization = signed(authorization, b"Bearer ").unwrap_or_else(|| authorization.to_vec());
     if !authorization.is_empty() {
         headers.push(("authorization".into(), authorization));
+    }
+    if given.split(' ').any(|word| word == "keyed" || word == "repeated") {
+        headers.push(("idempotency-key".into(), KEY.into()));
     }
     let body = signed(body, b"token=").unwrap_or_else(|| body.to_vec());
     let mut request = request(path, headers, &body);

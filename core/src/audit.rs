@@ -68,6 +68,8 @@ codes! {
         TicketIssued = "ticket.issued",
         /// A ticket was redeemed: somebody is signed in.
         TicketRedeemed = "ticket.redeemed",
+        /// The answer to a redeemed ticket was given again to whoever sent the same request again.
+        TicketRepeated = "ticket.repeated",
         /// A ticket was presented and refused.
         TicketRefused = "ticket.refused",
         /// A ticket was withdrawn by a command.
@@ -102,6 +104,8 @@ codes! {
         ChallengeIssued = "challenge.issued",
         /// A challenge was answered: somebody is signed in.
         ChallengeAnswered = "challenge.answered",
+        /// The answer to an answered challenge was given again to whoever sent the same request again.
+        ChallengeRepeated = "challenge.repeated",
         /// A challenge was answered wrongly, or too late.
         ChallengeRefused = "challenge.refused",
         /// A device was set up; it does not count yet.

@@ -31,7 +31,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// The most steps one request takes: read, stretch, commit, once more all three after a conflict, and the reply.
+    /// The most steps one request takes: read, stretch, commit, once more all three after a conflict, and the reply. Or three
+    /// times read and commit, where an answer is given again.
     pub const MAX: usize = 7;
 
     pub(crate) fn read(query: Query, flow: impl Into<Reading>) -> Self {

@@ -60,10 +60,11 @@ impl Before {
             | Change::RequireClientEpoch { .. }
             | Change::SessionIsLive(_)
             | Change::RefreshIsUnused(_)
+            | Change::ChallengeIsOpen(_)
             | Change::Probe
             | Change::Decoy => Self::Nothing,
             Change::InsertTicket(new) => ticket(&new.digest),
-            Change::SpendTicket { digest, .. } => ticket(digest),
+            Change::SpendTicket { digest, .. } | Change::RepeatTicket { digest, .. } => ticket(digest),
             Change::RevokeTicket { id, .. } => {
                 tables.tickets.values().find(|t| t.id == *id).map_or(Self::Nothing, |t| ticket(&t.digest))
             }
@@ -77,7 +78,9 @@ impl Before {
                 Self::Revoked(token_id.clone(), tables.revoked.contains(token_id))
             }
             Change::InsertChallenge(new) => challenge(&new.digest),
-            Change::CountWrong { digest, .. } | Change::AnswerChallenge { digest, .. } => challenge(digest),
+            Change::CountWrong { digest, .. }
+            | Change::AnswerChallenge { digest, .. }
+            | Change::RepeatAnswer { digest, .. } => challenge(digest),
             Change::InsertDevice(_)
             | Change::VerifyDevice { .. }
             | Change::UseStep { .. }

@@ -1,7 +1,7 @@
 //! What every change names, one guard for each thing that must hold: a list that the store in memory goes by, and from
 //! which a test may switch any one off to see what it was for.
 
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
+use gatepass_core::model::challenge::{Challenge, ChallengeDigest, MAX_WRONG};
 use gatepass_core::model::change::Change;
 use gatepass_core::model::factor::{Guesses, MAX_DEVICES, TotpDevice};
 use gatepass_core::model::id::{DeviceId, UserId};
@@ -49,6 +49,8 @@ guards! {
     TicketDigestIsFree,
     /// `SpendTicket`: the ticket was neither spent nor revoked.
     SpentTicketWasLive,
+    /// `RepeatTicket`: the ticket was redeemed with a key, and its answer was repeated before or not, as read.
+    RepeatedTicketIsAsRead,
     /// `RevokeTicket`: the ticket was neither spent nor revoked.
     RevokedTicketWasLive,
     /// `InsertSession`: no other session has its id.
@@ -69,12 +71,18 @@ guards! {
     ChallengeIsFree,
     /// `CountWrong`: nobody has counted since.
     CountedWrongIsAsRead,
-    /// `CountWrong`: the challenge was not answered.
-    CountedChallengeIsUnanswered,
+    /// `CountWrong`: the challenge was answered or not, as read.
+    CountedChallengeIsAsRead,
     /// `AnswerChallenge`: no wrong code was counted since.
     AnsweredWrongIsAsRead,
     /// `AnswerChallenge`: the challenge was not answered.
     AnsweredChallengeWasUnanswered,
+    /// `RepeatAnswer`: no wrong code was counted since.
+    RepeatedWrongIsAsRead,
+    /// `RepeatAnswer`: the challenge was answered with a key, and its answer was repeated before or not, as read.
+    RepeatedAnswerIsAsRead,
+    /// `ChallengeIsOpen`: the challenge is there, was not answered, and bears one more wrong code.
+    ChallengeIsOpen,
     /// `InsertDevice`: no other device has its id.
     DeviceIdIsFree,
     /// `InsertDevice`: the user has room for one more.
@@ -149,6 +157,7 @@ impl Tables {
             | Change::SessionIsLive(_)
             | Change::InsertTicket(_)
             | Change::SpendTicket { .. }
+            | Change::RepeatTicket { .. }
             | Change::RevokeTicket { .. }
             | Change::RefreshIsUnused(_)
             | Change::EndSession { .. }
@@ -156,6 +165,8 @@ impl Tables {
             | Change::RevokeToken { .. }
             | Change::CountWrong { .. }
             | Change::AnswerChallenge { .. }
+            | Change::RepeatAnswer { .. }
+            | Change::ChallengeIsOpen(_)
             | Change::VerifyDevice { .. }
             | Change::UseStep { .. }
             | Change::DeleteDevice { .. }
@@ -207,6 +218,14 @@ impl Tables {
             Change::SpendTicket { digest, .. } => {
                 vec![(Guard::SpentTicketWasLive, self.tickets.get(digest).is_some_and(is_live))]
             }
+            Change::RepeatTicket { digest, first } => {
+                let delivery = self.tickets.get(digest).and_then(|ticket| match &ticket.state {
+                    TicketState::Spent { delivery, .. } => delivery.as_ref(),
+                    TicketState::Live | TicketState::Revoked(_) => None,
+                });
+                let same = delivery.is_some_and(|delivery| (delivery.repeated == 0) == *first);
+                vec![(Guard::RepeatedTicketIsAsRead, same)]
+            }
             Change::RevokeTicket { id, .. } => {
                 let ticket = self.tickets.values().find(|ticket| ticket.id == *id);
                 vec![(Guard::RevokedTicketWasLive, ticket.is_some_and(is_live))]
@@ -234,14 +253,29 @@ impl Tables {
             Change::InsertChallenge(challenge) => {
                 vec![(Guard::ChallengeIsFree, !self.challenges.contains_key(&challenge.digest))]
             }
-            Change::CountWrong { digest, wrong } => vec![
+            Change::CountWrong { digest, wrong, answered } => vec![
                 (Guard::CountedWrongIsAsRead, self.challenge_is(digest, |c| c.wrong == *wrong)),
-                (Guard::CountedChallengeIsUnanswered, self.challenge_is(digest, |c| !c.answered)),
+                (
+                    Guard::CountedChallengeIsAsRead,
+                    self.challenge_is(digest, |c| c.answered.is_some() == *answered),
+                ),
             ],
-            Change::AnswerChallenge { digest, wrong } => vec![
+            Change::AnswerChallenge { digest, wrong, .. } => vec![
                 (Guard::AnsweredWrongIsAsRead, self.challenge_is(digest, |c| c.wrong == *wrong)),
-                (Guard::AnsweredChallengeWasUnanswered, self.challenge_is(digest, |c| !c.answered)),
+                (Guard::AnsweredChallengeWasUnanswered, self.challenge_is(digest, |c| c.answered.is_none())),
             ],
+            Change::RepeatAnswer { digest, wrong, first } => {
+                let delivery = |c: &Challenge| c.answered.as_ref()?.delivery.clone();
+                let is_as_read = |c: &Challenge| delivery(c).is_some_and(|d| (d.repeated == 0) == *first);
+                vec![
+                    (Guard::RepeatedWrongIsAsRead, self.challenge_is(digest, |c| c.wrong == *wrong)),
+                    (Guard::RepeatedAnswerIsAsRead, self.challenge_is(digest, is_as_read)),
+                ]
+            }
+            Change::ChallengeIsOpen(digest) => {
+                let open = |c: &Challenge| c.answered.is_none() && c.wrong < MAX_WRONG;
+                vec![(Guard::ChallengeIsOpen, self.challenge_is(digest, open))]
+            }
             Change::InsertDevice(device) => {
                 let has = self.devices.iter().filter(|other| other.user_id == device.user_id).count();
                 vec![

@@ -7,6 +7,7 @@ use gatepass_core::audit::Event;
 use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::{Client, ClientRef};
+use gatepass_core::model::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, TotpDevice};
 use gatepass_core::model::habit::{Habit, KnownPlace, MAX_FAILURES, MAX_PLACES, Place, hour_of};
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId, UserRef};
@@ -128,6 +129,21 @@ impl Tables {
         })
     }
 
+    /// What the ticket led to, where its redemption was delivered.
+    fn delivered(&self, ticket: &Ticket) -> Option<Delivered> {
+        let TicketState::Spent { delivery: Some(delivery), .. } = &ticket.state else { return None };
+        match &delivery.result {
+            TicketResult::Session(opened) => self.delivered_session(opened).map(Delivered::Session),
+            TicketResult::Challenge(digest) => self.challenges.get(digest).cloned().map(Delivered::Challenge),
+        }
+    }
+
+    fn delivered_session(&self, opened: &OpenedSession) -> Option<DeliveredSession> {
+        let refresh = opened.refresh.and_then(|digest| self.refresh_tokens.get(&digest));
+        let session = self.sessions.get(&opened.id)?.clone();
+        Some(DeliveredSession { session, refresh: refresh.cloned() })
+    }
+
     /// Whose everything is that goes with somebody: a ticket outlives its user.
     pub fn owners(&self) -> impl Iterator<Item = &UserId> {
         let sessions = self.sessions.values().map(|session| &session.user_id);
@@ -153,6 +169,7 @@ impl Tables {
                     actor: actor.cloned(),
                     client: self.clients.get(&ticket.client_id).cloned(),
                     issuer: self.other_issuer(ticket.clients()),
+                    delivered: self.delivered(ticket),
                     ticket: ticket.clone(),
                 })
             })),
@@ -176,6 +193,10 @@ impl Tables {
                     client: self.clients.get(&sign_in.client_id).cloned(),
                     issuer: self.other_issuer(sign_in.clients()),
                     factors: self.factors(sign_in.challenged()),
+                    delivered: challenge
+                        .answered
+                        .as_ref()
+                        .and_then(|answered| self.delivered_session(&answered.delivery.as_ref()?.result)),
                     challenge: challenge.clone(),
                 })
             })),
@@ -248,8 +269,15 @@ impl Tables {
     fn write(&mut self, change: &Change) {
         match change {
             Change::InsertTicket(ticket) => drop(self.tickets.insert(ticket.digest, ticket.clone())),
-            Change::SpendTicket { digest, at } => {
-                self.tickets.entry(*digest).and_modify(|ticket| ticket.state = TicketState::Spent(*at));
+            Change::SpendTicket { digest, at, delivery } => {
+                let spent = TicketState::Spent { at: *at, delivery: delivery.clone() };
+                self.tickets.entry(*digest).and_modify(|ticket| ticket.state = spent);
+            }
+            Change::RepeatTicket { digest, .. } => {
+                let state = self.tickets.get_mut(digest).map(|ticket| &mut ticket.state);
+                if let Some(TicketState::Spent { delivery: Some(delivery), .. }) = state {
+                    delivery.repeated += 1;
+                }
             }
             Change::RevokeTicket { id, at } => {
                 let named = self.tickets.values_mut().filter(|ticket| ticket.id == *id);
@@ -279,8 +307,15 @@ impl Tables {
             Change::CountWrong { digest, .. } => {
                 self.challenges.entry(*digest).and_modify(|challenge| challenge.wrong += 1);
             }
-            Change::AnswerChallenge { digest, .. } => {
-                self.challenges.entry(*digest).and_modify(|challenge| challenge.answered = true);
+            Change::AnswerChallenge { digest, answered, .. } => {
+                let answered = Some(answered.clone());
+                self.challenges.entry(*digest).and_modify(|challenge| challenge.answered = answered);
+            }
+            Change::RepeatAnswer { digest, .. } => {
+                let answered = self.challenges.get_mut(digest).and_then(|c| c.answered.as_mut());
+                if let Some(delivery) = answered.and_then(|answered| answered.delivery.as_mut()) {
+                    delivery.repeated += 1;
+                }
             }
             Change::InsertDevice(device) => self.devices.push(device.clone()),
             Change::VerifyDevice { id, session, step, at } => {
@@ -353,6 +388,7 @@ impl Tables {
             | Change::RequireClientEpoch { .. }
             | Change::SessionIsLive(_)
             | Change::RefreshIsUnused(_)
+            | Change::ChallengeIsOpen(_)
             | Change::Probe
             | Change::Decoy => {}
         }

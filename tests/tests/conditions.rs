@@ -98,7 +98,11 @@ fn a_sign_in_rests_on_everyone_its_ticket_names() {
         ),
         (
             "the ticket is spent",
-            |t| t.tickets.values_mut().for_each(|ticket| ticket.state = TicketState::Spent(NOON)),
+            |t| {
+                t.tickets
+                    .values_mut()
+                    .for_each(|ticket| ticket.state = TicketState::Spent { at: NOON, delivery: None })
+            },
             (true, 400),
         ),
         ("older state is put back", put_back, (true, 400)),

@@ -74,7 +74,7 @@ fn advance(
             }
             if response.status() == 200 {
                 assert!(
-                    tables.tickets.values().all(|t| matches!(t.state, TicketState::Spent(_))),
+                    tables.tickets.values().all(|t| matches!(t.state, TicketState::Spent { .. })),
                     "a token left before its ticket was spent"
                 );
                 assert_eq!(tables.sessions.len(), 1, "a token left before its session was there");
@@ -119,7 +119,7 @@ fn ten_thousand_schedules_of_four_redeemers() {
             steps.extend(advance(&gatepass, &mut tables, step, rng.next_u32(), &mut tally));
         }
         assert!(tally.welcomed <= 1, "schedule {schedule}: {} were welcomed", tally.welcomed);
-        let spent = tables.tickets.values().any(|t| matches!(t.state, TicketState::Spent(_)));
+        let spent = tables.tickets.values().any(|t| matches!(t.state, TicketState::Spent { .. }));
         assert!(
             tables.sessions.len() <= usize::from(spent),
             "schedule {schedule}: a session without its ticket"

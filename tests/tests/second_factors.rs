@@ -9,6 +9,7 @@
 
 use gatepass_core::audit::Kind;
 use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::challenge::Answered;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{DeviceId, UserId};
@@ -147,7 +148,15 @@ fn an_answer_rests_on_everything_it_read() {
         ("every session is ended", |t| t.users.get_mut(&fay()).expect("fay").end_sessions(), 400),
         ("the device is gone", |t| t.devices.clear(), 400),
         ("the step was used", |t| t.devices[0].last_step = NOON.unix() / 30, 400),
-        ("the challenge was answered", |t| t.challenges.values_mut().for_each(|c| c.answered = true), 400),
+        (
+            "the challenge was answered",
+            |t| {
+                t.challenges
+                    .values_mut()
+                    .for_each(|c| c.answered = Some(Answered { at: NOON, delivery: None }))
+            },
+            400,
+        ),
         ("the challenge is spent", |t| t.challenges.values_mut().for_each(|c| c.wrong = 5), 400),
         ("one more wrong code was counted", |t| t.challenges.values_mut().for_each(|c| c.wrong = 1), 200),
     ];
@@ -445,7 +454,10 @@ fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
             "schedule {schedule}: {welcomed} sessions"
         );
         let challenge = tables.challenges.values().next().expect("the challenge");
-        assert!(challenge.wrong <= 5 && challenge.answered == (welcomed == 1), "schedule {schedule}");
+        assert!(
+            challenge.wrong <= 5 && challenge.answered.is_some() == (welcomed == 1),
+            "schedule {schedule}"
+        );
         opened += welcomed;
         closed += usize::from(challenge.wrong == 5);
     }

@@ -4,18 +4,19 @@
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::context::Context;
+use super::origin::Origin;
 use super::welcome::Welcome;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
-use crate::model::challenge::{Challenge, ChallengeDigest, LIFETIME, SignIn, challenge_text};
+use crate::model::challenge::{Challenge, ChallengeDigest, LIFETIME, SignIn};
 use crate::model::change::Change;
 use crate::model::client::Client;
+use crate::model::delivery::{AnswerDelivery, Delivery, TicketDelivery, TicketResult};
 use crate::model::factor::Factors;
 use crate::model::habit::Habit;
 use crate::model::risk::Assessment;
 use crate::model::session::Purpose;
 use crate::model::user::User;
-use crate::moment::Label;
 use crate::policy::admission::{Candidate, Decision, Verdict, decide};
 use crate::policy::risk::Circumstances;
 use crate::policy::second_factor::Method;
@@ -40,12 +41,41 @@ pub(crate) struct Entrant<'a> {
     pub(crate) state_epoch: u64,
 }
 
+impl Entrant<'_> {
+    /// Judges the risk at `now`, and decides what becomes of them.
+    fn judge(&self, gatepass: &Gatepass, now: Time) -> Decision {
+        decide(
+            gatepass.settings(),
+            &Candidate {
+                user: self.user,
+                client: self.client,
+                factors: self.factors,
+                circumstances: Circumstances {
+                    person: self.actor.unwrap_or(self.user),
+                    habit: self.habit,
+                    place: &self.sign_in.place,
+                    ticket: self.ticket,
+                    enrolled: self.factors.is_enrolled(),
+                    address_mismatch: self.address_mismatch,
+                    impersonation: self.actor.is_some(),
+                    now,
+                },
+            },
+        )
+    }
+
+    /// What they were told at `at` of a second factor, for an answer that is given again.
+    pub(crate) fn told(&self, gatepass: &Gatepass, at: Time) -> Told {
+        Told::of(self.judge(gatepass, at), self.factors)
+    }
+}
+
 /// What an entrant will be told.
 #[derive(Debug)]
 #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
 pub(crate) enum Admission {
     Welcome(Box<Welcome>),
-    Challenge(Box<Told>),
+    Challenge(Box<Told>, Origin),
     Refused,
 }
 
@@ -79,32 +109,16 @@ impl Told {
 }
 
 impl Admission {
-    /// Decides on `entrant`, and what is to be written; none where no name could be made for a session.
+    /// Decides on `entrant`, whose tokens are of `origin`, and what is to be written; none where no name could be made for a
+    /// session.
     pub(crate) fn decide(
         ctx: &Context,
         gatepass: &Gatepass,
         entrant: &Entrant<'_>,
+        origin: Origin,
     ) -> Option<(Self, Vec<Change>)> {
         let Entrant { sign_in, user, actor, client, factors, state_epoch, .. } = entrant;
-        let person = actor.unwrap_or(user);
-        let decision = decide(
-            gatepass.settings(),
-            &Candidate {
-                user,
-                client: *client,
-                factors,
-                circumstances: Circumstances {
-                    person,
-                    habit: entrant.habit,
-                    place: &sign_in.place,
-                    ticket: entrant.ticket,
-                    enrolled: factors.is_enrolled(),
-                    address_mismatch: entrant.address_mismatch,
-                    impersonation: actor.is_some(),
-                    now: ctx.now(),
-                },
-            },
-        );
+        let decision = entrant.judge(gatepass, ctx.now());
         let mut changes: Vec<Change> = [Some(*user), *actor]
             .into_iter()
             .flatten()
@@ -123,9 +137,9 @@ impl Admission {
             Verdict::ChangePassword => Purpose::ChangePassword,
             Verdict::Enrol(_) => Purpose::Enrol,
             Verdict::Challenge(_) => {
-                changes.push(Change::InsertChallenge(challenge(ctx, entrant)));
+                changes.push(Change::InsertChallenge(challenge(ctx, entrant, &origin)));
                 changes.push(Change::Audit(event(Kind::ChallengeIssued, None)));
-                return Some((Self::Challenge(Box::new(told)), changes));
+                return Some((Self::Challenge(Box::new(told), origin), changes));
             }
             Verdict::Refuse(_) => {
                 return Some((
@@ -136,11 +150,25 @@ impl Admission {
         };
         let people = (*user, *actor);
         let (welcome, opened) =
-            Welcome::prepare(ctx, gatepass, sign_in, people, *client, purpose, *state_epoch)?;
+            Welcome::prepare(ctx, gatepass, sign_in, people, *client, purpose, (*state_epoch, origin))?;
         let event = Event { session: Some(welcome.session().id.clone()), ..event(accepted, None) };
         changes.extend(opened);
         changes.push(Change::Audit(event));
         Some((Self::Welcome(Box::new(welcome.telling(told))), changes))
+    }
+
+    /// How the ticket is used, where its answer can be given again.
+    pub(crate) fn delivery(&self, ctx: &Context) -> Option<TicketDelivery> {
+        match self {
+            Self::Welcome(welcome) => {
+                let AnswerDelivery { request, salt, result, repeated } = welcome.delivery(ctx)?;
+                Some(Delivery { request, salt, result: TicketResult::Session(result), repeated })
+            }
+            Self::Challenge(_, origin) => {
+                origin.delivery(|origin| TicketResult::Challenge(ChallengeDigest::of(&origin.challenge(ctx))))
+            }
+            Self::Refused => None,
+        }
     }
 
     /// What the entrant is told, made here and nowhere earlier: the commit has been applied.
@@ -148,13 +176,13 @@ impl Admission {
         match self {
             Self::Welcome(welcome) => welcome.response(ctx, gatepass),
             Self::Refused => ctx.problem(Problem::FactorNotEnrolled).refused(Refusal::FactorNotEnrolled),
-            Self::Challenge(told) => {
-                let challenge = challenge_text(&ctx.moment.seed.draw(Label::Challenge));
+            Self::Challenge(told, origin) => {
+                let challenge = origin.challenge(ctx);
                 let body = ChallengeResponse {
                     requires_mfa: true,
                     challenge_token: challenge.expose(),
                     required_mfa_methods: &told.methods,
-                    mfa_check_reason: told.reason.unwrap_or_default(),
+                    mfa_check_reason: told.reason.unwrap_or("policy"),
                     risk_level: told.assessment.level.as_str(),
                     risk_assessment: told.risk(),
                 };
@@ -165,15 +193,15 @@ impl Admission {
 }
 
 /// The challenge that this moment makes for `entrant`.
-fn challenge(ctx: &Context, entrant: &Entrant<'_>) -> Challenge {
+fn challenge(ctx: &Context, entrant: &Entrant<'_>, origin: &Origin) -> Challenge {
     Challenge {
-        digest: ChallengeDigest::of(&challenge_text(&ctx.moment.seed.draw(Label::Challenge))),
+        digest: ChallengeDigest::of(&origin.challenge(ctx)),
         sign_in: entrant.sign_in.clone(),
         user_epoch: entrant.user.epoch,
         actor_epoch: entrant.actor.map(|actor| actor.epoch),
         expires_at: ctx.now().plus(LIFETIME),
         wrong: 0,
-        answered: false,
+        answered: None,
         state_epoch: entrant.state_epoch,
     }
 }

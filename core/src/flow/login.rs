@@ -6,6 +6,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 use super::admission::{Admission, Entrant};
 use super::context::{Context, place};
 use super::guesses::count_wrong_password;
+use super::origin::Origin;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::challenge::SignIn;
@@ -142,7 +143,8 @@ impl Looking {
             address_mismatch: false,
             state_epoch,
         };
-        let Some((admission, mut changes)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
+        let decided = Admission::decide(&self.ctx, gatepass, &entrant, Origin::Seed);
+        let Some((admission, mut changes)) = decided else {
             return Step::Reply(self.ctx.internal());
         };
         // Named though nothing may change: what was guessed since counts against a right guess too.

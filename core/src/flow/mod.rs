@@ -12,6 +12,7 @@ pub(crate) mod login;
 pub(crate) mod my_factors;
 pub(crate) mod my_password;
 pub(crate) mod my_sessions;
+pub(crate) mod origin;
 pub(crate) mod published;
 pub(crate) mod recorded;
 pub(crate) mod refresh;
@@ -241,6 +242,7 @@ states! {
     Committing {
         Wasting(ticket_signin::Wasting),
         TicketAdmitting(ticket_signin::Admitting),
+        TicketRepeating(ticket_signin::Repeating),
         LoginAdmitting(login::Admitting),
         LoginRefusing(login::Refusing),
         ChangingPassword(my_password::Changing),
@@ -253,6 +255,7 @@ states! {
         EndingMine(my_sessions::Ending),
         Answering(verify_challenge::Answering),
         Miscounting(verify_challenge::Miscounting),
+        AnswerRepeating(verify_challenge::Repeating),
         ChangingFactors(my_factors::Changing),
     }
 }
@@ -326,6 +329,7 @@ impl Committing {
         match self {
             Self::Wasting(flow) => flow.settle(outcome),
             Self::TicketAdmitting(flow) => flow.settle(gatepass, outcome),
+            Self::TicketRepeating(flow) => flow.settle(gatepass, outcome),
             Self::LoginAdmitting(flow) => flow.settle(gatepass, outcome),
             Self::LoginRefusing(flow) => flow.settle(outcome),
             Self::ChangingPassword(flow) => flow.settle(outcome),
@@ -338,6 +342,7 @@ impl Committing {
             Self::EndingMine(flow) => flow.settle(outcome),
             Self::Answering(flow) => flow.settle(gatepass, outcome),
             Self::Miscounting(flow) => flow.settle(outcome),
+            Self::AnswerRepeating(flow) => flow.settle(gatepass, outcome),
             Self::ChangingFactors(flow) => flow.settle(gatepass, outcome),
         }
     }

@@ -1,22 +1,29 @@
 //! `POST /auth/ticket/signin`: a ticket, presented once, signs a person in.
 
-use alloc::vec;
+use alloc::{boxed::Box, vec};
+use core::net::IpAddr;
 
 use super::admission::{Admission, Entrant};
 use super::context::{Context, place};
+use super::origin::Origin;
 use super::recorded::record;
+use super::welcome::Welcome;
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::challenge::SignIn;
 use crate::model::change::{Change, Outcome};
+use crate::model::delivery::{Delivered, DeliveredSession, RequestSecret, TicketDelivery};
 use crate::model::habit::Place;
 use crate::model::query::{Found, Query, Records, TicketRecords};
+use crate::model::session::Purpose;
 use crate::model::ticket::{Ticket, TicketDigest};
 use crate::model::user::User;
+use crate::policy::delivery::{Repetition, decide_ticket};
 use crate::policy::sign_in::{Redeemer, Verdict, decide, is_elsewhere};
 use crate::step::Step;
 use crate::wire::body::Body;
 use crate::wire::credentials::Authorization;
+use crate::wire::idempotency::IdempotencyKey;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
@@ -29,8 +36,10 @@ pub(crate) struct Looking {
     digest: TicketDigest,
     redeemer: Redeemer,
     place: Place,
-    /// Whether a conflict has been met before.
-    again: bool,
+    /// The ticket with the key that it came with, where it came with one.
+    secret: Option<RequestSecret>,
+    /// How often it was read again for a conflict.
+    conflicts: u8,
 }
 
 /// Waits for a ticket to be spent in vain.
@@ -49,10 +58,22 @@ pub(crate) struct Admitting {
     admission: Admission,
 }
 
+/// Waits for a repetition to be written down.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Repeating {
+    looking: Looking,
+    admission: Admission,
+}
+
 pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
     let redeemer = match Authorization::of(request) {
         Err(_) => return ctx.refuse(Problem::BadHeader, Refusal::Malformed),
         Ok(authorization) => Redeemer::from(authorization),
+    };
+    let key = match IdempotencyKey::of(request) {
+        Err(_) => return ctx.refuse(Problem::BadIdempotencyKey, Refusal::Malformed),
+        Ok(key) => key,
     };
     let ticket = match Body::of(request).and_then(|body| body.required_text("ticket")) {
         Ok(ticket) => ticket,
@@ -65,7 +86,8 @@ pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
     match TicketDigest::of(ticket.expose()) {
         None => ctx.refuse(Problem::TicketRefused, Refusal::TicketUnknown),
         Some(digest) => {
-            Step::read(Query::Ticket(digest), Looking { ctx, digest, redeemer, place, again: false })
+            let secret = key.map(|key| RequestSecret::of_ticket(&ticket, &key));
+            Looking { ctx, digest, redeemer, place, secret, conflicts: 0 }.ask()
         }
     }
 }
@@ -73,6 +95,10 @@ pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
 impl Looking {
     pub(crate) const fn context(&self) -> &Context {
         &self.ctx
+    }
+
+    fn ask(self) -> Step {
+        Step::read(Query::Ticket(self.digest), self)
     }
 
     pub(crate) fn resume(self, gatepass: &Gatepass, found: Found) -> Step {
@@ -86,21 +112,107 @@ impl Looking {
         let Some(peer) = self.ctx.peer else { return Step::Reply(self.ctx.internal()) };
         let state_epoch = found.state_epoch;
         match decide(&records, &self.redeemer, peer, gatepass.settings(), state_epoch, self.ctx.now()) {
-            Verdict::Refuse(refusal) => {
-                let event = self.event(Kind::TicketRefused, &records.ticket, Some(refusal));
-                record(event, self.refused(refusal))
-            }
+            Verdict::Refuse(Refusal::TicketSpent) => self.spent(gatepass, &records, state_epoch, peer),
+            Verdict::Refuse(refusal) => self.refuse(&records, refusal),
             Verdict::Spend(refusal) => self.waste(&records, state_epoch, refusal),
-            Verdict::SignIn(user) => {
-                self.let_in(gatepass, &records, state_epoch, user, is_elsewhere(&records.ticket, peer))
+            Verdict::SignIn(user) => self.let_in(gatepass, &records, state_epoch, user, peer),
+        }
+    }
+
+    fn refuse(&self, records: &TicketRecords, refusal: Refusal) -> Step {
+        record(self.event(Kind::TicketRefused, &records.ticket, Some(refusal)), self.refused(refusal))
+    }
+
+    /// Gives the answer to a spent ticket again, or refuses, and then nothing changes.
+    fn spent(self, gatepass: &Gatepass, records: &TicketRecords, state_epoch: u64, peer: IpAddr) -> Step {
+        let Some(secret) = &self.secret else { return self.refuse(records, Refusal::TicketSpent) };
+        let (request, settings) = (secret.digest(), gatepass.settings());
+        match decide_ticket(records, &self.redeemer, peer, &request, settings, self.ctx.now()) {
+            Err(refusal) => self.refuse(records, refusal),
+            Ok(repetition) => {
+                let origin = Origin::Request {
+                    secret: secret.clone(),
+                    at: repetition.at,
+                    salt: repetition.delivery.salt.clone(),
+                };
+                self.repeat(gatepass, records, (state_epoch, peer), &repetition, origin)
             }
+        }
+    }
+
+    /// Gives the answer again, in one commit that names everyone it rests on.
+    fn repeat(
+        self,
+        gatepass: &Gatepass,
+        records: &TicketRecords,
+        (state_epoch, peer): (u64, IpAddr),
+        repetition: &Repetition<'_, TicketDelivery, Delivered>,
+        origin: Origin,
+    ) -> Step {
+        let (ticket, user) = (&records.ticket, repetition.user);
+        let entrant = self.entrant(records, state_epoch, user, peer);
+        let first = repetition.delivery.repeated == 0;
+        let mut changes = vec![Change::RepeatTicket { digest: self.digest, first }];
+        let mut event = self.event(Kind::TicketRepeated, ticket, None);
+        changes.extend(
+            [Some(user), entrant.actor]
+                .into_iter()
+                .flatten()
+                .map(|user| Change::UserIs { id: user.id.clone(), epoch: user.epoch }),
+        );
+        let client = records.client.as_ref();
+        changes.extend(ticket.clients().conditions());
+        let admission = match repetition.result {
+            Delivered::Challenge(challenge) => {
+                changes.push(Change::ChallengeIsOpen(challenge.digest));
+                let entrant = Entrant { sign_in: challenge.sign_in.clone(), ..entrant };
+                let told = Box::new(entrant.told(gatepass, repetition.at));
+                Admission::Challenge(told, origin)
+            }
+            Delivered::Session(DeliveredSession { session, refresh }) => {
+                changes.push(Change::SessionIsLive(session.id.clone()));
+                changes.extend(refresh.as_ref().map(|refresh| Change::RefreshIsUnused(refresh.digest)));
+                event.session = Some(session.id.clone());
+                let welcome = Welcome::of(&self.ctx, gatepass, session.clone(), (user, client), origin);
+                // Whoever was let in for everything is known by now: the risk would be judged another.
+                let welcome = match session.purpose {
+                    Purpose::Anything => welcome,
+                    Purpose::Enrol | Purpose::ChangePassword => {
+                        welcome.telling(entrant.told(gatepass, repetition.at))
+                    }
+                };
+                Admission::Welcome(Box::new(welcome))
+            }
+        };
+        changes.extend(first.then(|| Change::Audit(event)));
+        Step::commit_in(state_epoch, changes, Repeating { looking: self, admission })
+    }
+
+    fn entrant<'a>(
+        &self,
+        records: &'a TicketRecords,
+        state_epoch: u64,
+        user: &'a User,
+        peer: IpAddr,
+    ) -> Entrant<'a> {
+        let ticket = &records.ticket;
+        Entrant {
+            sign_in: SignIn::by_ticket(ticket, self.place),
+            user,
+            actor: records.actor.as_ref().filter(|_| ticket.impersonation.is_some()),
+            client: records.client.as_ref(),
+            factors: &records.factors,
+            habit: &records.habit,
+            ticket: Some((ticket.issued_at, ticket.expires_at)),
+            address_mismatch: is_elsewhere(ticket, peer),
+            state_epoch,
         }
     }
 
     /// Spends the ticket in vain. That somebody else may have it is remembered of its person.
     fn waste(self, records: &TicketRecords, state_epoch: u64, refusal: Refusal) -> Step {
         let event = self.event(Kind::TicketRefused, &records.ticket, Some(refusal));
-        let mut changes = vec![self.spend(), Change::Audit(event)];
+        let mut changes = vec![self.spend(None), Change::Audit(event)];
         let stolen = matches!(
             refusal,
             Refusal::AddressMismatch | Refusal::AudienceMismatch | Refusal::RedeemerUnproven
@@ -119,31 +231,22 @@ impl Looking {
         records: &TicketRecords,
         state_epoch: u64,
         user: &User,
-        address_mismatch: bool,
+        peer: IpAddr,
     ) -> Step {
         let ticket = &records.ticket;
-        let entrant = Entrant {
-            sign_in: SignIn::by_ticket(ticket, self.place),
-            user,
-            actor: records.actor.as_ref().filter(|_| ticket.impersonation.is_some()),
-            client: records.client.as_ref(),
-            factors: &records.factors,
-            habit: &records.habit,
-            ticket: Some((ticket.issued_at, ticket.expires_at)),
-            address_mismatch,
-            state_epoch,
-        };
-        let Some((admission, admitted)) = Admission::decide(&self.ctx, gatepass, &entrant) else {
+        let entrant = self.entrant(records, state_epoch, user, peer);
+        let origin = Origin::of(&self.ctx, self.secret.as_ref());
+        let Some((admission, admitted)) = Admission::decide(&self.ctx, gatepass, &entrant, origin) else {
             return Step::Reply(self.ctx.internal());
         };
-        let mut changes = vec![self.spend()];
+        let mut changes = vec![self.spend(admission.delivery(&self.ctx))];
         changes.extend(ticket.clients().conditions());
         changes.extend(admitted);
         Step::commit_in(state_epoch, changes, Admitting { looking: self, admission })
     }
 
-    const fn spend(&self) -> Change {
-        Change::SpendTicket { digest: self.digest, at: self.ctx.now() }
+    fn spend(&self, delivery: Option<TicketDelivery>) -> Change {
+        Change::SpendTicket { digest: self.digest, at: self.ctx.now(), delivery: delivery.map(Box::new) }
     }
 
     fn event(&self, kind: Kind, ticket: &Ticket, refusal: Option<Refusal>) -> Event {
@@ -154,12 +257,13 @@ impl Looking {
         self.ctx.problem(Problem::TicketRefused).refused(refusal)
     }
 
-    /// Reads once more after a first conflict; after a second one, nothing has been written and that is the answer.
-    fn once_more(self) -> Step {
-        if self.again {
+    /// Reads once more after a conflict, `most` times in all; after one more, nothing has been written and that is the
+    /// answer.
+    fn once_more(self, most: u8) -> Step {
+        if self.conflicts >= most {
             return Step::Reply(self.ctx.unavailable());
         }
-        Step::read(Query::Ticket(self.digest), Self { again: true, ..self })
+        Self { conflicts: self.conflicts + 1, ..self }.ask()
     }
 }
 
@@ -167,7 +271,7 @@ impl Wasting {
     pub(crate) fn settle(self, outcome: Outcome) -> Step {
         match outcome {
             Outcome::Applied => Step::Reply(self.looking.refused(self.refusal)),
-            Outcome::Conflict => self.looking.once_more(),
+            Outcome::Conflict => self.looking.once_more(1),
             Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
         }
     }
@@ -178,7 +282,19 @@ impl Admitting {
         let ctx = &self.looking.ctx;
         match outcome {
             Outcome::Applied => Step::Reply(self.admission.response(ctx, gatepass)),
-            Outcome::Conflict => self.looking.once_more(),
+            Outcome::Conflict => self.looking.once_more(1),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
+        }
+    }
+}
+
+impl Repeating {
+    pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        let ctx = &self.looking.ctx;
+        match outcome {
+            Outcome::Applied => Step::Reply(self.admission.response(ctx, gatepass)),
+            // Whoever comes second to redeem may come second to repeat, too.
+            Outcome::Conflict => self.looking.once_more(2),
             Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
         }
     }

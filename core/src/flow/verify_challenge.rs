@@ -1,18 +1,21 @@
 //! `POST /auth/mfa/verify-challenge`: a sign-in that waited for its second factor goes on. A wrong code counts against
 //! the challenge and against the factors; it is told apart from a closed challenge in the audit table alone.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::context::Context;
 use super::guesses::count_wrong;
+use super::origin::Origin;
 use super::recorded::record;
 use super::welcome::Welcome;
-use crate::audit::{Kind, Refusal};
+use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
-use crate::model::challenge::ChallengeDigest;
+use crate::model::challenge::{Answered, Challenge, ChallengeDigest};
 use crate::model::change::{Change, Outcome};
+use crate::model::delivery::{AnswerDelivery, DeliveredSession, RequestSecret};
 use crate::model::query::{ChallengeRecords, Found, Query, Records};
 use crate::model::user::User;
+use crate::policy::delivery::{AnswerVerdict, Repetition, decide_answer};
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::secret::SecretText;
@@ -20,6 +23,7 @@ use crate::settings::Settings;
 use crate::step::Step;
 use crate::time::Time;
 use crate::wire::body::Body;
+use crate::wire::idempotency::IdempotencyKey;
 use crate::wire::problem::Problem;
 use crate::wire::request::Request;
 use crate::wire::response::Response;
@@ -32,7 +36,10 @@ pub(crate) struct Looking {
     digest: ChallengeDigest,
     method: Method,
     code: SecretText,
-    again: bool,
+    /// The challenge with its code and the key that it came with, where it came with one.
+    secret: Option<RequestSecret>,
+    /// How often it was read again for a conflict.
+    conflicts: u8,
 }
 
 /// Waits for the session to be opened.
@@ -51,14 +58,29 @@ pub(crate) struct Miscounting {
     refusal: Refusal,
 }
 
+/// Waits for a repetition to be written down.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) struct Repeating {
+    looking: Looking,
+    welcome: Welcome,
+}
+
 pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
+    let key = match IdempotencyKey::of(request) {
+        Err(_) => return ctx.refuse(Problem::BadIdempotencyKey, Refusal::Malformed),
+        Ok(key) => key,
+    };
     let (challenge, code, method) = match read(request) {
         Ok(read) => read,
         Err(problem) => return ctx.refuse(problem, Refusal::Malformed),
     };
     match ChallengeDigest::read(challenge.expose()) {
         None => ctx.refuse(Problem::ChallengeRefused, Refusal::ChallengeUnknown),
-        Some(digest) => Looking { ctx, digest, method, code, again: false }.ask(),
+        Some(digest) => {
+            let secret = key.map(|key| RequestSecret::of_answer(&challenge, &key, &code));
+            Looking { ctx, digest, method, code, secret, conflicts: 0 }.ask()
+        }
     }
 }
 
@@ -90,18 +112,15 @@ impl Looking {
         let state_epoch = found.state_epoch;
         let user = match standing(&records, gatepass.settings(), state_epoch, now) {
             Ok(user) => user,
-            Err(refusal) => {
-                let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
-                let response = self.refused(refusal);
-                return record(event, response);
-            }
+            Err(Refusal::ChallengeClosed) => return self.closed(gatepass, &records, state_epoch),
+            Err(refusal) => return self.refuse(challenge, refusal),
         };
         let challenged = challenge.sign_in.challenged();
         match accept(&records.factors, challenged, self.method, self.code.expose(), now) {
             Ok(changes) => self.sign_in(gatepass, &records, state_epoch, user, changes),
             Err(refusal) => {
                 let mut changes = Vec::from([
-                    Change::CountWrong { digest: self.digest, wrong: challenge.wrong },
+                    Change::CountWrong { digest: self.digest, wrong: challenge.wrong, answered: false },
                     Change::CountFailure { user: challenged.clone(), at: now },
                 ]);
                 changes.extend(count_wrong(&self.ctx, &records.factors, challenged));
@@ -110,6 +129,68 @@ impl Looking {
                 Step::commit(changes, Miscounting { looking: self, refusal })
             }
         }
+    }
+
+    fn refuse(&self, challenge: &Challenge, refusal: Refusal) -> Step {
+        let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
+        record(event, self.refused(refusal))
+    }
+
+    /// Gives the answer to an answered challenge again, or refuses.
+    fn closed(self, gatepass: &Gatepass, records: &ChallengeRecords, state_epoch: u64) -> Step {
+        let challenge = &records.challenge;
+        let Some(secret) = &self.secret else { return self.refuse(challenge, Refusal::ChallengeClosed) };
+        match decide_answer(records, &secret.digest(), gatepass.settings(), self.ctx.now()) {
+            AnswerVerdict::Refuse(refusal) => self.refuse(challenge, refusal),
+            AnswerVerdict::CountWrong => {
+                let refusal = Refusal::CodeWrong;
+                let event = self.ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
+                let changes = vec![
+                    Change::CountWrong { digest: self.digest, wrong: challenge.wrong, answered: true },
+                    Change::Audit(event),
+                ];
+                Step::commit(changes, Miscounting { looking: self, refusal })
+            }
+            AnswerVerdict::Repeat(repetition) => {
+                let origin = Origin::Request {
+                    secret: secret.clone(),
+                    at: repetition.at,
+                    salt: repetition.delivery.salt.clone(),
+                };
+                self.repeat(gatepass, records, state_epoch, &repetition, origin)
+            }
+        }
+    }
+
+    /// Gives the answer again, in one commit that names everyone it rests on.
+    fn repeat(
+        self,
+        gatepass: &Gatepass,
+        records: &ChallengeRecords,
+        state_epoch: u64,
+        repetition: &Repetition<'_, AnswerDelivery, DeliveredSession>,
+        origin: Origin,
+    ) -> Step {
+        let (challenge, user) = (&records.challenge, repetition.user);
+        let DeliveredSession { session, refresh } = repetition.result;
+        let first = repetition.delivery.repeated == 0;
+        let repeat = Change::RepeatAnswer { digest: self.digest, wrong: challenge.wrong, first };
+        let mut changes = vec![
+            repeat,
+            Change::SessionIsLive(session.id.clone()),
+            Change::UserIs { id: user.id.clone(), epoch: user.epoch },
+        ];
+        let actor = records.actor.as_ref().filter(|_| session.actor.is_some());
+        changes.extend(actor.map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
+        let client = records.client.as_ref();
+        changes.extend(session.clients().conditions());
+        changes.extend(refresh.as_ref().map(|refresh| Change::RefreshIsUnused(refresh.digest)));
+        if first {
+            let event = self.ctx.sign_in_event(Kind::ChallengeRepeated, &challenge.sign_in, None);
+            changes.push(Change::Audit(Event { session: Some(session.id.clone()), ..event }));
+        }
+        let welcome = Welcome::of(&self.ctx, gatepass, session.clone(), (user, client), origin);
+        Step::commit_in(state_epoch, changes, Repeating { looking: self, welcome })
     }
 
     /// Uses the code, closes the challenge and opens the session, in one commit that names everyone it rests on.
@@ -129,9 +210,12 @@ impl Looking {
         let standing = password::standing(user, gatepass.settings().password_age, self.ctx.now());
         let purpose = standing.purpose(actor.is_some());
         let people = (user, actor);
-        let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, people, client, purpose, state_epoch);
+        let made = (state_epoch, Origin::of(&self.ctx, self.secret.as_ref()));
+        let prepared = Welcome::prepare(&self.ctx, gatepass, &sign_in, people, client, purpose, made);
         let Some((welcome, opened)) = prepared else { return Step::Reply(self.ctx.internal()) };
-        changes.push(Change::AnswerChallenge { digest: self.digest, wrong: challenge.wrong });
+        let delivery = welcome.delivery(&self.ctx).map(Box::new);
+        let answered = Answered { at: self.ctx.now(), delivery };
+        changes.push(Change::AnswerChallenge { digest: self.digest, wrong: challenge.wrong, answered });
         changes.push(Change::UserIs { id: user.id.clone(), epoch: user.epoch });
         changes.extend(actor.map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
         changes.extend(sign_in.clients().conditions());
@@ -146,11 +230,12 @@ impl Looking {
         self.ctx.problem(Problem::ChallengeRefused).refused(refusal)
     }
 
-    fn once_more(self) -> Step {
-        if self.again {
+    /// Reads once more after a conflict, `most` times in all.
+    fn once_more(self, most: u8) -> Step {
+        if self.conflicts >= most {
             return Step::Reply(self.ctx.unavailable());
         }
-        Self { again: true, ..self }.ask()
+        Self { conflicts: self.conflicts + 1, ..self }.ask()
     }
 }
 
@@ -190,7 +275,19 @@ impl Answering {
         let ctx = &self.looking.ctx;
         match outcome {
             Outcome::Applied => Step::Reply(self.welcome.response(ctx, gatepass)),
-            Outcome::Conflict => self.looking.once_more(),
+            Outcome::Conflict => self.looking.once_more(1),
+            Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
+        }
+    }
+}
+
+impl Repeating {
+    pub(crate) fn settle(self, gatepass: &Gatepass, outcome: Outcome) -> Step {
+        let ctx = &self.looking.ctx;
+        match outcome {
+            Outcome::Applied => Step::Reply(self.welcome.response(ctx, gatepass)),
+            // Whoever comes second to answer may come second to repeat, too.
+            Outcome::Conflict => self.looking.once_more(2),
             Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
         }
     }
@@ -200,7 +297,7 @@ impl Miscounting {
     pub(crate) fn settle(self, outcome: Outcome) -> Step {
         match outcome {
             Outcome::Applied => Step::Reply(self.looking.refused(self.refusal)),
-            Outcome::Conflict => self.looking.once_more(),
+            Outcome::Conflict => self.looking.once_more(1),
             Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
         }
     }

@@ -4,13 +4,15 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::admission::Told;
 use super::context::Context;
+use super::origin::Origin;
 use super::tokens::{PersonToken, person_claims};
 use crate::gatepass::Gatepass;
 use crate::model::challenge::SignIn;
 use crate::model::change::Change;
 use crate::model::client::Client;
+use crate::model::delivery::{AnswerDelivery, OpenedSession};
 use crate::model::id::SessionId;
-use crate::model::session::{FreshToken, Purpose, RefreshToken, Session};
+use crate::model::session::{Purpose, RefreshToken, Session};
 use crate::model::user::User;
 use crate::moment::Label;
 use crate::policy::password::{Standing, standing};
@@ -25,6 +27,8 @@ pub(crate) struct Welcome {
     session: Session,
     token_lifetime: u64,
     password: Standing,
+    /// What the first refresh token is made of.
+    origin: Origin,
     /// How the sign-in was judged, where it was just now.
     told: Option<Told>,
 }
@@ -39,34 +43,46 @@ impl Welcome {
         (user, actor): (&User, Option<&User>),
         client: Option<&Client>,
         purpose: Purpose,
-        state_epoch: u64,
+        (state_epoch, origin): (u64, Origin),
     ) -> Option<(Self, Vec<Change>)> {
         let (now, settings) = (ctx.now(), gatepass.settings());
         let id = SessionId::parse(&ctx.moment.name(Label::Session, "ses_")).ok()?;
         let session = sign_in.session(id, (user, actor), purpose, settings, state_epoch, now);
         let whole = purpose == Purpose::Anything;
         let refresh = whole.then(|| RefreshToken {
-            digest: fresh_token(ctx).digest,
+            digest: origin.refresh_token(ctx).digest,
             session_id: session.id.clone(),
             issued_at: now,
             expires_at: session.expires_at.min(now.plus(settings.refresh_lifetime.into())),
             rotation: None,
         });
-        let lifetime = client.and_then(|client| client.user_token_lifetime);
-        let lifetime = u64::from(lifetime.unwrap_or(settings.user_token_lifetime));
         let mut changes = vec![Change::InsertSession { session: session.clone(), refresh }];
         if whole {
             let user = sign_in.challenged().clone();
             changes.push(Change::Learn { user, place: sign_in.place, at: now });
         }
-        let welcome = Self {
+        Some((Self::of(ctx, gatepass, session, (user, client), origin), changes))
+    }
+
+    /// Tokens for `session`, which is there or is opened.
+    pub(crate) fn of(
+        ctx: &Context,
+        gatepass: &Gatepass,
+        session: Session,
+        (user, client): (&User, Option<&Client>),
+        origin: Origin,
+    ) -> Self {
+        let (now, settings) = (ctx.now(), gatepass.settings());
+        let lifetime = client.and_then(|client| client.user_token_lifetime);
+        let lifetime = u64::from(lifetime.unwrap_or(settings.user_token_lifetime));
+        Self {
             user: Box::new(user.clone()),
             token_lifetime: lifetime.min(now.until(session.expires_at)),
             session,
             password: standing(user, settings.password_age, now),
+            origin,
             told: None,
-        };
-        Some((welcome, changes))
+        }
     }
 
     /// The same, telling how the sign-in was judged.
@@ -78,6 +94,14 @@ impl Welcome {
         &self.session
     }
 
+    /// How the credential was used, where its answer can be given again.
+    pub(crate) fn delivery(&self, ctx: &Context) -> Option<AnswerDelivery> {
+        self.origin.delivery(|origin| OpenedSession {
+            id: self.session.id.clone(),
+            refresh: (self.session.purpose == Purpose::Anything).then(|| origin.refresh_token(ctx).digest),
+        })
+    }
+
     /// The tokens, made here and nowhere earlier; 500 where the key fails.
     pub(crate) fn response(&self, ctx: &Context, gatepass: &Gatepass) -> Response {
         self.tokens(ctx, gatepass).unwrap_or_else(|| ctx.internal())
@@ -86,7 +110,7 @@ impl Welcome {
     fn tokens(&self, ctx: &Context, gatepass: &Gatepass) -> Option<Response> {
         let seed = &ctx.moment.seed;
         let purpose = self.session.purpose;
-        let refresh_token = (purpose == Purpose::Anything).then(|| fresh_token(ctx).text);
+        let refresh_token = (purpose == Purpose::Anything).then(|| self.origin.refresh_token(ctx).text);
         let person = PersonToken {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
@@ -113,9 +137,4 @@ impl Welcome {
         }
         Some(Response::json(200, &body).uncached())
     }
-}
-
-/// The session's first refresh token.
-fn fresh_token(ctx: &Context) -> FreshToken {
-    FreshToken::new(ctx.moment.stamp(), &ctx.moment.seed.draw(Label::RefreshToken))
 }

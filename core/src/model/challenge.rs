@@ -1,9 +1,10 @@
 //! A sign-in that waits for its second factor.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
 use super::client::ClientRef;
+use super::delivery::AnswerDelivery;
 use super::habit::Place;
 use super::id::{ClientId, SessionId, TicketId, UserId};
 use super::named_clients::NamedClients;
@@ -154,8 +155,8 @@ pub struct Challenge {
     pub expires_at: Time,
     /// Wrong codes so far.
     pub wrong: u32,
-    /// Whether it was answered.
-    pub answered: bool,
+    /// How it was answered, once it was.
+    pub answered: Option<Answered>,
     /// The state epoch it was issued in.
     pub state_epoch: u64,
 }
@@ -163,8 +164,17 @@ pub struct Challenge {
 impl Challenge {
     /// Whether it can still be answered at `now`.
     pub fn is_open(&self, now: Time) -> bool {
-        !self.answered && self.wrong < MAX_WRONG && now < self.expires_at
+        self.answered.is_none() && self.wrong < MAX_WRONG && now < self.expires_at
     }
+}
+
+/// The answer to a challenge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// When it came.
+    pub at: Time,
+    /// What it led to, where it came with an `Idempotency-Key`.
+    pub delivery: Option<Box<AnswerDelivery>>,
 }
 
 /// SHA-256 of a challenge's text.

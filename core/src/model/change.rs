@@ -1,10 +1,11 @@
 //! What a flow writes. Every change is conditional: it names what must still hold, and where that no longer
 //! does, nothing of the commit is written.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
-use super::challenge::{Challenge, ChallengeDigest};
+use super::challenge::{Answered, Challenge, ChallengeDigest};
 use super::client::Client;
+use super::delivery::TicketDelivery;
 use super::factor::{BackupDigest, Guesses, TotpDevice};
 use super::habit::Place;
 use super::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
@@ -45,6 +46,16 @@ pub enum Change {
         digest: TicketDigest,
         /// When it was presented.
         at: Time,
+        /// How it was redeemed, where it was with an `Idempotency-Key`.
+        delivery: Option<Box<TicketDelivery>>,
+    },
+    /// The answer to the ticket is given again, once more than before. Holds while the ticket was redeemed with an
+    /// `Idempotency-Key`, and its answer was repeated before or not, as read.
+    RepeatTicket {
+        /// Which ticket.
+        digest: TicketDigest,
+        /// Whether the answer was not repeated before, as read.
+        first: bool,
     },
     /// The ticket becomes revoked. Holds while it is live.
     RevokeTicket {
@@ -94,12 +105,14 @@ pub enum Change {
     },
     /// A new challenge. Holds where its digest is free.
     InsertChallenge(Challenge),
-    /// The challenge has one wrong code more. Holds while it has as many as read and was not answered.
+    /// The challenge has one wrong code more. Holds while it has as many as read, and was answered or not, as read.
     CountWrong {
         /// Which challenge.
         digest: ChallengeDigest,
         /// Wrong codes as read.
         wrong: u32,
+        /// Whether it was answered, as read.
+        answered: bool,
     },
     /// The challenge is answered. Holds while it was not, and has as many wrong codes as read.
     AnswerChallenge {
@@ -107,7 +120,21 @@ pub enum Change {
         digest: ChallengeDigest,
         /// Wrong codes as read.
         wrong: u32,
+        /// How it is answered.
+        answered: Answered,
     },
+    /// The answer to the challenge is given again, once more than before. Holds while the challenge was answered with an
+    /// `Idempotency-Key`, has as many wrong codes as read, and its answer was repeated before or not, as read.
+    RepeatAnswer {
+        /// Which challenge.
+        digest: ChallengeDigest,
+        /// Wrong codes as read.
+        wrong: u32,
+        /// Whether the answer was not repeated before, as read.
+        first: bool,
+    },
+    /// Writes nothing: holds while the challenge is there, was not answered, and bears one more wrong code.
+    ChallengeIsOpen(ChallengeDigest),
     /// A new device. Holds where its id is free, and its user has fewer than [`MAX_DEVICES`](super::factor::MAX_DEVICES).
     InsertDevice(TotpDevice),
     /// The device counts from now on, a code of `step` having been verified. Holds while it did not.

@@ -3,6 +3,7 @@
 pub mod challenge;
 pub mod change;
 pub mod client;
+pub mod delivery;
 pub mod factor;
 pub mod habit;
 pub mod id;

@@ -5,6 +5,7 @@ use core::fmt;
 
 use super::challenge::{Challenge, ChallengeDigest};
 use super::client::Client;
+use super::delivery::{Delivered, DeliveredSession};
 use super::factor::Factors;
 use super::habit::Habit;
 use super::id::{ClientId, SessionId, UserId, UserRef};
@@ -157,6 +158,8 @@ pub struct TicketRecords {
     pub factors: Factors,
     /// From where and when the actor, or else the user, usually signs in.
     pub habit: Habit,
+    /// What the ticket led to, where it was redeemed with an `Idempotency-Key` and that is still there.
+    pub delivered: Option<Delivered>,
 }
 
 /// A user, and everything their sign-in by password rests on.
@@ -196,6 +199,8 @@ pub struct ChallengeRecords {
     pub factors: Factors,
     /// The client that issued the ticket, where one did that is another than `client`.
     pub issuer: Option<Client>,
+    /// The session that the answer opened, where it came with an `Idempotency-Key` and that session is still there.
+    pub delivered: Option<DeliveredSession>,
 }
 
 /// The bearer of an access token, and the second factors of the user it names.

@@ -137,13 +137,22 @@ pub struct Salt(pub [u8; 32]);
 impl Salt {
     /// The salt of a rotation that is made now.
     pub(crate) fn new(moment: &Moment) -> Self {
-        let mut salt = *moment.seed.draw(Label::RefreshSalt).expose();
+        Self::drawn(moment, Label::RefreshSalt)
+    }
+
+    /// The salt of a credential that is used now with an `Idempotency-Key`.
+    pub(crate) fn of_delivery(moment: &Moment) -> Self {
+        Self::drawn(moment, Label::DeliverySalt)
+    }
+
+    fn drawn(moment: &Moment, label: Label) -> Self {
+        let mut salt = *moment.seed.draw(label).expose();
         let [a, b, ..] = &mut salt;
         [*a, *b] = moment.fraction.to_be_bytes();
         Self(salt)
     }
 
-    const fn fraction(&self) -> u16 {
+    pub(crate) const fn fraction(&self) -> u16 {
         let [a, b, ..] = self.0;
         u16::from_be_bytes([a, b])
     }

@@ -1,12 +1,13 @@
 //! A one-time ticket (CONTRACT §3).
 
-use alloc::string::String;
+use alloc::{boxed::Box, string::String};
 use core::{fmt, net::IpAddr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::client::ClientRef;
+use super::delivery::TicketDelivery;
 use super::id::{ClientId, TicketId, UserId};
 use super::named_clients::NamedClients;
 use super::scope::Scope;
@@ -119,12 +120,17 @@ impl Impersonation {
 }
 
 /// The life of a ticket, its expiry apart. There is no way back to `Live`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TicketState {
     /// Never presented.
     Live,
     /// Presented.
-    Spent(Time),
+    Spent {
+        /// When.
+        at: Time,
+        /// How it was redeemed, where it was with an `Idempotency-Key`.
+        delivery: Option<Box<TicketDelivery>>,
+    },
     /// Withdrawn by a command before it was presented.
     Revoked(Time),
 }

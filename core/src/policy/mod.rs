@@ -1,6 +1,7 @@
 //! Decisions, as pure functions of records, settings and time.
 
 pub mod admission;
+pub(crate) mod delivery;
 pub mod enrolment;
 pub mod password;
 pub(crate) mod refresh;

@@ -1,10 +1,11 @@
 //! The one place where the use of a refresh token is decided (RFC 9700 §4.14.2).
 
 use crate::audit::Refusal;
+use crate::model::client::Client;
 use crate::model::id::ClientId;
 use crate::model::query::Family;
 use crate::model::scope::Scope;
-use crate::model::session::{RefreshToken, Rotation};
+use crate::model::session::{Purpose, RefreshToken, Rotation, Session};
 use crate::model::user::User;
 use crate::policy::password::standing;
 use crate::settings::Settings;
@@ -63,7 +64,7 @@ pub(crate) fn decide<'a>(
         Some(rotation) if is_a_lost_answer(family, rotation, settings, now) => true,
         Some(_) => return Verdict::Reused,
     };
-    match others_stand(family, settings, now) {
+    match others_stand(&Parties::of(family), settings, now) {
         Err(refusal) => Verdict::Refuse(refusal),
         Ok(scope) if again => Verdict::Again(Granted { user, scope }),
         Ok(scope) if now < family.refresh.expires_at => Verdict::Rotate(Granted { user, scope }),
@@ -92,16 +93,41 @@ fn admit<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<
     if session.is_over(user.epoch, now) { Err(Refusal::SessionOver) } else { Ok(user) }
 }
 
-/// Checks that the clients, the actor and the password still stand, and returns what may be granted now.
-fn others_stand(family: &Family, settings: &Settings, now: Time) -> Result<Scope, Refusal> {
-    let session = &family.session;
-    let issuing = session.clients().stand(family.client.as_ref(), family.issuer.as_ref())?;
+/// A session, and everyone it rests on as they are now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parties<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) user: Option<&'a User>,
+    pub(crate) actor: Option<&'a User>,
+    pub(crate) client: Option<&'a Client>,
+    /// The issuer, where it is another client.
+    pub(crate) issuer: Option<&'a Client>,
+}
+
+impl<'a> Parties<'a> {
+    const fn of(family: &'a Family) -> Self {
+        Self {
+            session: &family.session,
+            user: family.user.as_ref(),
+            actor: family.actor.as_ref(),
+            client: family.client.as_ref(),
+            issuer: family.issuer.as_ref(),
+        }
+    }
+}
+
+/// Checks that the clients, the actor and the password still stand, and returns what may be granted now. A session for one purpose needs
+/// no password that stands.
+pub(crate) fn others_stand(parties: &Parties<'_>, settings: &Settings, now: Time) -> Result<Scope, Refusal> {
+    let session = parties.session;
+    let issuing = session.clients().stand(parties.client, parties.issuer)?;
     if let Some(actor) = &session.actor {
-        let acting = family.actor.as_ref().filter(|acting| acting.is_active());
+        let acting = parties.actor.filter(|acting| acting.is_active());
         if acting.ok_or(Refusal::ActorInactive)?.epoch != actor.epoch {
             return Err(Refusal::SessionOver);
         }
-    } else if family.user.as_ref().is_some_and(|user| standing(user, settings.password_age, now).must_change)
+    } else if session.purpose == Purpose::Anything
+        && parties.user.is_some_and(|user| standing(user, settings.password_age, now).must_change)
     {
         // Signing in anew is told what has to be done.
         return Err(Refusal::PasswordExpired);
@@ -115,7 +141,7 @@ mod tests {
     use crate::model::client::Client;
     use crate::model::client::tests::client;
     use crate::model::id::{SessionId, UserId};
-    use crate::model::session::{Actor, Purpose, RefreshDigest, Salt, Session};
+    use crate::model::session::{Actor, RefreshDigest, Salt};
     use crate::policy::sign_in::tests::user;
     use crate::settings::Issuer;
     use alloc::vec;

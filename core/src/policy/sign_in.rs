@@ -53,6 +53,11 @@ pub(crate) fn is_elsewhere(ticket: &Ticket, peer: IpAddr) -> bool {
     ticket.client_ip.is_some_and(|ip| ip.to_canonical() != peer.to_canonical())
 }
 
+/// Returns true if `ticket` was meant for another address than `peer`, and that is a reason to refuse it.
+pub(crate) fn is_refused_here(ticket: &Ticket, peer: IpAddr, settings: &Settings) -> bool {
+    is_elsewhere(ticket, peer) && settings.address_mismatch == AddressMismatch::Refuse
+}
+
 /// Decides on a ticket that exists (CONTRACT §3).
 pub(crate) fn decide<'a>(
     records: &'a TicketRecords,
@@ -66,15 +71,15 @@ pub(crate) fn decide<'a>(
     if records.ticket.state_epoch != state_epoch {
         return Verdict::Refuse(Refusal::StateSuperseded);
     }
-    match records.ticket.state {
-        TicketState::Spent(_) => return Verdict::Refuse(Refusal::TicketSpent),
+    match &records.ticket.state {
+        TicketState::Spent { .. } => return Verdict::Refuse(Refusal::TicketSpent),
         TicketState::Revoked(_) => return Verdict::Refuse(Refusal::TicketRevoked),
         TicketState::Live => {}
     }
     if now >= records.ticket.expires_at {
         return Verdict::Refuse(Refusal::TicketExpired);
     }
-    if is_elsewhere(&records.ticket, peer) && settings.address_mismatch == AddressMismatch::Refuse {
+    if is_refused_here(&records.ticket, peer, settings) {
         return Verdict::Spend(Refusal::AddressMismatch);
     }
     match admit(records, redeemer, settings, now) {
@@ -83,13 +88,8 @@ pub(crate) fn decide<'a>(
     }
 }
 
-/// Whom a live ticket signs in, or why nobody.
-fn admit<'a>(
-    records: &'a TicketRecords,
-    redeemer: &Redeemer,
-    settings: &Settings,
-    now: Time,
-) -> Result<&'a User, Refusal> {
+/// Checks that the redeemer may redeem a ticket that is for a client.
+pub(crate) fn prove(records: &TicketRecords, redeemer: &Redeemer, now: Time) -> Result<(), Refusal> {
     let ticket = &records.ticket;
     if ticket.bind || ticket.for_audience {
         match redeemer {
@@ -106,6 +106,18 @@ fn admit<'a>(
             }
         }
     }
+    Ok(())
+}
+
+/// Whom a live ticket signs in, or why nobody.
+fn admit<'a>(
+    records: &'a TicketRecords,
+    redeemer: &Redeemer,
+    settings: &Settings,
+    now: Time,
+) -> Result<&'a User, Refusal> {
+    let ticket = &records.ticket;
+    prove(records, redeemer, now)?;
     let issuing = ticket.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
     if !issuing.may_grant(&ticket.scope, settings) {
         return Err(Refusal::NotGrantable);
@@ -158,7 +170,7 @@ pub(crate) mod tests {
     }
 
     /// A plain ticket of `backend` for alice, with 60 seconds to live.
-    fn records() -> TicketRecords {
+    pub(crate) fn records() -> TicketRecords {
         TicketRecords {
             ticket: Ticket {
                 id: TicketId::parse("tid_1").unwrap(),
@@ -183,6 +195,7 @@ pub(crate) mod tests {
             issuer: None,
             factors: Factors::default(),
             habit: Habit::default(),
+            delivered: None,
         }
     }
 
@@ -210,7 +223,7 @@ pub(crate) mod tests {
             ("expired", |r| r.ticket.expires_at = NOW, Redeemer::Anybody, Refuse(Refusal::TicketExpired)),
             (
                 "spent",
-                |r| r.ticket.state = TicketState::Spent(NOW),
+                |r| r.ticket.state = TicketState::Spent { at: NOW, delivery: None },
                 Redeemer::Anybody,
                 Refuse(Refusal::TicketSpent),
             ),
@@ -234,7 +247,10 @@ pub(crate) mod tests {
             ),
             (
                 "spent, of another state epoch",
-                |r| (r.ticket.state, r.ticket.state_epoch) = (TicketState::Spent(NOW), 2),
+                |r| {
+                    (r.ticket.state, r.ticket.state_epoch) =
+                        (TicketState::Spent { at: NOW, delivery: None }, 2)
+                },
                 Redeemer::Anybody,
                 Refuse(Refusal::StateSuperseded),
             ),

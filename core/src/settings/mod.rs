@@ -143,13 +143,16 @@ pub struct Settings {
     pub totp: OtpParameters,
     /// The one tenant, where the deployment has a name for it.
     pub tenant: Option<String>,
+    /// How long a request with an `Idempotency-Key` that redeemed a ticket or answered a challenge is given the same answer
+    /// again; 0 = not at all.
+    pub redeem_grace: u32,
 }
 
 impl Settings {
     /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days
     /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor where the risk calls for one
     /// and always of an actor, whoever has none being signed in, passwords of eight characters that last, TOTP with SHA-1
-    /// and six digits, no tenant.
+    /// and six digits, no tenant, and 60 seconds in which an answer comes again.
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,
@@ -172,6 +175,7 @@ impl Settings {
             password_age: None,
             totp: OtpParameters::DEFAULT,
             tenant: None,
+            redeem_grace: 60,
         }
     }
 }

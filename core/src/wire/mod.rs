@@ -4,6 +4,7 @@ pub(crate) mod body;
 pub mod credentials;
 pub mod enrolment;
 pub mod form;
+pub mod idempotency;
 pub mod json;
 pub mod language;
 pub mod media;

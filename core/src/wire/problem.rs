@@ -46,6 +46,8 @@ problems! {
     BadJson = 40001, 400, "the body is not the expected JSON object", "请求体不是预期的 JSON 对象";
     /// A header that may come once came twice, or is not text.
     BadHeader = 40002, 400, "a header is repeated or malformed", "请求头重复或格式错误";
+    /// The `Idempotency-Key` header is repeated, or is no key.
+    BadIdempotencyKey = 40003, 400, "Idempotency-Key must come once, 22 to 128 visible ASCII characters without quotes or backslashes inside", "Idempotency-Key 只能出现一次,须为 22 到 128 个可见 ASCII 字符,其中不含引号和反斜杠";
     /// No such ticket, or expired, or used: never told apart.
     TicketRefused = 40010, 400, "the ticket is invalid, expired or already used", "票据无效、已过期或已使用";
     /// The subject of a ticket is unknown or disabled.

@@ -197,6 +197,7 @@ pub fn settings(config: &Config, issuer: Issuer) -> Settings {
         }),
         totp: otp_parameters(config),
         tenant: config.tenant.as_ref().map(|tenant| tenant.as_str().to_owned()),
+        redeem_grace: config.redeem_grace.seconds(),
     }
 }
 

@@ -87,9 +87,9 @@ impl Issue {
 
 /// Returns the facts to show about a ticket at `now`, in this state epoch.
 fn record(ticket: &Ticket, now: Time, state_epoch: u64) -> Record {
-    let (state, ended) = match ticket.state {
-        TicketState::Spent(at) => ("spent", Some(at)),
-        TicketState::Revoked(at) => ("revoked", Some(at)),
+    let (state, ended) = match &ticket.state {
+        TicketState::Spent { at, .. } => ("spent", Some(*at)),
+        TicketState::Revoked(at) => ("revoked", Some(*at)),
         TicketState::Live if ticket.state_epoch != state_epoch => ("superseded", None),
         TicketState::Live if now >= ticket.expires_at => ("expired", Some(ticket.expires_at)),
         TicketState::Live => ("live", None),

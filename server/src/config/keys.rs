@@ -147,6 +147,8 @@ keys! {
     refresh_lifetime: SessionLifetime = "14d";
     /// How long a used refresh token brings the same successor again, for a lost answer; 0s = not at all
     refresh_grace: Span<0, 300_000> = "10s";
+    /// How long a request with an Idempotency-Key that redeemed a ticket or answered a challenge gets the same answer again; 0s = not at all
+    redeem_grace: Span<0, 600_000> = "60s";
     /// Life of a session in which an administrator acts as a person
     impersonation_lifetime: Span<1_000, 86_400_000> = "30m";
     /// The scope of a person's token where the ticket names none

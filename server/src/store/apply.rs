@@ -1,6 +1,7 @@
 //! Each change begins with a conditional statement: where that does not touch its one row, what it names no longer holds.
 
 use gatepass_core::audit::{Event, Kind, Refusal};
+use gatepass_core::model::challenge::MAX_WRONG;
 use gatepass_core::model::change::Change;
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::AskFactor;
@@ -12,10 +13,11 @@ use rusqlite::{Connection, Params, params};
 use serde::Serialize;
 
 use super::audit::Tail;
+use super::deliveries::DeliveryColumns;
 use super::error::Trouble;
-use super::read::{sessions_of, ticket_row};
+use super::read::sessions_of;
 use super::rows::{signed, stamp};
-use super::{factors, habits, passwords};
+use super::{deliveries, factors, habits, passwords};
 
 /// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
 pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result<(), Trouble> {
@@ -36,11 +38,10 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
             holds(db, "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL", [id.as_str()])
         }
         Change::InsertTicket(ticket) => insert_ticket(db, ticket),
-        Change::SpendTicket { digest, at } => one(
-            db,
-            "UPDATE tickets SET spent_at = ?2 WHERE seq = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
-            params![ticket_row(db, digest)?, stamp(*at)],
-        ),
+        Change::SpendTicket { digest, at, delivery } => {
+            deliveries::spend_ticket(db, digest, *at, delivery.as_deref())
+        }
+        Change::RepeatTicket { digest, first } => deliveries::repeat_ticket(db, digest, *first),
         Change::RevokeTicket { id, at } => one(
             db,
             "UPDATE tickets SET revoked_at = ?2 WHERE id = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
@@ -84,8 +85,18 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
             Ok(())
         }
         Change::InsertChallenge(challenge) => factors::insert_challenge(db, challenge),
-        Change::CountWrong { digest, wrong } => factors::count_wrong(db, digest, *wrong),
-        Change::AnswerChallenge { digest, wrong } => factors::answer_challenge(db, digest, *wrong),
+        Change::CountWrong { digest, wrong, answered } => factors::count_wrong(db, digest, *wrong, *answered),
+        Change::AnswerChallenge { digest, wrong, answered } => {
+            deliveries::answer_challenge(db, digest, *wrong, answered)
+        }
+        Change::RepeatAnswer { digest, wrong, first } => {
+            deliveries::repeat_answer(db, digest, *wrong, *first)
+        }
+        Change::ChallengeIsOpen(digest) => holds(
+            db,
+            "SELECT 1 FROM challenges WHERE digest = ?1 AND answered = 0 AND wrong < ?2",
+            params![digest.0, MAX_WRONG],
+        ),
         Change::InsertDevice(device) => factors::insert_device(db, tail.master(), device),
         Change::VerifyDevice { id, session, step, at } => {
             factors::verify_device(db, id, session.as_ref(), *step, *at)
@@ -145,16 +156,19 @@ fn holds(db: &Connection, sql: &str, values: impl Params) -> Result<(), Trouble>
 }
 
 fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
-    let (spent, revoked) = match ticket.state {
+    let (spent, revoked) = match &ticket.state {
         TicketState::Live => (None, None),
-        TicketState::Spent(at) => (Some(stamp(at)), None),
-        TicketState::Revoked(at) => (None, Some(stamp(at))),
+        TicketState::Spent { at, .. } => (Some(stamp(*at)), None),
+        TicketState::Revoked(at) => (None, Some(stamp(*at))),
     };
+    let delivery = DeliveryColumns::of_ticket(deliveries::of_ticket(ticket));
     one(
         db,
         "INSERT INTO tickets (id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
-         reason, issued_at, expires_at, spent_at, revoked_at, state_epoch, client_epoch, issuer_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         reason, issued_at, expires_at, spent_at, revoked_at, state_epoch, delivery_request, delivery_salt, \
+         delivery_session, delivery_refresh, delivery_challenge, repeated, client_epoch, issuer_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
+         ?23, ?24)",
         params![
             ticket.id.as_str(),
             ticket.digest.0,
@@ -172,6 +186,12 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
             spent,
             revoked,
             signed(ticket.state_epoch)?,
+            delivery.request,
+            delivery.salt,
+            delivery.session,
+            delivery.refresh,
+            delivery.challenge,
+            delivery.repeated,
             ticket.client_epoch.map(signed).transpose()?,
             ticket.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
         ],

@@ -1,6 +1,6 @@
 //! Second factors and challenges: read and written like everything else, their secrets sealed by the master key.
 
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
+use gatepass_core::model::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::factor::{
     BackupDigest, Factors, Guesses, MAX_DEVICES, OtpHash, OtpParameters, TotpDevice,
 };
@@ -11,6 +11,7 @@ use gatepass_core::time::Time;
 use rusqlite::{Connection, Row, params};
 
 use super::apply::{json, one};
+use super::deliveries::{self, DeliveryColumns};
 use super::error::Trouble;
 use super::habits;
 use super::read::{every, first};
@@ -199,8 +200,8 @@ pub(super) fn set_guesses(
 
 pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
     let sql = "SELECT digest, user_id, user_epoch, actor_epoch, actor, reason, client_id, for_audience, bind, scope, \
-               methods, ticket, device, network, expires_at, wrong, answered, state_epoch, client_epoch, issuer, \
-               issuer_epoch FROM challenges WHERE digest = ?1";
+               methods, ticket, device, network, expires_at, wrong, answered, state_epoch, answered_at, delivery_request, delivery_salt, \
+               delivery_session, delivery_refresh, repeated, client_epoch, issuer, issuer_epoch FROM challenges WHERE digest = ?1";
     first(db, sql, [digest.0], |row| {
         let mut c = Columns::of(row, "challenges");
         let digest = ChallengeDigest(c.bytes("digest")?);
@@ -227,7 +228,14 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
             issuer: None,
         };
         let (expires_at, wrong) = (c.time("expires_at")?, c.small("wrong")?);
-        let (answered, state_epoch) = (c.flag("answered")?, c.number("state_epoch")?);
+        let (is_answered, state_epoch) = (c.flag("answered")?, c.number("state_epoch")?);
+        let at = c.maybe_time("answered_at")?;
+        let delivery = deliveries::answer_delivery(&mut c)?.map(Box::new);
+        let answered = match (is_answered, at, delivery) {
+            (true, Some(at), delivery) => Some(Answered { at, delivery }),
+            (false, None, None) => None,
+            (true, None, _) | (false, _, _) => return Err(c.unreadable("answered_at")),
+        };
         sign_in.client_epoch = c.maybe_number("client_epoch")?;
         let issuer = c.maybe("issuer", rows::client_id)?;
         sign_in.issuer = c.issuer(issuer)?;
@@ -237,11 +245,14 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
 
 pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result<(), Trouble> {
     let sign_in = &challenge.sign_in;
+    let delivery = DeliveryColumns::of_answer(challenge.answered.as_ref());
     one(
         db,
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
-         expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch, client_epoch, issuer, issuer_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+         expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch, answered_at, delivery_request, \
+         delivery_salt, delivery_session, delivery_refresh, repeated, client_epoch, issuer, issuer_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
+         ?24, ?25, ?26, ?27)",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),
@@ -255,12 +266,18 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             sign_in.ticket.as_ref().map(|id| id.as_str()),
             stamp(challenge.expires_at),
             challenge.wrong,
-            challenge.answered,
+            challenge.answered.is_some(),
             signed(challenge.user_epoch)?,
             challenge.actor_epoch.map(signed).transpose()?,
             sign_in.place.device.0,
             sign_in.place.network.to_string(),
             signed(challenge.state_epoch)?,
+            challenge.answered.as_ref().map(|answered| stamp(answered.at)),
+            delivery.request,
+            delivery.salt,
+            delivery.session,
+            delivery.refresh,
+            delivery.repeated,
             sign_in.client_epoch.map(signed).transpose()?,
             sign_in.issuer.as_ref().map(|issuer| issuer.id.as_str()),
             sign_in.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
@@ -268,18 +285,15 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
     )
 }
 
-pub(super) fn count_wrong(db: &Connection, digest: &ChallengeDigest, wrong: u32) -> Result<(), Trouble> {
+pub(super) fn count_wrong(
+    db: &Connection,
+    digest: &ChallengeDigest,
+    wrong: u32,
+    answered: bool,
+) -> Result<(), Trouble> {
     one(
         db,
-        "UPDATE challenges SET wrong = wrong + 1 WHERE digest = ?1 AND wrong = ?2 AND answered = 0",
-        params![digest.0, wrong],
-    )
-}
-
-pub(super) fn answer_challenge(db: &Connection, digest: &ChallengeDigest, wrong: u32) -> Result<(), Trouble> {
-    one(
-        db,
-        "UPDATE challenges SET answered = 1 WHERE digest = ?1 AND wrong = ?2 AND answered = 0",
-        params![digest.0, wrong],
+        "UPDATE challenges SET wrong = wrong + 1 WHERE digest = ?1 AND wrong = ?2 AND answered = ?3",
+        params![digest.0, wrong, answered],
     )
 }

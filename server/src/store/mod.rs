@@ -14,6 +14,7 @@ mod check;
 mod checkpoint;
 mod connect;
 mod create;
+mod deliveries;
 mod error;
 mod factors;
 pub mod files;

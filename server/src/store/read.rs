@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gatepass_core::model::challenge::ChallengeDigest;
 use gatepass_core::model::client::Client;
+use gatepass_core::model::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use gatepass_core::model::factor::Factors;
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::model::named_clients::NamedClients;
@@ -20,7 +21,7 @@ use rusqlite::{Connection, Params, Row, params};
 use super::error::Trouble;
 use super::rows::{self, columns};
 use super::state::{MasterKeys, State, handed_over};
-use super::{factors, habits, passwords};
+use super::{deliveries, factors, habits, passwords};
 use crate::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
@@ -214,8 +215,23 @@ fn ticket_records(
         actor: named(ticket.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
         client: snapshot.client(&ticket.client_id)?,
         issuer: snapshot.other_issuer(ticket.clients())?,
+        delivered: named(deliveries::of_ticket(&ticket), |delivery| delivered(db, &delivery.result))?,
         ticket,
     }))
+}
+
+/// What a ticket led to, where that is still there.
+fn delivered(db: &Connection, result: &TicketResult) -> Result<Option<Delivered>, Trouble> {
+    Ok(match result {
+        TicketResult::Session(opened) => delivered_session(db, opened)?.map(Delivered::Session),
+        TicketResult::Challenge(digest) => factors::challenge(db, digest)?.map(Delivered::Challenge),
+    })
+}
+
+fn delivered_session(db: &Connection, opened: &OpenedSession) -> Result<Option<DeliveredSession>, Trouble> {
+    let Some(session) = session(db, &opened.id)? else { return Ok(None) };
+    let refresh = named(opened.refresh.as_ref(), |digest| refresh_token(db, digest))?;
+    Ok(Some(DeliveredSession { session, refresh }))
 }
 
 /// The user called so: by user name, or else by an address or a number that nobody else has.
@@ -262,6 +278,10 @@ fn challenge(
         client: snapshot.client(&sign_in.client_id)?,
         issuer: snapshot.other_issuer(sign_in.clients())?,
         factors: factors::of(db, master, sign_in.challenged())?,
+        delivered: named(
+            challenge.answered.as_ref().and_then(|answered| answered.delivery.as_deref()),
+            |delivery| delivered_session(db, &delivery.result),
+        )?,
         challenge,
     }))
 }

@@ -12,6 +12,7 @@ use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::time::Time;
 use rusqlite::types::FromSql;
 
+use super::deliveries;
 use super::error::Trouble;
 
 /// The columns of a table, as a literal for `concat!`, in the order in which [`user`], [`client`], [`secret`], [`ticket`],
@@ -30,7 +31,8 @@ macro_rules! columns {
     };
     (tickets) => {
         "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, reason, \
-         issued_at, expires_at, spent_at, revoked_at, state_epoch, client_epoch, issuer_epoch"
+         issued_at, expires_at, spent_at, revoked_at, state_epoch, delivery_request, delivery_salt, delivery_session, \
+         delivery_refresh, delivery_challenge, repeated, client_epoch, issuer_epoch"
     };
     (refresh_tokens) => {
         "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor"
@@ -54,7 +56,7 @@ impl<'a> Columns<'a> {
         Self { row, table, next: 0 }
     }
 
-    const fn unreadable(&self, column: &'static str) -> Trouble {
+    pub(super) const fn unreadable(&self, column: &'static str) -> Trouble {
         Trouble::Row { table: self.table, column }
     }
 
@@ -142,6 +144,18 @@ impl<'a> Columns<'a> {
             (None, None) => Ok(None),
             (Some(_), None) | (None, Some(_)) => Err(self.unreadable("issuer_epoch")),
         }
+    }
+
+    pub(super) fn maybe_bytes<const N: usize>(
+        &mut self,
+        column: &'static str,
+    ) -> Result<Option<[u8; N]>, Trouble> {
+        self.take(column)
+    }
+
+    /// Leaves the next `columns` unread.
+    pub(super) const fn skip(&mut self, columns: usize) {
+        self.next += columns;
     }
 
     pub(super) fn blob(&mut self, column: &'static str) -> Result<Vec<u8>, Trouble> {
@@ -267,11 +281,17 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, Trouble> {
     let expires_at = c.time("expires_at")?;
     let state = match (c.maybe_time("spent_at")?, c.maybe_time("revoked_at")?) {
         (None, None) => TicketState::Live,
-        (Some(at), None) => TicketState::Spent(at),
+        (Some(at), None) => TicketState::Spent { at, delivery: None },
         (None, Some(at)) => TicketState::Revoked(at),
         (Some(_), Some(_)) => return Err(c.unreadable("revoked_at")),
     };
     let state_epoch = c.number("state_epoch")?;
+    let delivery = deliveries::ticket_delivery(&mut c)?.map(Box::new);
+    let state = match (state, delivery) {
+        (TicketState::Spent { at, .. }, delivery) => TicketState::Spent { at, delivery },
+        (state, None) => state,
+        (_, Some(_)) => return Err(c.unreadable("delivery_request")),
+    };
     let client_epoch = c.maybe_number("client_epoch")?;
     Ok(Ticket {
         id,

@@ -6,7 +6,7 @@ use gatepass_core::time::Time;
 use rusqlite::params;
 
 use super::rows::{signed, stamp};
-use super::{Store, StoreError};
+use super::{Store, StoreError, deliveries};
 
 /// How long an expired row stays, in seconds. A ticket taken out answers as unknown, which is the same on the wire
 /// as spent or expired; until then the audit table can tell them apart.
@@ -40,10 +40,11 @@ impl Store {
         if !self.has_expired(before)? {
             return Ok(Swept::default());
         }
-        self.write_aside(move |db, _| {
+        self.write_aside(move |db, tail| {
             let begin = Instant::now();
             let before = stamp(Time::from_unix(before));
             let limit = signed(u64::try_from(batch).unwrap_or(u64::MAX))?;
+            deliveries::tell_repetitions(db, tail, (now, before, limit))?;
             let take = |table: &str| {
                 db.prepare_cached(&format!(
                     "DELETE FROM {table} WHERE seq IN \

@@ -89,7 +89,7 @@ pub(crate) fn ticket_is_there(store: &Store, number: u64) -> bool {
 }
 
 pub(crate) fn is_spent(store: &Store, number: u64) -> bool {
-    find(store, number).1.is_some_and(|ticket| matches!(ticket.state, TicketState::Spent(_)))
+    find(store, number).1.is_some_and(|ticket| matches!(ticket.state, TicketState::Spent { .. }))
 }
 
 /// Holds a store that was opened again to what was told. What was told to be applied is there, what was told not to be is

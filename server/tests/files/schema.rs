@@ -34,6 +34,18 @@ const TO_SIX: &str = "
     ALTER TABLE meta DROP COLUMN handover;
     ALTER TABLE meta DROP COLUMN copied_at;
     DROP TABLE generations;
+    ALTER TABLE tickets DROP COLUMN delivery_request;
+    ALTER TABLE tickets DROP COLUMN delivery_salt;
+    ALTER TABLE tickets DROP COLUMN delivery_session;
+    ALTER TABLE tickets DROP COLUMN delivery_refresh;
+    ALTER TABLE tickets DROP COLUMN delivery_challenge;
+    ALTER TABLE tickets DROP COLUMN repeated;
+    ALTER TABLE challenges DROP COLUMN answered_at;
+    ALTER TABLE challenges DROP COLUMN delivery_request;
+    ALTER TABLE challenges DROP COLUMN delivery_salt;
+    ALTER TABLE challenges DROP COLUMN delivery_session;
+    ALTER TABLE challenges DROP COLUMN delivery_refresh;
+    ALTER TABLE challenges DROP COLUMN repeated;
     PRAGMA user_version = 6;";
 
 /// An installation as the version before left it, and what it had issued.

@@ -25,7 +25,7 @@ fn each_change_holds_or_leaves_nothing() {
     let store = place.store();
     let before = [
         Change::InsertTicket(ticket(1)),
-        Change::InsertTicket(Ticket { state: TicketState::Spent(NOW), ..ticket(2) }),
+        Change::InsertTicket(Ticket { state: TicketState::Spent { at: NOW, delivery: None }, ..ticket(2) }),
         Change::InsertTicket(Ticket { state: TicketState::Revoked(NOW), ..ticket(3) }),
         begin(1),
         begin_session(Session { ended_at: Some(NOW), ..session(2) }, 2),
@@ -149,7 +149,7 @@ fn each_change_holds_or_leaves_nothing() {
         Change::Probe,
     ];
     assert_eq!(commit(&store, applied), Outcome::Applied);
-    assert_eq!(state(&store, 1), Some(TicketState::Spent(NOW.plus(1))));
+    assert_eq!(state(&store, 1), Some(TicketState::Spent { at: NOW.plus(1), delivery: None }));
     assert_eq!(state(&store, 3), Some(TicketState::Revoked(NOW)));
 }
 
@@ -298,7 +298,7 @@ fn the_sweep_takes_what_expired_long_ago_and_nothing_else() {
     let store = place.store();
     for i in 0..10 {
         let expires_at = NOW.plus(i);
-        let spent = Ticket { expires_at, state: TicketState::Spent(NOW), ..ticket(i) };
+        let spent = Ticket { expires_at, state: TicketState::Spent { at: NOW, delivery: None }, ..ticket(i) };
         let session = Session { expires_at, ..session(i) };
         let changes = [Change::InsertTicket(spent), begin_session(session, i)];
         assert_eq!(commit(&store, changes), Outcome::Applied);
@@ -310,7 +310,7 @@ fn the_sweep_takes_what_expired_long_ago_and_nothing_else() {
     let rest = store.sweep(NOW.plus(KEEP_EXPIRED + 5), 3).unwrap();
     assert_eq!((rest.tickets, rest.sessions, rest.more), (2, 2, false));
     assert_eq!(state(&store, 4), None);
-    assert_eq!(state(&store, 5), Some(TicketState::Spent(NOW)));
+    assert_eq!(state(&store, 5), Some(TicketState::Spent { at: NOW, delivery: None }));
     assert_eq!(commit(&store, redemption(4, 100)), Outcome::Conflict);
     assert_eq!(store.sweep(Time::from_unix(0), 100).unwrap().tickets, 0);
     let plan: String = place

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gatepass::store::{Access, AuditRow, Create, DATABASE, Installation, Store, StoreError, StoreOptions};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::delivery::{Delivery, OpenedSession, RequestDigest};
 use gatepass_core::model::factor::{OtpHash, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
@@ -99,8 +100,16 @@ impl Place {
                 ],
             ),
         ];
+        let delivery =
+            ["delivery_request", "delivery_salt", "delivery_session", "delivery_refresh", "repeated"];
+        let deliveries = [
+            ("tickets", &delivery[..]),
+            ("tickets", &["delivery_challenge"]),
+            ("challenges", &delivery),
+            ("challenges", &["answered_at"]),
+        ];
         let sql = self.sql();
-        for (table, columns) in columns {
+        for (table, columns) in columns.into_iter().chain(deliveries) {
             for column in columns {
                 sql.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}")).unwrap();
             }
@@ -218,7 +227,18 @@ pub(crate) fn device(number: u64, user_id: UserId) -> TotpDevice {
 }
 
 pub(crate) fn spend(number: u64) -> Change {
-    Change::SpendTicket { digest: ticket(number).digest, at: NOW.plus(1) }
+    Change::SpendTicket { digest: ticket(number).digest, at: NOW.plus(1), delivery: None }
+}
+
+/// The session `session`, as a delivery names it.
+pub(crate) fn opened(session: u64) -> OpenedSession {
+    OpenedSession { id: self::session(session).id, refresh: Some(RefreshDigest(digest(session))) }
+}
+
+/// What is kept of a request with a key that led to `result`.
+pub(crate) fn delivery<R>(number: u64, result: R) -> Option<Box<Delivery<R>>> {
+    let (request, salt) = (RequestDigest(digest(number)), Salt(digest(number + 1)));
+    Some(Box::new(Delivery { request, salt, result, repeated: 0 }))
 }
 
 pub(crate) fn event(kind: Kind, number: u64) -> Event {

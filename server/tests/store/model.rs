@@ -3,9 +3,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use gatepass_core::audit::Kind;
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
+use gatepass_core::model::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
 use gatepass_core::model::change::Change;
 use gatepass_core::model::client::{Client, ClientRef};
+use gatepass_core::model::delivery::TicketResult;
 use gatepass_core::model::factor::{BackupDigest, Guesses};
 use gatepass_core::model::habit::{DeviceMark, Network, Place as Whereabouts};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
@@ -26,6 +27,8 @@ use crate::fixture::*;
 enum Deed {
     Issue { ticket: u64, user: usize, actor: Option<usize>, by: Option<usize> },
     Redeem { ticket: u64, session: u64, user: usize, by: Option<usize> },
+    RedeemOnce { ticket: u64, result: u64, user: usize, challenge: bool },
+    RepeatTicket { ticket: u64, first: bool },
     Revoke(u64),
     Toggle { user: usize, stale: bool },
     ToggleClient { client: usize, stale: bool },
@@ -55,8 +58,10 @@ enum Deed {
     GuessPassword { user: usize, stale: bool },
     Rename { user: usize, like: usize },
     Challenge { challenge: u64, user: usize, actor: Option<usize>, by: Option<usize> },
-    CountWrong { challenge: u64, wrong: u32 },
-    Answer { challenge: u64, wrong: u32 },
+    CountWrong { challenge: u64, wrong: u32, answered: bool },
+    Answer { challenge: u64, wrong: u32, session: Option<u64> },
+    RepeatAnswer { challenge: u64, wrong: u32, first: bool },
+    ChallengeIsOpen(u64),
     RequireClientEpoch { client: usize, stale: bool },
     SetStateEpoch(u64),
     RequireStateEpoch { stale: bool },
@@ -72,6 +77,9 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(ticket, user, actor, by)| Deed::Issue { ticket, user, actor, by }),
         6 => (ticket(), session(), user(), issuer())
             .prop_map(|(ticket, session, user, by)| Deed::Redeem { ticket, session, user, by }),
+        4 => (ticket(), session(), user(), any::<bool>())
+            .prop_map(|(ticket, result, user, challenge)| Deed::RedeemOnce { ticket, result, user, challenge }),
+        4 => (ticket(), any::<bool>()).prop_map(|(ticket, first)| Deed::RepeatTicket { ticket, first }),
         1 => ticket().prop_map(Deed::Revoke),
         2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Toggle { user, stale }),
         2 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::ToggleClient { client, stale }),
@@ -103,8 +111,13 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (user(), user()).prop_map(|(user, like)| Deed::Rename { user, like }),
         3 => (ticket(), user(), proptest::option::of(user()), issuer())
             .prop_map(|(challenge, user, actor, by)| Deed::Challenge { challenge, user, actor, by }),
-        3 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::CountWrong { challenge, wrong }),
-        2 => (ticket(), 0..3u32).prop_map(|(challenge, wrong)| Deed::Answer { challenge, wrong }),
+        4 => (ticket(), 0..5u32, any::<bool>())
+            .prop_map(|(challenge, wrong, answered)| Deed::CountWrong { challenge, wrong, answered }),
+        4 => (ticket(), 0..3u32, proptest::option::of(session()))
+            .prop_map(|(challenge, wrong, session)| Deed::Answer { challenge, wrong, session }),
+        4 => (ticket(), 0..3u32, any::<bool>())
+            .prop_map(|(challenge, wrong, first)| Deed::RepeatAnswer { challenge, wrong, first }),
+        2 => ticket().prop_map(Deed::ChallengeIsOpen),
         1 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::RequireClientEpoch { client, stale }),
         1 => (0..4u64).prop_map(Deed::SetStateEpoch),
         1 => any::<bool>().prop_map(|stale| Deed::RequireStateEpoch { stale }),
@@ -147,6 +160,22 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 begin_session(session, number),
                 audit(Kind::TicketRedeemed, ticket),
             ]
+        }
+        Deed::RedeemOnce { ticket: number, result, user, challenge } => {
+            let led_to = if challenge {
+                TicketResult::Challenge(ChallengeDigest(digest(result)))
+            } else {
+                TicketResult::Session(opened(result))
+            };
+            let delivery = delivery(number, led_to);
+            let spend = Change::SpendTicket { digest: ticket(number).digest, at: NOW.plus(number), delivery };
+            let session = Session { user_id: user_id(user), state_epoch, ..session(result) };
+            let begin = (!challenge).then(|| begin_session(session, result));
+            [spend, is(user), audit(Kind::TicketRedeemed, number)].into_iter().chain(begin).collect()
+        }
+        Deed::RepeatTicket { ticket: number, first } => {
+            let repeat = Change::RepeatTicket { digest: ticket(number).digest, first };
+            vec![audit(Kind::TicketRepeated, number), repeat]
         }
         Deed::Revoke(number) => {
             vec![audit(Kind::TicketRevoked, number), Change::RevokeTicket { id: ticket(number).id, at: NOW }]
@@ -288,16 +317,24 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 actor_epoch: actor.map(|_| number + 1),
                 expires_at: NOW.plus(300),
                 wrong: 0,
-                answered: false,
+                answered: None,
                 state_epoch,
             };
             vec![is(user), Change::InsertChallenge(challenge)]
         }
-        Deed::CountWrong { challenge, wrong } => {
-            vec![Change::CountWrong { digest: ChallengeDigest(digest(challenge)), wrong }]
+        Deed::CountWrong { challenge, wrong, answered } => {
+            vec![Change::CountWrong { digest: ChallengeDigest(digest(challenge)), wrong, answered }]
         }
-        Deed::Answer { challenge, wrong } => {
-            vec![Change::AnswerChallenge { digest: ChallengeDigest(digest(challenge)), wrong }]
+        Deed::Answer { challenge, wrong, session } => {
+            let delivery = session.and_then(|session| delivery(challenge, opened(session)));
+            let answered = Answered { at: NOW.plus(challenge), delivery };
+            vec![Change::AnswerChallenge { digest: ChallengeDigest(digest(challenge)), wrong, answered }]
+        }
+        Deed::RepeatAnswer { challenge, wrong, first } => {
+            vec![Change::RepeatAnswer { digest: ChallengeDigest(digest(challenge)), wrong, first }]
+        }
+        Deed::ChallengeIsOpen(challenge) => {
+            vec![Change::ChallengeIsOpen(ChallengeDigest(digest(challenge)))]
         }
         Deed::RequireClientEpoch { client, stale } => {
             let id = names.clients[client].clone();

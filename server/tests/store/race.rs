@@ -28,7 +28,7 @@ fn of_sixty_four_who_spend_one_ticket_one_does() {
             at_once(64, move |i| commit(&used[usize::try_from(i).unwrap() % used.len()], redemption(1, i)));
         assert_eq!(outcomes(&all, Outcome::Applied), 1);
         assert_eq!(outcomes(&all, Outcome::Conflict), 63);
-        assert_eq!(state(&stores[0], 1), Some(TicketState::Spent(NOW.plus(1))));
+        assert_eq!(state(&stores[0], 1), Some(TicketState::Spent { at: NOW.plus(1), delivery: None }));
         assert_eq!(audit(&stores[0]).len(), 1);
         assert!(stores[0].verify_audit().unwrap().holds());
     }
@@ -55,7 +55,7 @@ fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
         let found = store.read_all(queries.iter()).unwrap();
         let spent = |found: &Found| {
             let Records::Ticket(Some(records)) = &found.records else { panic!("{found:?}") };
-            records.ticket.state
+            records.ticket.state.clone()
         };
         assert_eq!(spent(&found[0]), spent(&found[2]));
     }
@@ -136,7 +136,7 @@ fn what_one_store_writes_the_other_reads_next() {
         assert_eq!(commit(&one, [Change::InsertTicket(ticket(i))]), Outcome::Applied);
         assert_eq!(state(&other, i), Some(TicketState::Live));
         assert_eq!(commit(&other, redemption(i, i)), Outcome::Applied);
-        assert_eq!(state(&one, i), Some(TicketState::Spent(NOW.plus(1))));
+        assert_eq!(state(&one, i), Some(TicketState::Spent { at: NOW.plus(1), delivery: None }));
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
+use gatepass_core::model::challenge::ChallengeDigest;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::{Client, ClientRef, ClientSecret, SecretDigest};
+use gatepass_core::model::delivery::{OpenedSession, RequestDigest, TicketDelivery, TicketResult};
 use gatepass_core::model::factor::AskFactor;
 use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
 use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{Actor, Purpose, Session};
+use gatepass_core::model::session::{Actor, Purpose, RefreshDigest, Salt, Session};
 use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::{Gender, Status, User, Username};
 use gatepass_core::store::Store as _;
@@ -98,12 +100,27 @@ fn clients() -> impl Strategy<Value = Client> {
         })
 }
 
+fn deliveries() -> impl Strategy<Value = Box<TicketDelivery>> {
+    let opened = (name(), of(any::<[u8; 32]>())).prop_map(|(id, refresh)| {
+        let id = SessionId::parse(&id).unwrap();
+        TicketResult::Session(OpenedSession { id, refresh: refresh.map(RefreshDigest) })
+    });
+    let challenge = any::<[u8; 32]>().prop_map(|digest| TicketResult::Challenge(ChallengeDigest(digest)));
+    let bytes = any::<[u8; 32]>;
+    (bytes(), bytes(), prop_oneof![opened, challenge], any::<u32>()).prop_map(
+        |(request, salt, result, repeated)| {
+            let (request, salt) = (RequestDigest(request), Salt(salt));
+            Box::new(TicketDelivery { request, salt, result, repeated })
+        },
+    )
+}
+
 fn tickets() -> impl Strategy<Value = Ticket> {
     let impersonation = (name(), any::<String>())
         .prop_map(|(actor, reason)| Impersonation { actor: UserId::parse(&actor).unwrap(), reason });
     let state = prop_oneof![
         Just(TicketState::Live),
-        time().prop_map(TicketState::Spent),
+        (time(), of(deliveries())).prop_map(|(at, delivery)| TicketState::Spent { at, delivery }),
         time().prop_map(TicketState::Revoked),
     ];
     (

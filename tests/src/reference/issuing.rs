@@ -55,7 +55,7 @@ impl Model {
             Grant { user, actor, client, audience: audience.is_some(), bind, scope, client_epoch, issuer };
         let life = ttl.unwrap_or(300);
         let (expires, state_epoch) = (self.now + life, self.state_epoch);
-        self.tickets.push(Ticket { grant, here, expires, over: false, state_epoch });
+        self.tickets.push(Ticket { grant, here, expires, over: false, state_epoch, delivered: None });
         granted("ticket", json!({"ticket": self.tickets.len() - 1, "expires_in": life}))
     }
 

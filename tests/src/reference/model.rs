@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gatepass_core::settings::Unenrolled;
 use serde_json::{Value, json};
 
-use super::operation::Operation;
+use super::operation::{Key, Operation};
 use crate::world::{KIM_PASSWORD, NOON, PAM_PASSWORD};
 
 /// A user name, or a client's id.
@@ -154,6 +154,30 @@ impl Grant {
     }
 }
 
+/// What a ticket was redeemed for with a key, or a challenge answered, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivered {
+    pub(super) key: Key,
+    pub(super) at: u64,
+    pub(super) result: Led,
+}
+
+/// What a ticket or a challenge led to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Led {
+    /// A session, and its first refresh token.
+    Session(usize, Option<usize>),
+    Challenge(usize),
+}
+
+/// A code as it is typed, whenever.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Typed {
+    Wrong,
+    Totp(Option<usize>, Option<u64>),
+    Backup(Option<usize>, usize),
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Ticket {
     pub(super) grant: Grant,
@@ -161,6 +185,7 @@ pub(super) struct Ticket {
     pub(super) expires: u64,
     pub(super) over: bool,
     pub(super) state_epoch: u64,
+    pub(super) delivered: Option<Delivered>,
 }
 
 #[derive(Clone, Debug)]
@@ -173,6 +198,7 @@ pub(super) struct Challenge {
     pub(super) wrong: u32,
     pub(super) answered: bool,
     pub(super) state_epoch: u64,
+    pub(super) delivered: Option<(Delivered, Typed)>,
 }
 
 #[derive(Clone, Debug)]
@@ -311,11 +337,13 @@ impl Model {
             Operation::Again(_) | Operation::Restart | Operation::Sweep => {}
             Operation::PutBack => self.state_epoch = self.next_state_epoch(),
             Operation::Issue { by, wish } => return self.issue(by, &wish),
-            Operation::Redeem { ticket, caller, place } => {
-                return self.redeem(self.ticket(ticket), caller, place);
+            Operation::Redeem { ticket, caller, place, key } => {
+                return self.redeem(self.ticket(ticket), caller, place, key);
             }
             Operation::Login { user, right, place } => return self.login(user, right, place),
-            Operation::Answer { challenge, code } => return self.challenged(self.challenge(challenge), code),
+            Operation::Answer { challenge, code, key } => {
+                return self.challenged(self.challenge(challenge), code, key);
+            }
             Operation::Refresh { token, caller, grant, scope } => {
                 return self.refreshed(self.refresh(token), caller, grant, scope);
             }

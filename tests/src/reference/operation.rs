@@ -6,6 +6,9 @@ use proptest::sample::select;
 
 use super::model::{Caller, Name, Place};
 
+/// One of a few `Idempotency-Key`s.
+pub type Key = u8;
+
 /// The `n`th newest of its kind.
 pub type Pick = usize;
 
@@ -78,9 +81,9 @@ pub enum Operation {
     Sweep,
     PutBack,
     Issue { by: Issuer, wish: Wish },
-    Redeem { ticket: Pick, caller: Caller, place: Place },
+    Redeem { ticket: Pick, caller: Caller, place: Place, key: Option<Key> },
     Login { user: Name, right: bool, place: Place },
-    Answer { challenge: Pick, code: Code },
+    Answer { challenge: Pick, code: Code, key: Option<Key> },
     Refresh { token: Pick, caller: Caller, grant: bool, scope: Option<&'static str> },
     Credentials { caller: Caller, scope: Option<&'static str> },
     UserInfo(Bearer),
@@ -300,7 +303,31 @@ fn narrowed() -> Vec<Part> {
 }
 
 fn redeem(caller: Caller) -> Part {
-    place().prop_map(move |place| Operation::Redeem { ticket: 0, caller, place }).boxed()
+    (place(), key()).prop_map(move |(place, key)| Operation::Redeem { ticket: 0, caller, place, key }).boxed()
+}
+
+fn key() -> impl Strategy<Value = Option<Key>> {
+    prop_oneof![3 => Just(None), 3 => Just(Some(0)), 1 => Just(Some(1))]
+}
+
+/// A redemption with a key, the same from the usual place again, and whatever comes between.
+fn redeem_again(caller: Caller) -> Vec<Part> {
+    let place = Place { device: "laptop", here: true };
+    let redeem = move || just(Operation::Redeem { ticket: 0, caller, place, key: Some(0) });
+    vec![redeem(), soon(), redeem(), between(), redeem()]
+}
+
+/// A keyed answer, the same again, and another code.
+fn answer_again() -> Vec<Part> {
+    let keyed = |code| just(Operation::Answer { challenge: 0, code, key: Some(0) });
+    let code = select(vec![Code::Totp(0, 0), Code::Totp(0, 1), Code::Backup(0, 0)]);
+    let codes = code.prop_map(|code| Operation::Answer { challenge: 0, code, key: Some(0) }).boxed();
+    vec![wait(), login(true), codes.clone(), again(), between(), keyed(Code::Wrong), again(), codes]
+}
+
+fn soon() -> Part {
+    prop_oneof![3 => Just(Operation::Restart), 2 => select(vec![1, 30, 59, 60]).prop_map(Operation::Wait)]
+        .boxed()
 }
 
 fn login(right: bool) -> Part {
@@ -308,7 +335,7 @@ fn login(right: bool) -> Part {
 }
 
 fn answer() -> Part {
-    code().prop_map(|code| Operation::Answer { challenge: 0, code }).boxed()
+    (code(), key()).prop_map(|(code, key)| Operation::Answer { challenge: 0, code, key }).boxed()
 }
 
 fn refresh() -> Part {
@@ -382,7 +409,7 @@ fn guesses() -> impl Strategy<Value = Vec<Part>> {
     let remove = |code| just(Operation::Remove { bearer: newest, device: 0, code });
     let first = enrols();
     let elsewhere = login(true);
-    let wrong = just(Operation::Answer { challenge: 0, code: Code::Wrong });
+    let wrong = just(Operation::Answer { challenge: 0, code: Code::Wrong, key: None });
     select(vec![
         vec![login(false), again(), wait(), login(true)],
         vec![change(false), again(), wait(), change(true)],
@@ -432,6 +459,9 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
         }),
         2 => Just(vec![ticket("pam", Some("portal"), Some("boss")), redeem(portal), between(), refresh()]),
         5 => Just(enrols()),
+        2 => user().prop_map(|user| [vec![ticket(user, None, None)], redeem_again(Caller::Nobody)].concat()),
+        1 => Just([vec![ticket("pam", Some("portal"), None)], redeem_again(portal)].concat()),
+        2 => Just(answer_again()),
         4 => Just(vec![wait(), login(true), answer()]),
         3 => Just(vec![wait(), login(true), between(), answer()]),
         3 => guesses(),
@@ -464,11 +494,12 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Sweep),
         1 => Just(Operation::PutBack),
         10 => issue(),
-        12 => (pick(), caller(), place())
-            .prop_map(|(ticket, caller, place)| Operation::Redeem { ticket, caller, place }),
+        12 => (pick(), caller(), place(), key())
+            .prop_map(|(ticket, caller, place, key)| Operation::Redeem { ticket, caller, place, key }),
         8 => (identity, prop::bool::weighted(0.7), place())
             .prop_map(|(user, right, place)| Operation::Login { user, right, place }),
-        6 => (pick(), code()).prop_map(|(challenge, code)| Operation::Answer { challenge, code }),
+        6 => (pick(), code(), key())
+            .prop_map(|(challenge, code, key)| Operation::Answer { challenge, code, key }),
         10 => refresh,
         6 => credentials(),
         8 => (token(), known()).prop_map(|(token, caller)| Operation::Introspect { token, caller }),

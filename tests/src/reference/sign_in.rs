@@ -4,15 +4,22 @@ use gatepass_core::settings::Unenrolled;
 use serde_json::json;
 
 use super::model::{
-    Answer, Caller, Challenge, DAY, Grant, MINUTE, Model, Name, Place, Session, Ticket, granted, refused,
+    Answer, Caller, Challenge, DAY, Delivered, Grant, Led, MINUTE, Model, Name, Place, Refresh, Session,
+    Ticket, Typed, granted, refused,
 };
-use super::operation::Code;
+use super::operation::{Code, Key};
 
 impl Model {
-    pub(super) fn redeem(&mut self, ticket: Option<usize>, caller: Caller, place: Place) -> Answer {
+    pub(super) fn redeem(
+        &mut self,
+        ticket: Option<usize>,
+        caller: Caller,
+        place: Place,
+        key: Option<Key>,
+    ) -> Answer {
         let refused = |why| refused(40010).because(why);
         let Some(at) = ticket else { return refused("unknown") };
-        let Ticket { grant, here, expires, over, state_epoch } = self.tickets[at];
+        let Ticket { grant, here, expires, over, state_epoch, delivered } = self.tickets[at];
         if state_epoch != self.state_epoch {
             return refused("superseded");
         }
@@ -22,8 +29,15 @@ impl Model {
             Caller::Nobody => !grant.bind && self.is_enabled(grant.client),
             Caller::Client(_) | Caller::Impostor(_) => self.is_proven(caller) == Some(grant.client),
         };
-        match () {
-            () if over => refused("over"),
+        let mine = delivered.filter(|delivered| key == Some(delivered.key) && self.now < delivered.at + 60);
+        let allowed = !(here && !place.here)
+            && !((grant.bind || grant.audience) && !by_its_client)
+            && self.clients_stand(&grant);
+        let answer = match () {
+            () if over => {
+                let again = mine.filter(|_| allowed).and_then(|delivered| self.again(delivered.result));
+                return again.unwrap_or_else(|| refused("over"));
+            }
             () if self.now >= expires => refused("expired"),
             () if here && !place.here => refused("elsewhere"),
             () if (grant.bind || grant.audience) && !by_its_client => refused("client"),
@@ -32,6 +46,48 @@ impl Model {
             () if !self.is_active(grant.person()) || !self.is_active(grant.user) => refused("disabled"),
             () if grant.actor.is_some_and(|actor| self.password_notice(actor).0) => refused("must change"),
             () => self.admit(grant, place, "ticket"),
+        };
+        self.tickets[at].delivered = key.and_then(|key| self.delivered(&answer, key));
+        answer
+    }
+
+    /// What `answer` gave, for whoever asks for it again with `key`.
+    fn delivered(&self, answer: &Answer, key: Key) -> Option<Delivered> {
+        let number = |member: &str| Some(answer.says[member].as_u64()? as usize);
+        let result = match number("challenge_token") {
+            Some(challenge) => Led::Challenge(challenge),
+            None => Led::Session(self.access[number("access_token")?].session?, number("refresh_token")),
+        };
+        Some(Delivered { key, at: self.now, result })
+    }
+
+    /// The same answer again, where everyone it rests on still stands.
+    fn again(&mut self, result: Led) -> Option<Answer> {
+        match result {
+            Led::Challenge(at) => {
+                let Challenge { grant, epochs, expires, wrong, answered, .. } = self.challenges[at];
+                let open = !answered
+                    && wrong < 5
+                    && self.now < expires
+                    && self.stand(&grant, epochs)
+                    && self.clients_stand(&grant);
+                let says = json!({
+                    "requires_mfa": true, "challenge_token": at, "access_token": null, "refresh_token": null,
+                });
+                open.then(|| granted("challenge again", says))
+            }
+            Led::Session(session, refresh) => {
+                let Session { grant, restricted, .. } = self.sessions[session].clone();
+                let unused = refresh.is_none_or(|at| {
+                    let Refresh { used, expires, .. } = self.refresh[at];
+                    used.is_none() && self.now < expires
+                });
+                let stands = self.is_live(session)
+                    && self.clients_stand(&grant)
+                    && (restricted
+                        || !self.must_change(&grant) && self.grantable(&grant, grant.scope) == grant.scope);
+                (unused && stands).then(|| self.tokens("again", session, None, refresh))
+            }
         }
     }
 
@@ -90,6 +146,7 @@ impl Model {
                     wrong: 0,
                     answered: false,
                     state_epoch: self.state_epoch,
+                    delivered: None,
                 });
                 granted(
                     "challenge",
@@ -110,14 +167,27 @@ impl Model {
         }
     }
 
-    pub(super) fn challenged(&mut self, challenge: Option<usize>, code: Code) -> Answer {
+    pub(super) fn challenged(&mut self, challenge: Option<usize>, code: Code, key: Option<Key>) -> Answer {
         let refused = |why| refused(40030).because(why);
         let Some(at) = challenge else { return refused("unknown") };
-        let Challenge { grant, epochs, place, amr, expires, wrong, answered, state_epoch } =
+        let Challenge { grant, epochs, place, amr, expires, wrong, answered, state_epoch, delivered } =
             self.challenges[at];
+        let typed = self.typed(code);
         match () {
             () if state_epoch != self.state_epoch => return refused("superseded"),
-            () if answered => return refused("answered"),
+            () if answered => {
+                let lately = delivered.filter(|(delivered, _)| self.now < delivered.at + 60 && wrong < 5);
+                return match (lately, key) {
+                    (Some((delivered, code)), Some(key)) if code == typed && delivered.key == key => {
+                        self.again(delivered.result).unwrap_or_else(|| refused("answered"))
+                    }
+                    (Some(_), Some(_)) => {
+                        self.challenges[at].wrong += 1;
+                        refused("guessed")
+                    }
+                    _ => refused("answered"),
+                };
+            }
             () if wrong >= 5 => return refused("five wrong"),
             () if self.now >= expires => return refused("expired"),
             () if !self.stand(&grant, epochs) => return refused("over"),
@@ -135,7 +205,20 @@ impl Model {
             Code::Backup(..) | Code::Wrong => ("by backup code", vec![amr, "mfa"]),
         };
         let good_for = self.must_change(&grant).then_some("gatepass:change-password");
-        self.open(grant, good_for, amr, place).because(by)
+        let answer = self.open(grant, good_for, amr, place).because(by);
+        let delivered = key.and_then(|key| self.delivered(&answer, key));
+        self.challenges[at].delivered = delivered.map(|delivered| (delivered, typed));
+        answer
+    }
+
+    fn typed(&self, code: Code) -> Typed {
+        match code {
+            Code::Wrong => Typed::Wrong,
+            Code::Totp(shown, late) => {
+                Typed::Totp(self.device(shown), (self.now / 30).checked_add_signed(late))
+            }
+            Code::Backup(device, number) => Typed::Backup(self.device(device), number),
+        }
     }
 
     /// A session, for everything or for one thing only, and its tokens.

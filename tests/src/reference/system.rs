@@ -23,7 +23,7 @@ use gatepass_core::wire::response::Response;
 use serde_json::{Value, json};
 
 use super::model::{Caller, ISSUER, Model, Name, Rules};
-use super::operation::{Bearer, Code, Issuer, Operation, Token, Wish};
+use super::operation::{Bearer, Code, Issuer, Key, Operation, Token, Wish};
 use crate::memory::{Memory, Tables};
 use crate::world::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, moment, request};
 
@@ -159,20 +159,20 @@ impl<S: Durable> System<S> {
             Operation::Issue { by: Issuer::Bearer(by), wish } => {
                 sent("POST", "/auth/generate-ticket", by, asked(&wish))
             }
-            Operation::Redeem { ticket, caller, place } => {
+            Operation::Redeem { ticket, caller, place, key } => {
                 let ticket = self.text("ticket", model.ticket(ticket));
                 let asked = request("/auth/ticket/signin", &basic(caller), &json!({ "ticket": ticket }));
-                at(place, asked)
+                at(place, keyed(asked, key))
             }
             Operation::Login { user, right, place } => {
                 let body = json!({"identity": user, "password": model.password(user, right)});
                 at(place, request("/auth/login", "", &body))
             }
-            Operation::Answer { challenge, code: shown } => {
+            Operation::Answer { challenge, code: shown, key } => {
                 let challenge = self.text("challenge_token", model.challenge(challenge));
                 let method = if matches!(shown, Code::Backup(..)) { "backup_code" } else { "totp" };
                 let body = json!({"challenge_token": challenge, "code": code(shown), "mfa_method": method});
-                request("/auth/mfa/verify-challenge", "", &body)
+                keyed(request("/auth/mfa/verify-challenge", "", &body), key)
             }
             Operation::Refresh { token, caller, grant, scope } => {
                 let token = self.text("refresh_token", model.refresh(token));
@@ -468,6 +468,13 @@ fn form(path: &str, caller: Caller, fields: &[(&str, &str)], scope: Option<&str>
         headers.push(("authorization".into(), basic(caller).into()));
     }
     Request { headers, body: posted.join("&").into(), ..request(path, "", &Value::Null) }
+}
+
+fn keyed(mut asked: Request, key: Option<Key>) -> Request {
+    if let Some(key) = key {
+        asked.headers.push(("idempotency-key".into(), format!("{key:0>22}").into()));
+    }
+    asked
 }
 
 fn at(place: super::model::Place, mut asked: Request) -> Request {

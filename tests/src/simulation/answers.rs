@@ -23,12 +23,21 @@ use crate::memory::Tables;
 /// What has left, whether or not it arrived.
 #[derive(Default)]
 pub(super) struct Told {
-    /// How often each ticket, and each challenge, was welcomed.
-    welcomes: BTreeMap<String, u32>,
+    /// What each ticket, and each challenge, was welcomed to.
+    welcomes: BTreeMap<String, Welcomed>,
     tickets: Vec<TicketDigest>,
     sessions: Vec<SessionId>,
     /// The services' tokens by `jti`, and how often older state had been put back by then.
     services: BTreeMap<String, u64>,
+}
+
+/// The first welcome of a ticket or a challenge.
+struct Welcomed {
+    key: Option<String>,
+    /// The code that a challenge was answered with is not known here: whoever repeats, repeats every byte.
+    session: Option<SessionId>,
+    refresh: Option<String>,
+    challenge: Option<String>,
 }
 
 impl Told {
@@ -62,16 +71,16 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -
     }
     match &flow.what {
         What::Issue => issued(world, body),
-        What::Present(ticket) => {
+        What::Present { ticket, key } => {
             let digest = TicketDigest::of(ticket).ok_or("no ticket looks so")?;
-            let state = world.tables.tickets.get(&digest).map(|ticket| ticket.state);
-            if !matches!(state, Some(TicketState::Spent(_))) {
+            let state = world.tables.tickets.get(&digest).map(|ticket| ticket.state.clone());
+            if !matches!(state, Some(TicketState::Spent { .. })) {
                 return Err(format!("a welcome leaves, and its ticket is {state:?}"));
             }
-            welcomed(world, ticket, token, challenge)
+            welcomed(world, Some((ticket, key)), body)
         }
-        What::AnswerChallenge(answered) => welcomed(world, answered, token, challenge),
-        What::Login => welcomed(world, "", token, challenge),
+        What::AnswerChallenge { challenge, key } => welcomed(world, Some((challenge, key)), body),
+        What::Login => welcomed(world, None, body),
         What::Refresh { .. } => refreshed(world, body),
         What::Userinfo(token) => accepted(world, token),
         What::Introspect(token) if body["active"] == true => accepted(world, token),
@@ -113,9 +122,9 @@ fn outcomes(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
 fn writes(what: &What) -> bool {
     match what {
         What::Issue
-        | What::Present(_)
+        | What::Present { .. }
         | What::Login
-        | What::AnswerChallenge(_)
+        | What::AnswerChallenge { .. }
         | What::Refresh { .. }
         | What::SetUp
         | What::VerifyDevice
@@ -131,14 +140,14 @@ fn refused(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
     let (tables, ledger) = (&world.tables, &world.ledger);
     // Whether it exists, whether it was issued before older state was put back, and what is met.
     let (exists, superseded, met) = match &flow.what {
-        What::Present(ticket) => {
+        What::Present { ticket, .. } => {
             let digest = TicketDigest::of(ticket);
             let exists = digest.is_some_and(|d| tables.tickets.contains_key(&d));
             let superseded = digest.is_some_and(|d| ledger.is_superseded_ticket(&d));
             (exists, superseded, Some("tickets refused"))
         }
-        What::AnswerChallenge(text) => {
-            let digest = ChallengeDigest::read(text);
+        What::AnswerChallenge { challenge, .. } => {
+            let digest = ChallengeDigest::read(challenge);
             let exists = digest.is_some_and(|d| tables.challenges.contains_key(&d));
             (exists, digest.is_some_and(|d| ledger.is_superseded_challenge(&d)), None)
         }
@@ -181,19 +190,37 @@ fn issued(world: &mut World, body: &Value) -> Result<(), Broken> {
     Ok(())
 }
 
-/// Somebody is let in for `credential`, which is good once; a password is good again.
+/// Somebody is let in for a credential, which is good once, and again for whoever has the key it was used with, and then for
+/// the same; a password is good again.
 fn welcomed(
     world: &mut World,
-    credential: &str,
-    token: Option<&str>,
-    challenge: Option<&str>,
+    credential: Option<(&String, &Option<String>)>,
+    body: &Value,
 ) -> Result<(), Broken> {
     world.tally.met("welcomes");
-    if !credential.is_empty() {
-        let times = world.told.welcomes.entry(credential.to_owned()).or_default();
-        *times += 1;
-        if *times > 1 {
-            return Err(format!("{credential} was welcomed {times} times"));
+    let (token, challenge) = (body["access_token"].as_str(), body["challenge_token"].as_str());
+    if let Some((credential, key)) = credential {
+        let sid = token.map(claims).and_then(|claims| SessionId::parse(claims["sid"].as_str()?).ok());
+        let text = |member: &str| body[member].as_str().map(str::to_owned);
+        let now = Welcomed {
+            key: key.clone(),
+            session: sid,
+            refresh: text("refresh_token"),
+            challenge: text("challenge_token"),
+        };
+        match world.told.welcomes.get(credential) {
+            None => drop(world.told.welcomes.insert(credential.clone(), now)),
+            Some(first) if first.key.is_none() || first.key != now.key => {
+                return Err(format!("{credential} was welcomed twice"));
+            }
+            Some(first) => {
+                let same = (&first.session, &first.refresh, &first.challenge)
+                    == (&now.session, &now.refresh, &now.challenge);
+                if !same {
+                    return Err(format!("{credential} was welcomed to another session"));
+                }
+                world.tally.met("answers repeated");
+            }
         }
     }
     match (token, challenge) {

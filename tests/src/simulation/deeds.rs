@@ -69,7 +69,22 @@ impl World {
         let authorization = if bound { self.portal_basic() } else { String::new() };
         let device = from.map_or("a stranger's", |id| &self.people[id].device);
         let presents = with(request("/auth/ticket/signin", &authorization, &body), "x-device-id", device);
-        self.call(from, What::Present(ticket), presents);
+        let (key, presents) = self.keyed(from, presents);
+        self.call(from, What::Present { ticket, key }, presents);
+    }
+
+    /// Adds the key that comes with a credential, where `from` sends one, or a thief makes one up.
+    fn keyed(&mut self, from: Option<usize>, request: Request) -> (Option<String>, Request) {
+        let sends = from.map_or_else(|| self.chance.one_in(2), |id| self.people[id].keyed);
+        let key = sends.then(|| format!("{:0>22}", self.next_number()));
+        if from.is_none() && sends {
+            self.tally.met("keys kept from a thief");
+        }
+        let request = match &key {
+            Some(key) => with(request, "idempotency-key", key),
+            None => request,
+        };
+        (key, request)
     }
 
     fn portal_basic(&self) -> String {
@@ -120,9 +135,10 @@ impl World {
             // Two windows: one code in both, or one of two kinds in each.
             let other = other.map(|code| answers_with(&challenge, &code, "backup_code"));
             let second = other.unwrap_or_else(|| copy(&answer));
-            self.call(None, What::AnswerChallenge(challenge.clone()), second);
+            self.call(None, What::AnswerChallenge { challenge: challenge.clone(), key: None }, second);
         }
-        self.call(Some(id), What::AnswerChallenge(challenge), answer);
+        let (key, answer) = self.keyed(Some(id), answer);
+        self.call(Some(id), What::AnswerChallenge { challenge, key }, answer);
     }
 
     fn use_session(&mut self, id: usize, access: String) {
@@ -245,7 +261,9 @@ impl World {
                 }
             }
             What::Issue if status == 401 => self.service_token = None,
-            What::Present(_) | What::Login | What::AnswerChallenge(_) | What::Refresh { .. } if good => {
+            What::Present { .. } | What::Login | What::AnswerChallenge { .. } | What::Refresh { .. }
+                if good =>
+            {
                 let person = &mut self.people[id];
                 person.ticket = None;
                 person.challenge = text("challenge_token");
@@ -253,10 +271,10 @@ impl World {
                 person.refresh = text("refresh_token");
                 self.seen.extend(text("access_token"));
             }
-            What::AnswerChallenge(_) if status == 400 && !self.chance.one_in(6) => {}
+            What::AnswerChallenge { .. } if status == 400 && !self.chance.one_in(6) => {}
             // Lost answers of a refresh: the same token again, some time later.
             What::Refresh { .. } if status == 0 || status >= 500 => {}
-            What::Present(_) | What::AnswerChallenge(_) | What::Refresh { .. } => self.forget(id),
+            What::Present { .. } | What::AnswerChallenge { .. } | What::Refresh { .. } => self.forget(id),
             What::Userinfo(_) if status == 401 => self.people[id].access = None,
             What::EndSession | What::Revoke(_) if good => self.forget(id),
             What::SetUp if good => {

@@ -49,6 +49,8 @@ pub(super) struct Ledger {
     last_steps: BTreeMap<DeviceId, u64>,
     used_codes: BTreeSet<BackupDigest>,
     revoked: BTreeSet<String>,
+    /// The tickets and challenges whose answers came again.
+    repeated: BTreeSet<[u8; 32]>,
     /// What had been issued when older state was put back.
     superseded: Superseded,
     /// How often older state was put back.
@@ -150,7 +152,7 @@ impl Ledger {
                 hold(before.is_none(), || "two tickets have one digest".into())?;
                 told(&[Kind::TicketIssued], &|row| row.ticket.as_ref() == Some(&ticket.id))
             }
-            Change::SpendTicket { digest, at } => {
+            Change::SpendTicket { digest, at, .. } => {
                 current(self.is_superseded_ticket(digest))?;
                 let (is, ticket) = self.tickets.get_mut(digest).ok_or("a ticket nobody issued was spent")?;
                 hold(*is == TicketIs::Live, || format!("{} was spent or revoked before", ticket.id))?;
@@ -162,6 +164,46 @@ impl Ledger {
                     &[Kind::TicketRefused]
                 };
                 told(kinds, &|row| row.ticket.as_ref() == Some(&ticket.id))
+            }
+            Change::RepeatTicket { digest, first } => {
+                current(self.is_superseded_ticket(digest))?;
+                let (is, ticket) =
+                    self.tickets.get(digest).ok_or("the answer to a ticket nobody issued comes again")?;
+                hold(*is == TicketIs::Spent, || {
+                    format!("{} is answered again, and was not spent", ticket.id)
+                })?;
+                self.repeated_once(
+                    *first,
+                    digest.0,
+                    &|row: &Event| {
+                        row.kind == Kind::TicketRepeated && row.ticket.as_ref() == Some(&ticket.id)
+                    },
+                    rows,
+                )?;
+                self.repeated.insert(digest.0);
+                Ok(())
+            }
+            Change::RepeatAnswer { digest, first, .. } => {
+                current(self.is_superseded_challenge(digest))?;
+                let challenge = self.challenges.get(digest).ok_or("nobody made this challenge")?;
+                hold(challenge.answered && challenge.wrong < MAX_WRONG, || {
+                    "an answer comes again of a challenge that was not answered, or has had its wrong codes"
+                        .into()
+                })?;
+                self.repeated_once(
+                    *first,
+                    digest.0,
+                    &|row: &Event| row.kind == Kind::ChallengeRepeated,
+                    rows,
+                )?;
+                self.repeated.insert(digest.0);
+                Ok(())
+            }
+            Change::ChallengeIsOpen(digest) => {
+                let challenge = self.challenges.get(digest).ok_or("nobody made this challenge")?;
+                hold(!challenge.answered && challenge.wrong < MAX_WRONG, || {
+                    "a challenge that is over is handed out again".into()
+                })
             }
             Change::RevokeTicket { id, .. } => {
                 tally.met("tickets revoked");
@@ -236,11 +278,11 @@ impl Ledger {
                     row.subject.as_ref() == Some(&challenge.sign_in.user_id)
                 })
             }
-            Change::CountWrong { digest, .. } => {
+            Change::CountWrong { digest, answered, .. } => {
                 tally.met("wrong codes counted");
                 let challenge = self.challenges.entry(*digest).or_default();
                 challenge.wrong += 1;
-                let open = challenge.wrong <= MAX_WRONG && !challenge.answered;
+                let open = challenge.wrong <= MAX_WRONG && challenge.answered == *answered;
                 hold(open, || "a wrong code was counted for a challenge that was over".into())?;
                 told(&[Kind::ChallengeRefused], &|row| row.refusal.is_some())
             }
@@ -336,13 +378,26 @@ impl Ledger {
         self.ended.extend(theirs);
     }
 
+    /// The first repetition of an answer has its row, and no other has one.
+    fn repeated_once(
+        &self,
+        first: bool,
+        credential: [u8; 32],
+        is_it: &dyn Fn(&Event) -> bool,
+        rows: &[&Event],
+    ) -> Result<(), Broken> {
+        let told = rows.iter().any(|row| is_it(row));
+        let is_first = !self.repeated.contains(&credential);
+        hold(first == is_first && told == is_first, || "a first repetition is a row, and it alone".into())
+    }
+
     /// What must be so of the tables whenever nothing is being written.
     pub(super) fn check(&self, tables: &Tables) -> Result<(), Broken> {
         hold(self.rows == tables.audit.len(), || "the audit table lost or gained a row".into())?;
         for (digest, (is, ticket)) in &self.tickets {
-            let kept = tables.tickets.get(digest).map(|kept| match kept.state {
+            let kept = tables.tickets.get(digest).map(|kept| match &kept.state {
                 gatepass_core::model::ticket::TicketState::Live => TicketIs::Live,
-                gatepass_core::model::ticket::TicketState::Spent(_) => TicketIs::Spent,
+                gatepass_core::model::ticket::TicketState::Spent { .. } => TicketIs::Spent,
                 gatepass_core::model::ticket::TicketState::Revoked(_) => TicketIs::Revoked,
             });
             hold(kept == Some(*is), || format!("{} is not what became of it", ticket.id))?;

@@ -33,6 +33,8 @@ pub(super) struct Person {
     pub(super) challenge: Option<String>,
     pub(super) access: Option<String>,
     pub(super) refresh: Option<String>,
+    /// Whether whoever redeems for them sends an `Idempotency-Key`.
+    pub(super) keyed: bool,
 }
 
 /// What a user's authenticator knows.
@@ -135,6 +137,7 @@ pub(super) fn everybody(chance: &mut Chance) -> Vec<Person> {
             challenge: None,
             access: None,
             refresh: None,
+            keyed: chance.one_in(2),
         }
     };
     (0..PEOPLE).map(person).collect()

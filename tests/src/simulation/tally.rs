@@ -35,6 +35,8 @@ const ALL: &[&str] = &[
     "tickets issued",
     "tickets raced for",
     "welcomes",
+    "answers repeated",
+    "keys kept from a thief",
     "tickets refused",
     "passwords refused",
     "challenges",

@@ -61,16 +61,22 @@ pub(crate) fn presented(gatepass: &Gatepass, store: &Memory, seed: u64) -> Value
     serde_json::from_slice(&answer).expect("JSON")
 }
 
-fn challenge(gatepass: &Gatepass, store: &Memory, seed: u64) -> String {
+/// The challenge that an answer hands out.
+pub(crate) fn challenge_in(body: &[u8]) -> String {
+    let told: Value = serde_json::from_slice(body).expect("JSON");
+    told["challenge_token"].as_str().expect("a challenge").to_owned()
+}
+
+pub(crate) fn challenge(gatepass: &Gatepass, store: &Memory, seed: u64) -> String {
     presented(gatepass, store, seed)["challenge_token"].as_str().expect("a challenge").to_owned()
 }
 
-fn answers(challenge: &str, code: &str, method: &str) -> impl Fn() -> Request + use<> {
+fn answers(challenge: &str, code: &str, method: &str) -> impl Fn() -> Request + Clone + use<> {
     let body = json!({"challenge_token": challenge, "code": code, "mfa_method": method});
     move || request("/auth/mfa/verify-challenge", "", &body)
 }
 
-fn right(challenge: &str) -> impl Fn() -> Request + use<> {
+pub(crate) fn right(challenge: &str) -> impl Fn() -> Request + Clone + use<> {
     answers(challenge, &code_of(SECRET), "totp")
 }
 
@@ -78,8 +84,12 @@ fn backup(challenge: &str) -> impl Fn() -> Request + use<> {
     answers(challenge, BACKUP, "backup_code")
 }
 
-fn wrong(challenge: &str) -> impl Fn() -> Request + use<> {
+pub(crate) fn wrong(challenge: &str) -> impl Fn() -> Request + Clone + use<> {
     answers(challenge, "no code", "totp")
+}
+
+pub(crate) fn guess(challenge: &str) -> impl Fn() -> Request + Clone + use<> {
+    answers(challenge, "another", "totp")
 }
 
 fn disables(tables: &Tables) -> Option<Vec<Change>> {
@@ -182,9 +192,12 @@ fn of_moves(moved: &Moved<'_>) -> Held {
     for (digest, before) in &moved.before.challenges {
         let Some(after) = moved.after.challenges.get(digest) else { continue };
         promised(after.wrong <= 5, "a challenge bears five wrong codes")?;
-        let answered = after.answered && !before.answered;
+        let answered = after.answered.is_some() && before.answered.is_none();
         promised(!answered || before.wrong < 5, "a challenge that is spent is not answered")?;
-        promised(!before.answered || before == after, "a challenge that was answered stays as it was")?;
+        promised(
+            before.answered.is_none() || before == after,
+            "a challenge that was answered stays as it was",
+        )?;
     }
     for change in moved.applied {
         if let Change::UseStep { id, .. } = change {

@@ -14,6 +14,7 @@
 
 mod collisions;
 mod commands;
+mod deliveries;
 mod factors;
 mod families;
 mod passwords;
@@ -44,6 +45,12 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
     ("an impersonation", tickets::impersonation, 1, 3),
     ("a wasted ticket", |g, off, _| tickets::wasted(g, off), 0, 0),
     ("older state put back", tickets::put_back, 1, 2),
+    ("a keyed ticket", deliveries::ticket, 1, 2),
+    ("a keyed ticket repeated", deliveries::repetitions, 1, 2),
+    ("a keyed ticket's challenge", deliveries::challenge, 1, 2),
+    ("a keyed answer", |g, off, faults| deliveries::answer(g, off, 0, faults), 1, 2),
+    ("a keyed answer near the end", |g, off, faults| deliveries::answer(g, off, 4, faults), 0, 1),
+    ("a keyed answer repeated", deliveries::answered, 1, 2),
     ("families", families::stage, 1, 2),
     ("ends of sessions", |g, off, _| families::ends(g, off), 0, 0),
     ("ends of all sessions", |g, off, _| families::ends_of_all(g, off), 0, 0),

@@ -525,8 +525,12 @@ fn of_the_state_epoch(moved: &Moved<'_>) -> Held {
     let (before, session) = (moved.before, |id| moved.before.sessions.get(id).map(|s| s.state_epoch));
     for change in moved.applied {
         let of = match change {
-            Change::SpendTicket { digest, .. } => before.tickets.get(digest).map(|t| t.state_epoch),
-            Change::AnswerChallenge { digest, .. } => before.challenges.get(digest).map(|c| c.state_epoch),
+            Change::SpendTicket { digest, .. } | Change::RepeatTicket { digest, .. } => {
+                before.tickets.get(digest).map(|t| t.state_epoch)
+            }
+            Change::AnswerChallenge { digest, .. }
+            | Change::RepeatAnswer { digest, .. }
+            | Change::ChallengeIsOpen(digest) => before.challenges.get(digest).map(|c| c.state_epoch),
             Change::RotateRefresh { successor, .. } => session(&successor.session_id),
             Change::SessionIsLive(id) => session(id),
             Change::InsertTicket(ticket) => Some(ticket.state_epoch),

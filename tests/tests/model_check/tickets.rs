@@ -109,7 +109,7 @@ fn presenting(ticket: &str) -> impl Fn() -> Request + use<> {
 
 fn of_moves(moved: &Moved<'_>) -> Held {
     for (digest, before) in &moved.before.tickets {
-        let after = moved.after.tickets.get(digest).map(|ticket| ticket.state);
+        let after = moved.after.tickets.get(digest).map(|ticket| ticket.state.clone());
         let same = before.state == TicketState::Live || after.is_none_or(|after| after == before.state);
         promised(same, "a ticket that was spent or revoked stays so")?;
     }
@@ -123,7 +123,7 @@ fn of_moves(moved: &Moved<'_>) -> Held {
 fn of_states(tables: &Tables, told: &[Told<'_>]) -> Held {
     let welcomed = told.iter().filter(|told| told.welcome().is_some()).count();
     promised(welcomed <= 1, "a ticket is answered 200 at most once")?;
-    let spent = tables.tickets.values().any(|ticket| matches!(ticket.state, TicketState::Spent(_)));
+    let spent = tables.tickets.values().any(|ticket| matches!(ticket.state, TicketState::Spent { .. }));
     promised(spent || welcomed == 0, "a ticket that was answered 200 is spent")?;
     promised(tables.sessions.len() <= usize::from(spent), "a session has its ticket")
 }

@@ -1,0 +1,245 @@
+//! Answers that are given again: the holders of a key send the same request twice, a thief has the credential alone, and
+//! another has key and challenge without the code, while sessions end, users are disabled and outcomes are lost.
+
+use std::collections::BTreeSet;
+
+use gatepass_core::audit::Kind;
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::model::change::Change;
+use gatepass_core::model::delivery::TicketResult;
+use gatepass_core::model::id::UserId;
+use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::step::drive;
+use gatepass_core::wire::request::Request;
+use gatepass_tests::guard::Guard;
+use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::world::{self, NOON, moment, presents, refreshes};
+
+use crate::factors;
+use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+
+/// The key of whoever redeems.
+const KEY: &str = "a-key-of-the-portal-alone";
+/// The key that a thief makes up.
+const OTHER: &str = "another-key-that-is-not-it";
+
+fn keyed(key: &str, request: Request) -> Request {
+    let mut request = request;
+    request.headers.push(("idempotency-key".into(), key.into()));
+    request
+}
+
+fn with_key(key: &'static str, ask: impl Fn() -> Request) -> impl Fn() -> Request {
+    move || keyed(key, ask())
+}
+
+fn presenting(ticket: &str) -> impl Fn() -> Request + Clone + use<> {
+    let ticket = ticket.to_owned();
+    move || presents(&ticket)
+}
+
+fn disables(tables: &Tables, user: &str) -> Option<Vec<Change>> {
+    let mut user = tables.users.get(&UserId::parse(user).ok()?)?.clone();
+    user.disable();
+    Some(vec![Change::UpdateUser(user)])
+}
+
+/// One ticket of alice's: its key's holder sends the same request three times, a thief has the ticket and no key or another
+/// one, the session is refreshed or ended, alice is disabled, and the grace passes.
+pub(crate) fn ticket<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(world::tables());
+    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
+    let ask = presenting(&ticket);
+    let promises = Promises { of_moves, of_states: Box::new(|t, told| of_states(t, told, 2)) };
+    let stage = Stage::new(gatepass, tables, &[NOON, NOON.plus(60)], promises)
+        .with_faults(faults)
+        .sends("the holder", with_key(KEY, ask.clone()))
+        .sends("the holder again", with_key(KEY, ask.clone()))
+        .sends("a thief", ask.clone())
+        .asks("the holder, later", |told| told[0].welcome()?.body["refresh_token"].as_str().map(refreshes))
+        .commands_at_once("the administrator", |tables, _| disables(tables, "usr_alice"));
+    if crate::large() { stage.sends("a thief with another key", with_key(OTHER, ask)) } else { stage }
+}
+
+/// The same of three who repeat what was redeemed before, while the session is ended.
+pub(crate) fn repetitions<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = Memory::new(world::tables());
+    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let ask = presenting(&ticket);
+    drive(gatepass, &store, keyed(KEY, ask()), moment(NOON, 2));
+    let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
+    let promises = Promises { of_moves, of_states: Box::new(|t, told| of_states(t, told, 3)) };
+    Stage::new(gatepass, tables, &[NOON.plus(59), NOON.plus(60)], promises)
+        .with_faults(faults)
+        .sends("the holder", with_key(KEY, ask.clone()))
+        .sends("the holder again", with_key(KEY, ask.clone()))
+        .sends("the holder once more", with_key(KEY, ask.clone()))
+        .sends("a thief with another key", with_key(OTHER, ask))
+        .commands_at_once("an end of the session", |tables, at| {
+            let session = tables.sessions.values().find(|session| session.ended_at.is_none())?;
+            Some(vec![Change::EndSession { id: session.id.clone(), at }])
+        })
+}
+
+/// A ticket of fay's that leads to a challenge, which is handed out again while it is answered, without a key, and bears four
+/// wrong codes.
+pub(crate) fn challenge<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = factors::enrolled(unguarded);
+    let ticket = world::issue(gatepass, &store, "fay", moment(NOON, 1));
+    let ask = presenting(&ticket);
+    let told = drive(gatepass, &store, keyed(KEY, ask()), moment(NOON, 2)).into_body();
+    let text = factors::challenge_in(&told);
+    for seed in 10..14 {
+        drive(gatepass, &store, factors::wrong(&text)(), moment(NOON, seed));
+    }
+    let tables = store.with(|tables| tables.clone());
+    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    Stage::new(gatepass, tables, &[NOON], promises)
+        .with_faults(faults)
+        .sends("the holder", with_key(KEY, ask.clone()))
+        .sends("the holder again", with_key(KEY, ask))
+        .sends("who has the code", factors::right(&text))
+        .sends("a wrong code", factors::wrong(&text))
+        .commands_at_once("the administrator", |tables, _| disables(tables, "usr_fay"))
+}
+
+/// A challenge of fay's: the holder of key and code sends the same answer twice, one has key and challenge and guesses at
+/// the code, another has challenge and code and no key, or another one.
+pub(crate) fn answer<'a>(
+    gatepass: &'a Gatepass,
+    unguarded: &[Guard],
+    wrong_before: u32,
+    faults: u8,
+) -> Stage<'a> {
+    let store = factors::enrolled(unguarded);
+    let text = factors::challenge(gatepass, &store, 1);
+    for seed in 0..wrong_before {
+        drive(gatepass, &store, factors::wrong(&text)(), moment(NOON, 10 + u64::from(seed)));
+    }
+    // It is this challenge alone that counts.
+    store.with(|tables| tables.guesses.clear());
+    let promises = Promises { of_moves, of_states: Box::new(of_answers) };
+    let tables = store.with(|tables| tables.clone());
+    let right = factors::right(&text);
+    Stage::new(gatepass, tables, &[NOON], promises)
+        .with_faults(faults)
+        .sends("the holder", with_key(KEY, right.clone()))
+        .sends("the holder again", with_key(KEY, right.clone()))
+        .sends("one without the code", with_key(KEY, factors::wrong(&text)))
+        .sends("one without the key", right)
+        .commands_at_once("the administrator", |tables, _| disables(tables, "usr_fay"))
+}
+
+/// The same where the answer was given, and is repeated by three while one guesses twice.
+pub(crate) fn answered<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let store = factors::enrolled(unguarded);
+    let text = factors::challenge(gatepass, &store, 1);
+    for seed in 0..3 {
+        drive(gatepass, &store, factors::wrong(&text)(), moment(NOON, 10 + seed));
+    }
+    let right = factors::right(&text);
+    drive(gatepass, &store, keyed(KEY, right()), moment(NOON, 20));
+    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    let tables = store.with(|tables| tables.clone());
+    Stage::new(gatepass, tables, &[NOON, NOON.plus(60)], promises)
+        .with_faults(faults)
+        .sends("the holder", with_key(KEY, right.clone()))
+        .sends("the holder again", with_key(KEY, right))
+        .sends("a guess", with_key(KEY, factors::wrong(&text)))
+        .sends("another guess", with_key(KEY, factors::guess(&text)))
+        .commands_at_once("an end of the session", |tables, at| {
+            let session = tables.sessions.values().find(|session| session.ended_at.is_none())?;
+            Some(vec![Change::EndSession { id: session.id.clone(), at }])
+        })
+}
+
+/// What a spent ticket keeps of its redemption.
+fn spent(ticket: &Ticket) -> Option<(u64, Option<(TicketResult, u32)>)> {
+    match &ticket.state {
+        TicketState::Live | TicketState::Revoked(_) => None,
+        TicketState::Spent { at, delivery } => {
+            let delivery = delivery.as_ref().map(|delivery| (delivery.result.clone(), delivery.repeated));
+            Some((at.unix(), delivery))
+        }
+    }
+}
+
+fn of_moves(moved: &Moved<'_>) -> Held {
+    let rows = |kind: Kind| {
+        moved.applied.iter().filter(|c| matches!(c, Change::Audit(event) if event.kind == kind)).count()
+    };
+    for change in moved.applied {
+        match change {
+            Change::RepeatTicket { digest, .. } => {
+                let before = moved.before.tickets.get(digest).and_then(spent);
+                let delivery = before.and_then(|(_, delivery)| delivery);
+                let (_, times) = delivery.ok_or("an answer is given again that was given with a key")?;
+                let once = rows(Kind::TicketRepeated) == usize::from(times == 0);
+                promised(once, "the first repetition is a row, and no other is")?;
+            }
+            Change::RepeatAnswer { digest, .. } => {
+                let before = moved.before.challenges.get(digest).ok_or("a challenge is there")?;
+                promised(before.wrong < 5, "no answer is given again after five wrong codes")?;
+                let delivery = before.answered.as_ref().and_then(|answered| answered.delivery.as_ref());
+                let delivery = delivery.ok_or("an answer is given again that was given with a key")?;
+                let once = rows(Kind::ChallengeRepeated) == usize::from(delivery.repeated == 0);
+                promised(once, "the first repetition is a row, and no other is")?;
+            }
+            _ => {}
+        }
+    }
+    for (digest, before) in &moved.before.tickets {
+        let after = moved.after.tickets.get(digest).and_then(spent);
+        let result = |spent: Option<(u64, Option<(TicketResult, u32)>)>| {
+            spent.map(|(at, delivery)| (at, delivery.map(|(result, _)| result)))
+        };
+        let same = spent(before).is_none() || result(after) == result(spent(before));
+        promised(same, "a ticket that was redeemed leads to the same for ever")?;
+    }
+    for (digest, before) in &moved.before.challenges {
+        let Some(after) = moved.after.challenges.get(digest) else { continue };
+        promised(after.wrong <= 5, "a challenge bears five wrong codes")?;
+        let session = |c: &gatepass_core::model::challenge::Challenge| {
+            c.answered.as_ref().map(|a| (a.at, a.delivery.as_ref().map(|d| d.result.clone())))
+        };
+        let same = before.answered.is_none() || session(before) == session(after);
+        promised(same, "a challenge that was answered leads to the same for ever")?;
+        let newly = before.answered.is_none() && after.answered.is_some();
+        promised(!newly || before.wrong < 5, "a challenge that is spent is not answered")?;
+    }
+    let Some(answer) = moved.answer.filter(|answer| answer.status == 200) else { return Ok(()) };
+    let Some(text) = answer.body["challenge_token"].as_str() else { return Ok(()) };
+    let digest =
+        gatepass_core::model::challenge::ChallengeDigest::read(text).ok_or("a challenge is legible")?;
+    let open = moved.after.challenges.get(&digest).is_some_and(|c| c.answered.is_none() && c.wrong < 5);
+    promised(open, "a challenge is handed out while it is open")
+}
+
+/// Of one ticket, whose key's holders are the first `holders`: they are told of one session and one first refresh token, and
+/// nobody else is told of that one.
+fn of_states(tables: &Tables, told: &[Told<'_>], holders: usize) -> Held {
+    promised(tables.sessions.len() <= 1, "a ticket opens one session")?;
+    let welcomed: Vec<_> = told.iter().map(|told| told.welcome()).collect();
+    let tokens: BTreeSet<_> =
+        welcomed.iter().take(holders).flatten().map(|a| a.body["refresh_token"].as_str()).collect();
+    promised(tokens.len() <= 1, "the holders of a key are given one refresh token")?;
+    let thief = told.iter().enumerate().any(|(at, told)| at == 2 && holders == 2 && told.welcome().is_some());
+    promised(!thief || tokens.is_empty(), "who has no key, and who has it, are not both let in")?;
+    let other = holders == 3 && told[3].welcome().is_some();
+    promised(!other, "who has another key is not let in")
+}
+
+/// The same of a challenge: two have key and code, one has no code, one has no key.
+fn of_answers(tables: &Tables, told: &[Told<'_>]) -> Held {
+    promised(tables.sessions.len() <= 1, "a challenge opens one session")?;
+    let holders: BTreeSet<_> = told[..2]
+        .iter()
+        .filter_map(|told| told.welcome())
+        .map(|answer| answer.body["refresh_token"].as_str())
+        .collect();
+    promised(holders.len() <= 1, "the holders of a key are given one refresh token")?;
+    promised(told[2].welcome().is_none(), "who has no code is not let in")?;
+    let other = told[3].welcome().is_some();
+    promised(!other || holders.is_empty(), "who has no key, and who has it, are not both let in")
+}
