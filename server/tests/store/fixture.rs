@@ -81,8 +81,8 @@ impl Place {
     pub(crate) fn downgrade(&self, version: i64, undo: &str) {
         let columns = [
             ("tickets", &["state_epoch"][..]),
-            ("sessions", &["state_epoch"]),
-            ("challenges", &["state_epoch"]),
+            ("sessions", &["state_epoch", "signed_in_at"]),
+            ("challenges", &["state_epoch", "issued_at"]),
             (
                 "meta",
                 &[
@@ -166,6 +166,7 @@ pub(crate) fn session(number: u64) -> Session {
         expires_at: NOW.plus(86_400),
         ended_at: None,
         state_epoch: 0,
+        signed_in_at: NOW,
     }
 }
 
