@@ -203,5 +203,6 @@ fn challenge(ctx: &Context, entrant: &Entrant<'_>, origin: &Origin) -> Challenge
         wrong: 0,
         answered: None,
         state_epoch: entrant.state_epoch,
+        issued_at: ctx.now(),
     }
 }

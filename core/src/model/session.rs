@@ -39,7 +39,7 @@ pub struct Session {
     pub purpose: Purpose,
     /// What was granted.
     pub scope: Scope,
-    /// When the person signed in: the `auth_time` of its tokens.
+    /// When the person signed in, by the wall clock: the `auth_time` of its tokens.
     pub auth_time: Time,
     /// How they did: the `amr` of its tokens (RFC 8176).
     pub methods: Vec<String>,
@@ -53,6 +53,8 @@ pub struct Session {
     pub client_epoch: Option<u64>,
     /// The client that issued the ticket it began with, where one did.
     pub issuer: Option<ClientRef>,
+    /// When the person signed in, by our own time. A session that is dated ahead is not accepted.
+    pub signed_in_at: Time,
 }
 
 /// Who acts as somebody else (RFC 8693 §4.1).
@@ -97,9 +99,12 @@ impl Session {
         NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
 
-    /// Whether it is over at `now` for a user of `epoch`.
+    /// Returns true if it is over, or not to be accepted, at `now` for a user of `epoch`.
     pub fn is_over(&self, epoch: u64, now: Time) -> bool {
-        self.ended_at.is_some() || now >= self.expires_at || self.user_epoch != epoch
+        self.ended_at.is_some()
+            || now >= self.expires_at
+            || self.signed_in_at.is_ahead_of(now)
+            || self.user_epoch != epoch
     }
 }
 
@@ -247,6 +252,7 @@ mod tests {
             fraction: 0x0607,
             seed: Seed::new([seed; 32]),
             warnings: Warnings::NONE,
+            wall: Time::from_unix(0x0203_0405),
         };
         let (salt, token) =
             (Salt::new(&moment(1)), FreshToken::new(moment(1).stamp(), &Secret::new([1; 32])));

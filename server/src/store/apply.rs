@@ -101,7 +101,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::VerifyDevice { id, session, step, at } => {
             factors::verify_device(db, id, session.as_ref(), *step, *at)
         }
-        Change::UseStep { id, step } => factors::use_step(db, id, *step),
+        Change::UseStep { id, step, before } => factors::use_step(db, id, *step, *before),
         Change::DeleteDevice { id, counts } => factors::delete_device(db, id, *counts),
         Change::AddBackupCodes { user, device, codes } => factors::add_backup_codes(db, user, device, codes),
         Change::KeepBackupCodes { user, device } => factors::keep_backup_codes(db, user, device),
@@ -203,8 +203,8 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
     one(
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch, client_epoch, issuer, issuer_epoch) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18 FROM users WHERE id = ?2",
+         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch, client_epoch, issuer, issuer_epoch, signed_in_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19 FROM users WHERE id = ?2",
         params![
             session.id.as_str(),
             session.user_id.as_str(),
@@ -224,6 +224,7 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
             session.client_epoch.map(signed).transpose()?,
             session.issuer.as_ref().map(|issuer| issuer.id.as_str()),
             session.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
+            stamp(session.signed_in_at),
         ],
     )?;
     let Some(refresh) = refresh else { return Ok(()) };

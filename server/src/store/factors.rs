@@ -127,11 +127,11 @@ pub(super) fn verify_device(
     )
 }
 
-pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64) -> Result<(), Trouble> {
+pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64, before: u64) -> Result<(), Trouble> {
     one(
         db,
-        "UPDATE totp_devices SET last_step = ?2 WHERE id = ?1 AND last_step < ?2 AND verified_at IS NOT NULL",
-        params![id.as_str(), signed(step)?],
+        "UPDATE totp_devices SET last_step = ?2 WHERE id = ?1 AND last_step = ?3 AND verified_at IS NOT NULL",
+        params![id.as_str(), signed(step)?, signed(before)?],
     )
 }
 
@@ -201,7 +201,8 @@ pub(super) fn set_guesses(
 pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
     let sql = "SELECT digest, user_id, user_epoch, actor_epoch, actor, reason, client_id, for_audience, bind, scope, \
                methods, ticket, device, network, expires_at, wrong, answered, state_epoch, answered_at, delivery_request, delivery_salt, \
-               delivery_session, delivery_refresh, repeated, client_epoch, issuer, issuer_epoch FROM challenges WHERE digest = ?1";
+               delivery_session, delivery_refresh, repeated, client_epoch, issuer, issuer_epoch, issued_at FROM challenges \
+               WHERE digest = ?1";
     first(db, sql, [digest.0], |row| {
         let mut c = Columns::of(row, "challenges");
         let digest = ChallengeDigest(c.bytes("digest")?);
@@ -239,7 +240,18 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
         sign_in.client_epoch = c.maybe_number("client_epoch")?;
         let issuer = c.maybe("issuer", rows::client_id)?;
         sign_in.issuer = c.issuer(issuer)?;
-        Ok(Challenge { digest, sign_in, user_epoch, actor_epoch, expires_at, wrong, answered, state_epoch })
+        let issued_at = c.time("issued_at")?;
+        Ok(Challenge {
+            digest,
+            sign_in,
+            user_epoch,
+            actor_epoch,
+            expires_at,
+            wrong,
+            answered,
+            state_epoch,
+            issued_at,
+        })
     })
 }
 
@@ -250,9 +262,9 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
         db,
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
          expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch, answered_at, delivery_request, \
-         delivery_salt, delivery_session, delivery_refresh, repeated, client_epoch, issuer, issuer_epoch) \
+         delivery_salt, delivery_session, delivery_refresh, repeated, client_epoch, issuer, issuer_epoch, issued_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-         ?24, ?25, ?26, ?27)",
+         ?24, ?25, ?26, ?27, ?28)",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),
@@ -281,6 +293,7 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             sign_in.client_epoch.map(signed).transpose()?,
             sign_in.issuer.as_ref().map(|issuer| issuer.id.as_str()),
             sign_in.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
+            stamp(challenge.issued_at),
         ],
     )
 }

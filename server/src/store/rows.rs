@@ -39,7 +39,7 @@ macro_rules! columns {
     };
     (sessions) => {
         "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
-         auth_time, methods, expires_at, ended_at, state_epoch, client_epoch, issuer, issuer_epoch"
+         auth_time, methods, expires_at, ended_at, state_epoch, client_epoch, issuer, issuer_epoch, signed_in_at"
     };
 }
 pub(super) use columns;
@@ -354,5 +354,6 @@ pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
             let issuer = c.maybe("issuer", client_id)?;
             c.issuer(issuer)?
         },
+        signed_in_at: c.time("signed_in_at")?,
     })
 }

@@ -83,8 +83,8 @@ impl Place {
         let columns = [
             ("clients", &["epoch"][..]),
             ("tickets", &["client_epoch", "issuer_epoch", "state_epoch"]),
-            ("sessions", &["client_epoch", "issuer", "issuer_epoch", "state_epoch"]),
-            ("challenges", &["client_epoch", "issuer", "issuer_epoch", "state_epoch"]),
+            ("sessions", &["client_epoch", "issuer", "issuer_epoch", "state_epoch", "signed_in_at"]),
+            ("challenges", &["client_epoch", "issuer", "issuer_epoch", "state_epoch", "issued_at"]),
             (
                 "meta",
                 &[
@@ -179,6 +179,7 @@ pub(crate) fn session(number: u64) -> Session {
         state_epoch: 0,
         client_epoch: Some(0),
         issuer: None,
+        signed_in_at: NOW,
     }
 }
 

@@ -149,7 +149,7 @@ fn tickets() -> impl Strategy<Value = Ticket> {
 fn sessions() -> impl Strategy<Value = Session> {
     (
         (name(), number(), of((name(), number())), name(), any::<bool>(), any::<bool>()),
-        (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL), number()),
+        (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL), number(), time()),
         (of(number()), issuers()),
     )
         .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest, clients)| Session {
@@ -169,6 +169,7 @@ fn sessions() -> impl Strategy<Value = Session> {
             state_epoch: rest.5,
             client_epoch: clients.0,
             issuer: clients.1,
+            signed_in_at: rest.6,
         })
 }
 

@@ -63,6 +63,7 @@ fn session() -> DeliveredSession {
         state_epoch: 3,
         client_epoch: Some(0),
         issuer: live().ticket.issuer,
+        signed_in_at: AT,
     };
     DeliveredSession { session, refresh }
 }
@@ -97,6 +98,7 @@ fn challenge(digest: ChallengeDigest) -> Challenge {
         wrong: 0,
         answered: Some(Answered { at: AT, delivery: delivery(opened()) }),
         state_epoch: 3,
+        issued_at: AT,
     }
 }
 

@@ -54,3 +54,10 @@ ALTER TABLE challenges ADD COLUMN delivery_salt BLOB CHECK (length(delivery_salt
 ALTER TABLE challenges ADD COLUMN delivery_session TEXT;
 ALTER TABLE challenges ADD COLUMN delivery_refresh BLOB CHECK (length(delivery_refresh) = 32);
 ALTER TABLE challenges ADD COLUMN repeated INTEGER NOT NULL DEFAULT 0;
+
+-- ## Time
+-- Records that are dated ahead are not accepted, by our own time; what is told in tokens is the wall clock's.
+ALTER TABLE sessions ADD COLUMN signed_in_at INTEGER NOT NULL DEFAULT 0;
+UPDATE sessions SET signed_in_at = auth_time;
+-- Those from before count as issued long ago: they end within five minutes.
+ALTER TABLE challenges ADD COLUMN issued_at INTEGER NOT NULL DEFAULT 0;
