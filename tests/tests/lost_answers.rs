@@ -135,7 +135,8 @@ impl SignIn<'_> {
                     0 | 1 => Outcome::NotApplied,
                     _ => self.tables.commit(commit.changes()),
                 };
-                let repeats = |c: &Change| matches!(c, Change::RepeatTicket { .. } | Change::RepeatAnswer { .. });
+                let repeats =
+                    |c: &Change| matches!(c, Change::RepeatTicket { .. } | Change::RepeatAnswer { .. });
                 if outcome == Outcome::Applied && commit.changes().iter().any(repeats) {
                     self.counts.repeated.fetch_add(1, Relaxed);
                 }
@@ -177,7 +178,12 @@ impl SignIn<'_> {
     }
 
     /// Has the holder send `ask` until an answer arrives, while thieves send theirs once `is_used` says that the credential is.
-    fn deliver(&mut self, ask: &dyn Fn() -> Request, thefts: &[&dyn Fn() -> Request], is_used: fn(&Tables) -> bool) -> Value {
+    fn deliver(
+        &mut self,
+        ask: &dyn Fn() -> Request,
+        thefts: &[&dyn Fn() -> Request],
+        is_used: fn(&Tables) -> bool,
+    ) -> Value {
         for _ in 0..ATTEMPTS {
             for _ in 0..=u64::from(self.dice.once_in(3)) {
                 self.send(Sender::Holder, keyed(KEY, ask()));
@@ -213,9 +219,7 @@ impl SignIn<'_> {
 
     /// Signs somebody in by `ticket`, and holds everybody to the promise.
     fn live(mut self, ticket: &str, with_challenge: bool) {
-        let spent = |tables: &Tables| {
-            tables.tickets.values().all(|t| t.state != TicketState::Live)
-        };
+        let spent = |tables: &Tables| tables.tickets.values().all(|t| t.state != TicketState::Live);
         let bare = || presents(ticket);
         let other = || keyed(OTHER, presents(ticket));
         let mut told = self.deliver(&|| presents(ticket), &[&bare, &other], spent);

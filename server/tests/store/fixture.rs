@@ -99,7 +99,8 @@ impl Place {
                 ],
             ),
         ];
-        let delivery = ["delivery_request", "delivery_salt", "delivery_session", "delivery_refresh", "repeated"];
+        let delivery =
+            ["delivery_request", "delivery_salt", "delivery_session", "delivery_refresh", "repeated"];
         let deliveries = [
             ("tickets", &delivery[..]),
             ("tickets", &["delivery_challenge"]),

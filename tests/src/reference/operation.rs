@@ -289,7 +289,8 @@ fn answer_again() -> Vec<Part> {
 }
 
 fn soon() -> Part {
-    prop_oneof![3 => Just(Operation::Restart), 2 => select(vec![1, 30, 59, 60]).prop_map(Operation::Wait)].boxed()
+    prop_oneof![3 => Just(Operation::Restart), 2 => select(vec![1, 30, 59, 60]).prop_map(Operation::Wait)]
+        .boxed()
 }
 
 fn login(right: bool) -> Part {

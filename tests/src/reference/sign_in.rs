@@ -4,8 +4,8 @@ use gatepass_core::settings::Unenrolled;
 use serde_json::json;
 
 use super::model::{
-    Answer, Caller, Challenge, DAY, Delivered, Grant, Led, MINUTE, Model, Name, Place, Refresh, Session, Ticket,
-    Typed, granted, refused,
+    Answer, Caller, Challenge, DAY, Delivered, Grant, Led, MINUTE, Model, Name, Place, Refresh, Session,
+    Ticket, Typed, granted, refused,
 };
 use super::operation::{Code, Key};
 
@@ -30,9 +30,9 @@ impl Model {
             Caller::Client(_) | Caller::Impostor(_) => self.is_proven(caller) == Some(grant.client),
         };
         let mine = delivered.filter(|delivered| key == Some(delivered.key) && self.now < delivered.at + 60);
-        let allowed = !(here && !place.here)
-            && !((grant.bind || grant.audience) && !by_its_client)
-            && issuer.is_none_or(|client| self.is_enabled(client));
+        let is_here = !here || place.here;
+        let is_proven = !(grant.bind || grant.audience) || by_its_client;
+        let allowed = is_here && is_proven && issuer.is_none_or(|client| self.is_enabled(client));
         let answer = match () {
             () if over => {
                 let again = mine.filter(|_| allowed).and_then(|delivered| self.again(delivered.result));
