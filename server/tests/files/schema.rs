@@ -183,7 +183,7 @@ fn a_file_that_somebody_else_has_open_is_not_migrated() {
 #[test]
 fn a_newer_schema_is_refused() {
     let site = site();
-    sql(&site).execute_batch("PRAGMA user_version = 8").unwrap();
+    sql(&site).execute_batch("PRAGMA user_version = 9").unwrap();
     all_refuse(&site, &["newer gatepass", "install that version"]);
     let report = site.no(&["check"]);
     assert!(report["findings"].as_array().unwrap().iter().any(|f| f["code"] == "schema-newer"), "{report}");
