@@ -34,9 +34,11 @@ fn repetitions_are_counted_and_the_sweep_tells_their_number_once() {
     assert_eq!(commit(&store, repeat(1, true)), Outcome::Applied);
     assert_eq!(commit(&store, repeat(2, true)), Outcome::Conflict, "it was redeemed without a key");
 
-    let found = |number| match store.read(&Query::Ticket(ticket(number).digest)).records {
-        Records::Ticket(Some(records)) => records.delivered,
-        other => panic!("{other:?}"),
+    let found = |number| {
+        let Records::Ticket(found) = store.read(&Query::Ticket(ticket(number).digest)).records else {
+            panic!()
+        };
+        found.unwrap().delivered
     };
     let Some(Delivered::Session(delivered)) = found(0) else { panic!("its session is there") };
     assert_eq!(delivered.session, session(0));
