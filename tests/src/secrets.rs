@@ -52,6 +52,9 @@ impl Secrets {
     pub fn overhear(&mut self, exchange: &Exchange) {
         let text = String::from_utf8_lossy(&exchange.request);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        for line in head.lines().filter(|line| line.to_ascii_lowercase().starts_with("idempotency-key:")) {
+            self.add("idempotency key", line.split_once(": ").map_or("", |(_, key)| key));
+        }
         for line in head.lines().filter(|line| line.to_ascii_lowercase().starts_with("authorization:")) {
             let credentials = line.rsplit(' ').next().unwrap_or_default();
             match STANDARD.decode(credentials).ok().and_then(|pair| String::from_utf8(pair).ok()) {

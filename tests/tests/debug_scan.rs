@@ -22,6 +22,7 @@ use gatepass_tests::world::{
 use serde_json::{Value, json};
 
 const BACKUP: &str = "BQ5R-7KWM-X2PD-9TZH";
+const KEY: &str = "sQ4nT8bW2yL6kR0vJ5mX9c";
 const TOTP: &[u8] = b"a secret that a device of fay's has";
 
 /// Somebody who looks at everything while it happens.
@@ -107,12 +108,20 @@ fn debug_output_tells_no_secret() {
         asked.headers[0].1 = b"application/json".to_vec();
         asked
     };
-    let challenge = it.ask(200, presents(PORTAL_SECRET));
+    let keyed = |mut asked: Request| {
+        asked.headers.push(("idempotency-key".into(), KEY.into()));
+        asked
+    };
+    let challenge = it.ask(200, keyed(presents(PORTAL_SECRET)));
+    it.ask(200, keyed(presents(PORTAL_SECRET)));
     it.ask(400, presents(PORTAL_SECRET));
-    for (status, code) in [(400, "2222-3333-4444-5555"), (200, BACKUP), (400, BACKUP)] {
+    let wrong = "2222-3333-4444-5555";
+    for (status, code) in [(400, wrong), (200, BACKUP), (200, BACKUP), (400, wrong)] {
         let body = json!({"challenge_token": text(&challenge, "challenge_token"), "code": code, "mfa_method": "backup_code"});
-        it.ask(status, request("/auth/mfa/verify-challenge", "", &body));
+        it.ask(status, keyed(request("/auth/mfa/verify-challenge", "", &body)));
     }
+    let body = json!({"challenge_token": text(&challenge, "challenge_token"), "code": BACKUP, "mfa_method": "backup_code"});
+    it.ask(400, request("/auth/mfa/verify-challenge", "", &body));
     let body = json!({"identity": "pam", "password": "no password of hers"});
     it.ask(400, request("/auth/login", "", &body));
     let signed_in =
@@ -137,6 +146,7 @@ fn debug_output_tells_no_secret() {
     it.secrets.add("client_secret", PORTAL_SECRET);
     it.secrets.add("password hash", PAM_HASH);
     it.secrets.add("totp", TOTP);
+    it.secrets.add("idempotency key", KEY);
     it.secrets.add("totp", text(&device["data"], "secret"));
     let key: Value = serde_json::from_slice(&world::signing_key().to_private_jwk()).expect("a private JWK");
     it.secrets.add("private key", text(&key, "d"));

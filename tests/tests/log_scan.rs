@@ -82,6 +82,7 @@ fn scan(arguments: &[&str]) {
         ("totp", 6),
         ("backup_codes", 40),
         ("password", 4),
+        ("idempotency key", 2),
     ] {
         assert!(secrets.count(kind) >= least, "{} of {kind}", secrets.count(kind));
     }

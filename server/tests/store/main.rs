@@ -9,6 +9,7 @@
 
 mod chain;
 mod changes;
+mod deliveries;
 mod faults;
 mod fixture;
 mod keys;

@@ -30,9 +30,9 @@ impl Model {
             Caller::Client(_) | Caller::Impostor(_) => self.is_proven(caller) == Some(grant.client),
         };
         let mine = delivered.filter(|delivered| key == Some(delivered.key) && self.now < delivered.at + 60);
-        let allowed = !(here && !place.here)
-            && !((grant.bind || grant.audience) && !by_its_client)
-            && self.clients_stand(&grant);
+        let is_here = !here || place.here;
+        let is_proven = !(grant.bind || grant.audience) || by_its_client;
+        let allowed = is_here && is_proven && self.clients_stand(&grant);
         let answer = match () {
             () if over => {
                 let again = mine.filter(|_| allowed).and_then(|delivered| self.again(delivered.result));

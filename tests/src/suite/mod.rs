@@ -68,6 +68,7 @@ pub const SUITE: &[(&str, Test)] = &[
     ("removing a device", factors::removing_a_device),
     ("wrong codes end a challenge, and lock", factors::wrong_codes),
     ("what factors are refused for", factors::what_factors_are_refused_for),
+    ("a keyed redemption comes again", sign_in::a_keyed_redemption_comes_again),
 ];
 
 impl Target {

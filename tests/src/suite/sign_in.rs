@@ -171,3 +171,19 @@ pub(super) fn malformed_sign_ins(target: Target) {
     let invalid = Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json");
     simple(&target.ask(&invalid.body(b"{\"ticket\":\"\xff\"}".to_vec())), 400, 40001);
 }
+
+pub(super) fn a_keyed_redemption_comes_again(target: Target) {
+    let key = "uE7pD1xN5gB9hS3fZ8oV2q";
+    let ticket = target.ticket(&json!({"user_id": "alice"}));
+    let keyed = |key: &str| target.ask(&sign_in(&ticket).header("Idempotency-Key", key));
+    simple(&keyed("short"), 400, 40003);
+    let (first, second) = (keyed(key), keyed(key));
+    assert_eq!((first.status, second.status), (200, 200), "{second:?}");
+    uncached(&second);
+    assert_eq!(first.text("refresh_token"), second.text("refresh_token"));
+    let (before, after) = (claims(&first.text("access_token")), claims(&second.text("access_token")));
+    assert_eq!(before["sid"], after["sid"]);
+    assert_ne!(before["jti"], after["jti"]);
+    simple(&keyed("kT6rC0wY4jM8aF2iU5lG9e"), 400, 40010);
+    simple(&target.sign_in(&ticket), 400, 40010);
+}

@@ -165,6 +165,7 @@ fn spent(ticket: &Ticket) -> Option<(u64, Option<(TicketResult, u32)>)> {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "the other changes repeat nothing")]
 fn of_moves(moved: &Moved<'_>) -> Held {
     let rows = |kind: Kind| {
         moved.applied.iter().filter(|c| matches!(c, Change::Audit(event) if event.kind == kind)).count()

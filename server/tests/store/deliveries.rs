@@ -1,0 +1,56 @@
+//! Answers that are given again: what holds and what conflicts, what a query brings, and how repetitions are told in the end.
+
+use gatepass::store::KEEP_EXPIRED;
+use gatepass_core::audit::Kind;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::delivery::{Delivered, TicketResult};
+use gatepass_core::model::query::{Query, Records};
+use gatepass_core::store::Store as _;
+
+use crate::fixture::*;
+
+fn repeat(number: u64, first: bool) -> [Change; 1] {
+    [Change::RepeatTicket { digest: ticket(number).digest, first }]
+}
+
+#[test]
+fn repetitions_are_counted_and_the_sweep_tells_their_number_once() {
+    let place = Place::new();
+    let store = place.store();
+    for number in 0..3 {
+        assert_eq!(commit(&store, [Change::InsertTicket(ticket(number))]), Outcome::Applied);
+        assert_eq!(commit(&store, repeat(number, true)), Outcome::Conflict, "it was not redeemed");
+        let delivery = delivery(number, TicketResult::Session(opened(number)));
+        let delivery = delivery.filter(|_| number < 2);
+        let spend = Change::SpendTicket { digest: ticket(number).digest, at: NOW, delivery };
+        assert_eq!(commit(&store, [spend, begin(number)]), Outcome::Applied);
+    }
+    assert_eq!(commit(&store, repeat(0, false)), Outcome::Conflict, "it was not repeated before");
+    assert_eq!(commit(&store, repeat(0, true)), Outcome::Applied);
+    assert_eq!(commit(&store, repeat(0, true)), Outcome::Conflict, "it was repeated before");
+    for _ in 0..4 {
+        assert_eq!(commit(&store, repeat(0, false)), Outcome::Applied);
+    }
+    assert_eq!(commit(&store, repeat(1, true)), Outcome::Applied);
+    assert_eq!(commit(&store, repeat(2, true)), Outcome::Conflict, "it was redeemed without a key");
+
+    let found = |number| {
+        let Records::Ticket(found) = store.read(&Query::Ticket(ticket(number).digest)).records else {
+            panic!()
+        };
+        found.unwrap().delivered
+    };
+    let Some(Delivered::Session(delivered)) = found(0) else { panic!("its session is there") };
+    assert_eq!(delivered.session, session(0));
+    assert_eq!(delivered.refresh.map(|refresh| refresh.digest), opened(0).refresh);
+    assert_eq!(found(2), None, "without a key nothing is looked for");
+
+    let end = ticket(0).expires_at.plus(KEEP_EXPIRED + 1);
+    assert_eq!(store.sweep(end, 100).unwrap().tickets, 3);
+    let rows: Vec<_> = audit(&store).into_iter().map(|row| row.event).collect();
+    let told: Vec<_> = rows.iter().filter(|row| row.kind == Kind::TicketRepeated).collect();
+    assert_eq!(told.len(), 1, "the first repetition is told when it happens: {told:?}");
+    assert_eq!((told[0].count, told[0].ticket.clone()), (4, Some(ticket(0).id)));
+    assert_eq!((told[0].session.clone(), told[0].at), (Some(session(0).id), end));
+    assert!(store.check().unwrap().is_sound());
+}
