@@ -5,6 +5,7 @@
 
 mod timeline;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +23,8 @@ const WORTH_WRITING: u64 = 60;
 pub struct Clock {
     began: Instant,
     line: Mutex<Line>,
+    /// How often a person had set the mark when it was last taken over, where nobody waits to read it.
+    resets: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Clock {
         let kept = store.clock_state()?;
         let began = Instant::now();
         let timeline = Timeline::start(kept.mark, kept.jumped_at, wall(), Duration::ZERO);
-        Ok(Self { began, line: Mutex::new(Line { timeline, kept }) })
+        Ok(Self { began, line: Mutex::new(Line { timeline, kept }), resets: AtomicU64::new(kept.resets) })
     }
 
     /// Returns true if there is something to write: the mark would move by enough, or a jump has begun or ended.
@@ -133,7 +136,41 @@ impl Clock {
             line.timeline.raise(kept.mark, kept.jumped_at, mono);
         }
         line.kept = kept;
+        // Whoever sees this number waits for the line, and then has the new time.
+        self.resets.store(kept.resets, Ordering::Release);
         reset
+    }
+
+    /// Returns what the store has, as it was last read or written.
+    pub fn kept(&self) -> ClockMark {
+        self.line().kept
+    }
+
+    /// Returns how often a person had set the mark that is used.
+    pub fn resets(&self) -> u64 {
+        self.resets.load(Ordering::Acquire)
+    }
+
+    /// Returns true if a jump was in use and is not any more, and what was issued meanwhile was not looked through.
+    pub fn is_past_a_jump(&self) -> bool {
+        let ahead = self.status().ahead;
+        ahead.is_none() && self.line().kept.ahead_since.is_some()
+    }
+
+    /// Writes down that what was issued during a jump was looked through.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written.
+    pub fn forget_jump(&self, store: &Store) -> Result<(), StoreError> {
+        if self.line().kept.ahead_since.is_some() {
+            self.take_over(store.forget_clock_ahead()?);
+        }
+        Ok(())
+    }
+
+    /// Returns true if own time has stepped back since this was last asked: what was issued before may be dated ahead.
+    pub fn take_stepped_back(&self) -> bool {
+        self.line().timeline.take_stepped_back()
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {

@@ -17,7 +17,7 @@ pub const RELEASED: Time = Time::from_unix(1_795_910_400); // 2026-11-29T00:00:0
 /// tolerance with which the core takes records that are dated ahead.
 const STEP_BACK: u64 = 60;
 /// Differences up to this many seconds are not told: a time server moves clocks by as much.
-const NOT_WORTH_TELLING: u64 = 5;
+const NOT_WORTH_TELLING: u64 = 60;
 
 /// What the clocks say, and how far to trust the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,7 +54,8 @@ impl Store {
         })
     }
 
-    /// Sets the mark, forwards or back, as a person's decision: every running server takes it over.
+    /// Sets the mark, forwards or back, as a person's decision. Raises the generation of the keys: so every running server
+    /// takes the mark over with the next request.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be written.
@@ -90,11 +91,14 @@ impl Store {
         })
     }
 
-    /// Forgets that a jump was in use, once what is dated ahead was looked for.
+    /// Forgets that a jump was in use, once what is dated ahead was looked for. Returns what stands afterwards.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be written.
-    pub fn forget_clock_ahead(&self) -> Result<(), StoreError> {
-        self.write_aside(|db, _| one(db, "UPDATE meta SET clock_ahead_since = NULL", []))
+    pub fn forget_clock_ahead(&self) -> Result<ClockMark, StoreError> {
+        self.write_aside(|db, _| {
+            one(db, "UPDATE meta SET clock_ahead_since = NULL", [])?;
+            first(db, READ, [], clock_mark)?.ok_or(Trouble::Row { table: "meta", column: "only row" })
+        })
     }
 }
