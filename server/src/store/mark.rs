@@ -61,8 +61,8 @@ impl Store {
     /// [`StoreError`] where it cannot be written.
     pub fn set_clock_mark(&self, mark: Time, event: Option<Event>) -> Result<(), StoreError> {
         self.write(move |db, tail| {
-            let sql =
-                "UPDATE meta SET clock_mark = ?1, clock_resets = clock_resets + 1, clock_jumped_at = ?1";
+            let sql = "UPDATE meta SET clock_mark = ?1, clock_resets = clock_resets + 1, clock_jumped_at = ?1, \
+                       generation = generation + 1";
             one(db, sql, [stamp(mark)])?;
             record(db, tail, event.as_slice())
         })

@@ -81,8 +81,8 @@ impl Place {
     pub(crate) fn downgrade(&self, version: i64, undo: &str) {
         let columns = [
             ("tickets", &["state_epoch"][..]),
-            ("sessions", &["state_epoch"]),
-            ("challenges", &["state_epoch"]),
+            ("sessions", &["state_epoch", "signed_in_at"]),
+            ("challenges", &["state_epoch", "issued_at"]),
             (
                 "meta",
                 &[
@@ -95,6 +95,8 @@ impl Place {
                     "witness_file",
                     "handover",
                     "copied_at",
+                    "clock_jumped_at",
+                    "clock_ahead_since",
                 ],
             ),
         ];

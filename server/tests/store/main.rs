@@ -9,6 +9,7 @@
 
 mod chain;
 mod changes;
+mod clocks;
 mod faults;
 mod fixture;
 mod keys;
