@@ -370,6 +370,7 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
             expires_at: after,
             ended_at: None,
             state_epoch: 0,
+            signed_in_at: before,
         },
         user: Some(user),
         actor: None,
@@ -428,6 +429,7 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
             wrong: 0,
             answered: false,
             state_epoch: 0,
+            issued_at: session.auth_time,
         },
         user,
         actor: None,
@@ -770,8 +772,8 @@ pub(crate) fn handle(data: &[u8]) {
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
     let outcome = outcomes[usize::from(lie / 63) % 4];
     let warnings = Warnings::NONE.with(Warning::WitnessNotWritten);
-    let moment =
-        Moment { now: Time::from_unix(1_750_000_000), fraction: 0, seed: Seed::new([7; 32]), warnings };
+    let now = Time::from_unix(1_750_000_000);
+    let moment = Moment { now, fraction: 0, seed: Seed::new([7; 32]), warnings, wall: now };
     // Older state was put back since everything was issued.
     let superseded = given.split(' ').any(|word| word == "superseded");
     let mut step = gatepass.handle(request, moment);

@@ -148,6 +148,8 @@ codes! {
         KeyRetired = "key.retired",
         /// The clock's mark was set by a command.
         ClockReset = "clock.reset",
+        /// A lock, or the last code of a device, was dated ahead: it was written by a clock that was wrong, and did not count.
+        DateIgnored = "clock.date-ignored",
         /// Older state was put back: everything issued before is refused.
         StateSuperseded = "state.superseded",
         /// A copy was restored: everything issued before is refused.
@@ -178,6 +180,8 @@ codes! {
         TicketRevoked = "ticket-revoked",
         /// It was issued before older state was put back.
         StateSuperseded = "state-superseded",
+        /// It was issued by a clock that was ahead: its date has not come yet.
+        DatedAhead = "dated-ahead",
         /// The ticket was bound, or the redeemer claimed to be a client, and did not prove it.
         RedeemerUnproven = "redeemer-unproven",
         /// The redeemer is another client than the ticket is for.

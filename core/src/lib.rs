@@ -57,6 +57,7 @@
 //!     fraction: 0,
 //!     seed: Seed::new([7; 32]),
 //!     warnings: Warnings::NONE,
+//!     wall: Time::from_unix(1_750_000_000),
 //! };
 //!
 //! let mut step = gatepass.handle(request, moment);

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::crypto::hmac_sha256;
 use crate::jose::base64url::prefixed;
 use crate::secret::{Secret, SecretBytes};
-use crate::time::{Stamp, Time};
+use crate::time::{Clocks, Stamp, Time};
 use crate::warning::Warnings;
 
 /// The time, and the randomness, of one request. The same request, records and moment give the same bytes
@@ -24,6 +24,9 @@ pub struct Moment {
     pub seed: Seed,
     /// Warnings for the operator, which `/readyz` alone tells.
     pub warnings: Warnings,
+    /// The wall clock's time, for other people's clocks: it is written into tokens, and codes are made by it. The same as
+    /// `now` where the embedder has one clock, or a wall clock that is none.
+    pub wall: Time,
 }
 
 /// 32 bytes from the system's generator, from which every random value of one request is drawn by label.
@@ -88,6 +91,11 @@ impl Seed {
 }
 
 impl Moment {
+    /// Both clocks.
+    pub(crate) const fn clocks(&self) -> Clocks {
+        Clocks { now: self.now, wall: self.wall }
+    }
+
     /// What names of rows begin with.
     pub(crate) const fn stamp(&self) -> Stamp {
         Stamp::new(self.now, self.fraction)
@@ -118,7 +126,7 @@ mod tests {
     fn names_made_together_begin_alike_and_are_not() {
         let name = |now, fraction, seed| {
             let (now, seed, warnings) = (Time::from_unix(now), Seed::new([seed; 32]), Warnings::NONE);
-            let moment = Moment { now, fraction, seed, warnings };
+            let moment = Moment { now, fraction, seed, warnings, wall: now };
             moment.name(Label::Session, "ses_")
         };
         let (one, other) = (name(1_750_000_000, 7, 1), name(1_750_000_000, 7, 2));

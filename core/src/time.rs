@@ -10,6 +10,31 @@ pub struct Time(u64);
 /// 9999-12-31T23:59:59Z, the last second RFC 3339 can name.
 const LAST: u64 = 253_402_300_799;
 
+/// The difference between two clocks that does not matter, in seconds.
+pub const LEEWAY: u64 = 60;
+
+/// The time of one moment, by two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clocks {
+    /// Our own time, which never goes back: it decides what has expired.
+    pub now: Time,
+    /// The wall clock's time, which other people's clocks agree with: it is written into tokens, and codes are made by it.
+    pub wall: Time,
+}
+
+impl Clocks {
+    /// Returns true if the two differ by more than [`LEEWAY`].
+    pub const fn differ(self) -> bool {
+        self.now.is_ahead_of(self.wall) || self.wall.is_ahead_of(self.now)
+    }
+
+    /// Returns `time`, a time of our own, as the wall clock tells it.
+    pub const fn on_the_wall(self, time: Time) -> Time {
+        let ahead = time.plus(self.now.until(self.wall)).unix();
+        Time::from_unix(ahead.saturating_sub(self.wall.until(self.now)))
+    }
+}
+
 impl Time {
     /// The second `seconds` after the epoch, at most the last of the year 9999.
     pub const fn from_unix(seconds: u64) -> Self {
@@ -30,6 +55,12 @@ impl Time {
     /// Seconds from `self` until `later`; 0 where `later` is not later.
     pub const fn until(self, later: Self) -> u64 {
         later.0.saturating_sub(self.0)
+    }
+
+    /// Returns true if this time is more than [`LEEWAY`] seconds in the future of `now`. What is dated so was written by a clock that was ahead, and
+    /// is not accepted.
+    pub const fn is_ahead_of(self, now: Self) -> bool {
+        now.until(self) > LEEWAY
     }
 
     /// `YYYY-MM-DDThh:mm:ssZ` (RFC 3339 §5.6).
@@ -101,6 +132,36 @@ mod tests {
             (u64::MAX, "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(Time::from_unix(unix).rfc3339(), text);
+        }
+    }
+
+    #[test]
+    fn a_minute_ahead_is_not_ahead() {
+        for (now, time, ahead) in [(100, 160, false), (100, 161, true), (100, 99, false), (0, LAST, true)] {
+            assert_eq!(Time::from_unix(time).is_ahead_of(Time::from_unix(now)), ahead, "{now} {time}");
+        }
+    }
+
+    #[test]
+    fn a_time_of_our_own_is_told_by_the_wall_clock() {
+        for (now, wall, time, told, differ) in [
+            (100, 100, 130, 130, false),
+            (100, 160, 130, 190, false),
+            (100, 161, 130, 191, true),
+            (1_000, 200, 1_030, 230, true),
+            (1_000, 200, 900, 100, true),
+            // Before the epoch.
+            (1_000, 200, 700, 0, true),
+            (LAST, 0, LAST, 0, true),
+            (0, LAST, LAST, LAST, true),
+        ] {
+            let clocks = Clocks { now: Time::from_unix(now), wall: Time::from_unix(wall) };
+            assert_eq!(
+                clocks.on_the_wall(Time::from_unix(time)),
+                Time::from_unix(told),
+                "{now} {wall} {time}"
+            );
+            assert_eq!(clocks.differ(), differ, "{now} {wall}");
         }
     }
 

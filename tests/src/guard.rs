@@ -81,8 +81,8 @@ guards! {
     VerifiedDeviceWasWaiting,
     /// `UseStep`: the device is there and counts.
     UsedDeviceCounts,
-    /// `UseStep`: no code of this step or after was accepted.
-    UsedStepIsLater,
+    /// `UseStep`: no code was accepted since.
+    LastStepIsAsRead,
     /// `DeleteDevice`: the device is there.
     DeletedDeviceWasThere,
     /// `DeleteDevice`: nobody has verified it since.
@@ -247,11 +247,11 @@ impl Tables {
                 let waiting = self.device(id).is_some_and(|device| device.verified_at.is_none());
                 vec![(Guard::VerifiedDeviceWasWaiting, waiting)]
             }
-            Change::UseStep { id, step } => {
+            Change::UseStep { id, before, .. } => {
                 let device = self.device(id);
                 vec![
                     (Guard::UsedDeviceCounts, device.is_some_and(|device| device.verified_at.is_some())),
-                    (Guard::UsedStepIsLater, device.is_none_or(|device| device.last_step < *step)),
+                    (Guard::LastStepIsAsRead, device.is_none_or(|device| device.last_step == *before)),
                 ]
             }
             Change::DeleteDevice { id, counts } => {

@@ -276,7 +276,7 @@ impl Tables {
                     .into_iter()
                     .for_each(|d| (d.verified_at, d.verified_by, d.last_step) = verified.clone());
             }
-            Change::UseStep { id, step } => {
+            Change::UseStep { id, step, .. } => {
                 let device = self.devices.iter_mut().find(|device| device.id == *id);
                 device.into_iter().for_each(|device| device.last_step = *step);
             }

@@ -42,7 +42,13 @@ pub const UNKNOWN_REFRESH_TOKEN: &str = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 pub fn moment(now: Time, seed: u64) -> Moment {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    Moment { now, fraction: (seed % 65_536) as u16, seed: Seed::new(bytes), warnings: Warnings::NONE }
+    Moment {
+        now,
+        fraction: (seed % 65_536) as u16,
+        seed: Seed::new(bytes),
+        warnings: Warnings::NONE,
+        wall: now,
+    }
 }
 
 /// A server for `issuer` with the default settings.

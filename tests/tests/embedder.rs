@@ -32,7 +32,7 @@ async fn answer(gatepass: &Gatepass, store: &AsyncStore, request: Request) -> Re
     getrandom::fill(&mut seed).expect("the system's generator");
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
     let (now, seed, warnings) = (Time::from_unix(unix), Seed::new(seed), Warnings::NONE);
-    let moment = Moment { now, fraction: 0, seed, warnings };
+    let moment = Moment { now, fraction: 0, seed, warnings, wall: now };
     let mut step = gatepass.handle(request, moment);
     loop {
         step = match step {

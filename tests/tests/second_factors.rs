@@ -10,6 +10,7 @@
 use gatepass_core::audit::Kind;
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::factor::Guesses;
 use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
 use gatepass_core::model::id::{DeviceId, UserId};
 use gatepass_core::secret::SecretBytes;
@@ -334,7 +335,7 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
         assert_eq!(my(&gatepass, &store, &old, "verify", &wrong, 20 + u64::from(guess)).status(), 400);
         assert_eq!(counted().wrong, guess);
     }
-    assert!(counted().is_locked(NOON));
+    assert!(counted().is_locked(Guesses::LONGEST_LOCK, NOON));
     for (session, seed) in [(old.as_str(), 40), (own, 41)] {
         assert_eq!(body(&my(&gatepass, &store, session, "verify", &code, seed))["code"], json!(40031));
     }

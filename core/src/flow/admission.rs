@@ -175,5 +175,6 @@ fn challenge(ctx: &Context, entrant: &Entrant<'_>) -> Challenge {
         wrong: 0,
         answered: false,
         state_epoch: entrant.state_epoch,
+        issued_at: ctx.now(),
     }
 }

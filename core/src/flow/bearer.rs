@@ -136,6 +136,9 @@ fn person<'a>(
     if session.state_epoch != state_epoch {
         return Err(Refusal::StateSuperseded);
     }
+    if session.signed_in_at.is_ahead_of(now) {
+        return Err(Refusal::DatedAhead);
+    }
     if session.is_over(user.epoch, now) {
         return Err(Refusal::SessionOver);
     }

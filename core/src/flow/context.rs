@@ -8,7 +8,7 @@ use crate::model::change::Outcome;
 use crate::model::habit::Place;
 use crate::moment::Moment;
 use crate::step::Step;
-use crate::time::Time;
+use crate::time::{Clocks, Time};
 use crate::wire::language::Language;
 use crate::wire::oauth::{BearerError, OAuthError};
 use crate::wire::problem::Problem;
@@ -50,9 +50,13 @@ impl Context {
         self.moment.now
     }
 
+    pub(crate) const fn clocks(&self) -> Clocks {
+        self.moment.clocks()
+    }
+
     /// `problem` as a SimpleResponse.
     pub(crate) fn problem(&self, problem: Problem) -> Response {
-        problem.response(self.language, self.now())
+        problem.response(self.language, self.moment.wall)
     }
 
     /// `problem`, and `refusal` for the failure budget.

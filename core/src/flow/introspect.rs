@@ -128,7 +128,7 @@ impl Looking {
         let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
         let decided = decide(family, presenter, gatepass.settings(), state_epoch, self.ctx.now());
         let Verdict::Rotate(user) = decided else { return None };
-        let session = &family.session;
+        let (session, clocks) = (&family.session, self.ctx.clocks());
         Some(Response::json(
             200,
             &Introspection {
@@ -136,8 +136,8 @@ impl Looking {
                 scope: Some(session.scope.as_str()),
                 client_id: Some(session.client_id.as_str()),
                 username: Some(user.username.as_str()),
-                exp: Some(family.refresh.expires_at.unix()),
-                iat: Some(family.refresh.issued_at.unix()),
+                exp: Some(clocks.on_the_wall(family.refresh.expires_at).unix()),
+                iat: Some(clocks.on_the_wall(family.refresh.issued_at).unix()),
                 sub: Some(user.id.as_str()),
                 iss: Some(gatepass.settings().issuer.as_str()),
                 sid: Some(session.id.as_str()),

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::admission::{Admission, Entrant};
 use super::context::{Context, place};
-use super::guesses::count_wrong_password;
+use super::guesses::{count_wrong_password, lock_ignored};
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::challenge::SignIn;
@@ -14,6 +14,7 @@ use crate::model::factor::Guesses;
 use crate::model::habit::Place;
 use crate::model::password::{PasswordHash, Workspace};
 use crate::model::query::{Found, Identity, LoginRecords, Query, Records};
+use crate::policy::password;
 use crate::secret::SecretText;
 use crate::step::Step;
 use crate::wire::body::Body;
@@ -119,7 +120,7 @@ impl Looking {
             None => return self.refuse(records, Refusal::PasswordMissing, Vec::new()),
             Some(password) => password.guesses,
         };
-        if guesses.is_locked(now) {
+        if password::is_locked(&guesses, now) {
             return self.refuse(records, Refusal::PasswordLocked, Vec::new());
         }
         if !good {
@@ -148,6 +149,7 @@ impl Looking {
         // Named though nothing may change: what was guessed since counts against a right guess too.
         let after = Guesses::default();
         changes.push(Change::SetPasswordGuesses { user: user.id.clone(), before: guesses, after });
+        changes.extend(lock_ignored(&self.ctx, &guesses, password::MAX_LOCK, &user.id));
         Step::commit_in(state_epoch, changes, Admitting { looking: self, admission })
     }
 

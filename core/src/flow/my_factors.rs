@@ -5,7 +5,7 @@ use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
 
 use super::bearer::{Presented, unauthorized};
 use super::context::Context;
-use super::guesses::count_wrong;
+use super::guesses::{count_wrong, dates_ignored};
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
@@ -142,7 +142,9 @@ impl Looking {
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
         ];
         match wish {
-            Wish::List => Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries(factors)))),
+            Wish::List => {
+                Step::Reply(done(self.ctx.language, self.ctx.clocks().wall, Some(entries(factors))))
+            }
             Wish::SetUp { account, name, code } => {
                 let vouched_for = match (has_shown(session, factors), code) {
                     (true, _) => true,
@@ -151,9 +153,12 @@ impl Looking {
                         return self.ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing);
                     }
                     (false, Some(code)) => {
-                        match accept(factors, &user.id, Method::Totp, code.expose(), self.ctx.now()) {
+                        match accept(factors, &user.id, Method::Totp, code.expose(), self.ctx.clocks()) {
                             Err(refusal) => return self.wrong(user, factors, None, refusal),
-                            Ok(used) => rests.extend(used),
+                            Ok(used) => {
+                                rests.extend(dates_ignored(&self.ctx, factors, &user.id, &used));
+                                rests.extend(used);
+                            }
                         }
                         true
                     }
@@ -209,10 +214,11 @@ impl Looking {
         };
         let enrolled = factors.is_enrolled();
         // A first code beside a factor that counts is one shown, so guesses at it are guesses at them.
-        if enrolled && factors.guesses.is_locked(now) {
+        if enrolled && factors.are_locked(now) {
             return self.wrong(user, factors, Some(&device.id), Refusal::FactorsLocked);
         }
-        let Some(counted) = verified(factors, device, code.expose(), Some(&session.id), now) else {
+        let Some(counted) = verified(factors, device, code.expose(), Some(&session.id), self.ctx.clocks())
+        else {
             if enrolled {
                 return self.wrong(user, factors, Some(&device.id), Refusal::CodeWrong);
             }
@@ -223,6 +229,7 @@ impl Looking {
             return self.ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing);
         }
         if enrolled {
+            changes.extend(dates_ignored(&self.ctx, factors, &user.id, &[]));
             let (before, after) = (factors.guesses, Guesses::default());
             changes.push(Change::SetGuesses { user: user.id.clone(), before, after });
         }
@@ -243,11 +250,15 @@ impl Looking {
         let Some(device) = factors.devices.iter().find(|device| device.id.as_str() == named) else {
             return Step::Reply(self.ctx.problem(Problem::DeviceUnknown));
         };
-        let now = self.ctx.now();
-        let own = device.verified_at.is_none().then(|| accepted_step(device, code.expose(), now)).flatten();
-        match (own, accept(factors, &user.id, Method::Totp, code.expose(), now)) {
+        let clocks = self.ctx.clocks();
+        let own =
+            device.verified_at.is_none().then(|| accepted_step(device, code.expose(), clocks)).flatten();
+        match (own, accept(factors, &user.id, Method::Totp, code.expose(), clocks)) {
             (Some(_), _) => {}
-            (None, Ok(used)) => changes.extend(used),
+            (None, Ok(used)) => {
+                changes.extend(dates_ignored(&self.ctx, factors, &user.id, &used));
+                changes.extend(used);
+            }
             (None, Err(refusal)) => return self.wrong(user, factors, Some(&device.id), refusal),
         }
         let mut left = factors.verified().filter(|other| other.id != device.id);
@@ -300,7 +311,7 @@ impl Changing {
         let ctx = &looking.ctx;
         match outcome {
             Outcome::Applied => match then {
-                Then::Done => Step::Reply(done(ctx.language, ctx.now(), None::<()>)),
+                Then::Done => Step::Reply(done(ctx.language, ctx.clocks().wall, None::<()>)),
                 Then::Wrong(problem, refusal) => ctx.refuse(problem, refusal),
                 Then::Enrolled { account, name, user, with_codes } => {
                     let Some(device) = device(gatepass.settings().totp, &user, name, false, &ctx.moment)
@@ -317,7 +328,7 @@ impl Changing {
                         qr_code_url: &uri,
                         backup_codes: with_codes.then(|| codes.iter().map(|code| code.as_str()).collect()),
                     };
-                    Step::Reply(done(ctx.language, ctx.now(), Some(enrolment)))
+                    Step::Reply(done(ctx.language, ctx.clocks().wall, Some(enrolment)))
                 }
             },
             Outcome::Conflict if looking.again => Step::Reply(ctx.unavailable()),

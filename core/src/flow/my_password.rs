@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 use super::bearer::{Presented, unauthorized};
 use super::context::Context;
-use super::guesses::count_wrong_password;
+use super::guesses::{count_wrong_password, lock_ignored};
 use crate::audit::{Event, Kind, Refusal};
 use crate::gatepass::Gatepass;
 use crate::model::change::{Change, Outcome};
@@ -15,7 +15,7 @@ use crate::model::query::{Found, Query, Records};
 use crate::model::session::Purpose;
 use crate::model::user::User;
 use crate::moment::Label;
-use crate::policy::password::{Unfit, fit};
+use crate::policy::password::{MAX_LOCK, Unfit, fit, is_locked};
 use crate::secret::SecretText;
 use crate::step::Step;
 use crate::wire::body::Body;
@@ -110,7 +110,7 @@ impl Looking {
         let (user, session, state_epoch) = (Box::new(user.clone()), session.id.clone(), found.state_epoch);
         match records.password {
             None => self.ctx.refuse(Problem::NoPassword, Refusal::PasswordMissing),
-            Some(password) if password.guesses.is_locked(self.ctx.now()) => {
+            Some(password) if is_locked(&password.guesses, self.ctx.now()) => {
                 self.refuse(&user, Refusal::PasswordLocked, vec![])
             }
             Some(password) => {
@@ -154,7 +154,7 @@ impl Comparing {
         let mut changed = (*user).clone();
         changed.set_password(now);
         changed.updated_at = now;
-        let changes = vec![
+        let mut changes = vec![
             Change::SessionIsLive(session),
             Change::UserIs { id: user.id.clone(), epoch: user.epoch },
             Change::UpdateUser(changed),
@@ -167,6 +167,7 @@ impl Comparing {
             Change::SetPassword { user: user.id.clone(), hash },
             Change::Audit(looking.event(Kind::PasswordChanged, &user)),
         ];
+        changes.extend(lock_ignored(ctx, &password.guesses, MAX_LOCK, &user.id));
         Step::commit_in(state_epoch, changes, Changing { looking, refusal: None })
     }
 }
@@ -178,7 +179,7 @@ impl Changing {
         match outcome {
             Outcome::Applied => match refusal {
                 Some(refusal) => ctx.refuse(Problem::OldPasswordRefused, refusal),
-                None => Step::Reply(done(ctx.language, ctx.now(), None::<()>)),
+                None => Step::Reply(done(ctx.language, ctx.clocks().wall, None::<()>)),
             },
             Outcome::Conflict if looking.again => Step::Reply(ctx.unavailable()),
             Outcome::Conflict => Looking { again: true, ..looking }.ask(),

@@ -12,6 +12,7 @@ use crate::model::query::{Found, Query, Records, SessionsRecords};
 use crate::model::session::Session;
 use crate::model::user::User;
 use crate::step::Step;
+use crate::time::Clocks;
 use crate::wire::problem::{Problem, done};
 use crate::wire::request::Request;
 use crate::wire::shapes::SessionEntry;
@@ -101,8 +102,9 @@ impl Looking {
         ];
         let ended = match &self.wish {
             Wish::List => {
-                let entries: Vec<SessionEntry<'_>> = live.map(|s| entry(s, session)).collect();
-                return Step::Reply(done(self.ctx.language, self.ctx.now(), Some(entries)));
+                let entries: Vec<SessionEntry<'_>> =
+                    live.map(|s| entry(s, session, self.ctx.clocks())).collect();
+                return Step::Reply(done(self.ctx.language, self.ctx.clocks().wall, Some(entries)));
             }
             Wish::EndAll => [
                 Change::RaiseEpoch { id: user.id.clone(), epoch: user.epoch },
@@ -129,13 +131,13 @@ impl Looking {
     }
 }
 
-fn entry<'a>(session: &'a Session, current: &Session) -> SessionEntry<'a> {
+fn entry<'a>(session: &'a Session, current: &Session, clocks: Clocks) -> SessionEntry<'a> {
     SessionEntry {
         id: session.id.as_str(),
         client_id: session.client_id.as_str(),
         scope: session.scope.as_str(),
         created_at: session.auth_time.rfc3339(),
-        expires_at: session.expires_at.rfc3339(),
+        expires_at: clocks.on_the_wall(session.expires_at).rfc3339(),
         current: session.id == current.id,
         actor: session.actor_id().map(UserId::as_str),
     }
@@ -145,7 +147,7 @@ impl Ending {
     pub(crate) fn settle(self, outcome: Outcome) -> Step {
         let ctx = &self.looking.ctx;
         Step::Reply(match outcome {
-            Outcome::Applied => done(ctx.language, ctx.now(), None::<()>),
+            Outcome::Applied => done(ctx.language, ctx.clocks().wall, None::<()>),
             Outcome::Conflict if self.looking.again => ctx.unavailable(),
             Outcome::Conflict => return Looking { again: true, ..self.looking }.ask(),
             Outcome::NotApplied | Outcome::Unknown => ctx.undone(outcome),

@@ -280,7 +280,7 @@ impl Refreshing {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
             scope: &self.scope,
-            now: ctx.now(),
+            clocks: ctx.clocks(),
             lifetime: self.token_lifetime,
             token_id: ctx.moment.seed.name(Label::TokenId, ""),
         };

@@ -89,7 +89,7 @@ impl Looking {
                 ..about
             },
         };
-        let revoke = Change::RevokeToken { token_id: claims.jti.clone(), expires_at: claims.exp };
+        let revoke = Change::RevokeToken { token_id: claims.jti.clone(), expires_at: claims.expires_at() };
         Some(vec![revoke, Change::Audit(event)])
     }
 

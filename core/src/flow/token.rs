@@ -78,7 +78,7 @@ impl Looking {
             client,
             scope: &scope,
             state_epoch,
-            now: self.ctx.now(),
+            clocks: self.ctx.clocks(),
             lifetime,
             token_id: self.ctx.moment.seed.name(Label::TokenId, ""),
         };

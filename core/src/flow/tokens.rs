@@ -9,7 +9,7 @@ use crate::model::client::Client;
 use crate::model::scope::Scope;
 use crate::model::session::Session;
 use crate::settings::Issuer;
-use crate::time::Time;
+use crate::time::Clocks;
 
 /// What a person's token is made of.
 pub(crate) struct PersonToken<'a> {
@@ -17,22 +17,22 @@ pub(crate) struct PersonToken<'a> {
     pub(crate) session: &'a Session,
     /// The session's, or less.
     pub(crate) scope: &'a Scope,
-    pub(crate) now: Time,
+    pub(crate) clocks: Clocks,
     /// Seconds.
     pub(crate) lifetime: u64,
     pub(crate) token_id: String,
 }
 
 pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
-    let session = token.session;
+    let (session, issued) = (token.session, Issued::of(token.clocks, token.lifetime));
     let issuer = token.issuer.as_str();
     WireClaims {
         iss: issuer,
         sub: session.user_id.as_str(),
         aud: once(issuer).chain(session.for_audience.then(|| session.client_id.as_str())).collect(),
-        exp: token.now.plus(token.lifetime).unix(),
-        iat: token.now.unix(),
-        nbf: None,
+        exp: issued.exp,
+        iat: issued.iat,
+        nbf: Some(issued.iat),
         jti: &token.token_id,
         client_id: session.client_id.as_str(),
         scope: Some(token.scope.as_str()),
@@ -42,6 +42,27 @@ pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
         act: session.actor_id().map(|actor| Actor { sub: actor.as_str() }),
         // The store knows it of the session.
         state_epoch: None,
+        own_iat: issued.own_iat,
+    }
+}
+
+/// The times of a token that is issued now.
+struct Issued {
+    /// By the wall clock.
+    iat: u64,
+    /// By the wall clock.
+    exp: u64,
+    /// By our own time, where the two differ: then the token is judged here by that.
+    own_iat: Option<u64>,
+}
+
+impl Issued {
+    fn of(clocks: Clocks, lifetime: u64) -> Self {
+        Self {
+            iat: clocks.wall.unix(),
+            exp: clocks.wall.plus(lifetime).unix(),
+            own_iat: clocks.differ().then(|| clocks.now.unix()),
+        }
     }
 }
 
@@ -52,7 +73,7 @@ pub(crate) struct ClientToken<'a> {
     /// The client's, or less.
     pub(crate) scope: &'a Scope,
     pub(crate) state_epoch: u64,
-    pub(crate) now: Time,
+    pub(crate) clocks: Clocks,
     /// Seconds.
     pub(crate) lifetime: u64,
     pub(crate) token_id: String,
@@ -60,14 +81,15 @@ pub(crate) struct ClientToken<'a> {
 
 pub(crate) fn client_claims<'a>(token: &'a ClientToken<'_>) -> WireClaims<'a> {
     let (client, issuer) = (token.client, token.issuer.as_str());
+    let issued = Issued::of(token.clocks, token.lifetime);
     let others = client.audiences.iter().map(String::as_str).filter(|audience| *audience != issuer);
     WireClaims {
         iss: issuer,
         sub: client.id.as_str(),
         aud: once(issuer).chain(others).collect(),
-        exp: token.now.plus(token.lifetime).unix(),
-        iat: token.now.unix(),
-        nbf: None,
+        exp: issued.exp,
+        iat: issued.iat,
+        nbf: Some(issued.iat),
         jti: &token.token_id,
         client_id: client.id.as_str(),
         scope: Some(token.scope.as_str()),
@@ -76,5 +98,6 @@ pub(crate) fn client_claims<'a>(token: &'a ClientToken<'_>) -> WireClaims<'a> {
         sid: None,
         act: None,
         state_epoch: NonZero::new(token.state_epoch),
+        own_iat: issued.own_iat,
     }
 }

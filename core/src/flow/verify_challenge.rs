@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use super::context::Context;
-use super::guesses::count_wrong;
+use super::guesses::{count_wrong, dates_ignored};
 use super::recorded::record;
 use super::welcome::Welcome;
 use crate::audit::{Kind, Refusal};
@@ -97,8 +97,11 @@ impl Looking {
             }
         };
         let challenged = challenge.sign_in.challenged();
-        match accept(&records.factors, challenged, self.method, self.code.expose(), now) {
-            Ok(changes) => self.sign_in(gatepass, &records, state_epoch, user, changes),
+        match accept(&records.factors, challenged, self.method, self.code.expose(), self.ctx.clocks()) {
+            Ok(mut changes) => {
+                changes.extend(dates_ignored(&self.ctx, &records.factors, challenged, &changes));
+                self.sign_in(gatepass, &records, state_epoch, user, changes)
+            }
             Err(refusal) => {
                 let mut changes = Vec::from([
                     Change::CountWrong { digest: self.digest, wrong: challenge.wrong },
@@ -159,6 +162,9 @@ impl Looking {
 fn standing(records: &ChallengeRecords, state_epoch: u64, now: Time) -> Result<&User, Refusal> {
     if records.challenge.state_epoch != state_epoch {
         return Err(Refusal::StateSuperseded);
+    }
+    if records.challenge.issued_at.is_ahead_of(now) {
+        return Err(Refusal::DatedAhead);
     }
     if !records.challenge.is_open(now) {
         return Err(Refusal::ChallengeClosed);

@@ -43,7 +43,7 @@ impl Welcome {
     ) -> Option<(Self, Vec<Change>)> {
         let (now, settings) = (ctx.now(), gatepass.settings());
         let id = SessionId::parse(&ctx.moment.name(Label::Session, "ses_")).ok()?;
-        let session = sign_in.session(id, (user, actor), purpose, settings, state_epoch, now);
+        let session = sign_in.session(id, (user, actor), purpose, settings, state_epoch, ctx.clocks());
         let whole = purpose == Purpose::Anything;
         let refresh = whole.then(|| RefreshToken {
             digest: fresh_token(ctx).digest,
@@ -91,7 +91,7 @@ impl Welcome {
             issuer: &gatepass.settings().issuer,
             session: &self.session,
             scope: &self.session.scope,
-            now: ctx.now(),
+            clocks: ctx.clocks(),
             lifetime: self.token_lifetime,
             token_id: seed.name(Label::TokenId, ""),
         };

@@ -12,9 +12,6 @@ use super::key::KeySet;
 use crate::time::Time;
 use crate::wire::json::parse_object;
 
-/// How far ahead of our clock a token's `iat` may lie, in seconds: two servers share one file, not one clock.
-pub const MAX_AHEAD: u64 = 60;
-
 /// The claims of an access token. Times are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessClaims {
@@ -46,6 +43,9 @@ pub struct AccessClaims {
     pub act: Option<String>,
     /// The state epoch that a service's token was issued in: a claim of our own, absent where it is 0.
     pub state_epoch: u64,
+    /// When it was issued by our own time: a claim of our own, absent where the wall clock, which `iat`, `nbf` and `exp` go by,
+    /// did not differ from that by more than a minute.
+    pub own_iat: Option<Time>,
 }
 
 /// What is wrong with the claims of a token that one of our keys signed.
@@ -120,11 +120,17 @@ impl AccessClaims {
             sid: claims.optional_text("sid")?.map(ToOwned::to_owned),
             act: claims.actor()?.map(ToOwned::to_owned),
             state_epoch: claims.number("state_epoch")?.unwrap_or_default(),
+            own_iat: claims.time("own_iat")?,
         })
     }
 
-    /// Whether the token is ours, for us, and in time. There is no leeway for `exp` and `nbf`; `iat` may lie
-    /// [`MAX_AHEAD`] seconds ahead.
+    /// Returns from when on it is refused, by our own time.
+    pub fn expires_at(&self) -> Time {
+        self.own_iat.map_or(self.exp, |issued| issued.plus(self.iat.until(self.exp)))
+    }
+
+    /// Checks that the token is ours, for us, and in time at `now`, which is our own time. Since its times are by the wall clock, where
+    /// it does not tell our own, `iat` and `nbf` may lie [`LEEWAY`](crate::time::LEEWAY) seconds ahead.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -135,16 +141,12 @@ impl AccessClaims {
         if !self.aud.iter().any(|audience| audience == issuer) {
             return Err(ClaimError::WrongAudience);
         }
-        if now >= self.exp {
-            return Err(ClaimError::Expired { at: self.exp, now });
+        let at = self.expires_at();
+        if now >= at || self.exp <= self.iat {
+            return Err(ClaimError::Expired { at, now });
         }
-        match self.nbf {
-            Some(from) if now < from => Err(ClaimError::NotYet { from, now }),
-            Some(_) | None if now.plus(MAX_AHEAD) < self.iat => {
-                Err(ClaimError::NotYet { from: self.iat, now })
-            }
-            Some(_) | None => Ok(()),
-        }
+        let from = self.own_iat.unwrap_or_else(|| self.nbf.map_or(self.iat, |from| from.max(self.iat)));
+        if from.is_ahead_of(now) { Err(ClaimError::NotYet { from, now }) } else { Ok(()) }
     }
 
     /// The claims as JSON, those that are absent left out; one audience stands alone, several in an array.
@@ -164,6 +166,7 @@ impl AccessClaims {
             sid: self.sid.as_deref(),
             act: self.act.as_deref().map(|sub| Actor { sub }),
             state_epoch: NonZero::new(self.state_epoch),
+            own_iat: self.own_iat.map(Time::unix),
         };
         wire.to_json()
     }
@@ -193,6 +196,8 @@ pub(crate) struct WireClaims<'a> {
     pub(crate) act: Option<Actor<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state_epoch: Option<NonZero<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) own_iat: Option<u64>,
 }
 
 impl WireClaims<'_> {
@@ -384,6 +389,7 @@ mod tests {
             sid: Some("ses_1".into()),
             act: Some("usr_2".into()),
             state_epoch: 0,
+            own_iat: None,
         }
     }
 
@@ -445,6 +451,7 @@ mod tests {
             ("auth_time", &["null", "\"1\"", "-3"]),
             ("amr", &["null", "\"pwd\"", "[1]"]),
             ("sid", &["null", "1"]),
+            ("own_iat", &["null", "\"1000\"", "1000.5", "-1", "253402300800"]),
             (
                 "state_epoch",
                 &["null", "\"1\"", "1.0", "1e0", "-1", "-0", "18446744073709551616", "[1]", "{}", "true"],
@@ -479,14 +486,26 @@ mod tests {
     fn ours_for_us_and_in_time() {
         let at = |seconds| Time::from_unix(seconds);
         let with_nbf = AccessClaims { nbf: Some(at(1_500)), ..claims() };
+        let own = |issued| AccessClaims { own_iat: Some(at(issued)), ..claims() };
+        let no_life = AccessClaims { exp: at(1_000), ..own(1_050) };
         for (claims, issuer, now, verdict) in [
             (claims(), ISSUER, 1_000, Ok(())),
             (claims(), ISSUER, 1_999, Ok(())),
             (claims(), ISSUER, 2_000, Err(ClaimError::Expired { at: at(2_000), now: at(2_000) })),
             (claims(), ISSUER, 940, Ok(())),
             (claims(), ISSUER, 939, Err(ClaimError::NotYet { from: at(1_000), now: at(939) })),
-            (with_nbf.clone(), ISSUER, 1_499, Err(ClaimError::NotYet { from: at(1_500), now: at(1_499) })),
-            (with_nbf, ISSUER, 1_500, Ok(())),
+            (with_nbf.clone(), ISSUER, 1_439, Err(ClaimError::NotYet { from: at(1_500), now: at(1_439) })),
+            (with_nbf, ISSUER, 1_440, Ok(())),
+            // The wall clock was ahead of our own time, or behind.
+            (own(200), ISSUER, 200, Ok(())),
+            (own(200), ISSUER, 1_199, Ok(())),
+            (own(200), ISSUER, 1_200, Err(ClaimError::Expired { at: at(1_200), now: at(1_200) })),
+            (own(200), ISSUER, 139, Err(ClaimError::NotYet { from: at(200), now: at(139) })),
+            (own(9_000), ISSUER, 9_999, Ok(())),
+            (own(9_000), ISSUER, 10_000, Err(ClaimError::Expired { at: at(10_000), now: at(10_000) })),
+            (own(9_000), ISSUER, 1_500, Err(ClaimError::NotYet { from: at(9_000), now: at(1_500) })),
+            // No lifetime at all.
+            (no_life, ISSUER, 999, Err(ClaimError::Expired { at: at(1_050), now: at(999) })),
             (claims(), "https://gate.example/", 1_000, Err(ClaimError::WrongIssuer)),
             (
                 AccessClaims { aud: vec!["portal".into()], ..claims() },

@@ -13,7 +13,7 @@ use crate::crypto::sha256;
 use crate::jose::base64url::prefixed;
 use crate::secret::{Secret, SecretText};
 use crate::settings::Settings;
-use crate::time::Time;
+use crate::time::{Clocks, Time};
 
 /// How long a challenge waits, in seconds.
 pub const LIFETIME: u64 = 300;
@@ -82,7 +82,7 @@ impl SignIn {
         self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
     }
 
-    /// The session it becomes at `now` in `state_epoch`, good for `purpose`. One that is not good for everything lives as long as its one
+    /// The session it becomes at `clocks` in `state_epoch`, good for `purpose`. One that is not good for everything lives as long as its one
     /// access token.
     pub(crate) fn session(
         &self,
@@ -91,8 +91,9 @@ impl SignIn {
         purpose: Purpose,
         settings: &Settings,
         state_epoch: u64,
-        now: Time,
+        clocks: Clocks,
     ) -> Session {
+        let Clocks { now, wall } = clocks;
         let lifetime = match (purpose, &self.impersonation) {
             (Purpose::Enrol | Purpose::ChangePassword, _) => settings.user_token_lifetime,
             (Purpose::Anything, None) => settings.session_lifetime,
@@ -113,11 +114,12 @@ impl SignIn {
                 Purpose::Enrol => Scope::reserved("gatepass:enrol"),
                 Purpose::ChangePassword => Scope::reserved("gatepass:change-password"),
             },
-            auth_time: now,
+            auth_time: wall,
             methods: self.methods.clone(),
             expires_at: now.plus(lifetime.into()),
             ended_at: None,
             state_epoch,
+            signed_in_at: now,
         }
     }
 }
@@ -141,12 +143,14 @@ pub struct Challenge {
     pub answered: bool,
     /// The state epoch it was issued in.
     pub state_epoch: u64,
+    /// When it was issued, by our own time. A challenge that is dated ahead is not accepted.
+    pub issued_at: Time,
 }
 
 impl Challenge {
-    /// Whether it can still be answered at `now`.
+    /// Returns true if it can still be answered at `now`.
     pub fn is_open(&self, now: Time) -> bool {
-        !self.answered && self.wrong < MAX_WRONG && now < self.expires_at
+        !self.answered && self.wrong < MAX_WRONG && now < self.expires_at && !self.issued_at.is_ahead_of(now)
     }
 }
 

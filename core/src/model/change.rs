@@ -116,12 +116,14 @@ pub enum Change {
         /// When.
         at: Time,
     },
-    /// A code of `step` is accepted. Holds while the device counts and no code of that step or after was.
+    /// A code of `step` is accepted. Holds while the device counts and the last step that was accepted is as read.
     UseStep {
         /// Which device.
         id: DeviceId,
         /// The step of the code.
         step: u64,
+        /// The last step as read. It is after `step` where it was accepted by a clock that was ahead.
+        before: u64,
     },
     /// The device is gone, and the backup codes that came with it where it never counted. Holds where there is one, and
     /// it counts or does not, as read.

@@ -113,7 +113,8 @@ impl TotpDevice {
 
     /// Whether it waited for its first code in vain.
     pub fn is_abandoned(&self, now: Time) -> bool {
-        self.verified_at.is_none() && self.created_at.plus(SET_UP_LIFETIME) <= now
+        self.verified_at.is_none()
+            && (self.created_at.plus(SET_UP_LIFETIME) <= now || self.created_at.is_ahead_of(now))
     }
 }
 
@@ -153,10 +154,24 @@ impl Guesses {
     pub const PER_LOCK: u32 = 10;
     /// The first lock, in seconds; each one in a row is twice as long, up to a day.
     pub const FIRST_LOCK: u64 = 60;
+    /// The longest lock, in seconds.
+    pub const LONGEST_LOCK: u64 = 86_400;
 
-    /// Whether every code is refused at `now`.
-    pub fn is_locked(&self, now: Time) -> bool {
-        self.locked_until.is_some_and(|end| now < end)
+    /// Returns true if every code is refused at `now`, where no lock is longer than `longest` seconds.
+    pub fn is_locked(&self, longest: u64, now: Time) -> bool {
+        self.locked_until.is_some_and(|end| now < end) && !self.is_dated_ahead(longest, now)
+    }
+
+    /// Returns true if the lock ends later than one of `longest` seconds could: it was set by a clock that was ahead, and counts
+    /// as absent.
+    pub fn is_dated_ahead(&self, longest: u64, now: Time) -> bool {
+        self.locked_until.is_some_and(|end| end.is_ahead_of(now.plus(longest)))
+    }
+
+    /// Returns them without a lock that counts as absent.
+    #[must_use]
+    pub fn without_dated_ahead(self, longest: u64, now: Time) -> Self {
+        if self.is_dated_ahead(longest, now) { Self { locked_until: None, ..self } } else { self }
     }
 
     /// After one more wrong code at `now`.
@@ -166,7 +181,7 @@ impl Guesses {
         if !wrong.is_multiple_of(Self::PER_LOCK) {
             return Self { wrong, ..self };
         }
-        let length = Self::FIRST_LOCK.saturating_mul(1 << self.locks.min(20)).min(86_400);
+        let length = Self::FIRST_LOCK.saturating_mul(1 << self.locks.min(20)).min(Self::LONGEST_LOCK);
         Self { wrong, locks: self.locks.saturating_add(1), locked_until: Some(now.plus(length)) }
     }
 }
@@ -186,6 +201,11 @@ impl Factors {
     /// Their devices that count.
     pub fn verified(&self) -> impl Iterator<Item = &TotpDevice> {
         self.devices.iter().filter(|device| device.verified_at.is_some())
+    }
+
+    /// Returns true if every code is refused at `now`.
+    pub fn are_locked(&self, now: Time) -> bool {
+        self.guesses.is_locked(Guesses::LONGEST_LOCK, now)
     }
 
     /// Whether they could answer a challenge.
@@ -227,11 +247,12 @@ pub(crate) mod tests {
         for length in [60, 120, 240] {
             for _ in 0..9 {
                 guesses = guesses.failed(now);
-                assert!(!guesses.is_locked(now));
+                assert!(!guesses.is_locked(Guesses::LONGEST_LOCK, now));
             }
             guesses = guesses.failed(now);
             assert!(
-                guesses.is_locked(now.plus(length - 1)) && !guesses.is_locked(now.plus(length)),
+                guesses.is_locked(86_400, now.plus(length - 1))
+                    && !guesses.is_locked(86_400, now.plus(length)),
                 "{length}"
             );
             now = now.plus(length);
@@ -240,6 +261,24 @@ pub(crate) mod tests {
             guesses = guesses.failed(now);
         }
         assert_eq!(guesses.locked_until, Some(now.plus(86_400)));
+    }
+
+    #[test]
+    fn a_lock_that_no_right_clock_set_counts_as_absent() {
+        let now = Time::from_unix(1_000);
+        for (until, locked, ahead) in [
+            (1_000, false, false),
+            (1_001, true, false),
+            (1_960, true, false),
+            (1_961, false, true),
+            (u64::MAX, false, true),
+        ] {
+            let guesses = Guesses { wrong: 10, locks: 1, locked_until: Some(Time::from_unix(until)) };
+            assert_eq!(guesses.is_locked(900, now), locked, "{until}");
+            assert_eq!(guesses.is_dated_ahead(900, now), ahead, "{until}");
+            let left = guesses.without_dated_ahead(900, now);
+            assert_eq!((left.wrong, left.locked_until.is_none()), (10, ahead), "{until}");
+        }
     }
 
     #[test]

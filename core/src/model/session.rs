@@ -36,7 +36,7 @@ pub struct Session {
     pub purpose: Purpose,
     /// What was granted.
     pub scope: Scope,
-    /// When the person signed in: the `auth_time` of its tokens.
+    /// When the person signed in, by the wall clock: the `auth_time` of its tokens.
     pub auth_time: Time,
     /// How they did: the `amr` of its tokens (RFC 8176).
     pub methods: Vec<String>,
@@ -46,6 +46,8 @@ pub struct Session {
     pub ended_at: Option<Time>,
     /// The state epoch it was issued in.
     pub state_epoch: u64,
+    /// When the person signed in, by our own time. A session that is dated ahead is not accepted.
+    pub signed_in_at: Time,
 }
 
 /// Who acts as somebody else (RFC 8693 §4.1).
@@ -75,9 +77,12 @@ impl Session {
         self.actor.as_ref().map(|actor| &actor.id)
     }
 
-    /// Whether it is over at `now` for a user of `epoch`.
+    /// Returns true if it is over, or not to be accepted, at `now` for a user of `epoch`.
     pub fn is_over(&self, epoch: u64, now: Time) -> bool {
-        self.ended_at.is_some() || now >= self.expires_at || self.user_epoch != epoch
+        self.ended_at.is_some()
+            || now >= self.expires_at
+            || self.signed_in_at.is_ahead_of(now)
+            || self.user_epoch != epoch
     }
 }
 
@@ -216,6 +221,7 @@ mod tests {
             fraction: 0x0607,
             seed: Seed::new([seed; 32]),
             warnings: Warnings::NONE,
+            wall: Time::from_unix(0x0203_0405),
         };
         let (salt, token) =
             (Salt::new(&moment(1)), FreshToken::new(moment(1).stamp(), &Secret::new([1; 32])));

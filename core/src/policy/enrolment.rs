@@ -11,7 +11,7 @@ use crate::model::change::Change;
 use crate::model::factor::{BACKUP_CODES, BackupDigest, Factors, MAX_DEVICES, OtpParameters, TotpDevice};
 use crate::model::id::{DeviceId, SessionId, UserId};
 use crate::moment::{Label, Moment};
-use crate::time::Time;
+use crate::time::{Clocks, Time};
 
 /// The longest name of a device or an account, in characters.
 pub const MAX_NAME: usize = 128;
@@ -121,13 +121,18 @@ pub fn verified(
     device: &TotpDevice,
     code: &str,
     session: Option<&SessionId>,
-    now: Time,
+    clocks: Clocks,
 ) -> Option<Vec<Change>> {
-    let step = accepted_step(device, code, now)?;
+    let step = accepted_step(device, code, clocks)?;
     let mut changes = vec![];
     if !factors.is_enrolled() {
         changes.push(Change::KeepBackupCodes { user: device.user_id.clone(), device: device.id.clone() });
     }
-    changes.push(Change::VerifyDevice { id: device.id.clone(), session: session.cloned(), step, at: now });
+    changes.push(Change::VerifyDevice {
+        id: device.id.clone(),
+        session: session.cloned(),
+        step,
+        at: clocks.now,
+    });
     Some(changes)
 }

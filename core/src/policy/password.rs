@@ -60,7 +60,12 @@ const FREE: u32 = 3;
 const MAX_WAIT: u64 = 30;
 
 /// The longest lock, in seconds: whoever knows a name can bring one about, so it must not keep its owner out for long.
-const MAX_LOCK: u64 = 900;
+pub(crate) const MAX_LOCK: u64 = 900;
+
+/// Returns true if every password is refused at `now`.
+pub(crate) fn is_locked(guesses: &Guesses, now: Time) -> bool {
+    guesses.is_locked(MAX_LOCK, now)
+}
 
 /// After one more wrong password at `now`: every further try has to wait, twice as long as the one before, and ten in a
 /// row lock as ten wrong codes do.
@@ -117,7 +122,9 @@ pub fn standing(user: &User, age: Option<PasswordAge>, now: Time) -> Standing {
     };
     let expires = changed.plus(age.life.into());
     let left = now.until(expires);
-    let warning = if now >= expires.plus(age.grace.into()) {
+    // One that was set later than a whole life from now was set by a clock that was ahead: it would never expire.
+    let unheard_of = changed.is_ahead_of(now.plus(age.life.into()));
+    let warning = if unheard_of || now >= expires.plus(age.grace.into()) {
         Some(Warning::Expired)
     } else if now >= expires {
         Some(Warning::ExpiredGrace)

@@ -64,7 +64,7 @@ pub(crate) fn decide<'a>(
 
 /// Whether a used token was used a moment ago, and nobody has used what it led to.
 fn is_a_lost_answer(family: &Family, rotation: &Rotation, settings: &Settings, now: Time) -> bool {
-    let lately = rotation.at.until(now) < settings.refresh_grace.into();
+    let lately = rotation.at.until(now) < settings.refresh_grace.into() && !rotation.at.is_ahead_of(now);
     let unused =
         |s: &RefreshToken| s.digest == rotation.successor && s.rotation.is_none() && now < s.expires_at;
     lately && family.successor.as_ref().is_some_and(unused)
@@ -80,6 +80,9 @@ fn admit<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<
         Presenter::Client(_) => {}
     }
     let user = family.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)?;
+    if session.signed_in_at.is_ahead_of(now) {
+        return Err(Refusal::DatedAhead);
+    }
     if session.is_over(user.epoch, now) { Err(Refusal::SessionOver) } else { Ok(user) }
 }
 
@@ -151,6 +154,7 @@ mod tests {
                 expires_at: Time::from_unix(3_000),
                 ended_at: None,
                 state_epoch: 3,
+                signed_in_at: Time::from_unix(900),
             },
             user: Some(user("alice")),
             actor: None,
@@ -164,8 +168,11 @@ mod tests {
 
     /// The same, used `ago` seconds ago for a successor that was not used.
     fn used(f: &mut Family, ago: u64) {
+        used_at(f, Time::from_unix(1_000 - ago));
+    }
+
+    fn used_at(f: &mut Family, at: Time) {
         let successor = RefreshDigest([2; 32]);
-        let at = Time::from_unix(1_000 - ago);
         f.successor = Some(RefreshToken { digest: successor, issued_at: at, ..f.refresh.clone() });
         f.refresh.rotation = Some(Rotation { at, salt: Salt([0; 32]), successor });
     }
@@ -192,6 +199,14 @@ mod tests {
             ("its last second", |f| f.refresh.expires_at = Time::from_unix(1_001), None, Rotate),
             ("expired", |f| f.refresh.expires_at = NOW, None, Refuse(Refusal::RefreshExpired)),
             ("used just now", |f| used(f, 0), None, Again),
+            ("used a minute from now", |f| used_at(f, NOW.plus(60)), None, Again),
+            ("used by a clock that was ahead", |f| used_at(f, NOW.plus(61)), None, Reused),
+            (
+                "of a session that is dated ahead",
+                |f| f.session.signed_in_at = NOW.plus(61),
+                None,
+                Refuse(Refusal::DatedAhead),
+            ),
             ("used within the grace", |f| used(f, 9), None, Again),
             ("used before the grace", |f| used(f, 10), None, Reused),
             ("used long ago", |f| used(f, 90), None, Reused),

@@ -8,7 +8,7 @@ use crate::model::change::Change;
 use crate::model::factor::{BackupDigest, Factors, Guesses};
 use crate::model::id::UserId;
 use crate::model::session::Session;
-use crate::time::Time;
+use crate::time::Clocks;
 
 /// With what a challenge is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,17 +58,17 @@ pub(crate) fn accept(
     user: &UserId,
     method: Method,
     code: &str,
-    now: Time,
+    clocks: Clocks,
 ) -> Result<Vec<Change>, Refusal> {
-    if factors.guesses.is_locked(now) {
+    if factors.are_locked(clocks.now) {
         return Err(Refusal::FactorsLocked);
     }
     let mut changes = match method {
         Method::Totp => {
             let fitting =
-                factors.verified().filter_map(|device| Some((device, accepted_step(device, code, now)?)));
+                factors.verified().filter_map(|device| Some((device, accepted_step(device, code, clocks)?)));
             let (device, step) = fitting.last().ok_or(Refusal::CodeWrong)?;
-            vec![Change::UseStep { id: device.id.clone(), step }]
+            vec![Change::UseStep { id: device.id.clone(), step, before: device.last_step }]
         }
         Method::BackupCode => {
             let code = BackupDigest::of(user, code);

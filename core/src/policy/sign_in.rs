@@ -71,6 +71,9 @@ pub(crate) fn decide<'a>(
         TicketState::Revoked(_) => return Verdict::Refuse(Refusal::TicketRevoked),
         TicketState::Live => {}
     }
+    if records.ticket.issued_at.is_ahead_of(now) {
+        return Verdict::Refuse(Refusal::DatedAhead);
+    }
     if now >= records.ticket.expires_at {
         return Verdict::Refuse(Refusal::TicketExpired);
     }
@@ -208,6 +211,13 @@ pub(crate) mod tests {
             ("a plain ticket", |_| {}, Redeemer::Anybody, In),
             ("with credentials nobody asked for", |_| {}, basic("other", "wrong"), In),
             ("the last second", |r| r.ticket.expires_at = Time::from_unix(1_001), Redeemer::Anybody, In),
+            ("dated a minute ahead", |r| r.ticket.issued_at = NOW.plus(60), Redeemer::Anybody, In),
+            (
+                "dated further ahead",
+                |r| r.ticket.issued_at = NOW.plus(61),
+                Redeemer::Anybody,
+                Refuse(Refusal::DatedAhead),
+            ),
             ("expired", |r| r.ticket.expires_at = NOW, Redeemer::Anybody, Refuse(Refusal::TicketExpired)),
             (
                 "spent",

@@ -1,13 +1,14 @@
 //! TOTP (RFC 6238) over HOTP (RFC 4226).
 
 use alloc::{format, string::String};
+use core::ops::RangeInclusive;
 
 use zeroize::Zeroizing;
 
 use crate::crypto::otp_hmac;
 use crate::model::factor::{OtpParameters, TotpDevice};
 use crate::secret::same_bytes;
-use crate::time::Time;
+use crate::time::{Clocks, LEEWAY, Time};
 
 /// Seconds of a step.
 pub(crate) const STEP: u64 = 30;
@@ -31,15 +32,30 @@ pub(crate) fn code(parameters: OtpParameters, secret: &[u8], counter: u64) -> St
     }
 }
 
-/// The step whose code `presented` is: this one or a neighbour, and later than any accepted before. Every candidate is
-/// compared, whichever fits. Spaces do not matter: authenticators show a code in groups.
-pub(crate) fn accepted_step(device: &TotpDevice, presented: &str, now: Time) -> Option<u64> {
+/// The steps whose codes are good at `time`: its own and its neighbours.
+fn steps_around(time: Time) -> RangeInclusive<u64> {
+    let current = time.unix() / STEP;
+    current.saturating_sub(WINDOW)..=current.saturating_add(WINDOW)
+}
+
+/// The last step that was accepted of `device`. A step that no code can have had yet was accepted by a clock that was ahead, and
+/// counts as absent.
+fn last_step(device: &TotpDevice, clocks: Clocks) -> u64 {
+    let latest = *steps_around(clocks.now.max(clocks.wall).plus(LEEWAY)).end();
+    if device.last_step > latest { 0 } else { device.last_step }
+}
+
+/// Returns the step whose code `presented` is, later than any accepted before: one around our own time, or around the wall clock's, where
+/// the two differ, since a phone may agree with either. Every candidate is compared, whichever fits. Spaces do not matter:
+/// authenticators show a code in groups.
+pub(crate) fn accepted_step(device: &TotpDevice, presented: &str, clocks: Clocks) -> Option<u64> {
     let presented: Zeroizing<String> = presented.chars().filter(|c| *c != ' ').collect::<String>().into();
-    let current = now.unix() / STEP;
+    let (own, last) = (steps_around(clocks.now), last_step(device, clocks));
+    let on_the_wall = steps_around(clocks.wall).filter(|step| clocks.differ() && !own.contains(step));
     let mut accepted = None;
-    for step in current.saturating_sub(WINDOW)..=current.saturating_add(WINDOW) {
+    for step in own.clone().chain(on_the_wall) {
         let expected = code(device.parameters, device.secret.expose(), step);
-        if same_bytes(expected.as_bytes(), presented.as_bytes()) & (step > device.last_step) {
+        if same_bytes(expected.as_bytes(), presented.as_bytes()) & (step > last) {
             accepted = Some(step);
         }
     }
@@ -51,6 +67,7 @@ mod tests {
     use super::*;
     use crate::model::factor::OtpHash;
     use crate::model::factor::tests::device;
+    use alloc::{vec, vec::Vec};
 
     /// RFC 4226 appendix D: the codes of counters 0 to 9.
     #[test]
@@ -91,6 +108,7 @@ mod tests {
         let mut device = device();
         let at = |step: u64| code(OtpParameters::DEFAULT, b"12345678901234567890", step);
         let now = Time::from_unix(100 * STEP + 7);
+        let now = Clocks { now, wall: now };
         for (step, good) in [(98, false), (99, true), (100, true), (101, true), (102, false)] {
             assert_eq!(accepted_step(&device, &at(step), now), good.then_some(step));
         }
@@ -105,5 +123,45 @@ mod tests {
         {
             assert_eq!(accepted_step(&device, bad, now), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_phone_may_agree_with_either_clock() {
+        let device = &device();
+        let at = |step: u64| code(OtpParameters::DEFAULT, b"12345678901234567890", step);
+        let clocks = |now: u64, wall: u64| Clocks {
+            now: Time::from_unix(now * STEP),
+            wall: Time::from_unix(wall * STEP),
+        };
+        let good =
+            |clocks| (0..2_000).filter(move |step| accepted_step(device, &at(*step), clocks).is_some());
+        for (now, wall, expected) in [
+            // A clock that agrees, or nearly does, widens nothing.
+            (1_000, 1_000, vec![999, 1_000, 1_001]),
+            (1_000, 1_002, vec![999, 1_000, 1_001]),
+            (1_000, 1_003, vec![999, 1_000, 1_001, 1_002, 1_003, 1_004]),
+            (1_000, 40, vec![39, 40, 41, 999, 1_000, 1_001]),
+        ] {
+            assert_eq!(good(clocks(now, wall)).collect::<Vec<_>>(), expected, "{now} {wall}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_nobody_can_have_shown_counts_as_absent() {
+        let at = |step: u64| code(OtpParameters::DEFAULT, b"12345678901234567890", step);
+        let accepted = |last_step, now: u64, wall: u64| {
+            let device = TotpDevice { last_step, ..device() };
+            let clocks = Clocks { now: Time::from_unix(now * STEP), wall: Time::from_unix(wall * STEP) };
+            accepted_step(&device, &at(100), clocks)
+        };
+        // A minute and a neighbour ahead is what two clocks may differ by.
+        for (last_step, expected) in
+            [(99, Some(100)), (100, None), (103, None), (104, Some(100)), (u64::MAX, Some(100))]
+        {
+            assert_eq!(accepted(last_step, 100, 100), expected, "{last_step}");
+        }
+        // One that was shown by the other clock was shown.
+        assert_eq!(accepted(1_000, 100, 1_000), None);
+        assert_eq!(accepted(1_000, 1_000, 100), None);
     }
 }

@@ -268,7 +268,7 @@ pub fn moment(clock: &ClockStatus) -> Result<Moment, Failure> {
     // The wall clock's, which need not turn with `now`: it only brings together.
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     let fraction = u16::try_from((u64::from(passed) << 16) / 1_000_000_000).unwrap_or(u16::MAX);
-    Ok(Moment { now, fraction, seed: Seed::new(*random()?), warnings: Warnings::NONE })
+    Ok(Moment { now, fraction, seed: Seed::new(*random()?), warnings: Warnings::NONE, wall: clock.stamp })
 }
 
 impl Site {

@@ -6,6 +6,7 @@ use gatepass_core::model::factor::{Guesses, TotpDevice};
 use gatepass_core::model::id::DeviceId;
 use gatepass_core::model::user::User;
 use gatepass_core::policy::enrolment::{MAX_NAME, NotSetUp, SetUp, verified, waiting};
+use gatepass_core::time::Clocks;
 use gatepass_core::wire::enrolment::{otpauth_uri, qr_blocks, secret_text};
 use serde_json::Value;
 
@@ -87,7 +88,7 @@ pub(super) fn verify(context: &Context, who: &str, code: &str) -> Result<(), Fai
                 "no device of {who:?} waits for a first code: set one up with `gatepass user totp {who}`"
             ))
         })?;
-        let mut changes = verified(&factors, device, code, None, site.now).ok_or_else(|| {
+        let mut changes = verified(&factors, device, code, None, Clocks { now: site.now, wall: site.clock.stamp }).ok_or_else(|| {
             Failure::failed("the code is wrong: take the one that is shown now, and see whether the device's clock is right")
         })?;
         changes.push(about(Kind::DeviceVerified, &user, &device.id, &site));

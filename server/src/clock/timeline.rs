@@ -13,9 +13,6 @@ pub const QUIET_BEFORE_SWEEPS: u64 = 3600;
 /// The date of this release. A wall clock that shows an earlier time is no clock: the machine has no battery, and no time
 /// server was asked yet. To be raised with each release.
 pub const RELEASED: Time = Time::from_unix(1_795_910_400); // 2026-11-29T00:00:00Z
-/// Own time that falls back by more than this, in seconds, stepped back: records issued before may be dated ahead. It is the
-/// tolerance with which the core takes records that are dated ahead.
-const STEP_BACK: u64 = 60;
 /// Differences up to this many seconds are not told: a time server moves clocks by as much.
 const NOT_WORTH_TELLING: u64 = 60;
 
@@ -160,7 +157,8 @@ impl Timeline {
         behind: Option<u64>,
         ahead: Option<u64>,
     ) -> ClockStatus {
-        if now.until(self.latest) > STEP_BACK {
+        // What was issued before may be dated ahead.
+        if self.latest.is_ahead_of(now) {
             self.stepped_back = true;
             self.latest = now;
         }

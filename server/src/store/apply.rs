@@ -88,7 +88,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::VerifyDevice { id, session, step, at } => {
             factors::verify_device(db, id, session.as_ref(), *step, *at)
         }
-        Change::UseStep { id, step } => factors::use_step(db, id, *step),
+        Change::UseStep { id, step, before } => factors::use_step(db, id, *step, *before),
         Change::DeleteDevice { id, counts } => factors::delete_device(db, id, *counts),
         Change::AddBackupCodes { user, device, codes } => factors::add_backup_codes(db, user, device, codes),
         Change::KeepBackupCodes { user, device } => factors::keep_backup_codes(db, user, device),
@@ -179,8 +179,8 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
     one(
         db,
         "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM users WHERE id = ?2",
+         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch, signed_in_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16 FROM users WHERE id = ?2",
         params![
             session.id.as_str(),
             session.user_id.as_str(),
@@ -197,6 +197,7 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
             session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
             session.purpose.as_str(),
             signed(session.state_epoch)?,
+            stamp(session.signed_in_at),
         ],
     )?;
     let Some(refresh) = refresh else { return Ok(()) };

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gatepass_core::time::Time;
+use gatepass_core::time::{LEEWAY, Time};
 use rusqlite::params;
 
 use super::error::Trouble;
@@ -10,8 +10,6 @@ use super::read::every;
 use super::rows::stamp;
 use super::{Store, StoreError};
 
-/// How far ahead, in seconds, the core takes a date.
-const TOLERATED: u64 = 60;
 /// The most rows that are changed in one transaction.
 const BATCH: usize = 500;
 /// The span of row numbers that is read in one snapshot.
@@ -82,7 +80,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
     pub fn newest_are_dated_ahead(&self, now: Time) -> Result<bool, StoreError> {
-        let limit = stamp(now.plus(TOLERATED));
+        let limit = stamp(now.plus(LEEWAY));
         self.snapshot(|db| {
             for Dated { table, issued_at, is_open, .. } in [SESSIONS, TICKETS, CHALLENGES] {
                 let sql = format!(
@@ -99,7 +97,7 @@ impl Store {
 
     fn end_all_of(&self, kind: &'static Dated, now: Time) -> Result<u64, StoreError> {
         let Dated { table, issued_at, is_open, end } = kind;
-        let (limit, now) = (stamp(now.plus(TOLERATED)), stamp(now));
+        let (limit, now) = (stamp(now.plus(LEEWAY)), stamp(now));
         let bounds = format!("SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) FROM {table}");
         let (mut next, last): (i64, i64) =
             self.snapshot(|db| Ok(db.query_row(&bounds, [], |row| Ok((row.get(0)?, row.get(1)?)))?))?;

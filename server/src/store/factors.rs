@@ -126,11 +126,11 @@ pub(super) fn verify_device(
     )
 }
 
-pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64) -> Result<(), Trouble> {
+pub(super) fn use_step(db: &Connection, id: &DeviceId, step: u64, before: u64) -> Result<(), Trouble> {
     one(
         db,
-        "UPDATE totp_devices SET last_step = ?2 WHERE id = ?1 AND last_step < ?2 AND verified_at IS NOT NULL",
-        params![id.as_str(), signed(step)?],
+        "UPDATE totp_devices SET last_step = ?2 WHERE id = ?1 AND last_step = ?3 AND verified_at IS NOT NULL",
+        params![id.as_str(), signed(step)?, signed(before)?],
     )
 }
 
@@ -199,7 +199,7 @@ pub(super) fn set_guesses(
 
 pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Option<Challenge>, Trouble> {
     let sql = "SELECT digest, user_id, user_epoch, actor_epoch, actor, reason, client_id, for_audience, bind, scope, \
-               methods, ticket, device, network, expires_at, wrong, answered, state_epoch FROM challenges WHERE digest = ?1";
+               methods, ticket, device, network, expires_at, wrong, answered, state_epoch, issued_at FROM challenges WHERE digest = ?1";
     first(db, sql, [digest.0], |row| {
         let mut c = Columns::of(row, "challenges");
         let digest = ChallengeDigest(c.bytes("digest")?);
@@ -232,6 +232,7 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
             wrong: c.small("wrong")?,
             answered: c.flag("answered")?,
             state_epoch: c.number("state_epoch")?,
+            issued_at: c.time("issued_at")?,
         })
     })
 }
@@ -241,8 +242,8 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
     one(
         db,
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
-         expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch, issued_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),
@@ -262,6 +263,7 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
             sign_in.place.device.0,
             sign_in.place.network.to_string(),
             signed(challenge.state_epoch)?,
+            stamp(challenge.issued_at),
         ],
     )
 }

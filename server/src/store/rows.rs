@@ -37,7 +37,7 @@ macro_rules! columns {
     };
     (sessions) => {
         "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
-         auth_time, methods, expires_at, ended_at, state_epoch"
+         auth_time, methods, expires_at, ended_at, state_epoch, signed_in_at"
     };
 }
 pub(super) use columns;
@@ -316,5 +316,6 @@ pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {
         expires_at: c.time("expires_at")?,
         ended_at: c.maybe_time("ended_at")?,
         state_epoch: c.number("state_epoch")?,
+        signed_in_at: c.time("signed_in_at")?,
     })
 }

@@ -168,6 +168,7 @@ pub(crate) fn session(number: u64) -> Session {
         expires_at: NOW.plus(86_400),
         ended_at: None,
         state_epoch: 0,
+        signed_in_at: NOW,
     }
 }
 

@@ -194,7 +194,12 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             vec![Change::VerifyDevice { id: device(number, alice()).id, session, step, at: NOW }]
         }
         Deed::UseStep { device: number, step } => {
-            vec![Change::UseStep { id: device(number, alice()).id, step }]
+            let id = device(number, alice()).id;
+            let kept =
+                tables.devices.iter().find(|device| device.id == id).map_or(0, |device| device.last_step);
+            // As read, or stale.
+            let before = if step % 2 == 0 { kept } else { kept + 1 };
+            vec![Change::UseStep { id, step, before }]
         }
         Deed::RemoveDevice { device: number, counts } => {
             vec![Change::DeleteDevice { id: device(number, alice()).id, counts }]
@@ -273,6 +278,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 wrong: 0,
                 answered: false,
                 state_epoch,
+                issued_at: NOW,
             };
             vec![is(user), Change::InsertChallenge(challenge)]
         }

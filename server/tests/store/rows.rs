@@ -124,7 +124,7 @@ fn tickets() -> impl Strategy<Value = Ticket> {
 fn sessions() -> impl Strategy<Value = Session> {
     (
         (name(), number(), of((name(), number())), name(), any::<bool>(), any::<bool>()),
-        (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL), number()),
+        (scope(), time(), time(), of(time()), proptest::sample::select(Purpose::ALL), number(), time()),
     )
         .prop_map(|((id, user_epoch, actor, client, bind, for_audience), rest)| Session {
             id: SessionId::parse(&id).unwrap(),
@@ -141,6 +141,7 @@ fn sessions() -> impl Strategy<Value = Session> {
             expires_at: rest.2,
             ended_at: rest.3,
             state_epoch: rest.5,
+            signed_in_at: rest.6,
         })
 }
 

@@ -245,7 +245,7 @@ impl Ledger {
                 let again = self.last_steps.insert(id.clone(), *step);
                 hold(again.is_none(), || format!("{id} was verified twice"))
             }
-            Change::UseStep { id, step } => {
+            Change::UseStep { id, step, .. } => {
                 let before = self.last_steps.insert(id.clone(), *step);
                 hold(before.is_none_or(|before| before < *step), || format!("step {step} of {id} came twice"))
             }
