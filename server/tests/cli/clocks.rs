@@ -125,11 +125,10 @@ fn a_reset_ends_what_is_dated_ahead_and_says_how_much() {
     assert_eq!(row["count"], 2);
     assert_eq!(server.sign_in(&unused).0, 400);
     for session in &sessions {
-        let form =
-            format!("grant_type=refresh_token&refresh_token={}", session["refresh_token"].as_str().unwrap());
-        let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
-        assert_eq!(server.ask("POST", "/oauth2/token", headers, &form).0, 400);
+        let bearer = format!("Authorization: Bearer {}\r\n", session["access_token"].as_str().unwrap());
+        assert_eq!(server.ask("GET", "/userinfo", &bearer, "").0, 401);
     }
+    assert_eq!(number(&site, "SELECT count(*) FROM sessions WHERE ended_at IS NULL"), 0);
     // Also for people, and where there is nothing to end.
     let text = String::from_utf8(site.run(&["clock", "reset"]).stdout).unwrap();
     assert!(text.contains("sessions_ended") && text.contains("tickets_revoked"), "{text}");
