@@ -8,6 +8,10 @@ codes! {
     Warning {
         /// The state generation could not be written to the witness file.
         WitnessNotWritten = "witness-not-written",
+        /// The wall clock is behind the time that counts.
+        ClockBehind = "clock-behind",
+        /// The wall clock has jumped ahead. It is used, and the clock's mark does not follow yet.
+        ClockAhead = "clock-ahead",
     }
 }
 
@@ -15,6 +19,8 @@ impl Warning {
     const fn bit(self) -> u32 {
         match self {
             Self::WitnessNotWritten => 1,
+            Self::ClockBehind => 2,
+            Self::ClockAhead => 4,
         }
     }
 }

@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 use core::{fmt, net::IpAddr};
 
 /// One complete request. The front has already settled where it begins and ends; what it means is decided here.
+#[derive(Clone)]
 pub struct Request {
     /// The method, as sent (case-sensitive, RFC 9110 §9.1).
     pub method: String,

@@ -4,10 +4,11 @@ use clap::Subcommand;
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::time::Time;
 
-use super::context::Context;
+use super::context::{Context, Site};
 use super::failure::Failure;
 use super::output::Record;
-use crate::clock::{Clock, ClockStatus};
+use crate::clock::{Clock, ClockStatus, QUIET_BEFORE_SWEEPS};
+use crate::store::{Access, ClockMark, EndedAhead};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -17,25 +18,48 @@ pub(super) enum Verb {
     Reset,
 }
 
-fn record(status: &ClockStatus) -> Record {
+/// Tells the clocks, and what the store has of them.
+fn record(status: &ClockStatus, kept: &ClockMark) -> Record {
+    let since = kept.ahead_since.filter(|_| status.ahead.is_some());
+    let quiet_at = kept.jumped_at.map(|at| at.plus(QUIET_BEFORE_SWEEPS)).filter(|at| *at > status.mark);
     Record::new()
         .with("wall", status.wall.rfc3339())
         .with("mark", status.mark.rfc3339())
         .with("now", status.now.rfc3339())
         .with("behind", status.behind)
         .with("ahead", status.ahead)
+        .with("provisional_since", since.map(Time::rfc3339))
+        .with("provisional_for", since.map(|since| since.until(status.mark)))
+        .with("sweeps_wait", status.ahead.is_some() || quiet_at.is_some())
+        .with("sweeps_from", quiet_at.filter(|_| status.ahead.is_none()).map(Time::rfc3339))
+}
+
+/// Sets the mark to the wall clock, and ends what is dated ahead of it.
+fn reset(site: &Site) -> Result<EndedAhead, Failure> {
+    let mark = site.clock.wall;
+    // Before, so that the row of the audit table has a number; a server that runs may go on issuing until it notices.
+    let before = site.store.end_dated_ahead(mark)?;
+    let count = u32::try_from(before.sessions).unwrap_or(u32::MAX).max(1);
+    site.store.set_clock_mark(mark, Some(Event { count, ..Event::new(Kind::ClockReset, mark) }))?;
+    Ok(before.plus(site.store.end_dated_ahead(mark)?))
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    let site = match verb {
-        Verb::Show => context.reading()?,
-        Verb::Reset => context.site()?,
+    let (site, ended) = match verb {
+        Verb::Show => (context.reading()?, None),
+        Verb::Reset => {
+            let site = context.open(Access::Write)?;
+            let ended = reset(&site)?;
+            (site, Some(ended))
+        }
     };
-    let mut status = Clock::read(&site.store)?.status();
-    if let Verb::Reset = verb {
-        let mark: Time = status.wall;
-        site.store.set_clock_mark(mark, Some(Event::new(Kind::ClockReset, mark)))?;
-        status = Clock::read(&site.store)?.status();
+    let clock = Clock::read(&site.store)?;
+    let mut record = record(&clock.status(), &clock.kept());
+    if let Some(EndedAhead { sessions, tickets, challenges }) = ended {
+        record = record
+            .with("sessions_ended", sessions)
+            .with("tickets_revoked", tickets)
+            .with("challenges_ended", challenges);
     }
-    Ok(context.out.one(&record(&status))?)
+    Ok(context.out.one(&record)?)
 }

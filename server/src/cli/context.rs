@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::output::Output;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockStatus, FAR_AHEAD};
 use crate::config::{Config, Given, choice};
 use crate::store::{Access, Create, Installation, KeyState, Notice, Store, StoreOptions};
 
@@ -41,6 +41,8 @@ pub struct Site {
     pub store: Store,
     /// The time, never behind the store's mark.
     pub now: Time,
+    /// The clocks, of which `now` is.
+    pub clock: ClockStatus,
 }
 
 impl Context {
@@ -93,7 +95,12 @@ impl Context {
     /// # Errors
     /// Where it is not there, or cannot be opened.
     pub fn site(&self) -> Result<Site, Failure> {
-        self.open(Access::Write)
+        let site = self.open(Access::Write)?;
+        if let Some(warning) = site.clock_warning() {
+            // A closed stderr has nobody to tell.
+            let _ = writeln!(io::stderr(), "gatepass: {warning}");
+        }
+        Ok(site)
     }
 
     /// The store, for a command that leaves every file as it is.
@@ -116,9 +123,9 @@ impl Context {
             // A closed stderr has nobody to tell.
             let _ = writeln!(io::stderr(), "gatepass: {notice}");
         }
-        let now = Clock::read(&store)?.now();
+        let clock = Clock::read(&store)?.status();
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(store.clone());
-        Ok(Site { store, now })
+        Ok(Site::new(store, clock))
     }
 
     /// Opens the store for a server, which makes an installation in an empty directory.
@@ -253,18 +260,42 @@ pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
     Ok(bytes)
 }
 
-/// A moment at `now`, with fresh randomness.
+/// A moment at `clock`, with fresh randomness.
 ///
 /// # Errors
 /// Where there is none to be had.
-pub fn moment(now: Time) -> Result<Moment, Failure> {
+pub fn moment(clock: &ClockStatus) -> Result<Moment, Failure> {
+    let now = clock.now;
     // The wall clock's, which need not turn with `now`: it only brings together.
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     let fraction = u16::try_from((u64::from(passed) << 16) / 1_000_000_000).unwrap_or(u16::MAX);
-    Ok(Moment { now, fraction, seed: Seed::new(*random()?), warnings: Warnings::NONE, wall: now })
+    Ok(Moment { now, fraction, seed: Seed::new(*random()?), warnings: Warnings::NONE, wall: clock.stamp })
 }
 
 impl Site {
+    /// Over `store`, as the clocks read.
+    pub const fn new(store: Store, clock: ClockStatus) -> Self {
+        Self { store, now: clock.now, clock }
+    }
+
+    /// Returns a warning that the wall clock is over an hour off the mark, where it is.
+    fn clock_warning(&self) -> Option<String> {
+        let ClockStatus { wall, mark, behind, ahead, .. } = self.clock;
+        let way_out = "set the clock if it is wrong, or run `gatepass clock reset` if the mark is";
+        if ahead.is_some() {
+            return Some(format!(
+                "the wall clock ({wall}) is over an hour ahead of the mark ({mark}); what this command writes bears the wall \
+                 clock's time: {way_out}"
+            ));
+        }
+        behind.filter(|seconds| *seconds > FAR_AHEAD).map(|_| {
+            format!(
+                "the wall clock ({wall}) is over an hour behind the mark ({mark}); what this command writes bears the mark's \
+                 time: {way_out}"
+            )
+        })
+    }
+
     /// Commits `changes`, all or none.
     ///
     /// # Errors

@@ -41,7 +41,7 @@ pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result
     let user = find(&site, who)?;
     for _ in 0..ATTEMPTS {
         let factors = site.store.factors(&user.id)?;
-        let moment = context::moment(site.now)?;
+        let moment = context::moment(&site.clock)?;
         // Whoever may run this may do anything: they vouch.
         let set_up = SetUp::prepare(parameters, &user.id, &factors, name.clone(), true, &moment);
         let set_up = set_up.map_err(|problem| {
@@ -88,7 +88,7 @@ pub(super) fn verify(context: &Context, who: &str, code: &str) -> Result<(), Fai
                 "no device of {who:?} waits for a first code: set one up with `gatepass user totp {who}`"
             ))
         })?;
-        let mut changes = verified(&factors, device, code, None, Clocks { now: site.now, wall: site.now }).ok_or_else(|| {
+        let mut changes = verified(&factors, device, code, None, Clocks { now: site.now, wall: site.clock.stamp }).ok_or_else(|| {
             Failure::failed("the code is wrong: take the one that is shown now, and see whether the device's clock is right")
         })?;
         changes.push(about(Kind::DeviceVerified, &user, &device.id, &site));

@@ -142,7 +142,7 @@ pub(crate) fn issue_by_command(
 ) -> Result<Record, Failure> {
     // Issuing signs nothing: whatever the keys are, none at all will do.
     let gatepass = Gatepass::new(settings, Keys::new(u64::MAX, None, Vec::new()));
-    let step = gatepass.issue_by_command(asked, context::moment(site.now)?);
+    let step = gatepass.issue_by_command(asked, context::moment(&site.clock)?);
     let response = finish(&gatepass, &site.store, step);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let part = |key: &str| body.get(key).cloned().unwrap_or_default();

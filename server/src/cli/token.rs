@@ -88,7 +88,7 @@ fn verify(
         body: Vec::new(),
         peer: std::net::Ipv4Addr::LOCALHOST.into(),
     };
-    let response = drive(gatepass, &site.store, request, context::moment(site.now)?);
+    let response = drive(gatepass, &site.store, request, context::moment(&site.clock)?);
     if let Some(refusal) = response.refusal() {
         return Ok(Err(refusal.as_str().replace('-', " ")));
     }

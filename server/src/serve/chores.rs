@@ -19,6 +19,7 @@ use crate::cli::context::Context;
 use crate::cli::failure::{FAILED, Failure};
 use crate::clock::ClockStatus;
 use crate::config::Given;
+use crate::store::EndedAhead;
 
 /// The longest between two rounds.
 const ROUND: Duration = Duration::from_secs(30);
@@ -43,15 +44,15 @@ impl Chores {
     }
 }
 
-/// Begins to do the chores of `gate`, with a sweep every `sweep_interval`.
+/// Begins to do the chores of `gate`, with a sweep every `sweep_interval`. `told` is what the log says of the clock already.
 ///
 /// # Errors
 /// Where no thread can be started.
-pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failure> {
+pub fn begin(gate: Arc<Gate>, sweep_interval: Duration, told: ClockTold) -> Result<Chores, Failure> {
     let (end, ended) = mpsc::channel();
     let work = move || {
         let (mut swept, mut more) = (Instant::now(), false);
-        let mut last = None;
+        let (mut told, mut dated_ahead) = (told, is_dated_ahead(&gate));
         loop {
             let pause = if more { Duration::ZERO } else { ROUND.min(sweep_interval) };
             let over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
@@ -64,7 +65,11 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failur
             if over {
                 return;
             }
-            last = Some(tell_the_clock(&gate.clock.status(), last));
+            told = tell_the_clock(&gate.clock.status(), Some(told));
+            dated_ahead |= gate.clock.take_stepped_back() || gate.clock.is_past_a_jump();
+            if dated_ahead {
+                dated_ahead = !end_dated_ahead(&gate);
+            }
             if more || swept.elapsed() >= sweep_interval {
                 swept = Instant::now();
                 more = sweep(&gate, || ended.try_recv() == Err(TryRecvError::Disconnected));
@@ -89,11 +94,49 @@ fn write_down(gate: &Gate, events: Vec<Event>) {
     }
 }
 
-/// Sweeps by the time that is trusted: what a jump of the wall clock makes look old would be gone for good, even
-/// where the clock is set right a minute later. In steps that nobody notices, until there is no more, other chores
+/// Returns true if a start finds rows that are dated ahead, as far as the newest tell. Where a jump was in use the store says
+/// so, and the clock knows it from there.
+fn is_dated_ahead(gate: &Gate) -> bool {
+    gate.store.newest_are_dated_ahead(gate.clock.now()).unwrap_or_else(|error| {
+        tracing::error!(%error, "rows that are dated ahead were not looked for");
+        true
+    })
+}
+
+/// Ends what was issued while own time stood further; returns true if it is done.
+fn end_dated_ahead(gate: &Gate) -> bool {
+    let status = gate.clock.status();
+    let done = gate.store.end_dated_ahead(status.now).and_then(|ended| {
+        if status.ahead.is_none() {
+            gate.clock.forget_jump(&gate.store)?;
+        }
+        Ok(ended)
+    });
+    match done {
+        Ok(ended) => {
+            let EndedAhead { sessions, tickets, challenges } = ended;
+            if ended != EndedAhead::default() {
+                tracing::warn!(
+                    sessions,
+                    tickets,
+                    challenges,
+                    "what was issued while the wall clock was ahead was ended: it is dated ahead"
+                );
+            }
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, "what is dated ahead was not ended; it is refused, and tried again");
+            false
+        }
+    }
+}
+
+/// Sweeps where the clock allows it: what a jump of the wall clock makes look old would be gone for good, even where the clock
+/// is set right a minute later. In steps that nobody notices, until there is no more, other chores
 /// wait, or it is to stop; whether there is more.
 fn sweep(gate: &Gate, is_over: impl Fn() -> bool) -> bool {
-    let now = gate.clock.status().mark;
+    let Some(now) = gate.clock.sweeps_before() else { return false };
     let (mut tickets, mut sessions, mut batch) = (0, 0, *BATCH.start());
     let (end, mut more) = (Instant::now() + ROUND / 2, true);
     while more && Instant::now() < end && !is_over() {
@@ -123,24 +166,49 @@ fn sweep(gate: &Gate, is_over: impl Fn() -> bool) -> bool {
     more
 }
 
-/// Tells that the wall clock is wrong, or right again, when that changes. Gives back what was told.
-fn tell_the_clock(status: &ClockStatus, last: Option<(bool, bool)>) -> (bool, bool) {
-    let state = (status.behind.is_some(), status.ahead.is_some());
-    if Some(state) != last {
-        match (status.behind, status.ahead) {
-            (Some(seconds), _) => tracing::warn!(
-                seconds,
-                "the wall clock is behind the mark and is not believed: set it, or run `gatepass clock reset` where the mark is wrong"
-            ),
-            (None, Some(seconds)) => tracing::warn!(
-                seconds,
-                "the wall clock jumped ahead: set it back, or run `gatepass clock reset` where it is right"
-            ),
-            (None, None) if last.is_some() => tracing::info!("the wall clock is right again"),
-            (None, None) => {}
-        }
+/// What the log said last of the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockTold {
+    behind: bool,
+    ahead: bool,
+}
+
+/// Tells that the wall clock is wrong, or right again, when that changes; `last` is none at a start. A box may have been off
+/// for a night, so that a clock that is ahead at a start is no warning.
+pub(crate) fn tell_the_clock(status: &ClockStatus, last: Option<ClockTold>) -> ClockTold {
+    let told = ClockTold { behind: status.behind.is_some(), ahead: status.ahead.is_some() };
+    if Some(told) == last {
+        return told;
     }
-    state
+    let (wall, mark) = (status.wall, status.mark);
+    match (status.behind, status.ahead) {
+        (Some(seconds), _) => tracing::warn!(
+            seconds,
+            %wall,
+            %mark,
+            "the wall clock is behind and does not count: set it, or run `gatepass clock reset` where the mark is wrong"
+        ),
+        (None, Some(seconds)) if last.is_none() => tracing::info!(
+            seconds,
+            %wall,
+            %mark,
+            "the wall clock is ahead of the mark, as after a time without power: it is used, and the mark follows in ten \
+             minutes; set the clock if it is wrong"
+        ),
+        (None, Some(seconds)) => tracing::warn!(
+            seconds,
+            %wall,
+            %mark,
+            "the wall clock jumped ahead: it is used, and the mark follows in ten minutes; set the clock if it is wrong"
+        ),
+        (None, None) if last.is_some_and(|last| last.ahead) => tracing::info!(
+            %mark,
+            "the mark and the wall clock agree again; nothing is swept for an hour"
+        ),
+        (None, None) if last.is_some() => tracing::info!("the wall clock is right again"),
+        (None, None) => {}
+    }
+    told
 }
 
 /// Begins to obey signals: SIGTERM and SIGINT stop the front, and asked twice end the process at once; SIGHUP reads

@@ -100,7 +100,7 @@ fn sign_in(site: &Site, settings: &Settings, ticket: &str) -> Result<Zeroizing<S
         peer: Ipv4Addr::LOCALHOST.into(),
     };
     let gatepass = context::gatepass(&site.store, settings.clone())?;
-    let response = drive(&gatepass, &site.store, request, context::moment(site.now)?);
+    let response = drive(&gatepass, &site.store, request, context::moment(&site.clock)?);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let token = body.get("access_token").and_then(Value::as_str);
     token.map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| {

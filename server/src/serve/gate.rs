@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::Found;
 use gatepass_core::settings::Settings;
-use gatepass_core::step::Step;
+use gatepass_core::step::{Read, Step};
 use gatepass_core::store::Store as _;
 use gatepass_core::time::Time;
 use gatepass_core::warning::Warning;
@@ -36,7 +37,7 @@ pub struct Gate {
     /// The store.
     pub store: Store,
     /// The clock.
-    pub clock: Clock,
+    pub clock: Arc<Clock>,
     /// The core at hand.
     pub keeper: Keeper,
     /// Refusals that have no row of their own.
@@ -94,9 +95,10 @@ impl Gate {
         trusted: TrustedNow,
         settings: Settings,
     ) -> Result<Self, Failure> {
+        let clock = Arc::new(clock);
         Ok(Self {
             trusted,
-            keeper: Keeper::new(store.clone(), settings)?,
+            keeper: Keeper::new(store.clone(), Arc::clone(&clock), settings)?,
             turns: Turns::start(config.password_hashes.size(), WAITING.min(config.threads() / 2))
                 .map_err(|error| Failure::failed(format!("cannot start a thread: {error}")))?,
             store,
@@ -128,17 +130,32 @@ impl Gate {
     fn begin(&self, mut request: Request) -> Result<(Case, Step), Response> {
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
         request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
+        // Before the clock is read: a mark that is set in between is noticed.
+        let resets = self.clock.resets();
+        let again = Some((Box::new(request.clone()), resets));
+        self.start(request, again)
+    }
+
+    /// The same for a request that counts for its peer; `again` is what is needed to begin anew.
+    fn start(&self, request: Request, again: Option<(Box<Request>, u64)>) -> Result<(Case, Step), Response> {
         let language = Language::of(request.header("accept-language").unwrap_or_default());
         let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
         if budgeted {
             self.may_fail(peer, language)?;
         }
-        let mut moment = context::moment(self.clock.now()).map_err(|failure| {
+        let clock = self.clock.status();
+        let mut moment = context::moment(&clock).map_err(|failure| {
             tracing::error!(%failure, "a request was answered with 500");
             self.refuse(Problem::Internal, language)
         })?;
-        if !self.store.witness_works() {
-            moment.warnings = moment.warnings.with(Warning::WitnessNotWritten);
+        for (warning, holds) in [
+            (Warning::WitnessNotWritten, !self.store.witness_works()),
+            (Warning::ClockBehind, clock.behind.is_some()),
+            (Warning::ClockAhead, clock.ahead.is_some()),
+        ] {
+            if holds {
+                moment.warnings = moment.warnings.with(warning);
+            }
         }
         let case = Case {
             peer,
@@ -148,6 +165,7 @@ impl Gate {
             path: known_part(request.path()).to_owned(),
             now: moment.now,
             recorded: false,
+            again,
         };
         Ok((case, self.keeper.current().handle(request, moment)))
     }
@@ -159,13 +177,29 @@ impl Gate {
         })
     }
 
+    /// Goes on with what was found. Where a person set the clock's mark after the request had begun, it begins anew: what is
+    /// found first is not to be judged by the former time.
+    fn resume(&self, mut case: Case, read: Read, found: Found) -> Result<(Case, Step), Response> {
+        let gatepass = self.keeper.at_least(found.generation);
+        match case.again.take() {
+            Some((request, resets)) if resets != self.clock.resets() => self.start(*request, None),
+            Some(_) | None => Ok((case, read.resume(&gatepass, found))),
+        }
+    }
+
     /// Goes on with a flow until it is answered, or waits: for the disk, or for a turn at hashing.
     fn go_on(self: Arc<Self>, mut case: Case, mut step: Step, reply: Reply) -> Answered {
         loop {
             step = match step {
                 Step::Read(read) => {
                     let found = self.store.read(read.query());
-                    read.resume(&self.keeper.at_least(found.generation), found)
+                    match self.resume(case, read, found) {
+                        Ok((resumed, step)) => {
+                            case = resumed;
+                            step
+                        }
+                        Err(response) => return reply.now(response),
+                    }
                 }
                 Step::Commit(commit) => {
                     let (later, answered) = reply.later();
@@ -226,6 +260,8 @@ struct Case {
     now: Time,
     /// A refusal was written as a row of its own; then it is not counted once more.
     recorded: bool,
+    /// The request and how often the mark had been set when it began, until something was found for it.
+    again: Option<(Box<Request>, u64)>,
 }
 
 impl Service for Gate {
@@ -267,11 +303,14 @@ impl Service for Gate {
                 continue;
             }
             let go_on = || {
-                let step = match found {
-                    Some(found) => read.resume(&self.keeper.at_least(found.generation), found),
-                    None => Step::Read(read),
+                let resumed = match found {
+                    Some(found) => self.resume(case, read, found),
+                    None => Ok((case, Step::Read(read))),
                 };
-                Arc::clone(&self).go_on(case, step, reply)
+                match resumed {
+                    Ok((case, step)) => Arc::clone(&self).go_on(case, step, reply),
+                    Err(response) => reply.now(response),
+                }
             };
             if let Some(one) = caught(go_on) {
                 answered(one);

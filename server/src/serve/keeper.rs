@@ -1,4 +1,4 @@
-//! The core at hand: its settings and keys, renewed while requests go on.
+//! The core at hand: its settings and keys, renewed while requests go on, and the clock with them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,12 +8,15 @@ use gatepass_core::settings::Settings;
 
 use crate::cli::context;
 use crate::cli::failure::Failure;
+use crate::clock::Clock;
 use crate::store::Store;
 
-/// Holds the [`Gatepass`] that answers, and loads the keys again when a snapshot is of a newer generation.
+/// Holds the [`Gatepass`] that answers, and loads the keys again when a snapshot is of a newer generation. A person who sets
+/// the clock's mark raises the generation, too: so every server notices with its next read, and no read costs more.
 #[derive(Debug)]
 pub struct Keeper {
     store: Store,
+    clock: Arc<Clock>,
     current: ArcSwap<Gatepass>,
     /// Held while loading, so that many requests that notice at once load once.
     loading: Mutex<()>,
@@ -24,9 +27,9 @@ impl Keeper {
     ///
     /// # Errors
     /// Where the keys cannot be read.
-    pub fn new(store: Store, settings: Settings) -> Result<Self, Failure> {
-        let current = context::gatepass(&store, settings)?;
-        Ok(Self { store, current: ArcSwap::from_pointee(current), loading: Mutex::new(()) })
+    pub fn new(store: Store, clock: Arc<Clock>, settings: Settings) -> Result<Self, Failure> {
+        let current = load(&store, &clock, settings)?;
+        Ok(Self { store, clock, current: ArcSwap::from_pointee(current), loading: Mutex::new(()) })
     }
 
     /// Goes on with other settings, also where a request is under way.
@@ -35,7 +38,7 @@ impl Keeper {
     /// Where the keys cannot be read; the former settings stay.
     pub fn change(&self, settings: Settings) -> Result<(), Failure> {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        self.current.store(Arc::new(context::gatepass(&self.store, settings)?));
+        self.current.store(Arc::new(load(&self.store, &self.clock, settings)?));
         Ok(())
     }
 
@@ -55,17 +58,30 @@ impl Keeper {
         if current.generation() >= generation {
             return current;
         }
-        match context::gatepass(&self.store, current.settings().clone()) {
+        match load(&self.store, &self.clock, current.settings().clone()) {
             Ok(renewed) => {
-                tracing::info!(generation = renewed.generation(), "the keys changed and were loaded again");
+                tracing::info!(
+                    generation = renewed.generation(),
+                    "keys or the clock's mark were changed and are loaded again"
+                );
                 self.current.store(Arc::new(renewed));
                 self.current()
             }
             Err(failure) => {
                 // The request is answered 503 by the core, and the next one tries again.
-                tracing::error!(%failure, "the keys changed and cannot be loaded");
+                tracing::error!(%failure, "keys or the clock's mark were changed and cannot be loaded");
                 current
             }
         }
     }
+}
+
+/// Loads the keys, then what a person has made of the clock. In this order, so that no generation is served with a clock from
+/// before it.
+fn load(store: &Store, clock: &Clock, settings: Settings) -> Result<Gatepass, Failure> {
+    let gatepass = context::gatepass(store, settings)?;
+    if clock.take_over(store.clock_state()?) {
+        tracing::warn!(now = %clock.now(), "the clock's mark was set by `gatepass clock reset`");
+    }
+    Ok(gatepass)
 }

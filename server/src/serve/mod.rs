@@ -45,6 +45,7 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     log::start(config.log_format, config.log_level);
     let store = context.serving(&config)?;
     let clock = Clock::start(&store)?;
+    let told = chores::tell_the_clock(&clock.status(), None);
     let trusted = TrustedNow::default();
     trusted.set(Proxies::new(&config.trusted_proxies));
     let door = Door::open(&config, trusted.clone())?;
@@ -61,14 +62,14 @@ pub fn run(context: &Context, arguments: Serve) -> Result<(), Failure> {
     };
     let settings = context::settings(&config, issuer.clone());
 
-    let site = Site { store: store.clone(), now: clock.now() };
+    let site = Site::new(store.clone(), clock.status());
     let admin = first_start::prepare(&site)?;
     let shown = if demo { Some(demo::prepare(&site, &settings, &address)?) } else { None };
     let gate = Arc::new(Gate::new(store.clone(), clock, &config, trusted, settings)?);
 
     let stopper = door.stopper();
     let _signals = chores::obey_signals(Arc::clone(&gate), stopper, context.clone(), given)?;
-    let chores = chores::begin(Arc::clone(&gate), config.sweep_interval.get())?;
+    let chores = chores::begin(Arc::clone(&gate), config.sweep_interval.get(), told)?;
     // Whoever started it may have closed its output; it serves all the same.
     if let Err(failure) = announce(context, &address, &issuer, &config, admin, shown) {
         tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");

@@ -21,6 +21,10 @@ const TO_SIX: &str = "
     ALTER TABLE challenges DROP COLUMN client_epoch;
     ALTER TABLE challenges DROP COLUMN issuer;
     ALTER TABLE challenges DROP COLUMN issuer_epoch;
+    ALTER TABLE sessions DROP COLUMN signed_in_at;
+    ALTER TABLE challenges DROP COLUMN issued_at;
+    ALTER TABLE meta DROP COLUMN clock_jumped_at;
+    ALTER TABLE meta DROP COLUMN clock_ahead_since;
     ALTER TABLE tickets DROP COLUMN state_epoch;
     ALTER TABLE sessions DROP COLUMN state_epoch;
     ALTER TABLE challenges DROP COLUMN state_epoch;

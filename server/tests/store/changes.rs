@@ -1,8 +1,7 @@
 //! Every change's condition, the sweep, the mark: applied where it holds, and nothing written where not.
 
-use gatepass::clock::Clock;
-use gatepass::store::{ClockMark, KEEP_EXPIRED, Store};
-use gatepass_core::audit::{Event, Kind};
+use gatepass::store::{KEEP_EXPIRED, Store};
+use gatepass_core::audit::Kind;
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::client::{ClientSecret, SecretDigest};
 use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
@@ -322,40 +321,4 @@ fn the_sweep_takes_what_expired_long_ago_and_nothing_else() {
         )
         .unwrap();
     assert!(plan.contains("tickets_by_expiry"), "{plan}");
-}
-
-#[test]
-fn the_mark_only_rises_unless_a_person_sets_it() {
-    let place = Place::new();
-    let (one, other) = (place.store(), place.store());
-    let at = |seconds, resets| ClockMark { mark: Time::from_unix(seconds), resets };
-    assert_eq!(one.clock_state().unwrap(), at(0, 0));
-    assert_eq!(one.raise_clock_mark(at(50, 0)).unwrap(), at(50, 0));
-    assert_eq!(other.raise_clock_mark(at(40, 0)).unwrap(), at(50, 0));
-    other.set_clock_mark(Time::from_unix(7), Some(Event::new(Kind::ClockReset, NOW))).unwrap();
-    assert_eq!(audit(&one).len(), 1);
-    assert_eq!(one.raise_clock_mark(at(60, 0)).unwrap(), at(7, 1));
-    assert_eq!(one.clock_state().unwrap().mark, Time::from_unix(7));
-}
-
-#[test]
-fn a_running_clock_takes_over_a_mark_that_was_set() {
-    let place = Place::new();
-    let store = place.store();
-    let clock = Clock::start(&store).unwrap();
-    let kept = store.clock_state().unwrap().mark;
-    assert!(kept > Time::from_unix(0));
-    // Another process lost its mind.
-    let wrong = clock.now().plus(1_000_000);
-    store.raise_clock_mark(ClockMark { mark: wrong, resets: 0 }).unwrap();
-    clock.persist(&store).unwrap();
-    assert!(clock.now() >= wrong);
-    assert!(clock.status().behind.is_some());
-    assert!(Clock::start(&store).unwrap().now() >= wrong);
-    // A person mends it.
-    store.set_clock_mark(kept, None).unwrap();
-    clock.persist(&store).unwrap();
-    assert!(clock.now() < wrong);
-    assert_eq!(clock.status().behind, None);
-    assert!(store.clock_state().unwrap().mark < wrong);
 }

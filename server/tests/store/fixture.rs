@@ -97,6 +97,8 @@ impl Place {
                     "witness_file",
                     "handover",
                     "copied_at",
+                    "clock_jumped_at",
+                    "clock_ahead_since",
                 ],
             ),
         ];

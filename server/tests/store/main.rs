@@ -9,6 +9,7 @@
 
 mod chain;
 mod changes;
+mod clocks;
 mod deliveries;
 mod faults;
 mod fixture;

@@ -1,6 +1,7 @@
 //! A look over a whole installation: every file, its owner and permissions, the database from its pages to its rows, the keys,
 //! the audit chain, the witness. Each fault has a name and a way out, and nothing is touched.
 
+mod clock;
 mod database;
 mod place;
 
@@ -10,6 +11,7 @@ use super::error::{Fault, StoreError};
 use super::generation::Generation;
 use super::installation::Installation;
 use super::{Access, Store, StoreOptions};
+use clock::clock;
 use database::database;
 use place::{directory, leftovers, permissions, room, size, witness_place};
 
@@ -52,6 +54,8 @@ const CODES: &[&str] = &[
     "witness-beside-database",
     "copy-not-taken",
     "handed-over",
+    "clock-behind",
+    "clock-ahead",
     "room-low",
     "room-none",
     "busy",
@@ -247,6 +251,9 @@ pub fn check(installation: &Installation) -> Report {
             Ok(db) => database(installation, &db, opened.as_ref().ok(), &mut report),
             Err(error) => report.store_error(&error),
         }
+    }
+    if let Ok(store) = &opened {
+        clock(store, &mut report);
     }
     witness_place(installation, &mut report);
     room(installation, &mut report);

@@ -1,0 +1,247 @@
+//! What the file keeps of the clock, and what is dated ahead of it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gatepass::clock::Clock;
+use gatepass::store::{ClockMark, EndedAhead, Store};
+use gatepass_core::audit::{Event, Kind};
+use gatepass_core::model::query::Query;
+use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::store::Store as _;
+use gatepass_core::time::Time;
+
+use crate::fixture::*;
+
+fn wall() -> Time {
+    Time::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
+}
+
+fn before(time: Time, seconds: u64) -> Time {
+    Time::from_unix(time.unix() - seconds)
+}
+
+fn mark(seconds: u64, resets: u64) -> ClockMark {
+    ClockMark { mark: Time::from_unix(seconds), resets, jumped_at: None, ahead_since: None }
+}
+
+/// Sets the mark as it stands in the file, and the time of the last jump.
+fn plant(place: &Place, mark: Time, jumped_at: Option<Time>) {
+    let seconds = |time: Time| i64::try_from(time.unix()).unwrap();
+    place
+        .sql()
+        .execute(
+            "UPDATE meta SET clock_mark = ?1, clock_jumped_at = ?2",
+            (seconds(mark), jumped_at.map(seconds)),
+        )
+        .unwrap();
+}
+
+#[test]
+fn the_mark_only_rises_unless_a_person_sets_it() {
+    let place = Place::new();
+    let (one, other) = (place.store(), place.store());
+    assert_eq!(one.clock_state().unwrap(), mark(0, 0));
+    assert_eq!(one.raise_clock_mark(mark(50, 0)).unwrap(), mark(50, 0));
+    assert_eq!(other.raise_clock_mark(mark(40, 0)).unwrap(), mark(50, 0));
+    other.set_clock_mark(Time::from_unix(7), Some(Event::new(Kind::ClockReset, NOW))).unwrap();
+    assert_eq!(audit(&one).len(), 1);
+    let reset = ClockMark { jumped_at: Some(Time::from_unix(7)), ..mark(7, 1) };
+    assert_eq!(one.raise_clock_mark(mark(60, 0)).unwrap(), reset);
+    assert_eq!(one.clock_state().unwrap(), reset);
+}
+
+#[test]
+fn the_last_jump_is_kept_and_one_in_use_until_it_is_forgotten() {
+    let place = Place::new();
+    let store = place.store();
+    let at = |jumped: Option<u64>, since: Option<u64>| ClockMark {
+        jumped_at: jumped.map(Time::from_unix),
+        ahead_since: since.map(Time::from_unix),
+        ..mark(50, 0)
+    };
+    for (given, stands) in [
+        (at(None, Some(50)), at(None, Some(50))),
+        (at(None, Some(60)), at(None, Some(50))),
+        (at(Some(70), None), at(Some(70), Some(50))),
+        (at(Some(60), None), at(Some(70), Some(50))),
+        (at(None, None), at(Some(70), Some(50))),
+    ] {
+        assert_eq!(store.raise_clock_mark(given).unwrap(), stands);
+    }
+    assert_eq!(store.forget_clock_ahead().unwrap(), at(Some(70), None));
+    assert_eq!(place.store().clock_state().unwrap(), at(Some(70), None));
+}
+
+#[test]
+fn a_running_clock_takes_over_a_mark_that_was_set() {
+    let place = Place::new();
+    let store = place.store();
+    let clock = Clock::start(&store).unwrap();
+    let kept = store.clock_state().unwrap().mark;
+    assert!(kept > Time::from_unix(0));
+    // Another process lost its mind.
+    let wrong = clock.now().plus(1_000_000);
+    store.raise_clock_mark(mark(wrong.unix(), 0)).unwrap();
+    clock.persist(&store).unwrap();
+    assert!(clock.now() >= wrong);
+    assert!(clock.status().behind.is_some());
+    assert!(Clock::start(&store).unwrap().now() >= wrong);
+    assert!(!clock.take_stepped_back());
+    // A person mends it.
+    let generation = store.keys().unwrap().generation;
+    store.set_clock_mark(kept, None).unwrap();
+    assert!(store.keys().unwrap().generation > generation, "running servers notice with the next read");
+    assert_eq!(clock.resets(), 0);
+    clock.persist(&store).unwrap();
+    assert!(clock.now() < wrong);
+    assert_eq!((clock.status().behind, clock.resets()), (None, 1));
+    assert!(clock.take_stepped_back());
+    assert!(store.clock_state().unwrap().mark < wrong);
+    assert_eq!(clock.sweeps_before(), None, "an hour has not passed");
+}
+
+#[test]
+fn a_jump_at_a_start_is_used_and_does_not_move_the_mark() {
+    let place = Place::new();
+    let (now, store) = (wall(), place.store());
+    let planted = before(now, 8 * 3600);
+    plant(&place, planted, None);
+    let clock = Clock::start(&store).unwrap();
+    assert!(clock.now() >= now);
+    assert!(clock.status().ahead.is_some());
+    clock.persist(&store).unwrap();
+    let kept = store.clock_state().unwrap();
+    assert!(planted.until(kept.mark) < 3600, "the mark goes on by itself: {kept:?}");
+    assert!(kept.ahead_since.is_some());
+    assert_eq!(clock.sweeps_before(), None);
+    assert!(!clock.is_past_a_jump());
+    // The wall clock is right again, as a restart finds it.
+    plant(&place, now, None);
+    let clock = Clock::start(&store).unwrap();
+    assert!(clock.is_past_a_jump());
+    clock.forget_jump(&store).unwrap();
+    assert!(!clock.is_past_a_jump());
+    assert_eq!(store.clock_state().unwrap().ahead_since, None);
+}
+
+#[test]
+fn a_restart_does_not_shorten_the_wait_before_a_sweep() {
+    let place = Place::new();
+    let (now, store) = (wall(), place.store());
+    for (jumped_at, sweeps) in
+        [(None, true), (Some(before(now, 3000)), false), (Some(before(now, 3600)), true)]
+    {
+        plant(&place, now, jumped_at);
+        let clock = Clock::start(&store).unwrap();
+        assert_eq!(clock.sweeps_before().is_some(), sweeps, "{jumped_at:?}");
+    }
+}
+
+/// Sessions and tickets 0 to `count`, of which those from `ahead` on are dated ahead of [`NOW`].
+fn issue(place: &Place, store: &Store, count: u64, ahead: u64) {
+    let tickets = (0..count).map(|n| {
+        let issued_at = if n < ahead { NOW.plus(60) } else { NOW.plus(61) };
+        gatepass_core::model::change::Change::InsertTicket(Ticket { issued_at, ..ticket(n) })
+    });
+    commit(store, tickets);
+    commit(store, (0..count).map(begin));
+    let sql = place.sql();
+    let now = i64::try_from(NOW.unix()).unwrap();
+    let ahead = i64::try_from(ahead).unwrap();
+    sql.execute(
+        "UPDATE sessions SET signed_in_at = ?1 + 60 + (seq - (SELECT min(seq) FROM sessions) >= ?2)",
+        (now, ahead),
+    )
+    .unwrap();
+}
+
+fn open_sessions(place: &Place) -> i64 {
+    let count = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
+    place.sql().query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn what_is_dated_ahead_is_ended_for_good() {
+    let place = Place::new();
+    let store = place.store();
+    issue(&place, &store, 5, 3);
+    assert!(store.newest_are_dated_ahead(NOW).unwrap());
+    assert!(!store.newest_are_dated_ahead(NOW.plus(1)).unwrap());
+    assert_eq!(store.end_dated_ahead(NOW.plus(1)).unwrap(), EndedAhead::default());
+    let ended = EndedAhead { sessions: 2, tickets: 2, challenges: 0 };
+    assert_eq!(store.end_dated_ahead(NOW).unwrap(), ended);
+    assert_eq!(store.end_dated_ahead(NOW).unwrap(), EndedAhead::default(), "once");
+    assert!(!store.newest_are_dated_ahead(NOW).unwrap());
+    assert_eq!(open_sessions(&place), 3);
+    for (number, expected) in
+        [(2, TicketState::Live), (3, TicketState::Revoked(NOW)), (4, TicketState::Revoked(NOW))]
+    {
+        let found: i64 = place
+            .sql()
+            .query_row(
+                "SELECT count(*) FROM tickets WHERE id = ?1 AND revoked_at IS NOT NULL",
+                [ticket(number).id.as_str()],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(found == 1, expected != TicketState::Live, "ticket {number}");
+    }
+    // What has ended is swept an hour later, and not when its date has passed.
+    let swept = store.sweep(NOW.plus(3601), 100).unwrap();
+    assert_eq!((swept.sessions, swept.tickets), (2, 2));
+    let _ = store.read(&Query::Generation);
+}
+
+#[test]
+fn a_used_ticket_and_an_ended_session_stay_as_they_are() {
+    let place = Place::new();
+    let store = place.store();
+    issue(&place, &store, 2, 0);
+    let sql = place.sql();
+    sql.execute("UPDATE tickets SET spent_at = 5", []).unwrap();
+    sql.execute("UPDATE sessions SET ended_at = 5", []).unwrap();
+    assert!(!store.newest_are_dated_ahead(NOW).unwrap());
+    assert_eq!(store.end_dated_ahead(NOW).unwrap(), EndedAhead::default());
+    let ended: i64 = sql.query_row("SELECT sum(ended_at) FROM sessions", [], |row| row.get(0)).unwrap();
+    assert_eq!(ended, 10);
+}
+
+#[test]
+fn an_open_challenge_that_is_dated_ahead_is_closed() {
+    let place = Place::new();
+    let store = place.store();
+    let sql = place.sql();
+    for (number, issued_at, answered) in [(1u8, 61, 0), (2, 60, 0), (3, 61, 1)] {
+        sql.execute(
+            "INSERT INTO challenges (digest, user_id, user_epoch, client_id, for_audience, bind, scope, methods, device, network, \
+             expires_at, wrong, answered, issued_at) VALUES (?1, ?2, 0, 'portal', 0, 0, '', '[]', ?1, '', ?3, 0, ?5, ?4)",
+            (
+                [number; 32],
+                alice().as_str(),
+                i64::try_from(NOW.unix()).unwrap() + 361,
+                i64::try_from(NOW.unix()).unwrap() + issued_at,
+                answered,
+            ),
+        )
+        .unwrap();
+    }
+    assert_eq!(store.end_dated_ahead(NOW).unwrap(), EndedAhead { challenges: 1, ..EndedAhead::default() });
+    let open: i64 =
+        sql.query_row("SELECT count(*) FROM challenges WHERE answered = 0", [], |row| row.get(0)).unwrap();
+    assert_eq!(open, 1);
+}
+
+#[test]
+fn thousands_are_ended_in_small_transactions() {
+    let place = Place::new();
+    let store = place.store();
+    issue(&place, &store, 1203, 0);
+    let commits = |sql: &rusqlite::Connection| -> i64 {
+        sql.query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap()
+    };
+    let sql = place.sql();
+    let first = commits(&sql);
+    let ended = store.end_dated_ahead(NOW).unwrap();
+    assert_eq!((ended.sessions, ended.tickets), (1203, 1203));
+    assert_eq!(commits(&sql) - first, 6, "500 rows in each");
+}
