@@ -353,6 +353,9 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
             issued_at: before,
             expires_at: after,
             rotation: None,
+            number: 7,
+            refreshes: u32::MAX,
+            recorded_at: Some(before),
         },
         successor: None,
         session: Session {

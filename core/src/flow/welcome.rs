@@ -51,6 +51,9 @@ impl Welcome {
             issued_at: now,
             expires_at: session.expires_at.min(now.plus(settings.refresh_lifetime.into())),
             rotation: None,
+            number: 0,
+            refreshes: 0,
+            recorded_at: None,
         });
         let lifetime = client.and_then(|client| client.user_token_lifetime);
         let lifetime = u64::from(lifetime.unwrap_or(settings.user_token_lifetime));

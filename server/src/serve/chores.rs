@@ -19,13 +19,12 @@ use crate::cli::context::Context;
 use crate::cli::failure::{FAILED, Failure};
 use crate::clock::ClockStatus;
 use crate::config::Given;
+use crate::store::STEP;
 
 /// The longest between two rounds.
 const ROUND: Duration = Duration::from_secs(30);
 /// Rows of each kind that are taken out in one transaction: the fewest, and the most.
 const BATCH: RangeInclusive<usize> = 8..=16;
-/// How long one transaction may be kept busy. Whoever signs in meanwhile waits for it.
-const STEP: Duration = Duration::from_millis(5);
 
 /// The thread that does the chores; it ends with [`Chores::end`].
 #[derive(Debug)]

@@ -61,7 +61,7 @@ pub use notice::Notice;
 pub use open::Access;
 pub use restore::{Restored, accept, restore};
 pub use rotate::Rotated;
-pub use sweep::{KEEP_EXPIRED, Swept};
+pub use sweep::{KEEP_EXPIRED, STEP, Swept};
 pub use witness::Witness;
 
 use crate::master_key::hex;

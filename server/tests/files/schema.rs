@@ -10,8 +10,19 @@ use crate::harness::{
 };
 use crate::site::Site;
 
-/// Undoes the migration to schema 7.
+/// Undoes the migrations to schema 8 and to schema 7.
 const TO_SIX: &str = "
+    DROP INDEX refresh_tokens_by_session;
+    ALTER TABLE refresh_tokens DROP COLUMN number;
+    ALTER TABLE refresh_tokens DROP COLUMN refreshes;
+    ALTER TABLE refresh_tokens DROP COLUMN recorded_at;
+    CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session);
+    DROP TABLE deleted_users;
+    ALTER TABLE meta DROP COLUMN audit_archived;
+    ALTER TABLE meta DROP COLUMN audit_archived_seal;
+    ALTER TABLE meta DROP COLUMN audit_cut;
+    ALTER TABLE meta DROP COLUMN audit_cut_mac;
+    ALTER TABLE meta DROP COLUMN audit_cut_seal;
     ALTER TABLE tickets DROP COLUMN state_epoch;
     ALTER TABLE sessions DROP COLUMN state_epoch;
     ALTER TABLE challenges DROP COLUMN state_epoch;

@@ -82,10 +82,13 @@ fn structure(db: &Connection, path: &Path, report: &mut Report) {
         }
     };
     find("SELECT \"table\", parent FROM pragma_foreign_key_check");
-    // Sessions have no key into the users.
-    find(
-        "SELECT 'sessions', 'users' FROM sessions WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = user_id)",
-    );
+    // Sessions and challenges have no key into the users, and those of a deleted user wait for the sweep.
+    for table in ["sessions", "challenges"] {
+        find(&format!(
+            "SELECT '{table}', 'users' FROM {table} t WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = t.user_id) \
+             AND NOT EXISTS (SELECT 1 FROM deleted_users d WHERE d.user_id = t.user_id)"
+        ));
+    }
 }
 
 /// Reads every row of the tables that have records, and keeps none.
