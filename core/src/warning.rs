@@ -8,6 +8,8 @@ codes! {
     Warning {
         /// The state generation could not be written to the witness file.
         WitnessNotWritten = "witness-not-written",
+        /// The disk is full: only what ends, disables, revokes or counts something is written.
+        DiskFull = "disk-full",
     }
 }
 
@@ -15,6 +17,7 @@ impl Warning {
     const fn bit(self) -> u32 {
         match self {
             Self::WitnessNotWritten => 1,
+            Self::DiskFull => 1 << 8,
         }
     }
 }

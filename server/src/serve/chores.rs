@@ -13,12 +13,13 @@ use gatepass_core::store::Store as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use super::Stopper;
 use super::gate::Gate;
+use super::{Stopper, retention};
 use crate::cli::context::Context;
 use crate::cli::failure::{FAILED, Failure};
 use crate::clock::ClockStatus;
 use crate::config::Given;
+use crate::log;
 use crate::store::STEP;
 
 /// The longest between two rounds.
@@ -50,7 +51,7 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failur
     let (end, ended) = mpsc::channel();
     let work = move || {
         let (mut swept, mut more) = (Instant::now(), false);
-        let mut last = None;
+        let (mut last, mut large_log, mut cut) = (None, false, 0);
         loop {
             let pause = if more { Duration::ZERO } else { ROUND.min(sweep_interval) };
             let over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
@@ -60,13 +61,18 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration) -> Result<Chores, Failur
             if let Err(error) = kept {
                 tracing::error!(%error, "the clock's mark was not moved");
             }
+            log::tell_left_out(over);
             if over {
                 return;
             }
+            gate.store.make_reserve();
+            large_log = retention::tell_a_large_log(&gate, large_log);
             last = Some(tell_the_clock(&gate.clock.status(), last));
             if more || swept.elapsed() >= sweep_interval {
                 swept = Instant::now();
-                more = sweep(&gate, || ended.try_recv() == Err(TryRecvError::Disconnected));
+                let is_over = || ended.try_recv() == Err(TryRecvError::Disconnected);
+                more = sweep(&gate, is_over);
+                cut = retention::cut_audit(&gate, cut, is_over);
             }
         }
     };

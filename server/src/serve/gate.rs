@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use gatepass_core::model::change::{Change, Outcome};
@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::front::{Answered, Reply, Service, caught};
 use crate::peers::{Proxies, TrustedNow};
 use crate::store::Store;
-use crate::tally::Tally;
+use crate::tally::{Repeated, Tally};
 
 /// The service: the core with everything around it.
 #[derive(Debug)]
@@ -124,6 +124,11 @@ impl Gate {
         Ok(())
     }
 
+    /// How long archived audit rows are kept; 0 = for ever.
+    pub fn audit_retention(&self) -> Duration {
+        self.around.load().config.audit_retention.get()
+    }
+
     /// The first step of answering `request`, or the answer where it does not come to that.
     fn begin(&self, mut request: Request) -> Result<(Case, Step), Response> {
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
@@ -139,6 +144,9 @@ impl Gate {
         })?;
         if !self.store.witness_works() {
             moment.warnings = moment.warnings.with(Warning::WitnessNotWritten);
+        }
+        if self.store.is_disk_full() {
+            moment.warnings = moment.warnings.with(Warning::DiskFull);
         }
         let case = Case {
             peer,
@@ -168,8 +176,17 @@ impl Gate {
                     read.resume(&self.keeper.at_least(found.generation), found)
                 }
                 Step::Commit(commit) => {
+                    let changes = match self.tally.repeats(commit.changes()) {
+                        None => Arc::clone(commit.changes()),
+                        Some(Repeated::Written(instead)) => instead,
+                        Some(Repeated::Counted) => {
+                            case.recorded = true;
+                            step = commit.settle(&self.keeper.current(), Outcome::Applied);
+                            continue;
+                        }
+                    };
                     let (later, answered) = reply.later();
-                    let (gate, changes) = (Arc::clone(&self), Arc::clone(commit.changes()));
+                    let gate = Arc::clone(&self);
                     self.store.commit_then(&changes, move |outcome| {
                         later.go_on(move |reply| {
                             case.recorded |=

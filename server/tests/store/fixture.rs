@@ -274,7 +274,11 @@ pub(crate) fn sessions_of(store: &Store, user: UserId, number: u64) -> Vec<Sessi
 
 pub(crate) fn audit(store: &Store) -> Vec<AuditRow> {
     let mut rows = Vec::new();
-    store.audit(None, &mut |row| rows.push(row)).unwrap();
+    let all = store.audit(None, |row| {
+        rows.push(row);
+        Ok::<_, StoreError>(())
+    });
+    all.unwrap();
     rows
 }
 

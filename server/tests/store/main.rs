@@ -7,10 +7,12 @@
     reason = "a test may fail in any line"
 )]
 
+mod archive;
 mod chain;
 mod changes;
 mod faults;
 mod fixture;
+mod growth;
 mod keys;
 mod model;
 mod old_state;
