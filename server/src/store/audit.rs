@@ -289,6 +289,7 @@ pub(super) fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gatepass_core::time::Time;
 
     /// Computed by another program: rows of the first schema hash as they did, and a risk is part of the link.
     #[test]

@@ -44,8 +44,12 @@ impl Reserve {
         self.given_up.load(Relaxed)
     }
 
-    /// Makes it, where it is not whole, and tells in the log where that is news.
+    /// Makes it, where it is not whole, and tells in the log where that is news. One that was given up is made anew once there is
+    /// room for it and as much again: what it gave is room, too.
     pub(super) fn make(&self) {
+        if self.is_given_up() && self.room() < 2 * SIZE {
+            return;
+        }
         match self.fill() {
             Ok(()) => {
                 if self.given_up.swap(false, Relaxed) {
@@ -76,6 +80,12 @@ impl Reserve {
             );
         }
         had && emptied
+    }
+
+    /// The bytes that are free on its disk; as many as one likes where that is not told.
+    fn room(&self) -> u64 {
+        let about = rustix::fs::statvfs(super::files::directory_of(&self.path));
+        about.map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize))
     }
 
     fn fill(&self) -> io::Result<()> {

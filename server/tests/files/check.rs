@@ -150,7 +150,17 @@ const PLANTS: &[Plant] = &[
     error("file-unreadable", |site| mode(site, "gatepass.lock", 0)),
     error("first-start-cut", |site| write(site, "gatepass.starting", b"")),
     error("schema-older", |site| run(site, "PRAGMA user_version = 6")),
-    error("schema-newer", |site| run(site, "PRAGMA user_version = 8")),
+    error("schema-newer", |site| run(site, "PRAGMA user_version = 9")),
+    warning("disk-was-full", |site| {
+        write(site, "gatepass.reserve", b"");
+        mode(site, "gatepass.reserve", 0o600);
+    }),
+    warning("log-large", |site| {
+        // No log of any file: nothing of it is replayed.
+        let log = fs::File::create(site.path().join(LOG)).unwrap();
+        log.set_len(64 * 1024 * 1024).unwrap();
+        mode(site, LOG, 0o600);
+    }),
     warning("copy-not-taken", |site| {
         let copies = aside();
         let file = below(&copies, "copy");
@@ -285,7 +295,7 @@ fn a_sound_installation_has_no_finding_but_where_its_witness_is() {
             .map(|finding| finding["code"].as_str().unwrap())
             .collect();
         assert!(found.iter().all(|code| ["witness-beside-database", "room-low"].contains(code)), "{report}");
-        assert!(report["audit_rows"].as_u64().unwrap() > 0 && report["schema"] == 7, "{report}");
+        assert!(report["audit_rows"].as_u64().unwrap() > 0 && report["schema"] == 8, "{report}");
     }
     server.kill();
     let (exit, report) = findings(&site, true);

@@ -106,7 +106,7 @@ fn todays_directories_start_and_a_copy_is_kept() {
     serves_on(&server, &session, &ticket);
     no_alarm(&server.stop());
     let copy = site.path().join("gatepass.db.schema-6");
-    assert_eq!((version(&copy), version(&site.path().join(DATABASE))), (6, 7));
+    assert_eq!((version(&copy), version(&site.path().join(DATABASE))), (6, 8));
     let tickets: i64 = Connection::open(&copy)
         .unwrap()
         .query_row("SELECT count(*) FROM tickets", [], |row| row.get(0))
@@ -154,7 +154,7 @@ fn a_migration_that_is_killed_is_done_again() {
         crate::harness::lapse(std::time::Duration::from_millis(round * 2));
         child.kill().unwrap();
         child.wait().unwrap();
-        migrated += i32::from(version(&site.path().join(DATABASE)) == 7);
+        migrated += i32::from(version(&site.path().join(DATABASE)) == 8);
         let server = serves_well(&site, SLOW);
         serves_on(&server, &session, &ticket);
         no_alarm(&server.stop());
@@ -182,7 +182,7 @@ fn a_file_that_somebody_else_has_open_is_not_migrated() {
 #[test]
 fn a_newer_schema_is_refused() {
     let site = site();
-    sql(&site).execute_batch("PRAGMA user_version = 8").unwrap();
+    sql(&site).execute_batch("PRAGMA user_version = 9").unwrap();
     all_refuse(&site, &["newer gatepass", "install that version"]);
     let report = site.no(&["check"]);
     assert!(report["findings"].as_array().unwrap().iter().any(|f| f["code"] == "schema-newer"), "{report}");
