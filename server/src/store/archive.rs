@@ -173,18 +173,20 @@ impl Store {
         let mut lines = Lines { reader: BufReader::new(file), number: 0 };
         let mut next = || lines.next().map_err(&bad);
         let head = next()?;
-        let first = head["first"].as_u64().filter(|first| *first > 0 && head["gatepass_audit_archive"] == 1);
+        let first = member(&head, "first")
+            .as_u64()
+            .filter(|first| *first > 0 && *member(&head, "gatepass_audit_archive") == 1);
         let (first, before) =
-            first.zip(link(&head["before"])).ok_or_else(|| bad("it is no archive".into()))?;
+            first.zip(link(member(&head, "before"))).ok_or_else(|| bad("it is no archive".into()))?;
         let from = Head { seq: first.saturating_sub(1), mac: before };
         let mut at = from.clone();
         loop {
             let row = next()?;
-            if let Some(last) = row["last"].as_u64() {
+            if let Some(last) = member(&row, "last").as_u64() {
                 let seal = self.chain().seal_of_archive(&from, &at);
-                let same =
-                    last == at.seq && link(&row["head"]).is_some_and(|head| same_bytes(&head, &at.mac));
-                if !same || !link(&row["seal"]).is_some_and(|given| same_bytes(&given, &seal)) {
+                let same = last == at.seq
+                    && link(member(&row, "head")).is_some_and(|head| same_bytes(&head, &at.mac));
+                if !same || !link(member(&row, "seal")).is_some_and(|given| same_bytes(&given, &seal)) {
                     return Err(bad("its end was altered, or it is of another installation".into()));
                 }
                 if lines.has_more().map_err(bad)? {
@@ -196,9 +198,10 @@ impl Store {
                 return Ok(Archived { first, last, head: hex(&at.mac).to_string() });
             }
             let seq = at.seq.saturating_add(1);
-            let fields = fields_of(&row).filter(|_| row["seq"].as_u64() == Some(seq));
+            let fields = fields_of(&row).filter(|_| member(&row, "seq").as_u64() == Some(seq));
             let mac = fields.map(|fields| self.chain().link(&at.mac, fields.iter().map(value_of)));
-            let mac = mac.filter(|mac| link(&row["mac"]).is_some_and(|given| same_bytes(mac, &given)));
+            let mac =
+                mac.filter(|mac| link(member(&row, "mac")).is_some_and(|given| same_bytes(mac, &given)));
             at = Head { seq, mac: mac.ok_or_else(|| bad(format!("row {seq} was altered or is missing")))? };
         }
     }
@@ -337,6 +340,11 @@ fn value_of<'a>(value: &&'a Value) -> ValueRef<'a> {
         Value::Number(number) => number.as_i64().map_or(ValueRef::Null, ValueRef::Integer),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => ValueRef::Null,
     }
+}
+
+/// A member of an object; null where it has none.
+fn member<'a>(object: &'a Value, name: &str) -> &'a Value {
+    object.get(name).unwrap_or(&Value::Null)
 }
 
 /// Reads 32 bytes from hexadecimal digits.

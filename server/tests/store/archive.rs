@@ -1,7 +1,7 @@
 //! Audit rows that are archived, and then deleted: whatever is altered behind the store's back shows.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use gatepass::store::{Archived, AuditCut, BrokenLink, Store, StoreError};
 use gatepass_core::audit::{Event, Kind};
@@ -22,7 +22,7 @@ fn with_rows(place: &Place, rows: u64) -> Store {
     store
 }
 
-fn archive(store: &Store, file: &PathBuf, before: Option<Time>) -> Result<Archived, StoreError> {
+fn archive(store: &Store, file: &Path, before: Option<Time>) -> Result<Archived, StoreError> {
     store.archive_audit(file, before, NOW.plus(10_000), &mut |_, _| ())
 }
 

@@ -220,7 +220,7 @@ pub(crate) fn rotate(from: u64, to: u64, session: u64) -> Change {
         digest: RefreshDigest(digest(from)),
         rotation,
         successor,
-        recorded: u32::from(to % 2 == 0),
+        recorded: u32::from(to.is_multiple_of(2)),
     }
 }
 
