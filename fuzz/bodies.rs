@@ -298,7 +298,7 @@ pub(crate) fn rows(data: &[u8]) {
             let _ = store.read(&query);
         }
         let _ = (store.users(), store.clients(), store.tickets(10));
-        let _ = store.audit(None, &mut |_| ());
+        let _ = store.audit(None, |_| Ok::<_, gatepass::store::StoreError>(()));
         let _ = store.verify_audit();
     });
 }
