@@ -22,6 +22,8 @@ pub const STEP: Duration = Duration::from_millis(5);
 
 /// Refresh tokens that are taken out between two looks at the clock.
 const TOKENS: usize = 64;
+/// The most of them in one transaction: what is written has to be synced, and copied from the log, too.
+const MOST_TOKENS: usize = 512;
 
 /// What one batch took out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -130,7 +132,7 @@ fn take_sessions(
             if taken < TOKENS {
                 break;
             }
-            if begin.elapsed() >= STEP {
+            if begin.elapsed() >= STEP || swept.refresh_tokens >= MOST_TOKENS {
                 return Ok(false);
             }
         }
