@@ -308,7 +308,7 @@ pub(crate) fn rows(data: &[u8]) {
             let _ = store.read(&query);
         }
         let _ = (store.users(), store.clients(), store.tickets(10));
-        let _ = store.audit(None, &mut |_| ());
+        let _ = store.audit(None, |_| Ok::<_, gatepass::store::StoreError>(()));
         let _ = store.verify_audit();
     });
 }
@@ -364,6 +364,9 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
             issued_at: before,
             expires_at: after,
             rotation: None,
+            number: 7,
+            refreshes: u32::MAX,
+            recorded_at: Some(before),
         },
         successor: None,
         session: Session {

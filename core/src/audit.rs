@@ -166,6 +166,10 @@ codes! {
         HandoverCancelled = "state.handover-cancelled",
         /// The master key was replaced.
         MasterKeyRotated = "master-key.rotated",
+        /// Rows of the audit table were written to a file, and may be deleted later.
+        AuditArchived = "audit.archived",
+        /// Archived rows of the audit table were deleted.
+        AuditCut = "audit.cut",
     }
 }
 

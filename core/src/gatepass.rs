@@ -63,7 +63,12 @@ impl Gatepass {
 
     /// Begins to answer `request`.
     pub fn handle(&self, request: Request, moment: Moment) -> Step {
-        flow::begin(self, &request, moment)
+        self.begin(&request, moment)
+    }
+
+    /// Does the same for a request that stays at hand: whoever finds that the clock was set since may begin anew.
+    pub fn begin(&self, request: &Request, moment: Moment) -> Step {
+        flow::begin(self, request, moment)
     }
 
     /// Begins to issue a ticket for the command line. The answer's body is `{"id", "ticket", "expires_in"}`, or a

@@ -12,6 +12,8 @@ codes! {
         ClockBehind = "clock-behind",
         /// The wall clock has jumped ahead. It is used, and the clock's mark does not follow yet.
         ClockAhead = "clock-ahead",
+        /// The disk is full: only what ends, disables, revokes or counts something is written.
+        DiskFull = "disk-full",
     }
 }
 
@@ -21,6 +23,7 @@ impl Warning {
             Self::WitnessNotWritten => 1,
             Self::ClockBehind => 2,
             Self::ClockAhead => 4,
+            Self::DiskFull => 8,
         }
     }
 }

@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
+use std::sync::Arc;
+
 use gatepass_core::audit::{Event, Kind, Refusal};
+use gatepass_core::model::change::Change;
+use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::time::Time;
 
 use crate::peers::source;
@@ -13,6 +17,9 @@ use crate::peers::source;
 /// The most rows of one minute that name an address. Who comes after is counted in rows without one, of which
 /// there are as many as there are kinds of refusal.
 const NAMED_ROWS: usize = 64;
+
+/// The most things of which refusals are told apart in one minute. Those of further things are told apart by their kind alone.
+const THINGS: usize = 256;
 
 /// The refusals of the minute that is running, and those of finished ones that nobody has fetched yet.
 #[derive(Debug, Default)]
@@ -22,7 +29,40 @@ pub struct Tally(Mutex<Counts>);
 struct Counts {
     minute: u64,
     running: BTreeMap<(Option<IpAddr>, Refusal), u32>,
+    /// Refusals with a row of their own in this minute, and how often each came again.
+    repeated: BTreeMap<(Kind, Refusal, Thing), (Event, u32)>,
     finished: Vec<Event>,
+}
+
+/// The thing that a refusal is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Ticket(TicketId),
+    Session(SessionId),
+    Subject(UserId),
+    Client(ClientId),
+    /// None, or one too many.
+    Other,
+}
+
+impl Thing {
+    fn of(event: &Event) -> Self {
+        let ticket = event.ticket.clone().map(Self::Ticket);
+        let session = || event.session.clone().map(Self::Session);
+        let subject = || event.subject.clone().map(Self::Subject);
+        let client = || event.client.clone().map(Self::Client);
+        ticket.or_else(session).or_else(subject).or_else(client).unwrap_or(Self::Other)
+    }
+}
+
+/// What becomes of a commit that says again what a row of this minute says already.
+#[derive(Debug)]
+pub enum Repeated {
+    /// It is counted, and not written.
+    Counted,
+    /// It is counted, and something is written that takes as long as the row: how soon the answer comes is not to tell whether
+    /// there is such a person.
+    Written(Arc<[Change]>),
 }
 
 /// The most finished rows kept for a store that does not take them; past it the newest minute's are dropped,
@@ -40,6 +80,30 @@ impl Tally {
         }
         let count = counts.running.entry(row).or_default();
         *count = count.saturating_add(1);
+    }
+
+    /// Counts a commit that is nothing but the row of a refusal, where a row of this minute says the same already; none where it is
+    /// the first of its minute, or another commit.
+    pub fn repeats(&self, changes: &[Change]) -> Option<Repeated> {
+        let [Change::Audit(event)] = changes else { return None };
+        let refusal = event.refusal?;
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.turn(event.at);
+        let mut key = (event.kind, refusal, Thing::of(event));
+        if counts.repeated.len() >= THINGS && !counts.repeated.contains_key(&key) {
+            key.2 = Thing::Other;
+        }
+        let Some((told, count)) = counts.repeated.get_mut(&key) else {
+            counts.repeated.insert(key, (event.clone(), 0));
+            return None;
+        };
+        *count = count.saturating_add(1);
+        told.keep_what_is_common(event);
+        drop(counts);
+        if event.kind == Kind::PasswordRefused {
+            return Some(Repeated::Written(Arc::from([Change::Decoy])));
+        }
+        Some(Repeated::Counted)
     }
 
     /// The rows of every minute that is over at `now`, each handed out once.
@@ -70,6 +134,11 @@ impl Counts {
     fn close(&mut self, now: Time) {
         // A row is of the last second that it may count.
         let at = Time::from_unix(self.minute * 60 + 59).min(now);
+        for (event, count) in std::mem::take(&mut self.repeated).into_values() {
+            if count > 0 && self.finished.len() < FINISHED_ROWS {
+                self.finished.push(Event { at, count, ..event });
+            }
+        }
         for ((address, refusal), count) in std::mem::take(&mut self.running) {
             if self.finished.len() < FINISHED_ROWS {
                 let event =
@@ -77,6 +146,31 @@ impl Counts {
                 self.finished.push(event);
             }
         }
+    }
+}
+
+/// A row that stands for several.
+trait Common {
+    /// Keeps what `other` says, too.
+    fn keep_what_is_common(&mut self, other: &Event);
+}
+
+impl Common for Event {
+    fn keep_what_is_common(&mut self, other: &Event) {
+        fn common<T: PartialEq>(kept: &mut Option<T>, other: &Option<T>) {
+            if kept != other {
+                *kept = None;
+            }
+        }
+        common(&mut self.subject, &other.subject);
+        common(&mut self.actor, &other.actor);
+        common(&mut self.client, &other.client);
+        common(&mut self.ticket, &other.ticket);
+        common(&mut self.session, &other.session);
+        common(&mut self.key, &other.key);
+        common(&mut self.address, &other.address);
+        common(&mut self.reason, &other.reason);
+        common(&mut self.risk, &other.risk);
     }
 }
 
@@ -137,5 +231,67 @@ mod tests {
         let first: u32 = events.iter().filter(|event| event.at.unix() == 59).map(|event| event.count).sum();
         assert_eq!(first, 1_000, "nothing of the minute is lost");
         assert_eq!(events.iter().filter(|event| event.at.unix() == 59).count(), NAMED_ROWS + 1);
+    }
+
+    fn refused(ticket: &str, address: &str, at: u64) -> Event {
+        Event {
+            ticket: TicketId::parse(ticket).ok(),
+            address: address.parse().ok(),
+            refusal: Some(Refusal::TicketSpent),
+            ..Event::new(Kind::TicketRefused, Time::from_unix(at))
+        }
+    }
+
+    #[test]
+    fn what_is_refused_again_within_a_minute_is_counted() {
+        let tally = Tally::default();
+        let again = |event: Event| tally.repeats(&[Change::Audit(event)]).is_some();
+        assert!(!again(refused("tid_1", "192.0.2.1", 60)), "the first is a row");
+        assert!((0..499).all(|_| again(refused("tid_1", "192.0.2.1", 61))));
+        assert!(!again(refused("tid_2", "192.0.2.1", 62)), "of another ticket");
+        assert!(again(refused("tid_2", "192.0.2.2", 63)));
+        let other = Event { refusal: Some(Refusal::TicketExpired), ..refused("tid_1", "192.0.2.1", 64) };
+        assert!(!again(other), "for another reason");
+        assert!(tally.finished(Time::from_unix(119)).is_empty());
+        assert!(!again(refused("tid_1", "192.0.2.1", 120)), "in another minute");
+        let told = tally.finished(Time::from_unix(120));
+        let told: Vec<_> = told.iter().map(|e| (e.ticket.clone(), e.address, e.count, e.at.unix())).collect();
+        let ticket = |id| TicketId::parse(id).ok();
+        assert_eq!(
+            told,
+            [(ticket("tid_1"), Some(ip("192.0.2.1")), 499, 119), (ticket("tid_2"), None, 1, 119)]
+        );
+    }
+
+    #[test]
+    fn a_commit_that_changes_something_or_refuses_nothing_is_never_counted() {
+        let tally = Tally::default();
+        let event = refused("tid_1", "192.0.2.1", 60);
+        let spends = [Change::Probe, Change::Audit(event.clone())];
+        let issued = [Change::Audit(Event { refusal: None, ..event })];
+        assert!((0..3).all(|_| tally.repeats(&spends).is_none() && tally.repeats(&issued).is_none()));
+    }
+
+    #[test]
+    fn a_flood_of_things_is_a_bounded_number_of_rows_and_of_things_in_memory() {
+        let tally = Tally::default();
+        let rows = (0..10_000).filter(|n| {
+            tally.repeats(&[Change::Audit(refused(&format!("tid_{n}"), "192.0.2.1", 60))]).is_none()
+        });
+        assert_eq!(rows.count(), THINGS + 1);
+        let told = tally.rest(Time::from_unix(61));
+        assert_eq!(told.iter().map(|event| event.count).sum::<u32>() as usize, 10_000 - THINGS - 1);
+        assert!(told.len() == 1 && told[0].ticket.is_none());
+    }
+
+    #[test]
+    fn who_is_locked_out_is_answered_no_sooner_than_nobody() {
+        let tally = Tally::default();
+        let subject = UserId::parse("usr_1").ok();
+        let refusal = Some(Refusal::PasswordLocked);
+        let event = Event { subject, refusal, ..Event::new(Kind::PasswordRefused, Time::from_unix(60)) };
+        assert!(tally.repeats(&[Change::Audit(event.clone())]).is_none());
+        let Some(Repeated::Written(instead)) = tally.repeats(&[Change::Audit(event)]) else { panic!() };
+        assert_eq!(*instead, [Change::Decoy]);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) enum Before {
     Client(ClientId, Option<Client>),
     Ticket(TicketDigest, Option<Ticket>),
     Session(SessionId, Option<Session>, Option<(RefreshDigest, Option<RefreshToken>)>),
-    Rotation([(RefreshDigest, Option<RefreshToken>); 2]),
+    Tokens(Vec<(RefreshDigest, Option<RefreshToken>)>),
     Revoked(String, bool),
     Challenge(ChallengeDigest, Option<Challenge>),
     Factors(Vec<TotpDevice>, BTreeMap<(UserId, BackupDigest), DeviceId>),
@@ -70,8 +70,11 @@ impl Before {
             }
             Change::InsertSession { session: new, refresh } => session(&new.id, refresh.as_ref()),
             Change::RotateRefresh { digest, successor, .. } => {
-                Self::Rotation([token(digest), token(&successor.digest)])
+                let old = tables.crowded_out(successor);
+                let written = [*digest, successor.digest].into_iter().chain(old);
+                Self::Tokens(written.map(|digest| token(&digest)).collect())
             }
+            Change::CountRefresh(digest) => Self::Tokens(vec![token(digest)]),
             Change::EndSession { id, .. } => session(id, None),
             Change::RaiseEpoch { id, .. } => user(id),
             Change::RevokeToken { token_id, .. } => {
@@ -114,7 +117,7 @@ impl Before {
                     put(&mut tables.refresh_tokens, digest, before);
                 }
             }
-            Self::Rotation(tokens) => {
+            Self::Tokens(tokens) => {
                 for (digest, before) in tokens {
                     put(&mut tables.refresh_tokens, digest, before);
                 }

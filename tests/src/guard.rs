@@ -113,6 +113,8 @@ guards! {
     UserIdIsFree,
     /// `InsertUser`: no other user has the name.
     UsernameIsFree,
+    /// `InsertUser`: nothing of a deleted user of the id is left.
+    NothingIsLeftOfTheId,
     /// `UpdateUser`: the user is there, and nobody has changed the record since.
     UserRevisionIsAsRead,
     /// `UpdateUser`: no other user has the name.
@@ -160,6 +162,7 @@ impl Tables {
             | Change::RepeatTicket { .. }
             | Change::RevokeTicket { .. }
             | Change::RefreshIsUnused(_)
+            | Change::CountRefresh(_)
             | Change::EndSession { .. }
             | Change::RaiseEpoch { .. }
             | Change::RevokeToken { .. }
@@ -324,6 +327,7 @@ impl Tables {
             Change::InsertUser(user) => vec![
                 (Guard::UserIdIsFree, !self.users.contains_key(&user.id)),
                 (Guard::UsernameIsFree, self.has_its_name_alone(user)),
+                (Guard::NothingIsLeftOfTheId, !self.deleted.contains(&user.id)),
             ],
             Change::UpdateUser(user) => {
                 let same = self.users.get(&user.id).is_some_and(|before| before.revision == user.revision);
@@ -343,6 +347,7 @@ impl Tables {
             }
             Change::DeleteClient(id) => vec![(Guard::DeletedClientWasThere, self.clients.contains_key(id))],
             Change::RevokeToken { .. }
+            | Change::CountRefresh(_)
             | Change::DropBackupCodes(_)
             | Change::Learn { .. }
             | Change::CountFailure { .. }

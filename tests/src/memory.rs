@@ -18,7 +18,7 @@ use gatepass_core::model::query::{
     LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionsRecords, TicketRecords,
     TokenRecords,
 };
-use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::model::session::{MAX_DELETED, RefreshDigest, RefreshToken, Session};
 use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
 use gatepass_core::model::user::User;
 use gatepass_core::store::Store;
@@ -60,6 +60,8 @@ pub struct Tables {
     pub revoked: BTreeSet<String>,
     /// The audit table, oldest first.
     pub audit: Vec<Event>,
+    /// Deleted users, of whom something may be left: nothing of this store is swept.
+    pub deleted: BTreeSet<UserId>,
     /// The guards that are switched off, to see what they are for.
     pub unguarded: Vec<Guard>,
 }
@@ -144,14 +146,12 @@ impl Tables {
         Some(DeliveredSession { session, refresh: refresh.cloned() })
     }
 
-    /// Whose everything is that goes with somebody: a ticket outlives its user.
+    /// Whose everything is that goes with somebody at once: tickets, sessions and challenges are left to the sweep.
     pub fn owners(&self) -> impl Iterator<Item = &UserId> {
-        let sessions = self.sessions.values().map(|session| &session.user_id);
-        let challenges = self.challenges.values().map(|challenge| &challenge.sign_in.user_id);
         let devices = self.devices.iter().map(|device| &device.user_id);
         let codes = self.backup_codes.keys().map(|(user, _)| user);
         let rest = self.guesses.keys().chain(self.habits.keys()).chain(self.passwords.keys());
-        sessions.chain(challenges).chain(devices).chain(codes).chain(rest)
+        devices.chain(codes).chain(rest)
     }
 
     /// Answers `query`.
@@ -289,10 +289,19 @@ impl Tables {
                 }
                 self.sessions.insert(session.id.clone(), session.clone());
             }
-            Change::RotateRefresh { digest, rotation, successor } => {
-                let used = self.refresh_tokens.get_mut(digest);
-                used.into_iter().for_each(|token| token.rotation = Some(rotation.clone()));
-                self.refresh_tokens.insert(successor.digest, successor.clone());
+            Change::RotateRefresh { digest, rotation, successor, recorded } => {
+                let mut counted = 0u32;
+                if let Some(token) = self.refresh_tokens.get_mut(digest) {
+                    token.rotation = Some(rotation.clone());
+                    counted = token.refreshes;
+                }
+                let refreshes = counted.saturating_add(1).saturating_sub(*recorded);
+                self.refresh_tokens.insert(successor.digest, RefreshToken { refreshes, ..successor.clone() });
+                self.crowded_out(successor).iter().for_each(|old| drop(self.refresh_tokens.remove(old)));
+            }
+            Change::CountRefresh(digest) => {
+                let token = self.refresh_tokens.get_mut(digest);
+                token.into_iter().for_each(|token| token.refreshes = token.refreshes.saturating_add(1));
             }
             Change::EndSession { id, at } => {
                 self.sessions.get_mut(id).into_iter().for_each(|session| session.ended_at = Some(*at));
@@ -366,15 +375,13 @@ impl Tables {
                 self.users.insert(user.id.clone(), after);
             }
             Change::DeleteUser(id) => {
-                self.sessions.retain(|_, session| session.user_id != *id);
                 self.devices.retain(|device| device.user_id != *id);
                 self.backup_codes.retain(|(whose, _), _| whose != id);
                 self.guesses.remove(id);
                 self.habits.remove(id);
                 self.passwords.remove(id);
-                self.challenges.retain(|_, challenge| challenge.sign_in.user_id != *id);
-                self.refresh_tokens.retain(|_, token| self.sessions.contains_key(&token.session_id));
                 self.users.remove(id);
+                self.deleted.insert(id.clone());
             }
             Change::InsertClient(client) => drop(self.clients.insert(client.id.clone(), client.clone())),
             Change::UpdateClient(client) => {
@@ -392,6 +399,15 @@ impl Tables {
             | Change::Probe
             | Change::Decoy => {}
         }
+    }
+
+    /// The tokens that have no room beside `successor`, the oldest first, and no more than are deleted at once.
+    pub(crate) fn crowded_out(&self, successor: &RefreshToken) -> Vec<RefreshDigest> {
+        let Some(last) = successor.last_deleted() else { return vec![] };
+        let of_session = self.refresh_tokens.values().filter(|t| t.session_id == successor.session_id);
+        let mut old: Vec<_> = of_session.filter(|t| t.number <= last).map(|t| (t.number, t.digest)).collect();
+        old.sort_unstable();
+        old.into_iter().map(|(_, digest)| digest).take(MAX_DELETED as usize).collect()
     }
 
     fn learn(&mut self, user: &UserId, place: Place, at: Time) {

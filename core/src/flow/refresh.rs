@@ -17,7 +17,7 @@ use crate::model::session::{FreshToken, RefreshDigest, RefreshToken, Rotation, S
 use crate::model::user::User;
 use crate::moment::Label;
 use crate::policy::password::standing;
-use crate::policy::refresh::{Granted, Presenter, Verdict, decide};
+use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
 use crate::policy::sign_in::Redeemer;
 use crate::secret::SecretText;
 use crate::step::Step;
@@ -186,9 +186,11 @@ impl Looking {
         ];
         changes.extend(family.actor.as_ref().map(|a| Change::UserIs { id: a.id.clone(), epoch: a.epoch }));
         changes.extend(session.clients().conditions());
-        changes.push(if first {
+        if first {
             let idle_end = now.plus(gatepass.settings().refresh_lifetime.into());
-            Change::RotateRefresh {
+            let token = &family.refresh;
+            let recorded = refreshes_to_record(token, now);
+            changes.push(Change::RotateRefresh {
                 digest: self.digest,
                 rotation: Rotation { at: used_at, salt: salt.clone(), successor },
                 successor: RefreshToken {
@@ -197,12 +199,18 @@ impl Looking {
                     issued_at: now,
                     expires_at: session.expires_at.min(idle_end),
                     rotation: None,
+                    number: token.number.saturating_add(1),
+                    refreshes: 0,
+                    recorded_at: if recorded.is_some() { Some(now) } else { token.recorded_at },
                 },
-            }
+                recorded: recorded.unwrap_or(0),
+            });
+            let event = |count| Event { count, ..self.event(Kind::SessionRefreshed, session) };
+            changes.extend(recorded.map(event).map(Change::Audit));
         } else {
-            Change::RefreshIsUnused(successor)
-        });
-        changes.push(Change::Audit(self.event(Kind::SessionRefreshed, session)));
+            changes.push(Change::RefreshIsUnused(successor));
+            changes.push(Change::CountRefresh(successor));
+        }
         let lifetime = family.client.as_ref().and_then(|client| client.user_token_lifetime);
         let lifetime = u64::from(lifetime.unwrap_or(gatepass.settings().user_token_lifetime));
         Step::commit_in(

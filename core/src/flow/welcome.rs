@@ -55,6 +55,9 @@ impl Welcome {
             issued_at: now,
             expires_at: session.expires_at.min(now.plus(settings.refresh_lifetime.into())),
             rotation: None,
+            number: 0,
+            refreshes: 0,
+            recorded_at: None,
         });
         let mut changes = vec![Change::InsertSession { session: session.clone(), refresh }];
         if whole {

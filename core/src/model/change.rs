@@ -71,15 +71,22 @@ pub enum Change {
         /// Its first refresh token, where it can be refreshed.
         refresh: Option<RefreshToken>,
     },
-    /// The refresh token becomes used, and its successor is there. Holds while it is unused.
+    /// The refresh token becomes used, and its successor is there. Of the session's tokens that the successor leaves no room for
+    /// ([`MAX_USED`](super::session::MAX_USED)), the oldest are deleted, at most [`MAX_DELETED`](super::session::MAX_DELETED).
+    /// Holds while it is unused.
     RotateRefresh {
         /// Which token.
         digest: RefreshDigest,
         /// How it was used.
         rotation: Rotation,
-        /// Its successor, in the same session.
+        /// Its successor, in the same session. What it counts is what the token counts then, this use included, less what is
+        /// `recorded`.
         successor: RefreshToken,
+        /// The refreshes that an audit row of the same commit tells of.
+        recorded: u32,
     },
+    /// One refresh of the session more is counted, of the token that was handed out once more. Holds always.
+    CountRefresh(RefreshDigest),
     /// Writes nothing: holds while the refresh token is there and unused.
     RefreshIsUnused(RefreshDigest),
     /// The session is over, and every token of it. Holds while it has not been ended.
@@ -234,12 +241,13 @@ pub enum Change {
         /// As it is now.
         after: Guesses,
     },
-    /// A new user. Holds where neither id nor user name is taken.
+    /// A new user. Holds where neither id nor user name is taken, and nothing of a deleted user of the id is left.
     InsertUser(User),
     /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read, and no
     /// other user has the name.
     UpdateUser(User),
-    /// The user is gone, with their sessions; a ticket for them stays, and signs nobody in. Holds where there is one.
+    /// The user is gone. Their tickets, sessions and challenges stay until they are swept, and are good for nothing. Holds where
+    /// there is one.
     DeleteUser(UserId),
     /// A new client. Holds where the id is free.
     InsertClient(Client),
@@ -253,6 +261,58 @@ pub enum Change {
     Probe,
     /// Writes nothing and takes as long as what does, so that an answer about nobody comes no sooner. Holds always.
     Decoy,
+}
+
+impl Change {
+    /// Returns true if the change ends, disables, revokes, deletes or counts something, spends a credential, or writes nothing: it
+    /// is written even where the disk is nearly full. Whatever opens or adds something waits until there is room again.
+    pub fn is_restrictive(&self) -> bool {
+        match self {
+            Self::RequireStateEpoch(_)
+            | Self::UserIs { .. }
+            | Self::RequireClientEpoch { .. }
+            | Self::ChallengeIsOpen(_)
+            | Self::RepeatTicket { .. }
+            | Self::RepeatAnswer { .. }
+            | Self::SessionIsLive(_)
+            | Self::SpendTicket { .. }
+            | Self::RevokeTicket { .. }
+            | Self::RefreshIsUnused(_)
+            | Self::CountRefresh(_)
+            | Self::EndSession { .. }
+            | Self::RaiseEpoch { .. }
+            | Self::RevokeToken { .. }
+            | Self::CountWrong { .. }
+            | Self::UseStep { .. }
+            | Self::DeleteDevice { .. }
+            | Self::DropBackupCodes(_)
+            | Self::UseBackupCode { .. }
+            | Self::SetGuesses { .. }
+            | Self::CountFailure { .. }
+            | Self::SetPasswordGuesses { .. }
+            | Self::DeleteUser(_)
+            | Self::DeleteClient(_)
+            | Self::Audit(_)
+            | Self::Probe
+            | Self::Decoy => true,
+            // A record that is disabled now: that is what the change is for, or it opens nothing.
+            Self::UpdateUser(user) => !user.is_active(),
+            Self::UpdateClient(client) => !client.enabled,
+            Self::InsertTicket(_)
+            | Self::InsertSession { .. }
+            | Self::RotateRefresh { .. }
+            | Self::InsertChallenge(_)
+            | Self::AnswerChallenge { .. }
+            | Self::InsertDevice(_)
+            | Self::VerifyDevice { .. }
+            | Self::AddBackupCodes { .. }
+            | Self::KeepBackupCodes { .. }
+            | Self::Learn { .. }
+            | Self::SetPassword { .. }
+            | Self::InsertUser(_)
+            | Self::InsertClient(_) => false,
+        }
+    }
 }
 
 /// How a commit went.

@@ -121,6 +121,27 @@ pub struct RefreshToken {
     pub expires_at: Time,
     /// What became of it, once it has been used.
     pub rotation: Option<Rotation>,
+    /// The number of rotations in its session before it was issued: its successor has the next number.
+    pub number: u64,
+    /// The refreshes of its session up to now that no audit row tells of yet.
+    pub refreshes: u32,
+    /// When the last audit row about refreshes of its session was written; none before the first.
+    pub recorded_at: Option<Time>,
+}
+
+/// The used refresh tokens that a session keeps, the latest. One of them that is presented again ends the session; an older
+/// one is unknown.
+pub const MAX_USED: u64 = 8;
+
+/// The most refresh tokens that one rotation deletes, so that a session that holds many more loses them in small steps.
+pub const MAX_DELETED: u64 = 4;
+
+impl RefreshToken {
+    /// Returns the highest number that a token of the same session loses its place for this one with; none while there is
+    /// room for all.
+    pub const fn last_deleted(&self) -> Option<u64> {
+        self.number.checked_sub(MAX_USED + 1)
+    }
 }
 
 /// The use of a refresh token: it has exactly one successor.

@@ -42,6 +42,17 @@ pub(crate) enum Presenter<'a> {
     Client(&'a ClientId),
 }
 
+/// The time that one audit row about the refreshes of a session stands for, in seconds.
+const RECORD_EVERY: u64 = 3600;
+
+/// Returns how many refreshes an audit row is to tell of where `token` is used `now`; none where it is only counted. The first
+/// refresh of a session has a row, and so has the first one an hour or more after a row. A row of a time that has not come yet
+/// is as good as none.
+pub(crate) fn refreshes_to_record(token: &RefreshToken, now: Time) -> Option<u32> {
+    let is_recent = |at: Time| at <= now && at.until(now) < RECORD_EVERY;
+    if token.recorded_at.is_some_and(is_recent) { None } else { Some(token.refreshes.saturating_add(1)) }
+}
+
 /// Decides on a refresh token that exists (CONTRACT §4).
 pub(crate) fn decide<'a>(
     family: &'a Family,
@@ -161,6 +172,9 @@ mod tests {
                 issued_at: Time::from_unix(900),
                 expires_at: Time::from_unix(2_000),
                 rotation: None,
+                number: 0,
+                refreshes: 0,
+                recorded_at: None,
             },
             successor: None,
             session: Session {
@@ -437,5 +451,35 @@ mod tests {
         let mut family = family();
         used(&mut family, 0);
         assert!(matches!(decide(&family, Presenter::Anybody, &without_grace, 3, NOW), Verdict::Reused));
+    }
+
+    #[test]
+    fn refreshes_are_told_in_one_row_an_hour() {
+        let at = |unix| Some(Time::from_unix(unix));
+        for (recorded_at, refreshes, now, expected) in [
+            (None, 0, 10, Some(1)),
+            (None, 4, 10, Some(5)),
+            (at(10), 0, 10, None),
+            (at(10), 7, 3_609, None),
+            (at(10), 7, 3_610, Some(8)),
+            (at(10), 0, 9_999, Some(1)),
+            // After the clock was set back.
+            (at(10), 2, 9, Some(3)),
+            (at(10), u32::MAX, 3_610, Some(u32::MAX)),
+        ] {
+            let token = RefreshToken { refreshes, recorded_at, ..family().refresh };
+            let told = refreshes_to_record(&token, Time::from_unix(now));
+            assert_eq!(told, expected, "{recorded_at:?} {refreshes} {now}");
+        }
+    }
+
+    #[test]
+    fn the_tokens_that_a_session_has_no_room_for() {
+        for (number, last) in
+            [(0, None), (8, None), (9, Some(0)), (10, Some(1)), (u64::MAX, Some(u64::MAX - 9))]
+        {
+            let token = RefreshToken { number, ..family().refresh };
+            assert_eq!(token.last_deleted(), last, "{number}");
+        }
     }
 }

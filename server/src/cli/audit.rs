@@ -1,6 +1,6 @@
 //! `gatepass audit`: the record of what happened.
 
-use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use gatepass_core::audit::Refusal;
@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::failure::Failure;
-use super::output::{Output, Record};
+use super::output::Record;
+use super::progress::Progress;
 use crate::config::value::span;
-use crate::store::AuditRow;
+use crate::store::{Archived, AuditRow, StoreError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -23,32 +24,78 @@ pub(super) enum Verb {
         since: Option<String>,
     },
     /// Verify that no row was changed, added or removed; exit code 1 where one was
-    Verify,
+    Verify {
+        /// Verify a file that `audit archive` has written instead
+        #[arg(long, value_name = "FILE")]
+        archive: Option<PathBuf>,
+    },
+    /// Write the rows that no archive has yet to a file of JSON lines, after which audit_retention may delete them
+    Archive {
+        /// The file to make, which must not be there yet
+        file: PathBuf,
+        /// Only rows before then: 2026-01-31T12:00:00Z, or so long ago: 7d, 90d
+        #[arg(long, value_name = "T")]
+        before: Option<String>,
+    },
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    let site = context.reading()?;
     match verb {
         Verb::List { since } => {
-            let since = since.map(|text| when(&text, site.now)).transpose()?;
-            let mut rows = Rows::begin(context.out)?;
-            let mut printed = Ok(());
-            site.store.audit(since, &mut |row| {
-                if printed.is_ok() {
-                    printed = rows.print(&record(&row, context.out.json));
-                }
-            })?;
-            printed?;
+            let site = context.reading()?;
+            let since = since.map(|text| when("--since", &text, site.now)).transpose()?;
+            let mut rows = context.out.lines()?;
+            site.store.audit(since, |row| Ok::<_, Failure>(rows.print(record(&row, context.out.json))?))?;
             Ok(rows.end()?)
         }
-        Verb::Verify => {
-            let verdict = site.store.verify_audit()?;
+        Verb::Verify { archive: None } => {
+            let verdict = context.reading()?.store.verify_audit()?;
             let broken = verdict.broken.as_ref().map(ToString::to_string);
             let holds = broken.is_none();
             context
                 .out
                 .one(&Record::new().with("valid", holds).with("rows", verdict.rows).with("broken", broken))?;
             if holds { Ok(()) } else { Err(Failure::Answered) }
+        }
+        Verb::Verify { archive: Some(file) } => {
+            let (archived, broken) = match context.reading()?.store.read_archive(&file) {
+                Ok(archived) => (Some(archived), None),
+                Err(StoreError::BadArchive { problem, .. }) => (None, Some(problem)),
+                Err(error) => return Err(error.into()),
+            };
+            let holds = broken.is_none();
+            let verdict = Record::new()
+                .with("valid", holds)
+                .with("rows", archived.as_ref().map(Archived::rows))
+                .with("first", archived.as_ref().map(|archived| archived.first))
+                .with("last", archived.as_ref().map(|archived| archived.last))
+                .with("head", archived.map(|archived| archived.head))
+                .with("broken", broken);
+            context.out.one(&verdict)?;
+            if holds { Ok(()) } else { Err(Failure::Answered) }
+        }
+        Verb::Archive { file, before } => {
+            if *file == *Path::new("-") {
+                return Err(Failure::usage(
+                    "an archive is read back before its rows may go: name a file, not -".to_owned(),
+                ));
+            }
+            let site = context.site()?;
+            let before = before.map(|text| when("--before", &text, site.now)).transpose()?;
+            let mut progress = Progress::new(context.out);
+            let made = site.store.archive_audit(&file, before, site.now, &mut |phase, done| {
+                progress.show(phase, done);
+            });
+            progress.end();
+            let archived = made?;
+            Ok(context.out.one(
+                &Record::new()
+                    .with("file", file.display().to_string())
+                    .with("rows", archived.rows())
+                    .with("first", archived.first)
+                    .with("last", archived.last)
+                    .with("head", archived.head),
+            )?)
         }
     }
 }
@@ -82,49 +129,12 @@ fn record(row: &AuditRow, json: bool) -> Record {
         .with("count", event.count)
 }
 
-/// Prints rows as they come, however many there are.
-struct Rows {
-    out: Output,
-    stdout: io::BufWriter<io::StdoutLock<'static>>,
-    any: bool,
-}
-
-impl Rows {
-    fn begin(out: Output) -> io::Result<Self> {
-        let mut stdout = io::BufWriter::new(io::stdout().lock());
-        if out.json {
-            stdout.write_all(b"[")?;
-        }
-        Ok(Self { out, stdout, any: false })
-    }
-
-    fn print(&mut self, record: &Record) -> io::Result<()> {
-        if self.out.json {
-            if self.any {
-                self.stdout.write_all(b",\n")?;
-            }
-            self.any = true;
-            serde_json::to_writer(&mut self.stdout, record)?;
-            Ok(())
-        } else {
-            writeln!(self.stdout, "{}", record.line())
-        }
-    }
-
-    fn end(mut self) -> io::Result<()> {
-        if self.out.json {
-            self.stdout.write_all(b"]\n")?;
-        }
-        self.stdout.flush()
-    }
-}
-
 /// Reads a time, or how long ago it was at `now`.
-fn when(text: &str, now: Time) -> Result<Time, Failure> {
+fn when(flag: &str, text: &str, now: Time) -> Result<Time, Failure> {
     let ago = || span(text).map(|span| Time::from_unix(now.unix().saturating_sub(span.as_secs())));
     rfc3339(text).or_else(ago).ok_or_else(|| {
         Failure::usage(format!(
-            "--since {text:?} is neither a time like 2026-01-31T12:00:00Z nor a span like 2h or 7d"
+            "{flag} {text:?} is neither a time like 2026-01-31T12:00:00Z nor a span like 2h or 7d"
         ))
     })
 }
@@ -207,8 +217,8 @@ mod tests {
         ] {
             assert_eq!(rfc3339(text), unix.map(Time::from_unix), "{text}");
         }
-        assert_eq!(when("2h", Time::from_unix(10_000)).unwrap(), Time::from_unix(2_800));
-        assert_eq!(when("7d", Time::from_unix(10_000)).unwrap(), Time::from_unix(0));
-        assert!(when("yesterday", Time::from_unix(10_000)).is_err());
+        assert_eq!(when("--since", "2h", Time::from_unix(10_000)).unwrap(), Time::from_unix(2_800));
+        assert_eq!(when("--since", "7d", Time::from_unix(10_000)).unwrap(), Time::from_unix(0));
+        assert!(when("--since", "yesterday", Time::from_unix(10_000)).is_err());
     }
 }

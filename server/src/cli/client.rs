@@ -300,10 +300,11 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Ok(())
         }
         Verb::List => {
-            let clients: Vec<Record> = context.reading()?.store.clients()?.iter().map(record).collect();
-            Ok(context
-                .out
-                .list(&["client_id", "name", "enabled", "scope", "default_scope", "created_at"], &clients)?)
+            let site = context.reading()?;
+            let columns = &["client_id", "name", "enabled", "scope", "default_scope", "created_at"];
+            let mut rows = context.out.rows(columns)?;
+            site.store.each_client(|client| Ok::<_, Failure>(rows.print(record(&client))?))?;
+            Ok(rows.end()?)
         }
         Verb::Show { id: given } => {
             let client = find(&context.reading()?, &id(&given)?)?;

@@ -89,6 +89,22 @@ impl Output {
         stdout.flush()
     }
 
+    /// Begins to print things of one kind as they come; of each, people are shown `columns`.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub(super) fn rows(self, columns: &'static [&'static str]) -> io::Result<Rows> {
+        Rows::begin(self, Shown::Columns { columns, waiting: Vec::new(), widths: Vec::new() })
+    }
+
+    /// Begins to print things of one kind as they come, for people each in a line of its own.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub(super) fn lines(self) -> io::Result<Rows> {
+        Rows::begin(self, Shown::Lines)
+    }
+
     /// Prints a line for people, and nothing for programs.
     ///
     /// # Errors
@@ -100,6 +116,74 @@ impl Output {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{line}")?;
         stdout.flush()
+    }
+}
+
+/// How people are shown things that are printed as they come.
+enum Shown {
+    Lines,
+    /// Aligned within a page; columns only grow wider.
+    Columns {
+        columns: &'static [&'static str],
+        waiting: Vec<Record>,
+        widths: Vec<usize>,
+    },
+}
+
+/// Things of one kind, printed as they come, however many there are.
+pub(super) struct Rows {
+    json: bool,
+    terminal: bool,
+    shown: Shown,
+    stdout: io::BufWriter<io::StdoutLock<'static>>,
+    any: bool,
+}
+
+/// The lines of a table that are aligned with one another.
+const PAGE: usize = 500;
+
+impl Rows {
+    fn begin(out: Output, shown: Shown) -> io::Result<Self> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        if out.json {
+            stdout.write_all(b"[")?;
+        }
+        Ok(Self { json: out.json, terminal: out.terminal, shown, stdout, any: false })
+    }
+
+    pub(super) fn print(&mut self, record: Record) -> io::Result<()> {
+        if self.json {
+            if self.any {
+                self.stdout.write_all(b",\n")?;
+            }
+            self.any = true;
+            serde_json::to_writer(&mut self.stdout, &record)?;
+            return Ok(());
+        }
+        match &mut self.shown {
+            Shown::Lines => writeln!(self.stdout, "{}", record.line()),
+            Shown::Columns { waiting, .. } => {
+                waiting.push(record);
+                if waiting.len() < PAGE { Ok(()) } else { self.page() }
+            }
+        }
+    }
+
+    /// Prints the lines that wait for others to be aligned with.
+    fn page(&mut self) -> io::Result<()> {
+        let Shown::Columns { columns, waiting, widths } = &mut self.shown else { return Ok(()) };
+        let text = aligned(columns, &std::mem::take(waiting), widths, (!self.any).then_some(self.terminal));
+        self.any = true;
+        self.stdout.write_all(text.as_bytes())
+    }
+
+    pub(super) fn end(mut self) -> io::Result<()> {
+        if self.json {
+            self.stdout.write_all(b"]\n")?;
+        } else {
+            self.page()?;
+        }
+        self.stdout.flush()
     }
 }
 
@@ -160,25 +244,40 @@ fn paragraph(record: &Record, terminal: bool) -> String {
 }
 
 fn table(columns: &[&'static str], records: &[Record], terminal: bool) -> String {
+    aligned(columns, records, &mut Vec::new(), Some(terminal))
+}
+
+/// Lines of a table whose columns are at least `widths` wide; with a head, bold on a terminal, where one is asked for.
+fn aligned(
+    columns: &[&'static str],
+    records: &[Record],
+    widths: &mut Vec<usize>,
+    head: Option<bool>,
+) -> String {
     let row = |record: &Record| -> Vec<String> {
         columns.iter().map(|column| record.get(column).map(plain).unwrap_or_default()).collect()
     };
     let rows: Vec<Vec<String>> = records.iter().map(row).collect();
-    let head: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
-    let mut widths: Vec<usize> = head.iter().map(|name| width(name)).collect();
+    let names: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
+    if widths.is_empty() {
+        *widths = names.iter().map(|name| width(name)).collect();
+    }
     for row in &rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
             *widest = width(cell).max(*widest);
         }
     }
     let line = |row: &[String]| {
-        let cells = row.iter().zip(&widths);
+        let cells = row.iter().zip(&*widths);
         let padded: String =
             cells.map(|(cell, widest)| format!("{cell}{}  ", " ".repeat(widest - width(cell)))).collect();
         padded.trim_end().to_owned()
     };
-    let mut text = bold(&line(&head), terminal);
-    text.push('\n');
+    let mut text = String::new();
+    if let Some(terminal) = head {
+        text.push_str(&bold(&line(&names), terminal));
+        text.push('\n');
+    }
     for row in &rows {
         text.push_str(&line(row));
         text.push('\n');
@@ -209,6 +308,11 @@ mod tests {
             "ID    NAME  ON\na     张伟  yes\nlong  Bo    no\n"
         );
         assert_eq!(table(&["id"], &[], false), "ID\n");
+        // A later page is as wide as those before it, at least.
+        let (mut widths, columns) = (Vec::new(), ["id", "name"]);
+        let pages = [(1, Some(false)), (0, None)]
+            .map(|(at, head)| aligned(&columns, &rows[at..=at], &mut widths, head));
+        assert_eq!(pages, ["ID    NAME\nlong  Bo\n", "a     张伟\n"]);
     }
 
     #[test]

@@ -283,8 +283,10 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             })?
         }
         Verb::List => {
-            let users: Vec<Record> = context.reading()?.store.users()?.iter().map(record).collect();
-            return Ok(context.out.list(&["id", "username", "name", "status", "created_at"], &users)?);
+            let site = context.reading()?;
+            let mut rows = context.out.rows(&["id", "username", "name", "status", "created_at"])?;
+            site.store.each_user(|user| Ok::<_, Failure>(rows.print(record(&user))?))?;
+            return Ok(rows.end()?);
         }
         Verb::Show { id } => find(&context.reading()?, &id)?,
         Verb::Disable { id } => edit(&context.site()?, &id, Kind::UserDisabled, |user| {

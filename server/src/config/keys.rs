@@ -217,6 +217,8 @@ keys! {
     witness_interval: Span<100, 3_600_000> = "1s" at_start;
     /// Between two sweeps of old rows
     sweep_interval: Span<1_000, 86_400_000> = "1m" at_start;
+    /// Archived audit rows are deleted after so long; 0s = never, and never what `gatepass audit archive` has not written
+    audit_retention: PasswordSpan = "0s";
     /// What log lines look like: auto is text on a terminal and JSON otherwise
     log_format: LogFormat = "auto" at_start;
     /// The least important log lines written

@@ -13,20 +13,19 @@ use gatepass_core::store::Store as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use super::Stopper;
 use super::gate::Gate;
+use super::{Stopper, retention};
 use crate::cli::context::Context;
 use crate::cli::failure::{FAILED, Failure};
 use crate::clock::ClockStatus;
 use crate::config::Given;
-use crate::store::EndedAhead;
+use crate::log;
+use crate::store::{EndedAhead, STEP};
 
 /// The longest between two rounds.
 const ROUND: Duration = Duration::from_secs(30);
 /// Rows of each kind that are taken out in one transaction: the fewest, and the most.
 const BATCH: RangeInclusive<usize> = 8..=16;
-/// How long one transaction may be kept busy. Whoever signs in meanwhile waits for it.
-const STEP: Duration = Duration::from_millis(5);
 
 /// The thread that does the chores; it ends with [`Chores::end`].
 #[derive(Debug)]
@@ -53,6 +52,7 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration, told: ClockTold) -> Resu
     let work = move || {
         let (mut swept, mut more) = (Instant::now(), false);
         let (mut told, mut dated_ahead) = (told, is_dated_ahead(&gate));
+        let (mut large_log, mut cut) = (false, 0);
         loop {
             let pause = if more { Duration::ZERO } else { ROUND.min(sweep_interval) };
             let over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
@@ -62,9 +62,12 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration, told: ClockTold) -> Resu
             if let Err(error) = kept {
                 tracing::error!(%error, "the clock's mark was not moved");
             }
+            log::tell_left_out(over);
             if over {
                 return;
             }
+            gate.store.make_reserve();
+            large_log = retention::tell_a_large_log(&gate, large_log);
             told = tell_the_clock(&gate.clock.status(), Some(told));
             dated_ahead |= gate.clock.take_stepped_back() || gate.clock.is_past_a_jump();
             if dated_ahead {
@@ -72,7 +75,9 @@ pub fn begin(gate: Arc<Gate>, sweep_interval: Duration, told: ClockTold) -> Resu
             }
             if more || swept.elapsed() >= sweep_interval {
                 swept = Instant::now();
-                more = sweep(&gate, || ended.try_recv() == Err(TryRecvError::Disconnected));
+                let is_over = || ended.try_recv() == Err(TryRecvError::Disconnected);
+                more = sweep(&gate, is_over);
+                cut = retention::cut_audit(&gate, cut, is_over);
             }
         }
     };

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use gatepass_core::model::change::{Change, Outcome};
@@ -29,7 +29,7 @@ use crate::config::Config;
 use crate::front::{Answered, Reply, Service, caught};
 use crate::peers::{Proxies, TrustedNow};
 use crate::store::Store;
-use crate::tally::Tally;
+use crate::tally::{Repeated, Tally};
 
 /// The service: the core with everything around it.
 #[derive(Debug)]
@@ -126,18 +126,22 @@ impl Gate {
         Ok(())
     }
 
+    /// How long archived audit rows are kept; 0 = for ever.
+    pub fn audit_retention(&self) -> Duration {
+        self.around.load().config.audit_retention.get()
+    }
+
     /// The first step of answering `request`, or the answer where it does not come to that.
     fn begin(&self, mut request: Request) -> Result<(Case, Step), Response> {
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
         request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
         // Before the clock is read: a mark that is set in between is noticed.
         let resets = self.clock.resets();
-        let again = Some((Box::new(request.clone()), resets));
-        self.start(request, again)
+        self.start(request, Some(resets))
     }
 
-    /// The same for a request that counts for its peer; `again` is what is needed to begin anew.
-    fn start(&self, request: Request, again: Option<(Box<Request>, u64)>) -> Result<(Case, Step), Response> {
+    /// The same for a request that counts for its peer. With the number of `resets` it may begin anew once.
+    fn start(&self, request: Request, resets: Option<u64>) -> Result<(Case, Step), Response> {
         let language = Language::of(request.header("accept-language").unwrap_or_default());
         let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
         if budgeted {
@@ -157,17 +161,21 @@ impl Gate {
                 moment.warnings = moment.warnings.with(warning);
             }
         }
+        if self.store.is_disk_full() {
+            moment.warnings = moment.warnings.with(Warning::DiskFull);
+        }
+        let step = self.keeper.current().begin(&request, moment);
         let case = Case {
             peer,
             budgeted,
             language,
             method: known_method(&request.method),
             path: known_part(request.path()).to_owned(),
-            now: moment.now,
+            now: clock.now,
             recorded: false,
-            again,
+            again: resets.map(|resets| (request, resets)),
         };
-        Ok((case, self.keeper.current().handle(request, moment)))
+        Ok((case, step))
     }
 
     /// Whether `peer` has not failed too often; else the refusal.
@@ -182,7 +190,7 @@ impl Gate {
     fn resume(&self, mut case: Case, read: Read, found: Found) -> Result<(Case, Step), Response> {
         let gatepass = self.keeper.at_least(found.generation);
         match case.again.take() {
-            Some((request, resets)) if resets != self.clock.resets() => self.start(*request, None),
+            Some((request, resets)) if resets != self.clock.resets() => self.start(request, None),
             Some(_) | None => Ok((case, read.resume(&gatepass, found))),
         }
     }
@@ -202,8 +210,17 @@ impl Gate {
                     }
                 }
                 Step::Commit(commit) => {
+                    let changes = match self.tally.repeats(commit.changes()) {
+                        None => Arc::clone(commit.changes()),
+                        Some(Repeated::Written(instead)) => instead,
+                        Some(Repeated::Counted) => {
+                            case.recorded = true;
+                            step = commit.settle(&self.keeper.current(), Outcome::Applied);
+                            continue;
+                        }
+                    };
                     let (later, answered) = reply.later();
-                    let (gate, changes) = (Arc::clone(&self), Arc::clone(commit.changes()));
+                    let gate = Arc::clone(&self);
                     self.store.commit_then(&changes, move |outcome| {
                         later.go_on(move |reply| {
                             case.recorded |=
@@ -261,7 +278,7 @@ struct Case {
     /// A refusal was written as a row of its own; then it is not counted once more.
     recorded: bool,
     /// The request and how often the mark had been set when it began, until something was found for it.
-    again: Option<(Box<Request>, u64)>,
+    again: Option<(Request, u64)>,
 }
 
 impl Service for Gate {

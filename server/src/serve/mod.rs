@@ -5,6 +5,7 @@
 //! - [`turns`]: turns at hashing passwords.
 //! - [`first_start`]: what an empty data directory is given.
 //! - [`demo`]: somebody to try it with.
+//! - `retention`: growth: old audit rows, a large log.
 //! - [`chores`]: what is done beside the requests: signals, sweeps, the clock's mark, the tally.
 
 pub mod chores;
@@ -12,6 +13,7 @@ pub mod demo;
 pub mod first_start;
 pub mod gate;
 pub mod keeper;
+mod retention;
 pub mod turns;
 
 use std::io::{self, ErrorKind};

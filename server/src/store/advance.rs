@@ -16,10 +16,11 @@ use super::connect::{Connector, Role};
 use super::error::{StoreError, Trouble};
 use super::generation::{self, Generation, Standing};
 use super::installation::Installation;
+use super::reserve::Reserve;
 use super::start::write_witness;
 use super::state::{MasterKeys, State};
 use super::witness::Witness;
-use super::writer::Writer;
+use super::writer::{Class, Writer};
 use crate::clock::wall;
 
 /// The time that a change of the generation waits for another process that starts.
@@ -79,6 +80,7 @@ pub(super) struct Advance {
     pub(super) chain: Arc<Chain>,
     pub(super) keys: Arc<MasterKeys>,
     pub(super) progress: Arc<Progress>,
+    pub(super) reserve: Reserve,
 }
 
 impl Advance {
@@ -136,7 +138,7 @@ impl Advance {
         let next = Generation::new(newest.number.saturating_add(1), wall())?;
         let insert = move |db: &Connection, _: &Tail<'_>| generation::insert(db, &next);
         if let Some(writer) = writer {
-            writer.write(false, insert)?;
+            writer.write(Class::Aside, insert)?;
         } else {
             let master = State::read(db).and_then(|state| self.keys.of(db, &state)).map_err(at)?;
             batch::directly(db, &self.chain, &master, batch::Held::Refuse, insert).map_err(at)?;

@@ -5,7 +5,7 @@ use gatepass_core::model::challenge::MAX_WRONG;
 use gatepass_core::model::change::Change;
 use gatepass_core::model::client::Client;
 use gatepass_core::model::factor::AskFactor;
-use gatepass_core::model::session::{RefreshToken, Session};
+use gatepass_core::model::session::{MAX_DELETED, RefreshDigest, RefreshToken, Rotation, Session};
 use gatepass_core::model::ticket::{Ticket, TicketState};
 use gatepass_core::model::user::User;
 use gatepass_core::time::Time;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::audit::Tail;
 use super::deliveries::DeliveryColumns;
 use super::error::Trouble;
-use super::read::sessions_of;
+use super::read::first;
 use super::rows::{signed, stamp};
 use super::{deliveries, factors, habits, passwords};
 
@@ -48,26 +48,18 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
             params![id.as_str(), stamp(*at)],
         ),
         Change::InsertSession { session, refresh } => insert_session(db, session, refresh.as_ref()),
-        Change::RotateRefresh { digest, rotation, successor } => {
-            one(
-                db,
-                "UPDATE refresh_tokens SET used_at = ?2, salt = ?3, successor = ?4 WHERE digest = ?1 AND used_at IS NULL",
-                params![digest.0, stamp(rotation.at), rotation.salt.0, rotation.successor.0],
-            )?;
-            one(
-                db,
-                "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at) \
-                 SELECT ?1, seq, ?3, ?4 FROM sessions WHERE id = ?2",
-                params![
-                    successor.digest.0,
-                    successor.session_id.as_str(),
-                    stamp(successor.issued_at),
-                    stamp(successor.expires_at)
-                ],
-            )
+        Change::RotateRefresh { digest, rotation, successor, recorded } => {
+            rotate_refresh(db, digest, rotation, successor, *recorded)
         }
         Change::RefreshIsUnused(digest) => {
             holds(db, "SELECT 1 FROM refresh_tokens WHERE digest = ?1 AND used_at IS NULL", [digest.0])
+        }
+        Change::CountRefresh(digest) => {
+            db.prepare_cached(
+                "UPDATE refresh_tokens SET refreshes = min(refreshes + 1, 4294967295) WHERE digest = ?1",
+            )?
+            .execute([digest.0])?;
+            Ok(())
         }
         Change::EndSession { id, at } => one(
             db,
@@ -116,9 +108,8 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::UpdateUser(user) => update_user(db, user),
         Change::DeleteUser(id) => {
             one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()])?;
-            let sql = concat!("DELETE FROM sessions WHERE seq IN (", sessions_of!("seq"), ")");
-            db.prepare_cached(sql)?.execute([id.as_str()])?;
-            Ok(())
+            // The sweep takes out what is left of theirs, in steps: there may be any amount of it.
+            one(db, "INSERT INTO deleted_users (user_id) VALUES (?1)", [id.as_str()])
         }
         Change::InsertClient(client) => insert_client(db, client),
         Change::UpdateClient(client) => update_client(db, client),
@@ -198,6 +189,46 @@ fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), Trouble> {
     )
 }
 
+fn rotate_refresh(
+    db: &Connection,
+    digest: &RefreshDigest,
+    rotation: &Rotation,
+    successor: &RefreshToken,
+    recorded: u32,
+) -> Result<(), Trouble> {
+    let counted: Option<u32> = first(
+        db,
+        "UPDATE refresh_tokens SET used_at = ?2, salt = ?3, successor = ?4 WHERE digest = ?1 AND used_at IS NULL \
+         RETURNING refreshes",
+        params![digest.0, stamp(rotation.at), rotation.salt.0, rotation.successor.0],
+        |row| Ok(row.get(0)?),
+    )?;
+    let refreshes = counted.ok_or(Trouble::Conflict)?.saturating_add(1).saturating_sub(recorded);
+    let session: Option<i64> = first(
+        db,
+        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, number, refreshes, recorded_at) \
+         SELECT ?1, seq, ?3, ?4, ?5, ?6, ?7 FROM sessions WHERE id = ?2 RETURNING session",
+        params![
+            successor.digest.0,
+            successor.session_id.as_str(),
+            stamp(successor.issued_at),
+            stamp(successor.expires_at),
+            signed(successor.number)?,
+            refreshes,
+            successor.recorded_at.map(stamp),
+        ],
+        |row| Ok(row.get(0)?),
+    )?;
+    let session = session.ok_or(Trouble::Conflict)?;
+    let Some(last) = successor.last_deleted() else { return Ok(()) };
+    db.prepare_cached(
+        "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens INDEXED BY \
+         refresh_tokens_by_session WHERE session = ?1 AND number <= ?2 ORDER BY number, digest LIMIT ?3)",
+    )?
+    .execute(params![session, signed(last)?, signed(MAX_DELETED)?])?;
+    Ok(())
+}
+
 /// Of a user who is there: no key says so.
 fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshToken>) -> Result<(), Trouble> {
     one(
@@ -232,11 +263,15 @@ fn insert_session(db: &Connection, session: &Session, refresh: Option<&RefreshTo
         refresh.digest.0,
         db.last_insert_rowid(),
         stamp(refresh.issued_at),
-        stamp(refresh.expires_at)
+        stamp(refresh.expires_at),
+        signed(refresh.number)?,
+        refresh.refreshes,
+        refresh.recorded_at.map(stamp),
     ];
     one(
         db,
-        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, number, refreshes, recorded_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         values,
     )
 }
@@ -246,7 +281,8 @@ fn insert_user(db: &Connection, user: &User) -> Result<(), Trouble> {
         db,
         "INSERT INTO users (id, username, email, phone, name, gender, address, status, must_change_password, created_at, \
          updated_at, epoch, revision, password_changed_at, second_factor) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 \
+         WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE user_id = ?1)",
         params![
             user.id.as_str(),
             user.username.as_str(),

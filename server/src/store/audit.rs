@@ -6,8 +6,6 @@ use std::cell::RefCell;
 use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::crypto::MacKey;
 use gatepass_core::model::risk::Assessment;
-use gatepass_core::secret::same_bytes;
-use gatepass_core::time::Time;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params, params_from_iter};
 
@@ -18,10 +16,10 @@ use super::state::State;
 use crate::master_key::MasterKey;
 
 /// What a row holds beside its link, in the order in which it is hashed.
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, risk";
 /// How many those are.
-const WIDTH: usize = 14;
+pub(super) const WIDTH: usize = 14;
 
 /// One row of the audit table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +33,7 @@ pub struct AuditRow {
 /// What a check of the chain found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditVerdict {
-    /// How many rows hold, from the first on.
+    /// How many rows hold, from the first that is kept on.
     pub rows: u64,
     /// The first thing that does not.
     pub broken: Option<BrokenLink>,
@@ -61,6 +59,8 @@ pub enum BrokenLink {
     Added(u64),
     /// The record of where the chain ends was altered.
     Head,
+    /// The record of where the chain begins, or of what was archived, was altered.
+    Start,
 }
 
 impl std::fmt::Display for BrokenLink {
@@ -71,6 +71,7 @@ impl std::fmt::Display for BrokenLink {
             Self::Cut(seq) => write!(f, "the rows from {seq} on were cut off"),
             Self::Added(seq) => write!(f, "row {seq} was not written by gatepass"),
             Self::Head => f.write_str("the record of the last row was altered"),
+            Self::Start => f.write_str("the record of the first row that is kept was altered"),
         }
     }
 }
@@ -110,7 +111,7 @@ impl Chain {
 
     /// The link of a row of `fields`, after the link `before`. Each field goes in with its type and its length, so
     /// that no two rows hash alike. The last one, which the first schema did not have, goes in where it is there.
-    fn link<'a>(&self, before: &[u8; 32], fields: impl Iterator<Item = ValueRef<'a>>) -> [u8; 32] {
+    pub(super) fn link<'a>(&self, before: &[u8; 32], fields: impl Iterator<Item = ValueRef<'a>>) -> [u8; 32] {
         let mut mac = self.0.begin();
         mac.absorb(b"gatepass audit 1 row");
         mac.absorb(before);
@@ -137,45 +138,32 @@ impl Chain {
         mac.finish()
     }
 
-    /// Follows the chain from its start, one row at a time.
-    pub(super) fn verify(&self, db: &Connection) -> Result<AuditVerdict, Trouble> {
-        let (kept, seal) = kept_head(db)?;
-        let mut head = self.empty();
-        let mut broken = None;
-        let mut select = db.prepare(&format!("SELECT {COLUMNS}, mac FROM audit ORDER BY seq"))?;
-        let mut found = select.query([])?;
-        while let Some(row) = found.next()? {
-            let (seq, next) = (row.get::<_, i64>(0)?, head.seq.saturating_add(1));
-            let expected = signed(next)?;
-            if seq != expected {
-                // A row before the first one was moved there.
-                let moved = seq < expected;
-                broken = Some(if moved { BrokenLink::Altered(next) } else { BrokenLink::Missing(next) });
-                break;
-            }
-            let mut fields = [ValueRef::Null; WIDTH];
-            for (i, field) in fields.iter_mut().enumerate() {
-                *field = row.get_ref(i)?;
-            }
-            let mac = self.link(&head.mac, fields.into_iter());
-            if !same_bytes(&mac, row.get_ref(WIDTH)?.as_blob().unwrap_or_default()) {
-                broken = Some(BrokenLink::Altered(next));
-                break;
-            }
-            head = Head { seq: next, mac };
+    /// What is kept beside the number of the last archived row.
+    pub(super) fn seal_of_archived(&self, seq: u64) -> [u8; 32] {
+        let mut mac = self.0.begin();
+        mac.absorb(b"gatepass audit 1 archived");
+        mac.absorb(&seq.to_be_bytes());
+        mac.finish()
+    }
+
+    /// What is kept beside the last row that was deleted.
+    pub(super) fn seal_of_cut(&self, cut: &Head) -> [u8; 32] {
+        let mut mac = self.0.begin();
+        mac.absorb(b"gatepass audit 1 cut");
+        mac.absorb(&cut.seq.to_be_bytes());
+        mac.absorb(&cut.mac);
+        mac.finish()
+    }
+
+    /// What a file of rows after `from` up to `to` ends with.
+    pub(super) fn seal_of_archive(&self, from: &Head, to: &Head) -> [u8; 32] {
+        let mut mac = self.0.begin();
+        mac.absorb(b"gatepass audit 1 archive");
+        for end in [from, to] {
+            mac.absorb(&end.seq.to_be_bytes());
+            mac.absorb(&end.mac);
         }
-        let rows = head.seq;
-        if broken.is_none() && head != kept {
-            broken = Some(match head.seq.cmp(&kept.seq) {
-                std::cmp::Ordering::Less => BrokenLink::Cut(head.seq.saturating_add(1)),
-                std::cmp::Ordering::Equal => BrokenLink::Head,
-                std::cmp::Ordering::Greater => BrokenLink::Added(kept.seq.saturating_add(1)),
-            });
-        }
-        if broken.is_none() && !same_bytes(&self.seal_of(&kept), &seal) {
-            broken = Some(BrokenLink::Head);
-        }
-        Ok(AuditVerdict { rows, broken })
+        mac.finish()
     }
 }
 
@@ -242,7 +230,7 @@ impl<'a> Tail<'a> {
 }
 
 /// The head as kept, and its seal.
-fn kept_head(db: &Connection) -> Result<(Head, [u8; 32]), Trouble> {
+pub(super) fn kept_head(db: &Connection) -> Result<(Head, [u8; 32]), Trouble> {
     let read = |row: &rusqlite::Row<'_>| {
         let mut c = Columns::of(row, "meta");
         Ok((Head { seq: c.number("audit_seq")?, mac: c.bytes("audit_mac")? }, c.bytes("audit_seal")?))
@@ -275,22 +263,8 @@ fn fields(seq: u64, event: &Event) -> Result<[rusqlite::types::Value; WIDTH], Tr
     ])
 }
 
-/// Gives the rows from `since` on to `each`, oldest first.
-pub(super) fn each(
-    db: &Connection,
-    since: Option<Time>,
-    each: &mut dyn FnMut(AuditRow),
-) -> Result<(), Trouble> {
-    // Rows are in the order of writing; the clock may have stood back in between, so the time is asked of every row.
-    let mut select = db.prepare(&format!("SELECT {COLUMNS} FROM audit WHERE at >= ?1 ORDER BY seq"))?;
-    let mut found = select.query([since.map_or(0, stamp)])?;
-    while let Some(row) = found.next()? {
-        each(audit_row(row)?);
-    }
-    Ok(())
-}
-
-fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
+/// Reads a row of [`COLUMNS`].
+pub(super) fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
     let mut c = Columns::of(row, "audit");
     Ok(AuditRow {
         seq: c.number("seq")?,
@@ -315,6 +289,7 @@ fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gatepass_core::time::Time;
 
     /// Computed by another program: rows of the first schema hash as they did, and a risk is part of the link.
     #[test]

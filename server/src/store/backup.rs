@@ -197,7 +197,7 @@ pub(super) fn prove(
     let chain_verified = match find_key(installation, &check, None) {
         Ok(master) => {
             let chain = schema::chain(&db, path, &master)?;
-            let verdict = chain.verify(&db).map_err(|trouble| trouble.at(path))?;
+            let verdict = chain.verify(&db, schema).map_err(|trouble| trouble.at(path))?;
             if let Some(broken) = verdict.broken {
                 return Err(bad(format!("audit chain: {broken}")));
             }
@@ -357,7 +357,7 @@ pub(super) fn mark(copy: &Connection, made_at: Time) -> rusqlite::Result<()> {
 }
 
 /// Gives a finished file its name, which must be free.
-fn place(files: &dyn Files, draft: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn place(files: &dyn Files, draft: &Path, to: &Path) -> io::Result<()> {
     match files.link(draft, to) {
         Ok(()) => files.remove(draft)?,
         // Some file systems have no links: the name is taken first, then the file put there.

@@ -19,6 +19,9 @@ pub(super) trait Work: Send {
     /// Returns true if a new state generation follows it.
     fn counts(&self) -> bool;
 
+    /// Returns true if it is written even where the disk is nearly full.
+    fn is_restrictive(&self) -> bool;
+
     /// Tells whoever waits how it went.
     fn settle(self: Box<Self>, end: Result<(), Failure>);
 }
@@ -330,6 +333,10 @@ mod tests {
         }
 
         fn counts(&self) -> bool {
+            true
+        }
+
+        fn is_restrictive(&self) -> bool {
             true
         }
 

@@ -159,6 +159,19 @@ pub enum StoreError {
         /// The fault that was found.
         problem: String,
     },
+    /// A file is not the archive that it should be.
+    BadArchive {
+        /// The file.
+        path: PathBuf,
+        /// The fault that was found.
+        problem: String,
+    },
+    /// The disk was full, and what was to be written opens something.
+    DiskFull,
+    /// There is no audit row that was not archived.
+    NothingToArchive,
+    /// The audit chain does not hold.
+    ChainBroken(String),
     /// It may or may not have been written.
     Unknown(String),
     /// The system's random generator failed.
@@ -367,6 +380,18 @@ impl fmt::Display for StoreError {
             }
             Self::BadBackup { path, problem } => {
                 write!(f, "{} is not a whole backup: {problem}", path.display())
+            }
+            Self::BadArchive { path, problem } => {
+                write!(f, "{} is not a whole archive of this installation: {problem}", path.display())
+            }
+            Self::DiskFull => f.write_str(
+                "the disk was full: until there is room for gatepass.reserve again, only what ends, disables, revokes or counts something is written; free some space",
+            ),
+            Self::NothingToArchive => {
+                f.write_str("there is no audit row that was not archived before; nothing was written")
+            }
+            Self::ChainBroken(problem) => {
+                write!(f, "the audit chain is broken ({problem}): see `gatepass audit verify`")
             }
             Self::Unknown(cause) => {
                 write!(f, "it may or may not have been written; look before trying again ({cause})")

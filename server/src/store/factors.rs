@@ -255,6 +255,7 @@ pub(super) fn challenge(db: &Connection, digest: &ChallengeDigest) -> Result<Opt
     })
 }
 
+/// Of a user who is there: no key says so.
 pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result<(), Trouble> {
     let sign_in = &challenge.sign_in;
     let delivery = DeliveryColumns::of_answer(challenge.answered.as_ref());
@@ -263,8 +264,8 @@ pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result
         "INSERT INTO challenges (digest, user_id, actor, reason, client_id, for_audience, bind, scope, methods, ticket, \
          expires_at, wrong, answered, user_epoch, actor_epoch, device, network, state_epoch, answered_at, delivery_request, \
          delivery_salt, delivery_session, delivery_refresh, repeated, client_epoch, issuer, issuer_epoch, issued_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
-         ?24, ?25, ?26, ?27, ?28)",
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, \
+         ?24, ?25, ?26, ?27, ?28 FROM users WHERE id = ?2",
         params![
             challenge.digest.0,
             sign_in.user_id.as_str(),

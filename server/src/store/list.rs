@@ -8,13 +8,16 @@ use gatepass_core::model::password::Password;
 use gatepass_core::model::ticket::Ticket;
 use gatepass_core::model::user::User;
 use gatepass_core::time::Time;
+use rusqlite::{Connection, Row, params};
 
-use super::audit::{self, AuditRow, AuditVerdict};
+use super::audit::{AuditRow, AuditVerdict};
+use super::error::Trouble;
 use super::read::{self, every, first};
 use super::rows::{self, columns, signed};
 use super::state::State;
+use super::walk::{PAGE, Pages, Walk};
 use super::{Store, StoreError};
-use super::{factors, habits, passwords};
+use super::{factors, habits, passwords, schema};
 
 impl Store {
     /// The second factors of a user.
@@ -52,14 +55,14 @@ impl Store {
         self.snapshot(|db| read::user(db, who))
     }
 
-    /// Every user, oldest first.
+    /// Gives every user to `each`, oldest first. They are read in pages, and none is being read while `each` has one.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read.
-    pub fn users(&self) -> Result<Vec<User>, StoreError> {
-        self.snapshot(|db| {
-            every(db, concat!("SELECT ", columns!(users), " FROM users ORDER BY seq"), [], rows::user)
-        })
+    /// [`StoreError`] where they cannot be read, or `each` fails.
+    pub fn each_user<E: From<StoreError>>(&self, each: impl FnMut(User) -> Result<(), E>) -> Result<(), E> {
+        let sql =
+            concat!("SELECT ", columns!(users), ", seq FROM users WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+        self.pages(sql, |_, row| rows::user(row), each)
     }
 
     /// One client.
@@ -70,16 +73,61 @@ impl Store {
         self.snapshot(|db| read::client(db, id))
     }
 
-    /// Every client, oldest first.
+    /// Every user, oldest first, as far as there is memory for them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub fn users(&self) -> Result<Vec<User>, StoreError> {
+        let mut users = Vec::new();
+        self.each_user(|user| {
+            users.push(user);
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(users)
+    }
+
+    /// Every client, oldest first, as far as there is memory for them.
     ///
     /// # Errors
     /// [`StoreError`] where they cannot be read.
     pub fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        self.snapshot(|db| {
-            let sql = concat!("SELECT ", columns!(clients), " FROM clients ORDER BY seq");
-            let clients = every(db, sql, [], rows::client)?;
-            clients.into_iter().map(|client| read::with_secrets(db, client)).collect()
-        })
+        let mut clients = Vec::new();
+        self.each_client(|client| {
+            clients.push(client);
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(clients)
+    }
+
+    /// Gives every client to `each`, as [`Store::each_user`] does.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read, or `each` fails.
+    pub fn each_client<E: From<StoreError>>(
+        &self,
+        each: impl FnMut(Client) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql =
+            concat!("SELECT ", columns!(clients), ", seq FROM clients WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+        self.pages(sql, |db, row| read::with_secrets(db, rows::client(row)?), each)
+    }
+
+    /// Gives what `sql` finds after a row, page by page, to `each`.
+    fn pages<T, E: From<StoreError>>(
+        &self,
+        sql: &str,
+        read: impl Fn(&Connection, &Row<'_>) -> Result<T, Trouble>,
+        mut each: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after = i64::MIN;
+        loop {
+            let page = self.snapshot(|db| {
+                every(db, sql, params![after, PAGE], |row| Ok((row.get::<_, i64>("seq")?, read(db, row)?)))
+            })?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = *last;
+            page.into_iter().try_for_each(|(_, record)| each(record))?;
+        }
     }
 
     /// Whether there is any client.
@@ -121,19 +169,36 @@ impl Store {
         self.snapshot(|db| Ok(State::read(db)?.epoch))
     }
 
-    /// Gives every row of the audit table from `since` on to `each`, oldest first, one at a time.
+    /// Gives every row of the audit table from `since` on to `each`, oldest first, one at a time. They are read in pages, and none
+    /// is being read while `each` has one.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read.
-    pub fn audit(&self, since: Option<Time>, each: &mut dyn FnMut(AuditRow)) -> Result<(), StoreError> {
-        self.snapshot(|db| audit::each(db, since, each))
+    /// [`StoreError`] where they cannot be read, or `each` fails.
+    pub fn audit<E: From<StoreError>>(
+        &self,
+        since: Option<Time>,
+        mut each: impl FnMut(AuditRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut pages = Pages::since(since);
+        loop {
+            let rows = self.snapshot(|db| pages.page(db))?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            rows.into_iter().try_for_each(&mut each)?;
+        }
     }
 
-    /// Follows the audit chain from its first row to its last.
+    /// Follows the audit chain from the first row that is kept to its last, page by page.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be read; a broken chain is an answer, not an error.
     pub fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
-        self.snapshot(|db| self.chain().verify(db))
+        let mut walk = Walk::new(schema::known());
+        loop {
+            if let Some(verdict) = self.snapshot(|db| walk.page(self.chain(), db))? {
+                return Ok(verdict);
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 mod advance;
 mod apply;
+mod archive;
 mod audit;
 mod backup;
 mod batch;
@@ -32,6 +33,7 @@ mod open;
 mod passwords;
 mod read;
 mod reader;
+mod reserve;
 mod restore;
 mod rotate;
 mod rows;
@@ -39,6 +41,7 @@ mod schema;
 mod start;
 mod state;
 mod sweep;
+mod walk;
 mod witness;
 mod writer;
 
@@ -51,6 +54,7 @@ use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::query::{Found, Query, Records};
 use rusqlite::Connection;
 
+pub use archive::{Archived, AuditCut};
 pub use audit::{AuditRow, AuditVerdict, BrokenLink};
 pub use backup::{BackupReport, Phase};
 pub use check::{Finding, Report, Severity, check};
@@ -62,9 +66,10 @@ pub use keys::{KeyChange, KeyState, StoredKey, StoredKeys};
 pub use mark::ClockMark;
 pub use notice::Notice;
 pub use open::Access;
+pub use reserve::RESERVE;
 pub use restore::{Restored, accept, restore};
 pub use rotate::Rotated;
-pub use sweep::{KEEP_EXPIRED, Swept};
+pub use sweep::{KEEP_EXPIRED, STEP, Swept};
 pub use witness::Witness;
 
 use crate::master_key::hex;
@@ -74,8 +79,9 @@ use batch::Failure;
 use error::Trouble;
 use installation::Presence;
 use reader::Readers;
+use reserve::Reserve;
 use state::MasterKeys;
-use writer::Writer;
+use writer::{Class, Writer};
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -174,7 +180,11 @@ impl Store {
             chain: Arc::new(opened.chain),
             keys: Arc::new(opened.keys),
             progress: Arc::<Progress>::default(),
+            reserve: Reserve::at(&installation.dir),
         };
+        if access == Access::Serve {
+            files.reserve.make();
+        }
         let writer = Arc::<OnceLock<Writer>>::default();
         let generations = match access {
             Access::Serve => {
@@ -243,6 +253,32 @@ impl Store {
         self.0.files.progress.witness_works()
     }
 
+    /// Returns true if the disk was full, and there is no room yet: only what ends, disables, revokes or counts something is
+    /// written.
+    pub fn is_disk_full(&self) -> bool {
+        self.0.files.reserve.is_given_up()
+    }
+
+    /// Makes the reserve anew where it was given up. Once there is room for it, everything is written again.
+    pub fn make_reserve(&self) {
+        if self.is_disk_full() {
+            self.0.files.reserve.make();
+        }
+    }
+
+    /// Returns the size of the write-ahead log in bytes.
+    pub fn log_bytes(&self) -> u64 {
+        let installation = self.installation();
+        installation.files.about(&installation.log()).map_or(0, |about| about.size)
+    }
+
+    fn write_restrictive<T: Send + 'static>(
+        &self,
+        run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer()?.write(Class::Restricts, run).map_err(StoreError::from)
+    }
+
     fn master_keys(&self) -> &MasterKeys {
         &self.0.files.keys
     }
@@ -263,7 +299,7 @@ impl Store {
         &self,
         run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer()?.write(true, run).map_err(StoreError::from)
+        self.writer()?.write(Class::Opens, run).map_err(StoreError::from)
     }
 
     /// Writes as [`Store::write`] does, something that nobody was promised: no state generation follows it.
@@ -271,7 +307,7 @@ impl Store {
         &self,
         run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer()?.write(false, run).map_err(StoreError::from)
+        self.writer()?.write(Class::Aside, run).map_err(StoreError::from)
     }
 
     /// As [`commit`](gatepass_core::store::Store::commit), and does not wait: `then` is told the outcome on the thread
@@ -286,11 +322,16 @@ impl Store {
             Ok(writer) => writer,
             Err(error) => return then(self.outcome(Err(Failure::NotApplied(error)))),
         };
+        let class = match changes.iter().all(Change::is_restrictive) {
+            _ if is_probe => Class::Aside,
+            true => Class::Restricts,
+            false => Class::Opens,
+        };
         let (changes, store) = (Arc::clone(changes), self.clone());
         let run = move |db: &Connection, tail: &Tail<'_>| {
             changes.iter().try_for_each(|change| apply::apply(db, tail, change))
         };
-        writer.send(!is_probe, run, move |end| {
+        writer.send(class, run, move |end| {
             let outcome = store.outcome(end);
             // Whoever is told may close the store, and is not to find it held from here still.
             drop(store);

@@ -111,7 +111,8 @@ pub(super) fn open(
     let master = keys.current();
     let chain = schema::chain(&anchor, &connector.path, &master)?;
     if fit == Fit::Unreadable {
-        let verdict = chain.verify(&anchor).map_err(|trouble| trouble.at(&connector.path))?;
+        let verdict =
+            chain.verify(&anchor, schema::known()).map_err(|trouble| trouble.at(&connector.path))?;
         if let Some(broken) = verdict.broken {
             let problem = format!("audit chain: {broken}");
             return Err(StoreError::NotWhole { path: connector.path, problem });

@@ -35,7 +35,7 @@ macro_rules! columns {
          delivery_refresh, delivery_challenge, repeated, client_epoch, issuer_epoch"
     };
     (refresh_tokens) => {
-        "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor"
+        "t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor, t.number, t.refreshes, t.recorded_at"
     };
     (sessions) => {
         "id, user_id, user_epoch, actor, actor_epoch, client_id, bind, for_audience, purpose, scope, \
@@ -317,15 +317,26 @@ pub(super) fn refresh_token(row: &rusqlite::Row<'_>) -> Result<RefreshToken, Tro
     let digest = RefreshDigest(c.bytes("digest")?);
     let session_id = c.parsed("session", session_id)?;
     let (issued_at, expires_at) = (c.time("issued_at")?, c.time("expires_at")?);
-    let rotation = match c.maybe_time("used_at")? {
-        None => None,
-        Some(at) => Some(Rotation {
-            at,
-            salt: Salt(c.bytes("salt")?),
-            successor: RefreshDigest(c.bytes("successor")?),
-        }),
+    let used_at = c.maybe_time("used_at")?;
+    let (salt, successor) = (c.maybe_bytes("salt")?, c.maybe_bytes("successor")?);
+    let rotation = match (used_at, salt, successor) {
+        (None, _, _) => None,
+        (Some(at), Some(salt), Some(successor)) => {
+            Some(Rotation { at, salt: Salt(salt), successor: RefreshDigest(successor) })
+        }
+        (Some(_), None, _) => return Err(c.unreadable("salt")),
+        (Some(_), Some(_), None) => return Err(c.unreadable("successor")),
     };
-    Ok(RefreshToken { digest, session_id, issued_at, expires_at, rotation })
+    Ok(RefreshToken {
+        digest,
+        session_id,
+        issued_at,
+        expires_at,
+        rotation,
+        number: c.number("number")?,
+        refreshes: c.small("refreshes")?,
+        recorded_at: c.maybe_time("recorded_at")?,
+    })
 }
 
 pub(super) fn session(row: &rusqlite::Row<'_>) -> Result<Session, Trouble> {

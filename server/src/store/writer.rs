@@ -23,6 +23,17 @@ const MOST: usize = 256;
 /// What the writing thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
+/// What kind of work it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// It opens or adds something: a new state generation follows it, and it waits where the disk is full.
+    Opens,
+    /// It ends, disables, revokes or counts something: a new state generation follows it.
+    Restricts,
+    /// Nobody was promised it: no state generation follows.
+    Aside,
+}
+
 /// The writing thread's other end.
 pub(super) struct Writer {
     queue: ArcSwapOption<SyncSender<Box<dyn Work>>>,
@@ -43,30 +54,30 @@ impl Writer {
     }
 
     /// Has `run` write, all or none, and waits until that is durable.
-    pub(super) fn write<T, F>(&self, counts: bool, run: F) -> Result<T, Failure>
+    pub(super) fn write<T, F>(&self, class: Class, run: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
         let (answer, answered) = sync_channel(1);
-        self.send(counts, run, move |end| {
+        self.send(class, run, move |end| {
             let _ = answer.send(end);
         });
         answered.recv().unwrap_or_else(|_| Err(lost()))
     }
 
     /// Has `run` write, all or none; once that is durable, or is known not to be, `then` is told on the writing thread,
-    /// and must not keep it. A commit that `counts` is followed by a new state generation.
+    /// and must not keep it.
     pub(super) fn send<T, F>(
         &self,
-        counts: bool,
+        class: Class,
         run: F,
         then: impl FnOnce(Result<T, Failure>) + Send + 'static,
     ) where
         T: Send + 'static,
         F: FnMut(&Connection, &Tail<'_>) -> Result<T, Trouble> + Send + 'static,
     {
-        let job = Box::new(Job { counts, run, made: None, then: Some(then) });
+        let job = Box::new(Job { class, run, made: None, then: Some(then) });
         let refused = match &*self.queue.load() {
             Some(queue) => match queue.try_send(job) {
                 Ok(()) => return,
@@ -105,7 +116,7 @@ struct Job<T, F, G>
 where
     G: FnOnce(Result<T, Failure>),
 {
-    counts: bool,
+    class: Class,
     run: F,
     made: Option<T>,
     then: Option<G>,
@@ -123,7 +134,11 @@ where
     }
 
     fn counts(&self) -> bool {
-        self.counts
+        self.class != Class::Aside
+    }
+
+    fn is_restrictive(&self) -> bool {
+        self.class != Class::Opens
     }
 
     fn settle(mut self: Box<Self>, end: Result<(), Failure>) {
@@ -184,7 +199,7 @@ impl Desk {
     }
 
     fn write(&mut self, mut jobs: Vec<Box<dyn Work>>) {
-        let Advance { connector, chain, keys, progress, .. } = &self.files;
+        let Advance { connector, chain, keys, progress, reserve, .. } = &self.files;
         let mut open = || match self.db.take() {
             Some(db) => connector.verify().map(|()| db),
             None => connector.connect(Role::Writer),
@@ -193,7 +208,20 @@ impl Desk {
             Ok(db) => db,
             Err(error) => return settle_all(jobs, &Failure::NotApplied(error)),
         };
-        match batch::write(&db, chain, keys, &mut jobs) {
+        if reserve.is_given_up() {
+            jobs = refuse_what_opens(jobs);
+        }
+        let mut end = batch::write(&db, chain, keys, &mut jobs);
+        if let End::NotApplied(error) = &end
+            && Fault::of(error) == Fault::Full
+            && db.is_autocommit()
+            && reserve.give_up()
+        {
+            // Nothing was written, and there is room now for what is most needed.
+            jobs = refuse_what_opens(jobs);
+            end = batch::write(&db, chain, keys, &mut jobs);
+        }
+        match end {
             End::Committed(went, pace) => {
                 // What was written to a file that nobody finds any more is as good as lost.
                 if pace.is_some()
@@ -237,6 +265,15 @@ impl Desk {
     }
 }
 
+/// Lets what opens something wait for another time. Returns the rest.
+fn refuse_what_opens(jobs: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
+    let (rest, opening): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.is_restrictive());
+    for job in opening {
+        job.settle(Err(Failure::NotApplied(StoreError::DiskFull)));
+    }
+    rest
+}
+
 fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
     match failure {
         Failure::Conflict => {}
@@ -255,6 +292,7 @@ mod tests {
     use super::super::audit::Chain;
     use super::super::connect::to_an_empty_file;
     use super::super::installation::Installation;
+    use super::super::reserve::Reserve;
     use super::super::state::{META, MasterKeys};
     use super::*;
     use std::sync::Arc;
@@ -277,7 +315,9 @@ mod tests {
             };
             let then = move |end: Result<i64, Failure>| told.send(end.unwrap()).unwrap();
             queue
-                .send(Box::new(Job { counts: true, run, made: None, then: Some(then) }) as Box<dyn Work>)
+                .send(
+                    Box::new(Job { class: Class::Opens, run, made: None, then: Some(then) }) as Box<dyn Work>
+                )
                 .unwrap();
         }
         drop((queue, told));
@@ -288,6 +328,7 @@ mod tests {
             chain: Arc::new(Chain::new(b"key")),
             keys: Arc::new(MasterKeys::for_test()),
             progress: Arc::default(),
+            reserve: Reserve::at(dir.path()),
         };
         Desk { files, db: Some(db), checkpoints, room: 5 }.work(&waiting);
         let numbers: Vec<i64> = tells.iter().collect();

@@ -246,9 +246,14 @@ fn whoever_shows_a_good_token_and_asks_too_much_is_no_guesser() {
             .unwrap()
             .iter()
             .filter(|r| r["refusal"] == "scope-missing" && r["kind"] == kind)
-            .count()
+            .map(|row| row["count"].as_u64().unwrap())
+            .collect::<Vec<_>>()
     };
-    assert_eq!((told("ticket.issue-refused"), told("refusals")), (5, 0), "each has its row, and no other");
+    let refused = told("ticket.issue-refused");
+    assert_eq!((refused.iter().sum::<u64>(), refused[0]), (5, 1), "the first has a row, and all are counted");
+    // The minute may turn in between.
+    assert!(refused.len() <= 4, "{refused:?}");
+    assert!(told("refusals").is_empty(), "nor are they counted once more");
 }
 
 #[test]

@@ -151,6 +151,16 @@ const PLANTS: &[Plant] = &[
     error("first-start-cut", |site| write(site, "gatepass.starting", b"")),
     error("schema-older", |site| run(site, "PRAGMA user_version = 6")),
     error("schema-newer", |site| run(site, "PRAGMA user_version = 9")),
+    warning("disk-was-full", |site| {
+        write(site, "gatepass.reserve", b"");
+        mode(site, "gatepass.reserve", 0o600);
+    }),
+    warning("log-large", |site| {
+        // No log of any file: nothing of it is replayed.
+        let log = fs::File::create(site.path().join(LOG)).unwrap();
+        log.set_len(64 * 1024 * 1024).unwrap();
+        mode(site, LOG, 0o600);
+    }),
     warning("copy-not-taken", |site| {
         let copies = aside();
         let file = below(&copies, "copy");

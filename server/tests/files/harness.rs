@@ -49,10 +49,20 @@ pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// An installation with a person, alice, and a client, backend, that issues tickets.
 pub(crate) fn site() -> Site {
     let site = Site::with_key();
+    with_people(&site);
+    site
+}
+
+/// Makes such an installation in an empty directory.
+pub(crate) fn site_at(site: &Site) {
+    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+    with_people(site);
+}
+
+fn with_people(site: &Site) {
     let add = ["--json", "client", "add", "backend", "--scope", "ticket:issue profile", "--secret-stdin"];
     read(&add, &site.run_with(&add, BACKEND_SECRET), 0);
     site.json(&["user", "add", "alice"]);
-    site
 }
 
 /// An empty directory that is no installation.

@@ -12,6 +12,17 @@ use crate::site::Site;
 
 /// Undoes the migrations to schemas 7 and 8.
 const TO_SIX: &str = "
+    DROP INDEX refresh_tokens_by_session;
+    ALTER TABLE refresh_tokens DROP COLUMN number;
+    ALTER TABLE refresh_tokens DROP COLUMN refreshes;
+    ALTER TABLE refresh_tokens DROP COLUMN recorded_at;
+    CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session);
+    DROP TABLE deleted_users;
+    ALTER TABLE meta DROP COLUMN audit_archived;
+    ALTER TABLE meta DROP COLUMN audit_archived_seal;
+    ALTER TABLE meta DROP COLUMN audit_cut;
+    ALTER TABLE meta DROP COLUMN audit_cut_mac;
+    ALTER TABLE meta DROP COLUMN audit_cut_seal;
     ALTER TABLE clients DROP COLUMN epoch;
     ALTER TABLE tickets DROP COLUMN client_epoch;
     ALTER TABLE tickets DROP COLUMN issuer_epoch;

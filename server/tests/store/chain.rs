@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use gatepass::store::BrokenLink;
+use gatepass::store::{BrokenLink, StoreError};
 use gatepass_core::audit::{Event, Kind};
 use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::model::id::TicketId;
@@ -95,7 +95,11 @@ fn every_field_of_an_event_comes_back() {
     assert_eq!(commit(&store, events.iter().cloned().map(Change::Audit)), Outcome::Applied);
     assert!(audit(&store).into_iter().map(|row| row.event).eq(events));
     let mut later = 0;
-    store.audit(Some(NOW.plus(1)), &mut |_| later += 1).unwrap();
+    let all = store.audit(Some(NOW.plus(1)), |_| {
+        later += 1;
+        Ok::<_, StoreError>(())
+    });
+    all.unwrap();
     assert_eq!(later, 0);
     assert!(store.verify_audit().unwrap().holds());
 }

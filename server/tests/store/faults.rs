@@ -125,7 +125,12 @@ fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
             let refresh = Some(RefreshDigest(digest(number)));
             let query = Query::Token(TokenQuery { caller: None, access: None, refresh });
             let Records::Token(found) = store.read(&query).records else { panic!() };
-            found.family.unwrap()
+            let mut family = found.family.unwrap();
+            // What the earlier schema does not know.
+            for token in std::iter::once(&mut family.refresh).chain(&mut family.successor) {
+                (token.number, token.refreshes, token.recorded_at) = (0, 0, None);
+            }
+            family
         };
         ([1, 2, 3].map(family), sessions_of(store, alice(), 1))
     };

@@ -7,12 +7,14 @@
     reason = "a test may fail in any line"
 )]
 
+mod archive;
 mod chain;
 mod changes;
 mod clocks;
 mod deliveries;
 mod faults;
 mod fixture;
+mod growth;
 mod keys;
 mod model;
 mod old_state;

@@ -39,6 +39,8 @@ enum Deed {
     SessionIsLive(u64),
     Rotate { from: u64, to: u64, session: u64 },
     RefreshIsUnused(u64),
+    CountRefresh { token: u64, times: usize },
+    RotateLate { from: u64, number: u64, recorded: u32 },
     EndSession(u64),
     RaiseEpoch { user: usize, stale: bool },
     RevokeToken(u64),
@@ -90,6 +92,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => session().prop_map(Deed::SessionIsLive),
         6 => (session(), session(), session()).prop_map(|(from, to, session)| Deed::Rotate { from, to, session }),
         1 => session().prop_map(Deed::RefreshIsUnused),
+        2 => (session(), 1..4usize).prop_map(|(token, times)| Deed::CountRefresh { token, times }),
+        4 => (session(), 0..24u64, 0..4u32)
+            .prop_map(|(from, number, recorded)| Deed::RotateLate { from, number, recorded }),
         1 => session().prop_map(Deed::EndSession),
         1 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::RaiseEpoch { user, stale }),
         1 => session().prop_map(Deed::RevokeToken),
@@ -220,6 +225,16 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         }
         Deed::Rotate { from, to, session } => {
             vec![audit(Kind::SessionRefreshed, from), rotate(from, to, session)]
+        }
+        Deed::CountRefresh { token, times } => {
+            vec![Change::CountRefresh(RefreshDigest(digest(token))); times]
+        }
+        // The numbers of one session go up and down here, and the tokens are found again by `Rotate`.
+        Deed::RotateLate { from, number, recorded } => {
+            let change = rotate(from, 100 + number, from % 3);
+            let Change::RotateRefresh { digest, rotation, mut successor, .. } = change else { return vec![] };
+            successor.number = number;
+            vec![Change::RotateRefresh { digest, rotation, successor, recorded }]
         }
         Deed::RefreshIsUnused(number) => vec![Change::RefreshIsUnused(RefreshDigest(digest(number)))],
         Deed::EndSession(number) => vec![Change::EndSession { id: session(number).id, at: NOW }],
@@ -378,7 +393,7 @@ fn queries(names: &Names) -> Vec<Query> {
         let name = user.as_str().trim_start_matches("usr_").to_owned();
         let called = [name.clone(), name.to_uppercase(), format!("u{i}@EXAMPLE.COM"), format!("+{i}")];
         queries.extend(called.into_iter().map(Identity).map(Query::Login));
-        queries.extend((0..6).map(|number| {
+        queries.extend((0..6).chain(100..124).map(|number| {
             Query::Token(TokenQuery {
                 caller: names.clients.get(i).cloned(),
                 access: Some(bearer(number)),
@@ -437,7 +452,7 @@ fn the_file_does_as_memory_does() {
 }
 
 #[test]
-fn a_deleted_users_refresh_tokens_are_gone_too() {
+fn what_a_deleted_user_leaves_keeps_its_ids_until_it_is_swept() {
     let issue = |user| Deed::Issue { ticket: 0, user, actor: None, by: None };
     let redeem = |ticket, user| Deed::Redeem { ticket, session: 1, user, by: None };
     let second = Deed::Issue { ticket: 1, user: 0, actor: None, by: None };

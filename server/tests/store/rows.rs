@@ -209,6 +209,7 @@ fn what_went_in_comes_out() {
             sql.execute_batch("PRAGMA foreign_keys = ON; DELETE FROM tickets; DELETE FROM sessions").unwrap();
             let delete = [Change::DeleteUser(user.id), Change::DeleteClient(client.id)];
             prop_assert_eq!(commit(&store, delete), Outcome::Applied);
+            sql.execute_batch("DELETE FROM deleted_users").unwrap();
             Ok(())
         })
         .unwrap();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use std::io::{BufRead, BufReader};
 
 use gatepass::cli::context;
+use gatepass::clock::ClockStatus;
 use gatepass::front::connection::{Connection, Turn};
 use gatepass::front::guarded::Guarded;
 use gatepass::front::{Answered, Bounds, Reply, Service};
@@ -78,7 +79,8 @@ pub(crate) fn of_the_store(
     let reads: Vec<_> = requests
         .iter()
         .map(|bytes| {
-            let moment = context::moment(now).expect("randomness");
+            let clock = ClockStatus { wall: now, mark: now, now, stamp: now, behind: None, ahead: None };
+            let moment = context::moment(&clock).expect("randomness");
             let Step::Read(read) = gatepass.handle(parse(bytes), moment) else {
                 panic!("a flow that reads nothing")
             };

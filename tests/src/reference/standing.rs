@@ -22,7 +22,13 @@ impl Model {
     }
 
     pub(super) fn refresh(&self, pick: Pick) -> Option<usize> {
-        nth(&self.refresh, pick)
+        nth(&self.refresh, pick).filter(|at| self.is_kept(*at))
+    }
+
+    /// Of a session's used tokens the last eight are known, beside the one that was not used.
+    fn is_kept(&self, token: usize) -> bool {
+        let session = self.refresh[token].session;
+        self.refresh.iter().skip(token + 1).filter(|later| later.session == session).count() <= 8
     }
 
     pub(super) fn device(&self, pick: Pick) -> Option<usize> {

@@ -45,6 +45,8 @@ pub(super) struct Ledger {
     ended: BTreeSet<SessionId>,
     /// The tokens of each session that were not used.
     unused: BTreeMap<SessionId, BTreeSet<RefreshDigest>>,
+    /// The refreshes of each session that no audit row tells of yet.
+    refreshes: BTreeMap<SessionId, u32>,
     challenges: BTreeMap<ChallengeDigest, ChallengeIs>,
     last_steps: BTreeMap<DeviceId, u64>,
     used_codes: BTreeSet<BackupDigest>,
@@ -219,7 +221,7 @@ impl Ledger {
                 let kinds = [Kind::TicketRedeemed, Kind::PasswordAccepted, Kind::ChallengeAnswered];
                 told(&kinds, &|row| row.session.as_ref() == Some(&session.id))
             }
-            Change::RotateRefresh { digest, successor, .. } => {
+            Change::RotateRefresh { digest, successor, recorded, .. } => {
                 tally.met("sessions refreshed");
                 let session = &successor.session_id;
                 current(self.is_superseded_session(session))?;
@@ -230,7 +232,23 @@ impl Ledger {
                 hold(unused.remove(digest), || format!("a token of {session} was used twice"))?;
                 unused.insert(successor.digest);
                 hold(unused.len() == 1, || format!("{session} has {} branches", unused.len()))?;
-                told(&[Kind::SessionRefreshed], &|row| row.session.as_ref() == Some(session))
+                let counted = self.refreshes.entry(session.clone()).or_default();
+                *counted += 1;
+                if *recorded == 0 {
+                    tally.met("refreshes that are only counted");
+                    return Ok(());
+                }
+                *counted =
+                    counted.checked_sub(*recorded).ok_or("a row tells of more refreshes than there were")?;
+                told(&[Kind::SessionRefreshed], &|row| {
+                    row.session.as_ref() == Some(session) && row.count == *recorded
+                })
+            }
+            Change::CountRefresh(digest) => {
+                let session = self.unused.iter().find(|(_, unused)| unused.contains(digest));
+                let session = session.map(|(session, _)| session.clone()).ok_or("a refresh of no session")?;
+                *self.refreshes.entry(session).or_default() += 1;
+                Ok(())
             }
             Change::RefreshIsUnused(digest) => {
                 tally.met("the same successor again");

@@ -46,6 +46,7 @@ const ALL: &[&str] = &[
     "backup codes used",
     "devices verified",
     "sessions refreshed",
+    "refreshes that are only counted",
     "the same successor again",
     "old tokens replayed by a thief",
     "families ended by a reuse",

@@ -63,6 +63,8 @@ pub(crate) fn users<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a
         promised(disabled || !told[0].is_done(), "whoever was disabled is")?;
         promised(done(&told[2..4]) <= 1, "a user is deleted once")?;
         promised(done(&told[4..6]) <= 1, "an id is given once")?;
+        let again = tables.users.contains_key(&id("lou")) && done(&told[2..4]) == 1;
+        promised(!again, "nobody gets the id of somebody who was deleted")?;
         let mut names: Vec<&str> = tables.users.values().map(|user| user.username.as_str()).collect();
         names.sort_unstable();
         promised(names.windows(2).all(|pair| pair[0] != pair[1]), "a user name is one user's")
@@ -75,6 +77,7 @@ pub(crate) fn users<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a
         .commands("one who adds", adds("new", "zoe"))
         .commands("another who adds", adds("new", "max"))
         .commands("a third who adds", adds("newer", "max"))
+        .commands("one who adds her again", adds("lou", "lou"))
 }
 
 fn deletes(tables: &Tables) -> Option<Vec<Change>> {

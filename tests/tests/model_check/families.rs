@@ -4,7 +4,7 @@
 use gatepass_core::audit::Refusal;
 use gatepass_core::gatepass::Gatepass;
 use gatepass_core::model::change::Change;
-use gatepass_core::model::session::Session;
+use gatepass_core::model::session::{MAX_USED, Session};
 use gatepass_core::step::drive;
 use gatepass_core::wire::request::Request;
 use gatepass_tests::guard::Guard;
@@ -95,15 +95,48 @@ pub(crate) fn ends_of_all<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> St
         .sends("another end of all", ending(&access, ""))
 }
 
+/// A family that has lost its oldest token: somebody presents that one, somebody the oldest that is kept, and the holder goes on.
+pub(crate) fn long<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+    let (tables, _, first) = signed_in(gatepass, unguarded);
+    let store = Memory::new(tables);
+    let mut tokens = vec![first];
+    for seed in 0..=MAX_USED {
+        let body =
+            drive(gatepass, &store, refreshes(tokens.last().expect("a token")), moment(NOON, 100 + seed));
+        let body: Value = serde_json::from_slice(body.body()).expect("JSON");
+        tokens.push(body["refresh_token"].as_str().expect("a token").to_owned());
+    }
+    let tables = store.with(|tables| tables.clone());
+    let promises = Promises {
+        of_moves,
+        of_states: Box::new(|tables, told| {
+            of_states(tables, told)?;
+            promised(
+                tables.refresh_tokens.len() as u64 <= MAX_USED + 1,
+                "a session keeps its last used tokens",
+            )?;
+            let ended = tables.sessions.values().any(|session| session.ended_at.is_some());
+            let reused = told[1].refusal() == Some(Refusal::RefreshReused);
+            promised(!reused || ended, "a token that is kept ends its family when it comes again")?;
+            let unknown = told[0].refusal().is_none_or(|refusal| refusal == Refusal::RefreshUnknown);
+            promised(unknown && told[0].welcome().is_none(), "a token that is not kept is unknown")
+        }),
+    };
+    Stage::new(gatepass, tables, &[NOON.plus(20)], promises)
+        .sends("one with an older token", refreshing(&tokens[0]))
+        .sends("one with the oldest that is kept", refreshing(&tokens[1]))
+        .sends("the holder", refreshing(&tokens[9]))
+}
+
 fn of_moves(moved: &Moved<'_>) -> Held {
-    let at =
-        moved.applied.iter().find_map(|change| if let Change::Audit(e) = change { Some(e.at) } else { None });
+    let at = moved.answer.and_then(|answer| answer.issued_at);
     let again = moved.applied.iter().find_map(|change| {
         let Change::RefreshIsUnused(successor) = change else { return None };
         let tokens = moved.before.refresh_tokens.values();
         tokens.filter_map(|token| token.rotation.as_ref()).find(|rotation| rotation.successor == *successor)
     });
-    let lately = again.is_none_or(|rotation| at.is_some_and(|now| rotation.at.until(now) < GRACE));
+    // A commit whose answer is lost has nobody who could tell when.
+    let lately = again.zip(at).is_none_or(|(rotation, now)| rotation.at.until(now) < GRACE);
     promised(lately, "a used token brings its successor again within the grace alone")?;
     let reused = moved.answer.is_some_and(|answer| answer.refusal == Some(Refusal::RefreshReused));
     let over = |session: &Session| {

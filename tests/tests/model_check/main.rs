@@ -52,6 +52,7 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
     ("a keyed answer near the end", |g, off, faults| deliveries::answer(g, off, 4, faults), 0, 1),
     ("a keyed answer repeated", deliveries::answered, 1, 2),
     ("families", families::stage, 1, 2),
+    ("a long family", |g, off, _| families::long(g, off), 0, 0),
     ("ends of sessions", |g, off, _| families::ends(g, off), 0, 0),
     ("ends of all sessions", |g, off, _| families::ends_of_all(g, off), 0, 0),
     ("a challenge", |g, off, faults| factors::one_challenge(g, off, 0, faults), 0, 1),

@@ -77,6 +77,14 @@ impl<'a> Told<'a> {
         }
     }
 
+    /// The reason why it was refused, if it was.
+    pub(crate) fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::Answer(answer) => answer.refusal,
+            Self::Nothing | Self::Done(_) | Self::Lost => None,
+        }
+    }
+
     pub(crate) fn is_done(self) -> bool {
         matches!(self, Self::Done(true))
     }
@@ -89,6 +97,8 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
     /// The session of its access token.
     pub(crate) session: Option<SessionId>,
+    /// When its access token was issued.
+    pub(crate) issued_at: Option<Time>,
     text: String,
 }
 
@@ -102,6 +112,7 @@ impl Answer {
             status: response.status(),
             refusal: response.refusal(),
             session: claims["sid"].as_str().and_then(|sid| SessionId::parse(sid).ok()),
+            issued_at: claims["iat"].as_u64().map(Time::from_unix),
             text: String::from_utf8_lossy(response.body()).into_owned(),
             body,
         }
@@ -491,6 +502,14 @@ fn always(moved: &Moved<'_>) -> Held {
     promised(
         moved.after.owners().all(|user| moved.after.users.contains_key(user)),
         "nothing outlives its owner",
+    )?;
+    let fresh = moved.after.sessions.iter().filter(|(id, _)| !moved.before.sessions.contains_key(*id));
+    let fresh = fresh.map(|(_, session)| &session.user_id);
+    let asked = moved.after.challenges.iter().filter(|(id, _)| !moved.before.challenges.contains_key(*id));
+    let asked = asked.map(|(_, challenge)| &challenge.sign_in.user_id);
+    promised(
+        fresh.chain(asked).all(|user| moved.after.users.contains_key(user)),
+        "nothing is opened for somebody who is gone",
     )?;
     of_the_state_epoch(moved)?;
     let Some(answer) = moved.answer.filter(|answer| answer.hands_out()) else { return Ok(()) };

@@ -45,6 +45,9 @@ fn session() -> DeliveredSession {
         issued_at: AT,
         expires_at: Time::from_unix(8_000),
         rotation: None,
+        number: 0,
+        refreshes: 0,
+        recorded_at: None,
     });
     let session = Session {
         id,

@@ -13,7 +13,7 @@ use super::installation::Installation;
 use super::{Access, Store, StoreOptions};
 use clock::clock;
 use database::database;
-use place::{directory, leftovers, permissions, room, size, witness_place};
+use place::{directory, growth, leftovers, permissions, room, size, witness_place};
 
 /// The names of all kinds of findings, as `docs/operating.md` has them.
 const CODES: &[&str] = &[
@@ -60,6 +60,8 @@ const CODES: &[&str] = &[
     "room-none",
     "busy",
     "disk-failed",
+    "disk-was-full",
+    "log-large",
 ];
 
 /// The severity of a finding.
@@ -178,6 +180,8 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
             "put the file back that the server has open, or stop the server and start it again",
         ),
         StoreError::NotWhole { .. } => ("database-damaged", RESTORE),
+        StoreError::DiskFull => ("room-none", "free some room on the disk"),
+        StoreError::ChainBroken(_) => ("audit-chain-broken", RESTORE),
         StoreError::WitnessUnreadable { .. } => {
             ("witness-unreadable", "mend the witness's place or permissions; where it is lost, remove it")
         }
@@ -209,6 +213,8 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         | StoreError::FileExists(_)
         | StoreError::Link(_)
         | StoreError::BadBackup { .. }
+        | StoreError::BadArchive { .. }
+        | StoreError::NothingToArchive
         | StoreError::Unknown(_)
         | StoreError::NoRandomness => ("file-unreadable", "mend the owner and the permissions"),
     }
@@ -223,6 +229,7 @@ pub fn check(installation: &Installation) -> Report {
     permissions(installation, &mut report);
     leftovers(installation, &mut report);
     size(installation, &mut report);
+    growth(installation, &mut report);
     let had_files = super::had_files(installation);
     let opened =
         Store::open(installation, Access::Read, &StoreOptions { readers: 1, ..StoreOptions::default() });

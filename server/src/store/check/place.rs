@@ -6,9 +6,12 @@ use std::path::Path;
 use super::super::StoreError;
 use super::super::files::{self, FileKind, directory_of, with_suffix};
 use super::super::installation::{ACCEPT, DATABASE, Installation, LOCK, STARTING};
+use super::super::reserve::RESERVE;
 use super::{RESTORE, Report};
 use crate::master_key::MASTER_KEY;
 
+/// A log of so many bytes is told of.
+const LARGE_LOG: u64 = 64 * 1024 * 1024;
 /// Less room than this, in bytes, is told of.
 const LEAST_ROOM: u64 = 64 * 1024 * 1024;
 
@@ -148,6 +151,30 @@ pub(super) fn room(installation: &Installation, report: &mut Report) {
     if about.f_files > 0 && about.f_favail == 0 {
         let what = format!("no more files can be made in {}", installation.dir.display());
         report.error("room-none", what, "remove files, or move the data directory");
+    }
+}
+
+/// Looks whether the disk was full, and how large the log is.
+pub(super) fn growth(installation: &Installation, report: &mut Report) {
+    let size = |path: &Path| installation.files.about(path).map(|about| about.size).ok();
+    let reserve = installation.dir.join(RESERVE);
+    if size(&reserve) == Some(0) {
+        report.warning(
+            "disk-was-full",
+            format!(
+                "{} was given up: only what ends, disables, revokes or counts something is written",
+                reserve.display()
+            ),
+            "free some space: the running server, or the next start, makes the reserve anew",
+        );
+    }
+    let log = installation.log();
+    if let Some(bytes) = size(&log).filter(|bytes| *bytes >= LARGE_LOG) {
+        report.warning(
+            "log-large",
+            format!("{} has {} MiB", log.display(), bytes / 1024 / 1024),
+            "end what holds the database open for reading; the running server, or the next start, empties the log",
+        );
     }
 }
 

@@ -3,11 +3,21 @@
 //! What is logged are names, numbers and reasons, never a request's headers, query or body; the types that hold
 //! secrets show nothing in `Debug`.
 
+mod limit;
+
 use std::io::{self, IsTerminal};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::config::choice::{LogFormat, LogLevel};
+use limit::Limit;
+
+/// The limit on the lines of this process.
+static LIMIT: LazyLock<Limit> = LazyLock::new(Limit::default);
 
 impl From<LogLevel> for LevelFilter {
     fn from(level: LogLevel) -> Self {
@@ -26,37 +36,31 @@ impl From<LogLevel> for LevelFilter {
 pub fn start(format: LogFormat, level: LogLevel) {
     let terminal = io::stderr().is_terminal();
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_max_level(LevelFilter::from(level))
-        .with_target(false)
-        // A closed stderr is no reason to complain on it.
-        .log_internal_errors(false);
     let json = match format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
+    // A closed stderr is no reason to complain on it.
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false).log_internal_errors(false);
+    let limited = tracing_subscriber::registry().with(LevelFilter::from(level)).with(&*LIMIT);
     let started = if json {
-        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init_quietly()
+        let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        is_first(limited.with(lines))
     } else {
-        lines.with_ansi(colours).try_init_quietly()
+        is_first(limited.with(lines.with_ansi(colours)))
     };
     if !started {
         tracing::debug!("logging was started before");
     }
 }
 
-/// `try_init` without the reason, of which there is but one: it was done before.
-trait Quietly {
-    fn try_init_quietly(self) -> bool;
+/// Tells how many lines were left out in the minutes that are over, or in all of them.
+pub fn tell_left_out(all: bool) {
+    LIMIT.left_out(Instant::now(), all).into_iter().for_each(limit::LeftOut::tell);
 }
 
-impl<N, E, F, W> Quietly for tracing_subscriber::fmt::SubscriberBuilder<N, E, F, W>
-where
-    tracing_subscriber::fmt::SubscriberBuilder<N, E, F, W>: Into<tracing::Dispatch>,
-{
-    fn try_init_quietly(self) -> bool {
-        tracing::dispatcher::set_global_default(self.into()).is_ok()
-    }
+/// Has `lines` take every line from now on; false where others do already.
+fn is_first(lines: impl Into<tracing::Dispatch>) -> bool {
+    tracing::dispatcher::set_global_default(lines.into()).is_ok()
 }

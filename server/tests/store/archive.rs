@@ -1,0 +1,176 @@
+//! Audit rows that are archived, and then deleted: whatever is altered behind the store's back shows.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use gatepass::store::{Archived, AuditCut, BrokenLink, Store, StoreError};
+use gatepass_core::audit::{Event, Kind};
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::time::Time;
+
+use crate::fixture::*;
+
+/// A store with rows of the seconds 0 to `rows` - 1 after noon.
+fn with_rows(place: &Place, rows: u64) -> Store {
+    let store = place.store();
+    let event = |n| Event {
+        at: NOW.plus(n),
+        reason: Some("因为\0\n\u{2028}\"".into()),
+        ..event(Kind::TicketIssued, n)
+    };
+    assert_eq!(commit(&store, (0..rows).map(event).map(Change::Audit)), Outcome::Applied);
+    store
+}
+
+fn archive(store: &Store, file: &Path, before: Option<Time>) -> Result<Archived, StoreError> {
+    store.archive_audit(file, before, NOW.plus(10_000), &mut |_, _| ())
+}
+
+/// Cuts everything that may go; how many rows that was.
+fn cut(store: &Store, before: Time) -> u64 {
+    let mut rows = 0;
+    loop {
+        let AuditCut { rows: more, more: goes_on } = store.cut_audit(before, rows, NOW.plus(20_000)).unwrap();
+        rows += more;
+        if !goes_on {
+            return rows;
+        }
+    }
+}
+
+#[test]
+fn what_was_archived_may_be_deleted_and_the_chain_holds() {
+    let place = Place::new();
+    let store = with_rows(&place, 1_200);
+    let file = |name: &str| place.dir().join(name);
+    assert_eq!(cut(&store, NOW.plus(u64::MAX >> 1)), 0, "nothing was archived");
+    let first = archive(&store, &file("a.jsonl"), Some(NOW.plus(1_000))).unwrap();
+    assert_eq!((first.first, first.last, first.rows()), (1, 1_000, 1_000));
+    assert_eq!(std::fs::metadata(file("a.jsonl")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(store.read_archive(&file("a.jsonl")).unwrap(), first);
+    assert!(matches!(archive(&store, &file("a.jsonl"), None), Err(StoreError::FileExists(_))));
+    assert_eq!(cut(&store, NOW.plus(900)), 900);
+    let verdict = store.verify_audit().unwrap();
+    // 300 are left, and one row tells of the archive, one of the cut.
+    assert_eq!((verdict.rows, verdict.broken), (302, None));
+    let rows = audit(&store);
+    assert_eq!(rows[0].seq, 901);
+    let told: Vec<_> = rows[300..].iter().map(|row| (row.event.kind, row.event.count)).collect();
+    assert_eq!(told, [(Kind::AuditArchived, 1_000), (Kind::AuditCut, 900)]);
+    let second = archive(&store, &file("b.jsonl"), None).unwrap();
+    assert_eq!((second.first, second.last), (1_001, 1_202));
+    assert_eq!(store.read_archive(&file("b.jsonl")).unwrap(), second);
+    assert_eq!(cut(&store, NOW.plus(50_000)), 302, "never more than was archived");
+    assert_eq!(audit(&store).iter().map(|row| row.seq).collect::<Vec<_>>(), [1_203, 1_204]);
+    assert!(store.verify_audit().unwrap().holds() && store.check().unwrap().is_sound());
+    assert_eq!(commit(&store, [Change::Audit(event(Kind::TicketIssued, 1))]), Outcome::Applied);
+    assert!(store.verify_audit().unwrap().holds());
+    let copy = file("copy.db");
+    assert!(store.backup(&copy, None, &mut |_, _| ()).unwrap().chain_verified);
+}
+
+#[test]
+fn nothing_to_archive_leaves_no_file() {
+    let place = Place::new();
+    let store = place.store();
+    let file = place.dir().join("a.jsonl");
+    assert_eq!(archive(&store, &file, None), Err(StoreError::NothingToArchive));
+    let store = with_rows(&place, 3);
+    assert_eq!(archive(&store, &file, Some(NOW)), Err(StoreError::NothingToArchive));
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_cut_that_was_forged_shows() {
+    let cases: &[(&str, BrokenLink)] = &[
+        ("UPDATE meta SET audit_cut = 41", BrokenLink::Start),
+        ("UPDATE meta SET audit_cut_mac = zeroblob(32)", BrokenLink::Start),
+        ("UPDATE meta SET audit_cut_seal = zeroblob(32)", BrokenLink::Start),
+        ("UPDATE meta SET audit_cut_seal = NULL", BrokenLink::Start),
+        ("UPDATE meta SET audit_archived = 30, audit_archived_seal = NULL", BrokenLink::Start),
+        ("UPDATE meta SET audit_archived = 60", BrokenLink::Start),
+        ("UPDATE meta SET audit_archived = 0, audit_archived_seal = NULL", BrokenLink::Start),
+        (
+            "UPDATE meta SET audit_cut = 0, audit_cut_mac = NULL, audit_cut_seal = NULL",
+            BrokenLink::Missing(1),
+        ),
+        ("DELETE FROM audit WHERE seq <= 45", BrokenLink::Missing(41)),
+        ("UPDATE audit SET reason = 'x' WHERE seq = 41", BrokenLink::Altered(41)),
+        (
+            "DELETE FROM audit WHERE seq <= 45; UPDATE meta SET audit_cut = 45, \
+             audit_cut_mac = (SELECT mac FROM audit WHERE seq = 46)",
+            BrokenLink::Start,
+        ),
+        (
+            "INSERT INTO audit SELECT 3, at, kind, subject, actor, client, ticket, session, key, address, refusal, \
+             reason, count, mac, risk FROM audit WHERE seq = 50",
+            BrokenLink::Altered(41),
+        ),
+    ];
+    for (sql, expected) in cases {
+        let place = Place::new();
+        let store = with_rows(&place, 100);
+        archive(&store, &place.dir().join("a.jsonl"), Some(NOW.plus(50))).unwrap();
+        assert_eq!(cut(&store, NOW.plus(40)), 40);
+        assert!(store.verify_audit().unwrap().holds());
+        place.sql().execute_batch(sql).unwrap();
+        assert_eq!(store.verify_audit().unwrap().broken, Some(*expected), "{sql}");
+        assert!(!store.check().unwrap().is_sound(), "{sql}");
+        if *expected == BrokenLink::Start {
+            let again = archive(&store, &place.dir().join("b.jsonl"), None);
+            assert!(matches!(again, Err(StoreError::ChainBroken(_))), "{sql}");
+            assert!(store.cut_audit(NOW.plus(900), 0, NOW).is_err(), "{sql}");
+        }
+    }
+}
+
+#[test]
+fn an_altered_archive_shows() {
+    let place = Place::new();
+    let store = with_rows(&place, 20);
+    let file = place.dir().join("a.jsonl");
+    archive(&store, &file, None).unwrap();
+    let whole = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let without = |at: usize| {
+        let rest = lines.iter().enumerate().filter(|(i, _)| *i != at);
+        rest.map(|(_, line)| format!("{line}\n")).collect::<String>()
+    };
+    let bad = (0..lines.len()).map(without).chain([
+        whole.replace("ticket.issued", "ticket.revoked"),
+        whole.replacen("\"count\":1", "\"count\":2", 1),
+        whole.replacen("\"actor\":null", "\"actor\":\"usr_x\"", 1),
+        format!("{whole}{{}}\n"),
+        whole.trim_end().rsplit_once('}').unwrap().0.to_owned(),
+        String::new(),
+        "{}\n".into(),
+        "\u{feff}".into(),
+    ]);
+    for (number, text) in bad.enumerate() {
+        std::fs::write(&file, text).unwrap();
+        assert!(matches!(store.read_archive(&file), Err(StoreError::BadArchive { .. })), "{number}");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(store.read_archive(&file).unwrap().rows(), 20);
+    let other = Place::new();
+    assert!(matches!(other.store().read_archive(&file), Err(StoreError::BadArchive { .. })));
+}
+
+#[test]
+fn an_older_copy_has_the_rows_and_the_start_that_it_had() {
+    let place = Place::new();
+    let store = with_rows(&place, 600);
+    archive(&store, &place.dir().join("a.jsonl"), None).unwrap();
+    let (before, after) = (place.dir().join("before.db"), place.dir().join("after.db"));
+    store.backup(&before, None, &mut |_, _| ()).unwrap();
+    assert_eq!(cut(&store, NOW.plus(300)), 300);
+    store.backup(&after, None, &mut |_, _| ()).unwrap();
+    store.close().unwrap();
+    drop(store);
+    for (copy, first) in [(&before, 1), (&after, 301)] {
+        gatepass::store::restore(&place.installation(), copy, true, &mut |_, _| ()).unwrap();
+        let store = place.store();
+        assert!(store.verify_audit().unwrap().holds());
+        assert_eq!(audit(&store)[0].seq, first);
+    }
+}

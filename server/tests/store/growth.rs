@@ -1,0 +1,293 @@
+//! Nothing grows without bound, and nobody waits for what is taken out. `GATEPASS_GROWTH=full` plants as much as was seen: 3 million
+//! used tokens in one session; without it there are 100 000.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gatepass::store::{KEEP_EXPIRED, Store, StoreError, StoreOptions};
+use gatepass_core::audit::Kind;
+use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::model::query::{Query, Records, TokenQuery};
+use gatepass_core::model::session::{MAX_USED, RefreshDigest, Rotation, Session};
+use gatepass_core::store::Store as _;
+
+use crate::fixture::*;
+
+fn is_full() -> bool {
+    std::env::var("GATEPASS_GROWTH").is_ok_and(|size| size == "full")
+}
+
+fn count(place: &Place, table: &str) -> i64 {
+    place.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+/// The resident memory of this process in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// As a flow rotates: the successor has the next number.
+fn next(number: u64, recorded: u32) -> Change {
+    let Change::RotateRefresh { digest, rotation, mut successor, .. } = rotate(number, number + 1, 1) else {
+        panic!()
+    };
+    successor.number = number + 1;
+    Change::RotateRefresh { digest, rotation: Rotation { at: NOW, ..rotation }, successor, recorded }
+}
+
+fn is_known(store: &Store, token: u64) -> bool {
+    let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(token))) };
+    let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
+    found.family.is_some()
+}
+
+#[test]
+fn a_session_keeps_its_last_eight_used_tokens() {
+    let place = Place::new();
+    let store = place.store();
+    assert_eq!(commit(&store, [begin_session(session(1), 0)]), Outcome::Applied);
+    for number in 0..50 {
+        assert_eq!(commit(&store, [next(number, 0)]), Outcome::Applied);
+        let kept = i64::try_from((number + 2).min(MAX_USED + 1)).unwrap();
+        assert_eq!(count(&place, "refresh_tokens"), kept, "{number}");
+    }
+    assert!((0..42).all(|old| !is_known(&store, old)) && (42..=50).all(|kept| is_known(&store, kept)));
+    assert!(store.check().unwrap().is_sound());
+}
+
+#[test]
+fn a_session_that_holds_many_more_loses_them_in_small_steps() {
+    let place = Place::new();
+    let store = place.store();
+    assert_eq!(commit(&store, [begin_session(session(1), 0)]), Outcome::Applied);
+    plant(&place, 30);
+    let mut before = count(&place, "refresh_tokens");
+    for number in 0..40 {
+        assert_eq!(commit(&store, [next(number, 0)]), Outcome::Applied);
+        let now = count(&place, "refresh_tokens");
+        assert!(now + 4 > before && now <= before + 1, "{number}: {before} {now}");
+        before = now;
+    }
+    assert_eq!(before, 9);
+    assert!((32..=40).all(|kept| is_known(&store, kept)));
+}
+
+#[test]
+fn refreshes_that_are_only_counted_are_told_by_the_next_row() {
+    let place = Place::new();
+    let store = place.store();
+    assert_eq!(commit(&store, [begin_session(session(1), 0)]), Outcome::Applied);
+    let counted = |token| {
+        let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(token))) };
+        let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
+        found.family.unwrap().refresh.refreshes
+    };
+    for (number, recorded, again, left) in [(0, 1, 0, 0), (1, 0, 0, 1), (2, 0, 3, 5), (3, 4, 0, 2)] {
+        assert_eq!(commit(&store, [next(number, recorded)]), Outcome::Applied);
+        let more = vec![Change::CountRefresh(RefreshDigest(digest(number + 1))); again];
+        assert_eq!(commit(&store, more), Outcome::Applied);
+        assert_eq!(counted(number + 1), left, "{number}");
+    }
+}
+
+/// Gives session 1 so many used tokens more, as an earlier version left them.
+fn plant(place: &Place, tokens: u64) {
+    place
+        .sql()
+        .execute(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) \
+             INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, used_at, salt, successor) \
+             SELECT unhex(printf('%064x', n)), s.seq, 1, 2, 1, zeroblob(32), zeroblob(32) \
+             FROM n, sessions s WHERE s.id = 'ses_1'",
+            [i64::try_from(tokens).unwrap()],
+        )
+        .unwrap();
+}
+
+/// What somebody saw who signed in beside the work.
+struct Beside {
+    waits: Vec<Duration>,
+    grown: u64,
+}
+
+/// Does `work` while tickets are redeemed, one after the other.
+fn beside_sign_ins(store: &Store, work: impl FnOnce() + Send) -> Beside {
+    // What is kept for later is there before.
+    for number in 10_000..10_050 {
+        sign_in(store, number, &mut Vec::new());
+    }
+    let before = resident();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            work();
+            done.store(true, Relaxed);
+        });
+        let (mut waits, mut most, mut number) = (Vec::new(), before, 20_000);
+        while !done.load(Relaxed) {
+            sign_in(store, number, &mut waits);
+            most = most.max(resident());
+            number += 1;
+        }
+        waits.sort_unstable();
+        Beside { waits, grown: most - before }
+    })
+}
+
+/// Issues a ticket and redeems it, which are two commits.
+fn sign_in(store: &Store, number: u64, waits: &mut Vec<Duration>) {
+    let began = Instant::now();
+    assert_eq!(commit(store, [Change::InsertTicket(ticket(number))]), Outcome::Applied);
+    waits.push(began.elapsed());
+    let began = Instant::now();
+    let mut changes = redemption(number, number);
+    for change in &mut changes {
+        // Of the boss, whom nobody deletes.
+        if let Change::InsertSession { session, .. } = change {
+            session.user_id = boss();
+        }
+        if let Change::UserIs { id, .. } = change {
+            *id = boss();
+        }
+    }
+    assert_eq!(commit(store, changes), Outcome::Applied);
+    waits.push(began.elapsed());
+}
+
+fn boss() -> gatepass_core::model::id::UserId {
+    gatepass_core::model::id::UserId::parse("usr_boss").unwrap()
+}
+
+fn sweep_all(store: &Store, now: gatepass_core::time::Time) {
+    let (mut steps, mut most) = (0u32, 0);
+    loop {
+        let swept = store.sweep(now, 16).unwrap();
+        (steps, most) = (steps + 1, most.max(swept.refresh_tokens));
+        if !swept.more {
+            break;
+        }
+    }
+    println!("{steps} steps, at most {most} tokens each");
+    assert!(steps > 10, "it went in {steps} steps");
+}
+
+fn tell(what: &str, tokens: u64, Beside { waits, grown }: &Beside) {
+    let median = waits[waits.len() / 2];
+    let worst = waits[waits.len() - 1];
+    println!(
+        "{what} of {tokens} tokens: {} commits, median {median:?}, worst {worst:?}, memory +{} KiB",
+        waits.len(),
+        grown / 1024
+    );
+    // Other tests of this process share its memory and the disk: run alone, it is measured.
+    if is_full() {
+        assert!(*grown <= 5 * 1024 * 1024, "{what}: memory grew by {grown} bytes");
+        assert!(worst <= Duration::from_millis(50), "{what}: somebody waited {worst:?}");
+    }
+}
+
+#[test]
+fn millions_of_tokens_are_swept_or_deleted_and_nobody_waits() {
+    let tokens = if is_full() { 3_000_000 } else { 100_000 };
+    for deletes in [false, true] {
+        let place = Place::new();
+        let store = place.store();
+        let long = if deletes { NOW.plus(90_000) } else { NOW };
+        let session = Session { expires_at: long, ..session(1) };
+        assert_eq!(commit(&store, [begin_session(session, 0)]), Outcome::Applied);
+        plant(&place, tokens);
+        let beside = beside_sign_ins(&store, || {
+            if deletes {
+                assert_eq!(commit(&store, [Change::DeleteUser(alice())]), Outcome::Applied);
+            }
+            sweep_all(&store, NOW.plus(KEEP_EXPIRED + 1));
+        });
+        tell(if deletes { "a deleted user" } else { "a swept session" }, tokens, &beside);
+        let left = format!("(SELECT 1 FROM sessions WHERE user_id = '{}')", alice().as_str());
+        assert_eq!((count(&place, &left), count(&place, "deleted_users")), (0, 0));
+        assert!(!is_known(&store, 0));
+    }
+}
+
+#[test]
+fn the_log_stays_small_beside_somebody_who_stopped_reading() {
+    let place = Place::new();
+    let store = place.store();
+    let writer = place.store();
+    assert_eq!(
+        commit(&store, (0..2_000).map(|n| Change::Audit(event(Kind::TicketIssued, n)))),
+        Outcome::Applied
+    );
+    let commits = if is_full() { 3_000 } else { 300 };
+    let log = || std::fs::metadata(place.dir().join("gatepass.db-wal")).unwrap().len();
+    let write = |number: u64| {
+        let tickets = (0..100).map(|n| Change::InsertTicket(ticket(number * 100 + n)));
+        assert_eq!(commit(&writer, tickets), Outcome::Applied);
+    };
+    let (before, mut read, mut after) = (log(), 0, 0);
+    let each = |read: &mut u64, after: &mut u64| {
+        *read += 1;
+        if *read == 10 {
+            // The reader stops here for a long while.
+            (0..commits).for_each(write);
+            *after = log();
+        }
+    };
+    store
+        .audit(None, |_| {
+            each(&mut read, &mut after);
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    println!("{commits} commits beside a reader that stopped: the log from {before} to {after} bytes");
+    assert_eq!(read, 2_000);
+    assert!(after <= 24 * 1024 * 1024, "the log has {after} bytes");
+    let (mut read, mut after) = (0, 0);
+    let each = |read: &mut u64, after: &mut u64| {
+        *read += 1;
+        if *read == 2 {
+            (commits..2 * commits).for_each(write);
+            *after = log();
+        }
+    };
+    store
+        .each_user(|_| {
+            each(&mut read, &mut after);
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    assert!(after <= 24 * 1024 * 1024, "the log has {after} bytes");
+}
+
+#[test]
+fn a_full_disk_leaves_room_for_what_restricts() {
+    let place = Place::new();
+    assert_eq!(commit(&place.store(), (0..40).map(begin)), Outcome::Applied);
+    drop(place.serve().unwrap());
+    let reserve = place.dir().join("gatepass.reserve");
+    let size = || std::fs::metadata(&reserve).unwrap().len();
+    assert_eq!(size(), 4 * 1024 * 1024);
+    let pages: u32 = place.sql().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let store = place.store_with(&StoreOptions { max_pages: Some(pages + 3), ..StoreOptions::default() });
+    let mut issued = 0;
+    while commit(&store, [Change::InsertTicket(ticket(issued))]) == Outcome::Applied {
+        issued += 1;
+    }
+    assert!((1..1_000).contains(&issued) && store.is_disk_full() && size() == 0, "{issued}");
+    assert_eq!(commit(&store, [Change::InsertTicket(ticket(5_000))]), Outcome::NotApplied);
+    assert_eq!(commit(&store, [Change::EndSession { id: session(3).id, at: NOW }]), Outcome::Applied);
+    assert_eq!(commit(&store, [spend(0), Change::RaiseEpoch { id: alice(), epoch: 0 }]), Outcome::Applied);
+    assert_eq!(commit(&store, [spend(1), begin(100)]), Outcome::NotApplied, "one that opens something, too");
+    assert_eq!(state(&store, 1), Some(gatepass_core::model::ticket::TicketState::Live));
+    // Another process goes by the same file.
+    let other = place.store();
+    assert!(other.is_disk_full());
+    assert_eq!(commit(&other, [Change::InsertTicket(ticket(5_000))]), Outcome::NotApplied);
+    assert!(place.store().check().unwrap().is_sound());
+    other.make_reserve();
+    assert!(!other.is_disk_full() && size() == 4 * 1024 * 1024);
+    assert_eq!(commit(&other, [Change::InsertTicket(ticket(5_000))]), Outcome::Applied);
+}
