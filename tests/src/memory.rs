@@ -415,6 +415,7 @@ impl Tables {
         if let Some(times) = habit.hours.get_mut(hour_of(at)) {
             *times += 1;
         }
+        habit.places.retain(|known| !known.last_at.is_ahead_of(at));
         let known = habit.places.iter().position(|known| known.place == place);
         let last_at = known.map(|at| habit.places.remove(at).last_at).map_or(at, |before| before.max(at));
         habit.places.push(KnownPlace { place, last_at });

@@ -74,7 +74,7 @@ impl Looking {
         caller: &ClientId,
     ) -> Option<Vec<Change>> {
         let token = self.asked.access.as_ref()?;
-        let token = token.verify(gatepass, &records.bearer, state_epoch, self.ctx.now()).ok()?;
+        let token = token.verify_to_end(gatepass, &records.bearer, state_epoch, self.ctx.now()).ok()?;
         let claims = token.claims();
         if claims.client_id != caller.as_str() {
             return None;

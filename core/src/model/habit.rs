@@ -119,8 +119,10 @@ pub struct Habit {
 }
 
 impl Habit {
-    /// Remembers a sign-in from `place` at `at`; of too many places the one not seen for longest is forgotten.
+    /// Remembers a sign-in from `place` at `at`; of too many places the one not seen for longest is forgotten. So is one that was
+    /// learnt by a clock that was ahead: it would stay for as long as that was.
     pub fn learn(&mut self, place: Place, at: Time) {
+        self.places.retain(|known| !known.last_at.is_ahead_of(at));
         let known = self.places.iter().find(|known| known.place == place);
         let last_at = known.map_or(at, |known| known.last_at.max(at));
         self.places.retain(|known| known.place != place);
@@ -138,9 +140,9 @@ impl Habit {
         self.failures.truncate(MAX_FAILURES);
     }
 
-    /// When they last signed in.
-    pub fn last_sign_in(&self) -> Option<Time> {
-        self.places.iter().map(|known| known.last_at).max()
+    /// Returns when they last signed in, as far as that is known at `now`: what is dated ahead does not count.
+    pub fn last_sign_in(&self, now: Time) -> Option<Time> {
+        self.places.iter().map(|known| known.last_at).filter(|at| !at.is_ahead_of(now)).max()
     }
 
     /// How often they have signed in.
@@ -207,15 +209,19 @@ mod tests {
             habit.learn(place(number), Time::from_unix(3_600 + number));
         }
         habit.learn(place(1), Time::from_unix(9_000));
-        // A clock that was behind makes nothing older.
-        habit.learn(place(1), Time::from_unix(5));
+        // A clock that was a little behind makes nothing older.
+        habit.learn(place(1), Time::from_unix(8_940));
         let known = |number| habit.places.iter().position(|known| known.place == place(number));
         assert_eq!(
             (habit.places.len(), known(0), known(1), known(most)),
             (MAX_PLACES, None, Some(0), Some(1))
         );
-        assert_eq!(habit.last_sign_in(), Some(Time::from_unix(9_000)));
-        assert_eq!(habit.hours[..3], [1, 33, 1]);
+        assert_eq!(habit.last_sign_in(Time::from_unix(9_000)), Some(Time::from_unix(9_000)));
+        assert_eq!(habit.hours[..3], [0, 33, 2]);
+        assert_eq!(habit.last_sign_in(Time::from_unix(8_939)), Some(Time::from_unix(3_600 + most)));
+        // What a clock learnt that was ahead is forgotten.
+        habit.learn(place(7), Time::from_unix(8_939));
+        assert!(habit.places.iter().all(|known| known.place != place(1)));
     }
 
     #[test]

@@ -133,7 +133,7 @@ pub fn standing(user: &User, age: Option<PasswordAge>, now: Time) -> Standing {
     };
     Standing {
         must_change: flagged || warning == Some(Warning::Expired),
-        expires_in: Some(left / 86_400),
+        expires_in: Some(if unheard_of { 0 } else { left / 86_400 }),
         warning,
     }
 }
@@ -223,6 +223,12 @@ mod tests {
             let Standing { must_change, expires_in, warning } =
                 standing(&set(5), age, Time::from_unix(5 + passed));
             assert_eq!((must_change, expires_in, warning), expected, "{passed} s");
+        }
+        // Set by a clock that was ahead by more than it lives.
+        for (ahead, must_change) in [(90 * DAY + 60, false), (90 * DAY + 61, true)] {
+            let standing = standing(&set(5 + ahead), age, Time::from_unix(5));
+            assert_eq!(standing.must_change, must_change, "{ahead} s");
+            assert_eq!(standing.expires_in == Some(0), must_change, "{ahead} s");
         }
         let late = Time::from_unix(9_000 * DAY);
         let flagged = User { must_change_password: true, ..set(5) };

@@ -35,7 +35,7 @@ impl Circumstances<'_> {
         let Self { person, habit, place, now, .. } = *self;
         // A first device is learnt and not suspected, unless a factor is there to ask for: it was not shown here yet.
         let suspects = self.enrolled || !habit.places.is_empty();
-        let mut known = habit.places.iter().filter(|k| k.last_at.until(now) < rules.place_life.into());
+        let mut known = habit.places.iter().filter(|k| is_within(k.last_at, rules.place_life, now));
         match signal {
             Signal::NewDevice => suspects && !known.any(|k| k.place == *place),
             Signal::NewNetwork => {
@@ -51,7 +51,7 @@ impl Circumstances<'_> {
                 u32::try_from(lately.count()).unwrap_or(u32::MAX) >= rules.failures
             }
             Signal::LongAbsence => {
-                habit.last_sign_in().is_some_and(|last| last.until(now) >= rules.absence.into())
+                habit.last_sign_in(now).is_some_and(|last| last.until(now) >= rules.absence.into())
             }
             Signal::UnusualHour => {
                 habit.sign_ins() >= rules.known_sign_ins && habit.sign_ins_around(hour_of(now)) == 0
@@ -60,7 +60,7 @@ impl Circumstances<'_> {
             Signal::AccountChanged => {
                 // That it was made is no change.
                 person.updated_at > person.created_at
-                    && is_within(person.updated_at, rules.change_window, now)
+                    && person.updated_at.until(now) < rules.change_window.into()
             }
         }
     }
@@ -206,6 +206,16 @@ pub(crate) mod tests {
             ("three failures, one long ago", |s| s.habit.failures = vec![ago(899), ago(899), ago(900)], &[]),
             ("three failures just lately", |s| s.habit.failures = vec![ago(899); 3], &[RecentFailures]),
             ("90 days less a second away", |s| s.habit.places[0].last_at = ago(90 * DAY - 1), &[]),
+            (
+                "a place that was learnt by a clock that stood ahead",
+                |s| s.habit.places[0].last_at = NOON.plus(61),
+                &[NewDevice, NewNetwork],
+            ),
+            (
+                "failures that a clock counted that stood ahead",
+                |s| s.habit.failures = vec![NOON.plus(61); 4],
+                &[],
+            ),
             ("90 days away", |s| s.habit.places[0].last_at = ago(90 * DAY), &[LongAbsence]),
             ("an hour early", |s| s.habit.hours = hours(13, 20), &[]),
             ("an hour late", |s| s.habit.hours = hours(11, 20), &[]),
@@ -228,7 +238,7 @@ pub(crate) mod tests {
             (
                 "a clock that stood ahead when the account was changed",
                 |s| s.person.updated_at = NOON.plus(DAY),
-                &[],
+                &[AccountChanged],
             ),
         ];
         for (what, alter, expected) in table {

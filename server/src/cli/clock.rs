@@ -7,7 +7,7 @@ use gatepass_core::time::Time;
 use super::context::{Context, Site};
 use super::failure::Failure;
 use super::output::Record;
-use crate::clock::{Clock, ClockStatus, QUIET_BEFORE_SWEEPS};
+use crate::clock::{Clock, ClockStatus, QUIET_BEFORE_SWEEPS, RELEASED};
 use crate::store::{Access, ClockMark, EndedAhead};
 
 #[derive(Debug, Subcommand)]
@@ -37,6 +37,12 @@ fn record(status: &ClockStatus, kept: &ClockMark) -> Record {
 /// Sets the mark to the wall clock, and ends what is dated ahead of it.
 fn reset(site: &Site) -> Result<EndedAhead, Failure> {
     let mark = site.clock.wall;
+    if mark < RELEASED {
+        return Err(Failure::failed(format!(
+            "the wall clock shows {mark}, which is before this version was released: set the clock first, then run \
+             `gatepass clock reset` again. Nothing was changed"
+        )));
+    }
     // Before, so that the row of the audit table has a number; a server that runs may go on issuing until it notices.
     let before = site.store.end_dated_ahead(mark)?;
     let count = u32::try_from(before.sessions).unwrap_or(u32::MAX).max(1);

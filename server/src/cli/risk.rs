@@ -145,7 +145,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .with("network", place.network.to_string())
         .with("known_places", known)
         .with("known_sign_ins", habit.sign_ins())
-        .with("last_sign_in", habit.last_sign_in().map(Time::rfc3339))
+        .with("last_sign_in", habit.last_sign_in(site.now).map(Time::rfc3339))
         .with("score", assessment.score)
         .with("level", assessment.level.as_str())
         .with("signals", if context.out.json { Value::Object(signals) } else { assessment.reasons().into() })
