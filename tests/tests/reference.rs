@@ -90,7 +90,7 @@ fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
 #[test]
 fn the_core_answers_as_the_model_does() {
     let tally = RefCell::new(Tally::default());
-    let mut runner = TestRunner::new(config(1_200));
+    let mut runner = TestRunner::new(config(1_400));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         run(rules, &operations, Memory::new(tables()), &mut tally.borrow_mut()).map(drop)
     });
