@@ -51,11 +51,7 @@ impl Reserve {
             return;
         }
         match self.fill() {
-            Ok(()) => {
-                if self.given_up.swap(false, Relaxed) {
-                    tracing::warn!(path = %self.path.display(), "there is room on the disk again: everything is written again");
-                }
-            }
+            Ok(()) => self.lift(),
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
@@ -65,7 +61,15 @@ impl Reserve {
             }
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "the reserve for a full disk could not be made");
+                // There is room all the same.
+                self.lift();
             }
+        }
+    }
+
+    fn lift(&self) {
+        if self.given_up.swap(false, Relaxed) {
+            tracing::warn!(path = %self.path.display(), "there is room on the disk again: everything is written again");
         }
     }
 

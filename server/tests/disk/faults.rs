@@ -65,6 +65,7 @@ fn run(fault: Fault, seen: &mut Seen) -> bool {
     let reached = site.disk.done() > fault.from;
     seen.struck += usize::from(site.disk.struck() > 0);
     site.disk.set(None);
+    store.make_reserve();
     // The trouble is over, and so are its effects: nobody restarted anything.
     let after = Commit::Issue(7);
     let outcome = after.on(&store);
