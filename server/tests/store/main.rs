@@ -7,6 +7,7 @@
     reason = "a test may fail in any line"
 )]
 
+mod accounts;
 mod chain;
 mod changes;
 mod faults;
