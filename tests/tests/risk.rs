@@ -288,6 +288,7 @@ fn who_should_have_a_factor_and_has_none_is_sent_to_enrol() {
         (&json!("policy"), &json!(["totp"]))
     );
     assert_eq!((is_challenged(&told), &told["refresh_token"]), (false, &Value::Null));
+    assert_eq!((&told["must_enrol"], &told["user"]), (&json!(true), &Value::Null));
     assert_eq!(desk.places("fay"), 0);
     let bearer = format!("Bearer {}", told["access_token"].as_str().expect("a token"));
     let mut ask = |method: &str, path: &str, asked: &Value| {
@@ -301,7 +302,7 @@ fn who_should_have_a_factor_and_has_none_is_sent_to_enrol() {
         let (status, told) = ask(method, path, &json!({"old_password": "", "new_password": ""}));
         assert_eq!((status, &told["code"]), (403, &json!(40303)), "{path}");
     }
-    assert_eq!(ask("GET", "/userinfo", &json!({})).0, 403);
+    assert_eq!(ask("GET", "/userinfo", &json!({})).0, 401);
     let (_, set_up) = ask("POST", "/mfa/totp/setup", &json!({}));
     let secret = set_up["data"]["secret"].as_str().expect("a secret");
     let secret = totp_rs::Secret::Encoded(secret.into()).to_bytes().expect("base32");

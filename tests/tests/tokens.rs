@@ -76,9 +76,14 @@ fn what_is_ended_or_disabled_ends_its_tokens() {
             [true, false],
         ),
         ("the session is gone", |t| t.sessions.clear(), [true, false]),
-        ("the client is disabled", |t| backend(t).enabled = false, [false, true]),
-        ("the client is gone", |t| t.clients.clear(), [false, true]),
-        ("the client is a younger namesake", |t| backend(t).created_at = NOON.plus(1), [false, true]),
+        ("the client is disabled", |t| backend(t).disable(), [false, false]),
+        (
+            "the client is disabled and enabled",
+            |t| (backend(t).disable(), backend(t).enable()).1,
+            [false, false],
+        ),
+        ("the client is gone", |t| t.clients.clear(), [false, false]),
+        ("the client is a namesake", |t| backend(t).epoch = 7, [false, false]),
     ];
     for (what, alter, good) in cases {
         let store = Memory::new(world::tables());

@@ -8,6 +8,7 @@
 )]
 
 mod archive;
+mod accounts;
 mod chain;
 mod changes;
 mod clocks;
