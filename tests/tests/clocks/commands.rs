@@ -1,0 +1,124 @@
+//! Every command under each wrong clock.
+
+use gatepass_tests::world::BACKEND_SECRET;
+use serde_json::Value;
+
+use crate::clock::WRONG;
+use crate::place::{Given, Place, Rows};
+
+/// A key to import: that of RFC 8037 appendix A.1.
+const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+/// A call of a command, with what it reads.
+type Call = (Vec<String>, &'static str);
+
+/// What a call came to: the exit code, and the rows afterwards.
+type Done = (Option<i32>, Rows);
+
+/// Returns every command that clap knows, by its words.
+fn commands() -> Vec<String> {
+    fn collect(command: &clap::Command, path: &str, all: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.has_subcommands() {
+            command.get_subcommands().for_each(|below| collect(below, &path, all));
+        } else {
+            all.push(path.trim_start().to_owned());
+        }
+    }
+    let mut all = Vec::new();
+    gatepass::cli::tree().get_subcommands().for_each(|command| collect(command, "", &mut all));
+    all
+}
+
+fn call(arguments: &str) -> Call {
+    (arguments.split(' ').map(String::from).collect(), "")
+}
+
+/// Returns the calls of a command. They build on each other in the order of the commands.
+fn calls(command: &str, place: &Place, given: &Given) -> Vec<Call> {
+    let file = |name: &str| place.site.path().join(name).display().to_string();
+    let with = |rest: &str| call(&format!("{command} {rest}"));
+    let reading = |rest: &str, input| (with(rest).0, input);
+    match command {
+        // Servers are tested by themselves; this one does not begin.
+        "serve" => vec![with("--listen 192.0.2.1:1")],
+        "client add" => vec![with("extra --scope orders:read"), with("other"), reading("third --secret-stdin", BACKEND_SECRET)],
+        "client set" => vec![with("extra --name Extra")],
+        "client show" | "client disable" | "client enable" => vec![with("extra")],
+        "client rotate-secret" => vec![with("extra --overlap 60")],
+        "client delete" => vec![with("other")],
+        "user add" => vec![with("eve --email eve@example.com")],
+        "user set" => vec![with("eve --name Eve")],
+        "user show" | "user disable" | "user enable" => vec![with("eve")],
+        "user set-password" => vec![reading("eve", "correct mule battery")],
+        "user require-password-change" | "user unlock" => vec![with("eve")],
+        "user totp" => vec![with("bob"), with("lou --device-name telephone")],
+        "user reset-mfa" => vec![with("lou")],
+        "user delete" => vec![with("lou")],
+        "ticket issue" => vec![with("--user alice"), with("--user bob --ttl 60 --audience portal")],
+        "ticket revoke" => vec![with(&given.ticket_id)],
+        "key generate" => vec![with("--alg EdDSA")],
+        "key import" => vec![reading("-", KEY)],
+        "key rotate" => vec![with("--alg ES256")],
+        "key rotate-master" | "client list" | "user list" | "ticket list" | "key list" | "audit list" | "audit verify"
+        | "check" | "healthcheck" | "clock show" | "clock reset" => vec![call(command)],
+        "key retire" => {
+            let keys = place.json(&["key", "list"], "");
+            let unused = keys.as_array().expect("a list").iter().find(|key| key["state"] != "signing");
+            vec![with(unused.expect("a key that does not sign")["kid"].as_str().expect("text"))]
+        }
+        "token verify" => vec![with(&given.access_token), with(&given.service_token)],
+        "risk explain" => vec![with("--user alice")],
+        "audit archive" => vec![with(&file("archive"))],
+        "backup" => vec![with(&file("backup"))],
+        "restore" => vec![with(&format!("{} --replace", file("backup")))],
+        "handover cancel" => vec![call(&format!("backup {} --handover elsewhere", file("moving"))), call(command)],
+        _ => panic!("no row says how to call `{command}`"),
+    }
+}
+
+/// Calls every command, and returns what each came to. No call may move the mark but `clock reset`.
+fn call_all(place: &Place, given: &Given) -> Vec<(String, Done)> {
+    let mark = place.mark();
+    let mut all = Vec::new();
+    for command in commands() {
+        for (arguments, input) in calls(&command, place, given) {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let output = place.run(&arguments, input);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            println!("{arguments:?} {:?} {told}", output.status.code());
+            if command != "clock reset" {
+                assert_eq!(place.mark(), mark, "the mark was moved by {arguments:?}");
+            }
+            all.push((arguments.join(" "), (output.status.code(), place.rows())));
+        }
+    }
+    all
+}
+
+#[test]
+fn no_command_moves_the_mark_or_sweeps_under_any_clock() {
+    let (place, given) = Place::good();
+    let right = call_all(&place, &given);
+    let refused: Vec<&str> =
+        right.iter().filter(|(_, (status, _))| *status != Some(0)).map(|(call, _)| call.as_str()).collect();
+    // No server runs to be asked, and the other cannot listen.
+    assert_eq!(refused, ["serve --listen 192.0.2.1:1", "healthcheck"]);
+    for wrong in WRONG {
+        let (mut place, given) = Place::good();
+        place.clocks.set(wrong);
+        let found = call_all(&place, &given);
+        assert_eq!(found.len(), right.len());
+        for ((called, expected), (_, found)) in right.iter().zip(&found) {
+            // Own time follows a clock that is ahead, and a token's life is over by then.
+            let expected = match called.starts_with("token verify") && wrong.is_ahead() {
+                true => (Some(1), expected.1),
+                false => *expected,
+            };
+            assert_eq!(*found, expected, "{called}, {wrong:?}");
+        }
+        let shown = place.json(&["clock", "show"], "");
+        assert_eq!((&shown["behind"], &shown["ahead"]), (&Value::Null, &Value::Null), "{wrong:?}: {shown}");
+        assert!((place.mark() - place.clocks.wall()).abs() < 60, "`clock reset` sets it, {wrong:?}");
+    }
+}
