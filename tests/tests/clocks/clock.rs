@@ -55,8 +55,10 @@ fn library() -> &'static Path {
         let path = dir.path().join("clock.so");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clocks/clock.c");
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-        let built =
-            Command::new(compiler).args(["-shared", "-fPIC", "-O2", source, "-ldl", "-o"]).arg(&path).status();
+        let built = Command::new(compiler)
+            .args(["-shared", "-fPIC", "-O2", source, "-ldl", "-o"])
+            .arg(&path)
+            .status();
         assert!(built.is_ok_and(|status| status.success()), "a C compiler builds {source}");
         (dir, path)
     });

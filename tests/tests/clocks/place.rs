@@ -88,8 +88,7 @@ impl Place {
 
     /// Starts a server that logs to the file `log` in the data directory.
     pub(crate) fn serve(&self, arguments: &[&str]) -> Running {
-        let command =
-            self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        let command = self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat());
         let log = fs::OpenOptions::new().create(true).append(true).open(self.site.path().join("log"));
         Running::start(command, log.expect("a file").into())
     }
@@ -157,7 +156,8 @@ pub(crate) fn redeem(ticket: &str) -> Ask {
 
 /// Asks for a token of the portal.
 pub(crate) fn service_token() -> Ask {
-    Ask::form("/oauth2/token", "grant_type=client_credentials&scope=orders%3Aread").basic("portal", PORTAL_SECRET)
+    Ask::form("/oauth2/token", "grant_type=client_credentials&scope=orders%3Aread")
+        .basic("portal", PORTAL_SECRET)
 }
 
 /// Answers `challenge`.
@@ -174,7 +174,8 @@ fn make() -> (Place, Given) {
         place.json(&["user", "add", user], "");
     }
     place.json(&["user", "add", "pam", "--password-stdin"], PAM_PASSWORD);
-    let secrets = [("backend", "ticket:issue profile", BACKEND_SECRET), ("portal", "orders:read", PORTAL_SECRET)];
+    let secrets =
+        [("backend", "ticket:issue profile", BACKEND_SECRET), ("portal", "orders:read", PORTAL_SECRET)];
     for (id, scope, secret) in secrets {
         place.json(&["client", "add", id, "--scope", scope, "--secret-stdin"], secret);
     }
@@ -195,7 +196,7 @@ fn make() -> (Place, Given) {
             service_token: granted(&server, &service_token()).text("access_token"),
             refresh_token: text(&refreshed, "refresh_token"),
             ticket: text(&ticket, "ticket"),
-            ticket_id: text(&ticket, "ticket_id"),
+            ticket_id: text(&ticket, "id"),
             challenge: text(&challenge, "challenge_token"),
             secret: secret.clone(),
         }
