@@ -9,6 +9,10 @@
 
 mod clock;
 mod commands;
+mod lasting;
+mod lives;
 mod place;
 mod servers;
+mod serving;
 mod strict;
+mod walks;
