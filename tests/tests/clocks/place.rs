@@ -30,6 +30,8 @@ pub(crate) const OFTEN: &[&str] = &["--sweep-interval", "1s"];
 pub(crate) struct Place {
     pub(crate) site: Site,
     pub(crate) clocks: Clocks,
+    /// Of pam's and pat's devices, base32.
+    secrets: [(&'static str, String); 2],
 }
 
 /// What was given out under the right time, and is good.
@@ -41,8 +43,6 @@ pub(crate) struct Given {
     pub(crate) ticket: String,
     pub(crate) ticket_id: String,
     pub(crate) challenge: String,
-    /// Of pam's device, base32.
-    pub(crate) secret: String,
 }
 
 /// The numbers of rows that a sweep would take.
@@ -55,7 +55,7 @@ pub(crate) struct Rows {
 }
 
 /// The code of `secret` (base32) at `time`, by an implementation that is not ours.
-pub(crate) fn code(secret: &str, time: i64) -> String {
+fn code(secret: &str, time: i64) -> String {
     let secret = totp_rs::Secret::Encoded(secret.into()).to_bytes().expect("base32");
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
     totp.generate(u64::try_from(time).expect("a time"))
@@ -122,6 +122,13 @@ impl Place {
         }
     }
 
+    /// Returns the code that the device of `user` shows at `time`.
+    pub(crate) fn code(&self, user: &str, time: i64) -> String {
+        let (_, secret) =
+            self.secrets.iter().find(|(name, _)| *name == user).expect("somebody with a device");
+        code(secret, time)
+    }
+
     /// Issues a ticket by a command.
     pub(crate) fn ticket(&self, user: &str) -> Value {
         self.json(&["ticket", "issue", "--user", user], "")
@@ -131,7 +138,7 @@ impl Place {
     pub(crate) fn good() -> (Self, Given) {
         static GOOD: OnceLock<(Place, Given)> = OnceLock::new();
         let (good, given) = GOOD.get_or_init(make);
-        let copy = Self { site: Site::new(), clocks: good.clocks.copied() };
+        let copy = Self { site: Site::new(), clocks: good.clocks.copied(), secrets: good.secrets.clone() };
         for file in fs::read_dir(good.site.path()).expect("a directory") {
             let file = file.expect("a file");
             if file.file_type().is_ok_and(|kind| kind.is_file()) && file.file_name() != "log" {
@@ -165,12 +172,13 @@ pub(crate) fn verify(challenge: &str, code: &str) -> Ask {
     Ask::json("/auth/mfa/verify-challenge", &json!({"challenge_token": challenge, "code": code}))
 }
 
-/// Makes the installation: alice, pam with a password and a device, two clients; rows that have expired, and some that have not.
+/// Makes the installation: alice, pam with a password, pam and pat with devices, two clients; rows that have expired, and some that have not.
 fn make() -> (Place, Given) {
-    let mut place = Place { site: Site::new(), clocks: Clocks::right() };
+    let nobody = ["pam", "pat"].map(|user| (user, String::new()));
+    let mut place = Place { site: Site::new(), clocks: Clocks::right(), secrets: nobody };
     fs::write(place.site.path().join("gatepass.toml"), CONFIGURATION).expect("a file");
     place.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"], "");
-    for user in ["alice", "bob", "lou"] {
+    for user in ["alice", "bob", "lou", "pat"] {
         place.json(&["user", "add", user], "");
     }
     place.json(&["user", "add", "pam", "--password-stdin"], PAM_PASSWORD);
@@ -179,9 +187,13 @@ fn make() -> (Place, Given) {
     for (id, scope, secret) in secrets {
         place.json(&["client", "add", id, "--scope", scope, "--secret-stdin"], secret);
     }
-    let set_up = place.json(&["user", "totp", "pam"], "");
-    let secret = set_up["secret"].as_str().expect("a secret").to_owned();
-    place.json(&["user", "totp", "pam", "--verify", &code(&secret, place.clocks.now())], "");
+    let now = place.clocks.now();
+    place.secrets = ["pam", "pat"].map(|user| {
+        let set_up = place.json(&["user", "totp", user], "");
+        let secret = set_up["secret"].as_str().expect("a secret").to_owned();
+        place.json(&["user", "totp", user, "--verify", &code(&secret, now)], "");
+        (user, secret)
+    });
 
     let server = place.serve(SELDOM);
     let text = |value: &Value, name: &str| value[name].as_str().expect("text").to_owned();
@@ -198,7 +210,6 @@ fn make() -> (Place, Given) {
             ticket: text(&ticket, "ticket"),
             ticket_id: text(&ticket, "id"),
             challenge: text(&challenge, "challenge_token"),
-            secret: secret.clone(),
         }
     };
     begin(&place);

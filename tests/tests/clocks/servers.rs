@@ -21,7 +21,7 @@ fn a_server_that_starts_under_a_wrong_clock_serves_and_loses_nothing() {
         let ready = log.iter().position(|line| line.contains("\"ready\"")).expect("a line");
         assert!(told < ready, "{wrong:?}: {log:?}");
         is_told(&place, &server, Some(code_of(wrong)), if wrong.is_ahead() { "INFO" } else { "WARN" });
-        let meanwhile = serve_all(&mut place, &server, wrong);
+        let meanwhile = serve_all(&mut place, &server, wrong, "pam");
         goes_right(place, server, &given, &meanwhile, wrong, rows.sessions);
     }
 }
@@ -34,7 +34,7 @@ fn a_server_whose_clock_steps_serves_and_loses_nothing() {
         // The mark is moved before the first sweep.
         let server = place.serve(OFTEN);
         place.clocks.set(wrong);
-        let meanwhile = serve_all(&mut place, &server, wrong);
+        let meanwhile = serve_all(&mut place, &server, wrong, "pam");
         is_told(&place, &server, Some(code_of(wrong)), "WARN");
         goes_right(place, server, &given, &meanwhile, wrong, rows.sessions);
     }
@@ -57,7 +57,7 @@ fn goes_right(
     }
     place.clocks.set(Wrong::By(0));
     are_good(&place, &server, given, wrong);
-    let after = serve_all(&mut place, &server, Wrong::By(0));
+    let after = serve_all(&mut place, &server, Wrong::By(0), "pam");
     if wrong.is_ahead() {
         are_refused(&server, meanwhile, "issued during a jump");
         assert!(!is_accepted(&server, &meanwhile.service_token), "{wrong:?}");

@@ -8,7 +8,7 @@ use gatepass_tests::suite::{introspect, refresh};
 use serde_json::json;
 
 use crate::clock::{MINUTE, Wrong};
-use crate::place::{Given, Place, code, granted, redeem, service_token, verify};
+use crate::place::{Given, Place, granted, redeem, service_token, verify};
 use crate::strict::verified;
 
 /// Lifetimes of access tokens, in seconds.
@@ -69,8 +69,9 @@ fn others(place: &Place, wrong: Wrong) -> i64 {
     if wrong == Wrong::Epoch { place.clocks.now() } else { place.clocks.wall() }
 }
 
-/// Signs in and does everything that a session is for; each token is verified by others and accepted by us, at once. Returns what was issued.
-pub(crate) fn serve_all(place: &mut Place, server: &Running, wrong: Wrong) -> Given {
+/// Signs in and does everything that a session is for; each token is verified by others and accepted by us, at once. `who`
+/// has a device. Returns what was issued.
+pub(crate) fn serve_all(place: &mut Place, server: &Running, wrong: Wrong, who: &str) -> Given {
     let ours = |token: &str, place: &Place, lifetime| {
         let claims = verified(server, token, others(place, wrong), lifetime);
         assert!(is_accepted(server, token), "{claims}");
@@ -82,18 +83,17 @@ pub(crate) fn serve_all(place: &mut Place, server: &Running, wrong: Wrong) -> Gi
     let service = granted(server, &service_token());
     ours(&service.text("access_token"), place, CLIENT);
 
-    let (_, Given { secret, .. }) = Place::good();
-    let ticket = place.ticket("pam");
+    let ticket = place.ticket(who);
     let challenged = granted(server, &redeem(ticket["ticket"].as_str().expect("text")));
     assert_eq!(challenged.json()["requires_mfa"], json!(true), "{challenged:?}");
     // A code is accepted once.
     place.clocks.pass(31);
     // By own time: an earlier one was accepted before.
-    let code = code(&secret, place.clocks.now().max(place.clocks.wall()));
+    let code = place.code(who, place.clocks.now().max(place.clocks.wall()));
     let answered = granted(server, &verify(&challenged.text("challenge_token"), &code));
     ours(&answered.text("access_token"), place, USER);
 
-    let (ticket, waiting) = (place.ticket("alice"), place.ticket("pam"));
+    let (ticket, waiting) = (place.ticket("alice"), place.ticket(who));
     let challenge = granted(server, &redeem(waiting["ticket"].as_str().expect("text")));
     Given {
         access_token: refreshed.text("access_token"),
@@ -102,7 +102,6 @@ pub(crate) fn serve_all(place: &mut Place, server: &Running, wrong: Wrong) -> Gi
         ticket: ticket["ticket"].as_str().expect("text").to_owned(),
         ticket_id: ticket["id"].as_str().expect("text").to_owned(),
         challenge: challenge.text("challenge_token"),
-        secret,
     }
 }
 

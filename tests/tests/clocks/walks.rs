@@ -98,25 +98,25 @@ proptest! {
     fn the_mark_follows_no_jump_that_does_not_last(walk in moves()) {
         let mut line = Timeline::start(Time::from_unix(START), None, Time::from_unix(START), Duration::ZERO);
         let (mut passed, mut mark) = (0, START);
-        // Since when no jump was in use or believed.
-        let mut quiet_since = None;
+        // Since when a jump is in use, and since when none has been, nor was believed.
+        let (mut ahead_since, mut quiet_since) = (None, None);
         for Move { passes, wrong } in walk {
             passed += passes;
             let mono = Duration::from_secs(passed);
             let wall = Time::from_unix((START + passed).saturating_add_signed(wrong));
-            let before = line.clone();
             let status = line.observe(wall, mono);
             let steady = mark + passes;
             prop_assert!(status.now >= status.mark && status.mark.unix() >= steady, "{status:?}");
-            let follows = status.mark.unix() > steady + FAR_AHEAD;
-            prop_assert!(!follows || before.clone().observe(wall, mono).mark == status.mark);
-            if follows {
-                // It has been seen for ten minutes.
-                prop_assert!(passes >= 1 && passed >= BELIEVED_AFTER.as_secs(), "{status:?}");
+            if status.mark.unix() > steady + FAR_AHEAD {
+                let lasted = ahead_since.map(|since| passed - since);
+                prop_assert!(lasted >= Some(BELIEVED_AFTER.as_secs()), "{lasted:?}: {status:?}");
+                quiet_since = Some(passed);
             }
-            if status.ahead.is_some() || follows {
+            if status.ahead.is_some() {
+                ahead_since = ahead_since.or(Some(passed));
                 quiet_since = None;
             } else {
+                ahead_since = None;
                 quiet_since = quiet_since.or(Some(passed));
             }
             if let Some(sweeps) = line.sweeps_before(&status, mono) {
