@@ -7,8 +7,8 @@
     reason = "a test may fail in any line"
 )]
 
-mod archive;
 mod accounts;
+mod archive;
 mod chain;
 mod changes;
 mod clocks;
