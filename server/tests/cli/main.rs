@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod accounts;
 mod clocks;
 mod commands;
 mod serve;
