@@ -115,8 +115,8 @@ pub struct Serve {
     pub given: Given,
 }
 
-/// The tree, with the default and the variable of every key in its help.
-fn tree() -> Command {
+/// Returns the tree of commands, with the default and the variable of every key in its help.
+pub fn tree() -> Command {
     let describe = |arg: clap::Arg| {
         let key = arg.get_id().to_string();
         if !Given::KEYS.contains(&key.as_str()) {

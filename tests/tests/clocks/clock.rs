@@ -1,0 +1,129 @@
+//! The clocks of a process, which a test sets: a library that is preloaded into it stands between it and the system's.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gatepass::clock::RELEASED;
+use tempfile::TempDir;
+
+pub(crate) const MINUTE: i64 = 60;
+pub(crate) const HOUR: i64 = 3600;
+pub(crate) const DAY: i64 = 24 * HOUR;
+pub(crate) const FORTY_YEARS: i64 = 40 * 365 * DAY;
+
+/// How wrong a wall clock is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// It has no battery.
+    Epoch,
+    /// By so many seconds.
+    By(i64),
+}
+
+/// The wrong clocks of a start.
+pub(crate) const WRONG: [Wrong; 4] =
+    [Wrong::Epoch, Wrong::By(-8 * HOUR), Wrong::By(8 * HOUR), Wrong::By(FORTY_YEARS)];
+
+impl Wrong {
+    /// Returns true if own time follows it at once.
+    pub(crate) const fn is_ahead(self) -> bool {
+        matches!(self, Self::By(seconds) if seconds > 0)
+    }
+}
+
+/// Both clocks of the processes that are attached.
+#[derive(Debug)]
+pub(crate) struct Clocks {
+    file: File,
+    path: PathBuf,
+    _dir: TempDir,
+    /// What the right time is ahead of the machine's.
+    right: i64,
+    wrong: i64,
+    passed: i64,
+}
+
+/// The library, compiled once with the C compiler that SQLite took too.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = LIBRARY.get_or_init(|| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("clock.so");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clocks/clock.c");
+        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+        let built = Command::new(compiler)
+            .args(["-shared", "-fPIC", "-O2", source, "-ldl", "-o"])
+            .arg(&path)
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "a C compiler builds {source}");
+        (dir, path)
+    });
+    path
+}
+
+fn machine() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+    i64::try_from(since.as_secs()).expect("a time")
+}
+
+impl Clocks {
+    /// Clocks that are right: 90 days after the release, whatever the machine's clock shows.
+    pub(crate) fn right() -> Self {
+        let released = i64::try_from(RELEASED.unix()).expect("a time");
+        Self::with(released + 90 * DAY - machine(), 0)
+    }
+
+    /// The same time as `self`, right, for other processes.
+    pub(crate) fn copied(&self) -> Self {
+        Self::with(self.right, self.passed)
+    }
+
+    fn with(right: i64, passed: i64) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("clock");
+        let file = File::create(&path).expect("a file");
+        let clocks = Self { file, path, _dir: dir, right, wrong: 0, passed };
+        clocks.write();
+        clocks
+    }
+
+    fn write(&self) {
+        for (place, number) in [(0, self.right + self.wrong), (8, self.passed)] {
+            self.file.write_all_at(&number.to_ne_bytes(), place).expect("it is written");
+        }
+    }
+
+    /// Has the process that `command` starts read these.
+    pub(crate) fn attach(&self, command: &mut Command) {
+        command.env("LD_PRELOAD", library()).env("CLOCK_FILE", &self.path);
+    }
+
+    /// Returns the right time.
+    pub(crate) fn now(&self) -> i64 {
+        machine() + self.right + self.passed
+    }
+
+    /// Returns what the wall clock shows.
+    pub(crate) fn wall(&self) -> i64 {
+        self.now() + self.wrong
+    }
+
+    /// Sets the wall clock.
+    pub(crate) fn set(&mut self, wrong: Wrong) {
+        self.wrong = match wrong {
+            Wrong::Epoch => MINUTE - self.now(),
+            Wrong::By(seconds) => seconds,
+        };
+        self.write();
+    }
+
+    /// Lets time pass, by every clock.
+    pub(crate) fn pass(&mut self, seconds: i64) {
+        self.passed += seconds;
+        self.write();
+    }
+}

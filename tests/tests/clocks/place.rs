@@ -1,0 +1,220 @@
+//! Installations whose processes read clocks that the test sets.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use gatepass_tests::http::{Answer, Ask};
+use gatepass_tests::server::{Running, Site};
+use gatepass_tests::world::{BACKEND_SECRET, PAM_PASSWORD, PORTAL_SECRET};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use crate::clock::{Clocks, HOUR};
+
+/// Every sign-in of somebody who has a second factor asks for it. Sessions end soon, so that some have ended lately.
+const CONFIGURATION: &str = r#"
+    issuer = "http://gate.example"
+    second_factor = "always"
+    ticket_lifetime = "1h"
+    session_lifetime = "2h"
+    refresh_lifetime = "2h"
+"#;
+/// A server that sweeps when the test ends, and one that sweeps at once.
+pub(crate) const SELDOM: &[&str] = &["--sweep-interval", "1d"];
+pub(crate) const OFTEN: &[&str] = &["--sweep-interval", "1s"];
+
+/// A data directory, and the clocks of whatever works on it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) site: Site,
+    pub(crate) clocks: Clocks,
+    /// Of pam's and pat's devices, base32.
+    secrets: [(&'static str, String); 2],
+}
+
+/// What was given out under the right time, and is good.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) access_token: String,
+    pub(crate) service_token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) ticket: String,
+    pub(crate) ticket_id: String,
+    pub(crate) challenge: String,
+}
+
+/// The numbers of rows that a sweep would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub(crate) tickets: i64,
+    pub(crate) sessions: i64,
+    pub(crate) challenges: i64,
+    pub(crate) refresh_tokens: i64,
+}
+
+/// The code of `secret` (base32) at `time`, by an implementation that is not ours.
+fn code(secret: &str, time: i64) -> String {
+    let secret = totp_rs::Secret::Encoded(secret.into()).to_bytes().expect("base32");
+    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
+    totp.generate(u64::try_from(time).expect("a time"))
+}
+
+impl Place {
+    /// A command under these clocks.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.site.command(arguments);
+        self.clocks.attach(&mut command);
+        command
+    }
+
+    /// Runs a command with `input` on its standard input.
+    pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        // A command that ends early does not read it.
+        let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+        child.wait_with_output().expect("it ends")
+    }
+
+    /// Runs a command with `--json` that must succeed, and gives back what it printed.
+    pub(crate) fn json(&self, arguments: &[&str], input: &str) -> Value {
+        let output = self.run(&[&["--json"], arguments].concat(), input);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one JSON value")
+    }
+
+    /// Starts a server that logs to the file `log` in the data directory.
+    pub(crate) fn serve(&self, arguments: &[&str]) -> Running {
+        let command = self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat());
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.site.path().join("log"));
+        Running::start(command, log.expect("a file").into())
+    }
+
+    /// Returns what servers have logged, by line.
+    pub(crate) fn log(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.site.path().join("log")).unwrap_or_default();
+        text.lines().map(String::from).collect()
+    }
+
+    /// Returns a number from the database.
+    pub(crate) fn number(&self, query: &str) -> i64 {
+        let path = self.site.path().join("gatepass.db");
+        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it opens");
+        database.query_row(query, [], |row| row.get(0)).expect("a number")
+    }
+
+    /// Returns the clock's mark as the file has it.
+    pub(crate) fn mark(&self) -> i64 {
+        self.number("SELECT clock_mark FROM meta")
+    }
+
+    /// Returns how many rows there are.
+    pub(crate) fn rows(&self) -> Rows {
+        let count = |table: &str| self.number(&format!("SELECT count(*) FROM {table}"));
+        Rows {
+            tickets: count("tickets"),
+            sessions: count("sessions"),
+            challenges: count("challenges"),
+            refresh_tokens: count("refresh_tokens"),
+        }
+    }
+
+    /// Returns the code that the device of `user` shows at `time`.
+    pub(crate) fn code(&self, user: &str, time: i64) -> String {
+        let (_, secret) =
+            self.secrets.iter().find(|(name, _)| *name == user).expect("somebody with a device");
+        code(secret, time)
+    }
+
+    /// Issues a ticket by a command.
+    pub(crate) fn ticket(&self, user: &str) -> Value {
+        self.json(&["ticket", "issue", "--user", user], "")
+    }
+
+    /// A copy of an installation that was made under the right time, has been served, and was stopped well.
+    pub(crate) fn good() -> (Self, Given) {
+        static GOOD: OnceLock<(Place, Given)> = OnceLock::new();
+        let (good, given) = GOOD.get_or_init(make);
+        let copy = Self { site: Site::new(), clocks: good.clocks.copied(), secrets: good.secrets.clone() };
+        for file in fs::read_dir(good.site.path()).expect("a directory") {
+            let file = file.expect("a file");
+            if file.file_type().is_ok_and(|kind| kind.is_file()) && file.file_name() != "log" {
+                fs::copy(file.path(), copy.site.path().join(file.file_name())).expect("it is copied");
+            }
+        }
+        (copy, given.clone())
+    }
+}
+
+/// Sends `ask`, which must be answered 200.
+pub(crate) fn granted(server: &Running, ask: &Ask) -> Answer {
+    let answer = ask.to(server.address);
+    assert_eq!(answer.status, 200, "{ask:?}: {answer:?}");
+    answer
+}
+
+/// Redeems `ticket`.
+pub(crate) fn redeem(ticket: &str) -> Ask {
+    gatepass_tests::suite::sign_in(ticket)
+}
+
+/// Asks for a token of the portal.
+pub(crate) fn service_token() -> Ask {
+    Ask::form("/oauth2/token", "grant_type=client_credentials&scope=orders%3Aread")
+        .basic("portal", PORTAL_SECRET)
+}
+
+/// Answers `challenge`.
+pub(crate) fn verify(challenge: &str, code: &str) -> Ask {
+    Ask::json("/auth/mfa/verify-challenge", &json!({"challenge_token": challenge, "code": code}))
+}
+
+/// Makes the installation: alice, pam with a password, pam and pat with devices, two clients; rows that have expired, and some that have not.
+fn make() -> (Place, Given) {
+    let nobody = ["pam", "pat"].map(|user| (user, String::new()));
+    let mut place = Place { site: Site::new(), clocks: Clocks::right(), secrets: nobody };
+    fs::write(place.site.path().join("gatepass.toml"), CONFIGURATION).expect("a file");
+    place.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"], "");
+    for user in ["alice", "bob", "lou", "pat"] {
+        place.json(&["user", "add", user], "");
+    }
+    place.json(&["user", "add", "pam", "--password-stdin"], PAM_PASSWORD);
+    let secrets =
+        [("backend", "ticket:issue profile", BACKEND_SECRET), ("portal", "orders:read", PORTAL_SECRET)];
+    for (id, scope, secret) in secrets {
+        place.json(&["client", "add", id, "--scope", scope, "--secret-stdin"], secret);
+    }
+    let now = place.clocks.now();
+    place.secrets = ["pam", "pat"].map(|user| {
+        let set_up = place.json(&["user", "totp", user], "");
+        let secret = set_up["secret"].as_str().expect("a secret").to_owned();
+        place.json(&["user", "totp", user, "--verify", &code(&secret, now)], "");
+        (user, secret)
+    });
+
+    let server = place.serve(SELDOM);
+    let text = |value: &Value, name: &str| value[name].as_str().expect("text").to_owned();
+    let begin = |place: &Place| {
+        let signed_in = granted(&server, &redeem(&text(&place.ticket("alice"), "ticket"))).json();
+        let used = json!({"refresh_token": signed_in["refresh_token"]});
+        let refreshed = granted(&server, &Ask::json("/auth/refresh", &used)).json();
+        let challenge = granted(&server, &redeem(&text(&place.ticket("pam"), "ticket"))).json();
+        let ticket = place.ticket("alice");
+        Given {
+            access_token: text(&refreshed, "access_token"),
+            service_token: granted(&server, &service_token()).text("access_token"),
+            refresh_token: text(&refreshed, "refresh_token"),
+            ticket: text(&ticket, "ticket"),
+            ticket_id: text(&ticket, "id"),
+            challenge: text(&challenge, "challenge_token"),
+        }
+    };
+    begin(&place);
+    place.clocks.pass(5 * HOUR);
+    let given = begin(&place);
+    assert!(server.terminate(), "it ends well");
+    (place, given)
+}

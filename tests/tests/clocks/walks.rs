@@ -1,0 +1,170 @@
+//! Random walks of both clocks in virtual time: the server's rule of time, and the core over the store in memory.
+
+use std::time::Duration;
+
+use gatepass::clock::{BELIEVED_AFTER, FAR_AHEAD, QUIET_BEFORE_SWEEPS, RELEASED, Timeline};
+use gatepass_core::gatepass::Gatepass;
+use gatepass_core::moment::Moment;
+use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::step::drive;
+use gatepass_core::time::{Clocks, LEEWAY, Time};
+use gatepass_tests::memory::Memory;
+use gatepass_tests::suite::claims;
+use gatepass_tests::world::{
+    self, PORTAL_SECRET, asks_for_token, gatepass_with, moment, presents, refreshes,
+};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use serde_json::Value;
+
+/// How far the clocks are taken: the real time that passes, and how wrong the wall clock is from then on.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    passes: u64,
+    wrong: i64,
+}
+
+/// When the walks begin.
+const START: u64 = RELEASED.unix() + 90 * 86_400;
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let passes = prop_oneof![0..90_u64, 500..700_u64, 1000..8000_u64];
+    let hours = 3600 * 8_i64;
+    let wrong = prop_oneof![
+        3 => Just(0_i64),
+        3 => -70..70_i64,
+        2 => -hours..hours,
+        1 => Just(40 * 365 * 86_400),
+        1 => Just(-(START as i64)),
+    ];
+    let step = (passes, wrong).prop_map(|(passes, wrong)| Move { passes, wrong });
+    proptest::collection::vec(step, 1..24)
+}
+
+/// A token, and what is known of its issue.
+struct Issued {
+    token: String,
+    own: Time,
+    lifetime: u64,
+    /// Our own time of issue stands in it.
+    told: bool,
+}
+
+impl Issued {
+    /// Takes the access token of an answer that was given under `clocks`, and checks what it says.
+    fn read(gatepass: &Gatepass, body: &[u8], clocks: Clocks, lifetime: u64) -> (Self, Value) {
+        let body: Value = serde_json::from_slice(body).expect("JSON");
+        let token = body["access_token"].as_str().expect("a token").to_owned();
+        let claims = claims(&token);
+        let time = |name: &str| claims[name].as_u64().expect("a time");
+        let (wall, own) = (clocks.wall.unix(), clocks.now);
+        assert_eq!((time("iat"), time("nbf"), time("exp")), (wall, wall, wall + lifetime), "{claims}");
+        let told = claims["own_iat"].as_u64();
+        assert_eq!(told, clocks.differ().then(|| own.unix()), "{claims}");
+        gatepass.verify(&token, own).expect("it is accepted at once");
+        (Self { token, own, lifetime, told: told.is_some() }, body)
+    }
+
+    /// Checks how long it is good, by our own time.
+    fn lives(&self, gatepass: &Gatepass) {
+        let good = |time: u64| gatepass.verify(&self.token, Time::from_unix(time)).is_ok();
+        let (own, end) = (self.own.unix(), self.own.plus(self.lifetime).unix());
+        // By the wall clock, which is no further off.
+        let slack = if self.told { 0 } else { LEEWAY };
+        assert!(good(end - 1 - slack), "it is refused too early");
+        for after in [0, 1, 3600, 10 * 365 * 86_400] {
+            assert!(!good(end + slack + after), "it outlives its lifetime");
+        }
+        for before in [0, 1, 3600, 10 * 365 * 86_400] {
+            assert!(!good(own - LEEWAY - 1 - slack - before), "it is dated ahead");
+        }
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(17),
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+
+    /// Own time, and what follows it.
+    #[test]
+    fn the_mark_follows_no_jump_that_does_not_last(walk in moves()) {
+        let mut line = Timeline::start(Time::from_unix(START), None, Time::from_unix(START), Duration::ZERO);
+        let (mut passed, mut mark) = (0, START);
+        // Since when a jump is in use, and since when none has been, nor was believed.
+        let (mut ahead_since, mut quiet_since) = (None, None);
+        for Move { passes, wrong } in walk {
+            passed += passes;
+            let mono = Duration::from_secs(passed);
+            let wall = Time::from_unix((START + passed).saturating_add_signed(wrong));
+            let status = line.observe(wall, mono);
+            let steady = mark + passes;
+            prop_assert!(status.now >= status.mark && status.mark.unix() >= steady, "{status:?}");
+            if status.mark.unix() > steady + FAR_AHEAD {
+                let lasted = ahead_since.map(|since| passed - since);
+                prop_assert!(lasted >= Some(BELIEVED_AFTER.as_secs()), "{lasted:?}: {status:?}");
+                quiet_since = Some(passed);
+            }
+            if status.ahead.is_some() {
+                ahead_since = ahead_since.or(Some(passed));
+                quiet_since = None;
+            } else {
+                ahead_since = None;
+                quiet_since = quiet_since.or(Some(passed));
+            }
+            if let Some(sweeps) = line.sweeps_before(&status, mono) {
+                prop_assert!(sweeps <= wall && sweeps <= status.mark, "{status:?}");
+                prop_assert!(status.ahead.is_none());
+                let disturbed = line.jumped_at().is_some();
+                let quiet = quiet_since.map_or(0, |since| passed - since);
+                prop_assert!(!disturbed || quiet >= QUIET_BEFORE_SWEEPS, "{quiet}: {status:?}");
+            }
+            mark = status.mark.unix();
+        }
+    }
+
+    /// Every token that is issued on the way.
+    #[test]
+    fn every_token_is_good_at_once_and_for_its_lifetime(walk in moves()) {
+        let settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
+        let (user, client) = (settings.user_token_lifetime.into(), settings.client_token_lifetime.into());
+        let gatepass = gatepass_with(settings);
+        let store = Memory::new(world::tables());
+        let mut line = Timeline::start(Time::from_unix(START), None, Time::from_unix(START), Duration::ZERO);
+        let (mut passed, mut refresh, mut seed) = (0, None, 0);
+        let mut all = Vec::new();
+        for Move { passes, wrong } in walk {
+            passed += passes;
+            let wall = Time::from_unix((START + passed).saturating_add_signed(wrong));
+            let status = line.observe(wall, Duration::from_secs(passed));
+            let clocks = Clocks { now: status.now, wall: status.stamp };
+            let mut at = || {
+                seed += 1;
+                Moment { wall: clocks.wall, ..moment(clocks.now, seed) }
+            };
+            let ticket = world::issue(&gatepass, &store, "alice", at());
+            let signed_in = drive(&gatepass, &store, presents(&ticket), at());
+            prop_assert_eq!(signed_in.status(), 200);
+            let (issued, body) = Issued::read(&gatepass, signed_in.body(), clocks, user);
+            all.push(issued);
+            let service = drive(&gatepass, &store, asks_for_token("portal", PORTAL_SECRET, "orders:read"), at());
+            prop_assert_eq!(service.status(), 200);
+            all.push(Issued::read(&gatepass, service.body(), clocks, client).0);
+            // That of an earlier step may be refused by now; what is issued for it is good.
+            if let Some(token) = refresh.replace(body["refresh_token"].as_str().expect("a token").to_owned()) {
+                let refreshed = drive(&gatepass, &store, refreshes(&token), at());
+                if refreshed.status() == 200 {
+                    all.push(Issued::read(&gatepass, refreshed.body(), clocks, user).0);
+                }
+            }
+        }
+        all.iter().for_each(|issued| issued.lives(&gatepass));
+    }
+}
