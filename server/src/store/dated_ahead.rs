@@ -34,8 +34,12 @@ const TICKETS: Dated = Dated {
     is_open: "spent_at IS NULL AND revoked_at IS NULL",
     end: "revoked_at = ?2",
 };
-const CHALLENGES: Dated =
-    Dated { table: "challenges", issued_at: "issued_at", is_open: "answered = 0", end: "answered = 1" };
+const CHALLENGES: Dated = Dated {
+    table: "challenges",
+    issued_at: "issued_at",
+    is_open: "answered = 0",
+    end: "answered = 1, answered_at = ?2",
+};
 
 /// The numbers of records that were ended because they were dated ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

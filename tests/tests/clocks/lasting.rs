@@ -43,7 +43,7 @@ fn a_jump_that_lasts_is_believed_and_mended() {
             // The wall clock is right, and our own time is not: codes are made by the wall clock, and others verify by it.
             place.clocks.set(Wrong::By(0));
             let behind = serve_all(&mut place, &server, Wrong::By(0), "pat");
-            is_told(&place, &server, Some("clock-behind"), if at_start { "INFO" } else { "WARN" });
+            is_told(&place, &server, Some(("clock-behind", "WARN")));
             for issued in [&ahead, &behind] {
                 assert!(
                     is_accepted(&server, &issued.access_token) && is_accepted(&server, &issued.service_token)
@@ -62,7 +62,7 @@ fn a_jump_that_lasts_is_believed_and_mended() {
             granted(&server, &Ask::new("GET", "/userinfo").bearer(&given.access_token));
             assert_eq!(told["sessions_ended"], count, "{told}");
             assert_eq!(place.number(&dated), 0);
-            is_told(&place, &server, None, "");
+            is_told(&place, &server, None);
             are_good(&place, &server, &given, wrong);
             for issued in [&ahead, &behind] {
                 are_refused(&server, issued, "issued before the mark was set back");

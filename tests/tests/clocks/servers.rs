@@ -20,7 +20,8 @@ fn a_server_that_starts_under_a_wrong_clock_serves_and_loses_nothing() {
         let told = log.iter().position(|line| line.contains("the wall clock")).expect("a line");
         let ready = log.iter().position(|line| line.contains("\"ready\"")).expect("a line");
         assert!(told < ready, "{wrong:?}: {log:?}");
-        is_told(&place, &server, Some(code_of(wrong)), if wrong.is_ahead() { "INFO" } else { "WARN" });
+        let level = if wrong.is_ahead() { "INFO" } else { "WARN" };
+        is_told(&place, &server, Some((code_of(wrong), level)));
         let meanwhile = serve_all(&mut place, &server, wrong, "pam");
         goes_right(place, server, &given, &meanwhile, wrong, rows.sessions);
     }
@@ -35,7 +36,7 @@ fn a_server_whose_clock_steps_serves_and_loses_nothing() {
         let server = place.serve(OFTEN);
         place.clocks.set(wrong);
         let meanwhile = serve_all(&mut place, &server, wrong, "pam");
-        is_told(&place, &server, Some(code_of(wrong)), "WARN");
+        is_told(&place, &server, Some((code_of(wrong), "WARN")));
         goes_right(place, server, &given, &meanwhile, wrong, rows.sessions);
     }
 }
@@ -69,7 +70,7 @@ fn goes_right(
     } else {
         are_good(&place, &server, meanwhile, wrong);
     }
-    is_told(&place, &server, None, "");
+    is_told(&place, &server, None);
     assert!(server.terminate(), "it ends well");
     assert!(place.mark() <= place.clocks.now() + MINUTE, "the mark followed {wrong:?}");
     let server = place.serve(OFTEN);

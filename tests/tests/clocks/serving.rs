@@ -123,15 +123,15 @@ pub(crate) fn are_refused(server: &Running, given: &Given, what: &str) {
     }
 }
 
-/// What is told of the clock: `/readyz`, `check` and the log.
-pub(crate) fn is_told(place: &Place, server: &Running, code: Option<&str>, level: &str) {
-    let codes: Vec<String> = code.into_iter().map(String::from).collect();
+/// What is told of the clock: `/readyz`, `check` and the log, which tells of a wrong clock at this level.
+pub(crate) fn is_told(place: &Place, server: &Running, told: Option<(&str, &str)>) {
+    let codes: Vec<String> = told.iter().map(|(code, _)| (*code).to_owned()).collect();
     assert_eq!((warnings(server), findings(place)), (codes.clone(), codes));
-    if code.is_some() {
-        let told = || place.log().into_iter().find(|line| line.contains("the wall clock"));
-        until(server, "the log tells", || told().is_some());
-        let line = told().expect("a line");
-        assert!(line.contains(level), "{line}");
+    if let Some((code, level)) = told {
+        let what = if code == "clock-ahead" { "ahead" } else { "the wall clock is behind" };
+        until(server, "the log tells", || {
+            place.log().iter().any(|line| line.contains(what) && line.contains(level))
+        });
     }
 }
 
