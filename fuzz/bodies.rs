@@ -497,7 +497,9 @@ fn bearer_records() -> gatepass_core::model::query::BearerRecords {
 fn access_token(of: &str) -> Option<String> {
     use gatepass_core::jose::key::SigningKey;
     let person = r#""sub":"usr_a","sid":"ses_1","auth_time":1700000000,"amr":["ticket"]"#;
+    let token_type = if of == "restricted" { "restricted+jwt" } else { "at+jwt" };
     let of = match of {
+        "restricted" => format!(r#"{person},"scope":"gatepass:enrol""#),
         "person" => format!(r#"{person},"scope":"profile email""#),
         "issuer" => format!(r#"{person},"scope":"ticket:issue ticket:impersonate""#),
         "acting" => format!(r#"{person},"scope":"profile email","act":{{"sub":"usr_a"}}"#),
@@ -508,7 +510,7 @@ fn access_token(of: &str) -> Option<String> {
         r#"{{"iss":"https://gate.example","aud":"https://gate.example","exp":1750000900,"iat":1750000000,"jti":"x","client_id":"svc",{of}}}"#
     );
     let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
-    Some(key.sign("at+jwt", claims.as_bytes()).expect("a token"))
+    Some(key.sign(token_type, claims.as_bytes()).expect("a token"))
 }
 
 /// A ticket of 43 `A` for the user of [`token_records`].

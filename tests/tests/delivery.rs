@@ -136,8 +136,9 @@ fn who_is_given_an_answer_again() {
     again(&first, &given(&ticket, &|ask| ask.basic("portal", PORTAL_SECRET)));
     site.json(&["client", "disable", "portal"]);
     refused(&given(&ticket, &|ask| ask.basic("portal", PORTAL_SECRET)), 40010);
+    // What was ended stays so.
     site.json(&["client", "enable", "portal"]);
-    again(&first, &given(&ticket, &|ask| ask.basic("portal", PORTAL_SECRET)));
+    refused(&given(&ticket, &|ask| ask.basic("portal", PORTAL_SECRET)), 40010);
 
     let ticket = target.ticket(&json!({"user_id": "boss"}));
     let first = given(&ticket, &|ask| ask);

@@ -242,6 +242,37 @@ fn a_restricted_session_reads_like_none() {
 }
 
 #[test]
+fn the_type_of_a_token_and_the_purpose_of_its_session_agree() {
+    let mut site = Site::new();
+    site.add("watch", "portal");
+    let body = json!({"identity": "kim", "password": KIM_PASSWORD});
+    let restricted = text(&site.send(request("/auth/login", "", &body)).1, "access_token");
+    let ticket = world::issue(&site.gatepass, &site.store, "usr_boss", moment(NOON, 900));
+    let full = text(&site.signed_in(&ticket), "access_token");
+    let service = site.service_token("portal", PORTAL_SECRET, "orders:read");
+    // The same claims under the other type, signed by the server's own key.
+    let as_type = |token: &str, token_type: &str| {
+        world::signing_key().sign(token_type, segment(token, 1).to_string().as_bytes()).expect("a token")
+    };
+    assert_eq!(site.shown(&as_type(&full, "at+jwt")), (200, true));
+    for (what, token) in [
+        ("a full session's", as_type(&full, "restricted+jwt")),
+        ("a service's", as_type(&service, "restricted+jwt")),
+        ("a restricted session's", as_type(&restricted, "at+jwt")),
+    ] {
+        assert_eq!(site.shown(&token), (401, false), "{what}");
+        for path in ["/auth/me/sessions", "/auth/me/password", "/mfa/totp/devices", "/auth/generate-ticket"] {
+            let method = if path.ends_with("password") { "PUT" } else { "GET" };
+            let method = if path.ends_with("ticket") { "POST" } else { method };
+            let asked = Request { method: method.into(), ..bearer(path, &token) };
+            assert_eq!(site.send(asked).0, 401, "{what} at {path}");
+        }
+        assert!(site.gatepass.verify(&token, NOON).is_err() || what.starts_with("a restricted"), "{what}");
+    }
+    assert!(site.gatepass.verify(&restricted, NOON).is_err(), "to an embedder it is no access token");
+}
+
+#[test]
 fn the_scope_of_a_service_is_what_its_client_may_have_now() {
     let mut site = Site::new();
     site.add("watch", "portal");

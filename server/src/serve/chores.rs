@@ -158,6 +158,10 @@ fn sweep(gate: &Gate, is_over: impl Fn() -> bool) -> bool {
                     batch
                 };
                 batch = batch.clamp(*BATCH.start(), *BATCH.end());
+                if more {
+                    // Half of the time is left to whoever signs in.
+                    thread::sleep(swept.took.min(STEP));
+                }
             }
             Err(error) => {
                 tracing::error!(%error, "old rows were not swept");

@@ -58,8 +58,9 @@ impl For {
             actor_epoch: None,
             expires_at: NOW.plus(300),
             wrong: 0,
-            answered: false,
+            answered: None,
             state_epoch: 0,
+            issued_at: NOW,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the file keeps of the clock, and what is dated ahead of it.
 
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass::clock::Clock;
@@ -244,4 +245,65 @@ fn thousands_are_ended_in_small_transactions() {
     let ended = store.end_dated_ahead(NOW).unwrap();
     assert_eq!((ended.sessions, ended.tickets), (1203, 1203));
     assert_eq!(commits(&sql) - first, 6, "500 rows in each");
+}
+
+/// Columns that are no times, though their table has some: a new column is in the table of the docs or here.
+const NO_TIMES: &[&str] = &[
+    "tickets: seq id digest user_id client_id issuer for_audience bind scope client_ip actor reason state_epoch delivery_request \
+     delivery_salt delivery_session delivery_refresh delivery_challenge repeated client_epoch issuer_epoch",
+    "sessions: seq id user_id user_epoch actor actor_epoch client_id bind for_audience purpose scope methods state_epoch \
+     client_epoch issuer issuer_epoch",
+    "refresh_tokens: digest session salt successor number refreshes",
+    "challenges: seq digest user_id user_epoch actor actor_epoch reason client_id for_audience bind scope methods ticket device \
+     network wrong answered state_epoch delivery_request delivery_salt delivery_session delivery_refresh repeated client_epoch \
+     issuer issuer_epoch",
+    "revoked_tokens: token_id",
+    "totp_devices: seq id user_id name hash digits sealed verified_by vouched_for",
+    "backup_codes: user_id digest device",
+    "factor_guesses: user_id wrong locks",
+    "passwords: user_id hash wrong locks",
+    "habits: user_id hours",
+    "users: seq id username email phone name gender address status must_change_password epoch revision second_factor",
+    "clients: seq id name scope default_scope audiences enabled token_lifetime user_token_lifetime revision second_factor epoch",
+    "client_secrets: client_id position digest",
+    "keys: seq kid alg state sealed",
+    "generations: number id",
+    "deleted_users: seq user_id",
+    "audit: seq kind subject actor client ticket session key address refusal reason count risk mac",
+    "meta: id generation clock_resets audit_seq audit_mac audit_seal audit_key master_check commits state_epoch commit_id parent_id \
+     installation master_key_id master_key_file witness_file handover audit_archived audit_archived_seal audit_cut audit_cut_mac \
+     audit_cut_seal",
+];
+
+#[test]
+fn the_docs_say_of_every_stored_time_what_a_future_one_means() {
+    let place = Place::new();
+    drop(place.store());
+    let sql = place.sql();
+    let mut columns = sql
+        .prepare(
+            "SELECT t.name || '.' || c.name FROM sqlite_schema t, pragma_table_info(t.name) c \
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'",
+        )
+        .unwrap();
+    let stored: BTreeSet<String> =
+        columns.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    let no_times: BTreeSet<String> = NO_TIMES
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .flat_map(|(table, columns)| {
+            columns.split_whitespace().map(move |column| format!("{table}.{column}"))
+        })
+        .collect();
+    let docs = include_str!("../../../docs/operating.md");
+    let section = docs.split("| Stored time |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let told: BTreeSet<String> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(str::to_owned)
+        .collect();
+    assert!(told.is_disjoint(&no_times));
+    let known: BTreeSet<String> = told.union(&no_times).cloned().collect();
+    assert_eq!(stored.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new(), "not told");
+    assert_eq!(known.difference(&stored).collect::<Vec<_>>(), Vec::<&String>::new(), "not stored");
 }

@@ -224,7 +224,7 @@ fn by_a_person() -> impl Strategy<Value = Operation> {
         2 => (bearer(), prop::bool::weighted(0.8), new)
             .prop_map(|(bearer, right, new)| Operation::ChangePassword { bearer, right, new }),
         4 => bearer().prop_map(Operation::Sessions),
-        2 => bearer().prop_map(Operation::EndSessions),
+        4 => bearer().prop_map(Operation::EndSessions),
         2 => (bearer(), pick()).prop_map(|(bearer, session)| Operation::EndSession { bearer, session }),
         5 => (bearer(), code_or_none).prop_map(|(bearer, code)| Operation::SetUp { bearer, code }),
         6 => (bearer(), named, code()).prop_map(|(bearer, device, code)| Operation::Verify { bearer, device, code }),

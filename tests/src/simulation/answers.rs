@@ -296,6 +296,7 @@ pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<()
         Some(rotation) => {
             let successor = tables.refresh_tokens.get(&rotation.successor);
             fresh(rotation.at.plus(GRACE))
+                && !rotation.at.is_ahead_of(flow.now)
                 && successor.is_some_and(|next| next.rotation.is_none() && fresh(next.expires_at))
         }
     };
@@ -307,6 +308,7 @@ pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<()
     let user = tables.users.get(&session.user_id).ok_or("a session without its user")?;
     let lives = session.ended_at.is_none()
         && fresh(session.expires_at)
+        && !session.signed_in_at.is_ahead_of(flow.now)
         && user.is_active()
         && user.epoch == session.user_epoch;
     let own = session.client_epoch.map(|epoch| ClientRef { id: session.client_id.clone(), epoch });

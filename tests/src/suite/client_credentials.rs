@@ -33,7 +33,7 @@ pub(super) fn client_credentials(target: Target) {
         // A client that was added before there were epochs has none to tell.
         let mut named = keys(&claims);
         named.retain(|claim| *claim != "client_epoch");
-        assert_eq!(named, ["aud", "client_id", "exp", "iat", "iss", "jti", "scope", "sub"]);
+        assert_eq!(named, ["aud", "client_id", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"]);
         assert_eq!((&claims["sub"], &claims["client_id"]), (&json!("portal"), &json!("portal")));
         assert_eq!(claims["aud"], json!([claims["iss"], "https://orders.example"]));
     }

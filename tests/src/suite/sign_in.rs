@@ -71,7 +71,7 @@ pub(super) fn the_login_response_is_the_origin_documents(target: Target) {
     let claims = claims(&answer.text("access_token"));
     assert_eq!(
         keys(&claims),
-        ["amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "scope", "sid", "sub"]
+        ["amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "nbf", "scope", "sid", "sub"]
     );
     assert_eq!(claims["sub"], user["id"]);
     assert_eq!(
