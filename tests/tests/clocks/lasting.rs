@@ -20,7 +20,7 @@ fn follow(place: &mut Place, server: &Running, wrong: Wrong) -> Given {
     let before = serve_all(place, server, wrong, "pam");
     assert_eq!(warnings(server), ["clock-ahead"]);
     place.clocks.pass(3 * MINUTE);
-    until(server, "the mark follows", || place.mark() > place.clocks.now() + HOUR);
+    until(place, server, "the mark follows", || place.mark() > place.clocks.now() + HOUR);
     assert_eq!(warnings(server), [""; 0]);
     before
 }

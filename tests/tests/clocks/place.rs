@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use gatepass_tests::http::{Answer, Ask};
 use gatepass_tests::server::{Running, Site};
 use gatepass_tests::world::{BACKEND_SECRET, PAM_PASSWORD, PORTAL_SECRET};
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
@@ -101,6 +102,10 @@ impl Place {
 
     /// Returns a number from the database.
     pub(crate) fn number(&self, query: &str) -> i64 {
+        self.value(query)
+    }
+
+    fn value<T: FromSql>(&self, query: &str) -> T {
         let path = self.site.path().join("gatepass.db");
         let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it opens");
         database.query_row(query, [], |row| row.get(0)).expect("a number")
@@ -109,6 +114,13 @@ impl Place {
     /// Returns the clock's mark as the file has it.
     pub(crate) fn mark(&self) -> i64 {
         self.number("SELECT clock_mark FROM meta")
+    }
+
+    /// Returns everything that the file has of the clock.
+    pub(crate) fn kept_clock(&self) -> String {
+        self.value(
+            "SELECT format('%s, %s, %s, %s', clock_mark, clock_resets, clock_jumped_at, clock_ahead_since) FROM meta",
+        )
     }
 
     /// Returns how many rows there are.

@@ -13,7 +13,7 @@ fn a_server_that_starts_under_a_wrong_clock_serves_and_loses_nothing() {
         let rows = place.rows();
         place.clocks.set(wrong);
         let server = place.serve(OFTEN);
-        until(&server, "the log tells that it is ready", || {
+        until(&place, &server, "the log tells that it is ready", || {
             place.log().iter().any(|line| line.contains("\"ready\""))
         });
         let log = place.log();
@@ -63,7 +63,7 @@ fn goes_right(
         are_refused(&server, meanwhile, "issued during a jump");
         assert!(!is_accepted(&server, &meanwhile.service_token), "{wrong:?}");
         let open = "SELECT count(*) FROM sessions WHERE ended_at IS NULL AND signed_in_at > 60 + ";
-        until(&server, "sessions of the jump end", || {
+        until(&place, &server, "sessions of the jump end", || {
             place.number(&format!("{open}{}", place.clocks.now())) == 0
         });
         assert!(place.rows().sessions > sessions, "{wrong:?}: nothing is swept");
@@ -80,5 +80,7 @@ fn goes_right(
         place.clocks.pass(seconds);
         rounds(&mut place, &server);
         are_refused(&server, meanwhile, "its date has arrived");
+        // There is no row of it that could be ended.
+        assert!(is_accepted(&server, &meanwhile.service_token), "{wrong:?}");
     }
 }

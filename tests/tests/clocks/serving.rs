@@ -18,10 +18,10 @@ pub(crate) const CLIENT: i64 = 3600;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks until `holds`.
-pub(crate) fn until(server: &Running, what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(place: &Place, server: &Running, what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < end, "it never came to this: {what}");
+        assert!(Instant::now() < end, "it never came to this: {what}; {:#?}", place.log());
         granted(server, &Ask::new("GET", "/healthz"));
     }
 }
@@ -32,8 +32,7 @@ pub(crate) fn rounds(place: &mut Place, server: &Running) {
     for _ in 0..2 {
         let mark = place.mark();
         place.clocks.pass(MINUTE + 1);
-        let what = format!("the mark moves: {mark}, {}, {:#?}", place.clocks.now(), place.log());
-        until(server, &what, || place.mark() > mark);
+        until(place, server, "the mark moves", || place.mark() > mark);
     }
 }
 
@@ -129,7 +128,7 @@ pub(crate) fn is_told(place: &Place, server: &Running, told: Option<(&str, &str)
     assert_eq!((warnings(server), findings(place)), (codes.clone(), codes));
     if let Some((code, level)) = told {
         let what = if code == "clock-ahead" { "ahead" } else { "the wall clock is behind" };
-        until(server, "the log tells", || {
+        until(place, server, "the log tells", || {
             place.log().iter().any(|line| line.contains(what) && line.contains(level))
         });
     }
