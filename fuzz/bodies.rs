@@ -2,11 +2,11 @@
 //! promises of what it accepts. They run under cargo-fuzz, and over the committed corpora as an ordinary test.
 #![allow(dead_code, reason = "each target uses one of them")]
 
-use gatepass_core::wire::credentials::Authorization;
-use gatepass_core::wire::form::Form;
-use gatepass_core::wire::idempotency::IdempotencyKey;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::request::Request;
+use gatepass_core::base::form::Form;
+use gatepass_core::base::idempotency_key::IdempotencyKey;
+use gatepass_core::http::authorization::Authorization;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::request::Request;
 
 /// What a target does with its bytes.
 pub(crate) type Body = fn(&[u8]);
@@ -68,7 +68,7 @@ pub(crate) fn credentials(data: &[u8]) {
 }
 
 pub(crate) fn json(data: &[u8]) {
-    use gatepass_core::wire::json::parse_object;
+    use gatepass_core::base::json::parse_object;
     if let Ok(object) = parse_object(data) {
         let text = serde_json::to_vec(&object).expect("a value has a text");
         assert_eq!(parse_object(&text).expect("what was read is read again"), object);
@@ -76,7 +76,7 @@ pub(crate) fn json(data: &[u8]) {
 }
 
 pub(crate) fn scope(data: &[u8]) {
-    use gatepass_core::model::scope::Scope;
+    use gatepass_core::records::scope::Scope;
     let Ok(text) = core::str::from_utf8(data) else { return };
     if let Ok(scope) = Scope::parse(text) {
         assert_eq!(Scope::parse(&scope.to_string()), Ok(scope));
@@ -89,7 +89,7 @@ pub(crate) fn language(data: &[u8]) {
 
 pub(crate) fn media(data: &[u8]) {
     if let Ok(text) = core::str::from_utf8(data) {
-        gatepass_core::wire::media::is_media_type(text, "application/json");
+        gatepass_core::http::media::is_media_type(text, "application/json");
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn jws(data: &[u8]) {
 }
 
 pub(crate) fn jwk(data: &[u8]) {
-    use gatepass_core::jose::algorithm::Algorithm;
+    use gatepass_core::crypto::algorithm::Algorithm;
     use gatepass_core::jose::import::import;
     use gatepass_core::jose::jwk::Jwk;
     use gatepass_core::jose::key::{SigningKey, VerifyingKey};
@@ -119,22 +119,22 @@ pub(crate) fn jwk(data: &[u8]) {
 
 /// Claims that one of our own keys signed, whatever they are.
 pub(crate) fn claims(data: &[u8]) {
-    use gatepass_core::gatepass::{Gatepass, Keys};
+    use gatepass_core::base::time::Time;
+    use gatepass_core::engine::{Engine, Keys};
     use gatepass_core::jose::key::SigningKey;
     use gatepass_core::settings::{Issuer, Settings};
-    use gatepass_core::time::Time;
 
     let issuer = "https://gate.example";
     let key = || SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
     let Ok(token) = key().sign("at+jwt", data) else { return };
     let settings = Settings::new(Issuer::parse(issuer).expect("an issuer"));
-    let gatepass = Gatepass::new(settings, Keys::new(1, Some(key()), vec![]));
+    let engine = Engine::new(settings, Keys::new(1, Some(key()), vec![]));
     let now = Time::from_unix(1_750_000_000);
-    if let Some(claims) = read(gatepass.verify(&token, now)) {
+    if let Some(claims) = read(engine.verify(&token, now)) {
         assert!(claims.iss == issuer && claims.aud.iter().any(|aud| aud == issuer));
         assert!(claims.exp > now && !claims.sub.is_empty() && !claims.jti.is_empty());
         assert_eq!(
-            gatepass.verify(&key().sign("at+jwt", &claims.to_json()).expect("a token"), now),
+            engine.verify(&key().sign("at+jwt", &claims.to_json()).expect("a token"), now),
             Ok(claims)
         );
     }
@@ -159,9 +159,9 @@ pub(crate) fn config(data: &[u8]) {
 
 /// Texts that the store keeps in a form of its own: what is read is written as it was.
 pub(crate) fn records(data: &[u8]) {
-    use gatepass_core::model::habit::Network;
-    use gatepass_core::model::password::PasswordHash;
-    use gatepass_core::model::risk::Assessment;
+    use gatepass_core::records::password::PasswordHash;
+    use gatepass_core::records::risk::Assessment;
+    use gatepass_core::records::sign_in_history::Network;
     let Ok(text) = core::str::from_utf8(data) else { return };
     if let Some(network) = Network::parse(text) {
         assert_eq!(network.to_string(), text);
@@ -185,12 +185,12 @@ pub(crate) fn files(data: &[u8]) {
 pub(crate) fn rows(data: &[u8]) {
     use arbitrary::{Arbitrary, Unstructured};
     use gatepass::store::{Access, Create, Installation, Store, StoreOptions};
-    use gatepass_core::model::challenge::ChallengeDigest;
-    use gatepass_core::model::id::{ClientId, SessionId, UserId};
-    use gatepass_core::model::query::{BearerQuery, Identity, PersonQuery, Query, TokenQuery};
-    use gatepass_core::model::session::RefreshDigest;
-    use gatepass_core::model::ticket::TicketDigest;
+    use gatepass_core::records::challenge::ChallengeDigest;
+    use gatepass_core::records::id::{ClientId, SessionId, UserId};
+    use gatepass_core::records::session::RefreshDigest;
+    use gatepass_core::records::ticket::TicketDigest;
     use gatepass_core::store::Store as _;
+    use gatepass_core::store::query::{BearerQuery, Identity, PersonQuery, Query, TokenQuery};
     use rusqlite::types::Value;
 
     thread_local! {
@@ -314,14 +314,14 @@ pub(crate) fn rows(data: &[u8]) {
 }
 
 /// A session for the client `svc`, whose secret is `s`, with an unused refresh token of 43 `A`.
-fn token_records() -> gatepass_core::model::query::TokenRecords {
-    use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
-    use gatepass_core::model::id::{ClientId, SessionId, UserId};
-    use gatepass_core::model::query::{BearerRecords, Family, TokenRecords};
-    use gatepass_core::model::scope::Scope;
-    use gatepass_core::model::session::{Purpose, RefreshDigest, RefreshToken, Session};
-    use gatepass_core::model::user::{Status, User, Username};
-    use gatepass_core::time::Time;
+fn token_records() -> gatepass_core::store::query::TokenRecords {
+    use gatepass_core::base::time::Time;
+    use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
+    use gatepass_core::records::id::{ClientId, SessionId, UserId};
+    use gatepass_core::records::scope::Scope;
+    use gatepass_core::records::session::{Purpose, RefreshDigest, RefreshToken, Session};
+    use gatepass_core::records::user::{Status, User, Username};
+    use gatepass_core::store::query::{BearerRecords, Family, TokenRecords};
 
     let (before, after) = (Time::from_unix(1_700_000_000), Time::from_unix(1_800_000_000));
     let id = SessionId::parse("ses_1").expect("an id");
@@ -397,13 +397,13 @@ fn token_records() -> gatepass_core::model::query::TokenRecords {
 }
 
 /// A challenge of 43 `A` for the user of [`token_records`], who has a device and the backup code `AAAA-BBBB-CCCC-DDDD`.
-fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
-    use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
-    use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, OtpParameters, TotpDevice};
-    use gatepass_core::model::habit::{DeviceMark, Network, Place};
-    use gatepass_core::model::id::{DeviceId, TicketId};
-    use gatepass_core::model::query::{ChallengeRecords, Family};
-    use gatepass_core::secret::SecretBytes;
+fn challenge_records() -> gatepass_core::store::query::ChallengeRecords {
+    use gatepass_core::base::secret::SecretBytes;
+    use gatepass_core::records::challenge::{Challenge, ChallengeDigest, SignIn};
+    use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, OtpParameters, TotpDevice};
+    use gatepass_core::records::id::{DeviceId, TicketId};
+    use gatepass_core::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network};
+    use gatepass_core::store::query::{ChallengeRecords, Family};
 
     let Family { session, user, client, .. } = token_records().family.expect("a session");
     let device = TotpDevice {
@@ -422,7 +422,7 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
         factors: Factors {
             devices: vec![device],
             backup_codes: vec![BackupDigest::of(&session.user_id, "AAAA-BBBB-CCCC-DDDD")],
-            guesses: Guesses::default(),
+            lockout: Lockout::default(),
         },
         challenge: Challenge {
             digest: ChallengeDigest::read(&format!("chg_{}", "A".repeat(43))).expect("a challenge"),
@@ -435,7 +435,7 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
                 scope: session.scope,
                 methods: vec!["ticket".into()],
                 ticket: TicketId::parse("tid_1").ok(),
-                place: Place {
+                place: DeviceOnNetwork {
                     device: DeviceMark::of_user_agent(b""),
                     network: Network::of([192, 0, 2, 1].into()),
                 },
@@ -459,26 +459,26 @@ fn challenge_records() -> gatepass_core::model::query::ChallengeRecords {
 }
 
 /// The user of [`token_records`], whose password is `password`, hashed as cheaply as can be.
-fn login_records() -> gatepass_core::model::query::LoginRecords {
-    use gatepass_core::model::factor::{Factors, Guesses};
-    use gatepass_core::model::habit::Habit;
-    use gatepass_core::model::password::{Password, PasswordHash};
-    use gatepass_core::model::query::LoginRecords;
+fn login_records() -> gatepass_core::store::query::LoginRecords {
+    use gatepass_core::records::factor::{Factors, Lockout};
+    use gatepass_core::records::password::{Password, PasswordHash};
+    use gatepass_core::records::sign_in_history::SignInHistory;
+    use gatepass_core::store::query::LoginRecords;
 
     let hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
     let hash = PasswordHash::parse(hash).expect("a hash");
     LoginRecords {
         user: token_records().family.and_then(|family| family.user).expect("a user"),
-        password: Some(Password { hash, guesses: Guesses::default() }),
+        password: Some(Password { hash, lockout: Lockout::default() }),
         factors: Factors::default(),
-        habit: Habit::default(),
+        history: SignInHistory::default(),
     }
 }
 
 /// Whom the tokens of [`access_token`] name.
-fn bearer_records() -> gatepass_core::model::query::BearerRecords {
-    use gatepass_core::model::query::{BearerRecords, Family};
-    use gatepass_core::model::scope::Scope;
+fn bearer_records() -> gatepass_core::store::query::BearerRecords {
+    use gatepass_core::records::scope::Scope;
+    use gatepass_core::store::query::{BearerRecords, Family};
 
     let Family { session, user, client, .. } = token_records().family.expect("a session");
     let mut client = client.expect("a client");
@@ -514,12 +514,12 @@ fn access_token(of: &str) -> Option<String> {
 }
 
 /// A ticket of 43 `A` for the user of [`token_records`].
-fn ticket_records() -> gatepass_core::model::query::TicketRecords {
-    use gatepass_core::model::factor::Factors;
-    use gatepass_core::model::habit::Habit;
-    use gatepass_core::model::id::TicketId;
-    use gatepass_core::model::query::{Family, TicketRecords};
-    use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
+fn ticket_records() -> gatepass_core::store::query::TicketRecords {
+    use gatepass_core::records::factor::Factors;
+    use gatepass_core::records::id::TicketId;
+    use gatepass_core::records::sign_in_history::SignInHistory;
+    use gatepass_core::records::ticket::{Ticket, TicketDigest, TicketState};
+    use gatepass_core::store::query::{Family, TicketRecords};
 
     let Family { session, user, client, .. } = token_records().family.expect("a session");
     TicketRecords {
@@ -545,7 +545,7 @@ fn ticket_records() -> gatepass_core::model::query::TicketRecords {
         client,
         issuer: None,
         factors: Factors::default(),
-        habit: Habit::default(),
+        history: SignInHistory::default(),
         delivered: None,
     }
 }
@@ -557,11 +557,11 @@ const KEY: &str = "0123456789abcdefghijkl";
 /// `parts` are what the request's digest is of.
 fn delivered(
     parts: &[&[u8]],
-) -> (gatepass_core::model::delivery::AnswerDelivery, gatepass_core::model::delivery::DeliveredSession) {
+) -> (gatepass_core::records::delivery::AnswerDelivery, gatepass_core::records::delivery::DeliveredSession) {
     use gatepass_core::crypto::sha256;
-    use gatepass_core::model::delivery::{DeliveredSession, Delivery, OpenedSession, RequestDigest};
-    use gatepass_core::model::query::Family;
-    use gatepass_core::model::session::Salt;
+    use gatepass_core::records::delivery::{DeliveredSession, Delivery, OpenedSession, RequestDigest};
+    use gatepass_core::records::session::Salt;
+    use gatepass_core::store::query::Family;
 
     let whole: Vec<u8> =
         parts.iter().flat_map(|part| [&(part.len() as u64).to_be_bytes()[..], part].concat()).collect();
@@ -573,20 +573,20 @@ fn delivered(
 }
 
 /// What is different about the records that a lying store has, word by word.
-fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
-    use gatepass_core::model::challenge::Answered;
-    use gatepass_core::model::client::{Client, ClientRef};
-    use gatepass_core::model::delivery::{Delivered, Delivery, TicketResult};
-    use gatepass_core::model::factor::{Factors, Guesses};
-    use gatepass_core::model::id::ClientId;
-    use gatepass_core::model::query::{BearerRecords, Records};
-    use gatepass_core::model::scope::Scope;
-    use gatepass_core::model::session::{
+fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
+    use gatepass_core::base::time::Time;
+    use gatepass_core::records::challenge::Answered;
+    use gatepass_core::records::client::{Client, ClientRef};
+    use gatepass_core::records::delivery::{Delivered, Delivery, TicketResult};
+    use gatepass_core::records::factor::{Factors, Lockout};
+    use gatepass_core::records::id::ClientId;
+    use gatepass_core::records::scope::Scope;
+    use gatepass_core::records::session::{
         Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session,
     };
-    use gatepass_core::model::ticket::{Impersonation, TicketState};
-    use gatepass_core::model::user::User;
-    use gatepass_core::time::Time;
+    use gatepass_core::records::ticket::{Impersonation, TicketState};
+    use gatepass_core::records::user::User;
+    use gatepass_core::store::query::{BearerRecords, Records};
 
     let is = |word: &str| given.split(' ').any(|other| other == word);
     let (long_ago, lately) = (Time::from_unix(1_740_000_000), Time::from_unix(1_749_999_995));
@@ -662,12 +662,12 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             factors.devices = factors.devices.first().map_or(vec![], |device| vec![device.clone(); 8]);
         }
         if is("thrice") {
-            factors.guesses = Guesses { wrong: 3, locks: 0, locked_until: None };
+            factors.lockout = Lockout { wrong: 3, locks: 0, locked_until: None };
         } else if is("guessed") {
-            factors.guesses = Guesses { wrong: 9, locks: 0, locked_until: None };
+            factors.lockout = Lockout { wrong: 9, locks: 0, locked_until: None };
         } else if is("locked") {
-            factors.guesses =
-                Guesses { wrong: 10, locks: 1, locked_until: Some(Time::from_unix(1_760_000_000)) };
+            factors.lockout =
+                Lockout { wrong: 10, locks: 1, locked_until: Some(Time::from_unix(1_760_000_000)) };
         }
     };
     match records {
@@ -753,7 +753,7 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             }
             let mut factors = Factors::default();
             of_factors(&mut factors);
-            records.password.iter_mut().for_each(|password| password.guesses = factors.guesses);
+            records.password.iter_mut().for_each(|password| password.lockout = factors.lockout);
         }
         Records::Bearer(bearer) => of_bearer(bearer),
         Records::Issue(records) => {
@@ -770,7 +770,7 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
             of_bearer(&mut records.bearer);
             let mut factors = Factors::default();
             of_factors(&mut factors);
-            records.password.iter_mut().for_each(|password| password.guesses = factors.guesses);
+            records.password.iter_mut().for_each(|password| password.lockout = factors.lockout);
             if is("nobody") {
                 records.password = None;
             }
@@ -787,18 +787,19 @@ fn bend(records: &mut gatepass_core::model::query::Records, given: &str) {
 /// A whole request against a store that lies: the first byte says how, the second where to. A first line that begins with
 /// `given ` says what else is different about what it has, the next one is the `Authorization`.
 pub(crate) fn handle(data: &[u8]) {
-    use gatepass_core::gatepass::{Gatepass, Keys};
+    use gatepass_core::api::step::Step;
+    use gatepass_core::base::time::Time;
+    use gatepass_core::base::warning::{Warning, Warnings};
+    use gatepass_core::crypto::seed::Seed;
+    use gatepass_core::engine::{Engine, Keys};
     use gatepass_core::jose::key::SigningKey;
-    use gatepass_core::model::change::Outcome;
-    use gatepass_core::model::factor::AskFactor;
-    use gatepass_core::model::query::{
+    use gatepass_core::records::factor::AskFactor;
+    use gatepass_core::records::request_inputs::RequestInputs;
+    use gatepass_core::settings::{Issuer, Settings, Unenrolled};
+    use gatepass_core::store::change::Outcome;
+    use gatepass_core::store::query::{
         FactorsRecords, Found, IssueRecords, PasswordRecords, Records, SessionsRecords, TokenRecords,
     };
-    use gatepass_core::moment::{Moment, Seed};
-    use gatepass_core::settings::{Issuer, Settings, Unenrolled};
-    use gatepass_core::step::Step;
-    use gatepass_core::time::Time;
-    use gatepass_core::warning::{Warning, Warnings};
 
     let [lie, place, body @ ..] = data else { return };
     let paths = [
@@ -877,15 +878,15 @@ pub(crate) fn handle(data: &[u8]) {
     }
     let key = SigningKey::from_jwk(ED25519, None).expect("the key of RFC 8037");
     let key = Some(key).filter(|_| !given.contains("keyless"));
-    let gatepass = Gatepass::new(settings, Keys::new(1, key, vec![]));
+    let engine = Engine::new(settings, Keys::new(1, key, vec![]));
     let outcomes = [Outcome::Applied, Outcome::Conflict, Outcome::NotApplied, Outcome::Unknown];
     let outcome = outcomes[usize::from(lie / 63) % 4];
     let warnings = Warnings::NONE.with(Warning::WitnessNotWritten);
     let now = Time::from_unix(1_750_000_000);
-    let moment = Moment { now, fraction: 0, seed: Seed::new([7; 32]), warnings, wall: now };
+    let inputs = RequestInputs { now, fraction: 0, seed: Seed::new([7; 32]), warnings, wall: now };
     // Older state was put back since everything was issued.
     let superseded = given.split(' ').any(|word| word == "superseded");
-    let mut step = gatepass.handle(request, moment);
+    let mut step = engine.handle(request, inputs);
     let mut applied = false;
     /// A password's hash, a device's secret, a signing key.
     const KEPT: &[&str] = &["$argon2id$v=19$m=256", "GEZDGNBVGY3TQOJQ", "nWGxne_9WmC6hEr0"];
@@ -942,15 +943,15 @@ pub(crate) fn handle(data: &[u8]) {
                 };
                 bend(&mut records, given);
                 let (generation, state_epoch) = (u64::from(lie / 21 % 3), u64::from(superseded));
-                read.resume(&gatepass, Found { generation, state_epoch, records })
+                read.resume(&engine, Found { generation, state_epoch, records })
             }
             Step::Commit(commit) => {
                 applied |= outcome == Outcome::Applied;
-                commit.settle(&gatepass, outcome)
+                commit.settle(&engine, outcome)
             }
             // Only the cheap hash is worth the time, and the one new password.
-            Step::Stretch(stretch) if matches!(lie % 21, 12 | 20) => stretch.run(&gatepass),
-            Step::Stretch(stretch) => stretch.refuse(),
+            Step::HashPassword(stretch) if matches!(lie % 21, 12 | 20) => stretch.run(&engine),
+            Step::HashPassword(stretch) => stretch.refuse(),
             Step::Reply(response) => {
                 assert!(
                     response.status() != 200 || open || matches!(lie % 21, 2 | 6 | 9 | 12 | 14..),
@@ -978,7 +979,7 @@ pub(crate) fn connection(data: &[u8]) {
 
     use gatepass::front::Bounds;
     use gatepass::front::connection::{Connection, Turn};
-    use gatepass_core::wire::response::Response;
+    use gatepass_core::http::response::Response;
 
     let Some((piece, mut bytes)) = data.split_first() else { return };
     let bounds = std::sync::Arc::new(Bounds::default());
@@ -996,7 +997,7 @@ pub(crate) fn connection(data: &[u8]) {
                 connection.answer(&response, "Thu, 01 Jan 1970 00:00:00 GMT", now);
             }
             Turn::Refuse(problem, language) => {
-                let refusal = problem.response(language, gatepass_core::time::Time::from_unix(0));
+                let refusal = problem.response(language, gatepass_core::base::time::Time::from_unix(0));
                 connection.answer(&refusal, "Thu, 01 Jan 1970 00:00:00 GMT", now);
             }
         }

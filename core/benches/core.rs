@@ -13,34 +13,34 @@ use std::sync::Arc;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion};
+use gatepass_core::api::step::{Step, drive};
+use gatepass_core::base::form::Form;
+use gatepass_core::base::json::parse_object;
+use gatepass_core::base::secret::{SecretBytes, SecretText};
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::crypto::generate_ec_pkcs8;
-use gatepass_core::gatepass::{Gatepass, Keys};
-use gatepass_core::jose::algorithm::Algorithm;
+use gatepass_core::engine::{Engine, Keys};
+use gatepass_core::http::authorization::Authorization;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 use gatepass_core::jose::claims::UnverifiedToken;
 use gatepass_core::jose::import::import;
 use gatepass_core::jose::jws::Compact;
 use gatepass_core::jose::key::SigningKey;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::{AskFactor, Factors, OtpParameters, TotpDevice};
-use gatepass_core::model::habit::{Habit, KnownPlace, Place};
-use gatepass_core::model::id::{DeviceId, UserId};
-use gatepass_core::model::password::{PasswordHash, Workspace};
-use gatepass_core::model::query::{Found, Query};
-use gatepass_core::model::user::Status;
-use gatepass_core::policy::admission::{Candidate, decide};
 use gatepass_core::policy::risk::{Circumstances, assess};
-use gatepass_core::secret::{SecretBytes, SecretText};
+use gatepass_core::policy::sign_in::{Candidate, decide};
+use gatepass_core::records::factor::{AskFactor, Factors, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::records::password::{PasswordHash, Workspace};
+use gatepass_core::records::sign_in_history::{DeviceOnNetwork, KnownPlace, SignInHistory};
+use gatepass_core::records::user::Status;
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::{Step, drive};
 use gatepass_core::store::Store;
-use gatepass_core::wire::credentials::Authorization;
-use gatepass_core::wire::form::Form;
-use gatepass_core::wire::json::parse_object;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Found, Query};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, moment, posts, presents,
+    self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, inputs, posts, presents,
     refreshes, request, revokes,
 };
 use serde_json::{Value, json};
@@ -70,13 +70,13 @@ fn keys() -> Vec<SigningKey> {
     imported.into_iter().chain([world::signing_key()]).collect()
 }
 
-fn signed_by(key: SigningKey) -> Gatepass {
+fn signed_by(key: SigningKey) -> Engine {
     let settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
-    Gatepass::new(settings, Keys::new(0, Some(key), vec![]))
+    Engine::new(settings, Keys::new(0, Some(key), vec![]))
 }
 
-fn body(gatepass: &Gatepass, store: &impl Store, request: Request, seed: u64) -> Value {
-    serde_json::from_slice(drive(gatepass, store, request, moment(NOON, seed)).body()).expect("JSON")
+fn body(engine: &Engine, store: &impl Store, request: Request, seed: u64) -> Value {
+    serde_json::from_slice(drive(engine, store, request, inputs(NOON, seed)).body()).expect("JSON")
 }
 
 fn text(body: &Value, name: &str) -> String {
@@ -84,19 +84,19 @@ fn text(body: &Value, name: &str) -> String {
 }
 
 /// The tokens of alice, who signed in at the portal.
-fn session(gatepass: &Gatepass, store: &Memory) -> Value {
-    let backend = body(gatepass, store, asks_for_token("backend", BACKEND_SECRET, "ticket:issue"), 1);
+fn session(engine: &Engine, store: &Memory) -> Value {
+    let backend = body(engine, store, asks_for_token("backend", BACKEND_SECRET, "ticket:issue"), 1);
     let bearer = format!("Bearer {}", text(&backend, "access_token"));
     let asked = json!({"user_id": "alice", "audience": "portal", "scope": "profile"});
-    let issued = body(gatepass, store, request("/auth/generate-ticket", &bearer, &asked), 2);
-    body(gatepass, store, presents(&text(&issued, "ticket")), 3)
+    let issued = body(engine, store, request("/auth/generate-ticket", &bearer, &asked), 2);
+    body(engine, store, presents(&text(&issued, "ticket")), 3)
 }
 
 fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
     let asks = asks_for_token("portal", PORTAL_SECRET, "orders:read orders:write");
-    let (gatepass, store) = (world::gatepass("http://gate.example"), Memory::new(world::tables()));
-    let token = text(&session(&gatepass, &store), "access_token");
+    let (engine, store) = (world::engine("http://gate.example"), Memory::new(world::tables()));
+    let token = text(&session(&engine, &store), "access_token");
     let login = json!({"identity": "alice@example.com", "password": PAM_PASSWORD}).to_string();
     group.bench_function("target and a header", |b| {
         b.iter(|| (black_box(&asks).path(), black_box(&asks).header("content-type")));
@@ -114,12 +114,12 @@ fn decisions(criterion: &mut Criterion) {
     let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
     settings.second_factor.ask = AskFactor::Risk;
     let (person, factors) = (world::user("alice", Status::Active), Factors::default());
-    let known = |n: u8| Place::of("laptop", b"", [192, 0, n, 1].into()).expect("a place");
+    let known = |n: u8| DeviceOnNetwork::of("laptop", b"", [192, 0, n, 1].into()).expect("a place");
     let places = (0..32).map(|n| KnownPlace { place: known(n), last_at: NOON }).collect();
-    let habit = Habit { places, failures: vec![NOON; 20], ..Habit::default() };
+    let history = SignInHistory { places, failures: vec![NOON; 20], ..SignInHistory::default() };
     let circumstances = Circumstances {
         person: &person,
-        habit: &habit,
+        history: &history,
         place: &known(31),
         ticket: Some((NOON, NOON.plus(300))),
         enrolled: false,
@@ -184,35 +184,35 @@ impl Store for Finding<'_> {
 }
 
 /// Drives `request` to its answer, and hashes no password: what follows the hash is known beforehand.
-fn answer(gatepass: &Gatepass, store: &Canned, request: Request, hashed: Option<Step>) -> Response {
-    let (mut step, mut hashed) = (gatepass.handle(request, moment(NOON, 9)), hashed);
+fn answer(engine: &Engine, store: &Canned, request: Request, hashed: Option<Step>) -> Response {
+    let (mut step, mut hashed) = (engine.handle(request, inputs(NOON, 9)), hashed);
     loop {
         step = match step {
             Step::Read(read) => {
                 let found = store.read(read.query());
-                read.resume(gatepass, found)
+                read.resume(engine, found)
             }
             Step::Commit(commit) => {
                 let outcome = store.commit(commit.changes());
-                commit.settle(gatepass, outcome)
+                commit.settle(engine, outcome)
             }
-            Step::Stretch(_) => hashed.take().expect("one hash"),
+            Step::HashPassword(_) => hashed.take().expect("one hash"),
             Step::Reply(response) => return response,
         }
     }
 }
 
 /// What follows the hash of a flow that has one.
-fn after_hash(gatepass: &Gatepass, store: &Canned, request: Request) -> Option<Step> {
-    match gatepass.handle(request, moment(NOON, 9)) {
+fn after_hash(engine: &Engine, store: &Canned, request: Request) -> Option<Step> {
+    match engine.handle(request, inputs(NOON, 9)) {
         Step::Read(read) => {
             let found = store.read(read.query());
-            match read.resume(gatepass, found) {
-                Step::Stretch(stretch) => Some(stretch.run(gatepass)),
+            match read.resume(engine, found) {
+                Step::HashPassword(stretch) => Some(stretch.run(engine)),
                 Step::Read(_) | Step::Commit(_) | Step::Reply(_) => None,
             }
         }
-        Step::Commit(_) | Step::Stretch(_) | Step::Reply(_) => None,
+        Step::Commit(_) | Step::HashPassword(_) | Step::Reply(_) => None,
     }
 }
 
@@ -220,18 +220,18 @@ fn after_hash(gatepass: &Gatepass, store: &Canned, request: Request) -> Option<S
 fn flow(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
-    (gatepass, store): (&Gatepass, &Memory),
+    (engine, store): (&Engine, &Memory),
     ask: impl Fn() -> Request,
 ) {
     // What is kept by this run is not there for the next flow, whose seed is the same.
     let store = Memory::new(store.with(|tables| tables.clone()));
     let finding = Finding(&store, RefCell::default());
-    assert_eq!(drive(gatepass, &finding, ask(), moment(NOON, 9)).status(), 200, "{name}");
+    assert_eq!(drive(engine, &finding, ask(), inputs(NOON, 9)).status(), 200, "{name}");
     let found = finding.1.into_inner();
     let canned = || Canned(RefCell::new(found.clone().into_iter()));
     group.bench_function(name, |b| {
-        let prepare = || (after_hash(gatepass, &canned(), ask()), canned(), ask());
-        let run = |(hashed, canned, request)| answer(gatepass, &canned, request, hashed);
+        let prepare = || (after_hash(engine, &canned(), ask()), canned(), ask());
+        let run = |(hashed, canned, request)| answer(engine, &canned, request, hashed);
         b.iter_batched(prepare, run, BatchSize::SmallInput);
     });
 }
@@ -245,9 +245,9 @@ fn flows(criterion: &mut Criterion) {
     };
     for key in keys() {
         let algorithm = key.algorithm();
-        let (gatepass, store) = (signed_by(key), Memory::new(world::tables()));
-        let desk = (&gatepass, &store);
-        let bearer = format!("Bearer {}", text(&session(&gatepass, &store), "access_token"));
+        let (engine, store) = (signed_by(key), Memory::new(world::tables()));
+        let desk = (&engine, &store);
+        let bearer = format!("Bearer {}", text(&session(&engine, &store), "access_token"));
         flow(&mut group, &format!("client credentials, {}", algorithm.as_str()), desk, || {
             asks_for_token("portal", PORTAL_SECRET, "orders:read")
         });
@@ -255,16 +255,16 @@ fn flows(criterion: &mut Criterion) {
     }
 
     // The others, with an Ed25519 key.
-    let (gatepass, store) = (world::gatepass("http://gate.example"), Memory::new(world::tables()));
-    let desk = (&gatepass, &store);
-    let tokens = session(&gatepass, &store);
+    let (engine, store) = (world::engine("http://gate.example"), Memory::new(world::tables()));
+    let desk = (&engine, &store);
+    let tokens = session(&engine, &store);
     let (access, refresh) = (text(&tokens, "access_token"), text(&tokens, "refresh_token"));
-    let backend = body(&gatepass, &store, asks_for_token("backend", BACKEND_SECRET, "ticket:issue"), 4);
+    let backend = body(&engine, &store, asks_for_token("backend", BACKEND_SECRET, "ticket:issue"), 4);
     let backend = format!("Bearer {}", text(&backend, "access_token"));
     flow(&mut group, "generate-ticket", desk, || {
         request("/auth/generate-ticket", &backend, &json!({"user_id": "alice"}))
     });
-    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 5));
+    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 5));
     flow(&mut group, "ticket sign-in", desk, || presents(&ticket));
     let login = json!({"identity": "pam", "password": PAM_PASSWORD});
     flow(&mut group, "login, its hash apart", desk, || request("/auth/login", "", &login));
@@ -294,14 +294,12 @@ fn challenge(group: &mut BenchmarkGroup<'_, WallTime>) {
         vouched_for: false,
         last_step: 0,
     });
-    let (gatepass, store) = (world::asking(), Memory::new(tables));
-    let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 1));
-    let challenge = text(&body(&gatepass, &store, presents(&ticket), 2), "challenge_token");
+    let (engine, store) = (world::asking(), Memory::new(tables));
+    let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 1));
+    let challenge = text(&body(&engine, &store, presents(&ticket), 2), "challenge_token");
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
     let answer = json!({"challenge_token": challenge, "code": totp.generate(NOON.unix())});
-    flow(group, "verify-challenge", (&gatepass, &store), || {
-        request("/auth/mfa/verify-challenge", "", &answer)
-    });
+    flow(group, "verify-challenge", (&engine, &store), || request("/auth/mfa/verify-challenge", "", &answer));
 }
 
 fn stretch(criterion: &mut Criterion) {

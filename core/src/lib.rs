@@ -13,15 +13,15 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use gatepass_core::gatepass::{Gatepass, Keys};
-//! use gatepass_core::model::change::{Change, Outcome};
-//! use gatepass_core::model::query::{Found, Query, Records};
-//! use gatepass_core::moment::{Moment, Seed};
+//! use gatepass_core::engine::{Engine, Keys};
+//! use gatepass_core::store::change::{Change, Outcome};
+//! use gatepass_core::store::query::{Found, Query, Records};
+//! use gatepass_core::records::request_inputs::{RequestInputs, Seed};
 //! use gatepass_core::settings::{Issuer, Settings};
-//! use gatepass_core::step::Step;
-//! use gatepass_core::time::Time;
-//! use gatepass_core::warning::Warnings;
-//! use gatepass_core::wire::request::Request;
+//! use gatepass_core::api::step::Step;
+//! use gatepass_core::base::time::Time;
+//! use gatepass_core::base::warning::Warnings;
+//! use gatepass_core::http::request::Request;
 //!
 //! /// A store that has nothing in it, and can keep nothing.
 //! struct Empty;
@@ -42,7 +42,7 @@
 //! }
 //!
 //! let settings = Settings::new(Issuer::parse("https://gate.example")?);
-//! let gatepass = Gatepass::new(settings, Keys::new(1, None, vec![]));
+//! let engine = Engine::new(settings, Keys::new(1, None, vec![]));
 //! let store = Empty;
 //! let request = Request {
 //!     method: "POST".into(),
@@ -52,7 +52,7 @@
 //!     peer: [127, 0, 0, 1].into(),
 //! };
 //! // The time and 32 fresh bytes of the system's generator.
-//! let moment = Moment {
+//! let inputs = RequestInputs {
 //!     now: Time::from_unix(1_750_000_000),
 //!     fraction: 0,
 //!     seed: Seed::new([7; 32]),
@@ -60,18 +60,18 @@
 //!     wall: Time::from_unix(1_750_000_000),
 //! };
 //!
-//! let mut step = gatepass.handle(request, moment);
+//! let mut step = engine.handle(request, inputs);
 //! let response = loop {
 //!     step = match step {
 //!         Step::Read(read) => {
 //!             let found = store.read(read.query());
-//!             read.resume(&gatepass, found)
+//!             read.resume(&engine, found)
 //!         }
 //!         Step::Commit(commit) => {
 //!             let outcome = store.commit(commit.changes());
-//!             commit.settle(&gatepass, outcome)
+//!             commit.settle(&engine, outcome)
 //!         }
-//!         Step::Stretch(stretch) => stretch.run(&gatepass),
+//!         Step::HashPassword(stretch) => stretch.run(&engine),
 //!         Step::Reply(response) => break response,
 //!     }
 //! };
@@ -90,22 +90,15 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod audit;
-mod codes;
+pub mod api;
+pub mod base;
 pub mod crypto;
-mod flow;
-pub mod gatepass;
+pub mod engine;
+pub mod http;
 pub mod jose;
-pub mod model;
-pub mod moment;
 pub mod policy;
-pub mod secret;
+pub mod records;
 pub mod settings;
-pub mod step;
 pub mod store;
-pub mod ticket_request;
-pub mod time;
-pub mod warning;
-pub mod wire;
 
-pub use flow::{is_budgeted, known_part};
+pub use api::{is_budgeted, known_part};

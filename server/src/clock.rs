@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 use crate::store::{ClockMark, Store, StoreError};
 

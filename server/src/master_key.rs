@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use gatepass_core::base::secret::Secret;
 use gatepass_core::crypto;
-use gatepass_core::secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::store::StoreError;

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use std::sync::Arc;
 
-use gatepass_core::audit::{Event, Kind, Refusal};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::store::audit::{Event, Kind, Refusal};
+use gatepass_core::store::change::Change;
 
 use crate::peers::source;
 
@@ -101,7 +101,7 @@ impl Tally {
         told.keep_what_is_common(event);
         drop(counts);
         if event.kind == Kind::PasswordRefused {
-            return Some(Repeated::Written(Arc::from([Change::Decoy])));
+            return Some(Repeated::Written(Arc::from([Change::DummyWrite])));
         }
         Some(Repeated::Counted)
     }
@@ -292,6 +292,6 @@ mod tests {
         let event = Event { subject, refusal, ..Event::new(Kind::PasswordRefused, Time::from_unix(60)) };
         assert!(tally.repeats(&[Change::Audit(event.clone())]).is_none());
         let Some(Repeated::Written(instead)) = tally.repeats(&[Change::Audit(event)]) else { panic!() };
-        assert_eq!(*instead, [Change::Decoy]);
+        assert_eq!(*instead, [Change::DummyWrite]);
     }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::client::Client;
-use gatepass_core::model::factor::{BackupDigest, Guesses, TotpDevice};
-use gatepass_core::model::habit::Habit;
-use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId};
-use gatepass_core::model::password::Password;
-use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
-use gatepass_core::model::ticket::{Ticket, TicketDigest};
-use gatepass_core::model::user::User;
+use gatepass_core::records::challenge::{Challenge, ChallengeDigest};
+use gatepass_core::records::client::Client;
+use gatepass_core::records::factor::{BackupDigest, Lockout, TotpDevice};
+use gatepass_core::records::id::{ClientId, DeviceId, SessionId, UserId};
+use gatepass_core::records::password::Password;
+use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::records::sign_in_history::SignInHistory;
+use gatepass_core::records::ticket::{Ticket, TicketDigest};
+use gatepass_core::records::user::User;
+use gatepass_core::store::change::Change;
 
 use crate::memory::Tables;
 
@@ -26,8 +26,8 @@ pub(crate) enum Before {
     Revoked(String, bool),
     Challenge(ChallengeDigest, Option<Challenge>),
     Factors(Vec<TotpDevice>, BTreeMap<(UserId, BackupDigest), DeviceId>),
-    Guesses(UserId, Option<Guesses>),
-    Habit(UserId, Option<Habit>),
+    Lockout(UserId, Option<Lockout>),
+    SignInHistory(UserId, Option<SignInHistory>),
     Password(UserId, Option<Password>),
     Audit(usize),
     Everything(Box<Tables>),
@@ -52,17 +52,17 @@ impl Before {
         };
         let challenge =
             |digest: &ChallengeDigest| Self::Challenge(*digest, tables.challenges.get(digest).cloned());
-        let habit = |id: &UserId| Self::Habit(id.clone(), tables.habits.get(id).cloned());
+        let history = |id: &UserId| Self::SignInHistory(id.clone(), tables.habits.get(id).cloned());
         let password = |id: &UserId| Self::Password(id.clone(), tables.passwords.get(id).cloned());
         match change {
             Change::RequireStateEpoch(_)
-            | Change::UserIs { .. }
+            | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
-            | Change::SessionIsLive(_)
-            | Change::RefreshIsUnused(_)
-            | Change::ChallengeIsOpen(_)
+            | Change::RequireLiveSession(_)
+            | Change::RequireUnusedRefresh(_)
+            | Change::RequireOpenChallenge(_)
             | Change::Probe
-            | Change::Decoy => Self::Nothing,
+            | Change::DummyWrite => Self::Nothing,
             Change::InsertTicket(new) => ticket(&new.digest),
             Change::SpendTicket { digest, .. } | Change::RepeatTicket { digest, .. } => ticket(digest),
             Change::RevokeTicket { id, .. } => {
@@ -94,9 +94,9 @@ impl Before {
             | Change::UseBackupCode { .. } => {
                 Self::Factors(tables.devices.clone(), tables.backup_codes.clone())
             }
-            Change::SetGuesses { user, .. } => Self::Guesses(user.clone(), tables.guesses.get(user).copied()),
-            Change::Learn { user, .. } | Change::CountFailure { user, .. } => habit(user),
-            Change::SetPassword { user, .. } | Change::SetPasswordGuesses { user, .. } => password(user),
+            Change::SetLockout { user, .. } => Self::Lockout(user.clone(), tables.lockout.get(user).copied()),
+            Change::RecordSignIn { user, .. } | Change::CountFailure { user, .. } => history(user),
+            Change::SetPassword { user, .. } | Change::SetPasswordLockout { user, .. } => password(user),
             Change::InsertUser(new) | Change::UpdateUser(new) => user(&new.id),
             Change::DeleteUser(_) => Self::Everything(Box::new(tables.clone())),
             Change::InsertClient(new) | Change::UpdateClient(new) => client(&new.id),
@@ -126,8 +126,8 @@ impl Before {
             Self::Revoked(token_id, false) => drop(tables.revoked.remove(&token_id)),
             Self::Challenge(digest, before) => put(&mut tables.challenges, digest, before),
             Self::Factors(devices, codes) => (tables.devices, tables.backup_codes) = (devices, codes),
-            Self::Guesses(id, before) => put(&mut tables.guesses, id, before),
-            Self::Habit(id, before) => put(&mut tables.habits, id, before),
+            Self::Lockout(id, before) => put(&mut tables.lockout, id, before),
+            Self::SignInHistory(id, before) => put(&mut tables.habits, id, before),
             Self::Password(id, before) => put(&mut tables.passwords, id, before),
             Self::Audit(length) => tables.audit.truncate(length),
             Self::Everything(before) => *tables = *before,

@@ -1,13 +1,13 @@
 //! What every change names, one guard for each thing that must hold: a list that the store in memory goes by, and from
 //! which a test may switch any one off to see what it was for.
 
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest, MAX_WRONG};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::{Guesses, MAX_DEVICES, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
-use gatepass_core::model::session::RefreshDigest;
-use gatepass_core::model::ticket::{Ticket, TicketState};
-use gatepass_core::model::user::User;
+use gatepass_core::records::challenge::{Challenge, ChallengeDigest, MAX_WRONG};
+use gatepass_core::records::factor::{Lockout, MAX_DEVICES, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::records::session::RefreshDigest;
+use gatepass_core::records::ticket::{Ticket, TicketState};
+use gatepass_core::records::user::User;
+use gatepass_core::store::change::Change;
 
 use crate::memory::Tables;
 
@@ -33,16 +33,16 @@ macro_rules! guards {
 guards! {
     /// `RequireStateEpoch`: no older state was put back since.
     StateEpochIsAsRead,
-    /// `UserIs`: there is such a user, who is active.
+    /// `RequireUserEpoch`: there is such a user, who is active.
     UserIsActive,
-    /// `UserIs`: nobody has ended the user's sessions since.
+    /// `RequireUserEpoch`: nobody has ended the user's sessions since.
     UserIsOfEpoch,
     /// `RequireClientEpoch`: there is such a client, and it is enabled.
     ClientIsEnabled,
     /// `RequireClientEpoch`: it was neither disabled nor deleted and added anew since.
     ClientIsOfEpoch,
-    /// `SessionIsLive`: there is such a session, and it was not ended.
-    SessionIsLive,
+    /// `RequireLiveSession`: there is such a session, and it was not ended.
+    RequireLiveSession,
     /// `InsertTicket`: no other ticket has its id.
     TicketIdIsFree,
     /// `InsertTicket`: no other ticket has its digest.
@@ -61,8 +61,8 @@ guards! {
     RotatedRefreshWasUnused,
     /// `RotateRefresh`: no other refresh token has the successor's digest.
     SuccessorIsFree,
-    /// `RefreshIsUnused`: the token is there and was not used.
-    RefreshIsUnused,
+    /// `RequireUnusedRefresh`: the token is there and was not used.
+    RequireUnusedRefresh,
     /// `EndSession`: the session is there and was not ended.
     EndedSessionWasLive,
     /// `RaiseEpoch`: nobody has ended the user's sessions since.
@@ -81,8 +81,8 @@ guards! {
     RepeatedWrongIsAsRead,
     /// `RepeatAnswer`: the challenge was answered with a key, and its answer was repeated before or not, as read.
     RepeatedAnswerIsAsRead,
-    /// `ChallengeIsOpen`: the challenge is there, was not answered, and bears one more wrong code.
-    ChallengeIsOpen,
+    /// `RequireOpenChallenge`: the challenge is there, was not answered, and bears one more wrong code.
+    RequireOpenChallenge,
     /// `InsertDevice`: no other device has its id.
     DeviceIdIsFree,
     /// `InsertDevice`: the user has room for one more.
@@ -105,9 +105,9 @@ guards! {
     KeptCodesComeBeforeADevice,
     /// `UseBackupCode`: the code is there.
     UsedBackupCodeWasThere,
-    /// `SetGuesses`: nobody has counted since.
+    /// `SetLockout`: nobody has counted since.
     GuessesAreAsRead,
-    /// `SetPasswordGuesses`: nobody has counted since.
+    /// `SetPasswordLockout`: nobody has counted since.
     PasswordGuessesAreAsRead,
     /// `InsertUser`: no other user has the id.
     UserIdIsFree,
@@ -127,7 +127,7 @@ guards! {
     ClientRevisionIsAsRead,
     /// `DeleteClient`: the client is there.
     DeletedClientWasThere,
-    /// `InsertSession`, `RotateRefresh`, `InsertChallenge`, `InsertDevice`, `AddBackupCodes`, `SetGuesses`, `Learn`, `CountFailure`, `SetPassword`: whom it belongs to is there.
+    /// `InsertSession`, `RotateRefresh`, `InsertChallenge`, `InsertDevice`, `AddBackupCodes`, `SetLockout`, `RecordSignIn`, `CountFailure`, `SetPassword`: whom it belongs to is there.
     OwnerIsThere,
 }
 
@@ -146,22 +146,22 @@ impl Tables {
             Change::InsertChallenge(challenge) => &challenge.sign_in.user_id,
             Change::InsertDevice(device) => &device.user_id,
             Change::AddBackupCodes { user, codes, .. } if !codes.is_empty() => user,
-            Change::SetGuesses { user, after, .. } if *after != Guesses::default() => user,
-            Change::Learn { user, .. }
+            Change::SetLockout { user, after, .. } if *after != Lockout::default() => user,
+            Change::RecordSignIn { user, .. }
             | Change::CountFailure { user, .. }
             | Change::SetPassword { user, .. } => user,
             Change::RotateRefresh { successor, .. } => {
                 return Some(self.sessions.contains_key(&successor.session_id));
             }
             Change::RequireStateEpoch(_)
-            | Change::UserIs { .. }
+            | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
-            | Change::SessionIsLive(_)
+            | Change::RequireLiveSession(_)
             | Change::InsertTicket(_)
             | Change::SpendTicket { .. }
             | Change::RepeatTicket { .. }
             | Change::RevokeTicket { .. }
-            | Change::RefreshIsUnused(_)
+            | Change::RequireUnusedRefresh(_)
             | Change::CountRefresh(_)
             | Change::EndSession { .. }
             | Change::RaiseEpoch { .. }
@@ -169,7 +169,7 @@ impl Tables {
             | Change::CountWrong { .. }
             | Change::AnswerChallenge { .. }
             | Change::RepeatAnswer { .. }
-            | Change::ChallengeIsOpen(_)
+            | Change::RequireOpenChallenge(_)
             | Change::VerifyDevice { .. }
             | Change::UseStep { .. }
             | Change::DeleteDevice { .. }
@@ -177,8 +177,8 @@ impl Tables {
             | Change::KeepBackupCodes { .. }
             | Change::DropBackupCodes(_)
             | Change::UseBackupCode { .. }
-            | Change::SetGuesses { .. }
-            | Change::SetPasswordGuesses { .. }
+            | Change::SetLockout { .. }
+            | Change::SetPasswordLockout { .. }
             | Change::InsertUser(_)
             | Change::UpdateUser(_)
             | Change::DeleteUser(_)
@@ -187,7 +187,7 @@ impl Tables {
             | Change::DeleteClient(_)
             | Change::Audit(_)
             | Change::Probe
-            | Change::Decoy => return None,
+            | Change::DummyWrite => return None,
         };
         Some(self.users.contains_key(user))
     }
@@ -197,7 +197,7 @@ impl Tables {
             Change::RequireStateEpoch(epoch) => {
                 vec![(Guard::StateEpochIsAsRead, self.state_epoch == *epoch)]
             }
-            Change::UserIs { id, epoch } => {
+            Change::RequireUserEpoch { id, epoch } => {
                 let user = self.users.get(id);
                 vec![
                     (Guard::UserIsActive, user.is_some_and(User::is_active)),
@@ -211,8 +211,8 @@ impl Tables {
                     (Guard::ClientIsOfEpoch, client.is_none_or(|client| client.epoch == *epoch)),
                 ]
             }
-            Change::SessionIsLive(id) => {
-                vec![(Guard::SessionIsLive, self.sessions.get(id).is_some_and(|s| s.ended_at.is_none()))]
+            Change::RequireLiveSession(id) => {
+                vec![(Guard::RequireLiveSession, self.sessions.get(id).is_some_and(|s| s.ended_at.is_none()))]
             }
             Change::InsertTicket(ticket) => vec![
                 (Guard::TicketIdIsFree, self.tickets.values().all(|other| other.id != ticket.id)),
@@ -244,7 +244,9 @@ impl Tables {
                 (Guard::RotatedRefreshWasUnused, self.is_unused(digest)),
                 (Guard::SuccessorIsFree, !self.refresh_tokens.contains_key(&successor.digest)),
             ],
-            Change::RefreshIsUnused(digest) => vec![(Guard::RefreshIsUnused, self.is_unused(digest))],
+            Change::RequireUnusedRefresh(digest) => {
+                vec![(Guard::RequireUnusedRefresh, self.is_unused(digest))]
+            }
             Change::EndSession { id, .. } => {
                 let live = self.sessions.get(id).is_some_and(|session| session.ended_at.is_none());
                 vec![(Guard::EndedSessionWasLive, live)]
@@ -275,9 +277,9 @@ impl Tables {
                     (Guard::RepeatedAnswerIsAsRead, self.challenge_is(digest, is_as_read)),
                 ]
             }
-            Change::ChallengeIsOpen(digest) => {
+            Change::RequireOpenChallenge(digest) => {
                 let open = |c: &Challenge| c.answered.is_none() && c.wrong < MAX_WRONG;
-                vec![(Guard::ChallengeIsOpen, self.challenge_is(digest, open))]
+                vec![(Guard::RequireOpenChallenge, self.challenge_is(digest, open))]
             }
             Change::InsertDevice(device) => {
                 let has = self.devices.iter().filter(|other| other.user_id == device.user_id).count();
@@ -316,12 +318,12 @@ impl Tables {
                 let there = self.backup_codes.contains_key(&(user.clone(), *code));
                 vec![(Guard::UsedBackupCodeWasThere, there)]
             }
-            Change::SetGuesses { user, before, .. } => {
-                let same = self.guesses.get(user).copied().unwrap_or_default() == *before;
+            Change::SetLockout { user, before, .. } => {
+                let same = self.lockout.get(user).copied().unwrap_or_default() == *before;
                 vec![(Guard::GuessesAreAsRead, same)]
             }
-            Change::SetPasswordGuesses { user, before, .. } => {
-                let same = self.passwords.get(user).is_some_and(|password| password.guesses == *before);
+            Change::SetPasswordLockout { user, before, .. } => {
+                let same = self.passwords.get(user).is_some_and(|password| password.lockout == *before);
                 vec![(Guard::PasswordGuessesAreAsRead, same)]
             }
             Change::InsertUser(user) => vec![
@@ -349,12 +351,12 @@ impl Tables {
             Change::RevokeToken { .. }
             | Change::CountRefresh(_)
             | Change::DropBackupCodes(_)
-            | Change::Learn { .. }
+            | Change::RecordSignIn { .. }
             | Change::CountFailure { .. }
             | Change::SetPassword { .. }
             | Change::Audit(_)
             | Change::Probe
-            | Change::Decoy => vec![],
+            | Change::DummyWrite => vec![],
         }
     }
 

@@ -3,26 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gatepass_core::audit::Event;
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::{Client, ClientRef};
-use gatepass_core::model::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
-use gatepass_core::model::factor::{BackupDigest, Factors, Guesses, TotpDevice};
-use gatepass_core::model::habit::{Habit, KnownPlace, MAX_FAILURES, MAX_PLACES, Place, hour_of};
-use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId, UserRef};
-use gatepass_core::model::named_clients::NamedClients;
-use gatepass_core::model::password::Password;
-use gatepass_core::model::query::{
+use gatepass_core::base::time::Time;
+use gatepass_core::records::challenge::{Challenge, ChallengeDigest};
+use gatepass_core::records::client::{Client, ClientRef};
+use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
+use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, TotpDevice};
+use gatepass_core::records::id::{ClientId, DeviceId, SessionId, UserId, UserRef};
+use gatepass_core::records::named_clients::NamedClients;
+use gatepass_core::records::password::Password;
+use gatepass_core::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Session};
+use gatepass_core::records::sign_in_history::{
+    DeviceOnNetwork, KnownPlace, MAX_FAILURES, MAX_PLACES, SignInHistory, hour_of,
+};
+use gatepass_core::records::ticket::{Ticket, TicketDigest, TicketState};
+use gatepass_core::records::user::User;
+use gatepass_core::store::Store;
+use gatepass_core::store::audit::Event;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{
     BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueRecords,
     LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionsRecords, TicketRecords,
     TokenRecords,
 };
-use gatepass_core::model::session::{MAX_DELETED, RefreshDigest, RefreshToken, Session};
-use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
-use gatepass_core::model::user::User;
-use gatepass_core::store::Store;
-use gatepass_core::time::Time;
 
 use crate::before::Before;
 use crate::guard::Guard;
@@ -49,9 +51,9 @@ pub struct Tables {
     /// Backup codes that were not used, by whose they are, and the device each came with.
     pub backup_codes: BTreeMap<(UserId, BackupDigest), DeviceId>,
     /// How often factors have been guessed at.
-    pub guesses: BTreeMap<UserId, Guesses>,
+    pub lockout: BTreeMap<UserId, Lockout>,
     /// From where and when people usually sign in.
-    pub habits: BTreeMap<UserId, Habit>,
+    pub habits: BTreeMap<UserId, SignInHistory>,
     /// Passwords.
     pub passwords: BTreeMap<UserId, Password>,
     /// Challenges by digest.
@@ -100,7 +102,7 @@ impl Tables {
         Factors {
             devices: self.devices.iter().rev().filter(|device| device.user_id == *user).cloned().collect(),
             backup_codes: codes.map(|(_, code)| *code).collect(),
-            guesses: self.guesses.get(user).copied().unwrap_or_default(),
+            lockout: self.lockout.get(user).copied().unwrap_or_default(),
         }
     }
 
@@ -150,7 +152,7 @@ impl Tables {
     pub fn owners(&self) -> impl Iterator<Item = &UserId> {
         let devices = self.devices.iter().map(|device| &device.user_id);
         let codes = self.backup_codes.keys().map(|(user, _)| user);
-        let rest = self.guesses.keys().chain(self.habits.keys()).chain(self.passwords.keys());
+        let rest = self.lockout.keys().chain(self.habits.keys()).chain(self.passwords.keys());
         devices.chain(codes).chain(rest)
     }
 
@@ -164,7 +166,7 @@ impl Tables {
                 let actor = ticket.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
                 Box::new(TicketRecords {
                     factors: self.factors(ticket.presented_by()),
-                    habit: self.habits.get(ticket.presented_by()).cloned().unwrap_or_default(),
+                    history: self.habits.get(ticket.presented_by()).cloned().unwrap_or_default(),
                     user: self.users.get(&ticket.user_id).cloned(),
                     actor: actor.cloned(),
                     client: self.clients.get(&ticket.client_id).cloned(),
@@ -208,7 +210,7 @@ impl Tables {
                 Box::new(LoginRecords {
                     password: self.passwords.get(&user.id).cloned(),
                     factors: self.factors(&user.id),
-                    habit: self.habits.get(&user.id).cloned().unwrap_or_default(),
+                    history: self.habits.get(&user.id).cloned().unwrap_or_default(),
                     user: user.clone(),
                 })
             })),
@@ -355,19 +357,19 @@ impl Tables {
             Change::UseBackupCode { user, code } => {
                 self.backup_codes.remove(&(user.clone(), *code));
             }
-            Change::SetGuesses { user, after, .. } => drop(self.guesses.insert(user.clone(), *after)),
-            Change::Learn { user, place, at } => self.learn(user, *place, *at),
+            Change::SetLockout { user, after, .. } => drop(self.lockout.insert(user.clone(), *after)),
+            Change::RecordSignIn { user, place, at } => self.learn(user, *place, *at),
             Change::CountFailure { user, at } => {
                 let failures = &mut self.habits.entry(user.clone()).or_default().failures;
                 failures.insert(0, *at);
                 failures.truncate(MAX_FAILURES);
             }
             Change::SetPassword { user, hash } => {
-                let password = Password { hash: hash.clone(), guesses: Guesses::default() };
+                let password = Password { hash: hash.clone(), lockout: Lockout::default() };
                 self.passwords.insert(user.clone(), password);
             }
-            Change::SetPasswordGuesses { user, after, .. } => {
-                self.passwords.get_mut(user).into_iter().for_each(|password| password.guesses = *after);
+            Change::SetPasswordLockout { user, after, .. } => {
+                self.passwords.get_mut(user).into_iter().for_each(|password| password.lockout = *after);
             }
             Change::InsertUser(user) => drop(self.users.insert(user.id.clone(), user.clone())),
             Change::UpdateUser(user) => {
@@ -377,7 +379,7 @@ impl Tables {
             Change::DeleteUser(id) => {
                 self.devices.retain(|device| device.user_id != *id);
                 self.backup_codes.retain(|(whose, _), _| whose != id);
-                self.guesses.remove(id);
+                self.lockout.remove(id);
                 self.habits.remove(id);
                 self.passwords.remove(id);
                 self.users.remove(id);
@@ -391,13 +393,13 @@ impl Tables {
             Change::DeleteClient(id) => drop(self.clients.remove(id)),
             Change::Audit(event) => self.audit.push(event.clone()),
             Change::RequireStateEpoch(_)
-            | Change::UserIs { .. }
+            | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
-            | Change::SessionIsLive(_)
-            | Change::RefreshIsUnused(_)
-            | Change::ChallengeIsOpen(_)
+            | Change::RequireLiveSession(_)
+            | Change::RequireUnusedRefresh(_)
+            | Change::RequireOpenChallenge(_)
             | Change::Probe
-            | Change::Decoy => {}
+            | Change::DummyWrite => {}
         }
     }
 
@@ -410,17 +412,17 @@ impl Tables {
         old.into_iter().map(|(_, digest)| digest).take(MAX_DELETED as usize).collect()
     }
 
-    fn learn(&mut self, user: &UserId, place: Place, at: Time) {
-        let habit = self.habits.entry(user.clone()).or_default();
-        if let Some(times) = habit.hours.get_mut(hour_of(at)) {
+    fn learn(&mut self, user: &UserId, place: DeviceOnNetwork, at: Time) {
+        let history = self.habits.entry(user.clone()).or_default();
+        if let Some(times) = history.hours.get_mut(hour_of(at)) {
             *times += 1;
         }
-        habit.places.retain(|known| !known.last_at.is_ahead_of(at));
-        let known = habit.places.iter().position(|known| known.place == place);
-        let last_at = known.map(|at| habit.places.remove(at).last_at).map_or(at, |before| before.max(at));
-        habit.places.push(KnownPlace { place, last_at });
-        habit.places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
-        habit.places.truncate(MAX_PLACES);
+        history.places.retain(|known| !known.last_at.is_ahead_of(at));
+        let known = history.places.iter().position(|known| known.place == place);
+        let last_at = known.map(|at| history.places.remove(at).last_at).map_or(at, |before| before.max(at));
+        history.places.push(KnownPlace { place, last_at });
+        history.places.sort_by_key(|known| (std::cmp::Reverse(known.last_at), known.place));
+        history.places.truncate(MAX_PLACES);
     }
 }
 

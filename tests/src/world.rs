@@ -2,22 +2,23 @@
 
 use std::net::IpAddr;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use gatepass_core::gatepass::{Gatepass, Keys};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use gatepass_core::api::step::{drive, finish};
+use gatepass_core::base::time::Time;
+use gatepass_core::base::warning::Warnings;
+use gatepass_core::crypto::seed::Seed;
+use gatepass_core::engine::{Engine, Keys};
+use gatepass_core::http::request::Request;
 use gatepass_core::jose::key::SigningKey;
-use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
-use gatepass_core::model::factor::{AskFactor, Guesses};
-use gatepass_core::model::id::{ClientId, UserId, UserRef};
-use gatepass_core::model::password::{Password, PasswordHash};
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::user::{Gender, Status, User, Username};
-use gatepass_core::moment::{Moment, Seed};
+use gatepass_core::policy::ticket_request::TicketRequest;
+use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::records::factor::{AskFactor, Lockout};
+use gatepass_core::records::id::{ClientId, UserId, UserRef};
+use gatepass_core::records::password::{Password, PasswordHash};
+use gatepass_core::records::request_inputs::RequestInputs;
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::user::{Gender, Status, User, Username};
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::{drive, finish};
-use gatepass_core::ticket_request::TicketRequest;
-use gatepass_core::time::Time;
-use gatepass_core::warning::Warnings;
-use gatepass_core::wire::request::Request;
 use serde_json::{Value, json};
 
 use crate::memory::{Memory, Tables};
@@ -39,10 +40,10 @@ pub const NOON: Time = Time::from_unix(1_750_000_000);
 pub const UNKNOWN_REFRESH_TOKEN: &str = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A moment at `now` whose randomness, and whose fraction, is `seed`.
-pub fn moment(now: Time, seed: u64) -> Moment {
+pub fn inputs(now: Time, seed: u64) -> RequestInputs {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    Moment {
+    RequestInputs {
         now,
         fraction: (seed % 65_536) as u16,
         seed: Seed::new(bytes),
@@ -52,20 +53,20 @@ pub fn moment(now: Time, seed: u64) -> Moment {
 }
 
 /// A server for `issuer` with the default settings.
-pub fn gatepass(issuer: &str) -> Gatepass {
+pub fn engine(issuer: &str) -> Engine {
     gatepass_with(Settings::new(Issuer::parse(issuer).expect("an issuer")))
 }
 
 /// A server that asks whoever has a second factor, whatever the risk.
-pub fn asking() -> Gatepass {
+pub fn asking() -> Engine {
     let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
     settings.second_factor.ask = AskFactor::Always;
     gatepass_with(settings)
 }
 
 /// A server with `settings`, whose key is the one of RFC 8037 appendix A.1.
-pub fn gatepass_with(settings: Settings) -> Gatepass {
-    Gatepass::new(settings, Keys::new(0, Some(signing_key()), vec![]))
+pub fn gatepass_with(settings: Settings) -> Engine {
+    Engine::new(settings, Keys::new(0, Some(signing_key()), vec![]))
 }
 
 /// The key of RFC 8037 appendix A.1.
@@ -104,7 +105,7 @@ pub const KIM_HASH: &str =
 
 fn password((user, hash): (&str, &str)) -> (UserId, Password) {
     let hash = PasswordHash::parse(hash).expect("a hash");
-    (UserId::parse(user).expect("an id"), Password { hash, guesses: Guesses::default() })
+    (UserId::parse(user).expect("an id"), Password { hash, lockout: Lockout::default() })
 }
 
 fn client(id: &str, scope: &str, secret: &str) -> Client {
@@ -168,9 +169,9 @@ pub fn tables() -> Tables {
 }
 
 /// Issues a ticket for `user` as the command line does.
-pub fn issue(gatepass: &Gatepass, store: &Memory, user: &str, moment: Moment) -> String {
+pub fn issue(engine: &Engine, store: &Memory, user: &str, inputs: RequestInputs) -> String {
     let asked = TicketRequest::new(UserRef::IdOrUsername(user.into()));
-    let issued = finish(gatepass, store, gatepass.issue_by_command(asked, moment));
+    let issued = finish(engine, store, engine.issue_by_command(asked, inputs));
     let body: Value = serde_json::from_slice(issued.body()).expect("JSON");
     body["ticket"].as_str().expect("a ticket").to_owned()
 }
@@ -231,19 +232,19 @@ pub fn revokes(token: &str) -> Request {
 }
 
 /// A ticket by which boss signs in as alice at the portal.
-pub fn impersonating(gatepass: &Gatepass, store: &Memory) -> String {
+pub fn impersonating(engine: &Engine, store: &Memory) -> String {
     let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
     asked.audience = ClientId::parse("portal").ok();
     let boss = Some(UserRef::Username("boss".into()));
     let asked = asked.impersonated(boss, Some("call 4711")).expect("an actor and a reason");
-    let issued = finish(gatepass, store, gatepass.issue_by_command(asked, moment(NOON, 1)));
+    let issued = finish(engine, store, engine.issue_by_command(asked, inputs(NOON, 1)));
     let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
     issued["ticket"].as_str().expect("a ticket").to_owned()
 }
 
 /// What boss is told, who signs in as alice at the portal.
-pub fn impersonates(gatepass: &Gatepass, store: &Memory) -> Value {
-    let ticket = impersonating(gatepass, store);
-    let signed_in = drive(gatepass, store, presents(&ticket), moment(NOON, 2));
+pub fn impersonates(engine: &Engine, store: &Memory) -> Value {
+    let ticket = impersonating(engine, store);
+    let signed_in = drive(engine, store, presents(&ticket), inputs(NOON, 2));
     serde_json::from_slice(signed_in.body()).expect("JSON")
 }

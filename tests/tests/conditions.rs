@@ -7,16 +7,16 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::id::{ClientId, UserId};
-use gatepass_core::model::session::{RefreshDigest, Rotation, Salt};
-use gatepass_core::model::ticket::TicketState;
-use gatepass_core::step::{Step, drive, finish};
+use gatepass_core::api::step::{Step, drive, finish};
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::id::{ClientId, UserId};
+use gatepass_core::records::session::{RefreshDigest, Rotation, Salt};
+use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store;
-use gatepass_core::wire::request::Request;
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, moment, presents, refreshes, request,
+    self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, inputs, presents, refreshes, request,
     revokes,
 };
 use serde_json::{Value, json};
@@ -45,9 +45,9 @@ fn disable_client(tables: &mut Tables, id: &str) {
 }
 
 /// The request of `backend` for a ticket with which boss acts as alice at the portal.
-fn asks_for_ticket(gatepass: &Gatepass, store: &Memory) -> Request {
+fn asks_for_ticket(engine: &Engine, store: &Memory) -> Request {
     let scope = "ticket:issue ticket:impersonate";
-    let answer = drive(gatepass, store, asks_for_token("backend", BACKEND_SECRET, scope), moment(NOON, 1));
+    let answer = drive(engine, store, asks_for_token("backend", BACKEND_SECRET, scope), inputs(NOON, 1));
     let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
     let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
     let asked = json!({"user_id": "alice", "audience": "portal", "actor": "boss", "reason": "a call"});
@@ -56,20 +56,20 @@ fn asks_for_ticket(gatepass: &Gatepass, store: &Memory) -> Request {
 
 /// Begins `request`, alters the tables when it is about to commit, and finishes it: whether the commit was a
 /// conflict, and the answer's status.
-fn altered(gatepass: &Gatepass, store: &Memory, request: Request, alter: Alter) -> (bool, u16) {
-    let Step::Read(read) = gatepass.handle(request, moment(NOON, 3)) else { panic!("it reads first") };
+fn altered(engine: &Engine, store: &Memory, request: Request, alter: Alter) -> (bool, u16) {
+    let Step::Read(read) = engine.handle(request, inputs(NOON, 3)) else { panic!("it reads first") };
     let found = store.read(read.query());
-    let Step::Commit(commit) = read.resume(gatepass, found) else { panic!("it commits next") };
+    let Step::Commit(commit) = read.resume(engine, found) else { panic!("it commits next") };
     store.with(alter);
     let outcome = store.commit(commit.changes());
-    let step = commit.settle(gatepass, outcome);
+    let step = commit.settle(engine, outcome);
     let conflict = matches!(step, Step::Read(_));
-    (conflict, finish(gatepass, store, step).status())
+    (conflict, finish(engine, store, step).status())
 }
 
 #[test]
 fn a_sign_in_rests_on_everyone_its_ticket_names() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
@@ -109,11 +109,11 @@ fn a_sign_in_rests_on_everyone_its_ticket_names() {
     ];
     for (what, alter, expected) in cases {
         let store = Memory::new(world::tables());
-        let asks = asks_for_ticket(&gatepass, &store);
-        let issued = drive(&gatepass, &store, asks, moment(NOON, 2));
+        let asks = asks_for_ticket(&engine, &store);
+        let issued = drive(&engine, &store, asks, inputs(NOON, 2));
         let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
         let presented = presents(issued["ticket"].as_str().expect("a ticket"));
-        assert_eq!(altered(&gatepass, &store, presented, *alter), *expected, "{what}");
+        assert_eq!(altered(&engine, &store, presented, *alter), *expected, "{what}");
         let tables = store.with(|tables| tables.clone());
         assert_eq!(tables.sessions.len(), usize::from(expected.1 == 200), "{what}");
         for session in tables.sessions.values() {
@@ -124,7 +124,7 @@ fn a_sign_in_rests_on_everyone_its_ticket_names() {
 
 #[test]
 fn a_ticket_rests_on_everyone_it_names() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
@@ -136,8 +136,8 @@ fn a_ticket_rests_on_everyone_it_names() {
     ];
     for (what, alter, expected) in cases {
         let store = Memory::new(world::tables());
-        let asks = asks_for_ticket(&gatepass, &store);
-        assert_eq!(altered(&gatepass, &store, asks, *alter), *expected, "{what}");
+        let asks = asks_for_ticket(&engine, &store);
+        assert_eq!(altered(&engine, &store, asks, *alter), *expected, "{what}");
         let tickets = store.with(|tables| tables.tickets.len());
         assert_eq!(tickets, usize::from(expected.1 == 200), "{what}");
     }
@@ -184,18 +184,18 @@ const TO_A_SESSION: &[(&str, Alter, (bool, u16))] = &[
 
 #[test]
 fn a_refresh_rests_on_everyone_in_its_session() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     for used_before in [false, true] {
         for (what, alter, expected) in TO_A_SESSION {
             let store = Memory::new(world::tables());
-            let signed_in = impersonates(&gatepass, &store);
+            let signed_in = impersonates(&engine, &store);
             let token = signed_in["refresh_token"].as_str().expect("a refresh token");
             if used_before {
-                assert_eq!(drive(&gatepass, &store, refreshes(token), moment(NOON, 4)).status(), 200);
+                assert_eq!(drive(&engine, &store, refreshes(token), inputs(NOON, 4)).status(), 200);
             }
             let before = store.with(|tables| tables.refresh_tokens.len());
             assert_eq!(
-                altered(&gatepass, &store, refreshes(token), *alter),
+                altered(&engine, &store, refreshes(token), *alter),
                 *expected,
                 "{what}, {used_before}"
             );
@@ -208,7 +208,7 @@ fn a_refresh_rests_on_everyone_in_its_session() {
 
 #[test]
 fn a_grant_rests_on_the_client_that_asks() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the client is disabled", |t| disable_client(t, "portal"), (true, 401)),
@@ -218,21 +218,21 @@ fn a_grant_rests_on_the_client_that_asks() {
     ];
     for (what, alter, expected) in cases {
         let store = Memory::new(world::tables());
-        let signed_in = impersonates(&gatepass, &store);
+        let signed_in = impersonates(&engine, &store);
         let token = signed_in["refresh_token"].as_str().expect("a refresh token");
-        assert_eq!(altered(&gatepass, &store, grants(token), *alter), *expected, "{what}");
+        assert_eq!(altered(&engine, &store, grants(token), *alter), *expected, "{what}");
     }
 }
 
 #[test]
 fn a_revocation_holds_whatever_else_happens() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     for (what, alter, _) in TO_A_SESSION {
         for kind in ["refresh_token", "access_token"] {
             let store = Memory::new(world::tables());
-            let signed_in = impersonates(&gatepass, &store);
+            let signed_in = impersonates(&engine, &store);
             let token = signed_in[kind].as_str().expect("a token");
-            assert_eq!(altered(&gatepass, &store, revokes(token), *alter), (false, 200), "{what}, {kind}");
+            assert_eq!(altered(&engine, &store, revokes(token), *alter), (false, 200), "{what}, {kind}");
             store.with(|tables| match kind {
                 "access_token" => assert_eq!(tables.revoked.len(), 1, "{what}"),
                 _ => assert!(tables.sessions.values().all(|s| s.ended_at.is_some()), "{what}"),
@@ -242,16 +242,16 @@ fn a_revocation_holds_whatever_else_happens() {
 }
 
 /// Alice's bearer token, in a session of her own, and the id of another session of hers.
-fn two_sessions(gatepass: &Gatepass, store: &Memory) -> (String, String) {
+fn two_sessions(engine: &Engine, store: &Memory) -> (String, String) {
     let mut bearer = String::new();
     for turn in [10, 20] {
-        let ticket = world::issue(gatepass, store, "alice", moment(NOON, turn));
-        let answer = drive(gatepass, store, presents(&ticket), moment(NOON, turn + 1));
+        let ticket = world::issue(engine, store, "alice", inputs(NOON, turn));
+        let answer = drive(engine, store, presents(&ticket), inputs(NOON, turn + 1));
         let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
         bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
     }
     let own = Request { method: "GET".into(), ..request("/auth/me/sessions", &bearer, &Value::Null) };
-    let listed = drive(gatepass, store, own, moment(NOON, 30));
+    let listed = drive(engine, store, own, inputs(NOON, 30));
     let listed: Value = serde_json::from_slice(listed.body()).expect("JSON");
     let entries = listed["data"].as_array().expect("sessions");
     let other = entries.iter().find(|e| e["current"] == json!(false)).expect("another session");
@@ -260,7 +260,7 @@ fn two_sessions(gatepass: &Gatepass, store: &Memory) -> (String, String) {
 
 #[test]
 fn the_end_of_a_session_rests_on_who_asks_for_it() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16, u16))] = &[
         ("nothing", |_| {}, (false, 200, 200)),
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 401, 401)),
@@ -283,11 +283,11 @@ fn the_end_of_a_session_rests_on_who_asks_for_it() {
     for (what, alter, (conflict, one, all)) in cases {
         for (path, status) in [(true, one), (false, all)] {
             let store = Memory::new(world::tables());
-            let (bearer, other) = two_sessions(&gatepass, &store);
+            let (bearer, other) = two_sessions(&engine, &store);
             let path =
                 if path { format!("/auth/me/sessions/{other}") } else { "/auth/me/sessions".to_owned() };
             let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
-            assert_eq!(altered(&gatepass, &store, end, *alter), (*conflict, *status), "{what}: {path}");
+            assert_eq!(altered(&engine, &store, end, *alter), (*conflict, *status), "{what}: {path}");
         }
     }
 }

@@ -7,17 +7,17 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
-use gatepass_core::secret::SecretBytes;
-use gatepass_core::step::Step;
+use gatepass_core::api::step::Step;
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::Store;
-use gatepass_core::wire::request::Request;
 use gatepass_tests::memory::Memory;
 use gatepass_tests::secrets::Secrets;
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, PAM_HASH, PAM_PASSWORD, PORTAL_SECRET, moment, posts, request,
+    self, BACKEND_SECRET, NOON, PAM_HASH, PAM_PASSWORD, PORTAL_SECRET, inputs, posts, request,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ const TOTP: &[u8] = b"a secret that a device of fay's has";
 
 /// Somebody who looks at everything while it happens.
 struct Onlooker {
-    gatepass: Gatepass,
+    engine: Engine,
     store: Memory,
     secrets: Secrets,
     seen: Vec<String>,
@@ -38,23 +38,23 @@ impl Onlooker {
     fn ask(&mut self, status: u16, asked: Request) -> Value {
         self.secrets.json(&serde_json::from_slice(&asked.body).unwrap_or_default());
         self.asked += 1;
-        let (path, moment) = (asked.path().to_owned(), moment(NOON, self.asked));
-        self.seen.push(format!("{asked:?} {moment:?}"));
-        let mut step = self.gatepass.handle(asked, moment);
+        let (path, inputs) = (asked.path().to_owned(), inputs(NOON, self.asked));
+        self.seen.push(format!("{asked:?} {inputs:?}"));
+        let mut step = self.engine.handle(asked, inputs);
         loop {
             self.seen.push(format!("{step:?}"));
             step = match step {
                 Step::Read(read) => {
                     let found = self.store.read(read.query());
                     self.seen.push(format!("{:?} {found:?}", read.query()));
-                    read.resume(&self.gatepass, found)
+                    read.resume(&self.engine, found)
                 }
                 Step::Commit(commit) => {
                     self.seen.push(format!("{:?}", commit.changes()));
                     let outcome = self.store.commit(commit.changes());
-                    commit.settle(&self.gatepass, outcome)
+                    commit.settle(&self.engine, outcome)
                 }
-                Step::Stretch(stretch) => stretch.run(&self.gatepass),
+                Step::HashPassword(stretch) => stretch.run(&self.engine),
                 Step::Reply(response) => {
                     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
                     assert_eq!(response.status(), status, "{path}: {body}");
@@ -88,7 +88,7 @@ fn debug_output_tells_no_secret() {
         last_step: 0,
     });
     let mut it = Onlooker {
-        gatepass: world::asking(),
+        engine: world::asking(),
         store: Memory::new(tables),
         secrets: Secrets::default(),
         seen: vec![],
@@ -140,7 +140,7 @@ fn debug_output_tells_no_secret() {
     let body = json!({"old_password": PAM_PASSWORD, "new_password": "a password yet unheard of"});
     let changes = Request { method: "PUT".into(), ..request("/auth/me/password", &person, &body) };
     it.ask(200, changes);
-    it.seen.push(format!("{:?} {:?}", it.gatepass, world::signing_key()));
+    it.seen.push(format!("{:?} {:?}", it.engine, world::signing_key()));
 
     it.secrets.add("client_secret", BACKEND_SECRET);
     it.secrets.add("client_secret", PORTAL_SECRET);

@@ -10,13 +10,14 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::moment::{Moment, Seed};
-use gatepass_core::step::Step;
-use gatepass_core::time::Time;
-use gatepass_core::warning::Warnings;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::api::step::Step;
+use gatepass_core::base::time::Time;
+use gatepass_core::base::warning::Warnings;
+use gatepass_core::crypto::seed::Seed;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_tests::memory::Tables;
 use gatepass_tests::suite::{SUITE, Target};
 use gatepass_tests::world;
@@ -27,31 +28,31 @@ use tokio::net::{TcpListener, TcpStream};
 type AsyncStore = Arc<tokio::sync::Mutex<Tables>>;
 
 /// The whole embedding.
-async fn answer(gatepass: &Gatepass, store: &AsyncStore, request: Request) -> Response {
+async fn answer(engine: &Engine, store: &AsyncStore, request: Request) -> Response {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).expect("the system's generator");
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
     let (now, seed, warnings) = (Time::from_unix(unix), Seed::new(seed), Warnings::NONE);
-    let moment = Moment { now, fraction: 0, seed, warnings, wall: now };
-    let mut step = gatepass.handle(request, moment);
+    let inputs = RequestInputs { now, fraction: 0, seed, warnings, wall: now };
+    let mut step = engine.handle(request, inputs);
     loop {
         step = match step {
             Step::Read(read) => {
                 let found = store.lock().await.read(read.query());
-                read.resume(gatepass, found)
+                read.resume(engine, found)
             }
             Step::Commit(commit) => {
                 let outcome = store.lock().await.commit(commit.changes());
-                commit.settle(gatepass, outcome)
+                commit.settle(engine, outcome)
             }
-            Step::Stretch(stretch) => tokio::task::block_in_place(|| stretch.run(gatepass)),
+            Step::HashPassword(stretch) => tokio::task::block_in_place(|| stretch.run(engine)),
             Step::Reply(response) => return response,
         }
     }
 }
 
 /// One request, one answer, and the connection is closed: enough HTTP for a test, and for nothing else.
-async fn serve(gatepass: Arc<Gatepass>, store: AsyncStore, stream: TcpStream) -> std::io::Result<()> {
+async fn serve(engine: Arc<Engine>, store: AsyncStore, stream: TcpStream) -> std::io::Result<()> {
     let peer = stream.peer_addr()?.ip();
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
@@ -71,7 +72,7 @@ async fn serve(gatepass: Arc<Gatepass>, store: AsyncStore, stream: TcpStream) ->
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     let without_body = method == "HEAD";
-    let response = answer(&gatepass, &store, Request { method, target, headers, body, peer }).await;
+    let response = answer(&engine, &store, Request { method, target, headers, body, peer }).await;
     let mut bytes = format!("HTTP/1.1 {} -\r\nConnection: close\r\n", response.status()).into_bytes();
     for (name, value) in response.headers() {
         bytes.extend(format!("{name}: {value}\r\n").as_bytes());
@@ -88,11 +89,11 @@ fn the_async_embedder_passes_the_suite() {
         tokio::runtime::Builder::new_multi_thread().enable_io().build().expect("a runtime").block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
-            let gatepass = Arc::new(world::gatepass(&format!("http://{address}")));
+            let engine = Arc::new(world::engine(&format!("http://{address}")));
             let store = AsyncStore::new(world::tables().into());
             tell.send(address).expect("somebody listens");
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(Arc::clone(&gatepass), store.clone(), stream));
+                tokio::spawn(serve(Arc::clone(&engine), store.clone(), stream));
             }
         });
     });

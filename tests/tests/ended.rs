@@ -6,18 +6,18 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::Client;
-use gatepass_core::model::id::ClientId;
-use gatepass_core::model::scope::Scope;
-use gatepass_core::step::drive;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::api::step::drive;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::id::ClientId;
+use gatepass_core::records::scope::Scope;
 use gatepass_core::store::Store as _;
-use gatepass_core::wire::request::Request;
+use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, KIM_PASSWORD, NOON, PORTAL_SECRET, asks_for_token, moment, posts, presents,
+    self, BACKEND_SECRET, KIM_PASSWORD, NOON, PORTAL_SECRET, asks_for_token, inputs, posts, presents,
     refreshes, request,
 };
 use serde_json::{Value, json};
@@ -26,19 +26,19 @@ const ISSUER: &str = "http://gate.example";
 
 /// A server on a store in memory; everything happens within one second.
 struct Site {
-    gatepass: Gatepass,
+    engine: Engine,
     store: Memory,
     asked: u64,
 }
 
 impl Site {
     fn new() -> Self {
-        Self { gatepass: world::gatepass(ISSUER), store: Memory::new(world::tables()), asked: 0 }
+        Self { engine: world::engine(ISSUER), store: Memory::new(world::tables()), asked: 0 }
     }
 
     fn send(&mut self, request: Request) -> (u16, Value) {
         self.asked += 1;
-        let response = drive(&self.gatepass, &self.store, request, moment(NOON, self.asked));
+        let response = drive(&self.engine, &self.store, request, inputs(NOON, self.asked));
         (response.status(), serde_json::from_slice(response.body()).unwrap_or_default())
     }
 
@@ -214,7 +214,7 @@ fn a_client_called_admin_is_no_exception() {
         let mut site = Site::new();
         site.add("watch", "portal");
         site.add("admin", "backend");
-        let by_command = world::issue(&site.gatepass, &site.store, "usr_boss", moment(NOON, 900));
+        let by_command = world::issue(&site.engine, &site.store, "usr_boss", inputs(NOON, 900));
         let by_command = text(&site.signed_in(&by_command), "refresh_token");
         let issuer = site.service_token("admin", BACKEND_SECRET, "ticket:issue");
         let ticket = site.ticket(&issuer, &json!({"user_id": "usr_alice"}));
@@ -247,7 +247,7 @@ fn the_type_of_a_token_and_the_purpose_of_its_session_agree() {
     site.add("watch", "portal");
     let body = json!({"identity": "kim", "password": KIM_PASSWORD});
     let restricted = text(&site.send(request("/auth/login", "", &body)).1, "access_token");
-    let ticket = world::issue(&site.gatepass, &site.store, "usr_boss", moment(NOON, 900));
+    let ticket = world::issue(&site.engine, &site.store, "usr_boss", inputs(NOON, 900));
     let full = text(&site.signed_in(&ticket), "access_token");
     let service = site.service_token("portal", PORTAL_SECRET, "orders:read");
     // The same claims under the other type, signed by the server's own key.
@@ -267,9 +267,9 @@ fn the_type_of_a_token_and_the_purpose_of_its_session_agree() {
             let asked = Request { method: method.into(), ..bearer(path, &token) };
             assert_eq!(site.send(asked).0, 401, "{what} at {path}");
         }
-        assert!(site.gatepass.verify(&token, NOON).is_err() || what.starts_with("a restricted"), "{what}");
+        assert!(site.engine.verify(&token, NOON).is_err() || what.starts_with("a restricted"), "{what}");
     }
-    assert!(site.gatepass.verify(&restricted, NOON).is_err(), "to an embedder it is no access token");
+    assert!(site.engine.verify(&restricted, NOON).is_err(), "to an embedder it is no access token");
 }
 
 #[test]

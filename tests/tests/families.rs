@@ -9,13 +9,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Outcome;
-use gatepass_core::step::{Step, drive};
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
+use gatepass_core::api::step::{Step, drive};
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::store::change::Outcome;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment};
+use gatepass_tests::world::{self, NOON, inputs};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -53,17 +53,17 @@ struct Tally {
 
 #[test]
 fn a_family_has_one_branch() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
-    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
     let signed_in =
-        drive(&gatepass, &store, post("/auth/ticket/signin", &json!({ "ticket": ticket })), moment(NOON, 2));
+        drive(&engine, &store, post("/auth/ticket/signin", &json!({ "ticket": ticket })), inputs(NOON, 2));
     let body: Value = serde_json::from_slice(signed_in.body()).expect("JSON");
     let first = body["refresh_token"].as_str().expect("a refresh token").to_owned();
     let prepared = store.with(|tables| tables.clone());
     let mut tally = Tally::default();
     for schedule in 0..SCHEDULES {
-        run(&gatepass, &prepared, &first, schedule, &mut tally);
+        run(&engine, &prepared, &first, schedule, &mut tally);
     }
     println!(
         "{SCHEDULES} schedules: {} fresh, {} refused, {} families ended, {} answers lost",
@@ -74,7 +74,7 @@ fn a_family_has_one_branch() {
     }
 }
 
-fn run(gatepass: &Gatepass, prepared: &Tables, first: &str, schedule: u64, tally: &mut Tally) {
+fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, tally: &mut Tally) {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&schedule.to_le_bytes());
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
@@ -83,7 +83,7 @@ fn run(gatepass: &Gatepass, prepared: &Tables, first: &str, schedule: u64, tally
     let mut present = |token: &str, clock: Time| {
         moments += 1;
         let request = post("/auth/refresh", &json!({ "refresh_token": token }));
-        gatepass.handle(request, moment(clock, 10 + schedule * 1_000 + moments))
+        engine.handle(request, inputs(clock, 10 + schedule * 1_000 + moments))
     };
     let mut holders: Vec<Holder> = (0..HOLDERS)
         .map(|_| {
@@ -98,7 +98,7 @@ fn run(gatepass: &Gatepass, prepared: &Tables, first: &str, schedule: u64, tally
         let step = match step {
             Step::Read(read) => {
                 let found = tables.read(read.query());
-                read.resume(gatepass, found)
+                read.resume(engine, found)
             }
             Step::Commit(commit) => {
                 let fate = rng.next_u32() % 12;
@@ -112,10 +112,10 @@ fn run(gatepass: &Gatepass, prepared: &Tables, first: &str, schedule: u64, tally
                     tally.lost += 1;
                     present(&token, clock.plus(1))
                 } else {
-                    commit.settle(gatepass, outcome)
+                    commit.settle(engine, outcome)
                 }
             }
-            Step::Stretch(stretch) => stretch.run(gatepass),
+            Step::HashPassword(stretch) => stretch.run(engine),
             Step::Reply(response) => {
                 if response.status() == 200 {
                     tally.fresh += 1;

@@ -6,13 +6,13 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::id::UserId;
-use gatepass_core::model::ticket::TicketState;
-use gatepass_core::step::Step;
+use gatepass_core::api::step::Step;
+use gatepass_core::engine::Engine;
+use gatepass_core::records::id::UserId;
+use gatepass_core::records::ticket::TicketState;
+use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents};
+use gatepass_tests::world::{self, NOON, inputs, presents};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
@@ -30,17 +30,11 @@ struct Tally {
 }
 
 /// Takes one step of one redeemer. A commit may be lost on its way back, or its process may die before or after it.
-fn advance(
-    gatepass: &Gatepass,
-    tables: &mut Tables,
-    step: Step,
-    fate: u32,
-    tally: &mut Tally,
-) -> Option<Step> {
+fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, tally: &mut Tally) -> Option<Step> {
     match step {
         Step::Read(read) => {
             let found = tables.read(read.query());
-            Some(read.resume(gatepass, found))
+            Some(read.resume(engine, found))
         }
         Step::Commit(commit) => match fate % 16 {
             0 => {
@@ -52,18 +46,18 @@ fn advance(
                 tally.crashed += 1;
                 None
             }
-            2 => Some(commit.settle(gatepass, Outcome::Unknown)),
+            2 => Some(commit.settle(engine, Outcome::Unknown)),
             3 => {
                 tables.commit(commit.changes());
-                Some(commit.settle(gatepass, Outcome::Unknown))
+                Some(commit.settle(engine, Outcome::Unknown))
             }
-            4 => Some(commit.settle(gatepass, Outcome::NotApplied)),
+            4 => Some(commit.settle(engine, Outcome::NotApplied)),
             _ => {
                 let outcome = tables.commit(commit.changes());
-                Some(commit.settle(gatepass, outcome))
+                Some(commit.settle(engine, outcome))
             }
         },
-        Step::Stretch(stretch) => Some(stretch.run(gatepass)),
+        Step::HashPassword(stretch) => Some(stretch.run(engine)),
         Step::Reply(response) => {
             match response.status() {
                 200 => tally.welcomed += 1,
@@ -86,9 +80,9 @@ fn advance(
 
 #[test]
 fn ten_thousand_schedules_of_four_redeemers() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let prepared = Memory::new(world::tables());
-    let ticket = world::issue(&gatepass, &prepared, "alice", moment(NOON, 1));
+    let ticket = world::issue(&engine, &prepared, "alice", inputs(NOON, 1));
     let prepared = prepared.with(|tables| tables.clone());
     let alice = UserId::parse("usr_alice").expect("an id");
     let mut total = Tally::default();
@@ -102,7 +96,7 @@ fn ten_thousand_schedules_of_four_redeemers() {
             .map(|redeemer| {
                 // Some come when the ticket has just expired.
                 let now = if rng.next_u32().is_multiple_of(8) { NOON.plus(300) } else { NOON.plus(redeemer) };
-                gatepass.handle(presents(&ticket), moment(now, 2 + schedule * REDEEMERS + redeemer))
+                engine.handle(presents(&ticket), inputs(now, 2 + schedule * REDEEMERS + redeemer))
             })
             .collect();
         let disable = (rng.next_u32().is_multiple_of(8)).then(|| rng.next_u32() % 10);
@@ -116,7 +110,7 @@ fn ten_thousand_schedules_of_four_redeemers() {
                 assert_eq!(tables.commit(&[Change::UpdateUser(user)]), Outcome::Applied);
             }
             let step = steps.swap_remove(rng.next_u32() as usize % steps.len());
-            steps.extend(advance(&gatepass, &mut tables, step, rng.next_u32(), &mut tally));
+            steps.extend(advance(&engine, &mut tables, step, rng.next_u32(), &mut tally));
         }
         assert!(tally.welcomed <= 1, "schedule {schedule}: {} were welcomed", tally.welcomed);
         let spent = tables.tickets.values().any(|t| matches!(t.state, TicketState::Spent { .. }));

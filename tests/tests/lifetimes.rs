@@ -1,17 +1,17 @@
 //! How long a session and its tokens last: none outlives its session, and an idle one ends.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
 
-use gatepass_core::gatepass::Gatepass;
+use gatepass_core::api::step::drive;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::drive;
-use gatepass_core::wire::request::Request;
 use gatepass_tests::memory::Memory;
-use gatepass_tests::world::{self, NOON, gatepass_with, grants, impersonates, moment, presents, refreshes};
+use gatepass_tests::world::{self, NOON, gatepass_with, grants, impersonates, inputs, presents, refreshes};
 use serde_json::Value;
 
 /// The status and body of the answer to `request`, `seconds` after noon.
-fn ask(gatepass: &Gatepass, store: &Memory, request: Request, seconds: u64) -> (u16, Value) {
-    let answer = drive(gatepass, store, request, moment(NOON.plus(seconds), 100 + seconds));
+fn ask(engine: &Engine, store: &Memory, request: Request, seconds: u64) -> (u16, Value) {
+    let answer = drive(engine, store, request, inputs(NOON.plus(seconds), 100 + seconds));
     (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
 }
 
@@ -21,12 +21,12 @@ fn text(body: &Value, key: &str) -> String {
 
 #[test]
 fn no_refresh_outlives_the_cap_of_an_impersonation() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     for request in [refreshes, grants] {
         let store = Memory::new(world::tables());
-        let mut token = text(&impersonates(&gatepass, &store), "refresh_token");
+        let mut token = text(&impersonates(&engine, &store), "refresh_token");
         for (seconds, left) in [(600, 1200), (1000, 800), (1799, 1)] {
-            let (status, body) = ask(&gatepass, &store, request(&token), seconds);
+            let (status, body) = ask(&engine, &store, request(&token), seconds);
             assert_eq!((status, &body["expires_in"]), (200, &left.into()), "after {seconds} s");
             token = text(&body, "refresh_token");
             store.with(|tables| {
@@ -35,7 +35,7 @@ fn no_refresh_outlives_the_cap_of_an_impersonation() {
                 assert!(tables.refresh_tokens.values().all(|token| token.expires_at <= end));
             });
         }
-        assert_eq!(ask(&gatepass, &store, request(&token), 1800).0, 400);
+        assert_eq!(ask(&engine, &store, request(&token), 1800).0, 400);
     }
 }
 
@@ -43,7 +43,7 @@ fn no_refresh_outlives_the_cap_of_an_impersonation() {
 fn a_session_lasts_while_it_is_used_and_not_for_ever() {
     let issuer = Issuer::parse("http://gate.example").expect("an issuer");
     let settings = Settings { session_lifetime: 5_000, refresh_lifetime: 1_000, ..Settings::new(issuer) };
-    let gatepass = gatepass_with(settings);
+    let engine = gatepass_with(settings);
     for (uses, last) in [
         (&[999_u64, 1_998, 2_997, 3_996, 4_995][..], (5_000, 400)),
         (&[999, 1_998], (2_997, 200)),
@@ -51,13 +51,13 @@ fn a_session_lasts_while_it_is_used_and_not_for_ever() {
         (&[], (1_000, 400)),
     ] {
         let store = Memory::new(world::tables());
-        let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
-        let mut token = text(&ask(&gatepass, &store, presents(&ticket), 0).1, "refresh_token");
+        let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+        let mut token = text(&ask(&engine, &store, presents(&ticket), 0).1, "refresh_token");
         for seconds in uses {
-            let (status, body) = ask(&gatepass, &store, refreshes(&token), *seconds);
+            let (status, body) = ask(&engine, &store, refreshes(&token), *seconds);
             assert_eq!(status, 200, "after {seconds} s of {uses:?}");
             token = text(&body, "refresh_token");
         }
-        assert_eq!(ask(&gatepass, &store, refreshes(&token), last.0).0, last.1, "{uses:?}");
+        assert_eq!(ask(&engine, &store, refreshes(&token), last.0).0, last.1, "{uses:?}");
     }
 }

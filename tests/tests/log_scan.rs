@@ -9,7 +9,7 @@
 
 use std::fs::{self, File};
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepass::store::{Access, Installation, Store, StoreOptions};
 use gatepass_tests::http::Ask;

@@ -16,20 +16,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{available_parallelism, scope};
 use std::time::Instant;
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
-use gatepass_core::model::session::RefreshDigest;
-use gatepass_core::model::ticket::TicketState;
-use gatepass_core::secret::SecretBytes;
-use gatepass_core::step::Step;
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::api::step::Step;
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::records::session::RefreshDigest;
+use gatepass_core::records::ticket::TicketState;
+use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::dice::{Dice, number};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents, request};
+use gatepass_tests::world::{self, NOON, inputs, presents, request};
 use serde_json::{Value, json};
 
 const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
@@ -65,7 +65,7 @@ struct Counts {
 
 /// One sign-in on a store of its own.
 struct SignIn<'a> {
-    gatepass: &'a Gatepass,
+    engine: &'a Engine,
     counts: &'a Counts,
     dice: Dice,
     tables: Tables,
@@ -116,7 +116,7 @@ fn answers(challenge: &str, code: &str) -> Request {
 impl SignIn<'_> {
     fn send(&mut self, sender: Sender, request: Request) {
         self.seed += 1;
-        let step = self.gatepass.handle(request, moment(self.now, self.seed));
+        let step = self.engine.handle(request, inputs(self.now, self.seed));
         self.flows.push(Flow { sender, step, applied: false });
     }
 
@@ -127,7 +127,7 @@ impl SignIn<'_> {
         let (step, applied) = match step {
             Step::Read(read) => {
                 let found = self.tables.read(read.query());
-                (read.resume(self.gatepass, found), applied)
+                (read.resume(self.engine, found), applied)
             }
             Step::Commit(commit) => {
                 let fate = if well { 9 } else { self.dice.below(10) };
@@ -144,7 +144,7 @@ impl SignIn<'_> {
                 match fate {
                     1 | 2 => {
                         self.counts.unknown.fetch_add(1, Relaxed);
-                        (commit.settle(self.gatepass, Outcome::Unknown), applied)
+                        (commit.settle(self.engine, Outcome::Unknown), applied)
                     }
                     3 => {
                         self.counts.restarts.fetch_add(1, Relaxed);
@@ -153,11 +153,11 @@ impl SignIn<'_> {
                         self.flows.clear();
                         return;
                     }
-                    _ => (commit.settle(self.gatepass, outcome), applied || outcome == Outcome::Applied),
+                    _ => (commit.settle(self.engine, outcome), applied || outcome == Outcome::Applied),
                 }
             }
             Step::Reply(response) => return self.reply(sender, applied, well, &response),
-            Step::Stretch(_) => panic!("nobody has a password here"),
+            Step::HashPassword(_) => panic!("nobody has a password here"),
         };
         self.flows.push(Flow { sender, step, applied });
     }
@@ -192,10 +192,10 @@ impl SignIn<'_> {
             for _ in 0..steps {
                 if is_used(&self.tables) && self.dice.once_in(4) {
                     let theft = &thefts[self.dice.below(thefts.len() as u64) as usize];
-                    let guesses = theft().headers.iter().any(|(_, value)| value == KEY.as_bytes());
-                    self.wrong_codes += u32::from(guesses);
+                    let lockout = theft().headers.iter().any(|(_, value)| value == KEY.as_bytes());
+                    self.wrong_codes += u32::from(lockout);
                     // The fifth wrong code ends the challenge for everybody.
-                    if !guesses || self.wrong_codes < 5 {
+                    if !lockout || self.wrong_codes < 5 {
                         self.counts.thieves.fetch_add(1, Relaxed);
                         self.send(Sender::Thief, theft());
                     }
@@ -248,7 +248,7 @@ impl SignIn<'_> {
 fn the_holder_of_a_key_ends_with_one_session_and_everybody_else_with_none() {
     let wanted = number("GATEPASS_LOST_ANSWERS", 3_000);
     let first = number("GATEPASS_SEED", 1);
-    let gatepass = world::asking();
+    let engine = world::asking();
     let (counts, next, broken) = (Counts::default(), AtomicU64::new(first), Mutex::new(None));
     let began = Instant::now();
     scope(|threads| {
@@ -260,12 +260,12 @@ fn the_holder_of_a_key_ends_with_one_session_and_everybody_else_with_none() {
                         let with_challenge = seed.is_multiple_of(2);
                         let store = Memory::new(tables());
                         let user = if with_challenge { "fay" } else { "alice" };
-                        let ticket = world::issue(&gatepass, &store, user, moment(NOON, seed));
+                        let ticket = world::issue(&engine, &store, user, inputs(NOON, seed));
                         let tables = store.with(|tables| tables.clone());
                         let (dice, now, given) = (Dice::new(seed), NOON, vec![]);
                         let (seed, flows) = (seed << 16, vec![]);
-                        let (gatepass, counts) = (&gatepass, &counts);
-                        SignIn { gatepass, counts, dice, tables, now, seed, flows, given, wrong_codes: 0 }
+                        let (engine, counts) = (&engine, &counts);
+                        SignIn { engine, counts, dice, tables, now, seed, flows, given, wrong_codes: 0 }
                             .live(&ticket, with_challenge);
                     };
                     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(one)).is_err() {

@@ -7,17 +7,17 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::audit::{Kind, Refusal};
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::id::UserId;
+use gatepass_core::api::step::{self, Step, drive};
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::records::id::UserId;
 use gatepass_core::settings::{Issuer, PasswordAge, Settings};
-use gatepass_core::step::{self, Step, drive};
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::audit::{Kind, Refusal};
+use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, PAM_PASSWORD, impersonates, moment, presents, refreshes, request};
+use gatepass_tests::world::{self, NOON, PAM_PASSWORD, impersonates, inputs, presents, refreshes, request};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -45,24 +45,24 @@ fn at(seconds: u64) -> Time {
 }
 
 /// What a flow does, step by step, and its answer.
-fn steps(gatepass: &Gatepass, store: &Memory, request: Request) -> (Vec<&'static str>, Response) {
+fn steps(engine: &Engine, store: &Memory, request: Request) -> (Vec<&'static str>, Response) {
     let mut taken = vec![];
-    let mut step = gatepass.handle(request, moment(NOON, 1));
+    let mut step = engine.handle(request, inputs(NOON, 1));
     loop {
         step = match step {
             Step::Read(read) => {
                 taken.push("read");
                 let found = store.with(|tables| tables.read(read.query()));
-                read.resume(gatepass, found)
+                read.resume(engine, found)
             }
-            Step::Stretch(stretch) => {
+            Step::HashPassword(stretch) => {
                 taken.push("stretch");
-                stretch.run(gatepass)
+                stretch.run(engine)
             }
             Step::Commit(commit) => {
                 taken.push("commit");
                 let outcome = store.with(|tables| tables.commit(commit.changes()));
-                commit.settle(gatepass, outcome)
+                commit.settle(engine, outcome)
             }
             Step::Reply(response) => return (taken, response),
         };
@@ -71,9 +71,9 @@ fn steps(gatepass: &Gatepass, store: &Memory, request: Request) -> (Vec<&'static
 
 #[test]
 fn the_same_work_and_the_same_answer_for_everybody() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
-    let expected = steps(&gatepass, &store, login("pam", "wrong"));
+    let expected = steps(&engine, &store, login("pam", "wrong"));
     assert_eq!(expected.0, ["read", "stretch", "commit"]);
     store.with(|tables| {
         tables.users.get_mut(&pam()).expect("pam").email = Some("both@example.com".into());
@@ -87,15 +87,15 @@ fn the_same_work_and_the_same_answer_for_everybody() {
         ("", ""),
         ("both@example.com", PAM_PASSWORD),
     ] {
-        let (taken, response) = steps(&gatepass, &store, login(who, password));
+        let (taken, response) = steps(&engine, &store, login(who, password));
         assert_eq!((&taken, response.body()), (&expected.0, expected.1.body()), "{who}");
         assert_eq!(response.status(), expected.1.status());
     }
     let mut locked = world::tables();
-    let guesses = &mut locked.passwords.get_mut(&pam()).expect("a password").guesses;
-    guesses.locked_until = Some(NOON.plus(1));
+    let lockout = &mut locked.passwords.get_mut(&pam()).expect("a password").lockout;
+    lockout.locked_until = Some(NOON.plus(1));
     for (tables, password) in [(locked, PAM_PASSWORD), (disabled(), PAM_PASSWORD)] {
-        let (taken, response) = steps(&gatepass, &Memory::new(tables), login("pam", password));
+        let (taken, response) = steps(&engine, &Memory::new(tables), login("pam", password));
         assert_eq!((taken, response.body()), (expected.0.clone(), expected.1.body()));
     }
 }
@@ -109,14 +109,14 @@ fn disabled() -> Tables {
 
 #[test]
 fn guesses_wait_longer_and_longer_and_ten_lock() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
     let mut seed = 0;
     let mut ask = |password: &str, seconds: u64| {
         seed += 1;
-        drive(&gatepass, &store, login("pam", password), moment(at(seconds), seed)).status()
+        drive(&engine, &store, login("pam", password), inputs(at(seconds), seed)).status()
     };
-    let wrong = || store.with(|tables| tables.passwords[&pam()].guesses.wrong);
+    let wrong = || store.with(|tables| tables.passwords[&pam()].lockout.wrong);
     let mut now = 0;
     for (count, wait) in (1..).zip([0, 0, 1, 2, 4, 8, 16, 30, 30, 60]) {
         assert_eq!(ask("wrong", now), 400);
@@ -128,7 +128,7 @@ fn guesses_wait_longer_and_longer_and_ten_lock() {
         }
         now += wait;
     }
-    let locked = |event: &&gatepass_core::audit::Event| event.kind == Kind::Locked;
+    let locked = |event: &&gatepass_core::store::audit::Event| event.kind == Kind::Locked;
     assert_eq!(store.with(|tables| tables.audit.iter().filter(locked).count()), 1);
     assert_eq!(ask(PAM_PASSWORD, now), 200);
     assert_eq!(wrong(), 0);
@@ -137,7 +137,7 @@ fn guesses_wait_longer_and_longer_and_ten_lock() {
 #[test]
 fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let outcomes: [(&[Outcome], u16); 6] = [
         (&[Applied], 200),
         (&[NotApplied], 503),
@@ -153,21 +153,21 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
             (login("nobody", "wrong"), false),
         ] {
             let mut left = outcomes.iter();
-            let mut step = gatepass.handle(request, moment(NOON, 1));
+            let mut step = engine.handle(request, inputs(NOON, 1));
             let store = world::tables();
             let mut stretched = 0;
             let response = (0..Step::MAX).find_map(|_| {
-                let taken = std::mem::replace(&mut step, gatepass.handle(login("", ""), moment(NOON, 2)));
+                let taken = std::mem::replace(&mut step, engine.handle(login("", ""), inputs(NOON, 2)));
                 step = match taken {
                     Step::Read(read) => {
                         let found = store.read(read.query());
-                        read.resume(&gatepass, found)
+                        read.resume(&engine, found)
                     }
-                    Step::Stretch(stretch) => {
+                    Step::HashPassword(stretch) => {
                         stretched += 1;
-                        stretch.run(&gatepass)
+                        stretch.run(&engine)
                     }
-                    Step::Commit(commit) => commit.settle(&gatepass, *left.next().expect("an outcome")),
+                    Step::Commit(commit) => commit.settle(&engine, *left.next().expect("an outcome")),
                     Step::Reply(response) => return Some(response),
                 };
                 None
@@ -185,23 +185,23 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
 /// Whatever was guessed since the record was read counts against a right guess too, though none had been wrong before.
 #[test]
 fn a_right_guess_among_many_at_once_is_one_of_them() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let mut prepared = Memory::new(world::tables());
-    let token = body(&drive(&gatepass, &prepared, login("pam", PAM_PASSWORD), moment(NOON, 1)));
+    let token = body(&drive(&engine, &prepared, login("pam", PAM_PASSWORD), inputs(NOON, 1)));
     let token = token["access_token"].as_str().expect("a token").to_owned();
     for right in [login("pam", PAM_PASSWORD), changes(&token, PAM_PASSWORD, "correct mule")] {
         let store = Memory::new(prepared.with(|tables| tables.clone()));
         // Read and hashed before the others, committed after them.
-        let Step::Read(read) = gatepass.handle(right, moment(NOON, 2)) else { panic!("it reads") };
+        let Step::Read(read) = engine.handle(right, inputs(NOON, 2)) else { panic!("it reads") };
         let found = store.with(|tables| tables.read(read.query()));
-        let Step::Stretch(stretch) = read.resume(&gatepass, found) else { panic!("it hashes") };
-        let Step::Commit(commit) = stretch.run(&gatepass) else { panic!("it commits") };
+        let Step::HashPassword(stretch) = read.resume(&engine, found) else { panic!("it hashes") };
+        let Step::Commit(commit) = stretch.run(&engine) else { panic!("it commits") };
         for seed in 3..6 {
-            assert_eq!(drive(&gatepass, &store, login("pam", "wrong"), moment(NOON, seed)).status(), 400);
+            assert_eq!(drive(&engine, &store, login("pam", "wrong"), inputs(NOON, seed)).status(), 400);
         }
         let outcome = store.with(|tables| tables.commit(commit.changes()));
         assert_eq!(outcome, Outcome::Conflict);
-        let refused = step::finish(&gatepass, &store, commit.settle(&gatepass, outcome));
+        let refused = step::finish(&engine, &store, commit.settle(&engine, outcome));
         assert_eq!(refused.status(), 400, "{}", body(&refused));
         prepared = Memory::new(prepared.with(|tables| tables.clone()));
     }
@@ -210,19 +210,19 @@ fn a_right_guess_among_many_at_once_is_one_of_them() {
 /// At a name that nobody has nothing conflicts; at one that somebody has, that is not told.
 #[test]
 fn two_conflicts_are_told_as_a_wrong_password() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let tables = world::tables();
-    let unknown = drive(&gatepass, &Memory::new(world::tables()), login("nobody", "wrong"), moment(NOON, 1));
+    let unknown = drive(&engine, &Memory::new(world::tables()), login("nobody", "wrong"), inputs(NOON, 1));
     for password in [PAM_PASSWORD, "wrong"] {
-        let mut step = gatepass.handle(login("pam", password), moment(NOON, 1));
+        let mut step = engine.handle(login("pam", password), inputs(NOON, 1));
         let response = loop {
             step = match step {
                 Step::Read(read) => {
                     let found = tables.read(read.query());
-                    read.resume(&gatepass, found)
+                    read.resume(&engine, found)
                 }
-                Step::Stretch(stretch) => stretch.run(&gatepass),
-                Step::Commit(commit) => commit.settle(&gatepass, Outcome::Conflict),
+                Step::HashPassword(stretch) => stretch.run(&engine),
+                Step::Commit(commit) => commit.settle(&engine, Outcome::Conflict),
                 Step::Reply(response) => break response,
             };
         };
@@ -233,41 +233,41 @@ fn two_conflicts_are_told_as_a_wrong_password() {
 
 #[test]
 fn no_room_for_a_hash_is_503_and_changes_nothing() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let tables = world::tables();
-    let Step::Read(read) = gatepass.handle(login("pam", PAM_PASSWORD), moment(NOON, 1)) else {
+    let Step::Read(read) = engine.handle(login("pam", PAM_PASSWORD), inputs(NOON, 1)) else {
         panic!("it reads first")
     };
     let found = tables.read(read.query());
-    let Step::Stretch(stretch) = read.resume(&gatepass, found) else { panic!("it hashes then") };
+    let Step::HashPassword(stretch) = read.resume(&engine, found) else { panic!("it hashes then") };
     let Step::Reply(refused) = stretch.refuse() else { panic!("it is answered") };
     assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
 }
 
 #[test]
 fn a_changed_password_ends_every_session_and_those_of_whom_one_acts_as() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
     store.with(|tables| {
         let boss = UserId::parse("usr_boss").expect("an id");
         let password = tables.passwords[&pam()].clone();
         tables.passwords.insert(boss, password);
     });
-    let acting = impersonates(&gatepass, &store);
-    let ticket = world::issue(&gatepass, &store, "boss", moment(NOON, 10));
-    let own = body(&drive(&gatepass, &store, presents(&ticket), moment(NOON, 11)));
+    let acting = impersonates(&engine, &store);
+    let ticket = world::issue(&engine, &store, "boss", inputs(NOON, 10));
+    let own = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 11)));
     let (acting, acting_on) = (acting["access_token"].clone(), acting["refresh_token"].clone());
     let own = own["access_token"].as_str().expect("a token");
     let userinfo = |token: &Value, seed| {
         let bearer = format!("Bearer {}", token.as_str().expect("a token"));
         let asked = Request { method: "GET".into(), ..request("/userinfo", &bearer, &Value::Null) };
-        drive(&gatepass, &store, asked, moment(NOON, seed)).status()
+        drive(&engine, &store, asked, inputs(NOON, seed)).status()
     };
     assert_eq!(userinfo(&acting, 12), 200);
-    let changed = drive(&gatepass, &store, changes(own, PAM_PASSWORD, "correct mule"), moment(NOON, 13));
+    let changed = drive(&engine, &store, changes(own, PAM_PASSWORD, "correct mule"), inputs(NOON, 13));
     assert_eq!(changed.status(), 200, "{}", body(&changed));
     assert_eq!((userinfo(&acting, 14), userinfo(&json!(own), 15)), (401, 401));
-    let refreshed = drive(&gatepass, &store, refreshes(acting_on.as_str().expect("it")), moment(NOON, 16));
+    let refreshed = drive(&engine, &store, refreshes(acting_on.as_str().expect("it")), inputs(NOON, 16));
     assert_eq!(refreshed.status(), 400);
     let told = store.with(|tables| tables.audit.iter().map(|event| event.kind).collect::<Vec<_>>());
     assert!(told.contains(&Kind::PasswordChanged), "{told:?}");
@@ -281,10 +281,10 @@ fn an_aged_password_is_warned_of_then_has_to_be_changed() {
     settings.password_age = Some(PasswordAge { life: day(30), warning: day(5), grace: day(3) });
     settings.refresh_lifetime = day(365);
     settings.session_lifetime = day(365);
-    let gatepass = world::gatepass_with(settings);
+    let engine = world::gatepass_with(settings);
     let store = Memory::new(world::tables());
     store.with(|tables| tables.users.get_mut(&pam()).expect("pam").password_changed_at = Some(NOON));
-    let kept = body(&drive(&gatepass, &store, login("pam", PAM_PASSWORD), moment(NOON, 1)));
+    let kept = body(&drive(&engine, &store, login("pam", PAM_PASSWORD), inputs(NOON, 1)));
     let kept = kept["refresh_token"].as_str().expect("a refresh token");
     for (days, expires_in, warning, must_change) in [
         (1, 29, Value::Null, false),
@@ -292,7 +292,7 @@ fn an_aged_password_is_warned_of_then_has_to_be_changed() {
         (31, 0, json!("expired_grace"), false),
         (33, 0, json!("expired"), true),
     ] {
-        let told = drive(&gatepass, &store, login("pam", PAM_PASSWORD), moment(at(days * DAY), 1 + days));
+        let told = drive(&engine, &store, login("pam", PAM_PASSWORD), inputs(at(days * DAY), 1 + days));
         let told = body(&told);
         assert_eq!(told["user"].is_null(), must_change, "{days}");
         for account in [&told, &told["user"]].into_iter().filter(|account| !account.is_null()) {
@@ -303,7 +303,7 @@ fn an_aged_password_is_warned_of_then_has_to_be_changed() {
         assert_eq!(told["refresh_token"].is_null(), must_change, "{days}");
     }
     // A session from before goes no further either.
-    let refused = drive(&gatepass, &store, refreshes(kept), moment(at(33 * DAY), 100));
+    let refused = drive(&engine, &store, refreshes(kept), inputs(at(33 * DAY), 100));
     assert_eq!(refused.status(), 400);
     assert_eq!(refused.refusal(), Some(Refusal::PasswordExpired));
 }
@@ -311,9 +311,9 @@ fn an_aged_password_is_warned_of_then_has_to_be_changed() {
 /// Whatever falls between: no guess goes uncounted, no session is opened by a password that was changed, and one change wins.
 #[test]
 fn two_hundred_schedules_of_guesses_logins_and_changes() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let prepared = Memory::new(world::tables());
-    let token = body(&drive(&gatepass, &prepared, login("pam", PAM_PASSWORD), moment(NOON, 1)));
+    let token = body(&drive(&engine, &prepared, login("pam", PAM_PASSWORD), inputs(NOON, 1)));
     let token = token["access_token"].as_str().expect("a token").to_owned();
     let prepared = prepared.with(|tables| tables.clone());
     let (mut opened, mut changed, mut counted, mut busy) = (0, 0, 0, 0);
@@ -333,7 +333,7 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
         let mut steps: Vec<(usize, Step)> = (0u64..)
             .zip(requests)
             .map(|(number, request)| {
-                (number as usize, gatepass.handle(request, moment(NOON, 10 + schedule * 10 + number)))
+                (number as usize, engine.handle(request, inputs(NOON, 10 + schedule * 10 + number)))
             })
             .collect();
         let mut is_changed = false;
@@ -342,9 +342,9 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
             let step = match step {
                 Step::Read(read) => {
                     let found = tables.read(read.query());
-                    read.resume(&gatepass, found)
+                    read.resume(&engine, found)
                 }
-                Step::Stretch(stretch) => stretch.run(&gatepass),
+                Step::HashPassword(stretch) => stretch.run(&engine),
                 Step::Commit(commit) => {
                     let outcome = tables.commit(commit.changes());
                     if outcome == Outcome::Applied {
@@ -357,7 +357,7 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
                         assert!(!(changes && is_changed), "schedule {schedule}: changed twice");
                         is_changed |= changes;
                     }
-                    commit.settle(&gatepass, outcome)
+                    commit.settle(&engine, outcome)
                 }
                 Step::Reply(response) => {
                     assert!(!(who < 2 && response.status() == 200), "schedule {schedule}: a guess signs in");
@@ -368,8 +368,8 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
             steps.push((who, step));
         }
         changed += usize::from(is_changed);
-        let failures = tables.habits.get(&pam()).map_or(0, |habit| habit.failures.len());
-        let refused = |e: &&gatepass_core::audit::Event| e.refusal == Some(Refusal::PasswordWrong);
+        let failures = tables.habits.get(&pam()).map_or(0, |history| history.failures.len());
+        let refused = |e: &&gatepass_core::store::audit::Event| e.refusal == Some(Refusal::PasswordWrong);
         assert_eq!(failures, tables.audit.iter().filter(refused).count(), "schedule {schedule}");
     }
     println!("200 schedules: {opened} sessions, {changed} changes, {counted} guesses counted, {busy} busy");

@@ -2,8 +2,8 @@
 #![allow(clippy::panic, reason = "a failed expectation is a failed test")]
 
 use gatepass::config::Given;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
 
 const README: &str = include_str!("../../README.md");
 

@@ -6,36 +6,36 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::audit::{Event, Kind, Refusal};
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::id::{SessionId, UserId};
-use gatepass_core::step::drive;
-use gatepass_core::wire::request::Request;
+use gatepass_core::api::step::drive;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::id::{SessionId, UserId};
+use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, grants, impersonates, moment, posts, presents,
+    self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, grants, impersonates, inputs, posts, presents,
     refreshes, request, revokes,
 };
 use serde_json::{Value, json};
 
 /// A server, its store, and how many requests it has had.
 struct Desk {
-    gatepass: Gatepass,
+    engine: Engine,
     store: Memory,
     asked: u64,
 }
 
 impl Desk {
     fn new() -> Self {
-        let gatepass = world::gatepass("http://gate.example");
-        Self { gatepass, store: Memory::new(world::tables()), asked: 0 }
+        let engine = world::engine("http://gate.example");
+        Self { engine, store: Memory::new(world::tables()), asked: 0 }
     }
 
     /// The answer to `request`, and the rows it wrote.
     fn ask(&mut self, request: Request) -> (Value, Vec<Event>) {
         self.asked += 1;
         let before = self.store.with(|tables| tables.audit.len());
-        let answer = drive(&self.gatepass, &self.store, request, moment(NOON, self.asked));
+        let answer = drive(&self.engine, &self.store, request, inputs(NOON, self.asked));
         let body = serde_json::from_slice(answer.body()).expect("JSON");
         (body, self.store.with(|tables| tables.audit.split_off(before)))
     }
@@ -129,7 +129,7 @@ fn about(rows: &[Event], session: &SessionId) -> Vec<(Kind, Option<Refusal>)> {
 
 /// What boss was told, who signed in as alice at the portal, and the session.
 fn acting(desk: &mut Desk) -> (String, String, SessionId) {
-    let told = impersonates(&desk.gatepass, &desk.store);
+    let told = impersonates(&desk.engine, &desk.store);
     desk.asked = 10;
     let text = |kind: &str| told[kind].as_str().expect("a token").to_owned();
     let session = desk.store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
@@ -198,7 +198,7 @@ fn a_revocation_is_told_with_its_actor() {
 #[test]
 fn the_end_of_ones_sessions_is_told() {
     let mut desk = Desk::new();
-    let ticket = world::issue(&desk.gatepass, &desk.store, "alice", moment(NOON, 50));
+    let ticket = world::issue(&desk.engine, &desk.store, "alice", inputs(NOON, 50));
     let (body, _) = desk.ask(presents(&ticket));
     let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
     let mine = desk.store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
@@ -219,7 +219,7 @@ fn the_end_of_ones_sessions_is_told() {
     let alice = [Some("usr_alice"), None, None, None];
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::SessionsEnded, None, alice)]);
 
-    let ticket = world::issue(&desk.gatepass, &desk.store, "alice", moment(NOON, 60));
+    let ticket = world::issue(&desk.engine, &desk.store, "alice", inputs(NOON, 60));
     let (body, rows) = desk.ask(presents(&ticket));
     let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
     let session = rows[0].session.clone().expect("a session");
@@ -236,9 +236,9 @@ fn who_has_proven_who_they_are_does_not_guess() {
     let mut desk = Desk::new();
     let (token, _, session) = acting(&mut desk);
     let store = desk.store.clone();
-    let mut guesses = |request: Request| {
+    let mut lockout = |request: Request| {
         desk.asked += 1;
-        let answer = drive(&desk.gatepass, &desk.store, request, moment(NOON, desk.asked));
+        let answer = drive(&desk.engine, &desk.store, request, inputs(NOON, desk.asked));
         assert!(answer.refusal().is_some(), "{answer:?}");
         answer.refuses_a_guess()
     };
@@ -246,10 +246,10 @@ fn who_has_proven_who_they_are_does_not_guess() {
         posts("/oauth2/token", "portal", secret, &format!("grant_type=refresh_token&refresh_token={token}"))
     };
     let unknown = world::UNKNOWN_REFRESH_TOKEN;
-    assert!(guesses(grant(&token, "wrong")), "a client's secret may be guessed");
-    assert!(guesses(refreshes(unknown)) && guesses(refreshes("x")));
-    assert!(!guesses(grant(unknown, PORTAL_SECRET)) && !guesses(grant("x", PORTAL_SECRET)));
+    assert!(lockout(grant(&token, "wrong")), "a client's secret may be guessed");
+    assert!(lockout(refreshes(unknown)) && lockout(refreshes("x")));
+    assert!(!lockout(grant(unknown, PORTAL_SECRET)) && !lockout(grant("x", PORTAL_SECRET)));
     store.with(|tables| tables.sessions.get_mut(&session).expect("it").ended_at = Some(NOON));
-    assert!(!guesses(grant(&token, PORTAL_SECRET)), "people's sessions end");
-    assert!(guesses(refreshes(&token)));
+    assert!(!lockout(grant(&token, PORTAL_SECRET)), "people's sessions end");
+    assert!(lockout(refreshes(&token)));
 }

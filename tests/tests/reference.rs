@@ -5,10 +5,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use gatepass::store::{Access, Create, DATABASE, Installation, Store, StoreOptions};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Found, Query};
+use gatepass_core::base::time::Time;
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Found, Query};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::reference::{
     Durable, Operation, Rules, Tally, config, operations, rules, run, system::tables,

@@ -6,19 +6,19 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::audit::Kind;
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::factor::{AskFactor, OtpParameters, TotpDevice};
-use gatepass_core::model::habit::{Habit, KnownPlace, Place};
-use gatepass_core::model::id::{ClientId, DeviceId, UserId, UserRef};
-use gatepass_core::secret::SecretBytes;
+use gatepass_core::api::step::{drive, finish};
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::policy::ticket_request::TicketRequest;
+use gatepass_core::records::factor::{AskFactor, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{ClientId, DeviceId, UserId, UserRef};
+use gatepass_core::records::sign_in_history::{DeviceOnNetwork, KnownPlace, SignInHistory};
 use gatepass_core::settings::{AddressMismatch, Issuer, Settings, Unenrolled};
-use gatepass_core::step::{drive, finish};
-use gatepass_core::ticket_request::TicketRequest;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::audit::Kind;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents, request};
+use gatepass_tests::world::{self, NOON, inputs, presents, request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -46,9 +46,9 @@ fn enrolled(names: &[&str]) -> Tables {
         last_step: 0,
     }));
     for name in names {
-        let place = Place::of("laptop", b"", [192, 0, 2, 1].into()).expect("a place");
+        let place = DeviceOnNetwork::of("laptop", b"", [192, 0, 2, 1].into()).expect("a place");
         let known = KnownPlace { place, last_at: NOON };
-        tables.habits.insert(user(name), Habit { places: vec![known], ..Habit::default() });
+        tables.habits.insert(user(name), SignInHistory { places: vec![known], ..SignInHistory::default() });
     }
     tables
 }
@@ -67,26 +67,26 @@ fn on(device: &str, mut request: Request) -> Request {
 
 /// A server, its store, and fresh randomness for each request.
 struct Desk {
-    gatepass: Gatepass,
+    engine: Engine,
     store: Memory,
     asked: u64,
 }
 
 impl Desk {
     fn new(settings: Settings, tables: Tables) -> Self {
-        Self { gatepass: world::gatepass_with(settings), store: Memory::new(tables), asked: 0 }
+        Self { engine: world::gatepass_with(settings), store: Memory::new(tables), asked: 0 }
     }
 
     fn ask(&mut self, request: Request) -> Response {
         self.asked += 1;
-        drive(&self.gatepass, &self.store, request, moment(NOON, self.asked))
+        drive(&self.engine, &self.store, request, inputs(NOON, self.asked))
     }
 
     /// A ticket as `asked`.
     fn ticket(&mut self, asked: TicketRequest) -> String {
         self.asked += 1;
-        let step = self.gatepass.issue_by_command(asked, moment(NOON, self.asked));
-        let issued = finish(&self.gatepass, &self.store, step);
+        let step = self.engine.issue_by_command(asked, inputs(NOON, self.asked));
+        let issued = finish(&self.engine, &self.store, step);
         body(&issued)["ticket"].as_str().expect("a ticket").to_owned()
     }
 
@@ -109,11 +109,11 @@ impl Desk {
     }
 
     fn places(&self, name: &str) -> usize {
-        self.store.with(|tables| tables.habits.get(&user(name)).map_or(0, |habit| habit.places.len()))
+        self.store.with(|tables| tables.habits.get(&user(name)).map_or(0, |history| history.places.len()))
     }
 
     fn failures(&self, name: &str) -> usize {
-        self.store.with(|tables| tables.habits.get(&user(name)).map_or(0, |habit| habit.failures.len()))
+        self.store.with(|tables| tables.habits.get(&user(name)).map_or(0, |history| history.failures.len()))
     }
 }
 
@@ -159,7 +159,7 @@ fn a_first_device_is_learnt_and_a_new_one_asked_once() {
 #[test]
 fn without_a_device_id_the_user_agent_is_the_device() {
     let mut tables = enrolled(&["fay"]);
-    let browser = Place::of("", b"Mozilla/5.0 \xff", [192, 0, 2, 1].into()).expect("a place");
+    let browser = DeviceOnNetwork::of("", b"Mozilla/5.0 \xff", [192, 0, 2, 1].into()).expect("a place");
     tables.habits.get_mut(&user("fay")).expect("a habit").places[0].place = browser;
     let mut desk = Desk::new(settings(), tables);
     let mut by = |agent: &[u8]| {

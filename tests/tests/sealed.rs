@@ -8,37 +8,37 @@
 
 use std::sync::Arc;
 
-use gatepass_core::gatepass::{Gatepass, Keys};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Found, Query, Records};
-use gatepass_core::step::Step;
+use gatepass_core::api::step::Step;
+use gatepass_core::engine::{Engine, Keys};
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 use gatepass_core::store::Store;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Found, Query, Records};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, moment, presents, refreshes, request,
+    self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, inputs, presents, refreshes, request,
     revokes,
 };
 use serde_json::Value;
 
 /// Drives `step` against a store whose commits end as `outcomes` says, one after the other, and counts the steps.
-fn drive(gatepass: &Gatepass, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> (Response, usize) {
+fn drive(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> (Response, usize) {
     let mut outcomes = outcomes.iter();
     for steps in 1.. {
         step = match step {
             Step::Read(read) => {
                 let found = store.read(read.query());
-                read.resume(gatepass, found)
+                read.resume(engine, found)
             }
             Step::Commit(commit) => match outcomes.next() {
                 None | Some(Outcome::Applied) => {
                     let outcome = store.commit(commit.changes());
-                    commit.settle(gatepass, outcome)
+                    commit.settle(engine, outcome)
                 }
-                Some(&outcome) => commit.settle(gatepass, outcome),
+                Some(&outcome) => commit.settle(engine, outcome),
             },
-            Step::Stretch(stretch) => stretch.run(gatepass),
+            Step::HashPassword(stretch) => stretch.run(engine),
             Step::Reply(response) => return (response, steps),
         };
     }
@@ -53,7 +53,7 @@ fn holds_a_secret(response: &Response) -> bool {
 #[test]
 fn every_outcome_of_a_sign_in_has_one_answer() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     for (outcomes, status) in [
         (&[Applied][..], 200),
         (&[NotApplied], 503),
@@ -64,10 +64,10 @@ fn every_outcome_of_a_sign_in_has_one_answer() {
         (&[Conflict, Conflict], 503),
     ] {
         let store = Memory::new(world::tables());
-        let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+        let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
         let before = store.with(|tables| tables.clone());
-        let step = gatepass.handle(presents(&ticket), moment(NOON, 2));
-        let (response, steps) = drive(&gatepass, &store, step, outcomes);
+        let step = engine.handle(presents(&ticket), inputs(NOON, 2));
+        let (response, steps) = drive(&engine, &store, step, outcomes);
         assert_eq!(response.status(), status, "{outcomes:?}");
         assert!(steps <= Step::MAX, "{outcomes:?} took {steps} steps");
         assert_eq!(holds_a_secret(&response), status == 200, "{outcomes:?}");
@@ -82,14 +82,14 @@ fn every_outcome_of_a_sign_in_has_one_answer() {
 
 #[test]
 fn every_outcome_of_issuing_has_one_answer() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     for (outcome, status) in [(Outcome::Applied, 200), (Outcome::NotApplied, 503), (Outcome::Unknown, 500)] {
         let store = Memory::new(world::tables());
-        let asked = gatepass_core::ticket_request::TicketRequest::new(
-            gatepass_core::model::id::UserRef::Username("alice".into()),
+        let asked = gatepass_core::policy::ticket_request::TicketRequest::new(
+            gatepass_core::records::id::UserRef::Username("alice".into()),
         );
-        let step = gatepass.issue_by_command(asked, moment(NOON, 1));
-        let (response, _) = drive(&gatepass, &store, step, &[outcome]);
+        let step = engine.issue_by_command(asked, inputs(NOON, 1));
+        let (response, _) = drive(&engine, &store, step, &[outcome]);
         assert_eq!((response.status(), holds_a_secret(&response)), (status, status == 200));
     }
 }
@@ -108,26 +108,26 @@ const TRIED_TWICE: &[(&[Outcome], u16)] = &[
 /// A session in which boss acts as alice, its refresh token used once, and asks `ask` as `outcomes` say: nothing is
 /// written but by a commit that is applied, and no token leaves but by one.
 fn answered(
-    gatepass: &Gatepass,
+    engine: &Engine,
     ask: &dyn Fn(&Value) -> Request,
     refreshed: Option<u64>,
     outcomes: &[Outcome],
 ) -> (u16, bool) {
     let store = Memory::new(world::tables());
-    let signed_in = impersonates(gatepass, &store);
+    let signed_in = impersonates(engine, &store);
     if let Some(ago) = refreshed {
         let token = signed_in["refresh_token"].as_str().expect("a token");
-        let step = gatepass.handle(refreshes(token), moment(NOON, 3));
-        assert_eq!(drive(gatepass, &store, step, &[]).0.status(), 200);
+        let step = engine.handle(refreshes(token), inputs(NOON, 3));
+        assert_eq!(drive(engine, &store, step, &[]).0.status(), 200);
         store.with(|tables| {
             for rotation in tables.refresh_tokens.values_mut().filter_map(|token| token.rotation.as_mut()) {
-                rotation.at = gatepass_core::time::Time::from_unix(NOON.unix() - ago);
+                rotation.at = gatepass_core::base::time::Time::from_unix(NOON.unix() - ago);
             }
         });
     }
     let before = store.with(|tables| tables.clone());
-    let step = gatepass.handle(ask(&signed_in), moment(NOON, 4));
-    let (response, steps) = drive(gatepass, &store, step, outcomes);
+    let step = engine.handle(ask(&signed_in), inputs(NOON, 4));
+    let (response, steps) = drive(engine, &store, step, outcomes);
     assert!(steps <= Step::MAX, "{outcomes:?} took {steps} steps");
     let applied = outcomes.last() == Some(&Outcome::Applied);
     assert_eq!(store.with(|tables| tables.clone()) != before, applied, "{outcomes:?}");
@@ -137,14 +137,14 @@ fn answered(
 
 #[test]
 fn every_outcome_of_a_refresh_has_one_answer() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let token = |told: &Value| told["refresh_token"].as_str().expect("a token").to_owned();
     let simple = |told: &Value| refreshes(&token(told));
     let grant = |told: &Value| grants(&token(told));
     for (outcomes, status) in TRIED_TWICE {
         for ask in [&simple as &dyn Fn(&Value) -> Request, &grant] {
             for refreshed in [None, Some(0)] {
-                let told = answered(&gatepass, ask, refreshed, outcomes);
+                let told = answered(&engine, ask, refreshed, outcomes);
                 assert_eq!(told, (*status, *status == 200), "{outcomes:?}, {refreshed:?}");
             }
         }
@@ -154,7 +154,7 @@ fn every_outcome_of_a_refresh_has_one_answer() {
 #[test]
 fn every_outcome_of_an_end_has_one_answer() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let text = |told: &Value, kind: &str| told[kind].as_str().expect("a token").to_owned();
     let copy = |told: &Value| refreshes(&text(told, "refresh_token"));
     let revoked = |told: &Value| revokes(&text(told, "refresh_token"));
@@ -162,23 +162,23 @@ fn every_outcome_of_an_end_has_one_answer() {
     for (outcome, at_reuse, at_revocation) in
         [(Applied, 400, 200), (Conflict, 400, 200), (NotApplied, 503, 503), (Unknown, 500, 500)]
     {
-        assert_eq!(answered(&gatepass, &copy, Some(60), &[outcome]), (at_reuse, false), "{outcome:?}");
+        assert_eq!(answered(&engine, &copy, Some(60), &[outcome]), (at_reuse, false), "{outcome:?}");
         for ask in [&revoked as &dyn Fn(&Value) -> Request, &struck] {
-            assert_eq!(answered(&gatepass, ask, None, &[outcome]), (at_revocation, false), "{outcome:?}");
+            assert_eq!(answered(&engine, ask, None, &[outcome]), (at_revocation, false), "{outcome:?}");
         }
     }
 }
 
 #[test]
 fn every_outcome_of_ending_ones_sessions_has_one_answer() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     for (outcomes, status) in TRIED_TWICE {
         for all in [true, false] {
             let store = Memory::new(world::tables());
-            let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
-            let step = gatepass.handle(presents(&ticket), moment(NOON, 2));
+            let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+            let step = engine.handle(presents(&ticket), inputs(NOON, 2));
             let told: Value =
-                serde_json::from_slice(drive(&gatepass, &store, step, &[]).0.body()).expect("JSON");
+                serde_json::from_slice(drive(&engine, &store, step, &[]).0.body()).expect("JSON");
             let session = store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
             let path = if all {
                 "/auth/me/sessions".into()
@@ -188,11 +188,11 @@ fn every_outcome_of_ending_ones_sessions_has_one_answer() {
             let bearer = format!("Bearer {}", told["access_token"].as_str().expect("a token"));
             let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
             let before = store.with(|tables| tables.clone());
-            let step = gatepass.handle(end, moment(NOON, 3));
+            let step = engine.handle(end, inputs(NOON, 3));
             // In a large file it takes long to look for somebody's sessions: not done where all end at once.
             let looks = matches!(&step, Step::Read(read) if matches!(read.query(), Query::Sessions(_)));
             assert_eq!(looks, !all);
-            let (response, _) = drive(&gatepass, &store, step, outcomes);
+            let (response, _) = drive(&engine, &store, step, outcomes);
             assert_eq!((response.status(), holds_a_secret(&response)), (*status, false), "{outcomes:?}");
             assert_eq!(store.with(|tables| tables.clone()) != before, *status == 200, "{outcomes:?}");
         }
@@ -201,14 +201,14 @@ fn every_outcome_of_ending_ones_sessions_has_one_answer() {
 
 #[test]
 fn a_commit_that_is_never_settled_shows_nothing() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
-    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
-    let Step::Read(read) = gatepass.handle(presents(&ticket), moment(NOON, 2)) else {
+    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+    let Step::Read(read) = engine.handle(presents(&ticket), inputs(NOON, 2)) else {
         panic!("it reads first")
     };
     let found = store.read(read.query());
-    let Step::Commit(commit) = read.resume(&gatepass, found) else { panic!("it commits next") };
+    let Step::Commit(commit) = read.resume(&engine, found) else { panic!("it commits next") };
     let shown = format!("{commit:?}");
     for secret in ["eyJ", "rft_", &ticket] {
         assert!(!shown.contains(secret), "{shown}");
@@ -235,35 +235,35 @@ impl Store for Confused {
 
 #[test]
 fn unreadable_and_nonsensical_records_are_answers_too() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
-    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 1));
+    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
     for (records, generation, status) in
         [(Records::Unreadable, 0, 503), (Records::Generation, 0, 500), (Records::Ticket(None), 1, 503)]
     {
-        let Step::Read(read) = gatepass.handle(presents(&ticket), moment(NOON, 2)) else {
+        let Step::Read(read) = engine.handle(presents(&ticket), inputs(NOON, 2)) else {
             panic!("it reads first")
         };
         let found = Found { generation, state_epoch: 0, records: records.clone() };
-        let Step::Reply(response) = read.resume(&gatepass, found) else {
+        let Step::Reply(response) = read.resume(&engine, found) else {
             panic!("{records:?} is answered at once")
         };
         assert_eq!((response.status(), holds_a_secret(&response)), (status, false), "{records:?}");
     }
     let response =
-        gatepass_core::step::drive(&gatepass, &Confused(store), presents(&ticket), moment(NOON, 3));
+        gatepass_core::api::step::drive(&engine, &Confused(store), presents(&ticket), inputs(NOON, 3));
     assert_eq!(response.status(), 500);
 }
 
 #[test]
 fn without_a_key_that_signs_nothing_is_spent() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
-    let ticket = world::issue(&gatepass, &store, "alice", moment(NOON, 5));
-    let told = impersonates(&gatepass, &store);
+    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 5));
+    let told = impersonates(&engine, &store);
     let token = told["refresh_token"].as_str().expect("a token");
     let before = store.with(|tables| tables.clone());
-    let keyless = Gatepass::new(gatepass.settings().clone(), Keys::new(0, None, vec![]));
+    let keyless = Engine::new(engine.settings().clone(), Keys::new(0, None, vec![]));
     let ready = Request { method: "GET".into(), ..request("/readyz", "", &Value::Null) };
     for asked in [
         presents(&ticket),
@@ -273,7 +273,7 @@ fn without_a_key_that_signs_nothing_is_spent() {
         ready,
     ] {
         let shown = format!("{asked:?}");
-        let response = gatepass_core::step::drive(&keyless, &store, asked, moment(NOON, 6));
+        let response = gatepass_core::api::step::drive(&keyless, &store, asked, inputs(NOON, 6));
         assert_eq!((response.status(), response.header("retry-after")), (503, Some("1")), "{shown}");
     }
     assert_eq!(store.with(|tables| tables.clone()), before);

@@ -7,20 +7,20 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::audit::Kind;
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::challenge::Answered;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::Guesses;
-use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
-use gatepass_core::secret::SecretBytes;
-use gatepass_core::step::{Step, drive};
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::api::step::{Step, drive};
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::records::challenge::Answered;
+use gatepass_core::records::factor::Lockout;
+use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents, request};
+use gatepass_tests::world::{self, NOON, inputs, presents, request};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -69,29 +69,29 @@ fn body(response: &Response) -> Value {
 }
 
 /// A challenge for fay.
-fn challenge(gatepass: &Gatepass, store: &Memory) -> String {
-    let ticket = world::issue(gatepass, store, "fay", moment(NOON, 1));
-    let asked = drive(gatepass, store, presents(&ticket), moment(NOON, 2));
+fn challenge(engine: &Engine, store: &Memory) -> String {
+    let ticket = world::issue(engine, store, "fay", inputs(NOON, 1));
+    let asked = drive(engine, store, presents(&ticket), inputs(NOON, 2));
     body(&asked)["challenge_token"].as_str().expect("a challenge").to_owned()
 }
 
 /// Drives `step`, its commits ending as `outcomes` say, and applied once those are over.
-fn finish(gatepass: &Gatepass, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> Response {
+fn finish(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> Response {
     let mut outcomes = outcomes.iter();
     for _ in 0..=Step::MAX {
         step = match step {
             Step::Read(read) => {
                 let found = store.with(|tables| tables.read(read.query()));
-                read.resume(gatepass, found)
+                read.resume(engine, found)
             }
             Step::Commit(commit) => match outcomes.next() {
                 None | Some(Outcome::Applied) => {
                     let outcome = store.with(|tables| tables.commit(commit.changes()));
-                    commit.settle(gatepass, outcome)
+                    commit.settle(engine, outcome)
                 }
-                Some(&outcome) => commit.settle(gatepass, outcome),
+                Some(&outcome) => commit.settle(engine, outcome),
             },
-            Step::Stretch(stretch) => stretch.run(gatepass),
+            Step::HashPassword(stretch) => stretch.run(engine),
             Step::Reply(response) => return response,
         };
     }
@@ -101,7 +101,7 @@ fn finish(gatepass: &Gatepass, store: &Memory, mut step: Step, outcomes: &[Outco
 #[test]
 fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let gatepass = world::asking();
+    let engine = world::asking();
     let outcomes: [(&[Outcome], u16); 6] = [
         (&[Applied], 200),
         (&[NotApplied], 503),
@@ -113,35 +113,35 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     for (outcomes, status) in outcomes {
         // A ticket becomes a challenge, and a code a session.
         let store = Memory::new(tables());
-        let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 1));
-        let asked = finish(&gatepass, &store, gatepass.handle(presents(&ticket), moment(NOON, 2)), outcomes);
+        let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 1));
+        let asked = finish(&engine, &store, engine.handle(presents(&ticket), inputs(NOON, 2)), outcomes);
         let told = String::from_utf8_lossy(asked.body()).into_owned();
         assert_eq!((asked.status(), told.contains("chg_")), (status, status == 200), "{outcomes:?}");
         assert!(!told.contains("eyJ") && !told.contains("rft_"), "{told}");
 
         let store = Memory::new(tables());
-        let challenge = challenge(&gatepass, &store);
+        let challenge = challenge(&engine, &store);
         let before = store.with(|tables| tables.clone());
-        let step = gatepass.handle(answers(&challenge, &code(), "totp"), moment(NOON, 3));
-        let welcomed = finish(&gatepass, &store, step, outcomes);
+        let step = engine.handle(answers(&challenge, &code(), "totp"), inputs(NOON, 3));
+        let welcomed = finish(&engine, &store, step, outcomes);
         let told = String::from_utf8_lossy(welcomed.body()).into_owned();
         assert_eq!((welcomed.status(), told.contains("eyJ")), (status, status == 200), "{outcomes:?}");
         assert_eq!(store.with(|tables| *tables == before), status != 200, "{outcomes:?}");
 
         // A wrong code is told so once it has been counted.
         let store = Memory::new(tables());
-        let challenge = self::challenge(&gatepass, &store);
-        let step = gatepass.handle(answers(&challenge, "wrong", "totp"), moment(NOON, 3));
-        let refused = finish(&gatepass, &store, step, outcomes);
+        let challenge = self::challenge(&engine, &store);
+        let step = engine.handle(answers(&challenge, "wrong", "totp"), inputs(NOON, 3));
+        let refused = finish(&engine, &store, step, outcomes);
         assert_eq!(refused.status(), if status == 200 { 400 } else { status }, "{outcomes:?}");
-        let counted = store.with(|tables| tables.guesses.get(&fay()).map(|guesses| guesses.wrong));
+        let counted = store.with(|tables| tables.lockout.get(&fay()).map(|lockout| lockout.wrong));
         assert_eq!(counted, (status == 200).then_some(1), "{outcomes:?}");
     }
 }
 
 #[test]
 fn an_answer_rests_on_everything_it_read() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     type Alter = fn(&mut Tables);
     let table: &[(&str, Alter, u16)] = &[
         ("nothing", |_| {}, 200),
@@ -163,14 +163,14 @@ fn an_answer_rests_on_everything_it_read() {
     ];
     for (what, alter, status) in table {
         let store = Memory::new(tables());
-        let challenge = challenge(&gatepass, &store);
-        let Step::Read(read) = gatepass.handle(answers(&challenge, &code(), "totp"), moment(NOON, 3)) else {
+        let challenge = challenge(&engine, &store);
+        let Step::Read(read) = engine.handle(answers(&challenge, &code(), "totp"), inputs(NOON, 3)) else {
             panic!("it reads first")
         };
         let found = store.with(|tables| tables.read(read.query()));
-        let step = read.resume(&gatepass, found);
+        let step = read.resume(&engine, found);
         store.with(alter);
-        assert_eq!(finish(&gatepass, &store, step, &[]).status(), *status, "{what}");
+        assert_eq!(finish(&engine, &store, step, &[]).status(), *status, "{what}");
         let sessions = store.with(|tables| tables.sessions.len());
         assert_eq!(sessions, usize::from(*status == 200), "{what}");
     }
@@ -179,29 +179,29 @@ fn an_answer_rests_on_everything_it_read() {
 /// Whatever was guessed since the factors were read counts against a right code too, though none had been wrong before.
 #[test]
 fn a_right_code_among_many_at_once_is_one_of_them() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let store = Memory::new(tables());
-    let (first, other) = (challenge(&gatepass, &store), {
-        let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 20));
-        let asked = drive(&gatepass, &store, presents(&ticket), moment(NOON, 21));
+    let (first, other) = (challenge(&engine, &store), {
+        let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 20));
+        let asked = drive(&engine, &store, presents(&ticket), inputs(NOON, 21));
         body(&asked)["challenge_token"].as_str().expect("a challenge").to_owned()
     });
-    let Step::Read(read) = gatepass.handle(answers(&first, &code(), "totp"), moment(NOON, 30)) else {
+    let Step::Read(read) = engine.handle(answers(&first, &code(), "totp"), inputs(NOON, 30)) else {
         panic!("it reads first")
     };
     let found = store.with(|tables| tables.read(read.query()));
-    let Step::Commit(commit) = read.resume(&gatepass, found) else { panic!("it commits") };
-    assert_eq!(drive(&gatepass, &store, answers(&other, "wrong", "totp"), moment(NOON, 31)).status(), 400);
+    let Step::Commit(commit) = read.resume(&engine, found) else { panic!("it commits") };
+    assert_eq!(drive(&engine, &store, answers(&other, "wrong", "totp"), inputs(NOON, 31)).status(), 400);
     assert_eq!(store.with(|tables| tables.commit(commit.changes())), Outcome::Conflict);
 }
 
 #[test]
 fn a_challenge_and_its_answers_are_told() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let store = Memory::new(tables());
-    let challenge = challenge(&gatepass, &store);
+    let challenge = challenge(&engine, &store);
     for (code, method) in [("wrong", "totp"), (BACKUP, "backup_code"), (BACKUP, "backup_code")] {
-        drive(&gatepass, &store, answers(&challenge, code, method), moment(NOON, 3));
+        drive(&engine, &store, answers(&challenge, code, method), inputs(NOON, 3));
     }
     let kinds: Vec<Kind> = store.with(|tables| tables.audit.iter().map(|event| event.kind).collect());
     assert_eq!(
@@ -219,19 +219,19 @@ fn a_challenge_and_its_answers_are_told() {
 }
 
 /// A session of fay's, whose access token this is.
-fn signed_in(gatepass: &Gatepass, store: &Memory) -> String {
-    let ticket = world::issue(gatepass, store, "fay", moment(NOON, 1_000));
-    let welcomed = drive(gatepass, store, presents(&ticket), moment(NOON, 1_001));
+fn signed_in(engine: &Engine, store: &Memory) -> String {
+    let ticket = world::issue(engine, store, "fay", inputs(NOON, 1_000));
+    let welcomed = drive(engine, store, presents(&ticket), inputs(NOON, 1_001));
     body(&welcomed)["access_token"].as_str().expect("a token").to_owned()
 }
 
 /// What is answered to `body` at `/mfa/totp/{path}`.
-fn my(gatepass: &Gatepass, store: &Memory, token: &str, path: &str, body: &Value, seed: u64) -> Response {
+fn my(engine: &Engine, store: &Memory, token: &str, path: &str, body: &Value, seed: u64) -> Response {
     let mut asked = request(&format!("/mfa/totp/{path}"), &format!("Bearer {token}"), body);
     if path.starts_with("devices/") {
         asked.method = "DELETE".into();
     }
-    drive(gatepass, store, asked, moment(NOON, seed))
+    drive(engine, store, asked, inputs(NOON, seed))
 }
 
 /// What a device that was set up is called, a code of it, and a backup code that came with it.
@@ -245,28 +245,28 @@ fn told(set_up: &Response) -> (String, String, String) {
 
 #[test]
 fn the_backup_codes_that_count_came_with_the_device_that_did_first() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     // Which of two set-ups is verified, and whether the other one is removed before.
     for (first, removed) in [(0, false), (1, false), (0, true), (1, true)] {
         let store = Memory::new(world::tables());
-        let token = signed_in(&gatepass, &store);
-        let set_ups = [10, 11].map(|seed| told(&my(&gatepass, &store, &token, "setup", &json!({}), seed)));
+        let token = signed_in(&engine, &store);
+        let set_ups = [10, 11].map(|seed| told(&my(&engine, &store, &token, "setup", &json!({}), seed)));
         let ((device, code, kept), (other, other_code, gone)) = (&set_ups[first], &set_ups[1 - first]);
         if removed {
             let path = format!("devices/{other}");
-            let removal = my(&gatepass, &store, &token, &path, &json!({ "code": other_code }), 12);
+            let removal = my(&engine, &store, &token, &path, &json!({ "code": other_code }), 12);
             assert_eq!(removal.status(), 200);
             assert_eq!(store.with(|tables| tables.backup_codes.len()), 10);
         }
         let verify = json!({"device_id": device, "code": code});
-        assert_eq!(my(&gatepass, &store, &token, "verify", &verify, 13).status(), 200);
+        assert_eq!(my(&engine, &store, &token, "verify", &verify, 13).status(), 200);
         if !removed {
             let second = json!({"device_id": other, "code": other_code});
-            assert_eq!(my(&gatepass, &store, &token, "verify", &second, 14).status(), 200);
+            assert_eq!(my(&engine, &store, &token, "verify", &second, 14).status(), 200);
         }
-        let challenge = challenge(&gatepass, &store);
+        let challenge = challenge(&engine, &store);
         let answer = |code: &str| {
-            drive(&gatepass, &store, answers(&challenge, code, "backup_code"), moment(NOON, 15)).status()
+            drive(&engine, &store, answers(&challenge, code, "backup_code"), inputs(NOON, 15)).status()
         };
         assert_eq!((answer(gone), answer(kept)), (400, 200), "the {first}th of two, {removed}");
     }
@@ -274,103 +274,102 @@ fn the_backup_codes_that_count_came_with_the_device_that_did_first() {
 
 #[test]
 fn a_set_up_that_is_overtaken_by_a_first_device_brings_no_codes() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let store = Memory::new(world::tables());
-    let token = signed_in(&gatepass, &store);
-    let (device, code, _) = told(&my(&gatepass, &store, &token, "setup", &json!({}), 10));
+    let token = signed_in(&engine, &store);
+    let (device, code, _) = told(&my(&engine, &store, &token, "setup", &json!({}), 10));
     let late = request("/mfa/totp/setup", &format!("Bearer {token}"), &json!({}));
-    let Step::Read(read) = gatepass.handle(late, moment(NOON, 11)) else { panic!("it reads first") };
+    let Step::Read(read) = engine.handle(late, inputs(NOON, 11)) else { panic!("it reads first") };
     let found = store.with(|tables| tables.read(read.query()));
-    let step = read.resume(&gatepass, found);
+    let step = read.resume(&engine, found);
     let verify = json!({"device_id": device, "code": code});
-    assert_eq!(my(&gatepass, &store, &token, "verify", &verify, 12).status(), 200);
-    let set_up = finish(&gatepass, &store, step, &[]);
+    assert_eq!(my(&engine, &store, &token, "verify", &verify, 12).status(), 200);
+    let set_up = finish(&engine, &store, step, &[]);
     assert_eq!((set_up.status(), &body(&set_up)["data"]["backup_codes"]), (200, &Value::Null));
     assert_eq!(store.with(|tables| tables.backup_codes.len()), 10);
 }
 
 #[test]
 fn a_session_that_never_showed_a_second_factor_adds_none() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let store = Memory::new(world::tables());
-    let old = signed_in(&gatepass, &store);
-    let (waiting, waiting_code, _) = told(&my(&gatepass, &store, &old, "setup", &json!({}), 10));
-    let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 11));
-    let enrolling = body(&drive(&gatepass, &store, presents(&ticket), moment(NOON, 12)));
+    let old = signed_in(&engine, &store);
+    let (waiting, waiting_code, _) = told(&my(&engine, &store, &old, "setup", &json!({}), 10));
+    let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 11));
+    let enrolling = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 12)));
     let enrolling = enrolling["access_token"].as_str().expect("a token");
-    let (device, code, backup) = told(&my(&gatepass, &store, enrolling, "setup", &json!({}), 13));
+    let (device, code, backup) = told(&my(&engine, &store, enrolling, "setup", &json!({}), 13));
     let verify = json!({"device_id": device, "code": code});
-    assert_eq!(my(&gatepass, &store, enrolling, "verify", &verify, 14).status(), 200);
+    assert_eq!(my(&engine, &store, enrolling, "verify", &verify, 14).status(), 200);
 
     let before = store.with(|tables| tables.clone());
     let late = json!({"device_id": waiting, "code": waiting_code});
     for (path, asked) in [("setup", json!({})), ("verify", late)] {
-        let refused = my(&gatepass, &store, &old, path, &asked, 15);
+        let refused = my(&engine, &store, &old, path, &asked, 15);
         assert_eq!((refused.status(), &body(&refused)["code"]), (403, &json!(40302)), "{path}");
     }
     assert!(store.with(|tables| *tables == before));
     // The session that verified the first device may add another, and so may one that was challenged.
-    assert_eq!(my(&gatepass, &store, enrolling, "setup", &json!({}), 16).status(), 200);
-    let challenge = challenge(&gatepass, &store);
+    assert_eq!(my(&engine, &store, enrolling, "setup", &json!({}), 16).status(), 200);
+    let challenge = challenge(&engine, &store);
     let challenged =
-        body(&drive(&gatepass, &store, answers(&challenge, &backup, "backup_code"), moment(NOON, 17)));
+        body(&drive(&engine, &store, answers(&challenge, &backup, "backup_code"), inputs(NOON, 17)));
     let challenged = challenged["access_token"].as_str().expect("a token");
-    assert_eq!(my(&gatepass, &store, challenged, "setup", &json!({}), 18).status(), 200);
+    assert_eq!(my(&engine, &store, challenged, "setup", &json!({}), 18).status(), 200);
 }
 
 /// A session that never showed a factor would have shown one by the first code of a device that waits beside it.
 #[test]
 fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let store = Memory::new(world::tables());
-    let old = signed_in(&gatepass, &store);
-    let ticket = world::issue(&gatepass, &store, "fay", moment(NOON, 11));
-    let own = body(&drive(&gatepass, &store, presents(&ticket), moment(NOON, 12)));
+    let old = signed_in(&engine, &store);
+    let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 11));
+    let own = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 12)));
     let own = own["access_token"].as_str().expect("a token");
     let wrong = json!({"code": "wrong"});
-    let counted = || store.with(|tables| tables.guesses.get(&fay()).copied().unwrap_or_default());
-    let (_, first, _) = told(&my(&gatepass, &store, own, "setup", &json!({}), 13));
-    my(&gatepass, &store, own, "verify", &wrong, 14);
+    let counted = || store.with(|tables| tables.lockout.get(&fay()).copied().unwrap_or_default());
+    let (_, first, _) = told(&my(&engine, &store, own, "setup", &json!({}), 13));
+    my(&engine, &store, own, "verify", &wrong, 14);
     assert_eq!(counted().wrong, 0, "nothing is there to be guessed at");
     let verify = json!({ "code": first });
-    assert_eq!(my(&gatepass, &store, own, "verify", &verify, 15).status(), 200);
+    assert_eq!(my(&engine, &store, own, "verify", &verify, 15).status(), 200);
 
-    let second = my(&gatepass, &store, own, "setup", &json!({}), 16);
+    let second = my(&engine, &store, own, "setup", &json!({}), 16);
     let secret = body(&second)["data"]["secret"].as_str().expect("a secret").to_owned();
     let secret = totp_rs::Secret::Encoded(secret).to_bytes().expect("base32");
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
     let code = json!({ "code": totp.generate(NOON.unix()) });
     for guess in 1..=10 {
-        assert_eq!(my(&gatepass, &store, &old, "verify", &wrong, 20 + u64::from(guess)).status(), 400);
+        assert_eq!(my(&engine, &store, &old, "verify", &wrong, 20 + u64::from(guess)).status(), 400);
         assert_eq!(counted().wrong, guess);
     }
-    assert!(counted().is_locked(Guesses::LONGEST_LOCK, NOON));
+    assert!(counted().is_locked(Lockout::LONGEST_LOCK, NOON));
     for (session, seed) in [(old.as_str(), 40), (own, 41)] {
-        assert_eq!(body(&my(&gatepass, &store, session, "verify", &code, seed))["code"], json!(40031));
+        assert_eq!(body(&my(&engine, &store, session, "verify", &code, seed))["code"], json!(40031));
     }
-    store.with(|tables| tables.guesses.get_mut(&fay()).expect("guesses").locked_until = None);
+    store.with(|tables| tables.lockout.get_mut(&fay()).expect("guesses").locked_until = None);
     // What was guessed while a right code was on its way counts against that too.
     let asked = request("/mfa/totp/verify", &format!("Bearer {own}"), &code);
-    let Step::Read(read) = gatepass.handle(asked, moment(NOON, 42)) else { panic!("it reads first") };
+    let Step::Read(read) = engine.handle(asked, inputs(NOON, 42)) else { panic!("it reads first") };
     let found = store.with(|tables| tables.read(read.query()));
-    let Step::Commit(commit) = read.resume(&gatepass, found) else { panic!("it commits") };
-    my(&gatepass, &store, &old, "verify", &wrong, 43);
+    let Step::Commit(commit) = read.resume(&engine, found) else { panic!("it commits") };
+    my(&engine, &store, &old, "verify", &wrong, 43);
     assert_eq!(store.with(|tables| tables.commit(commit.changes())), Outcome::Conflict);
-    assert_eq!(my(&gatepass, &store, own, "verify", &code, 44).status(), 200);
+    assert_eq!(my(&engine, &store, own, "verify", &code, 44).status(), 200);
     assert_eq!(counted().wrong, 0);
 }
 
 #[test]
 fn the_longest_name_of_an_account_still_fits_the_picture() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let store = Memory::new(world::tables());
-    let token = signed_in(&gatepass, &store);
+    let token = signed_in(&engine, &store);
     for (account, status) in
         [("x".repeat(128), 200), ("𠮷".repeat(128), 200), ("x".repeat(129), 400), ("𠮷".repeat(129), 400)]
     {
         let before = store.with(|tables| tables.devices.len());
-        let set_up =
-            my(&gatepass, &store, &token, "setup", &json!({ "account": account }), 10 + before as u64);
+        let set_up = my(&engine, &store, &token, "setup", &json!({ "account": account }), 10 + before as u64);
         assert_eq!(set_up.status(), status, "{} bytes", account.len());
         let made = store.with(|tables| tables.devices.len()) - before;
         assert_eq!(made, usize::from(status == 200), "nothing is left of what was not told");
@@ -379,10 +378,10 @@ fn the_longest_name_of_an_account_still_fits_the_picture() {
 
 #[test]
 fn abandoned_set_ups_make_room() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let store = Memory::new(world::tables());
-    let token = signed_in(&gatepass, &store);
-    let set_up = |seed| my(&gatepass, &store, &token, "setup", &json!({}), seed);
+    let token = signed_in(&engine, &store);
+    let set_up = |seed| my(&engine, &store, &token, "setup", &json!({}), seed);
     let (_, code, _) = told(&set_up(10));
     for seed in 11..18 {
         assert_eq!(set_up(seed).status(), 200);
@@ -394,7 +393,7 @@ fn abandoned_set_ups_make_room() {
         oldest.id.as_str().to_owned()
     });
     let verify = json!({"device_id": device, "code": code});
-    assert_eq!(my(&gatepass, &store, &token, "verify", &verify, 19).status(), 400);
+    assert_eq!(my(&engine, &store, &token, "verify", &verify, 19).status(), 400);
     assert_eq!(set_up(20).status(), 200);
     let left = store.with(|tables| (tables.devices.len(), tables.backup_codes.len()));
     assert_eq!(left, (8, 80));
@@ -406,9 +405,9 @@ const TRIES: &[&str] =
 
 #[test]
 fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let prepared = Memory::new(tables());
-    let challenge = challenge(&gatepass, &prepared);
+    let challenge = challenge(&engine, &prepared);
     let prepared = prepared.with(|tables| tables.clone());
     let (mut opened, mut closed) = (0, 0);
     for schedule in 0..3_000u64 {
@@ -423,7 +422,7 @@ fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
                 "backup" => answers(&challenge, BACKUP, "backup_code"),
                 wrong => answers(&challenge, wrong, "totp"),
             };
-            steps.push(gatepass.handle(request, moment(NOON, 10 + schedule * 100 + number)));
+            steps.push(engine.handle(request, inputs(NOON, 10 + schedule * 100 + number)));
         }
         let mut welcomed = 0;
         while !steps.is_empty() {
@@ -431,7 +430,7 @@ fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
             let step = match steps.swap_remove(index) {
                 Step::Read(read) => {
                     let found = tables.read(read.query());
-                    read.resume(&gatepass, found)
+                    read.resume(&engine, found)
                 }
                 Step::Commit(commit) => {
                     let outcome = tables.commit(commit.changes());
@@ -440,9 +439,9 @@ fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
                         let wrong = tables.challenges.values().next().expect("the challenge").wrong;
                         assert!(wrong < 5, "schedule {schedule}: a spent challenge was answered");
                     }
-                    commit.settle(&gatepass, outcome)
+                    commit.settle(&engine, outcome)
                 }
-                Step::Stretch(stretch) => stretch.run(&gatepass),
+                Step::HashPassword(stretch) => stretch.run(&engine),
                 Step::Reply(response) => {
                     welcomed += usize::from(response.status() == 200);
                     continue;

@@ -7,26 +7,26 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass_core::audit::{Event, Kind, Refusal};
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Outcome;
-use gatepass_core::model::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId, UserRef};
-use gatepass_core::model::ticket::TicketState;
-use gatepass_core::moment::Moment;
-use gatepass_core::secret::SecretBytes;
-use gatepass_core::step::{Commit, Step, drive};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::api::step::{Commit, Step, drive};
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::base::time::Time;
+use gatepass_core::base::warning::{Warning, Warnings};
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::policy::ticket_request::TicketRequest;
+use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId, UserRef};
+use gatepass_core::records::request_inputs::RequestInputs;
+use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
-use gatepass_core::ticket_request::TicketRequest;
-use gatepass_core::time::Time;
-use gatepass_core::warning::{Warning, Warnings};
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::audit::{Event, Kind, Refusal};
+use gatepass_core::store::change::Outcome;
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, grants,
-    impersonates, moment, posts, presents, refreshes, request, revokes,
+    impersonates, inputs, posts, presents, refreshes, request, revokes,
 };
 use serde_json::{Value, json};
 
@@ -37,27 +37,27 @@ const LATER: Time = Time::from_unix(1_750_000_100);
 
 /// The core on a store in memory.
 struct Site {
-    gatepass: Gatepass,
+    engine: Engine,
     store: Memory,
     asked: std::cell::Cell<u64>,
 }
 
 impl Site {
     fn new() -> Self {
-        Self::of(world::gatepass("http://gate.example"), world::tables())
+        Self::of(world::engine("http://gate.example"), world::tables())
     }
 
-    fn of(gatepass: Gatepass, tables: Tables) -> Self {
-        Self { gatepass, store: Memory::new(tables), asked: 10.into() }
+    fn of(engine: Engine, tables: Tables) -> Self {
+        Self { engine, store: Memory::new(tables), asked: 10.into() }
     }
 
-    fn moment(&self, now: Time) -> Moment {
+    fn inputs(&self, now: Time) -> RequestInputs {
         self.asked.set(self.asked.get() + 1);
-        moment(now, self.asked.get())
+        inputs(now, self.asked.get())
     }
 
     fn ask_at(&self, now: Time, asked: Request) -> Response {
-        drive(&self.gatepass, &self.store, asked, self.moment(now))
+        drive(&self.engine, &self.store, asked, self.inputs(now))
     }
 
     fn ask(&self, asked: Request) -> Response {
@@ -65,12 +65,12 @@ impl Site {
     }
 
     fn issue(&self, user: &str) -> String {
-        world::issue(&self.gatepass, &self.store, user, self.moment(NOON))
+        world::issue(&self.engine, &self.store, user, self.inputs(NOON))
     }
 
     /// A session of `user`: what is told of it.
     fn sign_in(&self, user: &str) -> Value {
-        let ticket = world::issue(&self.gatepass, &self.store, user, self.moment(LATER));
+        let ticket = world::issue(&self.engine, &self.store, user, self.inputs(LATER));
         body(&self.ask(presents(&ticket)))
     }
 
@@ -197,7 +197,7 @@ fn a_superseded_challenge_is_refused_as_a_closed_one() {
 #[test]
 fn a_superseded_refresh_token_ends_nothing() {
     let site = Site::new();
-    let first = text(&impersonates(&site.gatepass, &site.store), "refresh_token");
+    let first = text(&impersonates(&site.engine, &site.store), "refresh_token");
     let next = text(&body(&site.ask_at(NOON, refreshes(&first))), "refresh_token");
     site.put_back(7);
     let unknown = site.ask(refreshes(UNKNOWN_REFRESH_TOKEN));
@@ -247,7 +247,7 @@ fn introspects(token: &str) -> Request {
 #[test]
 fn a_superseded_access_token_of_a_person_is_one_whose_session_is_over() {
     let site = Site::new();
-    let signed_in = impersonates(&site.gatepass, &site.store);
+    let signed_in = impersonates(&site.engine, &site.store);
     let (token, refresh) = (text(&signed_in, "access_token"), text(&signed_in, "refresh_token"));
     assert_eq!(body(&site.ask(introspects(&token)))["active"], true);
     assert_eq!(body(&site.ask(introspects(&refresh)))["active"], true);
@@ -314,7 +314,7 @@ fn a_services_token_names_its_state_epoch() {
             let before = site.tables().revoked.len();
             let gives_up = posts("/oauth2/revoke", "backend", BACKEND_SECRET, &format!("token={token}"));
             let copy = Memory::new(site.tables());
-            assert_eq!(drive(&site.gatepass, &copy, gives_up, site.moment(LATER)).status(), 200);
+            assert_eq!(drive(&site.engine, &copy, gives_up, site.inputs(LATER)).status(), 200);
             assert_eq!(copy.with(|tables| tables.revoked.len() - before), usize::from(good));
         }
     }
@@ -327,9 +327,9 @@ fn commit_of(site: &Site, mut step: Step) -> Commit {
         step = match step {
             Step::Read(read) => {
                 let found = site.store.read(read.query());
-                read.resume(&site.gatepass, found)
+                read.resume(&site.engine, found)
             }
-            Step::Stretch(stretch) => stretch.run(&site.gatepass),
+            Step::HashPassword(stretch) => stretch.run(&site.engine),
             Step::Commit(commit) => return commit,
             Step::Reply(response) => panic!("it is answered {} {}", response.status(), body(&response)),
         };
@@ -366,9 +366,9 @@ fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
         ("a device is set up", by_pam(&pam, "POST", "/mfa/totp/setup", json!({}))),
         ("a password is changed", by_pam(&pam, "PUT", "/auth/me/password", asked)),
     ];
-    let begun = requests.map(|(what, asked)| (what, site.gatepass.handle(asked, site.moment(LATER))));
+    let begun = requests.map(|(what, asked)| (what, site.engine.handle(asked, site.inputs(LATER))));
     let by_command = TicketRequest::new(UserRef::Username("alice".into()));
-    let by_command = site.gatepass.issue_by_command(by_command, site.moment(LATER));
+    let by_command = site.engine.issue_by_command(by_command, site.inputs(LATER));
     for (what, step) in begun.into_iter().chain([("a command issues a ticket", by_command)]) {
         let commit = commit_of(&site, step);
         for epoch in [0, 6, 8, 7] {
@@ -386,8 +386,8 @@ fn warnings_are_told_where_readiness_is() {
     let site = Site::new();
     let ask = |path: &str, warnings| {
         let asked = Request { method: "GET".into(), ..request(path, "", &Value::Null) };
-        let moment = Moment { warnings, ..site.moment(NOON) };
-        body(&drive(&site.gatepass, &site.store, asked, moment))
+        let inputs = RequestInputs { warnings, ..site.inputs(NOON) };
+        body(&drive(&site.engine, &site.store, asked, inputs))
     };
     let warned = Warnings::NONE.with(Warning::WitnessNotWritten);
     assert_eq!(ask("/readyz", Warnings::NONE), json!({"status": "ready"}));

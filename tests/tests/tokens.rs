@@ -6,60 +6,60 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::id::{ClientId, UserId};
+use gatepass_core::api::step::drive;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::drive;
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, presents, request};
+use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, request};
 use serde_json::{Value, json};
 
-fn ask(gatepass: &Gatepass, store: &Memory, request: Request, now: Time, seed: u64) -> (u16, Value) {
-    let answer = drive(gatepass, store, request, moment(now, seed));
+fn ask(engine: &Engine, store: &Memory, request: Request, now: Time, seed: u64) -> (u16, Value) {
+    let answer = drive(engine, store, request, inputs(now, seed));
     (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
 }
 
 /// The tokens of `backend` and of boss acting as alice, with their lives in seconds.
-fn tokens(gatepass: &Gatepass, store: &Memory) -> [(String, u64); 2] {
+fn tokens(engine: &Engine, store: &Memory) -> [(String, u64); 2] {
     let scope = "ticket:issue ticket:impersonate";
-    let of_client = ask(gatepass, store, asks_for_token("backend", BACKEND_SECRET, scope), NOON, 1).1;
+    let of_client = ask(engine, store, asks_for_token("backend", BACKEND_SECRET, scope), NOON, 1).1;
     let token = |body: &Value| {
         let text = body["access_token"].as_str().expect("a token").to_owned();
         (text, body["expires_in"].as_u64().expect("a life"))
     };
     let bearer = format!("Bearer {}", token(&of_client).0);
     let asked = json!({"user_id": "alice", "actor": "boss", "reason": "a call"});
-    let issued = ask(gatepass, store, request("/auth/generate-ticket", &bearer, &asked), NOON, 2).1;
+    let issued = ask(engine, store, request("/auth/generate-ticket", &bearer, &asked), NOON, 2).1;
     let presented = presents(issued["ticket"].as_str().expect("a ticket"));
-    [token(&of_client), token(&ask(gatepass, store, presented, NOON, 3).1)]
+    [token(&of_client), token(&ask(engine, store, presented, NOON, 3).1)]
 }
 
-fn is_good(gatepass: &Gatepass, store: &Memory, token: &str, now: Time) -> bool {
+fn is_good(engine: &Engine, store: &Memory, token: &str, now: Time) -> bool {
     let seen = request("/userinfo", &format!("Bearer {token}"), &Value::Null);
-    match ask(gatepass, store, seen, now, 4).0 {
+    match ask(engine, store, seen, now, 4).0 {
         200 => true,
         401 => false,
         other => panic!("userinfo was answered {other}"),
     }
 }
 
-fn alice(tables: &mut Tables) -> &mut gatepass_core::model::user::User {
+fn alice(tables: &mut Tables) -> &mut gatepass_core::records::user::User {
     tables.users.get_mut(&UserId::parse("usr_alice").expect("an id")).expect("alice")
 }
 
-fn boss(tables: &mut Tables) -> &mut gatepass_core::model::user::User {
+fn boss(tables: &mut Tables) -> &mut gatepass_core::records::user::User {
     tables.users.get_mut(&UserId::parse("usr_boss").expect("an id")).expect("boss")
 }
 
-fn backend(tables: &mut Tables) -> &mut gatepass_core::model::client::Client {
+fn backend(tables: &mut Tables) -> &mut gatepass_core::records::client::Client {
     tables.clients.get_mut(&ClientId::parse("backend").expect("an id")).expect("backend")
 }
 
 #[test]
 fn what_is_ended_or_disabled_ends_its_tokens() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     /// What is altered, and whether the service's token and the person's are good afterwards.
     type Case = (&'static str, fn(&mut Tables), [bool; 2]);
     let cases: &[Case] = &[
@@ -87,22 +87,22 @@ fn what_is_ended_or_disabled_ends_its_tokens() {
     ];
     for (what, alter, good) in cases {
         let store = Memory::new(world::tables());
-        let tokens = tokens(&gatepass, &store);
+        let tokens = tokens(&engine, &store);
         store.with(alter);
         for ((token, _), good) in tokens.iter().zip(good) {
-            assert_eq!(is_good(&gatepass, &store, token, NOON), *good, "{what}");
+            assert_eq!(is_good(&engine, &store, token, NOON), *good, "{what}");
         }
     }
 }
 
 #[test]
 fn a_scope_taken_from_a_client_is_taken_from_its_tokens() {
-    let gatepass = world::gatepass("http://gate.example");
+    let engine = world::engine("http://gate.example");
     let store = Memory::new(world::tables());
-    let [(token, _), _] = tokens(&gatepass, &store);
+    let [(token, _), _] = tokens(&engine, &store);
     store.with(|tables| backend(tables).scope = Default::default());
     let asks = request("/auth/generate-ticket", &format!("Bearer {token}"), &json!({"user_id": "alice"}));
-    assert_eq!(ask(&gatepass, &store, asks, NOON, 5).0, 403);
+    assert_eq!(ask(&engine, &store, asks, NOON, 5).0, 403);
 }
 
 #[test]
@@ -121,13 +121,13 @@ fn lives_are_the_clients_own_or_the_configured_and_an_impersonation_is_capped() 
         (capped, own, [77, 88]),
     ] {
         let cap = settings.impersonation_lifetime;
-        let gatepass = world::gatepass_with(settings);
+        let engine = world::gatepass_with(settings);
         let store = Memory::new(world::tables());
         store.with(alter);
-        for ((token, life), expected) in tokens(&gatepass, &store).iter().zip(lives) {
+        for ((token, life), expected) in tokens(&engine, &store).iter().zip(lives) {
             assert_eq!(*life, expected);
-            assert!(is_good(&gatepass, &store, token, NOON.plus(life - 1)));
-            assert!(!is_good(&gatepass, &store, token, NOON.plus(*life)));
+            assert!(is_good(&engine, &store, token, NOON.plus(life - 1)));
+            assert!(!is_good(&engine, &store, token, NOON.plus(*life)));
         }
         store.with(|tables| {
             let ends: Vec<Time> = tables.sessions.values().map(|session| session.expires_at).collect();

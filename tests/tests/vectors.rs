@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use gatepass_core::jose::algorithm::Algorithm;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::jose::jwk::Jwk;
 use gatepass_core::jose::jws::Compact;
 use gatepass_core::jose::key::{KeySet, VerifyingKey};

@@ -7,10 +7,10 @@ use core::num::NonZero;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::jws::{Compact, JwsError, VerifiedJws};
-use super::key::KeySet;
-use crate::time::Time;
-use crate::wire::json::parse_object;
+use crate::base::json::parse_object;
+use crate::base::time::Time;
+use crate::jose::jws::{Compact, JwsError, VerifiedJws};
+use crate::jose::key::KeySet;
 
 /// The kinds of access token, told apart by the header's `typ`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +174,7 @@ impl AccessClaims {
     }
 
     /// Checks that the token is ours, for us, and in time at `now`, which is our own time. Since its times are by the wall clock, where
-    /// it does not tell our own, `iat` and `nbf` may lie [`LEEWAY`](crate::time::LEEWAY) seconds ahead.
+    /// it does not tell our own, `iat` and `nbf` may lie [`LEEWAY`](crate::base::time::LEEWAY) seconds ahead.
     ///
     /// # Errors
     /// The first thing that is wrong.

@@ -9,11 +9,11 @@ use alloc::{
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::algorithm::Algorithm;
-use super::import::import;
-use super::jwk::Jwk;
-use super::jws::{Compact, JwsError};
-use super::key::{KeySet, SigningKey, VerifyingKey};
+use crate::crypto::algorithm::Algorithm;
+use crate::jose::import::import;
+use crate::jose::jwk::Jwk;
+use crate::jose::jws::{Compact, JwsError};
+use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
 
 fn examples() -> Value {
     serde_json::from_str(include_str!("testdata/rfc_examples.json")).unwrap()
@@ -98,7 +98,7 @@ fn a_shared_secret_is_never_published() {
 
 #[test]
 fn headers_that_are_refused() {
-    use super::base64url::encode;
+    use crate::base::base64url::encode;
     let token = |header: &str| format!("{}.{}.AA", encode(header.as_bytes()), encode(b"{}"));
     for (header, error) in [
         (r#"{"alg":"none"}"#, JwsError::UnsupportedAlgorithm),
@@ -141,9 +141,9 @@ fn headers_that_are_refused() {
 fn a_kid_selects_and_nothing_else() {
     let key = keys().pop().unwrap();
     let sign = |kid: &str| {
-        let header = super::base64url::encode(format!(r#"{{"alg":"EdDSA","kid":"{kid}"}}"#).as_bytes());
+        let header = crate::base::base64url::encode(format!(r#"{{"alg":"EdDSA","kid":"{kid}"}}"#).as_bytes());
         let input = format!("{header}.e30");
-        format!("{input}.{}", super::base64url::encode(&key.signature(input.as_bytes()).unwrap()))
+        format!("{input}.{}", crate::base::base64url::encode(&key.signature(input.as_bytes()).unwrap()))
     };
     let set = KeySet::new(alloc::vec![key.verifying_key().unwrap()]);
     assert!(set.verify(&Compact::parse(&sign(key.key_id())).unwrap()).is_ok());

@@ -9,9 +9,9 @@ use pkcs8::der::asn1::{ObjectIdentifier, OctetStringRef};
 use sec1::EcPrivateKey;
 use zeroize::Zeroizing;
 
-use super::algorithm::{Algorithm, KeyType};
-use super::jwk::{Jwk, JwkError, RsaPrivate};
-use super::key::SigningKey;
+use crate::crypto::algorithm::{Algorithm, KeyType};
+use crate::jose::jwk::{Jwk, JwkError, RsaPrivate};
+use crate::jose::key::SigningKey;
 
 /// The longest key file that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::algorithm::{Algorithm, KeyType};
-use super::base64url::{decode, encode};
+use crate::base::base64url::{decode, encode};
+use crate::base::json::parse_object;
+use crate::crypto::algorithm::{Algorithm, KeyType};
 use crate::crypto::{Private, Public, sha256};
-use crate::wire::json::parse_object;
 
 /// Why a text is not a key that can be used. Nothing of the key is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

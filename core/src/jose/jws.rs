@@ -5,10 +5,10 @@ use core::fmt;
 
 use serde_json::{Map, Value};
 
-use super::algorithm::Algorithm;
-use super::base64url::decode;
-use crate::secret::SecretBytes;
-use crate::wire::json::parse_object;
+use crate::base::base64url::decode;
+use crate::base::json::parse_object;
+use crate::base::secret::SecretBytes;
+use crate::crypto::algorithm::Algorithm;
 
 /// The longest compact JWS that is read, in bytes. An access token of ours is about a tenth of it.
 pub const MAX_BYTES: usize = 16 * 1024;
@@ -124,8 +124,8 @@ impl Compact {
     }
 }
 
-/// Proof that a key of ours signed this payload. Only [`VerifyingKey`](super::key::VerifyingKey) and
-/// [`KeySet`](super::key::KeySet) make one.
+/// Proof that a key of ours signed this payload. Only [`VerifyingKey`](crate::jose::key::VerifyingKey) and
+/// [`KeySet`](crate::jose::key::KeySet) make one.
 #[derive(Debug)]
 pub struct VerifiedJws<'a> {
     token_type: Option<&'a str>,

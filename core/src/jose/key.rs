@@ -5,11 +5,11 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use super::algorithm::Algorithm;
-use super::base64url::encode_to;
-use super::jwk::{Jwk, JwkError, PublicJwk};
-use super::jws::{Compact, JwsError, VerifiedJws};
+use crate::base::base64url::encode_to;
+use crate::crypto::algorithm::Algorithm;
 use crate::crypto::{Signer, Verifier};
+use crate::jose::jwk::{Jwk, JwkError, PublicJwk};
+use crate::jose::jws::{Compact, JwsError, VerifiedJws};
 
 /// A private or shared key that signs by one algorithm.
 pub struct SigningKey {

@@ -2,8 +2,6 @@
 //! and JWK sets (RFC 7517, RFC 7638), and the claims of access tokens (RFC 9068). RFC 8725 is kept throughout: the
 //! header never chooses an algorithm, and what is not understood is refused.
 
-pub mod algorithm;
-pub(crate) mod base64url;
 pub mod claims;
 #[cfg(test)]
 mod examples;

@@ -2,19 +2,19 @@
 
 use core::net::IpAddr;
 
-use super::refresh::{Parties, others_stand};
-use super::sign_in::{Redeemer, is_refused_here, prove};
-use crate::audit::Refusal;
-use crate::model::challenge::{Challenge, MAX_WRONG};
-use crate::model::delivery::{
+use crate::base::time::Time;
+use crate::policy::refresh::{Parties, others_stand};
+use crate::policy::ticket_redemption::{Redeemer, is_refused_here, prove};
+use crate::records::challenge::{Challenge, MAX_WRONG};
+use crate::records::delivery::{
     AnswerDelivery, Delivered, DeliveredSession, RequestDigest, TicketDelivery, TicketResult,
 };
-use crate::model::query::{ChallengeRecords, TicketRecords};
-use crate::model::session::{Purpose, Session};
-use crate::model::ticket::TicketState;
-use crate::model::user::User;
+use crate::records::session::{Purpose, Session};
+use crate::records::ticket::TicketState;
+use crate::records::user::User;
 use crate::settings::Settings;
-use crate::time::Time;
+use crate::store::audit::Refusal;
+use crate::store::query::{ChallengeRecords, TicketRecords};
 
 /// An answer that may be given again, of a credential used at `at`.
 #[derive(Debug)]

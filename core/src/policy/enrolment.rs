@@ -6,12 +6,13 @@ use alloc::{string::String, vec, vec::Vec};
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
-use super::totp::accepted_step;
-use crate::model::change::Change;
-use crate::model::factor::{BACKUP_CODES, BackupDigest, Factors, MAX_DEVICES, OtpParameters, TotpDevice};
-use crate::model::id::{DeviceId, SessionId, UserId};
-use crate::moment::{Label, Moment};
-use crate::time::{Clocks, Time};
+use crate::base::time::{Clocks, Time};
+use crate::crypto::seed::Label;
+use crate::policy::totp::accepted_step;
+use crate::records::factor::{BACKUP_CODES, BackupDigest, Factors, MAX_DEVICES, OtpParameters, TotpDevice};
+use crate::records::id::{DeviceId, SessionId, UserId};
+use crate::records::request_inputs::RequestInputs;
+use crate::store::change::Change;
 
 /// The longest name of a device or an account, in characters.
 pub const MAX_NAME: usize = 128;
@@ -47,16 +48,16 @@ impl SetUp {
         factors: &Factors,
         name: Option<String>,
         vouched_for: bool,
-        moment: &Moment,
+        inputs: &RequestInputs,
     ) -> Result<Self, NotSetUp> {
-        let now = moment.now;
+        let now = inputs.now;
         let abandoned: Vec<DeviceId> =
             factors.devices.iter().filter(|d| d.is_abandoned(now)).map(|d| d.id.clone()).collect();
         if factors.devices.len().saturating_sub(abandoned.len()) >= MAX_DEVICES {
             return Err(NotSetUp::TooMany);
         }
-        let codes = (!factors.is_enrolled()).then(|| backup_codes(moment));
-        let device = device(parameters, user, name, vouched_for, moment).ok_or(NotSetUp::Nameless)?;
+        let codes = (!factors.is_enrolled()).then(|| backup_codes(inputs));
+        let device = device(parameters, user, name, vouched_for, inputs).ok_or(NotSetUp::Nameless)?;
         Ok(Self { device, abandoned, codes })
     }
 
@@ -82,15 +83,15 @@ pub(crate) fn device(
     user: &UserId,
     name: Option<String>,
     vouched_for: bool,
-    moment: &Moment,
+    inputs: &RequestInputs,
 ) -> Option<TotpDevice> {
     Some(TotpDevice {
-        id: DeviceId::parse(&moment.seed.name(Label::Device, "dev_")).ok()?,
+        id: DeviceId::parse(&inputs.seed.name(Label::Device, "dev_")).ok()?,
         user_id: user.clone(),
         name,
         parameters,
-        secret: moment.seed.stretch(Label::FactorSecret, parameters.hash.secret_length()),
-        created_at: moment.now,
+        secret: inputs.seed.stretch(Label::FactorSecret, parameters.hash.secret_length()),
+        created_at: inputs.now,
         verified_at: None,
         verified_by: None,
         vouched_for,
@@ -99,8 +100,8 @@ pub(crate) fn device(
 }
 
 /// The backup codes that `moment` makes: four groups of four characters, 80 bits each.
-pub(crate) fn backup_codes(moment: &Moment) -> Vec<Zeroizing<String>> {
-    let drawn = moment.seed.stretch(Label::BackupCodes, 100);
+pub(crate) fn backup_codes(inputs: &RequestInputs) -> Vec<Zeroizing<String>> {
+    let drawn = inputs.seed.stretch(Label::BackupCodes, 100);
     let group = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
     let codes = drawn.expose().chunks(10).take(BACKUP_CODES).map(|bits| {
         let text = Zeroizing::new(BASE32_NOPAD.encode(bits));

@@ -2,12 +2,12 @@
 
 use alloc::string::String;
 
-use crate::codes::codes;
-use crate::model::factor::Guesses;
-use crate::model::session::Purpose;
-use crate::model::user::User;
+use crate::base::codes::codes;
+use crate::base::time::Time;
+use crate::records::factor::Lockout;
+use crate::records::session::Purpose;
+use crate::records::user::User;
 use crate::settings::PasswordAge;
-use crate::time::Time;
 
 /// The longest password, in bytes of UTF-8.
 pub const MAX_BYTES: usize = 1_024;
@@ -63,24 +63,24 @@ const MAX_WAIT: u64 = 30;
 pub(crate) const MAX_LOCK: u64 = 900;
 
 /// Returns true if every password is refused at `now`.
-pub(crate) fn is_locked(guesses: &Guesses, now: Time) -> bool {
-    guesses.is_locked(MAX_LOCK, now)
+pub(crate) fn is_locked(lockout: &Lockout, now: Time) -> bool {
+    lockout.is_locked(MAX_LOCK, now)
 }
 
 /// After one more wrong password at `now`: every further try has to wait, twice as long as the one before, and ten in a
 /// row lock as ten wrong codes do.
 #[must_use]
-pub(crate) fn failed(guesses: Guesses, now: Time) -> Guesses {
-    let after = guesses.failed(now);
-    if after.locks > guesses.locks {
+pub(crate) fn failed(lockout: Lockout, now: Time) -> Lockout {
+    let after = lockout.failed(now);
+    if after.locks > lockout.locks {
         let latest = now.plus(MAX_LOCK);
-        return Guesses { locked_until: after.locked_until.map(|until| until.min(latest)), ..after };
+        return Lockout { locked_until: after.locked_until.map(|until| until.min(latest)), ..after };
     }
     if after.wrong < FREE {
         return after;
     }
     let wait = (1u64 << (after.wrong - FREE).min(16)).min(MAX_WAIT);
-    Guesses { locked_until: Some(now.plus(wait)), ..after }
+    Lockout { locked_until: Some(now.plus(wait)), ..after }
 }
 
 codes! {
@@ -153,7 +153,7 @@ impl core::fmt::Display for Unfit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::sign_in::tests::user;
+    use crate::policy::ticket_redemption::tests::user;
 
     #[test]
     fn what_will_do() {
@@ -187,20 +187,20 @@ mod tests {
 
     #[test]
     fn every_further_guess_waits_longer_and_ten_lock() {
-        let mut guesses = Guesses::default();
+        let mut lockout = Lockout::default();
         let mut now = Time::from_unix(1_000);
         let mut waits = alloc::vec![];
         for _ in 0..21 {
-            guesses = failed(guesses, now);
-            let wait = guesses.locked_until.map_or(0, |until| now.until(until));
+            lockout = failed(lockout, now);
+            let wait = lockout.locked_until.map_or(0, |until| now.until(until));
             waits.push(wait);
             now = now.plus(wait);
         }
         let short = [0, 0, 1, 2, 4, 8, 16, 30, 30, 60];
         assert_eq!(waits, [&short[..], &[30; 9], &[120], &[30]].concat());
         for _ in 0..1_000 {
-            guesses = failed(guesses, now);
-            assert!(guesses.locked_until.is_some_and(|until| now.until(until) <= 900));
+            lockout = failed(lockout, now);
+            assert!(lockout.locked_until.is_some_and(|until| now.until(until) <= 900));
         }
     }
 

@@ -1,15 +1,15 @@
 //! The one place where the use of a refresh token is decided (RFC 9700 §4.14.2).
 
-use crate::audit::Refusal;
-use crate::model::client::Client;
-use crate::model::id::ClientId;
-use crate::model::query::Family;
-use crate::model::scope::Scope;
-use crate::model::session::{Purpose, RefreshToken, Rotation, Session};
-use crate::model::user::User;
+use crate::base::time::Time;
 use crate::policy::password::standing;
+use crate::records::client::Client;
+use crate::records::id::ClientId;
+use crate::records::scope::Scope;
+use crate::records::session::{Purpose, RefreshToken, Rotation, Session};
+use crate::records::user::User;
 use crate::settings::Settings;
-use crate::time::Time;
+use crate::store::audit::Refusal;
+use crate::store::query::Family;
 
 /// What becomes of a presented refresh token.
 #[derive(Debug)]
@@ -152,11 +152,11 @@ pub(crate) fn others_stand(parties: &Parties<'_>, settings: &Settings, now: Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::client::Client;
-    use crate::model::client::tests::client;
-    use crate::model::id::{SessionId, UserId};
-    use crate::model::session::{Actor, RefreshDigest, Salt};
-    use crate::policy::sign_in::tests::user;
+    use crate::policy::ticket_redemption::tests::user;
+    use crate::records::client::Client;
+    use crate::records::client::tests::client;
+    use crate::records::id::{SessionId, UserId};
+    use crate::records::session::{Actor, RefreshDigest, Salt};
     use crate::settings::Issuer;
     use alloc::vec;
 

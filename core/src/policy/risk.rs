@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use crate::model::habit::{Habit, Place, hour_of};
-use crate::model::risk::{Assessment, Level, Signal};
-use crate::model::user::User;
+use crate::base::time::Time;
+use crate::records::risk::{Assessment, Level, Signal};
+use crate::records::sign_in_history::{DeviceOnNetwork, SignInHistory, hour_of};
+use crate::records::user::User;
 use crate::settings::RiskRules;
-use crate::time::Time;
 
 /// What is known of a sign-in when its risk is judged.
 #[derive(Clone, Copy, Debug)]
@@ -14,9 +14,9 @@ pub struct Circumstances<'a> {
     /// Who is at the keyboard: the actor, where somebody acts as somebody else.
     pub person: &'a User,
     /// From where and when they usually sign in.
-    pub habit: &'a Habit,
+    pub history: &'a SignInHistory,
     /// From where they do now.
-    pub place: &'a Place,
+    pub place: &'a DeviceOnNetwork,
     /// When the ticket was issued and when it would have expired, where there is one.
     pub ticket: Option<(Time, Time)>,
     /// Whether a second factor of theirs could be asked for.
@@ -32,14 +32,14 @@ pub struct Circumstances<'a> {
 impl Circumstances<'_> {
     /// Whether `signal` is to be seen.
     fn show(&self, signal: Signal, rules: &RiskRules) -> bool {
-        let Self { person, habit, place, now, .. } = *self;
+        let Self { person, history, place, now, .. } = *self;
         // A first device is learnt and not suspected, unless a factor is there to ask for: it was not shown here yet.
-        let suspects = self.enrolled || !habit.places.is_empty();
-        let mut known = habit.places.iter().filter(|k| is_within(k.last_at, rules.place_life, now));
+        let suspects = self.enrolled || !history.places.is_empty();
+        let mut known = history.places.iter().filter(|k| is_within(k.last_at, rules.place_life, now));
         match signal {
             Signal::NewDevice => suspects && !known.any(|k| k.place == *place),
             Signal::NewNetwork => {
-                !habit.places.is_empty() && !known.any(|k| k.place.network == place.network)
+                !history.places.is_empty() && !known.any(|k| k.place.network == place.network)
             }
             Signal::OldTicket => self.ticket.is_some_and(|(issued, expires)| {
                 let (age, life) = (issued.until(now), issued.until(expires));
@@ -47,14 +47,14 @@ impl Circumstances<'_> {
             }),
             Signal::AddressMismatch => self.address_mismatch,
             Signal::RecentFailures => {
-                let lately = habit.failures.iter().filter(|at| is_within(**at, rules.failure_window, now));
+                let lately = history.failures.iter().filter(|at| is_within(**at, rules.failure_window, now));
                 u32::try_from(lately.count()).unwrap_or(u32::MAX) >= rules.failures
             }
             Signal::LongAbsence => {
-                habit.last_sign_in(now).is_some_and(|last| last.until(now) >= rules.absence.into())
+                history.last_sign_in(now).is_some_and(|last| last.until(now) >= rules.absence.into())
             }
             Signal::UnusualHour => {
-                habit.sign_ins() >= rules.known_sign_ins && habit.sign_ins_around(hour_of(now)) == 0
+                history.sign_ins() >= rules.known_sign_ins && history.sign_ins_around(hour_of(now)) == 0
             }
             Signal::Impersonation => self.impersonation,
             Signal::AccountChanged => {
@@ -94,8 +94,8 @@ fn add_up(rules: &RiskRules, signals: Vec<(Signal, u8)>) -> Assessment {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::habit::{DeviceMark, KnownPlace, Network};
-    use crate::policy::sign_in::tests::user;
+    use crate::policy::ticket_redemption::tests::user;
+    use crate::records::sign_in_history::{DeviceMark, KnownPlace, Network};
     use crate::settings::Weights;
     use alloc::{format, vec};
     use proptest::prelude::*;
@@ -108,16 +108,19 @@ pub(crate) mod tests {
         Time::from_unix(NOON.unix() - seconds)
     }
 
-    pub(crate) fn place(device: &str, address: &str) -> Place {
-        Place { device: DeviceMark::of_device_id(device), network: Network::of(address.parse().unwrap()) }
+    pub(crate) fn place(device: &str, address: &str) -> DeviceOnNetwork {
+        DeviceOnNetwork {
+            device: DeviceMark::of_device_id(device),
+            network: Network::of(address.parse().unwrap()),
+        }
     }
 
     /// A sign-in with nothing unusual about it, to be altered.
     #[derive(Clone)]
     pub(crate) struct Scene {
         pub(crate) person: User,
-        pub(crate) habit: Habit,
-        pub(crate) place: Place,
+        pub(crate) history: SignInHistory,
+        pub(crate) place: DeviceOnNetwork,
         pub(crate) ticket: Option<(Time, Time)>,
         pub(crate) enrolled: bool,
         pub(crate) address_mismatch: bool,
@@ -128,12 +131,14 @@ pub(crate) mod tests {
         /// Alice at her laptop, where she has signed in 30 times about noon, yesterday last.
         pub(crate) fn usual() -> Self {
             let laptop = place("laptop", "192.0.2.1");
-            let mut habit =
-                Habit { places: vec![KnownPlace { place: laptop, last_at: ago(DAY) }], ..Habit::default() };
-            habit.hours[12] = 30;
+            let mut history = SignInHistory {
+                places: vec![KnownPlace { place: laptop, last_at: ago(DAY) }],
+                ..SignInHistory::default()
+            };
+            history.hours[12] = 30;
             Self {
                 person: user("alice"),
-                habit,
+                history,
                 place: laptop,
                 ticket: Some((ago(10), ago(10).plus(300))),
                 enrolled: false,
@@ -145,7 +150,7 @@ pub(crate) mod tests {
         pub(crate) fn circumstances(&self) -> Circumstances<'_> {
             Circumstances {
                 person: &self.person,
-                habit: &self.habit,
+                history: &self.history,
                 place: &self.place,
                 ticket: self.ticket,
                 enrolled: self.enrolled,
@@ -172,10 +177,10 @@ pub(crate) mod tests {
         };
         let table: &[(&str, Alter, &[Signal])] = &[
             ("as usual", |_| {}, &[]),
-            ("the first device ever", |s| s.habit = Habit::default(), &[]),
+            ("the first device ever", |s| s.history = SignInHistory::default(), &[]),
             (
                 "the first device ever, of somebody with a factor",
-                |s| (s.habit, s.enrolled) = (Habit::default(), true),
+                |s| (s.history, s.enrolled) = (SignInHistory::default(), true),
                 &[NewDevice],
             ),
             ("180 days less a second here", |s| age(s, 180 * DAY - 1), &[LongAbsence]),
@@ -190,7 +195,7 @@ pub(crate) mod tests {
             (
                 "another place not seen for months",
                 |s| {
-                    s.habit
+                    s.history
                         .places
                         .push(KnownPlace { place: place("phone", "198.51.100.1"), last_at: ago(170 * DAY) })
                 },
@@ -201,27 +206,31 @@ pub(crate) mod tests {
             ("80 % of the ticket's life", |s| s.ticket = Some((ago(240), ago(240).plus(300))), &[OldTicket]),
             ("a ticket of a second", |s| s.ticket = Some((ago(0), ago(0).plus(1))), &[]),
             ("another address than was named", |s| s.address_mismatch = true, &[AddressMismatch]),
-            ("two failures lately", |s| s.habit.failures = vec![ago(1); 2], &[]),
-            ("three failures lately", |s| s.habit.failures = vec![ago(1); 3], &[RecentFailures]),
-            ("three failures, one long ago", |s| s.habit.failures = vec![ago(899), ago(899), ago(900)], &[]),
-            ("three failures just lately", |s| s.habit.failures = vec![ago(899); 3], &[RecentFailures]),
-            ("90 days less a second away", |s| s.habit.places[0].last_at = ago(90 * DAY - 1), &[]),
+            ("two failures lately", |s| s.history.failures = vec![ago(1); 2], &[]),
+            ("three failures lately", |s| s.history.failures = vec![ago(1); 3], &[RecentFailures]),
+            (
+                "three failures, one long ago",
+                |s| s.history.failures = vec![ago(899), ago(899), ago(900)],
+                &[],
+            ),
+            ("three failures just lately", |s| s.history.failures = vec![ago(899); 3], &[RecentFailures]),
+            ("90 days less a second away", |s| s.history.places[0].last_at = ago(90 * DAY - 1), &[]),
             (
                 "a place that was learnt by a clock that stood ahead",
-                |s| s.habit.places[0].last_at = NOON.plus(61),
+                |s| s.history.places[0].last_at = NOON.plus(61),
                 &[NewDevice, NewNetwork],
             ),
             (
                 "failures that a clock counted that stood ahead",
-                |s| s.habit.failures = vec![NOON.plus(61); 4],
+                |s| s.history.failures = vec![NOON.plus(61); 4],
                 &[],
             ),
-            ("90 days away", |s| s.habit.places[0].last_at = ago(90 * DAY), &[LongAbsence]),
-            ("an hour early", |s| s.habit.hours = hours(13, 20), &[]),
-            ("an hour late", |s| s.habit.hours = hours(11, 20), &[]),
-            ("two hours early", |s| s.habit.hours = hours(14, 20), &[UnusualHour]),
-            ("two hours late", |s| s.habit.hours = hours(10, 20), &[UnusualHour]),
-            ("two hours late, of few known", |s| s.habit.hours = hours(10, 19), &[]),
+            ("90 days away", |s| s.history.places[0].last_at = ago(90 * DAY), &[LongAbsence]),
+            ("an hour early", |s| s.history.hours = hours(13, 20), &[]),
+            ("an hour late", |s| s.history.hours = hours(11, 20), &[]),
+            ("two hours early", |s| s.history.hours = hours(14, 20), &[UnusualHour]),
+            ("two hours late", |s| s.history.hours = hours(10, 20), &[UnusualHour]),
+            ("two hours late, of few known", |s| s.history.hours = hours(10, 19), &[]),
             ("acting as somebody else", |s| s.impersonation = true, &[Impersonation]),
             (
                 "an account made just now",
@@ -251,7 +260,7 @@ pub(crate) mod tests {
     }
 
     fn age(scene: &mut Scene, seconds: u64) {
-        scene.habit.places[0].last_at = ago(seconds);
+        scene.history.places[0].last_at = ago(seconds);
     }
 
     fn hours(hour: usize, times: u32) -> [u32; 24] {
@@ -294,13 +303,13 @@ pub(crate) mod tests {
 
     /// What brings each signal about, on top of anything else.
     const CAUSES: [Alter; 9] = [
-        |s| s.place = Place { device: place("phone", "192.0.2.1").device, ..s.place },
-        |s| s.place = Place { network: place("x", "203.0.113.1").network, ..s.place },
+        |s| s.place = DeviceOnNetwork { device: place("phone", "192.0.2.1").device, ..s.place },
+        |s| s.place = DeviceOnNetwork { network: place("x", "203.0.113.1").network, ..s.place },
         |s| s.ticket = Some((ago(299), ago(299).plus(300))),
         |s| s.address_mismatch = true,
-        |s| s.habit.failures = vec![ago(1); 5],
-        |s| s.habit.places[0].last_at = ago(100 * DAY),
-        |s| s.habit.hours = hours(2, 50),
+        |s| s.history.failures = vec![ago(1); 5],
+        |s| s.history.places[0].last_at = ago(100 * DAY),
+        |s| s.history.hours = hours(2, 50),
         |s| s.impersonation = true,
         |s| s.person.updated_at = ago(1),
     ];

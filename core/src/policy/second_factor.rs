@@ -2,13 +2,13 @@
 
 use alloc::{vec, vec::Vec};
 
-use super::totp::accepted_step;
-use crate::audit::Refusal;
-use crate::model::change::Change;
-use crate::model::factor::{BackupDigest, Factors, Guesses};
-use crate::model::id::UserId;
-use crate::model::session::Session;
-use crate::time::Clocks;
+use crate::base::time::Clocks;
+use crate::policy::totp::accepted_step;
+use crate::records::factor::{BackupDigest, Factors, Lockout};
+use crate::records::id::UserId;
+use crate::records::session::Session;
+use crate::store::audit::Refusal;
+use crate::store::change::Change;
 
 /// With what a challenge is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(crate) fn accept(
         }
     };
     // Named though nothing may change: what was guessed since counts against a right guess too.
-    let (before, after) = (factors.guesses, Guesses::default());
-    changes.push(Change::SetGuesses { user: user.clone(), before, after });
+    let (before, after) = (factors.lockout, Lockout::default());
+    changes.push(Change::SetLockout { user: user.clone(), before, after });
     Ok(changes)
 }

@@ -1,449 +1,238 @@
-//! The one place where a sign-in is decided.
+//! The whole decision on who has passed the first factor: what else their sign-in needs.
 
-use core::net::IpAddr;
+use crate::policy::password::{Standing, standing};
+use crate::policy::risk::{Circumstances, assess};
+use crate::records::client::Client;
+use crate::records::factor::{AskFactor, Factors};
+use crate::records::risk::Assessment;
+use crate::records::session::Purpose;
+use crate::records::user::User;
+use crate::settings::{Settings, Unenrolled};
 
-use crate::audit::Refusal;
-use crate::model::query::TicketRecords;
-use crate::model::ticket::{Ticket, TicketState};
-use crate::model::user::User;
-use crate::policy::password::standing;
-use crate::settings::{AddressMismatch, Settings};
-use crate::time::Time;
-use crate::wire::credentials::{Authorization, ClientCredentials};
-
-/// Who presents a ticket, or a refresh token, that is its own credential.
-#[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
-pub(crate) enum Redeemer {
-    /// Somebody: the ticket is the credential.
-    Anybody,
-    /// A client, by its Basic credentials.
-    Claimed(ClientCredentials),
-    /// A client whose Basic header cannot be read.
-    Illegible,
+/// Somebody whose ticket or password was good.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Who is to be signed in.
+    pub user: &'a User,
+    /// The client it is for.
+    pub client: Option<&'a Client>,
+    /// The second factors of who is at the keyboard: the actor's, where somebody acts as the user.
+    pub factors: &'a Factors,
+    /// The rest of what is known.
+    pub circumstances: Circumstances<'a>,
 }
 
-impl From<Authorization> for Redeemer {
-    fn from(authorization: Authorization) -> Self {
-        match authorization {
-            Authorization::Basic(credentials) => Self::Claimed(credentials),
-            Authorization::BadBasic => Self::Illegible,
-            // Whatever else a client sends along with every request is no claim to be a client.
-            Authorization::Absent
-            | Authorization::Bearer(_)
-            | Authorization::BadBearer
-            | Authorization::Other => Self::Anybody,
+/// What becomes of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are signed in.
+    SignIn,
+    /// They are signed in for changing their password, and for nothing else.
+    ChangePassword,
+    /// They are asked for a second factor, for this reason.
+    Challenge(&'static str),
+    /// They are signed in for enrolling a second factor, and for nothing else.
+    Enrol(&'static str),
+    /// They should show a second factor, for this reason, and have none.
+    Refuse(&'static str),
+}
+
+impl Verdict {
+    /// How it is told.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign in",
+            Self::ChangePassword => "change password",
+            Self::Challenge(_) => "challenge",
+            Self::Enrol(_) => "enrol",
+            Self::Refuse(_) => "refuse",
+        }
+    }
+
+    /// Why a second factor is asked for, where it is.
+    pub const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::SignIn | Self::ChangePassword => None,
+            Self::Challenge(reason) | Self::Enrol(reason) | Self::Refuse(reason) => Some(reason),
         }
     }
 }
 
-/// What becomes of a presented ticket.
-#[derive(Debug)]
-pub(crate) enum Verdict<'a> {
-    /// It signs this user in, and is spent.
-    SignIn(&'a User),
-    /// It signs nobody in, and is spent all the same.
-    Spend(Refusal),
-    /// It could not have signed anybody in any more: nothing changes.
-    Refuse(Refusal),
+/// A decision, with what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The risk.
+    pub assessment: Assessment,
+    /// How the user's password stands.
+    pub password: Standing,
+    /// What becomes of them.
+    pub verdict: Verdict,
 }
 
-/// Whether `ticket` was meant for another address than `peer`.
-pub(crate) fn is_elsewhere(ticket: &Ticket, peer: IpAddr) -> bool {
-    ticket.client_ip.is_some_and(|ip| ip.to_canonical() != peer.to_canonical())
+/// Decides on `candidate`.
+pub fn decide(settings: &Settings, candidate: &Candidate<'_>) -> Decision {
+    let Candidate { user, factors, circumstances, .. } = *candidate;
+    let assessment = assess(&settings.risk, &circumstances);
+    let password = standing(user, settings.password_age, circumstances.now);
+    let acts = circumstances.impersonation;
+    let verdict = match (reason(settings, candidate, &assessment), settings.second_factor.unenrolled) {
+        (Some(reason), _) if factors.is_enrolled() => Verdict::Challenge(reason),
+        (Some(reason), Unenrolled::Refuse) => Verdict::Refuse(reason),
+        (_, _) if password.purpose(acts) == Purpose::ChangePassword => Verdict::ChangePassword,
+        (Some(reason), Unenrolled::Enrol) if acts => Verdict::Refuse(reason),
+        (Some(reason), Unenrolled::Enrol) => Verdict::Enrol(reason),
+        (Some(_), Unenrolled::SignIn) | (None, _) => Verdict::SignIn,
+    };
+    Decision { assessment, password, verdict }
 }
 
-/// Returns true if `ticket` was meant for another address than `peer`, and that is a reason to refuse it.
-pub(crate) fn is_refused_here(ticket: &Ticket, peer: IpAddr, settings: &Settings) -> bool {
-    is_elsewhere(ticket, peer) && settings.address_mismatch == AddressMismatch::Refuse
-}
-
-/// Decides on a ticket that exists (CONTRACT §3).
-pub(crate) fn decide<'a>(
-    records: &'a TicketRecords,
-    redeemer: &Redeemer,
-    peer: IpAddr,
-    settings: &Settings,
-    state_epoch: u64,
-    now: Time,
-) -> Verdict<'a> {
-    // Before all else: what the record says of itself may have been so before and after.
-    if records.ticket.state_epoch != state_epoch {
-        return Verdict::Refuse(Refusal::StateSuperseded);
+/// Why a second factor is called for, where it is: the strongest signal of a risk that is high enough, or else the
+/// policy that asks for one whatever the risk.
+fn reason(settings: &Settings, candidate: &Candidate<'_>, assessment: &Assessment) -> Option<&'static str> {
+    let (rules, acts) = (&settings.second_factor, candidate.circumstances.impersonation);
+    let own = candidate.circumstances.person.second_factor;
+    let for_client = candidate.client.and_then(|client| client.second_factor);
+    let ask = match own {
+        Some(ask) => ask,
+        None if acts => rules.ask_actor,
+        None => for_client.unwrap_or(rules.ask),
+    };
+    let risky = (assessment.score >= settings.risk.second_factor).then(|| assessment.strongest()).flatten();
+    match (ask, risky) {
+        (AskFactor::Never, _) | (AskFactor::Risk, None) => None,
+        (AskFactor::Risk | AskFactor::Always, Some(signal)) => Some(signal.as_str()),
+        (AskFactor::Always, None) if acts => Some("impersonation"),
+        (AskFactor::Always, None) => Some("policy"),
     }
-    match &records.ticket.state {
-        TicketState::Spent { .. } => return Verdict::Refuse(Refusal::TicketSpent),
-        TicketState::Revoked(_) => return Verdict::Refuse(Refusal::TicketRevoked),
-        TicketState::Live => {}
-    }
-    if records.ticket.issued_at.is_ahead_of(now) {
-        return Verdict::Refuse(Refusal::DatedAhead);
-    }
-    if now >= records.ticket.expires_at {
-        return Verdict::Refuse(Refusal::TicketExpired);
-    }
-    if is_refused_here(&records.ticket, peer, settings) {
-        return Verdict::Spend(Refusal::AddressMismatch);
-    }
-    match admit(records, redeemer, settings, now) {
-        Ok(user) => Verdict::SignIn(user),
-        Err(refusal) => Verdict::Spend(refusal),
-    }
-}
-
-/// Checks that the redeemer may redeem a ticket that is for a client.
-pub(crate) fn prove(records: &TicketRecords, redeemer: &Redeemer, now: Time) -> Result<(), Refusal> {
-    let ticket = &records.ticket;
-    if ticket.bind || ticket.for_audience {
-        match redeemer {
-            Redeemer::Anybody if ticket.bind => return Err(Refusal::RedeemerUnproven),
-            Redeemer::Anybody => {}
-            Redeemer::Illegible => return Err(Refusal::RedeemerUnproven),
-            Redeemer::Claimed(credentials) if credentials.id != ticket.client_id => {
-                return Err(Refusal::AudienceMismatch);
-            }
-            Redeemer::Claimed(credentials) => {
-                credentials
-                    .authenticate(records.client.as_ref(), now)
-                    .map_err(|_| Refusal::RedeemerUnproven)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whom a live ticket signs in, or why nobody.
-fn admit<'a>(
-    records: &'a TicketRecords,
-    redeemer: &Redeemer,
-    settings: &Settings,
-    now: Time,
-) -> Result<&'a User, Refusal> {
-    let ticket = &records.ticket;
-    prove(records, redeemer, now)?;
-    let issuing = ticket.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
-    if !issuing.may_grant(&ticket.scope, settings) {
-        return Err(Refusal::NotGrantable);
-    }
-    if ticket.impersonation.is_some() {
-        let actor = records.actor.as_ref().filter(|actor| actor.is_active()).ok_or(Refusal::ActorInactive)?;
-        if standing(actor, settings.password_age, now).must_change {
-            return Err(Refusal::PasswordExpired);
-        }
-    }
-    records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::model::client::Client;
-    use crate::model::client::tests::client;
-    use crate::model::factor::Factors;
-    use crate::model::habit::Habit;
-    use crate::model::id::{ClientId, TicketId, UserId};
-    use crate::model::scope::Scope;
-    use crate::model::ticket::{Impersonation, TicketDigest};
-    use crate::model::user::{Status, Username};
-    use crate::secret::SecretText;
-    use crate::settings::Issuer;
-    use alloc::vec;
+    use crate::base::time::Time;
+    use crate::policy::risk::tests::{NOON, Scene, ago, place};
+    use crate::records::client::tests::client;
+    use crate::records::factor::tests::device;
+    use crate::records::sign_in_history::SignInHistory;
+    use crate::settings::{Issuer, PasswordAge};
+    use alloc::string::{String, ToString};
+    use alloc::{format, vec, vec::Vec};
 
-    const NOW: Time = Time::from_unix(1_000);
-    const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+    /// The whole decision, a row for each case, as an operator would read it.
+    const GOLDEN: &str = include_str!("golden.txt");
 
-    pub(crate) fn user(name: &str) -> User {
-        User {
-            id: UserId::parse(name).unwrap(),
-            username: Username::parse(name).unwrap(),
-            email: None,
-            phone: None,
-            name: None,
-            gender: None,
-            address: None,
-            status: Status::Active,
-            must_change_password: false,
-            password_changed_at: None,
-            second_factor: None,
-            created_at: Time::from_unix(0),
-            updated_at: Time::from_unix(0),
-            epoch: 0,
-            revision: 0,
+    /// What a word of the first column brings about.
+    fn bring_about(word: &str, scene: &mut Scene, case: &mut Case) {
+        let day = 86_400;
+        match word {
+            "usual" => {}
+            "first-device" => scene.history = SignInHistory::default(),
+            "new-device" => scene.place = place("phone", "192.0.2.1"),
+            "new-network" => scene.place = place("laptop", "203.0.113.1"),
+            "old-ticket" => scene.ticket = Some((ago(280), ago(280).plus(300))),
+            "password" => scene.ticket = None,
+            "elsewhere" => scene.address_mismatch = true,
+            "failures" => scene.history.failures = vec![ago(60); 4],
+            "long-away" => scene.history.places[0].last_at = ago(100 * day),
+            "odd-hour" => (scene.history.hours[12], scene.history.hours[3]) = (0, 30),
+            "acting" => scene.impersonation = true,
+            "changed" => scene.person.updated_at = ago(60),
+            "must-change" => case.user.must_change_password = true,
+            "expiring" => case.user.password_changed_at = Some(ago(80 * day)),
+            "in-grace" => case.user.password_changed_at = Some(ago(93 * day)),
+            "expired" => case.user.password_changed_at = Some(ago(98 * day)),
+            "enrolled" => {
+                case.factors.devices =
+                    vec![crate::records::factor::TotpDevice { verified_at: Some(NOON), ..device() }];
+            }
+            "set-up" => case.factors.devices = vec![device()],
+            "ask=never" => case.settings.second_factor.ask = AskFactor::Never,
+            "ask=always" => case.settings.second_factor.ask = AskFactor::Always,
+            "actor=never" => case.settings.second_factor.ask_actor = AskFactor::Never,
+            "actor=risk" => case.settings.second_factor.ask_actor = AskFactor::Risk,
+            "client=never" => case.client.second_factor = Some(AskFactor::Never),
+            "client=always" => case.client.second_factor = Some(AskFactor::Always),
+            "user=never" => scene.person.second_factor = Some(AskFactor::Never),
+            "user=risk" => scene.person.second_factor = Some(AskFactor::Risk),
+            "user=always" => scene.person.second_factor = Some(AskFactor::Always),
+            "none=refuse" => case.settings.second_factor.unenrolled = Unenrolled::Refuse,
+            "none=enrol" => case.settings.second_factor.unenrolled = Unenrolled::Enrol,
+            other => panic!("{other} is no word of the table"),
         }
     }
 
-    /// A plain ticket of `backend` for alice, with 60 seconds to live.
-    pub(crate) fn records() -> TicketRecords {
-        TicketRecords {
-            ticket: Ticket {
-                id: TicketId::parse("tid_1").unwrap(),
-                digest: TicketDigest([0; 32]),
-                user_id: UserId::parse("alice").unwrap(),
-                client_id: ClientId::parse("backend").unwrap(),
-                issuer: Some(client("backend", "", "right").reference()),
-                for_audience: false,
-                bind: false,
-                scope: Scope::default(),
-                client_ip: None,
-                impersonation: None,
-                issued_at: Time::from_unix(940),
-                expires_at: Time::from_unix(1_060),
-                state: TicketState::Live,
-                state_epoch: 3,
-                client_epoch: Some(0),
+    struct Case {
+        settings: Settings,
+        user: User,
+        client: Client,
+        factors: Factors,
+    }
+
+    fn decided(words: &str) -> String {
+        let day = 86_400;
+        let mut settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
+        settings.password_age = Some(PasswordAge { life: 90 * day, warning: 14 * day, grace: 7 * day });
+        let mut scene = Scene::usual();
+        let mut case = Case {
+            settings,
+            user: User {
+                password_changed_at: Some(Time::from_unix(NOON.unix() - 86_400)),
+                ..scene.person.clone()
             },
-            user: Some(user("alice")),
-            actor: None,
-            client: Some(client("backend", "", "right")),
-            issuer: None,
+            client: client("portal", "", "right"),
             factors: Factors::default(),
-            habit: Habit::default(),
-            delivered: None,
+        };
+        for word in words.split_whitespace() {
+            bring_about(word, &mut scene, &mut case);
         }
+        scene.enrolled = case.factors.is_enrolled();
+        let decision = decide(
+            &case.settings,
+            &Candidate {
+                user: &case.user,
+                client: Some(&case.client),
+                factors: &case.factors,
+                circumstances: scene.circumstances(),
+            },
+        );
+        let Decision { assessment, password, verdict } = decision;
+        let mut told: Vec<String> = vec![format!("{} {}", assessment.score, assessment.level.as_str())];
+        told.push(verdict.as_str().into());
+        told.extend(verdict.reason().map(|reason| format!("for {reason}")));
+        told.extend(password.warning.map(|warning| warning.as_str().to_string()));
+        told.join(", ")
     }
-
-    fn basic(id: &str, secret: &str) -> Redeemer {
-        let readings = vec![SecretText::new(secret.into())];
-        Redeemer::Claimed(ClientCredentials { id: ClientId::parse(id).unwrap(), readings })
-    }
-
-    #[derive(Debug, PartialEq)]
-    enum Short {
-        In,
-        Spend(Refusal),
-        Refuse(Refusal),
-    }
-
-    type Case = (&'static str, fn(&mut TicketRecords), Redeemer, Short);
 
     #[test]
-    fn who_is_let_in() {
-        use Short::{In, Refuse, Spend};
-        let table: &[Case] = &[
-            ("a plain ticket", |_| {}, Redeemer::Anybody, In),
-            ("with credentials nobody asked for", |_| {}, basic("other", "wrong"), In),
-            ("the last second", |r| r.ticket.expires_at = Time::from_unix(1_001), Redeemer::Anybody, In),
-            ("dated a minute ahead", |r| r.ticket.issued_at = NOW.plus(60), Redeemer::Anybody, In),
-            (
-                "dated further ahead",
-                |r| r.ticket.issued_at = NOW.plus(61),
-                Redeemer::Anybody,
-                Refuse(Refusal::DatedAhead),
-            ),
-            ("expired", |r| r.ticket.expires_at = NOW, Redeemer::Anybody, Refuse(Refusal::TicketExpired)),
-            (
-                "spent",
-                |r| r.ticket.state = TicketState::Spent { at: NOW, delivery: None },
-                Redeemer::Anybody,
-                Refuse(Refusal::TicketSpent),
-            ),
-            (
-                "revoked",
-                |r| r.ticket.state = TicketState::Revoked(NOW),
-                Redeemer::Anybody,
-                Refuse(Refusal::TicketRevoked),
-            ),
-            (
-                "of an earlier state epoch",
-                |r| r.ticket.state_epoch = 2,
-                Redeemer::Anybody,
-                Refuse(Refusal::StateSuperseded),
-            ),
-            (
-                "of a later state epoch",
-                |r| r.ticket.state_epoch = 4,
-                Redeemer::Anybody,
-                Refuse(Refusal::StateSuperseded),
-            ),
-            (
-                "spent, of another state epoch",
-                |r| {
-                    (r.ticket.state, r.ticket.state_epoch) =
-                        (TicketState::Spent { at: NOW, delivery: None }, 2)
-                },
-                Redeemer::Anybody,
-                Refuse(Refusal::StateSuperseded),
-            ),
-            ("from its address", |r| r.ticket.client_ip = Some(HERE), Redeemer::Anybody, In),
-            (
-                "from its address, written as IPv6",
-                |r| r.ticket.client_ip = "::ffff:192.0.2.1".parse().ok(),
-                Redeemer::Anybody,
-                In,
-            ),
-            (
-                "from elsewhere",
-                |r| r.ticket.client_ip = "192.0.2.2".parse().ok(),
-                Redeemer::Anybody,
-                Spend(Refusal::AddressMismatch),
-            ),
-            ("bound, proven", |r| r.ticket.bind = true, basic("backend", "right"), In),
-            (
-                "bound, unproven",
-                |r| r.ticket.bind = true,
-                Redeemer::Anybody,
-                Spend(Refusal::RedeemerUnproven),
-            ),
-            (
-                "bound, illegible",
-                |r| r.ticket.bind = true,
-                Redeemer::Illegible,
-                Spend(Refusal::RedeemerUnproven),
-            ),
-            (
-                "bound, wrong secret",
-                |r| r.ticket.bind = true,
-                basic("backend", "wrong"),
-                Spend(Refusal::RedeemerUnproven),
-            ),
-            (
-                "bound, another client",
-                |r| r.ticket.bind = true,
-                basic("other", "right"),
-                Spend(Refusal::AudienceMismatch),
-            ),
-            ("for an audience, by anybody", |r| r.ticket.for_audience = true, Redeemer::Anybody, In),
-            ("for an audience, proven", |r| r.ticket.for_audience = true, basic("backend", "right"), In),
-            (
-                "for an audience, another client",
-                |r| r.ticket.for_audience = true,
-                basic("other", "right"),
-                Spend(Refusal::AudienceMismatch),
-            ),
-            (
-                "for an audience, wrong secret",
-                |r| r.ticket.for_audience = true,
-                basic("backend", "wrong"),
-                Spend(Refusal::RedeemerUnproven),
-            ),
-            (
-                "for an audience that is disabled",
-                |r| {
-                    r.ticket.for_audience = true;
-                    r.client.as_mut().unwrap().disable();
-                },
-                Redeemer::Anybody,
-                Spend(Refusal::ClientInactive),
-            ),
-            (
-                "for an audience that is gone",
-                |r| (r.ticket.for_audience, r.client) = (true, None),
-                Redeemer::Anybody,
-                Spend(Refusal::ClientInactive),
-            ),
-            (
-                "whose issuer is disabled",
-                |r| issued_by(r, Client::disable),
-                Redeemer::Anybody,
-                Spend(Refusal::ClientInactive),
-            ),
-            ("of another issuer", |r| issued_by(r, |_| {}), Redeemer::Anybody, In),
-            (
-                "whose issuer was added anew",
-                |r| issued_by(r, |issuer| issuer.epoch = 7),
-                Redeemer::Anybody,
-                Spend(Refusal::ClientInactive),
-            ),
-            (
-                "whose issuer is gone",
-                |r| {
-                    issued_by(r, |_| {});
-                    r.issuer = None;
-                },
-                Redeemer::Anybody,
-                Spend(Refusal::ClientInactive),
-            ),
-            (
-                "for a client that was added anew",
-                |r| r.client.as_mut().unwrap().epoch = 7,
-                Redeemer::Anybody,
-                Spend(Refusal::ClientInactive),
-            ),
-            (
-                "for a client that was disabled and is enabled again",
-                |r| {
-                    let client = r.client.as_mut().unwrap();
-                    client.disable();
-                    client.enable();
-                },
-                Redeemer::Anybody,
-                Spend(Refusal::ClientInactive),
-            ),
-            (
-                "with a scope that its issuer has",
-                |r| {
-                    r.ticket.scope = Scope::parse("profile email").unwrap();
-                    issued_by(r, |issuer| issuer.scope = Scope::parse("email").unwrap());
-                },
-                Redeemer::Anybody,
-                In,
-            ),
-            (
-                "with a scope that its issuer no longer has",
-                |r| r.ticket.scope = Scope::parse("profile email").unwrap(),
-                Redeemer::Anybody,
-                Spend(Refusal::NotGrantable),
-            ),
-            (
-                "of the command line",
-                |r| (r.ticket.issuer, r.ticket.client_epoch, r.client) = (None, None, None),
-                Redeemer::Anybody,
-                In,
-            ),
-            (
-                "for a disabled user",
-                |r| r.user.as_mut().unwrap().disable(),
-                Redeemer::Anybody,
-                Spend(Refusal::UserInactive),
-            ),
-            ("for nobody", |r| r.user = None, Redeemer::Anybody, Spend(Refusal::UserInactive)),
-            ("acted by the boss", |r| impersonate(r, Some(user("boss"))), Redeemer::Anybody, In),
-            ("acted by nobody", |r| impersonate(r, None), Redeemer::Anybody, Spend(Refusal::ActorInactive)),
-            (
-                "acted by somebody who has to change their password",
-                |r| {
-                    let mut boss = user("boss");
-                    boss.require_password_change();
-                    impersonate(r, Some(boss));
-                },
-                Redeemer::Anybody,
-                Spend(Refusal::PasswordExpired),
-            ),
-            (
-                "acted by somebody disabled",
-                |r| {
-                    let mut boss = user("boss");
-                    boss.disable();
-                    impersonate(r, Some(boss));
-                },
-                Redeemer::Anybody,
-                Spend(Refusal::ActorInactive),
-            ),
-        ];
-        let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
-        for (what, alter, redeemer, expected) in table {
-            let mut records = records();
-            alter(&mut records);
-            let verdict = match decide(&records, redeemer, HERE, &settings, 3, NOW) {
-                Verdict::SignIn(_) => In,
-                Verdict::Spend(refusal) => Spend(refusal),
-                Verdict::Refuse(refusal) => Refuse(refusal),
-            };
-            assert_eq!(verdict, *expected, "{what}");
+    fn the_golden_table() {
+        let rows: Vec<&str> =
+            GOLDEN.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        assert!(rows.len() >= 40, "{} rows", rows.len());
+        for row in rows {
+            let (words, expected) = row.split_once('|').expect("two columns");
+            assert_eq!(decided(words), expected.trim(), "{words}");
         }
     }
 
-    /// By another client than it is for, which then changed.
-    fn issued_by(records: &mut TicketRecords, change: impl Fn(&mut Client)) {
-        let mut issuer = client("issuer", "", "s");
-        records.ticket.issuer = Some(issuer.reference());
-        change(&mut issuer);
-        records.issuer = Some(issuer);
-    }
-
-    fn impersonate(records: &mut TicketRecords, actor: Option<User>) {
-        let boss = UserId::parse("boss").unwrap();
-        records.ticket.impersonation = Some(Impersonation { actor: boss, reason: "r".into() });
-        records.actor = actor;
+    /// Whatever holds: only who has a factor is challenged, and only who has none is sent to enrol or away.
+    #[test]
+    fn nobody_is_asked_for_what_they_do_not_have() {
+        let ways = ["usual", "new-device", "acting", "failures elsewhere"];
+        let factors = ["", "enrolled", "set-up"];
+        let asks = ["", "ask=never", "ask=always", "user=always", "client=always", "user=never ask=always"];
+        let nones = ["", "none=refuse", "none=enrol"];
+        for way in ways {
+            for has in factors {
+                for ask in asks {
+                    for none in nones {
+                        let told = decided(&format!("{way} {has} {ask} {none}"));
+                        let challenged = told.contains("challenge");
+                        let sent = told.contains("enrol") || told.contains("refuse");
+                        assert!(!(challenged && has != "enrolled"), "{way} {has} {ask} {none}: {told}");
+                        assert!(!(sent && has == "enrolled"), "{way} {has} {ask} {none}: {told}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -5,10 +5,10 @@ use core::ops::RangeInclusive;
 
 use zeroize::Zeroizing;
 
+use crate::base::secret::same_bytes;
+use crate::base::time::{Clocks, LEEWAY, Time};
 use crate::crypto::otp_hmac;
-use crate::model::factor::{OtpParameters, TotpDevice};
-use crate::secret::same_bytes;
-use crate::time::{Clocks, LEEWAY, Time};
+use crate::records::factor::{OtpParameters, TotpDevice};
 
 /// Seconds of a step.
 pub(crate) const STEP: u64 = 30;
@@ -65,8 +65,8 @@ pub(crate) fn accepted_step(device: &TotpDevice, presented: &str, clocks: Clocks
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::factor::OtpHash;
-    use crate::model::factor::tests::device;
+    use crate::crypto::OtpHash;
+    use crate::records::factor::tests::device;
     use alloc::{vec, vec::Vec};
 
     /// RFC 4226 appendix D: the codes of counters 0 to 9.

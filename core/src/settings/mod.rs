@@ -7,9 +7,10 @@ use core::fmt;
 
 pub use risk::{RiskRules, Weights};
 
-use crate::codes::codes;
-use crate::model::factor::{AskFactor, OtpParameters};
-use crate::model::scope::Scope;
+use crate::base::codes::codes;
+use crate::records::factor::{AskFactor, OtpParameters};
+use crate::records::scope::Scope;
+use crate::records::session::Purpose;
 
 /// The issuer's identifier: an absolute `http` or `https` URL without query and fragment (RFC 8414 §2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +118,7 @@ pub struct Settings {
     pub user_token_lifetime: u32,
     /// Access tokens of services.
     pub client_token_lifetime: u32,
-    /// Tickets that do not say; at most [`MAX_LIFETIME`](crate::model::ticket::MAX_LIFETIME).
+    /// Tickets that do not say; at most [`MAX_LIFETIME`](crate::records::ticket::MAX_LIFETIME).
     pub ticket_lifetime: u32,
     /// Sessions, from sign-in to the end, however often they are refreshed.
     pub session_lifetime: u32,
@@ -149,6 +150,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Returns how long a session of `purpose` lasts, in seconds.
+    pub(crate) const fn lifetime_of_session(&self, purpose: Purpose, impersonated: bool) -> u32 {
+        match (purpose, impersonated) {
+            (Purpose::Enrol | Purpose::ChangePassword, _) => self.user_token_lifetime,
+            (Purpose::Anything, false) => self.session_lifetime,
+            (Purpose::Anything, true) => self.impersonation_lifetime,
+        }
+    }
+
     /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days
     /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor where the risk calls for one
     /// and always of an actor, whoever has none being signed in, passwords of eight characters that last, TOTP with SHA-1

@@ -1,6 +1,6 @@
 //! What a sign-in's risk is judged by.
 
-use crate::model::risk::Signal;
+use crate::records::risk::Signal;
 
 /// What each signal weighs, 0 to 100; 0 switches it off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use gatepass_core::audit::Refusal;
-use gatepass_core::model::risk::Assessment;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::risk::Assessment;
+use gatepass_core::store::audit::Refusal;
 use serde_json::{Map, Value, json};
 
 use super::context::Context;

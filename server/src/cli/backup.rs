@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 use super::context::Context;
 use super::failure::Failure;

@@ -1,6 +1,6 @@
 //! `gatepass check`: what is wrong with an installation, and what to do.
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 use serde_json::{Value, json};
 
 use super::context::Context;

@@ -1,13 +1,13 @@
 //! `gatepass client`: services with credentials of their own.
 
 use clap::{Args, Subcommand};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::client::{Client, ClientSecret};
-use gatepass_core::model::factor::AskFactor;
-use gatepass_core::model::id::ClientId;
-use gatepass_core::model::scope::Scope;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::{Client, ClientSecret};
+use gatepass_core::records::factor::AskFactor;
+use gatepass_core::records::id::ClientId;
+use gatepass_core::records::scope::Scope;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::Change;
 use serde_json::Value;
 
 use super::context::{Context, Site, random};

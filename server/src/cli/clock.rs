@@ -1,8 +1,8 @@
 //! `gatepass clock`: the mark behind which time never goes.
 
 use clap::Subcommand;
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
 
 use super::context::{Context, Site};
 use super::failure::Failure;

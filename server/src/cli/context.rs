@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepass_core::gatepass::{Gatepass, Keys};
+use gatepass_core::base::time::Time;
+use gatepass_core::base::warning::Warnings;
+use gatepass_core::crypto::OtpHash;
+use gatepass_core::crypto::seed::Seed;
+use gatepass_core::engine::{Engine, Keys};
 use gatepass_core::jose::key::SigningKey;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::{OtpHash, OtpParameters};
-use gatepass_core::moment::{Moment, Seed};
+use gatepass_core::records::factor::OtpParameters;
+use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::settings::{Issuer, PasswordAge, RiskRules, SecondFactorRules, Settings, Weights};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
-use gatepass_core::warning::Warnings;
+use gatepass_core::store::change::{Change, Outcome};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
@@ -162,7 +164,7 @@ impl Context {
 ///
 /// # Errors
 /// Where the keys cannot be read.
-pub fn gatepass(store: &Store, settings: Settings) -> Result<Gatepass, Failure> {
+pub fn engine(store: &Store, settings: Settings) -> Result<Engine, Failure> {
     let stored = store.keys()?;
     let (mut signing, mut others) = (None, Vec::new());
     for key in &stored.keys {
@@ -174,7 +176,7 @@ pub fn gatepass(store: &Store, settings: Settings) -> Result<Gatepass, Failure> 
             others.push(private.verifying_key().map_err(|_| broken())?);
         }
     }
-    Ok(Gatepass::new(settings, Keys::new(stored.generation, signing, others)))
+    Ok(Engine::new(settings, Keys::new(stored.generation, signing, others)))
 }
 
 /// The core's settings, for `issuer`.
@@ -264,12 +266,18 @@ pub fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Failure> {
 ///
 /// # Errors
 /// Where there is none to be had.
-pub fn moment(clock: &ClockStatus) -> Result<Moment, Failure> {
+pub fn inputs(clock: &ClockStatus) -> Result<RequestInputs, Failure> {
     let now = clock.now;
     // The wall clock's, which need not turn with `now`: it only brings together.
     let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     let fraction = u16::try_from((u64::from(passed) << 16) / 1_000_000_000).unwrap_or(u16::MAX);
-    Ok(Moment { now, fraction, seed: Seed::new(*random()?), warnings: Warnings::NONE, wall: clock.stamp })
+    Ok(RequestInputs {
+        now,
+        fraction,
+        seed: Seed::new(*random()?),
+        warnings: Warnings::NONE,
+        wall: clock.stamp,
+    })
 }
 
 impl Site {

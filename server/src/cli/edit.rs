@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use gatepass_core::model::factor::AskFactor;
+use gatepass_core::records::factor::AskFactor;
 
 use super::failure::Failure;
 

@@ -1,13 +1,13 @@
 //! Second factors on the command line: set up with a QR code, verified, or taken away.
 
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::{Guesses, TotpDevice};
-use gatepass_core::model::id::DeviceId;
-use gatepass_core::model::user::User;
+use gatepass_core::api::mfa::otpauth::{otpauth_uri, qr_blocks, secret_text};
+use gatepass_core::base::time::Clocks;
 use gatepass_core::policy::enrolment::{MAX_NAME, NotSetUp, SetUp, verified, waiting};
-use gatepass_core::time::Clocks;
-use gatepass_core::wire::enrolment::{otpauth_uri, qr_blocks, secret_text};
+use gatepass_core::records::factor::{Lockout, TotpDevice};
+use gatepass_core::records::id::DeviceId;
+use gatepass_core::records::user::User;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::Change;
 use serde_json::Value;
 
 use super::context::{self, Context, Site};
@@ -41,9 +41,9 @@ pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result
     let user = find(&site, who)?;
     for _ in 0..ATTEMPTS {
         let factors = site.store.factors(&user.id)?;
-        let moment = context::moment(&site.clock)?;
+        let inputs = context::inputs(&site.clock)?;
         // Whoever may run this may do anything: they vouch.
-        let set_up = SetUp::prepare(parameters, &user.id, &factors, name.clone(), true, &moment);
+        let set_up = SetUp::prepare(parameters, &user.id, &factors, name.clone(), true, &inputs);
         let set_up = set_up.map_err(|problem| {
             Failure::failed(match problem {
                 NotSetUp::TooMany => format!(
@@ -113,8 +113,8 @@ pub(super) fn reset(context: &Context, who: &str) -> Result<(), Failure> {
             |device: TotpDevice| Change::DeleteDevice { id: device.id, counts: device.verified_at.is_some() };
         let mut changes: Vec<Change> = factors.devices.into_iter().map(delete).collect();
         changes.push(Change::DropBackupCodes(user.id.clone()));
-        let (before, after) = (factors.guesses, Guesses::default());
-        changes.push(Change::SetGuesses { user: user.id.clone(), before, after });
+        let (before, after) = (factors.lockout, Lockout::default());
+        changes.push(Change::SetLockout { user: user.id.clone(), before, after });
         changes.push(Change::RaiseEpoch { id: user.id.clone(), epoch: user.epoch });
         changes.push(event(Kind::FactorsReset, &user.id, site.now));
         if site.try_commit(changes)? {

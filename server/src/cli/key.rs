@@ -5,11 +5,11 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::jose::algorithm::Algorithm;
+use gatepass_core::base::time::Time;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::jose::import;
 use gatepass_core::jose::key::SigningKey;
-use gatepass_core::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
 use zeroize::Zeroizing;
 
 use super::context::{Context, Site};

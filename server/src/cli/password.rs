@@ -2,13 +2,13 @@
 
 use std::io::{self, IsTerminal};
 
-use gatepass_core::audit::Kind;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::Guesses;
-use gatepass_core::model::password::{PasswordHash, Workspace};
-use gatepass_core::model::user::User;
+use gatepass_core::base::secret::SecretText;
 use gatepass_core::policy::password::{MAX_BYTES, fit};
-use gatepass_core::secret::SecretText;
+use gatepass_core::records::factor::Lockout;
+use gatepass_core::records::password::{PasswordHash, Workspace};
+use gatepass_core::records::user::User;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::Change;
 
 use super::context::{Context, Site, random};
 use super::edit::{ATTEMPTS, stdin};
@@ -85,12 +85,12 @@ pub(super) fn set(context: &Context, who: &str, must_change: bool) -> Result<Use
 pub(super) fn unlock(site: &Site, who: &str) -> Result<User, Failure> {
     let user = find(site, who)?;
     for _ in 0..ATTEMPTS {
-        let (user, after) = (user.id.clone(), Guesses::default());
+        let (user, after) = (user.id.clone(), Lockout::default());
         let mut changes = vec![event(Kind::Unlocked, &user, site.now)];
-        let before = site.store.factors(&user)?.guesses;
-        changes.push(Change::SetGuesses { user: user.clone(), before, after });
-        let guesses = site.store.password(&user)?.map(|password| password.guesses);
-        changes.extend(guesses.map(|before| Change::SetPasswordGuesses { user, before, after }));
+        let before = site.store.factors(&user)?.lockout;
+        changes.push(Change::SetLockout { user: user.clone(), before, after });
+        let lockout = site.store.password(&user)?.map(|password| password.lockout);
+        changes.extend(lockout.map(|before| Change::SetPasswordLockout { user, before, after }));
         if site.try_commit(changes)? {
             return find(site, who);
         }

@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use gatepass_core::model::habit::Place;
-use gatepass_core::model::id::ClientId;
-use gatepass_core::model::risk::Signal;
-use gatepass_core::policy::admission::{Candidate, decide};
+use gatepass_core::base::time::Time;
 use gatepass_core::policy::password::{Warning, standing};
 use gatepass_core::policy::risk::Circumstances;
+use gatepass_core::policy::sign_in::{Candidate, decide};
+use gatepass_core::records::id::ClientId;
+use gatepass_core::records::risk::Signal;
+use gatepass_core::records::sign_in_history::DeviceOnNetwork;
 use gatepass_core::settings::{AddressMismatch, Issuer};
-use gatepass_core::time::Time;
 use serde_json::{Map, Value};
 
 use super::context::{Context, settings};
@@ -93,9 +93,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     }
     let person = actor.as_ref().unwrap_or(&user);
     let device = asked.device.as_deref().unwrap_or_default();
-    let place = Place::of(device, asked.user_agent.as_bytes(), asked.address)
+    let place = DeviceOnNetwork::of(device, asked.user_agent.as_bytes(), asked.address)
         .ok_or_else(|| Failure::usage("an X-Device-Id is at most 256 visible characters of ASCII"))?;
-    let (factors, habit) = (site.store.factors(&person.id)?, site.store.habit(&person.id)?);
+    let (factors, history) = (site.store.factors(&person.id)?, site.store.history(&person.id)?);
     let decision = decide(
         &settings,
         &Candidate {
@@ -104,7 +104,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             factors: &factors,
             circumstances: Circumstances {
                 person,
-                habit: &habit,
+                history: &history,
                 place: &place,
                 enrolled: factors.is_enrolled(),
                 ticket,
@@ -138,14 +138,14 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         (!user.is_active(), "user-inactive"),
     ];
     let refused = refused.into_iter().find_map(|(holds, why)| holds.then_some(why));
-    let known = habit.places.len();
+    let known = history.places.len();
     let record = Record::new()
         .with("user", user.username.as_str())
         .with("actor", actor.as_ref().map(|actor| actor.username.as_str()))
         .with("network", place.network.to_string())
         .with("known_places", known)
-        .with("known_sign_ins", habit.sign_ins())
-        .with("last_sign_in", habit.last_sign_in(site.now).map(Time::rfc3339))
+        .with("known_sign_ins", history.sign_ins())
+        .with("last_sign_in", history.last_sign_in(site.now).map(Time::rfc3339))
         .with("score", assessment.score)
         .with("level", assessment.level.as_str())
         .with("signals", if context.out.json { Value::Object(signals) } else { assessment.reasons().into() })

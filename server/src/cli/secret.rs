@@ -1,8 +1,8 @@
 //! Client secrets: made here, or brought along.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
-use gatepass_core::time::Time;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
 use zeroize::Zeroizing;
 
 use super::context::random;

@@ -3,18 +3,16 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::gatepass::{Gatepass, Keys};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::id::{ClientId, TicketId, UserRef};
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::api::step::finish;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::{Engine, Keys};
+use gatepass_core::policy::ticket_request::{TicketRequest, TicketRequestError};
+use gatepass_core::records::id::{ClientId, TicketId, UserRef};
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::finish;
-use gatepass_core::ticket_request::TicketRequest;
-use gatepass_core::time::Time;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::Change;
 use serde_json::Value;
 
 use super::context::{self, Context, Site};
@@ -69,7 +67,7 @@ pub(super) struct Issue {
 
 impl Issue {
     fn asked(&self) -> Result<TicketRequest, Failure> {
-        let wrong = |problem: Problem| Failure::usage(problem.message(Language::English));
+        let wrong = |error: TicketRequestError| Failure::usage(error.to_string());
         let who = |text: &String| UserRef::IdOrUsername(text.clone());
         let mut asked = TicketRequest::new(who(&self.user));
         if let Some(ttl) = self.ttl {
@@ -141,9 +139,9 @@ pub(crate) fn issue_by_command(
     asked: TicketRequest,
 ) -> Result<Record, Failure> {
     // Issuing signs nothing: whatever the keys are, none at all will do.
-    let gatepass = Gatepass::new(settings, Keys::new(u64::MAX, None, Vec::new()));
-    let step = gatepass.issue_by_command(asked, context::moment(&site.clock)?);
-    let response = finish(&gatepass, &site.store, step);
+    let engine = Engine::new(settings, Keys::new(u64::MAX, None, Vec::new()));
+    let step = engine.issue_by_command(asked, context::inputs(&site.clock)?);
+    let response = finish(&engine, &site.store, step);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let part = |key: &str| body.get(key).cloned().unwrap_or_default();
     if response.status() != 200 {

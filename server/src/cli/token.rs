@@ -1,11 +1,11 @@
 //! `gatepass token verify`: whether an access token is good here and now, and what it says.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Subcommand;
-use gatepass_core::gatepass::Gatepass;
+use gatepass_core::api::step::drive;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
 use gatepass_core::settings::Issuer;
-use gatepass_core::step::drive;
-use gatepass_core::wire::request::Request;
 use serde_json::{Map, Value};
 
 use super::context::{self, Context, Site};
@@ -49,8 +49,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         None => issuer_of(token).or_else(|| Issuer::parse("http://localhost").ok()).ok_or_else(unnamed)?,
     };
     let site = context.reading()?;
-    let gatepass = context::gatepass(&site.store, context::settings(&config, issuer))?;
-    match verify(&gatepass, &site, token)? {
+    let engine = context::engine(&site.store, context::settings(&config, issuer))?;
+    match verify(&engine, &site, token)? {
         Ok(claims) => {
             let record = Record::new().with("valid", true);
             let record = claims.into_iter().fold(record, |record, (claim, value)| record.with(claim, value));
@@ -71,12 +71,8 @@ fn issuer_of(token: &str) -> Option<Issuer> {
 }
 
 /// The claims of `token`, or why it is not good.
-fn verify(
-    gatepass: &Gatepass,
-    site: &Site,
-    token: &str,
-) -> Result<Result<Map<String, Value>, String>, Failure> {
-    let claims = match gatepass.verify(token, site.now) {
+fn verify(engine: &Engine, site: &Site, token: &str) -> Result<Result<Map<String, Value>, String>, Failure> {
+    let claims = match engine.verify(token, site.now) {
         Ok(claims) => claims,
         Err(wrong) => return Ok(Err(wrong.to_string())),
     };
@@ -88,7 +84,7 @@ fn verify(
         body: Vec::new(),
         peer: std::net::Ipv4Addr::LOCALHOST.into(),
     };
-    let response = drive(gatepass, &site.store, request, context::moment(&site.clock)?);
+    let response = drive(engine, &site.store, request, context::inputs(&site.clock)?);
     if let Some(refusal) = response.refusal() {
         return Ok(Err(refusal.as_str().replace('-', " ")));
     }

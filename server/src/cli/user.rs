@@ -1,13 +1,13 @@
 //! `gatepass user`: people.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::{Args, Subcommand};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::AskFactor;
-use gatepass_core::model::id::{UserId, UserRef};
-use gatepass_core::model::user::{Gender, Status, User, Username};
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::factor::AskFactor;
+use gatepass_core::records::id::{UserId, UserRef};
+use gatepass_core::records::user::{Gender, Status, User, Username};
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::Change;
 use serde_json::Value;
 
 use super::context::{Context, Site, random};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 /// A wall clock further past the mark than this, in seconds, has jumped: the mark does not follow it at once.
 pub const FAR_AHEAD: u64 = 3600;

@@ -1,6 +1,6 @@
 //! The values that are one word of a few.
 
-use gatepass_core::model::factor::AskFactor;
+use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{AddressMismatch, Unenrolled};
 
 use super::value::Value;

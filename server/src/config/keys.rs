@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gatepass_core::model::factor::AskFactor;
+use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{AddressMismatch, Issuer, Unenrolled};
 
 use super::BadConfig;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gatepass_core::model::scope::Scope;
+use gatepass_core::records::scope::Scope;
 use gatepass_core::settings::Issuer;
 use ipnet::IpNet;
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepass_core::wire::response::Response;
+use gatepass_core::http::response::Response;
 
 /// The interim answer to `Expect: 100-continue`.
 pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -108,7 +108,7 @@ fn imf_fixdate(unix: u64) -> String {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let weekday = DAYS.into_iter().cycle().nth((unix / 86_400 % 7) as usize).unwrap_or_default();
     // The core already knows the calendar: `YYYY-MM-DDThh:mm:ssZ`.
-    let iso = gatepass_core::time::Time::from_unix(unix).rfc3339();
+    let iso = gatepass_core::base::time::Time::from_unix(unix).rfc3339();
     let part = |from: usize, to: usize| iso.get(from..to).unwrap_or_default();
     let month = part(5, 7).parse::<usize>().unwrap_or(1);
     let month = MONTHS.into_iter().nth(month.saturating_sub(1)).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The chunked coding (RFC 9112 §7.1), decoded strictly: every line ends in CRLF, a size is 1 to 16 hex digits with
 //! nothing but an extension behind it. Extensions and trailers are read over, within bounds.
 
-use gatepass_core::wire::problem::Problem;
+use gatepass_core::http::problem::Problem;
 
 use super::Bounds;
 

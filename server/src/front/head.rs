@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
 
 use super::Bounds;
 use super::authority::{Absolute, Authority};

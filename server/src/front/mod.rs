@@ -16,11 +16,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gatepass_core::time::Time;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
-use gatepass_core::wire::request::{MAX_BODY, Request};
-use gatepass_core::wire::response::Response;
+use gatepass_core::base::time::Time;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::{MAX_BODY, Request};
+use gatepass_core::http::response::Response;
 
 mod answer;
 mod authority;

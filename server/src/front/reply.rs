@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::Sender;
 
-use gatepass_core::wire::response::Response;
+use gatepass_core::http::response::Response;
 
 use super::guarded::Guest;
 

@@ -12,10 +12,10 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 use tiny_http::{ConfigListenAddr, Header, Server, ServerConfig, StatusCode};
 
 use super::reply::{Answered, Now, Reply, Way};

@@ -7,9 +7,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gatepass_core::audit::Event;
-use gatepass_core::model::change::{Change, Outcome};
 use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::Event;
+use gatepass_core::store::change::{Change, Outcome};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 

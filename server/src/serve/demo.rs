@@ -2,15 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use gatepass_core::model::id::{ClientId, UserRef};
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::ticket::MAX_LIFETIME;
-use gatepass_core::model::user::Username;
+use gatepass_core::api::step::drive;
+use gatepass_core::http::request::Request;
+use gatepass_core::policy::ticket_request::TicketRequest;
+use gatepass_core::records::id::{ClientId, UserRef};
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::ticket::MAX_LIFETIME;
+use gatepass_core::records::user::Username;
 use gatepass_core::settings::Settings;
-use gatepass_core::step::drive;
-use gatepass_core::ticket_request::TicketRequest;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::request::Request;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -84,7 +83,7 @@ fn service(site: &Site) -> Result<Zeroizing<String>, Failure> {
 fn issue(site: &Site, settings: &Settings) -> Result<Zeroizing<String>, Failure> {
     let asked = TicketRequest::new(UserRef::Username(NAME.into()))
         .lasting(MAX_LIFETIME.into())
-        .map_err(|problem| Failure::failed(problem.message(Language::English)))?;
+        .map_err(|error| Failure::failed(error.to_string()))?;
     let issued = ticket::issue_by_command(site, settings.clone(), asked)?;
     let ticket = issued.get("ticket").and_then(Value::as_str).unwrap_or_default();
     Ok(Zeroizing::new(ticket.to_owned()))
@@ -99,8 +98,8 @@ fn sign_in(site: &Site, settings: &Settings, ticket: &str) -> Result<Zeroizing<S
         body: json!({"ticket": ticket}).to_string().into_bytes(),
         peer: Ipv4Addr::LOCALHOST.into(),
     };
-    let gatepass = context::gatepass(&site.store, settings.clone())?;
-    let response = drive(&gatepass, &site.store, request, context::moment(&site.clock)?);
+    let engine = context::engine(&site.store, settings.clone())?;
+    let response = drive(&engine, &site.store, request, context::inputs(&site.clock)?);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let token = body.get("access_token").and_then(Value::as_str);
     token.map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| {

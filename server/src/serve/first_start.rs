@@ -2,9 +2,9 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use gatepass_core::jose::algorithm::Algorithm;
-use gatepass_core::model::id::ClientId;
-use gatepass_core::model::scope::Scope;
+use gatepass_core::crypto::algorithm::Algorithm;
+use gatepass_core::records::id::ClientId;
+use gatepass_core::records::scope::Scope;
 use zeroize::Zeroizing;
 
 use crate::cli::context::Site;

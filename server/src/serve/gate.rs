@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::Found;
+use gatepass_core::api::step::{Read, Step};
+use gatepass_core::base::time::Time;
+use gatepass_core::base::warning::Warning;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 use gatepass_core::settings::Settings;
-use gatepass_core::step::{Read, Step};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
-use gatepass_core::warning::Warning;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::Found;
 use gatepass_core::{is_budgeted, known_part};
 
 use super::keeper::Keeper;
@@ -148,7 +148,7 @@ impl Gate {
             self.may_fail(peer, language)?;
         }
         let clock = self.clock.status();
-        let mut moment = context::moment(&clock).map_err(|failure| {
+        let mut inputs = context::inputs(&clock).map_err(|failure| {
             tracing::error!(%failure, "a request was answered with 500");
             self.refuse(Problem::Internal, language)
         })?;
@@ -158,13 +158,13 @@ impl Gate {
             (Warning::ClockAhead, clock.ahead.is_some()),
         ] {
             if holds {
-                moment.warnings = moment.warnings.with(warning);
+                inputs.warnings = inputs.warnings.with(warning);
             }
         }
         if self.store.is_disk_full() {
-            moment.warnings = moment.warnings.with(Warning::DiskFull);
+            inputs.warnings = inputs.warnings.with(Warning::DiskFull);
         }
-        let step = self.keeper.current().begin(&request, moment);
+        let step = self.keeper.current().begin(&request, inputs);
         let case = Case {
             peer,
             budgeted,
@@ -188,10 +188,10 @@ impl Gate {
     /// Goes on with what was found. Where a person set the clock's mark after the request had begun, it begins anew: what is
     /// found first is not to be judged by the former time.
     fn resume(&self, mut case: Case, read: Read, found: Found) -> Result<(Case, Step), Response> {
-        let gatepass = self.keeper.at_least(found.generation);
+        let engine = self.keeper.at_least(found.generation);
         match case.again.take() {
             Some((request, resets)) if resets != self.clock.resets() => self.start(request, None),
-            Some(_) | None => Ok((case, read.resume(&gatepass, found))),
+            Some(_) | None => Ok((case, read.resume(&engine, found))),
         }
     }
 
@@ -231,7 +231,7 @@ impl Gate {
                     });
                     return answered;
                 }
-                Step::Stretch(stretch) => {
+                Step::HashPassword(stretch) => {
                     let (later, answered) = reply.later();
                     let gate = Arc::clone(&self);
                     self.turns.take(move |workspace| {

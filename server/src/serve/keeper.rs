@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use gatepass_core::gatepass::Gatepass;
+use gatepass_core::engine::Engine;
 use gatepass_core::settings::Settings;
 
 use crate::cli::context;
@@ -11,13 +11,13 @@ use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::store::Store;
 
-/// Holds the [`Gatepass`] that answers, and loads the keys again when a snapshot is of a newer generation. A person who sets
+/// Holds the [`Engine`] that answers, and loads the keys again when a snapshot is of a newer generation. A person who sets
 /// the clock's mark raises the generation, too: so every server notices with its next read, and no read costs more.
 #[derive(Debug)]
 pub struct Keeper {
     store: Store,
     clock: Arc<Clock>,
-    current: ArcSwap<Gatepass>,
+    current: ArcSwap<Engine>,
     /// Held while loading, so that many requests that notice at once load once.
     loading: Mutex<()>,
 }
@@ -43,12 +43,12 @@ impl Keeper {
     }
 
     /// The one at hand. No request waits for another here.
-    pub fn current(&self) -> Guard<Arc<Gatepass>> {
+    pub fn current(&self) -> Guard<Arc<Engine>> {
         self.current.load()
     }
 
     /// One whose keys are of `generation` or later, as far as they can be had.
-    pub fn at_least(&self, generation: u64) -> Guard<Arc<Gatepass>> {
+    pub fn at_least(&self, generation: u64) -> Guard<Arc<Engine>> {
         let current = self.current();
         if current.generation() >= generation {
             return current;
@@ -78,10 +78,10 @@ impl Keeper {
 
 /// Loads the keys, then what a person has made of the clock. In this order, so that no generation is served with a clock from
 /// before it.
-fn load(store: &Store, clock: &Clock, settings: Settings) -> Result<Gatepass, Failure> {
-    let gatepass = context::gatepass(store, settings)?;
+fn load(store: &Store, clock: &Clock, settings: Settings) -> Result<Engine, Failure> {
+    let engine = context::engine(store, settings)?;
     if clock.take_over(store.clock_state()?) {
         tracing::warn!(now = %clock.now(), "the clock's mark was set by `gatepass clock reset`");
     }
-    Ok(gatepass)
+    Ok(engine)
 }

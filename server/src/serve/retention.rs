@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 use super::gate::Gate;
 

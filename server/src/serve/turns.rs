@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use gatepass_core::model::password::Workspace;
+use gatepass_core::records::password::Workspace;
 
 use crate::front::caught;
 

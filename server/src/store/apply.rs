@@ -1,14 +1,14 @@
 //! Each change begins with a conditional statement: where that does not touch its one row, what it names no longer holds.
 
-use gatepass_core::audit::{Event, Kind, Refusal};
-use gatepass_core::model::challenge::MAX_WRONG;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::client::Client;
-use gatepass_core::model::factor::AskFactor;
-use gatepass_core::model::session::{MAX_DELETED, RefreshDigest, RefreshToken, Rotation, Session};
-use gatepass_core::model::ticket::{Ticket, TicketState};
-use gatepass_core::model::user::User;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::challenge::MAX_WRONG;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::factor::AskFactor;
+use gatepass_core::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Rotation, Session};
+use gatepass_core::records::ticket::{Ticket, TicketState};
+use gatepass_core::records::user::User;
+use gatepass_core::store::audit::{Event, Kind, Refusal};
+use gatepass_core::store::change::Change;
 use rusqlite::{Connection, Params, params};
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
     match change {
         Change::RequireStateEpoch(epoch) if *epoch == tail.state().epoch => Ok(()),
         Change::RequireStateEpoch(_) => Err(Trouble::Conflict),
-        Change::UserIs { id, epoch } => holds(
+        Change::RequireUserEpoch { id, epoch } => holds(
             db,
             "SELECT 1 FROM users WHERE id = ?1 AND epoch = ?2 AND status = 'active'",
             params![id.as_str(), signed(*epoch)?],
@@ -34,7 +34,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
             "SELECT 1 FROM clients WHERE id = ?1 AND epoch = ?2 AND enabled = 1",
             params![id.as_str(), signed(*epoch)?],
         ),
-        Change::SessionIsLive(id) => {
+        Change::RequireLiveSession(id) => {
             holds(db, "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL", [id.as_str()])
         }
         Change::InsertTicket(ticket) => insert_ticket(db, ticket),
@@ -51,7 +51,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::RotateRefresh { digest, rotation, successor, recorded } => {
             rotate_refresh(db, digest, rotation, successor, *recorded)
         }
-        Change::RefreshIsUnused(digest) => {
+        Change::RequireUnusedRefresh(digest) => {
             holds(db, "SELECT 1 FROM refresh_tokens WHERE digest = ?1 AND used_at IS NULL", [digest.0])
         }
         Change::CountRefresh(digest) => {
@@ -84,7 +84,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::RepeatAnswer { digest, wrong, first } => {
             deliveries::repeat_answer(db, digest, *wrong, *first)
         }
-        Change::ChallengeIsOpen(digest) => holds(
+        Change::RequireOpenChallenge(digest) => holds(
             db,
             "SELECT 1 FROM challenges WHERE digest = ?1 AND answered = 0 AND wrong < ?2",
             params![digest.0, MAX_WRONG],
@@ -99,11 +99,11 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::KeepBackupCodes { user, device } => factors::keep_backup_codes(db, user, device),
         Change::DropBackupCodes(user) => factors::drop_backup_codes(db, user),
         Change::UseBackupCode { user, code } => factors::use_backup_code(db, user, code),
-        Change::SetGuesses { user, before, after } => factors::set_guesses(db, user, before, after),
-        Change::Learn { user, place, at } => habits::learn(db, user, *place, *at),
+        Change::SetLockout { user, before, after } => factors::set_guesses(db, user, before, after),
+        Change::RecordSignIn { user, place, at } => habits::learn(db, user, *place, *at),
         Change::CountFailure { user, at } => habits::fail(db, user, *at),
         Change::SetPassword { user, hash } => passwords::set(db, user, hash),
-        Change::SetPasswordGuesses { user, before, after } => passwords::set_guesses(db, user, before, after),
+        Change::SetPasswordLockout { user, before, after } => passwords::set_guesses(db, user, before, after),
         Change::InsertUser(user) => insert_user(db, user),
         Change::UpdateUser(user) => update_user(db, user),
         Change::DeleteUser(id) => {
@@ -117,7 +117,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::Audit(event) => tail.append(db, event),
         // Every batch counts itself, which is a write; nothing more is needed to prove that one works.
         Change::Probe => Ok(()),
-        Change::Decoy => decoy(db, tail),
+        Change::DummyWrite => decoy(db, tail),
     }
 }
 

@@ -9,9 +9,9 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::secret::same_bytes;
-use gatepass_core::time::Time;
+use gatepass_core::base::secret::same_bytes;
+use gatepass_core::base::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value, json};

@@ -3,9 +3,9 @@
 
 use std::cell::RefCell;
 
-use gatepass_core::audit::{Event, Kind, Refusal};
 use gatepass_core::crypto::MacKey;
-use gatepass_core::model::risk::Assessment;
+use gatepass_core::records::risk::Assessment;
+use gatepass_core::store::audit::{Event, Kind, Refusal};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params, params_from_iter};
 
@@ -289,7 +289,7 @@ pub(super) fn audit_row(row: &rusqlite::Row<'_>) -> Result<AuditRow, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gatepass_core::time::Time;
+    use gatepass_core::base::time::Time;
 
     /// Computed by another program: rows of the first schema hash as they did, and a risk is part of the link.
     #[test]

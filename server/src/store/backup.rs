@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, params};
 

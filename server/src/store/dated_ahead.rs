@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use gatepass_core::time::{LEEWAY, Time};
+use gatepass_core::base::time::{LEEWAY, Time};
 use rusqlite::params;
 
 use super::error::Trouble;

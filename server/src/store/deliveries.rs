@@ -1,13 +1,13 @@
 //! What is kept of tickets and challenges that were used with an `Idempotency-Key`, and how often their answers were repeated.
 
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::challenge::{Answered, ChallengeDigest};
-use gatepass_core::model::delivery::{
+use gatepass_core::base::time::Time;
+use gatepass_core::records::challenge::{Answered, ChallengeDigest};
+use gatepass_core::records::delivery::{
     AnswerDelivery, Delivery, OpenedSession, RequestDigest, TicketDelivery, TicketResult,
 };
-use gatepass_core::model::session::{RefreshDigest, Salt};
-use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
-use gatepass_core::time::Time;
+use gatepass_core::records::session::{RefreshDigest, Salt};
+use gatepass_core::records::ticket::{Ticket, TicketDigest, TicketState};
+use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::{Connection, Row, params};
 
 use super::apply::one;

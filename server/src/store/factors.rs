@@ -1,13 +1,14 @@
 //! Second factors and challenges: read and written like everything else, their secrets sealed by the master key.
 
-use gatepass_core::model::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
-use gatepass_core::model::factor::{
-    BackupDigest, Factors, Guesses, MAX_DEVICES, OtpHash, OtpParameters, TotpDevice,
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::base::time::Time;
+use gatepass_core::crypto::OtpHash;
+use gatepass_core::records::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
+use gatepass_core::records::factor::{
+    BackupDigest, Factors, Lockout, MAX_DEVICES, OtpParameters, TotpDevice,
 };
-use gatepass_core::model::id::{DeviceId, SessionId, UserId};
-use gatepass_core::model::ticket::Impersonation;
-use gatepass_core::secret::SecretBytes;
-use gatepass_core::time::Time;
+use gatepass_core::records::id::{DeviceId, SessionId, UserId};
+use gatepass_core::records::ticket::Impersonation;
 use rusqlite::{Connection, Row, params};
 
 use super::apply::{json, one};
@@ -37,7 +38,7 @@ pub(super) fn of(db: &Connection, master: &MasterKey, user: &UserId) -> Result<F
     Ok(Factors {
         devices,
         backup_codes: every(db, sql, [user.as_str()], digest)?,
-        guesses: guesses(db, user)?,
+        lockout: lockout(db, user)?,
     })
 }
 
@@ -54,9 +55,9 @@ pub(super) fn each_opens(db: &Connection, master: &MasterKey) -> Result<(), Trou
     Ok(())
 }
 
-fn guesses(db: &Connection, user: &UserId) -> Result<Guesses, Trouble> {
+fn lockout(db: &Connection, user: &UserId) -> Result<Lockout, Trouble> {
     let sql = "SELECT wrong, locks, locked_until FROM factor_guesses WHERE user_id = ?1";
-    let found = first(db, sql, [user.as_str()], |row| Columns::of(row, "factor_guesses").guesses())?;
+    let found = first(db, sql, [user.as_str()], |row| Columns::of(row, "factor_guesses").lockout())?;
     Ok(found.unwrap_or_default())
 }
 
@@ -180,13 +181,13 @@ pub(super) fn use_backup_code(db: &Connection, user: &UserId, code: &BackupDiges
 pub(super) fn set_guesses(
     db: &Connection,
     user: &UserId,
-    before: &Guesses,
-    after: &Guesses,
+    before: &Lockout,
+    after: &Lockout,
 ) -> Result<(), Trouble> {
-    if guesses(db, user)? != *before {
+    if lockout(db, user)? != *before {
         return Err(Trouble::Conflict);
     }
-    if *after == Guesses::default() {
+    if *after == Lockout::default() {
         db.prepare_cached("DELETE FROM factor_guesses WHERE user_id = ?1")?.execute([user.as_str()])?;
         return Ok(());
     }

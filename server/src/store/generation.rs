@@ -1,7 +1,7 @@
 //! State generations: a number and 128 random bits, made anew after commits. The store keeps the last ones, the witness the
 //! newest; what the witness says tells whether the files at hand are the newest that there were.
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
 
 use super::apply::one;

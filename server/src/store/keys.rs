@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gatepass_core::audit::Event;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::store::audit::Event;
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 

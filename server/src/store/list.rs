@@ -1,13 +1,13 @@
 //! Plain reads for the command line.
 
-use gatepass_core::model::client::Client;
-use gatepass_core::model::factor::Factors;
-use gatepass_core::model::habit::Habit;
-use gatepass_core::model::id::{ClientId, TicketId, UserId, UserRef};
-use gatepass_core::model::password::Password;
-use gatepass_core::model::ticket::Ticket;
-use gatepass_core::model::user::User;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::factor::Factors;
+use gatepass_core::records::id::{ClientId, TicketId, UserId, UserRef};
+use gatepass_core::records::password::Password;
+use gatepass_core::records::sign_in_history::SignInHistory;
+use gatepass_core::records::ticket::Ticket;
+use gatepass_core::records::user::User;
 use rusqlite::{Connection, Row, params};
 
 use super::audit::{AuditRow, AuditVerdict};
@@ -35,7 +35,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where that cannot be read.
-    pub fn habit(&self, user: &UserId) -> Result<Habit, StoreError> {
+    pub fn history(&self, user: &UserId) -> Result<SignInHistory, StoreError> {
         self.snapshot(|db| habits::of(db, user))
     }
 

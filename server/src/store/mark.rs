@@ -1,7 +1,7 @@
 //! The clock's high-water mark, kept in the file.
 
-use gatepass_core::audit::Event;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::store::audit::Event;
 use rusqlite::{Connection, Row, params};
 
 use super::apply::one;

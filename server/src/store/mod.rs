@@ -50,8 +50,8 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Found, Query, Records};
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Found, Query, Records};
 use rusqlite::Connection;
 
 pub use archive::{Archived, AuditCut};
@@ -515,9 +515,9 @@ impl gatepass_core::store::Store for Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gatepass_core::audit::{Event, Kind};
+    use gatepass_core::base::time::Time;
     use gatepass_core::store::Store as _;
-    use gatepass_core::time::Time;
+    use gatepass_core::store::audit::{Event, Kind};
 
     #[test]
     fn who_was_answered_holds_the_store_alone() {

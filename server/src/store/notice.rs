@@ -1,6 +1,6 @@
 //! Notices for people about a start.
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 use super::error::StoreError;
 

@@ -1,8 +1,8 @@
 //! Passwords: their hashes, and how often they have been guessed at.
 
-use gatepass_core::model::factor::Guesses;
-use gatepass_core::model::id::UserId;
-use gatepass_core::model::password::{Password, PasswordHash};
+use gatepass_core::records::factor::Lockout;
+use gatepass_core::records::id::UserId;
+use gatepass_core::records::password::{Password, PasswordHash};
 use rusqlite::{Connection, Row, params};
 
 use super::apply::one;
@@ -16,7 +16,7 @@ pub(super) fn of(db: &Connection, user: &UserId) -> Result<Option<Password>, Tro
     first(db, sql, [user.as_str()], |row: &Row<'_>| {
         let mut c = Columns::of(row, "passwords");
         let hash = c.parsed("hash", |text| PasswordHash::parse(text).ok())?;
-        Ok(Password { hash, guesses: c.guesses()? })
+        Ok(Password { hash, lockout: c.lockout()? })
     })
 }
 
@@ -32,8 +32,8 @@ pub(super) fn set(db: &Connection, user: &UserId, hash: &PasswordHash) -> Result
 pub(super) fn set_guesses(
     db: &Connection,
     user: &UserId,
-    before: &Guesses,
-    after: &Guesses,
+    before: &Lockout,
+    after: &Lockout,
 ) -> Result<(), Trouble> {
     one(
         db,

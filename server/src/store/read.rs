@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use gatepass_core::model::challenge::ChallengeDigest;
-use gatepass_core::model::client::Client;
-use gatepass_core::model::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
-use gatepass_core::model::factor::Factors;
-use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
-use gatepass_core::model::named_clients::NamedClients;
-use gatepass_core::model::query::{
+use gatepass_core::records::challenge::ChallengeDigest;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
+use gatepass_core::records::factor::Factors;
+use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::records::named_clients::NamedClients;
+use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::records::ticket::{Ticket, TicketDigest};
+use gatepass_core::records::user::User;
+use gatepass_core::store::query::{
     BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueQuery,
     IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionsRecords,
     TicketRecords, TokenQuery, TokenRecords,
 };
-use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
-use gatepass_core::model::ticket::{Ticket, TicketDigest};
-use gatepass_core::model::user::User;
 use rusqlite::{Connection, Params, Row, params};
 
 use super::error::Trouble;
@@ -210,7 +210,7 @@ fn ticket_records(
     let Some(ticket) = ticket(db, digest)? else { return Ok(None) };
     Ok(Some(TicketRecords {
         factors: factors::of(db, master, ticket.presented_by())?,
-        habit: habits::of(db, ticket.presented_by())?,
+        history: habits::of(db, ticket.presented_by())?,
         user: user_by_id(db, &ticket.user_id)?,
         actor: named(ticket.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
         client: snapshot.client(&ticket.client_id)?,
@@ -260,7 +260,7 @@ fn login(db: &Connection, master: &MasterKey, identity: &Identity) -> Result<Opt
     Ok(Some(LoginRecords {
         password: passwords::of(db, &user.id)?,
         factors: factors::of(db, master, &user.id)?,
-        habit: habits::of(db, &user.id)?,
+        history: habits::of(db, &user.id)?,
         user,
     }))
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gatepass_core::audit::{Event, Kind};
+use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::{Connection, params};
 
 use super::apply::one;

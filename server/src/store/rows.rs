@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use gatepass_core::model::client::{Client, ClientRef, ClientSecret, SecretDigest};
-use gatepass_core::model::factor::{AskFactor, Guesses};
-use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
-use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
-use gatepass_core::model::user::{Gender, Status, User, Username};
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDigest};
+use gatepass_core::records::factor::{AskFactor, Lockout};
+use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::session::{Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
+use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
+use gatepass_core::records::user::{Gender, Status, User, Username};
 use rusqlite::types::FromSql;
 
 use super::deliveries;
@@ -117,8 +117,8 @@ impl<'a> Columns<'a> {
     }
 
     /// The next three columns: how often something has been guessed at.
-    pub(super) fn guesses(&mut self) -> Result<Guesses, Trouble> {
-        Ok(Guesses {
+    pub(super) fn lockout(&mut self) -> Result<Lockout, Trouble> {
+        Ok(Lockout {
             wrong: self.small("wrong")?,
             locks: self.small("locks")?,
             locked_until: self.maybe_time("locked_until")?,

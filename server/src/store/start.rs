@@ -2,8 +2,8 @@
 
 use std::io;
 
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::Connection;
 
 use super::audit::{Chain, Tail};

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
 
 use super::error::Trouble;

@@ -1,8 +1,8 @@
 //! Walks along the audit chain, a page at a time: no read transaction stays open between two pages, so that whoever reads
 //! slowly, or stops, does not keep the write-ahead log from being emptied.
 
-use gatepass_core::secret::same_bytes;
-use gatepass_core::time::Time;
+use gatepass_core::base::secret::same_bytes;
+use gatepass_core::base::time::Time;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
 

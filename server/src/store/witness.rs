@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 use super::error::StoreError;
 use super::files::{self, Files, directory_of};

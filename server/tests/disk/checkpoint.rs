@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use gatepass::store::{Access, Store};
-use gatepass_core::model::change::Outcome;
+use gatepass_core::store::change::Outcome;
 
 use crate::commits::{Commit, Told, applied, apply, recover, serve_and_hold};
 use crate::coverage::{Coverage, Operation};

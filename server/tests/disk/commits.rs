@@ -1,13 +1,13 @@
 //! What is committed to a store on a failing disk, what was told of it, and what has to be there afterwards.
 
 use gatepass::store::{AuditRow, Store};
-use gatepass_core::audit::Kind;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Query, Records, TokenQuery};
-use gatepass_core::model::session::RefreshDigest;
-use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::session::RefreshDigest;
+use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Query, Records, TokenQuery};
 
 use crate::fixture::*;
 use crate::site::{DATA, Site};

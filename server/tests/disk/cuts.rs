@@ -1,7 +1,7 @@
 //! Power cuts: after every single disk operation, and with any part of what was not synced gone.
 
 use gatepass::store::Access;
-use gatepass_core::model::change::Outcome;
+use gatepass_core::store::change::Outcome;
 
 use crate::commits::{Commit, Told, serve_and_hold};
 use crate::disk::Left;

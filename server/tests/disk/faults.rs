@@ -1,9 +1,9 @@
 //! A disk that is full or broken, from every single write on.
 
 use gatepass::store::Access;
-use gatepass_core::model::change::Outcome;
-use gatepass_core::model::query::Query;
 use gatepass_core::store::Store as _;
+use gatepass_core::store::change::Outcome;
+use gatepass_core::store::query::Query;
 
 use crate::commits::{Commit, Told, serve_and_hold};
 use crate::disk::{Fault, Left, Trouble};

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use gatepass::store::Store;
-use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::store::change::{Change, Outcome};
 
 use crate::commits::{Commit, apply, close};
 use crate::coverage::{Coverage, Operation};

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use gatepass::store::{Access, Notice, StoreError, restore};
-use gatepass_core::model::change::Outcome;
+use gatepass_core::store::change::Outcome;
 
 use crate::commits::{Commit, apply, close, go_on, is_spent, ticket_is_there};
 use crate::coverage::{Coverage, Operation};

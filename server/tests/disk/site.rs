@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use gatepass::store::{Access, Create, Installation, KeyChange, KeyState, Store, StoreError, StoreOptions};
-use gatepass_core::model::change::{Change, Outcome};
+use gatepass_core::store::change::{Change, Outcome};
 use tempfile::TempDir;
 
 use crate::disk::Disk;

@@ -63,8 +63,8 @@ fn it_is_killed_at_many_moments() {
         // Again and again, in the same directory: what a second cut leaves is no worse.
         for again in 0..3 {
             let command: &[&str] = if round % 2 == 0 { MAKE } else { &["serve", "--listen", "127.0.0.1:0"] };
-            let moment = time.mul_f64(f64::from((round + again * 5) % 40) / 20.0);
-            let killed = kill_after(&site, command, moment);
+            let inputs = time.mul_f64(f64::from((round + again * 5) % 40) / 20.0);
+            let killed = kill_after(&site, command, inputs);
             kills += u32::from(killed);
             if !killed {
                 // It was measured while the machine was busy.

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use gatepass::front::guarded::{Guarded, Stop};
 use gatepass::front::{Answered, Bounds, Later, Reply, Service};
-use gatepass_core::time::Time;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::base::time::Time;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 
 /// A bound on how long a test waits for what must happen; nothing is measured by it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

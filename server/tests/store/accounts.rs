@@ -1,15 +1,15 @@
 //! Rows from before clients had epochs, in the schema that knows them.
 
-use gatepass_core::model::challenge::{Challenge, ChallengeDigest, SignIn};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::{Client, ClientRef};
-use gatepass_core::model::habit::{DeviceMark, Network, Place as Whereabouts};
-use gatepass_core::model::id::ClientId;
-use gatepass_core::model::query::{Query, Records, TokenQuery};
-use gatepass_core::model::session::{RefreshDigest, Session};
-use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::challenge::{Challenge, ChallengeDigest, SignIn};
+use gatepass_core::records::client::{Client, ClientRef};
+use gatepass_core::records::id::ClientId;
+use gatepass_core::records::session::{RefreshDigest, Session};
+use gatepass_core::records::sign_in_history::{DeviceMark, DeviceOnNetwork as Whereabouts, Network};
+use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Query, Records, TokenQuery};
 use gatepass_tests::world;
 
 use crate::fixture::*;

@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use gatepass::store::{Archived, AuditCut, BrokenLink, Store, StoreError};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::{Change, Outcome};
 
 use crate::fixture::*;
 

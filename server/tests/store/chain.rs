@@ -3,10 +3,10 @@
 use std::thread;
 
 use gatepass::store::{BrokenLink, StoreError};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::id::TicketId;
-use gatepass_core::model::risk::Assessment;
+use gatepass_core::records::id::TicketId;
+use gatepass_core::records::risk::Assessment;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::{Change, Outcome};
 
 use crate::fixture::*;
 
@@ -70,8 +70,8 @@ fn an_empty_chain_holds() {
 
 #[test]
 fn every_field_of_an_event_comes_back() {
-    use gatepass_core::audit::Refusal;
-    use gatepass_core::model::id::{SessionId, TicketId, UserId};
+    use gatepass_core::records::id::{SessionId, TicketId, UserId};
+    use gatepass_core::store::audit::Refusal;
     let place = Place::new();
     let store = place.store();
     let full = Event {

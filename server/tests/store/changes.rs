@@ -1,16 +1,16 @@
 //! Every change's condition, the sweep, the mark: applied where it holds, and nothing written where not.
 
 use gatepass::store::{KEEP_EXPIRED, Store};
-use gatepass_core::audit::Kind;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::{ClientSecret, SecretDigest};
-use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
-use gatepass_core::model::query::{MAX_SESSIONS, Query, Records};
-use gatepass_core::model::session::{RefreshDigest, Session};
-use gatepass_core::model::ticket::{Ticket, TicketState};
-use gatepass_core::model::user::{User, Username};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::{ClientSecret, SecretDigest};
+use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::records::session::{RefreshDigest, Session};
+use gatepass_core::records::ticket::{Ticket, TicketState};
+use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{MAX_SESSIONS, Query, Records};
 
 use crate::fixture::*;
 
@@ -46,14 +46,14 @@ fn each_change_holds_or_leaves_nothing() {
     let no_client = ClientId::parse("none").unwrap();
     let conflicts = vec![
         Change::RequireStateEpoch(1),
-        Change::UserIs { id: alice(), epoch: 1 },
-        Change::UserIs { id: UserId::parse("usr_gone").unwrap(), epoch: 0 },
-        Change::UserIs { id: nobody.clone(), epoch: 0 },
+        Change::RequireUserEpoch { id: alice(), epoch: 1 },
+        Change::RequireUserEpoch { id: UserId::parse("usr_gone").unwrap(), epoch: 0 },
+        Change::RequireUserEpoch { id: nobody.clone(), epoch: 0 },
         Change::RequireClientEpoch { id: ClientId::parse("closed").unwrap(), epoch: 0 },
         Change::RequireClientEpoch { id: portal(), epoch: 1 },
         Change::RequireClientEpoch { id: no_client.clone(), epoch: 0 },
-        Change::SessionIsLive(SessionId::parse("ses_2").unwrap()),
-        Change::SessionIsLive(SessionId::parse("ses_9").unwrap()),
+        Change::RequireLiveSession(SessionId::parse("ses_2").unwrap()),
+        Change::RequireLiveSession(SessionId::parse("ses_9").unwrap()),
         Change::InsertTicket(ticket(1)),
         Change::InsertTicket(Ticket { id: ticket(1).id, ..ticket(9) }),
         Change::InsertTicket(Ticket { digest: ticket(1).digest, ..ticket(9) }),
@@ -69,8 +69,8 @@ fn each_change_holds_or_leaves_nothing() {
         rotate(8, 5, 3),
         rotate(4, 1, 3),
         rotate(4, 5, 8),
-        Change::RefreshIsUnused(RefreshDigest(digest(3))),
-        Change::RefreshIsUnused(RefreshDigest(digest(8))),
+        Change::RequireUnusedRefresh(RefreshDigest(digest(3))),
+        Change::RequireUnusedRefresh(RefreshDigest(digest(8))),
         Change::EndSession { id: session(2).id, at: NOW },
         Change::EndSession { id: session(8).id, at: NOW },
         Change::RaiseEpoch { id: alice(), epoch: 1 },
@@ -136,10 +136,10 @@ fn each_change_holds_or_leaves_nothing() {
         Change::DeleteUser(UserId::parse("usr_boss").unwrap()),
         Change::Audit(event(Kind::TicketIssued, 50)),
         Change::RequireStateEpoch(0),
-        Change::UserIs { id: alice(), epoch: 0 },
+        Change::RequireUserEpoch { id: alice(), epoch: 0 },
         Change::RequireClientEpoch { id: portal(), epoch: 0 },
-        Change::SessionIsLive(SessionId::parse("ses_1").unwrap()),
-        Change::RefreshIsUnused(RefreshDigest(digest(4))),
+        Change::RequireLiveSession(SessionId::parse("ses_1").unwrap()),
+        Change::RequireUnusedRefresh(RefreshDigest(digest(4))),
         rotate(4, 5, 3),
         Change::EndSession { id: session(3).id, at: NOW },
         Change::RaiseEpoch { id: alice(), epoch: 0 },

@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass::clock::Clock;
 use gatepass::store::{ClockMark, EndedAhead, Store};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::query::Query;
-use gatepass_core::model::ticket::{Ticket, TicketState};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::query::Query;
 
 use crate::fixture::*;
 
@@ -142,7 +142,7 @@ fn a_restart_does_not_shorten_the_wait_before_a_sweep() {
 fn issue(place: &Place, store: &Store, count: u64, ahead: u64) {
     let tickets = (0..count).map(|n| {
         let issued_at = if n < ahead { NOW.plus(60) } else { NOW.plus(61) };
-        gatepass_core::model::change::Change::InsertTicket(Ticket { issued_at, ..ticket(n) })
+        gatepass_core::store::change::Change::InsertTicket(Ticket { issued_at, ..ticket(n) })
     });
     commit(store, tickets);
     commit(store, (0..count).map(begin));

@@ -1,11 +1,11 @@
 //! Answers that are given again: what holds and what conflicts, what a query brings, and how repetitions are told in the end.
 
 use gatepass::store::KEEP_EXPIRED;
-use gatepass_core::audit::Kind;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::delivery::{Delivered, TicketResult};
-use gatepass_core::model::query::{Query, Records};
+use gatepass_core::records::delivery::{Delivered, TicketResult};
 use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Query, Records};
 
 use crate::fixture::*;
 

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use gatepass::store::{Access, Create, DATABASE, Fault, Installation, Store, StoreError, StoreOptions};
-use gatepass_core::audit::Kind;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::habit;
-use gatepass_core::model::id::UserId;
-use gatepass_core::model::query::{Query, Records, TokenQuery};
-use gatepass_core::model::session::{Actor, RefreshDigest, Session};
+use gatepass_core::records::id::UserId;
+use gatepass_core::records::session::{Actor, RefreshDigest, Session};
+use gatepass_core::records::sign_in_history;
 use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Query, Records, TokenQuery};
 
 use crate::fixture::*;
 
@@ -87,11 +87,11 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
 #[test]
 fn habits_of_an_earlier_schema_are_kept() {
     let place = Place::new();
-    let learn = |device: u8, at| Change::Learn {
+    let learn = |device: u8, at| Change::RecordSignIn {
         user: UserId::parse("usr_alice").unwrap(),
-        place: habit::Place {
-            device: habit::DeviceMark([device; 32]),
-            network: habit::Network::parse("192.0.2.0/24").unwrap(),
+        place: sign_in_history::DeviceOnNetwork {
+            device: sign_in_history::DeviceMark([device; 32]),
+            network: sign_in_history::Network::parse("192.0.2.0/24").unwrap(),
         },
         at: NOW.plus(at),
     };
@@ -99,7 +99,7 @@ fn habits_of_an_earlier_schema_are_kept() {
     let fail = |at| Change::CountFailure { user: alice.clone(), at: NOW.plus(at) };
     let changes = [learn(1, 0), fail(9), learn(0xab, 5000), fail(8), learn(2, 5001)];
     assert_eq!(commit(&place.store(), changes), Outcome::Applied);
-    let before = place.store().habit(&alice).unwrap();
+    let before = place.store().history(&alice).unwrap();
     let back = "CREATE TABLE known_places (user_id TEXT, device BLOB, network TEXT, last_at INTEGER); \
                 INSERT INTO known_places SELECT user_id, unhex(p.value ->> 0), p.value ->> 1, p.value ->> 2 \
                 FROM habits, json_each(places) p ORDER BY p.key DESC; \
@@ -110,7 +110,7 @@ fn habits_of_an_earlier_schema_are_kept() {
                 FROM habits, json_each(failures) f ORDER BY f.key DESC; \
                 DROP TABLE habits";
     place.downgrade(4, back);
-    assert_eq!(place.serve().unwrap().habit(&alice).unwrap(), before);
+    assert_eq!(place.serve().unwrap().history(&alice).unwrap(), before);
     assert_eq!((before.places.len(), before.failures.len()), (3, 2));
 }
 
@@ -318,8 +318,11 @@ fn a_row_that_does_not_decode_is_unreadable_and_named() {
 fn what_sqlite_cannot_hold_is_not_applied_and_spoils_no_other() {
     let place = Place::new();
     let store = place.store();
-    assert_eq!(commit(&store, [Change::UserIs { id: alice(), epoch: u64::MAX }]), Outcome::NotApplied);
-    assert_eq!(commit(&store, [Change::UserIs { id: alice(), epoch: 0 }]), Outcome::Applied);
+    assert_eq!(
+        commit(&store, [Change::RequireUserEpoch { id: alice(), epoch: u64::MAX }]),
+        Outcome::NotApplied
+    );
+    assert_eq!(commit(&store, [Change::RequireUserEpoch { id: alice(), epoch: 0 }]), Outcome::Applied);
 }
 
 #[test]

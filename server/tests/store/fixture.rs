@@ -4,18 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gatepass::store::{Access, AuditRow, Create, DATABASE, Installation, Store, StoreError, StoreOptions};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::delivery::{Delivery, OpenedSession, RequestDigest};
-use gatepass_core::model::factor::{OtpHash, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
-use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
-use gatepass_core::model::ticket::{Ticket, TicketDigest, TicketState};
-use gatepass_core::secret::SecretBytes;
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::base::time::Time;
+use gatepass_core::crypto::OtpHash;
+use gatepass_core::records::delivery::{Delivery, OpenedSession, RequestDigest};
+use gatepass_core::records::factor::{OtpParameters, TotpDevice};
+use gatepass_core::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
+use gatepass_core::records::ticket::{Ticket, TicketDigest, TicketState};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{BearerQuery, PersonQuery, Query, Records};
 use gatepass_tests::world;
 use tempfile::TempDir;
 
@@ -278,7 +279,7 @@ pub(crate) fn event(kind: Kind, number: u64) -> Event {
 pub(crate) fn redemption(number: u64, session: u64) -> Vec<Change> {
     vec![
         Change::RequireStateEpoch(0),
-        Change::UserIs { id: alice(), epoch: 0 },
+        Change::RequireUserEpoch { id: alice(), epoch: 0 },
         spend(number),
         begin(session),
         Change::Audit(event(Kind::TicketRedeemed, number)),

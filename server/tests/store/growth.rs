@@ -6,11 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gatepass::store::{KEEP_EXPIRED, Store, StoreError, StoreOptions};
-use gatepass_core::audit::Kind;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Query, Records, TokenQuery};
-use gatepass_core::model::session::{MAX_USED, RefreshDigest, Rotation, Session};
+use gatepass_core::records::session::{MAX_USED, RefreshDigest, Rotation, Session};
 use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Query, Records, TokenQuery};
 
 use crate::fixture::*;
 
@@ -149,7 +149,7 @@ fn sign_in(store: &Store, number: u64, waits: &mut Vec<Duration>) {
         if let Change::InsertSession { session, .. } = change {
             session.user_id = boss();
         }
-        if let Change::UserIs { id, .. } = change {
+        if let Change::RequireUserEpoch { id, .. } = change {
             *id = boss();
         }
     }
@@ -157,11 +157,11 @@ fn sign_in(store: &Store, number: u64, waits: &mut Vec<Duration>) {
     waits.push(began.elapsed());
 }
 
-fn boss() -> gatepass_core::model::id::UserId {
-    gatepass_core::model::id::UserId::parse("usr_boss").unwrap()
+fn boss() -> gatepass_core::records::id::UserId {
+    gatepass_core::records::id::UserId::parse("usr_boss").unwrap()
 }
 
-fn sweep_all(store: &Store, now: gatepass_core::time::Time) {
+fn sweep_all(store: &Store, now: gatepass_core::base::time::Time) {
     let (mut steps, mut most) = (0u32, 0);
     loop {
         let swept = store.sweep(now, 16).unwrap();
@@ -281,7 +281,7 @@ fn a_full_disk_leaves_room_for_what_restricts() {
     assert_eq!(commit(&store, [Change::EndSession { id: session(3).id, at: NOW }]), Outcome::Applied);
     assert_eq!(commit(&store, [spend(0), Change::RaiseEpoch { id: alice(), epoch: 0 }]), Outcome::Applied);
     assert_eq!(commit(&store, [spend(1), begin(100)]), Outcome::NotApplied, "one that opens something, too");
-    assert_eq!(state(&store, 1), Some(gatepass_core::model::ticket::TicketState::Live));
+    assert_eq!(state(&store, 1), Some(gatepass_core::records::ticket::TicketState::Live));
     // Another process goes by the same file.
     let other = place.store();
     assert!(other.is_disk_full());

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use gatepass::master_key::{MASTER_KEY, MasterKey};
 use gatepass::store::{DATABASE, KeyChange, KeyState, Store, StoreError, StoreOptions};
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::query::Query;
 use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::query::Query;
 
 use crate::fixture::*;
 

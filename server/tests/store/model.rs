@@ -1,21 +1,21 @@
 //! The file against the store in memory, under random commits: the same outcomes, and the same records.
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use gatepass_core::audit::Kind;
-use gatepass_core::model::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::client::{Client, ClientRef};
-use gatepass_core::model::delivery::TicketResult;
-use gatepass_core::model::factor::{BackupDigest, Guesses};
-use gatepass_core::model::habit::{DeviceMark, Network, Place as Whereabouts};
-use gatepass_core::model::id::{ClientId, SessionId, UserId, UserRef};
-use gatepass_core::model::password::PasswordHash;
-use gatepass_core::model::query::{BearerQuery, Identity, IssueQuery, PersonQuery, Query, TokenQuery};
-use gatepass_core::model::session::{RefreshDigest, Session};
-use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest};
-use gatepass_core::model::user::User;
+use gatepass_core::records::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
+use gatepass_core::records::client::{Client, ClientRef};
+use gatepass_core::records::delivery::TicketResult;
+use gatepass_core::records::factor::{BackupDigest, Lockout};
+use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::records::password::PasswordHash;
+use gatepass_core::records::session::{RefreshDigest, Session};
+use gatepass_core::records::sign_in_history::{DeviceMark, DeviceOnNetwork as Whereabouts, Network};
+use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest};
+use gatepass_core::records::user::User;
 use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::Change;
+use gatepass_core::store::query::{BearerQuery, Identity, IssueQuery, PersonQuery, Query, TokenQuery};
 use gatepass_tests::memory::Tables;
 use gatepass_tests::world;
 use proptest::prelude::*;
@@ -36,9 +36,9 @@ enum Deed {
     AddUser(usize),
     DeleteClient(usize),
     AddClient { client: usize, epoch: u64 },
-    SessionIsLive(u64),
+    RequireLiveSession(u64),
     Rotate { from: u64, to: u64, session: u64 },
-    RefreshIsUnused(u64),
+    RequireUnusedRefresh(u64),
     CountRefresh { token: u64, times: usize },
     RotateLate { from: u64, number: u64, recorded: u32 },
     EndSession(u64),
@@ -54,7 +54,7 @@ enum Deed {
     UseCode { user: usize, code: u64 },
     Guess { user: usize, stale: bool },
     Forgive(usize),
-    Learn { user: usize, places: std::ops::Range<u64>, at: u64 },
+    RecordSignIn { user: usize, places: std::ops::Range<u64>, at: u64 },
     Fail { user: usize, times: u64 },
     SetPassword { user: usize, password: u64 },
     GuessPassword { user: usize, stale: bool },
@@ -63,7 +63,7 @@ enum Deed {
     CountWrong { challenge: u64, wrong: u32, answered: bool },
     Answer { challenge: u64, wrong: u32, session: Option<u64> },
     RepeatAnswer { challenge: u64, wrong: u32, first: bool },
-    ChallengeIsOpen(u64),
+    RequireOpenChallenge(u64),
     RequireClientEpoch { client: usize, stale: bool },
     SetStateEpoch(u64),
     RequireStateEpoch { stale: bool },
@@ -89,9 +89,9 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => user().prop_map(Deed::AddUser),
         1 => user().prop_map(Deed::DeleteClient),
         1 => (user(), 0..3u64).prop_map(|(client, epoch)| Deed::AddClient { client, epoch }),
-        1 => session().prop_map(Deed::SessionIsLive),
+        1 => session().prop_map(Deed::RequireLiveSession),
         6 => (session(), session(), session()).prop_map(|(from, to, session)| Deed::Rotate { from, to, session }),
-        1 => session().prop_map(Deed::RefreshIsUnused),
+        1 => session().prop_map(Deed::RequireUnusedRefresh),
         2 => (session(), 1..4usize).prop_map(|(token, times)| Deed::CountRefresh { token, times }),
         4 => (session(), 0..24u64, 0..4u32)
             .prop_map(|(from, number, recorded)| Deed::RotateLate { from, number, recorded }),
@@ -109,7 +109,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Guess { user, stale }),
         1 => user().prop_map(Deed::Forgive),
         3 => (user(), 0..30u64, 0..30u64, 0..100_000u64)
-            .prop_map(|(user, first, more, at)| Deed::Learn { user, places: first..first + more, at }),
+            .prop_map(|(user, first, more, at)| Deed::RecordSignIn { user, places: first..first + more, at }),
         2 => (user(), 1..30u64).prop_map(|(user, times)| Deed::Fail { user, times }),
         3 => (user(), 0..3u64).prop_map(|(user, password)| Deed::SetPassword { user, password }),
         2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::GuessPassword { user, stale }),
@@ -122,7 +122,7 @@ fn deed() -> impl Strategy<Value = Deed> {
             .prop_map(|(challenge, wrong, session)| Deed::Answer { challenge, wrong, session }),
         4 => (ticket(), 0..3u32, any::<bool>())
             .prop_map(|(challenge, wrong, first)| Deed::RepeatAnswer { challenge, wrong, first }),
-        2 => ticket().prop_map(Deed::ChallengeIsOpen),
+        2 => ticket().prop_map(Deed::RequireOpenChallenge),
         1 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::RequireClientEpoch { client, stale }),
         1 => (0..4u64).prop_map(Deed::SetStateEpoch),
         1 => any::<bool>().prop_map(|stale| Deed::RequireStateEpoch { stale }),
@@ -139,7 +139,7 @@ struct Names {
 fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
     let user_id = |i: usize| names.users[i].clone();
     let epoch = |i: usize| tables.users.get(&names.users[i]).map_or(0, |user| user.epoch);
-    let is = |i: usize| Change::UserIs { id: user_id(i), epoch: epoch(i) };
+    let is = |i: usize| Change::RequireUserEpoch { id: user_id(i), epoch: epoch(i) };
     let audit = |kind, number| Change::Audit(event(kind, number));
     let state_epoch = tables.state_epoch;
     let client_epoch = |id: &ClientId| tables.clients.get(id).map_or(0, |client| client.epoch);
@@ -217,10 +217,10 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             let client = world::tables().clients[&names.clients[client]].clone();
             vec![Change::InsertClient(Client { epoch, ..client })]
         }
-        Deed::SessionIsLive(session) => {
+        Deed::RequireLiveSession(session) => {
             vec![
                 audit(Kind::TicketRefused, session),
-                Change::SessionIsLive(SessionId::parse(&format!("ses_{session}")).unwrap()),
+                Change::RequireLiveSession(SessionId::parse(&format!("ses_{session}")).unwrap()),
             ]
         }
         Deed::Rotate { from, to, session } => {
@@ -236,7 +236,9 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             successor.number = number;
             vec![Change::RotateRefresh { digest, rotation, successor, recorded }]
         }
-        Deed::RefreshIsUnused(number) => vec![Change::RefreshIsUnused(RefreshDigest(digest(number)))],
+        Deed::RequireUnusedRefresh(number) => {
+            vec![Change::RequireUnusedRefresh(RefreshDigest(digest(number)))]
+        }
         Deed::EndSession(number) => vec![Change::EndSession { id: session(number).id, at: NOW }],
         Deed::RaiseEpoch { user, stale } => {
             vec![Change::RaiseEpoch { id: user_id(user), epoch: epoch(user) + u64::from(stale) }]
@@ -278,20 +280,20 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             vec![Change::UseBackupCode { user: user_id(user), code: BackupDigest(digest(code)) }]
         }
         Deed::Guess { user, stale } => {
-            let mut before = tables.guesses.get(&names.users[user]).copied().unwrap_or_default();
+            let mut before = tables.lockout.get(&names.users[user]).copied().unwrap_or_default();
             let after = before.failed(NOW);
             before.wrong += u32::from(stale);
-            vec![is(user), Change::SetGuesses { user: user_id(user), before, after }]
+            vec![is(user), Change::SetLockout { user: user_id(user), before, after }]
         }
         Deed::Forgive(user) => {
-            let before = tables.guesses.get(&names.users[user]).copied().unwrap_or_default();
-            vec![is(user), Change::SetGuesses { user: user_id(user), before, after: Guesses::default() }]
+            let before = tables.lockout.get(&names.users[user]).copied().unwrap_or_default();
+            vec![is(user), Change::SetLockout { user: user_id(user), before, after: Lockout::default() }]
         }
-        Deed::Learn { user, ref places, at } => {
+        Deed::RecordSignIn { user, ref places, at } => {
             let learn = |number: u64| {
                 let network = Network::of([192, 0, (number % 5) as u8, 1].into());
                 let place = Whereabouts { device: DeviceMark(digest(number)), network };
-                Change::Learn { user: user_id(user), place, at: NOW.plus(at + number / 3) }
+                Change::RecordSignIn { user: user_id(user), place, at: NOW.plus(at + number / 3) }
             };
             places.clone().map(learn).chain([audit(Kind::TicketRedeemed, at)]).collect()
         }
@@ -309,10 +311,14 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             vec![is(user), Change::SetPassword { user: user_id(user), hash: hash(password) }]
         }
         Deed::GuessPassword { user, stale } => {
-            let mut before = tables.passwords.get(&names.users[user]).map(|p| p.guesses).unwrap_or_default();
+            let mut before = tables.passwords.get(&names.users[user]).map(|p| p.lockout).unwrap_or_default();
             let after = before.failed(NOW);
             before.locks += u32::from(stale);
-            vec![is(user), Change::SetPasswordGuesses { user: user_id(user), before, after }, Change::Decoy]
+            vec![
+                is(user),
+                Change::SetPasswordLockout { user: user_id(user), before, after },
+                Change::DummyWrite,
+            ]
         }
         Deed::Rename { user, like } => {
             let Some(mut user) = tables.users.get(&names.users[user]).cloned() else { return vec![] };
@@ -354,8 +360,8 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
         Deed::RepeatAnswer { challenge, wrong, first } => {
             vec![Change::RepeatAnswer { digest: ChallengeDigest(digest(challenge)), wrong, first }]
         }
-        Deed::ChallengeIsOpen(challenge) => {
-            vec![Change::ChallengeIsOpen(ChallengeDigest(digest(challenge)))]
+        Deed::RequireOpenChallenge(challenge) => {
+            vec![Change::RequireOpenChallenge(ChallengeDigest(digest(challenge)))]
         }
         Deed::RequireClientEpoch { client, stale } => {
             let id = names.clients[client].clone();

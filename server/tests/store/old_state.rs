@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gatepass::store::{Access, Create, Installation, Notice, Store, StoreError, StoreOptions};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::{Query, Records};
-use gatepass_core::model::ticket::TicketState;
+use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Query, Records};
 use gatepass_tests::dice::{Dice, number};
 
 use crate::fixture::*;
@@ -23,7 +23,7 @@ struct Machine {
 }
 
 /// What the disks held at one moment, and what had been told by then.
-struct Moment {
+struct RequestInputs {
     database: Vec<u8>,
     log: Option<Vec<u8>>,
     witness: Vec<u8>,
@@ -85,9 +85,9 @@ impl Machine {
         Installation { witness_file: Some(self.witness()), ..Installation::at(self.data.path()) }
     }
 
-    fn moment(&self, spent: &BTreeSet<u64>, crashed: bool) -> Moment {
+    fn inputs(&self, spent: &BTreeSet<u64>, crashed: bool) -> RequestInputs {
         let installation = self.installation();
-        Moment {
+        RequestInputs {
             database: read(&installation.database()).unwrap(),
             log: read(&installation.log()).filter(|log| !log.is_empty()),
             witness: read(&installation.witness()).unwrap(),
@@ -98,7 +98,7 @@ impl Machine {
 }
 
 /// A life of the box: tickets are issued and redeemed, processes come, go and crash.
-fn live(machine: &mut Machine, dice: &mut Dice, steps: u64) -> Vec<Moment> {
+fn live(machine: &mut Machine, dice: &mut Dice, steps: u64) -> Vec<RequestInputs> {
     let (mut moments, mut spent) = (Vec::new(), BTreeSet::new());
     let (mut live, mut next) = (Vec::new(), 0);
     for _ in 0..steps {
@@ -118,13 +118,13 @@ fn live(machine: &mut Machine, dice: &mut Dice, steps: u64) -> Vec<Moment> {
         }
         if dice.once_in(3) {
             // The power goes: what was told is on the disk, and the next process finds the log.
-            let moment = machine.moment(&spent, true);
+            let inputs = machine.inputs(&spent, true);
             drop(store);
-            *machine = machine.with(&moment.database, moment.log.as_deref(), &moment.witness);
-            moments.push(moment);
+            *machine = machine.with(&inputs.database, inputs.log.as_deref(), &inputs.witness);
+            moments.push(inputs);
         } else {
             store.close().unwrap();
-            moments.push(machine.moment(&spent, false));
+            moments.push(machine.inputs(&spent, false));
         }
     }
     moments
@@ -144,7 +144,7 @@ struct Seen {
 }
 
 /// Starts on these files, and holds the start to what was told by the `later` moment.
-fn start(machine: &Machine, later: &Moment, case: &str, seen: &mut Seen) {
+fn start(machine: &Machine, later: &RequestInputs, case: &str, seen: &mut Seen) {
     let store = match Store::open(&machine.installation(), Access::Serve, &options()) {
         Ok(store) => store,
         Err(StoreError::LogForeign { .. }) => {
@@ -176,8 +176,8 @@ fn start(machine: &Machine, later: &Moment, case: &str, seen: &mut Seen) {
 }
 
 /// The number of the newest generation that a start would find.
-fn witnessed(moment: &Moment) -> &[u8] {
-    moment.witness.split(|byte| *byte == b'\n').nth(2).unwrap()
+fn witnessed(inputs: &RequestInputs) -> &[u8] {
+    inputs.witness.split(|byte| *byte == b'\n').nth(2).unwrap()
 }
 
 #[test]

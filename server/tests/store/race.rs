@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use gatepass_core::audit::Kind;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::id::ClientId;
-use gatepass_core::model::query::{Found, Query, Records};
-use gatepass_core::model::ticket::TicketState;
+use gatepass_core::records::id::ClientId;
+use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Found, Query, Records};
 
 use crate::fixture::*;
 

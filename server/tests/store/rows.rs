@@ -2,19 +2,19 @@
 
 use std::net::IpAddr;
 
-use gatepass_core::model::challenge::ChallengeDigest;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::{Client, ClientRef, ClientSecret, SecretDigest};
-use gatepass_core::model::delivery::{OpenedSession, RequestDigest, TicketDelivery, TicketResult};
-use gatepass_core::model::factor::AskFactor;
-use gatepass_core::model::id::{ClientId, SessionId, TicketId, UserId};
-use gatepass_core::model::query::{BearerQuery, PersonQuery, Query, Records};
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::session::{Actor, Purpose, RefreshDigest, Salt, Session};
-use gatepass_core::model::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
-use gatepass_core::model::user::{Gender, Status, User, Username};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::challenge::ChallengeDigest;
+use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDigest};
+use gatepass_core::records::delivery::{OpenedSession, RequestDigest, TicketDelivery, TicketResult};
+use gatepass_core::records::factor::AskFactor;
+use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::session::{Actor, Purpose, RefreshDigest, Salt, Session};
+use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
+use gatepass_core::records::user::{Gender, Status, User, Username};
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{BearerQuery, PersonQuery, Query, Records};
 use proptest::option::of;
 use proptest::prelude::*;
 
@@ -192,7 +192,7 @@ fn what_went_in_comes_out() {
             ];
             prop_assert_eq!(commit(&store, insert), Outcome::Applied);
             prop_assert_eq!(store.user(&(&user.id).into()).unwrap(), Some(user.clone()));
-            let username = gatepass_core::model::id::UserRef::Username(user.username.as_str().into());
+            let username = gatepass_core::records::id::UserRef::Username(user.username.as_str().into());
             prop_assert_eq!(store.user(&username).unwrap(), Some(user.clone()));
             let Records::Client(found) = store.read(&Query::Client(client.id.clone())).records else {
                 panic!()

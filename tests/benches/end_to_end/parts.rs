@@ -14,17 +14,17 @@ use gatepass::front::connection::{Connection, Turn};
 use gatepass::front::guarded::Guarded;
 use gatepass::front::{Answered, Bounds, Reply, Service};
 use gatepass::store::Store;
-use gatepass_core::gatepass::Gatepass;
+use gatepass_core::api::step::Step;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 use gatepass_core::jose::jws::Compact;
 use gatepass_core::jose::key::{KeySet, SigningKey};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::step::Step;
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::change::{Change, Outcome};
 
 use crate::meter::cpu;
 
@@ -70,18 +70,13 @@ fn parse(bytes: &[u8]) -> Request {
 
 /// What each of `requests` reads, and what the first of them write. The requests are used up where they can be used
 /// once.
-pub(crate) fn of_the_store(
-    gatepass: &Gatepass,
-    store: &Store,
-    now: Time,
-    requests: &[Vec<u8>],
-) -> (f64, f64) {
+pub(crate) fn of_the_store(engine: &Engine, store: &Store, now: Time, requests: &[Vec<u8>]) -> (f64, f64) {
     let reads: Vec<_> = requests
         .iter()
         .map(|bytes| {
             let clock = ClockStatus { wall: now, mark: now, now, stamp: now, behind: None, ahead: None };
-            let moment = context::moment(&clock).expect("randomness");
-            let Step::Read(read) = gatepass.handle(parse(bytes), moment) else {
+            let inputs = context::inputs(&clock).expect("randomness");
+            let Step::Read(read) = engine.handle(parse(bytes), inputs) else {
                 panic!("a flow that reads nothing")
             };
             read
@@ -97,9 +92,9 @@ pub(crate) fn of_the_store(
         .into_iter()
         .filter_map(|read| {
             let found = store.read(read.query());
-            match read.resume(gatepass, found) {
+            match read.resume(engine, found) {
                 Step::Commit(commit) => Some(Arc::clone(commit.changes())),
-                Step::Read(_) | Step::Stretch(_) | Step::Reply(_) => None,
+                Step::Read(_) | Step::HashPassword(_) | Step::Reply(_) => None,
             }
         })
         .collect();

@@ -9,13 +9,13 @@ use std::time::{Duration, SystemTime};
 use gatepass::cli::context;
 use gatepass::config::Given;
 use gatepass::store::{Access, Installation, KeyState, Store, StoreOptions};
-use gatepass_core::gatepass::Gatepass;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
 use gatepass_core::jose::key::SigningKey;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::user::Status;
+use gatepass_core::records::user::Status;
 use gatepass_core::settings::Issuer;
 use gatepass_core::store::Store as _;
-use gatepass_core::time::Time;
+use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::server::{Running, Site, binary};
 use gatepass_tests::suite::Target;
 use gatepass_tests::world;
@@ -77,15 +77,15 @@ impl Served {
     }
 
     /// The store and the core as the server has them.
-    pub(crate) fn parts(&self) -> (Store, Gatepass, SigningKey) {
+    pub(crate) fn parts(&self) -> (Store, Engine, SigningKey) {
         let store = open(&self.site);
         let issuer = Issuer::parse(&format!("http://{}", self.address())).expect("an issuer");
         let settings = context::settings(&Given::default().resolve().expect("the defaults"), issuer);
-        let gatepass = context::gatepass(&store, settings).expect("the keys");
+        let engine = context::engine(&store, settings).expect("the keys");
         let keys = store.keys().expect("the keys").keys;
         let key = keys.iter().find(|key| key.state == KeyState::Signing).expect("a key that signs");
         let key = SigningKey::from_jwk(&key.storage, None).expect("a key");
-        (store, gatepass, key)
+        (store, engine, key)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::model::{Answer, Grant, Guesses, Model, Name, Password, done, granted, refused};
+use super::model::{Answer, Grant, Lockout, Model, Name, Password, done, granted, refused};
 use super::operation::{Bearer, Operation};
 
 impl Model {
@@ -22,14 +22,14 @@ impl Model {
         let person = self.people.entry(user).or_default();
         let Some(password) = person.password.as_mut() else { return refused(40047) };
         let refused = |why| refused(40041).because(why);
-        if now < password.guesses.until {
+        if now < password.lockout.until {
             return refused("waits");
         }
         if !right {
-            password.guesses.fail_password(now);
+            password.lockout.fail_password(now);
             return refused("wrong");
         }
-        *password = Password { text: new, set_at: now, must_change: false, guesses: Guesses::default() };
+        *password = Password { text: new, set_at: now, must_change: false, lockout: Lockout::default() };
         person.epoch += 1;
         done()
     }

@@ -1,12 +1,12 @@
 //! What an administrator does.
 
-use super::model::{Client, Guesses, Model, Name, Ticket};
+use super::model::{Client, Lockout, Model, Name, Ticket};
 use super::operation::Operation;
 
 impl Model {
     pub(super) fn forgive_password(&mut self, user: Name) {
         if let Some(password) = self.people.get_mut(user).and_then(|person| person.password.as_mut()) {
-            password.guesses = Guesses::default();
+            password.lockout = Lockout::default();
         }
     }
 
@@ -19,7 +19,7 @@ impl Model {
             }
             Operation::Enable(_) => person.disabled = false,
             Operation::Unlock(_) => {
-                person.guesses = Guesses::default();
+                person.lockout = Lockout::default();
                 self.forgive_password(user);
             }
             _ => {
@@ -52,7 +52,7 @@ impl Model {
         self.devices_of(user).into_iter().for_each(|device| self.devices[device].gone = true);
         if let Some(person) = self.people.get_mut(user) {
             person.codes.clear();
-            person.guesses = Guesses::default();
+            person.lockout = Lockout::default();
             person.epoch += 1;
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::model::{Answer, Device, Guesses, Model, Name, Session, done, granted, refused};
+use super::model::{Answer, Device, Lockout, Model, Name, Session, done, granted, refused};
 use super::operation::Code;
 
 impl Model {
@@ -33,7 +33,7 @@ impl Model {
     /// Whether `code` is a second factor of `user`; it is used then, and counted against them otherwise.
     pub(super) fn show(&mut self, user: Name, code: Code, with_backup: bool) -> Result<(), &'static str> {
         let now = self.now;
-        if now < self.people[user].guesses.until {
+        if now < self.people[user].lockout.until {
             return Err("locked");
         }
         let mut fitting = self.devices_of(user).into_iter().filter(|at| self.devices[*at].counts);
@@ -49,10 +49,10 @@ impl Model {
             (None, None) => false,
         };
         if shown {
-            person.guesses = Guesses::default();
+            person.lockout = Lockout::default();
             return Ok(());
         }
-        person.guesses.fail(now);
+        person.lockout.fail(now);
         Err("wrong")
     }
 
@@ -118,14 +118,14 @@ impl Model {
         let device = waiting.find(|at| device.is_none_or(|named| named == Some(*at)));
         let Some(device) = device else { return refused(40031) };
         let (enrolled, now) = (self.is_enrolled(user), self.now);
-        if enrolled && now < self.people[user].guesses.until {
+        if enrolled && now < self.people[user].lockout.until {
             return refused(40031).because("locked");
         }
         let Some(step) = self.fits(device, code) else {
             if !enrolled {
                 return refused(40031);
             }
-            self.people.entry(user).or_default().guesses.fail(now);
+            self.people.entry(user).or_default().lockout.fail(now);
             return refused(40031).because("wrong");
         };
         if enrolled && !self.devices[device].vouched && !self.has_shown(session) {
@@ -135,7 +135,7 @@ impl Model {
         (verified.counts, verified.by, verified.step) = (true, Some(session), step);
         let person = self.people.entry(user).or_default();
         if enrolled {
-            person.guesses = Guesses::default();
+            person.lockout = Lockout::default();
         } else {
             person.codes.retain(|(with, _)| *with == device);
         }

@@ -86,13 +86,13 @@ pub(super) fn is_within(scope: &str, whole: &str) -> bool {
 
 /// Wrong guesses in a row.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Guesses {
+pub(super) struct Lockout {
     pub(super) wrong: u32,
     pub(super) locks: u32,
     pub(super) until: u64,
 }
 
-impl Guesses {
+impl Lockout {
     /// The tenth locks, for a time that doubles.
     pub(super) fn fail(&mut self, now: u64) {
         self.wrong += 1;
@@ -117,7 +117,7 @@ pub(super) struct Password {
     pub(super) text: Name,
     pub(super) set_at: u64,
     pub(super) must_change: bool,
-    pub(super) guesses: Guesses,
+    pub(super) lockout: Lockout,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -129,7 +129,7 @@ pub(super) struct Person {
     pub(super) places: BTreeSet<Place>,
     /// The backup codes left: with which device they came, and which of ten.
     pub(super) codes: BTreeSet<(usize, usize)>,
-    pub(super) guesses: Guesses,
+    pub(super) lockout: Lockout,
 }
 
 /// What somebody is, or is to be, signed in for.
@@ -293,7 +293,7 @@ impl Model {
     /// The world before anything was done.
     pub fn new(rules: Rules) -> Self {
         let known = |text, must_change| {
-            let password = Password { text, set_at: NOON.unix(), must_change, guesses: Guesses::default() };
+            let password = Password { text, set_at: NOON.unix(), must_change, lockout: Lockout::default() };
             Person { password: Some(password), ..Person::default() }
         };
         let people = [

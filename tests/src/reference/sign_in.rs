@@ -96,11 +96,11 @@ impl Model {
         let password = self.people.get_mut(user).and_then(|person| person.password.as_mut());
         let refused = |why| refused(40040).because(why);
         let Some(password) = password else { return refused("unknown") };
-        if now < password.guesses.until {
+        if now < password.lockout.until {
             return refused("waits");
         }
         if !right {
-            password.guesses.fail_password(now);
+            password.lockout.fail_password(now);
             return refused("wrong");
         }
         if !self.is_active(user) {

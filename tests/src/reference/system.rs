@@ -2,30 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gatepass_core::gatepass::{Gatepass, Keys};
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::Client;
-use gatepass_core::model::factor::{AskFactor, Guesses, OtpHash, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{ClientId, UserRef};
-use gatepass_core::model::query::{Identity, LoginRecords, Query, Records};
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::ticket::TicketDigest;
+use gatepass_core::api::step::{drive, finish};
+use gatepass_core::base::time::Time;
+use gatepass_core::crypto::OtpHash;
+use gatepass_core::engine::{Engine, Keys};
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::policy::ticket_request::{TicketRequest, TicketRequestError};
+use gatepass_core::records::client::Client;
+use gatepass_core::records::factor::{AskFactor, Lockout, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{ClientId, UserRef};
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::ticket::TicketDigest;
 use gatepass_core::settings::{Issuer as Url, PasswordAge, RiskRules, Settings, Weights};
-use gatepass_core::step::{drive, finish};
 use gatepass_core::store::Store;
-use gatepass_core::ticket_request::TicketRequest;
-use gatepass_core::time::Time;
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Identity, LoginRecords, Query, Records};
 use serde_json::{Value, json};
 
 use super::model::{Caller, ISSUER, Model, Name, Rules};
 use super::operation::{Bearer, Code, Issuer, Key, Operation, Token, Wish};
 use crate::memory::{Memory, Tables};
-use crate::world::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, moment, request};
+use crate::world::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, inputs, request};
 
 /// A store that may be shut and opened again, and swept.
 pub trait Durable: Store {
@@ -97,7 +99,7 @@ impl From<Response> for Told {
 /// The core, its store, and every secret that it has handed out.
 #[derive(Debug)]
 pub struct System<S> {
-    gatepass: Gatepass,
+    engine: Engine,
     store: S,
     asked: u64,
     /// The secrets of each kind, in the order in which they were first told.
@@ -108,8 +110,8 @@ pub struct System<S> {
 impl<S: Durable> System<S> {
     /// The core with these rules, on a store that holds [`tables`].
     pub fn new(rules: Rules, store: S) -> Self {
-        let gatepass = Gatepass::new(settings(rules), Keys::new(1, Some(world::signing_key()), vec![]));
-        Self { gatepass, store, asked: 0, secrets: BTreeMap::new(), backup_codes: vec![] }
+        let engine = Engine::new(settings(rules), Keys::new(1, Some(world::signing_key()), vec![]));
+        Self { engine, store, asked: 0, secrets: BTreeMap::new(), backup_codes: vec![] }
     }
 
     /// Does `operation`, whose picks are those of `model` before it.
@@ -134,7 +136,7 @@ impl<S: Durable> System<S> {
             }
             _ => {
                 if let Some(request) = self.request(operation, model) {
-                    return drive(&self.gatepass, &self.store, request, moment(now, self.asked)).into();
+                    return drive(&self.engine, &self.store, request, inputs(now, self.asked)).into();
                 }
                 self.administer(operation, now);
             }
@@ -331,15 +333,15 @@ impl<S: Durable> System<S> {
             return;
         };
         let id = account.id.clone();
-        let forgiven = |before| Change::SetGuesses { user: id.clone(), before, after: Guesses::default() };
+        let forgiven = |before| Change::SetLockout { user: id.clone(), before, after: Lockout::default() };
         let changes = match operation {
             Operation::Delete(_) => vec![Change::DeleteUser(id)],
             Operation::Unlock(_) => {
-                let mut changes = vec![forgiven(factors.guesses)];
-                changes.extend(password.map(|password| Change::SetPasswordGuesses {
+                let mut changes = vec![forgiven(factors.lockout)];
+                changes.extend(password.map(|password| Change::SetPasswordLockout {
                     user: id.clone(),
-                    before: password.guesses,
-                    after: Guesses::default(),
+                    before: password.lockout,
+                    after: Lockout::default(),
                 }));
                 changes
             }
@@ -350,7 +352,7 @@ impl<S: Durable> System<S> {
                 };
                 let mut changes: Vec<Change> = factors.devices.into_iter().map(delete).collect();
                 changes.push(Change::DropBackupCodes(id.clone()));
-                changes.push(forgiven(factors.guesses));
+                changes.push(forgiven(factors.lockout));
                 changes.push(Change::RaiseEpoch { id, epoch: account.epoch });
                 changes
             }
@@ -418,10 +420,11 @@ impl<S: Durable> System<S> {
             asked.impersonated(wish.actor.map(named), wish.actor.filter(|_| wish.reason).map(|_| "a call"))
         };
         match asked() {
-            Err(problem) => problem.response(Language::English, now).into(),
+            Err(TicketRequestError::Lifetime) => Problem::BadTtl.response(Language::English, now).into(),
+            Err(_) => Problem::ReasonRequired.response(Language::English, now).into(),
             Ok(asked) => {
-                let step = self.gatepass.issue_by_command(asked, moment(now, self.asked));
-                finish(&self.gatepass, &self.store, step).into()
+                let step = self.engine.issue_by_command(asked, inputs(now, self.asked));
+                finish(&self.engine, &self.store, step).into()
             }
         }
     }

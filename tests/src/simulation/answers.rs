@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass_core::model::challenge::ChallengeDigest;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::ClientRef;
-use gatepass_core::model::id::SessionId;
-use gatepass_core::model::session::RefreshDigest;
-use gatepass_core::model::ticket::{TicketDigest, TicketState};
-use gatepass_core::step::Step;
-use gatepass_core::time::Time;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::api::step::Step;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::challenge::ChallengeDigest;
+use gatepass_core::records::client::ClientRef;
+use gatepass_core::records::id::SessionId;
+use gatepass_core::records::session::RefreshDigest;
+use gatepass_core::records::ticket::{TicketDigest, TicketState};
+use gatepass_core::store::change::{Change, Outcome};
 use serde_json::Value;
 
 use super::World;
@@ -289,7 +289,7 @@ pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<()
     let changes = if let Step::Commit(commit) = step { &commit.changes()[..] } else { &[] };
     let ends = changes.iter().any(|c| matches!(c, Change::EndSession { .. }));
     let goes_on =
-        changes.iter().any(|c| matches!(c, Change::RotateRefresh { .. } | Change::RefreshIsUnused(_)));
+        changes.iter().any(|c| matches!(c, Change::RotateRefresh { .. } | Change::RequireUnusedRefresh(_)));
     let fresh = |at: Time| flow.now < at;
     let in_time = match &token.rotation {
         None => true,

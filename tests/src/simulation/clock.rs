@@ -1,7 +1,7 @@
 //! The clocks of a world: one wall clock that jumps, and in each server a time that never goes back while it runs
 //! (`server/src/clock.rs`, far jumps ahead apart). All in milliseconds.
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 use crate::world::NOON;
 

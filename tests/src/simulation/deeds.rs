@@ -1,7 +1,7 @@
 //! What people do: have themselves signed in, use their sessions, try again; thieves and services beside them.
 
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
+use gatepass_core::base::time::Time;
+use gatepass_core::http::request::Request;
 use serde_json::{Value, json};
 
 use super::network::{Answered, What, copy, short};

@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gatepass_core::audit::{Event, Kind};
-use gatepass_core::model::challenge::{ChallengeDigest, MAX_WRONG};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::client::{Client, ClientRef};
-use gatepass_core::model::factor::BackupDigest;
-use gatepass_core::model::id::{ClientId, DeviceId, SessionId, UserId};
-use gatepass_core::model::session::{RefreshDigest, Session};
-use gatepass_core::model::ticket::{Ticket, TicketDigest};
-use gatepass_core::model::user::User;
+use gatepass_core::records::challenge::{ChallengeDigest, MAX_WRONG};
+use gatepass_core::records::client::{Client, ClientRef};
+use gatepass_core::records::factor::BackupDigest;
+use gatepass_core::records::id::{ClientId, DeviceId, SessionId, UserId};
+use gatepass_core::records::session::{RefreshDigest, Session};
+use gatepass_core::records::ticket::{Ticket, TicketDigest};
+use gatepass_core::records::user::User;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::Change;
 
 use super::tally::Tally;
 use crate::memory::Tables;
@@ -147,7 +147,7 @@ impl Ledger {
             hold(!superseded, || format!("{change:?} uses what was issued before older state was put back"))
         };
         match change {
-            Change::SessionIsLive(id) => current(self.is_superseded_session(id)),
+            Change::RequireLiveSession(id) => current(self.is_superseded_session(id)),
             Change::InsertTicket(ticket) => {
                 tally.met("tickets issued");
                 let before = self.tickets.insert(ticket.digest, (TicketIs::Live, ticket.clone()));
@@ -201,7 +201,7 @@ impl Ledger {
                 self.repeated.insert(digest.0);
                 Ok(())
             }
-            Change::ChallengeIsOpen(digest) => {
+            Change::RequireOpenChallenge(digest) => {
                 let challenge = self.challenges.get(digest).ok_or("nobody made this challenge")?;
                 hold(!challenge.answered && challenge.wrong < MAX_WRONG, || {
                     "a challenge that is over is handed out again".into()
@@ -250,7 +250,7 @@ impl Ledger {
                 *self.refreshes.entry(session).or_default() += 1;
                 Ok(())
             }
-            Change::RefreshIsUnused(digest) => {
+            Change::RequireUnusedRefresh(digest) => {
                 tally.met("the same successor again");
                 let unused = self.unused.values().any(|unused| unused.contains(digest));
                 hold(unused, || "a used successor was handed out again".into())
@@ -333,22 +333,22 @@ impl Ledger {
                 hold(self.used_codes.insert(*code), || "a backup code was used twice".into())
             }
             Change::RequireStateEpoch(_)
-            | Change::UserIs { .. }
+            | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
             | Change::InsertDevice(_)
             | Change::DeleteDevice { .. }
             | Change::AddBackupCodes { .. }
             | Change::KeepBackupCodes { .. }
             | Change::DropBackupCodes(_)
-            | Change::SetGuesses { .. }
-            | Change::Learn { .. }
+            | Change::SetLockout { .. }
+            | Change::RecordSignIn { .. }
             | Change::CountFailure { .. }
-            | Change::SetPasswordGuesses { .. }
+            | Change::SetPasswordLockout { .. }
             | Change::InsertUser(_)
             | Change::DeleteUser(_)
             | Change::Audit(_)
             | Change::Probe
-            | Change::Decoy => Ok(()),
+            | Change::DummyWrite => Ok(()),
         }
     }
 
@@ -418,9 +418,9 @@ impl Ledger {
         hold(self.rows == tables.audit.len(), || "the audit table lost or gained a row".into())?;
         for (digest, (is, ticket)) in &self.tickets {
             let kept = tables.tickets.get(digest).map(|kept| match &kept.state {
-                gatepass_core::model::ticket::TicketState::Live => TicketIs::Live,
-                gatepass_core::model::ticket::TicketState::Spent { .. } => TicketIs::Spent,
-                gatepass_core::model::ticket::TicketState::Revoked(_) => TicketIs::Revoked,
+                gatepass_core::records::ticket::TicketState::Live => TicketIs::Live,
+                gatepass_core::records::ticket::TicketState::Spent { .. } => TicketIs::Spent,
+                gatepass_core::records::ticket::TicketState::Revoked(_) => TicketIs::Revoked,
             });
             hold(kept == Some(*is), || format!("{} is not what became of it", ticket.id))?;
         }

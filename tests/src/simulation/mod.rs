@@ -19,10 +19,10 @@ mod weather;
 
 use std::collections::BTreeMap;
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::factor::AskFactor;
+use gatepass_core::engine::Engine;
+use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{Issuer, Settings, Unenrolled};
+use gatepass_core::store::change::{Change, Outcome};
 
 use crate::memory::Tables;
 use crate::world;
@@ -86,7 +86,7 @@ pub struct Report {
 struct World {
     chance: Chance,
     weather: Weather,
-    gatepass: Gatepass,
+    engine: Engine,
     tables: Tables,
     ledger: Ledger,
     told: Told,
@@ -148,7 +148,7 @@ impl World {
         settings.session_lifetime = chance.pick(&[60, 2_592_000]);
         let tables = people::tables();
         let mut world = Self {
-            gatepass: world::gatepass_with(settings),
+            engine: world::gatepass_with(settings),
             ledger: Ledger::of(&tables),
             told: Told::default(),
             tally: Tally::default(),

@@ -1,6 +1,6 @@
 //! Requests on their way, and answers: lost, late, or there twice; and people who try again.
 
-use gatepass_core::wire::request::Request;
+use gatepass_core::http::request::Request;
 use serde_json::Value;
 
 use super::{Event, World, note};

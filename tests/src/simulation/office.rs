@@ -1,13 +1,13 @@
 //! The administrator, at the command line: reads, and a moment later writes what rests on it.
 
-use gatepass_core::audit::{Event as Row, Kind};
-use gatepass_core::model::change::Change;
-use gatepass_core::model::client::{Client, ClientSecret, SecretDigest};
-use gatepass_core::model::id::{ClientId, UserId};
-use gatepass_core::model::password::PasswordHash;
-use gatepass_core::model::ticket::TicketState;
-use gatepass_core::model::user::User;
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::records::id::{ClientId, UserId};
+use gatepass_core::records::password::PasswordHash;
+use gatepass_core::records::ticket::TicketState;
+use gatepass_core::records::user::User;
+use gatepass_core::store::audit::{Event as Row, Kind};
+use gatepass_core::store::change::Change;
 
 use super::people::{PASSWORDS, user_id};
 use super::{Event, World, note};

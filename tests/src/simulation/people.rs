@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use gatepass_core::model::factor::{BackupDigest, Guesses, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
-use gatepass_core::model::password::{Password, PasswordHash};
-use gatepass_core::model::user::Status;
-use gatepass_core::secret::SecretBytes;
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::records::factor::{BackupDigest, Lockout, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::records::password::{Password, PasswordHash};
+use gatepass_core::records::user::Status;
 
 use super::chance::Chance;
 use crate::memory::Tables;
@@ -66,7 +66,7 @@ pub(super) fn tables() -> Tables {
         if has_password(user) {
             person.password_changed_at = Some(person.created_at);
             let hash = PasswordHash::parse(PAM_HASH).expect("a hash");
-            tables.passwords.insert(person.id.clone(), Password { hash, guesses: Guesses::default() });
+            tables.passwords.insert(person.id.clone(), Password { hash, lockout: Lockout::default() });
         }
         if is_enrolled(user) {
             let device = device(user, &person.id);

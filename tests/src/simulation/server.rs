@@ -1,10 +1,10 @@
 //! The servers: the core's steps in flight, one group of commits at a time on its way to the disk, and crashes.
 
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::query::Records;
-use gatepass_core::step::Step;
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
+use gatepass_core::api::step::Step;
+use gatepass_core::base::time::Time;
+use gatepass_core::http::request::Request;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::Records;
 
 use super::clock::Clock;
 use super::network::What;
@@ -90,7 +90,7 @@ impl World {
     pub(super) fn begin(&mut self, server: usize, call: u64, what: What, request: Request) {
         let (number, at) = (self.next_number(), self.now);
         let now = self.servers[server].clock.now(&self.wall, at);
-        let step = self.gatepass.handle(request, world::moment(now, number));
+        let step = self.engine.handle(request, world::inputs(now, number));
         note!(self, "#{call} reaches {} as flow {number}, whose time is {}", letter(server), now.unix());
         let flow = Flow { server, call, what, now, steps: 0, outcomes: vec![], recorded: false, step: None };
         self.flows.insert(number, flow);
@@ -109,12 +109,12 @@ impl World {
                 flow.step = Some(step);
                 self.later(0, 4, Event::Read(id));
             }
-            Step::Stretch(stretch) if self.chance.one_in(40) => {
+            Step::HashPassword(stretch) if self.chance.one_in(40) => {
                 self.tally.met("no room to hash");
                 note!(self, "flow {id} finds no room to hash");
                 self.advance(id, stretch.refuse());
             }
-            Step::Stretch(_) => {
+            Step::HashPassword(_) => {
                 flow.step = Some(step);
                 self.later(15, 200, Event::Hashed(id));
             }
@@ -156,7 +156,7 @@ impl World {
             note!(self, "flow {id} cannot read");
             found.records = Records::Unreadable;
         }
-        let step = read.resume(&self.gatepass, found);
+        let step = read.resume(&self.engine, found);
         note!(self, "flow {id} reads, and goes on to {}", name(&step));
         if !unread {
             let verdict = answers::check_read(&self.tables, &self.flows[&id], &step);
@@ -167,8 +167,8 @@ impl World {
 
     pub(super) fn hashed(&mut self, id: u64) {
         let Some(flow) = self.flows.get_mut(&id) else { return };
-        let Some(Step::Stretch(stretch)) = flow.step.take() else { return };
-        let step = stretch.run(&self.gatepass);
+        let Some(Step::HashPassword(stretch)) = flow.step.take() else { return };
+        let step = stretch.run(&self.engine);
         note!(self, "flow {id} has hashed, and goes on to {}", name(&step));
         self.advance(id, step);
     }
@@ -277,7 +277,7 @@ impl World {
         if outcome != Outcome::Applied {
             note!(self, "flow {id} is told {outcome:?}");
         }
-        let step = commit.settle(&self.gatepass, outcome);
+        let step = commit.settle(&self.engine, outcome);
         self.advance(id, step);
     }
 }
@@ -287,7 +287,7 @@ fn name(step: &Step) -> &'static str {
     match step {
         Step::Read(_) => "read",
         Step::Commit(_) => "commit",
-        Step::Stretch(_) => "hash",
+        Step::HashPassword(_) => "hash",
         Step::Reply(_) => "answer",
     }
 }

@@ -14,7 +14,7 @@ mod userinfo;
 
 use std::net::SocketAddr;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Ask};

@@ -1,6 +1,6 @@
 //! Whom a token speaks for.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{Target, claims, keys, uncached};

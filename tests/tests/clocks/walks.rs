@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use gatepass::clock::{BELIEVED_AFTER, FAR_AHEAD, QUIET_BEFORE_SWEEPS, RELEASED, Timeline};
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::moment::Moment;
+use gatepass_core::api::step::drive;
+use gatepass_core::base::time::{Clocks, LEEWAY, Time};
+use gatepass_core::engine::Engine;
+use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::drive;
-use gatepass_core::time::{Clocks, LEEWAY, Time};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::suite::claims;
 use gatepass_tests::world::{
-    self, PORTAL_SECRET, asks_for_token, gatepass_with, moment, presents, refreshes,
+    self, PORTAL_SECRET, asks_for_token, gatepass_with, inputs, presents, refreshes,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -52,7 +52,7 @@ struct Issued {
 
 impl Issued {
     /// Takes the access token of an answer that was given under `clocks`, and checks what it says.
-    fn read(gatepass: &Gatepass, body: &[u8], clocks: Clocks, lifetime: u64) -> (Self, Value) {
+    fn read(engine: &Engine, body: &[u8], clocks: Clocks, lifetime: u64) -> (Self, Value) {
         let body: Value = serde_json::from_slice(body).expect("JSON");
         let token = body["access_token"].as_str().expect("a token").to_owned();
         let claims = claims(&token);
@@ -61,13 +61,13 @@ impl Issued {
         assert_eq!((time("iat"), time("nbf"), time("exp")), (wall, wall, wall + lifetime), "{claims}");
         let told = claims["own_iat"].as_u64();
         assert_eq!(told, clocks.differ().then(|| own.unix()), "{claims}");
-        gatepass.verify(&token, own).expect("it is accepted at once");
+        engine.verify(&token, own).expect("it is accepted at once");
         (Self { token, own, lifetime, told: told.is_some() }, body)
     }
 
     /// Checks how long it is good, by our own time.
-    fn lives(&self, gatepass: &Gatepass) {
-        let good = |time: u64| gatepass.verify(&self.token, Time::from_unix(time)).is_ok();
+    fn lives(&self, engine: &Engine) {
+        let good = |time: u64| engine.verify(&self.token, Time::from_unix(time)).is_ok();
         let (own, end) = (self.own.unix(), self.own.plus(self.lifetime).unix());
         // By the wall clock, which is no further off.
         let slack = if self.told { 0 } else { LEEWAY };
@@ -135,7 +135,7 @@ proptest! {
     fn every_token_is_good_at_once_and_for_its_lifetime(walk in moves()) {
         let settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
         let (user, client) = (settings.user_token_lifetime.into(), settings.client_token_lifetime.into());
-        let gatepass = gatepass_with(settings);
+        let engine = gatepass_with(settings);
         let store = Memory::new(world::tables());
         let mut line = Timeline::start(Time::from_unix(START), None, Time::from_unix(START), Duration::ZERO);
         let (mut passed, mut refresh, mut seed) = (0, None, 0);
@@ -147,24 +147,24 @@ proptest! {
             let clocks = Clocks { now: status.now, wall: status.stamp };
             let mut at = || {
                 seed += 1;
-                Moment { wall: clocks.wall, ..moment(clocks.now, seed) }
+                RequestInputs { wall: clocks.wall, ..inputs(clocks.now, seed) }
             };
-            let ticket = world::issue(&gatepass, &store, "alice", at());
-            let signed_in = drive(&gatepass, &store, presents(&ticket), at());
+            let ticket = world::issue(&engine, &store, "alice", at());
+            let signed_in = drive(&engine, &store, presents(&ticket), at());
             prop_assert_eq!(signed_in.status(), 200);
-            let (issued, body) = Issued::read(&gatepass, signed_in.body(), clocks, user);
+            let (issued, body) = Issued::read(&engine, signed_in.body(), clocks, user);
             all.push(issued);
-            let service = drive(&gatepass, &store, asks_for_token("portal", PORTAL_SECRET, "orders:read"), at());
+            let service = drive(&engine, &store, asks_for_token("portal", PORTAL_SECRET, "orders:read"), at());
             prop_assert_eq!(service.status(), 200);
-            all.push(Issued::read(&gatepass, service.body(), clocks, client).0);
+            all.push(Issued::read(&engine, service.body(), clocks, client).0);
             // That of an earlier step may be refused by now; what is issued for it is good.
             if let Some(token) = refresh.replace(body["refresh_token"].as_str().expect("a token").to_owned()) {
-                let refreshed = drive(&gatepass, &store, refreshes(&token), at());
+                let refreshed = drive(&engine, &store, refreshes(&token), at());
                 if refreshed.status() == 200 {
-                    all.push(Issued::read(&gatepass, refreshed.body(), clocks, user).0);
+                    all.push(Issued::read(&engine, refreshed.body(), clocks, user).0);
                 }
             }
         }
-        all.iter().for_each(|issued| issued.lives(&gatepass));
+        all.iter().for_each(|issued| issued.lives(&engine));
     }
 }

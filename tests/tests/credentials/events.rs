@@ -1,7 +1,7 @@
 //! What happens between the issue of a credential and its use, and what must come of it.
 
-use gatepass_core::model::client::Client;
-use gatepass_core::model::user::User;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::user::User;
 
 use crate::kinds::{Credential, Sort};
 use crate::site::Site;

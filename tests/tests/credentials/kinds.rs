@@ -1,8 +1,8 @@
 //! The kinds of credential: how each is made, whom it rests on, and where it is shown.
 
-use gatepass_core::model::factor::AskFactor;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{Settings, Unenrolled};
-use gatepass_core::wire::request::Request;
 use gatepass_tests::world::{
     BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, posts, presents, refreshes,
     request,

@@ -1,23 +1,23 @@
 //! A server on a store in memory, where everything happens within one second, and what an administrator does there.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::Client;
-use gatepass_core::model::factor::{BackupDigest, Guesses, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{ClientId, DeviceId, UserId, UserRef};
-use gatepass_core::model::password::PasswordHash;
-use gatepass_core::model::scope::Scope;
-use gatepass_core::model::user::User;
-use gatepass_core::secret::SecretBytes;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::api::step::{drive, finish};
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::policy::ticket_request::TicketRequest;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::factor::{BackupDigest, Lockout, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{ClientId, DeviceId, UserId, UserRef};
+use gatepass_core::records::password::PasswordHash;
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::user::User;
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_core::step::{drive, finish};
 use gatepass_core::store::Store as _;
-use gatepass_core::ticket_request::TicketRequest;
-use gatepass_core::wire::request::Request;
+use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, KIM_HASH, NOON, PORTAL_SECRET, asks_for_token, moment, request,
+    self, BACKEND_SECRET, KIM_HASH, NOON, PORTAL_SECRET, asks_for_token, inputs, request,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ const SECRET: &[u8] = b"12345678901234567890";
 pub(crate) const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
 
 pub(crate) struct Site {
-    gatepass: Gatepass,
+    engine: Engine,
     store: Memory,
     asked: u64,
 }
@@ -82,12 +82,12 @@ impl Site {
     pub(crate) fn new(set: fn(&mut Settings)) -> Self {
         let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
         set(&mut settings);
-        Self { gatepass: world::gatepass_with(settings), store: Memory::new(tables()), asked: 0 }
+        Self { engine: world::gatepass_with(settings), store: Memory::new(tables()), asked: 0 }
     }
 
     pub(crate) fn send(&mut self, request: Request) -> Answer {
         self.asked += 1;
-        let response = drive(&self.gatepass, &self.store, request, moment(NOON, self.asked));
+        let response = drive(&self.engine, &self.store, request, inputs(NOON, self.asked));
         Answer {
             status: response.status(),
             body: serde_json::from_slice(response.body()).unwrap_or_default(),
@@ -111,8 +111,8 @@ impl Site {
     pub(crate) fn ticket_by_command(&mut self, user: &str) -> Option<String> {
         self.asked += 1;
         let asked = TicketRequest::new(UserRef::Username(user.into()));
-        let step = self.gatepass.issue_by_command(asked, moment(NOON, self.asked));
-        let issued = finish(&self.gatepass, &self.store, step);
+        let step = self.engine.issue_by_command(asked, inputs(NOON, self.asked));
+        let issued = finish(&self.engine, &self.store, step);
         let body: Value = serde_json::from_slice(issued.body()).expect("JSON");
         body["ticket"].as_str().map(str::to_owned)
     }
@@ -151,8 +151,8 @@ impl Site {
         let mut changes: Vec<Change> =
             theirs.map(|device| Change::DeleteDevice { id: device.id, counts: true }).collect();
         changes.push(Change::DropBackupCodes(id.clone()));
-        let (before, after) = (Guesses::default(), Guesses::default());
-        changes.push(Change::SetGuesses { user: id.clone(), before, after });
+        let (before, after) = (Lockout::default(), Lockout::default());
+        changes.push(Change::SetLockout { user: id.clone(), before, after });
         changes.push(Change::RaiseEpoch { id, epoch });
         self.commit(changes);
     }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::id::{DeviceId, SessionId, TicketId, UserId};
-use gatepass_core::model::session::{RefreshDigest, RefreshToken, Session};
-use gatepass_core::model::ticket::TicketDigest;
-use gatepass_core::step::drive;
-use gatepass_core::wire::request::Request;
+use gatepass_core::api::step::drive;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::id::{DeviceId, SessionId, TicketId, UserId};
+use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::records::ticket::TicketDigest;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::world::{
-    self, BACKEND_SECRET, NOON, asks_for_token, moment, presents, refreshes, request,
+    self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, refreshes, request,
 };
 use serde_json::{Value, json};
 
@@ -36,33 +36,33 @@ fn boss() -> UserId {
 }
 
 /// A world, and a request in it that draws such a thing.
-fn request_for(drawn: Drawn, gatepass: &Gatepass) -> (Memory, Box<dyn Fn() -> Request>) {
+fn request_for(drawn: Drawn, engine: &Engine) -> (Memory, Box<dyn Fn() -> Request>) {
     let store = Memory::new(world::tables());
     match drawn {
         Drawn::TicketId | Drawn::Ticket => {
             let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
-            let token = drive(gatepass, &store, token, moment(NOON, 1)).into_body();
+            let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
             let token: Value = serde_json::from_slice(&token).expect("JSON");
             let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
             let asked = json!({"user_id": "usr_alice"});
             (store, Box::new(move || request("/auth/generate-ticket", &bearer, &asked)))
         }
         Drawn::SessionId | Drawn::FirstRefresh => {
-            let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+            let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
             (store, Box::new(move || presents(&ticket)))
         }
         Drawn::Challenge => {
             let store = enrolled(&[]);
-            let ticket = world::issue(gatepass, &store, "fay", moment(NOON, 1));
+            let ticket = world::issue(engine, &store, "fay", inputs(NOON, 1));
             (store, Box::new(move || presents(&ticket)))
         }
         Drawn::Successor => {
-            let session = presented(gatepass, &store, 1);
+            let session = presented(engine, &store, 1);
             let token = session["refresh_token"].as_str().expect("a token").to_owned();
             (store, Box::new(move || refreshes(&token)))
         }
         Drawn::DeviceId | Drawn::BackupCode => {
-            let session = presented(gatepass, &store, 1);
+            let session = presented(engine, &store, 1);
             let bearer = format!("Bearer {}", session["access_token"].as_str().expect("a token"));
             (store, Box::new(move || request("/mfa/totp/setup", &bearer, &json!({}))))
         }
@@ -123,14 +123,14 @@ fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
     }
 }
 
-pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], drawn: Drawn) -> Stage<'a> {
-    let (store, request) = request_for(drawn, gatepass);
+pub(crate) fn stage<'a>(engine: &'a Engine, unguarded: &[Guard], drawn: Drawn) -> Stage<'a> {
+    let (store, request) = request_for(drawn, engine);
     let mut tables = store.with(|tables| tables.clone());
-    drive(gatepass, &store, request(), moment(NOON, FIRST_SEED));
+    drive(engine, &store, request(), inputs(NOON, FIRST_SEED));
     store.with(|written| plant(drawn, &mut tables, written));
     tables.unguarded = unguarded.to_vec();
     let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(gatepass, tables, &[NOON], promises).sends("one who draws it again", request)
+    Stage::new(engine, tables, &[NOON], promises).sends("one who draws it again", request)
 }
 
 fn of_moves(moved: &Moved<'_>) -> Held {

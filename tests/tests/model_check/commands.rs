@@ -1,15 +1,15 @@
 //! What two administrators decide on at the same time, and what a client issues meanwhile.
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::client::{Client, ClientRef};
-use gatepass_core::model::id::{ClientId, UserId};
-use gatepass_core::model::user::{User, Username};
-use gatepass_core::step::drive;
-use gatepass_core::time::Time;
+use gatepass_core::api::step::drive;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::records::client::{Client, ClientRef};
+use gatepass_core::records::id::{ClientId, UserId};
+use gatepass_core::records::user::{User, Username};
+use gatepass_core::store::change::Change;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, moment, request};
+use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, request};
 use serde_json::{Value, json};
 
 use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
@@ -56,7 +56,7 @@ fn done(told: &[Told<'_>]) -> usize {
     told.iter().filter(|told| told.is_done()).count()
 }
 
-pub(crate) fn users<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
     let of_states = |tables: &Tables, told: &[Told<'_>]| {
         let disabled = tables.users.get(&id("fay")).is_none_or(|fay| !fay.is_active());
@@ -69,7 +69,7 @@ pub(crate) fn users<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a
         names.sort_unstable();
         promised(names.windows(2).all(|pair| pair[0] != pair[1]), "a user name is one user's")
     };
-    Stage::new(gatepass, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
+    Stage::new(engine, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
         .commands("one who disables", edits("fay", User::disable))
         .commands("one who renames", edits("fay", |user| is_called(user, "zoe")))
         .commands("one who deletes", |tables, _| deletes(tables))
@@ -107,7 +107,7 @@ fn deletes_client(tables: &Tables) -> Option<Vec<Change>> {
     tables.clients.contains_key(&id).then(|| vec![Change::DeleteClient(id)])
 }
 
-pub(crate) fn clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn clients<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
     let of_states = |tables: &Tables, told: &[Told<'_>]| {
         let disabled = tables.clients.get(&backend()).is_none_or(|client| !client.enabled);
@@ -115,7 +115,7 @@ pub(crate) fn clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<
         promised(done(&told[2..4]) <= 1, "a client is deleted once")?;
         promised(done(&told[4..6]) <= 1, "a client's id is given once")
     };
-    Stage::new(gatepass, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
+    Stage::new(engine, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
         .commands("one who disables", alters(Client::disable))
         .commands("one who names", alters(|client| client.name = Some("Renamed".into())))
         .commands("one who deletes", |tables, _| deletes_client(tables))
@@ -131,16 +131,16 @@ pub(crate) fn stands(tables: &Tables, named: &ClientRef) -> bool {
 
 /// A ticket that one client issued for another is presented, and its session refreshed, while the issuer is deleted or added anew and
 /// the other disabled.
-pub(crate) fn ends_of_clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
     let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
-    let token = drive(gatepass, &store, token, moment(NOON, 1)).into_body();
+    let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
     let token: Value = serde_json::from_slice(&token).expect("JSON");
     let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
     let issue = || {
         let asked =
             request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice", "audience": "portal"}));
-        let issued = drive(gatepass, &store, asked, moment(NOON, 2)).into_body();
+        let issued = drive(engine, &store, asked, inputs(NOON, 2)).into_body();
         let issued: Value = serde_json::from_slice(&issued).expect("JSON");
         issued["ticket"].as_str().expect("a ticket").to_owned()
     };
@@ -162,7 +162,7 @@ pub(crate) fn ends_of_clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], f
         Ok(())
     };
     let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
         .with_faults(faults)
         .sends("one", move || world::presents(&ticket))
         .asks("one again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(world::refreshes))
@@ -187,10 +187,10 @@ pub(crate) fn ends_of_clients<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], f
 }
 
 /// A client issues tickets for alice, while she is deleted or disabled and the client is disabled.
-pub(crate) fn issuing<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn issuing<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
     let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
-    let token = drive(gatepass, &store, token, moment(NOON, 1)).into_body();
+    let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
     let token: Value = serde_json::from_slice(&token).expect("JSON");
     let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
     let issues = move || request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice"}));
@@ -211,7 +211,7 @@ pub(crate) fn issuing<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u
         promised(gone || issued <= tables.tickets.len(), "a ticket that is handed out is there")
     };
     let stage = Stage::new(
-        gatepass,
+        engine,
         store.with(|tables| tables.clone()),
         &[NOON],
         Promises { of_moves, of_states: Box::new(of_states) },

@@ -3,17 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use gatepass_core::audit::Kind;
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::delivery::TicketResult;
-use gatepass_core::model::id::UserId;
-use gatepass_core::model::ticket::{Ticket, TicketState};
-use gatepass_core::step::drive;
-use gatepass_core::wire::request::Request;
+use gatepass_core::api::step::drive;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::delivery::TicketResult;
+use gatepass_core::records::id::UserId;
+use gatepass_core::records::ticket::{Ticket, TicketState};
+use gatepass_core::store::audit::Kind;
+use gatepass_core::store::change::Change;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents, refreshes};
+use gatepass_tests::world::{self, NOON, inputs, presents, refreshes};
 
 use crate::factors;
 use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
@@ -46,13 +46,13 @@ fn disables(tables: &Tables, user: &str) -> Option<Vec<Change>> {
 
 /// One ticket of alice's: its key's holder sends the same request three times, a thief has the ticket and no key or another
 /// one, the session is refreshed or ended, alice is disabled, and the grace passes.
-pub(crate) fn ticket<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn ticket<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(world::tables());
-    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
     let ask = presenting(&ticket);
     let promises = Promises { of_moves, of_states: Box::new(|t, told| of_states(t, told, 2)) };
-    let stage = Stage::new(gatepass, tables, &[NOON, NOON.plus(60)], promises)
+    let stage = Stage::new(engine, tables, &[NOON, NOON.plus(60)], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, ask.clone()))
         .sends("the holder again", with_key(KEY, ask.clone()))
@@ -63,14 +63,14 @@ pub(crate) fn ticket<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8
 }
 
 /// The same of three who repeat what was redeemed before, while the session is ended.
-pub(crate) fn repetitions<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn repetitions<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(world::tables());
-    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
     let ask = presenting(&ticket);
-    drive(gatepass, &store, keyed(KEY, ask()), moment(NOON, 2));
+    drive(engine, &store, keyed(KEY, ask()), inputs(NOON, 2));
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
     let promises = Promises { of_moves, of_states: Box::new(|t, told| of_states(t, told, 3)) };
-    Stage::new(gatepass, tables, &[NOON.plus(59), NOON.plus(60)], promises)
+    Stage::new(engine, tables, &[NOON.plus(59), NOON.plus(60)], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, ask.clone()))
         .sends("the holder again", with_key(KEY, ask.clone()))
@@ -84,18 +84,18 @@ pub(crate) fn repetitions<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], fault
 
 /// A ticket of fay's that leads to a challenge, which is handed out again while it is answered, without a key, and bears four
 /// wrong codes.
-pub(crate) fn challenge<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn challenge<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = factors::enrolled(unguarded);
-    let ticket = world::issue(gatepass, &store, "fay", moment(NOON, 1));
+    let ticket = world::issue(engine, &store, "fay", inputs(NOON, 1));
     let ask = presenting(&ticket);
-    let told = drive(gatepass, &store, keyed(KEY, ask()), moment(NOON, 2)).into_body();
+    let told = drive(engine, &store, keyed(KEY, ask()), inputs(NOON, 2)).into_body();
     let text = factors::challenge_in(&told);
     for seed in 10..14 {
-        drive(gatepass, &store, factors::wrong(&text)(), moment(NOON, seed));
+        drive(engine, &store, factors::wrong(&text)(), inputs(NOON, seed));
     }
     let tables = store.with(|tables| tables.clone());
     let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(gatepass, tables, &[NOON], promises)
+    Stage::new(engine, tables, &[NOON], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, ask.clone()))
         .sends("the holder again", with_key(KEY, ask))
@@ -107,22 +107,22 @@ pub(crate) fn challenge<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults:
 /// A challenge of fay's: the holder of key and code sends the same answer twice, one has key and challenge and guesses at
 /// the code, another has challenge and code and no key, or another one.
 pub(crate) fn answer<'a>(
-    gatepass: &'a Gatepass,
+    engine: &'a Engine,
     unguarded: &[Guard],
     wrong_before: u32,
     faults: u8,
 ) -> Stage<'a> {
     let store = factors::enrolled(unguarded);
-    let text = factors::challenge(gatepass, &store, 1);
+    let text = factors::challenge(engine, &store, 1);
     for seed in 0..wrong_before {
-        drive(gatepass, &store, factors::wrong(&text)(), moment(NOON, 10 + u64::from(seed)));
+        drive(engine, &store, factors::wrong(&text)(), inputs(NOON, 10 + u64::from(seed)));
     }
     // It is this challenge alone that counts.
-    store.with(|tables| tables.guesses.clear());
+    store.with(|tables| tables.lockout.clear());
     let promises = Promises { of_moves, of_states: Box::new(of_answers) };
     let tables = store.with(|tables| tables.clone());
     let right = factors::right(&text);
-    Stage::new(gatepass, tables, &[NOON], promises)
+    Stage::new(engine, tables, &[NOON], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, right.clone()))
         .sends("the holder again", with_key(KEY, right.clone()))
@@ -132,17 +132,17 @@ pub(crate) fn answer<'a>(
 }
 
 /// The same where the answer was given, and is repeated by three while one guesses twice.
-pub(crate) fn answered<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn answered<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = factors::enrolled(unguarded);
-    let text = factors::challenge(gatepass, &store, 1);
+    let text = factors::challenge(engine, &store, 1);
     for seed in 0..3 {
-        drive(gatepass, &store, factors::wrong(&text)(), moment(NOON, 10 + seed));
+        drive(engine, &store, factors::wrong(&text)(), inputs(NOON, 10 + seed));
     }
     let right = factors::right(&text);
-    drive(gatepass, &store, keyed(KEY, right()), moment(NOON, 20));
+    drive(engine, &store, keyed(KEY, right()), inputs(NOON, 20));
     let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
     let tables = store.with(|tables| tables.clone());
-    Stage::new(gatepass, tables, &[NOON, NOON.plus(60)], promises)
+    Stage::new(engine, tables, &[NOON, NOON.plus(60)], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, right.clone()))
         .sends("the holder again", with_key(KEY, right))
@@ -201,7 +201,7 @@ fn of_moves(moved: &Moved<'_>) -> Held {
     for (digest, before) in &moved.before.challenges {
         let Some(after) = moved.after.challenges.get(digest) else { continue };
         promised(after.wrong <= 5, "a challenge bears five wrong codes")?;
-        let session = |c: &gatepass_core::model::challenge::Challenge| {
+        let session = |c: &gatepass_core::records::challenge::Challenge| {
             c.answered.as_ref().map(|a| (a.at, a.delivery.as_ref().map(|d| d.result.clone())))
         };
         let same = before.answered.is_none() || session(before) == session(after);
@@ -212,7 +212,7 @@ fn of_moves(moved: &Moved<'_>) -> Held {
     let Some(answer) = moved.answer.filter(|answer| answer.status == 200) else { return Ok(()) };
     let Some(text) = answer.body["challenge_token"].as_str() else { return Ok(()) };
     let digest =
-        gatepass_core::model::challenge::ChallengeDigest::read(text).ok_or("a challenge is legible")?;
+        gatepass_core::records::challenge::ChallengeDigest::read(text).ok_or("a challenge is legible")?;
     let open = moved.after.challenges.get(&digest).is_some_and(|c| c.answered.is_none() && c.wrong < 5);
     promised(open, "a challenge is handed out while it is open")
 }

@@ -1,16 +1,16 @@
 //! Challenges, codes and devices of fay, who has a device that counts and a backup code.
 
-use gatepass_core::audit::Refusal;
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::factor::{BackupDigest, Guesses, OtpParameters, TotpDevice};
-use gatepass_core::model::id::{DeviceId, UserId};
-use gatepass_core::secret::SecretBytes;
-use gatepass_core::step::drive;
-use gatepass_core::wire::request::Request;
+use gatepass_core::api::step::drive;
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::factor::{BackupDigest, Lockout, OtpParameters, TotpDevice};
+use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::store::audit::Refusal;
+use gatepass_core::store::change::Change;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents, request};
+use gatepass_tests::world::{self, NOON, inputs, presents, request};
 use serde_json::{Value, json};
 
 use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
@@ -55,9 +55,9 @@ pub(crate) fn enrolled(unguarded: &[Guard]) -> Memory {
 }
 
 /// What a ticket of fay's is answered.
-pub(crate) fn presented(gatepass: &Gatepass, store: &Memory, seed: u64) -> Value {
-    let ticket = world::issue(gatepass, store, "fay", moment(NOON, seed));
-    let answer = drive(gatepass, store, presents(&ticket), moment(NOON, seed + 1)).into_body();
+pub(crate) fn presented(engine: &Engine, store: &Memory, seed: u64) -> Value {
+    let ticket = world::issue(engine, store, "fay", inputs(NOON, seed));
+    let answer = drive(engine, store, presents(&ticket), inputs(NOON, seed + 1)).into_body();
     serde_json::from_slice(&answer).expect("JSON")
 }
 
@@ -67,8 +67,8 @@ pub(crate) fn challenge_in(body: &[u8]) -> String {
     told["challenge_token"].as_str().expect("a challenge").to_owned()
 }
 
-pub(crate) fn challenge(gatepass: &Gatepass, store: &Memory, seed: u64) -> String {
-    presented(gatepass, store, seed)["challenge_token"].as_str().expect("a challenge").to_owned()
+pub(crate) fn challenge(engine: &Engine, store: &Memory, seed: u64) -> String {
+    presented(engine, store, seed)["challenge_token"].as_str().expect("a challenge").to_owned()
 }
 
 fn answers(challenge: &str, code: &str, method: &str) -> impl Fn() -> Request + Clone + use<> {
@@ -100,25 +100,25 @@ fn disables(tables: &Tables) -> Option<Vec<Change>> {
 
 /// One challenge with `wrong` codes behind it, whose holders have the right code, a backup code and wrong ones.
 pub(crate) fn one_challenge<'a>(
-    gatepass: &'a Gatepass,
+    engine: &'a Engine,
     unguarded: &[Guard],
     wrong_before: u32,
     faults: u8,
 ) -> Stage<'a> {
     let store = enrolled(unguarded);
-    let text = challenge(gatepass, &store, 1);
+    let text = challenge(engine, &store, 1);
     for seed in 0..wrong_before {
-        drive(gatepass, &store, wrong(&text)(), moment(NOON, 10 + u64::from(seed)));
+        drive(engine, &store, wrong(&text)(), inputs(NOON, 10 + u64::from(seed)));
     }
     // Another sign-in of fay's went well since: it is this challenge alone that counts.
-    store.with(|tables| tables.guesses.clear());
+    store.with(|tables| tables.lockout.clear());
     let of_states = |tables: &Tables, told: &[Told<'_>]| {
         let welcomed = told.iter().filter(|told| told.welcome().is_some()).count();
         promised(welcomed <= 1 && tables.sessions.len() <= 1, "a challenge opens one session")
     };
     let promises = Promises { of_moves, of_states: Box::new(of_states) };
     let tables = store.with(|tables| tables.clone());
-    let stage = Stage::new(gatepass, tables, &[NOON], promises)
+    let stage = Stage::new(engine, tables, &[NOON], promises)
         .with_faults(faults)
         .sends("the right code", right(&text))
         .sends("a backup code", backup(&text))
@@ -129,16 +129,16 @@ pub(crate) fn one_challenge<'a>(
 }
 
 /// Two challenges, answered with the same code and the same backup code, while an operator resets the factors.
-pub(crate) fn one_code<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn one_code<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let store = enrolled(unguarded);
-    let (one, other) = (challenge(gatepass, &store, 1), challenge(gatepass, &store, 3));
+    let (one, other) = (challenge(engine, &store, 1), challenge(engine, &store, 3));
     let of_states = |_: &Tables, told: &[Told<'_>]| {
         let welcomed = |of: &[Told<'_>]| of.iter().filter(|told| told.welcome().is_some()).count();
         promised(welcomed(&told[..2]) <= 1, "a code is good once")?;
         promised(welcomed(&told[2..4]) <= 1, "a backup code is good once")
     };
     let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a code", right(&one))
         .sends("the same code", right(&other))
         .sends("a backup code", backup(&one))
@@ -155,34 +155,34 @@ pub(crate) fn one_code<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage
 }
 
 /// Two challenges and nothing but wrong codes.
-pub(crate) fn guesses<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let store = enrolled(unguarded);
-    let (one, other) = (challenge(gatepass, &store, 1), challenge(gatepass, &store, 3));
+    let (one, other) = (challenge(engine, &store, 1), challenge(engine, &store, 3));
     let of_states = |tables: &Tables, told: &[Told<'_>]| {
         let wrong =
             |told: &&Told<'_>| matches!(told, Told::Answer(a) if a.refusal == Some(Refusal::CodeWrong));
         let told = told.iter().filter(wrong).count();
-        let counted = tables.guesses.get(&fay()).map_or(0, |guesses| guesses.wrong);
+        let counted = tables.lockout.get(&fay()).map_or(0, |lockout| lockout.wrong);
         promised(told <= counted as usize, "every guess that was told wrong is counted")
     };
     let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a guess", wrong(&one))
         .sends("a guess elsewhere", wrong(&other))
         .sends("another guess", wrong(&one))
 }
 
 /// A challenge with one wrong code left, whose holder's factors are locked.
-pub(crate) fn locked<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn locked<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let store = enrolled(unguarded);
-    let text = challenge(gatepass, &store, 1);
+    let text = challenge(engine, &store, 1);
     for seed in 10..14 {
-        drive(gatepass, &store, wrong(&text)(), moment(NOON, seed));
+        drive(engine, &store, wrong(&text)(), inputs(NOON, seed));
     }
-    let lock = Guesses { wrong: 10, locks: 1, locked_until: Some(NOON.plus(60)) };
-    store.with(|tables| tables.guesses.insert(fay(), lock));
+    let lock = Lockout { wrong: 10, locks: 1, locked_until: Some(NOON.plus(60)) };
+    store.with(|tables| tables.lockout.insert(fay(), lock));
     let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a guess", wrong(&text))
         .sends("another", wrong(&text))
         .sends("the right code", right(&text))
@@ -217,8 +217,8 @@ fn my(access: &str, path: &str, body: Value) -> impl Fn() -> Request + use<> {
 }
 
 /// What fay is told who sets a device up: what it is called, and its code.
-fn set_up(gatepass: &Gatepass, store: &Memory, access: &str, seed: u64) -> (String, String) {
-    let told = drive(gatepass, store, my(access, "setup", json!({}))(), moment(NOON, seed)).into_body();
+fn set_up(engine: &Engine, store: &Memory, access: &str, seed: u64) -> (String, String) {
+    let told = drive(engine, store, my(access, "setup", json!({}))(), inputs(NOON, seed)).into_body();
     let told: Value = serde_json::from_slice(&told).expect("JSON");
     let text = |member: &str| told["data"][member].as_str().expect("text").to_owned();
     let secret = totp_rs::Secret::Encoded(text("secret")).to_bytes().expect("base32");
@@ -226,11 +226,11 @@ fn set_up(gatepass: &Gatepass, store: &Memory, access: &str, seed: u64) -> (Stri
 }
 
 /// Two devices were set up and none counts: each is verified while a third is set up.
-pub(crate) fn first_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn first_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
-    let access = presented(gatepass, &store, 1)["access_token"].as_str().expect("a token").to_owned();
+    let access = presented(engine, &store, 1)["access_token"].as_str().expect("a token").to_owned();
     let verify = |seed| {
-        let (device, code) = set_up(gatepass, &store, &access, seed);
+        let (device, code) = set_up(engine, &store, &access, seed);
         my(&access, "verify", json!({"device_id": device, "code": code}))
     };
     let (one, other) = (verify(10), verify(11));
@@ -245,7 +245,7 @@ pub(crate) fn first_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> S
         promised(known, "a backup code came with a device that is there")
     };
     let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a first code", one)
         .sends("a first code of another", other)
         .sends("a set-up", my(&access, "setup", json!({})))
@@ -253,29 +253,29 @@ pub(crate) fn first_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> S
 }
 
 /// Seven devices were set up, and two more are.
-pub(crate) fn eighth_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn eighth_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
-    let access = presented(gatepass, &store, 1)["access_token"].as_str().expect("a token").to_owned();
+    let access = presented(engine, &store, 1)["access_token"].as_str().expect("a token").to_owned();
     for seed in 10..17 {
-        set_up(gatepass, &store, &access, seed);
+        set_up(engine, &store, &access, seed);
     }
     let of_states = |tables: &Tables, _: &[Told<'_>]| {
         promised(tables.devices.len() <= 8, "there are at most eight devices")
     };
     let promises = Promises { of_moves: |_| Ok(()), of_states: Box::new(of_states) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("an eighth", my(&access, "setup", json!({})))
         .sends("a ninth", my(&access, "setup", json!({})))
 }
 
 /// A second device waits beside one that counts; its one code is shown to verify it, and to remove it, each twice.
-pub(crate) fn second_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn second_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let store = enrolled(unguarded);
-    let text = challenge(gatepass, &store, 1);
-    let signed_in = drive(gatepass, &store, backup(&text)(), moment(NOON, 5)).into_body();
+    let text = challenge(engine, &store, 1);
+    let signed_in = drive(engine, &store, backup(&text)(), inputs(NOON, 5)).into_body();
     let signed_in: Value = serde_json::from_slice(&signed_in).expect("JSON");
     let access = signed_in["access_token"].as_str().expect("a token").to_owned();
-    let (device, code) = set_up(gatepass, &store, &access, 10);
+    let (device, code) = set_up(engine, &store, &access, 10);
     let verify = json!({"device_id": device, "code": code});
     let (path, remove) = (format!("devices/{device}"), json!({ "code": code }));
     let of_states = |_: &Tables, told: &[Told<'_>]| {
@@ -283,7 +283,7 @@ pub(crate) fn second_device<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> 
         promised(done(told) <= 1, "a code is good once")
     };
     let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a first code", my(&access, "verify", verify.clone()))
         .sends("the same code", my(&access, "verify", verify))
         .sends("a removal", my(&access, &path, remove.clone()))

@@ -1,15 +1,15 @@
 //! One refresh family: two who hold the same token, one who goes on with what the first was given, one who comes again
 //! where an answer was lost, and ends of the session and of all sessions.
 
-use gatepass_core::audit::Refusal;
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::session::{MAX_USED, Session};
-use gatepass_core::step::drive;
-use gatepass_core::wire::request::Request;
+use gatepass_core::api::step::drive;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::session::{MAX_USED, Session};
+use gatepass_core::store::audit::Refusal;
+use gatepass_core::store::change::Change;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents, refreshes, request};
+use gatepass_tests::world::{self, NOON, inputs, presents, refreshes, request};
 use serde_json::Value;
 
 use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
@@ -18,10 +18,10 @@ use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 const GRACE: u64 = 10;
 
 /// A session of alice's: its tables, its access token and its first refresh token.
-pub(crate) fn signed_in(gatepass: &Gatepass, unguarded: &[Guard]) -> (Tables, String, String) {
+pub(crate) fn signed_in(engine: &Engine, unguarded: &[Guard]) -> (Tables, String, String) {
     let store = Memory::new(world::tables());
-    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
-    let body = drive(gatepass, &store, presents(&ticket), moment(NOON, 2)).into_body();
+    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
+    let body = drive(engine, &store, presents(&ticket), inputs(NOON, 2)).into_body();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
     let text = |member: &str| body[member].as_str().expect("a token").to_owned();
@@ -46,12 +46,12 @@ fn successor<'a>(told: &[Told<'a>], of: usize) -> Option<&'a str> {
 const PROMISES: fn() -> Promises = || Promises { of_moves, of_states: Box::new(of_states) };
 
 /// The whole of it.
-pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
-    let (tables, access, first) = signed_in(gatepass, unguarded);
+pub(crate) fn stage<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+    let (tables, access, first) = signed_in(engine, unguarded);
     let again = first.clone();
     // Within the grace of ten seconds, after it, and back.
     let clock = [NOON.plus(5), NOON.plus(15), NOON.plus(5)];
-    let stage = Stage::new(gatepass, tables, &clock, PROMISES())
+    let stage = Stage::new(engine, tables, &clock, PROMISES())
         .with_faults(faults)
         .sends("one holder", refreshing(&first))
         .sends("another", refreshing(&first))
@@ -67,17 +67,17 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8)
 }
 
 /// Two sessions of alice's: the second ends the first, and so does the operator, while it is refreshed.
-pub(crate) fn ends<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
-    let (tables, _, refresh) = signed_in(gatepass, unguarded);
+pub(crate) fn ends<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+    let (tables, _, refresh) = signed_in(engine, unguarded);
     let first = tables.sessions.keys().next().expect("a session").clone();
     let store = Memory::new(tables);
-    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 3));
-    let body = drive(gatepass, &store, presents(&ticket), moment(NOON, 4)).into_body();
+    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 3));
+    let body = drive(engine, &store, presents(&ticket), inputs(NOON, 4)).into_body();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let access = body["access_token"].as_str().expect("a token");
     let path = format!("/{}", first.as_str());
     let tables = store.with(|tables| tables.clone());
-    Stage::new(gatepass, tables, &[NOON.plus(5), NOON.plus(15)], PROMISES())
+    Stage::new(engine, tables, &[NOON.plus(5), NOON.plus(15)], PROMISES())
         .sends("a holder", refreshing(&refresh))
         .sends("an end of it", ending(access, &path))
         .sends("an end of all", ending(access, ""))
@@ -88,21 +88,21 @@ pub(crate) fn ends<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a>
 }
 
 /// Two requests of one session, each to end all.
-pub(crate) fn ends_of_all<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
-    let (tables, access, _) = signed_in(gatepass, unguarded);
-    Stage::new(gatepass, tables, &[NOON.plus(5)], PROMISES())
+pub(crate) fn ends_of_all<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+    let (tables, access, _) = signed_in(engine, unguarded);
+    Stage::new(engine, tables, &[NOON.plus(5)], PROMISES())
         .sends("an end of all", ending(&access, ""))
         .sends("another end of all", ending(&access, ""))
 }
 
 /// A family that has lost its oldest token: somebody presents that one, somebody the oldest that is kept, and the holder goes on.
-pub(crate) fn long<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
-    let (tables, _, first) = signed_in(gatepass, unguarded);
+pub(crate) fn long<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+    let (tables, _, first) = signed_in(engine, unguarded);
     let store = Memory::new(tables);
     let mut tokens = vec![first];
     for seed in 0..=MAX_USED {
         let body =
-            drive(gatepass, &store, refreshes(tokens.last().expect("a token")), moment(NOON, 100 + seed));
+            drive(engine, &store, refreshes(tokens.last().expect("a token")), inputs(NOON, 100 + seed));
         let body: Value = serde_json::from_slice(body.body()).expect("JSON");
         tokens.push(body["refresh_token"].as_str().expect("a token").to_owned());
     }
@@ -122,7 +122,7 @@ pub(crate) fn long<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a>
             promised(unknown && told[0].welcome().is_none(), "a token that is not kept is unknown")
         }),
     };
-    Stage::new(gatepass, tables, &[NOON.plus(20)], promises)
+    Stage::new(engine, tables, &[NOON.plus(20)], promises)
         .sends("one with an older token", refreshing(&tokens[0]))
         .sends("one with the oldest that is kept", refreshing(&tokens[1]))
         .sends("the holder", refreshing(&tokens[9]))
@@ -131,7 +131,7 @@ pub(crate) fn long<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a>
 fn of_moves(moved: &Moved<'_>) -> Held {
     let at = moved.answer.and_then(|answer| answer.issued_at);
     let again = moved.applied.iter().find_map(|change| {
-        let Change::RefreshIsUnused(successor) = change else { return None };
+        let Change::RequireUnusedRefresh(successor) = change else { return None };
         let tokens = moved.before.refresh_tokens.values();
         tokens.filter_map(|token| token.rotation.as_ref()).find(|rotation| rotation.successor == *successor)
     });

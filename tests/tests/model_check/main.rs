@@ -23,7 +23,7 @@ mod tickets;
 
 use std::time::Instant;
 
-use gatepass_core::gatepass::Gatepass;
+use gatepass_core::engine::Engine;
 use gatepass_tests::checker::{Explored, explore};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::world;
@@ -37,7 +37,7 @@ fn large() -> bool {
 }
 
 /// A world with some guards switched off, and so many faults at most in one run.
-type Opens = for<'a> fn(&'a Gatepass, &[Guard], u8) -> Stage<'a>;
+type Opens = for<'a> fn(&'a Engine, &[Guard], u8) -> Stage<'a>;
 
 /// Every world: its name, and how many faults there are in one run, and in one of the large check.
 const WORLDS: &[(&str, Opens, u8, u8)] = &[
@@ -58,12 +58,12 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
     ("a challenge", |g, off, faults| factors::one_challenge(g, off, 0, faults), 0, 1),
     ("a challenge near its end", |g, off, faults| factors::one_challenge(g, off, 4, faults), 1, 2),
     ("one code, two challenges", |g, off, _| factors::one_code(g, off), 0, 0),
-    ("guesses", |g, off, _| factors::guesses(g, off), 0, 0),
+    ("guesses", |g, off, _| factors::lockout(g, off), 0, 0),
     ("locked factors", |g, off, _| factors::locked(g, off), 0, 0),
     ("a first device", |g, off, _| factors::first_device(g, off), 0, 0),
     ("a second device", |g, off, _| factors::second_device(g, off), 0, 0),
     ("an eighth device", |g, off, _| factors::eighth_device(g, off), 0, 0),
-    ("guesses at a password", |g, off, _| passwords::guesses(g, off), 0, 0),
+    ("guesses at a password", |g, off, _| passwords::lockout(g, off), 0, 0),
     ("users", |g, off, _| commands::users(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("issuing", commands::issuing, 1, 2),
@@ -80,12 +80,12 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
 
 #[test]
 fn every_promise_holds_in_every_world() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let mut broken = vec![];
     for (name, opens, faults, many) in WORLDS {
         let faults = if large() { *many } else { *faults };
         let began = Instant::now();
-        let mut stage = opens(&gatepass, &[], faults);
+        let mut stage = opens(&engine, &[], faults);
         let Explored { states, transitions, depth, broken: found } = explore(&mut stage);
         let (seconds, statuses) = (began.elapsed().as_secs_f32(), stage.statuses());
         println!(
@@ -116,9 +116,9 @@ const TABLE: &str = include_str!("guards.md");
 
 #[test]
 fn every_guard_keeps_a_promise() {
-    let gatepass = world::asking();
+    let engine = world::asking();
     let consulted = WORLDS.iter().map(|(name, opens, ..)| {
-        let mut stage = opens(&gatepass, &[], 0);
+        let mut stage = opens(&engine, &[], 0);
         let states = explore(&mut stage).states;
         (states, *name, opens, stage.consulted)
     });
@@ -128,14 +128,14 @@ fn every_guard_keeps_a_promise() {
     for guard in Guard::ALL {
         let found = if let Some((_, by, world)) = BACKED.iter().find(|(backed, ..)| backed == guard) {
             let (_, opens, ..) = WORLDS.iter().find(|(name, ..)| name == world).expect("a world");
-            let broken = |off: &[Guard]| explore(&mut opens(&gatepass, off, 0)).broken;
+            let broken = |off: &[Guard]| explore(&mut opens(&engine, off, 0)).broken;
             assert!(broken(&[*guard]).is_none(), "{guard:?} keeps a promise by itself: it is not backed");
             assert!(broken(&[*by]).is_none(), "{guard:?} does not do for {by:?}");
             broken(&[*guard, *by]).map(|broken| (*world, format!(" (with `{by:?}` off too)"), broken))
         } else {
             let mut worlds = consulted.iter().filter(|(.., guards)| guards.contains(guard));
             worlds.find_map(|(_, name, opens, _)| {
-                Some((*name, String::new(), explore(&mut opens(&gatepass, &[*guard], 0)).broken?))
+                Some((*name, String::new(), explore(&mut opens(&engine, &[*guard], 0)).broken?))
             })
         };
         let Some((world, beside, broken)) = found else {
@@ -157,7 +157,7 @@ fn every_guard_keeps_a_promise() {
 /// The changes as they are told: each that is said to hold somewhere has a guard, and no other has.
 #[test]
 fn every_condition_has_a_guard() {
-    let source = include_str!("../../../core/src/model/change.rs");
+    let source = include_str!("../../../core/src/store/change.rs");
     let (_, changes) = source.split_once("pub enum Change {\n").expect("the changes");
     let (changes, _) = changes.split_once("\n}").expect("their end");
     let (mut told, mut seen) = (String::new(), 0);

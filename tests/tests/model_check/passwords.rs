@@ -1,10 +1,10 @@
 //! Guesses at pam's password.
 
-use gatepass_core::audit::Refusal;
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::id::UserId;
-use gatepass_core::wire::request::Request;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::id::UserId;
+use gatepass_core::store::audit::Refusal;
+use gatepass_core::store::change::Change;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::Tables;
 use gatepass_tests::world::{self, NOON, PAM_PASSWORD, request};
@@ -21,7 +21,7 @@ fn login(password: &'static str) -> impl Fn() -> Request {
 }
 
 /// Two guesses, who signs in rightly, and an operator who sets another password.
-pub(crate) fn guesses<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
     let first = tables.passwords.get(&pam()).expect("a password").hash.clone();
     let another = world::tables().passwords.into_values().find(|password| password.hash != first);
@@ -31,14 +31,14 @@ pub(crate) fn guesses<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<
             |told: &&Told<'_>| matches!(told, Told::Answer(a) if a.refusal == Some(Refusal::PasswordWrong));
         let wrong = told[..2].iter().filter(is_wrong).count();
         let forgiven = told[2].welcome().is_some() || told[3].is_done();
-        let counted = tables.passwords.get(&pam()).map_or(0, |password| password.guesses.wrong);
+        let counted = tables.passwords.get(&pam()).map_or(0, |password| password.lockout.wrong);
         promised(forgiven || wrong <= counted as usize, "every guess that was told wrong is counted")?;
         let sessions =
             tables.sessions.values().filter(|session| session.user_epoch == tables.users[&pam()].epoch);
         promised(!told[3].is_done() || sessions.count() == 0, "a former password opens no session that lasts")
     };
     let promises = Promises { of_moves: |_| Ok(()), of_states: Box::new(of_states) };
-    Stage::new(gatepass, tables, &[NOON], promises)
+    Stage::new(engine, tables, &[NOON], promises)
         .sends("a guess", login("wrong"))
         .sends("another guess", login("wrong"))
         .sends("the password", login(PAM_PASSWORD))

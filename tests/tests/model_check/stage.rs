@@ -8,23 +8,23 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use gatepass_core::audit::Refusal;
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::{Change, Outcome};
-use gatepass_core::model::client::ClientRef;
-use gatepass_core::model::id::SessionId;
-use gatepass_core::model::query::Records;
-use gatepass_core::model::session::RefreshDigest;
-use gatepass_core::model::user::User;
-use gatepass_core::step::Step;
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::api::step::Step;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use gatepass_core::records::client::ClientRef;
+use gatepass_core::records::id::SessionId;
+use gatepass_core::records::session::RefreshDigest;
+use gatepass_core::records::user::User;
+use gatepass_core::store::audit::Refusal;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::Records;
 use gatepass_tests::checker::{Way, World};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::Tables;
-use gatepass_tests::world::moment;
+use gatepass_tests::world::inputs;
 use serde_json::Value;
 
 use crate::commands::stands;
@@ -207,7 +207,7 @@ struct Came {
 }
 
 pub(crate) struct Stage<'a> {
-    gatepass: &'a Gatepass,
+    engine: &'a Engine,
     /// What the clock shows, one after the other; it may step back.
     clock: Vec<Time>,
     /// How many faults there are at most in one run.
@@ -225,17 +225,12 @@ pub(crate) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    pub(crate) fn new(
-        gatepass: &'a Gatepass,
-        mut tables: Tables,
-        clock: &[Time],
-        promises: Promises,
-    ) -> Self {
+    pub(crate) fn new(engine: &'a Engine, mut tables: Tables, clock: &[Time], promises: Promises) -> Self {
         tables.audit.clear();
         let mut kept = Kept::default();
         let first = kept.keep(tables);
         Self {
-            gatepass,
+            engine,
             clock: clock.to_vec(),
             faults: 0,
             actors: vec![],
@@ -346,8 +341,8 @@ impl<'a> Stage<'a> {
         let mut written = vec![];
         let came = match self.steps[step].clone() {
             Step::Reply(_) => same(Some(step)),
-            Step::Stretch(stretch) => {
-                let next = stretch.run(self.gatepass);
+            Step::HashPassword(stretch) => {
+                let next = stretch.run(self.engine);
                 same(Some(self.keep_step(next)))
             }
             Step::Read(read) => {
@@ -355,7 +350,7 @@ impl<'a> Stage<'a> {
                 if fate == Fate::Unreadable {
                     found.records = Records::Unreadable;
                 }
-                let next = read.resume(self.gatepass, found);
+                let next = read.resume(self.engine, found);
                 same(Some(self.keep_step(next)))
             }
             Step::Commit(commit) => {
@@ -377,7 +372,7 @@ impl<'a> Stage<'a> {
                 let step = if matches!(fate, Fate::CrashBefore | Fate::CrashAfter) {
                     None
                 } else {
-                    let next = commit.settle(self.gatepass, outcome);
+                    let next = commit.settle(self.engine, outcome);
                     Some(self.keep_step(next))
                 };
                 Came { step, tables: after, applied }
@@ -420,7 +415,7 @@ impl<'a> Stage<'a> {
             Place::Waits => match &self.actors[actor].part {
                 Part::Asks { seed, request } => {
                     let Some(request) = request(&self.told(state)) else { return };
-                    let step = self.gatepass.handle(request, moment(now, *seed));
+                    let step = self.engine.handle(request, inputs(now, *seed));
                     let step = self.keep_step(step);
                     let what = format!("asks at {now:?}");
                     go(self, what, Place::At { step, wrote: false }, state.tables, state.faults, Ok(()));
@@ -452,7 +447,7 @@ impl<'a> Stage<'a> {
                 let fates = match &self.steps[step] {
                     Step::Read(_) => Fate::OF_READS,
                     Step::Commit(_) => Fate::OF_COMMITS,
-                    Step::Stretch(_) => &[Fate::Done],
+                    Step::HashPassword(_) => &[Fate::Done],
                     Step::Reply(_) => &[],
                 };
                 for &fate in fates {
@@ -463,7 +458,7 @@ impl<'a> Stage<'a> {
                     let place = came.step.map_or(Place::Lost, |step| Place::At { step, wrote });
                     let what = match &self.steps[step] {
                         Step::Read(_) => "reads",
-                        Step::Stretch(_) => "hashes",
+                        Step::HashPassword(_) => "hashes",
                         Step::Commit(_) | Step::Reply(_) => "commits",
                     };
                     let told = came.step.and_then(|step| self.answers.get(&step)).map(|a| a.status);
@@ -549,9 +544,9 @@ fn of_the_state_epoch(moved: &Moved<'_>) -> Held {
             }
             Change::AnswerChallenge { digest, .. }
             | Change::RepeatAnswer { digest, .. }
-            | Change::ChallengeIsOpen(digest) => before.challenges.get(digest).map(|c| c.state_epoch),
+            | Change::RequireOpenChallenge(digest) => before.challenges.get(digest).map(|c| c.state_epoch),
             Change::RotateRefresh { successor, .. } => session(&successor.session_id),
-            Change::SessionIsLive(id) => session(id),
+            Change::RequireLiveSession(id) => session(id),
             Change::InsertTicket(ticket) => Some(ticket.state_epoch),
             Change::InsertSession { session, .. } => Some(session.state_epoch),
             Change::InsertChallenge(challenge) => Some(challenge.state_epoch),

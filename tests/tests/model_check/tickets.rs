@@ -1,24 +1,24 @@
 //! One ticket: three who present it, the ticket revoked, the user disabled, a clock that steps past its end and back.
 
-use gatepass_core::gatepass::Gatepass;
-use gatepass_core::model::change::Change;
-use gatepass_core::model::id::{ClientId, UserId};
-use gatepass_core::model::ticket::TicketState;
-use gatepass_core::time::Time;
-use gatepass_core::wire::request::Request;
+use gatepass_core::base::time::Time;
+use gatepass_core::engine::Engine;
+use gatepass_core::http::request::Request;
+use gatepass_core::records::id::{ClientId, UserId};
+use gatepass_core::records::ticket::TicketState;
+use gatepass_core::store::change::Change;
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, moment, presents, refreshes};
+use gatepass_tests::world::{self, NOON, inputs, presents, refreshes};
 
 use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 
-pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn stage<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(world::tables());
-    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
     // At its last second, at its end, and back again.
     let clock = [NOON.plus(299), NOON.plus(300), NOON];
-    Stage::new(gatepass, tables, &clock, Promises { of_moves, of_states: Box::new(of_states) })
+    Stage::new(engine, tables, &clock, Promises { of_moves, of_states: Box::new(of_states) })
         .with_faults(faults)
         .sends("one", presenting(&ticket))
         .sends("another", presenting(&ticket))
@@ -36,12 +36,12 @@ pub(crate) fn stage<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8)
 
 /// Boss signs in as alice at the portal and refreshes, while boss is signed out everywhere, disabled or deleted, and the
 /// portal shut out.
-pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn impersonation<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
-    let ticket = world::impersonating(gatepass, &store);
+    let ticket = world::impersonating(engine, &store);
     let tables = store.with(|tables| tables.clone());
     let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(gatepass, tables, &[NOON.plus(5)], promises)
+    Stage::new(engine, tables, &[NOON.plus(5)], promises)
         .with_faults(faults)
         .sends("boss", presenting(&ticket))
         .asks("boss again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(refreshes))
@@ -64,13 +64,13 @@ pub(crate) fn impersonation<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], fau
 
 /// Somebody who is not the portal presents its ticket, by which boss was to act as alice, while boss is deleted: what is
 /// remembered of boss must not outlive them.
-pub(crate) fn wasted<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn wasted<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
-    let ticket = world::impersonating(gatepass, &store);
+    let ticket = world::impersonating(engine, &store);
     store.with(|tables| tables.tickets.values_mut().for_each(|ticket| ticket.bind = true));
     let tables = store.with(|tables| tables.clone());
     let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(gatepass, tables, &[NOON.plus(5)], promises)
+    Stage::new(engine, tables, &[NOON.plus(5)], promises)
         .sends("a stranger", presenting(&ticket))
         .sends("another", presenting(&ticket))
         .commands_at_once("one who deletes boss", deletes_boss)
@@ -78,9 +78,9 @@ pub(crate) fn wasted<'a>(gatepass: &'a Gatepass, unguarded: &[Guard]) -> Stage<'
 
 /// A ticket is presented twice and its session refreshed, while older state is put back: the state epoch is another one from
 /// then on.
-pub(crate) fn put_back<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn put_back<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
-    let ticket = world::issue(gatepass, &store, "alice", moment(NOON, 1));
+    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
     let of_moves = |moved: &Moved<'_>| {
         let welcomed = moved.answer.is_some_and(|answer| answer.status == 200);
         let raised = moved.before.state_epoch != 0;
@@ -89,7 +89,7 @@ pub(crate) fn put_back<'a>(gatepass: &'a Gatepass, unguarded: &[Guard], faults: 
     };
     let of_states = |tables: &Tables, told: &[Told<'_>]| of_states(tables, &told[..2]);
     let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(gatepass, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
+    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
         .with_faults(faults)
         .sends("one", presenting(&ticket))
         .sends("another", presenting(&ticket))

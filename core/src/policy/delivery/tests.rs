@@ -3,20 +3,20 @@
 use alloc::{boxed::Box, vec};
 
 use super::*;
-use crate::model::challenge::{Answered, ChallengeDigest, SignIn};
-use crate::model::client::Client;
-use crate::model::client::tests::client;
-use crate::model::delivery::{Delivery, OpenedSession};
-use crate::model::factor::Factors;
-use crate::model::habit::{DeviceMark, Network, Place};
-use crate::model::id::{ClientId, SessionId, UserId};
-use crate::model::scope::Scope;
-use crate::model::session::{Actor, RefreshDigest, RefreshToken, Rotation, Salt};
-use crate::model::ticket::Impersonation;
-use crate::policy::sign_in::tests::{records as live, user};
-use crate::secret::SecretText;
+use crate::base::secret::SecretText;
+use crate::policy::ticket_redemption::tests::{records as live, user};
+use crate::records::challenge::{Answered, ChallengeDigest, SignIn};
+use crate::records::client::Client;
+use crate::records::client::tests::client;
+use crate::records::client_credentials::ClientCredentials;
+use crate::records::delivery::{Delivery, OpenedSession};
+use crate::records::factor::Factors;
+use crate::records::id::{ClientId, SessionId, UserId};
+use crate::records::scope::Scope;
+use crate::records::session::{Actor, RefreshDigest, RefreshToken, Rotation, Salt};
+use crate::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network};
+use crate::records::ticket::Impersonation;
 use crate::settings::{AddressMismatch, Issuer, PasswordAge};
-use crate::wire::credentials::ClientCredentials;
 
 const AT: Time = Time::from_unix(1_000);
 const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -91,7 +91,7 @@ fn challenged() -> TicketRecords {
 }
 
 fn challenge(digest: ChallengeDigest) -> Challenge {
-    let place = Place { device: DeviceMark::of_user_agent(b""), network: Network::of(HERE) };
+    let place = DeviceOnNetwork { device: DeviceMark::of_user_agent(b""), network: Network::of(HERE) };
     Challenge {
         digest,
         sign_in: SignIn::by_ticket(&live().ticket, place),

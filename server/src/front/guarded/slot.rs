@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gatepass_core::wire::request::Request;
+use gatepass_core::http::request::Request;
 use mio::net::TcpStream;
 
 use super::super::answer::Date;

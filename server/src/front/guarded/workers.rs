@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use gatepass_core::wire::language::Language;
-use gatepass_core::wire::problem::Problem;
-use gatepass_core::wire::request::Request;
-use gatepass_core::wire::response::Response;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 use mio::Waker;
 
 use super::super::answer::Date;

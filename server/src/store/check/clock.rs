@@ -1,6 +1,6 @@
 //! The wall clock beside the mark.
 
-use gatepass_core::time::Time;
+use gatepass_core::base::time::Time;
 
 use super::super::Store;
 use super::Report;

@@ -69,8 +69,8 @@ fn measure(served: &Served, pocket: &mut Pocket, flow: Flow, count: usize) -> Fi
     let requests = pocket.requests(flow, served, count + SAMPLE);
     let (sample, requests) = requests.split_at(SAMPLE.min(requests.len()));
     let requests = if requests.is_empty() { sample } else { requests };
-    let (store, gatepass, key) = served.parts();
-    let (read, rows) = parts::of_the_store(&gatepass, &store, now(), sample);
+    let (store, engine, key) = served.parts();
+    let (read, rows) = parts::of_the_store(&engine, &store, now(), sample);
     let token = served.target().service_token("ticket:issue");
     let (signature, verification) = parts::of_the_key(&key, &token);
 

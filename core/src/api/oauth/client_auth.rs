@@ -1,0 +1,82 @@
+//! How a client authenticates in a form that it posts (RFC 6749 §2.3): by Basic, or by the form itself, not by both.
+
+use alloc::vec;
+
+use crate::base::form::Form;
+use crate::base::secret::SecretText;
+use crate::http::authorization::Authorization;
+use crate::http::media::is_media_type;
+use crate::http::oauth_error::OAuthError;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::records::client_credentials::ClientCredentials;
+use crate::records::id::ClientId;
+use crate::store::audit::Refusal;
+
+use crate::api::context::Context;
+use crate::policy::ticket_redemption::Redeemer;
+
+const BAD_FORM: OAuthError = OAuthError::InvalidRequest("the body is not a form with every parameter once");
+const TWO_METHODS: OAuthError = OAuthError::InvalidRequest("use one client authentication method");
+
+/// The form that `request` posts.
+pub(crate) fn posted_form<'a>(ctx: &Context, request: &'a Request) -> Result<Form<'a>, Response> {
+    match request.header("content-type") {
+        Ok(Some(t)) if is_media_type(t, "application/x-www-form-urlencoded") => {}
+        Ok(_) => return Err(ctx.problem(Problem::UnsupportedMediaType)),
+        Err(_) => return Err(BAD_FORM.response()),
+    }
+    Form::parse(&request.body).map_err(|_| BAD_FORM.response())
+}
+
+/// The one way in which the client authenticates.
+pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCredentials, Response> {
+    let refused = || OAuthError::InvalidClient.response().refused(Refusal::Malformed);
+    let named = form.get("client_id");
+    let asserted = ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some());
+    let authorization = Authorization::of(request).map_err(|_| {
+        OAuthError::InvalidRequest("the Authorization header is repeated or malformed").response()
+    })?;
+    match (authorization, form.get("client_secret")) {
+        (Authorization::Absent, None) if asserted => Err(refused()),
+        _ if asserted => Err(TWO_METHODS.response()),
+        (Authorization::Absent, Some(secret)) => {
+            let id = named.and_then(|id| ClientId::parse(id).ok()).ok_or_else(refused)?;
+            Ok(ClientCredentials { id, readings: vec![SecretText::new(secret.into())] })
+        }
+        (Authorization::Absent, None) => Err(refused()),
+        (_, Some(_)) => Err(TWO_METHODS.response()),
+        (Authorization::Basic(basic), None) => {
+            let credentials = ClientCredentials::read(&basic.name, basic.readings).ok_or_else(refused)?;
+            match named {
+                Some(id) if id != credentials.id.as_str() => {
+                    Err(OAuthError::InvalidRequest("client_id differs from the Authorization header's")
+                        .response())
+                }
+                Some(_) | None => Ok(credentials),
+            }
+        }
+        (
+            Authorization::BadBasic
+            | Authorization::Bearer(_)
+            | Authorization::BadBearer
+            | Authorization::Other,
+            None,
+        ) => Err(refused()),
+    }
+}
+
+/// Returns who presents a ticket or a refresh token, by their `Authorization` header.
+pub(crate) fn redeemer(authorization: Authorization) -> Redeemer {
+    match authorization {
+        Authorization::Basic(basic) => ClientCredentials::read(&basic.name, basic.readings)
+            .map_or(Redeemer::Illegible, Redeemer::Claimed),
+        Authorization::BadBasic => Redeemer::Illegible,
+        // Another scheme, which a client may send along with every request, is no claim to be a client.
+        Authorization::Absent
+        | Authorization::Bearer(_)
+        | Authorization::BadBearer
+        | Authorization::Other => Redeemer::Anybody,
+    }
+}

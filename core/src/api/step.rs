@@ -1,0 +1,155 @@
+//! A flow is a value: what it waits for next, and how it goes on.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::iter::once;
+
+use crate::api::{Committing, Hashing, Reading};
+use crate::engine::Engine;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::records::password::Workspace;
+use crate::records::request_inputs::RequestInputs;
+use crate::store::Store;
+use crate::store::change::{Change, Outcome};
+use crate::store::query::{Found, Query, Records};
+
+/// What a flow waits for. A flow ends after at most [`Step::MAX`] steps, whatever the store answers.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "a step that is dropped leaves its request unanswered"]
+pub enum Step {
+    /// Read these records in one consistent snapshot, then `resume` with what was found.
+    Read(Read),
+    /// Apply all of these changes durably, in one transaction, or none; then `settle` with how it went.
+    Commit(Commit),
+    /// Run this: a password is to be hashed, which takes some 20 ms and 19 MiB. Bound how many go on at once, and refuse
+    /// what cannot wait, so that guessing costs the guesser and not the box.
+    HashPassword(HashPassword),
+    /// Send this.
+    Reply(Response),
+}
+
+impl Step {
+    /// The most steps one request takes: read, stretch, commit, once more all three after a conflict, and the reply. Or three
+    /// times read and commit, where an answer is given again.
+    pub const MAX: usize = 7;
+
+    pub(crate) fn read(query: Query, flow: impl Into<Reading>) -> Self {
+        Self::Read(Read { query, flow: flow.into() })
+    }
+
+    pub(crate) fn commit(changes: Vec<Change>, flow: impl Into<Committing>) -> Self {
+        Self::Commit(Commit { changes: changes.into(), flow: flow.into() })
+    }
+
+    /// As [`Self::commit`], for changes that rest on a snapshot of `state_epoch`: what was issued in that epoch is used, or
+    /// something is issued in it.
+    pub(crate) fn commit_in(state_epoch: u64, changes: Vec<Change>, flow: impl Into<Committing>) -> Self {
+        let changes = once(Change::RequireStateEpoch(state_epoch)).chain(changes).collect();
+        Self::Commit(Commit { changes, flow: flow.into() })
+    }
+
+    pub(crate) fn stretch(flow: impl Into<Hashing>) -> Self {
+        Self::HashPassword(HashPassword { flow: flow.into() })
+    }
+}
+
+/// A flow that waits for records.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "resume it with what the store found"]
+pub struct Read {
+    query: Query,
+    flow: Reading,
+}
+
+impl Read {
+    /// What it asks.
+    pub const fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Goes on with what was found. `gatepass` must hold the keys of `found.generation` or later; where it does
+    /// not, the answer is 503 and nothing has been changed.
+    pub fn resume(self, engine: &Engine, found: Found) -> Step {
+        if engine.generation() < found.generation {
+            return Step::Reply(self.flow.context().unavailable());
+        }
+        if found.records == Records::Unreadable {
+            return Step::Reply(self.flow.context().unavailable());
+        }
+        self.flow.resume(engine, found)
+    }
+}
+
+/// A flow that waits for its changes to be durable. What it will answer does not exist yet: tokens and tickets are
+/// made in [`Commit::settle`], for [`Outcome::Applied`] alone.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "settle it with the outcome of its commit"]
+pub struct Commit {
+    changes: Arc<[Change]>,
+    flow: Committing,
+}
+
+impl Commit {
+    /// What is to be applied: all of it or nothing. Cheap to clone, so that a writer elsewhere can hold it.
+    pub const fn changes(&self) -> &Arc<[Change]> {
+        &self.changes
+    }
+
+    /// Goes on, now that the outcome is known.
+    pub fn settle(self, engine: &Engine, outcome: Outcome) -> Step {
+        self.flow.settle(engine, outcome)
+    }
+}
+
+/// A flow that waits for a password to be hashed.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[must_use = "run it, or refuse it"]
+pub struct HashPassword {
+    flow: Hashing,
+}
+
+impl HashPassword {
+    /// Hashes, and goes on: some 20 ms, twice that where a password is changed, in 19 MiB that are given back.
+    pub fn run(self, engine: &Engine) -> Step {
+        self.run_in(&mut Workspace::default(), engine)
+    }
+
+    /// The same in memory that is kept.
+    pub fn run_in(self, workspace: &mut Workspace, engine: &Engine) -> Step {
+        self.flow.run(workspace, engine)
+    }
+
+    /// Answers 503: there is no room for it now, and nothing has been changed.
+    pub fn refuse(self) -> Step {
+        Step::Reply(self.flow.context().unavailable())
+    }
+}
+
+/// Drives one request to its answer: the whole embedding, where reading and committing may block and keys do not change:
+/// once they have, the answer is 503.
+pub fn drive(engine: &Engine, store: &impl Store, request: Request, inputs: RequestInputs) -> Response {
+    finish(engine, store, engine.handle(request, inputs))
+}
+
+/// Drives a flow that has begun to its answer.
+pub fn finish(engine: &Engine, store: &impl Store, mut step: Step) -> Response {
+    loop {
+        step = match step {
+            Step::Read(read) => {
+                let found = store.read(read.query());
+                read.resume(engine, found)
+            }
+            Step::Commit(commit) => {
+                let outcome = store.commit(commit.changes());
+                commit.settle(engine, outcome)
+            }
+            Step::HashPassword(stretch) => stretch.run(engine),
+            Step::Reply(response) => return response,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Time, secrets, words of fixed lists, and strict readers of JSON, forms and base64url. Uses no other room.
+
+pub(crate) mod base64url;
+pub(crate) mod codes;
+pub mod form;
+pub mod idempotency_key;
+pub mod json;
+pub mod secret;
+pub mod time;
+pub mod warning;

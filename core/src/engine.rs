@@ -1,0 +1,93 @@
+//! The server's settings and keys, and the one way in.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::base::secret::SecretText;
+use crate::base::time::Time;
+use crate::jose::claims::{AccessClaims, NotVerified, TokenType, UnverifiedToken, WireClaims};
+use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
+use crate::settings::Settings;
+
+/// The keys of one generation: at most one signs, all of them verify.
+pub struct Keys {
+    generation: u64,
+    signing: Option<SigningKey>,
+    verifying: KeySet,
+}
+
+impl Keys {
+    /// Keys of `generation`: `signing` signs and verifies, `others` verify alone.
+    ///
+    /// The generation is whatever number the store raises with every change to its keys.
+    pub fn new(generation: u64, signing: Option<SigningKey>, others: Vec<VerifyingKey>) -> Self {
+        let mut verifying = others;
+        verifying.extend(signing.as_ref().and_then(|key| key.verifying_key().ok()));
+        Self { generation, signing, verifying: KeySet::new(verifying) }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+/// The protocol, with its settings and keys. It keeps no state: every request is a value of its own.
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    keys: Keys,
+}
+
+impl Engine {
+    /// A server with these settings and keys.
+    pub const fn new(settings: Settings, keys: Keys) -> Self {
+        Self { settings, keys }
+    }
+
+    /// The settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The generation of the keys.
+    pub const fn generation(&self) -> u64 {
+        self.keys.generation
+    }
+
+    /// Verifies an access token as this server's own endpoints do, revocation apart: signature, type, issuer,
+    /// audience and times. That of a restricted session is none.
+    ///
+    /// # Errors
+    /// [`NotVerified`] says what is wrong with it.
+    pub fn verify(&self, token: &str, now: Time) -> Result<AccessClaims, NotVerified> {
+        let token = UnverifiedToken::parse(token).map_err(NotVerified::Jws)?;
+        let (token_type, claims) = self.believe(&token, now)?;
+        claims.of_type(TokenType::Access, token_type).map_err(NotVerified::Claims)
+    }
+
+    /// The same of a token of any type that was taken apart before.
+    pub(crate) fn believe(
+        &self,
+        token: &UnverifiedToken,
+        now: Time,
+    ) -> Result<(TokenType, AccessClaims), NotVerified> {
+        let (token_type, claims) = token.verify(&self.keys.verifying)?;
+        claims.check(self.settings.issuer.as_str(), now).map_err(NotVerified::Claims)?;
+        Ok((token_type, claims))
+    }
+
+    pub(crate) const fn can_sign(&self) -> bool {
+        self.keys.signing.is_some()
+    }
+
+    pub(crate) fn sign(&self, token_type: TokenType, claims: &WireClaims<'_>) -> Option<SecretText> {
+        let key = self.keys.signing.as_ref()?;
+        key.sign(token_type.as_str(), &claims.to_json()).ok().map(SecretText::new)
+    }
+
+    pub(crate) const fn verifying_keys(&self) -> &KeySet {
+        &self.keys.verifying
+    }
+}

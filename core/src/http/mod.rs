@@ -1,0 +1,11 @@
+//! The formats of HTTP: requests, responses, headers, and the two shapes of errors. Knows nothing of records or policy.
+
+pub mod authorization;
+pub(crate) mod body;
+pub mod idempotency;
+pub mod language;
+pub mod media;
+pub mod oauth_error;
+pub mod problem;
+pub mod request;
+pub mod response;

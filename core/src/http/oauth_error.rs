@@ -1,0 +1,109 @@
+//! Errors as OAuth has them: RFC 6749 §5.2 at `/oauth2`, RFC 6750 §3 at `/userinfo`.
+
+use serde::Serialize;
+
+use crate::http::problem::RETRY_AFTER;
+use crate::http::response::Response;
+
+/// The realm of every challenge.
+const REALM: &str = "gatepass";
+
+#[derive(Serialize)]
+struct Body {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    error_description: &'static str,
+}
+
+/// An error of the token endpoint (RFC 6749 §5.2). The text is the `error_description`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OAuthError {
+    /// 400 `invalid_request`
+    InvalidRequest(&'static str),
+    /// 401 `invalid_client`: one answer for an unknown client, a disabled one and a wrong secret.
+    InvalidClient,
+    /// 400 `invalid_scope`
+    InvalidScope(&'static str),
+    /// 400 `invalid_grant`: one answer for an unknown refresh token, an expired one, a used one and another client's.
+    InvalidGrant,
+    /// 400 `unsupported_grant_type`
+    UnsupportedGrantType,
+    /// 500 `server_error`
+    ServerError,
+    /// 503 `temporarily_unavailable`
+    TemporarilyUnavailable,
+}
+
+impl OAuthError {
+    /// The answer.
+    pub fn response(self) -> Response {
+        let (status, error, error_description) = match self {
+            Self::InvalidRequest(why) => (400, "invalid_request", why),
+            Self::InvalidClient => (401, "invalid_client", "client authentication failed"),
+            Self::InvalidScope(why) => (400, "invalid_scope", why),
+            Self::InvalidGrant => {
+                (400, "invalid_grant", "the refresh token is invalid, expired or already used")
+            }
+            Self::UnsupportedGrantType => (
+                400,
+                "unsupported_grant_type",
+                "the grant types served here are client_credentials and refresh_token",
+            ),
+            Self::ServerError => (500, "server_error", "internal error"),
+            Self::TemporarilyUnavailable => (503, "temporarily_unavailable", "try again"),
+        };
+        let response = Response::json(status, &Body { error: Some(error), error_description }).uncached();
+        match status {
+            // RFC 9110 §15.5.2 wants a challenge with every 401, whichever way the client tried.
+            401 => response
+                .with("WWW-Authenticate", alloc::format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"")),
+            503 => response.with("Retry-After", RETRY_AFTER),
+            _ => response,
+        }
+    }
+}
+
+/// An error of a bearer endpoint (RFC 6750 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BearerError {
+    /// 401 without an error code: no token was sent (RFC 6750 §3.1).
+    Missing,
+    /// 400 `invalid_request`: two tokens, or a malformed header.
+    InvalidRequest,
+    /// 401 `invalid_token`
+    InvalidToken,
+    /// 403 `insufficient_scope`
+    InsufficientScope,
+    /// 500
+    ServerError,
+    /// 503
+    TemporarilyUnavailable,
+}
+
+impl BearerError {
+    /// The answer.
+    pub fn response(self) -> Response {
+        let (status, error, error_description) = match self {
+            Self::Missing => (401, None, "a bearer token is required"),
+            Self::InvalidRequest => (400, Some("invalid_request"), "send exactly one bearer token"),
+            Self::InvalidToken => (401, Some("invalid_token"), "the token is invalid, expired or revoked"),
+            Self::InsufficientScope => (403, Some("insufficient_scope"), "the token is not good for this"),
+            Self::ServerError => (500, Some("server_error"), "internal error"),
+            Self::TemporarilyUnavailable => (503, Some("temporarily_unavailable"), "try again"),
+        };
+        let response = Response::json(status, &Body { error, error_description }).uncached();
+        match (status, error) {
+            (503, _) => response.with("Retry-After", RETRY_AFTER),
+            (400 | 401 | 403, Some(error)) => response.with(
+                "WWW-Authenticate",
+                alloc::format!(
+                    "Bearer realm=\"{REALM}\", error=\"{error}\", error_description=\"{error_description}\""
+                ),
+            ),
+            (400 | 401 | 403, None) => {
+                response.with("WWW-Authenticate", alloc::format!("Bearer realm=\"{REALM}\""))
+            }
+            _ => response,
+        }
+    }
+}

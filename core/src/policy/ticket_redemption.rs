@@ -1,0 +1,435 @@
+//! The one place where a sign-in is decided.
+
+use core::net::IpAddr;
+
+use crate::base::time::Time;
+use crate::policy::password::standing;
+use crate::records::client_credentials::ClientCredentials;
+use crate::records::ticket::{Ticket, TicketState};
+use crate::records::user::User;
+use crate::settings::{AddressMismatch, Settings};
+use crate::store::audit::Refusal;
+use crate::store::query::TicketRecords;
+
+/// Who presents a ticket, or a refresh token, that is its own credential.
+#[derive(Debug)]
+#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+pub(crate) enum Redeemer {
+    /// Somebody: the ticket is the credential.
+    Anybody,
+    /// A client, by its Basic credentials.
+    Claimed(ClientCredentials),
+    /// A client whose Basic header cannot be read.
+    Illegible,
+}
+
+/// What becomes of a presented ticket.
+#[derive(Debug)]
+pub(crate) enum Verdict<'a> {
+    /// It signs this user in, and is spent.
+    SignIn(&'a User),
+    /// It signs nobody in, and is spent all the same.
+    Spend(Refusal),
+    /// It could not have signed anybody in any more: nothing changes.
+    Refuse(Refusal),
+}
+
+/// Whether `ticket` was meant for another address than `peer`.
+pub(crate) fn is_elsewhere(ticket: &Ticket, peer: IpAddr) -> bool {
+    ticket.client_ip.is_some_and(|ip| ip.to_canonical() != peer.to_canonical())
+}
+
+/// Returns true if `ticket` was meant for another address than `peer`, and that is a reason to refuse it.
+pub(crate) fn is_refused_here(ticket: &Ticket, peer: IpAddr, settings: &Settings) -> bool {
+    is_elsewhere(ticket, peer) && settings.address_mismatch == AddressMismatch::Refuse
+}
+
+/// Decides on a ticket that exists (CONTRACT §3).
+pub(crate) fn decide<'a>(
+    records: &'a TicketRecords,
+    redeemer: &Redeemer,
+    peer: IpAddr,
+    settings: &Settings,
+    state_epoch: u64,
+    now: Time,
+) -> Verdict<'a> {
+    // Before all else: what the record says of itself may have been so before and after.
+    if records.ticket.state_epoch != state_epoch {
+        return Verdict::Refuse(Refusal::StateSuperseded);
+    }
+    match &records.ticket.state {
+        TicketState::Spent { .. } => return Verdict::Refuse(Refusal::TicketSpent),
+        TicketState::Revoked(_) => return Verdict::Refuse(Refusal::TicketRevoked),
+        TicketState::Live => {}
+    }
+    if records.ticket.issued_at.is_ahead_of(now) {
+        return Verdict::Refuse(Refusal::DatedAhead);
+    }
+    if now >= records.ticket.expires_at {
+        return Verdict::Refuse(Refusal::TicketExpired);
+    }
+    if is_refused_here(&records.ticket, peer, settings) {
+        return Verdict::Spend(Refusal::AddressMismatch);
+    }
+    match admit(records, redeemer, settings, now) {
+        Ok(user) => Verdict::SignIn(user),
+        Err(refusal) => Verdict::Spend(refusal),
+    }
+}
+
+/// Checks that the redeemer may redeem a ticket that is for a client.
+pub(crate) fn prove(records: &TicketRecords, redeemer: &Redeemer, now: Time) -> Result<(), Refusal> {
+    let ticket = &records.ticket;
+    if ticket.bind || ticket.for_audience {
+        match redeemer {
+            Redeemer::Anybody if ticket.bind => return Err(Refusal::RedeemerUnproven),
+            Redeemer::Anybody => {}
+            Redeemer::Illegible => return Err(Refusal::RedeemerUnproven),
+            Redeemer::Claimed(credentials) if credentials.id != ticket.client_id => {
+                return Err(Refusal::AudienceMismatch);
+            }
+            Redeemer::Claimed(credentials) => {
+                credentials
+                    .authenticate(records.client.as_ref(), now)
+                    .map_err(|_| Refusal::RedeemerUnproven)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whom a live ticket signs in, or why nobody.
+fn admit<'a>(
+    records: &'a TicketRecords,
+    redeemer: &Redeemer,
+    settings: &Settings,
+    now: Time,
+) -> Result<&'a User, Refusal> {
+    let ticket = &records.ticket;
+    prove(records, redeemer, now)?;
+    let issuing = ticket.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
+    if !issuing.may_grant(&ticket.scope, settings) {
+        return Err(Refusal::NotGrantable);
+    }
+    if ticket.impersonation.is_some() {
+        let actor = records.actor.as_ref().filter(|actor| actor.is_active()).ok_or(Refusal::ActorInactive)?;
+        if standing(actor, settings.password_age, now).must_change {
+            return Err(Refusal::PasswordExpired);
+        }
+    }
+    records.user.as_ref().filter(|user| user.is_active()).ok_or(Refusal::UserInactive)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::base::secret::SecretText;
+    use crate::records::client::Client;
+    use crate::records::client::tests::client;
+    use crate::records::factor::Factors;
+    use crate::records::id::{ClientId, TicketId, UserId};
+    use crate::records::scope::Scope;
+    use crate::records::sign_in_history::SignInHistory;
+    use crate::records::ticket::{Impersonation, TicketDigest};
+    use crate::records::user::{Status, Username};
+    use crate::settings::Issuer;
+    use alloc::vec;
+
+    const NOW: Time = Time::from_unix(1_000);
+    const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    pub(crate) fn user(name: &str) -> User {
+        User {
+            id: UserId::parse(name).unwrap(),
+            username: Username::parse(name).unwrap(),
+            email: None,
+            phone: None,
+            name: None,
+            gender: None,
+            address: None,
+            status: Status::Active,
+            must_change_password: false,
+            password_changed_at: None,
+            second_factor: None,
+            created_at: Time::from_unix(0),
+            updated_at: Time::from_unix(0),
+            epoch: 0,
+            revision: 0,
+        }
+    }
+
+    /// A plain ticket of `backend` for alice, with 60 seconds to live.
+    pub(crate) fn records() -> TicketRecords {
+        TicketRecords {
+            ticket: Ticket {
+                id: TicketId::parse("tid_1").unwrap(),
+                digest: TicketDigest([0; 32]),
+                user_id: UserId::parse("alice").unwrap(),
+                client_id: ClientId::parse("backend").unwrap(),
+                issuer: Some(client("backend", "", "right").reference()),
+                for_audience: false,
+                bind: false,
+                scope: Scope::default(),
+                client_ip: None,
+                impersonation: None,
+                issued_at: Time::from_unix(940),
+                expires_at: Time::from_unix(1_060),
+                state: TicketState::Live,
+                state_epoch: 3,
+                client_epoch: Some(0),
+            },
+            user: Some(user("alice")),
+            actor: None,
+            client: Some(client("backend", "", "right")),
+            issuer: None,
+            factors: Factors::default(),
+            history: SignInHistory::default(),
+            delivered: None,
+        }
+    }
+
+    fn basic(id: &str, secret: &str) -> Redeemer {
+        let readings = vec![SecretText::new(secret.into())];
+        Redeemer::Claimed(ClientCredentials { id: ClientId::parse(id).unwrap(), readings })
+    }
+
+    #[derive(Debug, PartialEq)]
+    enum Short {
+        In,
+        Spend(Refusal),
+        Refuse(Refusal),
+    }
+
+    type Case = (&'static str, fn(&mut TicketRecords), Redeemer, Short);
+
+    #[test]
+    fn who_is_let_in() {
+        use Short::{In, Refuse, Spend};
+        let table: &[Case] = &[
+            ("a plain ticket", |_| {}, Redeemer::Anybody, In),
+            ("with credentials nobody asked for", |_| {}, basic("other", "wrong"), In),
+            ("the last second", |r| r.ticket.expires_at = Time::from_unix(1_001), Redeemer::Anybody, In),
+            ("dated a minute ahead", |r| r.ticket.issued_at = NOW.plus(60), Redeemer::Anybody, In),
+            (
+                "dated further ahead",
+                |r| r.ticket.issued_at = NOW.plus(61),
+                Redeemer::Anybody,
+                Refuse(Refusal::DatedAhead),
+            ),
+            ("expired", |r| r.ticket.expires_at = NOW, Redeemer::Anybody, Refuse(Refusal::TicketExpired)),
+            (
+                "spent",
+                |r| r.ticket.state = TicketState::Spent { at: NOW, delivery: None },
+                Redeemer::Anybody,
+                Refuse(Refusal::TicketSpent),
+            ),
+            (
+                "revoked",
+                |r| r.ticket.state = TicketState::Revoked(NOW),
+                Redeemer::Anybody,
+                Refuse(Refusal::TicketRevoked),
+            ),
+            (
+                "of an earlier state epoch",
+                |r| r.ticket.state_epoch = 2,
+                Redeemer::Anybody,
+                Refuse(Refusal::StateSuperseded),
+            ),
+            (
+                "of a later state epoch",
+                |r| r.ticket.state_epoch = 4,
+                Redeemer::Anybody,
+                Refuse(Refusal::StateSuperseded),
+            ),
+            (
+                "spent, of another state epoch",
+                |r| {
+                    (r.ticket.state, r.ticket.state_epoch) =
+                        (TicketState::Spent { at: NOW, delivery: None }, 2)
+                },
+                Redeemer::Anybody,
+                Refuse(Refusal::StateSuperseded),
+            ),
+            ("from its address", |r| r.ticket.client_ip = Some(HERE), Redeemer::Anybody, In),
+            (
+                "from its address, written as IPv6",
+                |r| r.ticket.client_ip = "::ffff:192.0.2.1".parse().ok(),
+                Redeemer::Anybody,
+                In,
+            ),
+            (
+                "from elsewhere",
+                |r| r.ticket.client_ip = "192.0.2.2".parse().ok(),
+                Redeemer::Anybody,
+                Spend(Refusal::AddressMismatch),
+            ),
+            ("bound, proven", |r| r.ticket.bind = true, basic("backend", "right"), In),
+            (
+                "bound, unproven",
+                |r| r.ticket.bind = true,
+                Redeemer::Anybody,
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "bound, illegible",
+                |r| r.ticket.bind = true,
+                Redeemer::Illegible,
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "bound, wrong secret",
+                |r| r.ticket.bind = true,
+                basic("backend", "wrong"),
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "bound, another client",
+                |r| r.ticket.bind = true,
+                basic("other", "right"),
+                Spend(Refusal::AudienceMismatch),
+            ),
+            ("for an audience, by anybody", |r| r.ticket.for_audience = true, Redeemer::Anybody, In),
+            ("for an audience, proven", |r| r.ticket.for_audience = true, basic("backend", "right"), In),
+            (
+                "for an audience, another client",
+                |r| r.ticket.for_audience = true,
+                basic("other", "right"),
+                Spend(Refusal::AudienceMismatch),
+            ),
+            (
+                "for an audience, wrong secret",
+                |r| r.ticket.for_audience = true,
+                basic("backend", "wrong"),
+                Spend(Refusal::RedeemerUnproven),
+            ),
+            (
+                "for an audience that is disabled",
+                |r| {
+                    r.ticket.for_audience = true;
+                    r.client.as_mut().unwrap().disable();
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "for an audience that is gone",
+                |r| (r.ticket.for_audience, r.client) = (true, None),
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "whose issuer is disabled",
+                |r| issued_by(r, Client::disable),
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            ("of another issuer", |r| issued_by(r, |_| {}), Redeemer::Anybody, In),
+            (
+                "whose issuer was added anew",
+                |r| issued_by(r, |issuer| issuer.epoch = 7),
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "whose issuer is gone",
+                |r| {
+                    issued_by(r, |_| {});
+                    r.issuer = None;
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "for a client that was added anew",
+                |r| r.client.as_mut().unwrap().epoch = 7,
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "for a client that was disabled and is enabled again",
+                |r| {
+                    let client = r.client.as_mut().unwrap();
+                    client.disable();
+                    client.enable();
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ClientInactive),
+            ),
+            (
+                "with a scope that its issuer has",
+                |r| {
+                    r.ticket.scope = Scope::parse("profile email").unwrap();
+                    issued_by(r, |issuer| issuer.scope = Scope::parse("email").unwrap());
+                },
+                Redeemer::Anybody,
+                In,
+            ),
+            (
+                "with a scope that its issuer no longer has",
+                |r| r.ticket.scope = Scope::parse("profile email").unwrap(),
+                Redeemer::Anybody,
+                Spend(Refusal::NotGrantable),
+            ),
+            (
+                "of the command line",
+                |r| (r.ticket.issuer, r.ticket.client_epoch, r.client) = (None, None, None),
+                Redeemer::Anybody,
+                In,
+            ),
+            (
+                "for a disabled user",
+                |r| r.user.as_mut().unwrap().disable(),
+                Redeemer::Anybody,
+                Spend(Refusal::UserInactive),
+            ),
+            ("for nobody", |r| r.user = None, Redeemer::Anybody, Spend(Refusal::UserInactive)),
+            ("acted by the boss", |r| impersonate(r, Some(user("boss"))), Redeemer::Anybody, In),
+            ("acted by nobody", |r| impersonate(r, None), Redeemer::Anybody, Spend(Refusal::ActorInactive)),
+            (
+                "acted by somebody who has to change their password",
+                |r| {
+                    let mut boss = user("boss");
+                    boss.require_password_change();
+                    impersonate(r, Some(boss));
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::PasswordExpired),
+            ),
+            (
+                "acted by somebody disabled",
+                |r| {
+                    let mut boss = user("boss");
+                    boss.disable();
+                    impersonate(r, Some(boss));
+                },
+                Redeemer::Anybody,
+                Spend(Refusal::ActorInactive),
+            ),
+        ];
+        let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
+        for (what, alter, redeemer, expected) in table {
+            let mut records = records();
+            alter(&mut records);
+            let verdict = match decide(&records, redeemer, HERE, &settings, 3, NOW) {
+                Verdict::SignIn(_) => In,
+                Verdict::Spend(refusal) => Spend(refusal),
+                Verdict::Refuse(refusal) => Refuse(refusal),
+            };
+            assert_eq!(verdict, *expected, "{what}");
+        }
+    }
+
+    /// By another client than it is for, which then changed.
+    fn issued_by(records: &mut TicketRecords, change: impl Fn(&mut Client)) {
+        let mut issuer = client("issuer", "", "s");
+        records.ticket.issuer = Some(issuer.reference());
+        change(&mut issuer);
+        records.issuer = Some(issuer);
+    }
+
+    fn impersonate(records: &mut TicketRecords, actor: Option<User>) {
+        let boss = UserId::parse("boss").unwrap();
+        records.ticket.impersonation = Some(Impersonation { actor: boss, reason: "r".into() });
+        records.actor = actor;
+    }
+}

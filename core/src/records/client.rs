@@ -1,0 +1,231 @@
+//! A client (RFC 6749 §2): a service with credentials of its own.
+
+use alloc::{string::String, vec::Vec};
+
+use crate::base::secret::{SecretText, same_bytes};
+use crate::base::time::Time;
+use crate::crypto::sha256;
+use crate::records::factor::AskFactor;
+use crate::records::id::ClientId;
+use crate::records::scope::Scope;
+
+/// A registered client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// What people call it.
+    pub name: Option<String>,
+    /// What it may ask for.
+    pub scope: Scope,
+    /// What it gets where it asks for nothing; empty means it must ask.
+    pub default_scope: Scope,
+    /// Who else its own tokens are for, beside this server.
+    pub audiences: Vec<String>,
+    /// Whether it may do anything at all.
+    pub enabled: bool,
+    /// Lifetime of its own access tokens, in seconds; the configured one where none.
+    pub token_lifetime: Option<u32>,
+    /// Lifetime of the access tokens of people signed in for it, in seconds; the configured one where none.
+    pub user_token_lifetime: Option<u32>,
+    /// When people who sign in for it are asked for a second factor, where that is not as for everybody.
+    pub second_factor: Option<AskFactor>,
+    /// When it was registered.
+    pub created_at: Time,
+    /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
+    pub secrets: Vec<ClientSecret>,
+    /// Raised by every change to the record, so that two editors do not overwrite each other.
+    pub revision: u64,
+    /// Tells it from every namesake, and is raised to end whatever was issued by it or for it: see [`ClientRef`].
+    pub epoch: u64,
+}
+
+/// A client of one registration. What rests on a client names it so: a namesake that was registered later, or the same client
+/// once it was disabled, has another epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRef {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+/// A secret's digest, and how long it is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientSecret {
+    /// SHA-256 of the secret's text.
+    pub digest: SecretDigest,
+    /// When it was made.
+    pub created_at: Time,
+    /// From when on it is refused; never, where none.
+    pub expires_at: Option<Time>,
+}
+
+/// SHA-256 of a client secret. Secrets have 256 bits, or 32 characters at least, so a fast digest is enough.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretDigest(pub [u8; 32]);
+
+impl core::fmt::Debug for SecretDigest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SecretDigest(…)")
+    }
+}
+
+impl SecretDigest {
+    /// The digest of `secret`.
+    pub fn of(secret: &str) -> Self {
+        Self(sha256(secret.as_bytes()))
+    }
+}
+
+/// Proof that a client presented one of its live secrets. Only [`Client::authenticate`] makes one.
+#[derive(Debug)]
+pub struct AuthenticatedClient<'a>(&'a Client);
+
+impl AuthenticatedClient<'_> {
+    /// The client's record.
+    pub const fn client(&self) -> &Client {
+        self.0
+    }
+}
+
+/// Why a client was not authenticated; never told on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientRefusal {
+    /// There is no such client.
+    Unknown,
+    /// It is disabled.
+    Disabled,
+    /// The secret is wrong, or expired.
+    WrongSecret,
+}
+
+impl Client {
+    /// The most secrets a client has at once.
+    pub const MAX_SECRETS: usize = 8;
+    /// The shortest secret that may be imported, in characters.
+    pub const MIN_SECRET_CHARS: usize = 32;
+
+    /// Returns the epoch of a new client, made of random bits: 1 to 2^52. It is never that of a client from before there were epochs,
+    /// which have 0, and may be raised as often again before a JSON reader with 53 bits loses it.
+    pub const fn first_epoch(random: u64) -> u64 {
+        (random >> 12).saturating_add(1)
+    }
+
+    /// Returns the client as what rests on it names it.
+    pub fn reference(&self) -> ClientRef {
+        ClientRef { id: self.id.clone(), epoch: self.epoch }
+    }
+
+    /// Returns true if it is enabled, and the very client that `named` says.
+    pub fn is(&self, named: &ClientRef) -> bool {
+        self.enabled && self.id == named.id && self.epoch == named.epoch
+    }
+
+    /// Disables the client, and ends whatever was issued by it or for it.
+    pub fn disable(&mut self) {
+        if self.enabled {
+            self.enabled = false;
+            self.epoch = self.epoch.saturating_add(1);
+        }
+    }
+
+    /// Enables the client again. What ended stays ended.
+    pub const fn enable(&mut self) {
+        self.enabled = true;
+    }
+
+    /// Whether any of `readings` (a Basic header has two) is a live secret of `client`. The same number of
+    /// comparisons is made for an unknown client, a disabled one and a wrong secret.
+    ///
+    /// # Errors
+    /// [`ClientRefusal`], for the audit table alone.
+    pub fn authenticate<'a>(
+        client: Option<&'a Self>,
+        readings: &[SecretText],
+        now: Time,
+    ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
+        let secrets = client.map(|c| c.secrets.as_slice()).unwrap_or_default();
+        let nothing = ClientSecret { digest: SecretDigest([0; 32]), created_at: now, expires_at: Some(now) };
+        let mut found = false;
+        for reading in readings {
+            let digest = SecretDigest::of(reading.expose());
+            for secret in secrets.iter().chain(core::iter::repeat(&nothing)).take(Self::MAX_SECRETS) {
+                let live = secret.expires_at.is_none_or(|end| now < end);
+                found |= same_bytes(&digest.0, &secret.digest.0) & live;
+            }
+        }
+        match client {
+            None => Err(ClientRefusal::Unknown),
+            Some(client) if !client.enabled => Err(ClientRefusal::Disabled),
+            Some(_) if !found => Err(ClientRefusal::WrongSecret),
+            Some(client) => Ok(AuthenticatedClient(client)),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use alloc::vec;
+
+    pub(crate) fn client(id: &str, scope: &str, secret: &str) -> Client {
+        Client {
+            id: ClientId::parse(id).unwrap(),
+            name: None,
+            scope: Scope::parse(scope).unwrap(),
+            default_scope: Scope::default(),
+            audiences: vec![],
+            enabled: true,
+            token_lifetime: None,
+            user_token_lifetime: None,
+            second_factor: None,
+            created_at: Time::from_unix(1),
+            secrets: vec![ClientSecret {
+                digest: SecretDigest::of(secret),
+                created_at: Time::from_unix(1),
+                expires_at: None,
+            }],
+            revision: 0,
+            epoch: 0,
+        }
+    }
+
+    #[test]
+    fn only_a_live_secret_of_an_enabled_client_authenticates() {
+        let now = Time::from_unix(100);
+        let mut c = client("svc", "a", "old");
+        c.secrets[0].expires_at = Some(Time::from_unix(100));
+        c.secrets.push(ClientSecret {
+            digest: SecretDigest::of("new"),
+            created_at: now,
+            expires_at: Some(Time::from_unix(101)),
+        });
+        let text = |s: &str| SecretText::new(s.into());
+        let refusal =
+            |c: Option<&Client>, readings: &[SecretText]| Client::authenticate(c, readings, now).err();
+        assert_eq!(refusal(Some(&c), &[text("new")]), None);
+        assert_eq!(refusal(Some(&c), &[text("ne+"), text("new")]), None);
+        assert_eq!(refusal(Some(&c), &[text("old")]), Some(ClientRefusal::WrongSecret));
+        assert_eq!(refusal(Some(&c), &[]), Some(ClientRefusal::WrongSecret));
+        assert_eq!(refusal(None, &[text("new")]), Some(ClientRefusal::Unknown));
+        c.disable();
+        assert_eq!(refusal(Some(&c), &[text("new")]), Some(ClientRefusal::Disabled));
+    }
+
+    #[test]
+    fn a_client_that_was_disabled_is_another() {
+        let mut c = client("svc", "a", "s");
+        let named = c.reference();
+        assert!(c.is(&named));
+        c.disable();
+        assert!(!c.is(&named) && !c.is(&c.reference()));
+        c.disable();
+        c.enable();
+        assert!(!c.is(&named) && c.is(&c.reference()));
+        assert_eq!(c.epoch, named.epoch + 1);
+        let namesake = Client { epoch: Client::first_epoch(0), ..client("svc", "a", "s") };
+        assert!(!namesake.is(&named));
+        assert_eq!((Client::first_epoch(0), Client::first_epoch(u64::MAX)), (1, 1 << 52));
+    }
+}

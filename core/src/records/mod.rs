@@ -1,0 +1,17 @@
+//! The records, one file each: users, clients, tickets, sessions, challenges, second factors, sign-in history.
+
+pub mod challenge;
+pub mod client;
+pub mod client_credentials;
+pub mod delivery;
+pub mod factor;
+pub mod id;
+pub mod named_clients;
+pub mod password;
+pub mod request_inputs;
+pub mod risk;
+pub mod scope;
+pub mod session;
+pub mod sign_in_history;
+pub mod ticket;
+pub mod user;

@@ -1,0 +1,201 @@
+//! The person a token speaks for.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::base::time::Time;
+use crate::records::factor::AskFactor;
+use crate::records::id::UserId;
+
+/// A person. `None` means unknown; an empty text is never stored.
+#[derive(Clone, PartialEq, Eq)]
+pub struct User {
+    /// The `sub` of this person's tokens.
+    pub id: UserId,
+    /// The name they sign in with; unique, and never begins with [`User::ID_PREFIX`].
+    pub username: Username,
+    /// E-mail address, as entered.
+    pub email: Option<String>,
+    /// Telephone number, as entered.
+    pub phone: Option<String>,
+    /// Full name.
+    pub name: Option<String>,
+    /// Gender, as the origin document has it.
+    pub gender: Option<Gender>,
+    /// Any JSON value, as text.
+    pub address: Option<String>,
+    /// Whether they may sign in.
+    pub status: Status,
+    /// Whether their password has to be changed.
+    pub must_change_password: bool,
+    /// When their password was set, where they have one.
+    pub password_changed_at: Option<Time>,
+    /// When they are asked for a second factor, where that is not as for everybody.
+    pub second_factor: Option<AskFactor>,
+    /// When the account was made.
+    pub created_at: Time,
+    /// When the account was last changed.
+    pub updated_at: Time,
+    /// Raised to end every session of this person: a session of a lower epoch is over.
+    pub epoch: u64,
+    /// Raised by every change to the record, so that two editors do not overwrite each other.
+    pub revision: u64,
+}
+
+/// Whether a person may sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// They may.
+    Active,
+    /// They may not, and their sessions are over.
+    Disabled,
+}
+
+impl Status {
+    /// `active` or `disabled`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// Gender, as the origin document has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gender {
+    /// `female`
+    Female,
+    /// `male`
+    Male,
+}
+
+impl Gender {
+    /// `female` or `male`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Female => "female",
+            Self::Male => "male",
+        }
+    }
+
+    /// Reads `female` or `male`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "female" => Some(Self::Female),
+            "male" => Some(Self::Male),
+            _ => None,
+        }
+    }
+}
+
+/// The name a person signs in with: 1–128 characters without control characters, no space at either end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Username(String);
+
+/// A text that cannot be a user name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadUsername;
+
+impl fmt::Display for BadUsername {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a user name is 1 to {} characters, none of them a control character, no space at either end, not beginning with {}",
+            Username::MAX_CHARS,
+            User::ID_PREFIX
+        )
+    }
+}
+
+impl core::error::Error for BadUsername {}
+
+impl Username {
+    /// The longest user name, in characters.
+    pub const MAX_CHARS: usize = 128;
+
+    /// Reads a user name.
+    ///
+    /// # Errors
+    /// [`BadUsername`] where it is empty, too long, has control characters or outer spaces, or could be mistaken for an identifier.
+    pub fn parse(text: &str) -> Result<Self, BadUsername> {
+        let plain = (1..=Self::MAX_CHARS).contains(&text.chars().count())
+            && !text.chars().any(char::is_control)
+            && text.trim() == text
+            && !text.starts_with(User::ID_PREFIX);
+        if plain { Ok(Self(text.into())) } else { Err(BadUsername) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl User {
+    /// How generated identifiers begin.
+    pub const ID_PREFIX: &str = "usr_";
+
+    /// Whether this person may sign in.
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active
+    }
+
+    /// Shuts the account, and ends its sessions.
+    pub fn disable(&mut self) {
+        self.status = Status::Disabled;
+        self.end_sessions();
+    }
+
+    /// Opens the account again; the sessions that ended stay ended.
+    pub fn enable(&mut self) {
+        self.status = Status::Active;
+    }
+
+    /// Has their password changed before anything else, and ends their sessions.
+    pub fn require_password_change(&mut self) {
+        self.must_change_password = true;
+        self.end_sessions();
+    }
+
+    /// Notes that their password was set at `now`, and ends their sessions.
+    pub fn set_password(&mut self, now: Time) {
+        self.must_change_password = false;
+        self.password_changed_at = Some(now);
+        self.end_sessions();
+    }
+
+    /// Ends every session this person has.
+    pub fn end_sessions(&mut self) {
+        self.epoch = self.epoch.saturating_add(1);
+    }
+}
+
+impl fmt::Debug for User {
+    /// The identifier and what decides; personal data stays out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("epoch", &self.epoch)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_a_user_name() {
+        let longest = "名".repeat(128);
+        for good in ["alice", "张伟", "a b", "alice@example.com", &longest] {
+            assert!(Username::parse(good).is_ok(), "{good}");
+        }
+        let too_long = "名".repeat(129);
+        for bad in ["", " a", "a ", "a\nb", "a\0", "usr_abc", &too_long] {
+            assert_eq!(Username::parse(bad), Err(BadUsername), "{bad:?}");
+        }
+    }
+}
