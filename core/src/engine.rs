@@ -1,4 +1,4 @@
-//! The server's settings and keys, and the one way in.
+//! The engine: settings and keys of a server.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -17,9 +17,9 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Keys of `generation`: `signing` signs and verifies, `others` verify alone.
+    /// Makes the keys of `generation`: `signing` signs and verifies, `others` only verify.
     ///
-    /// The generation is whatever number the store raises with every change to its keys.
+    /// The generation is a number that the store raises with every change of its keys.
     pub fn new(generation: u64, signing: Option<SigningKey>, others: Vec<VerifyingKey>) -> Self {
         let mut verifying = others;
         verifying.extend(signing.as_ref().and_then(|key| key.verifying_key().ok()));
@@ -33,7 +33,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The protocol, with its settings and keys. It keeps no state: every request is a value of its own.
+/// The protocol with its settings and keys. It keeps no state: every request is a value of its own.
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
@@ -41,17 +41,17 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A server with these settings and keys.
+    /// Makes an engine with these settings and keys.
     pub const fn new(settings: Settings, keys: Keys) -> Self {
         Self { settings, keys }
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The generation of the keys.
+    /// Returns the generation of the keys.
     pub const fn generation(&self) -> u64 {
         self.keys.generation
     }
@@ -67,7 +67,7 @@ impl Engine {
         claims.of_type(TokenType::Access, token_type).map_err(NotVerified::Claims)
     }
 
-    /// The same of a token of any type that was taken apart before.
+    /// Verifies a token of any type that was parsed before.
     pub(crate) fn believe(
         &self,
         token: &UnverifiedToken,

@@ -1,49 +1,49 @@
-//! The Sans-IO core of Gatepass: tickets redeemed exactly once, passwords and second factors, sessions, client credentials, and
-//! `/userinfo`.
+//! The core of Gatepass: one-time sign-in tickets, passwords and second factors, sessions with refresh tokens, and services' access
+//! tokens. It turns a request into a response and does no I/O: your program brings the sockets, the clock, the randomness and a
+//! [`Store`].
 //!
-//! Bytes in, bytes out; in between it asks. A request becomes a [`Step`](step::Step), and each step says what it waits
-//! for: records to be read, changes to be made durable, a password to be hashed, or an answer to be sent. The core has no clock, no
-//! randomness, no sockets, no files, no threads and no async of its own, so any runtime can drive it.
+//! **The invariant: a token or a ticket does not exist until the commit it rests on is durable.** [`Commit::settle`] is the only place
+//! that makes one, and makes it for [`Outcome::Applied`] alone. A program that forgets to commit has nothing to send.
 //!
-//! The invariant: **a token or a ticket does not exist until the commit it rests on has been settled as applied.**
-//! [`Commit::settle`](step::Commit::settle) is the only place where one is made.
+//! # The driver loop
 //!
-//! The loop below is the whole embedding ([`step::drive`] is the same, ready to use); with `.await` behind the two
-//! calls to the store, and the hash where blocking is allowed, it is the async one. Bound how many hash at once.
+//! [`Engine::handle`] returns a [`Step`], which says what the request waits for. Each step is consumed by its answer and returns the next
+//! one. This loop is the whole embedding; [`drive`] is the same, ready to use.
 //!
 //! ```
-//! use std::sync::Arc;
-//! use gatepass_core::engine::{Engine, Keys};
-//! use gatepass_core::store::change::{Change, Outcome};
-//! use gatepass_core::store::query::{Found, Query, Records};
-//! use gatepass_core::records::request_inputs::{RequestInputs, Seed};
-//! use gatepass_core::settings::{Issuer, Settings};
-//! use gatepass_core::api::step::Step;
-//! use gatepass_core::base::time::Time;
-//! use gatepass_core::base::warning::Warnings;
-//! use gatepass_core::http::request::Request;
+//! use gatepass_core::{Engine, Request, RequestInputs, Response, Step, Store};
 //!
-//! /// A store that has nothing in it, and can keep nothing.
-//! struct Empty;
-//!
-//! impl Empty {
-//!     fn read(&self, query: &Query) -> Found {
-//!         let records = match query {
-//!             Query::Client(_) => Records::Client(None),
-//!             Query::Ticket(_) => Records::Ticket(None),
-//!             _ => Records::Unreadable,
-//!         };
-//!         Found { generation: 1, state_epoch: 0, records }
-//!     }
-//!
-//!     fn commit(&self, _changes: &Arc<[Change]>) -> Outcome {
-//!         Outcome::NotApplied
+//! fn answer(engine: &Engine, store: &impl Store, request: Request, inputs: RequestInputs) -> Response {
+//!     let mut step = engine.handle(request, inputs);
+//!     loop {
+//!         step = match step {
+//!             // One snapshot of the records.
+//!             Step::Read(read) => {
+//!                 let found = store.read(read.query());
+//!                 read.resume(engine, found)
+//!             }
+//!             // One transaction, durable before its outcome is told.
+//!             Step::Commit(commit) => {
+//!                 let outcome = store.commit(commit.changes());
+//!                 commit.settle(engine, outcome)
+//!             }
+//!             // 20 ms and 19 MiB: bound how many run at once.
+//!             Step::HashPassword(hash) => hash.run(engine),
+//!             Step::Reply(response) => return response,
+//!         }
 //!     }
 //! }
 //!
-//! let settings = Settings::new(Issuer::parse("https://gate.example")?);
-//! let engine = Engine::new(settings, Keys::new(1, None, vec![]));
-//! let store = Empty;
+//! # use gatepass_core::{Change, Found, Issuer, Keys, Outcome, Query, Records, Seed, Settings, Time};
+//! # struct Empty;
+//! # impl Store for Empty {
+//! #     fn read(&self, query: &Query) -> Found {
+//! #         let records = if let Query::Ticket(_) = query { Records::Ticket(None) } else { Records::Unreadable };
+//! #         Found { generation: 1, state_epoch: 0, records }
+//! #     }
+//! #     fn commit(&self, _: &std::sync::Arc<[Change]>) -> Outcome { Outcome::NotApplied }
+//! # }
+//! let engine = Engine::new(Settings::new(Issuer::parse("https://gate.example")?), Keys::new(1, None, vec![]));
 //! let request = Request {
 //!     method: "POST".into(),
 //!     target: "/auth/ticket/signin".into(),
@@ -51,37 +51,45 @@
 //!     body: br#"{"ticket": "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#.to_vec(),
 //!     peer: [127, 0, 0, 1].into(),
 //! };
-//! // The time and 32 fresh bytes of the system's generator.
-//! let inputs = RequestInputs {
-//!     now: Time::from_unix(1_750_000_000),
-//!     fraction: 0,
-//!     seed: Seed::new([7; 32]),
-//!     warnings: Warnings::NONE,
-//!     wall: Time::from_unix(1_750_000_000),
-//! };
-//!
-//! let mut step = engine.handle(request, inputs);
-//! let response = loop {
-//!     step = match step {
-//!         Step::Read(read) => {
-//!             let found = store.read(read.query());
-//!             read.resume(&engine, found)
-//!         }
-//!         Step::Commit(commit) => {
-//!             let outcome = store.commit(commit.changes());
-//!             commit.settle(&engine, outcome)
-//!         }
-//!         Step::HashPassword(stretch) => stretch.run(&engine),
-//!         Step::Reply(response) => break response,
-//!     }
-//! };
-//! assert_eq!(response.status(), 400); // no such ticket
+//! // The time, and 32 fresh bytes of the system's generator.
+//! let inputs = RequestInputs::new(Time::from_unix(1_750_000_000), Seed::new([7; 32]));
+//! let response = answer(&engine, &Empty, request, inputs);
+//! assert_eq!(response.status(), 400); // No such ticket.
 //! # Ok::<(), gatepass_core::settings::BadIssuer>(())
 //! ```
 //!
-//! What lives where: [`wire`] reads requests and writes answers, [`model`] has the records, what is asked of a store
-//! and what is written to it, [`policy`] decides, `flow` has one file for each endpoint, [`jose`] signs and verifies.
-//! Dependencies point one way: flow → policy → model → (jose, wire).
+//! In an async runtime, put `.await` behind the two calls of the store and run the hash where blocking is allowed. Two complete programs
+//! are in `examples/`: `blocking.rs` and `tokio.rs`.
+//!
+//! # A store
+//!
+//! Implement [`Store`], or its two verbs in async form: answer a [`Query`] from one snapshot, and apply a list of [`Change`]s in
+//! one transaction, in order, all or none. Each change says when it holds. The feature `memory` has a store in memory, and the feature
+//! `check` a conformance kit, `check_store`, that tells which promise a store of yours breaks. `docs/embedding.md` has the contract change by change.
+//!
+//! # Errors
+//!
+//! Driving a request never fails: whatever goes wrong is a response. [`Records::Unreadable`] and [`Outcome::NotApplied`] become
+//! 503, [`Outcome::Unknown`] becomes 500, and a [`Outcome::Conflict`] is read and tried once more before it becomes 503. Reading
+//! settings, names, scopes and keys returns an error type of its own, with [`Display`](core::fmt::Display) and [`Error`](core::error::Error). Errors and
+//! [`Settings`] may grow in any release (`#[non_exhaustive]`); [`Query`], [`Change`] and the records grow only with [`CONTRACT_VERSION`](store::CONTRACT_VERSION).
+//!
+//! # Features
+//!
+//! | feature | effect |
+//! |---|---|
+//! | `aws-lc` | cryptography by `aws-lc-rs` instead of `ring`; it needs `std` |
+//! | `memory` | `store::memory`: a store in memory, for tests, examples and a first embedding |
+//! | `check` | `store::check`: the conformance kit for stores |
+//! | `checker` | flows can be cloned and compared. For a model checker only: whoever clones a flow can settle it twice |
+//!
+//! The core needs `alloc` and no `std`.
+//!
+//! # Modules
+//!
+//! A module may use those after it: `api`, `admin`, `engine`, `policy`, ([`store`], [`settings`]), [`records`], [`jose`], `crypto`, `base`; `api`
+//! also uses `http`. What an embedder needs is at the root and in the modules named here. The others are public for Gatepass's own server, and
+//! may change in any release.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(clippy::as_conversions)]
@@ -90,15 +98,48 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod admin;
+#[doc(hidden)]
 pub mod api;
+#[doc(hidden)]
 pub mod base;
+#[doc(hidden)]
 pub mod crypto;
+#[doc(hidden)]
 pub mod engine;
+#[doc(hidden)]
 pub mod http;
 pub mod jose;
+#[doc(hidden)]
 pub mod policy;
 pub mod records;
 pub mod settings;
 pub mod store;
 
+#[cfg(feature = "custom-rng")]
+pub use crypto::{CustomRngError, register_custom_getrandom};
+
+pub use api::step::{Commit, HashPassword, Read, Step, drive, finish};
+pub use base::secret::SecretText;
+pub use base::time::Time;
+pub use base::warning::Warnings;
+pub use crypto::algorithm::Algorithm;
+pub use crypto::seed::Seed;
+pub use engine::{Engine, Keys};
+pub use http::request::Request;
+pub use http::response::Response;
+pub use jose::import::import;
+pub use jose::key::{SigningKey, VerifyingKey};
+pub use policy::ticket_request::TicketRequest;
+pub use records::client::{Client, ClientSecret};
+pub use records::id::{ClientId, UserId, UserRef};
+pub use records::request_inputs::RequestInputs;
+pub use records::scope::Scope;
+pub use records::user::{User, Username};
+pub use settings::{Issuer, Settings};
+pub use store::Store;
+pub use store::change::{Change, Outcome};
+pub use store::query::{Found, Query, Records};
+
+#[doc(hidden)]
 pub use api::{is_budgeted, known_part};

@@ -1,4 +1,4 @@
 #![no_main]
-#[path = "../bodies.rs"]
-mod bodies;
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::records(data));
+#[path = "../targets.rs"]
+mod targets;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::records(data));

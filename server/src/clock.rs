@@ -1,185 +1,430 @@
 //! What time it is, where the wall clock cannot be trusted: on a box without a battery, after a reset, under a hand
 //! that sets it back. Expired stays expired, and what should expire does.
 //!
-//! [`Timeline`] is the rule, and knows no clock; [`Clock`] reads the clocks and keeps the mark in the store.
+//! [`Timeline`] is the rule, and reads no clock: it decides what two readings make of a mark. [`crate::store::Clock`] reads
+//! the clocks and keeps the mark.
 
-mod timeline;
-
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatepass_core::base::time::Time;
 
-use crate::store::{ClockMark, Store, StoreError};
+/// A wall clock further past the mark than this, in seconds, has jumped: the mark does not follow it at once.
+pub const FAR_AHEAD: u64 = 3600;
+/// The mark follows a jump that has lasted this long.
+pub const BELIEVED_AFTER: Duration = Duration::from_secs(600);
+/// Nothing is swept until this many seconds have passed without a jump or a reset.
+pub const QUIET_BEFORE_SWEEPS: u64 = 3600;
+/// The date of this release. A wall clock that shows an earlier time is no clock: the machine has no battery, and no time
+/// server was asked yet. To be raised with each release.
+pub const RELEASED: Time = Time::from_unix(1_795_910_400); // 2026-11-29T00:00:00Z
+/// Differences up to this many seconds are not told: a time server moves clocks by as much.
+const NOT_WORTH_TELLING: u64 = 60;
 
-pub use timeline::{BELIEVED_AFTER, ClockStatus, FAR_AHEAD, QUIET_BEFORE_SWEEPS, RELEASED, Timeline};
-
-/// The mark in the store is only moved where it would move by this many seconds.
-const WORTH_WRITING: u64 = 60;
-
-/// The clock of a process. Reads the wall clock and the monotonic one, and keeps the mark in the store.
-#[derive(Debug)]
-pub struct Clock {
-    began: Instant,
-    line: Mutex<Line>,
-    /// How often a person had set the mark when it was last taken over, where nobody waits to read it.
-    resets: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Line {
-    timeline: Timeline,
-    /// What the store has, as it was last read or written.
-    kept: ClockMark,
-}
-
-impl Line {
-    /// Returns what the store should have.
-    fn known(&self, status: &ClockStatus) -> ClockMark {
-        let ClockMark { resets, ahead_since, .. } = self.kept;
-        ClockMark {
-            mark: status.mark,
-            resets,
-            jumped_at: self.timeline.jumped_at(),
-            ahead_since: ahead_since.or(status.ahead.map(|_| status.mark)),
-        }
-    }
-}
-
-impl Clock {
-    /// Begins from the mark in `store`, and moves it where it is well behind.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the mark cannot be read or written.
-    pub fn start(store: &Store) -> Result<Self, StoreError> {
-        let clock = Self::read(store)?;
-        if clock.is_worth_writing() {
-            clock.persist(store)?;
-        }
-        Ok(clock)
-    }
-
-    /// Begins from the mark in `store`, and leaves it where it is.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the mark cannot be read.
-    pub fn read(store: &Store) -> Result<Self, StoreError> {
-        let kept = store.clock_state()?;
-        let began = Instant::now();
-        let timeline = Timeline::start(kept.mark, kept.jumped_at, wall(), Duration::ZERO);
-        Ok(Self { began, line: Mutex::new(Line { timeline, kept }), resets: AtomicU64::new(kept.resets) })
-    }
-
-    /// Returns true if there is something to write: the mark would move by enough, or a jump has begun or ended.
-    fn is_worth_writing(&self) -> bool {
-        let status = self.status();
-        let line = self.line();
-        let (known, kept) = (line.known(&status), line.kept);
-        kept.mark.until(known.mark) >= WORTH_WRITING
-            || (known.jumped_at, known.ahead_since) != (kept.jumped_at, kept.ahead_since)
-    }
-
-    /// As [`persist`](Self::persist), where it is worth it: a server that nobody asks writes once a minute.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read or written; the clock goes on all the same.
-    pub fn keep(&self, store: &Store) -> Result<(), StoreError> {
-        if self.is_worth_writing() {
-            return self.persist(store);
-        }
-        self.take_over(store.clock_state()?);
-        Ok(())
-    }
-
+/// What the clocks say, and how far to trust the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockStatus {
+    /// The wall clock.
+    pub wall: Time,
+    /// The latest time that is trusted.
+    pub mark: Time,
     /// The time that counts.
-    pub fn now(&self) -> Time {
-        self.status().now
+    pub now: Time,
+    /// By how many seconds the wall clock is behind, where it is.
+    pub behind: Option<u64>,
+    /// By how many seconds the wall clock has jumped ahead of the mark, while the mark does not follow.
+    pub ahead: Option<u64>,
+    /// The time to write down for other people's clocks: the wall clock; [`now`](Self::now) where the wall clock is no clock.
+    pub stamp: Time,
+}
+
+/// The rule. Time never stands behind the mark, and goes on from it by the monotonic clock. A jump of the wall clock is used
+/// at once, and moves the mark only when it has lasted; until then it is provisional.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// A time that is trusted, and the monotonic clock's reading when it was now.
+    anchor: (Time, Duration),
+    /// The provisional jump: since when, and by how many seconds at first.
+    jump: Option<(Duration, u64)>,
+    /// When a jump ended, believed or taken back, or a person set the mark: by own time, as the store keeps it.
+    jumped_at: Option<Time>,
+    /// The same by the monotonic clock, where it was in this process.
+    disturbed: Option<Duration>,
+    /// The latest time that counted since own time last stepped back.
+    latest: Time,
+    /// Own time stepped back, and nobody has asked since.
+    stepped_back: bool,
+}
+
+impl Timeline {
+    /// Begins from the mark as kept, with the time of the last jump as kept. Where there was no mark yet, the wall clock is
+    /// all there is.
+    pub fn start(mark: Time, jumped_at: Option<Time>, wall: Time, mono: Duration) -> Self {
+        let trusted = if mark == Time::default() { wall } else { mark };
+        Self {
+            anchor: (trusted, mono),
+            jump: None,
+            jumped_at,
+            disturbed: None,
+            latest: Time::default(),
+            stepped_back: false,
+        }
     }
 
-    /// The time that counts, and how far to trust the wall clock.
-    pub fn status(&self) -> ClockStatus {
-        self.line().timeline.observe(wall(), self.began.elapsed())
-    }
-
-    /// Returns the time before which rows must have ended to be swept, where sweeping does not wait.
-    pub fn sweeps_before(&self) -> Option<Time> {
-        let mut line = self.line();
-        let mono = self.began.elapsed();
-        let status = line.timeline.observe(wall(), mono);
-        line.timeline.sweeps_before(&status, mono)
-    }
-
-    /// Moves the mark in the store up to the time that is trusted, and takes over what other processes have put
-    /// there: a later mark, or one that a person has set. To be called every minute or so.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be written; the clock goes on all the same.
-    pub fn persist(&self, store: &Store) -> Result<(), StoreError> {
-        let known = {
-            let mut line = self.line();
-            let status = line.timeline.observe(wall(), self.began.elapsed());
-            line.known(&status)
+    /// Takes in both clocks.
+    pub fn observe(&mut self, wall: Time, mono: Duration) -> ClockStatus {
+        let steady = self.steady(mono);
+        let ahead = steady.until(wall);
+        if ahead <= FAR_AHEAD {
+            if self.jump.take().is_some() {
+                self.disturb(steady, mono);
+            }
+            if ahead > 0 {
+                self.anchor = (wall, mono);
+            }
+            let behind = Some(wall.until(steady)).filter(|&b| b > NOT_WORTH_TELLING);
+            let now = steady.max(wall);
+            return self.status(wall, now, now, behind, None);
+        }
+        // A second jump on top of the first starts the wait again; so does one that falls back by far.
+        let since = match self.jump {
+            Some((since, first)) if ahead.abs_diff(first) <= FAR_AHEAD => since,
+            _ => {
+                self.jump = Some((mono, ahead));
+                mono
+            }
         };
-        self.take_over(store.raise_clock_mark(known)?);
-        Ok(())
-    }
-
-    /// Goes on from what the store has: a later mark, or one that a person has set. Returns true if a person has.
-    pub fn take_over(&self, kept: ClockMark) -> bool {
-        let mut line = self.line();
-        let mono = self.began.elapsed();
-        let reset = kept.resets != line.kept.resets;
-        if reset {
-            line.timeline.reset(kept.mark, kept.jumped_at, wall(), mono);
-        } else {
-            line.timeline.raise(kept.mark, kept.jumped_at, mono);
+        if mono.saturating_sub(since) >= BELIEVED_AFTER {
+            self.jump = None;
+            self.anchor = (wall, mono);
+            self.disturb(wall, mono);
+            return self.status(wall, wall, wall, None, None);
         }
-        line.kept = kept;
-        // Whoever sees this number waits for the line, and then has the new time.
-        self.resets.store(kept.resets, Ordering::Release);
-        reset
+        self.status(wall, steady, wall, None, Some(ahead))
     }
 
-    /// Returns what the store has, as it was last read or written.
-    pub fn kept(&self) -> ClockMark {
-        self.line().kept
-    }
-
-    /// Returns how often a person had set the mark that is used.
-    pub fn resets(&self) -> u64 {
-        self.resets.load(Ordering::Acquire)
-    }
-
-    /// Returns true if a jump was in use and is not any more, and what was issued meanwhile was not looked through.
-    pub fn is_past_a_jump(&self) -> bool {
-        let ahead = self.status().ahead;
-        ahead.is_none() && self.line().kept.ahead_since.is_some()
-    }
-
-    /// Writes down that what was issued during a jump was looked through.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be written.
-    pub fn forget_jump(&self, store: &Store) -> Result<(), StoreError> {
-        if self.line().kept.ahead_since.is_some() {
-            self.take_over(store.forget_clock_ahead()?);
+    /// Takes over a mark that another process has put further than this one's: time goes on from there.
+    pub fn raise(&mut self, mark: Time, jumped_at: Option<Time>, mono: Duration) {
+        if self.steady(mono) < mark {
+            self.anchor = (mark, mono);
         }
-        Ok(())
+        self.jumped_at = self.jumped_at.max(jumped_at);
     }
 
-    /// Returns true if own time has stepped back since this was last asked: what was issued before may be dated ahead.
-    pub fn take_stepped_back(&self) -> bool {
-        self.line().timeline.take_stepped_back()
+    /// Begins anew from a mark that a person has set, forwards or back.
+    pub fn reset(&mut self, mark: Time, jumped_at: Option<Time>, wall: Time, mono: Duration) {
+        let latest = self.latest;
+        let stepped_back = self.stepped_back;
+        *self = Self {
+            disturbed: Some(mono),
+            latest,
+            stepped_back,
+            ..Self::start(mark, jumped_at.or(Some(mark)), wall, mono)
+        };
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the time before which a row must have ended to be swept: by the wall clock and by own time. None while a jump
+    /// is provisional, and until an hour has passed since the last jump or reset.
+    pub fn sweeps_before(&self, status: &ClockStatus, mono: Duration) -> Option<Time> {
+        let quiet = Duration::from_secs(QUIET_BEFORE_SWEEPS);
+        let waits = status.ahead.is_some()
+            || self.disturbed.is_some_and(|then| mono.saturating_sub(then) < quiet)
+            || self.jumped_at.is_some_and(|at| at.until(status.mark) < QUIET_BEFORE_SWEEPS);
+        (!waits).then(|| status.wall.min(status.mark))
+    }
+
+    /// Returns when a jump last ended, or the mark was set, by own time.
+    pub const fn jumped_at(&self) -> Option<Time> {
+        self.jumped_at
+    }
+
+    /// Returns true if own time has stepped back since this was last asked.
+    pub fn take_stepped_back(&mut self) -> bool {
+        std::mem::take(&mut self.stepped_back)
+    }
+
+    /// Returns the trusted time, carried on by the monotonic clock.
+    fn steady(&self, mono: Duration) -> Time {
+        let (trusted, then) = self.anchor;
+        trusted.plus(mono.saturating_sub(then).as_secs())
+    }
+
+    fn disturb(&mut self, own: Time, mono: Duration) {
+        self.jumped_at = Some(own);
+        self.disturbed = Some(mono);
+    }
+
+    fn status(
+        &mut self,
+        wall: Time,
+        mark: Time,
+        now: Time,
+        behind: Option<u64>,
+        ahead: Option<u64>,
+    ) -> ClockStatus {
+        // What was issued before may be dated ahead.
+        if self.latest.is_ahead_of(now) {
+            self.stepped_back = true;
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+        let stamp = if wall < RELEASED { now } else { wall };
+        ClockStatus { wall, mark, now, behind, ahead, stamp }
     }
 }
 
-/// What the wall clock says; the epoch where it says something earlier.
+/// Returns the wall clock's time, or the epoch if the clock shows an earlier time.
 pub(crate) fn wall() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_unix(since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3600;
+    const T: u64 = 1_800_000_000;
+
+    /// One look at the clocks and what comes of it, seconds relative to [`T`].
+    struct Look {
+        mono: u64,
+        wall: i64,
+        now: i64,
+        mark: i64,
+        behind: Option<u64>,
+        ahead: Option<u64>,
+    }
+
+    fn at(offset: i64) -> Time {
+        Time::from_unix(T.saturating_add_signed(offset))
+    }
+
+    const fn secs(mono: u64) -> Duration {
+        Duration::from_secs(mono)
+    }
+
+    fn play(mark: i64, wall: i64, looks: &[Look]) -> Timeline {
+        let mut line = Timeline::start(at(mark), None, at(wall), Duration::ZERO);
+        for (i, look) in looks.iter().enumerate() {
+            let status = line.observe(at(look.wall), secs(look.mono));
+            let (wall, now) = (at(look.wall), at(look.now));
+            let expected = ClockStatus {
+                wall,
+                mark: at(look.mark),
+                now,
+                behind: look.behind,
+                ahead: look.ahead,
+                stamp: if wall < RELEASED { now } else { wall },
+            };
+            assert_eq!(status, expected, "look {i}");
+        }
+        line
+    }
+
+    const fn plain(mono: u64, wall: i64) -> Look {
+        Look { mono, wall, now: wall, mark: wall, behind: None, ahead: None }
+    }
+
+    /// A look at a wall clock that is `ahead` of a mark that was [`T`] at the monotonic clock's zero.
+    fn provisional(mono: u64, ahead: i64) -> Look {
+        let mark = i64::try_from(mono).unwrap();
+        let wall = mark + ahead;
+        Look { mono, wall, now: wall, mark, behind: None, ahead: Some(ahead.unsigned_abs()) }
+    }
+
+    #[test]
+    fn a_clock_that_runs_is_followed() {
+        play(0, 0, &[plain(0, 0), plain(1, 1), plain(60, 60), plain(61, 90), plain(62, 91)]);
+    }
+
+    #[test]
+    fn up_to_an_hour_ahead_is_a_clock_being_set() {
+        play(0, HOUR, &[plain(0, HOUR), plain(1, HOUR + 1)]);
+        play(0, 0, &[plain(0, 0), plain(1, HOUR + 1), plain(2, 2 * HOUR + 2)]);
+    }
+
+    #[test]
+    fn a_jump_at_a_start_is_used_and_moves_the_mark_when_it_has_lasted() {
+        for ahead in [HOUR + 1, 8 * HOUR, 40 * 365 * 24 * HOUR] {
+            let look = |mono| provisional(mono, ahead);
+            play(0, ahead, &[look(0), look(1), look(300), look(599), plain(600, ahead + 600)]);
+        }
+    }
+
+    #[test]
+    fn a_jump_while_running_is_the_same() {
+        let look = |mono| provisional(mono, 8 * HOUR);
+        play(0, 0, &[plain(0, 0), look(2), look(601), plain(602, 8 * HOUR + 602)]);
+        // Nobody looked while it lasted: the first look begins the wait.
+        play(0, 0, &[plain(0, 0), look(5000), look(5599), plain(5600, 8 * HOUR + 5600)]);
+    }
+
+    #[test]
+    fn a_jump_that_is_taken_back_leaves_no_trace_on_the_mark() {
+        let look = |mono| provisional(mono, 8 * HOUR);
+        play(0, 0, &[look(2), look(601), plain(602, 602), look(603), look(1202), plain(1204, 1204)]);
+    }
+
+    #[test]
+    fn another_jump_starts_the_wait_again() {
+        let (first, second) = (|mono| provisional(mono, 8 * HOUR), |mono| provisional(mono, 16 * HOUR));
+        play(
+            0,
+            0,
+            &[first(0), second(500), second(1099), first(1100), first(1699), plain(1700, 8 * HOUR + 1700)],
+        );
+        // A time server that corrects it by a little does not.
+        play(0, 0, &[first(0), provisional(300, 9 * HOUR), plain(600, 8 * HOUR + 600)]);
+    }
+
+    #[test]
+    fn the_first_start_has_nothing_but_the_wall_clock() {
+        let mut line = Timeline::start(Time::default(), None, at(0), Duration::ZERO);
+        let status = line.observe(at(0), Duration::ZERO);
+        assert_eq!((status.now, status.mark, status.ahead), (at(0), at(0), None));
+        assert_eq!(line.sweeps_before(&status, Duration::ZERO), Some(at(0)));
+    }
+
+    #[test]
+    fn a_wall_clock_behind_the_mark_does_not_count() {
+        let ten_years = 3653 * 86_400;
+        let back = -i64::try_from(ten_years).unwrap();
+        let look = |mono: u64| {
+            let now = i64::try_from(mono).unwrap();
+            Look { mono, wall: back + now, now, mark: now, behind: Some(ten_years), ahead: None }
+        };
+        // At the start, and set back while running.
+        play(0, back, &[look(0), look(1), look(600), plain(601, 700)]);
+        play(0, 0, &[plain(0, 0), look(1), look(600), plain(601, 700)]);
+    }
+
+    #[test]
+    fn a_second_back_is_not_worth_telling_and_still_does_not_count() {
+        play(
+            0,
+            0,
+            &[
+                plain(10, 10),
+                Look { mono: 11, wall: 10, now: 11, mark: 11, behind: None, ahead: None },
+                plain(12, 12),
+            ],
+        );
+    }
+
+    #[test]
+    fn other_people_are_told_the_wall_clock_unless_it_is_none() {
+        for (wall, stamp) in [
+            (at(0), at(0)),
+            (at(-8 * HOUR), at(-8 * HOUR)),
+            (at(8 * HOUR), at(8 * HOUR)),
+            (RELEASED, RELEASED),
+            (Time::from_unix(RELEASED.unix() - 1), at(0)),
+            (Time::default(), at(0)),
+        ] {
+            let status = Timeline::start(at(0), None, wall, Duration::ZERO).observe(wall, Duration::ZERO);
+            assert_eq!(status.stamp, stamp, "{wall}");
+        }
+        assert_eq!(RELEASED.rfc3339(), "2026-11-29T00:00:00Z");
+    }
+
+    #[test]
+    fn the_later_mark_of_two_processes_counts() {
+        let mut line = Timeline::start(at(0), None, at(0), Duration::ZERO);
+        line.raise(at(500), None, secs(10));
+        assert_eq!(line.observe(at(11), secs(11)).now, at(501));
+        line.raise(at(100), Some(at(90)), secs(12));
+        assert_eq!(line.observe(at(13), secs(13)).now, at(503));
+        assert_eq!(line.jumped_at(), Some(at(90)));
+    }
+
+    #[test]
+    fn a_jump_that_another_process_saw_last_is_not_waited_for_again() {
+        let mut line = play(0, 0, &[plain(0, 0), provisional(10, 8 * HOUR)]);
+        line.raise(at(8 * HOUR + 20), Some(at(8 * HOUR + 20)), secs(20));
+        let status = line.observe(at(8 * HOUR + 20), secs(20));
+        assert_eq!((status.ahead, status.mark), (None, at(8 * HOUR + 20)));
+        assert_eq!(line.sweeps_before(&status, secs(20)), None);
+        assert!(!line.take_stepped_back());
+    }
+
+    /// Returns what may be swept, relative to [`T`], when the clocks read so.
+    fn sweeps(line: &mut Timeline, wall: i64, mono: u64) -> Option<i64> {
+        let status = line.observe(at(wall), secs(mono));
+        let before = line.sweeps_before(&status, secs(mono))?;
+        Some(i64::try_from(before.unix()).unwrap() - i64::try_from(T).unwrap())
+    }
+
+    #[test]
+    fn nothing_is_swept_until_an_hour_after_a_jump_was_believed() {
+        let (far, mut line) = (8 * HOUR, play(0, 0, &[plain(0, 0)]));
+        assert_eq!(sweeps(&mut line, 1, 1), Some(1));
+        assert_eq!(sweeps(&mut line, far + 2, 2), None, "provisional");
+        assert_eq!(sweeps(&mut line, far + 601, 601), None, "still provisional");
+        assert_eq!(sweeps(&mut line, far + 602, 602), None, "believed just now");
+        assert_eq!(line.jumped_at(), Some(at(far + 602)));
+        assert_eq!(sweeps(&mut line, far + 602 + 3599, 602 + 3599), None);
+        assert_eq!(sweeps(&mut line, far + 602 + 3600, 602 + 3600), Some(far + 602 + 3600));
+    }
+
+    #[test]
+    fn nor_until_an_hour_after_one_was_taken_back() {
+        let (far, mut line) = (8 * HOUR, play(0, 0, &[plain(0, 0)]));
+        assert_eq!(sweeps(&mut line, far + 2, 2), None);
+        assert_eq!(sweeps(&mut line, 100, 100), None);
+        assert_eq!(line.jumped_at(), Some(at(100)));
+        // A clock that is set on by less than an hour does not shorten the wait.
+        assert_eq!(sweeps(&mut line, 3600, 200), None);
+        assert_eq!(sweeps(&mut line, 7100, 3699), None);
+        assert_eq!(sweeps(&mut line, 7101, 3700), Some(7101));
+    }
+
+    #[test]
+    fn a_start_goes_on_waiting() {
+        let start = |jumped: i64| Timeline::start(at(0), Some(at(jumped)), at(0), Duration::ZERO);
+        assert_eq!(sweeps(&mut start(-3600), 0, 0), Some(0));
+        assert_eq!(sweeps(&mut start(-3599), 0, 0), None);
+        assert_eq!(sweeps(&mut start(-3599), 1, 1), Some(1));
+        assert_eq!(sweeps(&mut start(10), 3609, 3609), None);
+        assert_eq!(sweeps(&mut start(10), 3610, 3610), Some(3610));
+    }
+
+    #[test]
+    fn what_is_swept_is_past_by_both_clocks() {
+        let mut line = play(0, 0, &[plain(0, 0)]);
+        assert_eq!(sweeps(&mut line, -HOUR, 10), Some(-HOUR), "the wall clock is behind");
+        let mut line = play(0, 0, &[plain(0, 0)]);
+        assert_eq!(sweeps(&mut line, HOUR, 10), Some(HOUR), "the wall clock was set on");
+    }
+
+    #[test]
+    fn a_reset_holds_at_once_and_sweeps_wait_for_an_hour() {
+        let mut line = play(0, 0, &[plain(0, 0)]);
+        line.reset(at(-24 * HOUR), Some(at(-24 * HOUR)), at(-24 * HOUR), secs(10));
+        let status = line.observe(at(-24 * HOUR), secs(10));
+        assert_eq!((status.now, status.mark, status.behind), (at(-24 * HOUR), at(-24 * HOUR), None));
+        assert!(line.take_stepped_back());
+        assert!(!line.take_stepped_back());
+        assert_eq!(sweeps(&mut line, -24 * HOUR + 3599, 3609), None);
+        assert_eq!(sweeps(&mut line, -24 * HOUR + 3600, 3610), Some(-24 * HOUR + 3600));
+    }
+
+    #[test]
+    fn own_time_that_falls_back_is_noticed() {
+        for (walls, expected, what) in [
+            (&[0, 1, 2, 3][..], false, "it runs"),
+            (&[0, -8 * HOUR, -8 * HOUR][..], false, "the wall clock is behind and does not count"),
+            (&[0, 8 * HOUR, 8 * HOUR][..], false, "a jump"),
+            (&[0, 8 * HOUR, 2][..], true, "a jump that is taken back"),
+            (&[0, 8 * HOUR, 4 * HOUR][..], true, "a jump that falls back by far"),
+            (&[0, 8 * HOUR, 8 * HOUR - 100][..], true, "a jump that falls back by a little"),
+            (&[0, 8 * HOUR, 8 * HOUR - 50][..], false, "by less than the core takes"),
+            (&[0, 8 * HOUR, 8 * HOUR - 50, 8 * HOUR - 90][..], true, "bit by bit"),
+        ] {
+            let mut line = Timeline::start(at(0), None, at(0), Duration::ZERO);
+            for (mono, wall) in (0..).zip(walls) {
+                line.observe(at(*wall), secs(mono));
+            }
+            assert_eq!(line.take_stepped_back(), expected, "{what}");
+        }
+    }
 }

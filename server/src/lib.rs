@@ -1,14 +1,14 @@
-//! Everything impure of Gatepass: the fronts that speak HTTP, the store, the keys, the clock and the command line.
+//! Everything impure of Gatepass: sockets, the store, the keys, the clock and the command line.
 
-pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod front;
-pub mod keygen;
-pub mod log;
-pub mod master_key;
-pub mod peers;
-pub mod serve;
+pub mod error;
+pub mod http;
+pub mod net;
+pub mod output;
+pub mod runtime;
+pub mod secrets;
 pub mod store;
-pub mod tally;
+pub mod telemetry;
+mod threads;

@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client of a page: what is sent is what the test says, byte for byte.
+//! A small HTTP/1.1 client that sends exactly the bytes of the test.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,22 +7,22 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-/// How long a test waits for bytes before it fails; nothing that passes comes near it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait for bytes. No passing test comes near it.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An answer, as read.
+/// A parsed answer.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// Header lines, without their ends.
+    /// Header lines, without line ends.
     pub head: Vec<String>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// The value of the header `name`, or none.
+    /// Returns the value of the header `name`, or `None`.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.iter().find_map(|line| {
             let (field, value) = line.split_once(':')?;
@@ -30,33 +30,33 @@ impl Answer {
         })
     }
 
-    /// The body as JSON; `null` where it is none.
+    /// Returns the body as JSON, or `null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// Member `name` of the JSON body, as text.
+    /// Returns member `name` of the JSON body as text.
     pub fn text(&self, name: &str) -> String {
         self.json()[name].as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// What became of a request to a server that may end at any moment.
+/// The fate of a request to a server that may end at any moment.
 #[derive(Debug)]
 pub enum Reached {
-    /// It was answered.
+    /// An answer.
     Answered(Answer),
-    /// It may have arrived, and no whole answer came back.
+    /// It may have arrived, but there was no whole answer.
     Lost,
-    /// There was nobody to send it to.
+    /// No server accepted it.
     Unsent,
 }
 
-/// Reads one answer from `stream`; none where the peer closed without one.
+/// Reads one answer from `stream`. Returns `None` if the peer closed without one.
 pub fn read_answer(stream: &mut impl Read, to_head: bool) -> Option<Answer> {
     let (mut bytes, mut byte) = (Vec::new(), [0]);
     while !bytes.ends_with(b"\r\n\r\n") {
-        // Also where the system interrupts a read that has a time-out.
+        // The system may interrupt a read that has a time-out.
         stream.read_exact(&mut byte).ok()?;
         bytes.push(byte[0]);
     }
@@ -71,67 +71,67 @@ pub fn read_answer(stream: &mut impl Read, to_head: bool) -> Option<Answer> {
     Some(answer)
 }
 
-/// Opens a connection that gives up rather than hang.
+/// Opens a connection with time-outs.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the server accepts");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a read time-out");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a write time-out");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a read time-out");
+    stream.set_write_timeout(Some(TIMEOUT)).expect("a write time-out");
     stream
 }
 
-/// A request to be sent to a server.
+/// A request to a server.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct TestRequest {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-impl Ask {
-    /// A request without body.
+impl TestRequest {
+    /// Makes a request without a body.
     pub fn new(method: &str, path: &str) -> Self {
         Self { method: method.into(), path: path.into(), headers: vec![], body: vec![] }
     }
 
-    /// A JSON body.
+    /// Makes a request with a JSON body.
     pub fn json(path: &str, body: &Value) -> Self {
         Self::new("POST", path).header("Content-Type", "application/json").body(body.to_string())
     }
 
-    /// A form, already encoded.
+    /// Makes a request with an encoded form.
     pub fn form(path: &str, body: &str) -> Self {
         Self::new("POST", path).header("Content-Type", "application/x-www-form-urlencoded").body(body)
     }
 
-    /// One more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Basic credentials, sent raw.
+    /// Adds Basic credentials, sent raw.
     #[must_use]
     pub fn basic(self, id: &str, secret: &str) -> Self {
         let encoded = STANDARD.encode(format!("{id}:{secret}"));
         self.header("Authorization", &format!("Basic {encoded}"))
     }
 
-    /// A bearer token.
+    /// Adds a bearer token.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         self.header("Authorization", &format!("Bearer {token}"))
     }
 
-    /// This body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The request's bytes.
+    /// Returns the request's bytes.
     pub fn bytes(&self, host: SocketAddr) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path).into_bytes();
         for (name, value) in &self.headers {
@@ -149,10 +149,10 @@ impl Ask {
         read_answer(&mut stream, self.method == "HEAD").expect("an answer")
     }
 
-    /// The same, where the server may end at any moment.
+    /// Sends it to a server that may end at any moment.
     pub fn try_to(&self, address: SocketAddr) -> Reached {
         let Ok(mut stream) = TcpStream::connect(address) else { return Reached::Unsent };
-        let patient = stream.set_read_timeout(Some(PATIENCE)).is_ok();
+        let patient = stream.set_read_timeout(Some(TIMEOUT)).is_ok();
         let sent = patient && stream.write_all(&self.bytes(address)).is_ok();
         let answer = sent.then(|| read_answer(&mut stream, self.method == "HEAD")).flatten();
         answer.map_or(Reached::Lost, Reached::Answered)

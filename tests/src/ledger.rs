@@ -1,4 +1,4 @@
-//! What clients were told, and whether a server that was killed in between keeps to it.
+//! The answers that clients received, and checks that a server keeps to them after a kill.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,44 +6,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
-use crate::dice::Dice;
 use crate::http::Answer;
+use crate::rng::Rng;
 use crate::suite::{Target, refresh};
 
-/// A ticket that was answered, and what those were told who presented it.
+/// An issued ticket, and the answers to those who presented it.
 #[derive(Debug)]
 pub struct Ticket {
-    /// The ticket itself.
+    /// The ticket.
     pub text: String,
-    /// How many were welcomed.
+    /// The number of successful redemptions.
     pub welcomed: AtomicU64,
-    /// How many were refused.
+    /// The number of refusals.
     pub refused: AtomicU64,
-    /// How many presented it and heard nothing.
+    /// The number of redemptions without an answer.
     pub lost: AtomicU64,
 }
 
-/// A session that was answered.
+/// A session that was opened.
 #[derive(Debug)]
 pub struct Session {
     access: String,
-    /// The latest refresh token that was answered.
+    /// The latest refresh token.
     pub current: String,
     used: Vec<String>,
-    /// The answer to its latest refresh was lost.
+    /// True if the answer to its latest refresh was lost.
     pub lost: bool,
-    /// Looked at since it was last touched.
+    /// True if it was checked since it was last used.
     held: bool,
 }
 
 impl Session {
-    /// What a sign-in told.
+    /// Reads the answer to a sign-in.
     pub fn of(answer: &Answer) -> Self {
         let (access, current) = (answer.text("access_token"), answer.text("refresh_token"));
         Self { access, current, used: Vec::new(), lost: false, held: false }
     }
 
-    /// What a refresh told.
+    /// Reads the answer to a refresh.
     pub fn refreshed(&mut self, answer: &Answer) {
         let successor = answer.text("refresh_token");
         assert_ne!(successor, self.current);
@@ -52,16 +52,16 @@ impl Session {
         (self.lost, self.held) = (false, false);
     }
 
-    /// Holds the server to it: the session is there, and of its refresh tokens the last one alone is good.
-    fn hold(&mut self, target: Target, seen: &Seen) {
+    /// Checks that the server still has the session, and that of its refresh tokens only the last one is good.
+    fn hold(&mut self, target: Target, seen: &Counts) {
         assert!(target.is_active(&self.access), "a session that was answered is gone: {self:?}");
         if let Some(used) = self.used.last() {
             assert!(!target.is_active(used), "a used refresh token is good again: {self:?}");
         }
         let unused = target.is_active(&self.current);
         if self.lost {
-            Seen::more(if unused { &seen.lost_refreshes_undone } else { &seen.lost_refreshes_done });
-            // Done or not, whoever lost the answer is given one.
+            Counts::more(if unused { &seen.lost_refreshes_undone } else { &seen.lost_refreshes_done });
+            // Applied or not, a client that lost the answer gets one.
             let again = target.ask(&refresh(&self.current));
             assert_eq!(again.status, 200, "a lost refresh cannot be tried again: {self:?}");
             self.refreshed(&again);
@@ -71,7 +71,7 @@ impl Session {
         self.held = true;
     }
 
-    /// Presents the first of its refresh tokens, which must be used for good, and to whose bearer all is over.
+    /// Presents the first of its refresh tokens, which must count as used, and end the session.
     fn end(&self, target: Target) {
         if let [first, _, ..] = self.used.as_slice() {
             assert_eq!(target.ask(&refresh(first)).status, 400, "{self:?}");
@@ -80,41 +80,41 @@ impl Session {
     }
 }
 
-/// Counts of what happened, over a whole run.
+/// Counts of events over a whole run.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Counts {
     /// Servers killed.
     pub kills: AtomicU64,
-    /// Requests answered.
+    /// Requests with an answer.
     pub answers: AtomicU64,
-    /// Requests that may have arrived, and were not answered.
+    /// Requests that may have arrived but had no answer.
     pub lost: AtomicU64,
-    /// Sign-ins welcomed under load.
+    /// Successful sign-ins under load.
     pub welcomed: AtomicU64,
-    /// Sign-ins refused under load, where somebody else was first.
+    /// Sign-ins refused under load because another client was first.
     pub refused: AtomicU64,
-    /// Tickets whose answer was lost, and that turned out to be spent.
+    /// Tickets with a lost answer that turned out to be redeemed.
     pub lost_spent: AtomicU64,
-    /// Tickets whose answer was lost, and that turned out to be good still.
+    /// Tickets with a lost answer that turned out to be still good.
     pub lost_good: AtomicU64,
-    /// Tickets answered before a kill, and redeemed after it.
+    /// Tickets issued before a kill and redeemed after it.
     pub kept: AtomicU64,
-    /// Refreshes answered.
+    /// Refreshes with an answer.
     pub refreshed: AtomicU64,
-    /// Refreshes whose answer was lost, and that were done.
+    /// Refreshes with a lost answer that were applied.
     pub lost_refreshes_done: AtomicU64,
-    /// Refreshes whose answer was lost, and that were not done.
+    /// Refreshes with a lost answer that were not applied.
     pub lost_refreshes_undone: AtomicU64,
 }
 
-impl Seen {
-    /// Counts one more.
+impl Counts {
+    /// Increments a count.
     pub fn more(count: &AtomicU64) {
         count.fetch_add(1, Relaxed);
     }
 }
 
-impl fmt::Display for Seen {
+impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let n = |count: &AtomicU64| count.load(Relaxed);
         write!(
@@ -141,11 +141,11 @@ impl fmt::Display for Seen {
 /// Everything that was answered.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// What happened so far.
-    pub seen: Seen,
-    /// Tickets of which it is not settled yet what became of them.
+    /// The counts so far.
+    pub seen: Counts,
+    /// Tickets whose state is not known yet.
     open: Mutex<Vec<Arc<Ticket>>>,
-    /// Tickets to be presented; some of them more than once.
+    /// Tickets to present, some of them more than once.
     offered: Mutex<Vec<Arc<Ticket>>>,
     spent: Mutex<Vec<Arc<Ticket>>>,
     sessions: Mutex<Vec<Session>>,
@@ -156,7 +156,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Ledger {
-    /// Enters a ticket.
+    /// Records an issued ticket.
     pub fn issued(&self, text: String) {
         let (welcomed, refused, lost) = Default::default();
         let ticket = Arc::new(Ticket { text, welcomed, refused, lost });
@@ -164,31 +164,31 @@ impl Ledger {
         locked(&self.offered).push(ticket);
     }
 
-    /// A ticket to present. Now and then somebody else is given it too.
-    pub fn ticket(&self, dice: &mut Dice) -> Option<Arc<Ticket>> {
+    /// Returns a ticket to present. Now and then another client gets it too.
+    pub fn ticket(&self, rng: &mut Rng) -> Option<Arc<Ticket>> {
         let mut offered = locked(&self.offered);
-        let ticket = dice.draw(&mut offered)?;
-        if dice.once_in(4) {
+        let ticket = rng.draw(&mut offered)?;
+        if rng.one_in(4) {
             offered.push(Arc::clone(&ticket));
         }
         Some(ticket)
     }
 
-    /// A session, to be given back.
-    pub fn session(&self, dice: &mut Dice) -> Option<Session> {
-        dice.draw(&mut locked(&self.sessions))
+    /// Takes out a session; `keep` puts it back.
+    pub fn session(&self, rng: &mut Rng) -> Option<Session> {
+        rng.draw(&mut locked(&self.sessions))
     }
 
-    /// Enters a session.
+    /// Records a session.
     pub fn keep(&self, session: Session) {
         locked(&self.sessions).push(session);
     }
 
-    /// Holds a restarted server to everything that was answered.
-    pub fn hold(&self, target: Target, dice: &mut Dice) {
+    /// Checks a restarted server against everything that was answered.
+    pub fn hold(&self, target: Target, rng: &mut Rng) {
         let mut open = Vec::new();
         for ticket in std::mem::take(&mut *locked(&self.open)) {
-            if self.settle(target, &ticket, dice) {
+            if self.settle(target, &ticket, rng) {
                 locked(&self.spent).push(ticket);
             } else {
                 open.push(ticket);
@@ -201,13 +201,13 @@ impl Ledger {
         }
     }
 
-    /// Presents a ticket of which something is known or to be found out; whether it is spent from now on.
-    fn settle(&self, target: Target, ticket: &Ticket, dice: &mut Dice) -> bool {
+    /// Presents a ticket to find out or confirm its state. Returns true if it is redeemed from now on.
+    fn settle(&self, target: Target, ticket: &Ticket, rng: &mut Rng) -> bool {
         let n = |count: &AtomicU64| count.load(Relaxed);
         let (welcomed, refused, lost) = (n(&ticket.welcomed), n(&ticket.refused), n(&ticket.lost));
         assert!(welcomed <= 1, "spent twice: {ticket:?}");
         let untouched = (welcomed, refused, lost) == (0, 0, 0);
-        if untouched && dice.once_in(2) {
+        if untouched && rng.one_in(2) {
             return false;
         }
         assert!(untouched || welcomed + lost > 0, "refused, and nobody had it before: {ticket:?}");
@@ -215,14 +215,14 @@ impl Ledger {
         match answer.status {
             200 => {
                 assert!(welcomed + refused == 0, "a spent ticket came back: {ticket:?}");
-                Seen::more(if untouched { &self.seen.kept } else { &self.seen.lost_good });
+                Counts::more(if untouched { &self.seen.kept } else { &self.seen.lost_good });
                 self.keep(Session::of(&answer));
             }
             400 => {
                 assert_eq!(answer.json()["code"], json!(40010));
                 assert!(!untouched, "a ticket that was answered is gone: {ticket:?}");
                 if welcomed == 0 {
-                    Seen::more(&self.seen.lost_spent);
+                    Counts::more(&self.seen.lost_spent);
                 }
             }
             status => panic!("{status} for {ticket:?}"),
@@ -230,8 +230,7 @@ impl Ledger {
         true
     }
 
-    /// Presents every spent ticket of the whole run once more, looks at every session, and presents its first refresh
-    /// token.
+    /// Presents every redeemed ticket of the run once more, checks every session, and presents its first refresh token.
     pub fn close(&self, target: Target) {
         for ticket in locked(&self.spent).iter() {
             assert_eq!(target.sign_in(&ticket.text).status, 400, "a spent ticket came back: {ticket:?}");

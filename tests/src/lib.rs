@@ -1,6 +1,6 @@
-//! Shared by the tests: a store in memory, the world its records describe, the reference model, the simulation, a plain HTTP
-//! client, the harness that runs the real binary, a load with a ledger of what was answered, and the black-box suite that every
-//! embedding has to pass.
+//! Shared by the tests: a store in memory, the test data, the reference model, the simulation, a small HTTP client, the
+//! harness for the real binary, a load generator with a ledger of the answers, and the black-box suite that every
+//! embedding must pass.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -8,18 +8,19 @@
     reason = "a failed expectation is a failed test"
 )]
 
-mod before;
+pub mod administrator;
 pub mod checker;
-pub mod dice;
-pub mod guard;
+pub mod fixtures;
 pub mod http;
 pub mod ledger;
 pub mod load;
 pub mod memory;
+pub mod recording_relay;
 pub mod reference;
+pub mod rng;
 pub mod secrets;
 pub mod server;
 pub mod simulation;
 pub mod suite;
-pub mod wire_tap;
-pub mod world;
+
+pub use gatepass_core::store::memory::guard;

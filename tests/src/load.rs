@@ -1,4 +1,4 @@
-//! Clients that ask for tickets, redeem them, refresh and fetch tokens, all at once, until the server is gone.
+//! Clients that request tickets, redeem them, refresh and fetch tokens, all at once, until the server is gone.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,87 +7,87 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::dice::Dice;
-use crate::http::{Answer, Ask, Reached};
-use crate::ledger::{Ledger, Seen, Session};
+use crate::fixtures::BACKEND_SECRET;
+use crate::http::{Answer, Reached, TestRequest};
+use crate::ledger::{Counts, Ledger, Session};
+use crate::rng::Rng;
 use crate::suite::{Target, refresh, sign_in};
-use crate::world::BACKEND_SECRET;
 
-/// Tickets outlive the longest run, so that a refusal is never for their age.
+/// The lifetime of a ticket: longer than any run, so that none expires.
 const TICKET_SECONDS: u64 = 3600;
 
-/// One client.
+/// A client.
 struct Client<'a> {
     target: Target,
     ledger: &'a Ledger,
-    dice: Dice,
+    rng: Rng,
     service: String,
     answered: Sender<()>,
 }
 
 /// The server is gone.
-struct Gone;
+struct ServerGone;
 
 impl Client<'_> {
-    /// Sends `ask`; `lost` is told where it may have arrived and was not answered.
-    fn ask(&self, ask: &Ask, lost: impl FnOnce()) -> Result<Answer, Gone> {
+    /// Sends `ask`. Calls `lost` if it may have arrived but had no answer.
+    fn ask(&self, ask: &TestRequest, lost: impl FnOnce()) -> Result<Answer, ServerGone> {
         match ask.try_to(self.target.address) {
             Reached::Answered(answer) => {
-                Seen::more(&self.ledger.seen.answers);
+                Counts::more(&self.ledger.seen.answers);
                 Ok(answer)
             }
             Reached::Lost => {
-                Seen::more(&self.ledger.seen.lost);
+                Counts::more(&self.ledger.seen.lost);
                 lost();
-                Err(Gone)
+                Err(ServerGone)
             }
-            Reached::Unsent => Err(Gone),
+            Reached::Unsent => Err(ServerGone),
         }
     }
 
-    fn issue(&self) -> Result<(), Gone> {
+    fn issue(&self) -> Result<(), ServerGone> {
         let body = json!({"user_id": "alice", "audience": "portal", "ttl": TICKET_SECONDS});
-        let ask = Ask::json("/auth/generate-ticket", &body).bearer(&self.service);
+        let ask = TestRequest::json("/auth/generate-ticket", &body).bearer(&self.service);
         let answer = self.ask(&ask, || {})?;
         assert_eq!(answer.status, 200, "{answer:?}");
         self.ledger.issued(answer.text("ticket"));
         Ok(())
     }
 
-    fn redeem(&mut self) -> Result<(), Gone> {
-        let Some(ticket) = self.ledger.ticket(&mut self.dice) else { return self.issue() };
-        let answer = self.ask(&sign_in(&ticket.text), || Seen::more(&ticket.lost))?;
+    fn redeem(&mut self) -> Result<(), ServerGone> {
+        let Some(ticket) = self.ledger.ticket(&mut self.rng) else { return self.issue() };
+        let answer = self.ask(&sign_in(&ticket.text), || Counts::more(&ticket.lost))?;
         match answer.status {
             200 => {
-                Seen::more(&ticket.welcomed);
-                Seen::more(&self.ledger.seen.welcomed);
+                Counts::more(&ticket.welcomed);
+                Counts::more(&self.ledger.seen.welcomed);
                 self.ledger.keep(Session::of(&answer));
             }
             400 => {
-                Seen::more(&ticket.refused);
-                Seen::more(&self.ledger.seen.refused);
+                Counts::more(&ticket.refused);
+                Counts::more(&self.ledger.seen.refused);
             }
             status => panic!("{status} for {ticket:?}"),
         }
         Ok(())
     }
 
-    fn refresh(&mut self) -> Result<(), Gone> {
-        let Some(mut session) = self.ledger.session(&mut self.dice) else { return self.redeem() };
+    fn refresh(&mut self) -> Result<(), ServerGone> {
+        let Some(mut session) = self.ledger.session(&mut self.rng) else { return self.redeem() };
         let mut lost = false;
         let answer = self.ask(&refresh(&session.current), || lost = true);
         if let Ok(answer) = &answer {
             assert_eq!(answer.status, 200, "{answer:?} for {session:?}");
             session.refreshed(answer);
-            Seen::more(&self.ledger.seen.refreshed);
+            Counts::more(&self.ledger.seen.refreshed);
         }
         session.lost = lost;
         self.ledger.keep(session);
         answer.map(drop)
     }
 
-    fn fetch(&mut self) -> Result<(), Gone> {
-        let form = Ask::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
+    fn fetch(&mut self) -> Result<(), ServerGone> {
+        let form = TestRequest::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
         let answer = self.ask(&form.basic("backend", BACKEND_SECRET), || {})?;
         assert_eq!(answer.status, 200, "{answer:?}");
         self.service = answer.text("access_token");
@@ -95,27 +95,26 @@ impl Client<'_> {
     }
 
     /// Does one thing after another until the server is gone.
-    fn work(&mut self) -> Result<Infallible, Gone> {
+    fn work(&mut self) -> Result<Infallible, ServerGone> {
         self.fetch()?;
         loop {
-            match self.dice.below(10) {
+            match self.rng.below(10) {
                 0 => self.fetch()?,
                 1..4 => self.issue()?,
                 4..8 => self.redeem()?,
                 _ => self.refresh()?,
             }
-            // Nobody counts any more once the server is to be killed.
+            // The receiver is gone once the server is to be killed.
             let _ = self.answered.send(());
         }
     }
 }
 
-/// Puts `clients` to work on `target`, calls `kill` once `answers` of them were answered, and returns when all have
-/// noticed.
+/// Runs `clients` against `target`, calls `kill` after `answers` answers, and returns when all have noticed.
 pub fn until_killed(
     target: Target,
     ledger: &Ledger,
-    dice: &mut Dice,
+    rng: &mut Rng,
     clients: usize,
     answers: u64,
     kill: impl FnOnce(),
@@ -126,14 +125,14 @@ pub fn until_killed(
             let mut client = Client {
                 target,
                 ledger,
-                dice: dice.split(),
+                rng: rng.split(),
                 service: String::new(),
                 answered: answered.clone(),
             };
             scope.spawn(move || client.work());
         }
         drop(answered);
-        // Ends early only where every client failed, which the scope tells.
+        // Ends early only if every client failed, which the scope reports.
         let _ = (0..answers).try_for_each(|_| counted.recv());
         kill();
         ledger.seen.kills.fetch_add(1, Relaxed);

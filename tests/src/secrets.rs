@@ -1,4 +1,4 @@
-//! Every secret that went over the wire, and a search for any of them in any bytes, in any usual form.
+//! The secrets in recorded traffic, and a search for any of them in any bytes, in any usual encoding.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,13 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use crate::wire_tap::Exchange;
+use crate::recording_relay::Exchange;
 
-/// Shorter ones are told from ordinary text by nobody.
+/// The shortest secret that is searched for. Shorter ones look like ordinary text.
 const SHORTEST: usize = 8;
-/// This much of a secret is a leak of it.
+/// The length of a piece of a secret that counts as a leak.
 const PIECE: usize = 12;
-/// What our own secrets begin with, before base64url: 256 bits, and in a refresh token when it was made before them.
+/// The prefixes of our own secrets. 256 bits in base64url follow; in a refresh token, after its time.
 const PREFIXES: [&str; 4] = ["tkt_", "rft_", "chg_", "gps_"];
 /// The members of JSON objects and forms that hold secrets.
 const MEMBERS: [&str; 11] = [
@@ -29,12 +29,12 @@ const MEMBERS: [&str; 11] = [
     "totp_code",
 ];
 
-/// Secrets by their text or bytes, with what each is.
+/// Secrets by their text or bytes, with the kind of each.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(BTreeMap<Vec<u8>, String>);
 
 impl Secrets {
-    /// Adds one, where it is long enough, and not the same byte over and over as tests make it up.
+    /// Adds a secret, unless it is short or one repeated byte, as tests make up.
     pub fn add(&mut self, what: &str, secret: impl Into<Vec<u8>>) {
         let secret = secret.into();
         let made_up = secret.iter().skip(4).all(|byte| Some(byte) == secret.last());
@@ -43,13 +43,13 @@ impl Secrets {
         }
     }
 
-    /// How many of the kind `what` there are.
+    /// Returns the number of secrets of the kind `what`.
     pub fn count(&self, what: &str) -> usize {
         self.0.values().filter(|kind| *kind == what).count()
     }
 
-    /// Adds what a client sent and was told.
-    pub fn overhear(&mut self, exchange: &Exchange) {
+    /// Adds the secrets of a request and its answer.
+    pub fn add_exchange(&mut self, exchange: &Exchange) {
         let text = String::from_utf8_lossy(&exchange.request);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         for line in head.lines().filter(|line| line.to_ascii_lowercase().starts_with("idempotency-key:")) {
@@ -77,7 +77,7 @@ impl Secrets {
         }
     }
 
-    /// Adds what stands in the members of `value` that hold secrets, however deep.
+    /// Adds the members of `value` that hold secrets, at any depth.
     pub fn json(&mut self, value: &Value) {
         match value {
             Value::Object(members) => {
@@ -109,7 +109,7 @@ impl Secrets {
         }
     }
 
-    /// A token of ours with its bytes; a JWT without its header, which is no secret.
+    /// Adds a token of ours with its bytes, or a JWT without its header.
     fn token(&mut self, text: &str) {
         let prefix = PREFIXES.into_iter().find(|prefix| text.starts_with(prefix));
         if let Some(prefix) = prefix {
@@ -125,20 +125,20 @@ impl Secrets {
         }
     }
 
-    /// What to look for.
-    pub fn needles(&self) -> Needles<'_> {
-        let mut needles = Needles::default();
+    /// Returns the patterns to search for.
+    pub fn search_patterns(&self) -> SearchPatterns<'_> {
+        let mut search_patterns = SearchPatterns::default();
         for (secret, what) in &self.0 {
             for form in forms(secret) {
                 if form.len() < PIECE {
-                    needles.short.push((form, what));
+                    search_patterns.short.push((form, what));
                 } else {
                     let pieces = form.chunks_exact(PIECE).chain(form.rchunks_exact(PIECE).take(1));
-                    needles.pieces.extend(pieces.map(|piece| (piece.to_vec(), what.as_str())));
+                    search_patterns.pieces.extend(pieces.map(|piece| (piece.to_vec(), what.as_str())));
                 }
             }
         }
-        needles
+        search_patterns
     }
 }
 
@@ -146,7 +146,7 @@ fn is_secret(name: &str) -> bool {
     MEMBERS.contains(&name) || name.contains("password")
 }
 
-/// A secret as it is, as a URL has it, in hexadecimal, as `Debug` has bytes, and in base64 wherever in a text it may begin.
+/// Returns a secret as text, URL-encoded, in hexadecimal, as `Debug` prints bytes, and in base64 at every offset.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let escaped = secret.iter().map(|byte| match byte {
@@ -161,7 +161,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
         let shifted = [&[0].repeat(shift), secret].concat();
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
             let text = engine.encode(&shifted).into_bytes();
-            // What stands beside the secret is in its first and last letters, too.
+            // The first and last letters also encode neighbouring bytes.
             let (first, last) = (usize::from(shift > 0) * 4, text.len() - text.len() % 4);
             forms.push(text[first..last].to_vec());
         }
@@ -185,15 +185,15 @@ fn unescaped(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Secrets in all their forms, in pieces.
+/// Secrets in all their encodings, in pieces.
 #[derive(Debug, Default)]
-pub struct Needles<'a> {
+pub struct SearchPatterns<'a> {
     pieces: HashMap<Vec<u8>, &'a str>,
     short: Vec<(Vec<u8>, &'a str)>,
 }
 
-impl Needles<'_> {
-    /// What is found of them in `bytes`: what it is, and the text around it.
+impl SearchPatterns<'_> {
+    /// Returns the kind of a secret found in `bytes`, with the text around it.
     pub fn found_in(&self, bytes: &[u8]) -> Option<String> {
         let windows = bytes.windows(PIECE).enumerate();
         let piece = windows.filter_map(|(at, window)| Some((at, *self.pieces.get(window)?))).next();
@@ -210,11 +210,11 @@ impl Needles<'_> {
     }
 }
 
-/// Whether a search would find `secret` in each form in which it might be written; for a test of the search itself.
+/// Returns true if a search would find `secret` in each encoding; for a test of the search itself.
 pub fn is_found_in_every_form(secret: &str) -> bool {
     let mut secrets = Secrets::default();
     secrets.token(secret);
-    let needles = secrets.needles();
+    let search_patterns = secrets.search_patterns();
     let bits = URL_SAFE_NO_PAD.decode(&secret[4..]).unwrap_or_default();
     let texts = [
         format!("a {secret} b"),
@@ -226,5 +226,6 @@ pub fn is_found_in_every_form(secret: &str) -> bool {
         format!("{bits:02x?}").replace(['[', ']', ',', ' '], ""),
         format!("{bits:?}"),
     ];
-    texts.iter().all(|text| needles.found_in(text.as_bytes()).is_some()) && needles.found_in(&bits).is_some()
+    texts.iter().all(|text| search_patterns.found_in(text.as_bytes()).is_some())
+        && search_patterns.found_in(&bits).is_some()
 }

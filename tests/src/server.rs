@@ -1,4 +1,4 @@
-//! The real binary, started on a directory of its own.
+//! The real binary on a directory of its own.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::fixtures::{BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET};
 use crate::suite::Target;
-use crate::world::{BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET};
 
-/// The binary, built as this test was.
+/// Returns the binary, built as this test was.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -22,7 +22,7 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// The binary, built by this profile.
+/// Returns the binary, built with `profile`.
 pub fn built_as(profile: &str) -> PathBuf {
     let target = built_in().parent().expect("target").to_owned();
     let mut build = Command::new(env!("CARGO"));
@@ -30,7 +30,7 @@ pub fn built_as(profile: &str) -> PathBuf {
         .args(["build", "--quiet", "--package", "gatepass", "--profile", profile, "--target-dir"])
         .arg(&target);
     if cfg!(feature = "aws-lc") {
-        build.args(["--features", "aws-lc"]);
+        build.args(["--no-default-features", "--features", "aws-lc"]);
     }
     assert!(build.status().expect("cargo runs").success(), "the binary builds");
     target.join(if profile == "dev" { "debug" } else { profile }).join("gatepass")
@@ -42,42 +42,42 @@ fn built_in() -> PathBuf {
     test.parent().and_then(Path::parent).expect("target/PROFILE/deps").to_owned()
 }
 
-/// A data directory, and the commands that work on it.
+/// A data directory, and commands on it.
 #[derive(Debug)]
-pub struct Site {
+pub struct TestInstallation {
     dir: TempDir,
 }
 
-/// A server running on a [`Site`]; stopped when dropped.
+/// A server running on a [`TestInstallation`]; stopped when dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
 }
 
-impl Site {
-    /// An empty data directory.
+impl TestInstallation {
+    /// Makes an empty data directory.
     pub fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    /// An empty data directory below `parent`, for what should be on a real disk.
+    /// Makes an empty data directory below `parent`, for tests that need a real disk.
     pub fn below(parent: &str) -> Self {
         Self { dir: tempfile::tempdir_in(parent).expect("a temporary directory") }
     }
 
-    /// The data directory.
+    /// Returns the path of the data directory.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// A command on this directory, its environment cleared of settings.
+    /// Returns a command on this directory, with its environment cleared of settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_of(binary(), arguments)
     }
 
-    /// The same of another binary.
+    /// Returns the same command of another binary.
     pub fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary);
         command.arg("--data").arg(self.path()).args(arguments);
@@ -87,7 +87,7 @@ impl Site {
         command
     }
 
-    /// Runs a command with `input` on its standard input.
+    /// Runs a command with `input` as standard input.
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -101,19 +101,19 @@ impl Site {
         self.command(arguments).output().expect("the binary runs")
     }
 
-    /// Runs a command with `--json` that must succeed, and gives back what it printed.
+    /// Runs a command with `--json` that must succeed, and returns its output.
     pub fn json(&self, arguments: &[&str]) -> Value {
         self.json_with(arguments, "")
     }
 
-    /// The same, with `input` on its standard input.
+    /// Does the same with `input` as standard input.
     pub fn json_with(&self, arguments: &[&str], input: &str) -> Value {
         let output = self.run_with(&[&["--json"], arguments].concat(), input);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("one JSON value")
     }
 
-    /// Adds everyone in [`crate::world`], by commands. Makes the installation where there is none.
+    /// Adds everyone in [`crate::fixtures`] by commands. Makes the installation if there is none.
     pub fn populate(&self) {
         self.json(&[
             "--init",
@@ -164,12 +164,12 @@ impl Site {
         self.json(&["client", "disable", "closed"]);
     }
 
-    /// Starts a server on any free port, with `arguments` beside, and waits until it says where it listens.
+    /// Starts a server on any free port with `arguments`, and waits until it prints its address.
     pub fn serve(&self, arguments: &[&str]) -> Running {
         self.serve_to(arguments, Stdio::null())
     }
 
-    /// The same, with what it logs going to `log`.
+    /// Does the same; the server logs to `log`.
     pub fn serve_to(&self, arguments: &[&str], log: Stdio) -> Running {
         Running::start(
             self.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat()),
@@ -178,19 +178,19 @@ impl Site {
     }
 }
 
-impl Default for Site {
+impl Default for TestInstallation {
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl Running {
-    /// The server that `command` starts, with what it logs going to `log`, once it says where it listens.
+    /// Starts a server by `command`, which logs to `log`, and waits until it prints its address.
     pub fn start(command: Command, log: Stdio) -> Self {
         Self::try_start(command, log).expect("it serves")
     }
 
-    /// The same; none where it ends without saying where it listens.
+    /// Does the same. Returns `None` if it ends without an address.
     pub fn try_start(mut command: Command, log: Stdio) -> Option<Self> {
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the binary runs");
@@ -205,28 +205,28 @@ impl Running {
         Some(Self { child, address })
     }
 
-    /// The server, for the suite.
+    /// Returns the server as a target of the suite.
     pub const fn target(&self) -> Target {
         Target { address: self.address }
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills it at once, as a power loss would.
     pub fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to end (SIGTERM) and waits; whether it ended well.
+    /// Stops it (SIGTERM) and waits. Returns true if it ended well.
     pub fn terminate(mut self) -> bool {
         self.end()
     }
 
-    /// The same, where it is to be started again.
+    /// Does the same for a server that will be started again.
     pub fn end(&mut self) -> bool {
         let asked = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill runs");
         asked.success() && self.child.wait().expect("it ends").success()
@@ -235,7 +235,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Already ended where the test ended it.
+        // The test may have ended it already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

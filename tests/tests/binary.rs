@@ -9,45 +9,45 @@
 use std::io::Write;
 use std::thread;
 
-use gatepass_tests::http::{Ask, connect, read_answer};
-use gatepass_tests::server::Site;
+use gatepass_tests::fixtures::PAM_PASSWORD;
+use gatepass_tests::http::{TestRequest, connect, read_answer};
+use gatepass_tests::server::TestInstallation;
 use gatepass_tests::suite::{SUITE, claims};
-use gatepass_tests::world::PAM_PASSWORD;
 use serde_json::json;
 
 #[test]
 fn the_binary_passes_the_suite() {
-    let site = Site::new();
-    let server = site.serve(&[]);
-    site.populate();
+    let installation = TestInstallation::new();
+    let server = installation.serve(&[]);
+    installation.populate();
     for (name, test) in SUITE {
         println!("{name}");
         test(server.target());
     }
     // The suite leaves lou with a device, and locked.
-    let reset = site.json(&["user", "reset-mfa", "lou"]);
+    let reset = installation.json(&["user", "reset-mfa", "lou"]);
     assert_eq!((&reset["devices"], &reset["backup_codes"]), (&json!(1), &json!(10)));
     let plain = server.target().sign_in(&server.target().ticket(&json!({"user_id": "lou"})));
     assert_eq!(plain.json()["requires_mfa"], json!(false));
-    // Whoever had a session when the factors were taken away has none now.
+    // Sessions from before the factors were removed have ended.
     let session = plain.text("access_token");
     assert!(server.target().is_active(&session));
-    site.json(&["user", "reset-mfa", "lou"]);
+    installation.json(&["user", "reset-mfa", "lou"]);
     assert!(!server.target().is_active(&session));
-    assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], json!(true));
 }
 
 #[test]
 fn passwords_and_factors_by_commands() {
-    let site = Site::new();
-    // It would depend on how fast this goes.
-    std::fs::write(site.path().join("gatepass.toml"), "risk_account_changed = 0").expect("a file");
-    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
-    let server = site.serve(&[]);
-    site.populate();
+    let installation = TestInstallation::new();
+    // The result would depend on the speed of the test.
+    std::fs::write(installation.path().join("gatepass.toml"), "risk_account_changed = 0").expect("a file");
+    installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+    let server = installation.serve(&[]);
+    installation.populate();
     let target = server.target();
     let login = |password: &str| {
-        target.ask(&Ask::json("/auth/login", &json!({"identity": "pam", "password": password})))
+        target.ask(&TestRequest::json("/auth/login", &json!({"identity": "pam", "password": password})))
     };
     for (password, told) in [
         ("short", "too short"),
@@ -55,24 +55,24 @@ fn passwords_and_factors_by_commands() {
         ("pam@example.com", "own name"),
         ("correct mule\ncorrect mule\n", "one line"),
     ] {
-        let refused = site.run_with(&["user", "set-password", "pam"], password);
+        let refused = installation.run_with(&["user", "set-password", "pam"], password);
         assert_eq!(refused.status.code(), Some(2), "{password}");
         assert!(String::from_utf8_lossy(&refused.stderr).contains(told), "{password}: {refused:?}");
     }
     let session = login(PAM_PASSWORD).text("access_token");
-    assert_eq!(site.run(&["user", "require-password-change", "alice"]).status.code(), Some(1));
-    site.json(&["user", "require-password-change", "pam"]);
-    assert_eq!(target.ask(&Ask::new("GET", "/userinfo").bearer(&session)).status, 401);
+    assert_eq!(installation.run(&["user", "require-password-change", "alice"]).status.code(), Some(1));
+    installation.json(&["user", "require-password-change", "pam"]);
+    assert_eq!(target.ask(&TestRequest::new("GET", "/userinfo").bearer(&session)).status, 401);
     assert_eq!(claims(&login(PAM_PASSWORD).text("access_token"))["scope"], json!("gatepass:change-password"));
-    site.json_with(&["user", "set-password", "pam"], "correct mule battery\n");
+    installation.json_with(&["user", "set-password", "pam"], "correct mule battery\n");
     assert_eq!(claims(&login("correct mule battery").text("access_token"))["scope"], json!("profile"));
     for _ in 0..3 {
         assert_eq!(login("wrong").status, 400);
     }
-    site.json(&["user", "unlock", "pam"]);
+    installation.json(&["user", "unlock", "pam"]);
     assert_eq!(login("correct mule battery").status, 200);
 
-    let shown = site.run(&["user", "totp", "lou"]);
+    let shown = installation.run(&["user", "totp", "lou"]);
     // The quiet zone, and the edges of two finder patterns in it.
     let picture = String::from_utf8_lossy(&shown.stdout);
     assert!(
@@ -81,45 +81,46 @@ fn passwords_and_factors_by_commands() {
             .nth(1)
             .is_some_and(|row| row.starts_with("██ ▄▄▄▄▄ █") && row.ends_with("█ ▄▄▄▄▄ ██"))
     );
-    let set_up = site.json(&["user", "totp", "pam", "--device-name", "telephone"]);
+    let set_up = installation.json(&["user", "totp", "pam", "--device-name", "telephone"]);
     assert_eq!(set_up["backup_codes"].as_array().map(Vec::len), Some(10));
-    assert_eq!(site.run(&["user", "totp", "pam", "--verify", "wrong"]).status.code(), Some(1));
+    assert_eq!(installation.run(&["user", "totp", "pam", "--verify", "wrong"]).status.code(), Some(1));
     let secret = totp_rs::Secret::Encoded(set_up["secret"].as_str().expect("text").into());
     let secret = secret.to_bytes().expect("base32");
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
     let code = totp.generate_current().expect("a clock");
-    assert_eq!(site.json(&["user", "totp", "pam", "--verify", &code])["verified"], json!(true));
+    assert_eq!(installation.json(&["user", "totp", "pam", "--verify", &code])["verified"], json!(true));
 
     let explain =
-        |arguments: &[&str]| site.json(&[&["risk", "explain", "--user", "pam"], arguments].concat());
+        |arguments: &[&str]| installation.json(&[&["risk", "explain", "--user", "pam"], arguments].concat());
     let known = explain(&[]);
     assert_eq!((&known["signals"], &known["decision"]), (&json!({"recent_failures": 25}), &json!("sign in")));
     let new = explain(&["--device", "phone", "--address", "203.0.113.7"]);
     let signals = json!({"recent_failures": 25, "new_device": 40, "new_network": 15});
     assert_eq!((&new["signals"], &new["score"], &new["level"]), (&signals, &json!(80), &json!("high")));
     assert_eq!((&new["decision"], &new["reason"]), (&json!("challenge"), &json!("new_device")));
-    let rows = site.json(&["audit", "list"]);
+    let rows = installation.json(&["audit", "list"]);
     let before = rows.as_array().map(Vec::len);
     let acting = explain(&["--actor", "boss", "--ticket-age", "270s"]);
     let late = explain(&["--ticket-age", "300s"]);
     assert_eq!((&late["decision"], &late["reason"]), (&json!("refuse"), &json!("ticket-expired")));
     assert_eq!(acting["signals"], json!({"old_ticket": 10, "impersonation": 30}));
-    assert_eq!(site.json(&["audit", "list"]).as_array().map(Vec::len), before, "nothing is decided");
-    let asked = Ask::json("/auth/login", &json!({"identity": "pam", "password": "correct mule battery"}));
+    assert_eq!(installation.json(&["audit", "list"]).as_array().map(Vec::len), before, "nothing is decided");
+    let asked =
+        TestRequest::json("/auth/login", &json!({"identity": "pam", "password": "correct mule battery"}));
     let asked = target.ask(&asked.header("X-Device-Id", "phone")).json();
     assert_eq!((&asked["requires_mfa"], &asked["mfa_check_reason"]), (&json!(true), &json!("new_device")));
-    let rows = site.json(&["audit", "list"]);
+    let rows = installation.json(&["audit", "list"]);
     let last = rows.as_array().and_then(|rows| rows.last()).expect("a row");
     let signals = json!({"new_device": 40, "recent_failures": 25});
     assert_eq!(last["risk"], json!({"score": 65, "level": "high", "signals": signals}));
-    assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], json!(true));
 }
 
 #[test]
 fn the_stock_front_passes_the_suite() {
-    let site = Site::new();
-    let server = site.serve(&["--front", "tiny_http"]);
-    site.populate();
+    let installation = TestInstallation::new();
+    let server = installation.serve(&["--front", "tiny_http"]);
+    installation.populate();
     for (name, test) in SUITE {
         println!("{name}");
         test(server.target());
@@ -128,12 +129,12 @@ fn the_stock_front_passes_the_suite() {
 
 #[test]
 fn no_refusal_is_cached_not_even_before_its_route_is_known() {
-    let site = Site::new();
+    let installation = TestInstallation::new();
     let long = "x".repeat(64 * 1024 + 1);
     for front in ["guarded", "tiny_http"] {
-        let server = site.serve(&["--front", front]);
+        let server = installation.serve(&["--front", front]);
         for path in ["/auth/ticket/signin", "/oauth2/token", "/userinfo", "/nowhere"] {
-            let answer = server.target().ask(&Ask::new("POST", path).body(long.clone()));
+            let answer = server.target().ask(&TestRequest::new("POST", path).body(long.clone()));
             assert_eq!((answer.status, &answer.json()["code"]), (413, &json!(41300)), "{front} {path}");
             let caching = (answer.header("cache-control"), answer.header("pragma"));
             assert_eq!(caching, (Some("no-store"), Some("no-cache")), "{front} {path}");
@@ -143,30 +144,30 @@ fn no_refusal_is_cached_not_even_before_its_route_is_known() {
 
 #[test]
 fn a_spent_ticket_stays_spent_and_a_token_good_after_a_restart() {
-    let site = Site::new();
+    let installation = TestInstallation::new();
     let issuer = ["--issuer", "http://gate.example"];
-    let server = site.serve(&issuer);
-    site.populate();
+    let server = installation.serve(&issuer);
+    installation.populate();
     let (spent, kept) = (
         server.target().ticket(&json!({"user_id": "alice"})),
         server.target().ticket(&json!({"user_id": "alice"})),
     );
     let token = server.target().sign_in(&spent).text("access_token");
     server.kill();
-    let server = site.serve(&issuer);
+    let server = installation.serve(&issuer);
     assert_eq!(server.target().sign_in(&spent).status, 400);
     assert_eq!(server.target().sign_in(&kept).status, 200);
-    let seen = Ask::new("GET", "/userinfo").bearer(&token).to(server.address);
+    let seen = TestRequest::new("GET", "/userinfo").bearer(&token).to(server.address);
     assert_eq!(seen.json()["sub"], claims(&token)["sub"]);
     assert!(server.terminate());
 }
 
 #[test]
 fn two_servers_on_one_directory_spend_a_ticket_once() {
-    let site = Site::new();
+    let installation = TestInstallation::new();
     let issuer = ["--issuer", "http://gate.example"];
-    let servers = [site.serve(&issuer), site.serve(&issuer)];
-    site.populate();
+    let servers = [installation.serve(&issuer), installation.serve(&issuer)];
+    installation.populate();
     for _ in 0..5 {
         let ticket = servers[0].target().ticket(&json!({"user_id": "alice"}));
         let redeemers: Vec<_> = (0..16)
@@ -182,9 +183,9 @@ fn two_servers_on_one_directory_spend_a_ticket_once() {
 
 #[test]
 fn the_bounds_of_the_configuration_reach_the_front() {
-    let site = Site::new();
-    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
-    let server = site.serve(&[
+    let installation = TestInstallation::new();
+    installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+    let server = installation.serve(&[
         "--body-bytes=256",
         "--head-bytes=512",
         "--request-line-bytes=256",
@@ -192,12 +193,12 @@ fn the_bounds_of_the_configuration_reach_the_front() {
         "--request-time=100ms",
         "--idle-time=100ms",
     ]);
-    let get = || Ask::new("GET", "/healthz");
+    let get = || TestRequest::new("GET", "/healthz");
     for (ask, status) in [
         (get(), 200),
         (get().body(vec![b'x'; 256]), 200),
         (get().body(vec![b'x'; 257]), 413),
-        (Ask::new("GET", &format!("/{}", "x".repeat(256))), 414),
+        (TestRequest::new("GET", &format!("/{}", "x".repeat(256))), 414),
         (get().header("X", &"x".repeat(500)), 431),
         (get().header("X", "1").header("Y", "2"), 200),
         (get().header("X", "1").header("Y", "2").header("Z", "3"), 431),

@@ -1,4 +1,4 @@
-//! Clients that others wrote: `oauth2` fetches tokens, `jsonwebtoken` verifies them by the published keys.
+//! Third-party clients: `oauth2` fetches tokens, `jsonwebtoken` verifies them by the published keys.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -6,9 +6,9 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_tests::http::Ask;
-use gatepass_tests::server::Site;
-use gatepass_tests::world::PORTAL_SECRET;
+use gatepass_tests::fixtures::PORTAL_SECRET;
+use gatepass_tests::http::TestRequest;
+use gatepass_tests::server::TestInstallation;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use oauth2::basic::BasicClient;
@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 
 #[test]
 fn jsonwebtoken_verifies_every_algorithm_by_the_published_keys() {
-    let site = Site::new();
-    let server = site.serve(&["--issuer", "http://gate.example"]);
-    site.populate();
+    let installation = TestInstallation::new();
+    let server = installation.serve(&["--issuer", "http://gate.example"]);
+    installation.populate();
     for name in ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"] {
-        let key = site.json(&["key", "generate", "--alg", name, "--activate"]);
+        let key = installation.json(&["key", "generate", "--alg", name, "--activate"]);
         let token = server.target().service_token("profile");
         let header = decode_header(&token).expect("a header");
         assert_eq!((json!(header.kid), header.typ.as_deref()), (key["kid"].clone(), Some("at+jwt")));
 
-        let published = server.target().ask(&Ask::new("GET", "/.well-known/jwks.json"));
+        let published = server.target().ask(&TestRequest::new("GET", "/.well-known/jwks.json"));
         let set: JwkSet = serde_json::from_slice(&published.body).expect("a JWK set");
         let jwk = set.find(&header.kid.expect("a kid")).expect("the key is published");
         let algorithm: Algorithm = name.parse().expect("an algorithm");
@@ -37,17 +37,18 @@ fn jsonwebtoken_verifies_every_algorithm_by_the_published_keys() {
         let key = DecodingKey::from_jwk(jwk).expect("a key");
         let claims = decode::<Value>(&token, &key, &validation).expect("the token verifies").claims;
         assert_eq!(claims["sub"], "backend", "{name}");
-        assert_eq!(server.target().ask(&Ask::new("GET", "/userinfo").bearer(&token)).status, 200);
+        assert_eq!(server.target().ask(&TestRequest::new("GET", "/userinfo").bearer(&token)).status, 200);
     }
 }
 
 #[test]
 fn oauth2_fetches_tokens_either_way() {
-    let site = Site::new();
-    let server = site.serve(&[]);
-    site.populate();
+    let installation = TestInstallation::new();
+    let server = installation.serve(&[]);
+    installation.populate();
     let send = |request: HttpRequest| -> Result<HttpResponse, std::convert::Infallible> {
-        let mut ask = Ask::new(request.method().as_str(), request.uri().path()).body(request.body().clone());
+        let mut ask =
+            TestRequest::new(request.method().as_str(), request.uri().path()).body(request.body().clone());
         for (name, value) in request.headers() {
             ask = ask.header(name.as_str(), value.to_str().expect("text"));
         }

@@ -1,5 +1,5 @@
-//! What changes between the snapshot and the commit: whatever a flow rests on is named by its commit, so that the
-//! change is a conflict, and the flow reads again and answers by what is so now.
+//! Changes between the snapshot and the commit: a commit names everything its flow depends on, so that a change is a
+//! conflict, and the flow reads again and answers by the new state.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -14,11 +14,11 @@ use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::session::{RefreshDigest, Rotation, Salt};
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store;
-use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, inputs, presents, refreshes, request,
     revokes,
 };
+use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
 type Alter = fn(&mut Tables);
@@ -31,7 +31,7 @@ fn client(id: &str) -> ClientId {
     ClientId::parse(id).expect("an id")
 }
 
-/// Older state is put back.
+/// Puts older state back.
 fn put_back(tables: &mut Tables) {
     tables.state_epoch = 7;
 }
@@ -54,8 +54,8 @@ fn asks_for_ticket(engine: &Engine, store: &Memory) -> Request {
     request("/auth/generate-ticket", &bearer, &asked)
 }
 
-/// Begins `request`, alters the tables when it is about to commit, and finishes it: whether the commit was a
-/// conflict, and the answer's status.
+/// Starts `request`, alters the tables before its commit, and finishes it. Returns true if the commit was a conflict, and
+/// the answer's status.
 fn altered(engine: &Engine, store: &Memory, request: Request, alter: Alter) -> (bool, u16) {
     let Step::Read(read) = engine.handle(request, inputs(NOON, 3)) else { panic!("it reads first") };
     let found = store.read(read.query());
@@ -69,7 +69,7 @@ fn altered(engine: &Engine, store: &Memory, request: Request, alter: Alter) -> (
 
 #[test]
 fn a_sign_in_rests_on_everyone_its_ticket_names() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
@@ -108,7 +108,7 @@ fn a_sign_in_rests_on_everyone_its_ticket_names() {
         ("older state is put back", put_back, (true, 400)),
     ];
     for (what, alter, expected) in cases {
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let asks = asks_for_ticket(&engine, &store);
         let issued = drive(&engine, &store, asks, inputs(NOON, 2));
         let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
@@ -124,7 +124,7 @@ fn a_sign_in_rests_on_everyone_its_ticket_names() {
 
 #[test]
 fn a_ticket_rests_on_everyone_it_names() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
@@ -135,7 +135,7 @@ fn a_ticket_rests_on_everyone_it_names() {
         ("older state is put back", put_back, (true, 401)),
     ];
     for (what, alter, expected) in cases {
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let asks = asks_for_ticket(&engine, &store);
         assert_eq!(altered(&engine, &store, asks, *alter), *expected, "{what}");
         let tickets = store.with(|tables| tables.tickets.len());
@@ -143,19 +143,19 @@ fn a_ticket_rests_on_everyone_it_names() {
     }
 }
 
-/// Ends every session but not the users' epochs.
+/// Ends every session, but leaves the users' epochs.
 fn end_sessions(tables: &mut Tables) {
     tables.sessions.values_mut().for_each(|session| session.ended_at = Some(NOON));
 }
 
-/// Whoever holds the unused token uses it.
+/// Uses the unused token.
 fn use_token(tables: &mut Tables) {
     let rotation = Rotation { at: NOON, salt: Salt([0; 32]), successor: RefreshDigest([9; 32]) };
     let unused = tables.refresh_tokens.values_mut().filter(|token| token.rotation.is_none());
     unused.for_each(|token| token.rotation = Some(rotation.clone()));
 }
 
-/// What may happen to those in a session in which boss acts as alice at the portal.
+/// Events for a session in which boss acts as alice at the portal.
 const TO_A_SESSION: &[(&str, Alter, (bool, u16))] = &[
     ("nothing", |_| {}, (false, 200)),
     ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
@@ -184,10 +184,10 @@ const TO_A_SESSION: &[(&str, Alter, (bool, u16))] = &[
 
 #[test]
 fn a_refresh_rests_on_everyone_in_its_session() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     for used_before in [false, true] {
         for (what, alter, expected) in TO_A_SESSION {
-            let store = Memory::new(world::tables());
+            let store = Memory::new(fixtures::tables());
             let signed_in = impersonates(&engine, &store);
             let token = signed_in["refresh_token"].as_str().expect("a refresh token");
             if used_before {
@@ -208,7 +208,7 @@ fn a_refresh_rests_on_everyone_in_its_session() {
 
 #[test]
 fn a_grant_rests_on_the_client_that_asks() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the client is disabled", |t| disable_client(t, "portal"), (true, 401)),
@@ -217,7 +217,7 @@ fn a_grant_rests_on_the_client_that_asks() {
         ("older state is put back", put_back, (true, 400)),
     ];
     for (what, alter, expected) in cases {
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let signed_in = impersonates(&engine, &store);
         let token = signed_in["refresh_token"].as_str().expect("a refresh token");
         assert_eq!(altered(&engine, &store, grants(token), *alter), *expected, "{what}");
@@ -226,10 +226,10 @@ fn a_grant_rests_on_the_client_that_asks() {
 
 #[test]
 fn a_revocation_holds_whatever_else_happens() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     for (what, alter, _) in TO_A_SESSION {
         for kind in ["refresh_token", "access_token"] {
-            let store = Memory::new(world::tables());
+            let store = Memory::new(fixtures::tables());
             let signed_in = impersonates(&engine, &store);
             let token = signed_in[kind].as_str().expect("a token");
             assert_eq!(altered(&engine, &store, revokes(token), *alter), (false, 200), "{what}, {kind}");
@@ -245,7 +245,7 @@ fn a_revocation_holds_whatever_else_happens() {
 fn two_sessions(engine: &Engine, store: &Memory) -> (String, String) {
     let mut bearer = String::new();
     for turn in [10, 20] {
-        let ticket = world::issue(engine, store, "alice", inputs(NOON, turn));
+        let ticket = fixtures::issue(engine, store, "alice", inputs(NOON, turn));
         let answer = drive(engine, store, presents(&ticket), inputs(NOON, turn + 1));
         let body: Value = serde_json::from_slice(answer.body()).expect("JSON");
         bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
@@ -260,7 +260,7 @@ fn two_sessions(engine: &Engine, store: &Memory) -> (String, String) {
 
 #[test]
 fn the_end_of_a_session_rests_on_who_asks_for_it() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     let cases: &[(&str, Alter, (bool, u16, u16))] = &[
         ("nothing", |_| {}, (false, 200, 200)),
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 401, 401)),
@@ -282,7 +282,7 @@ fn the_end_of_a_session_rests_on_who_asks_for_it() {
     ];
     for (what, alter, (conflict, one, all)) in cases {
         for (path, status) in [(true, one), (false, all)] {
-            let store = Memory::new(world::tables());
+            let store = Memory::new(fixtures::tables());
             let (bearer, other) = two_sessions(&engine, &store);
             let path =
                 if path { format!("/auth/me/sessions/{other}") } else { "/auth/me/sessions".to_owned() };

@@ -1,4 +1,4 @@
-//! Every fuzz body over its committed corpus, and over pieces of it, on the stable toolchain.
+//! Every fuzz target over its committed corpus, and over altered inputs, on the stable toolchain.
 
 #![allow(
     clippy::expect_used,
@@ -7,15 +7,15 @@
     reason = "a failed expectation is a failed test"
 )]
 
-#[path = "../../fuzz/bodies.rs"]
-mod bodies;
+#[path = "../../fuzz/targets.rs"]
+mod targets;
 
 use std::fs;
 use std::path::PathBuf;
 
 #[test]
-fn every_body_bears_its_corpus() {
-    for (name, body) in bodies::ALL {
+fn every_target_accepts_its_corpus() {
+    for (name, body) in targets::ALL {
         let corpus: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "fuzz", "corpus", name].iter().collect();
         let mut seeds = 0;
         for entry in fs::read_dir(&corpus).unwrap_or_else(|error| panic!("{}: {error}", corpus.display())) {

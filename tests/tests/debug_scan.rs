@@ -1,5 +1,4 @@
-//! Whatever a flow is in the middle of, its `Debug` tells no secret: not the step, what it asks the store for, what the
-//! store finds, nor what it commits.
+//! `Debug` shows no secret in any state of a flow: not in the step, its query, the records found, or its commit.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -14,19 +13,19 @@ use gatepass_core::http::request::Request;
 use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
 use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::Store;
-use gatepass_tests::memory::Memory;
-use gatepass_tests::secrets::Secrets;
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_HASH, PAM_PASSWORD, PORTAL_SECRET, inputs, posts, request,
 };
+use gatepass_tests::memory::Memory;
+use gatepass_tests::secrets::Secrets;
 use serde_json::{Value, json};
 
 const BACKUP: &str = "BQ5R-7KWM-X2PD-9TZH";
 const KEY: &str = "sQ4nT8bW2yL6kR0vJ5mX9c";
 const TOTP: &[u8] = b"a secret that a device of fay's has";
 
-/// Somebody who looks at everything while it happens.
-struct Onlooker {
+/// Inspects the `Debug` output of every step.
+struct DebugScanner {
     engine: Engine,
     store: Memory,
     secrets: Secrets,
@@ -34,7 +33,7 @@ struct Onlooker {
     asked: u64,
 }
 
-impl Onlooker {
+impl DebugScanner {
     fn ask(&mut self, status: u16, asked: Request) -> Value {
         self.secrets.json(&serde_json::from_slice(&asked.body).unwrap_or_default());
         self.asked += 1;
@@ -72,7 +71,7 @@ fn text<'a>(body: &'a Value, member: &str) -> &'a str {
 
 #[test]
 fn debug_output_tells_no_secret() {
-    let mut tables = world::tables();
+    let mut tables = fixtures::tables();
     let (fay, device) = (UserId::parse("usr_fay").expect("an id"), DeviceId::parse("dev_1").expect("an id"));
     tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, BACKUP)), device.clone());
     tables.devices.push(TotpDevice {
@@ -87,8 +86,8 @@ fn debug_output_tells_no_secret() {
         vouched_for: false,
         last_step: 0,
     });
-    let mut it = Onlooker {
-        engine: world::asking(),
+    let mut it = DebugScanner {
+        engine: fixtures::asking(),
         store: Memory::new(tables),
         secrets: Secrets::default(),
         seen: vec![],
@@ -140,7 +139,7 @@ fn debug_output_tells_no_secret() {
     let body = json!({"old_password": PAM_PASSWORD, "new_password": "a password yet unheard of"});
     let changes = Request { method: "PUT".into(), ..request("/auth/me/password", &person, &body) };
     it.ask(200, changes);
-    it.seen.push(format!("{:?} {:?}", it.engine, world::signing_key()));
+    it.seen.push(format!("{:?} {:?}", it.engine, fixtures::signing_key()));
 
     it.secrets.add("client_secret", BACKEND_SECRET);
     it.secrets.add("client_secret", PORTAL_SECRET);
@@ -148,7 +147,8 @@ fn debug_output_tells_no_secret() {
     it.secrets.add("totp", TOTP);
     it.secrets.add("idempotency key", KEY);
     it.secrets.add("totp", text(&device["data"], "secret"));
-    let key: Value = serde_json::from_slice(&world::signing_key().to_private_jwk()).expect("a private JWK");
+    let key: Value =
+        serde_json::from_slice(&fixtures::signing_key().to_private_jwk()).expect("a private JWK");
     it.secrets.add("private key", text(&key, "d"));
     for (kind, least) in [
         ("tkt_", 2),
@@ -161,9 +161,9 @@ fn debug_output_tells_no_secret() {
     ] {
         assert!(it.secrets.count(kind) >= least, "{} of {kind}", it.secrets.count(kind));
     }
-    let needles = it.secrets.needles();
+    let search_patterns = it.secrets.search_patterns();
     for seen in &it.seen {
-        let found = needles.found_in(seen.as_bytes());
+        let found = search_patterns.found_in(seen.as_bytes());
         assert!(found.is_none(), "{}", found.unwrap_or_default());
     }
     assert!(it.seen.len() > 60, "{} looks", it.seen.len());

@@ -1,4 +1,4 @@
-//! Answers that come again, by the real binary on its file: after a `kill -9` as before it, and for nobody without the key.
+//! Repeated answers, by the real binary on its file: after a `kill -9` too, and only with the key.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -9,15 +9,15 @@
 use std::fs::{self, File};
 use std::process::Stdio;
 
-use gatepass_tests::http::{Answer, Ask};
-use gatepass_tests::server::{Running, Site};
+use gatepass_tests::fixtures::PORTAL_SECRET;
+use gatepass_tests::http::{Answer, TestRequest};
+use gatepass_tests::server::{Running, TestInstallation};
 use gatepass_tests::suite::{Target, claims, refresh, sign_in};
-use gatepass_tests::world::PORTAL_SECRET;
 use serde_json::{Value, json};
 
 const KEY: &str = "hY3v2mQ8rT5wX1zA4cE7gJ";
 const OTHER: &str = "another-key-of-somebody";
-/// The answer is made again for as long as can be; the peer is whoever the test says.
+/// Arguments with the longest grace; the peer is whatever the test says.
 const SERVE: &[&str] = &[
     "--issuer",
     "http://gate.example",
@@ -31,18 +31,18 @@ const SERVE: &[&str] = &[
     "debug",
 ];
 
-fn site() -> Site {
-    let site = Site::below(env!("CARGO_TARGET_TMPDIR"));
-    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
-    site.populate();
-    site
+fn installation() -> TestInstallation {
+    let installation = TestInstallation::below(env!("CARGO_TARGET_TMPDIR"));
+    installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+    installation.populate();
+    installation
 }
 
-fn keyed(ask: Ask, key: &str) -> Ask {
+fn keyed(ask: TestRequest, key: &str) -> TestRequest {
     ask.header("Idempotency-Key", key)
 }
 
-fn redeem(ticket: &str) -> Ask {
+fn redeem(ticket: &str) -> TestRequest {
     sign_in(ticket)
 }
 
@@ -62,16 +62,16 @@ fn refused(answer: &Answer, code: u64) {
     assert_eq!((answer.status, &answer.json()["code"]), (400, &json!(code)), "{answer:?}");
 }
 
-fn rows(site: &Site, kind: &str) -> Vec<Value> {
-    let rows = site.json(&["audit", "list"]);
+fn rows(installation: &TestInstallation, kind: &str) -> Vec<Value> {
+    let rows = installation.json(&["audit", "list"]);
     rows.as_array().expect("an array").iter().filter(|row| row["kind"] == kind).cloned().collect()
 }
 
 #[test]
 fn a_redemption_is_delivered_once_whatever_becomes_of_the_process() {
-    let site = site();
-    let log = site.path().join("log");
-    let mut server = site.serve_to(SERVE, Stdio::from(File::create(&log).expect("a file")));
+    let installation = installation();
+    let log = installation.path().join("log");
+    let mut server = installation.serve_to(SERVE, Stdio::from(File::create(&log).expect("a file")));
     let ticket = server.target().ticket(&json!({"user_id": "alice"}));
     let bad = [
         "short".into(),
@@ -86,22 +86,26 @@ fn a_redemption_is_delivered_once_whatever_becomes_of_the_process() {
         refused(&server.target().ask(&keyed(redeem(&ticket), key)), 40003);
     }
     refused(&server.target().ask(&keyed(keyed(redeem(&ticket), KEY), KEY)), 40003);
-    // None of them has spent it.
+    // None of these redeems it.
     let first = server.target().ask(&keyed(redeem(&ticket), KEY));
     assert_eq!(first.status, 200, "{first:?}");
     again(&first, &server.target().ask(&keyed(redeem(&ticket), KEY)));
 
     server.kill();
-    server = site.serve(SERVE);
+    server = installation.serve(SERVE);
     let target = server.target();
     again(&first, &target.ask(&keyed(redeem(&ticket), KEY)));
     again(&first, &target.ask(&keyed(redeem(&ticket), &format!("\"{KEY}\""))));
     refused(&target.ask(&keyed(redeem(&ticket), OTHER)), 40010);
     refused(&target.ask(&redeem(&ticket)), 40010);
-    assert_eq!(rows(&site, "ticket.repeated").len(), 1, "the first repetition is a row, and no other");
-    assert_eq!(rows(&site, "ticket.repeated")[0]["address"], "127.0.0.1");
+    assert_eq!(
+        rows(&installation, "ticket.repeated").len(),
+        1,
+        "the first repetition is a row, and no other"
+    );
+    assert_eq!(rows(&installation, "ticket.repeated")[0]["address"], "127.0.0.1");
 
-    // Once the session was refreshed, nothing comes again; and the session goes on.
+    // After a refresh no answer is repeated, and the session goes on.
     let second = target.ask(&refresh(&first.text("refresh_token")));
     assert_eq!(second.status, 200, "{second:?}");
     refused(&target.ask(&keyed(redeem(&ticket), KEY)), 40010);
@@ -110,19 +114,20 @@ fn a_redemption_is_delivered_once_whatever_becomes_of_the_process() {
     assert!(server.terminate());
     let logged = fs::read_to_string(&log).expect("the log");
     assert!(!logged.contains(KEY) && !logged.is_empty(), "no key is logged");
-    let kept = fs::read(site.path().join("gatepass.db")).expect("the file");
+    let kept = fs::read(installation.path().join("gatepass.db")).expect("the file");
     assert!(!kept.windows(KEY.len()).any(|bytes| bytes == KEY.as_bytes()), "no key is kept");
-    assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], json!(true));
 }
 
-/// What ends the repetition, or does not, of an answer to a ticket of `wish`: each with a key of its own.
+/// Events that end, or do not end, the repetition of an answer. Each ticket has a key of its own.
 #[test]
-fn who_is_given_an_answer_again() {
-    let site = site();
-    let mut server = site.serve(SERVE);
-    let from = |ask: Ask, address: &str| ask.header("X-Forwarded-For", address);
+fn an_answer_is_repeated_for_the_same_key_alone() {
+    let installation = installation();
+    let mut server = installation.serve(SERVE);
+    let from = |ask: TestRequest, address: &str| ask.header("X-Forwarded-For", address);
     let target = server.target();
-    let given = |ticket: &str, ask: &dyn Fn(Ask) -> Ask| target.ask(&ask(keyed(redeem(ticket), KEY)));
+    let given =
+        |ticket: &str, ask: &dyn Fn(TestRequest) -> TestRequest| target.ask(&ask(keyed(redeem(ticket), KEY)));
 
     let ticket = target.ticket(&json!({"user_id": "alice", "client_ip": "203.0.113.9"}));
     let first = given(&ticket, &|ask| from(ask, "203.0.113.9"));
@@ -134,23 +139,23 @@ fn who_is_given_an_answer_again() {
     refused(&given(&ticket, &|ask| ask), 40010);
     refused(&given(&ticket, &|ask| ask.basic("portal", "gps_not-theirs")), 40010);
     again(&first, &given(&ticket, &|ask| ask.basic("portal", PORTAL_SECRET)));
-    site.json(&["client", "disable", "portal"]);
+    installation.json(&["client", "disable", "portal"]);
     refused(&given(&ticket, &|ask| ask.basic("portal", PORTAL_SECRET)), 40010);
-    // What was ended stays so.
-    site.json(&["client", "enable", "portal"]);
+    // What was ended stays ended.
+    installation.json(&["client", "enable", "portal"]);
     refused(&given(&ticket, &|ask| ask.basic("portal", PORTAL_SECRET)), 40010);
 
     let ticket = target.ticket(&json!({"user_id": "boss"}));
     let first = given(&ticket, &|ask| ask);
     again(&first, &given(&ticket, &|ask| ask));
-    site.json(&["user", "disable", "boss"]);
+    installation.json(&["user", "disable", "boss"]);
     refused(&given(&ticket, &|ask| ask), 40010);
 
     let ended = target.ticket(&json!({"user_id": "alice"}));
     let first = given(&ended, &|ask| ask);
     let bearer = first.text("access_token");
     let sid = claims(&bearer)["sid"].as_str().expect("a session").to_owned();
-    let end = Ask::new("DELETE", &format!("/auth/me/sessions/{sid}")).bearer(&bearer);
+    let end = TestRequest::new("DELETE", &format!("/auth/me/sessions/{sid}")).bearer(&bearer);
     assert_eq!(target.ask(&end).status, 200);
     refused(&given(&ended, &|ask| ask), 40010);
 
@@ -160,31 +165,31 @@ fn who_is_given_an_answer_again() {
     assert_eq!(target.ask(&redeem(&unkeyed)).status, 200);
     refused(&given(&unkeyed, &|ask| ask), 40010);
 
-    // Without a grace nothing comes again.
+    // Without a grace no answer is repeated.
     server.kill();
     let none: Vec<&str> = SERVE.iter().map(|word| if *word == "600s" { "0s" } else { *word }).collect();
-    let strict = site.serve(&none);
+    let strict = installation.serve(&none);
     refused(&strict.target().ask(&keyed(redeem(&kept), KEY)), 40010);
     strict.kill();
-    server = site.serve(SERVE);
+    server = installation.serve(SERVE);
     again(&first, &server.target().ask(&keyed(redeem(&kept), KEY)));
 }
 
-/// Fay's answer by a backup code.
-fn answer(challenge: &str, code: &str) -> Ask {
+/// Answers fay's challenge with a backup code.
+fn answer(challenge: &str, code: &str) -> TestRequest {
     let body = json!({"challenge_token": challenge, "code": code, "mfa_method": "backup_code"});
-    Ask::json("/auth/mfa/verify-challenge", &body)
+    TestRequest::json("/auth/mfa/verify-challenge", &body)
 }
 
-/// Enrols fay, and gives back the backup codes.
+/// Enrols fay, and returns the backup codes.
 fn enrol(target: Target) -> Vec<String> {
     let token = target.sign_in(&target.ticket(&json!({"user_id": "fay"}))).text("access_token");
-    let set_up = target.ask(&Ask::json("/mfa/totp/setup", &json!({})).bearer(&token)).json();
+    let set_up = target.ask(&TestRequest::json("/mfa/totp/setup", &json!({})).bearer(&token)).json();
     let secret = totp_rs::Secret::Encoded(set_up["data"]["secret"].as_str().expect("a secret").into());
     let secret = secret.to_bytes().expect("base32");
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
     let code = totp.generate_current().expect("a clock");
-    let verified = target.ask(&Ask::json("/mfa/totp/verify", &json!({"code": code})).bearer(&token));
+    let verified = target.ask(&TestRequest::json("/mfa/totp/verify", &json!({"code": code})).bearer(&token));
     assert_eq!(verified.status, 200, "{verified:?}");
     let codes = set_up["data"]["backup_codes"].as_array().expect("codes");
     codes.iter().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -192,8 +197,8 @@ fn enrol(target: Target) -> Vec<String> {
 
 #[test]
 fn a_challenge_and_its_answer_are_delivered_once() {
-    let site = site();
-    let start = || -> Running { site.serve(SERVE) };
+    let installation = installation();
+    let start = || -> Running { installation.serve(SERVE) };
     let mut server = start();
     let codes = enrol(server.target());
     let challenged = |target: Target| {
@@ -220,16 +225,16 @@ fn a_challenge_and_its_answer_are_delivered_once() {
     let target = server.target();
     again(&first, &target.ask(&keyed(answer(&challenge, &codes[0]), OTHER)));
     refused(&target.ask(&answer(&challenge, &codes[0])), 40030);
-    // Key and challenge without the code: five guesses are all there are.
+    // Key and challenge without the code: five guesses are allowed.
     for guess in &codes[1..5] {
         refused(&target.ask(&keyed(answer(&challenge, guess), OTHER)), 40030);
         again(&first, &target.ask(&keyed(answer(&challenge, &codes[0]), OTHER)));
     }
     refused(&target.ask(&keyed(answer(&challenge, &codes[5]), OTHER)), 40030);
     refused(&target.ask(&keyed(answer(&challenge, &codes[0]), OTHER)), 40030);
-    // The session is nobody's business but the holder's, and no code was used up by a guess.
+    // The holder's session is unaffected, and no guess used up a code.
     assert_eq!(target.ask(&refresh(&first.text("refresh_token"))).status, 200);
-    assert_eq!(rows(&site, "challenge.repeated").len(), 1);
+    assert_eq!(rows(&installation, "challenge.repeated").len(), 1);
     let (_, told) = challenged(target);
     let next = target.ask(&answer(&told.text("challenge_token"), &codes[1]));
     assert_eq!(next.status, 200, "{next:?}");

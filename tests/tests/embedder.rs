@@ -1,4 +1,4 @@
-//! The core in another runtime: an async embedder with a store in memory, which passes the binary's own suite.
+//! The core in an async runtime with a store in memory; it passes the binary's own suite.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -18,16 +18,16 @@ use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::records::request_inputs::RequestInputs;
+use gatepass_tests::fixtures;
 use gatepass_tests::memory::Tables;
 use gatepass_tests::suite::{SUITE, Target};
-use gatepass_tests::world;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A store whose verbs have to be awaited.
+/// A store with async locks.
 type AsyncStore = Arc<tokio::sync::Mutex<Tables>>;
 
-/// The whole embedding.
+/// Drives a flow. This is the whole embedding.
 async fn answer(engine: &Engine, store: &AsyncStore, request: Request) -> Response {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).expect("the system's generator");
@@ -51,7 +51,7 @@ async fn answer(engine: &Engine, store: &AsyncStore, request: Request) -> Respon
     }
 }
 
-/// One request, one answer, and the connection is closed: enough HTTP for a test, and for nothing else.
+/// Handles one request and closes the connection. This is enough HTTP for a test, and for nothing else.
 async fn serve(engine: Arc<Engine>, store: AsyncStore, stream: TcpStream) -> std::io::Result<()> {
     let peer = stream.peer_addr()?.ip();
     let mut stream = BufReader::new(stream);
@@ -89,8 +89,8 @@ fn the_async_embedder_passes_the_suite() {
         tokio::runtime::Builder::new_multi_thread().enable_io().build().expect("a runtime").block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
-            let engine = Arc::new(world::engine(&format!("http://{address}")));
-            let store = AsyncStore::new(world::tables().into());
+            let engine = Arc::new(fixtures::engine(&format!("http://{address}")));
+            let store = AsyncStore::new(fixtures::tables().into());
             tell.send(address).expect("somebody listens");
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(serve(Arc::clone(&engine), store.clone(), stream));

@@ -1,4 +1,4 @@
-//! What was issued ends with whom it rests on: the inputs by which accounts that had ended went on.
+//! What was issued ends with whom it depends on: the inputs with which ended accounts once went on.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,25 +15,25 @@ use gatepass_core::records::id::ClientId;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_tests::memory::Memory;
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, KIM_PASSWORD, NOON, PORTAL_SECRET, asks_for_token, inputs, posts, presents,
     refreshes, request,
 };
+use gatepass_tests::memory::Memory;
 use serde_json::{Value, json};
 
 const ISSUER: &str = "http://gate.example";
 
-/// A server on a store in memory; everything happens within one second.
-struct Site {
+/// A server with a store in memory; everything happens within one second.
+struct InMemoryServer {
     engine: Engine,
     store: Memory,
     asked: u64,
 }
 
-impl Site {
+impl InMemoryServer {
     fn new() -> Self {
-        Self { engine: world::engine(ISSUER), store: Memory::new(world::tables()), asked: 0 }
+        Self { engine: fixtures::engine(ISSUER), store: Memory::new(fixtures::tables()), asked: 0 }
     }
 
     fn send(&mut self, request: Request) -> (u16, Value) {
@@ -60,7 +60,7 @@ impl Site {
         body
     }
 
-    /// The status of `/userinfo`, and whether introspection by the portal says active.
+    /// Returns the status of `/userinfo`, and true if introspection by the portal says active.
     fn shown(&mut self, token: &str) -> (u16, bool) {
         let asked = Request { method: "GET".into(), ..bearer("/userinfo", token) };
         let (status, _) = self.send(asked);
@@ -120,83 +120,83 @@ fn bearer(path: &str, token: &str) -> Request {
 
 const SCOPE: &str = "ticket:issue ticket:impersonate profile email phone";
 
-/// What happens to a client.
-type Ends = fn(&Site, &str);
+/// Ends a client in one way.
+type EndClient = fn(&InMemoryServer, &str);
 
-const ENDS: [(&str, Ends); 4] = [
-    ("disabled", Site::disable),
-    ("disabled and enabled again", |site, id| {
-        site.disable(id);
-        site.enable(id);
+const ENDS: [(&str, EndClient); 4] = [
+    ("disabled", InMemoryServer::disable),
+    ("disabled and enabled again", |server, id| {
+        server.disable(id);
+        server.enable(id);
     }),
-    ("deleted", Site::delete),
-    ("deleted and added within one second", |site, id| {
-        let scope = site.client(id).scope;
-        site.add_anew(id, scope.as_str());
+    ("deleted", InMemoryServer::delete),
+    ("deleted and added within one second", |server, id| {
+        let scope = server.client(id).scope;
+        server.add_anew(id, scope.as_str());
     }),
 ];
 
 #[test]
 fn a_client_that_ends_takes_everything_along_that_was_issued_for_it() {
     for (what, ends) in ENDS {
-        let mut site = Site::new();
-        site.add("watch", "portal");
-        let service = site.service_token("portal", PORTAL_SECRET, "orders:read");
-        let issuer = site.service_token("backend", BACKEND_SECRET, "ticket:issue");
+        let mut server = InMemoryServer::new();
+        server.add("watch", "portal");
+        let service = server.service_token("portal", PORTAL_SECRET, "orders:read");
+        let issuer = server.service_token("backend", BACKEND_SECRET, "ticket:issue");
         let for_portal = |bind| json!({"user_id": "usr_alice", "audience": "portal", "bind": bind});
-        let ticket = site.ticket(&issuer, &for_portal(false));
-        let unredeemed = site.ticket(&issuer, &for_portal(false));
-        let bound = site.ticket(&issuer, &for_portal(true));
-        let session = site.signed_in(&ticket);
+        let ticket = server.ticket(&issuer, &for_portal(false));
+        let unredeemed = server.ticket(&issuer, &for_portal(false));
+        let bound = server.ticket(&issuer, &for_portal(true));
+        let session = server.signed_in(&ticket);
         let (access, refresh) = (text(&session, "access_token"), text(&session, "refresh_token"));
-        assert_eq!((site.shown(&service), site.shown(&access)), ((200, true), (200, true)));
-        ends(&site, "portal");
-        assert_eq!(site.shown(&service), (401, false), "a service's token of a client {what}");
-        assert_eq!(site.shown(&access), (401, false), "a person's token of a client {what}");
-        assert_eq!(site.send(refreshes(&refresh)).0, 400, "a refresh token of a client {what}");
-        assert_eq!(site.send(presents(&unredeemed)).0, 400, "a ticket for a client {what}");
+        assert_eq!((server.shown(&service), server.shown(&access)), ((200, true), (200, true)));
+        ends(&server, "portal");
+        assert_eq!(server.shown(&service), (401, false), "a service's token of a client {what}");
+        assert_eq!(server.shown(&access), (401, false), "a person's token of a client {what}");
+        assert_eq!(server.send(refreshes(&refresh)).0, 400, "a refresh token of a client {what}");
+        assert_eq!(server.send(presents(&unredeemed)).0, 400, "a ticket for a client {what}");
         let basic = posts("", "portal", PORTAL_SECRET, "").headers.pop().expect("credentials");
         let mut presented = presents(&bound);
         presented.headers.push(basic);
-        assert_eq!(site.send(presented).0, 400, "a bound ticket for a client {what}");
+        assert_eq!(server.send(presented).0, 400, "a bound ticket for a client {what}");
     }
 }
 
 #[test]
 fn an_issuer_that_ends_takes_along_what_it_made_for_other_clients() {
     for (what, ends) in ENDS {
-        let mut site = Site::new();
-        site.add("watch", "portal");
-        let issuer = site.service_token("backend", BACKEND_SECRET, "ticket:issue");
+        let mut server = InMemoryServer::new();
+        server.add("watch", "portal");
+        let issuer = server.service_token("backend", BACKEND_SECRET, "ticket:issue");
         let asked = json!({"user_id": "usr_alice", "audience": "portal"});
-        let (ticket, unredeemed) = (site.ticket(&issuer, &asked), site.ticket(&issuer, &asked));
-        let session = site.signed_in(&ticket);
+        let (ticket, unredeemed) = (server.ticket(&issuer, &asked), server.ticket(&issuer, &asked));
+        let session = server.signed_in(&ticket);
         let (access, refresh) = (text(&session, "access_token"), text(&session, "refresh_token"));
-        ends(&site, "backend");
-        assert_eq!(site.send(presents(&unredeemed)).0, 400, "a ticket by an issuer {what}");
-        assert_eq!(site.shown(&access), (401, false), "a person's token by an issuer {what}");
-        assert_eq!(site.send(refreshes(&refresh)).0, 400, "a refresh token by an issuer {what}");
+        ends(&server, "backend");
+        assert_eq!(server.send(presents(&unredeemed)).0, 400, "a ticket by an issuer {what}");
+        assert_eq!(server.shown(&access), (401, false), "a person's token by an issuer {what}");
+        assert_eq!(server.send(refreshes(&refresh)).0, 400, "a refresh token by an issuer {what}");
         let again = request("/auth/generate-ticket", &format!("Bearer {issuer}"), &asked);
-        assert_eq!(site.send(again).0, 401, "a ticket is asked for by an issuer {what}");
+        assert_eq!(server.send(again).0, 401, "a ticket is asked for by an issuer {what}");
     }
 }
 
 #[test]
 fn an_issuer_with_less_scope_than_before_signs_nobody_in_with_more() {
-    let mut site = Site::new();
-    let issuer = site.service_token("backend", BACKEND_SECRET, "ticket:issue");
+    let mut server = InMemoryServer::new();
+    let issuer = server.service_token("backend", BACKEND_SECRET, "ticket:issue");
     let asked = json!({"user_id": "usr_alice", "audience": "portal", "scope": "profile email"});
-    let (anew, narrowed) = (site.ticket(&issuer, &asked), site.ticket(&issuer, &asked));
-    let session = site.ticket(&issuer, &asked);
-    let refresh = text(&site.signed_in(&session), "refresh_token");
-    let mut client = site.client("backend");
+    let (anew, narrowed) = (server.ticket(&issuer, &asked), server.ticket(&issuer, &asked));
+    let session = server.ticket(&issuer, &asked);
+    let refresh = text(&server.signed_in(&session), "refresh_token");
+    let mut client = server.client("backend");
     client.scope = Scope::parse("ticket:issue").expect("a scope");
-    site.commit(vec![Change::UpdateClient(client)]);
-    assert_eq!(site.send(presents(&narrowed)).0, 400, "its scope was narrowed");
-    let (status, refreshed) = site.send(refreshes(&refresh));
+    server.commit(vec![Change::UpdateClient(client)]);
+    assert_eq!(server.send(presents(&narrowed)).0, 400, "its scope was narrowed");
+    let (status, refreshed) = server.send(refreshes(&refresh));
     assert_eq!((status, scope_of(&refreshed)), (200, "profile".into()), "the user scope is left");
-    site.add_anew("backend", "ticket:issue");
-    assert_eq!(site.send(presents(&anew)).0, 400, "it was added anew with less");
+    server.add_anew("backend", "ticket:issue");
+    assert_eq!(server.send(presents(&anew)).0, 400, "it was added anew with less");
 }
 
 fn scope_of(body: &Value) -> String {
@@ -211,75 +211,75 @@ fn segment(token: &str, number: usize) -> Value {
 #[test]
 fn a_client_called_admin_is_no_exception() {
     for (what, ends) in ENDS {
-        let mut site = Site::new();
-        site.add("watch", "portal");
-        site.add("admin", "backend");
-        let by_command = world::issue(&site.engine, &site.store, "usr_boss", inputs(NOON, 900));
-        let by_command = text(&site.signed_in(&by_command), "refresh_token");
-        let issuer = site.service_token("admin", BACKEND_SECRET, "ticket:issue");
-        let ticket = site.ticket(&issuer, &json!({"user_id": "usr_alice"}));
-        let session = site.signed_in(&ticket);
-        ends(&site, "admin");
-        assert_eq!(site.send(refreshes(&text(&session, "refresh_token"))).0, 400, "admin was {what}");
-        assert_eq!(site.shown(&text(&session, "access_token")), (401, false), "admin was {what}");
-        let (status, body) = site.send(refreshes(&by_command));
+        let mut server = InMemoryServer::new();
+        server.add("watch", "portal");
+        server.add("admin", "backend");
+        let by_command = fixtures::issue(&server.engine, &server.store, "usr_boss", inputs(NOON, 900));
+        let by_command = text(&server.signed_in(&by_command), "refresh_token");
+        let issuer = server.service_token("admin", BACKEND_SECRET, "ticket:issue");
+        let ticket = server.ticket(&issuer, &json!({"user_id": "usr_alice"}));
+        let session = server.signed_in(&ticket);
+        ends(&server, "admin");
+        assert_eq!(server.send(refreshes(&text(&session, "refresh_token"))).0, 400, "admin was {what}");
+        assert_eq!(server.shown(&text(&session, "access_token")), (401, false), "admin was {what}");
+        let (status, body) = server.send(refreshes(&by_command));
         assert_eq!(status, 200, "the command line rests on no client, and admin was {what}: {body}");
     }
 }
 
 #[test]
 fn a_restricted_session_reads_like_none() {
-    let mut site = Site::new();
-    site.add("watch", "portal");
+    let mut server = InMemoryServer::new();
+    server.add("watch", "portal");
     let body = json!({"identity": "kim", "password": KIM_PASSWORD});
-    let (status, body) = site.send(request("/auth/login", "", &body));
+    let (status, body) = server.send(request("/auth/login", "", &body));
     let told = (status, &body["must_change_password"], &body["user"], &body["refresh_token"]);
     assert_eq!(told, (200, &json!(true), &Value::Null, &Value::Null));
     let token = text(&body, "access_token");
     let (header, claims) = (segment(&token, 0), segment(&token, 1));
     assert_eq!((&header["typ"], &claims["aud"]), (&json!("restricted+jwt"), &json!(ISSUER)));
-    assert_eq!(site.shown(&token), (401, false));
+    assert_eq!(server.shown(&token), (401, false));
 }
 
 #[test]
 fn the_type_of_a_token_and_the_purpose_of_its_session_agree() {
-    let mut site = Site::new();
-    site.add("watch", "portal");
+    let mut server = InMemoryServer::new();
+    server.add("watch", "portal");
     let body = json!({"identity": "kim", "password": KIM_PASSWORD});
-    let restricted = text(&site.send(request("/auth/login", "", &body)).1, "access_token");
-    let ticket = world::issue(&site.engine, &site.store, "usr_boss", inputs(NOON, 900));
-    let full = text(&site.signed_in(&ticket), "access_token");
-    let service = site.service_token("portal", PORTAL_SECRET, "orders:read");
+    let restricted = text(&server.send(request("/auth/login", "", &body)).1, "access_token");
+    let ticket = fixtures::issue(&server.engine, &server.store, "usr_boss", inputs(NOON, 900));
+    let full = text(&server.signed_in(&ticket), "access_token");
+    let service = server.service_token("portal", PORTAL_SECRET, "orders:read");
     // The same claims under the other type, signed by the server's own key.
     let as_type = |token: &str, token_type: &str| {
-        world::signing_key().sign(token_type, segment(token, 1).to_string().as_bytes()).expect("a token")
+        fixtures::signing_key().sign(token_type, segment(token, 1).to_string().as_bytes()).expect("a token")
     };
-    assert_eq!(site.shown(&as_type(&full, "at+jwt")), (200, true));
+    assert_eq!(server.shown(&as_type(&full, "at+jwt")), (200, true));
     for (what, token) in [
         ("a full session's", as_type(&full, "restricted+jwt")),
         ("a service's", as_type(&service, "restricted+jwt")),
         ("a restricted session's", as_type(&restricted, "at+jwt")),
     ] {
-        assert_eq!(site.shown(&token), (401, false), "{what}");
+        assert_eq!(server.shown(&token), (401, false), "{what}");
         for path in ["/auth/me/sessions", "/auth/me/password", "/mfa/totp/devices", "/auth/generate-ticket"] {
             let method = if path.ends_with("password") { "PUT" } else { "GET" };
             let method = if path.ends_with("ticket") { "POST" } else { method };
             let asked = Request { method: method.into(), ..bearer(path, &token) };
-            assert_eq!(site.send(asked).0, 401, "{what} at {path}");
+            assert_eq!(server.send(asked).0, 401, "{what} at {path}");
         }
-        assert!(site.engine.verify(&token, NOON).is_err() || what.starts_with("a restricted"), "{what}");
+        assert!(server.engine.verify(&token, NOON).is_err() || what.starts_with("a restricted"), "{what}");
     }
-    assert!(site.engine.verify(&restricted, NOON).is_err(), "to an embedder it is no access token");
+    assert!(server.engine.verify(&restricted, NOON).is_err(), "to an embedder it is no access token");
 }
 
 #[test]
 fn the_scope_of_a_service_is_what_its_client_may_have_now() {
-    let mut site = Site::new();
-    site.add("watch", "portal");
-    let token = site.service_token("backend", BACKEND_SECRET, SCOPE);
-    let mut client = site.client("backend");
+    let mut server = InMemoryServer::new();
+    server.add("watch", "portal");
+    let token = server.service_token("backend", BACKEND_SECRET, SCOPE);
+    let mut client = server.client("backend");
     client.scope = Scope::parse("ticket:issue profile").expect("a scope");
-    site.commit(vec![Change::UpdateClient(client)]);
+    server.commit(vec![Change::UpdateClient(client)]);
     let asked = posts("/oauth2/introspect", "watch", PORTAL_SECRET, &format!("token={token}"));
-    assert_eq!(site.send(asked).1["scope"], "ticket:issue profile");
+    assert_eq!(server.send(asked).1["scope"], "ticket:issue profile");
 }

@@ -1,4 +1,4 @@
-//! However the steps of several holders of one refresh token fall between one another, its family has one branch.
+//! In every interleaving of several holders of one refresh token, its family has one branch.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -14,8 +14,8 @@ use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::store::change::Outcome;
+use gatepass_tests::fixtures::{self, NOON, inputs};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, inputs};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -33,18 +33,18 @@ fn post(path: &str, body: &Value) -> Request {
     }
 }
 
-/// Somebody who presents the token they hold, and goes on with the successor if they are given one.
+/// A holder, who presents a token and goes on with its successor.
 struct Holder {
     step: Step,
-    /// How often they have been given one.
+    /// The number of successors received.
     turns: u32,
     clock: Time,
-    /// The token they presented.
+    /// The token that was presented.
     token: String,
 }
 
 #[derive(Default)]
-struct Tally {
+struct Counts {
     fresh: usize,
     refused: usize,
     ended: usize,
@@ -53,28 +53,28 @@ struct Tally {
 
 #[test]
 fn a_family_has_one_branch() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
-    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(&engine, &store, "alice", inputs(NOON, 1));
     let signed_in =
         drive(&engine, &store, post("/auth/ticket/signin", &json!({ "ticket": ticket })), inputs(NOON, 2));
     let body: Value = serde_json::from_slice(signed_in.body()).expect("JSON");
     let first = body["refresh_token"].as_str().expect("a refresh token").to_owned();
     let prepared = store.with(|tables| tables.clone());
-    let mut tally = Tally::default();
+    let mut counts = Counts::default();
     for schedule in 0..SCHEDULES {
-        run(&engine, &prepared, &first, schedule, &mut tally);
+        run(&engine, &prepared, &first, schedule, &mut counts);
     }
     println!(
         "{SCHEDULES} schedules: {} fresh, {} refused, {} families ended, {} answers lost",
-        tally.fresh, tally.refused, tally.ended, tally.lost
+        counts.fresh, counts.refused, counts.ended, counts.lost
     );
-    for times in [tally.fresh, tally.refused, tally.ended, tally.lost] {
+    for times in [counts.fresh, counts.refused, counts.ended, counts.lost] {
         assert!(times > 200, "the schedules do not reach it");
     }
 }
 
-fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, tally: &mut Tally) {
+fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, counts: &mut Counts) {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&schedule.to_le_bytes());
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
@@ -108,8 +108,8 @@ fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, tally: &m
                     _ => tables.commit(commit.changes()),
                 };
                 if fate == 2 {
-                    // Applied, and the answer is lost: the holder presents the same token again.
-                    tally.lost += 1;
+                    // Applied, but the answer is lost: the holder presents the same token again.
+                    counts.lost += 1;
                     present(&token, clock.plus(1))
                 } else {
                     commit.settle(engine, outcome)
@@ -118,7 +118,7 @@ fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, tally: &m
             Step::HashPassword(stretch) => stretch.run(engine),
             Step::Reply(response) => {
                 if response.status() == 200 {
-                    tally.fresh += 1;
+                    counts.fresh += 1;
                     let body: Value = serde_json::from_slice(response.body()).expect("JSON");
                     let successor = body["refresh_token"].as_str().expect("a refresh token").to_owned();
                     successors.insert((token, successor.clone()));
@@ -128,7 +128,7 @@ fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, tally: &m
                         holders.push(Holder { step, turns: turns + 1, clock, token: successor });
                     }
                 } else {
-                    tally.refused += 1;
+                    counts.refused += 1;
                 }
                 continue;
             }
@@ -139,5 +139,5 @@ fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, tally: &m
     }
     let tokens: BTreeSet<&String> = successors.iter().map(|(token, _)| token).collect();
     assert_eq!(tokens.len(), successors.len(), "schedule {schedule}: one token led to two");
-    tally.ended += usize::from(tables.sessions.values().any(|session| session.ended_at.is_some()));
+    counts.ended += usize::from(tables.sessions.values().any(|session| session.ended_at.is_some()));
 }

@@ -1,4 +1,4 @@
-//! However the steps of several redeemers fall between one another, one ticket signs in at most once.
+//! In every interleaving of several redeemers, one ticket signs in at most once.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -11,17 +11,17 @@ use gatepass_core::engine::Engine;
 use gatepass_core::records::id::UserId;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::change::{Change, Outcome};
+use gatepass_tests::fixtures::{self, NOON, inputs, presents};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, inputs, presents};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 const SCHEDULES: u64 = 10_000;
 const REDEEMERS: u64 = 4;
 
-/// What happened in one schedule.
+/// Counts of the events in all schedules.
 #[derive(Default)]
-struct Tally {
+struct Counts {
     welcomed: usize,
     refused: usize,
     unknown: usize,
@@ -29,8 +29,8 @@ struct Tally {
     unavailable: usize,
 }
 
-/// Takes one step of one redeemer. A commit may be lost on its way back, or its process may die before or after it.
-fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, tally: &mut Tally) -> Option<Step> {
+/// Takes one step of one redeemer. The outcome of a commit may be lost, or its process may die before or after it.
+fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, counts: &mut Counts) -> Option<Step> {
     match step {
         Step::Read(read) => {
             let found = tables.read(read.query());
@@ -38,12 +38,12 @@ fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, tally: &
         }
         Step::Commit(commit) => match fate % 16 {
             0 => {
-                tally.crashed += 1;
+                counts.crashed += 1;
                 None
             }
             1 => {
                 tables.commit(commit.changes());
-                tally.crashed += 1;
+                counts.crashed += 1;
                 None
             }
             2 => Some(commit.settle(engine, Outcome::Unknown)),
@@ -60,10 +60,10 @@ fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, tally: &
         Step::HashPassword(stretch) => Some(stretch.run(engine)),
         Step::Reply(response) => {
             match response.status() {
-                200 => tally.welcomed += 1,
-                400 => tally.refused += 1,
-                500 => tally.unknown += 1,
-                503 => tally.unavailable += 1,
+                200 => counts.welcomed += 1,
+                400 => counts.refused += 1,
+                500 => counts.unknown += 1,
+                503 => counts.unavailable += 1,
                 other => panic!("a sign-in was answered {other}"),
             }
             if response.status() == 200 {
@@ -80,18 +80,18 @@ fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, tally: &
 
 #[test]
 fn ten_thousand_schedules_of_four_redeemers() {
-    let engine = world::engine("http://gate.example");
-    let prepared = Memory::new(world::tables());
-    let ticket = world::issue(&engine, &prepared, "alice", inputs(NOON, 1));
+    let engine = fixtures::engine("http://gate.example");
+    let prepared = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(&engine, &prepared, "alice", inputs(NOON, 1));
     let prepared = prepared.with(|tables| tables.clone());
     let alice = UserId::parse("usr_alice").expect("an id");
-    let mut total = Tally::default();
+    let mut total = Counts::default();
     for schedule in 0..SCHEDULES {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&schedule.to_le_bytes());
         let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         let mut tables = prepared.clone();
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         let mut steps: Vec<Step> = (0..REDEEMERS)
             .map(|redeemer| {
                 // Some come when the ticket has just expired.
@@ -110,19 +110,19 @@ fn ten_thousand_schedules_of_four_redeemers() {
                 assert_eq!(tables.commit(&[Change::UpdateUser(user)]), Outcome::Applied);
             }
             let step = steps.swap_remove(rng.next_u32() as usize % steps.len());
-            steps.extend(advance(&engine, &mut tables, step, rng.next_u32(), &mut tally));
+            steps.extend(advance(&engine, &mut tables, step, rng.next_u32(), &mut counts));
         }
-        assert!(tally.welcomed <= 1, "schedule {schedule}: {} were welcomed", tally.welcomed);
+        assert!(counts.welcomed <= 1, "schedule {schedule}: {} were welcomed", counts.welcomed);
         let spent = tables.tickets.values().any(|t| matches!(t.state, TicketState::Spent { .. }));
         assert!(
             tables.sessions.len() <= usize::from(spent),
             "schedule {schedule}: a session without its ticket"
         );
-        total.welcomed += tally.welcomed;
-        total.refused += tally.refused;
-        total.unknown += tally.unknown;
-        total.crashed += tally.crashed;
-        total.unavailable += tally.unavailable;
+        total.welcomed += counts.welcomed;
+        total.refused += counts.refused;
+        total.unknown += counts.unknown;
+        total.crashed += counts.crashed;
+        total.unavailable += counts.unavailable;
     }
     println!(
         "{SCHEDULES} schedules: {} welcomed, {} refused, {} unknown, {} unavailable, {} crashed",

@@ -1,7 +1,7 @@
-//! The real binary, killed at random moments under load (`kill -9`), keeps to everything it answered.
+//! The real binary, killed at random moments under load (`kill -9`), keeps to every answer.
 //!
-//! A killed process loses what it had not written; what it wrote and had not synced, the system keeps. What a power
-//! cut takes is the subject of `disk` in the server's own tests.
+//! A killed process loses what it had not written; what it wrote without a sync, the system keeps. Power loss is tested
+//! by `disk` in the server's own tests.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -11,16 +11,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use gatepass_tests::dice::{Dice, number};
 use gatepass_tests::ledger::Ledger;
 use gatepass_tests::load::until_killed;
-use gatepass_tests::server::Site;
+use gatepass_tests::rng::{Rng, number};
+use gatepass_tests::server::TestInstallation;
 use serde_json::json;
 
 const CLIENTS: usize = 16;
-/// A kill comes after this many answers, at the latest.
+/// The most answers before a kill.
 const ANSWERS: u64 = 160;
-/// The longest grace there is: whoever lost the answer to a refresh is given it after the restart.
+/// Arguments with the longest grace: a client that lost the answer to a refresh gets it after the restart.
 const SERVE: &[&str] =
     &["--issuer", "http://gate.example", "--user-token-lifetime", "12h", "--refresh-grace", "300s"];
 
@@ -30,33 +30,33 @@ fn nothing_spent_comes_back_and_nothing_answered_is_lost() {
     let fresh = getrandom::u64().expect("the system's randomness");
     let seed = number("GATEPASS_SEED", fresh);
     println!("GATEPASS_SEED={seed} GATEPASS_KILLS={kills}");
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
 
-    let site = Site::below(env!("CARGO_TARGET_TMPDIR"));
-    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
-    site.populate();
+    let installation = TestInstallation::below(env!("CARGO_TARGET_TMPDIR"));
+    installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+    installation.populate();
     let ledger = Ledger::default();
-    let mut server = site.serve(SERVE);
+    let mut server = installation.serve(SERVE);
     for _ in 0..kills {
-        let answers = 1 + dice.below(ANSWERS);
+        let answers = 1 + rng.below(ANSWERS);
         let target = server.target();
-        until_killed(target, &ledger, &mut dice, CLIENTS, answers, || server.kill());
-        // Either a command is the first that finds what the killed one left, or the next server.
-        if dice.once_in(2) {
-            sound(&site);
-            server = site.serve(SERVE);
+        until_killed(target, &ledger, &mut rng, CLIENTS, answers, || server.kill());
+        // Either a command or the next server is the first to find what the killed one left.
+        if rng.one_in(2) {
+            sound(&installation);
+            server = installation.serve(SERVE);
         } else {
-            server = site.serve(SERVE);
-            sound(&site);
+            server = installation.serve(SERVE);
+            sound(&installation);
         }
-        ledger.hold(server.target(), &mut dice);
+        ledger.hold(server.target(), &mut rng);
     }
     ledger.close(server.target());
-    sound(&site);
+    sound(&installation);
     let seen = &ledger.seen;
     println!("{seen}");
 
-    // A run that met none of what it is for shows nothing.
+    // A run that missed one of its cases proves nothing.
     let met = |what: &str, count: &AtomicU64, least: u64| {
         let count = count.load(Relaxed);
         assert!(count >= least, "{what}: {count}, which is fewer than {least}; {seen}");
@@ -69,8 +69,8 @@ fn nothing_spent_comes_back_and_nothing_answered_is_lost() {
     met("refreshes", &seen.refreshed, kills);
 }
 
-fn sound(site: &Site) {
-    assert_eq!(site.json(&["audit", "verify"])["valid"], json!(true));
-    let report = site.json(&["check"]);
+fn sound(installation: &TestInstallation) {
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], json!(true));
+    let report = installation.json(&["check"]);
     assert_eq!(report["ok"], json!(true), "{report}");
 }

@@ -1,15 +1,17 @@
-//! How long a session and its tokens last: none outlives its session, and an idle one ends.
+//! The lifetimes of sessions and tokens: no token outlives its session, and an idle session ends.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
 
 use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::settings::{Issuer, Settings};
+use gatepass_tests::fixtures::{
+    self, NOON, gatepass_with, grants, impersonates, inputs, presents, refreshes,
+};
 use gatepass_tests::memory::Memory;
-use gatepass_tests::world::{self, NOON, gatepass_with, grants, impersonates, inputs, presents, refreshes};
 use serde_json::Value;
 
-/// The status and body of the answer to `request`, `seconds` after noon.
+/// Returns the status and body of the answer to `request`, `seconds` after noon.
 fn ask(engine: &Engine, store: &Memory, request: Request, seconds: u64) -> (u16, Value) {
     let answer = drive(engine, store, request, inputs(NOON.plus(seconds), 100 + seconds));
     (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
@@ -21,9 +23,9 @@ fn text(body: &Value, key: &str) -> String {
 
 #[test]
 fn no_refresh_outlives_the_cap_of_an_impersonation() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     for request in [refreshes, grants] {
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let mut token = text(&impersonates(&engine, &store), "refresh_token");
         for (seconds, left) in [(600, 1200), (1000, 800), (1799, 1)] {
             let (status, body) = ask(&engine, &store, request(&token), seconds);
@@ -42,7 +44,8 @@ fn no_refresh_outlives_the_cap_of_an_impersonation() {
 #[test]
 fn a_session_lasts_while_it_is_used_and_not_for_ever() {
     let issuer = Issuer::parse("http://gate.example").expect("an issuer");
-    let settings = Settings { session_lifetime: 5_000, refresh_lifetime: 1_000, ..Settings::new(issuer) };
+    let mut settings = Settings::new(issuer);
+    (settings.session_lifetime, settings.refresh_lifetime) = (5_000, 1_000);
     let engine = gatepass_with(settings);
     for (uses, last) in [
         (&[999_u64, 1_998, 2_997, 3_996, 4_995][..], (5_000, 400)),
@@ -50,8 +53,8 @@ fn a_session_lasts_while_it_is_used_and_not_for_ever() {
         (&[999, 1_998], (2_998, 400)),
         (&[], (1_000, 400)),
     ] {
-        let store = Memory::new(world::tables());
-        let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+        let store = Memory::new(fixtures::tables());
+        let ticket = fixtures::issue(&engine, &store, "alice", inputs(NOON, 1));
         let mut token = text(&ask(&engine, &store, presents(&ticket), 0).1, "refresh_token");
         for seconds in uses {
             let (status, body) = ask(&engine, &store, refreshes(&token), *seconds);

@@ -1,5 +1,5 @@
-//! No secret is written anywhere: not to the log, however much it tells, nor to an error's body, the audit, or a file of
-//! the data directory.
+//! No secret is written anywhere: not to the log at any level, an error's body, the audit, or a file of the data
+//! directory.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -12,12 +12,12 @@ use std::fs::{self, File};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepass::store::{Access, Installation, Store, StoreOptions};
-use gatepass_tests::http::Ask;
+use gatepass_tests::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
+use gatepass_tests::http::TestRequest;
+use gatepass_tests::recording_relay::recorded_exchanges;
 use gatepass_tests::secrets::{Secrets, is_found_in_every_form};
-use gatepass_tests::server::Site;
+use gatepass_tests::server::TestInstallation;
 use gatepass_tests::suite::{SUITE, Target, sign_in};
-use gatepass_tests::wire_tap::tapped;
-use gatepass_tests::world::{BACKEND_SECRET, PORTAL_SECRET};
 use serde_json::{Value, json};
 
 #[test]
@@ -36,18 +36,18 @@ fn the_scan_finds_what_is_there() {
 }
 
 fn scan(arguments: &[&str]) {
-    let (site, logs) = (Site::new(), Site::new());
+    let (installation, logs) = (TestInstallation::new(), TestInstallation::new());
     let log = logs.path().join("log");
     let mut secrets = Secrets::default();
-    let mut said = Commands { site: &site, secrets: &mut secrets, told: Vec::new() };
+    let mut said = Commands { installation: &installation, secrets: &mut secrets, told: Vec::new() };
     said.run(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"], "");
     let arguments = [&["--log-level", "trace"], arguments].concat();
-    let server = site.serve_to(&arguments, File::create(&log).expect("a log").into());
-    site.populate();
+    let server = installation.serve_to(&arguments, File::create(&log).expect("a log").into());
+    installation.populate();
     let rounds = said.all();
     let told_by_commands = said.told;
 
-    let exchanges = tapped(server.address, |address| {
+    let exchanges = recorded_exchanges(server.address, |address| {
         let target = Target { address };
         for (name, test) in SUITE {
             println!("{name}");
@@ -56,14 +56,14 @@ fn scan(arguments: &[&str]) {
         out_of_place(target);
         target.sign_in(&rounds);
     });
-    // As long as the server runs, the write-ahead log is there to be looked at.
-    let mut places = files(site.path());
+    // The write-ahead log exists only while the server runs.
+    let mut places = files(installation.path());
     assert!(places.iter().any(|(name, _)| name.ends_with("-wal")));
     assert!(server.terminate());
-    places.extend(files(site.path()));
+    places.extend(files(installation.path()));
 
     for exchange in &exchanges {
-        secrets.overhear(exchange);
+        secrets.add_exchange(exchange);
         if let Some(answer) = exchange.answer().filter(|answer| answer.status >= 400) {
             places.push((
                 format!("an answer of {}", answer.status),
@@ -73,7 +73,7 @@ fn scan(arguments: &[&str]) {
     }
     secrets.add("client_secret", BACKEND_SECRET);
     secrets.add("client_secret", PORTAL_SECRET);
-    private(&site, &mut secrets);
+    private(&installation, &mut secrets);
     for (kind, least) in [
         ("tkt_", 60),
         ("rft_", 60),
@@ -91,54 +91,55 @@ fn scan(arguments: &[&str]) {
     let text = String::from_utf8_lossy(&log);
     assert!(text.contains("DEBUG") && text.contains("/oauth2/token") && text.contains("stopped"), "{text}");
     places.push(("the log".into(), log));
-    places.push(("the audit".into(), site.run(&["--json", "audit", "list"]).stdout));
+    places.push(("the audit".into(), installation.run(&["--json", "audit", "list"]).stdout));
     places.extend(told_by_commands);
-    let needles = secrets.needles();
+    let search_patterns = secrets.search_patterns();
     for (place, bytes) in &places {
-        let found = needles.found_in(bytes);
+        let found = search_patterns.found_in(bytes);
         assert!(found.is_none(), "{place} holds {}", found.unwrap_or_default());
     }
     println!("{} exchanges, {} places", exchanges.len(), places.len());
 }
 
-/// What stands where it does not belong is not told either.
+/// Sends secrets in the wrong places, which must not be logged either.
 fn out_of_place(target: Target) {
     let service = target.service_token("ticket:issue");
     let ticket = target.ticket(&json!({"user_id": "alice", "audience": "portal", "bind": true}));
     for ask in [
         sign_in(&ticket).bearer(&service).bearer(&service),
         sign_in(&ticket).header("Cookie", &format!("session={service}")),
-        Ask::new("GET", &format!("/userinfo?access_token={service}")),
-        Ask::new("GET", &format!("/{ticket}")),
-        Ask::new(&ticket, "/auth/ticket/signin"),
-        Ask::new("DELETE", &format!("/auth/me/sessions/{ticket}")).bearer(&service),
-        Ask::json(&format!("/mfa/totp/devices/{ticket}"), &json!({})).bearer(&service),
-        Ask::form("/oauth2/token", &format!("client_secret={PORTAL_SECRET}&%")),
-        Ask::form("/oauth2/token", &format!("grant_type={ticket}&scope={service}"))
+        TestRequest::new("GET", &format!("/userinfo?access_token={service}")),
+        TestRequest::new("GET", &format!("/{ticket}")),
+        TestRequest::new(&ticket, "/auth/ticket/signin"),
+        TestRequest::new("DELETE", &format!("/auth/me/sessions/{ticket}")).bearer(&service),
+        TestRequest::json(&format!("/mfa/totp/devices/{ticket}"), &json!({})).bearer(&service),
+        TestRequest::form("/oauth2/token", &format!("client_secret={PORTAL_SECRET}&%")),
+        TestRequest::form("/oauth2/token", &format!("grant_type={ticket}&scope={service}"))
             .basic("backend", BACKEND_SECRET),
-        Ask::form("/oauth2/token", "scope=a").basic(&ticket, BACKEND_SECRET),
-        Ask::json("/auth/generate-ticket", &json!({"user_id": ticket, "audience": ticket})).bearer(&service),
-        Ask::json("/auth/ticket/signin", &json!({"ticket": {"ticket": ticket}})),
+        TestRequest::form("/oauth2/token", "scope=a").basic(&ticket, BACKEND_SECRET),
+        TestRequest::json("/auth/generate-ticket", &json!({"user_id": ticket, "audience": ticket}))
+            .bearer(&service),
+        TestRequest::json("/auth/ticket/signin", &json!({"ticket": {"ticket": ticket}})),
     ] {
         assert!(target.ask(&ask).status >= 400, "{ask:?}");
     }
 }
 
-/// The files of the data directory but the master key's, which is a secret by itself.
+/// Returns the files of the data directory, without the master key, which is itself a secret.
 fn files(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     let all = fs::read_dir(dir).expect("a directory").map(|file| file.expect("a file").path());
     let all = all.filter(|path| !path.ends_with("master.key"));
     all.map(|path| (path.display().to_string(), fs::read(path).expect("a file"))).collect()
 }
 
-/// The master key, and every private key.
-fn private(site: &Site, secrets: &mut Secrets) {
-    let text = fs::read_to_string(site.path().join("master.key")).expect("the master key");
+/// Adds the master key, and every private key.
+fn private(installation: &TestInstallation, secrets: &mut Secrets) {
+    let text = fs::read_to_string(installation.path().join("master.key")).expect("the master key");
     let text = text.lines().find(|line| line.len() == 64).expect("64 digits");
     let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
     secrets.add("master key", text);
     secrets.add("master key", (0..text.len()).step_by(2).map(byte).collect::<Vec<_>>());
-    let installation = Installation::at(site.path());
+    let installation = Installation::at(installation.path());
     let store = Store::open(&installation, Access::Read, &StoreOptions::default()).expect("the store");
     let keys = store.keys().expect("the keys").keys;
     assert!(keys.len() > 1);
@@ -152,19 +153,19 @@ fn private(site: &Site, secrets: &mut Secrets) {
     assert!(secrets.count("private key") >= 4);
 }
 
-/// Commands beside the running server, whose output is for whoever ran them, and nobody else.
+/// Commands beside the running server. Only their caller may see their output.
 struct Commands<'a> {
-    site: &'a Site,
+    installation: &'a TestInstallation,
     secrets: &'a mut Secrets,
     told: Vec<(String, Vec<u8>)>,
 }
 
 impl Commands<'_> {
     fn run(&mut self, arguments: &[&str], input: &str) -> Value {
-        let output = self.site.run_with(&[&["--json"], arguments].concat(), input);
+        let output = self.installation.run_with(&[&["--json"], arguments].concat(), input);
         self.told.push((format!("what {arguments:?} complained of"), output.stderr));
         let printed = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-        // What lists and shows prints no secret.
+        // Commands that list or show print no secret.
         if arguments.contains(&"list") || arguments.contains(&"show") {
             self.told.push((format!("what {arguments:?} printed"), output.stdout));
         } else {
@@ -173,7 +174,7 @@ impl Commands<'_> {
         printed
     }
 
-    /// Every noun, well and badly used; a ticket that is good still.
+    /// Runs every command, rightly and wrongly. Returns a ticket that is still good.
     fn all(&mut self) -> String {
         const FOREIGN: &str = "gps_brought-along-brought-along-brought-along";
         self.secrets.add("client_secret", FOREIGN);

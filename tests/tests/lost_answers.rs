@@ -1,8 +1,8 @@
-//! Lost answers: whoever redeems with a key ends with exactly one session, and everybody else with none, however answers and
-//! outcomes are lost, requests are doubled and overtake one another, and the process starts again.
+//! Lost answers: a redeemer with a key ends with exactly one session, and all others with none, however answers and
+//! outcomes are lost, requests are doubled and reordered, and the process restarts.
 //!
-//! `GATEPASS_LOST_ANSWERS=1000000 cargo test -p gatepass-tests --release --test lost_answers -- --nocapture` loses as many;
-//! `GATEPASS_SEED` chooses others.
+//! `GATEPASS_LOST_ANSWERS=1000000 cargo test -p gatepass-tests --release --test lost_answers -- --nocapture` loses as
+//! many; `GATEPASS_SEED` chooses others.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -27,32 +27,32 @@ use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::records::session::RefreshDigest;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_tests::dice::{Dice, number};
+use gatepass_tests::fixtures::{self, NOON, inputs, presents, request};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, inputs, presents, request};
+use gatepass_tests::rng::{Rng, number};
 use serde_json::{Value, json};
 
 const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
 const KEY: &str = "the-key-of-who-redeems";
 const OTHER: &str = "a-key-that-a-thief-has";
-/// How often the holder asks before the network is well again.
+/// The number of attempts before the network recovers.
 const ATTEMPTS: u64 = 6;
 
-/// Who sends a request.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sender {
     Holder,
     Thief,
 }
 
-/// A request that a server is at.
+/// A request in progress.
 struct Flow {
     sender: Sender,
     step: Step,
     applied: bool,
 }
 
-/// What was counted of all sign-ins.
+/// Counts over all sign-ins.
 #[derive(Default)]
 struct Counts {
     sign_ins: AtomicU64,
@@ -63,16 +63,16 @@ struct Counts {
     thieves: AtomicU64,
 }
 
-/// One sign-in on a store of its own.
+/// One sign-in, with a store of its own.
 struct SignIn<'a> {
     engine: &'a Engine,
     counts: &'a Counts,
-    dice: Dice,
+    rng: Rng,
     tables: Tables,
     now: Time,
     seed: u64,
     flows: Vec<Flow>,
-    /// The answers that the holder was given, 200 alone.
+    /// The successful answers to the holder.
     given: Vec<Value>,
     wrong_codes: u32,
 }
@@ -81,9 +81,9 @@ fn fay() -> UserId {
     UserId::parse("usr_fay").expect("an id")
 }
 
-/// The world, in which fay has a backup code.
+/// The test data, in which fay has a backup code.
 fn tables() -> Tables {
-    let mut tables = world::tables();
+    let mut tables = fixtures::tables();
     let device = TotpDevice {
         id: DeviceId::parse("dev_1").expect("an id"),
         user_id: fay(),
@@ -120,9 +120,9 @@ impl SignIn<'_> {
         self.flows.push(Flow { sender, step, applied: false });
     }
 
-    /// One step of any request; where the network is not `well`, anything may be lost.
+    /// Takes one step of any request. Unless the network is `well`, anything may be lost.
     fn advance(&mut self, well: bool) {
-        let at = self.dice.below(self.flows.len() as u64) as usize;
+        let at = self.rng.below(self.flows.len() as u64) as usize;
         let Flow { sender, step, applied } = self.flows.swap_remove(at);
         let (step, applied) = match step {
             Step::Read(read) => {
@@ -130,7 +130,7 @@ impl SignIn<'_> {
                 (read.resume(self.engine, found), applied)
             }
             Step::Commit(commit) => {
-                let fate = if well { 9 } else { self.dice.below(10) };
+                let fate = if well { 9 } else { self.rng.below(10) };
                 let outcome = match fate {
                     0 | 1 => Outcome::NotApplied,
                     _ => self.tables.commit(commit.changes()),
@@ -140,7 +140,7 @@ impl SignIn<'_> {
                 if outcome == Outcome::Applied && commit.changes().iter().any(repeats) {
                     self.counts.repeated.fetch_add(1, Relaxed);
                 }
-                // The outcome may be lost whatever it was, and the process with it.
+                // Any outcome may be lost, together with the process.
                 match fate {
                     1 | 2 => {
                         self.counts.unknown.fetch_add(1, Relaxed);
@@ -170,14 +170,15 @@ impl SignIn<'_> {
         }
         assert!(applied, "an answer leaves before its commit was applied");
         assert_eq!(sender, Sender::Holder, "somebody else is let in");
-        if !well && self.dice.below(3) > 0 {
+        if !well && self.rng.below(3) > 0 {
             self.counts.lost.fetch_add(1, Relaxed);
             return;
         }
         self.given.push(serde_json::from_slice(response.body()).expect("JSON"));
     }
 
-    /// Has the holder send `ask` until an answer arrives, while thieves send theirs once `is_used` says that the credential is.
+    /// Sends the holder's request until an answer arrives. Thieves send theirs once `is_used` says that the credential
+    /// was used.
     fn deliver(
         &mut self,
         ask: &dyn Fn() -> Request,
@@ -185,13 +186,13 @@ impl SignIn<'_> {
         is_used: fn(&Tables) -> bool,
     ) -> Value {
         for _ in 0..ATTEMPTS {
-            for _ in 0..=u64::from(self.dice.once_in(3)) {
+            for _ in 0..=u64::from(self.rng.one_in(3)) {
                 self.send(Sender::Holder, keyed(KEY, ask()));
             }
-            let steps = self.dice.below(12);
+            let steps = self.rng.below(12);
             for _ in 0..steps {
-                if is_used(&self.tables) && self.dice.once_in(4) {
-                    let theft = &thefts[self.dice.below(thefts.len() as u64) as usize];
+                if is_used(&self.tables) && self.rng.one_in(4) {
+                    let theft = &thefts[self.rng.below(thefts.len() as u64) as usize];
                     let lockout = theft().headers.iter().any(|(_, value)| value == KEY.as_bytes());
                     self.wrong_codes += u32::from(lockout);
                     // The fifth wrong code ends the challenge for everybody.
@@ -204,9 +205,9 @@ impl SignIn<'_> {
                     self.advance(false);
                 }
             }
-            self.now = self.now.plus(self.dice.below(4));
+            self.now = self.now.plus(self.rng.below(4));
         }
-        // What is still under way arrives in any order, and then the holder asks once more.
+        // Requests in flight arrive in any order, and then the holder asks once more.
         while !self.flows.is_empty() {
             self.advance(true);
         }
@@ -217,7 +218,7 @@ impl SignIn<'_> {
         self.given.last().cloned().expect("the holder of the key is answered")
     }
 
-    /// Signs somebody in by `ticket`, and holds everybody to the promise.
+    /// Signs a user in by `ticket`, and checks the promise.
     fn live(mut self, ticket: &str, with_challenge: bool) {
         let spent = |tables: &Tables| tables.tickets.values().all(|t| t.state != TicketState::Live);
         let bare = || presents(ticket);
@@ -248,7 +249,7 @@ impl SignIn<'_> {
 fn the_holder_of_a_key_ends_with_one_session_and_everybody_else_with_none() {
     let wanted = number("GATEPASS_LOST_ANSWERS", 3_000);
     let first = number("GATEPASS_SEED", 1);
-    let engine = world::asking();
+    let engine = fixtures::asking();
     let (counts, next, broken) = (Counts::default(), AtomicU64::new(first), Mutex::new(None));
     let began = Instant::now();
     scope(|threads| {
@@ -260,12 +261,12 @@ fn the_holder_of_a_key_ends_with_one_session_and_everybody_else_with_none() {
                         let with_challenge = seed.is_multiple_of(2);
                         let store = Memory::new(tables());
                         let user = if with_challenge { "fay" } else { "alice" };
-                        let ticket = world::issue(&engine, &store, user, inputs(NOON, seed));
+                        let ticket = fixtures::issue(&engine, &store, user, inputs(NOON, seed));
                         let tables = store.with(|tables| tables.clone());
-                        let (dice, now, given) = (Dice::new(seed), NOON, vec![]);
+                        let (rng, now, given) = (Rng::new(seed), NOON, vec![]);
                         let (seed, flows) = (seed << 16, vec![]);
                         let (engine, counts) = (&engine, &counts);
-                        SignIn { engine, counts, dice, tables, now, seed, flows, given, wrong_codes: 0 }
+                        SignIn { engine, counts, rng, tables, now, seed, flows, given, wrong_codes: 0 }
                             .live(&ticket, with_challenge);
                     };
                     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(one)).is_err() {

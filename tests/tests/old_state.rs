@@ -1,8 +1,8 @@
-//! Earlier copies of the files, put back under later states of a real server whose witness is elsewhere: nothing that was
-//! spent comes back, nothing is a mixture of two states, and no start raises a false alarm.
+//! Earlier copies of the files, put back under later states of a real server whose witness is elsewhere: nothing used
+//! becomes good again, no state is a mixture of two, and no start raises a false alarm.
 //!
 //! Copies are of the database alone, the log alone, both, and the whole directory; they are at least one state generation
-//! older than what they are put back under. `GATEPASS_STATES` says how many are put back.
+//! older than what they replace. `GATEPASS_STATES` says how many are put back.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -16,15 +16,15 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gatepass_tests::dice::{Dice, number};
-use gatepass_tests::http::{Answer, Ask};
-use gatepass_tests::server::{Running, Site};
+use gatepass_tests::fixtures::BACKEND_SECRET;
+use gatepass_tests::http::{Answer, TestRequest};
+use gatepass_tests::rng::{Rng, number};
+use gatepass_tests::server::{Running, TestInstallation};
 use gatepass_tests::suite::{refresh, sign_in};
-use gatepass_tests::world::BACKEND_SECRET;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Generations are made as often as can be, and a used refresh token is never answered again.
+/// Arguments: generations are made as often as possible, and a used refresh token never returns its successor.
 const SERVE: &[&str] = &[
     "--json",
     "serve",
@@ -40,7 +40,7 @@ const SERVE: &[&str] = &[
 const DATABASE: &str = "gatepass.db";
 const LOG: &str = "gatepass.db-wal";
 const INDEX: &str = "gatepass.db-shm";
-/// What the log says of files that are older than those that were served last.
+/// The log's message about files that are older than those served last.
 const ALARM: &str = "older than those that were served last";
 /// The most copies that are kept.
 const COPIES: usize = 12;
@@ -58,7 +58,7 @@ fn what_is_put_back_brings_nothing_back_and_is_never_a_mixture() {
     history.present(usize::MAX);
     let counts = &history.counts;
     println!("{counts}");
-    // A run that met none of what it is for shows nothing.
+    // A run that missed one of its cases proves nothing.
     assert!(counts.alarms > 0 && counts.refused > 0, "{counts}");
     assert!(counts.redeemed > states && counts.refreshed > 0 && counts.kills > 0, "{counts}");
     assert_eq!((counts.false_alarms, counts.missed), (0, 0), "{counts}");
@@ -66,7 +66,7 @@ fn what_is_put_back_brings_nothing_back_and_is_never_a_mixture() {
     assert_eq!(counts.survivors, 0, "issued before older files were put back, and good after it: {counts}");
 }
 
-/// Counts of what happened.
+/// Counts of events.
 #[derive(Debug, Default)]
 struct Counts {
     redeemed: u64,
@@ -113,14 +113,14 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Files as they were at some time.
+/// A copy of the files at some time.
 struct Copy {
     dir: TempDir,
-    /// The witness's generation then.
+    /// The witness's generation at that time.
     generation: u64,
 }
 
-/// What is put back of a copy.
+/// The part of a copy that is put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Database,
@@ -131,9 +131,9 @@ enum Part {
 
 /// One installation, and everything that was answered.
 struct History {
-    site: Site,
+    installation: TestInstallation,
     elsewhere: TempDir,
-    dice: Dice,
+    rng: Rng,
     server: Option<Running>,
     log: PathBuf,
     copies: Vec<Copy>,
@@ -142,7 +142,7 @@ struct History {
     /// Tickets that were redeemed or revoked, and refresh tokens that were used.
     spent_tickets: Vec<String>,
     spent_tokens: Vec<String>,
-    /// Issued before older files were put back.
+    /// Tickets issued before older files were put back.
     dead_tickets: Vec<String>,
     dead_tokens: Vec<String>,
     counts: Counts,
@@ -150,21 +150,21 @@ struct History {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let site = Site::below(env!("CARGO_TARGET_TMPDIR"));
+        let installation = TestInstallation::below(env!("CARGO_TARGET_TMPDIR"));
         let elsewhere = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
         let settings = format!("witness_file = {:?}\n", elsewhere.path().join("witness"));
-        fs::write(site.path().join("gatepass.toml"), settings).expect("a file");
-        site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
-        site.json_with(
+        fs::write(installation.path().join("gatepass.toml"), settings).expect("a file");
+        installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+        installation.json_with(
             &["client", "add", "backend", "--scope", "ticket:issue profile", "--secret-stdin"],
             BACKEND_SECRET,
         );
-        site.json(&["user", "add", "alice"]);
+        installation.json(&["user", "add", "alice"]);
         let log = elsewhere.path().join("log");
         let mut history = Self {
-            site,
+            installation,
             elsewhere,
-            dice: Dice::new(seed),
+            rng: Rng::new(seed),
             server: None,
             log,
             copies: Vec::new(),
@@ -184,7 +184,7 @@ impl History {
         self.server.as_ref().expect("it runs")
     }
 
-    fn ask(&self, ask: &Ask) -> Answer {
+    fn ask(&self, ask: &TestRequest) -> Answer {
         ask.to(self.server().address)
     }
 
@@ -193,10 +193,10 @@ impl History {
     }
 
     fn try_start(&self, log: &Path) -> Option<Running> {
-        Running::try_start(self.site.command(SERVE), File::create(log).expect("a log").into())
+        Running::try_start(self.installation.command(SERVE), File::create(log).expect("a log").into())
     }
 
-    /// Starts a server where nothing was put back.
+    /// Starts a server on files that were not put back.
     fn start(&mut self) {
         self.server = self.try_start(&self.log);
         let said = self.said();
@@ -204,10 +204,10 @@ impl History {
         self.counts.false_alarms += u64::from(said.contains(ALARM) || said.contains("\"level\":\"ERROR\""));
     }
 
-    /// Ends the server, one way or the other.
+    /// Stops or kills the server.
     fn end(&mut self) {
         let server = self.server.take().expect("it runs");
-        if self.dice.once_in(2) {
+        if self.rng.one_in(2) {
             server.kill();
             self.counts.kills += 1;
         } else {
@@ -217,16 +217,16 @@ impl History {
     }
 
     fn ticket(&self) -> String {
-        let form = Ask::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
+        let form = TestRequest::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
         let token = self.ask(&form.basic("backend", BACKEND_SECRET)).text("access_token");
         let body = json!({"user_id": "alice", "ttl": 3600});
-        let answer = self.ask(&Ask::json("/auth/generate-ticket", &body).bearer(&token));
+        let answer = self.ask(&TestRequest::json("/auth/generate-ticket", &body).bearer(&token));
         assert_eq!(answer.status, 200, "{answer:?}: {}", self.said());
         answer.text("ticket")
     }
 
     fn redeem(&mut self) {
-        let ticket = self.dice.draw(&mut self.open).unwrap_or_else(|| self.ticket());
+        let ticket = self.rng.draw(&mut self.open).unwrap_or_else(|| self.ticket());
         let answer = self.ask(&sign_in(&ticket));
         assert_eq!(answer.status, 200, "a ticket is lost: {answer:?}: {}", self.said());
         self.counts.redeemed += 1;
@@ -234,13 +234,13 @@ impl History {
         self.sessions.push(answer.text("refresh_token"));
     }
 
-    /// Does something that somebody is answered.
+    /// Sends a request and records the answer.
     fn operate(&mut self) {
-        match self.dice.below(8) {
+        match self.rng.below(8) {
             0..2 => self.open.push(self.ticket()),
             2..5 => self.redeem(),
             5..7 => {
-                let Some(token) = self.dice.draw(&mut self.sessions) else { return self.redeem() };
+                let Some(token) = self.rng.draw(&mut self.sessions) else { return self.redeem() };
                 assert!(self.is_active(&token), "a session is lost: {}", self.said());
                 let answer = self.ask(&refresh(&token));
                 assert_eq!(answer.status, 200, "a session is lost: {answer:?}: {}", self.said());
@@ -249,8 +249,9 @@ impl History {
                 self.sessions.push(answer.text("refresh_token"));
             }
             _ => {
-                let issued = self.site.json(&["ticket", "issue", "--user", "alice"]);
-                let revoked = self.site.json(&["ticket", "revoke", issued["id"].as_str().expect("an id")]);
+                let issued = self.installation.json(&["ticket", "issue", "--user", "alice"]);
+                let revoked =
+                    self.installation.json(&["ticket", "revoke", issued["id"].as_str().expect("an id")]);
                 assert_eq!(revoked["state"], "revoked");
                 self.counts.revoked += 1;
                 self.spent_tickets.push(issued["ticket"].as_str().expect("a ticket").to_owned());
@@ -258,7 +259,7 @@ impl History {
         }
     }
 
-    /// The generation in the witness.
+    /// Returns the generation in the witness.
     fn generation(&self) -> u64 {
         let text = fs::read_to_string(self.elsewhere.path().join("witness")).expect("the witness");
         let line = text.lines().find_map(|line| line.strip_prefix("generation ")).expect("a generation");
@@ -267,39 +268,39 @@ impl History {
 
     fn copy(&mut self) {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-        // In this order, as an unwitting backup does; a generation may be made in between.
+        // In this order, as a naive backup does. A generation may be made in between.
         let generation = self.generation();
-        copy_all(self.site.path(), dir.path());
+        copy_all(self.installation.path(), dir.path());
         self.copies.push(Copy { dir, generation });
         self.counts.copies += 1;
         if self.copies.len() > COPIES {
-            drop(self.dice.draw(&mut self.copies));
+            drop(self.rng.draw(&mut self.copies));
         }
     }
 
-    /// Goes on for a while without anything being put back.
+    /// Runs for a while without putting anything back.
     fn go_on(&mut self) {
         for _ in 0..6 {
-            for _ in 0..self.dice.below(4) {
+            for _ in 0..self.rng.below(4) {
                 self.operate();
             }
-            match self.dice.below(12) {
+            match self.rng.below(12) {
                 0..4 => self.copy(),
                 4..6 => {
                     self.end();
-                    if self.dice.once_in(2) {
+                    if self.rng.one_in(2) {
                         self.copy();
                     }
                     self.start();
                 }
                 6 => {
-                    // Two servers on one directory; one of them ends, one way or the other.
+                    // Two servers on one directory; one of them is stopped or killed.
                     let beside = self.elsewhere.path().join("beside");
                     let other = self.try_start(&beside).expect("another server");
                     self.operate();
                     let former = self.server.replace(other).expect("it runs");
                     self.operate();
-                    if self.dice.once_in(2) {
+                    if self.rng.one_in(2) {
                         former.kill()
                     } else {
                         assert!(former.terminate())
@@ -320,7 +321,8 @@ impl History {
         }
     }
 
-    /// Waits until the witness is two generations past `former`: at most one is not in it, so what has `former` is older.
+    /// Waits until the witness is two generations past `former`: at most one is not in it, so that files with `former`
+    /// are older.
     fn wait_past(&mut self, former: u64) {
         let end = Instant::now() + Duration::from_secs(30);
         while self.generation() < former + 2 {
@@ -328,52 +330,52 @@ impl History {
             self.operate();
             thread::yield_now();
         }
-        // What was done in the last interval before a kill is not covered, so it is not part of this: an empty log says that
-        // a generation has followed everything.
-        let log = self.site.path().join(LOG);
+        // The last interval before a kill is not covered, so that it is not tested: with an empty log, a generation has
+        // followed everything.
+        let log = self.installation.path().join(LOG);
         while fs::metadata(&log).is_ok_and(|about| about.len() > 0) {
             assert!(Instant::now() < end, "the log is not emptied: {}", self.said());
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Puts an earlier copy, or a part of one, back, and starts on it.
+    /// Puts back an earlier copy, or a part of one, and starts on it.
     fn put_back(&mut self) {
-        let Some(copy) = self.dice.draw(&mut self.copies) else { return };
+        let Some(copy) = self.rng.draw(&mut self.copies) else { return };
         self.wait_past(copy.generation);
         let rows = self.audit_rows();
         self.end();
         let newest = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-        copy_all(self.site.path(), newest.path());
+        copy_all(self.installation.path(), newest.path());
         let part = [Part::Database, Part::Log, Part::Both, Part::Directory]
-            [usize::try_from(self.dice.below(4)).expect("a small number")];
-        let index_too = self.dice.once_in(2);
+            [usize::try_from(self.rng.below(4)).expect("a small number")];
+        let index_too = self.rng.one_in(2);
         self.put(&copy, part, index_too);
 
         self.server = self.try_start(&self.log);
         let said = self.said();
         if self.server.is_none() {
-            // Refused, with a way out, and nothing was touched: the newest files go on as if nothing had been.
+            // It is refused with a way out, and nothing is changed: the newest files go on as before.
             assert!(
                 said.contains("gatepass restore") || said.contains("Nothing was touched"),
                 "{part:?}: {said}"
             );
             self.counts.refused += 1;
-            clear(self.site.path());
-            copy_all(newest.path(), self.site.path());
+            clear(self.installation.path());
+            copy_all(newest.path(), self.installation.path());
             self.start();
         } else if said.contains(ALARM) {
             self.counts.alarms += 1;
             self.dead_tickets.append(&mut self.open);
             self.dead_tokens.append(&mut self.sessions);
-            // Copies of before are good copies still.
+            // Copies of before are still good copies.
         } else if self.audit_rows() >= rows {
             self.counts.whole += 1;
         } else {
             self.counts.missed += 1;
             println!("{part:?} passed for the newest state: {said}");
         }
-        let report: Value = self.site.json(&["check"]);
+        let report: Value = self.installation.json(&["check"]);
         assert_eq!(report["ok"], true, "{part:?} made a mixture: {report}");
         self.present(24);
     }
@@ -384,27 +386,27 @@ impl History {
             Part::Log => &[LOG],
             Part::Both => &[DATABASE, LOG],
             Part::Directory => {
-                clear(self.site.path());
-                return copy_all(copy.dir.path(), self.site.path());
+                clear(self.installation.path());
+                return copy_all(copy.dir.path(), self.installation.path());
             }
         };
         for name in names {
-            let _ = fs::remove_file(self.site.path().join(name));
+            let _ = fs::remove_file(self.installation.path().join(name));
             if copy.dir.path().join(name).exists() {
-                fs::copy(copy.dir.path().join(name), self.site.path().join(name)).expect("a copy");
+                fs::copy(copy.dir.path().join(name), self.installation.path().join(name)).expect("a copy");
             }
         }
         if !index_too {
-            let _ = fs::remove_file(self.site.path().join(INDEX));
+            let _ = fs::remove_file(self.installation.path().join(INDEX));
         }
     }
 
-    /// How many rows the audit chain has, which grows with everything that is answered.
+    /// Returns the number of rows of the audit chain, which grows with every answer.
     fn audit_rows(&self) -> u64 {
-        self.site.json(&["audit", "verify"])["rows"].as_u64().expect("a count")
+        self.installation.json(&["audit", "verify"])["rows"].as_u64().expect("a count")
     }
 
-    /// Presents what must be refused; the latest `most` of each kind.
+    /// Presents credentials that must be refused; the latest `most` of each kind.
     fn present(&mut self, most: usize) {
         let latest = |all: &[String]| all.iter().rev().take(most).cloned().collect::<Vec<_>>();
         for ticket in latest(&self.spent_tickets) {
@@ -412,7 +414,7 @@ impl History {
             self.counts.presented += 1;
         }
         for token in latest(&self.spent_tokens) {
-            // A used one presented again ends its session where that lives; so it is asked about, and not presented.
+            // A reused token ends its live session, so that the test introspects it instead.
             self.counts.twice += u64::from(self.is_active(&token));
             self.counts.presented += 1;
         }
@@ -428,7 +430,8 @@ impl History {
     }
 
     fn is_active(&self, token: &str) -> bool {
-        let ask = Ask::form("/oauth2/introspect", &format!("token={token}")).basic("backend", BACKEND_SECRET);
+        let ask = TestRequest::form("/oauth2/introspect", &format!("token={token}"))
+            .basic("backend", BACKEND_SECRET);
         self.ask(&ask).json()["active"] == true
     }
 }

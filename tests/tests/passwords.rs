@@ -1,5 +1,5 @@
-//! Sign-ins by password: nobody learns whether there is an account, guesses wait and lock, and a change wins over whatever
-//! was under way.
+//! Sign-ins by password: nobody learns which accounts exist, guesses wait and lock, and a change wins over anything in
+//! flight.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -16,8 +16,10 @@ use gatepass_core::records::id::UserId;
 use gatepass_core::settings::{Issuer, PasswordAge, Settings};
 use gatepass_core::store::audit::{Kind, Refusal};
 use gatepass_core::store::change::{Change, Outcome};
+use gatepass_tests::fixtures::{
+    self, NOON, PAM_PASSWORD, impersonates, inputs, presents, refreshes, request,
+};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, PAM_PASSWORD, impersonates, inputs, presents, refreshes, request};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -44,7 +46,7 @@ fn at(seconds: u64) -> Time {
     NOON.plus(seconds)
 }
 
-/// What a flow does, step by step, and its answer.
+/// Returns the steps of a flow, and its answer.
 fn steps(engine: &Engine, store: &Memory, request: Request) -> (Vec<&'static str>, Response) {
     let mut taken = vec![];
     let mut step = engine.handle(request, inputs(NOON, 1));
@@ -71,8 +73,8 @@ fn steps(engine: &Engine, store: &Memory, request: Request) -> (Vec<&'static str
 
 #[test]
 fn the_same_work_and_the_same_answer_for_everybody() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
     let expected = steps(&engine, &store, login("pam", "wrong"));
     assert_eq!(expected.0, ["read", "stretch", "commit"]);
     store.with(|tables| {
@@ -91,7 +93,7 @@ fn the_same_work_and_the_same_answer_for_everybody() {
         assert_eq!((&taken, response.body()), (&expected.0, expected.1.body()), "{who}");
         assert_eq!(response.status(), expected.1.status());
     }
-    let mut locked = world::tables();
+    let mut locked = fixtures::tables();
     let lockout = &mut locked.passwords.get_mut(&pam()).expect("a password").lockout;
     lockout.locked_until = Some(NOON.plus(1));
     for (tables, password) in [(locked, PAM_PASSWORD), (disabled(), PAM_PASSWORD)] {
@@ -100,17 +102,17 @@ fn the_same_work_and_the_same_answer_for_everybody() {
     }
 }
 
-/// The world, in which pam is disabled.
+/// The test data, in which pam is disabled.
 fn disabled() -> Tables {
-    let mut tables = world::tables();
+    let mut tables = fixtures::tables();
     tables.users.get_mut(&pam()).expect("pam").disable();
     tables
 }
 
 #[test]
 fn guesses_wait_longer_and_longer_and_ten_lock() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
     let mut seed = 0;
     let mut ask = |password: &str, seconds: u64| {
         seed += 1;
@@ -137,7 +139,7 @@ fn guesses_wait_longer_and_longer_and_ten_lock() {
 #[test]
 fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     let outcomes: [(&[Outcome], u16); 6] = [
         (&[Applied], 200),
         (&[NotApplied], 503),
@@ -154,7 +156,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
         ] {
             let mut left = outcomes.iter();
             let mut step = engine.handle(request, inputs(NOON, 1));
-            let store = world::tables();
+            let store = fixtures::tables();
             let mut stretched = 0;
             let response = (0..Step::MAX).find_map(|_| {
                 let taken = std::mem::replace(&mut step, engine.handle(login("", ""), inputs(NOON, 2)));
@@ -182,11 +184,11 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     }
 }
 
-/// Whatever was guessed since the record was read counts against a right guess too, though none had been wrong before.
+/// Guesses since the read count against a right guess too, even if none had been wrong before.
 #[test]
 fn a_right_guess_among_many_at_once_is_one_of_them() {
-    let engine = world::engine("http://gate.example");
-    let mut prepared = Memory::new(world::tables());
+    let engine = fixtures::engine("http://gate.example");
+    let mut prepared = Memory::new(fixtures::tables());
     let token = body(&drive(&engine, &prepared, login("pam", PAM_PASSWORD), inputs(NOON, 1)));
     let token = token["access_token"].as_str().expect("a token").to_owned();
     for right in [login("pam", PAM_PASSWORD), changes(&token, PAM_PASSWORD, "correct mule")] {
@@ -207,12 +209,12 @@ fn a_right_guess_among_many_at_once_is_one_of_them() {
     }
 }
 
-/// At a name that nobody has nothing conflicts; at one that somebody has, that is not told.
+/// An unknown name has no conflicts. For a known one, conflicts are not shown.
 #[test]
-fn two_conflicts_are_told_as_a_wrong_password() {
-    let engine = world::engine("http://gate.example");
-    let tables = world::tables();
-    let unknown = drive(&engine, &Memory::new(world::tables()), login("nobody", "wrong"), inputs(NOON, 1));
+fn two_conflicts_are_answered_as_a_wrong_password() {
+    let engine = fixtures::engine("http://gate.example");
+    let tables = fixtures::tables();
+    let unknown = drive(&engine, &Memory::new(fixtures::tables()), login("nobody", "wrong"), inputs(NOON, 1));
     for password in [PAM_PASSWORD, "wrong"] {
         let mut step = engine.handle(login("pam", password), inputs(NOON, 1));
         let response = loop {
@@ -233,8 +235,8 @@ fn two_conflicts_are_told_as_a_wrong_password() {
 
 #[test]
 fn no_room_for_a_hash_is_503_and_changes_nothing() {
-    let engine = world::engine("http://gate.example");
-    let tables = world::tables();
+    let engine = fixtures::engine("http://gate.example");
+    let tables = fixtures::tables();
     let Step::Read(read) = engine.handle(login("pam", PAM_PASSWORD), inputs(NOON, 1)) else {
         panic!("it reads first")
     };
@@ -246,15 +248,15 @@ fn no_room_for_a_hash_is_503_and_changes_nothing() {
 
 #[test]
 fn a_changed_password_ends_every_session_and_those_of_whom_one_acts_as() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
     store.with(|tables| {
         let boss = UserId::parse("usr_boss").expect("an id");
         let password = tables.passwords[&pam()].clone();
         tables.passwords.insert(boss, password);
     });
     let acting = impersonates(&engine, &store);
-    let ticket = world::issue(&engine, &store, "boss", inputs(NOON, 10));
+    let ticket = fixtures::issue(&engine, &store, "boss", inputs(NOON, 10));
     let own = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 11)));
     let (acting, acting_on) = (acting["access_token"].clone(), acting["refresh_token"].clone());
     let own = own["access_token"].as_str().expect("a token");
@@ -278,11 +280,11 @@ fn an_aged_password_is_warned_of_then_has_to_be_changed() {
     const DAY: u64 = 86_400;
     let day = |days: u32| days * 86_400;
     let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
-    settings.password_age = Some(PasswordAge { life: day(30), warning: day(5), grace: day(3) });
+    settings.password_age = Some(PasswordAge::new(day(30), day(5), day(3)));
     settings.refresh_lifetime = day(365);
     settings.session_lifetime = day(365);
-    let engine = world::gatepass_with(settings);
-    let store = Memory::new(world::tables());
+    let engine = fixtures::gatepass_with(settings);
+    let store = Memory::new(fixtures::tables());
     store.with(|tables| tables.users.get_mut(&pam()).expect("pam").password_changed_at = Some(NOON));
     let kept = body(&drive(&engine, &store, login("pam", PAM_PASSWORD), inputs(NOON, 1)));
     let kept = kept["refresh_token"].as_str().expect("a refresh token");
@@ -302,17 +304,17 @@ fn an_aged_password_is_warned_of_then_has_to_be_changed() {
         }
         assert_eq!(told["refresh_token"].is_null(), must_change, "{days}");
     }
-    // A session from before goes no further either.
+    // An earlier session goes no further either.
     let refused = drive(&engine, &store, refreshes(kept), inputs(at(33 * DAY), 100));
     assert_eq!(refused.status(), 400);
     assert_eq!(refused.refusal(), Some(Refusal::PasswordExpired));
 }
 
-/// Whatever falls between: no guess goes uncounted, no session is opened by a password that was changed, and one change wins.
+/// In every interleaving each guess is counted, no replaced password opens a session, and one change wins.
 #[test]
 fn two_hundred_schedules_of_guesses_logins_and_changes() {
-    let engine = world::engine("http://gate.example");
-    let prepared = Memory::new(world::tables());
+    let engine = fixtures::engine("http://gate.example");
+    let prepared = Memory::new(fixtures::tables());
     let token = body(&drive(&engine, &prepared, login("pam", PAM_PASSWORD), inputs(NOON, 1)));
     let token = token["access_token"].as_str().expect("a token").to_owned();
     let prepared = prepared.with(|tables| tables.clone());

@@ -1,4 +1,4 @@
-//! The core against the reference model, on both stores: random sequences of everything that anybody can do.
+//! The core against the reference model, on both stores: random sequences of all operations.
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::cell::RefCell;
@@ -11,7 +11,7 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::reference::{
-    Durable, Operation, Rules, Tally, config, operations, rules, run, system::tables,
+    Coverage, Operation, RestartableStore, Rules, config, operations, rules, run, system::tables,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
@@ -22,7 +22,7 @@ const LONGEST: usize = 60;
 /// A database in a directory of its own.
 struct File {
     dir: TempDir,
-    /// None while it is shut.
+    /// `None` while it is closed.
     store: Option<Store>,
 }
 
@@ -56,7 +56,7 @@ impl gatepass_core::store::Store for File {
     }
 }
 
-impl Durable for File {
+impl RestartableStore for File {
     fn restart(&mut self) {
         self.store = None;
         let (installation, options) = (Installation::at(self.dir.path()), StoreOptions::default());
@@ -75,7 +75,7 @@ impl Durable for File {
     }
 }
 
-/// A failure, an operation a line.
+/// Returns a failure with one operation a line.
 fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
     match failure {
         TestError::Fail(why, (rules, operations)) => {
@@ -89,29 +89,29 @@ fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
 
 #[test]
 fn the_core_answers_as_the_model_does() {
-    let tally = RefCell::new(Tally::default());
+    let coverage = RefCell::new(Coverage::default());
     let mut runner = TestRunner::new(config(1_400));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
-        run(rules, &operations, Memory::new(tables()), &mut tally.borrow_mut()).map(drop)
+        run(rules, &operations, Memory::new(tables()), &mut coverage.borrow_mut()).map(drop)
     });
-    let tally = tally.into_inner();
+    let coverage = coverage.into_inner();
     agreed.unwrap_or_else(|failure| panic!("{}", told(failure)));
-    println!("{tally}{} operations", tally.operations());
-    let (unmet, beside) = tally.compared();
+    println!("{coverage}{} operations", coverage.operations());
+    let (unmet, beside) = coverage.compared();
     let same = std::env::var_os("PROPTEST_CASES").is_none();
     assert!(!same || unmet.is_empty() && beside.is_empty(), "never met: {unmet:?}; not foreseen: {beside:?}");
 }
 
 #[test]
 fn a_file_answers_as_memory_does() {
-    let tally = RefCell::new(Tally::default());
+    let coverage = RefCell::new(Coverage::default());
     let mut runner = TestRunner::new(config(80));
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
-        let by_memory = run(rules, &operations, Memory::new(tables()), &mut Tally::default())?;
-        let by_file = run(rules, &operations, File::new(), &mut tally.borrow_mut())?;
+        let by_memory = run(rules, &operations, Memory::new(tables()), &mut Coverage::default())?;
+        let by_file = run(rules, &operations, File::new(), &mut coverage.borrow_mut())?;
         prop_assert_eq!(by_memory, by_file);
         Ok(())
     });
     agreed.unwrap_or_else(|failure| panic!("{}", told(failure)));
-    println!("{} operations", tally.into_inner().operations());
+    println!("{} operations", coverage.into_inner().operations());
 }

@@ -1,4 +1,4 @@
-//! Nothing leaves before it is durable: whatever the store answers, only a settled commit yields a token.
+//! No token leaves before its commit is durable: whatever the store answers, only a settled commit yields a token.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,14 +15,14 @@ use gatepass_core::http::response::Response;
 use gatepass_core::store::Store;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query, Records};
-use gatepass_tests::memory::Memory;
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, inputs, presents, refreshes, request,
     revokes,
 };
+use gatepass_tests::memory::Memory;
 use serde_json::Value;
 
-/// Drives `step` against a store whose commits end as `outcomes` says, one after the other, and counts the steps.
+/// Drives `step` on a store whose commits end as `outcomes` says, in order. Returns the answer and the number of reads.
 fn drive(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> (Response, usize) {
     let mut outcomes = outcomes.iter();
     for steps in 1.. {
@@ -53,7 +53,7 @@ fn holds_a_secret(response: &Response) -> bool {
 #[test]
 fn every_outcome_of_a_sign_in_has_one_answer() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     for (outcomes, status) in [
         (&[Applied][..], 200),
         (&[NotApplied], 503),
@@ -63,8 +63,8 @@ fn every_outcome_of_a_sign_in_has_one_answer() {
         (&[Conflict, Unknown], 500),
         (&[Conflict, Conflict], 503),
     ] {
-        let store = Memory::new(world::tables());
-        let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+        let store = Memory::new(fixtures::tables());
+        let ticket = fixtures::issue(&engine, &store, "alice", inputs(NOON, 1));
         let before = store.with(|tables| tables.clone());
         let step = engine.handle(presents(&ticket), inputs(NOON, 2));
         let (response, steps) = drive(&engine, &store, step, outcomes);
@@ -82,9 +82,9 @@ fn every_outcome_of_a_sign_in_has_one_answer() {
 
 #[test]
 fn every_outcome_of_issuing_has_one_answer() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     for (outcome, status) in [(Outcome::Applied, 200), (Outcome::NotApplied, 503), (Outcome::Unknown, 500)] {
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let asked = gatepass_core::policy::ticket_request::TicketRequest::new(
             gatepass_core::records::id::UserRef::Username("alice".into()),
         );
@@ -94,7 +94,7 @@ fn every_outcome_of_issuing_has_one_answer() {
     }
 }
 
-/// Every way a commit that is tried a second time can go, and the status it is answered with.
+/// Every sequence of outcomes of a commit that is retried, and the status of the answer.
 const TRIED_TWICE: &[(&[Outcome], u16)] = &[
     (&[Outcome::Applied], 200),
     (&[Outcome::NotApplied], 503),
@@ -105,15 +105,15 @@ const TRIED_TWICE: &[(&[Outcome], u16)] = &[
     (&[Outcome::Conflict, Outcome::Conflict], 503),
 ];
 
-/// A session in which boss acts as alice, its refresh token used once, and asks `ask` as `outcomes` say: nothing is
-/// written but by a commit that is applied, and no token leaves but by one.
+/// Sends `ask` in a session in which boss acts as alice, whose refresh token was used once, with `outcomes`: only an
+/// applied commit writes anything or yields a token.
 fn answered(
     engine: &Engine,
     ask: &dyn Fn(&Value) -> Request,
     refreshed: Option<u64>,
     outcomes: &[Outcome],
 ) -> (u16, bool) {
-    let store = Memory::new(world::tables());
+    let store = Memory::new(fixtures::tables());
     let signed_in = impersonates(engine, &store);
     if let Some(ago) = refreshed {
         let token = signed_in["refresh_token"].as_str().expect("a token");
@@ -137,7 +137,7 @@ fn answered(
 
 #[test]
 fn every_outcome_of_a_refresh_has_one_answer() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     let token = |told: &Value| told["refresh_token"].as_str().expect("a token").to_owned();
     let simple = |told: &Value| refreshes(&token(told));
     let grant = |told: &Value| grants(&token(told));
@@ -154,7 +154,7 @@ fn every_outcome_of_a_refresh_has_one_answer() {
 #[test]
 fn every_outcome_of_an_end_has_one_answer() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     let text = |told: &Value, kind: &str| told[kind].as_str().expect("a token").to_owned();
     let copy = |told: &Value| refreshes(&text(told, "refresh_token"));
     let revoked = |told: &Value| revokes(&text(told, "refresh_token"));
@@ -171,11 +171,11 @@ fn every_outcome_of_an_end_has_one_answer() {
 
 #[test]
 fn every_outcome_of_ending_ones_sessions_has_one_answer() {
-    let engine = world::engine("http://gate.example");
+    let engine = fixtures::engine("http://gate.example");
     for (outcomes, status) in TRIED_TWICE {
         for all in [true, false] {
-            let store = Memory::new(world::tables());
-            let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+            let store = Memory::new(fixtures::tables());
+            let ticket = fixtures::issue(&engine, &store, "alice", inputs(NOON, 1));
             let step = engine.handle(presents(&ticket), inputs(NOON, 2));
             let told: Value =
                 serde_json::from_slice(drive(&engine, &store, step, &[]).0.body()).expect("JSON");
@@ -189,7 +189,7 @@ fn every_outcome_of_ending_ones_sessions_has_one_answer() {
             let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
             let before = store.with(|tables| tables.clone());
             let step = engine.handle(end, inputs(NOON, 3));
-            // In a large file it takes long to look for somebody's sessions: not done where all end at once.
+            // In a large file, finding a user's sessions takes long. It is not done when all of them end.
             let looks = matches!(&step, Step::Read(read) if matches!(read.query(), Query::Sessions(_)));
             assert_eq!(looks, !all);
             let (response, _) = drive(&engine, &store, step, outcomes);
@@ -201,9 +201,9 @@ fn every_outcome_of_ending_ones_sessions_has_one_answer() {
 
 #[test]
 fn a_commit_that_is_never_settled_shows_nothing() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
-    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(&engine, &store, "alice", inputs(NOON, 1));
     let Step::Read(read) = engine.handle(presents(&ticket), inputs(NOON, 2)) else {
         panic!("it reads first")
     };
@@ -217,10 +217,10 @@ fn a_commit_that_is_never_settled_shows_nothing() {
     assert_eq!(store.with(|tables| tables.sessions.len()), 0);
 }
 
-/// A store that answers every question with the records of another.
-struct Confused(Memory);
+/// A store that answers every query with the records of another.
+struct WrongRecords(Memory);
 
-impl Store for Confused {
+impl Store for WrongRecords {
     fn read(&self, query: &Query) -> Found {
         if *query == Query::Generation {
             return self.0.read(query);
@@ -235,9 +235,9 @@ impl Store for Confused {
 
 #[test]
 fn unreadable_and_nonsensical_records_are_answers_too() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
-    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 1));
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(&engine, &store, "alice", inputs(NOON, 1));
     for (records, generation, status) in
         [(Records::Unreadable, 0, 503), (Records::Generation, 0, 500), (Records::Ticket(None), 1, 503)]
     {
@@ -251,15 +251,15 @@ fn unreadable_and_nonsensical_records_are_answers_too() {
         assert_eq!((response.status(), holds_a_secret(&response)), (status, false), "{records:?}");
     }
     let response =
-        gatepass_core::api::step::drive(&engine, &Confused(store), presents(&ticket), inputs(NOON, 3));
+        gatepass_core::api::step::drive(&engine, &WrongRecords(store), presents(&ticket), inputs(NOON, 3));
     assert_eq!(response.status(), 500);
 }
 
 #[test]
 fn without_a_key_that_signs_nothing_is_spent() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
-    let ticket = world::issue(&engine, &store, "alice", inputs(NOON, 5));
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(&engine, &store, "alice", inputs(NOON, 5));
     let told = impersonates(&engine, &store);
     let token = told["refresh_token"].as_str().expect("a token");
     let before = store.with(|tables| tables.clone());

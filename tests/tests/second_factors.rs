@@ -1,5 +1,5 @@
-//! Second factors between the snapshot and the commit: every outcome has one answer, a code opens one session, and
-//! five wrong codes are all there are, however the steps of several holders of one challenge fall.
+//! Second factors between the snapshot and the commit: every outcome has one answer, a code opens one session, and five
+//! wrong codes end a challenge, in every interleaving of its holders.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -19,8 +19,8 @@ use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
 use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
+use gatepass_tests::fixtures::{self, NOON, inputs, presents, request};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, inputs, presents, request};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
@@ -32,9 +32,9 @@ fn fay() -> UserId {
     UserId::parse("usr_fay").expect("an id")
 }
 
-/// The world, in which fay has a device that counts and a backup code.
+/// The test data, in which fay has a verified device and a backup code.
 fn tables() -> Tables {
-    let mut tables = world::tables();
+    let mut tables = fixtures::tables();
     tables.devices.push(TotpDevice {
         id: DeviceId::parse("dev_1").expect("an id"),
         user_id: fay(),
@@ -52,7 +52,7 @@ fn tables() -> Tables {
     tables
 }
 
-/// The code of the device at noon, by an implementation that is not ours.
+/// Returns the code of the device at noon, by an independent implementation.
 fn code() -> String {
     totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, SECRET.to_vec())
         .expect("a secret")
@@ -68,14 +68,14 @@ fn body(response: &Response) -> Value {
     serde_json::from_slice(response.body()).expect("JSON")
 }
 
-/// A challenge for fay.
+/// Returns a challenge for fay.
 fn challenge(engine: &Engine, store: &Memory) -> String {
-    let ticket = world::issue(engine, store, "fay", inputs(NOON, 1));
+    let ticket = fixtures::issue(engine, store, "fay", inputs(NOON, 1));
     let asked = drive(engine, store, presents(&ticket), inputs(NOON, 2));
     body(&asked)["challenge_token"].as_str().expect("a challenge").to_owned()
 }
 
-/// Drives `step`, its commits ending as `outcomes` say, and applied once those are over.
+/// Drives `step`. Its commits end as `outcomes` say, and are applied after those.
 fn finish(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> Response {
     let mut outcomes = outcomes.iter();
     for _ in 0..=Step::MAX {
@@ -101,7 +101,7 @@ fn finish(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome])
 #[test]
 fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     use Outcome::{Applied, Conflict, NotApplied, Unknown};
-    let engine = world::asking();
+    let engine = fixtures::asking();
     let outcomes: [(&[Outcome], u16); 6] = [
         (&[Applied], 200),
         (&[NotApplied], 503),
@@ -113,7 +113,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     for (outcomes, status) in outcomes {
         // A ticket becomes a challenge, and a code a session.
         let store = Memory::new(tables());
-        let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 1));
+        let ticket = fixtures::issue(&engine, &store, "fay", inputs(NOON, 1));
         let asked = finish(&engine, &store, engine.handle(presents(&ticket), inputs(NOON, 2)), outcomes);
         let told = String::from_utf8_lossy(asked.body()).into_owned();
         assert_eq!((asked.status(), told.contains("chg_")), (status, status == 200), "{outcomes:?}");
@@ -128,7 +128,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
         assert_eq!((welcomed.status(), told.contains("eyJ")), (status, status == 200), "{outcomes:?}");
         assert_eq!(store.with(|tables| *tables == before), status != 200, "{outcomes:?}");
 
-        // A wrong code is told so once it has been counted.
+        // A wrong code is answered once it is counted.
         let store = Memory::new(tables());
         let challenge = self::challenge(&engine, &store);
         let step = engine.handle(answers(&challenge, "wrong", "totp"), inputs(NOON, 3));
@@ -141,7 +141,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
 
 #[test]
 fn an_answer_rests_on_everything_it_read() {
-    let engine = world::asking();
+    let engine = fixtures::asking();
     type Alter = fn(&mut Tables);
     let table: &[(&str, Alter, u16)] = &[
         ("nothing", |_| {}, 200),
@@ -176,13 +176,13 @@ fn an_answer_rests_on_everything_it_read() {
     }
 }
 
-/// Whatever was guessed since the factors were read counts against a right code too, though none had been wrong before.
+/// Guesses since the read count against a right code too, even if none had been wrong before.
 #[test]
 fn a_right_code_among_many_at_once_is_one_of_them() {
-    let engine = world::asking();
+    let engine = fixtures::asking();
     let store = Memory::new(tables());
     let (first, other) = (challenge(&engine, &store), {
-        let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 20));
+        let ticket = fixtures::issue(&engine, &store, "fay", inputs(NOON, 20));
         let asked = drive(&engine, &store, presents(&ticket), inputs(NOON, 21));
         body(&asked)["challenge_token"].as_str().expect("a challenge").to_owned()
     });
@@ -196,8 +196,8 @@ fn a_right_code_among_many_at_once_is_one_of_them() {
 }
 
 #[test]
-fn a_challenge_and_its_answers_are_told() {
-    let engine = world::asking();
+fn a_challenge_and_its_answers_are_recorded() {
+    let engine = fixtures::asking();
     let store = Memory::new(tables());
     let challenge = challenge(&engine, &store);
     for (code, method) in [("wrong", "totp"), (BACKUP, "backup_code"), (BACKUP, "backup_code")] {
@@ -218,14 +218,14 @@ fn a_challenge_and_its_answers_are_told() {
     assert!(session.is_some() && session == store.with(|tables| tables.sessions.keys().next().cloned()));
 }
 
-/// A session of fay's, whose access token this is.
+/// Opens a session of fay, and returns its access token.
 fn signed_in(engine: &Engine, store: &Memory) -> String {
-    let ticket = world::issue(engine, store, "fay", inputs(NOON, 1_000));
+    let ticket = fixtures::issue(engine, store, "fay", inputs(NOON, 1_000));
     let welcomed = drive(engine, store, presents(&ticket), inputs(NOON, 1_001));
     body(&welcomed)["access_token"].as_str().expect("a token").to_owned()
 }
 
-/// What is answered to `body` at `/mfa/totp/{path}`.
+/// Returns the answer to `body` at `/mfa/totp/{path}`.
 fn my(engine: &Engine, store: &Memory, token: &str, path: &str, body: &Value, seed: u64) -> Response {
     let mut asked = request(&format!("/mfa/totp/{path}"), &format!("Bearer {token}"), body);
     if path.starts_with("devices/") {
@@ -234,7 +234,7 @@ fn my(engine: &Engine, store: &Memory, token: &str, path: &str, body: &Value, se
     drive(engine, store, asked, inputs(NOON, seed))
 }
 
-/// What a device that was set up is called, a code of it, and a backup code that came with it.
+/// Returns the id of a device that was set up, a code of it, and one of its backup codes.
 fn told(set_up: &Response) -> (String, String, String) {
     let data = &body(set_up)["data"];
     let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -245,10 +245,10 @@ fn told(set_up: &Response) -> (String, String, String) {
 
 #[test]
 fn the_backup_codes_that_count_came_with_the_device_that_did_first() {
-    let engine = world::asking();
-    // Which of two set-ups is verified, and whether the other one is removed before.
+    let engine = fixtures::asking();
+    // Which of two devices is verified, and whether the other one is removed before.
     for (first, removed) in [(0, false), (1, false), (0, true), (1, true)] {
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let token = signed_in(&engine, &store);
         let set_ups = [10, 11].map(|seed| told(&my(&engine, &store, &token, "setup", &json!({}), seed)));
         let ((device, code, kept), (other, other_code, gone)) = (&set_ups[first], &set_ups[1 - first]);
@@ -274,8 +274,8 @@ fn the_backup_codes_that_count_came_with_the_device_that_did_first() {
 
 #[test]
 fn a_set_up_that_is_overtaken_by_a_first_device_brings_no_codes() {
-    let engine = world::asking();
-    let store = Memory::new(world::tables());
+    let engine = fixtures::asking();
+    let store = Memory::new(fixtures::tables());
     let token = signed_in(&engine, &store);
     let (device, code, _) = told(&my(&engine, &store, &token, "setup", &json!({}), 10));
     let late = request("/mfa/totp/setup", &format!("Bearer {token}"), &json!({}));
@@ -291,11 +291,11 @@ fn a_set_up_that_is_overtaken_by_a_first_device_brings_no_codes() {
 
 #[test]
 fn a_session_that_never_showed_a_second_factor_adds_none() {
-    let engine = world::asking();
-    let store = Memory::new(world::tables());
+    let engine = fixtures::asking();
+    let store = Memory::new(fixtures::tables());
     let old = signed_in(&engine, &store);
     let (waiting, waiting_code, _) = told(&my(&engine, &store, &old, "setup", &json!({}), 10));
-    let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 11));
+    let ticket = fixtures::issue(&engine, &store, "fay", inputs(NOON, 11));
     let enrolling = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 12)));
     let enrolling = enrolling["access_token"].as_str().expect("a token");
     let (device, code, backup) = told(&my(&engine, &store, enrolling, "setup", &json!({}), 13));
@@ -309,7 +309,7 @@ fn a_session_that_never_showed_a_second_factor_adds_none() {
         assert_eq!((refused.status(), &body(&refused)["code"]), (403, &json!(40302)), "{path}");
     }
     assert!(store.with(|tables| *tables == before));
-    // The session that verified the first device may add another, and so may one that was challenged.
+    // The session that verified the first device may add another, and so may one that answered a challenge.
     assert_eq!(my(&engine, &store, enrolling, "setup", &json!({}), 16).status(), 200);
     let challenge = challenge(&engine, &store);
     let challenged =
@@ -318,13 +318,13 @@ fn a_session_that_never_showed_a_second_factor_adds_none() {
     assert_eq!(my(&engine, &store, challenged, "setup", &json!({}), 18).status(), 200);
 }
 
-/// A session that never showed a factor would have shown one by the first code of a device that waits beside it.
+/// Otherwise a session without a factor could show one by the first code of a device that waits beside it.
 #[test]
 fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
-    let engine = world::asking();
-    let store = Memory::new(world::tables());
+    let engine = fixtures::asking();
+    let store = Memory::new(fixtures::tables());
     let old = signed_in(&engine, &store);
-    let ticket = world::issue(&engine, &store, "fay", inputs(NOON, 11));
+    let ticket = fixtures::issue(&engine, &store, "fay", inputs(NOON, 11));
     let own = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 12)));
     let own = own["access_token"].as_str().expect("a token");
     let wrong = json!({"code": "wrong"});
@@ -349,7 +349,7 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
         assert_eq!(body(&my(&engine, &store, session, "verify", &code, seed))["code"], json!(40031));
     }
     store.with(|tables| tables.lockout.get_mut(&fay()).expect("guesses").locked_until = None);
-    // What was guessed while a right code was on its way counts against that too.
+    // Guesses while a right code is in flight count against that too.
     let asked = request("/mfa/totp/verify", &format!("Bearer {own}"), &code);
     let Step::Read(read) = engine.handle(asked, inputs(NOON, 42)) else { panic!("it reads first") };
     let found = store.with(|tables| tables.read(read.query()));
@@ -361,9 +361,9 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
 }
 
 #[test]
-fn the_longest_name_of_an_account_still_fits_the_picture() {
-    let engine = world::asking();
-    let store = Memory::new(world::tables());
+fn the_longest_name_of_an_account_still_fits_the_qr_code() {
+    let engine = fixtures::asking();
+    let store = Memory::new(fixtures::tables());
     let token = signed_in(&engine, &store);
     for (account, status) in
         [("x".repeat(128), 200), ("𠮷".repeat(128), 200), ("x".repeat(129), 400), ("𠮷".repeat(129), 400)]
@@ -378,8 +378,8 @@ fn the_longest_name_of_an_account_still_fits_the_picture() {
 
 #[test]
 fn abandoned_set_ups_make_room() {
-    let engine = world::asking();
-    let store = Memory::new(world::tables());
+    let engine = fixtures::asking();
+    let store = Memory::new(fixtures::tables());
     let token = signed_in(&engine, &store);
     let set_up = |seed| my(&engine, &store, &token, "setup", &json!({}), seed);
     let (_, code, _) = told(&set_up(10));
@@ -399,13 +399,13 @@ fn abandoned_set_ups_make_room() {
     assert_eq!(left, (8, 80));
 }
 
-/// What several holders of one challenge try.
+/// The codes that several holders of one challenge try.
 const TRIES: &[&str] =
     &["wrong", "wrong", "wrong", "wrong", "wrong", "wrong", "right", "right", "backup", "backup"];
 
 #[test]
-fn a_challenge_opens_one_session_and_bears_five_wrong_codes() {
-    let engine = world::asking();
+fn a_challenge_opens_one_session_and_allows_five_wrong_codes() {
+    let engine = fixtures::asking();
     let prepared = Memory::new(tables());
     let challenge = challenge(&engine, &prepared);
     let prepared = prepared.with(|tables| tables.clone());

@@ -1,6 +1,6 @@
-//! Worlds of hundreds of clients where everything that can fail does: no promise breaks, whatever the seed.
+//! Worlds of hundreds of clients in which everything fails that can: no promise breaks, whatever the seed.
 //!
-//! `GATEPASS_SEEDS=100000` lives through as many worlds, `GATEPASS_SEED=4711` through one and prints its trace.
+//! `GATEPASS_SEEDS=100000` runs as many worlds, `GATEPASS_SEED=4711` runs one and prints its trace.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -13,12 +13,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{available_parallelism, scope};
 
-use gatepass_tests::simulation::{Report, Tally, run};
+use gatepass_tests::simulation::{Coverage, Report, run};
 
 const SEEDS: u64 = 2_000;
-/// From so many seeds on every kind of trouble has to have been met.
+/// From this many seeds on, every kind of fault must have occurred.
 const ENOUGH: u64 = 1_000;
-/// So many lines of a failing seed's trace are printed.
+/// The number of trace lines printed of a failing seed.
 const LAST_LINES: usize = 80;
 
 fn number(variable: &str) -> Option<u64> {
@@ -26,13 +26,13 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, and not {text:?}")))
 }
 
-/// What is wrong with the world of `seed`, if anything is.
-fn live(seed: u64) -> Result<Tally, String> {
+/// Runs the world of `seed`. Returns an error for a broken promise.
+fn live(seed: u64) -> Result<Coverage, String> {
     match catch_unwind(|| run(seed, false)) {
         Err(_) => Err("the core panics".into()),
         Ok(Report { clients, .. }) if clients < 200 => Err(format!("{clients} clients are too few")),
         Ok(Report { broken: Some(broken), .. }) => Err(broken),
-        Ok(Report { tally, .. }) => Ok(tally),
+        Ok(Report { coverage, .. }) => Ok(coverage),
     }
 }
 
@@ -56,7 +56,7 @@ fn no_promise_breaks_whatever_fails() {
         return;
     }
     let seeds = number("GATEPASS_SEEDS").unwrap_or(SEEDS);
-    let (next, total) = (AtomicU64::new(0), Mutex::new(Tally::default()));
+    let (next, total) = (AtomicU64::new(0), Mutex::new(Coverage::default()));
     let first_broken = Mutex::new(None::<(u64, String)>);
     scope(|threads| {
         for _ in 0..available_parallelism().map_or(1, Into::into) {
@@ -67,7 +67,7 @@ fn no_promise_breaks_whatever_fails() {
                         return;
                     }
                     match live(seed) {
-                        Ok(tally) => total.lock().expect("a lock").add(&tally),
+                        Ok(coverage) => total.lock().expect("a lock").add(&coverage),
                         Err(broken) => *first_broken.lock().expect("a lock") = Some((seed, broken)),
                     }
                 }
@@ -83,10 +83,10 @@ fn no_promise_breaks_whatever_fails() {
 }
 
 #[test]
-fn the_same_seed_is_the_same_world() {
+fn the_same_seed_gives_the_same_world() {
     for seed in 0..5 {
         let (one, other) = (run(seed, true), run(seed, true));
         assert_eq!(one.trace, other.trace, "seed {seed}");
-        assert_eq!(one.tally, run(seed, false).tally, "seed {seed}: looking changes it");
+        assert_eq!(one.coverage, run(seed, false).coverage, "seed {seed}: looking changes it");
     }
 }

@@ -1,5 +1,5 @@
-//! Older state is put back: the state epoch is another one from then on, and everything that was issued before is refused
-//! like what is over. What is issued afterwards is good.
+//! Older state is put back, which changes the state epoch: everything issued before is refused as if it were over, and
+//! what is issued afterwards is good.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -23,28 +23,28 @@ use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_core::store::change::Outcome;
-use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, grants,
     impersonates, inputs, posts, presents, refreshes, request, revokes,
 };
+use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
 const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
 
-/// When most of it takes place: after the grace of a refresh token that was used at noon.
+/// The time of most tests: after the grace of a refresh token that was used at noon.
 const LATER: Time = Time::from_unix(1_750_000_100);
 
-/// The core on a store in memory.
-struct Site {
+/// The core with a store in memory.
+struct InMemoryServer {
     engine: Engine,
     store: Memory,
     asked: std::cell::Cell<u64>,
 }
 
-impl Site {
+impl InMemoryServer {
     fn new() -> Self {
-        Self::of(world::engine("http://gate.example"), world::tables())
+        Self::of(fixtures::engine("http://gate.example"), fixtures::tables())
     }
 
     fn of(engine: Engine, tables: Tables) -> Self {
@@ -65,16 +65,16 @@ impl Site {
     }
 
     fn issue(&self, user: &str) -> String {
-        world::issue(&self.engine, &self.store, user, self.inputs(NOON))
+        fixtures::issue(&self.engine, &self.store, user, self.inputs(NOON))
     }
 
-    /// A session of `user`: what is told of it.
+    /// Opens a session of `user`, and returns the answer.
     fn sign_in(&self, user: &str) -> Value {
-        let ticket = world::issue(&self.engine, &self.store, user, self.inputs(LATER));
+        let ticket = fixtures::issue(&self.engine, &self.store, user, self.inputs(LATER));
         body(&self.ask(presents(&ticket)))
     }
 
-    /// A token of `backend`.
+    /// Returns a token of `backend`.
     fn service_token(&self) -> String {
         let scope = "ticket:issue ticket:impersonate";
         text(&body(&self.ask(asks_for_token("backend", BACKEND_SECRET, scope))), "access_token")
@@ -88,7 +88,7 @@ impl Site {
         self.store.with(|tables| tables.clone())
     }
 
-    /// Asks, and sees to it that nothing is written but one row of the audit table that says why it was refused.
+    /// Sends a request, and checks that it writes only one audit row with the reason of its refusal.
     fn refused(&self, kind: Kind, asked: Request) -> Response {
         let mut before = self.tables();
         let response = self.ask(asked);
@@ -110,7 +110,7 @@ fn text(body: &Value, member: &str) -> String {
     body[member].as_str().expect("a text").to_owned()
 }
 
-/// All that is on the wire.
+/// Returns everything on the wire.
 fn wire(response: &Response) -> (u16, Vec<(&'static str, String)>, Value) {
     let headers = response.headers().map(|(name, value)| (name, value.to_owned())).collect();
     (response.status(), headers, body(response))
@@ -123,30 +123,30 @@ fn claims(token: &str) -> Value {
 
 #[test]
 fn a_superseded_ticket_is_refused_as_a_spent_one() {
-    let site = Site::new();
-    let (ticket, other) = (site.issue("alice"), site.issue("alice"));
-    assert_eq!(site.ask(presents(&other)).status(), 200);
-    let spent = site.ask(presents(&other));
+    let server = InMemoryServer::new();
+    let (ticket, other) = (server.issue("alice"), server.issue("alice"));
+    assert_eq!(server.ask(presents(&other)).status(), 200);
+    let spent = server.ask(presents(&other));
     for epoch in [7, u64::MAX, 1] {
-        site.put_back(epoch);
+        server.put_back(epoch);
         for ticket in [&ticket, &other] {
-            let refused = site.refused(Kind::TicketRefused, presents(ticket));
+            let refused = server.refused(Kind::TicketRefused, presents(ticket));
             assert_eq!(wire(&refused), wire(&spent));
             assert_eq!(refused.refuses_a_guess(), spent.refuses_a_guess());
         }
     }
-    let ticket = site.issue("alice");
-    let signed_in = body(&site.ask(presents(&ticket)));
+    let ticket = server.issue("alice");
+    let signed_in = body(&server.ask(presents(&ticket)));
     assert_eq!(claims(&text(&signed_in, "access_token")).get("state_epoch"), None);
-    let tables = site.tables();
+    let tables = server.tables();
     let issued = tables.tickets.values().map(|t| (t.state_epoch, t.state == TicketState::Live));
     assert!(issued.clone().any(|issued| issued == (0, true)) && issued.clone().any(|i| i == (1, false)));
     assert_eq!(tables.sessions.values().map(|s| s.state_epoch).collect::<Vec<_>>(), [0, 1]);
 }
 
-/// The core that asks whoever has a factor, which is fay, in a state epoch.
-fn fay(epoch: u64) -> Site {
-    let mut tables = Tables { state_epoch: epoch, ..world::tables() };
+/// Makes a core that asks fay for her factor, in a state epoch.
+fn fay(epoch: u64) -> InMemoryServer {
+    let mut tables = Tables { state_epoch: epoch, ..fixtures::tables() };
     let (fay, device) = (UserId::parse("usr_fay").expect("an id"), DeviceId::parse("dev_1").expect("an id"));
     tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, BACKUP)), device.clone());
     tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, "another")), device.clone());
@@ -162,7 +162,7 @@ fn fay(epoch: u64) -> Site {
         vouched_for: true,
         last_step: 0,
     });
-    Site::of(world::asking(), tables)
+    InMemoryServer::of(fixtures::asking(), tables)
 }
 
 fn answers(challenge: &str, code: &str) -> Request {
@@ -176,19 +176,19 @@ fn by_pam(bearer: &str, method: &str, path: &str, body: Value) -> Request {
 
 #[test]
 fn a_superseded_challenge_is_refused_as_a_closed_one() {
-    let site = fay(0);
-    let challenge = || text(&site.sign_in("fay"), "challenge_token");
+    let server = fay(0);
+    let challenge = || text(&server.sign_in("fay"), "challenge_token");
     let (open, answered) = (challenge(), challenge());
-    assert_eq!(site.ask(answers(&answered, BACKUP)).status(), 200);
-    let closed = site.ask(answers(&answered, BACKUP));
-    site.put_back(7);
+    assert_eq!(server.ask(answers(&answered, BACKUP)).status(), 200);
+    let closed = server.ask(answers(&answered, BACKUP));
+    server.put_back(7);
     for (challenge, code) in [(&open, "another"), (&open, "wrong"), (&answered, "another")] {
-        let refused = site.refused(Kind::ChallengeRefused, answers(challenge, code));
+        let refused = server.refused(Kind::ChallengeRefused, answers(challenge, code));
         assert_eq!(wire(&refused), wire(&closed));
     }
     let new = challenge();
-    assert_eq!(site.ask(answers(&new, "another")).status(), 200);
-    let tables = site.tables();
+    assert_eq!(server.ask(answers(&new, "another")).status(), 200);
+    let tables = server.tables();
     let epochs = |of: &mut dyn Iterator<Item = u64>| of.filter(|epoch| *epoch == 7).count();
     assert_eq!(epochs(&mut tables.challenges.values().map(|c| c.state_epoch)), 1);
     assert_eq!(epochs(&mut tables.sessions.values().map(|s| s.state_epoch)), 1);
@@ -196,30 +196,30 @@ fn a_superseded_challenge_is_refused_as_a_closed_one() {
 
 #[test]
 fn a_superseded_refresh_token_ends_nothing() {
-    let site = Site::new();
-    let first = text(&impersonates(&site.engine, &site.store), "refresh_token");
-    let next = text(&body(&site.ask_at(NOON, refreshes(&first))), "refresh_token");
-    site.put_back(7);
-    let unknown = site.ask(refreshes(UNKNOWN_REFRESH_TOKEN));
-    let unknown_grant = site.ask(grants(UNKNOWN_REFRESH_TOKEN));
+    let server = InMemoryServer::new();
+    let first = text(&impersonates(&server.engine, &server.store), "refresh_token");
+    let next = text(&body(&server.ask_at(NOON, refreshes(&first))), "refresh_token");
+    server.put_back(7);
+    let unknown = server.ask(refreshes(UNKNOWN_REFRESH_TOKEN));
+    let unknown_grant = server.ask(grants(UNKNOWN_REFRESH_TOKEN));
     // One that was used long ago, and the one that was not.
     for token in [&first, &next] {
-        let refused = site.refused(Kind::RefreshRefused, refreshes(token));
+        let refused = server.refused(Kind::RefreshRefused, refreshes(token));
         assert_eq!(wire(&refused), wire(&unknown));
-        let refused = site.refused(Kind::RefreshRefused, grants(token));
+        let refused = server.refused(Kind::RefreshRefused, grants(token));
         assert_eq!(wire(&refused), wire(&unknown_grant));
     }
-    assert!(site.tables().sessions.values().all(|session| session.ended_at.is_none()));
-    // One that was used a moment ago: the same successor does not come again.
-    let ticket = site.issue("alice");
-    let token = text(&body(&site.ask(presents(&ticket))), "refresh_token");
-    assert_eq!(site.ask(refreshes(&token)).status(), 200);
-    assert_eq!(site.ask(refreshes(&token)).status(), 200);
-    site.put_back(8);
-    assert_eq!(wire(&site.refused(Kind::RefreshRefused, refreshes(&token))), wire(&unknown));
+    assert!(server.tables().sessions.values().all(|session| session.ended_at.is_none()));
+    // One that was just used: it does not return the same successor.
+    let ticket = server.issue("alice");
+    let token = text(&body(&server.ask(presents(&ticket))), "refresh_token");
+    assert_eq!(server.ask(refreshes(&token)).status(), 200);
+    assert_eq!(server.ask(refreshes(&token)).status(), 200);
+    server.put_back(8);
+    assert_eq!(wire(&server.refused(Kind::RefreshRefused, refreshes(&token))), wire(&unknown));
 }
 
-/// Every request of the holder of `token` at our own endpoints.
+/// Returns every request of the holder of `token` at our own endpoints.
 fn of_the_holder(token: &str) -> Vec<Request> {
     let bearer = format!("Bearer {token}");
     let asks = |method: &str, path: &str, body: Value| Request {
@@ -246,25 +246,25 @@ fn introspects(token: &str) -> Request {
 
 #[test]
 fn a_superseded_access_token_of_a_person_is_one_whose_session_is_over() {
-    let site = Site::new();
-    let signed_in = impersonates(&site.engine, &site.store);
+    let server = InMemoryServer::new();
+    let signed_in = impersonates(&server.engine, &server.store);
     let (token, refresh) = (text(&signed_in, "access_token"), text(&signed_in, "refresh_token"));
-    assert_eq!(body(&site.ask(introspects(&token)))["active"], true);
-    assert_eq!(body(&site.ask(introspects(&refresh)))["active"], true);
-    site.put_back(7);
-    let before = site.tables();
-    let refused: Vec<_> = of_the_holder(&token).into_iter().map(|asked| site.ask(asked)).collect();
+    assert_eq!(body(&server.ask(introspects(&token)))["active"], true);
+    assert_eq!(body(&server.ask(introspects(&refresh)))["active"], true);
+    server.put_back(7);
+    let before = server.tables();
+    let refused: Vec<_> = of_the_holder(&token).into_iter().map(|asked| server.ask(asked)).collect();
     for kind in [&token, &refresh] {
-        assert_eq!(body(&site.ask(introspects(kind))), json!({"active": false}));
-        assert_eq!(site.ask(revokes(kind)).status(), 200);
+        assert_eq!(body(&server.ask(introspects(kind))), json!({"active": false}));
+        assert_eq!(server.ask(revokes(kind)).status(), 200);
     }
     // Not even the revocations wrote anything.
-    assert_eq!(site.tables(), before);
-    site.put_back(0);
-    site.store.with(|tables| tables.sessions.values_mut().for_each(|s| s.ended_at = Some(NOON)));
+    assert_eq!(server.tables(), before);
+    server.put_back(0);
+    server.store.with(|tables| tables.sessions.values_mut().for_each(|s| s.ended_at = Some(NOON)));
     for (asked, refused) in of_the_holder(&token).into_iter().zip(refused) {
         let path = asked.path().to_owned();
-        let over = site.ask(asked);
+        let over = server.ask(asked);
         assert_eq!(over.status(), 401, "{path}");
         assert_eq!(wire(&refused), wire(&over), "{path}");
         let reasons = (refused.refusal(), over.refusal());
@@ -274,28 +274,28 @@ fn a_superseded_access_token_of_a_person_is_one_whose_session_is_over() {
 
 #[test]
 fn a_superseded_session_is_neither_listed_nor_ended() {
-    let site = Site::new();
-    site.sign_in("alice");
-    site.put_back(7);
-    let bearer = format!("Bearer {}", text(&site.sign_in("alice"), "access_token"));
+    let server = InMemoryServer::new();
+    server.sign_in("alice");
+    server.put_back(7);
+    let bearer = format!("Bearer {}", text(&server.sign_in("alice"), "access_token"));
     let asks =
         |method: &str, path: &str| Request { method: method.into(), ..request(path, &bearer, &Value::Null) };
-    let listed = body(&site.ask(asks("GET", "/auth/me/sessions")));
+    let listed = body(&server.ask(asks("GET", "/auth/me/sessions")));
     let listed = listed["data"].as_array().expect("a list").clone();
     assert_eq!(listed.iter().map(|session| &session["current"]).collect::<Vec<_>>(), [&json!(true)]);
-    let tables = site.tables();
+    let tables = server.tables();
     let old = tables.sessions.values().find(|session| session.state_epoch == 0).expect("the former session");
-    assert_eq!(site.ask(asks("DELETE", &format!("/auth/me/sessions/{}", old.id))).status(), 404);
-    assert_eq!(site.tables(), tables);
+    assert_eq!(server.ask(asks("DELETE", &format!("/auth/me/sessions/{}", old.id))).status(), 404);
+    assert_eq!(server.tables(), tables);
 }
 
 #[test]
 fn a_services_token_names_its_state_epoch() {
-    let site = Site::new();
+    let server = InMemoryServer::new();
     let mut known = vec![];
     for epoch in [0, 7, u64::MAX >> 1, 3] {
-        site.put_back(epoch);
-        let token = site.service_token();
+        server.put_back(epoch);
+        let token = server.service_token();
         let named = claims(&token)["state_epoch"].as_u64();
         assert_eq!(named, Some(epoch).filter(|epoch| *epoch != 0));
         known.push((epoch, token));
@@ -303,33 +303,33 @@ fn a_services_token_names_its_state_epoch() {
             let good = *of == epoch;
             let bearer = format!("Bearer {token}");
             let asked = request("/userinfo", &bearer, &Value::Null);
-            let response = site.ask(Request { method: "GET".into(), ..asked });
+            let response = server.ask(Request { method: "GET".into(), ..asked });
             let reason = (!good).then_some(Refusal::StateSuperseded);
             assert_eq!((response.status() == 200, response.refusal()), (good, reason), "{of} in {epoch}");
             assert_eq!(good, response.header("www-authenticate").is_none(), "{of} in {epoch}");
-            assert_eq!(body(&site.ask(introspects(token)))["active"], good, "{of} in {epoch}");
+            assert_eq!(body(&server.ask(introspects(token)))["active"], good, "{of} in {epoch}");
             let issues = request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice"}));
-            let issued = site.ask(issues).status();
+            let issued = server.ask(issues).status();
             assert_eq!(issued, if good { 200 } else { 401 }, "{of} in {epoch}");
-            let before = site.tables().revoked.len();
+            let before = server.tables().revoked.len();
             let gives_up = posts("/oauth2/revoke", "backend", BACKEND_SECRET, &format!("token={token}"));
-            let copy = Memory::new(site.tables());
-            assert_eq!(drive(&site.engine, &copy, gives_up, site.inputs(LATER)).status(), 200);
+            let copy = Memory::new(server.tables());
+            assert_eq!(drive(&server.engine, &copy, gives_up, server.inputs(LATER)).status(), 200);
             assert_eq!(copy.with(|tables| tables.revoked.len() - before), usize::from(good));
         }
     }
-    assert!(site.tables().tickets.values().any(|ticket| ticket.state_epoch == 3));
+    assert!(server.tables().tickets.values().any(|ticket| ticket.state_epoch == 3));
 }
 
-/// The first commit of a flow that has begun.
-fn commit_of(site: &Site, mut step: Step) -> Commit {
+/// Returns the first commit of a flow that has begun.
+fn commit_of(server: &InMemoryServer, mut step: Step) -> Commit {
     loop {
         step = match step {
             Step::Read(read) => {
-                let found = site.store.read(read.query());
-                read.resume(&site.engine, found)
+                let found = server.store.read(read.query());
+                read.resume(&server.engine, found)
             }
-            Step::HashPassword(stretch) => stretch.run(&site.engine),
+            Step::HashPassword(stretch) => stretch.run(&server.engine),
             Step::Commit(commit) => return commit,
             Step::Reply(response) => panic!("it is answered {} {}", response.status(), body(&response)),
         };
@@ -338,23 +338,23 @@ fn commit_of(site: &Site, mut step: Step) -> Commit {
 
 #[test]
 fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
-    let site = fay(7);
-    let service = format!("Bearer {}", site.service_token());
+    let server = fay(7);
+    let service = format!("Bearer {}", server.service_token());
     let issues = |asked: Value| request("/auth/generate-ticket", &service, &asked);
     let bound = issues(json!({"user_id": "usr_alice", "audience": "portal", "bind": true}));
-    let bound = text(&body(&site.ask(bound)), "ticket");
-    let challenge = text(&site.sign_in("fay"), "challenge_token");
-    let refresh = text(&site.sign_in("alice"), "refresh_token");
-    let used = text(&site.sign_in("alice"), "refresh_token");
-    assert_eq!(site.ask(refreshes(&used)).status(), 200);
+    let bound = text(&body(&server.ask(bound)), "ticket");
+    let challenge = text(&server.sign_in("fay"), "challenge_token");
+    let refresh = text(&server.sign_in("alice"), "refresh_token");
+    let used = text(&server.sign_in("alice"), "refresh_token");
+    assert_eq!(server.ask(refreshes(&used)).status(), 200);
     let login = || request("/auth/login", "", &json!({"identity": "pam", "password": PAM_PASSWORD}));
-    let pam = format!("Bearer {}", text(&body(&site.ask(login())), "access_token"));
-    let sessions = body(&site.ask(by_pam(&pam, "GET", "/auth/me/sessions", Value::Null)));
+    let pam = format!("Bearer {}", text(&body(&server.ask(login())), "access_token"));
+    let sessions = body(&server.ask(by_pam(&pam, "GET", "/auth/me/sessions", Value::Null)));
     let own = format!("/auth/me/sessions/{}", text(&sessions["data"][0], "id"));
     let asked = json!({"old_password": PAM_PASSWORD, "new_password": "another password"});
     let requests = [
-        ("a ticket is redeemed", presents(&site.issue("alice"))),
-        ("a ticket is redeemed for a challenge", presents(&site.issue("fay"))),
+        ("a ticket is redeemed", presents(&server.issue("alice"))),
+        ("a ticket is redeemed for a challenge", presents(&server.issue("fay"))),
         ("a ticket is spent in vain", presents(&bound)),
         ("a password signs in", login()),
         ("a challenge is answered", answers(&challenge, BACKUP)),
@@ -366,13 +366,13 @@ fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
         ("a device is set up", by_pam(&pam, "POST", "/mfa/totp/setup", json!({}))),
         ("a password is changed", by_pam(&pam, "PUT", "/auth/me/password", asked)),
     ];
-    let begun = requests.map(|(what, asked)| (what, site.engine.handle(asked, site.inputs(LATER))));
+    let begun = requests.map(|(what, asked)| (what, server.engine.handle(asked, server.inputs(LATER))));
     let by_command = TicketRequest::new(UserRef::Username("alice".into()));
-    let by_command = site.engine.issue_by_command(by_command, site.inputs(LATER));
+    let by_command = server.engine.issue_by_command(by_command, server.inputs(LATER));
     for (what, step) in begun.into_iter().chain([("a command issues a ticket", by_command)]) {
-        let commit = commit_of(&site, step);
+        let commit = commit_of(&server, step);
         for epoch in [0, 6, 8, 7] {
-            let mut tables = site.tables();
+            let mut tables = server.tables();
             tables.state_epoch = epoch;
             let before = tables.clone();
             let applied = tables.commit(commit.changes()) == Outcome::Applied;
@@ -382,12 +382,12 @@ fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
 }
 
 #[test]
-fn warnings_are_told_where_readiness_is() {
-    let site = Site::new();
+fn warnings_are_shown_beside_readiness() {
+    let server = InMemoryServer::new();
     let ask = |path: &str, warnings| {
         let asked = Request { method: "GET".into(), ..request(path, "", &Value::Null) };
-        let inputs = RequestInputs { warnings, ..site.inputs(NOON) };
-        body(&drive(&site.engine, &site.store, asked, inputs))
+        let inputs = RequestInputs { warnings, ..server.inputs(NOON) };
+        body(&drive(&server.engine, &server.store, asked, inputs))
     };
     let warned = Warnings::NONE.with(Warning::WitnessNotWritten);
     assert_eq!(ask("/readyz", Warnings::NONE), json!({"status": "ready"}));

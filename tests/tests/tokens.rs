@@ -1,4 +1,4 @@
-//! How long tokens are good, and what ends them before their time.
+//! The lifetimes of tokens, and the events that end them early.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -12,8 +12,8 @@ use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::settings::{Issuer, Settings};
+use gatepass_tests::fixtures::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, request};
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, request};
 use serde_json::{Value, json};
 
 fn ask(engine: &Engine, store: &Memory, request: Request, now: Time, seed: u64) -> (u16, Value) {
@@ -21,7 +21,7 @@ fn ask(engine: &Engine, store: &Memory, request: Request, now: Time, seed: u64) 
     (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
 }
 
-/// The tokens of `backend` and of boss acting as alice, with their lives in seconds.
+/// Returns the tokens of `backend` and of boss acting as alice, with their lifetimes in seconds.
 fn tokens(engine: &Engine, store: &Memory) -> [(String, u64); 2] {
     let scope = "ticket:issue ticket:impersonate";
     let of_client = ask(engine, store, asks_for_token("backend", BACKEND_SECRET, scope), NOON, 1).1;
@@ -59,8 +59,8 @@ fn backend(tables: &mut Tables) -> &mut gatepass_core::records::client::Client {
 
 #[test]
 fn what_is_ended_or_disabled_ends_its_tokens() {
-    let engine = world::engine("http://gate.example");
-    /// What is altered, and whether the service's token and the person's are good afterwards.
+    let engine = fixtures::engine("http://gate.example");
+    /// An alteration, and true for the service's token and the user's if they are good afterwards.
     type Case = (&'static str, fn(&mut Tables), [bool; 2]);
     let cases: &[Case] = &[
         ("nothing", |_| {}, [true, true]),
@@ -86,7 +86,7 @@ fn what_is_ended_or_disabled_ends_its_tokens() {
         ("the client is a namesake", |t| backend(t).epoch = 7, [false, false]),
     ];
     for (what, alter, good) in cases {
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let tokens = tokens(&engine, &store);
         store.with(alter);
         for ((token, _), good) in tokens.iter().zip(good) {
@@ -97,8 +97,8 @@ fn what_is_ended_or_disabled_ends_its_tokens() {
 
 #[test]
 fn a_scope_taken_from_a_client_is_taken_from_its_tokens() {
-    let engine = world::engine("http://gate.example");
-    let store = Memory::new(world::tables());
+    let engine = fixtures::engine("http://gate.example");
+    let store = Memory::new(fixtures::tables());
     let [(token, _), _] = tokens(&engine, &store);
     store.with(|tables| backend(tables).scope = Default::default());
     let asks = request("/auth/generate-ticket", &format!("Bearer {token}"), &json!({"user_id": "alice"}));
@@ -106,10 +106,12 @@ fn a_scope_taken_from_a_client_is_taken_from_its_tokens() {
 }
 
 #[test]
-fn lives_are_the_clients_own_or_the_configured_and_an_impersonation_is_capped() {
+fn lifetimes_are_the_clients_own_or_the_configured_and_an_impersonation_is_capped() {
     let settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
-    let capped = Settings { impersonation_lifetime: 600, ..settings.clone() };
-    let shorter = Settings { user_token_lifetime: 500, client_token_lifetime: 400, ..capped.clone() };
+    let mut capped = settings.clone();
+    capped.impersonation_lifetime = 600;
+    let mut shorter = capped.clone();
+    (shorter.user_token_lifetime, shorter.client_token_lifetime) = (500, 400);
     let own: fn(&mut Tables) = |tables| {
         (backend(tables).token_lifetime, backend(tables).user_token_lifetime) = (Some(77), Some(88));
     };
@@ -121,8 +123,8 @@ fn lives_are_the_clients_own_or_the_configured_and_an_impersonation_is_capped() 
         (capped, own, [77, 88]),
     ] {
         let cap = settings.impersonation_lifetime;
-        let engine = world::gatepass_with(settings);
-        let store = Memory::new(world::tables());
+        let engine = fixtures::gatepass_with(settings);
+        let store = Memory::new(fixtures::tables());
         store.with(alter);
         for ((token, life), expected) in tokens(&engine, &store).iter().zip(lives) {
             assert_eq!(*life, expected);

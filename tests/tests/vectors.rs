@@ -1,4 +1,4 @@
-//! JOSE vectors that others published. They live beside the checkout; where they are absent, this says so and passes.
+//! Published JOSE vectors. They live beside the checkout; without them, this says so and passes.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -26,7 +26,7 @@ fn vectors(name: &str) -> Option<Value> {
     }
 }
 
-/// Whether the keys of `case`, bound to its algorithm where they do not say, verify its token.
+/// Returns true if the keys of `case`, bound to its algorithm unless they name one, verify its token.
 fn accepts(case: &Value) -> bool {
     let Ok(jws) = Compact::parse(case["jws"].as_str().expect("a token")) else { return false };
     let wanted = case["alg"].as_str().and_then(Algorithm::parse);

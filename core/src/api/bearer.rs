@@ -21,7 +21,7 @@ use crate::store::query::{BearerQuery, BearerRecords, PersonQuery};
 
 /// A token somebody presented. What it says of itself is good for looking up, and for nothing else.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Presented {
     token: Box<UnverifiedToken>,
     query: BearerQuery,

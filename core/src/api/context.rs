@@ -28,7 +28,7 @@ pub(crate) enum Manner {
 
 /// One request's moment, where it came from, and how it is to be answered.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Context {
     pub(crate) inputs: RequestInputs,
     pub(crate) language: Language,

@@ -211,7 +211,7 @@ macro_rules! states {
     ($(#[$doc:meta])* $name:ident { $($variant:ident($state:ty),)+ }) => {
         $(#[$doc])*
         #[derive(Debug)]
-        #[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+        #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
         pub(crate) enum $name { $($variant($state),)+ }
 
         $(impl From<$state> for $name {

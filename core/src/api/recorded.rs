@@ -9,7 +9,7 @@ use crate::store::change::{Change, Outcome};
 
 /// Waits for the row of a refusal. The refusal holds whether or not it could be recorded.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Recorded {
     response: Response,
 }

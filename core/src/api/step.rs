@@ -16,7 +16,7 @@ use crate::store::query::{Found, Query, Records};
 
 /// What a flow waits for. A flow ends after at most [`Step::MAX`] steps, whatever the store answers.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "a step that is dropped leaves its request unanswered"]
 pub enum Step {
     /// Read these records in one consistent snapshot, then `resume` with what was found.
@@ -57,7 +57,7 @@ impl Step {
 
 /// A flow that waits for records.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "resume it with what the store found"]
 pub struct Read {
     query: Query,
@@ -86,7 +86,7 @@ impl Read {
 /// A flow that waits for its changes to be durable. What it will answer does not exist yet: tokens and tickets are
 /// made in [`Commit::settle`], for [`Outcome::Applied`] alone.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "settle it with the outcome of its commit"]
 pub struct Commit {
     changes: Arc<[Change]>,
@@ -107,7 +107,7 @@ impl Commit {
 
 /// A flow that waits for a password to be hashed.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "run it, or refuse it"]
 pub struct HashPassword {
     flow: Hashing,

@@ -10,12 +10,12 @@ macro_rules! codes {
             /// Every one of them.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// How it is spelt.
+            /// Returns its spelling.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)+ }
             }
 
-            /// Reads one as it is spelt.
+            /// Reads one by its spelling.
             pub fn parse(text: &str) -> Option<Self> {
                 match text {
                     $($code => Some(Self::$variant),)+

@@ -95,7 +95,7 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// Whether two byte strings are equal, in time that depends on their lengths alone. Eight bytes are compared at a time.
+/// Returns true if two byte strings are equal, in time that depends on their lengths alone. Eight bytes are compared at a time.
 pub fn same_bytes(a: &[u8], b: &[u8]) -> bool {
     let ((words, rest), (other_words, other_rest)) = (a.as_chunks(), b.as_chunks());
     let words =

@@ -69,12 +69,12 @@ impl Time {
     }
 }
 
-/// When something was made: what begins with this lies, in an index, beside what was made just before it.
+/// The time when something was made, as the first bytes of a name, so that new rows share index pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp([u8; Self::BYTES]);
 
 impl Stamp {
-    /// How many bytes it has.
+    /// The number of its bytes.
     pub(crate) const BYTES: usize = 6;
 
     /// The last 32 bits of the second, which rise until 2106, and `fraction` 65 536ths of a second more.

@@ -31,7 +31,7 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// Which keys an algorithm takes.
+/// The type of keys that an algorithm takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyType {
     /// `oct`: a shared secret.
@@ -86,7 +86,7 @@ impl Algorithm {
         Self::ALL.iter().copied().find(|algorithm| algorithm.as_str() == name)
     }
 
-    /// Which keys it takes.
+    /// Returns the type of keys that it takes.
     pub const fn key_type(self) -> KeyType {
         match self {
             Self::Hs256 | Self::Hs384 | Self::Hs512 => KeyType::Octets,
@@ -99,7 +99,7 @@ impl Algorithm {
 }
 
 impl KeyType {
-    /// What a key of this type is used with where nobody says: RS256, ES256, ES384, EdDSA, HS256.
+    /// Returns the default algorithm of this type: RS256, ES256, ES384, EdDSA, HS256.
     pub const fn default_algorithm(self) -> Algorithm {
         match self {
             Self::Octets => Algorithm::Hs256,

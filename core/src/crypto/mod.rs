@@ -7,8 +7,17 @@ use alloc::{boxed::Box, vec, vec::Vec};
 
 #[cfg(feature = "aws-lc")]
 use aws_lc_rs as backend;
-#[cfg(not(feature = "aws-lc"))]
+#[cfg(all(feature = "ring", not(feature = "aws-lc")))]
 use ring as backend;
+
+#[cfg(not(any(feature = "ring", feature = "aws-lc")))]
+compile_error!(
+    "gatepass-core needs a cryptography backend: enable the feature `ring` (the default) or the feature `aws-lc`"
+);
+
+/// Registers the generator of a target without an operating system (feature `custom-rng`).
+#[cfg(feature = "custom-rng")]
+pub use getrandom_of_ring::{Error as CustomRngError, register_custom_getrandom};
 
 use backend::aead;
 use backend::hmac;
@@ -275,7 +284,7 @@ impl Signer {
                 let public = point(x, y, length)?;
                 #[cfg(feature = "aws-lc")]
                 let pair = EcdsaKeyPair::from_private_key_and_public_key(signing, d, &public);
-                #[cfg(not(feature = "aws-lc"))]
+                #[cfg(all(feature = "ring", not(feature = "aws-lc")))]
                 let pair =
                     EcdsaKeyPair::from_private_key_and_public_key(signing, d, &public, &SystemRandom::new());
                 Ok(Self::Ecdsa(pair.map_err(|_| Rejected)?))
@@ -360,7 +369,7 @@ pub fn seal(key: &Secret<32>, nonce: [u8; 12], context: &[u8], plain: &[u8]) -> 
     Some([&nonce[..], &sealed].concat())
 }
 
-/// What [`seal`] sealed; none where key, context or any byte differs.
+/// Opens what [`seal`] sealed; none if key, context or any byte differs.
 pub fn open(key: &Secret<32>, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let key = aead::LessSafeKey::new(aead::UnboundKey::new(&aead::AES_256_GCM, key.expose()).ok()?);
     let (nonce, sealed) = sealed.split_at_checked(12)?;

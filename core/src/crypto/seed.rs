@@ -12,7 +12,7 @@ use crate::crypto::hmac_sha256;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seed(Secret<32>);
 
-/// What a value is drawn for; two labels never give the same value.
+/// The label of a drawn value. Two labels never give the same value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Label {
     Ticket,
@@ -27,6 +27,7 @@ pub(crate) enum Label {
     FactorSecret,
     BackupCodes,
     PasswordSalt,
+    User,
 }
 
 impl Seed {
@@ -50,6 +51,7 @@ impl Seed {
             Label::FactorSecret => b"factor secret",
             Label::BackupCodes => b"backup codes",
             Label::PasswordSalt => b"password salt",
+            Label::User => b"user",
         };
         Secret::new(hmac_sha256(self.0.expose(), label))
     }

@@ -9,7 +9,7 @@ use crate::base::form::{self, BadForm};
 use crate::base::secret::SecretText;
 use crate::http::request::{Ambiguous, Request};
 
-/// What the `Authorization` header says.
+/// The content of the `Authorization` header.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Authorization {
     /// There is none.

@@ -10,7 +10,7 @@ pub enum Language {
     Chinese,
 }
 
-/// How many ranges of the header are looked at; more are ignored.
+/// The ranges of the header that are read; more are ignored.
 const MAX_RANGES: usize = 16;
 
 impl Language {

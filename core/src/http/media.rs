@@ -1,6 +1,6 @@
 //! `Content-Type`: what a body claims to be.
 
-/// Whether `content_type` is `expected`, with a `charset` of UTF-8 or none (RFC 9110 §8.3). Other parameters are ignored.
+/// Returns true if `content_type` is `expected`, with a `charset` of UTF-8 or none (RFC 9110 §8.3). Other parameters are ignored.
 pub fn is_media_type(content_type: &str, expected: &str) -> bool {
     let mut parts = content_type.split(';');
     let matches = parts.next().is_some_and(|t| t.trim().eq_ignore_ascii_case(expected));

@@ -29,7 +29,7 @@ macro_rules! problems {
                 match self { $(Self::$name => $status,)+ }
             }
 
-            /// What it tells a person.
+            /// Returns the message for a person.
             pub const fn message(self, language: Language) -> &'static str {
                 match (self, language) {
                     $((Self::$name, Language::English) => $english, (Self::$name, Language::Chinese) => $chinese,)+

@@ -6,7 +6,7 @@ use core::fmt;
 use crate::store::audit::Refusal;
 
 /// One complete response. The front adds `Content-Length`, `Date` and `Connection`, and nothing else.
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub struct Response {
     status: u16,
     headers: Vec<(&'static str, Cow<'static, str>)>,

@@ -44,43 +44,44 @@ impl TokenType {
 /// The claims of an access token. Times are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessClaims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
-    /// Who it speaks for.
+    /// The subject.
     pub sub: String,
-    /// Who it is meant for; never empty.
+    /// The audiences; never empty.
     pub aud: Vec<String>,
-    /// From when on it is refused.
+    /// The time from which it is refused.
     pub exp: Time,
-    /// When it was issued.
+    /// The time of issue.
     pub iat: Time,
-    /// Until when it is refused.
+    /// The time before which it is refused.
     pub nbf: Option<Time>,
     /// Its own identifier.
     pub jti: String,
     /// The client it was issued to.
     pub client_id: String,
-    /// What it allows.
+    /// The granted scope.
     pub scope: Option<String>,
-    /// When the person signed in.
+    /// The time of the person's sign-in.
     pub auth_time: Option<Time>,
-    /// How the person signed in (RFC 8176).
+    /// The authentication methods (RFC 8176).
     pub amr: Option<Vec<String>>,
     /// The person's session; a service's token has none.
     pub sid: Option<String>,
-    /// Who acts as the subject: `act.sub` (RFC 8693 §4.1).
+    /// The actor: `act.sub` (RFC 8693 §4.1).
     pub act: Option<String>,
     /// The state epoch that a service's token was issued in: a claim of our own, absent where it is 0.
     pub state_epoch: u64,
     /// The epoch of the client that a service's token was issued to: a claim of our own, absent where it is 0.
     pub client_epoch: u64,
-    /// When it was issued by our own time: a claim of our own, absent where the wall clock, which `iat`, `nbf` and `exp` go by,
+    /// The time of issue by `RequestInputs::now`: a private claim, absent if the wall clock, which `iat`, `nbf` and `exp` use,
     /// did not differ from that by more than a minute.
     pub own_iat: Option<Time>,
 }
 
-/// What is wrong with the claims of a token that one of our keys signed.
+/// An error in the claims of a token that one of our keys signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClaimError {
     /// `typ` is not `at+jwt`: another kind of token.
     WrongType,
@@ -94,16 +95,16 @@ pub enum ClaimError {
     WrongAudience,
     /// It expired.
     Expired {
-        /// When it expired.
+        /// The time when it expired.
         at: Time,
-        /// What the time was.
+        /// The time of the check.
         now: Time,
     },
     /// `nbf` or `iat` lies ahead.
     NotYet {
-        /// From when on it is good.
+        /// The time from which it is good.
         from: Time,
-        /// What the time was.
+        /// The time of the check.
         now: Time,
     },
 }
@@ -280,7 +281,7 @@ pub(crate) struct Actor<'a> {
 
 /// An access token taken apart, which nobody has verified yet.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub struct UnverifiedToken {
     jws: Compact,
     claims: Result<Claims, ClaimError>,
@@ -296,7 +297,7 @@ impl UnverifiedToken {
         Ok(Self { claims: Claims::parse(jws.unverified_payload()), jws })
     }
 
-    /// Whom it names.
+    /// Returns the names in it.
     ///
     /// # Errors
     /// [`ClaimError::Malformed`].
@@ -322,7 +323,7 @@ impl UnverifiedToken {
     }
 }
 
-/// Whom a token names that nobody has verified: good for looking up, and for nothing else.
+/// The names in a token that nobody has verified. They are good for looking up, and for nothing else.
 #[derive(Debug)]
 pub struct Names<'a> {
     /// `sub`
@@ -337,8 +338,9 @@ pub struct Names<'a> {
     pub act: Option<&'a str>,
 }
 
-/// What is wrong with an access token.
+/// The reason why an access token was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NotVerified {
     /// It is not a JWS that one of the keys signed.
     Jws(JwsError),
@@ -359,7 +361,7 @@ impl core::error::Error for NotVerified {}
 
 /// A payload's members. Malformed is never absent.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 struct Claims(Map<String, Value>);
 
 impl Claims {

@@ -23,12 +23,13 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// Why a key file was not taken.
+/// The reason why a key file was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ImportError {
     /// Longer than [`MAX_BYTES`].
     TooLong,
-    /// In none of the formats.
+    /// The file has none of the formats.
     UnknownFormat,
     /// The PEM or DER within is broken.
     Broken,
@@ -71,7 +72,20 @@ impl From<JwkError> for ImportError {
     }
 }
 
-/// Reads a key file, bound to `algorithm`, or else to what the file or the key's type suggests.
+/// Reads a key file that another program wrote, bound to `algorithm`, or else to what the file or the key's type suggests.
+///
+/// ```
+/// use gatepass_core::{Algorithm, import};
+///
+/// // As `openssl genpkey -algorithm ed25519` writes it.
+/// let pem = b"-----BEGIN PRIVATE KEY-----
+/// MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+/// -----END PRIVATE KEY-----
+/// ";
+/// let key = import(pem, None)?;
+/// assert_eq!(key.algorithm(), Algorithm::EdDsa);
+/// # Ok::<(), gatepass_core::jose::import::ImportError>(())
+/// ```
 ///
 /// # Errors
 /// [`ImportError`], which says what to do about it.
@@ -94,7 +108,7 @@ pub fn import(file: &[u8], algorithm: Option<Algorithm>) -> Result<SigningKey, I
 
 type Read = (Jwk, Option<Algorithm>);
 
-/// Whether `file` is a key in one of the other formats, and so no bare secret.
+/// Returns true if `file` is a key in one of the other formats, and so no bare secret.
 fn is_structured(file: &[u8]) -> bool {
     let text = file.trim_ascii_start();
     text.starts_with(b"{")

@@ -12,8 +12,9 @@ use crate::base::json::parse_object;
 use crate::crypto::algorithm::{Algorithm, KeyType};
 use crate::crypto::{Private, Public, sha256};
 
-/// Why a text is not a key that can be used. Nothing of the key is repeated.
+/// The reason why a text is not a key that can be used. It repeats nothing of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JwkError {
     /// Not one strict JSON object, or a member of the wrong type.
     Malformed,
@@ -213,7 +214,7 @@ impl Jwk {
         })
     }
 
-    /// Which algorithms it could serve.
+    /// Returns the type, which says what algorithms it can serve.
     pub const fn key_type(&self) -> KeyType {
         match self.numbers {
             Numbers::Octets(_) => KeyType::Octets,
@@ -287,7 +288,7 @@ impl Jwk {
         self.key_id.clone().unwrap_or_else(|| self.thumbprint())
     }
 
-    /// What may be published of it: nothing, of a shared secret.
+    /// Returns the public part; none of a shared secret.
     pub(super) fn to_public(&self, key_id: &str, algorithm: Algorithm) -> Option<PublicJwk> {
         let (kty, crv) = match &self.numbers {
             Numbers::Octets(_) => return None,

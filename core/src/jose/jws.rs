@@ -13,8 +13,9 @@ use crate::crypto::algorithm::Algorithm;
 /// The longest compact JWS that is read, in bytes. An access token of ours is about a tenth of it.
 pub const MAX_BYTES: usize = 16 * 1024;
 
-/// Why a text is not a JWS that a key of ours signed. Nothing of the text is repeated.
+/// The reason why a text is not a JWS that one of our keys signed. It repeats nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JwsError {
     /// Longer than [`MAX_BYTES`].
     TooLong,
@@ -50,7 +51,7 @@ impl core::error::Error for JwsError {}
 const FORBIDDEN: [&str; 6] = ["crit", "b64", "jku", "jwk", "x5u", "x5c"];
 
 /// A compact JWS, taken apart and not verified.
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub struct Compact {
     signing_input: String,
     algorithm: Algorithm,
@@ -95,7 +96,7 @@ impl Compact {
         })
     }
 
-    /// What the header says the algorithm is. It selects among keys; it never decides.
+    /// Returns the algorithm that the header names. It selects among keys; it never decides.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

@@ -42,7 +42,7 @@ impl SigningKey {
         Self::new(Jwk::parse(json)?, algorithm)
     }
 
-    /// Binds `jwk`, likewise.
+    /// Binds a JWK in the same way.
     ///
     /// # Errors
     /// As [`SigningKey::from_jwk`].
@@ -57,17 +57,37 @@ impl SigningKey {
         Ok(key)
     }
 
-    /// Its `kid`.
+    /// Makes an Ed25519 key, for the algorithm `EdDSA`, of 32 random bytes that nothing else is made of.
+    ///
+    /// ```
+    /// # fn system_random() -> [u8; 32] { [7; 32] }
+    /// use gatepass_core::{Algorithm, SigningKey};
+    ///
+    /// let key = SigningKey::from_ed25519_seed(&system_random())?;
+    /// assert_eq!(key.algorithm(), Algorithm::EdDsa);
+    /// // Seal this and store it; `SigningKey::from_jwk` reads it back.
+    /// let private = key.to_private_jwk();
+    /// assert_eq!(SigningKey::from_jwk(&private, None)?.key_id(), key.key_id());
+    /// # Ok::<(), gatepass_core::jose::jwk::JwkError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`JwkError::Rejected`] where the backend does not accept it.
+    pub fn from_ed25519_seed(seed: &[u8; 32]) -> Result<Self, JwkError> {
+        Self::new(Jwk::from_ed25519_seed(seed)?, None)
+    }
+
+    /// Returns its `kid`.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The algorithm it is bound to.
+    /// Returns the algorithm it is bound to.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// What verifies its signatures.
+    /// Returns the key that verifies its signatures.
     ///
     /// # Errors
     /// [`JwkError::Rejected`] where the backend does not accept the public half.
@@ -136,7 +156,7 @@ impl VerifyingKey {
         Self::new(&Jwk::parse(json)?, algorithm)
     }
 
-    /// Binds `jwk`, likewise.
+    /// Binds a JWK in the same way.
     ///
     /// # Errors
     /// As [`VerifyingKey::from_jwk`].
@@ -149,12 +169,12 @@ impl VerifyingKey {
         Ok(Self { public: jwk.to_public(&key_id, algorithm), key_id, algorithm, verifier })
     }
 
-    /// Its `kid`.
+    /// Returns its `kid`.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The algorithm it is bound to.
+    /// Returns the algorithm it is bound to.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

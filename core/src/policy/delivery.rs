@@ -25,7 +25,7 @@ pub(crate) struct Repetition<'a, D, R> {
     pub(crate) result: &'a R,
 }
 
-/// What becomes of a challenge that was answered before.
+/// The verdict about a challenge that was answered before.
 #[derive(Debug)]
 pub(crate) enum AnswerVerdict<'a> {
     /// The same answer again.

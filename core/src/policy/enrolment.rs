@@ -17,7 +17,7 @@ use crate::store::change::Change;
 /// The longest name of a device or an account, in characters.
 pub const MAX_NAME: usize = 128;
 
-/// Why no device can be set up.
+/// The reason why no device can be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSetUp {
     /// There are [`MAX_DEVICES`].
@@ -61,7 +61,7 @@ impl SetUp {
         Ok(Self { device, abandoned, codes })
     }
 
-    /// What writes it down.
+    /// Returns the changes that write it.
     pub fn changes(&self) -> Vec<Change> {
         let Self { device, abandoned, codes } = self;
         let user = &device.user_id;
@@ -116,7 +116,7 @@ pub fn waiting<'a>(factors: &'a Factors, named: Option<&str>, now: Time) -> Opti
     waiting.find(|device| named.is_none_or(|id| device.id.as_str() == id))
 }
 
-/// What is written when `code` is a first code of `device`, shown by `session`, if one did; none where it is not one.
+/// Returns the changes to write if `code` is a first code of `device`, shown by `session` or by a command; none if it is not.
 pub fn verified(
     factors: &Factors,
     device: &TotpDevice,

@@ -49,8 +49,10 @@ impl Issuing<'_> {
     pub(crate) fn grantable(self, scope: &Scope, settings: &Settings) -> Scope {
         match self.0 {
             None => scope.clone(),
+            // Most sessions have the configured scope, which is then not taken apart.
+            Some(_) if *scope == settings.user_scope => scope.clone(),
             Some(issuer) => {
-                scope.filtered(|token| issuer.scope.contains(token) || settings.user_scope.contains(token))
+                scope.filtered(|token| settings.user_scope.contains(token) || issuer.scope.contains(token))
             }
         }
     }

@@ -7,6 +7,7 @@ pub mod password;
 pub(crate) mod refresh;
 pub mod risk;
 pub(crate) mod second_factor;
+pub mod session_state;
 pub mod sign_in;
 pub(crate) mod ticket_redemption;
 pub mod ticket_request;

@@ -16,7 +16,7 @@ pub const MAX_BYTES: usize = 1_024;
 /// `zxcvbn` crate keeps it.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// Why a password will not do (NIST SP 800-63B §5.1.1.2: length and commonness, no rules of composition).
+/// The reason why a new password is refused (NIST SP 800-63B §5.1.1.2: length and commonness, no rules of composition).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// It has fewer characters than are asked for.
@@ -27,7 +27,7 @@ pub enum Unfit {
     Common,
 }
 
-/// Whether `password` will do for `user`, where `least` characters are asked for.
+/// Checks that `password` is good enough for `user`, with at least `least` characters.
 ///
 /// # Errors
 /// [`Unfit`] says why not.
@@ -84,7 +84,7 @@ pub(crate) fn failed(lockout: Lockout, now: Time) -> Lockout {
 }
 
 codes! {
-    /// What is said of a password that expires.
+    /// The warning about a password that expires.
     Warning {
         /// It will, soon.
         Expiring = "expiring",
@@ -95,26 +95,26 @@ codes! {
     }
 }
 
-/// How a person's password stands.
+/// The state of a person's password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Whether it has to be changed before anything else.
+    /// True if it has to be changed before anything else.
     pub must_change: bool,
-    /// Whole days until it expires, where it does.
+    /// Whole days until it expires; none if it does not.
     pub expires_in: Option<u64>,
-    /// What is to be said of it.
+    /// The warning about it.
     pub warning: Option<Warning>,
 }
 
 impl Standing {
-    /// What a session is good for, of its user or of somebody who acts as them: these can change nothing of theirs, and are
+    /// Returns the purpose of a session of the user, or of an actor. An actor cannot change the user's password, and is
     /// not held up by it.
     pub const fn purpose(&self, acting: bool) -> Purpose {
         if self.must_change && !acting { Purpose::ChangePassword } else { Purpose::Anything }
     }
 }
 
-/// How the password of `user` stands at `now`.
+/// Returns the state of the password of `user` at `now`.
 pub fn standing(user: &User, age: Option<PasswordAge>, now: Time) -> Standing {
     let flagged = user.must_change_password;
     let (Some(changed), Some(age)) = (user.password_changed_at, age) else {
@@ -138,7 +138,7 @@ pub fn standing(user: &User, age: Option<PasswordAge>, now: Time) -> Standing {
     }
 }
 
-/// What is told of an unfit password, in words that go on after "the password".
+/// The words go on after "the password".
 impl core::fmt::Display for Unfit {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let text: String = match self {

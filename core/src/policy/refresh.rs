@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::store::audit::Refusal;
 use crate::store::query::Family;
 
-/// What becomes of a presented refresh token.
+/// The verdict about a presented refresh token.
 #[derive(Debug)]
 pub(crate) enum Verdict<'a> {
     /// It is used, and has a successor.
@@ -24,16 +24,16 @@ pub(crate) enum Verdict<'a> {
     Refuse(Refusal),
 }
 
-/// What a refresh token brings.
+/// The grant of a refresh token.
 #[derive(Debug)]
 pub(crate) struct Granted<'a> {
-    /// Who is signed in.
+    /// The user who is signed in.
     pub(crate) user: &'a User,
-    /// The session's scope, as far as it may be granted now.
+    /// The part of the session's scope that may be granted now.
     pub(crate) scope: Scope,
 }
 
-/// Who presents a refresh token, as far as that could be proven.
+/// The party that presents a refresh token, as far as it is proven.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Presenter<'a> {
     /// Somebody: the token is the credential.
@@ -83,7 +83,7 @@ pub(crate) fn decide<'a>(
     }
 }
 
-/// Whether a used token was used a moment ago, and nobody has used what it led to.
+/// Returns true if a used token was used within the grace, and its successor is unused.
 fn is_a_lost_answer(family: &Family, rotation: &Rotation, settings: &Settings, now: Time) -> bool {
     let lately = rotation.at.until(now) < settings.refresh_grace.into() && !rotation.at.is_ahead_of(now);
     let unused =
@@ -91,7 +91,7 @@ fn is_a_lost_answer(family: &Family, rotation: &Rotation, settings: &Settings, n
     lately && family.successor.as_ref().is_some_and(unused)
 }
 
-/// Whose session it is, where it is not over and the presenter may speak for it.
+/// Returns the session's user, if the session is not over and the presenter may use it.
 fn admit<'a>(family: &'a Family, presenter: Presenter<'_>, now: Time) -> Result<&'a User, Refusal> {
     let session = &family.session;
     match presenter {

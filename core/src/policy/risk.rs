@@ -8,29 +8,29 @@ use crate::records::sign_in_history::{DeviceOnNetwork, SignInHistory, hour_of};
 use crate::records::user::User;
 use crate::settings::RiskRules;
 
-/// What is known of a sign-in when its risk is judged.
+/// The facts about a sign-in by which its risk is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
-    /// Who is at the keyboard: the actor, where somebody acts as somebody else.
+    /// The person who signs in: the actor if there is one, or else the user.
     pub person: &'a User,
-    /// From where and when they usually sign in.
+    /// The person's sign-in history.
     pub history: &'a SignInHistory,
-    /// From where they do now.
+    /// The device and network of this sign-in.
     pub place: &'a DeviceOnNetwork,
-    /// When the ticket was issued and when it would have expired, where there is one.
+    /// The times when the ticket was issued and when it expires, if there is a ticket.
     pub ticket: Option<(Time, Time)>,
-    /// Whether a second factor of theirs could be asked for.
+    /// True if the person has a second factor.
     pub enrolled: bool,
-    /// Whether the ticket was meant for another address.
+    /// True if the ticket was meant for another address.
     pub address_mismatch: bool,
-    /// Whether somebody acts as somebody else.
+    /// True if somebody acts as somebody else.
     pub impersonation: bool,
-    /// Now.
+    /// The present time.
     pub now: Time,
 }
 
 impl Circumstances<'_> {
-    /// Whether `signal` is to be seen.
+    /// Returns true if they show `signal`.
     fn show(&self, signal: Signal, rules: &RiskRules) -> bool {
         let Self { person, history, place, now, .. } = *self;
         // A first device is learnt and not suspected, unless a factor is there to ask for: it was not shown here yet.
@@ -80,7 +80,7 @@ pub fn assess(rules: &RiskRules, circumstances: &Circumstances<'_>) -> Assessmen
     add_up(rules, Signal::ALL.iter().filter_map(seen).collect())
 }
 
-/// What `signals` come to.
+/// Adds up `signals`.
 fn add_up(rules: &RiskRules, signals: Vec<(Signal, u8)>) -> Assessment {
     let score = signals.iter().fold(0u8, |sum, (_, weight)| sum.saturating_add(*weight)).min(100);
     let level = match score {
@@ -301,7 +301,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// What brings each signal about, on top of anything else.
+    /// The causes of each signal, on top of anything else.
     const CAUSES: [Alter; 9] = [
         |s| s.place = DeviceOnNetwork { device: place("phone", "192.0.2.1").device, ..s.place },
         |s| s.place = DeviceOnNetwork { network: place("x", "203.0.113.1").network, ..s.place },

@@ -35,7 +35,7 @@ impl Method {
         }
     }
 
-    /// What it adds to `amr` (RFC 8176 §2).
+    /// Returns the methods that it adds to `amr` (RFC 8176 §2).
     pub(crate) const fn methods(self) -> &'static [&'static str] {
         match self {
             Self::Totp => &["otp", "mfa"],
@@ -44,15 +44,15 @@ impl Method {
     }
 }
 
-/// Whether `session` has shown a factor of `factors`, at its sign-in or by verifying a first one. Where there is one that
-/// counts, whoever has shown none adds none: otherwise whoever got hold of an older session could add theirs and take the
+/// Returns true if `session` has shown a factor of `factors`, at its sign-in or by verifying a first one. If there is a verified
+/// device, a session that has shown none can add none: otherwise a stolen older session could add a device and delete the
 /// others away (NIST SP 800-63B §6.1.2.1).
 pub(crate) fn has_shown(session: &Session, factors: &Factors) -> bool {
     session.methods.iter().any(|method| method == "mfa")
         || factors.verified().any(|device| device.verified_by.as_ref() == Some(&session.id))
 }
 
-/// What is written when `code` of `user` is accepted: it is used up, and guessing begins anew.
+/// Returns the changes to write when `code` of `user` is accepted: it is used up, and the count of guesses begins anew.
 pub(crate) fn accept(
     factors: &Factors,
     user: &UserId,

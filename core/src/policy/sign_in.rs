@@ -7,12 +7,13 @@ use crate::records::factor::{AskFactor, Factors};
 use crate::records::risk::Assessment;
 use crate::records::session::Purpose;
 use crate::records::user::User;
-use crate::settings::{Settings, Unenrolled};
+use crate::settings::{AddressMismatch, Settings, Unenrolled};
+use crate::store::audit::Refusal;
 
 /// Somebody whose ticket or password was good.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// Who is to be signed in.
+    /// The user to be signed in.
     pub user: &'a User,
     /// The client it is for.
     pub client: Option<&'a Client>,
@@ -22,7 +23,7 @@ pub struct Candidate<'a> {
     pub circumstances: Circumstances<'a>,
 }
 
-/// What becomes of a candidate.
+/// The verdict about a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// They are signed in.
@@ -38,7 +39,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// How it is told.
+    /// Returns its word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign in",
@@ -49,7 +50,7 @@ impl Verdict {
         }
     }
 
-    /// Why a second factor is asked for, where it is.
+    /// Returns the reason for a second factor, if one is asked for.
     pub const fn reason(self) -> Option<&'static str> {
         match self {
             Self::SignIn | Self::ChangePassword => None,
@@ -63,10 +64,27 @@ impl Verdict {
 pub struct Decision {
     /// The risk.
     pub assessment: Assessment,
-    /// How the user's password stands.
+    /// The state of the user's password.
     pub password: Standing,
-    /// What becomes of them.
+    /// The verdict.
     pub verdict: Verdict,
+}
+
+/// Returns what refuses `candidate` before their risk is judged, the first in the order of a sign-in.
+pub fn refused_before(settings: &Settings, candidate: &Candidate<'_>) -> Option<Refusal> {
+    let Candidate { user, client, circumstances, .. } = *candidate;
+    let Circumstances { person, ticket, address_mismatch, impersonation, now, .. } = circumstances;
+    let actor = impersonation.then_some(person);
+    let must_change = |actor| standing(actor, settings.password_age, now).must_change;
+    let refused = [
+        (ticket.is_some_and(|(_, expires)| now >= expires), Refusal::TicketExpired),
+        (address_mismatch && settings.address_mismatch == AddressMismatch::Refuse, Refusal::AddressMismatch),
+        (client.is_some_and(|client| !client.enabled), Refusal::ClientInactive),
+        (actor.is_some_and(|actor| !actor.is_active()), Refusal::ActorInactive),
+        (actor.is_some_and(must_change), Refusal::PasswordExpired),
+        (!user.is_active(), Refusal::UserInactive),
+    ];
+    refused.into_iter().find_map(|(holds, refusal)| holds.then_some(refusal))
 }
 
 /// Decides on `candidate`.
@@ -86,7 +104,7 @@ pub fn decide(settings: &Settings, candidate: &Candidate<'_>) -> Decision {
     Decision { assessment, password, verdict }
 }
 
-/// Why a second factor is called for, where it is: the strongest signal of a risk that is high enough, or else the
+/// Returns the reason for a second factor, if one is called for: the strongest signal of a risk that is high enough, or else the
 /// policy that asks for one whatever the risk.
 fn reason(settings: &Settings, candidate: &Candidate<'_>, assessment: &Assessment) -> Option<&'static str> {
     let (rules, acts) = (&settings.second_factor, candidate.circumstances.impersonation);
@@ -121,7 +139,7 @@ mod tests {
     /// The whole decision, a row for each case, as an operator would read it.
     const GOLDEN: &str = include_str!("golden.txt");
 
-    /// What a word of the first column brings about.
+    /// Applies a word of the first column.
     fn bring_about(word: &str, scene: &mut Scene, case: &mut Case) {
         let day = 86_400;
         match word {

@@ -11,9 +11,9 @@ use crate::settings::{AddressMismatch, Settings};
 use crate::store::audit::Refusal;
 use crate::store::query::TicketRecords;
 
-/// Who presents a ticket, or a refresh token, that is its own credential.
+/// The party that presents a ticket or a refresh token.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum Redeemer {
     /// Somebody: the ticket is the credential.
     Anybody,
@@ -23,7 +23,7 @@ pub(crate) enum Redeemer {
     Illegible,
 }
 
-/// What becomes of a presented ticket.
+/// The verdict about a presented ticket.
 #[derive(Debug)]
 pub(crate) enum Verdict<'a> {
     /// It signs this user in, and is spent.
@@ -34,7 +34,7 @@ pub(crate) enum Verdict<'a> {
     Refuse(Refusal),
 }
 
-/// Whether `ticket` was meant for another address than `peer`.
+/// Returns true if `ticket` was meant for another address than `peer`.
 pub(crate) fn is_elsewhere(ticket: &Ticket, peer: IpAddr) -> bool {
     ticket.client_ip.is_some_and(|ip| ip.to_canonical() != peer.to_canonical())
 }
@@ -98,7 +98,7 @@ pub(crate) fn prove(records: &TicketRecords, redeemer: &Redeemer, now: Time) -> 
     Ok(())
 }
 
-/// Whom a live ticket signs in, or why nobody.
+/// Returns the people whom a live ticket signs in, or the reason of a refusal.
 fn admit<'a>(
     records: &'a TicketRecords,
     redeemer: &Redeemer,

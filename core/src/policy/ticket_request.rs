@@ -11,15 +11,15 @@ use crate::records::ticket::{Impersonation, MAX_LIFETIME};
 /// A request for a ticket, read but not yet granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketRequest {
-    /// Who is to be signed in.
+    /// The user to be signed in.
     pub user: UserRef,
     /// Its life in seconds, 1–3600.
     pub(crate) ttl: Option<u32>,
     /// The client that the sign-in is for.
     pub audience: Option<ClientId>,
-    /// Whether the redeemer must authenticate as that client.
+    /// True if the redeemer must authenticate as that client.
     pub bind: bool,
-    /// What the sign-in is granted.
+    /// The scope that the sign-in is granted.
     pub scope: Option<Scope>,
     /// The only address that may redeem it.
     pub client_ip: Option<IpAddr>,
@@ -47,7 +47,7 @@ impl fmt::Display for TicketRequestError {
 
 impl core::error::Error for TicketRequestError {}
 
-/// Who is to act as the user, and why.
+/// The user who is to act, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AskedImpersonation {
     pub(crate) actor: UserRef,

@@ -13,7 +13,7 @@ use crate::records::factor::{OtpParameters, TotpDevice};
 /// Seconds of a step.
 pub(crate) const STEP: u64 = 30;
 
-/// How many steps a code may be early or late.
+/// The steps that a code may be early or late.
 const WINDOW: u64 = 1;
 
 /// The code of `counter` (RFC 4226 §5.3), leading zeros included.

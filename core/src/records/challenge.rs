@@ -17,43 +17,43 @@ use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::records::ticket::{Impersonation, Ticket, is_token_text};
 use crate::records::user::User;
 
-/// How long a challenge waits, in seconds.
+/// The life of a challenge, in seconds.
 pub const LIFETIME: u64 = 300;
 
-/// How many wrong codes end a challenge.
+/// The number of wrong codes that closes a challenge.
 pub const MAX_WRONG: u32 = 5;
 
 const PREFIX: &str = "chg_";
 
-/// What a sign-in will be, once nothing more is asked of it.
+/// A sign-in that still waits for its second factor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignIn {
-    /// Who is signed in.
+    /// The user who is signed in.
     pub user_id: UserId,
-    /// Who acts as them, and why.
+    /// The actor and the reason, if somebody acts as the user.
     pub impersonation: Option<Impersonation>,
-    /// The client it is for.
+    /// The client that the sign-in is for.
     pub client_id: ClientId,
-    /// Whether that client joins the tokens' `aud`.
+    /// True if that client is added to the tokens' `aud`.
     pub for_audience: bool,
-    /// Whether that client must authenticate to refresh.
+    /// True if that client must authenticate to refresh.
     pub bind: bool,
-    /// What is granted.
+    /// The granted scope.
     pub scope: Scope,
-    /// How they have proved who they are so far (RFC 8176).
+    /// The authentication methods so far (RFC 8176).
     pub methods: Vec<String>,
-    /// The ticket it began with, where it was not a password.
+    /// The ticket it began with; none after a password.
     pub ticket: Option<TicketId>,
-    /// Where whoever is at the keyboard is.
+    /// The device and network of the person who signs in.
     pub place: DeviceOnNetwork,
-    /// The epoch of the client it is for; none where it rests on no client's record.
+    /// The epoch of that client; none if the sign-in does not depend on a client's record.
     pub client_epoch: Option<u64>,
-    /// The client that issued the ticket, where one did.
+    /// The client that issued the ticket, if a client did.
     pub issuer: Option<ClientRef>,
 }
 
 impl SignIn {
-    /// What `ticket` will be, presented at `place`.
+    /// Makes the sign-in of `ticket`, presented at `place`.
     pub fn by_ticket(ticket: &Ticket, place: DeviceOnNetwork) -> Self {
         Self {
             user_id: ticket.user_id.clone(),
@@ -70,7 +70,7 @@ impl SignIn {
         }
     }
 
-    /// What a good password of `user` will be, shown at `place`.
+    /// Makes the sign-in of `user` by a correct password, entered at `place`.
     pub(crate) fn by_password(user: UserId, scope: Scope, place: DeviceOnNetwork) -> Self {
         Self {
             user_id: user,
@@ -87,12 +87,12 @@ impl SignIn {
         }
     }
 
-    /// Whose second factor is asked for: the actor's, where somebody acts as the user.
+    /// Returns the person whose second factor is asked for: the actor if there is one, or else the user.
     pub fn challenged(&self) -> &UserId {
         self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
     }
 
-    /// The clients that it rests on.
+    /// Returns the clients that it depends on.
     pub const fn clients(&self) -> NamedClients<'_> {
         NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
@@ -139,23 +139,23 @@ impl SignIn {
 /// A challenge as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    /// SHA-256 of its text.
+    /// The digest of its text.
     pub digest: ChallengeDigest,
-    /// What it is for.
+    /// The sign-in that waits for it.
     pub sign_in: SignIn,
-    /// The user's epoch when it was made: whatever ends their sessions ends it too.
+    /// The user's epoch when it was made. Ending the user's sessions ends the challenge, too.
     pub user_epoch: u64,
-    /// The same of the actor, where there is one.
+    /// The actor's epoch, if there is an actor.
     pub actor_epoch: Option<u64>,
-    /// From when on it is refused.
+    /// The time from which it is refused.
     pub expires_at: Time,
     /// Wrong codes so far.
     pub wrong: u32,
-    /// How it was answered, once it was.
+    /// The answer; none while it is open.
     pub answered: Option<Answered>,
     /// The state epoch it was issued in.
     pub state_epoch: u64,
-    /// When it was issued, by our own time. A challenge that is dated ahead is not accepted.
+    /// The time of issue by `RequestInputs::now`. A challenge whose time is in the future is not accepted.
     pub issued_at: Time,
 }
 
@@ -172,9 +172,9 @@ impl Challenge {
 /// The answer to a challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// When it came.
+    /// The time of the answer.
     pub at: Time,
-    /// What it led to, where it came with an `Idempotency-Key`.
+    /// The session that it opened, if it came with an `Idempotency-Key`.
     pub delivery: Option<Box<AnswerDelivery>>,
 }
 
@@ -189,7 +189,7 @@ impl fmt::Debug for ChallengeDigest {
 }
 
 impl ChallengeDigest {
-    /// The digest of a presented text, or none where no challenge can look so.
+    /// Returns the digest of a presented text; none if no challenge has this form.
     pub fn read(text: &str) -> Option<Self> {
         is_token_text(PREFIX, text).then(|| Self(sha256(text.as_bytes())))
     }
@@ -199,7 +199,7 @@ impl ChallengeDigest {
     }
 }
 
-/// The text of a challenge made of 256 drawn bits.
+/// Returns the text of a challenge made of 256 drawn bits.
 pub(crate) fn challenge_text(drawn: &Secret<32>) -> SecretText {
     SecretText::new(prefixed(PREFIX, drawn.expose()))
 }

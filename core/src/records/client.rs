@@ -14,23 +14,23 @@ use crate::records::scope::Scope;
 pub struct Client {
     /// Its `client_id`.
     pub id: ClientId,
-    /// What people call it.
+    /// A name for people.
     pub name: Option<String>,
-    /// What it may ask for.
+    /// The scope that it may ask for.
     pub scope: Scope,
-    /// What it gets where it asks for nothing; empty means it must ask.
+    /// The scope that it gets if it asks for none; if this is empty, it must ask.
     pub default_scope: Scope,
-    /// Who else its own tokens are for, beside this server.
+    /// The audiences of its own tokens, beside this server.
     pub audiences: Vec<String>,
-    /// Whether it may do anything at all.
+    /// True if it may do anything at all.
     pub enabled: bool,
-    /// Lifetime of its own access tokens, in seconds; the configured one where none.
+    /// The lifetime of its own access tokens, in seconds; none takes the setting.
     pub token_lifetime: Option<u32>,
-    /// Lifetime of the access tokens of people signed in for it, in seconds; the configured one where none.
+    /// The lifetime of access tokens of people signed in for it, in seconds; none takes the setting.
     pub user_token_lifetime: Option<u32>,
-    /// When people who sign in for it are asked for a second factor, where that is not as for everybody.
+    /// The rule about second factors for people who sign in for it; none takes the setting.
     pub second_factor: Option<AskFactor>,
-    /// When it was registered.
+    /// The time of registration.
     pub created_at: Time,
     /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
     pub secrets: Vec<ClientSecret>,
@@ -50,14 +50,14 @@ pub struct ClientRef {
     pub epoch: u64,
 }
 
-/// A secret's digest, and how long it is good.
+/// A secret: its digest and its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSecret {
     /// SHA-256 of the secret's text.
     pub digest: SecretDigest,
-    /// When it was made.
+    /// The time when it was made.
     pub created_at: Time,
-    /// From when on it is refused; never, where none.
+    /// The time from which it is refused; none is never.
     pub expires_at: Option<Time>,
 }
 
@@ -72,9 +72,16 @@ impl core::fmt::Debug for SecretDigest {
 }
 
 impl SecretDigest {
-    /// The digest of `secret`.
+    /// Returns the digest of `secret`.
     pub fn of(secret: &str) -> Self {
         Self(sha256(secret.as_bytes()))
+    }
+}
+
+impl ClientSecret {
+    /// Makes the record of `secret`, which does not expire. Draw a secret of 256 random bits, and give its text to the client alone.
+    pub fn new(secret: &str, created_at: Time) -> Self {
+        Self { digest: SecretDigest::of(secret), created_at, expires_at: None }
     }
 }
 
@@ -83,13 +90,13 @@ impl SecretDigest {
 pub struct AuthenticatedClient<'a>(&'a Client);
 
 impl AuthenticatedClient<'_> {
-    /// The client's record.
+    /// Returns the client's record.
     pub const fn client(&self) -> &Client {
         self.0
     }
 }
 
-/// Why a client was not authenticated; never told on the wire.
+/// The reason why a client was not authenticated. It is never told on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientRefusal {
     /// There is no such client.
@@ -105,6 +112,26 @@ impl Client {
     pub const MAX_SECRETS: usize = 8;
     /// The shortest secret that may be imported, in characters.
     pub const MIN_SECRET_CHARS: usize = 32;
+
+    /// Makes an enabled client that may ask for `scope` and has no secret yet, to be inserted by
+    /// `Change::InsertClient`. `random` are 64 random bits, of which its epoch is made.
+    pub fn new(id: ClientId, scope: Scope, random: u64, created_at: Time) -> Self {
+        Self {
+            id,
+            name: None,
+            scope,
+            default_scope: Scope::default(),
+            audiences: Vec::new(),
+            enabled: true,
+            token_lifetime: None,
+            user_token_lifetime: None,
+            second_factor: None,
+            created_at,
+            secrets: Vec::new(),
+            revision: 0,
+            epoch: Self::first_epoch(random),
+        }
+    }
 
     /// Returns the epoch of a new client, made of random bits: 1 to 2^52. It is never that of a client from before there were epochs,
     /// which have 0, and may be raised as often again before a JSON reader with 53 bits loses it.
@@ -135,7 +162,7 @@ impl Client {
         self.enabled = true;
     }
 
-    /// Whether any of `readings` (a Basic header has two) is a live secret of `client`. The same number of
+    /// Returns a proof if any of `readings` (a Basic header has two) is a live secret of `client`. The same number of
     /// comparisons is made for an unknown client, a disabled one and a wrong secret.
     ///
     /// # Errors

@@ -30,12 +30,12 @@ impl fmt::Debug for RequestDigest {
     }
 }
 
-/// The session that a credential was used for.
+/// The session that a credential opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedSession {
-    /// Which session.
+    /// The session.
     pub id: SessionId,
-    /// Its first refresh token; none where the session cannot be refreshed.
+    /// Its first refresh token; none if the session cannot be refreshed.
     pub refresh: Option<RefreshDigest>,
 }
 
@@ -55,9 +55,9 @@ pub struct Delivery<R> {
     pub request: RequestDigest,
     /// Together with the request: what the answer's tokens are made of. The store alone, or the request alone, cannot make them.
     pub salt: Salt,
-    /// What the use led to.
+    /// The result of the use.
     pub result: R,
-    /// How often the answer was repeated.
+    /// The number of repetitions of the answer.
     pub repeated: u32,
 }
 
@@ -67,16 +67,16 @@ pub type TicketDelivery = Delivery<TicketResult>;
 /// The use of a challenge with an `Idempotency-Key`.
 pub type AnswerDelivery = Delivery<OpenedSession>;
 
-/// A session that a credential was used for, as it is now.
+/// A session that a credential opened, in its present state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveredSession {
     /// The session.
     pub session: Session,
-    /// Its first refresh token, where there is one.
+    /// Its first refresh token, if there is one.
     pub refresh: Option<RefreshToken>,
 }
 
-/// The result of a ticket, as it is now.
+/// The result of a ticket, in its present state.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivered {
     /// A session.
@@ -113,7 +113,7 @@ impl RequestSecret {
         Self(SecretBytes::new(bytes))
     }
 
-    /// What the store keeps of it.
+    /// Returns the digest that the store keeps.
     pub(crate) fn digest(&self) -> RequestDigest {
         RequestDigest(sha256(self.0.expose()))
     }

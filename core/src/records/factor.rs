@@ -9,28 +9,28 @@ use crate::base::time::Time;
 use crate::crypto::{OtpHash, sha256};
 use crate::records::id::{DeviceId, SessionId, UserId};
 
-/// The most devices a person has, those not verified yet included.
+/// The most devices a person can have, waiting ones included.
 pub const MAX_DEVICES: usize = 8;
 
-/// How long a device waits for its first code, in seconds: then it cannot be verified any more, and makes room.
+/// The time in which a new device must be verified, in seconds. Afterwards it cannot be verified any more, and makes room.
 pub const SET_UP_LIFETIME: u64 = 3_600;
 
-/// How many backup codes are made at once.
+/// The number of backup codes that are made at once.
 pub const BACKUP_CODES: usize = 10;
 
 codes! {
-    /// When a sign-in waits for a second factor.
+    /// The rule that says when a sign-in asks for a second factor.
     AskFactor {
         /// Never.
         Never = "never",
-        /// Where its risk calls for one.
+        /// If the risk of the sign-in calls for one.
         Risk = "risk",
         /// Always.
         Always = "always",
     }
 }
 
-/// How a device makes its codes. A step is 30 seconds.
+/// The parameters of a device's codes. A step is 30 seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OtpParameters {
     /// The hash.
@@ -49,33 +49,33 @@ impl OtpParameters {
 pub struct TotpDevice {
     /// Its name in lists.
     pub id: DeviceId,
-    /// Whose it is.
+    /// The user it belongs to.
     pub user_id: UserId,
-    /// What they call it.
+    /// The user's name for it.
     pub name: Option<String>,
-    /// How it makes its codes.
+    /// The parameters of its codes.
     pub parameters: OtpParameters,
-    /// What it shares with us. A store keeps it sealed.
+    /// The shared secret. A store must keep it sealed.
     pub secret: SecretBytes,
-    /// When it was set up.
+    /// The time when it was set up.
     pub created_at: Time,
-    /// When a first code of it was verified; until then it counts for nothing.
+    /// The time when its first code was verified; none while it waits. A waiting device is no second factor.
     pub verified_at: Option<Time>,
     /// The session that verified it.
     pub verified_by: Option<SessionId>,
-    /// Whether who set it up had shown a factor, or showed one for it. Once another device counts, no other can be verified.
+    /// True if the person who set it up had shown a second factor, or showed one for it. Once a device is verified, only such a device can be verified.
     pub vouched_for: bool,
     /// The last step of which a code was accepted: no code of it or before it is accepted again (RFC 6238 §5.2).
     pub last_step: u64,
 }
 
 impl TotpDevice {
-    /// Whether a first code of it can be verified at `now`.
+    /// Returns true if its first code can be verified at `now`.
     pub fn is_waiting(&self, now: Time) -> bool {
         self.verified_at.is_none() && !self.is_abandoned(now)
     }
 
-    /// Whether it waited for its first code in vain.
+    /// Returns true if it waited too long for its first code.
     pub fn is_abandoned(&self, now: Time) -> bool {
         self.verified_at.is_none()
             && (self.created_at.plus(SET_UP_LIFETIME) <= now || self.created_at.is_ahead_of(now))
@@ -93,7 +93,7 @@ impl fmt::Debug for BackupDigest {
 }
 
 impl BackupDigest {
-    /// The digest of `code` of `user`; case, spaces and hyphens do not matter.
+    /// Returns the digest of `code` of `user`. Case, spaces and hyphens do not matter.
     pub fn of(user: &UserId, code: &str) -> Self {
         let plain = code.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase());
         let text: zeroize::Zeroizing<String> =
@@ -102,19 +102,19 @@ impl BackupDigest {
     }
 }
 
-/// How often a person's factors have been guessed at.
+/// The wrong guesses of a password or of second factors, and the lock that follows from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Lockout {
-    /// Wrong codes in a row.
+    /// Wrong guesses in a row.
     pub wrong: u32,
     /// Locks in a row.
     pub locks: u32,
-    /// Until when every code is refused.
+    /// The end of the lock; until then every attempt is refused.
     pub locked_until: Option<Time>,
 }
 
 impl Lockout {
-    /// Wrong codes in a row before a lock.
+    /// The wrong guesses in a row that cause a lock.
     pub const PER_LOCK: u32 = 10;
     /// The first lock, in seconds; each one in a row is twice as long, up to a day.
     pub const FIRST_LOCK: u64 = 60;
@@ -138,7 +138,7 @@ impl Lockout {
         if self.is_dated_ahead(longest, now) { Self { locked_until: None, ..self } } else { self }
     }
 
-    /// After one more wrong code at `now`.
+    /// Returns the state after one more wrong guess at `now`.
     #[must_use]
     pub fn failed(self, now: Time) -> Self {
         let wrong = self.wrong.saturating_add(1);
@@ -150,19 +150,19 @@ impl Lockout {
     }
 }
 
-/// Everything a person could answer a challenge with.
+/// Everything that a person can answer a challenge with.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Factors {
-    /// Their devices, the newest first.
+    /// The devices, the newest first.
     pub devices: Vec<TotpDevice>,
-    /// Their backup codes that were not used.
+    /// The unused backup codes.
     pub backup_codes: Vec<BackupDigest>,
-    /// How often they have been guessed at.
+    /// The wrong codes, and the lock that follows from them.
     pub lockout: Lockout,
 }
 
 impl Factors {
-    /// Their devices that count.
+    /// Returns the verified devices.
     pub fn verified(&self) -> impl Iterator<Item = &TotpDevice> {
         self.devices.iter().filter(|device| device.verified_at.is_some())
     }
@@ -172,12 +172,12 @@ impl Factors {
         self.lockout.is_locked(Lockout::LONGEST_LOCK, now)
     }
 
-    /// Whether they could answer a challenge.
+    /// Returns true if the person can answer a challenge.
     pub fn is_enrolled(&self) -> bool {
         self.verified().next().is_some()
     }
 
-    /// Whether `digest` is one of their codes.
+    /// Returns true if `digest` is one of the backup codes.
     pub fn has_backup_code(&self, digest: &BackupDigest) -> bool {
         self.is_enrolled()
             && self.backup_codes.iter().fold(false, |found, code| found | same_bytes(&code.0, &digest.0))

@@ -39,6 +39,12 @@ macro_rules! names {
                 }
             }
 
+            /// Takes a text that is known to be a name.
+            #[cfg(feature = "check")]
+            pub(crate) fn known(text: String) -> Self {
+                Self(text.into())
+            }
+
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0

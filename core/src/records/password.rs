@@ -97,12 +97,12 @@ impl PasswordHash {
         Ok(Self(text.into()))
     }
 
-    /// The text to be stored.
+    /// Returns the text to be stored.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `password` hashes to this. Takes as long as hashing it; none where there is no memory for it.
+    /// Returns true if `password` has this hash. It takes as long as hashing; none if there is no memory for it.
     pub fn is_of(&self, password: &SecretText, workspace: &mut Workspace) -> Option<bool> {
         let Parts { params, salt, output } = Parts::of(&self.0)?;
         let mut made = zeroize::Zeroizing::new([0; 64]);
@@ -120,7 +120,7 @@ impl PasswordHash {
     }
 }
 
-/// What a hash says of itself.
+/// The parts of a hash.
 struct Parts {
     params: Params,
     salt: phc::Salt,
@@ -147,7 +147,7 @@ impl Parts {
 pub struct Password {
     /// Its hash.
     pub hash: PasswordHash,
-    /// How often it has been guessed at.
+    /// The wrong guesses, and the lock that follows from them.
     pub lockout: Lockout,
 }
 

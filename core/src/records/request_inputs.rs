@@ -10,11 +10,11 @@ use crate::crypto::seed::{Label, Seed};
 /// The time, and the randomness, of one request. The same request, records and moment give the same bytes
 /// (PS and ES signatures excepted, whose backend draws its own nonces).
 #[derive(Clone, Debug)]
-#[cfg_attr(feature = "checker", derive(PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(PartialEq))]
 pub struct RequestInputs {
-    /// Now, as the embedder's clock has it.
+    /// The present time. It decides what has expired, and must never go back.
     pub now: Time,
-    /// How much of the second that began at `now` has passed, in 65 536ths; 0 where the clock does not tell. It brings
+    /// The part of the second that has passed since `now`, in 65 536ths; 0 if the clock does not tell. It brings
     /// together in a store's indexes what is made within one second, and does nothing else.
     pub fraction: u16,
     /// Fresh randomness; never to be used for two requests.
@@ -27,12 +27,23 @@ pub struct RequestInputs {
 }
 
 impl RequestInputs {
-    /// Both clocks.
+    /// Makes the inputs of a request that comes at `now`, from one clock that tells whole seconds, without warnings.
+    pub const fn new(now: Time, seed: Seed) -> Self {
+        Self { now, fraction: 0, seed, warnings: Warnings::NONE, wall: now }
+    }
+
+    /// Returns both clocks.
     pub(crate) const fn clocks(&self) -> Clocks {
         Clocks { now: self.now, wall: self.wall }
     }
 
-    /// What names of rows begin with.
+    /// Returns the salt of a password that is hashed now.
+    pub(crate) fn password_salt(&self) -> [u8; 16] {
+        let drawn = self.seed.draw(Label::PasswordSalt);
+        drawn.expose().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Returns the stamp that names of rows begin with.
     pub(crate) const fn stamp(&self) -> Stamp {
         Stamp::new(self.now, self.fraction)
     }

@@ -31,7 +31,7 @@ codes! {
 }
 
 codes! {
-    /// How high a risk is.
+    /// The level of a risk.
     Level {
         /// Nothing, or little, speaks against it.
         Low = "low",
@@ -47,9 +47,9 @@ codes! {
 pub struct Assessment {
     /// The signals with their weights, in the order of [`Signal::ALL`].
     pub signals: Vec<(Signal, u8)>,
-    /// What the weights come to, at most 100.
+    /// The sum of the weights, at most 100.
     pub score: u8,
-    /// How high that is.
+    /// The level that follows from the score.
     pub level: Level,
 }
 

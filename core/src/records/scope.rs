@@ -59,17 +59,17 @@ impl Scope {
         Self(name.into())
     }
 
-    /// Its tokens, one space between.
+    /// Returns its tokens with one space between.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `token` is in it.
+    /// Returns true if `token` is in it.
     pub fn contains(&self, token: &str) -> bool {
         self.tokens().any(|t| t == token)
     }
 
-    /// Whether every token of it is in `other`.
+    /// Returns true if every token of it is in `other`.
     pub fn is_within(&self, other: &Self) -> bool {
         self.tokens().all(|t| other.contains(t))
     }
@@ -83,17 +83,17 @@ impl Scope {
         Self(kept.join(" ").into())
     }
 
-    /// Whether it has no token.
+    /// Returns true if it has no token.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Its tokens.
+    /// Returns its tokens.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
         self.0.split(' ').filter(|token| !token.is_empty())
     }
 
-    /// Whether a token is reserved for services that run this server: it never goes into a person's token.
+    /// Returns true if it has a token that is reserved for services of this server, which never goes into a person's token.
     pub fn has_reserved(&self) -> bool {
         self.tokens().any(|t| t.starts_with("ticket:") || t.starts_with("gatepass:"))
     }

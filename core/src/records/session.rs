@@ -24,53 +24,53 @@ use crate::records::scope::Scope;
 pub struct Session {
     /// The `sid` of its tokens.
     pub id: SessionId,
-    /// Who is signed in.
+    /// The user who is signed in.
     pub user_id: UserId,
-    /// The user's epoch at sign-in; the session is over once the user's is higher.
+    /// The user's epoch at sign-in. The session is over when the user has another epoch.
     pub user_epoch: u64,
-    /// Who acts as the user, where this is an impersonation.
+    /// The actor, if somebody acts as the user.
     pub actor: Option<Actor>,
     /// The client it is for.
     pub client_id: ClientId,
-    /// Whether the client must authenticate to refresh it.
+    /// True if the client must authenticate to refresh it.
     pub bind: bool,
-    /// Whether `client_id` joins the tokens' `aud`.
+    /// True if `client_id` is added to the tokens' `aud`.
     pub for_audience: bool,
-    /// What it is good for.
+    /// The purpose that it is limited to.
     pub purpose: Purpose,
-    /// What was granted.
+    /// The granted scope.
     pub scope: Scope,
-    /// When the person signed in, by the wall clock: the `auth_time` of its tokens.
+    /// The time of the sign-in by the wall clock: the `auth_time` of its tokens.
     pub auth_time: Time,
-    /// How they did: the `amr` of its tokens (RFC 8176).
+    /// The authentication methods: the `amr` of its tokens (RFC 8176).
     pub methods: Vec<String>,
-    /// When it is over whatever happens; no token of it lives longer.
+    /// The time when it is over in any case. No token of it lives longer.
     pub expires_at: Time,
-    /// When it was ended before its time.
+    /// The time when it was ended early; none if it was not.
     pub ended_at: Option<Time>,
-    /// The state epoch it was issued in.
+    /// The state epoch in which it was issued.
     pub state_epoch: u64,
-    /// The epoch of the client it is for; none where it rests on no client's record.
+    /// The epoch of that client; none if the session does not depend on a client's record.
     pub client_epoch: Option<u64>,
-    /// The client that issued the ticket it began with, where one did.
+    /// The client that issued the ticket it began with, if a client did.
     pub issuer: Option<ClientRef>,
-    /// When the person signed in, by our own time. A session that is dated ahead is not accepted.
+    /// The time of the sign-in by `RequestInputs::now`. A session whose time is in the future is not accepted.
     pub signed_in_at: Time,
 }
 
-/// Who acts as somebody else (RFC 8693 §4.1).
+/// A user who acts as somebody else (RFC 8693 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Which user.
+    /// The user.
     pub id: UserId,
-    /// Their epoch at sign-in; the session is over once theirs is higher.
+    /// The epoch at sign-in. The session is over when the actor has another epoch.
     pub epoch: u64,
 }
 
 codes! {
-    /// What a session is good for.
+    /// The purpose of a session.
     Purpose {
-        /// Whatever its scope says.
+        /// Everything that its scope allows.
         Anything = "anything",
         /// Enrolling a second factor, and nothing else.
         Enrol = "enrol",
@@ -90,12 +90,12 @@ impl Purpose {
 }
 
 impl Session {
-    /// Who acts as the user, where somebody does.
+    /// Returns the actor, if somebody acts as the user.
     pub fn actor_id(&self) -> Option<&UserId> {
         self.actor.as_ref().map(|actor| &actor.id)
     }
 
-    /// The clients that it rests on.
+    /// Returns the clients that it depends on.
     pub const fn clients(&self) -> NamedClients<'_> {
         NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
@@ -112,21 +112,21 @@ impl Session {
 /// A refresh token of a session, as the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// What it is known by.
+    /// The digest of its text.
     pub digest: RefreshDigest,
     /// The session it prolongs.
     pub session_id: SessionId,
-    /// When it was issued.
+    /// The time of issue.
     pub issued_at: Time,
-    /// From when on it is refused.
+    /// The time from which it is refused.
     pub expires_at: Time,
-    /// What became of it, once it has been used.
+    /// The use of it; none while it is unused.
     pub rotation: Option<Rotation>,
-    /// The number of rotations in its session before it was issued: its successor has the next number.
+    /// The number of rotations in its session before it was issued. Its successor has the next number.
     pub number: u64,
-    /// The refreshes of its session up to now that no audit row tells of yet.
+    /// The refreshes of its session that no audit row has counted yet.
     pub refreshes: u32,
-    /// When the last audit row about refreshes of its session was written; none before the first.
+    /// The time of the last audit row about refreshes of its session; none before the first.
     pub recorded_at: Option<Time>,
 }
 
@@ -148,9 +148,9 @@ impl RefreshToken {
 /// The use of a refresh token: it has exactly one successor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// When it was used.
+    /// The time of the use.
     pub at: Time,
-    /// What its successor is made of, together with its own text: who has the text alone, or the store alone, cannot
+    /// The salt of the successor. The successor is made of it and of the token's own text: the text alone, or the store alone, cannot
     /// make it.
     pub salt: Salt,
     /// The successor.
@@ -191,8 +191,8 @@ impl fmt::Debug for Salt {
     }
 }
 
-/// What the store knows a refresh token by: when it was made, which its text begins with, and 208 bits of the text's
-/// SHA-256. So those that are written together lie together, however many there are.
+/// The name of a refresh token in the store: its time, with which its text begins, and 208 bits of the text's
+/// SHA-256. Digests begin with their time, so that new rows share index pages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RefreshDigest(pub [u8; 32]);
 
@@ -239,7 +239,7 @@ impl FreshToken {
     }
 }
 
-/// What a token's text decodes to: when it was made, and 256 drawn bits.
+/// The bytes of a token's text: its time, and 256 drawn bits.
 const BYTES: usize = Stamp::BYTES + 32;
 const PREFIX: &str = "rft_";
 

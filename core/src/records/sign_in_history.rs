@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::base::time::Time;
 use crate::crypto::sha256;
 
-/// The most places that are remembered of a person; the one not seen for longest makes room.
+/// The most devices on networks that are remembered of a person. The one not seen for longest makes room.
 pub const MAX_PLACES: usize = 32;
 
 /// The most failures that are remembered of a person, the latest.
@@ -74,7 +74,7 @@ impl fmt::Display for Network {
 pub struct DeviceOnNetwork {
     /// The device.
     pub device: DeviceMark,
-    /// Where it is.
+    /// The network that it is in.
     pub network: Network,
 }
 
@@ -98,23 +98,23 @@ impl DeviceOnNetwork {
     }
 }
 
-/// A place that somebody has signed in from.
+/// A device on a network from which somebody has signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownPlace {
-    /// Which.
+    /// The device and network.
     pub place: DeviceOnNetwork,
-    /// When they last did.
+    /// The time of the last sign-in from there.
     pub last_at: Time,
 }
 
-/// What is remembered of a person's sign-ins.
+/// The sign-ins and failures that are remembered of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SignInHistory {
-    /// Where they have signed in from, the latest first; at most [`MAX_PLACES`].
+    /// The devices and networks of sign-ins, the latest first; at most [`MAX_PLACES`].
     pub places: Vec<KnownPlace>,
-    /// How often they have signed in during each hour of the day (UTC).
+    /// The number of sign-ins during each hour of the day (UTC).
     pub hours: [u32; 24],
-    /// When they were last refused, the latest first; at most [`MAX_FAILURES`].
+    /// The times of failures, the latest first; at most [`MAX_FAILURES`].
     pub failures: Vec<Time>,
 }
 
@@ -145,12 +145,12 @@ impl SignInHistory {
         self.places.iter().map(|known| known.last_at).filter(|at| !at.is_ahead_of(now)).max()
     }
 
-    /// How often they have signed in.
+    /// Returns the number of sign-ins.
     pub fn sign_ins(&self) -> u32 {
         self.hours.iter().fold(0, |sum, times| sum.saturating_add(*times))
     }
 
-    /// How often they have signed in at about this hour of the day: during it, or one next to it.
+    /// Returns the number of sign-ins during this hour of the day, the one before and the one after.
     pub fn sign_ins_around(&self, hour: usize) -> u32 {
         let at = |hour: usize| self.hours.get(hour % 24).copied().unwrap_or_default();
         [hour + 23, hour, hour + 1].into_iter().fold(0, |sum, hour| sum.saturating_add(at(hour)))

@@ -16,7 +16,7 @@ use crate::records::id::{ClientId, TicketId, UserId};
 use crate::records::named_clients::NamedClients;
 use crate::records::scope::Scope;
 
-/// The longest a ticket lives, in seconds.
+/// The longest life of a ticket, in seconds.
 pub const MAX_LIFETIME: u32 = 3600;
 
 /// The longest reason for an impersonation, in characters.
@@ -35,12 +35,12 @@ impl fmt::Debug for TicketDigest {
 const PREFIX: &str = "tkt_";
 
 impl Ticket {
-    /// Who is at the keyboard: the actor, where somebody acts as the user.
+    /// Returns the person who presents it: the actor if there is one, or else the user.
     pub fn presented_by(&self) -> &UserId {
         self.impersonation.as_ref().map_or(&self.user_id, |i| &i.actor)
     }
 
-    /// The clients that it rests on.
+    /// Returns the clients that it depends on.
     pub const fn clients(&self) -> NamedClients<'_> {
         NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
@@ -54,7 +54,7 @@ impl TicketDigest {
     }
 }
 
-/// Whether `text` is `prefix` and 256 bits in base64url, in their one spelling.
+/// Returns true if `text` is `prefix` and 256 bits in base64url, in their one spelling.
 pub(crate) fn is_token_text(prefix: &str, text: &str) -> bool {
     let mut decoded = Zeroizing::new([0u8; 33]);
     let Some(encoded) = text.strip_prefix(prefix) else { return false };
@@ -71,33 +71,33 @@ pub(crate) fn ticket_text(drawn: &Secret<32>) -> SecretText {
 pub struct Ticket {
     /// Its public name.
     pub id: TicketId,
-    /// What its text digests to.
+    /// The digest of its text.
     pub digest: TicketDigest,
-    /// Who it signs in.
+    /// The user whom it signs in.
     pub user_id: UserId,
-    /// The client the sign-in is for: the audience, or else who issued it.
+    /// The client that the sign-in is for: the audience, or else the issuer.
     pub client_id: ClientId,
-    /// Who issued it; none for the command line.
+    /// The client that issued it; none for the command line.
     pub issuer: Option<ClientRef>,
-    /// Whether an audience was named; it then joins the token's `aud`.
+    /// True if an audience was named. It is added to the token's `aud`.
     pub for_audience: bool,
-    /// Whether the redeemer must authenticate as `client_id`.
+    /// True if the client that redeems it must authenticate as `client_id`.
     pub bind: bool,
     /// The scope of the sign-in.
     pub scope: Scope,
-    /// The only address that may redeem it, where one was named.
+    /// The only address that may redeem it; none allows every address.
     pub client_ip: Option<IpAddr>,
-    /// Who acts as the user, and why, where this is an impersonation.
+    /// The actor and the reason, if somebody acts as the user.
     pub impersonation: Option<Impersonation>,
-    /// When it was issued.
+    /// The time of issue.
     pub issued_at: Time,
-    /// From when on it is refused.
+    /// The time from which it is refused.
     pub expires_at: Time,
-    /// Whether it can still be redeemed.
+    /// The state.
     pub state: TicketState,
-    /// The state epoch it was issued in.
+    /// The state epoch in which it was issued.
     pub state_epoch: u64,
-    /// The epoch of the client it is for; none where it rests on no client's record.
+    /// The epoch of that client; none if the ticket does not depend on a client's record.
     pub client_epoch: Option<u64>,
 }
 
@@ -106,12 +106,12 @@ pub struct Ticket {
 pub struct Impersonation {
     /// The user who acts.
     pub actor: UserId,
-    /// Why, in their words: 1–500 characters.
+    /// The reason in the actor's words: 1–500 characters.
     pub reason: String,
 }
 
 impl Impersonation {
-    /// Whether `reason` will do: 1–500 characters, not only white space, no control characters.
+    /// Returns true if `reason` is allowed: 1–500 characters, not only white space, no control characters.
     pub fn is_reason(reason: &str) -> bool {
         (1..=MAX_REASON_CHARS).contains(&reason.chars().count())
             && !reason.trim().is_empty()
@@ -119,16 +119,16 @@ impl Impersonation {
     }
 }
 
-/// The life of a ticket, its expiry apart. There is no way back to `Live`.
+/// The state of a ticket, apart from its expiry. No state leads back to `Live`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TicketState {
     /// Never presented.
     Live,
     /// Presented.
     Spent {
-        /// When.
+        /// The time.
         at: Time,
-        /// How it was redeemed, where it was with an `Idempotency-Key`.
+        /// The redemption, if it came with an `Idempotency-Key`.
         delivery: Option<Box<TicketDelivery>>,
     },
     /// Withdrawn by a command before it was presented.

@@ -1,4 +1,4 @@
-//! The person a token speaks for.
+//! A person with an account.
 
 use alloc::string::String;
 use core::fmt;
@@ -7,7 +7,7 @@ use crate::base::time::Time;
 use crate::records::factor::AskFactor;
 use crate::records::id::UserId;
 
-/// A person. `None` means unknown; an empty text is never stored.
+/// A person with an account. `None` means unknown; an empty text is never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
     /// The `sub` of this person's tokens.
@@ -24,30 +24,30 @@ pub struct User {
     pub gender: Option<Gender>,
     /// Any JSON value, as text.
     pub address: Option<String>,
-    /// Whether they may sign in.
+    /// The status: whether the person may sign in.
     pub status: Status,
-    /// Whether their password has to be changed.
+    /// True if the password has to be changed.
     pub must_change_password: bool,
-    /// When their password was set, where they have one.
+    /// The time when the password was set; none without a password.
     pub password_changed_at: Option<Time>,
-    /// When they are asked for a second factor, where that is not as for everybody.
+    /// The rule about second factors for this person; none takes the setting.
     pub second_factor: Option<AskFactor>,
-    /// When the account was made.
+    /// The time when the account was made.
     pub created_at: Time,
-    /// When the account was last changed.
+    /// The time of the last change of the account.
     pub updated_at: Time,
-    /// Raised to end every session of this person: a session of a lower epoch is over.
+    /// Raised to end every session of this person: a session of another epoch is over.
     pub epoch: u64,
-    /// Raised by every change to the record, so that two editors do not overwrite each other.
+    /// Raised by every update of the record, so that two editors do not overwrite each other.
     pub revision: u64,
 }
 
-/// Whether a person may sign in.
+/// The status of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// They may.
+    /// The person may sign in.
     Active,
-    /// They may not, and their sessions are over.
+    /// The person may not sign in, and has no session.
     Disabled,
 }
 
@@ -126,39 +126,67 @@ impl Username {
         if plain { Ok(Self(text.into())) } else { Err(BadUsername) }
     }
 
-    /// The name as text.
+    /// Takes a text that is known to be a user name.
+    #[cfg(feature = "check")]
+    pub(crate) const fn known(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl User {
-    /// How generated identifiers begin.
+    /// The prefix of generated identifiers.
     pub const ID_PREFIX: &str = "usr_";
 
-    /// Whether this person may sign in.
+    /// Makes an active user of whom nothing but the user name is known, to be inserted by
+    /// `Change::InsertUser`. `id` should be [`User::ID_PREFIX`] and random characters.
+    pub const fn new(id: UserId, username: Username, created_at: Time) -> Self {
+        Self {
+            id,
+            username,
+            email: None,
+            phone: None,
+            name: None,
+            gender: None,
+            address: None,
+            status: Status::Active,
+            must_change_password: false,
+            password_changed_at: None,
+            second_factor: None,
+            created_at,
+            updated_at: created_at,
+            epoch: 0,
+            revision: 0,
+        }
+    }
+
+    /// Returns true if this person may sign in.
     pub fn is_active(&self) -> bool {
         self.status == Status::Active
     }
 
-    /// Shuts the account, and ends its sessions.
+    /// Disables the account, and ends its sessions.
     pub fn disable(&mut self) {
         self.status = Status::Disabled;
         self.end_sessions();
     }
 
-    /// Opens the account again; the sessions that ended stay ended.
+    /// Enables the account again. Sessions that were ended stay ended.
     pub fn enable(&mut self) {
         self.status = Status::Active;
     }
 
-    /// Has their password changed before anything else, and ends their sessions.
+    /// Requires a new password before anything else, and ends the sessions.
     pub fn require_password_change(&mut self) {
         self.must_change_password = true;
         self.end_sessions();
     }
 
-    /// Notes that their password was set at `now`, and ends their sessions.
+    /// Records that the password was set at `now`, and ends the sessions.
     pub fn set_password(&mut self, now: Time) {
         self.must_change_password = false;
         self.password_changed_at = Some(now);

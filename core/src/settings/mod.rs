@@ -1,4 +1,4 @@
-//! What an operator may set, as the core needs it.
+//! The settings of the core.
 
 mod risk;
 
@@ -47,105 +47,115 @@ impl Issuer {
         Ok(Self(text.to_owned()))
     }
 
-    /// The identifier, exactly as the `iss` claim has it.
+    /// Returns the identifier, exactly as the `iss` claim has it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its `host` or `host:port`.
+    /// Returns its `host` or `host:port`.
     pub fn authority(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
         rest.split('/').next().unwrap_or_default()
     }
 
-    /// The URL of `path` below it.
+    /// Returns the URL of `path` below it.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.0.trim_end_matches('/'))
     }
 }
 
-/// How long passwords last. Off by default: NIST SP 800-63B §5.1.1.2 asks not to have them changed for their age.
+/// The life of passwords. Off by default: NIST SP 800-63B §5.1.1.2 advises against changes by age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PasswordAge {
-    /// Until a password expires, in seconds.
+    /// The life of a password, in seconds.
     pub life: u32,
-    /// How long before that it is said, in seconds.
+    /// The time before the end in which sign-ins are warned, in seconds.
     pub warning: u32,
-    /// How long after that it still signs in, in seconds.
+    /// The time after the end in which the password still signs in, in seconds.
     pub grace: u32,
 }
 
+impl PasswordAge {
+    /// Passwords expire after `life` seconds. That is said `warning` seconds before, and they sign in for `grace` seconds after.
+    pub const fn new(life: u32, warning: u32, grace: u32) -> Self {
+        Self { life, warning, grace }
+    }
+}
+
 codes! {
-    /// What becomes of somebody who should show a second factor and has none.
+    /// The treatment of users who should show a second factor and have none.
     Unenrolled {
-        /// They are signed in.
+        /// The user is signed in.
         SignIn = "sign_in",
-        /// They are refused.
+        /// The user is refused.
         Refuse = "refuse",
-        /// They get a token that is good for enrolling, and nothing else.
+        /// The user gets a token that is good for enrolling alone.
         Enrol = "enrol",
     }
 }
 
-/// When a second factor is asked for. A person's own setting goes before everything, then what holds for
+/// The rules about second factors. The user's own rule comes first, then the rule for
 /// impersonations, then the client's, then the general one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SecondFactorRules {
-    /// In general.
+    /// The general rule.
     pub ask: AskFactor,
-    /// Of somebody who acts as somebody else.
+    /// The rule for actors.
     pub ask_actor: AskFactor,
-    /// Of somebody who has none.
+    /// The treatment of users who have none.
     pub unenrolled: Unenrolled,
 }
 
 codes! {
-    /// What becomes of a ticket that is redeemed at another address than the one its issuer named.
+    /// The treatment of a ticket that is redeemed at another address than its issuer named.
     AddressMismatch {
-        /// It is refused, and spent.
+        /// The ticket is refused, and spent.
         Refuse = "refuse",
-        /// It is a signal of risk.
+        /// The other address is a signal of risk.
         Risk = "risk",
     }
 }
 
 /// Lifetimes and defaults. Every lifetime is in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Settings {
-    /// Who issues the tokens.
+    /// The issuer of the tokens.
     pub issuer: Issuer,
-    /// Access tokens of people.
+    /// The life of people's access tokens.
     pub user_token_lifetime: u32,
-    /// Access tokens of services.
+    /// The life of services' access tokens.
     pub client_token_lifetime: u32,
-    /// Tickets that do not say; at most [`MAX_LIFETIME`](crate::records::ticket::MAX_LIFETIME).
+    /// The life of a ticket whose request does not name one; at most [`MAX_LIFETIME`](crate::records::ticket::MAX_LIFETIME).
     pub ticket_lifetime: u32,
-    /// Sessions, from sign-in to the end, however often they are refreshed.
+    /// The life of a session, however often it is refreshed.
     pub session_lifetime: u32,
-    /// Refresh tokens that are not used.
+    /// The life of an unused refresh token.
     pub refresh_lifetime: u32,
-    /// How long a used refresh token brings the same successor again, while that one is unused; 0 = not at all.
+    /// The time in which a used refresh token returns the same successor again, while that one is unused; 0 switches it off.
     pub refresh_grace: u32,
-    /// Sessions of somebody acting as another.
+    /// The life of a session of somebody who acts as another.
     pub impersonation_lifetime: u32,
-    /// The scope of tickets that do not say.
+    /// The scope of a ticket whose request does not name one.
     pub user_scope: Scope,
-    /// When a second factor is asked for.
+    /// The rules about second factors.
     pub second_factor: SecondFactorRules,
-    /// What a sign-in's risk is judged by.
+    /// The rules about risk.
     pub risk: RiskRules,
-    /// What becomes of a ticket that is redeemed at another address than the one its issuer named.
+    /// The treatment of a ticket that is redeemed at another address than its issuer named.
     pub address_mismatch: AddressMismatch,
     /// The fewest characters of a new password.
     pub password_length: u32,
-    /// How long passwords last, where they do not last for ever.
+    /// The life of passwords; none is for ever.
     pub password_age: Option<PasswordAge>,
-    /// How new TOTP devices make their codes.
+    /// The parameters of new TOTP devices.
     pub totp: OtpParameters,
-    /// The one tenant, where the deployment has a name for it.
+    /// The name of the one tenant, if it has one.
     pub tenant: Option<String>,
-    /// How long a request with an `Idempotency-Key` that redeemed a ticket or answered a challenge is given the same answer
-    /// again; 0 = not at all.
+    /// The time in which a request with an `Idempotency-Key` that redeemed a ticket or answered a challenge gets the same answer
+    /// again; 0 switches it off.
     pub redeem_grace: u32,
 }
 
@@ -163,6 +173,17 @@ impl Settings {
     /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor where the risk calls for one
     /// and always of an actor, whoever has none being signed in, passwords of eight characters that last, TOTP with SHA-1
     /// and six digits, no tenant, and 60 seconds in which an answer comes again.
+    ///
+    /// Every setting is a public member, to be changed afterwards:
+    ///
+    /// ```
+    /// use gatepass_core::{Issuer, Settings};
+    ///
+    /// let mut settings = Settings::new(Issuer::parse("https://gate.example")?);
+    /// settings.ticket_lifetime = 60;
+    /// settings.risk.weights.new_device = 0;
+    /// # Ok::<(), gatepass_core::settings::BadIssuer>(())
+    /// ```
     pub fn new(issuer: Issuer) -> Self {
         Self {
             issuer,

@@ -1,9 +1,10 @@
-//! What a sign-in's risk is judged by.
+//! The rules by which a sign-in's risk is judged.
 
 use crate::records::risk::Signal;
 
-/// What each signal weighs, 0 to 100; 0 switches it off.
+/// The weight of each signal, 0 to 100; 0 switches it off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Weights {
     /// [`Signal::NewDevice`]
     pub new_device: u8,
@@ -26,6 +27,19 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Every signal is switched off.
+    pub const NONE: Self = Self {
+        new_device: 0,
+        new_network: 0,
+        old_ticket: 0,
+        address_mismatch: 0,
+        recent_failures: 0,
+        long_absence: 0,
+        unusual_hour: 0,
+        impersonation: 0,
+        account_changed: 0,
+    };
+
     pub(crate) const fn of(&self, signal: Signal) -> u8 {
         match signal {
             Signal::NewDevice => self.new_device,
@@ -41,35 +55,36 @@ impl Weights {
     }
 }
 
-/// What counts as a signal, and what the sum of their weights means.
+/// The rules about signals, and the meaning of the sum of their weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RiskRules {
-    /// What each signal weighs.
+    /// The weight of each signal.
     pub weights: Weights,
-    /// From this score on the level is medium.
+    /// The score from which the level is medium.
     pub medium: u8,
-    /// From this score on the level is high.
+    /// The score from which the level is high.
     pub high: u8,
-    /// From this score on a second factor is asked for.
+    /// The score from which a second factor is asked for.
     pub second_factor: u8,
-    /// A ticket is old once this much of its life has passed, in per cent.
+    /// The part of a ticket's life after which it is old, in per cent.
     pub old_ticket_percent: u8,
-    /// So many failures are several.
+    /// The failures needed to raise `recent_failures`.
     pub failures: u32,
-    /// How long a failure counts, in seconds.
+    /// The time in which a failure counts, in seconds.
     pub failure_window: u32,
-    /// An absence is long from here on, in seconds.
+    /// The absence that raises `long_absence`, in seconds.
     pub absence: u32,
-    /// A place that was not seen for so long is new again, in seconds.
+    /// The time after which an unseen device or network is new again, in seconds.
     pub place_life: u32,
-    /// After so many sign-ins a person's hours are known.
+    /// The sign-ins after which a person's usual hours are known.
     pub known_sign_ins: u32,
-    /// How long a change of the account counts, in seconds.
+    /// The time in which a change of the account counts, in seconds.
     pub change_window: u32,
 }
 
 impl RiskRules {
-    /// The defaults: a new device alone is enough for a second factor, and little else is.
+    /// The defaults. A new device alone asks for a second factor; most other signals need company.
     pub const DEFAULT: Self = Self {
         weights: Weights {
             new_device: 40,

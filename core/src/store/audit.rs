@@ -1,4 +1,4 @@
-//! What the audit table is told. The wording here never reaches the wire.
+//! The events of the audit log. Their words never reach the wire.
 
 use alloc::string::String;
 use core::net::IpAddr;
@@ -12,9 +12,9 @@ use crate::records::risk::Assessment;
 /// One security event: a row of the same transaction as what it records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When.
+    /// The time.
     pub at: Time,
-    /// What happened.
+    /// The kind of event.
     pub kind: Kind,
     /// The user it is about.
     pub subject: Option<UserId>,
@@ -28,20 +28,20 @@ pub struct Event {
     pub session: Option<SessionId>,
     /// The `kid` of the key it is about.
     pub key: Option<String>,
-    /// Where the request came from; none for the command line.
+    /// The address that the request came from; none for the command line.
     pub address: Option<IpAddr>,
-    /// Why it was refused.
+    /// The reason of a refusal.
     pub refusal: Option<Refusal>,
-    /// What a person gave as the reason.
+    /// The reason that a person gave.
     pub reason: Option<String>,
-    /// How a sign-in's risk was judged: every signal and its weight.
+    /// The risk of a sign-in: every signal and its weight.
     pub risk: Option<Assessment>,
-    /// How often, where one row stands for several.
+    /// The number of events that the row stands for.
     pub count: u32,
 }
 
 impl Event {
-    /// An event of `kind` at `at`, about nobody yet.
+    /// Makes an event of `kind` at `at`, about nobody yet.
     pub const fn new(kind: Kind, at: Time) -> Self {
         Self {
             at,
@@ -62,7 +62,8 @@ impl Event {
 }
 
 codes! {
-    /// What happened.
+    /// The kind of event.
+    #[non_exhaustive]
     Kind {
         /// A ticket was issued.
         TicketIssued = "ticket.issued",
@@ -174,7 +175,8 @@ codes! {
 }
 
 codes! {
-    /// Why a credential or a request was refused.
+    /// The reason why a credential or a request was refused.
+    #[non_exhaustive]
     Refusal {
         /// The request was malformed.
         Malformed = "malformed",
@@ -250,14 +252,14 @@ codes! {
         SecondFactorMissing = "second-factor-missing",
         /// The actor named is not who asks.
         ActorForged = "actor-forged",
-        /// What was asked for cannot be granted.
+        /// The request asks for something that cannot be granted.
         NotGrantable = "not-grantable",
     }
 }
 
 impl Refusal {
-    /// Whether it may have been a guess, and so counts against its address. Who has shown a good token and asks for
-    /// too much is no stranger.
+    /// Returns true if it may have been a guess, which counts against its address. Somebody who has shown a good token and asks for
+    /// too much does not guess.
     pub const fn may_be_a_guess(self) -> bool {
         !matches!(
             self,

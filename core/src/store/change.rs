@@ -1,5 +1,5 @@
-//! What a flow writes. Every change is conditional: it names what must still hold, and where that no longer
-//! does, nothing of the commit is written.
+//! The changes that a flow asks a store to write. Every change is conditional: it names what must still hold. If that no longer
+//! holds, nothing of the commit is written.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 
@@ -16,250 +16,250 @@ use crate::records::ticket::{Ticket, TicketDigest};
 use crate::records::user::User;
 use crate::store::audit::Event;
 
-/// One conditional change. A commit is a list of them, applied in order, all or none. Whatever is written for somebody
-/// holds only where they are there, too.
+/// One conditional change. A commit is a list of them, applied in order, all or none. A record that belongs to a user or a session
+/// can be written only while that one exists.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Writes nothing: holds while the state epoch is as read.
+    /// Writes nothing. Holds while the state epoch is this one.
     RequireStateEpoch(u64),
-    /// Writes nothing: holds while the user is active and of this epoch.
+    /// Writes nothing. Holds while the user is active and of this epoch.
     RequireUserEpoch {
-        /// Which user.
+        /// The user.
         id: UserId,
         /// The epoch as read.
         epoch: u64,
     },
-    /// Writes nothing: holds while the client is enabled and of this epoch.
+    /// Writes nothing. Holds while the client is enabled and of this epoch.
     RequireClientEpoch {
-        /// Which client.
+        /// The client.
         id: ClientId,
         /// The epoch as read.
         epoch: u64,
     },
-    /// Writes nothing: holds while the session has not been ended.
+    /// Writes nothing. Holds while the session has not been ended.
     RequireLiveSession(SessionId),
-    /// A new ticket. Holds where neither its id nor its digest is taken.
+    /// Inserts a ticket. Holds if neither its id nor its digest is taken.
     InsertTicket(Ticket),
-    /// The ticket becomes spent. Holds while it is live.
+    /// Spends the ticket. Holds while it is live.
     SpendTicket {
-        /// Which ticket.
+        /// The ticket.
         digest: TicketDigest,
-        /// When it was presented.
+        /// The time when it was presented.
         at: Time,
-        /// How it was redeemed, where it was with an `Idempotency-Key`.
+        /// The redemption, if it came with an `Idempotency-Key`.
         delivery: Option<Box<TicketDelivery>>,
     },
-    /// The answer to the ticket is given again, once more than before. Holds while the ticket was redeemed with an
+    /// Counts one more repetition of the answer to the ticket. Holds while the ticket was redeemed with an
     /// `Idempotency-Key`, and its answer was repeated before or not, as read.
     RepeatTicket {
-        /// Which ticket.
+        /// The ticket.
         digest: TicketDigest,
-        /// Whether the answer was not repeated before, as read.
+        /// True if the answer was not repeated before, as read.
         first: bool,
     },
-    /// The ticket becomes revoked. Holds while it is live.
+    /// Revokes the ticket. Holds while it is live.
     RevokeTicket {
-        /// Which ticket.
+        /// The ticket.
         id: TicketId,
-        /// When.
+        /// The time.
         at: Time,
     },
-    /// A new session with its first refresh token. Holds where neither is taken and its user is there.
+    /// Inserts a session with its first refresh token. Holds if neither is taken and its user exists.
     InsertSession {
         /// The session.
         session: Session,
-        /// Its first refresh token, where it can be refreshed.
+        /// Its first refresh token, if it can be refreshed.
         refresh: Option<RefreshToken>,
     },
-    /// The refresh token becomes used, and its successor is there. Of the session's tokens that the successor leaves no room for
+    /// Uses the refresh token, and inserts its successor. Of the session's tokens that the successor leaves no room for
     /// ([`MAX_USED`](crate::records::session::MAX_USED)), the oldest are deleted, at most [`MAX_DELETED`](crate::records::session::MAX_DELETED).
     /// Holds while it is unused.
     RotateRefresh {
-        /// Which token.
+        /// The token.
         digest: RefreshDigest,
-        /// How it was used.
+        /// The use.
         rotation: Rotation,
-        /// Its successor, in the same session. What it counts is what the token counts then, this use included, less what is
+        /// The successor, in the same session. It counts what the token counts, and this use, less what is
         /// `recorded`.
         successor: RefreshToken,
-        /// The refreshes that an audit row of the same commit tells of.
+        /// The refreshes that an audit row of the same commit counts.
         recorded: u32,
     },
-    /// One refresh of the session more is counted, of the token that was handed out once more. Holds always.
+    /// Counts one more refresh, of the token that was handed out once more. Always holds.
     CountRefresh(RefreshDigest),
-    /// Writes nothing: holds while the refresh token is there and unused.
+    /// Writes nothing. Holds while the refresh token exists and is unused.
     RequireUnusedRefresh(RefreshDigest),
-    /// The session is over, and every token of it. Holds while it has not been ended.
+    /// Ends the session, and every token of it. Holds while it has not been ended.
     EndSession {
-        /// Which session.
+        /// The session.
         id: SessionId,
-        /// When.
+        /// The time.
         at: Time,
     },
-    /// Every session of the user is over. Holds while the epoch is as read.
+    /// Ends every session of the user. Holds while the epoch is as read.
     RaiseEpoch {
-        /// Which user.
+        /// The user.
         id: UserId,
         /// The epoch as read.
         epoch: u64,
     },
-    /// The access token is refused from now on. Holds always: once revoked is revoked.
+    /// Revokes the access token. Always holds: to revoke it again changes nothing.
     RevokeToken {
         /// Its `jti`.
         token_id: String,
-        /// When it expires, after which it need not be remembered.
+        /// The time when it expires. Afterwards it need not be remembered.
         expires_at: Time,
     },
-    /// A new challenge. Holds where its digest is free.
+    /// Inserts a challenge. Holds if its digest is free.
     InsertChallenge(Challenge),
-    /// The challenge has one wrong code more. Holds while it has as many as read, and was answered or not, as read.
+    /// Counts one more wrong code. Holds while the challenge has as many as read, and was answered or not, as read.
     CountWrong {
-        /// Which challenge.
+        /// The challenge.
         digest: ChallengeDigest,
         /// Wrong codes as read.
         wrong: u32,
-        /// Whether it was answered, as read.
+        /// True if it was answered, as read.
         answered: bool,
     },
-    /// The challenge is answered. Holds while it was not, and has as many wrong codes as read.
+    /// Answers the challenge. Holds while it was not answered, and has as many wrong codes as read.
     AnswerChallenge {
-        /// Which challenge.
+        /// The challenge.
         digest: ChallengeDigest,
         /// Wrong codes as read.
         wrong: u32,
-        /// How it is answered.
+        /// The answer.
         answered: Answered,
     },
-    /// The answer to the challenge is given again, once more than before. Holds while the challenge was answered with an
+    /// Counts one more repetition of the answer to the challenge. Holds while the challenge was answered with an
     /// `Idempotency-Key`, has as many wrong codes as read, and its answer was repeated before or not, as read.
     RepeatAnswer {
-        /// Which challenge.
+        /// The challenge.
         digest: ChallengeDigest,
         /// Wrong codes as read.
         wrong: u32,
-        /// Whether the answer was not repeated before, as read.
+        /// True if the answer was not repeated before, as read.
         first: bool,
     },
-    /// Writes nothing: holds while the challenge is there, was not answered, and bears one more wrong code.
+    /// Writes nothing. Holds while the challenge exists, was not answered, and has room for one more wrong code.
     RequireOpenChallenge(ChallengeDigest),
-    /// A new device. Holds where its id is free, and its user has fewer than [`MAX_DEVICES`](crate::records::factor::MAX_DEVICES).
+    /// Inserts a device. Holds if its id is free, and its user has fewer than [`MAX_DEVICES`](crate::records::factor::MAX_DEVICES).
     InsertDevice(TotpDevice),
-    /// The device counts from now on, a code of `step` having been verified. Holds while it did not.
+    /// Verifies the device by a code of `step`. Holds while it was not verified.
     VerifyDevice {
-        /// Which device.
+        /// The device.
         id: DeviceId,
-        /// The session that shows the code; none for the command line.
+        /// The session that showed the code; none for the command line.
         session: Option<SessionId>,
         /// The step of the code.
         step: u64,
-        /// When.
+        /// The time.
         at: Time,
     },
-    /// A code of `step` is accepted. Holds while the device counts and the last step that was accepted is as read.
+    /// Accepts a code of `step`. Holds while the device is verified, and the last accepted step is as read.
     UseStep {
-        /// Which device.
+        /// The device.
         id: DeviceId,
         /// The step of the code.
         step: u64,
-        /// The last step as read. It is after `step` where it was accepted by a clock that was ahead.
+        /// The last step as read. It is after `step` if a clock that was ahead accepted it.
         before: u64,
     },
-    /// The device is gone, and the backup codes that came with it where it never counted. Holds where there is one, and
-    /// it counts or does not, as read.
+    /// Deletes the device and, if it was never verified, the backup codes that came with it. Holds if it exists, and
+    /// was verified or not, as read.
     DeleteDevice {
-        /// Which device.
+        /// The device.
         id: DeviceId,
-        /// Whether it counts, as read.
+        /// True if it was verified, as read.
         counts: bool,
     },
-    /// Backup codes come with a device that is set up. Holds while no device of the user counts.
+    /// Adds backup codes that come with a new device. Holds while no device of the user is verified.
     AddBackupCodes {
-        /// Whose.
+        /// The user.
         user: UserId,
-        /// With which device.
+        /// The device that they come with.
         device: DeviceId,
         /// Their digests.
         codes: Vec<BackupDigest>,
     },
-    /// Of the user's backup codes those that came with one device stay, which is their first to count: those that were told
-    /// along with another, to whomever, never will. Holds while no device of the user counts.
+    /// Keeps those of the user's backup codes that came with one device, the first to be verified. Codes that were told
+    /// along with another device are deleted. Holds while no device of the user is verified.
     KeepBackupCodes {
-        /// Whose.
+        /// The user.
         user: UserId,
-        /// With which device.
+        /// The device that they come with.
         device: DeviceId,
     },
-    /// The user has no backup code any more.
+    /// Deletes every backup code of the user. Always holds.
     DropBackupCodes(UserId),
-    /// The backup code is used. Holds where it is there, which it is not any more.
+    /// Uses the backup code, and deletes it. Holds if it exists.
     UseBackupCode {
-        /// Whose.
+        /// The user.
         user: UserId,
         /// Its digest.
         code: BackupDigest,
     },
-    /// The user's factors have been guessed at so often. Holds while it is as read.
+    /// Sets the lockout of the user's second factors. Holds while it is as read.
     SetLockout {
-        /// Whose.
+        /// The user.
         user: UserId,
         /// As read.
         before: Lockout,
-        /// As it is now.
+        /// The new value.
         after: Lockout,
     },
-    /// The person has signed in from there: the place is remembered, in the stead of the one not seen for longest where
-    /// there are [`MAX_PLACES`](crate::records::sign_in_history::MAX_PLACES), and so is the hour. Holds where there is such a user.
+    /// Remembers a sign-in: its device and network, in place of the one not seen for longest if
+    /// there are [`MAX_PLACES`](crate::records::sign_in_history::MAX_PLACES), and its hour. Holds if the user exists.
     RecordSignIn {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// From where.
+        /// The device and network.
         place: DeviceOnNetwork,
-        /// When.
+        /// The time.
         at: Time,
     },
-    /// The person was refused: the latest [`MAX_FAILURES`](crate::records::sign_in_history::MAX_FAILURES) are remembered. Holds where there is such a user.
+    /// Remembers a failure; the latest [`MAX_FAILURES`](crate::records::sign_in_history::MAX_FAILURES) are kept. Holds if the user exists.
     CountFailure {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// When.
+        /// The time.
         at: Time,
     },
-    /// The user's password is this one, never guessed at. Holds where there is such a user; it goes with a change of their
+    /// Sets the user's password, without wrong guesses. Holds if the user exists. It comes with a change of the user's
     /// record, which names the revision as read.
     SetPassword {
-        /// Whose.
+        /// The user.
         user: UserId,
-        /// What it hashes to.
+        /// The hash.
         hash: PasswordHash,
     },
-    /// The user's password has been guessed at so often. Holds while it is as read.
+    /// Sets the lockout of the user's password. Holds while it is as read.
     SetPasswordLockout {
-        /// Whose.
+        /// The user.
         user: UserId,
         /// As read.
         before: Lockout,
-        /// As it is now.
+        /// The new value.
         after: Lockout,
     },
-    /// A new user. Holds where neither id nor user name is taken, and nothing of a deleted user of the id is left.
+    /// Inserts a user. Holds if neither id nor user name is taken, and nothing is left of a deleted user of the id.
     InsertUser(User),
-    /// The user's record becomes this one, its revision raised by one. Holds while the revision is as read, and no
+    /// Replaces the user's record, and raises its revision by one. Holds while the revision is as read, and no
     /// other user has the name.
     UpdateUser(User),
-    /// The user is gone. Their tickets, sessions and challenges stay until they are swept, and are good for nothing. Holds where
-    /// there is one.
+    /// Deletes the user. Tickets, sessions and challenges stay until they are swept, and are good for nothing. Holds if
+    /// the user exists.
     DeleteUser(UserId),
-    /// A new client. Holds where the id is free.
+    /// Inserts a client. Holds if the id is free.
     InsertClient(Client),
-    /// The client's record becomes this one, its revision raised by one. Holds while the revision is as read.
+    /// Replaces the client's record, and raises its revision by one. Holds while the revision is as read.
     UpdateClient(Client),
-    /// The client is gone. Holds where there is one.
+    /// Deletes the client. Holds if it exists.
     DeleteClient(ClientId),
-    /// One more row of the audit chain, linked by whoever holds the write lock.
+    /// Writes one row of the audit log.
     Audit(Event),
     /// Proves that the store can commit, and records nothing.
     Probe,
-    /// Writes nothing and takes as long as what does, so that an answer about nobody comes no sooner. Holds always.
+    /// Writes nothing, but takes as long as a write, so that an answer about nobody comes no sooner. Always holds.
     DummyWrite,
 }
 
@@ -315,14 +315,14 @@ impl Change {
     }
 }
 
-/// How a commit went.
+/// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All of it is durable.
     Applied,
-    /// Something named no longer held; nothing was written.
+    /// A condition no longer held. Nothing was written.
     Conflict,
-    /// The store could not; nothing was written.
+    /// The store could not write, and is certain that nothing was written.
     NotApplied,
     /// It may or may not have been written.
     Unknown,

@@ -1,4 +1,4 @@
-//! What a flow asks of the store, and what it is told: one query, one consistent snapshot.
+//! The queries of a flow and their answers: one query, one consistent snapshot.
 
 use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
@@ -12,7 +12,8 @@ use crate::records::password::Password;
 use crate::records::session::{RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
 use crate::records::ticket::{Ticket, TicketDigest};
-use crate::records::user::User;
+use crate::records::user::{User, Username};
+use crate::store::page::{Page, PageQuery};
 
 /// One question to the store, answered from one snapshot.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +24,11 @@ pub enum Query {
     Client(ClientId),
     /// A ticket with everyone it names.
     Ticket(TicketDigest),
-    /// Those whom a presented access token names.
+    /// Everybody whom a presented access token names.
     Bearer(BearerQuery),
-    /// Those whom a request for a ticket names.
+    /// Everybody whom a request for a ticket names.
     Issue(IssueQuery),
-    /// Whatever a presented token names, and the client that presents it.
+    /// Everything that a presented token names, and the client that presents it.
     Token(TokenQuery),
     /// The bearer of an access token, and every session of the user it names that was not ended, whose actor, where somebody
     /// acts as the user, and whose clients stand as at sign-in.
@@ -40,9 +41,41 @@ pub enum Query {
     Login(Identity),
     /// The bearer of an access token, and the password of the user it names.
     Password(BearerQuery),
+    /// A user whom an administrator names.
+    User(UserQuery),
+    /// A user whom an administrator names, with their password, second factors and sign-in history.
+    Account(UserRef),
+    /// A session.
+    Session(SessionId),
+    /// Users.
+    UserPage(PageQuery),
+    /// Clients, with their secrets.
+    ClientPage(PageQuery),
+    /// Tickets.
+    TicketPage(PageQuery),
+    /// Sessions, whatever became of them.
+    SessionPage(SessionPageQuery),
 }
 
-/// What somebody signs in as: a user name, or else an e-mail address (the case of ASCII letters apart) or a telephone
+/// The user that an administrator names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserQuery {
+    /// The user.
+    pub user: UserRef,
+    /// The user name that they are to have, where they are to have another.
+    pub username: Option<Username>,
+}
+
+/// Sessions of everybody, or of one user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionPageQuery {
+    /// The user whose sessions are asked for; everybody's where none.
+    pub user: Option<UserId>,
+    /// The page.
+    pub page: PageQuery,
+}
+
+/// The text that somebody signs in with: a user name, or else an e-mail address (the case of ASCII letters does not matter) or a telephone
 /// number that one user alone has.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity(pub String);
@@ -56,22 +89,22 @@ impl fmt::Debug for Identity {
 /// A token of either kind, and who presents it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenQuery {
-    /// The client that presents it, where it says so.
+    /// The client that presents it, if it says so.
     pub caller: Option<ClientId>,
-    /// Whom it names, where it may be an access token.
+    /// The names in it, if it may be an access token.
     pub access: Option<BearerQuery>,
-    /// Its digest, where it may be a refresh token.
+    /// Its digest, if it may be a refresh token.
     pub refresh: Option<RefreshDigest>,
 }
 
-/// Whom an access token names; not yet verified, so only good for looking up.
+/// The names in an access token. The token is not verified yet, so they are only good for looking up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BearerQuery {
     /// The client it was issued to.
     pub client: ClientId,
     /// Its own identifier: `jti`.
     pub token_id: String,
-    /// Whose token it is, where it is a person's.
+    /// The person, if it is a person's token.
     pub person: Option<PersonQuery>,
 }
 
@@ -82,20 +115,20 @@ pub struct PersonQuery {
     pub user: UserId,
     /// The session.
     pub session: SessionId,
-    /// The actor, where it is an impersonation.
+    /// The actor, if there is one.
     pub actor: Option<UserId>,
 }
 
-/// Whom a request for a ticket names, its bearer included.
+/// The names in a request for a ticket, its bearer included.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IssueQuery {
-    /// Who asks; none for the command line.
+    /// The caller; none for the command line.
     pub bearer: Option<BearerQuery>,
-    /// Who is to be signed in, where the request says so legibly.
+    /// The user to be signed in, if the request names one that can be read.
     pub user: Option<UserRef>,
-    /// Who is to act.
+    /// The user who is to act.
     pub actor: Option<UserRef>,
-    /// Which client it is for.
+    /// The client that it is for.
     pub audience: Option<ClientId>,
 }
 
@@ -119,7 +152,7 @@ pub enum Records {
     Generation,
     /// For [`Query::Client`].
     Client(Option<Client>),
-    /// For [`Query::Ticket`]; none where no ticket has the digest.
+    /// For [`Query::Ticket`]; none if no ticket has the digest.
     Ticket(Option<Box<TicketRecords>>),
     /// For [`Query::Bearer`].
     Bearer(Box<BearerRecords>),
@@ -129,43 +162,88 @@ pub enum Records {
     Token(Box<TokenRecords>),
     /// For [`Query::Sessions`].
     Sessions(Box<SessionsRecords>),
-    /// For [`Query::Challenge`]; none where no challenge has the digest.
+    /// For [`Query::Challenge`]; none if no challenge has the digest.
     Challenge(Option<Box<ChallengeRecords>>),
     /// For [`Query::Factors`].
     Factors(Box<FactorsRecords>),
-    /// For [`Query::Login`]; none where nobody is called so.
+    /// For [`Query::Login`]; none if the text names nobody.
     Login(Option<Box<LoginRecords>>),
     /// For [`Query::Password`].
     Password(Box<PasswordRecords>),
+    /// For [`Query::User`]; none where there is no such user.
+    User(Option<Box<UserRecords>>),
+    /// For [`Query::Account`]; none where there is no such user.
+    Account(Option<Box<AccountRecords>>),
+    /// For [`Query::Session`].
+    Session(Option<Box<Session>>),
+    /// For [`Query::UserPage`].
+    UserPage(Page<User>),
+    /// For [`Query::ClientPage`].
+    ClientPage(Page<Client>),
+    /// For [`Query::TicketPage`].
+    TicketPage(Page<Ticket>),
+    /// For [`Query::SessionPage`].
+    SessionPage(Page<SessionRecords>),
     /// The store could not be read.
     Unreadable,
 }
 
-/// A ticket, and everyone it names as they are now.
+/// A ticket, and the records that it names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TicketRecords {
     /// The ticket.
     pub ticket: Ticket,
-    /// Who it signs in.
+    /// The user whom it signs in.
     pub user: Option<User>,
-    /// Who acts, where it is an impersonation.
+    /// The actor, if there is one.
     pub actor: Option<User>,
     /// The client that the sign-in is for.
     pub client: Option<Client>,
-    /// The client that issued it, where one did that is another than `client`.
+    /// The client that issued it, if it is another than `client`.
     pub issuer: Option<Client>,
     /// The second factors of the actor, or else of the user.
     pub factors: Factors,
-    /// From where and when the actor, or else the user, usually signs in.
+    /// The sign-in history of the actor, or else of the user.
     pub history: SignInHistory,
-    /// What the ticket led to, where it was redeemed with an `Idempotency-Key` and that is still there.
+    /// The session or challenge that it led to, if it was redeemed with an `Idempotency-Key` and that still exists.
     pub delivered: Option<Delivered>,
 }
 
-/// A user, and everything their sign-in by password rests on.
+/// A user, and everything that a sign-in by password depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoginRecords {
-    /// Who signs in.
+    /// The user who signs in.
+    pub user: User,
+    /// The password, if there is one.
+    pub password: Option<Password>,
+    /// The second factors.
+    pub factors: Factors,
+    /// The sign-in history.
+    pub history: SignInHistory,
+}
+
+/// The bearer of an access token, and the password of the user it names.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct PasswordRecords {
+    /// The records that the token names.
+    pub bearer: BearerRecords,
+    /// The user's password, if there is one.
+    pub password: Option<Password>,
+}
+
+/// A user whom an administrator names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRecords {
+    /// The user.
+    pub user: User,
+    /// Who has the user name that was asked about, where anybody does.
+    pub username_owner: Option<UserId>,
+}
+
+/// A user, with everything that is kept of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountRecords {
+    /// The user.
     pub user: User,
     /// Their password, where they have one.
     pub password: Option<Password>,
@@ -175,23 +253,29 @@ pub struct LoginRecords {
     pub history: SignInHistory,
 }
 
-/// The bearer of an access token, and the password of the user it names.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct PasswordRecords {
-    /// Whom the token names.
-    pub bearer: BearerRecords,
-    /// The user's password, where they have one.
-    pub password: Option<Password>,
+/// A session, and everyone it names as they are now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRecords {
+    /// The session.
+    pub session: Session,
+    /// Who is signed in.
+    pub user: Option<User>,
+    /// Who acts as them.
+    pub actor: Option<User>,
+    /// The client the session is for.
+    pub client: Option<Client>,
+    /// The client that the session rests on beside `client`, because it issued the ticket.
+    pub issuer: Option<Client>,
 }
 
-/// A challenge, and everyone it names as they are now.
+/// A challenge, and the records that it names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChallengeRecords {
     /// The challenge.
     pub challenge: Challenge,
-    /// Who is to be signed in.
+    /// The user to be signed in.
     pub user: Option<User>,
-    /// Who acts as them.
+    /// The user who acts as that one.
     pub actor: Option<User>,
     /// The client that the sign-in is for.
     pub client: Option<Client>,
@@ -206,13 +290,13 @@ pub struct ChallengeRecords {
 /// The bearer of an access token, and the second factors of the user it names.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct FactorsRecords {
-    /// Whom the token names.
+    /// The records that the token names.
     pub bearer: BearerRecords,
     /// The user's factors.
     pub factors: Factors,
 }
 
-/// Whom an access token names, as they are now.
+/// The records that an access token names.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct BearerRecords {
     /// The client it was issued to.
@@ -223,20 +307,20 @@ pub struct BearerRecords {
     pub session: Option<Session>,
     /// The actor.
     pub actor: Option<User>,
-    /// Whether this very token was revoked.
+    /// True if this token was revoked.
     pub revoked: bool,
     /// The client that the session rests on beside `client`, because it issued the ticket.
     pub issuer: Option<Client>,
 }
 
-/// What a presented token names, as it is now.
+/// The records that a presented token names.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct TokenRecords {
     /// The client that presents it.
     pub caller: Option<Client>,
-    /// Whom it names as an access token.
+    /// The records that it names as an access token.
     pub bearer: BearerRecords,
-    /// What it is as a refresh token.
+    /// The family that it belongs to as a refresh token.
     pub family: Option<Family>,
 }
 
@@ -245,13 +329,13 @@ pub struct TokenRecords {
 pub struct Family {
     /// The token.
     pub refresh: RefreshToken,
-    /// Its successor, where it was used and that one still exists.
+    /// Its successor, if it was used and the successor still exists.
     pub successor: Option<RefreshToken>,
     /// The session it prolongs.
     pub session: Session,
-    /// Who is signed in.
+    /// The user who is signed in.
     pub user: Option<User>,
-    /// Who acts as them.
+    /// The user who acts as that one.
     pub actor: Option<User>,
     /// The client the session is for.
     pub client: Option<Client>,
@@ -262,7 +346,7 @@ pub struct Family {
 /// The bearer of an access token, and the sessions of the user it names.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct SessionsRecords {
-    /// Whom the token names.
+    /// The records that the token names.
     pub bearer: BearerRecords,
     /// The user's sessions that have not been ended and whose actors and clients stand, the newest first; at most [`MAX_SESSIONS`]. None
     /// where the session that the token names is not there, has been ended or is another's: the token is not verified yet.
@@ -272,14 +356,14 @@ pub struct SessionsRecords {
 /// The most sessions that are listed.
 pub const MAX_SESSIONS: usize = 200;
 
-/// Whom a request for a ticket names, as they are now.
+/// The records that a request for a ticket names.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct IssueRecords {
-    /// Who asks.
+    /// The caller's records.
     pub bearer: BearerRecords,
-    /// Who is to be signed in.
+    /// The user to be signed in.
     pub user: Option<User>,
-    /// Who is to act.
+    /// The user who is to act.
     pub actor: Option<User>,
     /// The client it is for.
     pub audience: Option<Client>,

@@ -9,10 +9,10 @@ use gatepass_core::store::audit::Refusal;
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
-use super::failure::Failure;
-use super::output::Record;
 use super::progress::Progress;
 use crate::config::value::span;
+use crate::error::ProgramError;
+use crate::output::Record;
 use crate::store::{Archived, AuditRow, StoreError};
 
 #[derive(Debug, Subcommand)]
@@ -39,13 +39,15 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::List { since } => {
-            let site = context.reading()?;
-            let since = since.map(|text| when("--since", &text, site.now)).transpose()?;
+            let admin = context.reading()?;
+            let since = since.map(|text| when("--since", &text, admin.now)).transpose()?;
             let mut rows = context.out.lines()?;
-            site.store.audit(since, |row| Ok::<_, Failure>(rows.print(record(&row, context.out.json))?))?;
+            admin
+                .store
+                .audit(since, |row| Ok::<_, ProgramError>(rows.print(record(&row, context.out.json))?))?;
             Ok(rows.end()?)
         }
         Verb::Verify { archive: None } => {
@@ -55,7 +57,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             context
                 .out
                 .one(&Record::new().with("valid", holds).with("rows", verdict.rows).with("broken", broken))?;
-            if holds { Ok(()) } else { Err(Failure::Answered) }
+            if holds { Ok(()) } else { Err(ProgramError::Answered) }
         }
         Verb::Verify { archive: Some(file) } => {
             let (archived, broken) = match context.reading()?.store.read_archive(&file) {
@@ -72,18 +74,18 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
                 .with("head", archived.map(|archived| archived.head))
                 .with("broken", broken);
             context.out.one(&verdict)?;
-            if holds { Ok(()) } else { Err(Failure::Answered) }
+            if holds { Ok(()) } else { Err(ProgramError::Answered) }
         }
         Verb::Archive { file, before } => {
             if *file == *Path::new("-") {
-                return Err(Failure::usage(
+                return Err(ProgramError::usage(
                     "an archive is read back before its rows may go: name a file, not -".to_owned(),
                 ));
             }
-            let site = context.site()?;
-            let before = before.map(|text| when("--before", &text, site.now)).transpose()?;
+            let admin = context.writing()?;
+            let before = before.map(|text| when("--before", &text, admin.now)).transpose()?;
             let mut progress = Progress::new(context.out);
-            let made = site.store.archive_audit(&file, before, site.now, &mut |phase, done| {
+            let made = admin.store.archive_audit(&file, before, admin.now, &mut |phase, done| {
                 progress.show(phase, done);
             });
             progress.end();
@@ -130,10 +132,10 @@ fn record(row: &AuditRow, json: bool) -> Record {
 }
 
 /// Reads a time, or how long ago it was at `now`.
-fn when(flag: &str, text: &str, now: Time) -> Result<Time, Failure> {
+fn when(flag: &str, text: &str, now: Time) -> Result<Time, ProgramError> {
     let ago = || span(text).map(|span| Time::from_unix(now.unix().saturating_sub(span.as_secs())));
     rfc3339(text).or_else(ago).ok_or_else(|| {
-        Failure::usage(format!(
+        ProgramError::usage(format!(
             "{flag} {text:?} is neither a time like 2026-01-31T12:00:00Z nor a span like 2h or 7d"
         ))
     })

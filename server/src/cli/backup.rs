@@ -8,10 +8,11 @@ use clap::Args;
 use gatepass_core::base::time::Time;
 
 use super::context::Context;
-use super::failure::Failure;
-use super::output::Record;
 use super::progress::Progress;
-use crate::master_key::{hex, random};
+use crate::error::ProgramError;
+use crate::output::Record;
+use crate::secrets::master_key::hex;
+use crate::secrets::random::random;
 use crate::store::{Access, BackupReport, StoreError};
 
 #[derive(Debug, Args)]
@@ -38,11 +39,11 @@ pub(super) fn record(file: &str, report: &BackupReport) -> Record {
         .with("audit_verified", report.chain_verified)
 }
 
-pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Result<(), ProgramError> {
     if let Some(id) = &handover
         && (id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
-        return Err(Failure::usage(format!(
+        return Err(ProgramError::usage(format!(
             "--handover {id:?} is not an id that `gatepass restore --accept` has made: 32 hexadecimal digits"
         )));
     }
@@ -50,7 +51,7 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
     let store = context.open(access)?.store;
     let to_stdout = *file == *Path::new("-");
     let target = if to_stdout {
-        let name = random::<8>().ok_or(StoreError::NoRandomness)?;
+        let name = random::<8>()?;
         std::env::temp_dir().join(format!("gatepass-backup-{}", *hex(&*name)))
     } else {
         file.clone()
@@ -67,7 +68,7 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
     let _ = std::fs::remove_file(&target);
     let copied = copied.and_then(|_| io::Write::flush(&mut io::stdout()));
     copied.map_err(|error| {
-        Failure::failed(format!("the backup could not be written to standard output: {error}"))
+        ProgramError::failed(format!("the backup could not be written to standard output: {error}"))
     })?;
     // The output is the copy itself.
     eprint_line(&printed);
@@ -81,10 +82,10 @@ fn eprint_line(record: &Record) {
 }
 
 /// Where the installation was handed over already and the copy failed, a person must know both ways on.
-fn after_handover(handover: Option<&str>, error: StoreError) -> Failure {
+fn after_handover(handover: Option<&str>, error: StoreError) -> ProgramError {
     match (handover, &error) {
         (Some(id), other) if !matches!(other, StoreError::FileExists(_) | StoreError::HandedOver(_)) => {
-            Failure::failed(format!(
+            ProgramError::failed(format!(
                 "{error}. This installation may be handed over already: run the command again with --handover {id}, or `gatepass handover cancel`"
             ))
         }

@@ -4,11 +4,11 @@ use gatepass_core::base::time::Time;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::failure::Failure;
-use super::output::{Record, harmless};
+use crate::error::ProgramError;
+use crate::output::{Record, harmless};
 use crate::store::{self, Finding};
 
-pub(super) fn run(context: &Context) -> Result<(), Failure> {
+pub(super) fn run(context: &Context) -> Result<(), ProgramError> {
     let report = store::check(&context.installation()?);
     let sound = report.is_sound();
     let rows = report.audit.as_ref().map(|verdict| verdict.rows);
@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
             context.out.say(&format!("\n{} {code}: {what}\n  -> {way_out}", severity.as_str()))?;
         }
     }
-    if sound { Ok(()) } else { Err(Failure::Answered) }
+    if sound { Ok(()) } else { Err(ProgramError::Answered) }
 }
 
 fn finding(finding: &Finding) -> Value {

@@ -10,11 +10,15 @@ use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::Change;
 use serde_json::Value;
 
-use super::context::{Context, Site, random};
+use crate::store::AdminSession;
+
+use crate::secrets::random::random;
+
+use super::context::Context;
 use super::edit::{ATTEMPTS, ask_factor, parsed, text};
-use super::failure::Failure;
-use super::output::Record;
 use super::secret;
+use crate::error::ProgramError;
+use crate::output::Record;
 
 /// The longest access token life, in seconds: a day.
 const MAX_LIFETIME: u32 = 86_400;
@@ -107,21 +111,21 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    fn apply(&self, client: &mut Client) -> Result<(), Failure> {
+    fn apply(&self, client: &mut Client) -> Result<(), ProgramError> {
         if let Some(name) = &self.name {
             client.name = text("a name", name, 128)?;
         }
         if let Some(scope) = &self.scope {
             client.scope = parsed("--scope", scope, Scope::parse)?;
             if scope.split(' ').any(|name| name.starts_with("gatepass:")) {
-                return Err(Failure::usage("a scope of gatepass:… is the server's own and no client's"));
+                return Err(ProgramError::usage("a scope of gatepass:… is the server's own and no client's"));
             }
         }
         if let Some(scope) = &self.default_scope {
             client.default_scope = parsed("--default-scope", scope, Scope::parse)?;
         }
         if !client.default_scope.is_within(&client.scope) {
-            return Err(Failure::usage(format!(
+            return Err(ProgramError::usage(format!(
                 "the default scope \"{}\" is not within the scope \"{}\": widen --scope or narrow --default-scope",
                 client.default_scope, client.scope
             )));
@@ -142,14 +146,14 @@ impl Fields {
     }
 }
 
-fn audiences(given: &[String]) -> Result<Vec<String>, Failure> {
+fn audiences(given: &[String]) -> Result<Vec<String>, ProgramError> {
     let mut audiences: Vec<String> = Vec::new();
     for audience in given.iter().filter(|audience| !audience.is_empty()) {
         // RFC 7519 §2, StringOrURI: no white space in any that is of use.
         if audience.chars().count() > MAX_AUDIENCE
             || audience.chars().any(|c| c.is_control() || c.is_whitespace())
         {
-            return Err(Failure::usage(format!(
+            return Err(ProgramError::usage(format!(
                 "an audience is 1 to {MAX_AUDIENCE} characters without white space, not {audience:?}"
             )));
         }
@@ -158,18 +162,18 @@ fn audiences(given: &[String]) -> Result<Vec<String>, Failure> {
         }
     }
     if audiences.len() > MAX_AUDIENCES {
-        return Err(Failure::usage(format!("a client has at most {MAX_AUDIENCES} audiences")));
+        return Err(ProgramError::usage(format!("a client has at most {MAX_AUDIENCES} audiences")));
     }
     Ok(audiences)
 }
 
-fn lifetime(what: &str, given: &str) -> Result<Option<u32>, Failure> {
+fn lifetime(what: &str, given: &str) -> Result<Option<u32>, ProgramError> {
     if given.is_empty() {
         return Ok(None);
     }
     match given.parse() {
         Ok(seconds @ 1..=MAX_LIFETIME) => Ok(Some(seconds)),
-        _ => Err(Failure::usage(format!(
+        _ => Err(ProgramError::usage(format!(
             "{what} {given:?} is not a whole number of seconds from 1 to {MAX_LIFETIME}"
         ))),
     }
@@ -203,18 +207,18 @@ fn event(kind: Kind, id: &ClientId, now: Time) -> Change {
     Change::Audit(Event { client: Some(id.clone()), ..Event::new(kind, now) })
 }
 
-fn id(given: &str) -> Result<ClientId, Failure> {
+fn id(given: &str) -> Result<ClientId, ProgramError> {
     parsed("the client id", given, ClientId::parse)
 }
 
-fn find(site: &Site, id: &ClientId) -> Result<Client, Failure> {
-    site.store.client(id)?.ok_or_else(|| {
-        Failure::failed(format!("there is no client {id}: `gatepass client list` shows those there are"))
+fn find(admin: &AdminSession, id: &ClientId) -> Result<Client, ProgramError> {
+    admin.store.client(id)?.ok_or_else(|| {
+        ProgramError::failed(format!("there is no client {id}: `gatepass client list` shows those there are"))
     })
 }
 
 /// A client with nothing but its id, as of `now`: another than any that had the id before.
-pub(crate) fn blank(id: ClientId, scope: Scope, now: Time) -> Result<Client, Failure> {
+pub(crate) fn blank(id: ClientId, scope: Scope, now: Time) -> Result<Client, ProgramError> {
     let epoch = Client::first_epoch(u64::from_le_bytes(*random()?));
     Ok(Client {
         id,
@@ -242,37 +246,42 @@ pub(crate) fn added(client: Client, now: Time) -> Vec<Change> {
 /// Makes `change` to a client, on top of whatever others change at the same time. Where it says that nothing
 /// changes, nothing is written.
 fn edit(
-    site: &Site,
+    admin: &AdminSession,
     id: &ClientId,
     kind: Kind,
-    mut change: impl FnMut(&mut Client) -> Result<(), Failure>,
-) -> Result<Client, Failure> {
+    mut change: impl FnMut(&mut Client) -> Result<(), ProgramError>,
+) -> Result<Client, ProgramError> {
     for _ in 0..ATTEMPTS {
-        let before = find(site, id)?;
+        let before = find(admin, id)?;
         let mut client = before.clone();
         change(&mut client)?;
         if client == before {
             return Ok(client);
         }
-        if site.try_commit(vec![Change::UpdateClient(client.clone()), event(kind, id, site.now)])? {
+        if admin.try_commit(vec![Change::UpdateClient(client.clone()), event(kind, id, admin.now)])? {
             return Ok(client);
         }
     }
-    Err(Failure::failed(format!("client {id} is being changed by others all the time: try again")))
+    Err(ProgramError::failed(format!("client {id} is being changed by others all the time: try again")))
 }
 
 /// Gives a client that is there already `scope` and one new secret in place of all former ones.
-pub(crate) fn renew(site: &Site, id: &ClientId, scope: &Scope, secret: ClientSecret) -> Result<(), Failure> {
-    edit(site, id, Kind::SecretRotated, |client| {
+pub(crate) fn renew(
+    admin: &AdminSession,
+    id: &ClientId,
+    scope: &Scope,
+    secret: ClientSecret,
+) -> Result<(), ProgramError> {
+    edit(admin, id, Kind::SecretRotated, |client| {
         client.enable();
         client.scope = scope.clone();
         client.default_scope = Scope::default();
-        succeed(client, secret.clone(), 0, site.now)
+        succeed(client, secret.clone(), 0, admin.now)
     })
     .map(drop)
 }
 
-fn print_secret(context: &Context, id: &ClientId, made: Option<&str>) -> Result<(), Failure> {
+fn print_secret(context: &Context, id: &ClientId, made: Option<&str>) -> Result<(), ProgramError> {
     // A secret that was brought along is known already; it is not shown again.
     context.out.one(&Record::new().with("client_id", id.as_str()).with("client_secret", made))?;
     if made.is_some() {
@@ -281,13 +290,13 @@ fn print_secret(context: &Context, id: &ClientId, made: Option<&str>) -> Result<
     Ok(())
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::Add { id: given, fields, secret_stdin } => add(context, &given, &fields, secret_stdin),
         Verb::Set { id: given, fields } => {
             let id = id(&given)?;
             let mut narrowed = false;
-            let client = edit(&context.site()?, &id, Kind::ClientChanged, |client| {
+            let client = edit(&context.writing()?, &id, Kind::ClientChanged, |client| {
                 let before = client.scope.clone();
                 fields.apply(client)?;
                 narrowed = !before.is_within(&client.scope);
@@ -300,10 +309,10 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Ok(())
         }
         Verb::List => {
-            let site = context.reading()?;
+            let admin = context.reading()?;
             let columns = &["client_id", "name", "enabled", "scope", "default_scope", "created_at"];
             let mut rows = context.out.rows(columns)?;
-            site.store.each_client(|client| Ok::<_, Failure>(rows.print(record(&client))?))?;
+            admin.store.each_client(|client| Ok::<_, ProgramError>(rows.print(record(&client))?))?;
             Ok(rows.end()?)
         }
         Verb::Show { id: given } => {
@@ -313,10 +322,10 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Disable { id } => switch(context, &id, false),
         Verb::Enable { id } => switch(context, &id, true),
         Verb::Delete { id: given } => {
-            let (id, site) = (id(&given)?, context.site()?);
-            find(&site, &id)?;
-            let changes = vec![Change::DeleteClient(id.clone()), event(Kind::ClientDeleted, &id, site.now)];
-            site.commit(changes, || format!("client {id} is already gone"))?;
+            let (id, admin) = (id(&given)?, context.writing()?);
+            find(&admin, &id)?;
+            let changes = vec![Change::DeleteClient(id.clone()), event(Kind::ClientDeleted, &id, admin.now)];
+            admin.commit(changes, || format!("client {id} is already gone"))?;
             context.out.one(&Record::new().with("client_id", id.as_str()).with("deleted", true))?;
             Ok(context.out.say(ENDED)?)
         }
@@ -326,26 +335,26 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-fn add(context: &Context, given: &str, fields: &Fields, secret_stdin: bool) -> Result<(), Failure> {
+fn add(context: &Context, given: &str, fields: &Fields, secret_stdin: bool) -> Result<(), ProgramError> {
     let id = id(given)?;
     if id == ClientId::own() {
-        return Err(Failure::usage(format!("{id} is this server's own name: choose another id")));
+        return Err(ProgramError::usage(format!("{id} is this server's own name: choose another id")));
     }
     let mut client = blank(id.clone(), Scope::default(), Time::default())?;
     fields.apply(&mut client)?;
     let secret = if secret_stdin { secret::import()? } else { secret::generate()? };
-    let site = context.site()?;
-    client.created_at = site.now;
-    client.secrets.push(secret::kept(&secret, site.now));
-    site.commit(added(client, site.now), || {
+    let admin = context.writing()?;
+    client.created_at = admin.now;
+    client.secrets.push(secret::kept(&secret, admin.now));
+    admin.commit(added(client, admin.now), || {
         format!("client {id} exists already: choose another id, or change it with `gatepass client set {id}`")
     })?;
     print_secret(context, &id, (!secret_stdin).then_some(&secret))
 }
 
-fn switch(context: &Context, given: &str, enabled: bool) -> Result<(), Failure> {
+fn switch(context: &Context, given: &str, enabled: bool) -> Result<(), ProgramError> {
     let kind = if enabled { Kind::ClientEnabled } else { Kind::ClientDisabled };
-    let client = edit(&context.site()?, &id(given)?, kind, |client| {
+    let client = edit(&context.writing()?, &id(given)?, kind, |client| {
         if enabled {
             client.enable();
         } else {
@@ -360,12 +369,12 @@ fn switch(context: &Context, given: &str, enabled: bool) -> Result<(), Failure> 
     Ok(())
 }
 
-fn rotate(context: &Context, given: &str, overlap: u32, secret_stdin: bool) -> Result<(), Failure> {
+fn rotate(context: &Context, given: &str, overlap: u32, secret_stdin: bool) -> Result<(), ProgramError> {
     let id = id(given)?;
     let secret = if secret_stdin { secret::import()? } else { secret::generate()? };
-    let site = context.site()?;
-    edit(&site, &id, Kind::SecretRotated, |client| {
-        succeed(client, secret::kept(&secret, site.now), overlap, site.now)
+    let admin = context.writing()?;
+    edit(&admin, &id, Kind::SecretRotated, |client| {
+        succeed(client, secret::kept(&secret, admin.now), overlap, admin.now)
     })?;
     print_secret(context, &id, (!secret_stdin).then_some(&secret))
 }
@@ -376,7 +385,7 @@ pub(crate) fn succeed(
     new: ClientSecret,
     overlap: u32,
     now: Time,
-) -> Result<(), Failure> {
+) -> Result<(), ProgramError> {
     let end = now.plus(overlap.into());
     client.secrets.retain(|former| former.digest != new.digest);
     for former in &mut client.secrets {
@@ -384,7 +393,7 @@ pub(crate) fn succeed(
     }
     client.secrets.retain(|former| former.expires_at.is_none_or(|end| now < end));
     if client.secrets.len() >= Client::MAX_SECRETS {
-        return Err(Failure::failed(format!(
+        return Err(ProgramError::failed(format!(
             "client {} has {} live secrets: wait until one has ended, or end them all with --overlap 0",
             client.id,
             client.secrets.len()
@@ -475,7 +484,7 @@ mod tests {
             Fields { token_lifetime: Some("0".into()), ..none() },
             Fields { user_token_lifetime: Some("86401".into()), ..none() },
         ] {
-            assert!(matches!(wrong.apply(&mut client()), Err(Failure::Usage(_))), "{wrong:?}");
+            assert!(matches!(wrong.apply(&mut client()), Err(ProgramError::Usage(_))), "{wrong:?}");
         }
     }
 }

@@ -4,10 +4,13 @@ use clap::Subcommand;
 use gatepass_core::base::time::Time;
 use gatepass_core::store::audit::{Event, Kind};
 
-use super::context::{Context, Site};
-use super::failure::Failure;
-use super::output::Record;
-use crate::clock::{Clock, ClockStatus, QUIET_BEFORE_SWEEPS, RELEASED};
+use crate::store::AdminSession;
+
+use super::context::Context;
+use crate::clock::{ClockStatus, QUIET_BEFORE_SWEEPS, RELEASED};
+use crate::error::ProgramError;
+use crate::output::Record;
+use crate::store::Clock;
 use crate::store::{Access, ClockMark, EndedAhead};
 
 #[derive(Debug, Subcommand)]
@@ -35,31 +38,31 @@ fn record(status: &ClockStatus, kept: &ClockMark) -> Record {
 }
 
 /// Sets the mark to the wall clock, and ends what is dated ahead of it.
-fn reset(site: &Site) -> Result<EndedAhead, Failure> {
-    let mark = site.clock.wall;
+fn reset(admin: &AdminSession) -> Result<EndedAhead, ProgramError> {
+    let mark = admin.clock.wall;
     if mark < RELEASED {
-        return Err(Failure::failed(format!(
+        return Err(ProgramError::failed(format!(
             "the wall clock shows {mark}, which is before this version was released: set the clock first, then run \
              `gatepass clock reset` again. Nothing was changed"
         )));
     }
     // Before, so that the row of the audit table has a number; a server that runs may go on issuing until it notices.
-    let before = site.store.end_dated_ahead(mark)?;
+    let before = admin.store.end_dated_ahead(mark)?;
     let count = u32::try_from(before.sessions).unwrap_or(u32::MAX).max(1);
-    site.store.set_clock_mark(mark, Some(Event { count, ..Event::new(Kind::ClockReset, mark) }))?;
-    Ok(before.plus(site.store.end_dated_ahead(mark)?))
+    admin.store.set_clock_mark(mark, Some(Event { count, ..Event::new(Kind::ClockReset, mark) }))?;
+    Ok(before.plus(admin.store.end_dated_ahead(mark)?))
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
-    let (site, ended) = match verb {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
+    let (admin, ended) = match verb {
         Verb::Show => (context.reading()?, None),
         Verb::Reset => {
-            let site = context.open(Access::Write)?;
-            let ended = reset(&site)?;
-            (site, Some(ended))
+            let admin = context.open(Access::Write)?;
+            let ended = reset(&admin)?;
+            (admin, Some(ended))
         }
     };
-    let clock = Clock::read(&site.store)?;
+    let clock = Clock::read(&admin.store)?;
     let mut record = record(&clock.status(), &clock.kept());
     if let Some(EndedAhead { sessions, tickets, challenges }) = ended {
         record = record

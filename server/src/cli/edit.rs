@@ -5,15 +5,15 @@ use std::io::{self, Read};
 
 use gatepass_core::records::factor::AskFactor;
 
-use super::failure::Failure;
+use crate::error::ProgramError;
 
 /// How often a record is read again where somebody else changed it in between.
 pub(super) const ATTEMPTS: usize = 8;
 
 /// A plain text of at most `longest` characters, for `what`; empty clears it.
-pub(super) fn text(what: &str, given: &str, longest: usize) -> Result<Option<String>, Failure> {
+pub(super) fn text(what: &str, given: &str, longest: usize) -> Result<Option<String>, ProgramError> {
     if given.chars().any(char::is_control) || given.chars().count() > longest {
-        return Err(Failure::usage(format!(
+        return Err(ProgramError::usage(format!(
             "{what} is at most {longest} characters, none of them a control character"
         )));
     }
@@ -21,11 +21,11 @@ pub(super) fn text(what: &str, given: &str, longest: usize) -> Result<Option<Str
 }
 
 /// When a second factor is asked for; empty clears it.
-pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, Failure> {
+pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, ProgramError> {
     match (given, AskFactor::parse(given)) {
         ("", _) => Ok(None),
         (_, Some(when)) => Ok(Some(when)),
-        (_, None) => Err(Failure::usage(format!(
+        (_, None) => Err(ProgramError::usage(format!(
             "--second-factor {given:?} is not one of never, risk, always; empty clears it"
         ))),
     }
@@ -36,24 +36,24 @@ pub(super) fn parsed<T, E: fmt::Display>(
     what: &str,
     given: &str,
     parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<T, Failure> {
-    parse(given).map_err(|wrong| Failure::usage(format!("{what} {given:?} will not do: {wrong}")))
+) -> Result<T, ProgramError> {
+    parse(given).map_err(|wrong| ProgramError::usage(format!("{what} {given:?} will not do: {wrong}")))
 }
 
 /// All of stdin, as text of at most `longest` bytes, without one line end after it.
-pub(super) fn stdin(what: &str, longest: usize) -> Result<zeroize::Zeroizing<String>, Failure> {
+pub(super) fn stdin(what: &str, longest: usize) -> Result<zeroize::Zeroizing<String>, ProgramError> {
     let mut text = zeroize::Zeroizing::new(String::with_capacity(longest + 2));
     let limit = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(3);
     io::stdin()
         .lock()
         .take(limit)
         .read_to_string(&mut text)
-        .map_err(|error| Failure::failed(format!("cannot read {what} from standard input: {error}")))?;
+        .map_err(|error| ProgramError::failed(format!("cannot read {what} from standard input: {error}")))?;
     let end =
         text.strip_suffix('\n').map_or(text.len(), |rest| rest.strip_suffix('\r').unwrap_or(rest).len());
     text.truncate(end);
     if text.len() > longest {
-        return Err(Failure::usage(format!("{what} is at most {longest} bytes")));
+        return Err(ProgramError::usage(format!("{what} is at most {longest} bytes")));
     }
     Ok(text)
 }

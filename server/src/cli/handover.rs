@@ -3,8 +3,8 @@
 use clap::Subcommand;
 
 use super::context::Context;
-use super::failure::Failure;
-use super::output::Record;
+use crate::error::ProgramError;
+use crate::output::Record;
 use crate::store::Access;
 
 #[derive(Debug, Subcommand)]
@@ -13,7 +13,7 @@ pub(super) enum Verb {
     Cancel,
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let Verb::Cancel = verb;
     let id = context.open(Access::WriteHandedOver)?.store.cancel_handover()?;
     Ok(context.out.one(&Record::new().with("handover", id).with("cancelled", true))?)

@@ -8,22 +8,22 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::context::Context;
-use super::failure::Failure;
-use super::output::Record;
 use crate::config::value::{Listen, Value as _};
+use crate::error::ProgramError;
+use crate::output::Record;
 
 /// The time that the server may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most of an answer that is read, in bytes.
 const LIMIT: u64 = 64 * 1024;
 
-pub(super) fn run(context: &Context) -> Result<(), Failure> {
+pub(super) fn run(context: &Context) -> Result<(), ProgramError> {
     let installation = context.installation()?;
     let address = installation
         .address()?
-        .ok_or_else(|| Failure::failed(format!("no server runs on {}", context.data().display())))?;
+        .ok_or_else(|| ProgramError::failed(format!("no server runs on {}", context.data().display())))?;
     let (status, body) = ask(&address)
-        .map_err(|error| Failure::failed(format!("the server at {address} does not answer: {error}")))?;
+        .map_err(|error| ProgramError::failed(format!("the server at {address} does not answer: {error}")))?;
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
     let ready = status == 200 && said.get("status").and_then(Value::as_str) == Some("ready");
     let record = Record::new()
@@ -32,7 +32,7 @@ pub(super) fn run(context: &Context) -> Result<(), Failure> {
         .with("status", status)
         .with("warnings", said.get("warnings").cloned().unwrap_or_default());
     context.out.one(&record)?;
-    if ready { Ok(()) } else { Err(Failure::Answered) }
+    if ready { Ok(()) } else { Err(ProgramError::Answered) }
 }
 
 /// Asks `/readyz`; the status and the body.

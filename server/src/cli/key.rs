@@ -12,10 +12,12 @@ use gatepass_core::jose::key::SigningKey;
 use gatepass_core::store::audit::{Event, Kind};
 use zeroize::Zeroizing;
 
-use super::context::{Context, Site};
-use super::failure::Failure;
-use super::output::Record;
-use crate::keygen;
+use crate::store::AdminSession;
+
+use super::context::Context;
+use crate::error::ProgramError;
+use crate::output::Record;
+use crate::secrets::key_generation;
 use crate::store::{KeyChange, KeyState, Store, StoreError, StoredKey};
 
 #[derive(Debug, Subcommand)]
@@ -94,7 +96,7 @@ pub(crate) fn insert(store: &Store, key: &SigningKey, activate: bool, now: Time)
     store.change_keys(change, &events)
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::List => {
             let keys = context.reading()?.store.keys()?.keys;
@@ -105,18 +107,18 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
             Ok(context.out.list(&["kid", "alg", "state", "created_at"], &keys)?)
         }
         Verb::Generate { alg, activate } => {
-            let site = context.site()?;
-            add(context, &site, &generate(alg)?, activate)
+            let admin = context.writing()?;
+            add(context, &admin, &generate(alg)?, activate)
         }
         Verb::Import { file, alg, activate } => {
             let bytes = read(&file)?;
-            let key =
-                import::import(&bytes, alg).map_err(|error| Failure::failed(format!("{file}: {error}")))?;
-            add(context, &context.site()?, &key, activate)
+            let key = import::import(&bytes, alg)
+                .map_err(|error| ProgramError::failed(format!("{file}: {error}")))?;
+            add(context, &context.writing()?, &key, activate)
         }
         Verb::Rotate { alg } => rotate(context, alg),
         Verb::RotateMaster { to } => {
-            let rotated = context.site()?.store.rotate_master_key(to.as_deref())?;
+            let rotated = context.writing()?.store.rotate_master_key(to.as_deref())?;
             let record = Record::new()
                 .with("master_key", rotated.key.display().to_string())
                 .with("old_master_key", rotated.old.display().to_string())
@@ -127,24 +129,29 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     }
 }
 
-pub(crate) fn generate(alg: Algorithm) -> Result<SigningKey, Failure> {
-    keygen::generate(alg).map_err(|error| Failure::failed(error.to_string()))
+pub(crate) fn generate(alg: Algorithm) -> Result<SigningKey, ProgramError> {
+    key_generation::generate(alg).map_err(|error| ProgramError::failed(error.to_string()))
 }
 
-fn add(context: &Context, site: &Site, key: &SigningKey, activate: bool) -> Result<(), Failure> {
+fn add(
+    context: &Context,
+    admin: &AdminSession,
+    key: &SigningKey,
+    activate: bool,
+) -> Result<(), ProgramError> {
     let kid = key.key_id();
-    if site.store.keys()?.keys.iter().any(|stored| stored.kid == kid) {
-        return Err(Failure::failed(format!(
+    if admin.store.keys()?.keys.iter().any(|stored| stored.kid == kid) {
+        return Err(ProgramError::failed(format!(
             "the key {kid} is there already: `gatepass key list` shows it; to replace it, retire it first"
         )));
     }
-    insert(&site.store, key, activate, site.now)?;
+    insert(&admin.store, key, activate, admin.now)?;
     let state = if activate { KeyState::Signing } else { KeyState::Published };
     Ok(context.out.one(&record(kid, key.algorithm().as_str(), state.as_str()))?)
 }
 
-fn read(file: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed = |error: io::Error| Failure::failed(format!("cannot read the key {file}: {error}"));
+fn read(file: &str) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
+    let failed = |error: io::Error| ProgramError::failed(format!("cannot read the key {file}: {error}"));
     let mut bytes = Zeroizing::new(Vec::with_capacity(import::MAX_BYTES + 1));
     let limit = u64::try_from(import::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     if file == "-" {
@@ -155,35 +162,36 @@ fn read(file: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
-fn rotate(context: &Context, alg: Option<Algorithm>) -> Result<(), Failure> {
-    let site = context.site()?;
-    let keys = site.store.keys()?.keys;
+fn rotate(context: &Context, alg: Option<Algorithm>) -> Result<(), ProgramError> {
+    let admin = context.writing()?;
+    let keys = admin.store.keys()?.keys;
     let waiting = keys
         .iter()
         .filter(|key| key.state == KeyState::Published && alg.is_none_or(|alg| alg.as_str() == key.alg))
         .max_by_key(|key| key.created_at);
     if let Some(key) = waiting {
-        let events = [event(Kind::KeyActivated, &key.kid, site.now)];
-        site.store.change_keys(KeyChange::Activate { kid: key.kid.clone() }, &events)?;
+        let events = [event(Kind::KeyActivated, &key.kid, admin.now)];
+        admin.store.change_keys(KeyChange::Activate { kid: key.kid.clone() }, &events)?;
         return Ok(context.out.one(&record(&key.kid, &key.alg, KeyState::Signing.as_str()))?);
     }
     let current = keys.iter().find(|key| key.state == KeyState::Signing);
     let current = current.and_then(|key| Algorithm::parse(&key.alg));
-    add(context, &site, &generate(alg.or(current).unwrap_or(Algorithm::Rs256))?, true)
+    add(context, &admin, &generate(alg.or(current).unwrap_or(Algorithm::Rs256))?, true)
 }
 
-fn retire(context: &Context, kid: &str) -> Result<(), Failure> {
-    let site = context.site()?;
-    let keys = site.store.keys()?.keys;
+fn retire(context: &Context, kid: &str) -> Result<(), ProgramError> {
+    let admin = context.writing()?;
+    let keys = admin.store.keys()?.keys;
     let key = keys.iter().find(|key| key.kid == kid).ok_or_else(|| {
-        Failure::failed(format!("there is no key {kid:?}: `gatepass key list` shows those there are"))
+        ProgramError::failed(format!("there is no key {kid:?}: `gatepass key list` shows those there are"))
     })?;
     if key.state == KeyState::Signing {
-        return Err(Failure::failed(format!(
+        return Err(ProgramError::failed(format!(
             "the key {kid} is the one that signs: run `gatepass key rotate` first"
         )));
     }
-    site.store
-        .change_keys(KeyChange::Retire { kid: kid.to_owned() }, &[event(Kind::KeyRetired, kid, site.now)])?;
+    admin
+        .store
+        .change_keys(KeyChange::Retire { kid: kid.to_owned() }, &[event(Kind::KeyRetired, kid, admin.now)])?;
     Ok(context.out.one(&record(kid, &key.alg, "retired"))?)
 }

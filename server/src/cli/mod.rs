@@ -4,8 +4,6 @@
 //! one commit, and says what it did. Servers read clients, users and tickets anew in each snapshot and keys
 //! by their generation, so they need not be told.
 //!
-//! - [`output`]: what is printed, for people and for programs.
-//! - [`failure`]: what is said where nothing could be done, and the exit code.
 //! - [`context`]: the store, the clock and the configuration, opened when a command first asks.
 //! - `edit`: how a value is given, left alone or cleared.
 
@@ -16,20 +14,19 @@ pub(crate) mod client;
 mod clock;
 pub mod context;
 mod edit;
-mod enrol;
-pub mod failure;
+mod factors;
 mod handover;
 mod healthcheck;
 pub(crate) mod key;
-pub mod output;
 mod password;
 mod progress;
 mod restore;
 mod risk;
 pub(crate) mod secret;
+mod session;
 pub(crate) mod ticket;
 mod token;
-pub(crate) mod user;
+mod user;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -38,10 +35,10 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Given, variable_of};
+use crate::config::{ConfigLayer, variable_of};
+use crate::error::{ProgramError, USAGE};
+use crate::output::Output;
 use context::Context;
-use failure::Failure;
-use output::Output;
 
 /// One-time tickets that sign people in, and tokens for services
 #[derive(Debug, Parser)]
@@ -76,6 +73,9 @@ enum Noun {
     /// One-time tickets that sign a person in
     #[command(subcommand)]
     Ticket(ticket::Verb),
+    /// Sessions of people who are signed in
+    #[command(subcommand)]
+    Session(session::Verb),
     /// Keys that sign tokens
     #[command(subcommand)]
     Key(key::Verb),
@@ -112,26 +112,26 @@ pub struct Serve {
     pub demo: bool,
     /// What the flags say of the configuration.
     #[command(flatten)]
-    pub given: Given,
+    pub layer: ConfigLayer,
 }
 
 /// Returns the tree of commands, with the default and the variable of every key in its help.
 pub fn tree() -> Command {
     let describe = |arg: clap::Arg| {
         let key = arg.get_id().to_string();
-        if !Given::KEYS.contains(&key.as_str()) {
+        if !ConfigLayer::KEYS.contains(&key.as_str()) {
             return arg;
         }
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let default = Given::default_of(&key).filter(|default| !default.is_empty());
+        let default = ConfigLayer::default_of(&key).filter(|default| !default.is_empty());
         let default = default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
         arg.help(format!("{help}{default} [env: {}]", variable_of(&key)))
     };
     Cli::command().mut_subcommand("serve", |serve| serve.mut_args(describe))
 }
 
-/// Runs the command that the process was started with.
-pub fn main() -> ExitCode {
+/// Runs the command that the process was started with; `serve` runs the server.
+pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> ExitCode {
     let cli = match tree().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
@@ -139,10 +139,11 @@ pub fn main() -> ExitCode {
     let out = Output::new(cli.json, io::stdout().is_terminal());
     let context = Context::new(cli.data, cli.config, cli.init, out);
     let done = match cli.noun {
-        Noun::Serve(serve) => crate::serve::run(&context, *serve),
+        Noun::Serve(arguments) => serve(&context, *arguments),
         Noun::Client(verb) => client::run(&context, verb),
         Noun::User(verb) => user::run(&context, verb),
         Noun::Ticket(verb) => ticket::run(&context, verb),
+        Noun::Session(verb) => session::run(&context, verb),
         Noun::Key(verb) => key::run(&context, verb),
         Noun::Token(verb) => token::run(&context, verb),
         Noun::Risk(verb) => risk::run(&context, verb),
@@ -184,10 +185,10 @@ fn misused(error: &clap::Error) -> ExitCode {
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();
-        return Failure::Usage(told.join(" ").trim_start_matches("error: ").to_owned()).report();
+        return ProgramError::Usage(told.join(" ").trim_start_matches("error: ").to_owned()).report();
     }
     let _ = error.print();
-    ExitCode::from(failure::USAGE)
+    ExitCode::from(USAGE)
 }
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
     fn every_key_is_a_flag_of_serve_with_its_variable() {
         let tree = tree();
         let serve = tree.find_subcommand("serve").unwrap();
-        for key in Given::KEYS {
+        for key in ConfigLayer::KEYS {
             let flag = serve.get_arguments().find(|arg| arg.get_id() == key).unwrap();
             assert_eq!(flag.get_long().unwrap().replace('-', "_"), *key);
             assert!(flag.get_help().unwrap().to_string().contains(&variable_of(key)), "{key}");

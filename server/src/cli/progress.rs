@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::Output;
+use crate::output::Output;
 use crate::store::Phase;
 
 /// A progress bar on stderr; nothing where that is no terminal, or a program reads the output.

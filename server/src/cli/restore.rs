@@ -9,10 +9,11 @@ use clap::Args;
 
 use super::backup::record;
 use super::context::Context;
-use super::failure::Failure;
-use super::output::Record;
 use super::progress::Progress;
-use crate::master_key::{hex, random};
+use crate::error::ProgramError;
+use crate::output::Record;
+use crate::secrets::master_key::hex;
+use crate::secrets::random::random;
 use crate::store::{self, StoreError};
 
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub(super) struct Restore {
     accept: bool,
 }
 
-pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore) -> Result<(), ProgramError> {
     let installation = context.installation()?;
     let Some(file) = file.filter(|_| !accept) else {
         let id = store::accept(&installation)?;
@@ -61,15 +62,15 @@ pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore)
 }
 
 /// Returns the failure for people where nothing was restored.
-fn told(error: StoreError) -> Failure {
+fn told(error: StoreError) -> ProgramError {
     if let StoreError::FileExists(path) = &error {
-        return Failure::failed(format!(
+        return ProgramError::failed(format!(
             "there is a database already ({}): add --replace, which keeps it beside the restored one",
             path.display()
         ));
     }
     if let StoreError::InUse(path) = &error {
-        return Failure::failed(format!(
+        return ProgramError::failed(format!(
             "{} is in use: stop the server and every command on it first",
             path.display()
         ));
@@ -78,8 +79,8 @@ fn told(error: StoreError) -> Failure {
 }
 
 /// Puts standard input into a file of its own, since a database is not read front to back.
-fn take_stdin() -> Result<PathBuf, Failure> {
-    let name = random::<8>().ok_or(StoreError::NoRandomness)?;
+fn take_stdin() -> Result<PathBuf, ProgramError> {
+    let name = random::<8>()?;
     let path = std::env::temp_dir().join(format!("gatepass-restore-{}", *hex(&*name)));
     let copied = OpenOptions::new()
         .write(true)
@@ -91,7 +92,7 @@ fn take_stdin() -> Result<PathBuf, Failure> {
         Ok(_) => Ok(path),
         Err(error) => {
             let _ = std::fs::remove_file(&path);
-            Err(Failure::failed(format!("the backup could not be read from standard input: {error}")))
+            Err(ProgramError::failed(format!("the backup could not be read from standard input: {error}")))
         }
     }
 }

@@ -3,23 +3,24 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
+use gatepass_core::admin::users::{ShowAccount, ShowUser};
 use gatepass_core::base::time::Time;
-use gatepass_core::policy::password::{Warning, standing};
+use gatepass_core::policy::password::Warning;
 use gatepass_core::policy::risk::Circumstances;
-use gatepass_core::policy::sign_in::{Candidate, decide};
+use gatepass_core::policy::sign_in::{Candidate, decide, refused_before};
 use gatepass_core::records::id::ClientId;
 use gatepass_core::records::risk::Signal;
 use gatepass_core::records::sign_in_history::DeviceOnNetwork;
-use gatepass_core::settings::{AddressMismatch, Issuer};
+use gatepass_core::store::audit::Refusal;
+use gatepass_core::store::query::AccountRecords;
 use serde_json::{Map, Value};
 
-use super::context::{Context, settings};
+use super::context::Context;
 use super::edit::parsed;
-use super::failure::Failure;
-use super::output::Record;
-use super::user::find;
-use crate::config::Given;
+use super::user::named;
 use crate::config::value::span;
+use crate::error::ProgramError;
+use crate::output::Record;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -58,62 +59,58 @@ pub(super) struct Explain {
     address_mismatch: bool,
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let Verb::Explain(asked) = verb;
-    let config = context.config(Given::default())?;
-    // What it is called has no part in the decision.
-    let issuer = Issuer::parse("http://localhost").map_err(|bad| Failure::failed(bad.to_string()))?;
-    let settings = settings(&config, issuer);
-    let site = context.reading()?;
-    let user = find(&site, &asked.user)?;
-    let actor = asked.actor.as_deref().map(|who| find(&site, who)).transpose()?;
+    let admin = context.reading()?;
+    let settings = &admin.settings;
+    let find = |who: &str| admin.run(ShowUser { user: named(who) });
+    let user = find(&asked.user)?;
+    let actor = asked.actor.as_deref().map(find).transpose()?;
     let client = match &asked.client {
         None => None,
         Some(id) => {
             let id = parsed("--client", id, ClientId::parse)?;
-            let client = site.store.client(&id)?;
-            Some(client.ok_or_else(|| Failure::failed(format!("there is no client {id}")))?)
+            let client = admin.store.client(&id)?;
+            Some(client.ok_or_else(|| ProgramError::failed(format!("there is no client {id}")))?)
         }
     };
     let seconds = |text: &str| {
         span(text).map(|span| span.as_secs()).ok_or_else(|| {
-            Failure::usage(format!("{text:?} is not a length of time: write for example 90s or 5m"))
+            ProgramError::usage(format!("{text:?} is not a length of time: write for example 90s or 5m"))
         })
     };
     let ticket = match &asked.ticket_age {
         None => None,
         Some(age) => {
-            let issued = Time::from_unix(site.now.unix().saturating_sub(seconds(age)?));
+            let issued = Time::from_unix(admin.now.unix().saturating_sub(seconds(age)?));
             let life = asked.ticket_life.as_deref().map(seconds).transpose()?;
             Some((issued, issued.plus(life.unwrap_or(settings.ticket_lifetime.into()))))
         }
     };
     if actor.as_ref().is_some_and(|actor| actor.id == user.id) {
-        return Err(Failure::usage("nobody acts as themselves: leave out --actor"));
+        return Err(ProgramError::usage("nobody acts as themselves: leave out --actor"));
     }
     let person = actor.as_ref().unwrap_or(&user);
     let device = asked.device.as_deref().unwrap_or_default();
     let place = DeviceOnNetwork::of(device, asked.user_agent.as_bytes(), asked.address)
-        .ok_or_else(|| Failure::usage("an X-Device-Id is at most 256 visible characters of ASCII"))?;
-    let (factors, history) = (site.store.factors(&person.id)?, site.store.history(&person.id)?);
-    let decision = decide(
-        &settings,
-        &Candidate {
-            user: &user,
-            client: client.as_ref(),
-            factors: &factors,
-            circumstances: Circumstances {
-                person,
-                history: &history,
-                place: &place,
-                enrolled: factors.is_enrolled(),
-                ticket,
-                address_mismatch: asked.address_mismatch,
-                impersonation: actor.is_some(),
-                now: site.now,
-            },
+        .ok_or_else(|| ProgramError::usage("an X-Device-Id is at most 256 visible characters of ASCII"))?;
+    let AccountRecords { factors, history, .. } = admin.run(ShowAccount { user: (&person.id).into() })?;
+    let candidate = Candidate {
+        user: &user,
+        client: client.as_ref(),
+        factors: &factors,
+        circumstances: Circumstances {
+            person,
+            history: &history,
+            place: &place,
+            enrolled: factors.is_enrolled(),
+            ticket,
+            address_mismatch: asked.address_mismatch,
+            impersonation: actor.is_some(),
+            now: admin.now,
         },
-    );
+    };
+    let decision = decide(settings, &candidate);
     let assessment = &decision.assessment;
     let mut signals = Map::new();
     for (signal, weight) in &assessment.signals {
@@ -124,20 +121,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .map(|signal| signal.as_str())
         .filter(|name| !signals.contains_key(*name))
         .collect();
-    let expired = ticket.is_some_and(|(_, expires)| site.now >= expires);
-    // What comes before any judgement, in the order in which it does.
-    let refused = [
-        (expired, "ticket-expired"),
-        (asked.address_mismatch && settings.address_mismatch == AddressMismatch::Refuse, "address-mismatch"),
-        (client.as_ref().is_some_and(|client| !client.enabled), "client-inactive"),
-        (actor.as_ref().is_some_and(|actor| !actor.is_active()), "actor-inactive"),
-        (
-            actor.as_ref().is_some_and(|actor| standing(actor, settings.password_age, site.now).must_change),
-            "password-expired",
-        ),
-        (!user.is_active(), "user-inactive"),
-    ];
-    let refused = refused.into_iter().find_map(|(holds, why)| holds.then_some(why));
+    let refused = refused_before(settings, &candidate).map(Refusal::as_str);
     let known = history.places.len();
     let record = Record::new()
         .with("user", user.username.as_str())
@@ -145,7 +129,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         .with("network", place.network.to_string())
         .with("known_places", known)
         .with("known_sign_ins", history.sign_ins())
-        .with("last_sign_in", history.last_sign_in(site.now).map(Time::rfc3339))
+        .with("last_sign_in", history.last_sign_in(admin.now).map(Time::rfc3339))
         .with("score", assessment.score)
         .with("level", assessment.level.as_str())
         .with("signals", if context.out.json { Value::Object(signals) } else { assessment.reasons().into() })

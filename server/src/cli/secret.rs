@@ -5,15 +5,15 @@ use gatepass_core::base::time::Time;
 use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
 use zeroize::Zeroizing;
 
-use super::context::random;
 use super::edit::stdin;
-use super::failure::Failure;
+use crate::error::ProgramError;
+use crate::secrets::random::random;
 
 /// The longest secret that is imported, in bytes.
 const MAX_BYTES: usize = 1024;
 
 /// A new client secret: `gps_` and 256 bits in base64url.
-pub(crate) fn generate() -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn generate() -> Result<Zeroizing<String>, ProgramError> {
     let bits = random::<32>()?;
     let mut text = Zeroizing::new(String::with_capacity(4 + 43));
     text.push_str("gps_");
@@ -22,16 +22,16 @@ pub(crate) fn generate() -> Result<Zeroizing<String>, Failure> {
 }
 
 /// A secret from standard input.
-pub(super) fn import() -> Result<Zeroizing<String>, Failure> {
+pub(super) fn import() -> Result<Zeroizing<String>, ProgramError> {
     let text = stdin("the secret", MAX_BYTES)?;
     if text.chars().count() < Client::MIN_SECRET_CHARS {
-        return Err(Failure::usage(format!(
+        return Err(ProgramError::usage(format!(
             "a secret has {} characters at least: leave out --secret-stdin to have one made",
             Client::MIN_SECRET_CHARS
         )));
     }
     if text.chars().any(char::is_control) {
-        return Err(Failure::usage("a secret is one line without control characters"));
+        return Err(ProgramError::usage("a secret is one line without control characters"));
     }
     Ok(text)
 }

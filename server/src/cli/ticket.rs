@@ -15,11 +15,14 @@ use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::Change;
 use serde_json::Value;
 
-use super::context::{self, Context, Site};
+use crate::store::AdminSession;
+
+use super::context::Context;
 use super::edit::parsed;
-use super::failure::Failure;
-use super::output::Record;
-use crate::config::Given;
+use crate::config::ConfigLayer;
+use crate::error::ProgramError;
+use crate::output::Record;
+use crate::secrets::random::request_inputs;
 
 /// The most tickets that are listed.
 const LISTED: usize = 10_000;
@@ -66,8 +69,8 @@ pub(super) struct Issue {
 }
 
 impl Issue {
-    fn asked(&self) -> Result<TicketRequest, Failure> {
-        let wrong = |error: TicketRequestError| Failure::usage(error.to_string());
+    fn asked(&self) -> Result<TicketRequest, ProgramError> {
+        let wrong = |error: TicketRequestError| ProgramError::usage(error.to_string());
         let who = |text: &String| UserRef::IdOrUsername(text.clone());
         let mut asked = TicketRequest::new(who(&self.user));
         if let Some(ttl) = self.ttl {
@@ -109,22 +112,23 @@ fn record(ticket: &Ticket, now: Time, state_epoch: u64) -> Record {
         .with("ended_at", ended.map(Time::rfc3339))
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::Issue(issue) => {
             let asked = issue.asked()?;
-            let config = context.config(Given::default())?;
+            let config = context.config(ConfigLayer::default())?;
             // No token is made here, so the issuer is not told to anybody.
-            let issuer = Issuer::parse("http://localhost").map_err(|bad| Failure::failed(bad.to_string()))?;
-            let site = context.site()?;
-            let issued = issue_by_command(&site, context::settings(&config, issuer), asked)?;
+            let issuer =
+                Issuer::parse("http://localhost").map_err(|bad| ProgramError::failed(bad.to_string()))?;
+            let admin = context.writing()?;
+            let issued = issue_by_command(&admin, config.core_settings(issuer), asked)?;
             Ok(context.out.one(&issued)?)
         }
         Verb::List => {
-            let site = context.reading()?;
-            let epoch = site.store.state_epoch()?;
+            let admin = context.reading()?;
+            let epoch = admin.store.state_epoch()?;
             let tickets: Vec<Record> =
-                site.store.tickets(LISTED)?.iter().map(|ticket| record(ticket, site.now, epoch)).collect();
+                admin.store.tickets(LISTED)?.iter().map(|ticket| record(ticket, admin.now, epoch)).collect();
             let columns = ["id", "state", "user_id", "client_id", "actor", "issued_at", "expires_at"];
             Ok(context.out.list(&columns, &tickets)?)
         }
@@ -134,20 +138,20 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 
 /// Issues the ticket that was `asked` for: `{"id", "ticket", "expires_in"}`.
 pub(crate) fn issue_by_command(
-    site: &Site,
+    admin: &AdminSession,
     settings: Settings,
     asked: TicketRequest,
-) -> Result<Record, Failure> {
+) -> Result<Record, ProgramError> {
     // Issuing signs nothing: whatever the keys are, none at all will do.
     let engine = Engine::new(settings, Keys::new(u64::MAX, None, Vec::new()));
-    let step = engine.issue_by_command(asked, context::inputs(&site.clock)?);
-    let response = finish(&engine, &site.store, step);
+    let step = engine.issue_by_command(asked, request_inputs(&admin.clock)?);
+    let response = finish(&engine, &admin.store, step);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let part = |key: &str| body.get(key).cloned().unwrap_or_default();
     if response.status() != 200 {
         let message = part("message");
         let message = message.as_str().unwrap_or("the answer cannot be read");
-        return Err(Failure::failed(format!("no ticket was issued: {message}")));
+        return Err(ProgramError::failed(format!("no ticket was issued: {message}")));
     }
     Ok(Record::new()
         .with("id", part("id"))
@@ -155,26 +159,26 @@ pub(crate) fn issue_by_command(
         .with("expires_in", part("expires_in")))
 }
 
-fn revoke(context: &Context, given: &str) -> Result<(), Failure> {
+fn revoke(context: &Context, given: &str) -> Result<(), ProgramError> {
     if given.starts_with("tkt_") {
-        return Err(Failure::usage(
+        return Err(ProgramError::usage(
             "that is a ticket itself: name its id, which `gatepass ticket list` shows; and keep tickets out of the shell's history",
         ));
     }
     let id = parsed("the ticket id", given, TicketId::parse)?;
-    let site = context.site()?;
-    let ticket = site.store.ticket(&id)?.ok_or_else(|| {
-        Failure::failed(format!("there is no ticket {id}: `gatepass ticket list` shows those there are"))
+    let admin = context.writing()?;
+    let ticket = admin.store.ticket(&id)?.ok_or_else(|| {
+        ProgramError::failed(format!("there is no ticket {id}: `gatepass ticket list` shows those there are"))
     })?;
     let event = Event {
         ticket: Some(id.clone()),
         subject: Some(ticket.user_id.clone()),
         client: Some(ticket.client_id.clone()),
         actor: ticket.impersonation.as_ref().map(|impersonation| impersonation.actor.clone()),
-        ..Event::new(Kind::TicketRevoked, site.now)
+        ..Event::new(Kind::TicketRevoked, admin.now)
     };
-    let changes = vec![Change::RevokeTicket { id: id.clone(), at: site.now }, Change::Audit(event)];
-    site.commit(changes, || format!("ticket {id} was already spent or revoked: nothing was changed"))?;
-    let revoked = Ticket { state: TicketState::Revoked(site.now), ..ticket };
-    Ok(context.out.one(&record(&revoked, site.now, revoked.state_epoch))?)
+    let changes = vec![Change::RevokeTicket { id: id.clone(), at: admin.now }, Change::Audit(event)];
+    admin.commit(changes, || format!("ticket {id} was already spent or revoked: nothing was changed"))?;
+    let revoked = Ticket { state: TicketState::Revoked(admin.now), ..ticket };
+    Ok(context.out.one(&record(&revoked, admin.now, revoked.state_epoch))?)
 }

@@ -8,11 +8,15 @@ use gatepass_core::http::request::Request;
 use gatepass_core::settings::Issuer;
 use serde_json::{Map, Value};
 
-use super::context::{self, Context, Site};
+use crate::store::AdminSession;
+
+use super::context::Context;
 use super::edit::stdin;
-use super::failure::Failure;
-use super::output::Record;
-use crate::config::Given;
+use crate::config::ConfigLayer;
+use crate::error::ProgramError;
+use crate::output::Record;
+use crate::secrets::random::request_inputs;
+use crate::store::load_engine;
 
 /// The longest token that is read, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
@@ -29,28 +33,28 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
+pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let Verb::Verify { token, issuer } = verb;
     let token = match token.as_deref() {
         None | Some("-") => stdin("a token", MAX_BYTES)?,
         Some(token) => token.to_owned().into(),
     };
     let token = token.trim();
-    let mut flags = Given::default();
+    let mut flags = ConfigLayer::default();
     if let Some(issuer) = issuer
         && let Some(Err(wrong)) = flags.take_text("issuer", &issuer)
     {
-        return Err(Failure::usage(format!("--issuer: {wrong}")));
+        return Err(ProgramError::usage(format!("--issuer: {wrong}")));
     }
     let config = context.config(flags)?;
-    let unnamed = || Failure::failed("no issuer to verify for: name it with --issuer");
+    let unnamed = || ProgramError::failed("no issuer to verify for: name it with --issuer");
     let issuer = match &config.issuer {
         Some(issuer) => issuer.clone(),
         None => issuer_of(token).or_else(|| Issuer::parse("http://localhost").ok()).ok_or_else(unnamed)?,
     };
-    let site = context.reading()?;
-    let engine = context::engine(&site.store, context::settings(&config, issuer))?;
-    match verify(&engine, &site, token)? {
+    let admin = context.reading()?;
+    let engine = load_engine(&admin.store, config.core_settings(issuer))?;
+    match verify(&engine, &admin, token)? {
         Ok(claims) => {
             let record = Record::new().with("valid", true);
             let record = claims.into_iter().fold(record, |record, (claim, value)| record.with(claim, value));
@@ -58,7 +62,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         }
         Err(reason) => {
             context.out.one(&Record::new().with("valid", false).with("reason", reason))?;
-            Err(Failure::Answered)
+            Err(ProgramError::Answered)
         }
     }
 }
@@ -71,8 +75,12 @@ fn issuer_of(token: &str) -> Option<Issuer> {
 }
 
 /// The claims of `token`, or why it is not good.
-fn verify(engine: &Engine, site: &Site, token: &str) -> Result<Result<Map<String, Value>, String>, Failure> {
-    let claims = match engine.verify(token, site.now) {
+fn verify(
+    engine: &Engine,
+    admin: &AdminSession,
+    token: &str,
+) -> Result<Result<Map<String, Value>, String>, ProgramError> {
+    let claims = match engine.verify(token, admin.now) {
         Ok(claims) => claims,
         Err(wrong) => return Ok(Err(wrong.to_string())),
     };
@@ -84,13 +92,13 @@ fn verify(engine: &Engine, site: &Site, token: &str) -> Result<Result<Map<String
         body: Vec::new(),
         peer: std::net::Ipv4Addr::LOCALHOST.into(),
     };
-    let response = drive(engine, &site.store, request, context::inputs(&site.clock)?);
+    let response = drive(engine, &admin.store, request, request_inputs(&admin.clock)?);
     if let Some(refusal) = response.refusal() {
         return Ok(Err(refusal.as_str().replace('-', " ")));
     }
     if response.status() >= 500 {
-        return Err(Failure::failed("the store cannot be read now: run `gatepass check`"));
+        return Err(ProgramError::failed("the store cannot be read now: run `gatepass check`"));
     }
     let claims = serde_json::from_slice(&claims.to_json());
-    Ok(Ok(claims.map_err(|error| Failure::failed(format!("the claims cannot be shown: {error}")))?))
+    Ok(Ok(claims.map_err(|error| ProgramError::failed(format!("the claims cannot be shown: {error}")))?))
 }

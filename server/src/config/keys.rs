@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{AddressMismatch, Issuer, Unenrolled};
 
-use super::BadConfig;
+use super::ConfigError;
 use super::choice::{Front, LogFormat, LogLevel, TotpDigits, TotpHash};
 use super::value::{
     Authority, Count, Deadline, List, Listen, Network, PasswordSpan, Risked, SessionLifetime, Span, Tenant,
@@ -21,7 +21,7 @@ macro_rules! keys {
         /// What one source says: the flags, the environment or the file. A key it does not name is none.
         #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
         #[command(next_help_heading = "Configuration (also keys of gatepass.toml and variables GATEPASS_…)")]
-        pub struct Given {
+        pub struct ConfigLayer {
             $($(#[$doc])* #[arg(long, value_name = <$type as Value>::SHAPE, value_parser = <$type as Value>::from_text)]
             pub $name: Option<$type>,)+
             $($(#[$bare_doc])* #[arg(long, value_name = <$bare_type as Value>::SHAPE, value_parser = <$bare_type as Value>::from_text)]
@@ -45,7 +45,7 @@ macro_rules! keys {
             }
         }
 
-        impl Given {
+        impl ConfigLayer {
             /// Every key, as the file spells it.
             pub const KEYS: &[&str] = &[$(stringify!($name),)+ $(stringify!($bare),)+];
 
@@ -82,12 +82,12 @@ macro_rules! keys {
             ///
             /// # Errors
             /// None in a build whose tests pass: where a default is not a value of its key.
-            pub fn resolve(self) -> Result<Config, BadConfig> {
+            pub fn resolve(self) -> Result<Config, ConfigError> {
                 Ok(Config {
                     $($name: match self.$name {
                         Some(value) => value,
                         None => Value::from_text($default)
-                            .map_err(|problem| BadConfig(format!("{}: {problem}", stringify!($name))))?,
+                            .map_err(|problem| ConfigError(format!("{}: {problem}", stringify!($name))))?,
                     },)+
                     $($bare: self.$bare,)+
                 })

@@ -9,44 +9,56 @@
 
 pub mod choice;
 pub mod keys;
+mod settings;
+mod sources;
 pub mod value;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::front::workers;
+use crate::error::ProgramError;
+use crate::threads::default_workers;
 use choice::Front;
-pub use keys::{Config, Given};
+pub use keys::{Config, ConfigLayer};
+pub use sources::ConfigSources;
 
 /// The file read from the data directory where `--config` names no other.
 pub const FILE_NAME: &str = "gatepass.toml";
 
 /// What is wrong with the configuration: where, which key, and the way out, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadConfig(String);
+pub struct ConfigError(String);
 
-impl fmt::Display for BadConfig {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for BadConfig {}
+impl std::error::Error for ConfigError {}
 
-impl Given {
+impl From<ConfigError> for ProgramError {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl ConfigLayer {
     /// What the file says: `named`, or else `gatepass.toml` in `data`, which need not be there.
     ///
     /// # Errors
     /// Where the file cannot be read, is not TOML, has an unknown key or a value out of range.
-    pub fn from_file(named: Option<&Path>, data: &Path) -> Result<Self, BadConfig> {
+    pub fn from_file(named: Option<&Path>, data: &Path) -> Result<Self, ConfigError> {
         let path = named.map_or_else(|| data.join(FILE_NAME), PathBuf::from);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::from_toml(&text).map_err(|bad| BadConfig(format!("{}: {bad}", path.display()))),
+            Ok(text) => {
+                Self::from_toml(&text).map_err(|bad| ConfigError(format!("{}: {bad}", path.display())))
+            }
             Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Self::default())
             }
             Err(error) => {
-                Err(BadConfig(format!("cannot read the configuration {}: {error}", path.display())))
+                Err(ConfigError(format!("cannot read the configuration {}: {error}", path.display())))
             }
         }
     }
@@ -55,39 +67,39 @@ impl Given {
     ///
     /// # Errors
     /// Where it is not TOML, has an unknown key or a value out of range.
-    pub fn from_toml(text: &str) -> Result<Self, BadConfig> {
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let line =
                 error.span().and_then(|at| text.get(..at.start)).map(|before| before.lines().count().max(1));
             let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            BadConfig(format!("{line}not valid TOML: {}", error.message().replace('\n', ", ")))
+            ConfigError(format!("{line}not valid TOML: {}", error.message().replace('\n', ", ")))
         })?;
-        let mut given = Self::default();
+        let mut layer = Self::default();
         for (key, value) in &table {
-            match given.take_toml(key, value) {
+            match layer.take_toml(key, value) {
                 None => return Err(unknown(key)),
-                Some(Err(problem)) => return Err(BadConfig(format!("{key}: {problem}"))),
+                Some(Err(problem)) => return Err(ConfigError(format!("{key}: {problem}"))),
                 Some(Ok(())) => {}
             }
         }
-        Ok(given)
+        Ok(layer)
     }
 
     /// What the environment says; `variable` looks one up. An empty variable counts as absent.
     ///
     /// # Errors
     /// Where a value is out of range.
-    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadConfig> {
-        let mut given = Self::default();
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut layer = Self::default();
         for key in Self::KEYS {
             let name = variable_of(key);
             if let Some(text) = variable(&name).filter(|text| !text.is_empty())
-                && let Some(Err(problem)) = given.take_text(key, &text)
+                && let Some(Err(problem)) = layer.take_text(key, &text)
             {
-                return Err(BadConfig(format!("{name}: {problem}")));
+                return Err(ConfigError(format!("{name}: {problem}")));
             }
         }
-        Ok(given)
+        Ok(layer)
     }
 }
 
@@ -95,10 +107,10 @@ impl Config {
     /// How many threads answer requests.
     pub fn threads(&self) -> usize {
         match (self.workers.size(), self.front) {
-            (0, Front::Guarded) => workers(),
+            (0, Front::Guarded) => default_workers(),
             // Its workers wait for the disk.
             (0, Front::TinyHttp) => 64,
-            (given, _) => given,
+            (layer, _) => layer,
         }
     }
 
@@ -106,13 +118,15 @@ impl Config {
     ///
     /// # Errors
     /// Where two contradict each other, naming both.
-    pub fn agrees_with_itself(&self) -> Result<(), BadConfig> {
+    pub fn agrees_with_itself(&self) -> Result<(), ConfigError> {
         if self.risk_medium.get() > self.risk_high.get() {
-            return Err(BadConfig("risk_medium is over risk_high: lower the one or raise the other".into()));
+            return Err(ConfigError(
+                "risk_medium is over risk_high: lower the one or raise the other".into(),
+            ));
         }
         if self.password_life.seconds() > 0 && self.password_warning.seconds() > self.password_life.seconds()
         {
-            return Err(BadConfig("password_warning is longer than password_life: shorten it".into()));
+            return Err(ConfigError("password_warning is longer than password_life: shorten it".into()));
         }
         Ok(())
     }
@@ -123,13 +137,13 @@ pub fn variable_of(key: &str) -> String {
     format!("GATEPASS_{}", key.to_ascii_uppercase())
 }
 
-fn unknown(key: &str) -> BadConfig {
-    let near = Given::KEYS
+fn unknown(key: &str) -> ConfigError {
+    let near = ConfigLayer::KEYS
         .iter()
         .map(|known| (distance(key, known), known))
         .min()
         .filter(|(distance, known)| *distance <= known.len() / 3);
-    BadConfig(match near {
+    ConfigError(match near {
         Some((_, known)) => format!("unknown key {key:?}: did you mean `{known}`?"),
         None => format!("unknown key {key:?}: `gatepass serve --help` lists them all, with _ for -"),
     })
@@ -160,14 +174,14 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn from_env(vars: &[(&str, &str)]) -> Result<Given, BadConfig> {
+    fn from_env(vars: &[(&str, &str)]) -> Result<ConfigLayer, ConfigError> {
         let vars: BTreeMap<_, _> = vars.iter().copied().collect();
-        Given::from_env(|name| vars.get(name).map(|value| (*value).to_owned()))
+        ConfigLayer::from_env(|name| vars.get(name).map(|value| (*value).to_owned()))
     }
 
     #[test]
     fn every_default_is_a_value_of_its_key() {
-        let config = Given::default().resolve().unwrap();
+        let config = ConfigLayer::default().resolve().unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.issuer, None);
         assert_eq!(config.ticket_lifetime.seconds(), 300);
@@ -178,9 +192,9 @@ mod tests {
 
     #[test]
     fn the_nearer_source_wins() {
-        let file = Given::from_toml("listen = \"127.0.0.1:1\"\nworkers = 3\nheaders = 10").unwrap();
+        let file = ConfigLayer::from_toml("listen = \"127.0.0.1:1\"\nworkers = 3\nheaders = 10").unwrap();
         let env = from_env(&[("GATEPASS_LISTEN", "127.0.0.1:2"), ("GATEPASS_WORKERS", "4")]).unwrap();
-        let mut flags = Given::default();
+        let mut flags = ConfigLayer::default();
         assert_eq!(flags.take_text("listen", "127.0.0.1:3"), Some(Ok(())));
         let config = flags.or(env).or(file).resolve().unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:3");
@@ -214,7 +228,7 @@ mod tests {
             ("ticket_lifetime = 7200", "ticket_lifetime: \"7200\" is out of range: from 1s to 1h"),
             ("a = ", "line 1: not valid TOML: string values must be quoted, expected literal string"),
         ] {
-            assert_eq!(Given::from_toml(file).unwrap_err().to_string(), told, "{file}");
+            assert_eq!(ConfigLayer::from_toml(file).unwrap_err().to_string(), told, "{file}");
         }
         assert_eq!(
             from_env(&[("GATEPASS_ISSUER", "example.com")]).unwrap_err().to_string(),
@@ -224,14 +238,14 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_an_absent_one() {
-        assert_eq!(from_env(&[("GATEPASS_LISTEN", "")]), Ok(Given::default()));
+        assert_eq!(from_env(&[("GATEPASS_LISTEN", "")]), Ok(ConfigLayer::default()));
     }
 
     #[test]
     fn a_file_that_was_named_must_be_there() {
         let nowhere = Path::new("/nonexistent");
-        assert_eq!(Given::from_file(None, nowhere), Ok(Given::default()));
-        assert!(Given::from_file(Some(&nowhere.join("x.toml")), nowhere).is_err());
+        assert_eq!(ConfigLayer::from_file(None, nowhere), Ok(ConfigLayer::default()));
+        assert!(ConfigLayer::from_file(Some(&nowhere.join("x.toml")), nowhere).is_err());
     }
 
     #[test]

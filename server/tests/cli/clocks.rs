@@ -1,4 +1,5 @@
-//! A wall clock that is not where the mark is, on the real binary. The mark is planted, since the wall clock is the machine's.
+//! A wall clock that differs from the mark, on the real binary. The test sets the mark, since the wall clock is the
+//! machine's.
 
 use std::io::{BufRead, BufReader};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gatepass::store::DATABASE;
 use serde_json::{Value, json};
 
-use crate::site::{Server, Site, read};
+use crate::installation::{Server, TestInstallation, read};
 
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3600;
@@ -15,25 +16,28 @@ fn wall() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-fn sql(site: &Site, statement: &str, values: impl rusqlite::Params) -> usize {
-    rusqlite::Connection::open(site.path().join(DATABASE)).unwrap().execute(statement, values).unwrap()
+fn sql(installation: &TestInstallation, statement: &str, values: impl rusqlite::Params) -> usize {
+    rusqlite::Connection::open(installation.path().join(DATABASE))
+        .unwrap()
+        .execute(statement, values)
+        .unwrap()
 }
 
-fn number(site: &Site, query: &str) -> i64 {
-    let sql = rusqlite::Connection::open(site.path().join(DATABASE)).unwrap();
+fn number(installation: &TestInstallation, query: &str) -> i64 {
+    let sql = rusqlite::Connection::open(installation.path().join(DATABASE)).unwrap();
     sql.query_row(query, [], |row| row.get(0)).unwrap()
 }
 
-/// A site with a user, whose mark is `ahead` of the wall clock.
-fn site_with_mark(ahead: i64) -> Site {
-    let site = Site::with_key();
-    site.json(&["user", "add", "alice"]);
-    plant(&site, ahead);
-    site
+/// Makes an installation with a user, whose mark is `ahead` of the wall clock.
+fn installation_with_mark(ahead: i64) -> TestInstallation {
+    let installation = TestInstallation::with_key();
+    installation.json(&["user", "add", "alice"]);
+    plant(&installation, ahead);
+    installation
 }
 
-fn plant(site: &Site, ahead: i64) {
-    assert_eq!(sql(site, "UPDATE meta SET clock_mark = ?1", [wall() + ahead]), 1);
+fn plant(installation: &TestInstallation, ahead: i64) {
+    assert_eq!(sql(installation, "UPDATE meta SET clock_mark = ?1", [wall() + ahead]), 1);
 }
 
 fn warnings(server: &Server) -> Value {
@@ -42,22 +46,22 @@ fn warnings(server: &Server) -> Value {
     ready["warnings"].clone()
 }
 
-fn ticket(site: &Site) -> Value {
-    site.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone()
+fn ticket(installation: &TestInstallation) -> Value {
+    installation.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone()
 }
 
 #[test]
 fn a_server_that_finds_the_clock_ahead_uses_it_and_leaves_the_mark() {
-    let site = site_with_mark(-8 * HOUR);
-    let server = site.serve(&[]);
+    let installation = installation_with_mark(-8 * HOUR);
+    let server = installation.serve(&[]);
     assert_eq!(warnings(&server), json!(["clock-ahead"]));
-    assert_eq!(server.sign_in(&ticket(&site)).0, 200);
-    let shown = site.json(&["clock", "show"]);
+    assert_eq!(server.sign_in(&ticket(&installation)).0, 200);
+    let shown = installation.json(&["clock", "show"]);
     assert!(shown["ahead"].as_i64().unwrap() > 7 * HOUR, "{shown}");
     assert!(shown["provisional_since"].is_string() && shown["provisional_for"].is_u64(), "{shown}");
     assert_eq!((&shown["sweeps_wait"], &shown["sweeps_from"]), (&json!(true), &Value::Null));
     assert_eq!(server.end(), Some(0));
-    let mark = number(&site, "SELECT clock_mark FROM meta");
+    let mark = number(&installation, "SELECT clock_mark FROM meta");
     assert!(mark < wall() - 7 * HOUR, "the mark moved at once: {mark}");
 }
 
@@ -68,9 +72,11 @@ fn the_log_tells_of_a_wrong_clock_before_the_server_is_ready() {
         (-8 * HOUR, "INFO", Some("the wall clock is ahead of the mark")),
         (0, "", None),
     ] {
-        let site = site_with_mark(ahead);
-        let mut child =
-            site.command(&["serve", "--listen", "127.0.0.1:0", "--log-format", "text"]).spawn().unwrap();
+        let installation = installation_with_mark(ahead);
+        let mut child = installation
+            .command(&["serve", "--listen", "127.0.0.1:0", "--log-format", "text"])
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let lines: Vec<String> =
             stderr.lines().map(Result::unwrap).take_while(|line| !line.contains("ready")).collect();
@@ -88,39 +94,39 @@ fn the_log_tells_of_a_wrong_clock_before_the_server_is_ready() {
 
 #[test]
 fn a_reset_holds_for_the_next_request() {
-    let site = site_with_mark(10 * DAY);
-    let server = site.serve(&[]);
+    let installation = installation_with_mark(10 * DAY);
+    let server = installation.serve(&[]);
     assert_eq!(warnings(&server), json!(["clock-behind"]));
-    site.json(&["clock", "reset"]);
-    // The very next one, which reads by itself that the mark was set.
+    installation.json(&["clock", "reset"]);
+    // The next request reads the new mark by itself.
     assert_eq!(warnings(&server), Value::Null);
-    // And the other way round: a ticket of today is none to a server ten days ahead.
-    let issued = ticket(&site);
+    // The reverse: a server ten days ahead refuses a ticket of today.
+    let issued = ticket(&installation);
     sql(
-        &site,
+        &installation,
         "UPDATE meta SET clock_mark = ?1, clock_resets = clock_resets + 1, generation = generation + 1",
         [wall() + 10 * DAY],
     );
     assert_eq!(server.sign_in(&issued).0, 400);
-    site.json(&["clock", "reset"]);
-    assert_eq!(server.sign_in(&ticket(&site)).0, 200);
+    installation.json(&["clock", "reset"]);
+    assert_eq!(server.sign_in(&ticket(&installation)).0, 200);
 }
 
 #[test]
 fn a_reset_ends_what_is_dated_ahead_and_says_how_much() {
-    let site = site_with_mark(10 * DAY);
-    let server = site.serve(&[]);
-    let sessions: Vec<Value> = (0..2).map(|_| server.sign_in(&ticket(&site)).1).collect();
-    // As they are dated by a server ten days ahead.
-    sql(&site, "UPDATE sessions SET signed_in_at = ?1", [wall() + 10 * DAY]);
-    let unused = ticket(&site);
-    let told = site.json(&["clock", "reset"]);
+    let installation = installation_with_mark(10 * DAY);
+    let server = installation.serve(&[]);
+    let sessions: Vec<Value> = (0..2).map(|_| server.sign_in(&ticket(&installation)).1).collect();
+    // Dated by a server ten days ahead.
+    sql(&installation, "UPDATE sessions SET signed_in_at = ?1", [wall() + 10 * DAY]);
+    let unused = ticket(&installation);
+    let told = installation.json(&["clock", "reset"]);
     assert_eq!(
         (&told["sessions_ended"], &told["tickets_revoked"], &told["challenges_ended"]),
         (&json!(2), &json!(1), &json!(0))
     );
     assert_eq!((&told["behind"], &told["sweeps_wait"]), (&Value::Null, &json!(true)));
-    let rows = site.json(&["audit", "list"]);
+    let rows = installation.json(&["audit", "list"]);
     let row = rows.as_array().unwrap().iter().find(|row| row["kind"] == "clock.reset").unwrap();
     assert_eq!(row["count"], 2);
     assert_eq!(server.sign_in(&unused).0, 400);
@@ -128,59 +134,67 @@ fn a_reset_ends_what_is_dated_ahead_and_says_how_much() {
         let bearer = format!("Authorization: Bearer {}\r\n", session["access_token"].as_str().unwrap());
         assert_eq!(server.ask("GET", "/userinfo", &bearer, "").0, 401);
     }
-    assert_eq!(number(&site, "SELECT count(*) FROM sessions WHERE ended_at IS NULL"), 0);
-    // Also for people, and where there is nothing to end.
-    let text = String::from_utf8(site.run(&["clock", "reset"]).stdout).unwrap();
+    assert_eq!(number(&installation, "SELECT count(*) FROM sessions WHERE ended_at IS NULL"), 0);
+    // The text output, and a reset that ends nothing.
+    let text = String::from_utf8(installation.run(&["clock", "reset"]).stdout).unwrap();
     assert!(text.contains("sessions_ended") && text.contains("tickets_revoked"), "{text}");
-    assert_eq!(site.json(&["audit", "verify"])["valid"], true);
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], true);
 }
 
 #[test]
 fn a_running_server_looks_through_what_a_jump_has_left() {
-    let site = site_with_mark(0);
-    let server = site.serve(&["--sweep-interval", "1s"]);
-    assert_eq!(server.sign_in(&ticket(&site)).0, 200);
+    let installation = installation_with_mark(0);
+    let server = installation.serve(&["--sweep-interval", "1s"]);
+    assert_eq!(server.sign_in(&ticket(&installation)).0, 200);
     let left = "UPDATE sessions SET signed_in_at = ?1";
-    sql(&site, left, [wall() + DAY]);
-    sql(&site, "UPDATE meta SET clock_ahead_since = 1", []);
+    sql(&installation, left, [wall() + DAY]);
+    sql(&installation, "UPDATE meta SET clock_ahead_since = 1", []);
     let ended = (0..3_000).any(|_| {
-        site.json(&["clock", "show"]).is_object()
-            && number(&site, "SELECT count(*) FROM meta WHERE clock_ahead_since IS NULL") == 1
+        installation.json(&["clock", "show"]).is_object()
+            && number(&installation, "SELECT count(*) FROM meta WHERE clock_ahead_since IS NULL") == 1
     });
     assert!(ended);
-    assert_eq!(number(&site, "SELECT count(*) FROM sessions WHERE ended_at IS NULL"), 0);
+    assert_eq!(number(&installation, "SELECT count(*) FROM sessions WHERE ended_at IS NULL"), 0);
 }
 
 #[test]
 fn a_start_ends_what_is_dated_ahead_where_the_newest_tell() {
-    let site = site_with_mark(0);
-    let server = site.serve(&[]);
-    assert_eq!(server.sign_in(&ticket(&site)).0, 200);
+    let installation = installation_with_mark(0);
+    let server = installation.serve(&[]);
+    assert_eq!(server.sign_in(&ticket(&installation)).0, 200);
     assert_eq!(server.end(), Some(0));
-    sql(&site, "UPDATE sessions SET signed_in_at = ?1", [wall() + DAY]);
-    let _server = site.serve(&["--sweep-interval", "1s"]);
+    sql(&installation, "UPDATE sessions SET signed_in_at = ?1", [wall() + DAY]);
+    let _server = installation.serve(&["--sweep-interval", "1s"]);
     let open = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
-    assert!((0..3_000).any(|_| site.json(&["clock", "show"]).is_object() && number(&site, open) == 0));
+    assert!(
+        (0..3_000)
+            .any(|_| installation.json(&["clock", "show"]).is_object() && number(&installation, open) == 0)
+    );
 }
 
 #[test]
 fn nothing_is_swept_in_the_hour_after_a_jump() {
-    let site = site_with_mark(0);
-    ticket(&site);
-    sql(&site, "UPDATE tickets SET issued_at = 1, expires_at = 2", []);
-    sql(&site, "UPDATE meta SET clock_jumped_at = ?1", [wall() - 3000]);
-    let server = site.serve(&["--sweep-interval", "1s"]);
+    let installation = installation_with_mark(0);
+    ticket(&installation);
+    sql(&installation, "UPDATE tickets SET issued_at = 1, expires_at = 2", []);
+    sql(&installation, "UPDATE meta SET clock_jumped_at = ?1", [wall() - 3000]);
+    let server = installation.serve(&["--sweep-interval", "1s"]);
     for _ in 0..2 {
-        // Each is taken away by a round, of which the sweep is the last part; the second by one that began after a sweep.
-        sql(&site, "UPDATE meta SET clock_ahead_since = 1", []);
+        // Each maintenance round takes one row away; the sweep is its last part. The second row needs a round that began
+        // after a sweep.
+        sql(&installation, "UPDATE meta SET clock_ahead_since = 1", []);
         let rounds = "SELECT count(*) FROM meta WHERE clock_ahead_since IS NULL";
-        assert!((0..3_000).any(|_| site.json(&["clock", "show"]).is_object() && number(&site, rounds) == 1));
+        assert!(
+            (0..3_000)
+                .any(|_| installation.json(&["clock", "show"]).is_object()
+                    && number(&installation, rounds) == 1)
+        );
     }
-    assert_eq!(site.json(&["ticket", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(installation.json(&["ticket", "list"]).as_array().unwrap().len(), 1);
     assert_eq!(server.end(), Some(0));
-    sql(&site, "UPDATE meta SET clock_jumped_at = ?1", [wall() - 3700]);
-    let _server = site.serve(&["--sweep-interval", "1s"]);
-    assert!((0..3_000).any(|_| site.json(&["ticket", "list"]) == json!([])));
+    sql(&installation, "UPDATE meta SET clock_jumped_at = ?1", [wall() - 3700]);
+    let _server = installation.serve(&["--sweep-interval", "1s"]);
+    assert!((0..3_000).any(|_| installation.json(&["ticket", "list"]) == json!([])));
 }
 
 #[test]
@@ -188,8 +202,8 @@ fn check_names_a_clock_that_is_off() {
     for (ahead, code) in
         [(10 * DAY, Some("clock-behind")), (-8 * HOUR, Some("clock-ahead")), (0, None), (-1800, None)]
     {
-        let site = site_with_mark(ahead);
-        let report = site.json(&["check"]);
+        let installation = installation_with_mark(ahead);
+        let report = installation.json(&["check"]);
         let found = report["findings"].as_array().unwrap().iter();
         let clocks: Vec<_> = found.filter(|f| f["code"].as_str().unwrap().starts_with("clock-")).collect();
         assert_eq!(clocks.first().map(|f| f["code"].as_str().unwrap()), code, "{report}");
@@ -205,8 +219,8 @@ fn a_command_that_writes_warns_of_a_clock_that_is_off() {
         (1800, None),
         (-1800, None),
     ] {
-        let site = site_with_mark(ahead);
-        let output = site.run(&["--json", "ticket", "issue", "--user", "alice"]);
+        let installation = installation_with_mark(ahead);
+        let output = installation.run(&["--json", "ticket", "issue", "--user", "alice"]);
         let said = String::from_utf8(output.stderr.clone()).unwrap();
         assert!(read(&[], &output, 0)["ticket"].is_string());
         match words {
@@ -218,10 +232,10 @@ fn a_command_that_writes_warns_of_a_clock_that_is_off() {
             }
             None => assert_eq!(said, ""),
         }
-        let mark = number(&site, "SELECT clock_mark FROM meta");
+        let mark = number(&installation, "SELECT clock_mark FROM meta");
         assert!((mark - wall() - ahead).abs() < 60, "no command moves the mark");
         assert_eq!(
-            String::from_utf8(site.run(&["user", "list"]).stderr).unwrap(),
+            String::from_utf8(installation.run(&["user", "list"]).stderr).unwrap(),
             "",
             "reading writes no date"
         );

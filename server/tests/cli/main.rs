@@ -9,5 +9,5 @@
 mod accounts;
 mod clocks;
 mod commands;
+mod installation;
 mod serve;
-mod site;

@@ -1,62 +1,65 @@
-//! `serve`, and commands beside it.
+//! `serve`, and commands while it runs.
 
 use serde_json::{Value, json};
 
-use crate::site::{Site, read, told};
+use crate::installation::{TestInstallation, read, told};
 
 #[test]
 fn the_configuration_is_read_from_the_nearest_place_and_refused_by_name() {
-    let site = Site::with_key();
-    let file = site.path().join("gatepass.toml");
+    let installation = TestInstallation::with_key();
+    let file = installation.path().join("gatepass.toml");
     std::fs::write(&file, "lisen = \"127.0.0.1:1\"").unwrap();
-    let (code, said) = site.refused(&["serve"]);
+    let (code, said) = installation.refused(&["serve"]);
     assert!(code == 2 && said.contains("gatepass.toml") && said.contains("did you mean `listen`?"), "{said}");
     std::fs::write(&file, "issuer = \"http://file.example\"\nticket_lifetime = 77").unwrap();
-    assert_eq!(site.serve(&[]).ready["issuer"], "http://file.example");
-    assert_eq!(site.serve(&["--issuer", "http://flag.example"]).ready["issuer"], "http://flag.example");
-    site.json(&["user", "add", "alice"]);
-    assert_eq!(site.json(&["ticket", "issue", "--user", "alice"])["expires_in"], 77);
-    let output = site
+    assert_eq!(installation.serve(&[]).ready["issuer"], "http://file.example");
+    assert_eq!(
+        installation.serve(&["--issuer", "http://flag.example"]).ready["issuer"],
+        "http://flag.example"
+    );
+    installation.json(&["user", "add", "alice"]);
+    assert_eq!(installation.json(&["ticket", "issue", "--user", "alice"])["expires_in"], 77);
+    let output = installation
         .command(&["--json", "ticket", "issue", "--user", "alice"])
         .env("GATEPASS_TICKET_LIFETIME", "88s")
         .output()
         .unwrap();
     assert_eq!(read(&[], &output, 0)["expires_in"], 88);
     let (code, said) =
-        told(&site.command(&["user", "list"]).env("GATEPASS_WORKERS", "many").output().unwrap());
+        told(&installation.command(&["user", "list"]).env("GATEPASS_WORKERS", "many").output().unwrap());
     assert!(code == 2 && said.contains("GATEPASS_WORKERS"), "{said}");
 }
 
 #[test]
 fn the_first_start_makes_everything_and_later_ones_nothing() {
-    let site = Site::new();
-    let server = site.serve(&[]);
+    let installation = TestInstallation::new();
+    let server = installation.serve(&[]);
     let admin = server.ready["admin"].clone();
     assert_eq!(admin["client_id"], "admin");
     assert_eq!(server.ask("GET", "/readyz", "", "").0, 200);
     let listening = server.ready["listening"].as_str().unwrap();
     assert!(!listening.ends_with(":0"), "{listening}");
     assert_eq!(server.ready["issuer"], format!("http://{listening}"));
-    let (code, said) = site.refused(&["serve", "--listen", listening]);
+    let (code, said) = installation.refused(&["serve", "--listen", listening]);
     assert!(code == 1 && said.contains("in use") && said.contains("--listen"), "{said}");
-    let keys = site.json(&["key", "list"]);
+    let keys = installation.json(&["key", "list"]);
     assert_eq!((&keys[0]["alg"], &keys[0]["state"]), (&json!("RS256"), &json!("signing")));
     assert_eq!(server.end(), Some(0));
 
-    site.json(&["client", "add", "other"]);
-    site.json(&["client", "delete", "admin"]);
-    let again = site.serve(&[]);
+    installation.json(&["client", "add", "other"]);
+    installation.json(&["client", "delete", "admin"]);
+    let again = installation.serve(&[]);
     assert_eq!(again.ready["admin"], Value::Null, "what was deleted stays so");
-    assert_eq!(site.json(&["key", "list"]), keys);
+    assert_eq!(installation.json(&["key", "list"]), keys);
     assert_eq!(again.end(), Some(0));
 }
 
 #[test]
 fn the_demo_works_as_printed_at_each_start() {
-    let site = Site::with_key();
+    let installation = TestInstallation::with_key();
     let mut secrets = Vec::new();
     for _ in 0..2 {
-        let server = site.serve(&["--demo"]);
+        let server = installation.serve(&["--demo"]);
         let demo = server.ready["demo"].clone();
         assert_eq!(server.sign_in(&demo["ticket"]).0, 200);
         assert_eq!(server.sign_in(&demo["ticket"]).0, 400);
@@ -75,43 +78,43 @@ fn the_demo_works_as_printed_at_each_start() {
         assert_eq!(server.end(), Some(0));
     }
     assert_ne!(secrets[0], secrets[1]);
-    assert_eq!(site.json(&["user", "list"]).as_array().unwrap().len(), 1, "reused");
+    assert_eq!(installation.json(&["user", "list"]).as_array().unwrap().len(), 1, "reused");
 }
 
 #[test]
 fn a_token_is_verified_here_and_now() {
-    let site = Site::with_key();
-    let server = site.serve(&[]);
-    site.json(&["user", "add", "alice"]);
-    let ticket = site.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&[]);
+    installation.json(&["user", "add", "alice"]);
+    let ticket = installation.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
     let (status, session) = server.sign_in(&ticket);
     assert_eq!(status, 200);
     let token = session["access_token"].as_str().unwrap();
-    let valid = site.json(&["token", "verify", token]);
+    let valid = installation.json(&["token", "verify", token]);
     assert_eq!((&valid["valid"], &valid["sub"]), (&json!(true), &session["user_id"]));
-    let by_stdin = site.run_with(&["--json", "token", "verify", "-"], &format!("{token}\n"));
+    let by_stdin = installation.run_with(&["--json", "token", "verify", "-"], &format!("{token}\n"));
     assert_eq!(read(&[], &by_stdin, 0), valid);
-    let other = site.no(&["token", "verify", token, "--issuer", "http://other.example"]);
+    let other = installation.no(&["token", "verify", token, "--issuer", "http://other.example"]);
     assert_eq!(other["valid"], false);
     assert!(other["reason"].as_str().unwrap().contains("another server"), "{other}");
     for bad in ["", "x", "a.b.c", &token[..token.len() - 2], session["refresh_token"].as_str().unwrap()] {
-        assert_eq!(site.no(&["token", "verify", bad])["valid"], false, "{bad}");
+        assert_eq!(installation.no(&["token", "verify", bad])["valid"], false, "{bad}");
     }
-    site.json(&["user", "disable", "alice"]);
-    assert_eq!(site.no(&["token", "verify", token])["valid"], false);
+    installation.json(&["user", "disable", "alice"]);
+    assert_eq!(installation.no(&["token", "verify", token])["valid"], false);
     assert_eq!(server.ask("GET", "/userinfo", &format!("Authorization: Bearer {token}\r\n"), "").0, 401);
 }
 
 #[test]
 fn nothing_issued_in_another_state_epoch_is_good() {
-    let site = Site::with_key();
-    let server = site.serve(&[]);
-    site.json(&["user", "add", "alice"]);
-    let added = site.json(&["client", "add", "svc", "--scope", "a", "--default-scope", "a"]);
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&[]);
+    installation.json(&["user", "add", "alice"]);
+    let added = installation.json(&["client", "add", "svc", "--scope", "a", "--default-scope", "a"]);
     let secret = added["client_secret"].as_str().unwrap();
-    let issue = || site.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
+    let issue = || installation.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
     let set = |epoch: i64| {
-        let file = rusqlite::Connection::open(site.path().join(gatepass::store::DATABASE)).unwrap();
+        let file = rusqlite::Connection::open(installation.path().join(gatepass::store::DATABASE)).unwrap();
         file.execute("UPDATE meta SET state_epoch = ?1", [epoch]).unwrap();
     };
     let form = format!("grant_type=client_credentials&client_id=svc&client_secret={secret}");
@@ -122,48 +125,48 @@ fn nothing_issued_in_another_state_epoch_is_good() {
     let person = || server.sign_in(&issue()).1["access_token"].as_str().unwrap().to_owned();
     let (tokens, ticket) = ([service(), person()], issue());
     for token in &tokens {
-        let valid = site.json(&["token", "verify", token]);
+        let valid = installation.json(&["token", "verify", token]);
         assert_eq!((&valid["valid"], valid.get("state_epoch")), (&json!(true), None));
     }
     set(7);
     for token in &tokens {
         let expected = json!({"valid": false, "reason": "state superseded"});
-        assert_eq!(site.no(&["token", "verify", token]), expected);
+        assert_eq!(installation.no(&["token", "verify", token]), expected);
         let (status, _) = server.ask("GET", "/userinfo", &format!("Authorization: Bearer {token}\r\n"), "");
         assert_eq!(status, 401);
     }
     assert_eq!(server.sign_in(&ticket).0, 400);
-    let rows = site.json(&["audit", "list"]);
+    let rows = installation.json(&["audit", "list"]);
     assert!(rows.as_array().unwrap().iter().any(|row| row["refusal"] == "state-superseded"), "{rows}");
-    assert_eq!(site.json(&["token", "verify", &service()])["state_epoch"], 7);
-    assert_eq!(site.json(&["token", "verify", &person()])["valid"], true);
+    assert_eq!(installation.json(&["token", "verify", &service()])["state_epoch"], 7);
+    assert_eq!(installation.json(&["token", "verify", &person()])["valid"], true);
 }
 
 #[test]
 fn a_running_server_takes_over_new_keys_and_on_sighup_a_new_configuration() {
-    let site = Site::with_key();
-    let server = site.serve(&[]);
-    site.json(&["user", "add", "alice"]);
-    let ticket = || site.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&[]);
+    installation.json(&["user", "add", "alice"]);
+    let ticket = || installation.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
     let former = server.sign_in(&ticket()).1["access_token"].as_str().unwrap().to_owned();
-    site.json(&["key", "rotate"]);
+    installation.json(&["key", "rotate"]);
     let (_, session) = server.sign_in(&ticket());
     let newer = session["access_token"].as_str().unwrap();
     assert_ne!(former.split('.').next(), newer.split('.').next(), "the new key signs");
-    assert_eq!(site.json(&["token", "verify", &former])["valid"], true, "the former still verifies");
+    assert_eq!(installation.json(&["token", "verify", &former])["valid"], true, "the former still verifies");
 
     assert_eq!(session["expires_in"], 1800);
-    std::fs::write(site.path().join("gatepass.toml"), "user_token_lifetime = 99").unwrap();
+    std::fs::write(installation.path().join("gatepass.toml"), "user_token_lifetime = 99").unwrap();
     server.signal("-HUP");
-    // The signal is obeyed on a thread of its own: ask until it was.
+    // A thread of its own handles the signal: repeat the request.
     let changed = (0..1_000).any(|_| server.sign_in(&ticket()).1["expires_in"] == 99);
     assert!(changed);
 }
 
 #[test]
 fn guessing_is_slowed_and_counted() {
-    let site = Site::with_key();
-    let server = site.serve(&["--exempt-loopback", "false", "--failures-per-minute", "5"]);
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&["--exempt-loopback", "false", "--failures-per-minute", "5"]);
     let guess = json!("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     for _ in 0..5 {
         assert_eq!(server.sign_in(&guess).0, 400);
@@ -172,7 +175,7 @@ fn guessing_is_slowed_and_counted() {
     assert_eq!((status, &answer["code"]), (429, &json!(42900)));
     assert_eq!(server.ask("GET", "/healthz", "", "").0, 200, "only guessing is");
     assert_eq!(server.end(), Some(0));
-    let rows = site.json(&["audit", "list"]);
+    let rows = installation.json(&["audit", "list"]);
     let counted: u64 = rows
         .as_array()
         .unwrap()
@@ -184,10 +187,10 @@ fn guessing_is_slowed_and_counted() {
 }
 
 #[test]
-fn guesses_that_come_together_are_not_more_than_may_fail() {
-    let site = Site::with_key();
+fn simultaneous_guesses_do_not_exceed_the_limit() {
+    let installation = TestInstallation::with_key();
     let options = ["--exempt-loopback", "false", "--failures-per-minute", "5", "--workers", "1"];
-    let server = site.serve(&options);
+    let server = installation.serve(&options);
     let guess = json!("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     let answers = server.sign_in_together(&vec![guess; 40]);
     let count = |wanted: u16| answers.iter().filter(|(status, _)| *status == wanted).count();
@@ -195,13 +198,13 @@ fn guesses_that_come_together_are_not_more_than_may_fail() {
 }
 
 #[test]
-fn a_damaged_row_is_the_matter_of_whoever_asks_for_it() {
-    let site = Site::with_key();
-    site.json(&["user", "add", "alice"]);
-    let server = site.serve(&["--workers", "1"]);
-    let issued = (0..24).map(|_| site.json(&["ticket", "issue", "--user", "alice"]));
+fn a_damaged_row_affects_only_requests_that_read_it() {
+    let installation = TestInstallation::with_key();
+    installation.json(&["user", "add", "alice"]);
+    let server = installation.serve(&["--workers", "1"]);
+    let issued = (0..24).map(|_| installation.json(&["ticket", "issue", "--user", "alice"]));
     let tickets: Vec<Value> = issued.map(|issued| issued["ticket"].clone()).collect();
-    let sql = rusqlite::Connection::open(site.path().join("gatepass.db")).unwrap();
+    let sql = rusqlite::Connection::open(installation.path().join("gatepass.db")).unwrap();
     sql.execute("UPDATE tickets SET scope = 'a  b' WHERE seq % 3 = 0", []).unwrap();
     let answers = server.sign_in_together(&tickets);
     let statuses: Vec<u16> = answers.into_iter().map(|(status, _)| status).collect();
@@ -209,9 +212,9 @@ fn a_damaged_row_is_the_matter_of_whoever_asks_for_it() {
 }
 
 #[test]
-fn a_trusted_proxy_speaks_for_whoever_asks_it() {
-    let site = Site::with_key();
-    let server = site.serve(&["--trusted-proxies", "127.0.0.1", "--failures-per-minute", "1"]);
+fn a_trusted_proxy_names_the_client_address() {
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&["--trusted-proxies", "127.0.0.1", "--failures-per-minute", "1"]);
     let guess = |from: &str| {
         let headers = format!("Content-Type: application/json\r\nX-Forwarded-For: {from}\r\n");
         server.ask("POST", "/auth/ticket/signin", &headers, r#"{"ticket":"tkt_x"}"#).0
@@ -223,10 +226,10 @@ fn a_trusted_proxy_speaks_for_whoever_asks_it() {
 }
 
 #[test]
-fn whoever_shows_a_good_token_and_asks_too_much_is_no_guesser() {
-    let site = Site::with_key();
-    let server = site.serve(&["--exempt-loopback", "false", "--failures-per-minute", "2"]);
-    let secret = site.json(&["client", "add", "svc", "--scope", "a"])["client_secret"].clone();
+fn requests_with_a_good_token_are_no_guesses() {
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&["--exempt-loopback", "false", "--failures-per-minute", "2"]);
+    let secret = installation.json(&["client", "add", "svc", "--scope", "a"])["client_secret"].clone();
     let form = format!(
         "grant_type=client_credentials&scope=a&client_id=svc&client_secret={}",
         secret.as_str().unwrap()
@@ -240,7 +243,7 @@ fn whoever_shows_a_good_token_and_asks_too_much_is_no_guesser() {
     }
     assert_eq!(server.sign_in(&json!("tkt_x")).0, 400, "nothing of it was counted");
     assert_eq!(server.end(), Some(0));
-    let rows = site.json(&["audit", "list"]);
+    let rows = installation.json(&["audit", "list"]);
     let told = |kind: &str| {
         rows.as_array()
             .unwrap()
@@ -251,24 +254,24 @@ fn whoever_shows_a_good_token_and_asks_too_much_is_no_guesser() {
     };
     let refused = told("ticket.issue-refused");
     assert_eq!((refused.iter().sum::<u64>(), refused[0]), (5, 1), "the first has a row, and all are counted");
-    // The minute may turn in between.
+    // A new minute may begin in between.
     assert!(refused.len() <= 4, "{refused:?}");
     assert!(told("refusals").is_empty(), "nor are they counted once more");
 }
 
 #[test]
 fn old_rows_are_swept_while_it_serves() {
-    let site = Site::with_key();
-    site.json(&["user", "add", "alice"]);
-    site.json(&["ticket", "issue", "--user", "alice"]);
-    let sql = rusqlite::Connection::open(site.path().join("gatepass.db")).unwrap();
+    let installation = TestInstallation::with_key();
+    installation.json(&["user", "add", "alice"]);
+    installation.json(&["ticket", "issue", "--user", "alice"]);
+    let sql = rusqlite::Connection::open(installation.path().join("gatepass.db")).unwrap();
     sql.execute("UPDATE tickets SET issued_at = 1, expires_at = 2", []).unwrap();
     // A log that another program has begun would be refused.
     drop(sql);
-    site.json(&["ticket", "issue", "--user", "alice"]);
-    let _server = site.serve(&["--sweep-interval", "1s"]);
-    // Asked until it was: a command takes longer than a thread.
-    let swept = (0..3_000).any(|_| site.json(&["ticket", "list"]).as_array().unwrap().len() == 1);
+    installation.json(&["ticket", "issue", "--user", "alice"]);
+    let _server = installation.serve(&["--sweep-interval", "1s"]);
+    // Repeat: a command takes longer than a thread.
+    let swept = (0..3_000).any(|_| installation.json(&["ticket", "list"]).as_array().unwrap().len() == 1);
     assert!(swept);
-    assert_eq!(site.json(&["ticket", "list"])[0]["state"], "live");
+    assert_eq!(installation.json(&["ticket", "list"])[0]["state"], "live");
 }

@@ -1,4 +1,4 @@
-//! Copying the database while it is served: a file that has the backup's name is a whole backup.
+//! Copying the database while a server runs: a file with the backup's name is a whole backup.
 
 use std::fmt::Debug;
 
@@ -6,8 +6,8 @@ use gatepass::store::{Access, Store};
 
 use crate::commits::{Commit, applied, apply, recover, serve_and_hold};
 use crate::coverage::{Coverage, Operation};
+use crate::disk_fixture::{BACKUPS, DiskFixture, whole, world};
 use crate::image::Image;
-use crate::site::{BACKUPS, Site, whole, world};
 
 const BEFORE: &[Commit] = &[Commit::Issue(0), Commit::Redeem(0), Commit::Issue(1)];
 
@@ -20,33 +20,33 @@ impl Operation for Backup {
         world()
     }
 
-    fn prepare(&self, site: &Site) -> Store {
-        let store = site.open(Access::Write).unwrap();
+    fn prepare(&self, fixture: &DiskFixture) -> Store {
+        let store = fixture.open(Access::Write).unwrap();
         apply(&store, BEFORE);
         store
     }
 
-    fn run(&self, site: &Site, store: &mut Store) -> bool {
-        store.backup(&site.backup("one"), None, &mut |_, _| ()).is_ok()
+    fn run(&self, fixture: &DiskFixture, store: &mut Store) -> bool {
+        store.backup(&fixture.backup("one"), None, &mut |_, _| ()).is_ok()
     }
 
-    fn go_on(&self, site: &Site, store: &mut Store, case: &dyn Debug) {
+    fn go_on(&self, fixture: &DiskFixture, store: &mut Store, case: &dyn Debug) {
         recover(store, [Commit::Issue(7), Commit::Issue(8)], case);
-        let again = store.backup(&site.backup("two"), None, &mut |_, _| ());
+        let again = store.backup(&fixture.backup("two"), None, &mut |_, _| ());
         assert!(again.is_ok_and(|report| report.chain_verified), "{case:?}");
     }
 
-    fn hold(&self, site: &Site, told: Option<bool>, case: &dyn Debug) {
-        let names = site.disk.names(BACKUPS);
+    fn hold(&self, fixture: &DiskFixture, told: Option<bool>, case: &dyn Debug) {
+        let names = fixture.disk.names(BACKUPS);
         assert!(told != Some(true) || names.iter().any(|name| name == "one"), "{case:?}: there is no backup");
         for name in names.iter().filter(|name| !name.contains('.')) {
-            let db = whole(&site.backup(name), case);
+            let db = whole(&fixture.backup(name), case);
             let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
             assert!(number("SELECT copied_at FROM meta") > 0, "{case:?}");
             let tickets = number("SELECT count(*) FROM tickets");
             assert!(if name == "one" { tickets == 2 } else { tickets > 2 }, "{case:?}: {name} {tickets}");
         }
-        serve_and_hold(site, &applied(BEFORE), case);
+        serve_and_hold(fixture, &applied(BEFORE), case);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is committed to a store on a failing disk, what was told of it, and what has to be there afterwards.
+//! Commits to a store on a failing disk, what each reported, and what must be there afterwards.
 
 use gatepass::store::{AuditRow, Store};
 use gatepass_core::base::time::Time;
@@ -9,8 +9,8 @@ use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Query, Records, TokenQuery};
 
+use crate::disk_fixture::{DATA, DiskFixture};
 use crate::fixture::*;
-use crate::site::{DATA, Site};
 
 /// A commit. Tickets and sessions are numbered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,28 +21,29 @@ pub(crate) enum Commit {
     Fill(u64),
 }
 
-/// A commit, and what was told of it; nothing while it was under way.
+/// A commit and the outcome that was reported; `None` while it was running.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct ReportedCommit {
     pub(crate) commit: Commit,
     pub(crate) outcome: Option<Outcome>,
 }
 
-/// Returns these as told to be applied.
-pub(crate) fn applied(commits: &[Commit]) -> Vec<Told> {
-    commits.iter().map(|commit| Told { commit: *commit, outcome: Some(Outcome::Applied) }).collect()
+/// Returns `commits`, each reported as applied.
+pub(crate) fn applied(commits: &[Commit]) -> Vec<ReportedCommit> {
+    commits.iter().map(|commit| ReportedCommit { commit: *commit, outcome: Some(Outcome::Applied) }).collect()
 }
 
-/// Commits these. Each must be applied.
+/// Commits each of `commits`, which must be applied.
 pub(crate) fn apply(store: &Store, commits: &[Commit]) {
     for commit in commits {
         assert_eq!(commit.on(store), Outcome::Applied, "{commit:?}");
     }
 }
 
-/// Commits on a disk that was mended. A connection that had the file open while a sync failed is told so once, by Linux too.
+/// Commits twice on a repaired disk, and expects one to be applied: a connection that had the file open during a failed
+/// sync gets the error once, as on Linux.
 pub(crate) fn recover(store: &Store, commits: [Commit; 2], case: &dyn std::fmt::Debug) {
-    // As a server's maintenance does.
+    // A server's maintenance does this.
     store.make_reserve();
     let [first, second] = commits.map(|commit| commit.on(store));
     assert!(first == Outcome::Applied || second == Outcome::Applied, "{case:?}: the store did not recover");
@@ -52,13 +53,13 @@ impl Commit {
     pub(crate) fn on(self, store: &Store) -> Outcome {
         let changes = match self {
             Self::Issue(i) => {
-                // As a request that cannot be read for: it comes to no commit.
+                // A request that cannot read never commits.
                 let Some((state_epoch, _)) = look_for(store, i) else { return Outcome::NotApplied };
                 let ticket = Ticket { state_epoch, ..ticket(i) };
                 vec![Change::InsertTicket(ticket), Change::Audit(event(Kind::TicketIssued, i))]
             }
             Self::Redeem(i) => {
-                // A ticket is good in the epoch that it was issued in.
+                // A ticket is valid only in the epoch that it was issued in.
                 let Some((_, ticket)) = look_for(store, i) else { return Outcome::NotApplied };
                 let mut changes = redemption(i, i);
                 changes[0] = Change::RequireStateEpoch(ticket.map_or(0, |ticket| ticket.state_epoch));
@@ -72,7 +73,7 @@ impl Commit {
     }
 }
 
-/// Returns the state's epoch and a ticket; none where the store cannot be read.
+/// Returns the state epoch and a ticket, or `None` if the store cannot be read.
 fn look_for(store: &Store, number: u64) -> Option<(u64, Option<Ticket>)> {
     let found = store.read(&Query::Ticket(ticket(number).digest));
     if found.records == Records::Unreadable {
@@ -94,9 +95,9 @@ pub(crate) fn is_spent(store: &Store, number: u64) -> bool {
     find(store, number).1.is_some_and(|ticket| matches!(ticket.state, TicketState::Spent { .. }))
 }
 
-/// Holds a store that was opened again to what was told. What was told to be applied is there, what was told not to be is
-/// not, of anything else all is there or nothing; and work goes on.
-pub(crate) fn hold(store: &Store, told: &[Told], case: &dyn std::fmt::Debug) {
+/// Checks a reopened store against the reported outcomes. What was reported as applied is there, what was reported as not
+/// applied is not, anything else is there as a whole or not at all; and the store still works.
+pub(crate) fn hold(store: &Store, told: &[ReportedCommit], case: &dyn std::fmt::Debug) {
     let report = store.check().unwrap();
     assert!(report.is_sound() && report.keys == 2, "{case:?}: {report:?}");
     let rows = audit(store);
@@ -104,7 +105,7 @@ pub(crate) fn hold(store: &Store, told: &[Told], case: &dyn std::fmt::Debug) {
         let is = |row: &&AuditRow| row.event.kind == kind && row.event.ticket == Some(ticket(i).id);
         rows.iter().filter(is).count()
     };
-    for Told { commit, outcome } in told {
+    for ReportedCommit { commit, outcome } in told {
         let there = match *commit {
             Commit::Issue(i) => {
                 let there = ticket_is_there(store, i);
@@ -135,25 +136,25 @@ pub(crate) fn hold(store: &Store, told: &[Told], case: &dyn std::fmt::Debug) {
     go_on(store, case);
 }
 
-/// Checks that a ticket can be issued and is good once.
+/// Checks that a ticket can be issued and redeemed once.
 pub(crate) fn go_on(store: &Store, case: &dyn std::fmt::Debug) {
     assert_eq!(Commit::Issue(1000).on(store), Outcome::Applied, "{case:?}");
     assert_eq!(Commit::Redeem(1000).on(store), Outcome::Applied, "{case:?}");
     assert_eq!(Commit::Redeem(1000).on(store), Outcome::Conflict, "{case:?}");
 }
 
-/// Closes a store, and checks that its log is empty then.
-pub(crate) fn close(site: &Site, store: &Store, case: &dyn std::fmt::Debug) {
+/// Closes a store, and checks that its log is empty.
+pub(crate) fn close(fixture: &DiskFixture, store: &Store, case: &dyn std::fmt::Debug) {
     store.close().unwrap_or_else(|error| panic!("{case:?}: {error}"));
-    let log = site.disk.image().file(&format!("{DATA}/gatepass.db-wal"));
+    let log = fixture.disk.image().file(&format!("{DATA}/gatepass.db-wal"));
     assert!(log.is_none_or(|log| log.is_empty()), "{case:?}: the log is not empty");
 }
 
-/// Opens as a server does, and holds that to what was told.
-pub(crate) fn serve_and_hold(site: &Site, told: &[Told], case: &dyn std::fmt::Debug) {
-    let store = site.serve(case);
+/// Opens as a server does, and checks the store against `told`.
+pub(crate) fn serve_and_hold(fixture: &DiskFixture, told: &[ReportedCommit], case: &dyn std::fmt::Debug) {
+    let store = fixture.serve(case);
     hold(&store, told, case);
-    close(site, &store, case);
+    close(fixture, &store, case);
 }
 
 fn session_is_there(store: &Store, number: u64) -> bool {

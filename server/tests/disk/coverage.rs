@@ -1,78 +1,85 @@
-//! Runs an operation with every fault at each of its disk operations and a power cut after each, and counts them.
+//! Runs an operation with every fault at each of its disk operations, and with a power loss after each, and counts them.
 
 use std::fmt::Debug;
 use std::ops::Range;
 use std::time::Instant;
 
-use crate::disk::{Disk, Fault, Left, TROUBLES, Trouble};
+use crate::disk::{DISK_ERRORS, Disk, DiskError, Fault, Remaining};
+use crate::disk_fixture::DiskFixture;
 use crate::image::Image;
-use crate::site::Site;
 
-/// Something that is done with a store, and what it promises.
+/// An operation on a store, and its promises.
 pub(crate) trait Operation {
-    /// What it needs.
+    /// Everything that the operation needs.
     type Prepared;
 
-    /// Whether the files are opened anew after it failed. What SQLite then reads from a log may be in memory alone, after a
-    /// sync that failed, and no later sync tells so. Nothing can be promised of a power cut after that.
+    /// True if the files are opened anew after a failure. After a failed sync, SQLite may hold in memory alone what it
+    /// reads from a log, and no later sync reports that. So nothing can be promised of a power loss after that.
     const OPENS_ANEW: bool = false;
 
-    /// Returns the files before it.
+    /// Returns the files before the operation.
     fn before(&self) -> Image;
 
-    /// Prepares it, on a disk that does not fail.
-    fn prepare(&self, site: &Site) -> Self::Prepared;
+    /// Prepares the operation, on a disk that does not fail.
+    fn prepare(&self, fixture: &DiskFixture) -> Self::Prepared;
 
-    /// Runs it. Returns whether it was told to be done.
-    fn run(&self, site: &Site, prepared: &mut Self::Prepared) -> bool;
+    /// Runs the operation. Returns true if it reported success.
+    fn run(&self, fixture: &DiskFixture, prepared: &mut Self::Prepared) -> bool;
 
-    /// Returns which disk operations are its own, of those of a run without a fault.
+    /// Returns the operation's own disk operations in a run without a fault.
     fn span(&self, _: &Disk, run: Range<usize>) -> Range<usize> {
         run
     }
 
-    /// Tells whether a fault at the operation `at` of a run that began at `from` struck inside of it.
+    /// Returns true if the disk operation `at`, in a run that began at `from`, belongs to this operation.
     fn is_inside(&self, _: &Disk, _from: usize, _at: usize) -> bool {
         true
     }
 
-    /// Goes on in the same process after the disk was mended.
-    fn go_on(&self, _: &Site, _: &mut Self::Prepared, _: &dyn Debug) {}
+    /// Continues in the same process after the disk was repaired.
+    fn go_on(&self, _: &DiskFixture, _: &mut Self::Prepared, _: &dyn Debug) {}
 
-    /// Holds what is on the disk to the promises. `told` is whether it was told to be done; none where the power went before.
-    fn hold(&self, site: &Site, told: Option<bool>, case: &dyn Debug);
+    /// Checks the promises for what is on the disk. `told` is the reported success; `None` if the power was lost before.
+    fn hold(&self, fixture: &DiskFixture, told: Option<bool>, case: &dyn Debug);
 }
 
-/// How much of one kind of operation was reached.
+/// Counts of the faults that one kind of operation met.
 #[derive(Debug)]
 pub(crate) struct Coverage {
     kind: &'static str,
     began: Instant,
     scenarios: usize,
     operations: usize,
-    /// Faults that struck, by what they are: once, and lasting.
+    /// Faults that occurred, by kind: once, and lasting.
     faults: [[usize; 2]; 4],
-    cuts: usize,
+    power_losses: usize,
 }
 
-/// How many faults and power cuts of each kind there are to be at least.
+/// The least number of faults and of power losses of each kind.
 const TARGET: usize = 1000;
 
-/// Returns how many there are to be in this run.
+/// Returns the target of this run.
 fn target() -> usize {
     std::env::var("GATEPASS_DISK").ok().map_or(TARGET, |number| number.parse().unwrap())
 }
 
 impl Coverage {
     pub(crate) fn new(kind: &'static str) -> Self {
-        Self { kind, began: Instant::now(), scenarios: 0, operations: 0, faults: [[0; 2]; 4], cuts: 0 }
+        Self {
+            kind,
+            began: Instant::now(),
+            scenarios: 0,
+            operations: 0,
+            faults: [[0; 2]; 4],
+            power_losses: 0,
+        }
     }
 
     fn total(&self) -> usize {
-        self.cuts + self.faults.iter().flatten().sum::<usize>()
+        self.power_losses + self.faults.iter().flatten().sum::<usize>()
     }
 
-    /// Prints what was reached.
+    /// Prints the counts.
     pub(crate) fn finish(self) {
         let [full, half, broken, broken_half] =
             self.faults.map(|[once, lasting]| format!("{once}+{lasting}"));
@@ -82,35 +89,35 @@ impl Coverage {
             self.kind,
             self.scenarios,
             self.operations,
-            self.cuts,
+            self.power_losses,
             self.total(),
             self.began.elapsed().as_secs_f64()
         );
         assert!(self.total() >= target(), "{self:?}");
-        assert!(self.cuts > 0 && self.faults.iter().flatten().all(|count| *count > 0), "{self:?}");
+        assert!(self.power_losses > 0 && self.faults.iter().flatten().all(|count| *count > 0), "{self:?}");
     }
 
-    /// Runs one of so many scenarios, which share the faults that are to be reached.
+    /// Runs one of `scenarios` scenarios, which share the target.
     pub(crate) fn exercise(&mut self, operation: &impl Operation, scenarios: usize) {
         let target = target().div_ceil(scenarios);
         let before = operation.before();
-        let site = Site::on(before.clone());
-        let mut prepared = operation.prepare(&site);
-        let from = site.disk.done();
-        assert!(operation.run(&site, &mut prepared), "without a fault");
-        let to = site.disk.done();
-        let span = operation.span(&site.disk, from..to);
+        let fixture = DiskFixture::on(before.clone());
+        let mut prepared = operation.prepare(&fixture);
+        let from = fixture.disk.done();
+        assert!(operation.run(&fixture, &mut prepared), "without a fault");
+        let to = fixture.disk.done();
+        let span = operation.span(&fixture.disk, from..to);
         if std::env::var_os("GATEPASS_DISK_LIST").is_some() {
-            println!("{}: {:#?}", self.kind, site.disk.list(span.clone()));
+            println!("{}: {:#?}", self.kind, fixture.disk.list(span.clone()));
         }
         self.scenarios += 1;
         self.operations += span.len();
         let reached = self.total();
-        // Where there are very many, each operation fails in some of the ways, in turn; with a higher number in all of them.
-        let stride = (span.len() * TROUBLES.len() * 2).div_ceil(target.max(10) * 7 / 10);
-        for (which, trouble) in TROUBLES.into_iter().enumerate() {
+        // A long operation fails in some of the ways at each point, in turn; with a higher target in all of them.
+        let stride = (span.len() * DISK_ERRORS.len() * 2).div_ceil(target.max(10) * 7 / 10);
+        for (which, trouble) in DISK_ERRORS.into_iter().enumerate() {
             for lasting in [false, true] {
-                // Where it comes last, there may be more to do after a fault.
+                // The last operation may do more after a fault.
                 let end = if span.end == to { usize::MAX } else { span.end - from };
                 let first = span.start - from + (which * 2 + usize::from(lasting)) % stride;
                 for at in (first..end).step_by(stride) {
@@ -126,30 +133,30 @@ impl Coverage {
         let missing = target.saturating_sub(self.total() - reached);
         let variants = missing.div_ceil(points).max(1);
         for cut in from..=to {
-            // Where one point has few, the next one has the others.
+            // A point with few variants leaves the others to the next one.
             for i in cut * variants..(cut + 1) * variants {
                 let left = match i % variants.max(4) {
-                    0 => Left::Nothing,
-                    1 => Left::Everything,
-                    _ => Left::Some(u64::try_from(i).unwrap()),
+                    0 => Remaining::Nothing,
+                    1 => Remaining::Everything,
+                    _ => Remaining::Some(u64::try_from(i).unwrap()),
                 };
-                let after = Site::on(site.disk.after_cut(cut, left));
+                let after = DiskFixture::on(fixture.disk.after_power_loss(cut, left));
                 let told = (cut == to).then_some(true);
                 operation.hold(&after, told, &(self.kind, cut - from, left));
-                self.cuts += usize::from(span.start < cut && cut < span.end);
+                self.power_losses += usize::from(span.start < cut && cut < span.end);
             }
         }
         drop(prepared);
     }
 }
 
-/// How far a run with a fault came.
+/// The end of a run with a fault.
 enum Reached {
-    /// The fault struck.
+    /// The fault occurred.
     Struck,
-    /// The fault does not befall this operation, or struck before.
+    /// The fault does not apply to this operation, or occurred before it.
     Spared,
-    /// There are fewer operations.
+    /// The run has fewer operations.
     End,
 }
 
@@ -157,43 +164,47 @@ fn with_fault<O: Operation>(
     operation: &O,
     before: &Image,
     at: usize,
-    trouble: Trouble,
+    trouble: DiskError,
     lasting: bool,
 ) -> Reached {
-    let site = Site::on(before.clone());
-    let mut prepared = operation.prepare(&site);
-    let from = site.disk.done();
+    let fixture = DiskFixture::on(before.clone());
+    let mut prepared = operation.prepare(&fixture);
+    let from = fixture.disk.done();
     let fault = Fault { trouble, from: from + at, lasting };
     let case = (at, trouble, if lasting { "lasting" } else { "once" });
-    site.disk.set(Some(fault));
-    let told = operation.run(&site, &mut prepared);
-    let done = site.disk.done();
+    fixture.disk.set(Some(fault));
+    let told = operation.run(&fixture, &mut prepared);
+    let done = fixture.disk.done();
     if done <= fault.from {
         return Reached::End;
     }
-    if site.disk.struck() == 0 || !operation.is_inside(&site.disk, from, fault.from) {
+    if fixture.disk.struck() == 0 || !operation.is_inside(&fixture.disk, from, fault.from) {
         return Reached::Spared;
     }
-    site.disk.set(None);
-    // The process is killed, or it goes on and ends.
-    let killed = site.disk.image();
-    operation.go_on(&site, &mut prepared, &case);
+    fixture.disk.set(None);
+    // The process is killed, or goes on and ends.
+    let killed = fixture.disk.image();
+    operation.go_on(&fixture, &mut prepared, &case);
     drop(prepared);
-    // Each is held in one of two ways; where there is more time, in both.
+    // Each is checked in one of two ways; with a higher target, in both.
     let (both, stops) = (target() > TARGET, (at + trouble as usize).is_multiple_of(2));
     if both || stops {
-        let after = if lasting { site.disk.image() } else { killed };
-        operation.hold(&Site::on(after), Some(told), &case);
+        let after = if lasting { fixture.disk.image() } else { killed };
+        operation.hold(&DiskFixture::on(after), Some(told), &case);
     }
     if stops && !both {
         return Reached::Struck;
     }
-    // The power goes at some time after the fault.
-    let end = if O::OPENS_ANEW { done } else { site.disk.done() };
-    let mut dice = gatepass_tests::dice::Dice::new(u64::try_from(at).unwrap() << 8 | trouble as u64);
-    let cut = fault.from + 1 + usize::try_from(dice.below(u64::try_from(end - fault.from).unwrap())).unwrap();
-    let left = if dice.once_in(4) { Left::Nothing } else { Left::Some(dice.roll()) };
+    // The power is lost some time after the fault.
+    let end = if O::OPENS_ANEW { done } else { fixture.disk.done() };
+    let mut rng = gatepass_tests::rng::Rng::new(u64::try_from(at).unwrap() << 8 | trouble as u64);
+    let cut = fault.from + 1 + usize::try_from(rng.below(u64::try_from(end - fault.from).unwrap())).unwrap();
+    let left = if rng.one_in(4) { Remaining::Nothing } else { Remaining::Some(rng.next_u64()) };
     let told = (cut >= done && told).then_some(true);
-    operation.hold(&Site::on(site.disk.after_cut(cut, left)), told, &(case, cut - fault.from, left));
+    operation.hold(
+        &DiskFixture::on(fixture.disk.after_power_loss(cut, left)),
+        told,
+        &(case, cut - fault.from, left),
+    );
     Reached::Struck
 }

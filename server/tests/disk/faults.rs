@@ -1,14 +1,14 @@
-//! A disk that is full or broken, from every single write on.
+//! A disk that is full or broken from each write on.
 
 use gatepass::store::Access;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::change::Outcome;
 use gatepass_core::store::query::Query;
 
-use crate::commits::{Commit, Told, serve_and_hold};
-use crate::disk::{Fault, Left, Trouble};
+use crate::commits::{Commit, ReportedCommit, serve_and_hold};
+use crate::disk::{DiskError, Fault, Remaining};
+use crate::disk_fixture::DiskFixture;
 use crate::fixture::portal;
-use crate::site::Site;
 
 const COMMITS: &[Commit] = &[
     Commit::Issue(0),
@@ -19,26 +19,26 @@ const COMMITS: &[Commit] = &[
     Commit::Issue(2),
     Commit::Redeem(2),
 ];
-/// While the trouble lasts, so many commits are tried.
-const PATIENCE: usize = 2;
+/// The number of commits that are tried while the fault lasts.
+const ATTEMPTS: usize = 2;
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Counts {
     runs: usize,
     struck: usize,
     not_applied: usize,
     unknown: usize,
-    cuts: usize,
+    power_losses: usize,
 }
 
-/// Does everything to a store whose disk fails, and holds it to what it told; whether there was as much to do as the
-/// fault waits for.
-fn run(fault: Fault, seen: &mut Seen) -> bool {
-    let site = Site::new();
-    site.disk.set(Some(fault));
-    let store = site.open(Access::Write).unwrap_or_else(|_| {
-        site.disk.set(None);
-        site.open(Access::Write).expect("it opens when the disk is mended")
+/// Uses a store whose disk fails, and checks it against its reports. Returns true if the run was long enough for the
+/// fault.
+fn run(fault: Fault, seen: &mut Counts) -> bool {
+    let fixture = DiskFixture::new();
+    fixture.disk.set(Some(fault));
+    let store = fixture.open(Access::Write).unwrap_or_else(|_| {
+        fixture.disk.set(None);
+        fixture.open(Access::Write).expect("it opens when the disk is mended")
     });
     if fault.from.is_multiple_of(2) {
         // Another connection, so that the writer's is not the last to be closed.
@@ -53,47 +53,47 @@ fn run(fault: Fault, seen: &mut Seen) -> bool {
             Outcome::Unknown => seen.unknown += 1,
         }
         let well = outcome == Outcome::Applied;
-        told.push(Told { commit: *commit, outcome: Some(outcome) });
+        told.push(ReportedCommit { commit: *commit, outcome: Some(outcome) });
         if !well {
-            after_cuts(&site, &told, fault, seen);
+            after_power_losses(&fixture, &told, fault, seen);
             failed += 1;
         }
-        if failed == PATIENCE {
-            site.disk.set(None);
+        if failed == ATTEMPTS {
+            fixture.disk.set(None);
         }
     }
-    let reached = site.disk.done() > fault.from;
-    seen.struck += usize::from(site.disk.struck() > 0);
-    site.disk.set(None);
+    let reached = fixture.disk.done() > fault.from;
+    seen.struck += usize::from(fixture.disk.struck() > 0);
+    fixture.disk.set(None);
     store.make_reserve();
-    // The trouble is over, and so are its effects: nobody restarted anything.
+    // The fault is over, and the store recovers without a restart.
     let after = Commit::Issue(7);
     let outcome = after.on(&store);
     assert_eq!(outcome, Outcome::Applied, "{fault:?}: the store did not recover; {told:?}");
-    told.push(Told { commit: after, outcome: Some(outcome) });
-    after_cuts(&site, &told, fault, seen);
+    told.push(ReportedCommit { commit: after, outcome: Some(outcome) });
+    after_power_losses(&fixture, &told, fault, seen);
     drop(store);
-    serve_and_hold(&site, &told, &fault);
+    serve_and_hold(&fixture, &told, &fault);
     seen.runs += 1;
     reached
 }
 
-/// The power goes now, too.
-fn after_cuts(site: &Site, told: &[Told], fault: Fault, seen: &mut Seen) {
-    let now = site.disk.done();
+/// Checks the same after a power loss at this moment.
+fn after_power_losses(fixture: &DiskFixture, told: &[ReportedCommit], fault: Fault, seen: &mut Counts) {
+    let now = fixture.disk.done();
     let some = match u64::try_from(fault.from).unwrap() {
-        even if even.is_multiple_of(2) => Left::Nothing,
-        seed => Left::Some(seed),
+        even if even.is_multiple_of(2) => Remaining::Nothing,
+        seed => Remaining::Some(seed),
     };
-    for left in [Left::Everything, some] {
-        let after = Site::on(site.disk.after_cut(now, left));
+    for left in [Remaining::Everything, some] {
+        let after = DiskFixture::on(fixture.disk.after_power_loss(now, left));
         serve_and_hold(&after, told, &(fault, left));
-        seen.cuts += 1;
+        seen.power_losses += 1;
     }
 }
 
-fn at_every_write(once: Trouble, lasting: Trouble) -> Seen {
-    let mut seen = Seen::default();
+fn at_every_write(once: DiskError, lasting: DiskError) -> Counts {
+    let mut seen = Counts::default();
     for (trouble, lasting) in [(once, false), (lasting, true)] {
         let reached = (0..).take_while(|from| run(Fault { trouble, from: *from, lasting }, &mut seen));
         assert!(reached.count() > 50, "{trouble:?}");
@@ -104,12 +104,12 @@ fn at_every_write(once: Trouble, lasting: Trouble) -> Seen {
 }
 
 #[test]
-fn a_full_disk_does_what_it_tells() {
-    at_every_write(Trouble::FullHalfway, Trouble::Full);
+fn a_full_disk_does_what_was_reported() {
+    at_every_write(DiskError::FullHalfway, DiskError::Full);
 }
 
 #[test]
-fn a_broken_disk_does_what_it_tells() {
-    let seen = at_every_write(Trouble::BrokenHalfway, Trouble::Broken);
+fn a_broken_disk_does_what_was_reported() {
+    let seen = at_every_write(DiskError::BrokenHalfway, DiskError::Broken);
     assert!(seen.unknown > 0, "{seen:?}");
 }

@@ -5,14 +5,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use gatepass::store::files::{About, FileKind, Files, ReadAt};
+use gatepass::secrets::files::{About, FileKind, Files, ReadAt};
 use zeroize::Zeroizing;
 
 use crate::disk::Disk;
 use crate::image::{Inode, directory};
 use crate::vfs::{find, find_directory};
 
-/// The files of the directories that have a disk.
+/// The files of the directories on simulated disks.
 #[derive(Debug)]
 pub(crate) struct SimulatedFiles;
 
@@ -31,7 +31,7 @@ impl ReadAt for Open {
     }
 }
 
-/// Finds a file that is there.
+/// Returns a file that exists.
 fn existing(path: &Path) -> Result<Open, Error> {
     let (mounted, name) = find(path.to_str().unwrap())?;
     let inode = mounted.disk.find(&name).ok_or(ErrorKind::NotFound)?;

@@ -1,8 +1,9 @@
-//! The store on a disk that fails: at every operation in turn it is full or broken, and after every operation in turn the
-//! power goes, which takes whatever was not synced. SQLite is the real one; the disk below it is simulated, and so is the
-//! disk below the files beside the database.
+//! The store on a disk that fails: each operation in turn finds it full or broken, and after each operation in turn the
+//! power is lost with everything that was not synced. SQLite is real; the disk below it, and below the files beside the
+//! database, is simulated.
 //!
-//! `GATEPASS_DISK=20000 cargo test --release -p gatepass --test disk` has so many faults of each kind instead of a thousand.
+//! `GATEPASS_DISK=20000 cargo test --release -p gatepass --test disk` tests so many faults of each kind instead of a
+//! thousand.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,8 +16,8 @@ mod backup;
 mod checkpoint;
 mod commits;
 mod coverage;
-mod cuts;
 mod disk;
+mod disk_fixture;
 mod faults;
 mod files;
 mod first_start;
@@ -26,7 +27,7 @@ mod fixture;
 mod generation;
 mod image;
 mod migration;
+mod power_loss;
 mod restore;
 mod rotation;
-mod site;
 mod vfs;

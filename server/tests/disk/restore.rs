@@ -1,5 +1,5 @@
-//! Putting a backup in the place of the database: afterwards there is the old state, maybe to be restored again, or the new
-//! one, in which everything issued before is refused.
+//! Restoring a backup over the database: afterwards there is the old state, which may be restored again, or the new one,
+//! in which everything issued before is refused.
 
 use std::fmt::Debug;
 
@@ -8,15 +8,15 @@ use gatepass_core::store::change::Outcome;
 
 use crate::commits::{Commit, apply, close, go_on, is_spent, ticket_is_there};
 use crate::coverage::{Coverage, Operation};
+use crate::disk_fixture::{DATA, DiskFixture, whole};
 use crate::image::Image;
-use crate::site::{DATA, Site, whole};
 
-/// What is there when a backup is restored.
+/// The files that exist when a backup is restored.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum There {
-    /// A database that was closed.
+enum Existing {
+    /// A database that was closed cleanly.
     Closed,
-    /// A database and its log: the server was killed.
+    /// A database and its log, of a killed server.
     WithLog,
     /// A database that is damaged.
     Damaged,
@@ -25,32 +25,32 @@ enum There {
 }
 
 struct Restore {
-    there: There,
+    there: Existing,
     before: Image,
 }
 
-/// Before the backup tickets 0 and 1 were issued. After it 0 was spent, and 2 issued.
-fn before(there: There) -> Image {
-    let site = Site::new();
-    let store = site.open(Access::Write).unwrap();
+/// Returns files before a restore. Tickets 0 and 1 were issued before the backup; after it 0 was redeemed, and 2 issued.
+fn before(there: Existing) -> Image {
+    let fixture = DiskFixture::new();
+    let store = fixture.open(Access::Write).unwrap();
     apply(&store, &[Commit::Issue(0), Commit::Issue(1)]);
-    store.backup(&site.backup("one"), None, &mut |_, _| ()).unwrap();
+    store.backup(&fixture.backup("one"), None, &mut |_, _| ()).unwrap();
     apply(&store, &[Commit::Redeem(0), Commit::Issue(2)]);
-    if there != There::WithLog {
+    if there != Existing::WithLog {
         store.close().unwrap();
     }
-    let mut image = site.disk.image();
+    let mut image = fixture.disk.image();
     let (database, witness) = (format!("{DATA}/gatepass.db"), format!("{DATA}/gatepass.witness"));
     match there {
-        There::Closed | There::WithLog => {}
-        There::Damaged => {
+        Existing::Closed | Existing::WithLog => {}
+        Existing::Damaged => {
             let inode = image.find(&database).unwrap();
             let pages = image.content(inode).len() / 4096;
             for page in (3..pages).step_by(2) {
                 image.write(inode, page * 4096, &[0xaa; 4096]);
             }
         }
-        There::KeyAlone => {
+        Existing::KeyAlone => {
             image.take(&database);
             image.take(&witness);
         }
@@ -58,13 +58,13 @@ fn before(there: There) -> Image {
     image
 }
 
-fn run(site: &Site, replace_it: bool) -> Result<(), StoreError> {
-    let restored = restore(&site.installation(), &site.backup("one"), replace_it, &mut |_, _| ())?;
+fn run(fixture: &DiskFixture, replace_it: bool) -> Result<(), StoreError> {
+    let restored = restore(&fixture.installation(), &fixture.backup("one"), replace_it, &mut |_, _| ())?;
     assert!(restored.taken);
     Ok(())
 }
 
-/// Which state a site opens with.
+/// The state that opens.
 #[derive(Debug, PartialEq)]
 enum Opened {
     Old,
@@ -72,9 +72,9 @@ enum Opened {
     Refused(StoreError),
 }
 
-/// Opens as a server does, and holds the store to one of the two states.
-fn open_and_hold(site: &Site, case: &dyn Debug) -> Opened {
-    let store = match site.open(Access::Serve) {
+/// Opens as a server does, and checks that the store is in one of the two states.
+fn open_and_hold(fixture: &DiskFixture, case: &dyn Debug) -> Opened {
+    let store = match fixture.open(Access::Serve) {
         Ok(store) => store,
         Err(error) => return Opened::Refused(error),
     };
@@ -89,13 +89,13 @@ fn open_and_hold(site: &Site, case: &dyn Debug) -> Opened {
     if is_old {
         assert_eq!(store.notices(), [], "{case:?}: a false alarm");
     } else {
-        // What was spent after the backup is refused, and so is all else that was issued before.
+        // Everything that was issued before is refused, also what was redeemed after the backup.
         for number in [0, 1] {
             assert_eq!(Commit::Redeem(number).on(&store), Outcome::Conflict, "{case:?}: ticket {number}");
         }
     }
     go_on(&store, case);
-    close(site, &store, case);
+    close(fixture, &store, case);
     if is_old { Opened::Old } else { Opened::New }
 }
 
@@ -107,40 +107,40 @@ impl Operation for Restore {
         self.before.clone()
     }
 
-    fn prepare(&self, _: &Site) {}
+    fn prepare(&self, _: &DiskFixture) {}
 
-    fn run(&self, site: &Site, (): &mut ()) -> bool {
-        run(site, self.there != There::KeyAlone).is_ok()
+    fn run(&self, fixture: &DiskFixture, (): &mut ()) -> bool {
+        run(fixture, self.there != Existing::KeyAlone).is_ok()
     }
 
-    fn hold(&self, site: &Site, told: Option<bool>, case: &dyn Debug) {
-        whole(&site.backup("one"), case);
-        let names = site.disk.names(DATA);
-        let opened = open_and_hold(site, case);
+    fn hold(&self, fixture: &DiskFixture, told: Option<bool>, case: &dyn Debug) {
+        whole(&fixture.backup("one"), case);
+        let names = fixture.disk.names(DATA);
+        let opened = open_and_hold(fixture, case);
         match (&opened, self.there) {
-            (Opened::New, There::Closed | There::WithLog) => self.hold_old(site, &names, case),
-            (Opened::New, There::Damaged | There::KeyAlone) => {}
-            (Opened::Old, There::Closed | There::WithLog) => {}
-            (Opened::Refused(error), There::Damaged) => {
+            (Opened::New, Existing::Closed | Existing::WithLog) => self.hold_old(fixture, &names, case),
+            (Opened::New, Existing::Damaged | Existing::KeyAlone) => {}
+            (Opened::Old, Existing::Closed | Existing::WithLog) => {}
+            (Opened::Refused(error), Existing::Damaged) => {
                 let is_damaged = matches!(error, StoreError::Sqlite { .. } | StoreError::Row { .. });
                 assert!(is_damaged, "{case:?}: {error:?}");
             }
-            (Opened::Refused(StoreError::DatabaseMissing { .. }), There::KeyAlone) => {}
+            (Opened::Refused(StoreError::DatabaseMissing { .. }), Existing::KeyAlone) => {}
             (other, _) => panic!("{case:?}: {other:?}; {names:?}"),
         }
         if opened != Opened::New {
             assert_ne!(told, Some(true), "{case:?}: {opened:?}");
-            run(site, self.there != There::KeyAlone)
+            run(fixture, self.there != Existing::KeyAlone)
                 .unwrap_or_else(|error| panic!("{case:?}: again: {error}"));
-            assert_eq!(open_and_hold(site, case), Opened::New, "{case:?}: again");
+            assert_eq!(open_and_hold(fixture, case), Opened::New, "{case:?}: again");
         }
     }
 }
 
 impl Restore {
-    /// Checks that the database that was replaced lies beside the new one, and is the old state.
-    fn hold_old(&self, site: &Site, names: &[String], case: &dyn Debug) {
-        let image = site.disk.image();
+    /// Checks that the replaced database lies beside the new one, in the old state.
+    fn hold_old(&self, fixture: &DiskFixture, names: &[String], case: &dyn Debug) {
+        let image = fixture.disk.image();
         let mut old = self.before.clone();
         let aside =
             names.iter().rfind(|name| name.starts_with("gatepass.db.replaced") && !name.ends_with("-wal"));
@@ -151,14 +151,14 @@ impl Restore {
                 old.put(&format!("{DATA}/gatepass.db{suffix}"), bytes);
             }
         }
-        assert_eq!(open_and_hold(&Site::on(old), &("replaced", case)), Opened::Old, "{case:?}");
+        assert_eq!(open_and_hold(&DiskFixture::on(old), &("replaced", case)), Opened::Old, "{case:?}");
     }
 }
 
 #[test]
 fn a_restore_leaves_the_old_state_or_the_new_one() {
     let mut coverage = Coverage::new("restore");
-    for there in [There::Closed, There::WithLog, There::Damaged, There::KeyAlone] {
+    for there in [Existing::Closed, Existing::WithLog, Existing::Damaged, Existing::KeyAlone] {
         coverage.exercise(&Restore { there, before: before(there) }, 4);
     }
     coverage.finish();
@@ -166,10 +166,10 @@ fn a_restore_leaves_the_old_state_or_the_new_one() {
 
 #[test]
 fn a_restore_replaces_nothing_unless_it_is_told_to() {
-    for there in [There::Closed, There::WithLog, There::Damaged] {
-        let site = Site::on(before(there));
-        let error = run(&site, false).unwrap_err();
+    for there in [Existing::Closed, Existing::WithLog, Existing::Damaged] {
+        let fixture = DiskFixture::on(before(there));
+        let error = run(&fixture, false).unwrap_err();
         assert!(matches!(error, StoreError::FileExists(_)), "{error:?}");
-        assert_eq!(site.disk.done(), 0, "{there:?}: something was touched");
+        assert_eq!(fixture.disk.done(), 0, "{there:?}: something was touched");
     }
 }

@@ -1,4 +1,4 @@
-//! SQLite's view of the disks. In this process, every connection that is opened is on one.
+//! SQLite's view of the simulated disks. Every connection of this process is on one.
 
 use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
@@ -14,32 +14,32 @@ use sqlite_vfs::{DatabaseHandle, LockKind, OpenAccess, OpenKind, OpenOptions, Vf
 use crate::disk::Disk;
 use crate::image::{Image, Inode, directory};
 
-/// The directories that are on a disk, by their paths.
+/// The directories on simulated disks, by path.
 static DIRECTORIES: Mutex<BTreeMap<String, (Mounted, &'static str)>> = Mutex::new(BTreeMap::new());
 static HANDLES: AtomicU64 = AtomicU64::new(0);
 static REGISTERED: Once = Once::new();
-/// Where SQLite's temporary files are. Each is on a disk of its own.
+/// The directory of SQLite's temporary files. Each has a disk of its own.
 const TEMPORARY: &str = "/temporary";
 
-/// A disk in the place of directories.
+/// A disk in the place of a directory.
 #[derive(Clone)]
 pub(crate) struct Mounted {
     pub(crate) disk: Arc<Disk>,
     shared: Arc<Mutex<BTreeMap<Inode, Shared>>>,
 }
 
-/// What the connections to one database share beside its files. A power cut takes it.
+/// State that the connections to one database share beside its files. A power loss takes it.
 #[derive(Default)]
 struct Shared {
     locks: BTreeMap<u64, LockKind>,
     index_locks: BTreeMap<(u8, u64), WalIndexLock>,
     index: BTreeMap<u32, Vec<u8>>,
-    /// How many connections have the index.
+    /// The number of connections that have the index.
     indexes: usize,
 }
 
 const REGION: usize = 32768;
-/// Slots of locks on the index, and where in its first region the parts are that they guard (walformat, section 2).
+/// Lock slots of the index, and the positions that they guard in its first region (walformat, section 2).
 const WRITE: u8 = 0;
 const CHECKPOINT: u8 = 1;
 const RECOVER: u8 = 2;
@@ -58,7 +58,7 @@ pub(crate) fn mount(disk: &Arc<Disk>, directories: &[(&Path, &'static str)]) {
     }
 }
 
-/// Takes a directory away.
+/// Removes a directory.
 pub(crate) fn unmount(path: &Path) {
     locked(&DIRECTORIES).remove(path.to_str().unwrap());
 }
@@ -67,7 +67,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Finds the disk of a path, and the file's name there.
+/// Returns the disk of a path, and the file's name there.
 pub(crate) fn find(path: &str) -> Result<(Mounted, String), Error> {
     let (dir, file) = path.rsplit_once('/').ok_or(ErrorKind::InvalidInput)?;
     if dir == TEMPORARY {
@@ -78,7 +78,7 @@ pub(crate) fn find(path: &str) -> Result<(Mounted, String), Error> {
     Ok((mounted, format!("{dir}/{file}")))
 }
 
-/// Finds the disk of a directory, and the directory's name there.
+/// Returns the disk of a directory, and the directory's name there.
 pub(crate) fn find_directory(path: &str) -> Option<(Mounted, String)> {
     let (mounted, dir) = locked(&DIRECTORIES).get(path).cloned()?;
     Some((mounted, dir.into()))
@@ -138,7 +138,7 @@ struct Handle {
     inode: Inode,
     /// The directory that SQLite syncs with the first sync of a log or journal that it may have made.
     syncs: Option<String>,
-    /// How many failed syncs it was told of, or were before it was opened.
+    /// The number of failed syncs that it knows of, or that came before it was opened.
     failures: usize,
     id: u64,
 }
@@ -237,7 +237,7 @@ impl Drop for Index {
         self.shared(|shared| {
             shared.index_locks.retain(|(_, id), _| *id != self.id);
             shared.indexes -= 1;
-            // Who is first to have it again recovers it from the log.
+            // The next one to open the index recovers it from the log.
             if shared.indexes == 0 {
                 shared.index.clear();
             }
@@ -291,7 +291,7 @@ impl WalIndex for Index {
         self.shared(|shared| {
             let holds = |slot| shared.index_locks.get(&(slot, self.id)) == Some(&WalIndexLock::Exclusive);
             let is_alone = shared.locks.get(&self.id) == Some(&LockKind::Exclusive);
-            // Each lock is for a part of the index. In memory that is really shared, the rest stays as others have it.
+            // Each lock covers a part of the index. As in real shared memory, the rest stays as others have it.
             let mine = |at: usize| match at {
                 _ if region > 0 => holds(WRITE),
                 BACKFILLED | ATTEMPTED => {

@@ -1,45 +1,47 @@
-//! A first start that is cut short at any moment is done again.
+//! A first start that is interrupted at any moment is done again.
 
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::{QUICK, Running, lapse, no_alarm};
-use crate::site::Site;
+use crate::installation::TestInstallation;
 
-/// What a first start makes, and no more.
+/// The files that a first start makes.
 const MADE: &[&str] = &["gatepass.db", "gatepass.lock", "gatepass.witness", "master.key"];
-/// The same, and what a server adds.
+/// The files after a first start and a server.
 const SERVED: &[&str] =
     &["gatepass.db", "gatepass.lock", "gatepass.reserve", "gatepass.witness", "master.key"];
-/// What makes an installation, and goes no further.
+/// A command that makes an installation, and does nothing else.
 const MAKE: &[&str] = &["--init", "key", "generate", "--alg", "EdDSA", "--activate"];
 
-/// Starts a server on what a cut start left: it serves, and nothing is left over.
-fn the_next_start_serves(site: &Site, what: &str) {
-    // A key that is quickly made, by a command that is a start like any other.
-    if !site.path().join("gatepass.db").exists() {
-        let made = site.run(MAKE);
-        assert!(made.status.success(), "{what}: {made:?} {:?}", names(site));
+/// Starts a server on what an interrupted start left. It serves, and no extra files remain.
+fn the_next_start_serves(installation: &TestInstallation, what: &str) {
+    // A key that is cheap to generate, by a command that is a start like any other.
+    if !installation.path().join("gatepass.db").exists() {
+        let made = installation.run(MAKE);
+        assert!(made.status.success(), "{what}: {made:?} {:?}", names(installation));
     }
-    let server = Running::try_start(site, QUICK)
-        .unwrap_or_else(|refused| panic!("{what}: {refused:?} {:?}", names(site)));
+    let server = Running::try_start(installation, QUICK)
+        .unwrap_or_else(|refused| panic!("{what}: {refused:?} {:?}", names(installation)));
     no_alarm(&server.stop());
-    assert_eq!(names(site), SERVED, "{what}");
-    assert_eq!(site.json(&["check"])["ok"], true, "{what}");
+    assert_eq!(names(installation), SERVED, "{what}");
+    assert_eq!(installation.json(&["check"])["ok"], true, "{what}");
 }
 
-fn names(site: &Site) -> Vec<String> {
-    let names =
-        fs::read_dir(site.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+fn names(installation: &TestInstallation) -> Vec<String> {
+    let names = fs::read_dir(installation.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.collect();
     names.sort_unstable();
     names
 }
 
-/// Starts `command` and kills it after `time`. Returns whether it was still running.
-fn kill_after(site: &Site, command: &[&str], time: Duration) -> bool {
-    let mut child = site.command(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+/// Starts `command` and kills it after `time`. Returns true if it was still running.
+fn kill_after(installation: &TestInstallation, command: &[&str], time: Duration) -> bool {
+    let mut child =
+        installation.command(command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     lapse(time);
     let running = child.try_wait().unwrap().is_none();
     child.kill().unwrap();
@@ -49,7 +51,7 @@ fn kill_after(site: &Site, command: &[&str], time: Duration) -> bool {
 
 #[test]
 fn it_is_killed_at_many_moments() {
-    let whole = Site::new();
+    let whole = TestInstallation::new();
     let began = Instant::now();
     whole.json(MAKE);
     let mut time = began.elapsed();
@@ -59,31 +61,31 @@ fn it_is_killed_at_many_moments() {
             break;
         }
         assert!(round < 120, "{kills} kills");
-        let site = Site::new();
-        // Again and again, in the same directory: what a second cut leaves is no worse.
+        let installation = TestInstallation::new();
+        // Repeatedly, in the same directory: a second interruption is no worse.
         for again in 0..3 {
             let command: &[&str] = if round % 2 == 0 { MAKE } else { &["serve", "--listen", "127.0.0.1:0"] };
             let inputs = time.mul_f64(f64::from((round + again * 5) % 40) / 20.0);
-            let killed = kill_after(&site, command, inputs);
+            let killed = kill_after(&installation, command, inputs);
             kills += u32::from(killed);
             if !killed {
-                // It was measured while the machine was busy.
+                // The measurement came from a busy machine.
                 time = time.mul_f64(0.9);
             }
-            *left.entry(names(&site).join(" ")).or_default() += 1;
+            *left.entry(names(&installation).join(" ")).or_default() += 1;
         }
-        // Half of them have no key that signs so far; `serve` makes one, which takes its time.
+        // Half of them have no signing key yet. `serve` makes one, which takes time.
         if round % 8 == 1 {
-            let server = Running::start(&site, QUICK);
+            let server = Running::start(&installation, QUICK);
             no_alarm(&server.stop());
-            assert_eq!(names(&site), SERVED);
+            assert_eq!(names(&installation), SERVED);
             continue;
         }
-        if site.path().join("gatepass.db").exists() {
-            let made = site.run(&MAKE[1..]);
-            assert!(made.status.success(), "{made:?} {:?}", names(&site));
+        if installation.path().join("gatepass.db").exists() {
+            let made = installation.run(&MAKE[1..]);
+            assert!(made.status.success(), "{made:?} {:?}", names(&installation));
         }
-        the_next_start_serves(&site, &format!("round {round}"));
+        the_next_start_serves(&installation, &format!("round {round}"));
     }
     println!("{kills} were killed before their end; they left:");
     for (names, count) in left {
@@ -91,7 +93,7 @@ fn it_is_killed_at_many_moments() {
     }
 }
 
-/// The calls to the system by which a start changes a directory.
+/// The system calls by which a start changes a directory.
 const CALLS: &[&str] = &[
     "openat",
     "rename",
@@ -116,12 +118,12 @@ fn it_is_killed_at_every_call_that_changes_the_directory() {
     }
     let mut kills = 0;
     for call in CALLS {
-        // From the first of its kind on, until one is past the end.
+        // From the first call of its kind on, until one is past the end.
         for nth in 1.. {
-            let site = Site::new();
-            let command = site.command(MAKE);
+            let installation = TestInstallation::new();
+            let command = installation.command(MAKE);
             let mut strace = Command::new("strace");
-            strace.args(["-f", "-qq", "-o", "/dev/null", "-P"]).arg(site.path());
+            strace.args(["-f", "-qq", "-o", "/dev/null", "-P"]).arg(installation.path());
             strace.args([
                 "-e",
                 &format!("trace={call}"),
@@ -129,7 +131,7 @@ fn it_is_killed_at_every_call_that_changes_the_directory() {
                 &format!("inject={call}:signal=KILL:when={nth}"),
             ]);
             for name in ["", ".new", ".new-wal", ".new-journal", "-wal"] {
-                strace.arg("-P").arg(site.path().join(format!("gatepass.db{name}")));
+                strace.arg("-P").arg(installation.path().join(format!("gatepass.db{name}")));
             }
             for name in [
                 "gatepass.starting",
@@ -138,7 +140,7 @@ fn it_is_killed_at_every_call_that_changes_the_directory() {
                 "gatepass.lock",
                 "master.key",
             ] {
-                strace.arg("-P").arg(site.path().join(name));
+                strace.arg("-P").arg(installation.path().join(name));
             }
             strace.arg(command.get_program()).args(command.get_args());
             for (name, value) in command.get_envs() {
@@ -158,12 +160,12 @@ fn it_is_killed_at_every_call_that_changes_the_directory() {
             }
             kills += 1;
             let at = format!("killed at {call} number {nth}");
-            let again = site.run(&["--init", "user", "add", "alice"]);
+            let again = installation.run(&["--init", "user", "add", "alice"]);
             assert!(again.status.success(), "{at}: {again:?}");
-            let names = names(&site);
+            let names = names(&installation);
             assert_eq!(names, MADE, "{at}");
-            assert_eq!(site.json(&["check"])["ok"], true, "{at}");
-            assert_eq!(site.json(&["user", "list"]).as_array().unwrap().len(), 1, "{at}");
+            assert_eq!(installation.json(&["check"])["ok"], true, "{at}");
+            assert_eq!(installation.json(&["user", "list"]).as_array().unwrap().len(), 1, "{at}");
         }
     }
     println!("{kills} kills");
@@ -172,15 +174,15 @@ fn it_is_killed_at_every_call_that_changes_the_directory() {
 #[test]
 fn two_first_starts_at_once_make_one_installation() {
     for _ in 0..6 {
-        let site = Site::new();
+        let installation = TestInstallation::new();
         let children: Vec<_> =
-            (0..4).map(|_| site.command(&[&["--json"], MAKE].concat()).spawn().unwrap()).collect();
+            (0..4).map(|_| installation.command(&[&["--json"], MAKE].concat()).spawn().unwrap()).collect();
         for child in children {
             let output = child.wait_with_output().unwrap();
             assert!(output.status.success(), "{output:?}");
         }
-        assert_eq!(names(&site), MADE);
-        assert_eq!(site.json(&["key", "list"]).as_array().unwrap().len(), 4);
-        assert_eq!(site.json(&["check"])["ok"], true);
+        assert_eq!(names(&installation), MADE);
+        assert_eq!(installation.json(&["key", "list"]).as_array().unwrap().len(), 4);
+        assert_eq!(installation.json(&["check"])["ok"], true);
     }
 }

@@ -1,4 +1,4 @@
-//! A disk that is really full, below a real server: what restricts something is written still, and nothing else.
+//! A disk that is really full, below a real server: changes that restrict something are still written, and nothing else.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,17 +6,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::process::Command;
 
-use gatepass_tests::http::Ask;
+use gatepass_tests::http::TestRequest;
 
-use crate::harness::{poll, serves_well, site_at, text};
-use crate::site::Site;
+use crate::harness::{install_at, poll, serves_well, text};
+use crate::installation::TestInstallation;
 
-/// A server that looks for room as often as it can.
+/// Arguments of a server that checks for room as often as possible.
 const OFTEN: &[&str] =
     &["--issuer", "http://gate.example", "--sweep-interval", "1s", "--witness-interval", "1h"];
 const SIZE: u64 = 4 * 1024 * 1024;
 
-/// Fills the disk to its last byte.
+/// Fills the disk to the last byte.
 fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     while file.write_all(&[1; 4096]).is_ok() {}
@@ -25,26 +25,26 @@ fn fill(path: &Path) {
 
 #[test]
 fn a_full_disk_ends_sessions_and_opens_none() {
-    let site = Site::new();
+    let installation = TestInstallation::new();
     let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=40m,mode=700", "none", text(site.path())])
+        .args(["-t", "tmpfs", "-o", "size=40m,mode=700", "none", text(installation.path())])
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
         println!("no small disk can be mounted here: nothing is filled");
         return;
     }
-    let done = catch_unwind(AssertUnwindSafe(|| fills(&site)));
-    let _ = Command::new("umount").args(["-l", text(site.path())]).output();
+    let done = catch_unwind(AssertUnwindSafe(|| fills(&installation)));
+    let _ = Command::new("umount").args(["-l", text(installation.path())]).output();
     done.unwrap_or_else(|panic| resume_unwind(panic));
 }
 
-fn fills(site: &Site) {
-    site_at(site);
-    let server = serves_well(site, OFTEN);
+fn fills(installation: &TestInstallation) {
+    install_at(installation);
+    let server = serves_well(installation, OFTEN);
     let session = server.session();
-    let reserve = || fs::metadata(site.path().join("gatepass.reserve")).unwrap().len();
+    let reserve = || fs::metadata(installation.path().join("gatepass.reserve")).unwrap().len();
     assert_eq!(reserve(), SIZE);
-    let filler = site.path().join("filler");
+    let filler = installation.path().join("filler");
     fill(&filler);
     let issued = || match server.generate() {
         Ok(answer) | Err(answer) => answer,
@@ -54,11 +54,11 @@ fn fills(site: &Site) {
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
     assert_eq!(reserve(), 0, "it was given up");
-    let ready = server.ask(&Ask::new("GET", "/readyz"));
+    let ready = server.ask(&TestRequest::new("GET", "/readyz"));
     assert!(ready.status == 200 && ready.json()["warnings"].to_string().contains("disk-full"), "{ready:?}");
-    let report = site.json(&["check"]);
+    let report = installation.json(&["check"]);
     assert!(report["findings"].to_string().contains("disk-was-full"), "{report}");
-    let ended = server.ask(&Ask::new("DELETE", "/auth/me/sessions").bearer(&session.access));
+    let ended = server.ask(&TestRequest::new("DELETE", "/auth/me/sessions").bearer(&session.access));
     assert_eq!(ended.status, 200, "{ended:?} {}", server.log());
     assert_eq!(server.refresh(&session.refresh).status, 400, "the session is over");
     assert_eq!(server.redeem(&session.ticket).status, 400, "a ticket stays spent");

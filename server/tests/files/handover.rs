@@ -1,18 +1,18 @@
-//! Moving an installation to another box, with everything that was issued.
+//! Moving an installation to another machine, with everything that was issued.
 
 use std::fs;
 use std::path::Path;
 
-use gatepass_tests::http::Ask;
-use gatepass_tests::world::BACKEND_SECRET;
+use gatepass_tests::fixtures::BACKEND_SECRET;
+use gatepass_tests::http::TestRequest;
 
 use crate::harness::{
-    DATABASE, KEY, QUICK, Running, Session, aside, below, copy, no_alarm, no_server, poll, serves_well, site,
-    text,
+    DATABASE, KEY, QUICK, Running, Session, aside, below, copy, installation, no_alarm, poll, refused_start,
+    serves_well, text,
 };
-use crate::site::Site;
+use crate::installation::TestInstallation;
 
-/// What the source had issued.
+/// The credentials that the source had issued.
 struct Issued {
     spent: Session,
     open: Vec<String>,
@@ -22,12 +22,12 @@ fn issue(server: &Running) -> Issued {
     Issued { spent: server.session(), open: (0..3).map(|_| server.ticket()).collect() }
 }
 
-/// A directory that accepts a handover, with the master key of `of`; and the id.
-fn accepting(of: &Site) -> (Site, String) {
-    let site = Site::new();
-    copy(of.path(), site.path(), &[KEY]);
-    let id = site.json(&["restore", "--accept"])["handover"].as_str().unwrap().to_owned();
-    (site, id)
+/// Makes a directory that accepts a handover, with the master key of `of`. Returns it and the id.
+fn accepting(of: &TestInstallation) -> (TestInstallation, String) {
+    let installation = TestInstallation::new();
+    copy(of.path(), installation.path(), &[KEY]);
+    let id = installation.json(&["restore", "--accept"])["handover"].as_str().unwrap().to_owned();
+    (installation, id)
 }
 
 fn nothing_is_good(server: &Running, issued: &Issued) {
@@ -38,7 +38,7 @@ fn nothing_is_good(server: &Running, issued: &Issued) {
         statuses.iter().all(|status| [400, 401].contains(status)),
         "issued before, and good: {statuses:?}"
     );
-    // What is issued from now on is.
+    // What is issued from now on is good.
     let session = server.session();
     assert_eq!(server.redeem(&session.ticket).status, 400);
     assert_eq!(server.refresh(&session.refresh).status, 200);
@@ -54,14 +54,14 @@ fn everything_is_good_once(server: &Running, issued: &Issued) {
 }
 
 /// Hands `source` over while `server` runs on it.
-fn hand_over(source: &Site, id: &str, file: &Path) {
+fn hand_over(source: &TestInstallation, id: &str, file: &Path) {
     let made = source.json(&["backup", text(file), "--handover", id]);
     assert_eq!((made["handover"].as_str(), &made["audit_verified"]), (Some(id), &true.into()), "{made}");
 }
 
 #[test]
 fn everything_issued_lives_on_at_the_destination_alone() {
-    let source = site();
+    let source = installation();
     let server = serves_well(&source, QUICK);
     let issued = issue(&server);
     let (destination, id) = accepting(&source);
@@ -70,18 +70,18 @@ fn everything_issued_lives_on_at_the_destination_alone() {
     hand_over(&source, &id, &file);
 
     // The source's running server writes nothing any more.
-    let token = Ask::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
+    let token = TestRequest::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
     let statuses = [
         server.redeem(&issued.open[0]).status,
         server.refresh(&issued.spent.refresh).status,
         server.ask(&token.basic("backend", BACKEND_SECRET)).status,
     ];
     assert_eq!(statuses, [503; 3], "a ticket, a refresh token, a service's token");
-    // An earlier commit vouches for a second.
+    // For a second, an earlier commit proves that the server can write.
     poll("it is not ready", || (server.readiness() == 503).then_some(()));
     let log = server.stop();
     assert!(log.contains(&id), "{log}");
-    let said = no_server(&source, QUICK);
+    let said = refused_start(&source, QUICK);
     assert!(said.contains(&id) && said.contains("gatepass handover cancel"), "{said}");
     for command in [
         &["user", "add", "eve"][..],
@@ -112,7 +112,7 @@ fn everything_issued_lives_on_at_the_destination_alone() {
 
 #[test]
 fn a_second_restore_of_the_same_copy_keeps_nothing_alive() {
-    let source = site();
+    let source = installation();
     let server = serves_well(&source, QUICK);
     let issued = issue(&server);
     server.stop();
@@ -131,7 +131,7 @@ fn a_second_restore_of_the_same_copy_keeps_nothing_alive() {
 
 #[test]
 fn a_second_box_that_restores_the_copy_keeps_nothing_alive() {
-    let source = site();
+    let source = installation();
     let server = serves_well(&source, QUICK);
     let issued = issue(&server);
     server.stop();
@@ -139,13 +139,13 @@ fn a_second_box_that_restores_the_copy_keeps_nothing_alive() {
     let copies = aside();
     let file = below(&copies, "copy");
     hand_over(&source, &id, &file);
-    // One that accepts another id, one that accepts none, one that copies the file into its place by hand.
+    // One accepts another id, one accepts none, and one is a manual copy of the file.
     let (other, other_id) = accepting(&source);
     assert_ne!(other_id, id);
     other.json(&["restore", text(&file)]);
     nothing_is_good(&Running::start(&other, QUICK), &issued);
 
-    let third = Site::new();
+    let third = TestInstallation::new();
     copy(source.path(), third.path(), &[KEY]);
     third.json(&["restore", text(&file)]);
     nothing_is_good(&Running::start(&third, QUICK), &issued);
@@ -157,7 +157,7 @@ fn a_second_box_that_restores_the_copy_keeps_nothing_alive() {
 
 #[test]
 fn a_copy_for_another_id_keeps_nothing_alive() {
-    let source = site();
+    let source = installation();
     let server = serves_well(&source, QUICK);
     let issued = issue(&server);
     server.stop();
@@ -172,7 +172,7 @@ fn a_copy_for_another_id_keeps_nothing_alive() {
 
 #[test]
 fn a_handover_that_is_cancelled_ends_what_was_issued() {
-    let source = site();
+    let source = installation();
     let server = serves_well(&source, QUICK);
     let issued = issue(&server);
     let (_destination, id) = accepting(&source);
@@ -203,7 +203,7 @@ fn a_handover_that_is_cancelled_ends_what_was_issued() {
 
 #[test]
 fn a_handover_whose_copy_cannot_be_written_hands_nothing_over() {
-    let source = site();
+    let source = installation();
     let server = serves_well(&source, QUICK);
     let issued = issue(&server);
     let copies = aside();
@@ -213,7 +213,7 @@ fn a_handover_whose_copy_cannot_be_written_hands_nothing_over() {
         source.refused(&["backup", text(&there), "--handover", "0123456789abcdef0123456789abcdef"]);
     assert!(code == 1 && said.contains("is there already"), "{said}");
     everything_is_good_once(&server, &issued);
-    // Nor where it cannot be made.
+    // Nor if the copy cannot be made.
     let (code, said) = source.refused(&[
         "backup",
         text(&below(&copies, "no/where")),
@@ -228,8 +228,8 @@ fn a_handover_whose_copy_cannot_be_written_hands_nothing_over() {
 
 #[test]
 fn a_handover_of_older_files_does_not_go_over_newer_ones() {
-    // There and back: the box that was left accepts the copy only as newer than what it served itself.
-    let source = site();
+    // To another machine and back: the first machine accepts the copy only if it is newer than what it served itself.
+    let source = installation();
     let server = serves_well(&source, QUICK);
     server.session();
     server.stop();

@@ -1,4 +1,4 @@
-//! A server whose log is kept, requests to it, and a directory looked at from outside.
+//! A server with its log, requests to it, and snapshots of a directory.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,17 +10,17 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gatepass_tests::http::{Answer, Ask, Reached};
+use gatepass_tests::fixtures::BACKEND_SECRET;
+use gatepass_tests::http::{Answer, Reached, TestRequest};
 use gatepass_tests::suite::{refresh, sign_in};
-use gatepass_tests::world::BACKEND_SECRET;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::site::{Site, read};
+use crate::installation::{TestInstallation, read};
 
-/// A server that makes generations, and empties its log, as often as it can.
+/// Arguments of a server that makes generations, and empties its log, as often as possible.
 pub(crate) const QUICK: &[&str] = &["--issuer", "http://gate.example", "--witness-interval", "100ms"];
-/// A server that leaves its log as it is while it runs.
+/// Arguments of a server that does not empty its log while it runs.
 pub(crate) const SLOW: &[&str] = &["--issuer", "http://gate.example", "--witness-interval", "1h"];
 
 pub(crate) const DATABASE: &str = "gatepass.db";
@@ -29,48 +29,48 @@ pub(crate) const INDEX: &str = "gatepass.db-shm";
 pub(crate) const KEY: &str = "master.key";
 pub(crate) const WITNESS: &str = "gatepass.witness";
 
-/// The longest that anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(1);
+/// The longest wait for anything.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Looks until `look` finds something.
+/// Polls until `look` returns a value.
 pub(crate) fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < end, "waited in vain: {what}");
-        thread::sleep(PAUSE);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// An installation with a person, alice, and a client, backend, that issues tickets.
-pub(crate) fn site() -> Site {
-    let site = Site::with_key();
-    with_people(&site);
-    site
+/// Makes an installation with a user, alice, and a client, backend, that issues tickets.
+pub(crate) fn installation() -> TestInstallation {
+    let installation = TestInstallation::with_key();
+    with_people(&installation);
+    installation
 }
 
 /// Makes such an installation in an empty directory.
-pub(crate) fn site_at(site: &Site) {
-    site.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
-    with_people(site);
+pub(crate) fn install_at(installation: &TestInstallation) {
+    installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+    with_people(installation);
 }
 
-fn with_people(site: &Site) {
+fn with_people(installation: &TestInstallation) {
     let add = ["--json", "client", "add", "backend", "--scope", "ticket:issue profile", "--secret-stdin"];
-    read(&add, &site.run_with(&add, BACKEND_SECRET), 0);
-    site.json(&["user", "add", "alice"]);
+    read(&add, &installation.run_with(&add, BACKEND_SECRET), 0);
+    installation.json(&["user", "add", "alice"]);
 }
 
-/// An empty directory that is no installation.
+/// Makes an empty directory that is no installation.
 pub(crate) fn aside() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A server whose log is kept; killed when dropped.
+/// A server with its log; killed when dropped.
 pub(crate) struct Running {
     child: Child,
     pub(crate) ready: Value,
@@ -78,7 +78,7 @@ pub(crate) struct Running {
     quick: bool,
 }
 
-/// A server that did not start: what it said.
+/// A server that did not start, and its message.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) code: Option<i32>,
@@ -86,18 +86,23 @@ pub(crate) struct Refused {
 }
 
 impl Running {
-    pub(crate) fn start(site: &Site, arguments: &[&str]) -> Self {
-        Self::try_start(site, arguments).unwrap_or_else(|refused| panic!("it does not serve: {refused:?}"))
+    pub(crate) fn start(installation: &TestInstallation, arguments: &[&str]) -> Self {
+        Self::try_start(installation, arguments)
+            .unwrap_or_else(|refused| panic!("it does not serve: {refused:?}"))
     }
 
-    pub(crate) fn try_start(site: &Site, arguments: &[&str]) -> Result<Self, Refused> {
-        Self::try_start_as(site, &["--json", "serve", "--listen", "127.0.0.1:0"], arguments)
+    pub(crate) fn try_start(installation: &TestInstallation, arguments: &[&str]) -> Result<Self, Refused> {
+        Self::try_start_as(installation, &["--json", "serve", "--listen", "127.0.0.1:0"], arguments)
     }
 
-    /// With `command` in the place of the usual one.
-    pub(crate) fn try_start_as(site: &Site, command: &[&str], arguments: &[&str]) -> Result<Self, Refused> {
+    /// Starts `command` instead of the usual one.
+    pub(crate) fn try_start_as(
+        installation: &TestInstallation,
+        command: &[&str],
+        arguments: &[&str],
+    ) -> Result<Self, Refused> {
         let log = NamedTempFile::new().unwrap();
-        let mut command = site.command(&[command, arguments].concat());
+        let mut command = installation.command(&[command, arguments].concat());
         let mut child = command.stderr(log.reopen().unwrap()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -113,7 +118,7 @@ impl Running {
         fs::read_to_string(self.log.path()).unwrap()
     }
 
-    /// Whether it makes generations as often as it can.
+    /// Returns true if the server makes generations as often as possible.
     pub(crate) const fn is_quick(&self) -> bool {
         self.quick
     }
@@ -122,8 +127,8 @@ impl Running {
         self.child.id()
     }
 
-    /// Sends a request, which is answered.
-    pub(crate) fn ask(&self, ask: &Ask) -> Answer {
+    /// Sends a request that must be answered.
+    pub(crate) fn ask(&self, ask: &TestRequest) -> Answer {
         match ask.try_to(self.ready["listening"].as_str().unwrap().parse().unwrap()) {
             Reached::Answered(answer) => answer,
             Reached::Lost => panic!("the answer was lost: {}", self.log()),
@@ -131,18 +136,18 @@ impl Running {
         }
     }
 
-    /// The request for a ticket for alice, and the answer.
+    /// Asks for a ticket for alice. Returns the answer.
     pub(crate) fn generate(&self) -> Result<Answer, Answer> {
-        let form = Ask::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
+        let form = TestRequest::form("/oauth2/token", "grant_type=client_credentials&scope=ticket:issue");
         let token = self.ask(&form.basic("backend", BACKEND_SECRET));
         if token.status != 200 {
             return Err(token);
         }
         let body = json!({"user_id": "alice", "ttl": 3600});
-        Ok(self.ask(&Ask::json("/auth/generate-ticket", &body).bearer(&token.text("access_token"))))
+        Ok(self.ask(&TestRequest::json("/auth/generate-ticket", &body).bearer(&token.text("access_token"))))
     }
 
-    /// A ticket for alice.
+    /// Issues a ticket for alice.
     pub(crate) fn ticket(&self) -> String {
         let answer = self.generate().unwrap();
         assert_eq!(answer.status, 200, "{answer:?}: {}", self.log());
@@ -154,7 +159,7 @@ impl Running {
         self.ask(&sign_in(ticket))
     }
 
-    /// A session of alice, by a new ticket.
+    /// Opens a session of alice by a new ticket.
     pub(crate) fn session(&self) -> Session {
         let ticket = self.ticket();
         let answer = self.redeem(&ticket);
@@ -167,18 +172,18 @@ impl Running {
         self.ask(&refresh(token))
     }
 
-    /// The status of `/readyz`.
+    /// Returns the status of `/readyz`.
     pub(crate) fn readiness(&self) -> u16 {
-        self.ask(&Ask::new("GET", "/readyz")).status
+        self.ask(&TestRequest::new("GET", "/readyz")).status
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Ends it at once, as a power loss would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Asks it to end, and waits. Returns what it logged.
+    /// Stops the server, waits, and returns its log.
     pub(crate) fn stop(mut self) -> String {
         signal(self.id(), "-TERM");
         let ended = self.child.wait().unwrap();
@@ -194,7 +199,7 @@ impl Drop for Running {
     }
 }
 
-/// What alice was given.
+/// The tokens that alice was given.
 pub(crate) struct Session {
     pub(crate) ticket: String,
     pub(crate) refresh: String,
@@ -206,14 +211,18 @@ pub(crate) fn signal(id: u32, name: &str) {
     assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
 }
 
-/// Checks that a server does not start, and returns the one line that says why.
-pub(crate) fn no_server(site: &Site, arguments: &[&str]) -> String {
-    no_server_as(site, &["serve", "--listen", "127.0.0.1:0"], arguments)
+/// Checks that a server does not start, and returns its one line of explanation.
+pub(crate) fn refused_start(installation: &TestInstallation, arguments: &[&str]) -> String {
+    refused_start_as(installation, &["serve", "--listen", "127.0.0.1:0"], arguments)
 }
 
-/// The same, with `command` in the place of the usual one.
-pub(crate) fn no_server_as(site: &Site, command: &[&str], arguments: &[&str]) -> String {
-    match Running::try_start_as(site, &[&["--json"], command].concat(), arguments) {
+/// Checks the same of `command` instead of the usual one.
+pub(crate) fn refused_start_as(
+    installation: &TestInstallation,
+    command: &[&str],
+    arguments: &[&str],
+) -> String {
+    match Running::try_start_as(installation, &[&["--json"], command].concat(), arguments) {
         Ok(server) => panic!("it serves: {}", server.log()),
         Err(Refused { code, said }) => {
             assert_eq!(code, Some(1), "{said}");
@@ -222,16 +231,17 @@ pub(crate) fn no_server_as(site: &Site, command: &[&str], arguments: &[&str]) ->
     }
 }
 
-/// Checks that neither a server nor a command works here, that each says one line with all of `words`, and that nothing changes.
-pub(crate) fn all_refuse(site: &Site, words: &[&str]) {
-    let before = Snapshot::of(site.path());
+/// Checks that neither a server nor a command works here, that each prints one line with all of `words`, and that nothing
+/// changes.
+pub(crate) fn all_refuse(installation: &TestInstallation, words: &[&str]) {
+    let before = Snapshot::of(installation.path());
     let holds = |said: &str, of: &str| {
         for word in words {
             assert!(said.contains(word), "{of} does not say {word:?}: {said}");
         }
     };
-    holds(&no_server(site, QUICK), "serve");
-    before.holds(site.path(), "serve");
+    holds(&refused_start(installation, QUICK), "serve");
+    before.holds(installation.path(), "serve");
     let elsewhere = aside();
     let copy = elsewhere.path().join("copy");
     for command in [
@@ -243,17 +253,17 @@ pub(crate) fn all_refuse(site: &Site, words: &[&str]) {
         &["audit", "verify"],
         &["backup", copy.to_str().unwrap()],
     ] {
-        let (code, said) = site.refused(command);
+        let (code, said) = installation.refused(command);
         assert_eq!(code, 1, "{command:?}: {said}");
         holds(&said, &format!("{command:?}"));
-        before.holds(site.path(), &format!("{command:?}"));
+        before.holds(installation.path(), &format!("{command:?}"));
     }
     assert!(!copy.exists(), "a backup of what cannot be read");
-    assert_eq!(site.no(&["check"])["ok"], false);
-    before.holds(site.path(), "check");
+    assert_eq!(installation.no(&["check"])["ok"], false);
+    before.holds(installation.path(), "check");
 }
 
-/// Every file of a directory: its name, mode, time of change, size and content.
+/// Every file of a directory: name, mode, time of change, size and content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot(BTreeMap<String, (u32, i64, i64, u64, u64)>);
 
@@ -273,14 +283,14 @@ impl Snapshot {
         Self(entries.collect())
     }
 
-    /// Checks that the directory is as it was.
+    /// Checks that the directory is unchanged.
     #[track_caller]
     pub(crate) fn holds(&self, dir: &Path, after: &str) {
         let now = Self::of(dir);
         for name in self.0.keys().chain(now.0.keys()) {
             let (was, is) = (self.0.get(name), now.0.get(name));
             if name == INDEX && was.is_some() && is.is_some() {
-                // Its content is SQLite's memory, rebuilt by whoever opens the log first.
+                // Its content is SQLite's memory. The first to open the log rebuilds it.
                 continue;
             }
             assert_eq!(was, is, "{name} after {after} (mode, time, its nanoseconds, size, content)");
@@ -288,12 +298,12 @@ impl Snapshot {
     }
 }
 
-/// The size of a file; none where there is no such file.
+/// Returns the size of a file, or `None` if there is no such file.
 pub(crate) fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().map(|about| about.len())
 }
 
-/// Copies those of `names` that are there.
+/// Copies those of `names` that exist.
 pub(crate) fn copy(from: &Path, to: &Path, names: &[&str]) {
     for name in names {
         if from.join(name).exists() {
@@ -302,28 +312,28 @@ pub(crate) fn copy(from: &Path, to: &Path, names: &[&str]) {
     }
 }
 
-/// Waits until the log of a quiet server is empty.
-pub(crate) fn wait_until_quiet(site: &Site) {
-    poll("the log is empty", || (size(&site.path().join(LOG)).unwrap_or(0) == 0).then_some(()));
+/// Waits until the log of an idle server is empty.
+pub(crate) fn wait_until_quiet(installation: &TestInstallation) {
+    poll("the log is empty", || (size(&installation.path().join(LOG)).unwrap_or(0) == 0).then_some(()));
 }
 
-/// Does `deed`, and waits until the witness is another one than before it.
-pub(crate) fn until_generation<T>(site: &Site, deed: impl FnOnce() -> T) -> T {
-    let path = site.path().join(WITNESS);
+/// Runs `operation`, and waits until the witness has changed.
+pub(crate) fn until_generation<T>(installation: &TestInstallation, operation: impl FnOnce() -> T) -> T {
+    let path = installation.path().join(WITNESS);
     let before = fs::read(&path).unwrap();
-    let done = deed();
+    let done = operation();
     poll("a new generation", || (fs::read(&path).ok()? != before).then_some(()));
     done
 }
 
-/// Starts a server, which must find nothing to complain of.
-pub(crate) fn serves_well(site: &Site, arguments: &[&str]) -> Running {
-    let server = Running::start(site, arguments);
+/// Starts a server that must report no problem.
+pub(crate) fn serves_well(installation: &TestInstallation, arguments: &[&str]) -> Running {
+    let server = Running::start(installation, arguments);
     no_alarm(&server.log());
     server
 }
 
-/// Checks that a log tells of no older state.
+/// Checks that a log reports no older state.
 #[track_caller]
 pub(crate) fn no_alarm(log: &str) {
     for word in ["older than", "superseded", "restored", "\"level\":\"ERROR\""] {
@@ -331,9 +341,9 @@ pub(crate) fn no_alarm(log: &str) {
     }
 }
 
-/// The database, behind the program's back.
-pub(crate) fn sql(site: &Site) -> rusqlite::Connection {
-    rusqlite::Connection::open(site.path().join(DATABASE)).unwrap()
+/// Opens the database directly.
+pub(crate) fn sql(installation: &TestInstallation) -> rusqlite::Connection {
+    rusqlite::Connection::open(installation.path().join(DATABASE)).unwrap()
 }
 
 /// A path as text.
@@ -353,7 +363,7 @@ pub(crate) fn below(dir: &TempDir, name: &str) -> PathBuf {
     dir.path().join(name)
 }
 
-/// Lets time pass, before something is killed: at which moment is not known, and that is the point.
+/// Waits before a kill. The exact moment is random on purpose.
 pub(crate) fn lapse(time: Duration) {
     let end = Instant::now() + time;
     poll("the moment has come", || (Instant::now() >= end).then_some(()));

@@ -1,5 +1,5 @@
-//! The files of an installation, handled by the real binary: what a stop leaves, what a command touches, and what becomes of
-//! files that are missing, put back, replaced, damaged or moved.
+//! The files of an installation, handled by the real binary: after a stop, a command, and when files are missing, put
+//! back, replaced, damaged or moved.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,14 +13,14 @@ mod first_start;
 mod full;
 mod handover;
 mod harness;
+#[path = "../cli/installation.rs"]
+#[allow(dead_code, reason = "some of it serves the other target alone")]
+mod installation;
 mod master_key;
 mod missing;
 mod mixture;
 mod reading;
 mod replaced;
 mod schema;
-#[path = "../cli/site.rs"]
-#[allow(dead_code, reason = "some of it serves the other target alone")]
-mod site;
 mod stop;
 mod witness;

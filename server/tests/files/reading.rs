@@ -1,11 +1,13 @@
-//! What only reads leaves every file as it is.
+//! Commands that only read change no file.
 
 use std::fs;
 
-use crate::harness::{DATABASE, LOG, QUICK, SLOW, Snapshot, aside, below, serves_well, site, size, text};
-use crate::site::Site;
+use crate::harness::{
+    DATABASE, LOG, QUICK, SLOW, Snapshot, aside, below, installation, serves_well, size, text,
+};
+use crate::installation::TestInstallation;
 
-/// Every command that reads, with its exit code beside no server.
+/// Returns every command that reads, with its exit code without a server.
 fn verbs<'a>(token: &'a str, backup: &'a str) -> Vec<(Vec<&'a str>, i32)> {
     vec![
         (vec!["client", "list"], 0),
@@ -29,20 +31,20 @@ fn verbs<'a>(token: &'a str, backup: &'a str) -> Vec<(Vec<&'a str>, i32)> {
     ]
 }
 
-fn every_verb_leaves_everything(site: &Site, token: &str) {
+fn every_verb_leaves_everything(installation: &TestInstallation, token: &str) {
     let copies = aside();
     let backup = below(&copies, "backup");
-    let before = Snapshot::of(site.path());
+    let before = Snapshot::of(installation.path());
     for init in [&[][..], &["--init"]] {
         for (verb, code) in verbs(token, text(&backup)) {
-            let output = site.run(&[init, &verb].concat());
+            let output = installation.run(&[init, &verb].concat());
             assert_eq!(
                 output.status.code(),
                 Some(code),
                 "{verb:?}: {}",
                 String::from_utf8_lossy(&output.stderr)
             );
-            before.holds(site.path(), &format!("{verb:?}"));
+            before.holds(installation.path(), &format!("{verb:?}"));
         }
         fs::remove_file(&backup).unwrap();
     }
@@ -50,50 +52,55 @@ fn every_verb_leaves_everything(site: &Site, token: &str) {
 
 #[test]
 fn a_cleanly_stopped_directory_stays_as_it_is() {
-    let site = site();
-    let server = serves_well(&site, QUICK);
+    let installation = installation();
+    let server = serves_well(&installation, QUICK);
     let token = server.session().access;
     server.stop();
-    every_verb_leaves_everything(&site, &token);
+    every_verb_leaves_everything(&installation, &token);
 }
 
 #[test]
 fn a_directory_left_by_a_kill_stays_as_it_is() {
-    let site = site();
-    let server = serves_well(&site, SLOW);
+    let installation = installation();
+    let server = serves_well(&installation, SLOW);
     let token = server.session().access;
     let ticket = server.ticket();
     server.kill();
-    assert!(size(&site.path().join(LOG)).unwrap() > 0, "there is something to replay");
-    every_verb_leaves_everything(&site, &token);
-    let server = serves_well(&site, QUICK);
+    assert!(size(&installation.path().join(LOG)).unwrap() > 0, "there is something to replay");
+    every_verb_leaves_everything(&installation, &token);
+    let server = serves_well(&installation, QUICK);
     assert_eq!(server.redeem(&ticket).status, 200);
 }
 
 #[test]
 fn a_directory_whose_log_lost_its_index_stays_as_it_is() {
-    let site = site();
-    let server = serves_well(&site, SLOW);
+    let installation = installation();
+    let server = serves_well(&installation, SLOW);
     let token = server.session().access;
     server.kill();
-    // As a restored disk has it: SQLite makes the index anew, and it goes again.
-    fs::remove_file(site.path().join(crate::harness::INDEX)).unwrap();
-    every_verb_leaves_everything(&site, &token);
+    // As on a restored disk: SQLite makes the index anew and removes it again.
+    fs::remove_file(installation.path().join(crate::harness::INDEX)).unwrap();
+    every_verb_leaves_everything(&installation, &token);
 }
 
 #[test]
 fn beside_a_server_what_reads_changes_neither_the_database_nor_the_log() {
-    let site = site();
-    let server = serves_well(&site, SLOW);
+    let installation = installation();
+    let server = serves_well(&installation, SLOW);
     let token = server.session().access;
-    let bytes = || (fs::read(site.path().join(DATABASE)).unwrap(), fs::read(site.path().join(LOG)).unwrap());
+    let bytes = || {
+        (
+            fs::read(installation.path().join(DATABASE)).unwrap(),
+            fs::read(installation.path().join(LOG)).unwrap(),
+        )
+    };
     let before = bytes();
     let copies = aside();
     for (verb, code) in verbs(&token, text(&below(&copies, "backup"))) {
-        let output = site.run(&verb);
+        let output = installation.run(&verb);
         let code = if verb == ["healthcheck"] { 0 } else { code };
         assert_eq!(output.status.code(), Some(code), "{verb:?}: {}", String::from_utf8_lossy(&output.stderr));
-        // The server's own probe of whether it can write, which a health check asks for, is the one thing in between.
+        // The health check makes the server probe whether it can write, which is the only change.
         if verb == ["healthcheck"] {
             continue;
         }
@@ -103,7 +110,7 @@ fn beside_a_server_what_reads_changes_neither_the_database_nor_the_log() {
     assert_eq!(server.redeem(&server.ticket()).status, 200);
 }
 
-/// Commands that must make nothing.
+/// Commands that must create nothing.
 const NOTHING: &[&[&str]] = &[
     &["client", "list"],
     &["user", "list"],
@@ -118,27 +125,27 @@ const NOTHING: &[&[&str]] = &[
     &["key", "rotate"],
     &["clock", "reset"],
     &["handover", "cancel"],
-    // `--init` is for what changes something.
+    // `--init` is for commands that change something.
     &["--init", "user", "list"],
     &["--init", "audit", "verify"],
 ];
 
 #[test]
 fn looking_at_nothing_makes_nothing() {
-    let site = Site::new();
+    let installation = TestInstallation::new();
     for command in NOTHING {
-        let (code, said) = site.refused(command);
+        let (code, said) = installation.refused(command);
         assert_eq!(code, 1, "{command:?}: {said}");
         let way_out = if *command == ["healthcheck"] { "no server runs on" } else { "gatepass serve" };
         assert!(said.contains(way_out), "{command:?}: {said}");
-        assert_eq!(fs::read_dir(site.path()).unwrap().count(), 0, "{command:?} made something");
+        assert_eq!(fs::read_dir(installation.path()).unwrap().count(), 0, "{command:?} made something");
     }
-    let (copies, dir) = (aside(), text(site.path()));
+    let (copies, dir) = (aside(), text(installation.path()));
     let backup = below(&copies, "backup");
-    let (code, said) = site.refused(&["backup", text(&backup)]);
+    let (code, said) = installation.refused(&["backup", text(&backup)]);
     assert!(code == 1 && said.contains("gatepass serve"), "{said}");
     assert!(!backup.exists());
-    let report = site.no(&["check"]);
+    let report = installation.no(&["check"]);
     assert_eq!(report["findings"][0]["code"], "database-missing", "{report}");
     assert!(report["findings"][0]["way_out"].as_str().unwrap().contains("gatepass serve"), "{report}");
     assert_eq!(fs::read_dir(dir).unwrap().count(), 0, "check made something");
@@ -146,7 +153,7 @@ fn looking_at_nothing_makes_nothing() {
 
 #[test]
 fn a_missing_directory_is_not_made() {
-    let outer = Site::new();
+    let outer = TestInstallation::new();
     let missing = outer.path().join("below/data");
     for command in NOTHING {
         let (code, said) = outer.refused(&[&["--data", text(&missing)], *command].concat());
@@ -161,40 +168,41 @@ fn a_missing_directory_is_not_made() {
 
 #[test]
 fn an_empty_or_foreign_database_is_left_alone() {
-    let foreign = |site: &Site| {
-        let db = rusqlite::Connection::open(site.path().join(DATABASE)).unwrap();
+    let foreign = |installation: &TestInstallation| {
+        let db = rusqlite::Connection::open(installation.path().join(DATABASE)).unwrap();
         db.execute_batch("CREATE TABLE songs (name); INSERT INTO songs VALUES ('x')").unwrap();
     };
-    let no_database =
-        |site: &Site| fs::write(site.path().join(DATABASE), "not a database at all".repeat(512)).unwrap();
-    let empty = |site: &Site| fs::write(site.path().join(DATABASE), "").unwrap();
-    type Plant<'a> = &'a dyn Fn(&Site);
-    let cases: [(&str, Plant<'_>, &str); 3] = [
+    let no_database = |installation: &TestInstallation| {
+        fs::write(installation.path().join(DATABASE), "not a database at all".repeat(512)).unwrap()
+    };
+    let empty = |installation: &TestInstallation| fs::write(installation.path().join(DATABASE), "").unwrap();
+    type Setup<'a> = &'a dyn Fn(&TestInstallation);
+    let cases: [(&str, Setup<'_>, &str); 3] = [
         ("database-missing", &empty, "gatepass restore"),
         ("database-foreign", &foreign, "--data"),
         ("database-foreign", &no_database, "--data"),
     ];
     for (finding, make, way_out) in cases {
-        let site = Site::new();
-        make(&site);
-        let before = Snapshot::of(site.path());
+        let installation = TestInstallation::new();
+        make(&installation);
+        let before = Snapshot::of(installation.path());
         for command in NOTHING.iter().filter(|command| ***command != ["healthcheck"]) {
-            let (code, said) = site.refused(command);
+            let (code, said) = installation.refused(command);
             assert_eq!(code, 1, "{command:?}: {said}");
             assert!(said.contains(way_out), "{command:?}: {said}");
-            before.holds(site.path(), &format!("{command:?}"));
+            before.holds(installation.path(), &format!("{command:?}"));
         }
         for command in [&["--init", "user", "add", "eve"], &["--init", "clock", "reset"][..]] {
-            let (code, said) = site.refused(command);
+            let (code, said) = installation.refused(command);
             assert!(code == 1 && said.contains(way_out), "{command:?}: {said}");
-            before.holds(site.path(), &format!("{command:?}"));
+            before.holds(installation.path(), &format!("{command:?}"));
         }
-        let said = crate::harness::no_server(&site, QUICK);
+        let said = crate::harness::refused_start(&installation, QUICK);
         assert!(said.contains(way_out), "{said}");
-        before.holds(site.path(), "serve");
-        let report = site.no(&["check"]);
+        before.holds(installation.path(), "serve");
+        let report = installation.no(&["check"]);
         let found = report["findings"].as_array().unwrap().iter().find(|found| found["code"] == finding);
         assert!(!found.unwrap()["way_out"].as_str().unwrap().is_empty(), "{report}");
-        before.holds(site.path(), "check");
+        before.holds(installation.path(), "check");
     }
 }

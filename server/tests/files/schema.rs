@@ -5,10 +5,10 @@ use std::fs;
 use rusqlite::Connection;
 
 use crate::harness::{
-    DATABASE, QUICK, Running, SLOW, Session, Snapshot, WITNESS, all_refuse, no_alarm, no_server, serves_well,
-    site, sql,
+    DATABASE, QUICK, Running, SLOW, Session, Snapshot, WITNESS, all_refuse, installation, no_alarm,
+    refused_start, serves_well, sql,
 };
-use crate::site::Site;
+use crate::installation::TestInstallation;
 
 /// Undoes the migrations to schemas 7 and 8.
 const TO_SIX: &str = "
@@ -63,35 +63,35 @@ const TO_SIX: &str = "
     ALTER TABLE challenges DROP COLUMN repeated;
     PRAGMA user_version = 6;";
 
-/// An installation as the version before left it, and what it had issued.
-fn of_schema_six() -> (Site, Session, String) {
-    let site = site();
-    let server = serves_well(&site, QUICK);
+/// Returns an installation as the version before left it, and what it had issued.
+fn of_schema_six() -> (TestInstallation, Session, String) {
+    let installation = installation();
+    let server = serves_well(&installation, QUICK);
     let (session, ticket) = (server.session(), server.ticket());
     server.stop();
-    sql(&site).execute_batch(TO_SIX).unwrap();
-    // A client of the same second as its session may be another one of its name.
-    sql(&site).execute_batch("UPDATE clients SET created_at = created_at - 60").unwrap();
+    sql(&installation).execute_batch(TO_SIX).unwrap();
+    // A client added in the same second as its session may be another one of its name.
+    sql(&installation).execute_batch("UPDATE clients SET created_at = created_at - 60").unwrap();
     for name in [WITNESS, "gatepass.lock"] {
-        fs::remove_file(site.path().join(name)).unwrap();
+        fs::remove_file(installation.path().join(name)).unwrap();
     }
-    (site, session, ticket)
+    (installation, session, ticket)
 }
 
 #[test]
 fn an_old_file_of_an_earlier_schema_is_older_state_and_no_other_installation() {
-    let site = site();
-    let server = serves_well(&site, QUICK);
+    let installation = installation();
+    let server = serves_well(&installation, QUICK);
     let (session, ticket) = (server.session(), server.ticket());
     server.stop();
-    sql(&site).execute_batch(TO_SIX).unwrap();
-    let server = Running::start(&site, QUICK);
+    sql(&installation).execute_batch(TO_SIX).unwrap();
+    let server = Running::start(&installation, QUICK);
     let statuses = [server.redeem(&ticket).status, server.refresh(&session.refresh).status];
     assert_eq!(statuses, [400, 400]);
     assert!(!server.session().refresh.is_empty(), "people sign in again");
     let said = server.stop();
     assert!(said.contains("older than those that were served last"), "{said}");
-    no_alarm(&serves_well(&site, QUICK).stop());
+    no_alarm(&serves_well(&installation, QUICK).stop());
 }
 
 fn version(path: &std::path::Path) -> i64 {
@@ -107,42 +107,42 @@ fn serves_on(server: &Running, session: &Session, ticket: &str) {
 
 #[test]
 fn todays_directories_start_and_a_copy_is_kept() {
-    let (site, session, ticket) = of_schema_six();
-    let before = Snapshot::of(site.path());
+    let (installation, session, ticket) = of_schema_six();
+    let before = Snapshot::of(installation.path());
     for command in [
         &["user", "list"][..],
         &["user", "add", "eve"],
         &["--init", "user", "add", "eve"],
         &["audit", "verify"],
     ] {
-        let (code, said) = site.refused(command);
+        let (code, said) = installation.refused(command);
         assert!(
             code == 1 && said.contains("schema 6") && said.contains("gatepass serve"),
             "{command:?}: {said}"
         );
-        before.holds(site.path(), &format!("{command:?}"));
+        before.holds(installation.path(), &format!("{command:?}"));
     }
-    let report = site.no(&["check"]);
+    let report = installation.no(&["check"]);
     assert_eq!(
         report["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "schema-older").count(),
         1
     );
-    before.holds(site.path(), "check");
+    before.holds(installation.path(), "check");
 
-    let server = serves_well(&site, QUICK);
+    let server = serves_well(&installation, QUICK);
     serves_on(&server, &session, &ticket);
     no_alarm(&server.stop());
-    let copy = site.path().join("gatepass.db.schema-6");
-    assert_eq!((version(&copy), version(&site.path().join(DATABASE))), (6, 8));
+    let copy = installation.path().join("gatepass.db.schema-6");
+    assert_eq!((version(&copy), version(&installation.path().join(DATABASE))), (6, 8));
     let tickets: i64 = Connection::open(&copy)
         .unwrap()
         .query_row("SELECT count(*) FROM tickets", [], |row| row.get(0))
         .unwrap();
     assert_eq!(tickets, 2, "the copy is whole");
-    assert_eq!(site.json(&["check"])["ok"], true);
+    assert_eq!(installation.json(&["check"])["ok"], true);
     let kept = fs::read(&copy).unwrap();
     for _ in 0..2 {
-        let server = serves_well(&site, QUICK);
+        let server = serves_well(&installation, QUICK);
         server.session();
         no_alarm(&server.stop());
     }
@@ -151,23 +151,23 @@ fn todays_directories_start_and_a_copy_is_kept() {
 
 #[test]
 fn the_log_of_an_earlier_version_that_was_killed_is_taken_over() {
-    let (site, session, ticket) = of_schema_six();
-    // A log with a commit that the file does not have: its row alone says so in that schema.
-    let path = site.path().join(DATABASE);
+    let (installation, session, ticket) = of_schema_six();
+    // A log with a commit that the file lacks: only its row shows that in this schema.
+    let path = installation.path().join(DATABASE);
     let db = Connection::open(&path).unwrap();
     db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0").unwrap();
     db.execute_batch("BEGIN; UPDATE meta SET commits = commits + 1; UPDATE users SET name = 'Alice' WHERE username = 'alice'; COMMIT")
         .unwrap();
     let left = crate::harness::aside();
-    crate::harness::copy(site.path(), left.path(), &[DATABASE, "gatepass.db-wal"]);
+    crate::harness::copy(installation.path(), left.path(), &[DATABASE, "gatepass.db-wal"]);
     drop(db);
     for name in ["gatepass.db-wal", "gatepass.db-shm"] {
-        let _ = fs::remove_file(site.path().join(name));
+        let _ = fs::remove_file(installation.path().join(name));
     }
-    crate::harness::copy(left.path(), site.path(), &[DATABASE, "gatepass.db-wal"]);
-    let server = serves_well(&site, QUICK);
+    crate::harness::copy(left.path(), installation.path(), &[DATABASE, "gatepass.db-wal"]);
+    let server = serves_well(&installation, QUICK);
     serves_on(&server, &session, &ticket);
-    assert_eq!(site.json(&["user", "show", "alice"])["name"], "Alice");
+    assert_eq!(installation.json(&["user", "show", "alice"])["name"], "Alice");
     no_alarm(&server.stop());
 }
 
@@ -175,42 +175,43 @@ fn the_log_of_an_earlier_version_that_was_killed_is_taken_over() {
 fn a_migration_that_is_killed_is_done_again() {
     let mut migrated = 0;
     for round in 0..24 {
-        let (site, session, ticket) = of_schema_six();
-        let mut command = site.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], QUICK].concat());
+        let (installation, session, ticket) = of_schema_six();
+        let mut command =
+            installation.command(&[&["--json", "serve", "--listen", "127.0.0.1:0"], QUICK].concat());
         let mut child = command.spawn().unwrap();
         crate::harness::lapse(std::time::Duration::from_millis(round * 2));
         child.kill().unwrap();
         child.wait().unwrap();
-        migrated += i32::from(version(&site.path().join(DATABASE)) == 8);
-        let server = serves_well(&site, SLOW);
+        migrated += i32::from(version(&installation.path().join(DATABASE)) == 8);
+        let server = serves_well(&installation, SLOW);
         serves_on(&server, &session, &ticket);
         no_alarm(&server.stop());
-        assert_eq!(version(&site.path().join("gatepass.db.schema-6")), 6);
-        assert_eq!(site.json(&["check"])["ok"], true);
+        assert_eq!(version(&installation.path().join("gatepass.db.schema-6")), 6);
+        assert_eq!(installation.json(&["check"])["ok"], true);
     }
     println!("24 migrations killed, {migrated} of them were done by then");
 }
 
 #[test]
 fn a_file_that_somebody_else_has_open_is_not_migrated() {
-    let (site, session, ticket) = of_schema_six();
-    let db = sql(&site);
+    let (installation, session, ticket) = of_schema_six();
+    let db = sql(&installation);
     // An earlier version reads, and holds none of the locks of this one.
     db.execute_batch("BEGIN; SELECT count(*) FROM users").unwrap();
-    let said = no_server(&site, QUICK);
+    let said = refused_start(&installation, QUICK);
     assert!(said.contains("stop it first"), "{said}");
     db.execute_batch("COMMIT").unwrap();
     assert_eq!(db.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 6);
     drop(db);
-    let server = serves_well(&site, QUICK);
+    let server = serves_well(&installation, QUICK);
     serves_on(&server, &session, &ticket);
 }
 
 #[test]
 fn a_newer_schema_is_refused() {
-    let site = site();
-    sql(&site).execute_batch("PRAGMA user_version = 9").unwrap();
-    all_refuse(&site, &["newer gatepass", "install that version"]);
-    let report = site.no(&["check"]);
+    let installation = installation();
+    sql(&installation).execute_batch("PRAGMA user_version = 9").unwrap();
+    all_refuse(&installation, &["newer gatepass", "install that version"]);
+    let report = installation.no(&["check"]);
     assert!(report["findings"].as_array().unwrap().iter().any(|f| f["code"] == "schema-newer"), "{report}");
 }

@@ -1,23 +1,23 @@
-//! What a stop, and a quiet server, leave behind.
+//! The files after a stop, and of an idle server.
 
 use crate::harness::{
-    DATABASE, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, copy, no_alarm, serves_well, site, size, sql,
+    DATABASE, KEY, LOG, QUICK, SLOW, Snapshot, WITNESS, copy, installation, no_alarm, serves_well, size, sql,
     wait_until_quiet,
 };
-use crate::site::Site;
+use crate::installation::TestInstallation;
 
 #[test]
 fn after_a_clean_stop_the_database_and_the_keys_are_the_whole_installation() {
     for settings in [QUICK, SLOW] {
-        let site = site();
-        let server = serves_well(&site, settings);
+        let installation = installation();
+        let server = serves_well(&installation, settings);
         let session = server.session();
         let ticket = server.ticket();
         no_alarm(&server.stop());
-        assert_eq!(size(&site.path().join(LOG)).unwrap_or(0), 0);
+        assert_eq!(size(&installation.path().join(LOG)).unwrap_or(0), 0);
 
-        let elsewhere = Site::new();
-        copy(site.path(), elsewhere.path(), &[DATABASE, KEY, WITNESS]);
+        let elsewhere = TestInstallation::new();
+        copy(installation.path(), elsewhere.path(), &[DATABASE, KEY, WITNESS]);
         let server = serves_well(&elsewhere, settings);
         assert_eq!(server.redeem(&session.ticket).status, 400);
         assert_eq!(server.redeem(&ticket).status, 200);
@@ -29,18 +29,18 @@ fn after_a_clean_stop_the_database_and_the_keys_are_the_whole_installation() {
 
 #[test]
 fn a_quiet_server_has_an_empty_log_and_everything_in_the_database() {
-    let site = site();
-    let server = serves_well(&site, QUICK);
+    let installation = installation();
+    let server = serves_well(&installation, QUICK);
     for _ in 0..3 {
         let ticket = server.ticket();
-        wait_until_quiet(&site);
-        let elsewhere = Site::new();
-        copy(site.path(), elsewhere.path(), &[DATABASE]);
+        wait_until_quiet(&installation);
+        let elsewhere = TestInstallation::new();
+        copy(installation.path(), elsewhere.path(), &[DATABASE]);
         let tickets: i64 =
             sql(&elsewhere).query_row("SELECT count(*) FROM tickets", [], |row| row.get(0)).unwrap();
         assert_eq!(
             usize::try_from(tickets).unwrap(),
-            site.json(&["ticket", "list"]).as_array().unwrap().len()
+            installation.json(&["ticket", "list"]).as_array().unwrap().len()
         );
         assert_eq!(server.redeem(&ticket).status, 200);
     }
@@ -49,28 +49,28 @@ fn a_quiet_server_has_an_empty_log_and_everything_in_the_database() {
 
 #[test]
 fn a_stop_and_a_start_without_a_request_between_change_nothing_that_was_served() {
-    let site = site();
-    let server = serves_well(&site, QUICK);
+    let installation = installation();
+    let server = serves_well(&installation, QUICK);
     let (session, ticket) = (server.session(), server.ticket());
     server.stop();
     for _ in 0..3 {
-        no_alarm(&serves_well(&site, QUICK).stop());
+        no_alarm(&serves_well(&installation, QUICK).stop());
     }
-    let stopped = Snapshot::of(site.path());
-    assert_eq!(site.json(&["check"])["ok"], true);
-    stopped.holds(site.path(), "check");
-    let server = serves_well(&site, QUICK);
+    let stopped = Snapshot::of(installation.path());
+    assert_eq!(installation.json(&["check"])["ok"], true);
+    stopped.holds(installation.path(), "check");
+    let server = serves_well(&installation, QUICK);
     assert_eq!(server.redeem(&session.ticket).status, 400);
     assert_eq!(server.refresh(&session.refresh).status, 200);
     assert_eq!(server.redeem(&ticket).status, 200);
 }
 
 #[test]
-fn a_server_that_nobody_asks_empties_its_log_too() {
-    let site = site();
+fn an_idle_server_empties_its_log_too() {
+    let installation = installation();
     for _ in 0..3 {
-        let server = serves_well(&site, QUICK);
-        wait_until_quiet(&site);
+        let server = serves_well(&installation, QUICK);
+        wait_until_quiet(&installation);
         no_alarm(&server.stop());
     }
 }

@@ -1,30 +1,31 @@
-//! The witness: what a start makes of one that cannot be asked, and what a running server makes of one that goes away.
+//! The witness: a start that cannot read it, and a running server that loses it.
 
 use std::fs::{self, rename};
 use std::path::PathBuf;
 
-use gatepass_tests::dice::{Dice, number};
+use gatepass_tests::rng::{Rng, number};
 use tempfile::TempDir;
 
 use crate::harness::{
-    QUICK, Running, SLOW, all_refuse, aside, below, no_alarm, poll, serves_well, site, text, until_generation,
+    QUICK, Running, SLOW, all_refuse, aside, below, installation, no_alarm, poll, serves_well, text,
+    until_generation,
 };
-use crate::site::Site;
+use crate::installation::TestInstallation;
 
-/// An installation whose witness is in a directory of its own.
-struct Place {
-    site: Site,
+/// An installation with its witness in a directory of its own.
+struct InstallationWithWitness {
+    installation: TestInstallation,
     elsewhere: TempDir,
 }
 
-impl Place {
+impl InstallationWithWitness {
     fn new() -> Self {
-        let (site, elsewhere) = (site(), aside());
+        let (installation, elsewhere) = (installation(), aside());
         fs::create_dir(elsewhere.path().join("share")).unwrap();
-        let place = Self { site, elsewhere };
-        rename(place.site.path().join("gatepass.witness"), place.witness()).unwrap();
+        let place = Self { installation, elsewhere };
+        rename(place.installation.path().join("gatepass.witness"), place.witness()).unwrap();
         let settings = format!("witness_file = {:?}\n", place.witness());
-        fs::write(place.site.path().join("gatepass.toml"), settings).unwrap();
+        fs::write(place.installation.path().join("gatepass.toml"), settings).unwrap();
         place
     }
 
@@ -43,8 +44,8 @@ impl Place {
 
 #[test]
 fn a_start_that_cannot_ask_the_witness_is_refused_and_both_ways_out_are_told() {
-    type Deed = fn(&Place);
-    let cases: &[(Deed, Deed)] = &[
+    type Operation = fn(&InstallationWithWitness);
+    let cases: &[(Operation, Operation)] = &[
         // The share is not mounted.
         (
             |place| rename(place.share(), place.aside()).unwrap(),
@@ -61,7 +62,7 @@ fn a_start_that_cannot_ask_the_witness_is_refused_and_both_ways_out_are_told() {
                 rename(place.aside(), place.share()).unwrap();
             },
         ),
-        // It is a directory; it is empty; it is half of one; it is something else.
+        // It is a directory; it is empty; it is cut in half; it is something else.
         (
             |place| {
                 rename(place.witness(), place.aside()).unwrap();
@@ -78,40 +79,40 @@ fn a_start_that_cannot_ask_the_witness_is_refused_and_both_ways_out_are_told() {
         (|place| spoil(place, |_| b"{}".to_vec()), mend),
     ];
     for (spoil, mend) in cases {
-        let place = Place::new();
-        let server = serves_well(&place.site, QUICK);
+        let place = InstallationWithWitness::new();
+        let server = serves_well(&place.installation, QUICK);
         let (session, ticket) = (server.session(), server.ticket());
         server.stop();
         spoil(&place);
         // A command that reads needs no witness.
-        assert_eq!(place.site.json(&["user", "list"]).as_array().unwrap().len(), 1);
-        let before = crate::harness::Snapshot::of(place.site.path());
-        let said = crate::harness::no_server(&place.site, QUICK);
+        assert_eq!(place.installation.json(&["user", "list"]).as_array().unwrap().len(), 1);
+        let before = crate::harness::Snapshot::of(place.installation.path());
+        let said = crate::harness::refused_start(&place.installation, QUICK);
         assert!(
             said.contains(text(&place.witness())) && said.contains("mend") && said.contains("remove"),
             "{said}"
         );
-        before.holds(place.site.path(), "serve");
-        let (code, said) = place.site.refused(&["user", "add", "eve"]);
+        before.holds(place.installation.path(), "serve");
+        let (code, said) = place.installation.refused(&["user", "add", "eve"]);
         assert!(code == 1 && said.contains("mend") && said.contains("remove"), "{said}");
-        before.holds(place.site.path(), "a command");
-        let report = place.site.no(&["check"]);
+        before.holds(place.installation.path(), "a command");
+        let report = place.installation.no(&["check"]);
         assert!(report["findings"].to_string().contains("witness-unreadable"), "{report}");
-        before.holds(place.site.path(), "check");
+        before.holds(place.installation.path(), "check");
         mend(&place);
-        let server = serves_well(&place.site, QUICK);
+        let server = serves_well(&place.installation, QUICK);
         assert_eq!(server.redeem(&session.ticket).status, 400);
         assert_eq!(server.redeem(&ticket).status, 200);
         no_alarm(&server.stop());
     }
 }
 
-fn spoil(place: &Place, change: fn(Vec<u8>) -> Vec<u8>) {
+fn spoil(place: &InstallationWithWitness, change: fn(Vec<u8>) -> Vec<u8>) {
     fs::copy(place.witness(), place.aside()).unwrap();
     fs::write(place.witness(), change(fs::read(place.witness()).unwrap())).unwrap();
 }
 
-fn mend(place: &Place) {
+fn mend(place: &InstallationWithWitness) {
     rename(place.aside(), place.witness()).unwrap();
 }
 
@@ -119,8 +120,8 @@ fn mend(place: &Place) {
 fn a_server_whose_witness_goes_away_serves_on_and_a_restart_raises_no_alarm() {
     for replaced_by_a_file in [false, true] {
         for killed in [false, true] {
-            let place = Place::new();
-            let server = serves_well(&place.site, QUICK);
+            let place = InstallationWithWitness::new();
+            let server = serves_well(&place.installation, QUICK);
             let session = server.session();
             rename(place.share(), place.aside()).unwrap();
             if replaced_by_a_file {
@@ -128,9 +129,9 @@ fn a_server_whose_witness_goes_away_serves_on_and_a_restart_raises_no_alarm() {
             }
             let ticket = server.ticket();
             poll("it warns", || server.log().contains("\"level\":\"WARN\"").then_some(()));
-            // It goes on, however much is written meanwhile; so do commands beside it.
+            // The server goes on, however much is written meanwhile. So do commands beside it.
             let sessions: Vec<_> = (0..8).map(|_| server.session()).collect();
-            let output = place.site.run(&["user", "add", "bob"]);
+            let output = place.installation.run(&["user", "add", "bob"]);
             assert!(output.status.success(), "{output:?}");
             assert_eq!(server.redeem(&ticket).status, 200);
             assert_eq!(server.readiness(), 200);
@@ -151,29 +152,29 @@ fn a_server_whose_witness_goes_away_serves_on_and_a_restart_raises_no_alarm() {
                 });
                 no_alarm(&server.stop());
             }
-            let server = serves_well(&place.site, QUICK);
+            let server = serves_well(&place.installation, QUICK);
             assert_eq!(server.redeem(&ticket).status, 400);
             for session in sessions.iter().chain([&session]) {
                 assert_eq!(server.redeem(&session.ticket).status, 400);
                 assert_eq!(server.refresh(&session.refresh).status, 200);
             }
             no_alarm(&server.stop());
-            assert_eq!(place.site.json(&["check"])["ok"], true);
+            assert_eq!(place.installation.json(&["check"])["ok"], true);
         }
     }
 }
 
 #[test]
 fn a_stop_without_the_witness_raises_no_alarm_at_the_next_start() {
-    let place = Place::new();
-    let server = serves_well(&place.site, QUICK);
+    let place = InstallationWithWitness::new();
+    let server = serves_well(&place.installation, QUICK);
     let session = server.session();
     rename(place.share(), place.aside()).unwrap();
     let ticket = server.ticket();
     let log = server.stop();
     assert!(log.contains("\"level\":\"WARN\""), "{log}");
     rename(place.aside(), place.share()).unwrap();
-    let server = serves_well(&place.site, QUICK);
+    let server = serves_well(&place.installation, QUICK);
     assert_eq!(server.redeem(&ticket).status, 200);
     assert_eq!(server.redeem(&session.ticket).status, 400);
     no_alarm(&server.stop());
@@ -181,17 +182,18 @@ fn a_stop_without_the_witness_raises_no_alarm_at_the_next_start() {
 
 #[test]
 fn a_witness_that_is_removed_under_a_server_is_written_anew() {
-    let place = Place::new();
-    let server = serves_well(&place.site, QUICK);
+    let place = InstallationWithWitness::new();
+    let server = serves_well(&place.installation, QUICK);
     let session = server.session();
     poll("the log is empty", || {
-        (crate::harness::size(&place.site.path().join("gatepass.db-wal")).unwrap_or(0) == 0).then_some(())
+        (crate::harness::size(&place.installation.path().join("gatepass.db-wal")).unwrap_or(0) == 0)
+            .then_some(())
     });
     fs::remove_file(place.witness()).unwrap();
     let ticket = server.ticket();
     poll("it is there again", || place.witness().exists().then_some(()));
     server.kill();
-    let server = serves_well(&place.site, QUICK);
+    let server = serves_well(&place.installation, QUICK);
     assert_eq!(server.redeem(&ticket).status, 200);
     assert_eq!(server.redeem(&session.ticket).status, 400);
     no_alarm(&server.stop());
@@ -199,22 +201,22 @@ fn a_witness_that_is_removed_under_a_server_is_written_anew() {
 
 #[test]
 fn a_stopped_installation_without_its_witness_counts_as_older() {
-    let place = Place::new();
-    let server = serves_well(&place.site, QUICK);
+    let place = InstallationWithWitness::new();
+    let server = serves_well(&place.installation, QUICK);
     let (session, ticket) = (server.session(), server.ticket());
     server.stop();
     fs::remove_file(place.witness()).unwrap();
-    let server = Running::start(&place.site, QUICK);
+    let server = Running::start(&place.installation, QUICK);
     let log = server.log();
     assert!(
         log.contains("\"level\":\"ERROR\"") && log.contains("older than those that were served last"),
         "{log}"
     );
-    let kinds = place.site.json(&["audit", "list"]).to_string();
+    let kinds = place.installation.json(&["audit", "list"]).to_string();
     assert!(kinds.contains("state.superseded"), "{kinds}");
     let statuses = [server.redeem(&ticket).status, server.refresh(&session.refresh).status];
     server.stop();
-    no_alarm(&serves_well(&place.site, QUICK).stop());
+    no_alarm(&serves_well(&place.installation, QUICK).stop());
     assert!(
         statuses.iter().all(|status| *status == 400 || *status == 401),
         "issued before, and good: {statuses:?}"
@@ -223,45 +225,45 @@ fn a_stopped_installation_without_its_witness_counts_as_older() {
 
 #[test]
 fn a_witness_of_another_installation_is_refused() {
-    let (place, other) = (Place::new(), Place::new());
+    let (place, other) = (InstallationWithWitness::new(), InstallationWithWitness::new());
     fs::copy(other.witness(), place.witness()).unwrap();
-    let said = crate::harness::no_server(&place.site, QUICK);
+    let said = crate::harness::refused_start(&place.installation, QUICK);
     assert!(said.contains("another installation") && said.contains("witness_file"), "{said}");
 }
 
 #[test]
 fn a_witness_that_was_moved_is_named() {
-    let site = site();
-    no_alarm(&serves_well(&site, QUICK).stop());
+    let installation = installation();
+    no_alarm(&serves_well(&installation, QUICK).stop());
     let elsewhere = aside();
     let to = below(&elsewhere, "witness");
-    rename(site.path().join("gatepass.witness"), &to).unwrap();
-    no_alarm(&serves_well(&site, &[QUICK, &["--witness-file", text(&to)]].concat()).stop());
-    assert!(to.exists() && !site.path().join("gatepass.witness").exists());
+    rename(installation.path().join("gatepass.witness"), &to).unwrap();
+    no_alarm(&serves_well(&installation, &[QUICK, &["--witness-file", text(&to)]].concat()).stop());
+    assert!(to.exists() && !installation.path().join("gatepass.witness").exists());
 }
 
 #[test]
 fn a_command_that_is_not_told_of_the_witness_raises_no_alarm() {
-    let (site, elsewhere) = (site(), aside());
+    let (installation, elsewhere) = (installation(), aside());
     let witness = below(&elsewhere, "witness");
-    rename(site.path().join("gatepass.witness"), &witness).unwrap();
+    rename(installation.path().join("gatepass.witness"), &witness).unwrap();
     let settings = [QUICK, &["--witness-file", text(&witness)]].concat();
-    let server = serves_well(&site, &settings);
+    let server = serves_well(&installation, &settings);
     let (ticket, session) = (server.ticket(), server.session());
     for name in ["eve", "mallory"] {
-        let output = site.run(&["user", "add", name]);
+        let output = installation.run(&["user", "add", name]);
         assert!(output.status.success(), "{output:?}");
     }
-    // Nor does one that is told of another place.
-    let output = site.command(&["user", "add", "trudy"]);
+    // Nor does one with another witness path.
+    let output = installation.command(&["user", "add", "trudy"]);
     let output = { output }.env("GATEPASS_WITNESS_FILE", below(&elsewhere, "nowhere")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(server.redeem(&ticket).status, 200);
     no_alarm(&server.stop());
-    let output = site.run(&["user", "add", "alone"]);
+    let output = installation.run(&["user", "add", "alone"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    assert!(!site.path().join("gatepass.witness").exists());
-    let server = serves_well(&site, &settings);
+    assert!(!installation.path().join("gatepass.witness").exists());
+    let server = serves_well(&installation, &settings);
     assert_eq!(server.refresh(&session.refresh).status, 200);
     no_alarm(&server.stop());
 }
@@ -271,15 +273,17 @@ fn two_servers_and_commands_started_and_killed_at_random_raise_no_alarm() {
     let rounds = number("GATEPASS_ROUNDS", 120);
     let seed = number("GATEPASS_SEED", u64::from(std::process::id()));
     println!("GATEPASS_SEED={seed} GATEPASS_ROUNDS={rounds}");
-    let mut dice = Dice::new(seed);
-    let site = site();
+    let mut rng = Rng::new(seed);
+    let installation = installation();
     let (mut servers, mut open, mut spent) = ([None, None], Vec::new(), Vec::new());
     let (mut redeemed, mut kills, mut logs) = (0, 0, Vec::new());
     for _ in 0..rounds {
-        let which = usize::from(dice.once_in(2));
+        let which = usize::from(rng.one_in(2));
         let seat: &mut Option<Running> = &mut servers[which];
-        match (seat.take(), dice.below(10)) {
-            (None, _) => *seat = Some(Running::start(&site, if dice.once_in(3) { SLOW } else { QUICK })),
+        match (seat.take(), rng.below(10)) {
+            (None, _) => {
+                *seat = Some(Running::start(&installation, if rng.one_in(3) { SLOW } else { QUICK }))
+            }
             (Some(server), 0..2) => {
                 logs.push(server.log());
                 server.kill();
@@ -287,29 +291,29 @@ fn two_servers_and_commands_started_and_killed_at_random_raise_no_alarm() {
             }
             (Some(server), 2) => logs.push(server.stop()),
             (Some(server), 3) => {
-                // Killed in the middle of a start, beside the other server or alone.
+                // Killed during a start, beside the other server or alone.
                 logs.push(server.log());
                 server.kill();
-                let mut child = site.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-                crate::harness::lapse(std::time::Duration::from_millis(dice.below(40)));
+                let mut child = installation.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+                crate::harness::lapse(std::time::Duration::from_millis(rng.below(40)));
                 child.kill().unwrap();
                 let output = child.wait_with_output().unwrap();
                 logs.push(String::from_utf8_lossy(&output.stderr).into_owned());
                 kills += 2;
             }
             (Some(server), 4) => {
-                let mut child = site
-                    .command(&["user", "set", "alice", "--name", &dice.roll().to_string()])
+                let mut child = installation
+                    .command(&["user", "set", "alice", "--name", &rng.next_u64().to_string()])
                     .spawn()
                     .unwrap();
-                crate::harness::lapse(std::time::Duration::from_millis(dice.below(40)));
+                crate::harness::lapse(std::time::Duration::from_millis(rng.below(40)));
                 child.kill().unwrap();
                 let output = child.wait_with_output().unwrap();
                 logs.push(String::from_utf8_lossy(&output.stderr).into_owned());
                 *seat = Some(server);
             }
             (Some(server), 5) => {
-                let issued = site.run(&["--json", "ticket", "issue", "--user", "alice"]);
+                let issued = installation.run(&["--json", "ticket", "issue", "--user", "alice"]);
                 logs.push(String::from_utf8_lossy(&issued.stderr).into_owned());
                 let issued: serde_json::Value = serde_json::from_slice(&issued.stdout).unwrap();
                 open.push(issued["ticket"].as_str().unwrap().to_owned());
@@ -317,20 +321,20 @@ fn two_servers_and_commands_started_and_killed_at_random_raise_no_alarm() {
             }
             (Some(server), _) => {
                 open.push(server.ticket());
-                if let Some(ticket) = dice.draw(&mut open) {
+                if let Some(ticket) = rng.draw(&mut open) {
                     assert_eq!(server.redeem(&ticket).status, 200, "a ticket is lost: {}", server.log());
                     redeemed += 1;
                     spent.push(ticket);
                 }
-                if dice.once_in(4) && server.is_quick() {
-                    until_generation(&site, || open.push(server.ticket()));
+                if rng.one_in(4) && server.is_quick() {
+                    until_generation(&installation, || open.push(server.ticket()));
                 }
                 *seat = Some(server);
             }
         }
     }
     logs.extend(servers.into_iter().flatten().map(Running::stop));
-    let server = serves_well(&site, QUICK);
+    let server = serves_well(&installation, QUICK);
     for ticket in &open {
         assert_eq!(server.redeem(ticket).status, 200, "a ticket is lost");
     }
@@ -343,13 +347,13 @@ fn two_servers_and_commands_started_and_killed_at_random_raise_no_alarm() {
     }
     println!("{} logs, {kills} kills, {redeemed} redeemed in between, {} at the end", logs.len(), open.len());
     assert!(kills > 0 && redeemed > 0);
-    assert_eq!(site.json(&["check"])["ok"], true);
+    assert_eq!(installation.json(&["check"])["ok"], true);
 }
 
 #[test]
 fn everything_refuses_beside_a_witness_without_its_database() {
-    let site = site();
-    fs::remove_file(site.path().join("gatepass.db")).unwrap();
-    fs::remove_file(site.path().join("master.key")).unwrap();
-    all_refuse(&site, &["gatepass.witness"]);
+    let installation = installation();
+    fs::remove_file(installation.path().join("gatepass.db")).unwrap();
+    fs::remove_file(installation.path().join("master.key")).unwrap();
+    all_refuse(&installation, &["gatepass.witness"]);
 }

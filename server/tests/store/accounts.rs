@@ -1,4 +1,4 @@
-//! Rows from before clients had epochs, in the schema that knows them.
+//! Rows from before clients had epochs, in the current schema.
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::challenge::{Challenge, ChallengeDigest, SignIn};
@@ -10,7 +10,7 @@ use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::Store as _;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Query, Records, TokenQuery};
-use gatepass_tests::world;
+use gatepass_tests::fixtures;
 
 use crate::fixture::*;
 
@@ -18,25 +18,25 @@ fn client_id(id: &str) -> ClientId {
     ClientId::parse(id).unwrap()
 }
 
-/// A client of the world under another id, added at `created_at`.
+/// A client of the test data under another id, added at `created_at`.
 fn client(id: &str, created_at: Time, enabled: bool) -> Change {
-    let like = world::tables().clients.remove(&portal()).unwrap();
+    let like = fixtures::tables().clients.remove(&portal()).unwrap();
     Change::InsertClient(Client { id: client_id(id), created_at, enabled, ..like })
 }
 
-/// What one row is for.
+/// The clients that a row names.
 #[derive(Clone, Copy)]
-struct For {
+struct RowClients {
     client: &'static str,
-    /// The issuer of a ticket; a session of an earlier schema does not have it.
+    /// The issuer of a ticket. A session of an earlier schema has none.
     issuer: Option<&'static str>,
     audience: bool,
     bind: bool,
 }
 
-const PLAIN: For = For { client: "old", issuer: None, audience: true, bind: false };
+const PLAIN: RowClients = RowClients { client: "old", issuer: None, audience: true, bind: false };
 
-impl For {
+impl RowClients {
     fn ticket(self, number: u64) -> Ticket {
         let issuer = self.issuer.map(|id| ClientRef { id: client_id(id), epoch: 0 });
         let (client_id, for_audience) = (client_id(self.client), self.audience);
@@ -68,44 +68,44 @@ impl For {
 /// Long before anything was issued.
 const BEFORE: Time = Time::from_unix(1_700_000_000);
 
-/// What is told of a row: the epoch of its client, and whether it lives.
-type Told = Option<(Option<u64>, bool)>;
+/// The state of a row: the epoch of its client, and true if it is live.
+type RowState = Option<(Option<u64>, bool)>;
 
 #[test]
 fn rows_from_before_there_were_epochs_name_those_of_the_clients_that_are_there() {
-    let (own, admin) = (For { client: "gatepass", audience: false, ..PLAIN }, "admin");
-    let by_http = For { client: admin, issuer: Some(admin), audience: false, bind: false };
-    let by_command = For { issuer: None, ..by_http };
+    let (own, admin) = (RowClients { client: "gatepass", audience: false, ..PLAIN }, "admin");
+    let by_http = RowClients { client: admin, issuer: Some(admin), audience: false, bind: false };
+    let by_command = RowClients { issuer: None, ..by_http };
     let lives = Some((Some(0), true));
-    // What a row is for, and what becomes of a ticket, a session and a challenge.
-    let table: [(&str, For, [Told; 3]); 11] = [
+    // The clients of a row, and the states of a ticket, a session and a challenge.
+    let table: [(&str, RowClients, [RowState; 3]); 11] = [
         ("of a client that is there", PLAIN, [lives; 3]),
-        ("bound", For { bind: true, ..PLAIN }, [lives; 3]),
-        ("issued by another", For { issuer: Some("old"), ..PLAIN }, [lives; 3]),
-        // The record is enabled again one day, but was disabled since.
-        ("of a client that is disabled", For { client: "off", ..PLAIN }, [lives; 3]),
-        ("of a client that is gone", For { client: "none", ..PLAIN }, [lives; 3]),
+        ("bound", RowClients { bind: true, ..PLAIN }, [lives; 3]),
+        ("issued by another", RowClients { issuer: Some("old"), ..PLAIN }, [lives; 3]),
+        // The record may be enabled again later, but was disabled since.
+        ("of a client that is disabled", RowClients { client: "off", ..PLAIN }, [lives; 3]),
+        ("of a client that is gone", RowClients { client: "none", ..PLAIN }, [lives; 3]),
         (
             "of a namesake",
-            For { client: "young", ..PLAIN },
+            RowClients { client: "young", ..PLAIN },
             [Some((Some(0), false)), Some((Some(0), false)), None],
         ),
         (
             "of a namesake of the same second",
-            For { client: "now", ..PLAIN },
+            RowClients { client: "now", ..PLAIN },
             [Some((Some(0), false)), Some((Some(0), false)), None],
         ),
         (
             "issued by a namesake",
-            For { issuer: Some("young"), ..PLAIN },
+            RowClients { issuer: Some("young"), ..PLAIN },
             [Some((Some(0), false)), lives, lives],
         ),
         ("for the server itself", own, [Some((None, true)); 3]),
         ("of a client called admin", by_http, [lives; 3]),
-        // A session does not say whether it is the client's: it rests on the record, which is the safe side.
+        // A session does not say whether it is the client's. It depends on the record, which is the safe choice.
         ("of the command line", by_command, [Some((None, true)), lives, lives]),
     ];
-    let place = Place::new();
+    let fixture = Fixture::new();
     let clients = [
         client("old", BEFORE, true),
         client("off", BEFORE, false),
@@ -113,17 +113,17 @@ fn rows_from_before_there_were_epochs_name_those_of_the_clients_that_are_there()
         client("now", NOW, true),
         client(admin, BEFORE, true),
     ];
-    assert_eq!(commit(&place.store(), clients), Outcome::Applied);
+    assert_eq!(commit(&fixture.store(), clients), Outcome::Applied);
     for (number, (what, of, _)) in (1u64..).zip(&table) {
         let changes = [
             Change::InsertTicket(of.ticket(number)),
             begin_session(of.session(number), number),
             Change::InsertChallenge(of.challenge(number)),
         ];
-        assert_eq!(commit(&place.store(), changes), Outcome::Applied, "{what}");
+        assert_eq!(commit(&fixture.store(), changes), Outcome::Applied, "{what}");
     }
-    place.downgrade(6, "");
-    let store = place.serve().unwrap();
+    fixture.downgrade(6, "");
+    let store = fixture.serve().unwrap();
     for (number, (what, of, [of_ticket, of_session, of_challenge])) in (1u64..).zip(&table) {
         let Records::Ticket(found) = store.read(&Query::Ticket(ticket(number).digest)).records else {
             panic!()

@@ -1,4 +1,4 @@
-//! Audit rows that are archived, and then deleted: whatever is altered behind the store's back shows.
+//! Audit rows that are archived and then deleted: any direct change to the file is detected.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,9 +10,9 @@ use gatepass_core::store::change::{Change, Outcome};
 
 use crate::fixture::*;
 
-/// A store with rows of the seconds 0 to `rows` - 1 after noon.
-fn with_rows(place: &Place, rows: u64) -> Store {
-    let store = place.store();
+/// Makes a store with rows of the seconds 0 to `rows` - 1 after noon.
+fn with_rows(fixture: &Fixture, rows: u64) -> Store {
+    let store = fixture.store();
     let event = |n| Event {
         at: NOW.plus(n),
         reason: Some("因为\0\n\u{2028}\"".into()),
@@ -26,7 +26,7 @@ fn archive(store: &Store, file: &Path, before: Option<Time>) -> Result<Archived,
     store.archive_audit(file, before, NOW.plus(10_000), &mut |_, _| ())
 }
 
-/// Cuts everything that may go; how many rows that was.
+/// Deletes all rows that may go. Returns their number.
 fn cut(store: &Store, before: Time) -> u64 {
     let mut rows = 0;
     loop {
@@ -40,9 +40,9 @@ fn cut(store: &Store, before: Time) -> u64 {
 
 #[test]
 fn what_was_archived_may_be_deleted_and_the_chain_holds() {
-    let place = Place::new();
-    let store = with_rows(&place, 1_200);
-    let file = |name: &str| place.dir().join(name);
+    let fixture = Fixture::new();
+    let store = with_rows(&fixture, 1_200);
+    let file = |name: &str| fixture.dir().join(name);
     assert_eq!(cut(&store, NOW.plus(u64::MAX >> 1)), 0, "nothing was archived");
     let first = archive(&store, &file("a.jsonl"), Some(NOW.plus(1_000))).unwrap();
     assert_eq!((first.first, first.last, first.rows()), (1, 1_000, 1_000));
@@ -51,7 +51,7 @@ fn what_was_archived_may_be_deleted_and_the_chain_holds() {
     assert!(matches!(archive(&store, &file("a.jsonl"), None), Err(StoreError::FileExists(_))));
     assert_eq!(cut(&store, NOW.plus(900)), 900);
     let verdict = store.verify_audit().unwrap();
-    // 300 are left, and one row tells of the archive, one of the cut.
+    // 300 rows are left, one row about the archive, and one about the deletion.
     assert_eq!((verdict.rows, verdict.broken), (302, None));
     let rows = audit(&store);
     assert_eq!(rows[0].seq, 901);
@@ -71,11 +71,11 @@ fn what_was_archived_may_be_deleted_and_the_chain_holds() {
 
 #[test]
 fn nothing_to_archive_leaves_no_file() {
-    let place = Place::new();
-    let store = place.store();
-    let file = place.dir().join("a.jsonl");
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let file = fixture.dir().join("a.jsonl");
     assert_eq!(archive(&store, &file, None), Err(StoreError::NothingToArchive));
-    let store = with_rows(&place, 3);
+    let store = with_rows(&fixture, 3);
     assert_eq!(archive(&store, &file, Some(NOW)), Err(StoreError::NothingToArchive));
     assert!(!file.exists());
 }
@@ -108,16 +108,16 @@ fn a_cut_that_was_forged_shows() {
         ),
     ];
     for (sql, expected) in cases {
-        let place = Place::new();
-        let store = with_rows(&place, 100);
-        archive(&store, &place.dir().join("a.jsonl"), Some(NOW.plus(50))).unwrap();
+        let fixture = Fixture::new();
+        let store = with_rows(&fixture, 100);
+        archive(&store, &fixture.dir().join("a.jsonl"), Some(NOW.plus(50))).unwrap();
         assert_eq!(cut(&store, NOW.plus(40)), 40);
         assert!(store.verify_audit().unwrap().holds());
-        place.sql().execute_batch(sql).unwrap();
+        fixture.sql().execute_batch(sql).unwrap();
         assert_eq!(store.verify_audit().unwrap().broken, Some(*expected), "{sql}");
         assert!(!store.check().unwrap().is_sound(), "{sql}");
         if *expected == BrokenLink::Start {
-            let again = archive(&store, &place.dir().join("b.jsonl"), None);
+            let again = archive(&store, &fixture.dir().join("b.jsonl"), None);
             assert!(matches!(again, Err(StoreError::ChainBroken(_))), "{sql}");
             assert!(store.cut_audit(NOW.plus(900), 0, NOW).is_err(), "{sql}");
         }
@@ -126,9 +126,9 @@ fn a_cut_that_was_forged_shows() {
 
 #[test]
 fn an_altered_archive_shows() {
-    let place = Place::new();
-    let store = with_rows(&place, 20);
-    let file = place.dir().join("a.jsonl");
+    let fixture = Fixture::new();
+    let store = with_rows(&fixture, 20);
+    let file = fixture.dir().join("a.jsonl");
     archive(&store, &file, None).unwrap();
     let whole = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<&str> = whole.lines().collect();
@@ -152,24 +152,24 @@ fn an_altered_archive_shows() {
     }
     std::fs::write(&file, &whole).unwrap();
     assert_eq!(store.read_archive(&file).unwrap().rows(), 20);
-    let other = Place::new();
+    let other = Fixture::new();
     assert!(matches!(other.store().read_archive(&file), Err(StoreError::BadArchive { .. })));
 }
 
 #[test]
 fn an_older_copy_has_the_rows_and_the_start_that_it_had() {
-    let place = Place::new();
-    let store = with_rows(&place, 600);
-    archive(&store, &place.dir().join("a.jsonl"), None).unwrap();
-    let (before, after) = (place.dir().join("before.db"), place.dir().join("after.db"));
+    let fixture = Fixture::new();
+    let store = with_rows(&fixture, 600);
+    archive(&store, &fixture.dir().join("a.jsonl"), None).unwrap();
+    let (before, after) = (fixture.dir().join("before.db"), fixture.dir().join("after.db"));
     store.backup(&before, None, &mut |_, _| ()).unwrap();
     assert_eq!(cut(&store, NOW.plus(300)), 300);
     store.backup(&after, None, &mut |_, _| ()).unwrap();
     store.close().unwrap();
     drop(store);
     for (copy, first) in [(&before, 1), (&after, 301)] {
-        gatepass::store::restore(&place.installation(), copy, true, &mut |_, _| ()).unwrap();
-        let store = place.store();
+        gatepass::store::restore(&fixture.installation(), copy, true, &mut |_, _| ()).unwrap();
+        let store = fixture.store();
         assert!(store.verify_audit().unwrap().holds());
         assert_eq!(audit(&store)[0].seq, first);
     }

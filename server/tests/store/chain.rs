@@ -1,4 +1,4 @@
-//! Whatever is done to the audit table behind the store's back shows.
+//! Any direct change to the audit table is detected.
 
 use std::thread;
 
@@ -20,7 +20,7 @@ fn tampering_shows() {
         ("UPDATE audit SET seq = -3 WHERE seq = 3", BrokenLink::Altered(1)),
         ("UPDATE audit SET risk = '0 low' WHERE seq = 2", BrokenLink::Altered(2)),
         ("UPDATE audit SET risk = NULL WHERE seq = 4", BrokenLink::Altered(4)),
-        // The same text in another column is another row.
+        // The same text in another column makes another row.
         ("UPDATE audit SET actor = subject, subject = NULL WHERE seq = 2", BrokenLink::Altered(2)),
         ("DELETE FROM audit WHERE seq = 1", BrokenLink::Missing(1)),
         ("DELETE FROM audit WHERE seq = 3", BrokenLink::Missing(3)),
@@ -35,7 +35,7 @@ fn tampering_shows() {
              UPDATE audit SET seq = 3 WHERE seq = -1",
             BrokenLink::Altered(2),
         ),
-        // The tail cut off, and the record of the last row adjusted, without the key.
+        // The last rows are cut off and the record of the last row is adjusted, without the key.
         (
             "DELETE FROM audit WHERE seq = 5; UPDATE meta SET audit_seq = 4, audit_mac = (SELECT mac FROM audit WHERE seq = 4)",
             BrokenLink::Head,
@@ -48,15 +48,15 @@ fn tampering_shows() {
         ),
     ];
     for (sql, broken) in cases {
-        let place = Place::new();
-        let store = place.store();
+        let fixture = Fixture::new();
+        let store = fixture.store();
         for i in 1..=5 {
             let risk = (i == 4).then(|| Assessment::parse("40 medium new_device=40").unwrap());
             let event = Event { risk, ..event(Kind::TicketIssued, i) };
             assert_eq!(commit(&store, [Change::Audit(event)]), Outcome::Applied);
         }
         assert!(store.verify_audit().unwrap().holds());
-        place.sql().execute_batch(sql).unwrap();
+        fixture.sql().execute_batch(sql).unwrap();
         assert_eq!(store.verify_audit().unwrap().broken, Some(*broken), "{sql}");
         assert!(!store.check().unwrap().is_sound(), "{sql}");
     }
@@ -64,7 +64,7 @@ fn tampering_shows() {
 
 #[test]
 fn an_empty_chain_holds() {
-    let verdict = Place::new().store().verify_audit().unwrap();
+    let verdict = Fixture::new().store().verify_audit().unwrap();
     assert_eq!((verdict.rows, verdict.broken), (0, None));
 }
 
@@ -72,8 +72,8 @@ fn an_empty_chain_holds() {
 fn every_field_of_an_event_comes_back() {
     use gatepass_core::records::id::{SessionId, TicketId, UserId};
     use gatepass_core::store::audit::Refusal;
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let full = Event {
         subject: Some(alice()),
         actor: Some(UserId::parse("usr_boss").unwrap()),
@@ -106,8 +106,8 @@ fn every_field_of_an_event_comes_back() {
 
 #[test]
 fn what_is_rolled_back_leaves_no_gap_for_those_who_share_its_transaction() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let nothing = Change::RevokeTicket { id: TicketId::parse("tid_none").unwrap(), at: NOW };
     thread::scope(|scope| {
         for number in 0..64 {
@@ -115,7 +115,7 @@ fn what_is_rolled_back_leaves_no_gap_for_those_who_share_its_transaction() {
             scope.spawn(move || {
                 let row = Change::Audit(Event::new(Kind::TicketRevoked, NOW));
                 for _ in 0..20 {
-                    // Every other one adds its row and fails then.
+                    // Every other commit adds its row and then fails.
                     let (changes, outcome) = match number % 2 {
                         0 => (vec![row.clone()], Outcome::Applied),
                         _ => (vec![row.clone(), nothing.clone()], Outcome::Conflict),

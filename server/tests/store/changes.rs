@@ -1,4 +1,4 @@
-//! Every change's condition, the sweep, the mark: applied where it holds, and nothing written where not.
+//! The condition of every change, the sweep, and the mark: applied if it holds, and nothing written otherwise.
 
 use gatepass::store::{KEEP_EXPIRED, Store};
 use gatepass_core::base::time::Time;
@@ -20,8 +20,8 @@ fn user(store: &Store, name: &str) -> User {
 
 #[test]
 fn each_change_holds_or_leaves_nothing() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let before = [
         Change::InsertTicket(ticket(1)),
         Change::InsertTicket(Ticket { state: TicketState::Spent { at: NOW, delivery: None }, ..ticket(2) }),
@@ -86,7 +86,7 @@ fn each_change_holds_or_leaves_nothing() {
         Change::DeleteClient(no_client),
     ];
     let dump = || {
-        let sql = place.sql();
+        let sql = fixture.sql();
         [
             "users",
             "clients",
@@ -110,7 +110,7 @@ fn each_change_holds_or_leaves_nothing() {
     let before = dump();
     for change in conflicts {
         let shown = format!("{change:?}");
-        // Last, after an effect of every kind that must go with it.
+        // Last, after one change of every kind, all of which must be undone.
         let changes = [
             Change::InsertTicket(ticket(50)),
             begin(50),
@@ -120,7 +120,7 @@ fn each_change_holds_or_leaves_nothing() {
             Change::Audit(event(Kind::TicketIssued, 50)),
             change,
         ];
-        // The boss has to stay where the change is about the name.
+        // The boss has to stay for a change of the name.
         let changes = changes.into_iter().filter(|c| {
             !(shown.contains("UpdateUser")
                 && matches!(c, Change::DeleteUser(id) if id.as_str() == "usr_boss"))
@@ -155,19 +155,19 @@ fn each_change_holds_or_leaves_nothing() {
 
 #[test]
 fn a_state_epoch_that_is_set_is_found_and_required() {
-    let place = Place::new();
-    let (store, other) = (place.store(), place.store());
+    let fixture = Fixture::new();
+    let (store, other) = (fixture.store(), fixture.store());
     let found = |store: &Store| store.read(&Query::Generation);
     assert_eq!((found(&store).generation, found(&store).state_epoch), (1, 0));
     assert_eq!(commit(&store, [Change::InsertTicket(ticket(1))]), Outcome::Applied);
     let epoch = u64::MAX >> 1;
-    place.set_state_epoch(epoch);
+    fixture.set_state_epoch(epoch);
     for store in [&store, &other] {
         assert_eq!((found(store).generation, found(store).state_epoch), (1, epoch));
         assert_eq!(commit(store, redemption(1, 1)), Outcome::Conflict);
         assert_eq!(commit(store, [Change::RequireStateEpoch(epoch)]), Outcome::Applied);
     }
-    // What was issued before says so still.
+    // What was issued before keeps its epoch.
     let new = Ticket { state_epoch: epoch, ..ticket(2) };
     assert_eq!(commit(&store, [Change::InsertTicket(new.clone())]), Outcome::Applied);
     assert_eq!(store.tickets(2).unwrap(), [new, ticket(1)]);
@@ -175,8 +175,8 @@ fn a_state_epoch_that_is_set_is_found_and_required() {
 
 #[test]
 fn an_update_raises_the_revision_and_a_deletion_takes_along() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let mut alice_now = user(&store, "alice");
     alice_now.name = None;
     alice_now.end_sessions();
@@ -203,7 +203,7 @@ fn an_update_raises_the_revision_and_a_deletion_takes_along() {
     let delete = [Change::DeleteUser(alice()), Change::DeleteClient(portal())];
     assert_eq!(commit(&store, delete), Outcome::Applied);
     while store.sweep(NOW, 100).unwrap().more {}
-    let left: i64 = place
+    let left: i64 = fixture
         .sql()
         .query_row(
             "SELECT (SELECT count(*) FROM sessions) + \
@@ -213,15 +213,15 @@ fn an_update_raises_the_revision_and_a_deletion_takes_along() {
         )
         .unwrap();
     assert_eq!(left, 0);
-    // A ticket stays until it is swept, and there is nobody it signs in.
+    // A ticket stays until the sweep, but its user is gone.
     let Records::Ticket(Some(found)) = store.read(&Query::Ticket(ticket(1).digest)).records else { panic!() };
     assert_eq!((found.user, found.ticket), (None, ticket(1)));
 }
 
 #[test]
 fn a_ticket_is_found_whenever_it_was_issued() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let issued = |i: u64| Ticket { issued_at: Time::from_unix(NOW.unix() + i * 100), ..ticket(i) };
     let order = [3, 9, 0, 7, 1, 8, 2, 6, 4, 5];
     assert_eq!(commit(&store, order.map(|i| Change::InsertTicket(issued(i)))), Outcome::Applied);
@@ -239,8 +239,8 @@ fn a_ticket_is_found_whenever_it_was_issued() {
 
 #[test]
 fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let boss = UserId::parse("usr_boss").unwrap();
     let at = |number: u64| Session { auth_time: NOW.plus(number), ..session(number) };
     let theirs = |number| Session { user_id: boss.clone(), ..at(number) };
@@ -252,12 +252,12 @@ fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
     let hers = [1, 1023, 1024, 2047, 2048, 4500];
     assert_eq!(commit(&store, among(1..=5000, &hers)), Outcome::Applied);
     assert_eq!(sessions_of(&store, alice(), 4500), [4500, 2048, 2047, 1024, 1023, 1].map(at));
-    place.sql().execute("DELETE FROM sessions WHERE seq BETWEEN 1024 AND 4499", []).unwrap();
+    fixture.sql().execute("DELETE FROM sessions WHERE seq BETWEEN 1024 AND 4499", []).unwrap();
     assert_eq!(sessions_of(&store, alice(), 4500), [4500, 1023, 1].map(at));
-    // No number of ours, as a damaged file may have it.
+    // A number that we never write, as in a damaged file.
     let below = "CREATE TEMP TABLE below AS SELECT * FROM sessions WHERE seq = 1; \
                  UPDATE below SET seq = -5000, id = 'ses_below'; INSERT INTO sessions SELECT * FROM below";
-    place.sql().execute_batch(below).unwrap();
+    fixture.sql().execute_batch(below).unwrap();
     assert_eq!(sessions_of(&store, alice(), 4500).len(), 4);
     assert_eq!(sessions_of(&store, boss.clone(), 2).len(), MAX_SESSIONS);
     for (number, why) in [(9999, "a session that is not there"), (2, "somebody else's")] {
@@ -270,7 +270,7 @@ fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
     assert_eq!(sessions_of(&store, alice(), 4500), []);
     let left = |table: &str| {
         let sql = format!("SELECT count(*) FROM {table}");
-        place.sql().query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+        fixture.sql().query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
     };
     assert_eq!((left("sessions"), left("refresh_tokens")), (1021 + 500, 1021 + 500));
     assert_eq!(commit(&store, [begin_session(at(6000), 6000)]), Outcome::Conflict, "of nobody");
@@ -279,8 +279,8 @@ fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
 
 #[test]
 fn lists_are_in_order() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     assert_eq!(commit(&store, (0..5).map(|i| Change::InsertTicket(ticket(i)))), Outcome::Applied);
     assert_eq!(store.tickets(2).unwrap(), [ticket(4), ticket(3)]);
     assert_eq!(store.tickets(usize::MAX).unwrap().len(), 5);
@@ -296,8 +296,8 @@ fn lists_are_in_order() {
 
 #[test]
 fn the_sweep_takes_what_expired_long_ago_and_nothing_else() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     for i in 0..10 {
         let expires_at = NOW.plus(i);
         let spent = Ticket { expires_at, state: TicketState::Spent { at: NOW, delivery: None }, ..ticket(i) };
@@ -315,7 +315,7 @@ fn the_sweep_takes_what_expired_long_ago_and_nothing_else() {
     assert_eq!(state(&store, 5), Some(TicketState::Spent { at: NOW, delivery: None }));
     assert_eq!(commit(&store, redemption(4, 100)), Outcome::Conflict);
     assert_eq!(store.sweep(Time::from_unix(0), 100).unwrap().tickets, 0);
-    let plan: String = place
+    let plan: String = fixture
         .sql()
         .query_row(
             "EXPLAIN QUERY PLAN SELECT seq FROM tickets WHERE expires_at < 1 ORDER BY expires_at LIMIT 5",

@@ -1,9 +1,9 @@
-//! What the file keeps of the clock, and what is dated ahead of it.
+//! The stored clock mark, and records that are dated ahead of it.
 
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepass::clock::Clock;
+use gatepass::store::Clock;
 use gatepass::store::{ClockMark, EndedAhead, Store};
 use gatepass_core::base::time::Time;
 use gatepass_core::records::ticket::{Ticket, TicketState};
@@ -25,10 +25,10 @@ fn mark(seconds: u64, resets: u64) -> ClockMark {
     ClockMark { mark: Time::from_unix(seconds), resets, jumped_at: None, ahead_since: None }
 }
 
-/// Sets the mark as it stands in the file, and the time of the last jump.
-fn plant(place: &Place, mark: Time, jumped_at: Option<Time>) {
+/// Stores the mark and the time of the last jump.
+fn plant(fixture: &Fixture, mark: Time, jumped_at: Option<Time>) {
     let seconds = |time: Time| i64::try_from(time.unix()).unwrap();
-    place
+    fixture
         .sql()
         .execute(
             "UPDATE meta SET clock_mark = ?1, clock_jumped_at = ?2",
@@ -39,8 +39,8 @@ fn plant(place: &Place, mark: Time, jumped_at: Option<Time>) {
 
 #[test]
 fn the_mark_only_rises_unless_a_person_sets_it() {
-    let place = Place::new();
-    let (one, other) = (place.store(), place.store());
+    let fixture = Fixture::new();
+    let (one, other) = (fixture.store(), fixture.store());
     assert_eq!(one.clock_state().unwrap(), mark(0, 0));
     assert_eq!(one.raise_clock_mark(mark(50, 0)).unwrap(), mark(50, 0));
     assert_eq!(other.raise_clock_mark(mark(40, 0)).unwrap(), mark(50, 0));
@@ -53,8 +53,8 @@ fn the_mark_only_rises_unless_a_person_sets_it() {
 
 #[test]
 fn the_last_jump_is_kept_and_one_in_use_until_it_is_forgotten() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let at = |jumped: Option<u64>, since: Option<u64>| ClockMark {
         jumped_at: jumped.map(Time::from_unix),
         ahead_since: since.map(Time::from_unix),
@@ -70,17 +70,17 @@ fn the_last_jump_is_kept_and_one_in_use_until_it_is_forgotten() {
         assert_eq!(store.raise_clock_mark(given).unwrap(), stands);
     }
     assert_eq!(store.forget_clock_ahead().unwrap(), at(Some(70), None));
-    assert_eq!(place.store().clock_state().unwrap(), at(Some(70), None));
+    assert_eq!(fixture.store().clock_state().unwrap(), at(Some(70), None));
 }
 
 #[test]
 fn a_running_clock_takes_over_a_mark_that_was_set() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let clock = Clock::start(&store).unwrap();
     let kept = store.clock_state().unwrap().mark;
     assert!(kept > Time::from_unix(0));
-    // Another process lost its mind.
+    // Another process stored a wrong time.
     let wrong = clock.now().plus(1_000_000);
     store.raise_clock_mark(mark(wrong.unix(), 0)).unwrap();
     clock.persist(&store).unwrap();
@@ -88,7 +88,7 @@ fn a_running_clock_takes_over_a_mark_that_was_set() {
     assert!(clock.status().behind.is_some());
     assert!(Clock::start(&store).unwrap().now() >= wrong);
     assert!(!clock.take_stepped_back());
-    // A person mends it.
+    // An administrator resets it.
     let generation = store.keys().unwrap().generation;
     store.set_clock_mark(kept, None).unwrap();
     assert!(store.keys().unwrap().generation > generation, "running servers notice with the next read");
@@ -103,10 +103,10 @@ fn a_running_clock_takes_over_a_mark_that_was_set() {
 
 #[test]
 fn a_jump_at_a_start_is_used_and_does_not_move_the_mark() {
-    let place = Place::new();
-    let (now, store) = (wall(), place.store());
+    let fixture = Fixture::new();
+    let (now, store) = (wall(), fixture.store());
     let planted = before(now, 8 * 3600);
-    plant(&place, planted, None);
+    plant(&fixture, planted, None);
     let clock = Clock::start(&store).unwrap();
     assert!(clock.now() >= now);
     assert!(clock.status().ahead.is_some());
@@ -116,8 +116,8 @@ fn a_jump_at_a_start_is_used_and_does_not_move_the_mark() {
     assert!(kept.ahead_since.is_some());
     assert_eq!(clock.sweeps_before(), None);
     assert!(!clock.is_past_a_jump());
-    // The wall clock is right again, as a restart finds it.
-    plant(&place, now, None);
+    // The wall clock is right again, as at a restart.
+    plant(&fixture, now, None);
     let clock = Clock::start(&store).unwrap();
     assert!(clock.is_past_a_jump());
     clock.forget_jump(&store).unwrap();
@@ -127,26 +127,26 @@ fn a_jump_at_a_start_is_used_and_does_not_move_the_mark() {
 
 #[test]
 fn a_restart_does_not_shorten_the_wait_before_a_sweep() {
-    let place = Place::new();
-    let (now, store) = (wall(), place.store());
+    let fixture = Fixture::new();
+    let (now, store) = (wall(), fixture.store());
     for (jumped_at, sweeps) in
         [(None, true), (Some(before(now, 3000)), false), (Some(before(now, 3600)), true)]
     {
-        plant(&place, now, jumped_at);
+        plant(&fixture, now, jumped_at);
         let clock = Clock::start(&store).unwrap();
         assert_eq!(clock.sweeps_before().is_some(), sweeps, "{jumped_at:?}");
     }
 }
 
-/// Sessions and tickets 0 to `count`, of which those from `ahead` on are dated ahead of [`NOW`].
-fn issue(place: &Place, store: &Store, count: u64, ahead: u64) {
+/// Issues sessions and tickets 0 to `count`. Those from `ahead` on are dated ahead of [`NOW`].
+fn issue(fixture: &Fixture, store: &Store, count: u64, ahead: u64) {
     let tickets = (0..count).map(|n| {
         let issued_at = if n < ahead { NOW.plus(60) } else { NOW.plus(61) };
         gatepass_core::store::change::Change::InsertTicket(Ticket { issued_at, ..ticket(n) })
     });
     commit(store, tickets);
     commit(store, (0..count).map(begin));
-    let sql = place.sql();
+    let sql = fixture.sql();
     let now = i64::try_from(NOW.unix()).unwrap();
     let ahead = i64::try_from(ahead).unwrap();
     sql.execute(
@@ -156,16 +156,16 @@ fn issue(place: &Place, store: &Store, count: u64, ahead: u64) {
     .unwrap();
 }
 
-fn open_sessions(place: &Place) -> i64 {
+fn open_sessions(fixture: &Fixture) -> i64 {
     let count = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
-    place.sql().query_row(count, [], |row| row.get(0)).unwrap()
+    fixture.sql().query_row(count, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
 fn what_is_dated_ahead_is_ended_for_good() {
-    let place = Place::new();
-    let store = place.store();
-    issue(&place, &store, 5, 3);
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    issue(&fixture, &store, 5, 3);
     assert!(store.newest_are_dated_ahead(NOW).unwrap());
     assert!(!store.newest_are_dated_ahead(NOW.plus(1)).unwrap());
     assert_eq!(store.end_dated_ahead(NOW.plus(1)).unwrap(), EndedAhead::default());
@@ -173,11 +173,11 @@ fn what_is_dated_ahead_is_ended_for_good() {
     assert_eq!(store.end_dated_ahead(NOW).unwrap(), ended);
     assert_eq!(store.end_dated_ahead(NOW).unwrap(), EndedAhead::default(), "once");
     assert!(!store.newest_are_dated_ahead(NOW).unwrap());
-    assert_eq!(open_sessions(&place), 3);
+    assert_eq!(open_sessions(&fixture), 3);
     for (number, expected) in
         [(2, TicketState::Live), (3, TicketState::Revoked(NOW)), (4, TicketState::Revoked(NOW))]
     {
-        let found: i64 = place
+        let found: i64 = fixture
             .sql()
             .query_row(
                 "SELECT count(*) FROM tickets WHERE id = ?1 AND revoked_at IS NOT NULL",
@@ -187,7 +187,7 @@ fn what_is_dated_ahead_is_ended_for_good() {
             .unwrap();
         assert_eq!(found == 1, expected != TicketState::Live, "ticket {number}");
     }
-    // What has ended is swept an hour later, and not when its date has passed.
+    // A record that ended is swept an hour later, and not when its date has passed.
     let swept = store.sweep(NOW.plus(3601), 100).unwrap();
     assert_eq!((swept.sessions, swept.tickets), (2, 2));
     let _ = store.read(&Query::Generation);
@@ -195,10 +195,10 @@ fn what_is_dated_ahead_is_ended_for_good() {
 
 #[test]
 fn a_used_ticket_and_an_ended_session_stay_as_they_are() {
-    let place = Place::new();
-    let store = place.store();
-    issue(&place, &store, 2, 0);
-    let sql = place.sql();
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    issue(&fixture, &store, 2, 0);
+    let sql = fixture.sql();
     sql.execute("UPDATE tickets SET spent_at = 5", []).unwrap();
     sql.execute("UPDATE sessions SET ended_at = 5", []).unwrap();
     assert!(!store.newest_are_dated_ahead(NOW).unwrap());
@@ -209,9 +209,9 @@ fn a_used_ticket_and_an_ended_session_stay_as_they_are() {
 
 #[test]
 fn an_open_challenge_that_is_dated_ahead_is_closed() {
-    let place = Place::new();
-    let store = place.store();
-    let sql = place.sql();
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let sql = fixture.sql();
     for (number, issued_at, answered) in [(1u8, 61, 0), (2, 60, 0), (3, 61, 1)] {
         sql.execute(
             "INSERT INTO challenges (digest, user_id, user_epoch, client_id, for_audience, bind, scope, methods, device, network, \
@@ -234,20 +234,20 @@ fn an_open_challenge_that_is_dated_ahead_is_closed() {
 
 #[test]
 fn thousands_are_ended_in_small_transactions() {
-    let place = Place::new();
-    let store = place.store();
-    issue(&place, &store, 1203, 0);
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    issue(&fixture, &store, 1203, 0);
     let commits = |sql: &rusqlite::Connection| -> i64 {
         sql.query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap()
     };
-    let sql = place.sql();
+    let sql = fixture.sql();
     let first = commits(&sql);
     let ended = store.end_dated_ahead(NOW).unwrap();
     assert_eq!((ended.sessions, ended.tickets), (1203, 1203));
     assert_eq!(commits(&sql) - first, 6, "500 rows in each");
 }
 
-/// Columns that are no times, though their table has some: a new column is in the table of the docs or here.
+/// Columns that hold no time, in tables with times. A new column belongs in the table of the docs or here.
 const NO_TIMES: &[&str] = &[
     "tickets: seq id digest user_id client_id issuer for_audience bind scope client_ip actor reason state_epoch delivery_request \
      delivery_salt delivery_session delivery_refresh delivery_challenge repeated client_epoch issuer_epoch",
@@ -277,9 +277,9 @@ const NO_TIMES: &[&str] = &[
 
 #[test]
 fn the_docs_say_of_every_stored_time_what_a_future_one_means() {
-    let place = Place::new();
-    drop(place.store());
-    let sql = place.sql();
+    let fixture = Fixture::new();
+    drop(fixture.store());
+    let sql = fixture.sql();
     let mut columns = sql
         .prepare(
             "SELECT t.name || '.' || c.name FROM sqlite_schema t, pragma_table_info(t.name) c \

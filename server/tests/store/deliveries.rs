@@ -1,4 +1,5 @@
-//! Answers that are given again: what holds and what conflicts, what a query brings, and how repetitions are told in the end.
+//! Repeated answers: conditions and conflicts, the records that a query returns, and how repetitions are recorded in the
+//! end.
 
 use gatepass::store::KEEP_EXPIRED;
 use gatepass_core::records::delivery::{Delivered, TicketResult};
@@ -15,8 +16,8 @@ fn repeat(number: u64, first: bool) -> [Change; 1] {
 
 #[test]
 fn repetitions_are_counted_and_the_sweep_tells_their_number_once() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     for number in 0..3 {
         assert_eq!(commit(&store, [Change::InsertTicket(ticket(number))]), Outcome::Applied);
         assert_eq!(commit(&store, repeat(number, true)), Outcome::Conflict, "it was not redeemed");

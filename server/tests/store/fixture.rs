@@ -1,4 +1,4 @@
-//! A data directory with the people and services of the world, and records to write.
+//! A data directory with the users and clients of the test data, and records to write.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{BearerQuery, PersonQuery, Query, Records};
-use gatepass_tests::world;
+use gatepass_tests::fixtures;
 use tempfile::TempDir;
 
-/// How many people there are in the world.
+/// The number of users in the test data.
 pub(crate) const EVERYBODY: usize = 7;
 
 /// A data directory of its own.
-pub(crate) struct Place(TempDir);
+pub(crate) struct Fixture(TempDir);
 
-impl Place {
-    /// An empty one.
+impl Fixture {
+    /// Makes an empty one.
     pub(crate) fn empty() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// One with the world in it.
+    /// Makes one with the test data.
     pub(crate) fn new() -> Self {
-        let place = Self::empty();
-        let tables = world::tables();
+        let fixture = Self::empty();
+        let tables = fixtures::tables();
         let users = tables.users.into_values().map(Change::InsertUser);
         let clients = tables.clients.into_values().map(Change::InsertClient);
-        assert_eq!(commit(&place.store(), users.chain(clients)), Outcome::Applied);
-        place
+        assert_eq!(commit(&fixture.store(), users.chain(clients)), Outcome::Applied);
+        fixture
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -58,22 +58,22 @@ impl Place {
         self.open(options).unwrap()
     }
 
-    /// As a command opens it, or a new one.
+    /// Opens it as a command does, and creates it if needed.
     pub(crate) fn open(&self, options: &StoreOptions) -> Result<Store, StoreError> {
         Store::open_or_create(&self.installation(), Access::Write, Create::InEmpty, options)
     }
 
-    /// As a server opens it.
+    /// Opens it as a server does.
     pub(crate) fn serve(&self) -> Result<Store, StoreError> {
         Store::open(&self.installation(), Access::Serve, &StoreOptions::default())
     }
 
-    /// The file itself, behind the store's back.
+    /// Opens the file directly.
     pub(crate) fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.dir().join(DATABASE)).unwrap()
     }
 
-    /// Sets the state epoch, as where older state was put back.
+    /// Sets the state epoch, as after older state was put back.
     pub(crate) fn set_state_epoch(&self, epoch: u64) {
         let epoch = i64::try_from(epoch).unwrap();
         assert_eq!(self.sql().execute("UPDATE meta SET state_epoch = ?1", [epoch]).unwrap(), 1);
@@ -112,7 +112,7 @@ impl Place {
             ("challenges", &["answered_at"]),
         ];
         let sql = self.sql();
-        // The growth of schema 8. The challenges keep what they have: nothing of theirs is looked at.
+        // The columns of schema 8. The challenges keep theirs, since no test reads them.
         sql.execute_batch(
             "DROP INDEX refresh_tokens_by_session;
              ALTER TABLE refresh_tokens DROP COLUMN number;
@@ -134,7 +134,7 @@ impl Place {
         }
         sql.execute_batch(&format!("DROP TABLE generations; {undo}; PRAGMA user_version = {version}"))
             .unwrap();
-        // There was no witness then. On a simulated disk the test takes it away.
+        // There was no witness then. On a simulated disk the test removes it.
         let _ = std::fs::remove_file(self.installation().witness());
     }
 }
@@ -151,7 +151,7 @@ pub(crate) fn portal() -> ClientId {
     ClientId::parse("portal").unwrap()
 }
 
-pub(crate) const NOW: Time = world::NOON;
+pub(crate) const NOW: Time = fixtures::NOON;
 
 pub(crate) fn digest(number: u64) -> [u8; 32] {
     let mut digest = [7; 32];
@@ -219,7 +219,7 @@ pub(crate) fn begin_session(session: Session, refresh: u64) -> Change {
     Change::InsertSession { session, refresh: Some(refresh) }
 }
 
-/// The refresh token `from` is used, and `to` takes its place in session `session`.
+/// Uses the refresh token `from`; its successor in session `session` is `to`.
 pub(crate) fn rotate(from: u64, to: u64, session: u64) -> Change {
     let successor = RefreshToken {
         digest: RefreshDigest(digest(to)),
@@ -260,12 +260,12 @@ pub(crate) fn spend(number: u64) -> Change {
     Change::SpendTicket { digest: ticket(number).digest, at: NOW.plus(1), delivery: None }
 }
 
-/// The session `session`, as a delivery names it.
+/// Returns the session `session` as a delivery names it.
 pub(crate) fn opened(session: u64) -> OpenedSession {
     OpenedSession { id: self::session(session).id, refresh: Some(RefreshDigest(digest(session))) }
 }
 
-/// What is kept of a request with a key that led to `result`.
+/// Returns the record of a request with a key that led to `result`.
 pub(crate) fn delivery<R>(number: u64, result: R) -> Option<Box<Delivery<R>>> {
     let (request, salt) = (RequestDigest(digest(number)), Salt(digest(number + 1)));
     Some(Box::new(Delivery { request, salt, result, repeated: 0 }))
@@ -275,7 +275,7 @@ pub(crate) fn event(kind: Kind, number: u64) -> Event {
     Event { ticket: Some(ticket(number).id), subject: Some(alice()), ..Event::new(kind, NOW) }
 }
 
-/// What a redemption writes.
+/// Returns the changes of a redemption.
 pub(crate) fn redemption(number: u64, session: u64) -> Vec<Change> {
     vec![
         Change::RequireStateEpoch(0),
@@ -292,7 +292,7 @@ pub(crate) fn state(store: &Store, number: u64) -> Option<TicketState> {
     found.map(|records| records.ticket.state)
 }
 
-/// The sessions of `user`, as a token of session `number` is told them.
+/// Returns the sessions of `user`, as a token of session `number` lists them.
 pub(crate) fn sessions_of(store: &Store, user: UserId, number: u64) -> Vec<Session> {
     let person = Some(PersonQuery { user, session: session(number).id, actor: None });
     let query = BearerQuery { client: portal(), token_id: "t".into(), person };
@@ -310,7 +310,7 @@ pub(crate) fn audit(store: &Store) -> Vec<AuditRow> {
     rows
 }
 
-/// Runs `count` of `work` at once, and gathers what they answer.
+/// Runs `work` on `count` threads at once, and returns their results.
 pub(crate) fn at_once<T: Send + 'static>(
     count: u64,
     work: impl Fn(u64) -> T + Send + Sync + 'static,

@@ -1,5 +1,5 @@
-//! Nothing grows without bound, and nobody waits for what is taken out. `GATEPASS_GROWTH=full` plants as much as was seen: 3 million
-//! used tokens in one session; without it there are 100 000.
+//! No table grows without bound, and cleaning up delays no request. `GATEPASS_GROWTH=full` uses the largest size seen: 3
+//! million used tokens in one session; without it there are 100 000.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -10,6 +10,7 @@ use gatepass_core::records::session::{MAX_USED, RefreshDigest, Rotation, Session
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::page::PageQuery;
 use gatepass_core::store::query::{Query, Records, TokenQuery};
 
 use crate::fixture::*;
@@ -18,18 +19,18 @@ fn is_full() -> bool {
     std::env::var("GATEPASS_GROWTH").is_ok_and(|size| size == "full")
 }
 
-fn count(place: &Place, table: &str) -> i64 {
-    place.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+fn count(fixture: &Fixture, table: &str) -> i64 {
+    fixture.sql().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
 }
 
-/// The resident memory of this process in bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// As a flow rotates: the successor has the next number.
+/// Returns the next rotation of a flow: the successor has the next number.
 fn next(number: u64, recorded: u32) -> Change {
     let Change::RotateRefresh { digest, rotation, mut successor, .. } = rotate(number, number + 1, 1) else {
         panic!()
@@ -46,13 +47,13 @@ fn is_known(store: &Store, token: u64) -> bool {
 
 #[test]
 fn a_session_keeps_its_last_eight_used_tokens() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     assert_eq!(commit(&store, [begin_session(session(1), 0)]), Outcome::Applied);
     for number in 0..50 {
         assert_eq!(commit(&store, [next(number, 0)]), Outcome::Applied);
         let kept = i64::try_from((number + 2).min(MAX_USED + 1)).unwrap();
-        assert_eq!(count(&place, "refresh_tokens"), kept, "{number}");
+        assert_eq!(count(&fixture, "refresh_tokens"), kept, "{number}");
     }
     assert!((0..42).all(|old| !is_known(&store, old)) && (42..=50).all(|kept| is_known(&store, kept)));
     assert!(store.check().unwrap().is_sound());
@@ -60,14 +61,14 @@ fn a_session_keeps_its_last_eight_used_tokens() {
 
 #[test]
 fn a_session_that_holds_many_more_loses_them_in_small_steps() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     assert_eq!(commit(&store, [begin_session(session(1), 0)]), Outcome::Applied);
-    plant(&place, 30);
-    let mut before = count(&place, "refresh_tokens");
+    plant(&fixture, 30);
+    let mut before = count(&fixture, "refresh_tokens");
     for number in 0..40 {
         assert_eq!(commit(&store, [next(number, 0)]), Outcome::Applied);
-        let now = count(&place, "refresh_tokens");
+        let now = count(&fixture, "refresh_tokens");
         assert!(now + 4 > before && now <= before + 1, "{number}: {before} {now}");
         before = now;
     }
@@ -77,8 +78,8 @@ fn a_session_that_holds_many_more_loses_them_in_small_steps() {
 
 #[test]
 fn refreshes_that_are_only_counted_are_told_by_the_next_row() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     assert_eq!(commit(&store, [begin_session(session(1), 0)]), Outcome::Applied);
     let counted = |token| {
         let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(token))) };
@@ -93,9 +94,9 @@ fn refreshes_that_are_only_counted_are_told_by_the_next_row() {
     }
 }
 
-/// Gives session 1 so many used tokens more, as an earlier version left them.
-fn plant(place: &Place, tokens: u64) {
-    place
+/// Gives session 1 `tokens` more used tokens, as an earlier version left them.
+fn plant(fixture: &Fixture, tokens: u64) {
+    fixture
         .sql()
         .execute(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) \
@@ -107,15 +108,15 @@ fn plant(place: &Place, tokens: u64) {
         .unwrap();
 }
 
-/// What somebody saw who signed in beside the work.
-struct Beside {
+/// Measurements of sign-ins during the work.
+struct ConcurrentSignIns {
     waits: Vec<Duration>,
     grown: u64,
 }
 
-/// Does `work` while tickets are redeemed, one after the other.
-fn beside_sign_ins(store: &Store, work: impl FnOnce() + Send) -> Beside {
-    // What is kept for later is there before.
+/// Runs `work` while tickets are redeemed, one after the other.
+fn beside_sign_ins(store: &Store, work: impl FnOnce() + Send) -> ConcurrentSignIns {
+    // Tickets for later exist before.
     for number in 10_000..10_050 {
         sign_in(store, number, &mut Vec::new());
     }
@@ -133,11 +134,11 @@ fn beside_sign_ins(store: &Store, work: impl FnOnce() + Send) -> Beside {
             number += 1;
         }
         waits.sort_unstable();
-        Beside { waits, grown: most - before }
+        ConcurrentSignIns { waits, grown: most - before }
     })
 }
 
-/// Issues a ticket and redeems it, which are two commits.
+/// Issues a ticket and redeems it, in two commits.
 fn sign_in(store: &Store, number: u64, waits: &mut Vec<Duration>) {
     let began = Instant::now();
     assert_eq!(commit(store, [Change::InsertTicket(ticket(number))]), Outcome::Applied);
@@ -145,7 +146,7 @@ fn sign_in(store: &Store, number: u64, waits: &mut Vec<Duration>) {
     let began = Instant::now();
     let mut changes = redemption(number, number);
     for change in &mut changes {
-        // Of the boss, whom nobody deletes.
+        // For boss, who is never deleted.
         if let Change::InsertSession { session, .. } = change {
             session.user_id = boss();
         }
@@ -174,7 +175,7 @@ fn sweep_all(store: &Store, now: gatepass_core::base::time::Time) {
     assert!(steps > 10, "it went in {steps} steps");
 }
 
-fn tell(what: &str, tokens: u64, Beside { waits, grown }: &Beside) {
+fn tell(what: &str, tokens: u64, ConcurrentSignIns { waits, grown }: &ConcurrentSignIns) {
     let median = waits[waits.len() / 2];
     let worst = waits[waits.len() - 1];
     println!(
@@ -182,7 +183,7 @@ fn tell(what: &str, tokens: u64, Beside { waits, grown }: &Beside) {
         waits.len(),
         grown / 1024
     );
-    // Other tests of this process share its memory and the disk: run alone, it is measured.
+    // Other tests of this process share its memory and the disk. Run alone, it is measured.
     if is_full() {
         assert!(*grown <= 5 * 1024 * 1024, "{what}: memory grew by {grown} bytes");
         assert!(worst <= Duration::from_millis(50), "{what}: somebody waited {worst:?}");
@@ -190,15 +191,15 @@ fn tell(what: &str, tokens: u64, Beside { waits, grown }: &Beside) {
 }
 
 #[test]
-fn millions_of_tokens_are_swept_or_deleted_and_nobody_waits() {
+fn millions_of_tokens_are_swept_or_deleted_without_delaying_others() {
     let tokens = if is_full() { 3_000_000 } else { 100_000 };
     for deletes in [false, true] {
-        let place = Place::new();
-        let store = place.store();
+        let fixture = Fixture::new();
+        let store = fixture.store();
         let long = if deletes { NOW.plus(90_000) } else { NOW };
         let session = Session { expires_at: long, ..session(1) };
         assert_eq!(commit(&store, [begin_session(session, 0)]), Outcome::Applied);
-        plant(&place, tokens);
+        plant(&fixture, tokens);
         let beside = beside_sign_ins(&store, || {
             if deletes {
                 assert_eq!(commit(&store, [Change::DeleteUser(alice())]), Outcome::Applied);
@@ -207,22 +208,22 @@ fn millions_of_tokens_are_swept_or_deleted_and_nobody_waits() {
         });
         tell(if deletes { "a deleted user" } else { "a swept session" }, tokens, &beside);
         let left = format!("(SELECT 1 FROM sessions WHERE user_id = '{}')", alice().as_str());
-        assert_eq!((count(&place, &left), count(&place, "deleted_users")), (0, 0));
+        assert_eq!((count(&fixture, &left), count(&fixture, "deleted_users")), (0, 0));
         assert!(!is_known(&store, 0));
     }
 }
 
 #[test]
 fn the_log_stays_small_beside_somebody_who_stopped_reading() {
-    let place = Place::new();
-    let store = place.store();
-    let writer = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let writer = fixture.store();
     assert_eq!(
         commit(&store, (0..2_000).map(|n| Change::Audit(event(Kind::TicketIssued, n)))),
         Outcome::Applied
     );
     let commits = if is_full() { 3_000 } else { 300 };
-    let log = || std::fs::metadata(place.dir().join("gatepass.db-wal")).unwrap().len();
+    let log = || std::fs::metadata(fixture.dir().join("gatepass.db-wal")).unwrap().len();
     let write = |number: u64| {
         let tickets = (0..100).map(|n| Change::InsertTicket(ticket(number * 100 + n)));
         assert_eq!(commit(&writer, tickets), Outcome::Applied);
@@ -231,7 +232,7 @@ fn the_log_stays_small_beside_somebody_who_stopped_reading() {
     let each = |read: &mut u64, after: &mut u64| {
         *read += 1;
         if *read == 10 {
-            // The reader stops here for a long while.
+            // The reader stops here for a long time.
             (0..commits).for_each(write);
             *after = log();
         }
@@ -245,33 +246,26 @@ fn the_log_stays_small_beside_somebody_who_stopped_reading() {
     println!("{commits} commits beside a reader that stopped: the log from {before} to {after} bytes");
     assert_eq!(read, 2_000);
     assert!(after <= 24 * 1024 * 1024, "the log has {after} bytes");
-    let (mut read, mut after) = (0, 0);
-    let each = |read: &mut u64, after: &mut u64| {
-        *read += 1;
-        if *read == 2 {
-            (commits..2 * commits).for_each(write);
-            *after = log();
-        }
+    let Records::UserPage(page) = store.find(&Query::UserPage(PageQuery::new(None, 2))).unwrap().records
+    else {
+        panic!()
     };
-    store
-        .each_user(|_| {
-            each(&mut read, &mut after);
-            Ok::<_, StoreError>(())
-        })
-        .unwrap();
+    assert!(page.items.len() == 2 && page.next.is_some());
+    (commits..2 * commits).for_each(write);
+    let after = log();
     assert!(after <= 24 * 1024 * 1024, "the log has {after} bytes");
 }
 
 #[test]
 fn a_full_disk_leaves_room_for_what_restricts() {
-    let place = Place::new();
-    assert_eq!(commit(&place.store(), (0..40).map(begin)), Outcome::Applied);
-    drop(place.serve().unwrap());
-    let reserve = place.dir().join("gatepass.reserve");
+    let fixture = Fixture::new();
+    assert_eq!(commit(&fixture.store(), (0..40).map(begin)), Outcome::Applied);
+    drop(fixture.serve().unwrap());
+    let reserve = fixture.dir().join("gatepass.reserve");
     let size = || std::fs::metadata(&reserve).unwrap().len();
     assert_eq!(size(), 4 * 1024 * 1024);
-    let pages: u32 = place.sql().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-    let store = place.store_with(&StoreOptions { max_pages: Some(pages + 3), ..StoreOptions::default() });
+    let pages: u32 = fixture.sql().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+    let store = fixture.store_with(&StoreOptions { max_pages: Some(pages + 3), ..StoreOptions::default() });
     let mut issued = 0;
     while commit(&store, [Change::InsertTicket(ticket(issued))]) == Outcome::Applied {
         issued += 1;
@@ -282,11 +276,11 @@ fn a_full_disk_leaves_room_for_what_restricts() {
     assert_eq!(commit(&store, [spend(0), Change::RaiseEpoch { id: alice(), epoch: 0 }]), Outcome::Applied);
     assert_eq!(commit(&store, [spend(1), begin(100)]), Outcome::NotApplied, "one that opens something, too");
     assert_eq!(state(&store, 1), Some(gatepass_core::records::ticket::TicketState::Live));
-    // Another process goes by the same file.
-    let other = place.store();
+    // Another process uses the same file.
+    let other = fixture.store();
     assert!(other.is_disk_full());
     assert_eq!(commit(&other, [Change::InsertTicket(ticket(5_000))]), Outcome::NotApplied);
-    assert!(place.store().check().unwrap().is_sound());
+    assert!(fixture.store().check().unwrap().is_sound());
     other.make_reserve();
     assert!(!other.is_disk_full() && size() == 4 * 1024 * 1024);
     assert_eq!(commit(&other, [Change::InsertTicket(ticket(5_000))]), Outcome::Applied);

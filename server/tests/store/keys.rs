@@ -1,9 +1,10 @@
-//! The life of keys, and the master key that seals them.
+//! Keys from insertion to retirement, and the master key that seals them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use gatepass::master_key::{MASTER_KEY, MasterKey};
+use gatepass::secrets::SecretsError;
+use gatepass::secrets::master_key::{MASTER_KEY, MasterKey};
 use gatepass::store::{DATABASE, KeyChange, KeyState, Store, StoreError, StoreOptions};
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind};
@@ -23,8 +24,8 @@ fn states(store: &Store) -> Vec<(String, KeyState)> {
 #[test]
 fn one_key_signs_at_a_time_and_every_change_raises_the_generation() {
     use KeyState::{Published, Signing, VerifyingOnly};
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let event = |kind| [Event::new(kind, NOW)];
     let began = store.read(&Query::Generation).generation;
     store.change_keys(insert("a", Signing), &event(Kind::KeyAdded)).unwrap();
@@ -53,58 +54,58 @@ fn one_key_signs_at_a_time_and_every_change_raises_the_generation() {
 
 #[test]
 fn a_private_key_is_in_no_file_and_not_in_another_keys_place() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     store.change_keys(insert("a", KeyState::Signing), &[]).unwrap();
     store.change_keys(insert("b", KeyState::Published), &[]).unwrap();
-    for file in fs::read_dir(place.dir()).unwrap() {
+    for file in fs::read_dir(fixture.dir()).unwrap() {
         let file = file.unwrap();
         let bytes = fs::read(file.path()).unwrap();
         assert!(!bytes.windows(13).any(|w| w == b"private bytes"), "{:?}", file.path());
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
     }
     assert_eq!(store.check().unwrap().keys, 2);
-    place.sql().execute("UPDATE keys SET sealed = (SELECT sealed FROM keys WHERE kid = 'b')", []).unwrap();
+    fixture.sql().execute("UPDATE keys SET sealed = (SELECT sealed FROM keys WHERE kid = 'b')", []).unwrap();
     assert!(matches!(store.keys(), Err(StoreError::Unsealable { purpose, .. }) if purpose == "key:a"));
     assert!(!store.check().unwrap().is_sound());
 }
 
 #[test]
 fn without_its_master_key_a_database_is_not_opened_and_not_harmed() {
-    let (place, options) = (Place::new(), StoreOptions::default());
-    let key = place.dir().join(MASTER_KEY);
+    let (fixture, options) = (Fixture::new(), StoreOptions::default());
+    let key = fixture.dir().join(MASTER_KEY);
     let kept = fs::read(&key).unwrap();
-    let database = fs::read(place.dir().join(DATABASE)).unwrap();
+    let database = fs::read(fixture.dir().join(DATABASE)).unwrap();
     fs::remove_file(&key).unwrap();
-    let missing = place.open(&options).unwrap_err();
+    let missing = fixture.open(&options).unwrap_err();
     assert!(matches!(missing, StoreError::MasterKeyMissing { database: Some(_), .. }));
     assert!(missing.to_string().contains(key.to_str().unwrap()) && !missing.to_string().contains('\n'));
     assert!(!key.exists());
 
-    let other = Place::new();
+    let other = Fixture::new();
     fs::copy(other.dir().join(MASTER_KEY), &key).unwrap();
-    let wrong = place.open(&options).unwrap_err();
+    let wrong = fixture.open(&options).unwrap_err();
     assert!(matches!(wrong, StoreError::MasterKeyWrong { .. }));
-    assert_eq!(fs::read(place.dir().join(DATABASE)).unwrap(), database);
+    assert_eq!(fs::read(fixture.dir().join(DATABASE)).unwrap(), database);
 
     fs::write(&key, &kept).unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    let exposed = place.open(&options).unwrap_err();
+    let exposed = fixture.open(&options).unwrap_err();
     assert!(exposed.to_string().contains("chmod 600"), "{exposed}");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     for bad in [&b"short"[..], &[0xff; 70], b""] {
         fs::write(&key, bad).unwrap();
-        let malformed = place.open(&options).unwrap_err();
-        assert!(matches!(malformed, StoreError::MasterKeyMalformed(_)), "{malformed}");
+        let malformed = fixture.open(&options).unwrap_err();
+        assert!(matches!(malformed, StoreError::Secrets(SecretsError::Malformed(_))), "{malformed}");
     }
     fs::write(&key, &kept).unwrap();
-    assert_eq!(place.store().users().unwrap().len(), EVERYBODY);
+    assert_eq!(fixture.store().users().unwrap().len(), EVERYBODY);
 }
 
 #[test]
 fn a_named_key_file_is_never_made() {
-    let place = Place::empty();
-    let path = place.dir().join("elsewhere");
-    assert!(matches!(MasterKey::from_file(&path), Err(StoreError::MasterKeyMissing { database: None, .. })));
+    let fixture = Fixture::empty();
+    let path = fixture.dir().join("elsewhere");
+    assert!(matches!(MasterKey::from_file(&path), Err(SecretsError::Missing(_))));
     assert!(!path.exists());
 }

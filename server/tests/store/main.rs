@@ -12,6 +12,7 @@ mod archive;
 mod chain;
 mod changes;
 mod clocks;
+mod contract;
 mod deliveries;
 mod faults;
 mod fixture;

@@ -1,4 +1,4 @@
-//! The file against the store in memory, under random commits: the same outcomes, and the same records.
+//! The file against the store in memory, under random commits: the same outcomes and the same records.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -11,20 +11,24 @@ use gatepass_core::records::password::PasswordHash;
 use gatepass_core::records::session::{RefreshDigest, Session};
 use gatepass_core::records::sign_in_history::{DeviceMark, DeviceOnNetwork as Whereabouts, Network};
 use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest};
-use gatepass_core::records::user::User;
+use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::Change;
-use gatepass_core::store::query::{BearerQuery, Identity, IssueQuery, PersonQuery, Query, TokenQuery};
+use gatepass_core::store::page::{Cursor, Page, PageQuery};
+use gatepass_core::store::query::{
+    BearerQuery, Found, Identity, IssueQuery, PersonQuery, Query, Records, SessionPageQuery, TokenQuery,
+    UserQuery,
+};
+use gatepass_tests::fixtures;
 use gatepass_tests::memory::Tables;
-use gatepass_tests::world;
 use proptest::prelude::*;
 
 use crate::fixture::*;
 
-/// One thing to do, about numbered things.
+/// An operation on numbered records.
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     Issue { ticket: u64, user: usize, actor: Option<usize>, by: Option<usize> },
     Redeem { ticket: u64, session: u64, user: usize, by: Option<usize> },
     RedeemOnce { ticket: u64, result: u64, user: usize, challenge: bool },
@@ -71,72 +75,72 @@ enum Deed {
 
 const USERS: usize = 3;
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn operation() -> impl Strategy<Value = Operation> {
     let (ticket, session, user) = (|| 0..6u64, || 0..6u64, || 0..USERS);
     let issuer = || proptest::option::of(0..USERS);
     prop_oneof![
         4 => (ticket(), user(), proptest::option::of(user()), issuer())
-            .prop_map(|(ticket, user, actor, by)| Deed::Issue { ticket, user, actor, by }),
+            .prop_map(|(ticket, user, actor, by)| Operation::Issue { ticket, user, actor, by }),
         6 => (ticket(), session(), user(), issuer())
-            .prop_map(|(ticket, session, user, by)| Deed::Redeem { ticket, session, user, by }),
+            .prop_map(|(ticket, session, user, by)| Operation::Redeem { ticket, session, user, by }),
         4 => (ticket(), session(), user(), any::<bool>())
-            .prop_map(|(ticket, result, user, challenge)| Deed::RedeemOnce { ticket, result, user, challenge }),
-        4 => (ticket(), any::<bool>()).prop_map(|(ticket, first)| Deed::RepeatTicket { ticket, first }),
-        1 => ticket().prop_map(Deed::Revoke),
-        2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Toggle { user, stale }),
-        2 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::ToggleClient { client, stale }),
-        1 => user().prop_map(Deed::DeleteUser),
-        1 => user().prop_map(Deed::AddUser),
-        1 => user().prop_map(Deed::DeleteClient),
-        1 => (user(), 0..3u64).prop_map(|(client, epoch)| Deed::AddClient { client, epoch }),
-        1 => session().prop_map(Deed::RequireLiveSession),
-        6 => (session(), session(), session()).prop_map(|(from, to, session)| Deed::Rotate { from, to, session }),
-        1 => session().prop_map(Deed::RequireUnusedRefresh),
-        2 => (session(), 1..4usize).prop_map(|(token, times)| Deed::CountRefresh { token, times }),
+            .prop_map(|(ticket, result, user, challenge)| Operation::RedeemOnce { ticket, result, user, challenge }),
+        4 => (ticket(), any::<bool>()).prop_map(|(ticket, first)| Operation::RepeatTicket { ticket, first }),
+        1 => ticket().prop_map(Operation::Revoke),
+        2 => (user(), any::<bool>()).prop_map(|(user, stale)| Operation::Toggle { user, stale }),
+        2 => (user(), any::<bool>()).prop_map(|(client, stale)| Operation::ToggleClient { client, stale }),
+        1 => user().prop_map(Operation::DeleteUser),
+        1 => user().prop_map(Operation::AddUser),
+        1 => user().prop_map(Operation::DeleteClient),
+        1 => (user(), 0..3u64).prop_map(|(client, epoch)| Operation::AddClient { client, epoch }),
+        1 => session().prop_map(Operation::RequireLiveSession),
+        6 => (session(), session(), session()).prop_map(|(from, to, session)| Operation::Rotate { from, to, session }),
+        1 => session().prop_map(Operation::RequireUnusedRefresh),
+        2 => (session(), 1..4usize).prop_map(|(token, times)| Operation::CountRefresh { token, times }),
         4 => (session(), 0..24u64, 0..4u32)
-            .prop_map(|(from, number, recorded)| Deed::RotateLate { from, number, recorded }),
-        1 => session().prop_map(Deed::EndSession),
-        1 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::RaiseEpoch { user, stale }),
-        1 => session().prop_map(Deed::RevokeToken),
-        3 => (ticket(), user()).prop_map(|(device, user)| Deed::Enrol { device, user }),
-        3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::Verify { device, step }),
-        3 => (ticket(), 0..4u64).prop_map(|(device, step)| Deed::UseStep { device, step }),
-        2 => (ticket(), any::<bool>()).prop_map(|(device, counts)| Deed::RemoveDevice { device, counts }),
-        3 => (user(), ticket(), 0..4u64).prop_map(|(user, device, codes)| Deed::AddCodes { user, device, codes }),
-        2 => (user(), ticket()).prop_map(|(user, device)| Deed::KeepCodes { user, device }),
-        1 => user().prop_map(Deed::DropCodes),
-        2 => (user(), 0..4u64).prop_map(|(user, code)| Deed::UseCode { user, code }),
-        3 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::Guess { user, stale }),
-        1 => user().prop_map(Deed::Forgive),
+            .prop_map(|(from, number, recorded)| Operation::RotateLate { from, number, recorded }),
+        1 => session().prop_map(Operation::EndSession),
+        1 => (user(), any::<bool>()).prop_map(|(user, stale)| Operation::RaiseEpoch { user, stale }),
+        1 => session().prop_map(Operation::RevokeToken),
+        3 => (ticket(), user()).prop_map(|(device, user)| Operation::Enrol { device, user }),
+        3 => (ticket(), 0..4u64).prop_map(|(device, step)| Operation::Verify { device, step }),
+        3 => (ticket(), 0..4u64).prop_map(|(device, step)| Operation::UseStep { device, step }),
+        2 => (ticket(), any::<bool>()).prop_map(|(device, counts)| Operation::RemoveDevice { device, counts }),
+        3 => (user(), ticket(), 0..4u64).prop_map(|(user, device, codes)| Operation::AddCodes { user, device, codes }),
+        2 => (user(), ticket()).prop_map(|(user, device)| Operation::KeepCodes { user, device }),
+        1 => user().prop_map(Operation::DropCodes),
+        2 => (user(), 0..4u64).prop_map(|(user, code)| Operation::UseCode { user, code }),
+        3 => (user(), any::<bool>()).prop_map(|(user, stale)| Operation::Guess { user, stale }),
+        1 => user().prop_map(Operation::Forgive),
         3 => (user(), 0..30u64, 0..30u64, 0..100_000u64)
-            .prop_map(|(user, first, more, at)| Deed::RecordSignIn { user, places: first..first + more, at }),
-        2 => (user(), 1..30u64).prop_map(|(user, times)| Deed::Fail { user, times }),
-        3 => (user(), 0..3u64).prop_map(|(user, password)| Deed::SetPassword { user, password }),
-        2 => (user(), any::<bool>()).prop_map(|(user, stale)| Deed::GuessPassword { user, stale }),
-        1 => (user(), user()).prop_map(|(user, like)| Deed::Rename { user, like }),
+            .prop_map(|(user, first, more, at)| Operation::RecordSignIn { user, places: first..first + more, at }),
+        2 => (user(), 1..30u64).prop_map(|(user, times)| Operation::Fail { user, times }),
+        3 => (user(), 0..3u64).prop_map(|(user, password)| Operation::SetPassword { user, password }),
+        2 => (user(), any::<bool>()).prop_map(|(user, stale)| Operation::GuessPassword { user, stale }),
+        1 => (user(), user()).prop_map(|(user, like)| Operation::Rename { user, like }),
         3 => (ticket(), user(), proptest::option::of(user()), issuer())
-            .prop_map(|(challenge, user, actor, by)| Deed::Challenge { challenge, user, actor, by }),
+            .prop_map(|(challenge, user, actor, by)| Operation::Challenge { challenge, user, actor, by }),
         4 => (ticket(), 0..5u32, any::<bool>())
-            .prop_map(|(challenge, wrong, answered)| Deed::CountWrong { challenge, wrong, answered }),
+            .prop_map(|(challenge, wrong, answered)| Operation::CountWrong { challenge, wrong, answered }),
         4 => (ticket(), 0..3u32, proptest::option::of(session()))
-            .prop_map(|(challenge, wrong, session)| Deed::Answer { challenge, wrong, session }),
+            .prop_map(|(challenge, wrong, session)| Operation::Answer { challenge, wrong, session }),
         4 => (ticket(), 0..3u32, any::<bool>())
-            .prop_map(|(challenge, wrong, first)| Deed::RepeatAnswer { challenge, wrong, first }),
-        2 => ticket().prop_map(Deed::RequireOpenChallenge),
-        1 => (user(), any::<bool>()).prop_map(|(client, stale)| Deed::RequireClientEpoch { client, stale }),
-        1 => (0..4u64).prop_map(Deed::SetStateEpoch),
-        1 => any::<bool>().prop_map(|stale| Deed::RequireStateEpoch { stale }),
+            .prop_map(|(challenge, wrong, first)| Operation::RepeatAnswer { challenge, wrong, first }),
+        2 => ticket().prop_map(Operation::RequireOpenChallenge),
+        1 => (user(), any::<bool>()).prop_map(|(client, stale)| Operation::RequireClientEpoch { client, stale }),
+        1 => (0..4u64).prop_map(Operation::SetStateEpoch),
+        1 => any::<bool>().prop_map(|stale| Operation::RequireStateEpoch { stale }),
     ]
 }
 
-/// The names of the world's people and services.
+/// The ids of the users and clients of the test data.
 struct Names {
     users: Vec<UserId>,
     clients: Vec<ClientId>,
 }
 
-/// What `deed` writes, given what is there.
-fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
+/// Returns the changes of `operation`, given `tables`.
+fn changes(operation: &Operation, names: &Names, tables: &Tables) -> Vec<Change> {
     let user_id = |i: usize| names.users[i].clone();
     let epoch = |i: usize| tables.users.get(&names.users[i]).map_or(0, |user| user.epoch);
     let is = |i: usize| Change::RequireUserEpoch { id: user_id(i), epoch: epoch(i) };
@@ -146,15 +150,15 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
     let issuer = |by: Option<usize>| {
         by.map(|i| names.clients[i].clone()).map(|id| ClientRef { epoch: client_epoch(&id), id })
     };
-    match *deed {
-        Deed::Issue { ticket: number, user, actor, by } => {
+    match *operation {
+        Operation::Issue { ticket: number, user, actor, by } => {
             let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
             let issuer = issuer(by);
             let ticket =
                 Ticket { user_id: user_id(user), impersonation, state_epoch, issuer, ..ticket(number) };
             vec![is(user), Change::InsertTicket(ticket), audit(Kind::TicketIssued, number)]
         }
-        Deed::Redeem { ticket, session: number, user, by } => {
+        Operation::Redeem { ticket, session: number, user, by } => {
             let (issuer, client_epoch) = (issuer(by), (number > 0).then(|| client_epoch(&portal())));
             let session =
                 Session { user_id: user_id(user), state_epoch, issuer, client_epoch, ..session(number) };
@@ -166,7 +170,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 audit(Kind::TicketRedeemed, ticket),
             ]
         }
-        Deed::RedeemOnce { ticket: number, result, user, challenge } => {
+        Operation::RedeemOnce { ticket: number, result, user, challenge } => {
             let led_to = if challenge {
                 TicketResult::Challenge(ChallengeDigest(digest(result)))
             } else {
@@ -178,14 +182,14 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             let begin = (!challenge).then(|| begin_session(session, result));
             [spend, is(user), audit(Kind::TicketRedeemed, number)].into_iter().chain(begin).collect()
         }
-        Deed::RepeatTicket { ticket: number, first } => {
+        Operation::RepeatTicket { ticket: number, first } => {
             let repeat = Change::RepeatTicket { digest: ticket(number).digest, first };
             vec![audit(Kind::TicketRepeated, number), repeat]
         }
-        Deed::Revoke(number) => {
+        Operation::Revoke(number) => {
             vec![audit(Kind::TicketRevoked, number), Change::RevokeTicket { id: ticket(number).id, at: NOW }]
         }
-        Deed::Toggle { user, stale } => {
+        Operation::Toggle { user, stale } => {
             let Some(mut user) = tables.users.get(&names.users[user]).cloned() else { return vec![] };
             if user.is_active() {
                 user.disable()
@@ -195,7 +199,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             user.revision += u64::from(stale);
             vec![Change::UpdateUser(user)]
         }
-        Deed::ToggleClient { client, stale } => {
+        Operation::ToggleClient { client, stale } => {
             let Some(mut client) = tables.clients.get(&names.clients[client]).cloned() else { return vec![] };
             if client.enabled {
                 client.disable()
@@ -207,89 +211,89 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             client.revision += u64::from(stale);
             vec![Change::UpdateClient(client)]
         }
-        Deed::DeleteUser(user) => vec![Change::DeleteUser(user_id(user))],
-        Deed::AddUser(user) => {
-            let user: User = world::tables().users[&names.users[user]].clone();
+        Operation::DeleteUser(user) => vec![Change::DeleteUser(user_id(user))],
+        Operation::AddUser(user) => {
+            let user: User = fixtures::tables().users[&names.users[user]].clone();
             vec![Change::InsertUser(user)]
         }
-        Deed::DeleteClient(client) => vec![Change::DeleteClient(names.clients[client].clone())],
-        Deed::AddClient { client, epoch } => {
-            let client = world::tables().clients[&names.clients[client]].clone();
+        Operation::DeleteClient(client) => vec![Change::DeleteClient(names.clients[client].clone())],
+        Operation::AddClient { client, epoch } => {
+            let client = fixtures::tables().clients[&names.clients[client]].clone();
             vec![Change::InsertClient(Client { epoch, ..client })]
         }
-        Deed::RequireLiveSession(session) => {
+        Operation::RequireLiveSession(session) => {
             vec![
                 audit(Kind::TicketRefused, session),
                 Change::RequireLiveSession(SessionId::parse(&format!("ses_{session}")).unwrap()),
             ]
         }
-        Deed::Rotate { from, to, session } => {
+        Operation::Rotate { from, to, session } => {
             vec![audit(Kind::SessionRefreshed, from), rotate(from, to, session)]
         }
-        Deed::CountRefresh { token, times } => {
+        Operation::CountRefresh { token, times } => {
             vec![Change::CountRefresh(RefreshDigest(digest(token))); times]
         }
-        // The numbers of one session go up and down here, and the tokens are found again by `Rotate`.
-        Deed::RotateLate { from, number, recorded } => {
+        // The numbers of one session go up and down here, and `Rotate` finds the tokens again.
+        Operation::RotateLate { from, number, recorded } => {
             let change = rotate(from, 100 + number, from % 3);
             let Change::RotateRefresh { digest, rotation, mut successor, .. } = change else { return vec![] };
             successor.number = number;
             vec![Change::RotateRefresh { digest, rotation, successor, recorded }]
         }
-        Deed::RequireUnusedRefresh(number) => {
+        Operation::RequireUnusedRefresh(number) => {
             vec![Change::RequireUnusedRefresh(RefreshDigest(digest(number)))]
         }
-        Deed::EndSession(number) => vec![Change::EndSession { id: session(number).id, at: NOW }],
-        Deed::RaiseEpoch { user, stale } => {
+        Operation::EndSession(number) => vec![Change::EndSession { id: session(number).id, at: NOW }],
+        Operation::RaiseEpoch { user, stale } => {
             vec![Change::RaiseEpoch { id: user_id(user), epoch: epoch(user) + u64::from(stale) }]
         }
-        Deed::RevokeToken(number) => {
+        Operation::RevokeToken(number) => {
             vec![Change::RevokeToken { token_id: number.to_string(), expires_at: NOW.plus(number) }]
         }
-        Deed::Enrol { device: number, user } => {
+        Operation::Enrol { device: number, user } => {
             let device = Change::InsertDevice(device(number, user_id(user)));
             vec![is(user), audit(Kind::DeviceAdded, number), device]
         }
-        Deed::Verify { device: number, step } => {
+        Operation::Verify { device: number, step } => {
             let session = SessionId::parse(&format!("ses_{step}")).unwrap();
             let session = (step % 2 == 0).then_some(session);
             vec![Change::VerifyDevice { id: device(number, alice()).id, session, step, at: NOW }]
         }
-        Deed::UseStep { device: number, step } => {
+        Operation::UseStep { device: number, step } => {
             let id = device(number, alice()).id;
             let kept =
                 tables.devices.iter().find(|device| device.id == id).map_or(0, |device| device.last_step);
-            // As read, or stale.
+            // The current value, or a stale one.
             let before = if step % 2 == 0 { kept } else { kept + 1 };
             vec![Change::UseStep { id, step, before }]
         }
-        Deed::RemoveDevice { device: number, counts } => {
+        Operation::RemoveDevice { device: number, counts } => {
             vec![Change::DeleteDevice { id: device(number, alice()).id, counts }]
         }
-        Deed::AddCodes { user, device: number, codes } => {
+        Operation::AddCodes { user, device: number, codes } => {
             let codes = (0..codes).map(|code| BackupDigest(digest(code))).collect();
             let device = device(number, alice()).id;
             vec![is(user), Change::AddBackupCodes { user: user_id(user), device, codes }]
         }
-        Deed::KeepCodes { user, device: number } => {
+        Operation::KeepCodes { user, device: number } => {
             let device = device(number, alice()).id;
             vec![is(user), Change::KeepBackupCodes { user: user_id(user), device }]
         }
-        Deed::DropCodes(user) => vec![is(user), Change::DropBackupCodes(user_id(user))],
-        Deed::UseCode { user, code } => {
+        Operation::DropCodes(user) => vec![is(user), Change::DropBackupCodes(user_id(user))],
+        Operation::UseCode { user, code } => {
             vec![Change::UseBackupCode { user: user_id(user), code: BackupDigest(digest(code)) }]
         }
-        Deed::Guess { user, stale } => {
+        Operation::Guess { user, stale } => {
             let mut before = tables.lockout.get(&names.users[user]).copied().unwrap_or_default();
             let after = before.failed(NOW);
             before.wrong += u32::from(stale);
             vec![is(user), Change::SetLockout { user: user_id(user), before, after }]
         }
-        Deed::Forgive(user) => {
+        Operation::Forgive(user) => {
             let before = tables.lockout.get(&names.users[user]).copied().unwrap_or_default();
             vec![is(user), Change::SetLockout { user: user_id(user), before, after: Lockout::default() }]
         }
-        Deed::RecordSignIn { user, ref places, at } => {
+        Operation::RecordSignIn { user, ref places, at } => {
             let learn = |number: u64| {
                 let network = Network::of([192, 0, (number % 5) as u8, 1].into());
                 let place = Whereabouts { device: DeviceMark(digest(number)), network };
@@ -297,10 +301,10 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             };
             places.clone().map(learn).chain([audit(Kind::TicketRedeemed, at)]).collect()
         }
-        Deed::Fail { user, times } => {
+        Operation::Fail { user, times } => {
             (0..times).map(|at| Change::CountFailure { user: user_id(user), at: NOW.plus(at) }).collect()
         }
-        Deed::SetPassword { user, password } => {
+        Operation::SetPassword { user, password } => {
             let hash = |number: u64| {
                 PasswordHash::parse(&format!(
                     "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ${}",
@@ -310,7 +314,7 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             };
             vec![is(user), Change::SetPassword { user: user_id(user), hash: hash(password) }]
         }
-        Deed::GuessPassword { user, stale } => {
+        Operation::GuessPassword { user, stale } => {
             let mut before = tables.passwords.get(&names.users[user]).map(|p| p.lockout).unwrap_or_default();
             let after = before.failed(NOW);
             before.locks += u32::from(stale);
@@ -320,13 +324,13 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
                 Change::DummyWrite,
             ]
         }
-        Deed::Rename { user, like } => {
+        Operation::Rename { user, like } => {
             let Some(mut user) = tables.users.get(&names.users[user]).cloned() else { return vec![] };
             user.email = Some(format!("U{like}@Example.com"));
             user.phone = Some(format!("+{like}"));
             vec![Change::UpdateUser(user)]
         }
-        Deed::Challenge { challenge: number, user, actor, by } => {
+        Operation::Challenge { challenge: number, user, actor, by } => {
             let impersonation = actor.map(|i| Impersonation { actor: user_id(i), reason: "因为".into() });
             let ticket =
                 Ticket { user_id: user_id(user), impersonation, issuer: issuer(by), ..ticket(number) };
@@ -349,27 +353,27 @@ fn changes(deed: &Deed, names: &Names, tables: &Tables) -> Vec<Change> {
             };
             vec![is(user), Change::InsertChallenge(challenge)]
         }
-        Deed::CountWrong { challenge, wrong, answered } => {
+        Operation::CountWrong { challenge, wrong, answered } => {
             vec![Change::CountWrong { digest: ChallengeDigest(digest(challenge)), wrong, answered }]
         }
-        Deed::Answer { challenge, wrong, session } => {
+        Operation::Answer { challenge, wrong, session } => {
             let delivery = session.and_then(|session| delivery(challenge, opened(session)));
             let answered = Answered { at: NOW.plus(challenge), delivery };
             vec![Change::AnswerChallenge { digest: ChallengeDigest(digest(challenge)), wrong, answered }]
         }
-        Deed::RepeatAnswer { challenge, wrong, first } => {
+        Operation::RepeatAnswer { challenge, wrong, first } => {
             vec![Change::RepeatAnswer { digest: ChallengeDigest(digest(challenge)), wrong, first }]
         }
-        Deed::RequireOpenChallenge(challenge) => {
+        Operation::RequireOpenChallenge(challenge) => {
             vec![Change::RequireOpenChallenge(ChallengeDigest(digest(challenge)))]
         }
-        Deed::RequireClientEpoch { client, stale } => {
+        Operation::RequireClientEpoch { client, stale } => {
             let id = names.clients[client].clone();
             let epoch = client_epoch(&id) + u64::from(stale);
             vec![Change::RequireClientEpoch { id, epoch }]
         }
-        Deed::SetStateEpoch(_) => vec![],
-        Deed::RequireStateEpoch { stale } => {
+        Operation::SetStateEpoch(_) => vec![],
+        Operation::RequireStateEpoch { stale } => {
             vec![
                 audit(Kind::TicketRefused, 0),
                 Change::RequireStateEpoch(if stale { state_epoch + 1 } else { state_epoch }),
@@ -414,31 +418,85 @@ fn queries(names: &Names) -> Vec<Query> {
         }));
     }
     queries.push(Query::Issue(IssueQuery { bearer: None, user: None, actor: None, audience: None }));
+    queries.extend((0..6).map(|i| Query::Session(SessionId::parse(&format!("ses_{i}")).unwrap())));
+    for user in &names.users {
+        let name = user.as_str().trim_start_matches("usr_");
+        let username = names
+            .users
+            .first()
+            .and_then(|first| Username::parse(first.as_str().trim_start_matches("usr_")).ok());
+        for who in [UserRef::from(user), UserRef::IdOrUsername(name.into())] {
+            queries.push(Query::Account(who.clone()));
+            queries.extend(
+                [None, username.clone()]
+                    .map(|username| Query::User(UserQuery { user: who.clone(), username })),
+            );
+        }
+    }
     queries
 }
 
-/// Does `deeds` to a file and to memory, which must agree on every outcome and every answer.
-fn agree(deeds: &[Deed]) -> Result<(), TestCaseError> {
-    let place = Place::new();
-    let store = place.store();
-    let mut tables = world::tables();
+/// Follows every list from page to page, whatever order its records are in.
+fn lists(names: &Names, limit: usize, read: impl Fn(&Query) -> Found) -> Vec<Vec<String>> {
+    let users = names.users.iter().cloned().map(Some).chain([None]);
+    let sessions = users.map(|user| -> Box<dyn Fn(PageQuery) -> Query> {
+        Box::new(move |page| Query::SessionPage(SessionPageQuery { user: user.clone(), page }))
+    });
+    let mut all: Vec<Box<dyn Fn(PageQuery) -> Query>> =
+        vec![Box::new(Query::UserPage), Box::new(Query::ClientPage), Box::new(Query::TicketPage)];
+    all.extend(sessions);
+    let list = |query: &dyn Fn(PageQuery) -> Query| {
+        let (mut listed, mut page) = (vec![], PageQuery::new(None, limit));
+        loop {
+            let (items, next) = match read(&query(page)).records {
+                Records::UserPage(page) => shown(page),
+                Records::ClientPage(page) => shown(page),
+                Records::TicketPage(page) => shown(page),
+                Records::SessionPage(page) => shown(page),
+                other => panic!("{other:?}"),
+            };
+            assert!(items.len() <= limit, "{} records on a page of {limit}", items.len());
+            listed.extend(items);
+            if next.is_none() {
+                listed.sort_unstable();
+                return listed;
+            }
+            page = PageQuery::new(next, limit);
+        }
+    };
+    all.iter().map(|query| list(query)).collect()
+}
+
+fn shown<T: std::fmt::Debug>(page: Page<T>) -> (Vec<String>, Option<Cursor>) {
+    (page.items.iter().map(|item| format!("{item:?}")).collect(), page.next)
+}
+
+/// Does `operations` to a file and to memory, which must agree on every outcome and every answer.
+fn agree(operations: &[Operation]) -> Result<(), TestCaseError> {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let mut tables = fixtures::tables();
     tables.generation = 1;
     let names = Names {
         users: tables.users.keys().cloned().collect(),
         clients: tables.clients.keys().cloned().collect(),
     };
-    for deed in deeds {
-        if let Deed::SetStateEpoch(epoch) = *deed {
-            place.set_state_epoch(epoch);
+    for operation in operations {
+        if let Operation::SetStateEpoch(epoch) = *operation {
+            fixture.set_state_epoch(epoch);
             tables.state_epoch = epoch;
         }
-        let changes = changes(deed, &names, &tables);
+        let changes = changes(operation, &names, &tables);
         let expected = tables.commit(&changes);
-        prop_assert_eq!(commit(&store, changes), expected, "{:?}", deed);
+        prop_assert_eq!(commit(&store, changes), expected, "{:?}", operation);
     }
     let queries = queries(&names);
     for query in &queries {
         prop_assert_eq!(store.read(query), tables.read(query), "{:?}", query);
+    }
+    let expected = lists(&names, 500, |query| tables.read(query));
+    for limit in [1, 2, 500] {
+        prop_assert_eq!(lists(&names, limit, |query| store.read(query)), expected.clone(), "{}", limit);
     }
     let together = store.read_all(queries.iter()).unwrap();
     prop_assert_eq!(together, queries.iter().map(|query| tables.read(query)).collect::<Vec<_>>());
@@ -448,19 +506,19 @@ fn agree(deeds: &[Deed]) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn the_file_does_as_memory_does() {
+fn the_file_behaves_as_memory() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 24,
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    runner.run(&proptest::collection::vec(deed(), 1..80), |deeds| agree(&deeds)).unwrap();
+    runner.run(&proptest::collection::vec(operation(), 1..80), |operations| agree(&operations)).unwrap();
 }
 
 #[test]
 fn what_a_deleted_user_leaves_keeps_its_ids_until_it_is_swept() {
-    let issue = |user| Deed::Issue { ticket: 0, user, actor: None, by: None };
-    let redeem = |ticket, user| Deed::Redeem { ticket, session: 1, user, by: None };
-    let second = Deed::Issue { ticket: 1, user: 0, actor: None, by: None };
-    agree(&[issue(1), redeem(0, 1), Deed::DeleteUser(1), second, redeem(1, 0)]).unwrap();
+    let issue = |user| Operation::Issue { ticket: 0, user, actor: None, by: None };
+    let redeem = |ticket, user| Operation::Redeem { ticket, session: 1, user, by: None };
+    let second = Operation::Issue { ticket: 1, user: 0, actor: None, by: None };
+    agree(&[issue(1), redeem(0, 1), Operation::DeleteUser(1), second, redeem(1, 0)]).unwrap();
 }

@@ -1,5 +1,5 @@
-//! Old state: every earlier copy of the files put back under every later one. Nothing spent comes back, nothing is a mixture,
-//! and where nothing was put back there is no alarm.
+//! Old state: every earlier copy of the files is put back under every later one. No redeemed ticket becomes good again,
+//! no state is a mixture, and there is no alarm if nothing was put back.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,24 +12,24 @@ use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Query, Records};
-use gatepass_tests::dice::{Dice, number};
+use gatepass_tests::rng::{Rng, number};
 
 use crate::fixture::*;
 
-/// A box: the data directory on one disk, the witness on another.
-struct Machine {
+/// A machine with the data directory on one disk and the witness on another.
+struct TwoDisks {
     data: tempfile::TempDir,
     other_disk: tempfile::TempDir,
 }
 
-/// What the disks held at one moment, and what had been told by then.
-struct RequestInputs {
+/// The content of both disks at one moment, and the outcomes reported by then.
+struct DiskState {
     database: Vec<u8>,
     log: Option<Vec<u8>>,
     witness: Vec<u8>,
-    /// Tickets that were told to be spent.
+    /// Tickets reported as redeemed.
     spent: BTreeSet<u64>,
-    /// Whether processes were running, so that it is what a crash leaves.
+    /// True if processes were running, so that this is the state after a crash.
     crashed: bool,
 }
 
@@ -48,25 +48,24 @@ fn write(path: &Path, bytes: Option<&[u8]>) {
     }
 }
 
-/// No generation is made but those that the test asks for.
+/// Returns options with which only the test makes generations.
 fn options() -> StoreOptions {
     StoreOptions { readers: 1, witness_interval: Duration::from_secs(3600), ..StoreOptions::default() }
 }
 
-impl Machine {
+impl TwoDisks {
     fn new() -> Self {
-        let machine = Self { data: tempfile::tempdir().unwrap(), other_disk: tempfile::tempdir().unwrap() };
+        let disks = Self { data: tempfile::tempdir().unwrap(), other_disk: tempfile::tempdir().unwrap() };
         let store =
-            Store::open_or_create(&machine.installation(), Access::Write, Create::InEmpty, &options())
-                .unwrap();
-        let tables = gatepass_tests::world::tables();
+            Store::open_or_create(&disks.installation(), Access::Write, Create::InEmpty, &options()).unwrap();
+        let tables = gatepass_tests::fixtures::tables();
         let users = tables.users.into_values().map(Change::InsertUser);
         let clients = tables.clients.into_values().map(Change::InsertClient);
         assert_eq!(commit(&store, users.chain(clients)), Outcome::Applied);
-        machine
+        disks
     }
 
-    /// Another box with the same master key, in the state of `moment` but for its files.
+    /// Makes a machine with the same master key and these files.
     fn with(&self, database: &[u8], log: Option<&[u8]>, witness: &[u8]) -> Self {
         let other = Self { data: tempfile::tempdir().unwrap(), other_disk: tempfile::tempdir().unwrap() };
         let (from, to) = (self.installation(), other.installation());
@@ -85,9 +84,9 @@ impl Machine {
         Installation { witness_file: Some(self.witness()), ..Installation::at(self.data.path()) }
     }
 
-    fn inputs(&self, spent: &BTreeSet<u64>, crashed: bool) -> RequestInputs {
+    fn state(&self, spent: &BTreeSet<u64>, crashed: bool) -> DiskState {
         let installation = self.installation();
-        RequestInputs {
+        DiskState {
             database: read(&installation.database()).unwrap(),
             log: read(&installation.log()).filter(|log| !log.is_empty()),
             witness: read(&installation.witness()).unwrap(),
@@ -97,41 +96,41 @@ impl Machine {
     }
 }
 
-/// A life of the box: tickets are issued and redeemed, processes come, go and crash.
-fn live(machine: &mut Machine, dice: &mut Dice, steps: u64) -> Vec<RequestInputs> {
-    let (mut moments, mut spent) = (Vec::new(), BTreeSet::new());
+/// Runs the machine: tickets are issued and redeemed, and processes start, stop and crash.
+fn live(disks: &mut TwoDisks, rng: &mut Rng, steps: u64) -> Vec<DiskState> {
+    let (mut states, mut spent) = (Vec::new(), BTreeSet::new());
     let (mut live, mut next) = (Vec::new(), 0);
     for _ in 0..steps {
-        let access = if dice.once_in(2) { Access::Serve } else { Access::Write };
-        let store = Store::open(&machine.installation(), access, &options()).unwrap();
+        let access = if rng.one_in(2) { Access::Serve } else { Access::Write };
+        let store = Store::open(&disks.installation(), access, &options()).unwrap();
         assert_eq!(store.notices(), [], "nothing was put back");
-        for _ in 0..1 + dice.below(3) {
+        for _ in 0..1 + rng.below(3) {
             assert_eq!(commit(&store, [Change::InsertTicket(ticket(next))]), Outcome::Applied);
             live.push(next);
             next += 1;
         }
-        for _ in 0..1 + dice.below(2) {
+        for _ in 0..1 + rng.below(2) {
             if let Some(number) = live.pop() {
                 assert_eq!(commit(&store, redemption(number, number)), Outcome::Applied);
                 spent.insert(number);
             }
         }
-        if dice.once_in(3) {
-            // The power goes: what was told is on the disk, and the next process finds the log.
-            let inputs = machine.inputs(&spent, true);
+        if rng.one_in(3) {
+            // The power is lost: everything reported is on the disk, and the next process finds the log.
+            let state = disks.state(&spent, true);
             drop(store);
-            *machine = machine.with(&inputs.database, inputs.log.as_deref(), &inputs.witness);
-            moments.push(inputs);
+            *disks = disks.with(&state.database, state.log.as_deref(), &state.witness);
+            states.push(state);
         } else {
             store.close().unwrap();
-            moments.push(machine.inputs(&spent, false));
+            states.push(disks.state(&spent, false));
         }
     }
-    moments
+    states
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Counts {
     put_back: u64,
     refused: u64,
     superseded: u64,
@@ -143,9 +142,9 @@ struct Seen {
     mixtures: u64,
 }
 
-/// Starts on these files, and holds the start to what was told by the `later` moment.
-fn start(machine: &Machine, later: &RequestInputs, case: &str, seen: &mut Seen) {
-    let store = match Store::open(&machine.installation(), Access::Serve, &options()) {
+/// Starts on these files, and checks the start against what was reported at the `later` moment.
+fn start(disks: &TwoDisks, later: &DiskState, case: &str, seen: &mut Counts) {
+    let store = match Store::open(&disks.installation(), Access::Serve, &options()) {
         Ok(store) => store,
         Err(StoreError::LogForeign { .. }) => {
             seen.refused += 1;
@@ -175,28 +174,28 @@ fn start(machine: &Machine, later: &RequestInputs, case: &str, seen: &mut Seen) 
     }
 }
 
-/// The number of the newest generation that a start would find.
-fn witnessed(inputs: &RequestInputs) -> &[u8] {
-    inputs.witness.split(|byte| *byte == b'\n').nth(2).unwrap()
+/// Returns the newest generation that a start would find.
+fn witnessed(state: &DiskState) -> &[u8] {
+    state.witness.split(|byte| *byte == b'\n').nth(2).unwrap()
 }
 
 #[test]
 fn nothing_spent_comes_back_with_old_files() {
     let seed = number("GATEPASS_SEED", 1);
     let (lives, steps) = (number("GATEPASS_STATES", 2), 12);
-    let (mut dice, mut seen) = (Dice::new(seed), Seen::default());
+    let (mut rng, mut seen) = (Rng::new(seed), Counts::default());
     for _ in 0..lives {
-        let mut machine = Machine::new();
-        let moments = live(&mut machine, &mut dice, steps);
-        for (j, later) in moments.iter().enumerate() {
-            // What a crash or a stop leaves, and nothing else.
-            let undisturbed = machine.with(&later.database, later.log.as_deref(), &later.witness);
+        let mut disks = TwoDisks::new();
+        let states = live(&mut disks, &mut rng, steps);
+        for (j, later) in states.iter().enumerate() {
+            // The state after a crash or a stop, and nothing else.
+            let undisturbed = disks.with(&later.database, later.log.as_deref(), &later.witness);
             let before = seen.superseded;
             start(&undisturbed, later, &format!("{j} undisturbed"), &mut seen);
             seen.false_alarms += seen.superseded - before;
             seen.undisturbed += 1;
-            for (i, earlier) in moments[..j].iter().enumerate() {
-                // A copy and a crash within one generation are not told apart.
+            for (i, earlier) in states[..j].iter().enumerate() {
+                // A copy and a crash within one generation look the same.
                 if witnessed(earlier) == witnessed(later) {
                     seen.not_covered += 1;
                     continue;
@@ -212,11 +211,11 @@ fn nothing_spent_comes_back_with_old_files() {
                     let is_half_a_crash = name == "database without its log" && old.crashed;
                     let is_one_generation = name == "log" && old.log.is_none() && new.crashed;
                     if is_half_a_crash || is_one_generation {
-                        // What was in the log is gone with it, and no generation may have followed it.
+                        // The content of the log is lost with it, and no generation may have followed it.
                         seen.not_covered += 1;
                         continue;
                     }
-                    let box_ = machine.with(database, log.as_deref(), &new.witness);
+                    let box_ = disks.with(database, log.as_deref(), &new.witness);
                     seen.put_back += 1;
                     start(&box_, later, &format!("{name} of {i} under {j}"), &mut seen);
                 }

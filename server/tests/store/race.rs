@@ -1,4 +1,4 @@
-//! Many at once: on threads, and on two processes' worth of stores.
+//! Concurrency: on threads, and on two stores as of two processes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,10 @@ fn outcomes(all: &[Outcome], which: Outcome) -> usize {
 }
 
 #[test]
-fn of_sixty_four_who_spend_one_ticket_one_does() {
+fn of_sixty_four_spends_of_one_ticket_one_succeeds() {
     for stores in [1, 2] {
-        let place = Place::new();
-        let stores: Vec<_> = (0..stores).map(|_| place.store()).collect();
+        let fixture = Fixture::new();
+        let stores: Vec<_> = (0..stores).map(|_| fixture.store()).collect();
         assert_eq!(commit(&stores[0], [Change::InsertTicket(ticket(1))]), Outcome::Applied);
         let used = stores.clone();
         let all =
@@ -36,8 +36,8 @@ fn of_sixty_four_who_spend_one_ticket_one_does() {
 
 #[test]
 fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let both = [1, 2].map(|number| Change::InsertTicket(ticket(number)));
     assert_eq!(commit(&store, both), Outcome::Applied);
     let queries = [1, 3, 2].map(|number| Query::Ticket(ticket(number).digest));
@@ -45,7 +45,7 @@ fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
     assert_eq!(store.read_all(queries.iter()).unwrap(), alone);
     assert_eq!(store.read_all([].iter()).unwrap(), []);
 
-    let sql = place.sql();
+    let sql = fixture.sql();
     let writer = thread::spawn(move || {
         for second in 0..300 {
             assert_eq!(sql.execute("UPDATE tickets SET spent_at = ?1", [second]).unwrap(), 2);
@@ -64,8 +64,8 @@ fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
 
 #[test]
 fn clients_that_are_read_together_are_each_their_own_and_of_one_snapshot() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let ids = ["portal", "backend", "none", "portal", "closed", "none", "backend"];
     let queries = ids.map(|id| Query::Client(ClientId::parse(id).unwrap()));
     let alone: Vec<Found> = queries.iter().map(|query| store.read(query)).collect();
@@ -76,7 +76,7 @@ fn clients_that_are_read_together_are_each_their_own_and_of_one_snapshot() {
     };
     assert!(alone.iter().map(names).eq(ids));
 
-    let sql = place.sql();
+    let sql = fixture.sql();
     let writer = thread::spawn(move || {
         for enabled in (0..300).map(|round| round % 2) {
             assert_eq!(sql.execute("UPDATE clients SET enabled = ?1", [enabled]).unwrap(), 3);
@@ -88,15 +88,15 @@ fn clients_that_are_read_together_are_each_their_own_and_of_one_snapshot() {
         assert_eq!(enabled(&found[0]), enabled(&found[1]));
     }
     writer.join().unwrap();
-    // The last round enabled all three, `closed` too, which was not when it was read above.
+    // The last round enabled all three, including `closed`, which was disabled when it was read above.
     let found = store.read_all(queries.iter()).unwrap();
     assert_eq!(found.iter().filter(|one| enabled(one)).count(), 5);
 }
 
 #[test]
 fn the_chain_holds_however_many_write_it() {
-    let place = Place::new();
-    let stores = [place.store(), place.store()];
+    let fixture = Fixture::new();
+    let stores = [fixture.store(), fixture.store()];
     let used = stores.clone();
     let all = at_once(32, move |i| {
         let store = &used[usize::try_from(i).unwrap() % 2];
@@ -117,8 +117,8 @@ fn the_chain_holds_however_many_write_it() {
 #[test]
 fn two_first_starts_at_once_make_one_installation() {
     for _ in 0..10 {
-        let place = Arc::new(Place::empty());
-        let used = Arc::clone(&place);
+        let fixture = Arc::new(Fixture::empty());
+        let used = Arc::clone(&fixture);
         let stores = at_once(4, move |_| used.store());
         for (i, store) in (0u64..).zip(&stores) {
             let event = event(Kind::UserAdded, i);
@@ -130,8 +130,8 @@ fn two_first_starts_at_once_make_one_installation() {
 
 #[test]
 fn what_one_store_writes_the_other_reads_next() {
-    let place = Place::new();
-    let (one, other) = (place.store(), place.store());
+    let fixture = Fixture::new();
+    let (one, other) = (fixture.store(), fixture.store());
     for i in 0..50 {
         assert_eq!(commit(&one, [Change::InsertTicket(ticket(i))]), Outcome::Applied);
         assert_eq!(state(&other, i), Some(TicketState::Live));
@@ -141,13 +141,13 @@ fn what_one_store_writes_the_other_reads_next() {
 }
 
 #[test]
-fn who_waits_together_is_written_together() {
-    let place = Place::new();
-    let store = place.store();
+fn waiting_commits_are_written_together() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let commits =
-        || -> i64 { place.sql().query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap() };
-    // While somebody else holds the lock, everybody gathers behind the first.
-    let other = place.sql();
+        || -> i64 { fixture.sql().query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap() };
+    // While another connection holds the lock, all commits wait behind the first.
+    let other = fixture.sql();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let before = commits();
     let (used, begun) = (store.clone(), Arc::new(AtomicU64::new(0)));

@@ -1,4 +1,4 @@
-//! Records come back as they went in, whatever is in them.
+//! Records come back as they were written, whatever they contain.
 
 use std::net::IpAddr;
 
@@ -175,8 +175,8 @@ fn sessions() -> impl Strategy<Value = Session> {
 
 #[test]
 fn what_went_in_comes_out() {
-    let place = Place::new();
-    let store = place.store();
+    let fixture = Fixture::new();
+    let store = fixture.store();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 64,
         failure_persistence: None,
@@ -205,7 +205,7 @@ fn what_went_in_comes_out() {
             let Records::Bearer(found) = store.read(&Query::Bearer(query)).records else { panic!() };
             prop_assert_eq!(found.session.as_ref(), Some(&session));
             prop_assert_eq!(found.user.as_ref(), Some(&user));
-            let sql = place.sql();
+            let sql = fixture.sql();
             sql.execute_batch("PRAGMA foreign_keys = ON; DELETE FROM tickets; DELETE FROM sessions").unwrap();
             let delete = [Change::DeleteUser(user.id), Change::DeleteClient(client.id)];
             prop_assert_eq!(commit(&store, delete), Outcome::Applied);

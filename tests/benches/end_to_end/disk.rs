@@ -1,5 +1,5 @@
-//! What the server's process does to the disk, seen and slowed down below SQLite: a library that is preloaded into
-//! it stands between SQLite and the system's `fsync` and `fdatasync`.
+//! The server's disk syncs, counted and slowed down below SQLite: a preloaded library stands between it and the system's
+//! `fsync` and `fdatasync`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,7 +27,7 @@ impl Syncs {
         Self { dir }
     }
 
-    /// Has the process that `command` starts counted, each of its syncs taking `delay` longer.
+    /// Makes the process that `command` starts count its syncs, each of which takes `delay` longer.
     pub(crate) fn attach(&self, command: &mut Command, delay: Duration) {
         command
             .env("LD_PRELOAD", self.dir.path().join("sync.so"))
@@ -35,7 +35,7 @@ impl Syncs {
             .env("SYNC_DELAY_US", delay.as_micros().to_string());
     }
 
-    /// How many there were so far.
+    /// Returns the number of syncs so far.
     pub(crate) fn count(&self) -> u64 {
         let bytes = std::fs::read(self.file()).expect("the count");
         u64::from_ne_bytes(bytes.try_into().expect("eight bytes"))

@@ -1,16 +1,16 @@
-//! The flows that are measured: what is asked, and what the answers are good for next.
+//! The measured flows: their requests, and the credentials that their answers give.
 
-use gatepass_tests::http::Ask;
+use gatepass_tests::fixtures::PORTAL_SECRET;
+use gatepass_tests::http::TestRequest;
 use gatepass_tests::suite::{introspect, refresh, sign_in};
-use gatepass_tests::world::PORTAL_SECRET;
 use serde_json::{Value, json};
 
-use crate::site::Served;
+use crate::measured_server::MeasuredServer;
 
-/// From one person to the next, so that neighbours are far apart in the file.
+/// The step from one user to the next, so that neighbours are far apart in the file.
 const STRIDE: usize = 7919;
 
-/// One of them.
+/// A measured flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flow {
     ClientCredentials,
@@ -22,7 +22,7 @@ pub(crate) enum Flow {
 }
 
 impl Flow {
-    /// In an order in which each finds what it needs.
+    /// All flows, in an order in which each finds the credentials it needs.
     pub(crate) const ALL: [Self; 6] = [
         Self::ClientCredentials,
         Self::GenerateTicket,
@@ -52,21 +52,21 @@ impl Flow {
     }
 }
 
-/// What has been handed out so far, and is good for further requests.
+/// The credentials that were handed out and are still good.
 #[derive(Default)]
-pub(crate) struct Pocket {
+pub(crate) struct IssuedCredentials {
     tickets: Vec<String>,
     access: Vec<String>,
     refresh: Vec<String>,
 }
 
-impl Pocket {
-    /// `count` requests of `flow`, each of which will be granted.
-    pub(crate) fn requests(&mut self, flow: Flow, served: &Served, count: usize) -> Vec<Vec<u8>> {
-        let asks: Vec<Ask> = match flow {
+impl IssuedCredentials {
+    /// Returns `count` requests of `flow`, each of which will be granted.
+    pub(crate) fn requests(&mut self, flow: Flow, served: &MeasuredServer, count: usize) -> Vec<Vec<u8>> {
+        let asks: Vec<TestRequest> = match flow {
             Flow::ClientCredentials => {
                 let form = "grant_type=client_credentials&scope=orders%3Aread";
-                vec![Ask::form("/oauth2/token", form).basic("portal", PORTAL_SECRET)]
+                vec![TestRequest::form("/oauth2/token", form).basic("portal", PORTAL_SECRET)]
             }
             Flow::GenerateTicket => {
                 let token = served.target().service_token("ticket:issue");
@@ -74,7 +74,7 @@ impl Pocket {
                     .map(|number| {
                         let user = format!("usr_person{}", number * STRIDE % served.people);
                         let body = json!({"user_id": user, "audience": "portal", "ttl": 3600});
-                        Ask::json("/auth/generate-ticket", &body).bearer(&token)
+                        TestRequest::json("/auth/generate-ticket", &body).bearer(&token)
                     })
                     .collect()
             }
@@ -84,14 +84,14 @@ impl Pocket {
                 .access
                 .iter()
                 .take(count)
-                .map(|token| Ask::new("GET", "/userinfo").bearer(token))
+                .map(|token| TestRequest::new("GET", "/userinfo").bearer(token))
                 .collect(),
             Flow::Introspection => self.access.iter().take(count).map(|token| introspect(token)).collect(),
         };
         asks.iter().map(|ask| ask.bytes(served.address())).collect()
     }
 
-    /// Keeps what `flow` was answered.
+    /// Keeps the credentials in the answers to `flow`.
     pub(crate) fn keep(&mut self, flow: Flow, bodies: &[Vec<u8>]) {
         let bodies = bodies.iter().map(|body| serde_json::from_slice::<Value>(body).expect("JSON"));
         let text = |body: &Value, name: &str| body[name].as_str().expect("a text").to_owned();

@@ -7,41 +7,41 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-/// With so many connections and more, answers are looked for once in a while: what the generator takes for itself is
-/// then the same for fast answers and for slow ones. It adds as much to their latencies.
+/// With this many connections or more, the generator polls for answers at intervals, so that its own cost is the same for
+/// fast and for slow answers. The interval adds to their latencies.
 const MANY: usize = 32;
 const PACE: Duration = Duration::from_micros(250);
 
-/// Requests to be sent, as bytes, and what is to come of them.
+/// Requests as bytes, and how to send them.
 pub(crate) struct Load<'a> {
     pub(crate) address: SocketAddr,
-    /// Each is sent once, or the whole again and again.
+    /// Each is sent once, or all of them repeatedly.
     pub(crate) requests: &'a [Vec<u8>],
-    /// How many are sent in all.
+    /// The number of requests to send.
     pub(crate) count: usize,
     pub(crate) connections: usize,
-    /// Whether the answers' bodies are wanted.
+    /// True to keep the answers' bodies.
     pub(crate) keep: bool,
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Default)]
 pub(crate) struct Outcome {
     pub(crate) wall: Duration,
-    /// Of every request, in microseconds, sorted.
+    /// The latency of every request in microseconds, sorted.
     pub(crate) latencies: Vec<u32>,
     pub(crate) bodies: Vec<Vec<u8>>,
-    /// The bytes of the last answer's body.
+    /// The size of the last answer's body in bytes.
     pub(crate) body_bytes: usize,
 }
 
 impl Outcome {
-    /// Requests per second.
+    /// Returns the requests per second.
     pub(crate) fn rate(&self) -> f64 {
         self.latencies.len() as f64 / self.wall.as_secs_f64()
     }
 
-    /// The latency in milliseconds that this share of the requests kept to.
+    /// Returns the latency in milliseconds that `share` of the requests stayed within.
     pub(crate) fn percentile(&self, share: f64) -> f64 {
         let at = ((self.latencies.len() as f64 * share) as usize).min(self.latencies.len() - 1);
         f64::from(self.latencies[at]) / 1000.0
@@ -56,7 +56,7 @@ struct Client {
 }
 
 impl Load<'_> {
-    /// Sends everything and waits for every answer, each of which has to be a 200.
+    /// Sends everything and waits for every answer, each of which must be a 200.
     pub(crate) fn run(&self) -> Outcome {
         let mut poll = Poll::new().expect("a poll");
         let mut clients: Vec<Client> = (0..self.connections)
@@ -123,7 +123,7 @@ impl Client {
                 Ok(0) => return,
                 Ok(count) => {
                     self.input.extend_from_slice(&chunk[..count]);
-                    // What comes after a short read is another event.
+                    // Data after a short read is another event.
                     if count < chunk.len() {
                         return;
                     }
@@ -134,7 +134,7 @@ impl Client {
         }
     }
 
-    /// Where the body of a whole answer begins, and how long it is.
+    /// Returns the start and the length of the body of a whole answer.
     fn answer(&self) -> Option<(usize, usize)> {
         const LENGTH: &[u8] = b"Content-Length: ";
         let head = find(&self.input, b"\r\n\r\n")? + 4;

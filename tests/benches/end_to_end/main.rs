@@ -12,10 +12,10 @@
 mod disk;
 mod flows;
 mod generator;
+mod measured_server;
 mod meter;
 mod parts;
 mod report;
-mod site;
 
 use clap::{Parser, ValueEnum};
 
@@ -58,12 +58,12 @@ enum Report {
     /// All of these
     All,
     #[value(name = parts::FIXED, hide = true)]
-    Fixed,
+    FixedAnswerServer,
 }
 
 fn main() {
     let arguments = Arguments::parse();
-    if arguments.report == Report::Fixed {
+    if arguments.report == Report::FixedAnswerServer {
         return parts::serve_fixed(arguments.bytes.unwrap_or_default());
     }
     println!("{}\n", meter::machine());

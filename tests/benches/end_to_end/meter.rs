@@ -1,4 +1,4 @@
-//! What a process has taken so far, as the system accounts for it.
+//! The resources that a process has used, from the system's accounts.
 
 use std::fmt;
 use std::fs::read_to_string;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Processor time of process `id`, the system's on its behalf included; in steps of a scheduler tick (10 ms).
+/// Returns the processor time of process `id`, including the system's on its behalf, in scheduler ticks of 10 ms.
 pub(crate) fn cpu_of(id: u32) -> Duration {
     let stat = read_to_string(format!("/proc/{id}/stat")).expect("the process runs");
     // The name in parentheses may hold spaces; user and system time are the 12th and 13th field after it.
@@ -15,20 +15,20 @@ pub(crate) fn cpu_of(id: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// Processor time of this process, likewise, to the nanosecond.
+/// Returns the processor time of this process, to the nanosecond.
 pub(crate) fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
 }
 
-/// Memory of process `id` that is resident now, in MiB.
+/// Returns the resident memory of process `id` in MiB.
 pub(crate) fn resident(id: u32) -> f64 {
     let status = read_to_string(format!("/proc/{id}/status")).expect("the process runs");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
     line.split_whitespace().nth(1).expect("a number").parse::<f64>().expect("a number") / 1024.0
 }
 
-/// What the machine is: processors and their model.
+/// Returns the number of processors and their model.
 pub(crate) fn machine() -> String {
     let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
@@ -36,12 +36,12 @@ pub(crate) fn machine() -> String {
     format!("{} × {}, Linux {}", cores(), model.unwrap_or("unknown").trim(), kernel.trim())
 }
 
-/// How many processors there are.
+/// Returns the number of processors.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// The middle one of some figures, and the least and the greatest.
+/// The median, the least and the greatest of some figures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     pub(crate) least: f64,

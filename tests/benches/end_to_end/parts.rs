@@ -1,5 +1,4 @@
-//! What the parts of a request cost when they are measured alone, in processor time: what no server built of them could
-//! do without.
+//! The cost of the parts of a request, each measured alone in processor time: no server built of them could take less.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -8,11 +7,11 @@ use std::time::Duration;
 
 use std::io::{BufRead, BufReader};
 
-use gatepass::cli::context;
 use gatepass::clock::ClockStatus;
-use gatepass::front::connection::{Connection, Turn};
-use gatepass::front::guarded::Guarded;
-use gatepass::front::{Answered, Bounds, Reply, Service};
+use gatepass::http::connection::{Action, Connection};
+use gatepass::http::guarded::Guarded;
+use gatepass::http::{Answered, Handler, Limits, Reply};
+use gatepass::secrets::random;
 use gatepass::store::Store;
 use gatepass_core::api::step::Step;
 use gatepass_core::base::time::Time;
@@ -31,13 +30,13 @@ use crate::meter::cpu;
 /// Processor time in microseconds for each request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Parts {
-    /// A fixed answer of the same size through the same front, the load generator's share included.
+    /// A fixed answer of the same size through the same HTTP server, including the load generator's share.
     pub(crate) front: f64,
     pub(crate) signature: f64,
     pub(crate) verification: f64,
-    /// Everything it reads, as one snapshot.
+    /// All its reads, as one snapshot.
     pub(crate) read: f64,
-    /// Its rows, the audit's included, in a durable commit of many.
+    /// Its rows, including the audit's, in a durable commit of many.
     pub(crate) rows: f64,
 }
 
@@ -47,35 +46,35 @@ impl Parts {
     }
 }
 
-/// How many requests share one durable commit: half of those under way, as the other half gathers while one is synced.
+/// The number of requests in one durable commit: half of those in flight, as the other half gathers during a sync.
 const BATCH: usize = 32;
 
-/// Processor time of this process while `work` is done, in microseconds for each of `count`.
+/// Returns the processor time of `work` in microseconds, divided by `count`.
 fn cost(count: usize, work: impl FnOnce()) -> f64 {
     let before = cpu();
     work();
     (cpu() - before).as_secs_f64() * 1e6 / count as f64
 }
 
-/// The request that these bytes are.
+/// Parses a request.
 fn parse(bytes: &[u8]) -> Request {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-    let mut connection = Connection::new(Arc::new(Bounds::default()), local.ip(), local, Duration::ZERO);
+    let mut connection = Connection::new(Arc::new(Limits::default()), local.ip(), local, Duration::ZERO);
     connection.receive(bytes);
-    match connection.turn(Duration::ZERO) {
-        Turn::Request(request) => request,
-        other @ (Turn::Wait | Turn::Refuse(..)) => panic!("not a request: {other:?}"),
+    match connection.next_action(Duration::ZERO) {
+        Action::Request(request) => request,
+        other @ (Action::Wait | Action::Refuse(..)) => panic!("not a request: {other:?}"),
     }
 }
 
-/// What each of `requests` reads, and what the first of them write. The requests are used up where they can be used
-/// once.
+/// Measures the reads of each of `requests`, and the writes of the first of them. Requests that work only once are used
+/// up.
 pub(crate) fn of_the_store(engine: &Engine, store: &Store, now: Time, requests: &[Vec<u8>]) -> (f64, f64) {
     let reads: Vec<_> = requests
         .iter()
         .map(|bytes| {
             let clock = ClockStatus { wall: now, mark: now, now, stamp: now, behind: None, ahead: None };
-            let inputs = context::inputs(&clock).expect("randomness");
+            let inputs = random::request_inputs(&clock).expect("randomness");
             let Step::Read(read) = engine.handle(parse(bytes), inputs) else {
                 panic!("a flow that reads nothing")
             };
@@ -116,7 +115,7 @@ pub(crate) fn of_the_store(engine: &Engine, store: &Store, now: Time, requests: 
     (read, rows)
 }
 
-/// Of a token's signature, and of its verification.
+/// Measures a token's signature, and its verification.
 pub(crate) fn of_the_key(key: &SigningKey, token: &str) -> (f64, f64) {
     let keys = KeySet::new(vec![key.verifying_key().expect("a public half")]);
     let payload = {
@@ -138,17 +137,17 @@ pub(crate) fn of_the_key(key: &SigningKey, token: &str) -> (f64, f64) {
     (signature, verification)
 }
 
-/// The word that makes this program the server of a fixed answer.
+/// The argument that makes this program the server of a fixed answer.
 pub(crate) const FIXED: &str = "fixed-answer";
 
-/// A server in a process of its own whose every answer is the same.
-pub(crate) struct Fixed {
+/// A server in a process of its own that always gives the same answer.
+pub(crate) struct FixedAnswerServer {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
-impl Fixed {
-    /// One that answers with a body of `bytes`.
+impl FixedAnswerServer {
+    /// Starts one that answers with a body of `bytes`.
     pub(crate) fn start(bytes: usize) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.args([FIXED, &bytes.to_string()]).stdout(Stdio::piped());
@@ -163,19 +162,19 @@ impl Fixed {
     }
 }
 
-impl Drop for Fixed {
+impl Drop for FixedAnswerServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-struct Same(Vec<u8>);
+struct FixedAnswerService(Vec<u8>);
 
-impl Service for Same {
+impl Handler for FixedAnswerService {
     fn answer(self: Arc<Self>, _: Request, reply: Reply) -> Answered {
         let response = Response::new(200, "application/json", self.0.clone());
-        reply.now(response.with("Cache-Control", "no-store").with("Pragma", "no-cache"))
+        reply.send(response.with("Cache-Control", "no-store").with("Pragma", "no-cache"))
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {
@@ -185,7 +184,7 @@ impl Service for Same {
 
 /// Answers every request with `bytes` bytes until killed.
 pub(crate) fn serve_fixed(bytes: usize) {
-    let front = Guarded::bind((Ipv4Addr::LOCALHOST, 0).into(), Bounds::default()).expect("a free port");
+    let front = Guarded::bind((Ipv4Addr::LOCALHOST, 0).into(), Limits::default()).expect("a free port");
     println!("{}", front.local_addr());
-    front.run(Arc::new(Same(vec![b'x'; bytes]))).expect("the front serves");
+    front.run(Arc::new(FixedAnswerService(vec![b'x'; bytes]))).expect("the front serves");
 }

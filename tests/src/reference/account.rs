@@ -1,4 +1,4 @@
-//! A person's own password and sessions.
+//! A user's own password and sessions.
 
 use serde_json::{Value, json};
 

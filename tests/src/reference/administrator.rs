@@ -1,6 +1,6 @@
-//! What an administrator does.
+//! The administrator's operations.
 
-use super::model::{Client, Lockout, Model, Name, Ticket};
+use super::model::{Client, Lockout, Model, Name, Password, Ticket};
 use super::operation::Operation;
 
 impl Model {
@@ -18,6 +18,12 @@ impl Model {
                 person.disabled = true;
             }
             Operation::Enable(_) => person.disabled = false,
+            Operation::EndAllByCommand(_) => person.epoch += 1,
+            Operation::SetPassword(_, text) => {
+                let (set_at, lockout) = (self.now, Lockout::default());
+                person.password = Some(Password { text, set_at, must_change: false, lockout });
+                person.epoch += 1;
+            }
             Operation::Unlock(_) => {
                 person.lockout = Lockout::default();
                 self.forgive_password(user);
@@ -27,6 +33,11 @@ impl Model {
                 person.epoch += u32::from(password.map(|password| password.must_change = true).is_some());
             }
         }
+    }
+
+    pub(super) fn end_session(&mut self, session: Option<usize>) {
+        let session = session.and_then(|session| self.sessions.get_mut(session));
+        session.into_iter().for_each(|session| session.ended = true);
     }
 
     pub(super) fn edit_client(&mut self, id: Name, operation: &Operation) {

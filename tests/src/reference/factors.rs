@@ -15,14 +15,14 @@ impl Model {
         self.devices_of(user).into_iter().any(|at| self.devices[at].counts)
     }
 
-    /// Whether `session` has shown a factor, or verified one.
+    /// Returns true if `session` has shown a factor, or verified one.
     pub(super) fn has_shown(&self, session: usize) -> bool {
         let Session { grant, amr, .. } = &self.sessions[session];
         let by_it = |at: usize| self.devices[at].counts && self.devices[at].by == Some(session);
         amr.contains(&"mfa") || self.devices_of(grant.user).into_iter().any(by_it)
     }
 
-    /// The step that `code` is of, where `device` would take it.
+    /// Returns the step of `code`, if `device` would accept it.
     pub(super) fn fits(&self, device: usize, code: Code) -> Option<u64> {
         let Code::Totp(shown, late) = code else { return None };
         let step = (self.now / 30).checked_add_signed(late)?;
@@ -30,7 +30,7 @@ impl Model {
         fits.then_some(step)
     }
 
-    /// Whether `code` is a second factor of `user`; it is used then, and counted against them otherwise.
+    /// Checks `code` as a second factor of `user`. A right one is used up; a wrong one is counted.
     pub(super) fn show(&mut self, user: Name, code: Code, with_backup: bool) -> Result<(), &'static str> {
         let now = self.now;
         if now < self.people[user].lockout.until {
@@ -84,7 +84,7 @@ impl Model {
                 return refused(40031).because(why);
             }
             if left.len() >= 8 {
-                // What is refused uses nothing up.
+                // A refused request uses nothing up.
                 (self.devices, self.people) = before;
             }
         }

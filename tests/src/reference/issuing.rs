@@ -1,18 +1,18 @@
-//! Tickets are issued, and revoked.
+//! Issuing and revoking tickets.
 
 use serde_json::json;
 
 use super::model::{Answer, Grant, Holder, Model, Ticket, granted, is_within, refused};
-use super::operation::{Issuer, Wish};
+use super::operation::{Issuer, TicketSpec};
 
 impl Model {
-    pub(super) fn issue(&mut self, by: Issuer, wish: &Wish) -> Answer {
-        let malformed = match wish {
-            Wish { ttl: Some(0), .. } => Some(40012),
-            Wish { actor: Some(_), reason: false, .. } => Some(40018),
+    pub(super) fn issue(&mut self, by: Issuer, spec: &TicketSpec) -> Answer {
+        let malformed = match spec {
+            TicketSpec { ttl: Some(0), .. } => Some(40012),
+            TicketSpec { actor: Some(_), reason: false, .. } => Some(40018),
             _ => None,
         };
-        let acts = wish.actor.is_some() && malformed.is_none();
+        let acts = spec.actor.is_some() && malformed.is_none();
         let wanted = if acts { "ticket:impersonate" } else { "ticket:issue" };
         let issuer = match by {
             Issuer::Command => None,
@@ -33,13 +33,15 @@ impl Model {
                 Holder::Person(_) | Holder::Service(_) => return refused(40300),
             },
         };
-        let scope = wish.scope.unwrap_or("profile");
-        let refusal = match wish {
+        let scope = spec.scope.unwrap_or("profile");
+        let refusal = match spec {
             _ if malformed.is_some() => malformed,
-            _ if !self.is_active(wish.user) => Some(40011),
-            Wish { audience: Some(client), .. } if !self.is_enabled(client) => Some(40013),
-            Wish { audience: None, bind: true, .. } => Some(40013),
-            Wish { actor: Some(actor), .. } if *actor == wish.user || !self.is_active(actor) => Some(40017),
+            _ if !self.is_active(spec.user) => Some(40011),
+            TicketSpec { audience: Some(client), .. } if !self.is_enabled(client) => Some(40013),
+            TicketSpec { audience: None, bind: true, .. } => Some(40013),
+            TicketSpec { actor: Some(actor), .. } if *actor == spec.user || !self.is_active(actor) => {
+                Some(40017)
+            }
             _ if scope.starts_with("ticket:") => Some(40014),
             _ if issuer.is_some_and(|issuer| self.scope_of(issuer, scope) != scope) => Some(40014),
             _ => None,
@@ -47,7 +49,7 @@ impl Model {
         if let Some(code) = refusal {
             return refused(code);
         }
-        let Wish { user, audience, bind, here, actor, ttl, .. } = *wish;
+        let TicketSpec { user, audience, bind, here, actor, ttl, .. } = *spec;
         let client = audience.or(issuer).unwrap_or("admin");
         let client_epoch = audience.or(issuer).and_then(|client| self.registration(client));
         let issuer = issuer.and_then(|issuer| Some((issuer, self.registration(issuer)?)));

@@ -1,7 +1,7 @@
-//! The reference model: what everybody must be told, whatever they do in whatever order, by the core on any store.
+//! The reference model: the answers that the core must give, to any sequence of operations, on any store.
 //!
-//! [`operation`] is what can be done, and [`model`] who has what; a file a subject says what must be answered, `sign_in` above all.
-//! [`system`] does the same to the core itself, and [`run`] has the two agree.
+//! [`operation`] lists the operations, [`model`] holds the state, and one file a subject says what must be answered,
+//! `sign_in` above all. [`system`] runs the same operations on the core, and [`run`] compares the two.
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "each file answers for the operations of one subject, and `Model::answer` names every one"
@@ -9,28 +9,28 @@
 
 mod account;
 mod administrator;
+mod coverage;
 mod factors;
 mod issuing;
 pub mod model;
 pub mod operation;
 mod refreshing;
 mod sign_in;
-mod standing;
 pub mod system;
-mod tally;
 mod tokens;
+mod validity;
 
 use gatepass_core::settings::Unenrolled;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError};
 use serde_json::Value;
 
+pub use coverage::Coverage;
 pub use model::{Answer, Model, Rules};
 pub use operation::{Operation, operations};
-pub use system::{Durable, System, Told};
-pub use tally::Tally;
+pub use system::{RawAnswer, RestartableStore, System};
 
-/// `cases` of them, always the same; or as many as `PROPTEST_CASES` says, always others.
+/// Returns a configuration of `cases` fixed cases; with `PROPTEST_CASES`, of so many random ones.
 pub fn config(cases: u32) -> ProptestConfig {
     let config = ProptestConfig {
         failure_persistence: None,
@@ -44,22 +44,22 @@ pub fn config(cases: u32) -> ProptestConfig {
     }
 }
 
-/// Every set of rules.
+/// Generates every set of rules.
 pub fn rules() -> impl Strategy<Value = Rules> {
     let unenrolled = prop_oneof![4 => Just(Unenrolled::SignIn), 1 => Just(Unenrolled::Refuse), 1 => Just(Unenrolled::Enrol)];
     (prop::bool::weighted(0.3), unenrolled).prop_map(|(always, unenrolled)| Rules { always, unenrolled })
 }
 
-/// Does `operations` to the core on `store` and to the model, and gives back what the core answered.
+/// Runs `operations` on the core with `store` and on the model, and returns the core's answers.
 ///
 /// # Errors
 /// The first answer on which they disagree.
 pub fn run(
     rules: Rules,
     operations: &[Operation],
-    store: impl Durable,
-    tally: &mut Tally,
-) -> Result<Vec<Told>, TestCaseError> {
+    store: impl RestartableStore,
+    coverage: &mut Coverage,
+) -> Result<Vec<RawAnswer>, TestCaseError> {
     let (mut model, mut system) = (Model::new(rules), System::new(rules, store));
     let mut answers = vec![];
     for operation in repeated(operations) {
@@ -73,13 +73,13 @@ pub fn run(
             "{operation:?}\nmust be answered {status} {expected}\nand was          {} {said}",
             told.status
         );
-        tally.count(&operation, &answer);
+        coverage.count(&operation, &answer);
         answers.push(told);
     }
     Ok(answers)
 }
 
-/// `operations`, those spelt out that are to be done again.
+/// Returns `operations` with repetitions written out.
 fn repeated(operations: &[Operation]) -> Vec<Operation> {
     let mut all: Vec<Operation> = vec![];
     for operation in operations {
@@ -91,7 +91,7 @@ fn repeated(operations: &[Operation]) -> Vec<Operation> {
     all
 }
 
-/// Whether `said` holds everything of `expected`.
+/// Returns true if `said` contains everything in `expected`.
 fn says(said: &Value, expected: &Value) -> bool {
     match (said, expected) {
         (_, Value::Object(members)) => {

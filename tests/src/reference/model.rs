@@ -1,5 +1,5 @@
-//! What everybody must be told, and nothing of how it comes about: no digests, no keys, no store, no commits. A secret is
-//! known by its place among those of its kind that were ever handed out.
+//! The state that decides the answers, without digests, keys, store or commits. A secret is known by its number among all
+//! secrets of its kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,53 +7,53 @@ use gatepass_core::settings::Unenrolled;
 use serde_json::{Value, json};
 
 use super::operation::{Key, Operation};
-use crate::world::{KIM_PASSWORD, NOON, PAM_PASSWORD};
+use crate::fixtures::{KIM_PASSWORD, NOON, PAM_PASSWORD};
 
 /// A user name, or a client's id.
 pub type Name = &'static str;
 
-/// Who issues the tokens.
+/// The issuer of the tokens.
 pub const ISSUER: &str = "http://gate.example";
 pub(super) const MINUTE: u64 = 60;
 pub(super) const DAY: u64 = 86_400;
 
 /// A device, in one of two networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The device.
+pub struct DeviceOnNetwork {
+    /// The device's name.
     pub device: Name,
-    /// Whether it is in the usual network.
+    /// True in the usual network.
     pub here: bool,
 }
 
-/// Who sends a request, as far as clients go.
+/// The client that sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Nobody who says so.
+    /// No client.
     Nobody,
     /// A client, by its secret.
     Client(Name),
-    /// Somebody who does not know the secret of the client they say they are.
+    /// A caller with a wrong secret for the client.
     Impostor(Name),
 }
 
-/// When a second factor is asked for.
+/// The rules for second factors.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// Always, and not of new places alone.
+    /// True to ask always, and not on new devices alone.
     pub always: bool,
-    /// What becomes of somebody who has none.
+    /// The treatment of users without a factor.
     pub unenrolled: Unenrolled,
 }
 
 /// The answer to an operation.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The kind of answer it is.
+    /// Its kind.
     pub kind: String,
     /// Its HTTP status.
     pub status: u16,
-    /// What its body says, other members apart; null stands for a member that is not there.
+    /// Members that its body must have, among others; null means absent.
     pub says: Value,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn error(status: u16, error: &str) -> Answer {
 }
 
 impl Answer {
-    /// The same answer, for a reason that is not told.
+    /// Returns the same answer with a reason that is not shown.
     pub(super) fn because(self, why: &str) -> Self {
         Self { kind: format!("{} {why}", self.kind), ..self }
     }
@@ -93,7 +93,7 @@ pub(super) struct Lockout {
 }
 
 impl Lockout {
-    /// The tenth locks, for a time that doubles.
+    /// Counts a wrong guess. The tenth locks, for a time that doubles.
     pub(super) fn fail(&mut self, now: u64) {
         self.wrong += 1;
         if self.wrong.is_multiple_of(10) {
@@ -102,7 +102,7 @@ impl Lockout {
         }
     }
 
-    /// From the third on, a password has to wait as well; its locks are a quarter of an hour at most.
+    /// Counts a wrong password. From the third on there is a delay; locks last a quarter of an hour at most.
     pub(super) fn fail_password(&mut self, now: u64) {
         self.fail(now);
         self.until = self.until.min(now + 15 * MINUTE);
@@ -123,16 +123,16 @@ pub(super) struct Password {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Person {
     pub(super) disabled: bool,
-    /// Raised to end whatever was begun before.
+    /// Raised to end everything that began before.
     pub(super) epoch: u32,
     pub(super) password: Option<Password>,
-    pub(super) places: BTreeSet<Place>,
-    /// The backup codes left: with which device they came, and which of ten.
+    pub(super) places: BTreeSet<DeviceOnNetwork>,
+    /// The remaining backup codes: the device they came with, and which of ten.
     pub(super) codes: BTreeSet<(usize, usize)>,
     pub(super) lockout: Lockout,
 }
 
-/// What somebody is, or is to be, signed in for.
+/// The user, actor and client of a sign-in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grant {
     pub(super) user: Name,
@@ -141,38 +141,38 @@ pub(super) struct Grant {
     pub(super) audience: bool,
     pub(super) bind: bool,
     pub(super) scope: Name,
-    /// The registration of the client, unless it rests on none.
+    /// The client's registration, unless it depends on none.
     pub(super) client_epoch: Option<u64>,
     /// The client that issued the ticket, and its registration.
     pub(super) issuer: Option<(Name, u64)>,
 }
 
 impl Grant {
-    /// Who is at the keyboard.
+    /// Returns the person at the keyboard: the actor or the user.
     pub(super) fn person(&self) -> Name {
         self.actor.unwrap_or(self.user)
     }
 }
 
-/// What a ticket was redeemed for with a key, or a challenge answered, and when.
+/// The result of a keyed redemption or answer, and its time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivered {
     pub(super) key: Key,
     pub(super) at: u64,
-    pub(super) result: Led,
+    pub(super) result: SignInResult,
 }
 
-/// What a ticket or a challenge led to.
+/// The result of a ticket or a challenge.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Led {
+pub(super) enum SignInResult {
     /// A session, and its first refresh token.
     Session(usize, Option<usize>),
     Challenge(usize),
 }
 
-/// A code as it is typed, whenever.
+/// A code as typed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Typed {
+pub(super) enum TypedCode {
     Wrong,
     Totp(Option<usize>, Option<u64>),
     Backup(Option<usize>, usize),
@@ -192,20 +192,20 @@ pub(super) struct Ticket {
 pub(super) struct Challenge {
     pub(super) grant: Grant,
     pub(super) epochs: [u32; 2],
-    pub(super) place: Place,
+    pub(super) place: DeviceOnNetwork,
     pub(super) amr: Name,
     pub(super) expires: u64,
     pub(super) wrong: u32,
     pub(super) answered: bool,
     pub(super) state_epoch: u64,
-    pub(super) delivered: Option<(Delivered, Typed)>,
+    pub(super) delivered: Option<(Delivered, TypedCode)>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) grant: Grant,
     pub(super) epochs: [u32; 2],
-    /// Whether it is good for one thing only, which its scope names.
+    /// True if it is good for one purpose only, which its scope names.
     pub(super) restricted: bool,
     pub(super) amr: Vec<Name>,
     pub(super) expires: u64,
@@ -217,13 +217,13 @@ pub(super) struct Session {
 pub(super) struct Refresh {
     pub(super) session: usize,
     pub(super) expires: u64,
-    /// When it was used, and for which.
+    /// The time of its use, and its successor.
     pub(super) used: Option<(u64, usize)>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    /// None for a service.
+    /// `None` for a service.
     pub(super) session: Option<usize>,
     pub(super) client: Name,
     pub(super) scope: Name,
@@ -234,12 +234,12 @@ pub(super) struct Access {
     pub(super) client_epoch: Option<u64>,
 }
 
-/// A client of one registration, or since it was last disabled.
+/// A client: its registration, which also changes when it is disabled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client {
     pub(super) enabled: bool,
     pub(super) epoch: u64,
-    /// Whether it may have less than at first.
+    /// True if its scope was narrowed.
     pub(super) narrowed: bool,
 }
 
@@ -252,7 +252,7 @@ pub(super) struct Device {
     /// The session that verified it.
     pub(super) by: Option<usize>,
     pub(super) vouched: bool,
-    /// The last step whose code was accepted.
+    /// The last step of an accepted code.
     pub(super) step: u64,
 }
 
@@ -262,7 +262,7 @@ impl Device {
     }
 }
 
-/// Whom an access token speaks for.
+/// The holder of an access token.
 pub(super) enum Holder {
     Nobody,
     Service(usize),
@@ -270,7 +270,7 @@ pub(super) enum Holder {
     Restricted(usize),
 }
 
-/// Everything there is to know.
+/// The whole state of the model.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub(super) rules: Rules,
@@ -279,7 +279,7 @@ pub struct Model {
     pub(super) state_epoch: u64,
     pub(super) people: BTreeMap<Name, Person>,
     pub(super) clients: BTreeMap<Name, Client>,
-    /// How often a client was added.
+    /// The number of clients added so far.
     pub(super) registrations: u64,
     pub(super) tickets: Vec<Ticket>,
     pub(super) challenges: Vec<Challenge>,
@@ -290,7 +290,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The world before anything was done.
+    /// Makes the initial state.
     pub fn new(rules: Rules) -> Self {
         let known = |text, must_change| {
             let password = Password { text, set_at: NOON.unix(), must_change, lockout: Lockout::default() };
@@ -320,23 +320,23 @@ impl Model {
         }
     }
 
-    /// The state epoch once older state has been put back.
+    /// Returns the state epoch after older state is put back.
     pub(super) fn next_state_epoch(&self) -> u64 {
         self.state_epoch + 1_000_003
     }
 
-    /// The epoch of the next client that is added.
+    /// Returns the epoch of the next client that is added.
     pub(super) fn next_client_epoch(&self) -> u64 {
         (self.registrations + 1) * 1_000
     }
 
-    /// Does `operation`, and says what has to be answered.
+    /// Runs `operation`, and returns the expected answer.
     pub fn answer(&mut self, operation: &Operation) -> Answer {
         match *operation {
             Operation::Wait(seconds) => self.now += seconds,
             Operation::Again(_) | Operation::Restart | Operation::Sweep => {}
             Operation::PutBack => self.state_epoch = self.next_state_epoch(),
-            Operation::Issue { by, wish } => return self.issue(by, &wish),
+            Operation::Issue { by, spec } => return self.issue(by, &spec),
             Operation::Redeem { ticket, caller, place, key } => {
                 return self.redeem(self.ticket(ticket), caller, place, key);
             }
@@ -370,10 +370,13 @@ impl Model {
             | Operation::WidenClient(client) => self.edit_client(client, operation),
             Operation::Delete(user) => self.delete(user),
             Operation::ResetFactors(user) => self.reset_factors(user),
+            Operation::EndByCommand(session) => self.end_session(self.session(session)),
             Operation::Disable(user)
             | Operation::Enable(user)
             | Operation::RequireChange(user)
-            | Operation::Unlock(user) => self.edit(user, operation),
+            | Operation::Unlock(user)
+            | Operation::SetPassword(user, _)
+            | Operation::EndAllByCommand(user) => self.edit(user, operation),
         }
         Answer { kind: "nothing".into(), status: 0, says: json!({}) }
     }

@@ -1,10 +1,10 @@
-//! What anybody can do: every endpoint, the administrator's verbs, time and restarts. What an operation is about it picks
-//! from what there is, the newest first, so that it keeps its meaning when those before it are left out.
+//! All operations: every endpoint, the administrator's commands, time and restarts. An operation picks its subject by
+//! position, the newest first, so that it keeps its meaning when earlier ones are removed.
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::model::{Caller, Name, Place};
+use super::model::{Caller, DeviceOnNetwork, Name};
 
 /// One of a few `Idempotency-Key`s.
 pub type Key = u8;
@@ -15,7 +15,7 @@ pub type Pick = usize;
 /// An access token of either kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Bearer {
-    /// A person's.
+    /// A user's.
     Person(Pick),
     /// A service's.
     Service(Pick),
@@ -30,48 +30,48 @@ pub enum Token {
     Refresh(Pick),
 }
 
-/// Who issues a ticket.
+/// The issuer of a ticket.
 #[derive(Clone, Copy, Debug)]
 pub enum Issuer {
     /// The command line.
     Command,
-    /// Whoever holds this token.
+    /// The bearer of a token.
     Bearer(Bearer),
 }
 
-/// A second factor, or what is shown as one.
+/// A second factor, right or wrong.
 #[derive(Clone, Copy, Debug)]
 pub enum Code {
-    /// The code that a device shows, steps of 30 seconds from now.
+    /// The code of a device, so many steps of 30 seconds from now.
     Totp(Pick, i64),
     /// One of the backup codes that came with a device.
     Backup(Pick, usize),
-    /// No code at all.
+    /// A wrong code.
     Wrong,
 }
 
-/// What a ticket is asked for.
+/// The parameters of a ticket.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
-    /// For whom.
+pub struct TicketSpec {
+    /// The user.
     pub user: Name,
-    /// For which client.
+    /// The client it is for.
     pub audience: Option<Name>,
-    /// That the redeemer be that client.
+    /// True if the redeemer must be that client.
     pub bind: bool,
-    /// That it be redeemed [`here`](Place::here).
+    /// True if it must be redeemed from the [usual network](DeviceOnNetwork::here).
     pub here: bool,
-    /// Who is to act as the user.
+    /// The user who acts as `user`.
     pub actor: Option<Name>,
-    /// Whether it is said why.
+    /// True if a reason is given.
     pub reason: bool,
-    /// For how long.
+    /// The lifetime.
     pub ttl: Option<u64>,
-    /// For what.
+    /// The scope.
     pub scope: Option<&'static str>,
 }
 
-/// One thing that somebody does.
+/// An operation.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the fields are the parameters of what is named")]
 pub enum Operation {
@@ -80,9 +80,9 @@ pub enum Operation {
     Restart,
     Sweep,
     PutBack,
-    Issue { by: Issuer, wish: Wish },
-    Redeem { ticket: Pick, caller: Caller, place: Place, key: Option<Key> },
-    Login { user: Name, right: bool, place: Place },
+    Issue { by: Issuer, spec: TicketSpec },
+    Redeem { ticket: Pick, caller: Caller, place: DeviceOnNetwork, key: Option<Key> },
+    Login { user: Name, right: bool, place: DeviceOnNetwork },
     Answer { challenge: Pick, code: Code, key: Option<Key> },
     Refresh { token: Pick, caller: Caller, grant: bool, scope: Option<&'static str> },
     Credentials { caller: Caller, scope: Option<&'static str> },
@@ -103,6 +103,9 @@ pub enum Operation {
     RequireChange(Name),
     Unlock(Name),
     ResetFactors(Name),
+    SetPassword(Name, &'static str),
+    EndAllByCommand(Name),
+    EndByCommand(Pick),
     RevokeTicket(Pick),
     DisableClient(Name),
     EnableClient(Name),
@@ -113,7 +116,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// What it is called.
+    /// Returns its name.
     pub fn name(&self) -> String {
         let shown = format!("{self:?}");
         shown.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_owned()
@@ -144,9 +147,9 @@ fn known() -> impl Strategy<Value = Caller> {
     prop_oneof![5 => client().prop_map(Caller::Client), 1 => caller()]
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn place() -> impl Strategy<Value = DeviceOnNetwork> {
     let device = prop_oneof![3 => Just("laptop"), 2 => Just("phone"), 1 => Just("kiosk")];
-    (device, prop::bool::weighted(0.9)).prop_map(|(device, here)| Place { device, here })
+    (device, prop::bool::weighted(0.9)).prop_map(|(device, here)| DeviceOnNetwork { device, here })
 }
 
 fn bearer() -> impl Strategy<Value = Bearer> {
@@ -189,7 +192,7 @@ fn issue() -> impl Strategy<Value = Operation> {
     (by, user(), audience, (seldom, seldom, often), actor, ttl, scope).prop_map(
         |(by, user, audience, (bind, here, reason), actor, ttl, scope)| Operation::Issue {
             by,
-            wish: Wish { user, audience, bind, here, actor, reason, ttl, scope },
+            spec: TicketSpec { user, audience, bind, here, actor, reason, ttl, scope },
         },
     )
 }
@@ -242,6 +245,10 @@ fn by_an_administrator() -> impl Strategy<Value = Operation> {
         2 => user().prop_map(Operation::RequireChange),
         2 => user().prop_map(Operation::Unlock),
         1 => user().prop_map(Operation::ResetFactors),
+        1 => (user(), select(vec!["a fresh password", "another password"]))
+            .prop_map(|(user, new)| Operation::SetPassword(user, new)),
+        1 => user().prop_map(Operation::EndAllByCommand),
+        1 => pick().prop_map(Operation::EndByCommand),
         2 => pick().prop_map(Operation::RevokeTicket),
         2 => client().prop_map(Operation::DisableClient),
         8 => client().prop_map(Operation::EnableClient),
@@ -258,9 +265,9 @@ fn just(operation: Operation) -> Part {
     Just(operation).boxed()
 }
 
-/// A ticket as the command line issues it.
+/// A ticket issued by the command line.
 fn ticket(user: Name, audience: Option<Name>, actor: Option<Name>) -> Part {
-    let wish = Wish {
+    let spec = TicketSpec {
         user,
         audience,
         bind: false,
@@ -270,15 +277,15 @@ fn ticket(user: Name, audience: Option<Name>, actor: Option<Name>) -> Part {
         ttl: None,
         scope: Some("profile email"),
     };
-    just(Operation::Issue { by: Issuer::Command, wish })
+    just(Operation::Issue { by: Issuer::Command, spec })
 }
 
-/// A service's token, and a ticket of the service for more than everybody has, which is then presented; its scope may be narrowed before
-/// and after.
+/// A service's token, and a ticket for a wider scope than usual, which is then presented. Its scope may be narrowed
+/// before and after.
 fn narrowed() -> Vec<Part> {
     let narrow = || just(Operation::NarrowClient("backend"));
     let scope = Some("ticket:issue");
-    let wish = Wish {
+    let spec = TicketSpec {
         user: "pam",
         audience: Some("portal"),
         bind: false,
@@ -292,7 +299,7 @@ fn narrowed() -> Vec<Part> {
     parts.extend([
         just(Operation::WidenClient("backend")),
         just(Operation::Credentials { caller: Caller::Client("backend"), scope }),
-        just(Operation::Issue { by: Issuer::Bearer(Bearer::Service(0)), wish }),
+        just(Operation::Issue { by: Issuer::Bearer(Bearer::Service(0)), spec }),
         prop_oneof![2 => redeem(Caller::Nobody), 1 => narrow()].boxed(),
         redeem(Caller::Nobody),
         narrow(),
@@ -310,9 +317,9 @@ fn key() -> impl Strategy<Value = Option<Key>> {
     prop_oneof![3 => Just(None), 3 => Just(Some(0)), 1 => Just(Some(1))]
 }
 
-/// A redemption with a key, the same from the usual place again, and whatever comes between.
+/// A redemption with a key, the same again from the usual device, and anything in between.
 fn redeem_again(caller: Caller) -> Vec<Part> {
-    let place = Place { device: "laptop", here: true };
+    let place = DeviceOnNetwork { device: "laptop", here: true };
     let redeem = move || just(Operation::Redeem { ticket: 0, caller, place, key: Some(0) });
     vec![redeem(), soon(), redeem(), between(), redeem()]
 }
@@ -359,7 +366,7 @@ fn wait() -> Part {
     passing().prop_map(Operation::Wait).boxed()
 }
 
-/// Something that may come between.
+/// An operation that may come in between.
 fn between() -> Part {
     let long = select(vec![60, 300, 1_800, 14 * 86_400, 30 * 86_400, 98 * 86_400]);
     prop_oneof![
@@ -379,14 +386,14 @@ fn again() -> Part {
     (1..11usize).prop_map(Operation::Again).boxed()
 }
 
-/// Whoever holds the newest token gets a device that counts.
+/// The holder of the newest token enrols a device.
 fn enrols() -> Vec<Part> {
     let bearer = Bearer::Person(0);
     let verify = Operation::Verify { bearer, device: None, code: Code::Totp(0, 0) };
     vec![just(Operation::SetUp { bearer, code: None }), just(verify)]
 }
 
-/// Two sessions of a person set up a device each, and the later one is the first to verify it.
+/// Two sessions of a user set up a device each, and the later one verifies first.
 fn two_at_once() -> Vec<Part> {
     let set_up = || just(Operation::SetUp { bearer: Bearer::Person(0), code: None });
     let verify =
@@ -394,14 +401,14 @@ fn two_at_once() -> Vec<Part> {
     vec![login(true), set_up(), login(true), set_up(), just(verify(0)), just(verify(1))]
 }
 
-/// An access token is given up by the client it was for, and shown again.
+/// A client revokes an access token, which is then used again.
 fn revoked(mut parts: Vec<Part>, bearer: Bearer, caller: Caller) -> Vec<Part> {
     parts.push(just(Operation::Revoke { token: Token::Access(bearer), caller }));
     parts.push(just(Operation::UserInfo(bearer)));
     parts
 }
 
-/// Somebody guesses, and somebody knows.
+/// Wrong guesses, followed by a right one.
 fn lockout() -> impl Strategy<Value = Vec<Part>> {
     let newest = Bearer::Person(0);
     let change = |right| just(Operation::ChangePassword { bearer: newest, right, new: "a fresh password" });
@@ -446,7 +453,7 @@ fn lockout() -> impl Strategy<Value = Vec<Part>> {
     ])
 }
 
-/// What belongs together, and of which anything may be left out.
+/// Related operations, any of which may be left out.
 fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
     let portal = Caller::Client("portal");
     let parts = prop_oneof![
@@ -475,13 +482,13 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
     })
 }
 
-/// A sequence of at most `longest` operations.
+/// Generates a sequence of at most `longest` operations.
 pub fn operations(longest: usize) -> impl Strategy<Value = Vec<Operation>> {
     let scenes = prop::collection::vec(scene(), 1..=longest / 2);
     scenes.prop_map(move |scenes| scenes.into_iter().flatten().flatten().take(longest).collect())
 }
 
-/// Anything that anybody can do.
+/// Generates any operation.
 fn operation() -> impl Strategy<Value = Operation> {
     let identity = prop_oneof![12 => user(), 1 => Just("nobody")];
     let lately = prop_oneof![5 => Just(0), 3 => Just(1), 1 => 2..4usize];

@@ -1,4 +1,4 @@
-//! A session's tokens, and how it is prolonged.
+//! A session's tokens, and refreshing.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ impl Model {
         self.refresh.len() - 1
     }
 
-    /// A fresh access token of `session`, and what is said with it.
+    /// Issues an access token of `session`, and returns the answer with it.
     pub(super) fn tokens(
         &mut self,
         kind: &str,
@@ -83,7 +83,7 @@ impl Model {
             self.now < used_at + 10 && next.used.is_none() && self.now < next.expires
         };
         if used.is_some_and(|used| !lost(&used)) {
-            // Somebody has a copy.
+            // A reused token was copied.
             self.sessions[session].ended = true;
             return refusal.because("reused");
         }
@@ -117,7 +117,8 @@ impl Model {
         answer
     }
 
-    /// Whether `client`, or somebody, may present the refresh token, and its session lives but for its actor.
+    /// Returns true if `client`, or no client, may present the refresh token, and its session is live apart from its
+    /// actor.
     pub(super) fn is_for(&self, token: usize, client: Option<Name>) -> bool {
         let session = &self.sessions[self.refresh[token].session];
         let grant = &session.grant;
@@ -128,7 +129,7 @@ impl Model {
             && self.epochs(grant)[0] == session.epochs[0]
     }
 
-    /// Whether client, actor and password allow that the session is prolonged.
+    /// Returns true if client, actor and password allow the session to go on.
     pub(super) fn may_go_on(&self, session: usize) -> bool {
         let grant = &self.sessions[session].grant;
         self.is_live(session) && !self.must_change(grant)

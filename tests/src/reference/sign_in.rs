@@ -4,8 +4,8 @@ use gatepass_core::settings::Unenrolled;
 use serde_json::json;
 
 use super::model::{
-    Answer, Caller, Challenge, DAY, Delivered, Grant, Led, MINUTE, Model, Name, Place, Refresh, Session,
-    Ticket, Typed, granted, refused,
+    Answer, Caller, Challenge, DAY, Delivered, DeviceOnNetwork, Grant, MINUTE, Model, Name, Refresh, Session,
+    SignInResult, Ticket, TypedCode, granted, refused,
 };
 use super::operation::{Code, Key};
 
@@ -14,7 +14,7 @@ impl Model {
         &mut self,
         ticket: Option<usize>,
         caller: Caller,
-        place: Place,
+        place: DeviceOnNetwork,
         key: Option<Key>,
     ) -> Answer {
         let refused = |why| refused(40010).because(why);
@@ -23,7 +23,7 @@ impl Model {
         if state_epoch != self.state_epoch {
             return refused("superseded");
         }
-        // Whatever comes of it, it is spent.
+        // Whatever the answer, the ticket is spent.
         self.tickets[at].over |= self.now < expires;
         let by_its_client = match caller {
             Caller::Nobody => !grant.bind && self.is_enabled(grant.client),
@@ -51,20 +51,22 @@ impl Model {
         answer
     }
 
-    /// What `answer` gave, for whoever asks for it again with `key`.
+    /// Returns the result in `answer`, for a repetition with `key`.
     fn delivered(&self, answer: &Answer, key: Key) -> Option<Delivered> {
         let number = |member: &str| Some(answer.says[member].as_u64()? as usize);
         let result = match number("challenge_token") {
-            Some(challenge) => Led::Challenge(challenge),
-            None => Led::Session(self.access[number("access_token")?].session?, number("refresh_token")),
+            Some(challenge) => SignInResult::Challenge(challenge),
+            None => {
+                SignInResult::Session(self.access[number("access_token")?].session?, number("refresh_token"))
+            }
         };
         Some(Delivered { key, at: self.now, result })
     }
 
-    /// The same answer again, where everyone it rests on still stands.
-    fn again(&mut self, result: Led) -> Option<Answer> {
+    /// Returns the same answer again, if everyone it depends on is still valid.
+    fn again(&mut self, result: SignInResult) -> Option<Answer> {
         match result {
-            Led::Challenge(at) => {
+            SignInResult::Challenge(at) => {
                 let Challenge { grant, epochs, expires, wrong, answered, .. } = self.challenges[at];
                 let open = !answered
                     && wrong < 5
@@ -76,7 +78,7 @@ impl Model {
                 });
                 open.then(|| granted("challenge again", says))
             }
-            Led::Session(session, refresh) => {
+            SignInResult::Session(session, refresh) => {
                 let Session { grant, restricted, .. } = self.sessions[session].clone();
                 let unused = refresh.is_none_or(|at| {
                     let Refresh { used, expires, .. } = self.refresh[at];
@@ -91,7 +93,7 @@ impl Model {
         }
     }
 
-    pub(super) fn login(&mut self, user: Name, right: bool, place: Place) -> Answer {
+    pub(super) fn login(&mut self, user: Name, right: bool, place: DeviceOnNetwork) -> Answer {
         let now = self.now;
         let password = self.people.get_mut(user).and_then(|person| person.password.as_mut());
         let refused = |why| refused(40040).because(why);
@@ -120,10 +122,10 @@ impl Model {
         self.admit(grant, place, "pwd")
     }
 
-    /// What becomes of somebody whose ticket or password was good.
-    pub(super) fn admit(&mut self, grant: Grant, place: Place, amr: Name) -> Answer {
+    /// Decides about a user whose ticket or password was good.
+    pub(super) fn admit(&mut self, grant: Grant, place: DeviceOnNetwork, amr: Name) -> Answer {
         let places = &self.people[grant.person()].places;
-        // A first place is learnt, unless a factor could be asked for there.
+        // The first device is learnt, unless a factor could be asked for.
         let suspected = !places.is_empty() || self.is_enrolled(grant.person());
         let is_new = suspected && !places.contains(&place);
         let reason = match grant.actor {
@@ -211,18 +213,24 @@ impl Model {
         answer
     }
 
-    fn typed(&self, code: Code) -> Typed {
+    fn typed(&self, code: Code) -> TypedCode {
         match code {
-            Code::Wrong => Typed::Wrong,
+            Code::Wrong => TypedCode::Wrong,
             Code::Totp(shown, late) => {
-                Typed::Totp(self.device(shown), (self.now / 30).checked_add_signed(late))
+                TypedCode::Totp(self.device(shown), (self.now / 30).checked_add_signed(late))
             }
-            Code::Backup(device, number) => Typed::Backup(self.device(device), number),
+            Code::Backup(device, number) => TypedCode::Backup(self.device(device), number),
         }
     }
 
-    /// A session, for everything or for one thing only, and its tokens.
-    pub(super) fn open(&mut self, grant: Grant, only: Option<Name>, amr: Vec<Name>, place: Place) -> Answer {
+    /// Opens a full or restricted session, with its tokens.
+    pub(super) fn open(
+        &mut self,
+        grant: Grant,
+        only: Option<Name>,
+        amr: Vec<Name>,
+        place: DeviceOnNetwork,
+    ) -> Answer {
         let life = if only.is_some() || grant.actor.is_some() { 30 * MINUTE } else { 30 * DAY };
         let (epochs, expires, restricted) = (self.epochs(&grant), self.now + life, only.is_some());
         let granted =

@@ -1,10 +1,17 @@
-//! The core on a store, to which operations are done as a client and an administrator do them.
+//! The core on a store, used as clients and administrators do.
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gatepass_core::admin::factors::ResetFactors;
+use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
+use gatepass_core::admin::users::{
+    DeleteUser, DisableUser, EnableUser, RequirePasswordChange, SetPassword, UnlockUser,
+};
+use gatepass_core::admin::{self, AdminError, Obstacle};
 use gatepass_core::api::step::{drive, finish};
+use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::OtpHash;
 use gatepass_core::engine::{Engine, Keys};
@@ -14,82 +21,73 @@ use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::policy::ticket_request::{TicketRequest, TicketRequestError};
 use gatepass_core::records::client::Client;
-use gatepass_core::records::factor::{AskFactor, Lockout, OtpParameters, TotpDevice};
-use gatepass_core::records::id::{ClientId, UserRef};
+use gatepass_core::records::factor::{AskFactor, OtpParameters};
+use gatepass_core::records::id::{ClientId, SessionId, UserRef};
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::ticket::TicketDigest;
 use gatepass_core::settings::{Issuer as Url, PasswordAge, RiskRules, Settings, Weights};
 use gatepass_core::store::Store;
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_core::store::query::{Identity, LoginRecords, Query, Records};
+use gatepass_core::store::query::{Query, Records};
 use serde_json::{Value, json};
 
 use super::model::{Caller, ISSUER, Model, Name, Rules};
-use super::operation::{Bearer, Code, Issuer, Key, Operation, Token, Wish};
+use super::operation::{Bearer, Code, Issuer, Key, Operation, TicketSpec, Token};
+use crate::fixtures::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, inputs, request};
 use crate::memory::{Memory, Tables};
-use crate::world::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, inputs, request};
 
-/// A store that may be shut and opened again, and swept.
-pub trait Durable: Store {
-    /// Shuts it, and opens it again.
+/// A store that can be closed, reopened and swept.
+pub trait RestartableStore: Store {
+    /// Closes and reopens it.
     fn restart(&mut self) {}
 
-    /// Takes out what is of no more use.
+    /// Removes expired records.
     fn sweep(&mut self, _now: Time) {}
 
-    /// Sets the state epoch, as where older state was put back.
+    /// Sets the state epoch, as after older state was put back.
     fn set_state_epoch(&mut self, epoch: u64);
 }
 
-impl Durable for Memory {
+impl RestartableStore for Memory {
     fn set_state_epoch(&mut self, epoch: u64) {
         self.with(|tables| tables.state_epoch = epoch);
     }
 }
 
-/// The world in which everything begins.
+/// Returns the initial records.
 pub fn tables() -> Tables {
-    let mut tables = world::tables();
+    let mut tables = fixtures::tables();
     for user in tables.users.values_mut() {
         user.password_changed_at = user.password_changed_at.map(|_| NOON);
     }
     tables
 }
 
-/// How the core is set: a new place alone asks for a factor, and a password lasts 90 days, 7 of them borne with after.
+/// Returns the core's settings: only a new device asks for a factor, and a password lasts 90 days and 7 of grace.
 fn settings(rules: Rules) -> Settings {
     let day = 86_400;
     let mut settings = Settings::new(Url::parse(ISSUER).expect("an issuer"));
     settings.second_factor.ask = if rules.always { AskFactor::Always } else { AskFactor::Risk };
     settings.second_factor.unenrolled = rules.unenrolled;
-    settings.password_age = Some(PasswordAge { life: 90 * day, warning: 14 * day, grace: 7 * day });
+    settings.password_age = Some(PasswordAge::new(90 * day, 14 * day, 7 * day));
     // Eight digits, so that no wrong code is right by chance.
     settings.totp = OtpParameters { hash: OtpHash::Sha1, digits: 8 };
-    let weights = Weights {
-        new_device: RiskRules::DEFAULT.weights.new_device,
-        new_network: 0,
-        old_ticket: 0,
-        address_mismatch: 0,
-        recent_failures: 0,
-        long_absence: 0,
-        unusual_hour: 0,
-        impersonation: 0,
-        account_changed: 0,
-    };
-    settings.risk = RiskRules { weights, place_life: u32::MAX, ..RiskRules::DEFAULT };
+    settings.risk.weights = Weights::NONE;
+    settings.risk.weights.new_device = RiskRules::DEFAULT.weights.new_device;
+    settings.risk.place_life = u32::MAX;
     settings
 }
 
-/// What was answered, byte by byte.
+/// An answer, byte by byte.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Told {
-    /// The HTTP status; 200 or 400 where an administrator's verb was applied or not.
+pub struct RawAnswer {
+    /// The HTTP status. An administrator's command is 200 if applied, 400 otherwise.
     pub status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
 
-impl From<Response> for Told {
+impl From<Response> for RawAnswer {
     fn from(response: Response) -> Self {
         let headers = response.headers().map(|(name, value)| (name, value.to_owned())).collect();
         Self { status: response.status(), headers, body: response.into_body() }
@@ -102,27 +100,27 @@ pub struct System<S> {
     engine: Engine,
     store: S,
     asked: u64,
-    /// The secrets of each kind, in the order in which they were first told.
+    /// The secrets of each kind, in the order of their first appearance.
     secrets: BTreeMap<&'static str, Vec<String>>,
     backup_codes: Vec<Vec<String>>,
 }
 
-impl<S: Durable> System<S> {
-    /// The core with these rules, on a store that holds [`tables`].
+impl<S: RestartableStore> System<S> {
+    /// Makes the core with these rules on a store that holds [`tables`].
     pub fn new(rules: Rules, store: S) -> Self {
-        let engine = Engine::new(settings(rules), Keys::new(1, Some(world::signing_key()), vec![]));
+        let engine = Engine::new(settings(rules), Keys::new(1, Some(fixtures::signing_key()), vec![]));
         Self { engine, store, asked: 0, secrets: BTreeMap::new(), backup_codes: vec![] }
     }
 
-    /// Does `operation`, whose picks are those of `model` before it.
-    pub fn perform(&mut self, operation: &Operation, model: &Model) -> Told {
+    /// Runs `operation`. `model` is the state before it, for its picks.
+    pub fn perform(&mut self, operation: &Operation, model: &Model) -> RawAnswer {
         self.asked += 1;
         let now = Time::from_unix(model.now);
         match *operation {
             Operation::Restart => self.store.restart(),
             Operation::Sweep => self.store.sweep(now),
             Operation::PutBack => self.store.set_state_epoch(model.next_state_epoch()),
-            Operation::Issue { by: Issuer::Command, wish } => return self.issue(&wish, now),
+            Operation::Issue { by: Issuer::Command, spec } => return self.issue(&spec, now),
             Operation::RevokeTicket(pick) => {
                 return self.revoke(self.text("ticket", model.ticket(pick)), now);
             }
@@ -138,13 +136,13 @@ impl<S: Durable> System<S> {
                 if let Some(request) = self.request(operation, model) {
                     return drive(&self.engine, &self.store, request, inputs(now, self.asked)).into();
                 }
-                self.administer(operation, now);
+                self.administer(operation, model, now);
             }
         }
         nothing(0)
     }
 
-    /// The request that `operation` is, where it is one.
+    /// Returns the request of `operation`, if it is one.
     fn request(&self, operation: &Operation, model: &Model) -> Option<Request> {
         let bearer = |bearer| format!("Bearer {}", self.text("access_token", model.access(bearer)));
         let code = |code| self.code(code, model);
@@ -158,8 +156,8 @@ impl<S: Durable> System<S> {
         };
         let device = |pick| self.text("device_id", model.device(pick));
         Some(match *operation {
-            Operation::Issue { by: Issuer::Bearer(by), wish } => {
-                sent("POST", "/auth/generate-ticket", by, asked(&wish))
+            Operation::Issue { by: Issuer::Bearer(by), spec } => {
+                sent("POST", "/auth/generate-ticket", by, asked(&spec))
             }
             Operation::Redeem { ticket, caller, place, key } => {
                 let ticket = self.text("ticket", model.ticket(ticket));
@@ -229,18 +227,18 @@ impl<S: Durable> System<S> {
         })
     }
 
-    /// The secret that was told as the `number`th of its kind, or one that never was.
+    /// Returns the `number`th secret of its kind, or one that was never issued.
     fn text(&self, kind: &'static str, number: Option<usize>) -> String {
         let known = number.and_then(|number| self.secrets.get(kind)?.get(number));
         known.cloned().unwrap_or_else(|| match kind {
             "ticket" => format!("tkt_{}", "A".repeat(43)),
-            "refresh_token" => world::UNKNOWN_REFRESH_TOKEN.into(),
+            "refresh_token" => fixtures::UNKNOWN_REFRESH_TOKEN.into(),
             "challenge_token" => format!("chg_{}", "A".repeat(43)),
             _ => "unknown".into(),
         })
     }
 
-    /// The code as it is typed.
+    /// Returns the code as typed.
     fn code(&self, code: Code, model: &Model) -> String {
         match code {
             Code::Wrong => "wrong".into(),
@@ -258,8 +256,8 @@ impl<S: Durable> System<S> {
         }
     }
 
-    /// What was told, every secret named by its place among those of its kind.
-    pub fn read(&mut self, told: &Told) -> Value {
+    /// Returns the answer with every secret replaced by its number.
+    pub fn read(&mut self, told: &RawAnswer) -> Value {
         let Ok(mut body) = serde_json::from_slice::<Value>(&told.body) else { return json!({}) };
         if let Some(token) = body["access_token"].as_str() {
             let payload = token.split('.').nth(1).expect("three segments");
@@ -306,70 +304,45 @@ impl<S: Durable> System<S> {
     }
 }
 
-/// What an administrator does.
-impl<S: Durable> System<S> {
+/// The administrator's operations.
+impl<S: RestartableStore> System<S> {
     fn commit(&self, changes: Vec<Change>) -> Outcome {
         self.store.commit(&changes.into())
     }
 
-    fn account(&self, user: Name) -> Option<LoginRecords> {
-        match self.store.read(&Query::Login(Identity(user.into()))).records {
-            Records::Login(records) => records.map(|records| *records),
-            other => panic!("{other:?}"),
+    fn administer(&self, operation: &Operation, model: &Model, now: Time) {
+        let named = |name: Name| UserRef::Username(name.into());
+        match *operation {
+            Operation::Disable(user) => self.operate(DisableUser { user: named(user) }, now),
+            Operation::Enable(user) => self.operate(EnableUser { user: named(user) }, now),
+            Operation::Delete(user) => self.operate(DeleteUser { user: named(user) }, now),
+            Operation::RequireChange(user) => self.operate(RequirePasswordChange { user: named(user) }, now),
+            Operation::Unlock(user) => self.operate(UnlockUser { user: named(user) }, now),
+            Operation::ResetFactors(user) => self.operate(ResetFactors { user: named(user) }, now),
+            Operation::SetPassword(user, text) => {
+                let password = SecretText::new(text.into());
+                self.operate(SetPassword { user: named(user), password, must_change: false }, now);
+            }
+            Operation::EndAllByCommand(user) => self.operate(EndUserSessions { user: named(user) }, now),
+            Operation::EndByCommand(session) => {
+                let id = self.text("sid", model.session(session));
+                let session = SessionId::parse(&id).expect("a session's id");
+                self.operate(EndSession { session }, now);
+            }
+            _ => {}
         }
     }
 
-    fn administer(&self, operation: &Operation, now: Time) {
-        let (Operation::Disable(user)
-        | Operation::Enable(user)
-        | Operation::Delete(user)
-        | Operation::RequireChange(user)
-        | Operation::Unlock(user)
-        | Operation::ResetFactors(user)) = *operation
-        else {
-            return;
-        };
-        let Some(LoginRecords { user: mut account, password, factors, .. }) = self.account(user) else {
-            return;
-        };
-        let id = account.id.clone();
-        let forgiven = |before| Change::SetLockout { user: id.clone(), before, after: Lockout::default() };
-        let changes = match operation {
-            Operation::Delete(_) => vec![Change::DeleteUser(id)],
-            Operation::Unlock(_) => {
-                let mut changes = vec![forgiven(factors.lockout)];
-                changes.extend(password.map(|password| Change::SetPasswordLockout {
-                    user: id.clone(),
-                    before: password.lockout,
-                    after: Lockout::default(),
-                }));
-                changes
-            }
-            Operation::ResetFactors(_) => {
-                let delete = |device: TotpDevice| Change::DeleteDevice {
-                    id: device.id,
-                    counts: device.verified_at.is_some(),
-                };
-                let mut changes: Vec<Change> = factors.devices.into_iter().map(delete).collect();
-                changes.push(Change::DropBackupCodes(id.clone()));
-                changes.push(forgiven(factors.lockout));
-                changes.push(Change::RaiseEpoch { id, epoch: account.epoch });
-                changes
-            }
-            _ => {
-                match operation {
-                    Operation::Disable(_) if account.is_active() => account.disable(),
-                    Operation::Enable(_) => account.enable(),
-                    Operation::RequireChange(_) if password.is_some() && !account.must_change_password => {
-                        account.require_password_change();
-                    }
-                    _ => {}
-                }
-                account.updated_at = now;
-                vec![Change::UpdateUser(account)]
-            }
-        };
-        assert_eq!(self.commit(changes), Outcome::Applied, "{operation:?}");
+    /// Does an administrator's operation, which may find nobody to do it to.
+    fn operate<O: admin::Operation>(&self, operation: O, now: Time) {
+        let told = format!("{operation:?}");
+        match admin::run(operation, inputs(now, self.asked), self.engine.settings(), &self.store) {
+            Ok(_)
+            | Err(
+                AdminError::NotFound(_) | AdminError::Refused(Obstacle::NoPassword | Obstacle::AlreadyEnded),
+            ) => {}
+            Err(error) => panic!("{told}: {error}"),
+        }
     }
 
     fn edit_client(&self, name: Name, operation: &Operation, anew: u64) {
@@ -377,7 +350,7 @@ impl<S: Durable> System<S> {
         let Records::Client(known) = self.store.read(&Query::Client(id.clone())).records else {
             panic!("the store cannot be read");
         };
-        let first = world::tables().clients.remove(&id).expect("a client of the world");
+        let first = fixtures::tables().clients.remove(&id).expect("a client of the world");
         let changes = match (operation, known) {
             (Operation::DeleteClient(_), Some(_)) => vec![Change::DeleteClient(id)],
             (Operation::AddClient(_), None) => vec![Change::InsertClient(Client { epoch: anew, ..first })],
@@ -397,7 +370,7 @@ impl<S: Durable> System<S> {
         assert_eq!(self.commit(changes), Outcome::Applied, "{operation:?}");
     }
 
-    fn revoke(&self, ticket: String, now: Time) -> Told {
+    fn revoke(&self, ticket: String, now: Time) -> RawAnswer {
         let digest = TicketDigest::of(&ticket).expect("a ticket");
         let Records::Ticket(Some(records)) = self.store.read(&Query::Ticket(digest)).records else {
             return nothing(400);
@@ -406,18 +379,18 @@ impl<S: Durable> System<S> {
         nothing(if revoked == Outcome::Applied { 200 } else { 400 })
     }
 
-    fn issue(&self, wish: &Wish, now: Time) -> Told {
+    fn issue(&self, spec: &TicketSpec, now: Time) -> RawAnswer {
         let asked = || {
             let named = |name: Name| UserRef::Username(name.into());
-            let mut asked = TicketRequest::new(named(wish.user));
-            if let Some(ttl) = wish.ttl {
+            let mut asked = TicketRequest::new(named(spec.user));
+            if let Some(ttl) = spec.ttl {
                 asked = asked.lasting(ttl)?;
             }
-            asked.audience = wish.audience.map(|client| ClientId::parse(client).expect("a client id"));
-            asked.bind = wish.bind;
-            asked.scope = wish.scope.map(|scope| Scope::parse(scope).expect("a scope"));
-            asked.client_ip = wish.here.then(|| [192, 0, 2, 1].into());
-            asked.impersonated(wish.actor.map(named), wish.actor.filter(|_| wish.reason).map(|_| "a call"))
+            asked.audience = spec.audience.map(|client| ClientId::parse(client).expect("a client id"));
+            asked.bind = spec.bind;
+            asked.scope = spec.scope.map(|scope| Scope::parse(scope).expect("a scope"));
+            asked.client_ip = spec.here.then(|| [192, 0, 2, 1].into());
+            asked.impersonated(spec.actor.map(named), spec.actor.filter(|_| spec.reason).map(|_| "a call"))
         };
         match asked() {
             Err(TicketRequestError::Lifetime) => Problem::BadTtl.response(Language::English, now).into(),
@@ -430,20 +403,20 @@ impl<S: Durable> System<S> {
     }
 }
 
-fn nothing(status: u16) -> Told {
-    Told { status, headers: vec![], body: vec![] }
+fn nothing(status: u16) -> RawAnswer {
+    RawAnswer { status, headers: vec![], body: vec![] }
 }
 
-/// The body that asks for a ticket.
-fn asked(wish: &Wish) -> Value {
-    let mut body = json!({"user_id": format!("usr_{}", wish.user), "bind": wish.bind});
+/// Returns the body that asks for a ticket.
+fn asked(spec: &TicketSpec) -> Value {
+    let mut body = json!({"user_id": format!("usr_{}", spec.user), "bind": spec.bind});
     let members = [
-        ("ttl", wish.ttl.map(Value::from)),
-        ("audience", wish.audience.map(Value::from)),
-        ("scope", wish.scope.map(Value::from)),
-        ("client_ip", wish.here.then(|| "192.0.2.1".into())),
-        ("actor", wish.actor.map(|actor| format!("usr_{actor}").into())),
-        ("reason", wish.actor.filter(|_| wish.reason).map(|_| "a call".into())),
+        ("ttl", spec.ttl.map(Value::from)),
+        ("audience", spec.audience.map(Value::from)),
+        ("scope", spec.scope.map(Value::from)),
+        ("client_ip", spec.here.then(|| "192.0.2.1".into())),
+        ("actor", spec.actor.map(|actor| format!("usr_{actor}").into())),
+        ("reason", spec.actor.filter(|_| spec.reason).map(|_| "a call".into())),
     ];
     for (member, value) in members {
         if let Some(value) = value {
@@ -480,7 +453,7 @@ fn keyed(mut asked: Request, key: Option<Key>) -> Request {
     asked
 }
 
-fn at(place: super::model::Place, mut asked: Request) -> Request {
+fn at(place: super::model::DeviceOnNetwork, mut asked: Request) -> Request {
     asked.headers.push(("x-device-id".into(), place.device.into()));
     if !place.here {
         asked.peer = [198, 51, 100, 1].into();

@@ -1,4 +1,4 @@
-//! Services' tokens, and what is said of any.
+//! Services' tokens, introspection and revocation.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! What an answer may say at the moment it leaves, seen from outside: by what was asked, what is durable, and how the
-//! commits of its flow went.
+//! Checks an answer at the moment it leaves, from outside: by its request, the durable state, and the outcomes of its
+//! flow's commits.
 
 use std::collections::BTreeMap;
 
@@ -15,49 +15,49 @@ use gatepass_core::store::change::{Change, Outcome};
 use serde_json::Value;
 
 use super::World;
-use super::ledger::Broken;
-use super::network::What;
+use super::network::RequestKind;
+use super::oracle::BrokenPromise;
 use super::server::Flow;
 use crate::memory::Tables;
 
-/// What has left, whether or not it arrived.
+/// The answers that were sent, whether or not they arrived.
 #[derive(Default)]
-pub(super) struct Told {
-    /// What each ticket, and each challenge, was welcomed to.
-    welcomes: BTreeMap<String, Welcomed>,
+pub(super) struct SentAnswers {
+    /// The first answer to each ticket and challenge.
+    first_answers: BTreeMap<String, FirstAnswer>,
     tickets: Vec<TicketDigest>,
     sessions: Vec<SessionId>,
     /// The services' tokens by `jti`, and how often older state had been put back by then.
     services: BTreeMap<String, u64>,
 }
 
-/// The first welcome of a ticket or a challenge.
-struct Welcomed {
+/// The first successful answer to a ticket or a challenge.
+struct FirstAnswer {
     key: Option<String>,
-    /// The code that a challenge was answered with is not known here: whoever repeats, repeats every byte.
+    /// The code of a challenge is unknown here: a repetition has every byte the same.
     session: Option<SessionId>,
     refresh: Option<String>,
     challenge: Option<String>,
 }
 
-impl Told {
-    /// What was told is durable, however it all ended.
-    pub(super) fn check(&self, tables: &Tables) -> Result<(), Broken> {
+impl SentAnswers {
+    /// Checks that everything sent is durable at the end.
+    pub(super) fn check(&self, tables: &Tables) -> Result<(), BrokenPromise> {
         let tickets = self.tickets.iter().all(|digest| tables.tickets.contains_key(digest));
         let sessions = self.sessions.iter().all(|id| tables.sessions.contains_key(id));
         if tickets && sessions { Ok(()) } else { Err("a ticket or a session that was told is gone".into()) }
     }
 }
 
-/// The claims of an access token, unverified.
+/// Returns the claims of an access token, unverified.
 fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap_or_default();
     let payload = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
     serde_json::from_slice(&payload).unwrap_or_default()
 }
 
-/// Judges the answer of `flow` as it leaves.
-pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -> Result<(), Broken> {
+/// Checks the answer of `flow` as it leaves.
+pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -> Result<(), BrokenPromise> {
     outcomes(world, flow, status)?;
     let (token, challenge) = (body["access_token"].as_str(), body["challenge_token"].as_str());
     if token.is_some() && challenge.is_some() {
@@ -70,8 +70,8 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -
         return refused(world, flow, status);
     }
     match &flow.what {
-        What::Issue => issued(world, body),
-        What::Present { ticket, key } => {
+        RequestKind::Issue => issued(world, body),
+        RequestKind::Present { ticket, key } => {
             let digest = TicketDigest::of(ticket).ok_or("no ticket looks so")?;
             let state = world.tables.tickets.get(&digest).map(|ticket| ticket.state.clone());
             if !matches!(state, Some(TicketState::Spent { .. })) {
@@ -79,33 +79,35 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -
             }
             welcomed(world, Some((ticket, key)), body)
         }
-        What::AnswerChallenge { challenge, key } => welcomed(world, Some((challenge, key)), body),
-        What::Login => welcomed(world, None, body),
-        What::Refresh { .. } => refreshed(world, body),
-        What::Userinfo(token) => accepted(world, token),
-        What::Introspect(token) if body["active"] == true => accepted(world, token),
-        What::Introspect(token) => {
-            told_dead(world, token);
+        RequestKind::AnswerChallenge { challenge, key } => welcomed(world, Some((challenge, key)), body),
+        RequestKind::Login => welcomed(world, None, body),
+        RequestKind::Refresh { .. } => refreshed(world, body),
+        RequestKind::Userinfo(token) => accepted(world, token),
+        RequestKind::Introspect(token) if body["active"] == true => accepted(world, token),
+        RequestKind::Introspect(token) => {
+            count_ended(world, token);
             Ok(())
         }
-        What::ServiceToken => {
+        RequestKind::ServiceToken => {
             let id = claims(token.ok_or("no token in the answer")?)["jti"].as_str().map(str::to_owned);
-            world.told.services.insert(id.ok_or("a token without a name")?, world.ledger.put_back());
+            world.sent.services.insert(id.ok_or("a token without a name")?, world.oracle.put_back());
             Ok(())
         }
-        What::SetUp | What::VerifyDevice | What::EndSession | What::Revoke(_) | What::ChangePassword => {
-            Ok(())
-        }
+        RequestKind::SetUp
+        | RequestKind::VerifyDevice
+        | RequestKind::EndSession
+        | RequestKind::Revoke(_)
+        | RequestKind::ChangePassword => Ok(()),
     }
 }
 
-/// The outcome decides the status: 200 where something was to be written is never told but for what was applied.
-fn outcomes(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
+/// Checks that the status fits the outcomes: a write answers 200 only if it was applied.
+fn outcomes(world: &mut World, flow: &Flow, status: u16) -> Result<(), BrokenPromise> {
     let unknown = flow.outcomes.contains(&Outcome::Unknown);
     let applied = flow.outcomes.contains(&Outcome::Applied);
     match status {
-        500 => world.tally.met("answers 500"),
-        503 => world.tally.met("answers 503"),
+        500 => world.coverage.count("answers 500"),
+        503 => world.coverage.count("answers 503"),
         _ => {}
     }
     match status {
@@ -119,97 +121,100 @@ fn outcomes(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
     }
 }
 
-fn writes(what: &What) -> bool {
+fn writes(what: &RequestKind) -> bool {
     match what {
-        What::Issue
-        | What::Present { .. }
-        | What::Login
-        | What::AnswerChallenge { .. }
-        | What::Refresh { .. }
-        | What::SetUp
-        | What::VerifyDevice
-        | What::EndSession
-        | What::ChangePassword => true,
-        // A token that is over already is given up without a write.
-        What::ServiceToken | What::Userinfo(_) | What::Introspect(_) | What::Revoke(_) => false,
+        RequestKind::Issue
+        | RequestKind::Present { .. }
+        | RequestKind::Login
+        | RequestKind::AnswerChallenge { .. }
+        | RequestKind::Refresh { .. }
+        | RequestKind::SetUp
+        | RequestKind::VerifyDevice
+        | RequestKind::EndSession
+        | RequestKind::ChangePassword => true,
+        // Revoking an expired token writes nothing.
+        RequestKind::ServiceToken
+        | RequestKind::Userinfo(_)
+        | RequestKind::Introspect(_)
+        | RequestKind::Revoke(_) => false,
     }
 }
 
-/// A refusal of what exists wants its row, in the same commit or in one of its own.
-fn refused(world: &mut World, flow: &Flow, status: u16) -> Result<(), Broken> {
-    let (tables, ledger) = (&world.tables, &world.ledger);
-    // Whether it exists, whether it was issued before older state was put back, and what is met.
-    let (exists, superseded, met) = match &flow.what {
-        What::Present { ticket, .. } => {
+/// Checks that a refusal of an existing credential has its audit row, in the same commit or in one of its own.
+fn refused(world: &mut World, flow: &Flow, status: u16) -> Result<(), BrokenPromise> {
+    let (tables, oracle) = (&world.tables, &world.oracle);
+    // True if it exists, true if it was issued before older state was put back, and the case to count.
+    let (exists, superseded, count) = match &flow.what {
+        RequestKind::Present { ticket, .. } => {
             let digest = TicketDigest::of(ticket);
             let exists = digest.is_some_and(|d| tables.tickets.contains_key(&d));
-            let superseded = digest.is_some_and(|d| ledger.is_superseded_ticket(&d));
+            let superseded = digest.is_some_and(|d| oracle.is_superseded_ticket(&d));
             (exists, superseded, Some("tickets refused"))
         }
-        What::AnswerChallenge { challenge, .. } => {
+        RequestKind::AnswerChallenge { challenge, .. } => {
             let digest = ChallengeDigest::read(challenge);
             let exists = digest.is_some_and(|d| tables.challenges.contains_key(&d));
-            (exists, digest.is_some_and(|d| ledger.is_superseded_challenge(&d)), None)
+            (exists, digest.is_some_and(|d| oracle.is_superseded_challenge(&d)), None)
         }
-        What::Refresh { token, by_portal: false } => {
+        RequestKind::Refresh { token, by_portal: false } => {
             let token = RefreshDigest::read(token).and_then(|d| tables.refresh_tokens.get(&d));
-            (token.is_some(), token.is_some_and(|t| ledger.is_superseded_session(&t.session_id)), None)
+            (token.is_some(), token.is_some_and(|t| oracle.is_superseded_session(&t.session_id)), None)
         }
-        What::Login => (true, false, Some("passwords refused")),
-        What::Userinfo(token) => {
+        RequestKind::Login => (true, false, Some("passwords refused")),
+        RequestKind::Userinfo(token) => {
             let token = token.clone();
-            told_dead(world, &token);
+            count_ended(world, &token);
             return Ok(());
         }
-        What::ServiceToken
-        | What::Issue
-        | What::Refresh { by_portal: true, .. }
-        | What::Introspect(_)
-        | What::SetUp
-        | What::VerifyDevice
-        | What::EndSession
-        | What::Revoke(_)
-        | What::ChangePassword => (false, false, None),
+        RequestKind::ServiceToken
+        | RequestKind::Issue
+        | RequestKind::Refresh { by_portal: true, .. }
+        | RequestKind::Introspect(_)
+        | RequestKind::SetUp
+        | RequestKind::VerifyDevice
+        | RequestKind::EndSession
+        | RequestKind::Revoke(_)
+        | RequestKind::ChangePassword => (false, false, None),
     };
     if !(400..500).contains(&status) {
         return Ok(());
     }
     if superseded {
-        world.tally.met("superseded credentials refused");
+        world.coverage.count("superseded credentials refused");
     }
-    met.into_iter().for_each(|met| world.tally.met(met));
+    count.into_iter().for_each(|count| world.coverage.count(count));
     if exists && !flow.recorded { Err("it is refused, and no row says so".into()) } else { Ok(()) }
 }
 
-fn issued(world: &mut World, body: &Value) -> Result<(), Broken> {
+fn issued(world: &mut World, body: &Value) -> Result<(), BrokenPromise> {
     let digest = body["ticket"].as_str().and_then(TicketDigest::of).ok_or("no ticket in the answer")?;
     if !world.tables.tickets.contains_key(&digest) {
         return Err("a ticket leaves, and is not durable".into());
     }
-    world.told.tickets.push(digest);
+    world.sent.tickets.push(digest);
     Ok(())
 }
 
-/// Somebody is let in for a credential, which is good once, and again for whoever has the key it was used with, and then for
-/// the same; a password is good again.
+/// Checks a successful sign-in. A credential is good once, and again only with its key and for the same result. A
+/// password is good again.
 fn welcomed(
     world: &mut World,
     credential: Option<(&String, &Option<String>)>,
     body: &Value,
-) -> Result<(), Broken> {
-    world.tally.met("welcomes");
+) -> Result<(), BrokenPromise> {
+    world.coverage.count("welcomes");
     let (token, challenge) = (body["access_token"].as_str(), body["challenge_token"].as_str());
     if let Some((credential, key)) = credential {
         let sid = token.map(claims).and_then(|claims| SessionId::parse(claims["sid"].as_str()?).ok());
         let text = |member: &str| body[member].as_str().map(str::to_owned);
-        let now = Welcomed {
+        let now = FirstAnswer {
             key: key.clone(),
             session: sid,
             refresh: text("refresh_token"),
             challenge: text("challenge_token"),
         };
-        match world.told.welcomes.get(credential) {
-            None => drop(world.told.welcomes.insert(credential.clone(), now)),
+        match world.sent.first_answers.get(credential) {
+            None => drop(world.sent.first_answers.insert(credential.clone(), now)),
             Some(first) if first.key.is_none() || first.key != now.key => {
                 return Err(format!("{credential} was welcomed twice"));
             }
@@ -219,7 +224,7 @@ fn welcomed(
                 if !same {
                     return Err(format!("{credential} was welcomed to another session"));
                 }
-                world.tally.met("answers repeated");
+                world.coverage.count("answers repeated");
             }
         }
     }
@@ -231,7 +236,7 @@ fn welcomed(
             if !world.tables.sessions.contains_key(&id) {
                 return Err(format!("a token leaves, and {id} is not durable"));
             }
-            world.told.sessions.push(id);
+            world.sent.sessions.push(id);
             Ok(())
         }
         (None, Some(text)) => {
@@ -242,47 +247,51 @@ fn welcomed(
     }
 }
 
-fn refreshed(world: &World, body: &Value) -> Result<(), Broken> {
+fn refreshed(world: &World, body: &Value) -> Result<(), BrokenPromise> {
     let token = body["refresh_token"].as_str().ok_or("no refresh token in the answer")?;
     let kept = RefreshDigest::read(token).is_some_and(|d| world.tables.refresh_tokens.contains_key(&d));
     if kept { Ok(()) } else { Err("a refresh token leaves, and is not durable".into()) }
 }
 
-/// Whether what became durable has ended the token.
-fn is_dead(world: &World, token: &str) -> bool {
+/// Returns true if a durable change has ended the token.
+fn is_ended_token(world: &World, token: &str) -> bool {
     let claims = claims(token);
     let session = claims["sid"].as_str();
-    session.is_some_and(|session| world.ledger.is_ended(session))
-        || claims["jti"].as_str().is_some_and(|id| world.ledger.is_revoked(id))
+    session.is_some_and(|session| world.oracle.is_ended(session))
+        || claims["jti"].as_str().is_some_and(|id| world.oracle.is_revoked(id))
         || is_superseded(world, &claims)
 }
 
-/// Whether older state was put back since a token with `claims` was issued.
+/// Returns true if older state was put back since a token with `claims` was issued.
 fn is_superseded(world: &World, claims: &Value) -> bool {
     let session = claims["sid"].as_str().and_then(|id| SessionId::parse(id).ok());
-    let issued = claims["jti"].as_str().and_then(|id| world.told.services.get(id));
-    session.is_some_and(|id| world.ledger.is_superseded_session(&id))
-        || issued.is_some_and(|put_back| *put_back != world.ledger.put_back())
+    let issued = claims["jti"].as_str().and_then(|id| world.sent.services.get(id));
+    session.is_some_and(|id| world.oracle.is_superseded_session(&id))
+        || issued.is_some_and(|put_back| *put_back != world.oracle.put_back())
 }
 
-fn accepted(world: &mut World, token: &str) -> Result<(), Broken> {
-    world.tally.met("live tokens accepted");
-    if is_dead(world, token) { Err(format!("{} is accepted after its end", claims(token))) } else { Ok(()) }
-}
-
-fn told_dead(world: &mut World, token: &str) {
-    if is_dead(world, token) {
-        world.tally.met("dead tokens refused");
+fn accepted(world: &mut World, token: &str) -> Result<(), BrokenPromise> {
+    world.coverage.count("live tokens accepted");
+    if is_ended_token(world, token) {
+        Err(format!("{} is accepted after its end", claims(token)))
+    } else {
+        Ok(())
     }
 }
 
-/// The grace of the settings, in seconds.
+fn count_ended(world: &mut World, token: &str) {
+    if is_ended_token(world, token) {
+        world.coverage.count("dead tokens refused");
+    }
+}
+
+/// The refresh grace of the settings, in seconds.
 const GRACE: u64 = 10;
 
-/// Judges what becomes of a refresh token by what was read: whoever comes in time goes on, whoever comes late with a used
-/// one ends the family, and nothing else does.
-pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<(), Broken> {
-    let What::Refresh { token, by_portal } = &flow.what else { return Ok(()) };
+/// Checks the decision about a refresh token by what was read: in time the session goes on, a late reuse ends the family,
+/// and nothing else does.
+pub(super) fn check_read(tables: &Tables, flow: &Flow, step: &Step) -> Result<(), BrokenPromise> {
+    let RequestKind::Refresh { token, by_portal } = &flow.what else { return Ok(()) };
     let Some(token) = RefreshDigest::read(token).and_then(|digest| tables.refresh_tokens.get(&digest)) else {
         return Ok(());
     };

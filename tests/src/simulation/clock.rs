@@ -1,9 +1,9 @@
 //! The clocks of a world: one wall clock that jumps, and in each server a time that never goes back while it runs
-//! (`server/src/clock.rs`, far jumps ahead apart). All in milliseconds.
+//! (`server/src/clock.rs`, without far jumps ahead). All in milliseconds.
 
 use gatepass_core::base::time::Time;
 
-use crate::world::NOON;
+use crate::fixtures::NOON;
 
 /// The machine's clock, and the mark that servers keep in the store.
 #[derive(Default)]
@@ -18,14 +18,14 @@ impl Wall {
     }
 }
 
-/// The time of one server: never behind what it was, going on by the monotonic clock.
+/// The time of one server: it never goes back, and follows the monotonic clock.
 pub(super) struct Clock {
     trusted: u64,
     then: u64,
 }
 
 impl Clock {
-    /// Begins at `at` from the mark, and says whether the wall clock was behind it.
+    /// Starts at `at` from the mark. Returns true if the wall clock was behind it.
     pub(super) fn start(wall: &Wall, at: u64) -> (Self, bool) {
         let reads = wall.reads(at);
         (Self { trusted: wall.mark.max(reads), then: at }, reads < wall.mark)
@@ -41,7 +41,7 @@ impl Clock {
         self.trusted
     }
 
-    /// Raises the mark, or is raised by it.
+    /// Raises the mark to this time, or this time to the mark.
     pub(super) fn persist(&mut self, wall: &mut Wall, at: u64) {
         let now = self.observe(wall, at);
         wall.mark = wall.mark.max(now);

@@ -1,21 +1,21 @@
-//! A world in virtual time: two hundred clients, a network that loses, delays and doubles, one or two servers that
-//! crash, a disk that is slow or full, and a clock that jumps. Everything that happens follows from the seed.
+//! A world in virtual time: two hundred clients, a network that loses, delays and doubles messages, one or two servers
+//! that crash, a disk that is slow or full, and a clock that jumps. Everything follows from the seed.
 //!
-//! `people` want something (`deeds`) and send it over the `network`; a `server` takes the core's steps one at a time, each
-//! costing time, and writes as one group what waits for the disk; the `office` is the administrator at the command line.
-//! The `ledger` judges every commit that became durable, `answers` every answer at the moment it leaves.
+//! `people` begin `operations` and send requests over the `network`; a `server` takes the core's steps one at a time,
+//! each of which takes time, and writes waiting commits as one group; the `administrator` runs commands. The `oracle`
+//! checks every durable commit, and `answers` checks every answer at the moment it leaves.
 
+mod administrator;
 mod answers;
-mod chance;
 mod clock;
-mod deeds;
-mod ledger;
+mod coverage;
+mod faults;
 mod network;
-mod office;
+mod operations;
+mod oracle;
 mod people;
+mod rng;
 mod server;
-mod tally;
-mod weather;
 
 use std::collections::BTreeMap;
 
@@ -24,78 +24,81 @@ use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{Issuer, Settings, Unenrolled};
 use gatepass_core::store::change::{Change, Outcome};
 
+use crate::administrator::PendingOperation;
+use crate::fixtures;
 use crate::memory::Tables;
-use crate::world;
-use answers::Told;
-use chance::Chance;
+use answers::SentAnswers;
 use clock::Wall;
-use ledger::{Broken, Ledger};
+pub use coverage::Coverage;
+use faults::{Fault, Faults};
 use network::{Answered, Call};
+use oracle::{BrokenPromise, Oracle};
 use people::{Authenticator, Person};
+use rng::Rng;
 use server::{Flow, Server};
-pub use tally::Tally;
-use weather::{Fault, Weather};
 
-/// When everybody stops beginning anything new, in milliseconds; what is under way goes on.
+/// The time in milliseconds after which nothing new begins. Running operations go on.
 const END: u64 = 32_000;
 
-/// Something that will happen.
+/// A future event.
 enum Event {
-    /// Somebody does the next thing.
+    /// A person begins the next operation.
     Wake(usize),
     /// A service asks about a token it has seen.
     Probe,
-    /// The administrator gives a command.
+    /// The administrator runs a command.
     Administer,
     /// The command's changes reach the store.
     Command(Vec<Change>),
+    /// An administrator's operation reaches the store.
+    Operation(Box<dyn PendingOperation>),
     /// A request reaches a server.
     Arrive(u64),
-    /// An answer reaches who asked.
+    /// An answer arrives at its client.
     Answer(u64, Answered),
-    /// Who asked has waited long enough.
+    /// A client times out.
     GiveUp(u64, u32),
-    /// A flow has read what it asked for.
+    /// A flow has its records.
     Read(u64),
-    /// A flow has hashed a password.
+    /// A flow has its password hash.
     Hashed(u64),
-    /// What waits for the disk in a server becomes durable.
+    /// A server's waiting commits become durable.
     Flush(usize, u64),
-    /// A flow learns how its commit went.
+    /// A flow learns the outcome of its commit.
     Settle(u64, Outcome),
-    /// A crashed server is there again.
+    /// A crashed server starts again.
     Start(usize),
-    /// The servers keep their time in the store.
+    /// The servers store their time.
     Mark,
-    /// Something goes wrong, or right again.
+    /// A fault begins or ends.
     Fault(Fault),
 }
 
-/// What came of a seed.
+/// The result of a seed.
 pub struct Report {
-    /// What was met.
-    pub tally: Tally,
-    /// How many clients there were.
+    /// The cases that occurred.
+    pub coverage: Coverage,
+    /// The number of clients.
     pub clients: usize,
     /// The promise that was broken, if one was.
     pub broken: Option<String>,
-    /// What happened, line by line, where it was asked for.
+    /// The trace, line by line, if requested.
     pub trace: Vec<String>,
 }
 
 struct World {
-    chance: Chance,
-    weather: Weather,
+    rng: Rng,
+    faults: Faults,
     engine: Engine,
     tables: Tables,
-    ledger: Ledger,
-    told: Told,
-    tally: Tally,
+    oracle: Oracle,
+    sent: SentAnswers,
+    coverage: Coverage,
     /// Milliseconds since the beginning.
     now: u64,
-    /// What will happen: when, and in which order of two at the same time.
+    /// Future events by time and by order within the same time.
     events: BTreeMap<(u64, u64), Event>,
-    /// The last number given to a call, a flow, an event or a moment.
+    /// The last number given to a call, a flow, an event or a request's inputs.
     number: u64,
     wall: Wall,
     servers: Vec<Server>,
@@ -106,25 +109,25 @@ struct World {
     passwords: BTreeMap<String, &'static str>,
     service_token: Option<String>,
     portal_secret: String,
-    /// Access tokens that were handed out.
+    /// Access tokens that were issued.
     seen: Vec<String>,
     trace: Option<Vec<String>>,
-    broken: Option<Broken>,
+    broken: Option<BrokenPromise>,
 }
 
-/// Lives through the world of `seed`.
+/// Runs the world of `seed`.
 pub fn run(seed: u64, traced: bool) -> Report {
     let mut world = World::new(seed, traced);
     world.live();
     Report {
         clients: world.people.len() + people::SERVICES,
-        tally: world.tally,
+        coverage: world.coverage,
         broken: world.broken,
         trace: world.trace.unwrap_or_default(),
     }
 }
 
-/// Adds a line to the trace, where there is one.
+/// Adds a line to the trace, if there is one.
 macro_rules! note {
     ($world:expr, $($line:tt)+) => {
         if $world.trace.is_some() {
@@ -138,20 +141,20 @@ use note;
 
 impl World {
     fn new(seed: u64, traced: bool) -> Self {
-        let mut chance = Chance::new(seed);
-        let weather = Weather::draw(&mut chance);
+        let mut rng = Rng::new(seed);
+        let faults = Faults::draw(&mut rng);
         let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
         settings.second_factor.unenrolled =
-            chance.pick(&[Unenrolled::SignIn, Unenrolled::SignIn, Unenrolled::Enrol, Unenrolled::Refuse]);
-        settings.second_factor.ask = chance.pick(&[AskFactor::Risk, AskFactor::Always]);
-        settings.user_token_lifetime = chance.pick(&[20, 60, 1_800]);
-        settings.session_lifetime = chance.pick(&[60, 2_592_000]);
+            rng.pick(&[Unenrolled::SignIn, Unenrolled::SignIn, Unenrolled::Enrol, Unenrolled::Refuse]);
+        settings.second_factor.ask = rng.pick(&[AskFactor::Risk, AskFactor::Always]);
+        settings.user_token_lifetime = rng.pick(&[20, 60, 1_800]);
+        settings.session_lifetime = rng.pick(&[60, 2_592_000]);
         let tables = people::tables();
         let mut world = Self {
-            engine: world::gatepass_with(settings),
-            ledger: Ledger::of(&tables),
-            told: Told::default(),
-            tally: Tally::default(),
+            engine: fixtures::gatepass_with(settings),
+            oracle: Oracle::of(&tables),
+            sent: SentAnswers::default(),
+            coverage: Coverage::default(),
             now: 0,
             events: BTreeMap::new(),
             number: 0,
@@ -163,28 +166,28 @@ impl World {
             authenticators: people::authenticators(),
             passwords: people::passwords(),
             service_token: None,
-            portal_secret: world::PORTAL_SECRET.into(),
+            portal_secret: fixtures::PORTAL_SECRET.into(),
             seen: vec![],
             trace: traced.then(Vec::new),
             broken: None,
             tables,
-            weather,
-            chance,
+            faults,
+            rng,
         };
-        note!(world, "seed {seed}: {:?}", world.weather);
+        note!(world, "seed {seed}: {:?}", world.faults);
         world.open();
         world
     }
 
-    /// Puts everybody in their place.
+    /// Schedules the first events.
     fn open(&mut self) {
-        for _ in 0..self.weather.servers {
+        for _ in 0..self.faults.servers {
             self.start();
         }
         if self.servers.len() > 1 {
-            self.tally.met("worlds of two servers");
+            self.coverage.count("worlds of two servers");
         }
-        self.people = people::everybody(&mut self.chance);
+        self.people = people::everybody(&mut self.rng);
         for person in 0..self.people.len() {
             self.later(0, 12_000, Event::Wake(person));
         }
@@ -193,7 +196,7 @@ impl World {
         }
         self.later(1_000, 6_000, Event::Administer);
         self.later(5_000, 5_000, Event::Mark);
-        self.forecast();
+        self.schedule_faults();
     }
 
     fn next_number(&mut self) -> u64 {
@@ -201,15 +204,15 @@ impl World {
         self.number
     }
 
-    /// Has `event` happen between `least` and `most` milliseconds from now.
+    /// Schedules `event` between `least` and `most` milliseconds from now.
     fn later(&mut self, least: u64, most: u64, event: Event) {
-        let at = self.now + self.chance.between(least, most);
+        let at = self.now + self.rng.between(least, most);
         let number = self.next_number();
         self.events.insert((at, number), event);
     }
 
-    /// Notes that a promise was broken; the first one counts.
-    fn judge(&mut self, verdict: Result<(), Broken>) {
+    /// Records a broken promise; the first one counts.
+    fn judge(&mut self, verdict: Result<(), BrokenPromise>) {
         if let Err(broken) = verdict
             && self.broken.is_none()
         {
@@ -226,7 +229,7 @@ impl World {
                 return;
             }
         }
-        self.judge(self.ledger.check(&self.tables).and_then(|()| self.told.check(&self.tables)));
+        self.judge(self.oracle.check(&self.tables).and_then(|()| self.sent.check(&self.tables)));
     }
 
     fn happen(&mut self, event: Event) {
@@ -237,6 +240,7 @@ impl World {
             Event::Probe => self.probe(),
             Event::Administer => self.administer(),
             Event::Command(changes) => self.command(&changes),
+            Event::Operation(pending) => self.operate(pending),
             Event::Arrive(call) => self.arrive(call),
             Event::Answer(call, answered) => self.answered(call, &answered),
             Event::GiveUp(call, attempt) => self.give_up(call, attempt),
@@ -246,7 +250,7 @@ impl World {
             Event::Settle(flow, outcome) => self.settle(flow, outcome),
             Event::Start(server) => self.restart(server),
             Event::Mark => self.mark(),
-            Event::Fault(fault) => self.befall(fault),
+            Event::Fault(fault) => self.apply_fault(fault),
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Requests on their way, and answers: lost, late, or there twice; and people who try again.
+//! Requests and answers in transit: lost, late or doubled; and clients that retry.
 
 use gatepass_core::http::request::Request;
 use serde_json::Value;
 
 use super::{Event, World, note};
 
-/// What somebody asks for.
+/// The kind of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum What {
+pub(super) enum RequestKind {
     ServiceToken,
     Issue,
     Present { ticket: String, key: Option<String> },
@@ -23,29 +23,29 @@ pub(super) enum What {
     ChangePassword,
 }
 
-/// A request of somebody, as often as it is sent.
+/// A client's request, sent once or more.
 pub(super) struct Call {
-    /// Which of the people wants the answer; none where nobody does.
+    /// The person who waits for the answer, if any.
     pub(super) from: Option<usize>,
-    pub(super) what: What,
+    pub(super) what: RequestKind,
     request: Request,
     attempt: u32,
     open: bool,
 }
 
-/// An answer on its way.
+/// An answer in transit.
 #[derive(Clone, Debug)]
 pub(super) struct Answered {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-/// How often somebody asks for the same before they do something else.
+/// The number of attempts before a person does something else.
 const ATTEMPTS: u32 = 4;
 
 impl World {
-    /// Sends `request`, whose answer is for `from`.
-    pub(super) fn call(&mut self, from: Option<usize>, what: What, request: Request) {
+    /// Sends `request` for `from`.
+    pub(super) fn call(&mut self, from: Option<usize>, what: RequestKind, request: Request) {
         let call = self.next_number();
         if let Some(person) = from {
             self.people[person].busy = true;
@@ -54,8 +54,8 @@ impl World {
         self.send(call);
     }
 
-    /// Keeps a request that will arrive on a way of its own, and whose answer nobody waits for.
-    pub(super) fn keep_call(&mut self, call: u64, what: What, request: Request) {
+    /// Keeps a request that arrives by an event of its own. Its answer is dropped.
+    pub(super) fn keep_call(&mut self, call: u64, what: RequestKind, request: Request) {
         self.calls.insert(call, Call { from: None, what, request, attempt: 1, open: false });
     }
 
@@ -67,18 +67,18 @@ impl World {
         if from.is_some() {
             self.later(1_500, 6_000, Event::GiveUp(id, attempt));
         }
-        if self.chance.one_in(self.weather.lost) {
-            self.tally.met("requests lost");
+        if self.rng.one_in(self.faults.lost) {
+            self.coverage.count("requests lost");
             note!(self, "#{id} is lost");
             return;
         }
-        let doubled = self.chance.one_in(self.weather.doubled);
+        let doubled = self.rng.one_in(self.faults.doubled);
         if doubled {
-            self.tally.met("requests doubled");
+            self.coverage.count("requests doubled");
         }
         for _ in 0..=u32::from(doubled) {
-            if self.chance.one_in(self.weather.late) {
-                self.tally.met("requests late");
+            if self.rng.one_in(self.faults.late) {
+                self.coverage.count("requests late");
                 self.later(1_000, 16_000, Event::Arrive(id));
             } else {
                 self.later(1, 40, Event::Arrive(id));
@@ -89,11 +89,11 @@ impl World {
     pub(super) fn arrive(&mut self, id: u64) {
         let up: Vec<usize> = (0..self.servers.len()).filter(|server| self.servers[*server].up).collect();
         if up.is_empty() {
-            self.tally.met("requests to a dead server");
+            self.coverage.count("requests to a dead server");
             note!(self, "#{id} finds no server");
             return;
         }
-        let server = self.chance.pick(&up);
+        let server = self.rng.pick(&up);
         let Call { what, request, .. } = &self.calls[&id];
         let (what, request) = (what.clone(), copy(request));
         self.begin(server, id, what, request);
@@ -102,11 +102,11 @@ impl World {
     /// Sends an answer back.
     pub(super) fn reply(&mut self, call: u64, status: u16, body: Value) {
         let answer = Event::Answer(call, Answered { status, body });
-        if self.chance.one_in(self.weather.lost) {
-            self.tally.met("answers lost");
+        if self.rng.one_in(self.faults.lost) {
+            self.coverage.count("answers lost");
             note!(self, "#{call} answer lost");
-        } else if self.chance.one_in(self.weather.late) {
-            self.tally.met("answers late");
+        } else if self.rng.one_in(self.faults.late) {
+            self.coverage.count("answers late");
             self.later(1_000, 12_000, answer);
         } else {
             self.later(1, 40, answer);
@@ -117,7 +117,7 @@ impl World {
         let call = self.calls.get_mut(&id).expect("a call");
         let Some(person) = call.from.filter(|_| call.open) else { return };
         if answer.status >= 500 && call.attempt < ATTEMPTS {
-            // Whoever is told so tries again when they would have given up.
+            // The person tries again at the time-out.
             return;
         }
         call.open = false;
@@ -152,34 +152,34 @@ impl World {
     }
 }
 
-/// The first characters of a credential, enough to find it again.
+/// Returns the first characters of a credential, enough to identify it.
 pub(super) fn short(text: &str) -> &str {
-    // The ends of two access tokens differ, not their beginnings.
+    // Access tokens differ at their ends, not at their beginnings.
     let from = if text.starts_with("eyJ") { text.len() - 8 } else { 0 };
     text.get(from..).map_or(text, |text| text.get(..12).unwrap_or(text))
 }
 
-fn shown(what: &What) -> String {
+fn shown(what: &RequestKind) -> String {
     match what {
-        What::ServiceToken => "has its backend ask for a token".into(),
-        What::Issue => "has a ticket issued".into(),
-        What::Present { ticket, key: None } => format!("presents {}", short(ticket)),
-        What::Present { ticket, .. } => format!("presents {} with a key", short(ticket)),
-        What::Login => "signs in by password".into(),
-        What::AnswerChallenge { challenge, key: None } => format!("answers {}", short(challenge)),
-        What::AnswerChallenge { challenge, .. } => format!("answers {} with a key", short(challenge)),
-        What::Refresh { token, .. } => format!("refreshes with {}", short(token)),
-        What::Userinfo(token) => format!("asks who …{} is", short(token)),
-        What::Introspect(token) => format!("asks whether …{} is good", short(token)),
-        What::SetUp => "sets up a device".into(),
-        What::VerifyDevice => "verifies a device".into(),
-        What::EndSession => "ends sessions".into(),
-        What::Revoke(token) => format!("gives up …{}", short(token)),
-        What::ChangePassword => "changes the password".into(),
+        RequestKind::ServiceToken => "has its backend ask for a token".into(),
+        RequestKind::Issue => "has a ticket issued".into(),
+        RequestKind::Present { ticket, key: None } => format!("presents {}", short(ticket)),
+        RequestKind::Present { ticket, .. } => format!("presents {} with a key", short(ticket)),
+        RequestKind::Login => "signs in by password".into(),
+        RequestKind::AnswerChallenge { challenge, key: None } => format!("answers {}", short(challenge)),
+        RequestKind::AnswerChallenge { challenge, .. } => format!("answers {} with a key", short(challenge)),
+        RequestKind::Refresh { token, .. } => format!("refreshes with {}", short(token)),
+        RequestKind::Userinfo(token) => format!("asks who …{} is", short(token)),
+        RequestKind::Introspect(token) => format!("asks whether …{} is good", short(token)),
+        RequestKind::SetUp => "sets up a device".into(),
+        RequestKind::VerifyDevice => "verifies a device".into(),
+        RequestKind::EndSession => "ends sessions".into(),
+        RequestKind::Revoke(token) => format!("gives up …{}", short(token)),
+        RequestKind::ChangePassword => "changes the password".into(),
     }
 }
 
-/// The same bytes once more.
+/// Copies a request.
 pub(super) fn copy(request: &Request) -> Request {
     Request {
         method: request.method.clone(),

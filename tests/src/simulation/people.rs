@@ -1,4 +1,4 @@
-//! Who there is: people in their places, what they know, and the tables of a world before anything has happened.
+//! The people of a world, their knowledge, and the initial tables.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::records::password::{Password, PasswordHash};
 use gatepass_core::records::user::Status;
 
-use super::chance::Chance;
+use super::rng::Rng;
+use crate::fixtures::{self, KIM_HASH, KIM_PASSWORD, NOON, PAM_HASH, PAM_PASSWORD};
 use crate::memory::Tables;
-use crate::world::{self, KIM_HASH, KIM_PASSWORD, NOON, PAM_HASH, PAM_PASSWORD};
 
 pub(super) const USERS: usize = 40;
 const PEOPLE: usize = 200;
 /// Services that ask about tokens.
 pub(super) const SERVICES: usize = 5;
 
-/// Both passwords that there are.
+/// Both passwords.
 pub(super) const PASSWORDS: [(&str, &str); 2] = [(PAM_PASSWORD, PAM_HASH), (KIM_PASSWORD, KIM_HASH)];
 
-/// A place where somebody sits: one user may sit in several.
+/// A person's client. One user may have several.
 pub(super) struct Person {
     pub(super) user: String,
-    /// Whether a request of theirs is under way.
+    /// True while a request is in flight.
     pub(super) busy: bool,
     pub(super) device: String,
     pub(super) by_password: bool,
@@ -33,16 +33,16 @@ pub(super) struct Person {
     pub(super) challenge: Option<String>,
     pub(super) access: Option<String>,
     pub(super) refresh: Option<String>,
-    /// Whether whoever redeems for them sends an `Idempotency-Key`.
+    /// True if the client sends an `Idempotency-Key`.
     pub(super) keyed: bool,
 }
 
-/// What a user's authenticator knows.
+/// The content of a user's authenticator.
 pub(super) struct Authenticator {
     pub(super) secret: Vec<u8>,
     pub(super) device: String,
     pub(super) backup_codes: Vec<String>,
-    /// The last code that was shown, to be shown again by mistake.
+    /// The last code, to be reused by mistake.
     pub(super) last: Option<String>,
 }
 
@@ -58,11 +58,11 @@ fn has_password(user: usize) -> bool {
     user.is_multiple_of(3)
 }
 
-/// The tables of a world before anything has happened.
+/// Returns the initial tables.
 pub(super) fn tables() -> Tables {
-    let mut tables = world::tables();
+    let mut tables = fixtures::tables();
     for user in 0..USERS {
-        let mut person = world::user(&name(user), Status::Active);
+        let mut person = fixtures::user(&name(user), Status::Active);
         if has_password(user) {
             person.password_changed_at = Some(person.created_at);
             let hash = PasswordHash::parse(PAM_HASH).expect("a hash");
@@ -80,7 +80,7 @@ pub(super) fn tables() -> Tables {
     tables
 }
 
-/// A device that counts from the beginning.
+/// A device that is verified from the beginning.
 fn device(user: usize, id: &UserId) -> TotpDevice {
     TotpDevice {
         id: DeviceId::parse(&format!("dev_{user}")).expect("an id"),
@@ -104,7 +104,7 @@ fn backup_codes(user: usize) -> Vec<String> {
     (0..3).map(|number| format!("AAAA-BBBB-CC{user:02}-DDD{number}")).collect()
 }
 
-/// The authenticators that count from the beginning.
+/// Returns the authenticators of the verified devices.
 pub(super) fn authenticators() -> BTreeMap<String, Authenticator> {
     let known = |user: usize| Authenticator {
         secret: secret(user),
@@ -115,35 +115,35 @@ pub(super) fn authenticators() -> BTreeMap<String, Authenticator> {
     (0..USERS).filter(|user| is_enrolled(*user)).map(|user| (name(user), known(user))).collect()
 }
 
-/// The passwords as people know them.
+/// Returns the passwords that people know.
 pub(super) fn passwords() -> BTreeMap<String, &'static str> {
     (0..USERS).filter(|user| has_password(*user)).map(|user| (name(user), PAM_PASSWORD)).collect()
 }
 
-pub(super) fn everybody(chance: &mut Chance) -> Vec<Person> {
+pub(super) fn everybody(rng: &mut Rng) -> Vec<Person> {
     let person = |place: usize| {
         let user = place % USERS;
-        let by_password = has_password(user) && chance.one_in(2);
-        let by_portal = !by_password && chance.one_in(3);
+        let by_password = has_password(user) && rng.one_in(2);
+        let by_portal = !by_password && rng.one_in(3);
         Person {
             user: name(user),
             busy: false,
-            // Two of a user's places are the same device to the eye.
-            device: format!("device-{user}-{}", chance.below(2)),
+            // Two clients of a user may look like the same device.
+            device: format!("device-{user}-{}", rng.below(2)),
             by_password,
             by_portal,
-            bound: by_portal && chance.one_in(3),
+            bound: by_portal && rng.one_in(3),
             ticket: None,
             challenge: None,
             access: None,
             refresh: None,
-            keyed: chance.one_in(2),
+            keyed: rng.one_in(2),
         }
     };
     (0..PEOPLE).map(person).collect()
 }
 
-/// The identifier of the user called `name`.
+/// Returns the id of the user called `name`.
 pub(super) fn user_id(name: &str) -> UserId {
     UserId::parse(&format!("usr_{name}")).expect("an id")
 }

@@ -1,4 +1,4 @@
-//! The servers: the core's steps in flight, one group of commits at a time on its way to the disk, and crashes.
+//! The servers: the core's steps in flight, one group of commits at a time, and crashes.
 
 use gatepass_core::api::step::Step;
 use gatepass_core::base::time::Time;
@@ -7,29 +7,29 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Records;
 
 use super::clock::Clock;
-use super::network::What;
+use super::network::RequestKind;
 use super::{Event, World, answers, note};
-use crate::world;
+use crate::fixtures;
 
 pub(super) struct Server {
     pub(super) up: bool,
     pub(super) clock: Clock,
-    /// What waits for the disk, and for whom.
+    /// The waiting changes, and the flow of each.
     group: Vec<(Option<u64>, std::sync::Arc<[Change]>)>,
-    /// The number of that group: one that was lost in a crash is never written.
+    /// The number of that group. A group that was lost in a crash is never written.
     group_number: u64,
 }
 
-/// A request being answered.
+/// A request in progress.
 pub(super) struct Flow {
     pub(super) server: usize,
     pub(super) call: u64,
-    pub(super) what: What,
+    pub(super) what: RequestKind,
     pub(super) now: Time,
     pub(super) steps: usize,
-    /// How its commits went.
+    /// The outcomes of its commits.
     pub(super) outcomes: Vec<Outcome>,
-    /// Whether it wanted a row of the audit table.
+    /// True if it committed an audit row.
     pub(super) recorded: bool,
     step: Option<Step>,
 }
@@ -47,9 +47,9 @@ impl World {
 
     pub(super) fn restart(&mut self, server: usize) {
         let (clock, behind) = Clock::start(&self.wall, self.now);
-        self.tally.met("starts");
+        self.coverage.count("starts");
         if behind {
-            self.tally.met("clocks behind at a start");
+            self.coverage.count("clocks behind at a start");
         }
         self.servers[server].clock = clock;
         self.servers[server].up = true;
@@ -67,30 +67,30 @@ impl World {
         let before = self.flows.len();
         self.flows.retain(|_, flow| flow.server != index);
         let flows = before - self.flows.len();
-        self.tally.met("crashes");
-        self.tally.met_times("flows lost in a crash", flows);
-        self.tally.met_times("commits lost in a crash", waiting);
+        self.coverage.count("crashes");
+        self.coverage.count_times("flows lost in a crash", flows);
+        self.coverage.count_times("commits lost in a crash", waiting);
         note!(self, "{} crashes: {flows} flows are gone, {waiting} commits with them", letter(index));
         self.later(200, 5_000, Event::Start(index));
     }
 
-    /// Every server puts its time into the store.
+    /// Stores every server's time.
     pub(super) fn mark(&mut self) {
         let (wall, now) = (&mut self.wall, self.now);
         self.servers.iter_mut().filter(|server| server.up).for_each(|s| s.clock.persist(wall, now));
         self.later(20_000, 20_000, Event::Mark);
     }
 
-    /// The time that counts, at whichever server.
+    /// Returns the time of one of the servers.
     pub(super) fn server_time(&mut self) -> Time {
         let at = self.now;
         self.servers[0].clock.now(&self.wall, at)
     }
 
-    pub(super) fn begin(&mut self, server: usize, call: u64, what: What, request: Request) {
+    pub(super) fn begin(&mut self, server: usize, call: u64, what: RequestKind, request: Request) {
         let (number, at) = (self.next_number(), self.now);
         let now = self.servers[server].clock.now(&self.wall, at);
-        let step = self.engine.handle(request, world::inputs(now, number));
+        let step = self.engine.handle(request, fixtures::inputs(now, number));
         note!(self, "#{call} reaches {} as flow {number}, whose time is {}", letter(server), now.unix());
         let flow = Flow { server, call, what, now, steps: 0, outcomes: vec![], recorded: false, step: None };
         self.flows.insert(number, flow);
@@ -109,8 +109,8 @@ impl World {
                 flow.step = Some(step);
                 self.later(0, 4, Event::Read(id));
             }
-            Step::HashPassword(stretch) if self.chance.one_in(40) => {
-                self.tally.met("no room to hash");
+            Step::HashPassword(stretch) if self.rng.one_in(40) => {
+                self.coverage.count("no room to hash");
                 note!(self, "flow {id} finds no room to hash");
                 self.advance(id, stretch.refuse());
             }
@@ -141,7 +141,7 @@ impl World {
         waiting.group.push((flow, changes));
         if waiting.group.len() == 1 {
             let number = waiting.group_number;
-            let most = if self.weather.is_slow { 3_000 } else { 15 };
+            let most = if self.faults.is_slow { 3_000 } else { 15 };
             self.later(1, most, Event::Flush(server, number));
         }
     }
@@ -150,9 +150,9 @@ impl World {
         let Some(flow) = self.flows.get_mut(&id) else { return };
         let Some(Step::Read(read)) = flow.step.take() else { return };
         let mut found = self.tables.read(read.query());
-        let unread = self.chance.one_in(self.weather.unread);
+        let unread = self.rng.one_in(self.faults.unread);
         if unread {
-            self.tally.met("reads failed");
+            self.coverage.count("reads failed");
             note!(self, "flow {id} cannot read");
             found.records = Records::Unreadable;
         }
@@ -173,7 +173,7 @@ impl World {
         self.advance(id, step);
     }
 
-    /// Writes what waits: all of it becomes durable at this moment, or none of it.
+    /// Writes the waiting group: all of it becomes durable now, or none of it.
     pub(super) fn flush(&mut self, index: usize, number: u64) {
         let server = &mut self.servers[index];
         if !server.up || server.group_number != number {
@@ -182,20 +182,20 @@ impl World {
         server.group_number += 1;
         let group = std::mem::take(&mut server.group);
         if group.len() > 1 {
-            self.tally.met("commits together with others");
+            self.coverage.count("commits together with others");
         }
-        if self.weather.is_slow {
-            self.tally.met_times("commits on a slow disk", group.len());
+        if self.faults.is_slow {
+            self.coverage.count_times("commits on a slow disk", group.len());
         }
-        if self.weather.is_full {
-            self.tally.met_times("commits on a full disk", group.len());
+        if self.faults.is_full {
+            self.coverage.count_times("commits on a full disk", group.len());
             return self.settle_all(group.iter().map(|(flow, _)| (*flow, Outcome::NotApplied)).collect());
         }
-        let dies = self.chance.one_in(self.weather.fsync_crash);
-        let unknown = self.chance.one_in(self.weather.unknown);
-        let fate = self.chance.below(3);
+        let dies = self.rng.one_in(self.faults.fsync_crash);
+        let unknown = self.rng.one_in(self.faults.unknown);
+        let fate = self.rng.below(3);
         if unknown && fate == 1 && !dies {
-            self.tally.met("outcomes unknown, applied later");
+            self.coverage.count("outcomes unknown, applied later");
             note!(
                 self,
                 "{}: the outcome of {} commits is unknown, and they will be written",
@@ -206,7 +206,7 @@ impl World {
                 self.later(10, 3_000, Event::Command(changes.to_vec()));
             }
         } else if unknown && fate == 0 && !dies {
-            self.tally.met("outcomes unknown, not applied");
+            self.coverage.count("outcomes unknown, not applied");
         }
         let applies = !(unknown || dies) || fate == 2;
         let outcomes: Vec<(Option<u64>, Outcome)> = group
@@ -217,12 +217,12 @@ impl World {
             })
             .collect();
         if unknown && applies && !dies {
-            self.tally.met("outcomes unknown, applied");
+            self.coverage.count("outcomes unknown, applied");
         }
         if dies {
-            self.tally.met("crashes at the instant of the fsync");
+            self.coverage.count("crashes at the instant of the fsync");
             if applies {
-                self.tally.met_times("commits durable, outcome lost in a crash", outcomes.len());
+                self.coverage.count_times("commits durable, outcome lost in a crash", outcomes.len());
             }
             self.crash(index);
         } else {
@@ -239,14 +239,14 @@ impl World {
     }
 
     /// Applies `changes` to what is durable.
-    fn commit(&mut self, flow: Option<u64>, changes: &[Change]) -> Outcome {
-        let before = self.chance.one_in(200).then(|| self.tables.clone());
+    pub(super) fn commit(&mut self, flow: Option<u64>, changes: &[Change]) -> Outcome {
+        let before = self.rng.one_in(200).then(|| self.tables.clone());
         let outcome = self.tables.commit(changes);
         if outcome == Outcome::Applied {
-            let verdict = self.ledger.applied(changes, &mut self.tally);
+            let verdict = self.oracle.applied(changes, &mut self.coverage);
             self.judge(verdict);
         } else {
-            self.tally.met("conflicts");
+            self.coverage.count("conflicts");
             if before.is_some_and(|before| before != self.tables) {
                 self.judge(Err("a conflict left a trace in the tables".into()));
             }
@@ -258,9 +258,9 @@ impl World {
         outcome
     }
 
-    /// What came without a flow: of the command line, or of a commit whose outcome nobody knew.
+    /// Commits changes without a flow: of the command line, or of a commit with an unknown outcome.
     pub(super) fn command(&mut self, changes: &[Change]) {
-        if !self.weather.is_full {
+        if !self.faults.is_full {
             self.commit(None, changes);
         }
     }
@@ -268,7 +268,7 @@ impl World {
     pub(super) fn settle(&mut self, id: u64, outcome: Outcome) {
         let Some(flow) = self.flows.get_mut(&id) else {
             if outcome == Outcome::Applied {
-                self.tally.met("commits durable, outcome lost in a crash");
+                self.coverage.count("commits durable, outcome lost in a crash");
             }
             return;
         };
@@ -282,7 +282,7 @@ impl World {
     }
 }
 
-/// What a flow waits for next.
+/// Returns the name of the step that a flow waits for.
 fn name(step: &Step) -> &'static str {
     match step {
         Step::Read(_) => "read",
@@ -292,7 +292,7 @@ fn name(step: &Step) -> &'static str {
     }
 }
 
-/// The names of `changes`.
+/// Returns the names of `changes`.
 fn kinds(changes: &[Change]) -> String {
     let kind = |change: &Change| {
         if let Change::Audit(event) = change {

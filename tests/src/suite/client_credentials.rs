@@ -3,20 +3,20 @@
 use serde_json::json;
 
 use super::{Target, claims, keys, uncached};
-use crate::http::Ask;
-use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::http::TestRequest;
 
 pub(super) fn client_credentials(target: Target) {
     let with_basic = target.ask(
-        &Ask::form("/oauth2/token", "grant_type=client_credentials&scope=orders%3Aread")
+        &TestRequest::form("/oauth2/token", "grant_type=client_credentials&scope=orders%3Aread")
             .basic("portal", PORTAL_SECRET),
     );
     let secret = PORTAL_SECRET.replace('+', "%2B").replace('/', "%2F");
     let posted =
         format!("grant_type=client_credentials&client_id=portal&client_secret={secret}&scope=orders:read");
-    let with_post = target.ask(&Ask::form("/oauth2/token", &posted));
+    let with_post = target.ask(&TestRequest::form("/oauth2/token", &posted));
     let charset = target.ask(
-        &Ask::new("POST", "/oauth2/token")
+        &TestRequest::new("POST", "/oauth2/token")
             .header("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8")
             .body(posted.clone()),
     );
@@ -30,7 +30,7 @@ pub(super) fn client_credentials(target: Target) {
             (&json!("Bearer"), &json!("orders:read"), &json!(3600))
         );
         let claims = claims(&answer.text("access_token"));
-        // A client that was added before there were epochs has none to tell.
+        // A client that was added before there were epochs has none.
         let mut named = keys(&claims);
         named.retain(|claim| *claim != "client_epoch");
         assert_eq!(named, ["aud", "client_id", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"]);
@@ -38,15 +38,16 @@ pub(super) fn client_credentials(target: Target) {
         assert_eq!(claims["aud"], json!([claims["iss"], "https://orders.example"]));
     }
     let default = target.ask(
-        &Ask::form("/oauth2/token", "grant_type=client_credentials&scope=").basic("portal", PORTAL_SECRET),
+        &TestRequest::form("/oauth2/token", "grant_type=client_credentials&scope=")
+            .basic("portal", PORTAL_SECRET),
     );
     assert_eq!((default.status, default.text("scope").as_str()), (200, "orders:read"));
 }
 
 pub(super) fn token_endpoint_errors(target: Target) {
     let good = "grant_type=client_credentials&scope=orders:read";
-    let basic = |body: &str| Ask::form("/oauth2/token", body).basic("portal", PORTAL_SECRET);
-    let post = |body: &str| Ask::form("/oauth2/token", body);
+    let basic = |body: &str| TestRequest::form("/oauth2/token", body).basic("portal", PORTAL_SECRET);
+    let post = |body: &str| TestRequest::form("/oauth2/token", body);
     for (ask, status, error) in [
         (post(good), 401, "invalid_client"),
         (post(&format!("{good}&client_id=portal")), 401, "invalid_client"),
@@ -79,7 +80,8 @@ pub(super) fn token_endpoint_errors(target: Target) {
         (basic("grant_type=client_credentials&scope=orders:read++orders:write"), 400, "invalid_scope"),
         (basic("grant_type=client_credentials&scope=%22"), 400, "invalid_scope"),
         (
-            Ask::form("/oauth2/token", "grant_type=client_credentials").basic("backend", BACKEND_SECRET),
+            TestRequest::form("/oauth2/token", "grant_type=client_credentials")
+                .basic("backend", BACKEND_SECRET),
             400,
             "invalid_scope",
         ),
@@ -95,6 +97,6 @@ pub(super) fn token_endpoint_errors(target: Target) {
             );
         }
     }
-    let unlike = Ask::json("/oauth2/token", &json!({"grant_type": "client_credentials"}));
+    let unlike = TestRequest::json("/oauth2/token", &json!({"grant_type": "client_credentials"}));
     assert_eq!(target.ask(&unlike.basic("portal", PORTAL_SECRET)).status, 415);
 }

@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{Target, claims as claims_of, keys, refresh, sign_in, simple, uncached};
-use crate::http::{Answer, Ask};
+use crate::http::{Answer, TestRequest};
 
-/// The code of `secret` (base32), `ahead` steps from now, by an implementation that is not ours.
+/// The code of `secret` (base32), `ahead` steps from now, by an independent implementation.
 fn totp(secret: &str, ahead: u64) -> String {
     let secret = totp_rs::Secret::Encoded(secret.into()).to_bytes().expect("base32");
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
@@ -16,19 +16,19 @@ fn totp(secret: &str, ahead: u64) -> String {
     totp.generate(now + 30 * ahead)
 }
 
-fn mfa(path: &str, token: &str, body: &Value) -> Ask {
-    Ask::json(&format!("/mfa/totp/{path}"), body).bearer(token)
+fn mfa(path: &str, token: &str, body: &Value) -> TestRequest {
+    TestRequest::json(&format!("/mfa/totp/{path}"), body).bearer(token)
 }
 
-fn answer(challenge: &str, code: &str, method: Option<&str>) -> Ask {
+fn answer(challenge: &str, code: &str, method: Option<&str>) -> TestRequest {
     let mut body = json!({"challenge_token": challenge, "code": code});
     if let Some(method) = method {
         body["mfa_method"] = json!(method);
     }
-    Ask::json("/auth/mfa/verify-challenge", &body)
+    TestRequest::json("/auth/mfa/verify-challenge", &body)
 }
 
-/// A device that was set up, and everything that was told of it.
+/// A device that was set up, and everything in the answers.
 struct Enrolled {
     id: String,
     secret: String,
@@ -36,7 +36,7 @@ struct Enrolled {
 }
 
 impl Target {
-    /// Sets a device up for the bearer of `token`, and verifies its first code.
+    /// Sets up a device for the bearer of `token`, and verifies its first code.
     fn enrol(self, token: &str) -> Enrolled {
         let set_up = self.ask(&mfa("setup", token, &json!({"device_name": "telephone"})));
         assert_eq!(set_up.status, 200, "{set_up:?}");
@@ -52,26 +52,28 @@ impl Target {
         enrolled
     }
 
-    /// Redeems a ticket on a device that nobody has seen.
+    /// Redeems a ticket on an unknown device.
     fn on_a_new_device(self, body: &Value) -> Answer {
         static DEVICES: AtomicU32 = AtomicU32::new(0);
         let device = DEVICES.fetch_add(1, Ordering::Relaxed).to_string();
         self.ask(&sign_in(&self.ticket(body)).header("X-Device-Id", &device))
     }
 
-    /// The challenge that somebody who has a second factor meets there.
+    /// Returns the challenge for a user with a second factor there.
     fn challenged(self, body: &Value) -> String {
         let answer = self.on_a_new_device(body);
         assert_eq!((answer.status, &answer.json()["requires_mfa"]), (200, &json!(true)), "{answer:?}");
         answer.text("challenge_token")
     }
 
-    /// Takes every device of the bearer of `token` away.
+    /// Removes every device of the bearer of `token`.
     fn unenrol(self, token: &str, device: &Enrolled) {
         let path = format!("/mfa/totp/devices/{}", device.id);
         let body = json!({"code": totp(&device.secret, 1)}).to_string();
-        let remove =
-            Ask::new("DELETE", &path).header("Content-Type", "application/json").body(body).bearer(token);
+        let remove = TestRequest::new("DELETE", &path)
+            .header("Content-Type", "application/json")
+            .body(body)
+            .bearer(token);
         simple(&self.ask(&remove), 200, 0);
     }
 }
@@ -106,11 +108,12 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     let verified = totp(secret, 0);
     simple(&target.ask(&mfa("verify", &token, &json!({"code": verified}))), 200, 0);
     simple(&target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 1)}))), 400, 40031);
-    let listed = target.ask(&Ask::new("GET", "/mfa/totp/devices").bearer(&token)).json()["data"].clone();
+    let listed =
+        target.ask(&TestRequest::new("GET", "/mfa/totp/devices").bearer(&token)).json()["data"].clone();
     assert_eq!(keys(&listed[0]), ["algorithm", "created_at", "device_id", "digits", "period", "verified"]);
     assert_eq!((&listed[0]["device_id"], &listed[0]["verified"]), (&data["device_id"], &json!(true)));
 
-    // Where she has signed in before she is not asked.
+    // On a known device she is not asked.
     target.signed_in(&fay);
     let asked = target.on_a_new_device(&fay);
     uncached(&asked);
@@ -148,7 +151,7 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
         ("GET", "/mfa/totp/devices"),
         ("DELETE", "/mfa/totp/devices/dev_1"),
     ] {
-        let ask = Ask::new(method, path).header("Content-Type", "application/json").body("{}");
+        let ask = TestRequest::new(method, path).header("Content-Type", "application/json").body("{}");
         simple(&target.ask(&ask.bearer(&challenge)), 401, 40100);
     }
 
@@ -165,13 +168,13 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     let second = target.ask(&refresh(&first));
     let third = target.ask(&refresh(&second.text("refresh_token")));
     assert_eq!((second.status, third.status), (200, 200));
-    // The first one once more: somebody has a copy, and the family ends.
+    // The first token again: it was copied, and the family ends.
     simple(&target.ask(&refresh(&first)), 400, 40020);
     simple(&target.ask(&refresh(&third.text("refresh_token"))), 400, 40020);
     assert_eq!((target.userinfo_status(&access), target.is_active(&access)), (401, false));
     simple(&target.ask(&answer(&challenge, &code, None)), 400, 40030);
     simple(&target.ask(&answer(&target.challenged(&fay), &code, None)), 400, 40030);
-    // Whatever counts goes by a backup code; the device by a fresh one of its own.
+    // A verified device is removed by a backup code, the new one by its own first code.
     let code = data["backup_codes"][0].as_str().expect("a code");
     let last = target.ask(&answer(&target.challenged(&fay), code, Some("backup_code")));
     assert_eq!(last.status, 200, "{last:?}");
@@ -179,7 +182,7 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     assert!(second.backup_codes.is_empty(), "they come with the first device only");
     let path = format!("/mfa/totp/devices/{}", data["device_id"].as_str().expect("an id"));
     let body = json!({"code": totp(&second.secret, 1)}).to_string();
-    let remove = Ask::new("DELETE", &path).header("Content-Type", "application/json").body(body);
+    let remove = TestRequest::new("DELETE", &path).header("Content-Type", "application/json").body(body);
     simple(&target.ask(&remove.bearer(&last.text("access_token"))), 200, 0);
     target.challenged(&fay);
 }
@@ -213,7 +216,7 @@ pub(super) fn an_impersonation_challenges_the_actor(target: Target) {
     );
     let set_up = mfa("setup", &signed_in.text("access_token"), &json!({}));
     simple(&target.ask(&set_up), 403, 40301);
-    // The other way round nobody is asked: boss has no factor.
+    // The reverse needs no factor, since boss has none.
     target.signed_in(&json!({"user_id": "lou", "actor": "boss", "reason": "a call"}));
     target.unenrol(&token, &device);
 }
@@ -222,7 +225,7 @@ pub(super) fn removing_a_device(target: Target) {
     let token = target.signed_in(&json!({"user_id": "lou"})).text("access_token");
     let device = target.enrol(&token);
     let remove = |id: &str, body: &str| {
-        let ask = Ask::new("DELETE", &format!("/mfa/totp/devices/{id}"));
+        let ask = TestRequest::new("DELETE", &format!("/mfa/totp/devices/{id}"));
         target.ask(&ask.header("Content-Type", "application/json").body(body.to_owned()).bearer(&token))
     };
     simple(&remove("dev_nothing", r#"{"code":"123456"}"#), 404, 40402);
@@ -231,7 +234,7 @@ pub(super) fn removing_a_device(target: Target) {
     target.challenged(&json!({"user_id": "lou"}));
     target.unenrol(&token, &device);
     target.signed_in(&json!({"user_id": "lou"}));
-    let listed = target.ask(&Ask::new("GET", "/mfa/totp/devices").bearer(&token));
+    let listed = target.ask(&TestRequest::new("GET", "/mfa/totp/devices").bearer(&token));
     assert_eq!(listed.json()["data"], json!([]));
 }
 
@@ -243,7 +246,7 @@ pub(super) fn wrong_codes(target: Target) {
     for _ in 0..5 {
         simple(&target.ask(&answer(&challenge, "000000x", None)), 400, 40030);
     }
-    // Five wrong codes end the challenge, for a right one too.
+    // Five wrong codes end the challenge, also for a right one.
     simple(&target.ask(&answer(&challenge, &device.backup_codes[0], Some("backup_code"))), 400, 40030);
     let other = target.challenged(&lou);
     for _ in 0..4 {
@@ -259,11 +262,11 @@ pub(super) fn wrong_codes(target: Target) {
 pub(super) fn what_factors_are_refused_for(target: Target) {
     let service = target.service_token("profile");
     for path in ["setup", "verify"] {
-        simple(&target.ask(&Ask::json(&format!("/mfa/totp/{path}"), &json!({}))), 401, 40100);
+        simple(&target.ask(&TestRequest::json(&format!("/mfa/totp/{path}"), &json!({}))), 401, 40100);
         simple(&target.ask(&mfa(path, "x.y.z", &json!([]))), 401, 40100);
         simple(&target.ask(&mfa(path, &service, &json!({"code": "123456"}))), 403, 40300);
     }
-    simple(&target.ask(&Ask::new("GET", "/mfa/totp/devices")), 401, 40100);
+    simple(&target.ask(&TestRequest::new("GET", "/mfa/totp/devices")), 401, 40100);
     let token = target.signed_in(&json!({"user_id": "alice"})).text("access_token");
     simple(&target.ask(&mfa("verify", &token, &json!({}))), 400, 40001);
     simple(&target.ask(&mfa("verify", &token, &json!({"code": 123456}))), 400, 40001);
@@ -276,12 +279,12 @@ pub(super) fn what_factors_are_refused_for(target: Target) {
         (answer("", "123456", None), 40030),
         (answer(&token, "123456", None), 40030),
         (answer(unknown, "123456", Some("sms")), 40001),
-        (Ask::json("/auth/mfa/verify-challenge", &json!({"code": "123456"})), 40001),
+        (TestRequest::json("/auth/mfa/verify-challenge", &json!({"code": "123456"})), 40001),
     ] {
         simple(&target.ask(&ask), 400, code);
     }
     for _ in 0..8 {
-        let no_body = Ask::new("POST", "/mfa/totp/setup").bearer(&token);
+        let no_body = TestRequest::new("POST", "/mfa/totp/setup").bearer(&token);
         assert_eq!(target.ask(&no_body).status, 200);
     }
     simple(&target.ask(&mfa("setup", &token, &json!({}))), 400, 40032);

@@ -1,10 +1,10 @@
-//! Who may issue a ticket, and for whom.
+//! Issuing tickets: who may, and for whom.
 
 use serde_json::{Value, json};
 
 use super::{Target, keys, simple, uncached};
-use crate::http::Ask;
-use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::http::TestRequest;
 
 pub(super) fn what_cannot_be_issued(target: Target) {
     let long = "x".repeat(501);
@@ -52,9 +52,12 @@ pub(super) fn who_may_not_issue(target: Target) {
     let body = json!({"user_id": "alice"});
     let person = target.sign_in(&target.ticket(&body)).text("access_token");
     let portal = target
-        .ask(&Ask::form("/oauth2/token", "grant_type=client_credentials").basic("portal", PORTAL_SECRET))
+        .ask(
+            &TestRequest::form("/oauth2/token", "grant_type=client_credentials")
+                .basic("portal", PORTAL_SECRET),
+        )
         .text("access_token");
-    let ask = |body: &Value| Ask::json("/auth/generate-ticket", body);
+    let ask = |body: &Value| TestRequest::json("/auth/generate-ticket", body);
     simple(&target.ask(&ask(&body)), 401, 40100);
     simple(&target.ask(&ask(&body).bearer("x.y.z")), 401, 40100);
     simple(&target.ask(&ask(&body).basic("backend", BACKEND_SECRET)), 401, 40100);

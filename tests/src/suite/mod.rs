@@ -1,5 +1,5 @@
-//! The black-box suite: what any embedding of the core answers over HTTP, the real binary first. One file a subject;
-//! what they share is here.
+//! The black-box suite: the answers of any embedding of the core over HTTP, the real binary first. One file a subject;
+//! shared parts are here.
 
 mod client_credentials;
 mod factors;
@@ -17,13 +17,13 @@ use std::net::SocketAddr;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Ask};
-use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::http::{Answer, TestRequest};
 
-/// A server that holds the records of [`crate::world`].
+/// A server that holds the records of [`crate::fixtures`].
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
 }
 
@@ -73,7 +73,7 @@ pub const SUITE: &[(&str, Test)] = &[
 
 impl Target {
     /// Sends `ask`.
-    pub fn ask(self, ask: &Ask) -> Answer {
+    pub fn ask(self, ask: &TestRequest) -> Answer {
         let answer = ask.to(self.address);
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{ask:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"), "{ask:?}");
@@ -81,21 +81,21 @@ impl Target {
         answer
     }
 
-    /// A service token with `scope`.
+    /// Returns a service token with `scope`.
     pub fn service_token(self, scope: &str) -> String {
         let form = format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"));
-        let answer = self.ask(&Ask::form("/oauth2/token", &form).basic("backend", BACKEND_SECRET));
+        let answer = self.ask(&TestRequest::form("/oauth2/token", &form).basic("backend", BACKEND_SECRET));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.text("access_token")
     }
 
-    /// Asks for a ticket with everything the backend may do.
+    /// Requests a ticket with the backend's whole scope.
     pub fn generate(self, body: &Value) -> Answer {
         let token = self.service_token("ticket:issue ticket:impersonate");
-        self.ask(&Ask::json("/auth/generate-ticket", body).bearer(&token))
+        self.ask(&TestRequest::json("/auth/generate-ticket", body).bearer(&token))
     }
 
-    /// A ticket, granted.
+    /// Issues a ticket.
     pub fn ticket(self, body: &Value) -> String {
         let answer = self.generate(body);
         assert_eq!(answer.status, 200, "{body} was answered {answer:?}");
@@ -107,14 +107,14 @@ impl Target {
         self.ask(&sign_in(ticket))
     }
 
-    /// Signs alice in by a ticket of `body`, and gives back what she is told.
+    /// Signs alice in by a ticket of `body`, and returns the answer.
     fn signed_in(self, body: &Value) -> Answer {
         let answer = self.sign_in(&self.ticket(body));
         assert_eq!(answer.status, 200, "{answer:?}");
         answer
     }
 
-    /// Whether `token` is good, as the portal is told.
+    /// Returns true if the portal's introspection says that `token` is active.
     pub fn is_active(self, token: &str) -> bool {
         let answer = self.ask(&introspect(token));
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -126,27 +126,28 @@ impl Target {
     }
 
     fn userinfo_status(self, token: &str) -> u16 {
-        self.ask(&Ask::new("GET", "/userinfo").bearer(token)).status
+        self.ask(&TestRequest::new("GET", "/userinfo").bearer(token)).status
     }
 }
 
 /// The request that presents `ticket`.
-pub fn sign_in(ticket: &str) -> Ask {
-    Ask::json("/auth/ticket/signin", &json!({ "ticket": ticket }))
+pub fn sign_in(ticket: &str) -> TestRequest {
+    TestRequest::json("/auth/ticket/signin", &json!({ "ticket": ticket }))
 }
 
 /// The request for fresh tokens.
-pub fn refresh(token: &str) -> Ask {
-    Ask::json("/auth/refresh", &json!({ "refresh_token": token }))
+pub fn refresh(token: &str) -> TestRequest {
+    TestRequest::json("/auth/refresh", &json!({ "refresh_token": token }))
 }
 
-/// The portal's question whether `token` is good.
-pub fn introspect(token: &str) -> Ask {
-    Ask::form("/oauth2/introspect", &format!("token={token}")).basic("portal", PORTAL_SECRET)
+/// The portal's introspection of `token`.
+pub fn introspect(token: &str) -> TestRequest {
+    TestRequest::form("/oauth2/introspect", &format!("token={token}")).basic("portal", PORTAL_SECRET)
 }
 
-fn revoke(token: &str, id: &str, secret: &str) -> Ask {
-    Ask::form("/oauth2/revoke", &format!("token={token}&token_type_hint=access_token")).basic(id, secret)
+fn revoke(token: &str, id: &str, secret: &str) -> TestRequest {
+    TestRequest::form("/oauth2/revoke", &format!("token={token}&token_type_hint=access_token"))
+        .basic(id, secret)
 }
 
 /// The claims of a token, unverified.

@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{Target, claims as claims_of, keys, simple, uncached};
-use crate::http::{Answer, Ask};
-use crate::world::{KIM_PASSWORD, PAM_PASSWORD};
+use crate::fixtures::{KIM_PASSWORD, PAM_PASSWORD};
+use crate::http::{Answer, TestRequest};
 
-fn login(identity: &str, password: &str) -> Ask {
-    Ask::json("/auth/login", &json!({"identity": identity, "password": password}))
+fn login(identity: &str, password: &str) -> TestRequest {
+    TestRequest::json("/auth/login", &json!({"identity": identity, "password": password}))
 }
 
-fn change(token: &str, old: &str, new: &str) -> Ask {
+fn change(token: &str, old: &str, new: &str) -> TestRequest {
     let body = json!({"old_password": old, "new_password": new}).to_string();
-    let ask = Ask::new("PUT", "/auth/me/password").header("Content-Type", "application/json");
+    let ask = TestRequest::new("PUT", "/auth/me/password").header("Content-Type", "application/json");
     ask.body(body).bearer(token)
 }
 
@@ -51,7 +51,7 @@ pub(super) fn what_a_login_is_refused_for(target: Target) {
     let wrong = target.ask(&login("pam", "incorrect horse battery"));
     simple(&wrong, 400, 40040);
     uncached(&wrong);
-    // Nobody is told apart: no such account, no password, disabled.
+    // The answer is the same for no such account, no password and a disabled user.
     for (identity, password) in
         [("nobody", PAM_PASSWORD), ("alice", PAM_PASSWORD), ("gone", ""), ("", ""), ("usr_pam", PAM_PASSWORD)]
     {
@@ -64,17 +64,17 @@ pub(super) fn what_a_login_is_refused_for(target: Target) {
         json!({"identity": "pam", "password": null}),
         json!({"identity": ["pam"], "password": PAM_PASSWORD}),
     ] {
-        simple(&target.ask(&Ask::json("/auth/login", &body)), 400, 40001);
+        simple(&target.ask(&TestRequest::json("/auth/login", &body)), 400, 40001);
     }
     let twice = login("pam", PAM_PASSWORD).header("X-Device-Id", "a").header("X-Device-Id", "b");
     simple(&target.ask(&twice), 400, 40002);
     let long = login("pam", PAM_PASSWORD).header("X-Device-Id", &"a".repeat(257));
     simple(&target.ask(&long), 400, 40002);
-    assert_eq!(target.ask(&Ask::new("GET", "/auth/login")).header("allow"), Some("POST"));
-    assert_eq!(target.ask(&Ask::new("POST", "/auth/me/password")).header("allow"), Some("PUT"));
+    assert_eq!(target.ask(&TestRequest::new("GET", "/auth/login")).header("allow"), Some("POST"));
+    assert_eq!(target.ask(&TestRequest::new("POST", "/auth/me/password")).header("allow"), Some("PUT"));
 }
 
-/// Whoever has to change their password can do that, and nothing else.
+/// A user who has to change their password can do only that.
 pub(super) fn a_password_that_has_to_be_changed(target: Target) {
     let answer = target.ask(&login("kim", KIM_PASSWORD));
     let body = answer.json();
@@ -82,7 +82,7 @@ pub(super) fn a_password_that_has_to_be_changed(target: Target) {
     assert_eq!((&body["user"], &body["refresh_token"]), (&Value::Null, &Value::Null), "no sign-in yet");
     let token = answer.text("access_token");
     assert_eq!(claims_of(&token)["scope"], json!("gatepass:change-password"));
-    let userinfo = target.ask(&Ask::new("GET", "/userinfo").bearer(&token));
+    let userinfo = target.ask(&TestRequest::new("GET", "/userinfo").bearer(&token));
     assert_eq!((userinfo.status, userinfo.text("error")), (401, "invalid_token".into()));
     assert!(!target.is_active(&token));
     for (method, path, body) in [
@@ -92,7 +92,7 @@ pub(super) fn a_password_that_has_to_be_changed(target: Target) {
         ("GET", "/mfa/totp/devices", ""),
         ("POST", "/auth/generate-ticket", r#"{"user_id":"kim"}"#),
     ] {
-        let ask = Ask::new(method, path).header("Content-Type", "application/json").body(body);
+        let ask = TestRequest::new(method, path).header("Content-Type", "application/json").body(body);
         simple(&target.ask(&ask.bearer(&token)), 403, 40303);
     }
     for (old, new, code) in [
@@ -107,7 +107,7 @@ pub(super) fn a_password_that_has_to_be_changed(target: Target) {
     let changed = target.ask(&change(&token, KIM_PASSWORD, "correct horse"));
     simple(&changed, 200, 0);
     uncached(&changed);
-    // Every session is over, this one too.
+    // Every session has ended, including this one.
     simple(&target.ask(&change(&token, "correct horse", "correct mule")), 401, 40100);
     simple(&target.ask(&login("kim", KIM_PASSWORD)), 400, 40040);
     let whole = target.ask(&login("kim", "correct horse"));

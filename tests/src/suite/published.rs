@@ -1,9 +1,9 @@
-//! What is published, and what every path answers.
+//! The published documents, and the methods of every path.
 
 use serde_json::json;
 
 use super::{Target, sign_in, simple};
-use crate::http::Ask;
+use crate::http::TestRequest;
 
 pub(super) fn paths_and_methods(target: Target) {
     for (method, path, status, allow) in [
@@ -24,13 +24,13 @@ pub(super) fn paths_and_methods(target: Target) {
         ("GET", "/readyz", 200, None),
         ("HEAD", "/readyz", 200, None),
     ] {
-        let answer = target.ask(&Ask::new(method, path));
+        let answer = target.ask(&TestRequest::new(method, path));
         assert_eq!((answer.status, answer.header("allow")), (status, allow), "{method} {path}");
     }
 }
 
 pub(super) fn what_is_published(target: Target) {
-    let keys_of = |path: &str| target.ask(&Ask::new("GET", path)).json();
+    let keys_of = |path: &str| target.ask(&TestRequest::new("GET", path)).json();
     let set = keys_of("/.well-known/jwks.json");
     for key in set["keys"].as_array().expect("keys") {
         assert!(key["kid"].is_string() && key["alg"].is_string() && key["use"] == "sig", "{key}");

@@ -1,19 +1,19 @@
-//! A session goes on by its refresh token, once each.
+//! Refreshing a session: each refresh token works once.
 
 use std::thread;
 
 use serde_json::json;
 
 use super::{Target, claims, introspect, keys, refresh, sign_in, simple, uncached};
-use crate::http::{Answer, Ask};
-use crate::world::{self, BACKEND_SECRET, PORTAL_SECRET};
+use crate::fixtures::{self, BACKEND_SECRET, PORTAL_SECRET};
+use crate::http::{Answer, TestRequest};
 
 pub(super) fn a_session_refreshes(target: Target) {
     let first = target.signed_in(&json!({"user_id": "alice", "scope": "profile email"}));
     let second = target.ask(&refresh(&first.text("refresh_token")));
     assert_eq!(second.status, 200, "{second:?}");
     uncached(&second);
-    // How a sign-in was judged is told once.
+    // Only the first answer says how a sign-in was judged.
     let (mut told, judged) = (first.json(), ["risk_assessment", "risk_level"]);
     judged.iter().for_each(|key| drop(told.as_object_mut().expect("an object").remove(*key)));
     assert_eq!(keys(&second.json()), keys(&told));
@@ -26,7 +26,7 @@ pub(super) fn a_session_refreshes(target: Target) {
     assert_eq!(target.userinfo_status(&second.text("access_token")), 200);
 
     let form = |token: &str, scope: &str| {
-        Ask::form("/oauth2/token", &format!("grant_type=refresh_token&refresh_token={token}{scope}"))
+        TestRequest::form("/oauth2/token", &format!("grant_type=refresh_token&refresh_token={token}{scope}"))
             .basic("backend", BACKEND_SECRET)
     };
     let narrowed = target.ask(&form(&second.text("refresh_token"), "&scope=email"));
@@ -51,7 +51,7 @@ pub(super) fn a_used_refresh_token_ends_its_family(target: Target) {
     let second = target.ask(&refresh(&first.text("refresh_token")));
     let third = target.ask(&refresh(&second.text("refresh_token")));
     assert_eq!(target.userinfo_status(&third.text("access_token")), 200);
-    // The first one's successor has been used: this is no lost answer.
+    // The successor of the first one has been used: this is no lost answer.
     simple(&target.ask(&refresh(&first.text("refresh_token"))), 400, 40020);
     for answer in [&first, &second, &third] {
         assert_eq!(target.userinfo_status(&answer.text("access_token")), 401);
@@ -84,12 +84,12 @@ pub(super) fn a_lost_answer_comes_again(target: Target) {
 pub(super) fn what_a_refresh_is_refused_for(target: Target) {
     let access = target.signed_in(&json!({"user_id": "alice"})).text("access_token");
     let live = target.signed_in(&json!({"user_id": "alice"})).text("refresh_token");
-    let unknown = world::UNKNOWN_REFRESH_TOKEN;
+    let unknown = fixtures::UNKNOWN_REFRESH_TOKEN;
     for token in [unknown, "rft_", "", "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &access] {
         simple(&target.ask(&refresh(token)), 400, 40020);
     }
-    simple(&target.ask(&Ask::json("/auth/refresh", &json!({}))), 400, 40001);
-    let grant = |body: &str| Ask::form("/oauth2/token", &format!("grant_type=refresh_token{body}"));
+    simple(&target.ask(&TestRequest::json("/auth/refresh", &json!({}))), 400, 40001);
+    let grant = |body: &str| TestRequest::form("/oauth2/token", &format!("grant_type=refresh_token{body}"));
     let mine = format!("&refresh_token={live}");
     for (ask, status, error) in [
         (grant(&mine), 401, "invalid_client"),
@@ -130,5 +130,5 @@ pub(super) fn an_impersonation_keeps_its_actor(target: Target) {
     let token = second.text("access_token");
     let seen = target.ask(&introspect(&token)).json();
     assert_eq!((&seen["act"], &seen["sub"]), (&after["act"], &after["sub"]));
-    simple(&target.ask(&Ask::new("DELETE", "/auth/me/sessions").bearer(&token)), 403, 40301);
+    simple(&target.ask(&TestRequest::new("DELETE", "/auth/me/sessions").bearer(&token)), 403, 40301);
 }

@@ -1,9 +1,9 @@
-//! A person's own sessions.
+//! A user's own sessions.
 
 use serde_json::{Value, json};
 
 use super::{Target, claims, keys, refresh, simple, uncached};
-use crate::http::{Answer, Ask};
+use crate::http::{Answer, TestRequest};
 
 pub(super) fn own_sessions(target: Target) {
     let path = "/auth/me/sessions";
@@ -11,7 +11,7 @@ pub(super) fn own_sessions(target: Target) {
         (target.signed_in(&json!({"user_id": "boss"})), target.signed_in(&json!({"user_id": "boss"})));
     let token = one.text("access_token");
     let sid = |answer: &Answer| claims(&answer.text("access_token"))["sid"].as_str().expect("sid").to_owned();
-    let listed = target.ask(&Ask::new("GET", path).bearer(&token));
+    let listed = target.ask(&TestRequest::new("GET", path).bearer(&token));
     assert_eq!(listed.status, 200, "{listed:?}");
     uncached(&listed);
     assert_eq!(keys(&listed.json()), ["code", "data", "message", "timestamp"]);
@@ -22,7 +22,7 @@ pub(super) fn own_sessions(target: Target) {
     assert!(entries.iter().any(|e| e["id"] == json!(sid(&two))));
 
     let alice = target.signed_in(&json!({"user_id": "alice"}));
-    let end = |id: &str| Ask::new("DELETE", &format!("{path}/{id}")).bearer(&token);
+    let end = |id: &str| TestRequest::new("DELETE", &format!("{path}/{id}")).bearer(&token);
     simple(&target.ask(&end(&sid(&alice))), 404, 40401);
     simple(&target.ask(&end("nothing")), 404, 40401);
     assert_eq!(target.userinfo_status(&alice.text("access_token")), 200);
@@ -32,11 +32,11 @@ pub(super) fn own_sessions(target: Target) {
     simple(&target.ask(&end(&sid(&two))), 404, 40401);
     assert_eq!(target.userinfo_status(&token), 200);
 
-    simple(&target.ask(&Ask::new("DELETE", path).bearer(&token)), 200, 0);
+    simple(&target.ask(&TestRequest::new("DELETE", path).bearer(&token)), 200, 0);
     assert_eq!(target.userinfo_status(&token), 401);
     simple(&target.ask(&refresh(&one.text("refresh_token"))), 400, 40020);
-    simple(&target.ask(&Ask::new("GET", path).bearer(&token)), 401, 40100);
-    simple(&target.ask(&Ask::new("GET", path)), 401, 40100);
+    simple(&target.ask(&TestRequest::new("GET", path).bearer(&token)), 401, 40100);
+    simple(&target.ask(&TestRequest::new("GET", path)), 401, 40100);
     let service = target.service_token("profile");
-    simple(&target.ask(&Ask::new("GET", path).bearer(&service)), 403, 40300);
+    simple(&target.ask(&TestRequest::new("GET", path).bearer(&service)), 403, 40300);
 }

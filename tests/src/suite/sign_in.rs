@@ -1,12 +1,12 @@
-//! A ticket signs a person in.
+//! Signing in by a ticket.
 
 use std::thread;
 
 use serde_json::json;
 
 use super::{Target, claims, keys, sign_in, simple, uncached};
-use crate::http::Ask;
-use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::http::TestRequest;
 
 pub(super) fn a_ticket_signs_in_once(target: Target) {
     let ticket = target.ticket(&json!({"user_id": "alice"}));
@@ -128,19 +128,19 @@ pub(super) fn impersonation(target: Target) {
     let claims = claims(&token);
     assert_eq!(keys(&claims["act"]), ["sub"]);
     assert_ne!(claims["act"]["sub"], claims["sub"]);
-    let seen = target.ask(&Ask::new("GET", "/userinfo").bearer(&token)).json();
+    let seen = target.ask(&TestRequest::new("GET", "/userinfo").bearer(&token)).json();
     assert_eq!((&seen["sub"], &seen["userName"]), (&claims["sub"], &json!("alice")));
-    let chained = Ask::json("/auth/generate-ticket", &json!({"user_id": "boss"})).bearer(&token);
+    let chained = TestRequest::json("/auth/generate-ticket", &json!({"user_id": "boss"})).bearer(&token);
     simple(&target.ask(&chained), 403, 40301);
 
     let plain = target.service_token("ticket:issue");
     let asked = json!({"user_id": "alice", "actor": "boss", "reason": "r"});
-    simple(&target.ask(&Ask::json("/auth/generate-ticket", &asked).bearer(&plain)), 403, 40300);
+    simple(&target.ask(&TestRequest::json("/auth/generate-ticket", &asked).bearer(&plain)), 403, 40300);
 }
 
 pub(super) fn malformed_sign_ins(target: Target) {
     let json = |body: &str| {
-        Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json").body(body)
+        TestRequest::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json").body(body)
     };
     let deep = format!("{{\"ticket\":{}1{}}}", "[".repeat(40), "]".repeat(40));
     for (ask, status, code) in [
@@ -160,15 +160,15 @@ pub(super) fn malformed_sign_ins(target: Target) {
         (json("{\"ticket\":\"a\"}\r\n\t "), 400, 40010),
         (json(r#"{"ticket":""}"#), 400, 40010),
         (json(r#"{"ticket":"tkt_\u0000"}"#), 400, 40010),
-        (Ask::form("/auth/ticket/signin", "ticket=a"), 415, 41500),
-        (Ask::new("POST", "/auth/ticket/signin").body(r#"{"ticket":"a"}"#), 415, 41500),
+        (TestRequest::form("/auth/ticket/signin", "ticket=a"), 415, 41500),
+        (TestRequest::new("POST", "/auth/ticket/signin").body(r#"{"ticket":"a"}"#), 415, 41500),
         (json("{}").header("Content-Type", "application/json"), 400, 40002),
     ] {
         let answer = target.ask(&ask);
         assert_eq!((answer.status, &answer.json()["code"]), (status, &json!(code)), "{ask:?}");
         uncached(&answer);
     }
-    let invalid = Ask::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json");
+    let invalid = TestRequest::new("POST", "/auth/ticket/signin").header("Content-Type", "application/json");
     simple(&target.ask(&invalid.body(b"{\"ticket\":\"\xff\"}".to_vec())), 400, 40001);
 }
 

@@ -1,10 +1,10 @@
-//! What others are told of a token, and how it is given up.
+//! Introspection and revocation.
 
 use serde_json::json;
 
 use super::{Target, claims, introspect, refresh, revoke, simple, uncached};
-use crate::http::Ask;
-use crate::world::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
+use crate::http::TestRequest;
 
 pub(super) fn introspection(target: Target) {
     let person = target.signed_in(&json!({"user_id": "alice", "audience": "portal"}));
@@ -28,7 +28,7 @@ pub(super) fn introspection(target: Target) {
 
     let mine = target.ask(&introspect(&person.text("refresh_token"))).json();
     assert_eq!((&mine["active"], &mine["sub"]), (&json!(true), &claims["sub"]));
-    let others = Ask::form("/oauth2/introspect", &format!("token={}", person.text("refresh_token")));
+    let others = TestRequest::form("/oauth2/introspect", &format!("token={}", person.text("refresh_token")));
     assert_eq!(target.ask(&others.basic("backend", BACKEND_SECRET)).json(), json!({"active": false}));
 
     for token in
@@ -37,12 +37,16 @@ pub(super) fn introspection(target: Target) {
         assert!(!target.is_active(token), "{token}");
     }
     for (ask, status, error) in [
-        (Ask::form("/oauth2/introspect", "token=x"), 401, "invalid_client"),
-        (Ask::form("/oauth2/introspect", "token=x").basic("closed", BACKEND_SECRET), 401, "invalid_client"),
-        (Ask::form("/oauth2/introspect", "token=x").bearer(&service), 401, "invalid_client"),
-        (Ask::form("/oauth2/introspect", "").basic("portal", PORTAL_SECRET), 400, "invalid_request"),
+        (TestRequest::form("/oauth2/introspect", "token=x"), 401, "invalid_client"),
         (
-            Ask::form("/oauth2/introspect", "token=x&token=y").basic("portal", PORTAL_SECRET),
+            TestRequest::form("/oauth2/introspect", "token=x").basic("closed", BACKEND_SECRET),
+            401,
+            "invalid_client",
+        ),
+        (TestRequest::form("/oauth2/introspect", "token=x").bearer(&service), 401, "invalid_client"),
+        (TestRequest::form("/oauth2/introspect", "").basic("portal", PORTAL_SECRET), 400, "invalid_request"),
+        (
+            TestRequest::form("/oauth2/introspect", "token=x&token=y").basic("portal", PORTAL_SECRET),
             400,
             "invalid_request",
         ),

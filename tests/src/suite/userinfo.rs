@@ -1,19 +1,19 @@
-//! Whom a token speaks for.
+//! The userinfo endpoint.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::{Target, claims, keys, uncached};
-use crate::http::Ask;
-use crate::world::PORTAL_SECRET;
+use crate::fixtures::PORTAL_SECRET;
+use crate::http::TestRequest;
 
 pub(super) fn userinfo(target: Target) {
     let token = target.sign_in(&target.ticket(&json!({"user_id": "alice"}))).text("access_token");
     for ask in [
-        Ask::new("GET", "/userinfo").bearer(&token),
-        Ask::new("POST", "/userinfo").bearer(&token),
-        Ask::new("GET", "/userinfo").header("Authorization", &format!("bearer {token}")),
-        Ask::form("/userinfo", &format!("access_token={token}")),
+        TestRequest::new("GET", "/userinfo").bearer(&token),
+        TestRequest::new("POST", "/userinfo").bearer(&token),
+        TestRequest::new("GET", "/userinfo").header("Authorization", &format!("bearer {token}")),
+        TestRequest::form("/userinfo", &format!("access_token={token}")),
     ] {
         let answer = target.ask(&ask);
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -53,16 +53,17 @@ pub(super) fn userinfo(target: Target) {
             )
         );
     }
-    let head = target.ask(&Ask::new("HEAD", "/userinfo").bearer(&token));
+    let head = target.ask(&TestRequest::new("HEAD", "/userinfo").bearer(&token));
     assert_eq!((head.status, head.body.len()), (200, 0));
 
     let scoped = target.ticket(&json!({"user_id": "alice", "scope": "email phone"}));
     let scoped = target.sign_in(&scoped).text("access_token");
-    let body = target.ask(&Ask::new("GET", "/userinfo").bearer(&scoped)).json();
+    let body = target.ask(&TestRequest::new("GET", "/userinfo").bearer(&scoped)).json();
     assert_eq!(body["phone_number"], json!("+44 20 7946 0000"));
     assert_eq!(body.get("preferred_username"), None);
 
-    let service = target.ask(&Ask::new("GET", "/userinfo").bearer(&target.service_token("ticket:issue")));
+    let service =
+        target.ask(&TestRequest::new("GET", "/userinfo").bearer(&target.service_token("ticket:issue")));
     let nothing = Value::Null;
     assert_eq!(
         service.json(),
@@ -76,7 +77,7 @@ pub(super) fn userinfo_errors(target: Target) {
     let (head, signature) = token.rsplit_once('.').expect("a signature");
     let payload = URL_SAFE_NO_PAD.encode(claims(&token).to_string());
     let none = format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#));
-    let get = || Ask::new("GET", "/userinfo");
+    let get = || TestRequest::new("GET", "/userinfo");
     for (ask, status, error) in [
         (get(), 401, None),
         (get().basic("portal", PORTAL_SECRET), 401, None),
@@ -92,11 +93,11 @@ pub(super) fn userinfo_errors(target: Target) {
         (get().bearer(&format!("{token}=")), 401, Some("invalid_token")),
         (get().bearer(&token).bearer(&token), 400, Some("invalid_request")),
         (
-            Ask::form("/userinfo", &format!("access_token={token}")).bearer(&token),
+            TestRequest::form("/userinfo", &format!("access_token={token}")).bearer(&token),
             400,
             Some("invalid_request"),
         ),
-        (Ask::new("GET", &format!("/userinfo?access_token={token}")), 401, None),
+        (TestRequest::new("GET", &format!("/userinfo?access_token={token}")), 401, None),
     ] {
         let answer = target.ask(&ask);
         assert_eq!((answer.status, answer.json()["error"].as_str()), (status, error), "{ask:?}: {answer:?}");

@@ -1,4 +1,4 @@
-//! The clocks of a process, which a test sets: a library that is preloaded into it stands between it and the system's.
+//! The clocks of a process, set by the test: a preloaded library stands between it and the system's.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,39 +15,39 @@ pub(crate) const HOUR: i64 = 3600;
 pub(crate) const DAY: i64 = 24 * HOUR;
 pub(crate) const FORTY_YEARS: i64 = 40 * 365 * DAY;
 
-/// How wrong a wall clock is.
+/// The error of a wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
-    /// It has no battery.
+pub(crate) enum WrongClock {
+    /// The clock has no battery and starts at the epoch.
     Epoch,
-    /// By so many seconds.
+    /// The clock is off by so many seconds.
     By(i64),
 }
 
 /// The wrong clocks of a start.
-pub(crate) const WRONG: [Wrong; 4] =
-    [Wrong::Epoch, Wrong::By(-8 * HOUR), Wrong::By(8 * HOUR), Wrong::By(FORTY_YEARS)];
+pub(crate) const WRONG_CLOCKS: [WrongClock; 4] =
+    [WrongClock::Epoch, WrongClock::By(-8 * HOUR), WrongClock::By(8 * HOUR), WrongClock::By(FORTY_YEARS)];
 
-impl Wrong {
+impl WrongClock {
     /// Returns true if own time follows it at once.
     pub(crate) const fn is_ahead(self) -> bool {
         matches!(self, Self::By(seconds) if seconds > 0)
     }
 }
 
-/// Both clocks of the processes that are attached.
+/// Both clocks of the attached processes.
 #[derive(Debug)]
 pub(crate) struct Clocks {
     file: File,
     path: PathBuf,
     _dir: TempDir,
-    /// What the right time is ahead of the machine's.
+    /// The difference between the right time and the machine's.
     right: i64,
     wrong: i64,
     passed: i64,
 }
 
-/// The library, compiled once with the C compiler that SQLite took too.
+/// Returns the library, compiled once with the C compiler that SQLite took too.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = LIBRARY.get_or_init(|| {
@@ -71,13 +71,13 @@ fn machine() -> i64 {
 }
 
 impl Clocks {
-    /// Clocks that are right: 90 days after the release, whatever the machine's clock shows.
+    /// Makes right clocks: 90 days after the release, whatever the machine's clock shows.
     pub(crate) fn right() -> Self {
         let released = i64::try_from(RELEASED.unix()).expect("a time");
         Self::with(released + 90 * DAY - machine(), 0)
     }
 
-    /// The same time as `self`, right, for other processes.
+    /// Makes right clocks of the same time for other processes.
     pub(crate) fn copied(&self) -> Self {
         Self::with(self.right, self.passed)
     }
@@ -92,12 +92,12 @@ impl Clocks {
     }
 
     fn write(&self) {
-        for (place, number) in [(0, self.right + self.wrong), (8, self.passed)] {
-            self.file.write_all_at(&number.to_ne_bytes(), place).expect("it is written");
+        for (installation, number) in [(0, self.right + self.wrong), (8, self.passed)] {
+            self.file.write_all_at(&number.to_ne_bytes(), installation).expect("it is written");
         }
     }
 
-    /// Has the process that `command` starts read these.
+    /// Makes the process that `command` starts read these clocks.
     pub(crate) fn attach(&self, command: &mut Command) {
         command.env("LD_PRELOAD", library()).env("CLOCK_FILE", &self.path);
     }
@@ -107,21 +107,21 @@ impl Clocks {
         machine() + self.right + self.passed
     }
 
-    /// Returns what the wall clock shows.
+    /// Returns the time of the wall clock.
     pub(crate) fn wall(&self) -> i64 {
         self.now() + self.wrong
     }
 
     /// Sets the wall clock.
-    pub(crate) fn set(&mut self, wrong: Wrong) {
+    pub(crate) fn set(&mut self, wrong: WrongClock) {
         self.wrong = match wrong {
-            Wrong::Epoch => MINUTE - self.now(),
-            Wrong::By(seconds) => seconds,
+            WrongClock::Epoch => MINUTE - self.now(),
+            WrongClock::By(seconds) => seconds,
         };
         self.write();
     }
 
-    /// Lets time pass, by every clock.
+    /// Lets time pass on every clock.
     pub(crate) fn pass(&mut self, seconds: i64) {
         self.passed += seconds;
         self.write();

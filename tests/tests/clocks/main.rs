@@ -9,9 +9,9 @@
 
 mod clock;
 mod commands;
-mod lasting;
-mod lives;
-mod place;
+mod installation;
+mod lasting_jumps;
+mod lifetimes;
 mod servers;
 mod serving;
 mod strict;

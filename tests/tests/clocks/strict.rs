@@ -1,15 +1,15 @@
-//! A strict verifier: `jsonwebtoken` by the published keys, and times without leeway by the wall clock at hand.
+//! A strict verifier: `jsonwebtoken` by the published keys, and times without leeway by the given wall clock.
 
-use gatepass_tests::http::Ask;
+use gatepass_tests::http::TestRequest;
 use gatepass_tests::server::Running;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 
-/// Verifies `token` as somebody does whose clock shows `wall`, and returns its claims.
+/// Verifies `token` at the time `wall`, and returns its claims.
 pub(crate) fn verified(server: &Running, token: &str, wall: i64, lifetime: i64) -> Value {
     let kid = decode_header(token).expect("a header").kid.expect("a kid");
-    let published = Ask::new("GET", "/.well-known/jwks.json").to(server.address);
+    let published = TestRequest::new("GET", "/.well-known/jwks.json").to(server.address);
     let set: JwkSet = serde_json::from_slice(&published.body).expect("a JWK set");
     let key = DecodingKey::from_jwk(set.find(&kid).expect("the key is published")).expect("a key");
     let mut validation = Validation::new(Algorithm::EdDSA);

@@ -1,4 +1,4 @@
-//! Random walks of both clocks in virtual time: the server's rule of time, and the core over the store in memory.
+//! Random walks of both clocks in virtual time: the server's clock rules, and the core over the store in memory.
 
 use std::time::Duration;
 
@@ -8,23 +8,23 @@ use gatepass_core::base::time::{Clocks, LEEWAY, Time};
 use gatepass_core::engine::Engine;
 use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_tests::memory::Memory;
-use gatepass_tests::suite::claims;
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     self, PORTAL_SECRET, asks_for_token, gatepass_with, inputs, presents, refreshes,
 };
+use gatepass_tests::memory::Memory;
+use gatepass_tests::suite::claims;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
-/// How far the clocks are taken: the real time that passes, and how wrong the wall clock is from then on.
+/// A move of the clocks: the real time that passes, and the error of the wall clock from then on.
 #[derive(Clone, Copy, Debug)]
 struct Move {
     passes: u64,
     wrong: i64,
 }
 
-/// When the walks begin.
+/// The start of the walks.
 const START: u64 = RELEASED.unix() + 90 * 86_400;
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -41,17 +41,17 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     proptest::collection::vec(step, 1..24)
 }
 
-/// A token, and what is known of its issue.
+/// A token, and the facts of its issue.
 struct Issued {
     token: String,
     own: Time,
     lifetime: u64,
-    /// Our own time of issue stands in it.
+    /// True if it contains our own time of issue.
     told: bool,
 }
 
 impl Issued {
-    /// Takes the access token of an answer that was given under `clocks`, and checks what it says.
+    /// Reads and checks the access token of an answer that was given under `clocks`.
     fn read(engine: &Engine, body: &[u8], clocks: Clocks, lifetime: u64) -> (Self, Value) {
         let body: Value = serde_json::from_slice(body).expect("JSON");
         let token = body["access_token"].as_str().expect("a token").to_owned();
@@ -65,8 +65,8 @@ impl Issued {
         (Self { token, own, lifetime, told: told.is_some() }, body)
     }
 
-    /// Checks how long it is good, by our own time.
-    fn lives(&self, engine: &Engine) {
+    /// Checks its lifetime by our own time.
+    fn lifetimes(&self, engine: &Engine) {
         let good = |time: u64| engine.verify(&self.token, Time::from_unix(time)).is_ok();
         let (own, end) = (self.own.unix(), self.own.plus(self.lifetime).unix());
         // By the wall clock, which is no further off.
@@ -93,12 +93,12 @@ fn config(cases: u32) -> ProptestConfig {
 proptest! {
     #![proptest_config(config(256))]
 
-    /// Own time, and what follows it.
+    /// Own time follows no jump that does not last.
     #[test]
     fn the_mark_follows_no_jump_that_does_not_last(walk in moves()) {
         let mut line = Timeline::start(Time::from_unix(START), None, Time::from_unix(START), Duration::ZERO);
         let (mut passed, mut mark) = (0, START);
-        // Since when a jump is in use, and since when none has been, nor was believed.
+        // Since when a jump is in use, and since when none has been in use or moved the mark.
         let (mut ahead_since, mut quiet_since) = (None, None);
         for Move { passes, wrong } in walk {
             passed += passes;
@@ -130,13 +130,13 @@ proptest! {
         }
     }
 
-    /// Every token that is issued on the way.
+    /// Every token of a walk is good at once and for its lifetime.
     #[test]
     fn every_token_is_good_at_once_and_for_its_lifetime(walk in moves()) {
         let settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
         let (user, client) = (settings.user_token_lifetime.into(), settings.client_token_lifetime.into());
         let engine = gatepass_with(settings);
-        let store = Memory::new(world::tables());
+        let store = Memory::new(fixtures::tables());
         let mut line = Timeline::start(Time::from_unix(START), None, Time::from_unix(START), Duration::ZERO);
         let (mut passed, mut refresh, mut seed) = (0, None, 0);
         let mut all = Vec::new();
@@ -149,7 +149,7 @@ proptest! {
                 seed += 1;
                 RequestInputs { wall: clocks.wall, ..inputs(clocks.now, seed) }
             };
-            let ticket = world::issue(&engine, &store, "alice", at());
+            let ticket = fixtures::issue(&engine, &store, "alice", at());
             let signed_in = drive(&engine, &store, presents(&ticket), at());
             prop_assert_eq!(signed_in.status(), 200);
             let (issued, body) = Issued::read(&engine, signed_in.body(), clocks, user);
@@ -157,7 +157,7 @@ proptest! {
             let service = drive(&engine, &store, asks_for_token("portal", PORTAL_SECRET, "orders:read"), at());
             prop_assert_eq!(service.status(), 200);
             all.push(Issued::read(&engine, service.body(), clocks, client).0);
-            // That of an earlier step may be refused by now; what is issued for it is good.
+            // The token of an earlier step may be refused by now. What is issued for it is good.
             if let Some(token) = refresh.replace(body["refresh_token"].as_str().expect("a token").to_owned()) {
                 let refreshed = drive(&engine, &store, refreshes(&token), at());
                 if refreshed.status() == 200 {
@@ -165,6 +165,6 @@ proptest! {
                 }
             }
         }
-        all.iter().for_each(|issued| issued.lives(&engine));
+        all.iter().for_each(|issued| issued.lifetimes(&engine));
     }
 }

@@ -1,12 +1,12 @@
-//! What happens between the issue of a credential and its use, and what must come of it.
+//! Events between the issue of a credential and its use, and their expected effects.
 
 use gatepass_core::records::client::Client;
 use gatepass_core::records::user::User;
 
-use crate::kinds::{Credential, Sort};
-use crate::site::Site;
+use crate::in_memory_server::InMemoryServer;
+use crate::kinds::{Credential, CredentialKind};
 
-/// What happens.
+/// An event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     Nothing,
@@ -33,7 +33,7 @@ pub(crate) enum Event {
     IssuerNarrowed,
 }
 
-/// Whom an event is about.
+/// The subject of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     Nobody,
@@ -95,7 +95,7 @@ impl Event {
         }
     }
 
-    /// Whether it is about somebody whom the credential names.
+    /// Returns true if the credential names the event's subject.
     pub(crate) fn concerns(self, credential: &Credential) -> bool {
         match self.about() {
             About::Nobody => true,
@@ -106,20 +106,20 @@ impl Event {
         }
     }
 
-    /// Whether what was issued before is over, as the rules of the page's head say.
+    /// Returns true if the event ends what was issued before, by the rules at the head of the page.
     pub(crate) fn ends(self, credential: &Credential) -> bool {
-        let session = credential.sort == Sort::Session;
+        let session = credential.sort == CredentialKind::Session;
         match self {
             Self::Nothing | Self::ClientNarrowed | Self::IssuerNarrowed => false,
             Self::UserDisabled | Self::UserDeleted | Self::UserAddedAnew => true,
             Self::ActorDisabled | Self::ActorDeleted => true,
-            // A sign-in that is yet to come, by a ticket, a password or a code, is not one of the sessions that end.
+            // A future sign-in by a ticket, a password or a code is not one of the sessions that end.
             Self::UserEnabledAgain | Self::ActorEnabledAgain | Self::SignedOut | Self::ActorSignedOut => {
                 session
             }
-            Self::PasswordSet => session || credential.sort == Sort::Password,
-            Self::FactorsReset => session || credential.sort == Sort::Code,
-            Self::ClientEnabledAgain => credential.sort != Sort::ClientSecret,
+            Self::PasswordSet => session || credential.sort == CredentialKind::Password,
+            Self::FactorsReset => session || credential.sort == CredentialKind::Code,
+            Self::ClientEnabledAgain => credential.sort != CredentialKind::ClientSecret,
             Self::ClientDisabled | Self::ClientDeleted | Self::ClientAddedAnew => true,
             Self::IssuerDisabled | Self::IssuerEnabledAgain | Self::IssuerDeleted | Self::IssuerAddedAnew => {
                 true
@@ -127,7 +127,7 @@ impl Event {
         }
     }
 
-    pub(crate) fn happens(self, site: &Site, credential: &Credential) {
+    pub(crate) fn happens(self, server: &InMemoryServer, credential: &Credential) {
         let user = credential.user.unwrap_or_default();
         let (client, issuer) = (credential.client.unwrap_or_default(), credential.issuer.unwrap_or_default());
         let anew = |user: &mut User| {
@@ -138,30 +138,30 @@ impl Event {
             client.disable();
             client.enable();
         };
-        let keeps_secret = credential.sort != Sort::ClientSecret;
+        let keeps_secret = credential.sort != CredentialKind::ClientSecret;
         match self {
             Self::Nothing => {}
-            Self::UserDisabled => site.edit_user(user, User::disable),
-            Self::UserEnabledAgain => site.edit_user(user, anew),
-            Self::UserDeleted => site.delete_user(user),
-            Self::UserAddedAnew => site.add_user_anew(user),
-            Self::PasswordSet => site.set_password(user),
-            Self::FactorsReset => site.reset_factors(user),
-            Self::SignedOut => site.end_sessions(user),
-            Self::ActorDisabled => site.edit_user("boss", User::disable),
-            Self::ActorEnabledAgain => site.edit_user("boss", anew),
-            Self::ActorDeleted => site.delete_user("boss"),
-            Self::ActorSignedOut => site.end_sessions("boss"),
-            Self::ClientDisabled => site.edit_client(client, Client::disable),
-            Self::ClientEnabledAgain => site.edit_client(client, renewed),
-            Self::ClientDeleted => site.delete_client(client),
-            Self::ClientAddedAnew => site.add_client_anew(client, keeps_secret),
-            Self::ClientNarrowed => site.narrow(client),
-            Self::IssuerDisabled => site.edit_client(issuer, Client::disable),
-            Self::IssuerEnabledAgain => site.edit_client(issuer, renewed),
-            Self::IssuerDeleted => site.delete_client(issuer),
-            Self::IssuerAddedAnew => site.add_client_anew(issuer, true),
-            Self::IssuerNarrowed => site.narrow(issuer),
+            Self::UserDisabled => server.edit_user(user, User::disable),
+            Self::UserEnabledAgain => server.edit_user(user, anew),
+            Self::UserDeleted => server.delete_user(user),
+            Self::UserAddedAnew => server.add_user_anew(user),
+            Self::PasswordSet => server.set_password(user),
+            Self::FactorsReset => server.reset_factors(user),
+            Self::SignedOut => server.end_sessions(user),
+            Self::ActorDisabled => server.edit_user("boss", User::disable),
+            Self::ActorEnabledAgain => server.edit_user("boss", anew),
+            Self::ActorDeleted => server.delete_user("boss"),
+            Self::ActorSignedOut => server.end_sessions("boss"),
+            Self::ClientDisabled => server.edit_client(client, Client::disable),
+            Self::ClientEnabledAgain => server.edit_client(client, renewed),
+            Self::ClientDeleted => server.delete_client(client),
+            Self::ClientAddedAnew => server.add_client_anew(client, keeps_secret),
+            Self::ClientNarrowed => server.narrow(client),
+            Self::IssuerDisabled => server.edit_client(issuer, Client::disable),
+            Self::IssuerEnabledAgain => server.edit_client(issuer, renewed),
+            Self::IssuerDeleted => server.delete_client(issuer),
+            Self::IssuerAddedAnew => server.add_client_anew(issuer, true),
+            Self::IssuerNarrowed => server.narrow(issuer),
         }
     }
 }

@@ -1,22 +1,22 @@
-//! The kinds of credential: how each is made, whom it rests on, and where it is shown.
+//! The kinds of credentials: how each is made, whom it depends on, and the endpoints that take it.
 
 use gatepass_core::http::request::Request;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{Settings, Unenrolled};
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, posts, presents, refreshes,
     request,
 };
 use serde_json::{Value, json};
 
-use crate::site::{Answer, BACKUP, Site, basic, scope_of, totp};
+use crate::in_memory_server::{Answer, BACKUP, InMemoryServer, basic, scope_of, totp};
 
-/// What a credential is, as far as the rules tell it apart.
+/// A kind of credential, as the rules distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
+pub(crate) enum CredentialKind {
     /// A ticket.
     Ticket,
-    /// A sign-in under way, or what came of one.
+    /// A running sign-in, or its session.
     Session,
     /// A service's token.
     Service,
@@ -26,23 +26,23 @@ pub(crate) enum Sort {
     Code,
 }
 
-/// One kind of credential.
+/// A credential.
 pub(crate) struct Credential {
     pub(crate) name: &'static str,
-    pub(crate) sort: Sort,
-    /// The user it is for, who may be acted for by boss; the client it is for, and another that issued it.
+    pub(crate) sort: CredentialKind,
+    /// The user, for whom boss may act; the client it is for, and another that issued it.
     pub(crate) user: Option<&'static str>,
     pub(crate) acts: bool,
     pub(crate) client: Option<&'static str>,
     pub(crate) issuer: Option<&'static str>,
     pub(crate) set: fn(&mut Settings),
-    pub(crate) make: fn(&mut Site) -> String,
-    /// Each endpoint that takes it, and what is answered there.
-    pub(crate) shown: &'static [(&'static str, Shows)],
+    pub(crate) make: fn(&mut InMemoryServer) -> String,
+    /// Each endpoint that takes it.
+    pub(crate) shown: &'static [(&'static str, Present)],
 }
 
-/// Shows a credential, and tells what was answered.
-pub(crate) type Shows = fn(&mut Site, &str) -> String;
+/// Presents a credential, and returns the answer in short.
+pub(crate) type Present = fn(&mut InMemoryServer, &str) -> String;
 
 fn status(answer: &Answer) -> String {
     let code = answer.body["code"].as_u64().filter(|code| *code != 0).map(|code| code.to_string());
@@ -53,7 +53,7 @@ fn status(answer: &Answer) -> String {
     }
 }
 
-/// The status, and the scope of the access token.
+/// Returns the status, and the scope of the access token.
 fn tokens(answer: &Answer) -> String {
     match answer.body["access_token"].as_str().map(scope_of) {
         Some(scope) => format!("{} `{scope}`", answer.status),
@@ -66,21 +66,21 @@ fn bearer(method: &str, path: &str, token: &str, body: &Value) -> Request {
     Request { method: method.into(), ..request(path, &format!("Bearer {token}"), body) }
 }
 
-fn redeem(site: &mut Site, ticket: &str) -> String {
-    tokens(&site.send(presents(ticket)))
+fn redeem(server: &mut InMemoryServer, ticket: &str) -> String {
+    tokens(&server.send(presents(ticket)))
 }
 
-fn redeem_bound(site: &mut Site, ticket: &str) -> String {
-    tokens(&site.send(basic("portal", presents(ticket))))
+fn redeem_bound(server: &mut InMemoryServer, ticket: &str) -> String {
+    tokens(&server.send(basic("portal", presents(ticket))))
 }
 
-fn answer(site: &mut Site, challenge: &str) -> String {
+fn answer(server: &mut InMemoryServer, challenge: &str) -> String {
     let body = json!({"challenge_token": challenge, "code": totp()});
-    tokens(&site.send(request("/auth/mfa/verify-challenge", "", &body)))
+    tokens(&server.send(request("/auth/mfa/verify-challenge", "", &body)))
 }
 
-fn userinfo(site: &mut Site, token: &str) -> String {
-    let answer = site.send(bearer("GET", "/userinfo", token, &Value::Null));
+fn userinfo(server: &mut InMemoryServer, token: &str) -> String {
+    let answer = server.send(bearer("GET", "/userinfo", token, &Value::Null));
     let scope = [("preferred_username", "profile"), ("email_verified", "email")];
     let scope: Vec<&str> =
         scope.iter().filter(|(member, _)| !answer.body[*member].is_null()).map(|(_, name)| *name).collect();
@@ -95,42 +95,52 @@ fn introspection(answer: &Answer) -> String {
     }
 }
 
-fn introspect(site: &mut Site, token: &str) -> String {
-    introspection(&site.send(posts("/oauth2/introspect", "watch", PORTAL_SECRET, &format!("token={token}"))))
+fn introspect(server: &mut InMemoryServer, token: &str) -> String {
+    introspection(&server.send(posts(
+        "/oauth2/introspect",
+        "watch",
+        PORTAL_SECRET,
+        &format!("token={token}"),
+    )))
 }
 
-fn introspect_own(site: &mut Site, token: &str) -> String {
-    introspection(&site.send(posts("/oauth2/introspect", "portal", PORTAL_SECRET, &format!("token={token}"))))
+fn introspect_own(server: &mut InMemoryServer, token: &str) -> String {
+    introspection(&server.send(posts(
+        "/oauth2/introspect",
+        "portal",
+        PORTAL_SECRET,
+        &format!("token={token}"),
+    )))
 }
 
-fn revoke(site: &mut Site, token: &str) -> String {
-    status(&site.send(posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))))
+fn revoke(server: &mut InMemoryServer, token: &str) -> String {
+    status(&server.send(posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))))
 }
 
-fn revoke_service(site: &mut Site, token: &str) -> String {
-    status(&site.send(posts("/oauth2/revoke", "backend", BACKEND_SECRET, &format!("token={token}"))))
+fn revoke_service(server: &mut InMemoryServer, token: &str) -> String {
+    status(&server.send(posts("/oauth2/revoke", "backend", BACKEND_SECRET, &format!("token={token}"))))
 }
 
-fn sessions(site: &mut Site, token: &str) -> String {
-    status(&site.send(bearer("GET", "/auth/me/sessions", token, &Value::Null)))
+fn sessions(server: &mut InMemoryServer, token: &str) -> String {
+    status(&server.send(bearer("GET", "/auth/me/sessions", token, &Value::Null)))
 }
 
-fn end_sessions(site: &mut Site, token: &str) -> String {
-    status(&site.send(bearer("DELETE", "/auth/me/sessions", token, &Value::Null)))
+fn end_sessions(server: &mut InMemoryServer, token: &str) -> String {
+    status(&server.send(bearer("DELETE", "/auth/me/sessions", token, &Value::Null)))
 }
 
-fn devices(site: &mut Site, token: &str) -> String {
-    status(&site.send(bearer("GET", "/mfa/totp/devices", token, &Value::Null)))
+fn devices(server: &mut InMemoryServer, token: &str) -> String {
+    status(&server.send(bearer("GET", "/mfa/totp/devices", token, &Value::Null)))
 }
 
-fn set_up(site: &mut Site, token: &str) -> String {
-    status(&site.send(bearer("POST", "/mfa/totp/setup", token, &json!({}))))
+fn set_up(server: &mut InMemoryServer, token: &str) -> String {
+    status(&server.send(bearer("POST", "/mfa/totp/setup", token, &json!({}))))
 }
 
-fn change_password(site: &mut Site, token: &str) -> String {
-    // A wrong one does: 40041 is said to whoever is let in, and hashing is cheap.
+fn change_password(server: &mut InMemoryServer, token: &str) -> String {
+    // A wrong password is enough: 40041 shows that the bearer was accepted, and hashing is cheap.
     let body = json!({"old_password": "not the password", "new_password": "a fresh password"});
-    let answer = site.send(bearer("PUT", "/auth/me/password", token, &body));
+    let answer = server.send(bearer("PUT", "/auth/me/password", token, &body));
     if answer.body["code"] == 40_041 || answer.body["code"] == 40_047 {
         "200".into()
     } else {
@@ -138,58 +148,58 @@ fn change_password(site: &mut Site, token: &str) -> String {
     }
 }
 
-fn generate(site: &mut Site, token: &str) -> String {
-    status(&site.send(bearer("POST", "/auth/generate-ticket", token, &json!({"user_id": "usr_lou"}))))
+fn generate(server: &mut InMemoryServer, token: &str) -> String {
+    status(&server.send(bearer("POST", "/auth/generate-ticket", token, &json!({"user_id": "usr_lou"}))))
 }
 
-fn impersonate(site: &mut Site, token: &str) -> String {
+fn impersonate(server: &mut InMemoryServer, token: &str) -> String {
     let body = json!({"user_id": "usr_lou", "actor": "usr_boss", "reason": "a call"});
-    status(&site.send(bearer("POST", "/auth/generate-ticket", token, &body)))
+    status(&server.send(bearer("POST", "/auth/generate-ticket", token, &body)))
 }
 
-fn refresh(site: &mut Site, token: &str) -> String {
-    tokens(&site.send(refreshes(token)))
+fn refresh(server: &mut InMemoryServer, token: &str) -> String {
+    tokens(&server.send(refreshes(token)))
 }
 
-fn refresh_bound(site: &mut Site, token: &str) -> String {
-    tokens(&site.send(basic("portal", refreshes(token))))
+fn refresh_bound(server: &mut InMemoryServer, token: &str) -> String {
+    tokens(&server.send(basic("portal", refreshes(token))))
 }
 
-fn grant(site: &mut Site, token: &str) -> String {
+fn grant(server: &mut InMemoryServer, token: &str) -> String {
     let form = format!("grant_type=refresh_token&refresh_token={token}");
-    tokens(&site.send(posts("/oauth2/token", "portal", PORTAL_SECRET, &form)))
+    tokens(&server.send(posts("/oauth2/token", "portal", PORTAL_SECRET, &form)))
 }
 
-fn credentials(site: &mut Site, secret: &str) -> String {
-    tokens(&site.send(asks_for_token("portal", secret, "orders:read")))
+fn credentials(server: &mut InMemoryServer, secret: &str) -> String {
+    tokens(&server.send(asks_for_token("portal", secret, "orders:read")))
 }
 
-fn as_caller(site: &mut Site, secret: &str) -> String {
-    introspection(&site.send(posts("/oauth2/introspect", "portal", secret, "token=unknown")))
+fn as_caller(server: &mut InMemoryServer, secret: &str) -> String {
+    introspection(&server.send(posts("/oauth2/introspect", "portal", secret, "token=unknown")))
 }
 
-fn revokes(site: &mut Site, secret: &str) -> String {
-    status(&site.send(posts("/oauth2/revoke", "portal", secret, "token=unknown")))
+fn revokes(server: &mut InMemoryServer, secret: &str) -> String {
+    status(&server.send(posts("/oauth2/revoke", "portal", secret, "token=unknown")))
 }
 
-fn login(site: &mut Site, password: &str) -> String {
-    tokens(&site.send(request("/auth/login", "", &json!({"identity": "pam", "password": password}))))
+fn login(server: &mut InMemoryServer, password: &str) -> String {
+    tokens(&server.send(request("/auth/login", "", &json!({"identity": "pam", "password": password}))))
 }
 
-/// A challenge of the moment, answered by `code`.
-fn answered_now(site: &mut Site, code: &str, method: &str) -> String {
-    let Some(ticket) = site.ticket_by_command("fay") else { return "no ticket".into() };
-    let signed_in = site.send(presents(&ticket));
+/// Answers a new challenge with `code`.
+fn answered_now(server: &mut InMemoryServer, code: &str, method: &str) -> String {
+    let Some(ticket) = server.ticket_by_command("fay") else { return "no ticket".into() };
+    let signed_in = server.send(presents(&ticket));
     let Some(challenge) = signed_in.body["challenge_token"].as_str() else { return "no challenge".into() };
     let body = json!({"challenge_token": challenge, "code": code, "mfa_method": method});
-    tokens(&site.send(request("/auth/mfa/verify-challenge", "", &body)))
+    tokens(&server.send(request("/auth/mfa/verify-challenge", "", &body)))
 }
 
-fn session_of(site: &mut Site, more: &[(&str, Value)], member: &str) -> String {
-    let ticket = site.ticket("pam", more);
+fn session_of(server: &mut InMemoryServer, more: &[(&str, Value)], member: &str) -> String {
+    let ticket = server.ticket("pam", more);
     let request = presents(&ticket);
     let bound = more.iter().any(|(name, _)| *name == "bind");
-    site.send(if bound { basic("portal", request) } else { request }).text(member)
+    server.send(if bound { basic("portal", request) } else { request }).text(member)
 }
 
 fn for_portal() -> (&'static str, Value) {
@@ -200,7 +210,7 @@ fn acting() -> [(&'static str, Value); 3] {
     [for_portal(), ("actor", json!("usr_boss")), ("reason", json!("a call"))]
 }
 
-const PERSON: &[(&str, Shows)] = &[
+const PERSON: &[(&str, Present)] = &[
     ("`/userinfo`", userinfo),
     ("`GET /auth/me/sessions`", sessions),
     ("`DELETE /auth/me/sessions`", end_sessions),
@@ -214,7 +224,7 @@ const PERSON: &[(&str, Shows)] = &[
 
 const BASE: Credential = Credential {
     name: "",
-    sort: Sort::Session,
+    sort: CredentialKind::Session,
     user: Some("pam"),
     acts: false,
     client: Some("portal"),
@@ -224,52 +234,52 @@ const BASE: Credential = Credential {
     shown: &[],
 };
 
-const SIGN_IN: &[(&str, Shows)] = &[("`/auth/ticket/signin`", redeem)];
+const SIGN_IN: &[(&str, Present)] = &[("`/auth/ticket/signin`", redeem)];
 
-/// A second factor is asked for whenever there is one.
+/// Asks every user with a second factor for it.
 fn always(settings: &mut Settings) {
     settings.second_factor.ask = AskFactor::Always;
 }
 
-/// Every kind.
+/// Every credential.
 pub(crate) const CREDENTIALS: &[Credential] = &[
     Credential {
         name: "Ticket of the command line, without an audience",
-        sort: Sort::Ticket,
+        sort: CredentialKind::Ticket,
         client: None,
         issuer: None,
-        make: |site| site.ticket_by_command("pam").expect("a ticket"),
+        make: |server| server.ticket_by_command("pam").expect("a ticket"),
         shown: SIGN_IN,
         ..BASE
     },
     Credential {
         name: "Ticket for its issuer",
-        sort: Sort::Ticket,
+        sort: CredentialKind::Ticket,
         client: Some("backend"),
         issuer: None,
-        make: |site| site.ticket("pam", &[]),
+        make: |server| server.ticket("pam", &[]),
         shown: SIGN_IN,
         ..BASE
     },
     Credential {
         name: "Ticket for another client than its issuer",
-        sort: Sort::Ticket,
-        make: |site| site.ticket("pam", &[for_portal()]),
+        sort: CredentialKind::Ticket,
+        make: |server| server.ticket("pam", &[for_portal()]),
         shown: SIGN_IN,
         ..BASE
     },
     Credential {
         name: "Bound ticket, presented by its client",
-        sort: Sort::Ticket,
-        make: |site| site.ticket("pam", &[for_portal(), ("bind", json!(true))]),
+        sort: CredentialKind::Ticket,
+        make: |server| server.ticket("pam", &[for_portal(), ("bind", json!(true))]),
         shown: &[("`/auth/ticket/signin`", redeem_bound)],
         ..BASE
     },
     Credential {
         name: "Impersonation ticket",
-        sort: Sort::Ticket,
+        sort: CredentialKind::Ticket,
         acts: true,
-        make: |site| site.ticket("pam", &acting()),
+        make: |server| server.ticket("pam", &acting()),
         shown: SIGN_IN,
         ..BASE
     },
@@ -277,16 +287,16 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         name: "Challenge",
         user: Some("fay"),
         set: always,
-        make: |site| {
-            let ticket = site.ticket("fay", &[for_portal()]);
-            site.send(presents(&ticket)).text("challenge_token")
+        make: |server| {
+            let ticket = server.ticket("fay", &[for_portal()]);
+            server.send(presents(&ticket)).text("challenge_token")
         },
         shown: &[("`/auth/mfa/verify-challenge`", answer)],
         ..BASE
     },
     Credential {
         name: "Person's access token",
-        make: |site| session_of(site, &[for_portal()], "access_token"),
+        make: |server| session_of(server, &[for_portal()], "access_token"),
         shown: PERSON,
         ..BASE
     },
@@ -294,9 +304,9 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         name: "Person's access token, after a sign-in by password for the server itself",
         client: None,
         issuer: None,
-        make: |site| {
+        make: |server| {
             let body = json!({"identity": "pam", "password": PAM_PASSWORD});
-            site.send(request("/auth/login", "", &body)).text("access_token")
+            server.send(request("/auth/login", "", &body)).text("access_token")
         },
         shown: PERSON,
         ..BASE
@@ -304,13 +314,13 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
     Credential {
         name: "Person's access token, somebody acting",
         acts: true,
-        make: |site| session_of(site, &acting(), "access_token"),
+        make: |server| session_of(server, &acting(), "access_token"),
         shown: PERSON,
         ..BASE
     },
     Credential {
         name: "Refresh token",
-        make: |site| session_of(site, &[for_portal()], "refresh_token"),
+        make: |server| session_of(server, &[for_portal()], "refresh_token"),
         shown: &[
             ("`/auth/refresh`", refresh),
             ("`/oauth2/token`", grant),
@@ -321,7 +331,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
     },
     Credential {
         name: "Bound refresh token, presented by its client",
-        make: |site| session_of(site, &[for_portal(), ("bind", json!(true))], "refresh_token"),
+        make: |server| session_of(server, &[for_portal(), ("bind", json!(true))], "refresh_token"),
         shown: &[
             ("`/auth/refresh`", refresh_bound),
             ("`/oauth2/token`", grant),
@@ -333,7 +343,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
     Credential {
         name: "Refresh token, somebody acting",
         acts: true,
-        make: |site| session_of(site, &acting(), "refresh_token"),
+        make: |server| session_of(server, &acting(), "refresh_token"),
         shown: &[("`/auth/refresh`", refresh), ("`/oauth2/token`", grant), ("introspect", introspect_own)],
         ..BASE
     },
@@ -342,9 +352,9 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         user: Some("kim"),
         client: None,
         issuer: None,
-        make: |site| {
+        make: |server| {
             let body = json!({"identity": "kim", "password": KIM_PASSWORD});
-            site.send(request("/auth/login", "", &body)).text("access_token")
+            server.send(request("/auth/login", "", &body)).text("access_token")
         },
         shown: PERSON,
         ..BASE
@@ -355,17 +365,17 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
             always(settings);
             settings.second_factor.unenrolled = Unenrolled::Enrol;
         },
-        make: |site| session_of(site, &[for_portal()], "access_token"),
+        make: |server| session_of(server, &[for_portal()], "access_token"),
         shown: PERSON,
         ..BASE
     },
     Credential {
         name: "Service's access token",
-        sort: Sort::Service,
+        sort: CredentialKind::Service,
         user: None,
         client: Some("backend"),
         issuer: None,
-        make: Site::service_token,
+        make: InMemoryServer::service_token,
         shown: &[
             ("`/userinfo`", userinfo),
             ("`/auth/generate-ticket`", generate),
@@ -378,7 +388,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
     },
     Credential {
         name: "Client secret",
-        sort: Sort::ClientSecret,
+        sort: CredentialKind::ClientSecret,
         user: None,
         issuer: None,
         make: |_| PORTAL_SECRET.into(),
@@ -387,7 +397,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
     },
     Credential {
         name: "Password",
-        sort: Sort::Password,
+        sort: CredentialKind::Password,
         client: None,
         issuer: None,
         make: |_| PAM_PASSWORD.into(),
@@ -396,24 +406,24 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
     },
     Credential {
         name: "Code of an authenticator",
-        sort: Sort::Code,
+        sort: CredentialKind::Code,
         user: Some("fay"),
         client: None,
         issuer: None,
         set: always,
         make: |_| totp(),
-        shown: &[("`/auth/mfa/verify-challenge`", |site, code| answered_now(site, code, "totp"))],
+        shown: &[("`/auth/mfa/verify-challenge`", |server, code| answered_now(server, code, "totp"))],
         ..BASE
     },
     Credential {
         name: "Backup code",
-        sort: Sort::Code,
+        sort: CredentialKind::Code,
         user: Some("fay"),
         client: None,
         issuer: None,
         set: always,
         make: |_| BACKUP.into(),
-        shown: &[("`/auth/mfa/verify-challenge`", |site, code| answered_now(site, code, "backup_code"))],
+        shown: &[("`/auth/mfa/verify-challenge`", |server, code| answered_now(server, code, "backup_code"))],
         ..BASE
     },
 ];

@@ -1,7 +1,7 @@
-//! Every kind of credential after everything that can happen to whom it rests on, at each endpoint that takes it:
-//! `docs/credentials.md` is what is found here. `GATEPASS_WRITE=1` writes it.
+//! Every credential after every event for anyone it depends on, at each endpoint that takes it: this test writes
+//! `docs/credentials.md` with `GATEPASS_WRITE=1`.
 //!
-//! What must be so is said by [`Event::ends`], and holds whatever the page says: a cell that breaks it cannot be blessed.
+//! [`Event::ends`] says what must hold, whatever the page says: a cell that breaks it cannot be accepted.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -10,14 +10,14 @@
 )]
 
 mod events;
+mod in_memory_server;
 mod kinds;
-mod site;
 
 use std::fmt::Write as _;
 
 use events::Event;
+use in_memory_server::InMemoryServer;
 use kinds::{CREDENTIALS, Credential};
-use site::Site;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/credentials.md");
 
@@ -42,19 +42,19 @@ A cell is the status, with the code or the error behind it, or with the scope th
 whoever would be let in with the right old password. What happened to whom a credential does not rest on is not listed.
 ";
 
-/// Lets `event` happen to whom `credential` rests on, and shows the credential.
-fn cell(credential: &Credential, event: Event, (_, shows): &(&str, kinds::Shows)) -> String {
-    let mut site = Site::new(credential.set);
-    let made = (credential.make)(&mut site);
-    event.happens(&site, credential);
-    shows(&mut site, &made)
+/// Runs `event` on everyone whom `credential` depends on, and presents the credential.
+fn cell(credential: &Credential, event: Event, (_, shows): &(&str, kinds::Present)) -> String {
+    let mut server = InMemoryServer::new(credential.set);
+    let made = (credential.make)(&mut server);
+    event.happens(&server, credential);
+    shows(&mut server, &made)
 }
 
 fn is_good(cell: &str) -> bool {
     cell.starts_with("200") || cell.starts_with("active")
 }
 
-/// Checks what must be so of one row, whatever the page says.
+/// Checks the rules for one row, whatever the page says.
 fn holds(credential: &Credential, event: Event, cells: &[String], before: &[String]) {
     for (((endpoint, _), cell), good) in credential.shown.iter().zip(cells).zip(before) {
         let what = format!("{} at {endpoint} after {event:?}: {cell}", credential.name);

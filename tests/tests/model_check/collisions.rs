@@ -1,4 +1,4 @@
-//! A generator that draws what it drew before: a record that is there already is never written over.
+//! A random generator that repeats itself: an existing record is never overwritten.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use gatepass_core::http::request::Request;
 use gatepass_core::records::id::{DeviceId, SessionId, TicketId, UserId};
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::ticket::TicketDigest;
-use gatepass_tests::guard::Guard;
-use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{
+use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, refreshes, request,
 };
+use gatepass_tests::guard::Guard;
+use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
+use crate::explorer::{Explorer, FIRST_SEED, Promises, Transition, Verdict, promised};
 use crate::factors::{enrolled, presented};
-use crate::stage::{FIRST_SEED, Held, Moved, Promises, Stage, promised};
 
-/// What is drawn a second time.
+/// The value that is drawn twice.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Drawn {
+pub(crate) enum Collision {
     TicketId,
     Ticket,
     SessionId,
@@ -35,11 +35,11 @@ fn boss() -> UserId {
     UserId::parse("usr_boss").expect("an id")
 }
 
-/// A world, and a request in it that draws such a thing.
-fn request_for(drawn: Drawn, engine: &Engine) -> (Memory, Box<dyn Fn() -> Request>) {
-    let store = Memory::new(world::tables());
-    match drawn {
-        Drawn::TicketId | Drawn::Ticket => {
+/// Prepares a store, and a request that draws the value again.
+fn request_for(collision: Collision, engine: &Engine) -> (Memory, Box<dyn Fn() -> Request>) {
+    let store = Memory::new(fixtures::tables());
+    match collision {
+        Collision::TicketId | Collision::Ticket => {
             let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
             let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
             let token: Value = serde_json::from_slice(&token).expect("JSON");
@@ -47,21 +47,21 @@ fn request_for(drawn: Drawn, engine: &Engine) -> (Memory, Box<dyn Fn() -> Reques
             let asked = json!({"user_id": "usr_alice"});
             (store, Box::new(move || request("/auth/generate-ticket", &bearer, &asked)))
         }
-        Drawn::SessionId | Drawn::FirstRefresh => {
-            let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
+        Collision::SessionId | Collision::FirstRefresh => {
+            let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 1));
             (store, Box::new(move || presents(&ticket)))
         }
-        Drawn::Challenge => {
+        Collision::Challenge => {
             let store = enrolled(&[]);
-            let ticket = world::issue(engine, &store, "fay", inputs(NOON, 1));
+            let ticket = fixtures::issue(engine, &store, "fay", inputs(NOON, 1));
             (store, Box::new(move || presents(&ticket)))
         }
-        Drawn::Successor => {
+        Collision::Successor => {
             let session = presented(engine, &store, 1);
             let token = session["refresh_token"].as_str().expect("a token").to_owned();
             (store, Box::new(move || refreshes(&token)))
         }
-        Drawn::DeviceId | Drawn::BackupCode => {
+        Collision::DeviceId | Collision::BackupCode => {
             let session = presented(engine, &store, 1);
             let bearer = format!("Bearer {}", session["access_token"].as_str().expect("a token"));
             (store, Box::new(move || request("/mfa/totp/setup", &bearer, &json!({}))))
@@ -69,12 +69,12 @@ fn request_for(drawn: Drawn, engine: &Engine) -> (Memory, Box<dyn Fn() -> Reques
     }
 }
 
-/// Puts a record of the boss's into `tables` that has the key of what was written between them and `written`.
-fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
-    match drawn {
-        Drawn::TicketId | Drawn::Ticket => {
+/// Adds to `tables` a record of boss with the key that was written between them and `written`.
+fn plant(collision: Collision, tables: &mut Tables, written: &Tables) {
+    match collision {
+        Collision::TicketId | Collision::Ticket => {
             let mut ticket = written.tickets.values().next().expect("a ticket").clone();
-            if matches!(drawn, Drawn::TicketId) {
+            if matches!(collision, Collision::TicketId) {
                 ticket.digest = TicketDigest([1; 32]);
             } else {
                 ticket.id = TicketId::parse("tid_boss").expect("an id");
@@ -82,10 +82,10 @@ fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
             ticket.user_id = boss();
             tables.tickets.insert(ticket.digest, ticket);
         }
-        Drawn::SessionId | Drawn::FirstRefresh => {
+        Collision::SessionId | Collision::FirstRefresh => {
             let mut session = written.sessions.values().next().expect("a session").clone();
             let mut token = written.refresh_tokens.values().next().expect("a token").clone();
-            if matches!(drawn, Drawn::SessionId) {
+            if matches!(collision, Collision::SessionId) {
                 token.digest = RefreshDigest([1; 32]);
             } else {
                 session.id = SessionId::parse("ses_boss").expect("an id");
@@ -95,7 +95,7 @@ fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
             tables.sessions.insert(session.id.clone(), session);
             tables.refresh_tokens.insert(token.digest, token);
         }
-        Drawn::Successor => {
+        Collision::Successor => {
             let session = tables.sessions.values().next().expect("a session").clone();
             let id = SessionId::parse("ses_boss").expect("an id");
             let new = |digest: &&RefreshDigest| !tables.refresh_tokens.contains_key(*digest);
@@ -106,35 +106,35 @@ fn plant(drawn: Drawn, tables: &mut Tables, written: &Tables) {
             let session = Session { id: id.clone(), user_id: boss(), ..session };
             tables.sessions.insert(id, session);
         }
-        Drawn::Challenge => {
+        Collision::Challenge => {
             let mut challenge = written.challenges.values().next().expect("a challenge").clone();
             challenge.sign_in.user_id = boss();
             tables.challenges.insert(challenge.digest, challenge);
         }
-        Drawn::DeviceId => {
+        Collision::DeviceId => {
             let mut device = written.devices.first().expect("a device").clone();
             device.user_id = boss();
             tables.devices.push(device);
         }
-        Drawn::BackupCode => {
+        Collision::BackupCode => {
             let key = written.backup_codes.keys().next().expect("a code").clone();
             tables.backup_codes.insert(key, DeviceId::parse("dev_old").expect("an id"));
         }
     }
 }
 
-pub(crate) fn stage<'a>(engine: &'a Engine, unguarded: &[Guard], drawn: Drawn) -> Stage<'a> {
-    let (store, request) = request_for(drawn, engine);
+pub(crate) fn explorer<'a>(engine: &'a Engine, unguarded: &[Guard], collision: Collision) -> Explorer<'a> {
+    let (store, request) = request_for(collision, engine);
     let mut tables = store.with(|tables| tables.clone());
     drive(engine, &store, request(), inputs(NOON, FIRST_SEED));
-    store.with(|written| plant(drawn, &mut tables, written));
+    store.with(|written| plant(collision, &mut tables, written));
     tables.unguarded = unguarded.to_vec();
-    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(engine, tables, &[NOON], promises).sends("one who draws it again", request)
+    let promises = Promises { check_transition, check_state: Box::new(|_, _| Ok(())) };
+    Explorer::new(engine, tables, &[NOON], promises).sends("one who draws it again", request)
 }
 
-fn of_moves(moved: &Moved<'_>) -> Held {
-    let (before, after) = (moved.before, moved.after);
+fn check_transition(transition: &Transition<'_>) -> Verdict {
+    let (before, after) = (transition.before, transition.after);
     let bosses = before.tickets.values().filter(|ticket| ticket.user_id == boss());
     let mut same = bosses.map(|ticket| after.tickets.get(&ticket.digest) == Some(ticket));
     promised(same.all(|same| same), "a ticket stays whose it is")?;

@@ -1,5 +1,7 @@
-//! What two administrators decide on at the same time, and what a client issues meanwhile.
+//! Two administrators who decide at the same time, while a client issues tickets.
 
+use gatepass_core::admin::users::{AddUser, DeleteUser, DisableUser, SetUser};
+use gatepass_core::admin::{Operation, UserFields};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
@@ -7,12 +9,13 @@ use gatepass_core::records::client::{Client, ClientRef};
 use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::change::Change;
+use gatepass_tests::administrator;
+use gatepass_tests::fixtures::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, request};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, request};
 use serde_json::{Value, json};
 
-use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 fn id(name: &str) -> UserId {
     UserId::parse(&format!("usr_{name}")).expect("an id")
@@ -22,43 +25,60 @@ fn backend() -> ClientId {
     ClientId::parse("backend").expect("an id")
 }
 
-/// Changes one user's record, where it is there.
-fn edits(name: &'static str, edit: fn(&mut User)) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
-    move |tables, _| {
-        let mut user = tables.users.get(&id(name))?.clone();
-        edit(&mut user);
-        Some(vec![Change::UpdateUser(user)])
+/// Reads and decides as an administrator's operation does. Two of the same `seed` draw the same identifiers.
+pub(crate) fn operates<O: Operation + 'static>(
+    seed: u64,
+    operation: impl Fn() -> O,
+) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    let settings = fixtures::asking().settings().clone();
+    move |tables, now| {
+        let inputs = inputs(now, seed);
+        let decided = administrator::decide(operation(), inputs, &settings, &|query| tables.read(query))?;
+        Some(decided.changes().to_vec())
     }
 }
 
-fn is_called(user: &mut User, name: &str) {
-    user.username = Username::parse(name).expect("a user name");
+pub(crate) fn disables(name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    operates(1, move || DisableUser { user: (&id(name)).into() })
 }
 
-/// A new user, where the name is free.
-fn adds(who: &'static str, name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
-    move |tables, _| {
-        let mut user = User { id: id(who), ..tables.users.values().next()?.clone() };
-        is_called(&mut user, name);
-        tables
-            .users
-            .values()
-            .all(|other| other.username != user.username)
-            .then(|| vec![Change::InsertUser(user)])
-    }
+pub(crate) fn deletes(name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    operates(1, move || DeleteUser { user: (&id(name)).into() })
 }
 
-fn nothing(_: &Moved<'_>) -> Held {
+fn renames(name: &'static str, to: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    operates(1, move || SetUser {
+        user: (&id(name)).into(),
+        username: Username::parse(to).ok(),
+        fields: UserFields::default(),
+    })
+}
+
+fn adds(seed: u64, name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    operates(seed, move || AddUser {
+        username: Username::parse(name).expect("a user name"),
+        fields: UserFields::default(),
+        password: None,
+    })
+}
+
+/// Adds somebody under the identifier of a deleted user, which no operation would.
+fn adds_again(tables: &Tables, now: Time) -> Option<Vec<Change>> {
+    let user = User::new(id("lou"), Username::parse("lou").ok()?, now);
+    tables.users.values().all(|other| other.username != user.username).then(|| vec![Change::InsertUser(user)])
+}
+
+fn nothing(_: &Transition<'_>) -> Verdict {
     Ok(())
 }
 
-fn done(told: &[Told<'_>]) -> usize {
+fn done(told: &[ActorResult<'_>]) -> usize {
     told.iter().filter(|told| told.is_done()).count()
 }
 
-pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
-    let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
-    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
+    let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
         let disabled = tables.users.get(&id("fay")).is_none_or(|fay| !fay.is_active());
         promised(disabled || !told[0].is_done(), "whoever was disabled is")?;
         promised(done(&told[2..4]) <= 1, "a user is deleted once")?;
@@ -69,22 +89,23 @@ pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
         names.sort_unstable();
         promised(names.windows(2).all(|pair| pair[0] != pair[1]), "a user name is one user's")
     };
-    Stage::new(engine, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
-        .commands("one who disables", edits("fay", User::disable))
-        .commands("one who renames", edits("fay", |user| is_called(user, "zoe")))
-        .commands("one who deletes", |tables, _| deletes(tables))
-        .commands("another who deletes", |tables, _| deletes(tables))
-        .commands("one who adds", adds("new", "zoe"))
-        .commands("another who adds", adds("new", "max"))
-        .commands("a third who adds", adds("newer", "max"))
-        .commands("one who adds her again", adds("lou", "lou"))
+    Explorer::new(
+        engine,
+        tables,
+        &[NOON],
+        Promises { check_transition: nothing, check_state: Box::new(check_state) },
+    )
+    .commands("one who disables", disables("fay"))
+    .commands("one who renames", renames("fay", "zoe"))
+    .commands("one who deletes", deletes("lou"))
+    .commands("another who deletes", deletes("lou"))
+    .commands("one who adds", adds(2, "zoe"))
+    .commands("another who adds", adds(2, "max"))
+    .commands("a third who adds", adds(3, "max"))
+    .commands("one who adds her again", adds_again)
 }
 
-fn deletes(tables: &Tables) -> Option<Vec<Change>> {
-    tables.users.get(&id("lou")).map(|user| vec![Change::DeleteUser(user.id.clone())])
-}
-
-/// Changes the record of `backend`, where it is there.
+/// Changes the record of `backend`, if it exists.
 fn alters(edit: fn(&mut Client)) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
     move |tables, _| {
         let mut client = tables.clients.get(&backend())?.clone();
@@ -107,32 +128,37 @@ fn deletes_client(tables: &Tables) -> Option<Vec<Change>> {
     tables.clients.contains_key(&id).then(|| vec![Change::DeleteClient(id)])
 }
 
-pub(crate) fn clients<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
-    let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
-    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+pub(crate) fn clients<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
+    let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
         let disabled = tables.clients.get(&backend()).is_none_or(|client| !client.enabled);
         promised(disabled || !told[0].is_done(), "a client that was disabled is")?;
         promised(done(&told[2..4]) <= 1, "a client is deleted once")?;
         promised(done(&told[4..6]) <= 1, "a client's id is given once")
     };
-    Stage::new(engine, tables, &[NOON], Promises { of_moves: nothing, of_states: Box::new(of_states) })
-        .commands("one who disables", alters(Client::disable))
-        .commands("one who names", alters(|client| client.name = Some("Renamed".into())))
-        .commands("one who deletes", |tables, _| deletes_client(tables))
-        .commands("another who deletes", |tables, _| deletes_client(tables))
-        .commands("one who adds", adds_client("one"))
-        .commands("another who adds", adds_client("another"))
+    Explorer::new(
+        engine,
+        tables,
+        &[NOON],
+        Promises { check_transition: nothing, check_state: Box::new(check_state) },
+    )
+    .commands("one who disables", alters(Client::disable))
+    .commands("one who names", alters(|client| client.name = Some("Renamed".into())))
+    .commands("one who deletes", |tables, _| deletes_client(tables))
+    .commands("another who deletes", |tables, _| deletes_client(tables))
+    .commands("one who adds", adds_client("one"))
+    .commands("another who adds", adds_client("another"))
 }
 
-/// Whether the client is enabled, and the one that is named.
+/// Returns true if the client is enabled, and of the named epoch.
 pub(crate) fn stands(tables: &Tables, named: &ClientRef) -> bool {
     tables.clients.get(&named.id).is_some_and(|client| client.is(named))
 }
 
-/// A ticket that one client issued for another is presented, and its session refreshed, while the issuer is deleted or added anew and
-/// the other disabled.
-pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
-    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+/// One client issues a ticket for another. The ticket is redeemed and its session refreshed, while the issuer is deleted
+/// or added anew and the other disabled.
+pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() });
     let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
     let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
     let token: Value = serde_json::from_slice(&token).expect("JSON");
@@ -145,33 +171,33 @@ pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], fault
         issued["ticket"].as_str().expect("a ticket").to_owned()
     };
     let ticket = issue();
-    let of_moves = |moved: &Moved<'_>| {
-        for change in moved.applied {
+    let check_transition = |transition: &Transition<'_>| {
+        for change in transition.applied {
             let session = if let Change::InsertSession { session, .. } = change {
                 Some(session)
             } else if let Change::RotateRefresh { successor, .. } = change {
-                moved.before.sessions.get(&successor.session_id)
+                transition.before.sessions.get(&successor.session_id)
             } else {
                 None
             };
             let Some(session) = session else { continue };
             let client = session.client_epoch.map(|epoch| ClientRef { id: session.client_id.clone(), epoch });
-            let stand = client.iter().chain(&session.issuer).all(|named| stands(moved.before, named));
+            let stand = client.iter().chain(&session.issuer).all(|named| stands(transition.before, named));
             promised(stand, "nobody is signed in by or for a client that has ended")?;
         }
         Ok(())
     };
-    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
+    let promises = Promises { check_transition, check_state: Box::new(|_, _| Ok(())) };
+    Explorer::new(engine, store.with(|tables| tables.clone()), &[NOON.plus(5)], promises)
         .with_faults(faults)
-        .sends("one", move || world::presents(&ticket))
-        .asks("one again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(world::refreshes))
+        .sends("one", move || fixtures::presents(&ticket))
+        .asks("one again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(fixtures::refreshes))
         .commands_at_once("one who deletes the issuer", |tables, _| {
             tables.clients.contains_key(&backend()).then(|| vec![Change::DeleteClient(backend())])
         })
         .commands_at_once("one who adds the issuer anew", |tables, _| {
             let gone = tables.clients.contains_key(&backend()).then(|| Change::DeleteClient(backend()));
-            let anew = Client { epoch: 9, ..world::tables().clients.remove(&backend())? };
+            let anew = Client { epoch: 9, ..fixtures::tables().clients.remove(&backend())? };
             Some(gone.into_iter().chain([Change::InsertClient(anew)]).collect())
         })
         .commands_at_once("one who disables the portal", |tables, _| {
@@ -187,42 +213,40 @@ pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], fault
 }
 
 /// A client issues tickets for alice, while she is deleted or disabled and the client is disabled.
-pub(crate) fn issuing<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
-    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+pub(crate) fn issuing<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() });
     let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
     let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
     let token: Value = serde_json::from_slice(&token).expect("JSON");
     let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
     let issues = move || request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice"}));
-    let of_moves = |moved: &Moved<'_>| {
-        for change in moved.applied {
+    let check_transition = |transition: &Transition<'_>| {
+        for change in transition.applied {
             let Change::InsertTicket(ticket) = change else { continue };
-            let user = moved.before.users.get(&ticket.user_id);
+            let user = transition.before.users.get(&ticket.user_id);
             promised(user.is_some_and(User::is_active), "a ticket is for somebody who may sign in")?;
             let issuer = ticket.issuer.as_ref();
-            let stands = issuer.is_some_and(|named| stands(moved.before, named));
+            let stands = issuer.is_some_and(|named| stands(transition.before, named));
             promised(stands, "a ticket is issued by who may")?;
         }
         Ok(())
     };
-    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+    let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
         let issued = told.iter().filter(|told| told.welcome().is_some()).count();
         let gone = !tables.users.contains_key(&id("alice"));
         promised(gone || issued <= tables.tickets.len(), "a ticket that is handed out is there")
     };
-    let stage = Stage::new(
+    let explorer = Explorer::new(
         engine,
         store.with(|tables| tables.clone()),
         &[NOON],
-        Promises { of_moves, of_states: Box::new(of_states) },
+        Promises { check_transition, check_state: Box::new(check_state) },
     );
-    stage
+    explorer
         .with_faults(faults)
         .sends("one request", issues.clone())
         .sends("another", issues)
-        .commands_at_once("one who disables", edits("alice", User::disable))
-        .commands_at_once("one who deletes", |tables, _| {
-            tables.users.get(&id("alice")).map(|user| vec![Change::DeleteUser(user.id.clone())])
-        })
+        .commands_at_once("one who disables", disables("alice"))
+        .commands_at_once("one who deletes", deletes("alice"))
         .commands_at_once("one who closes", alters(Client::disable))
 }

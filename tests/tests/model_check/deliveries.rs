@@ -1,24 +1,25 @@
-//! Answers that are given again: the holders of a key send the same request twice, a thief has the credential alone, and
-//! another has key and challenge without the code, while sessions end, users are disabled and outcomes are lost.
+//! Repeated answers: the holders of a key send the same request twice, a thief has only the credential, and another has
+//! key and challenge without the code, while sessions end, users are disabled and outcomes are lost.
 
 use std::collections::BTreeSet;
 
+use gatepass_core::admin::sessions::EndSession;
 use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::delivery::TicketResult;
-use gatepass_core::records::id::UserId;
 use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::Change;
+use gatepass_tests::fixtures::{self, NOON, inputs, presents, refreshes};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, inputs, presents, refreshes};
 
+use crate::commands::{disables, operates};
+use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 use crate::factors;
-use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
 
-/// The key of whoever redeems.
+/// The key of the redeemer.
 const KEY: &str = "a-key-of-the-portal-alone";
 /// The key that a thief makes up.
 const OTHER: &str = "another-key-that-is-not-it";
@@ -38,39 +39,33 @@ fn presenting(ticket: &str) -> impl Fn() -> Request + Clone + use<> {
     move || presents(&ticket)
 }
 
-fn disables(tables: &Tables, user: &str) -> Option<Vec<Change>> {
-    let mut user = tables.users.get(&UserId::parse(user).ok()?)?.clone();
-    user.disable();
-    Some(vec![Change::UpdateUser(user)])
-}
-
 /// One ticket of alice's: its key's holder sends the same request three times, a thief has the ticket and no key or another
 /// one, the session is refreshed or ended, alice is disabled, and the grace passes.
-pub(crate) fn ticket<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
-    let store = Memory::new(world::tables());
-    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
+pub(crate) fn ticket<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
+    let store = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 1));
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
     let ask = presenting(&ticket);
-    let promises = Promises { of_moves, of_states: Box::new(|t, told| of_states(t, told, 2)) };
-    let stage = Stage::new(engine, tables, &[NOON, NOON.plus(60)], promises)
+    let promises = Promises { check_transition, check_state: Box::new(|t, told| check_state(t, told, 2)) };
+    let explorer = Explorer::new(engine, tables, &[NOON, NOON.plus(60)], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, ask.clone()))
         .sends("the holder again", with_key(KEY, ask.clone()))
         .sends("a thief", ask.clone())
         .asks("the holder, later", |told| told[0].welcome()?.body["refresh_token"].as_str().map(refreshes))
-        .commands_at_once("the administrator", |tables, _| disables(tables, "usr_alice"));
-    if crate::large() { stage.sends("a thief with another key", with_key(OTHER, ask)) } else { stage }
+        .commands_at_once("the administrator", disables("alice"));
+    if crate::large() { explorer.sends("a thief with another key", with_key(OTHER, ask)) } else { explorer }
 }
 
-/// The same of three who repeat what was redeemed before, while the session is ended.
-pub(crate) fn repetitions<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
-    let store = Memory::new(world::tables());
-    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
+/// Three requests repeat an earlier redemption, while the session is ended.
+pub(crate) fn repetitions<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
+    let store = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 1));
     let ask = presenting(&ticket);
     drive(engine, &store, keyed(KEY, ask()), inputs(NOON, 2));
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
-    let promises = Promises { of_moves, of_states: Box::new(|t, told| of_states(t, told, 3)) };
-    Stage::new(engine, tables, &[NOON.plus(59), NOON.plus(60)], promises)
+    let promises = Promises { check_transition, check_state: Box::new(|t, told| check_state(t, told, 3)) };
+    Explorer::new(engine, tables, &[NOON.plus(59), NOON.plus(60)], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, ask.clone()))
         .sends("the holder again", with_key(KEY, ask.clone()))
@@ -78,15 +73,16 @@ pub(crate) fn repetitions<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u
         .sends("a thief with another key", with_key(OTHER, ask))
         .commands_at_once("an end of the session", |tables, at| {
             let session = tables.sessions.values().find(|session| session.ended_at.is_none())?;
-            Some(vec![Change::EndSession { id: session.id.clone(), at }])
+            let id = session.id.clone();
+            operates(1, move || EndSession { session: id.clone() })(tables, at)
         })
 }
 
-/// A ticket of fay's that leads to a challenge, which is handed out again while it is answered, without a key, and bears four
+/// A ticket of fay leads to a challenge, which is handed out again while it is answered without a key, and allows four
 /// wrong codes.
-pub(crate) fn challenge<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+pub(crate) fn challenge<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let store = factors::enrolled(unguarded);
-    let ticket = world::issue(engine, &store, "fay", inputs(NOON, 1));
+    let ticket = fixtures::issue(engine, &store, "fay", inputs(NOON, 1));
     let ask = presenting(&ticket);
     let told = drive(engine, &store, keyed(KEY, ask()), inputs(NOON, 2)).into_body();
     let text = factors::challenge_in(&told);
@@ -94,45 +90,45 @@ pub(crate) fn challenge<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8)
         drive(engine, &store, factors::wrong(&text)(), inputs(NOON, seed));
     }
     let tables = store.with(|tables| tables.clone());
-    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(engine, tables, &[NOON], promises)
+    let promises = Promises { check_transition, check_state: Box::new(|_, _| Ok(())) };
+    Explorer::new(engine, tables, &[NOON], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, ask.clone()))
         .sends("the holder again", with_key(KEY, ask))
         .sends("who has the code", factors::right(&text))
         .sends("a wrong code", factors::wrong(&text))
-        .commands_at_once("the administrator", |tables, _| disables(tables, "usr_fay"))
+        .commands_at_once("the administrator", disables("fay"))
 }
 
-/// A challenge of fay's: the holder of key and code sends the same answer twice, one has key and challenge and guesses at
-/// the code, another has challenge and code and no key, or another one.
+/// A challenge of fay: the holder of key and code sends the same answer twice, one has key and challenge and guesses the
+/// code, another has challenge and code and no key, or another one.
 pub(crate) fn answer<'a>(
     engine: &'a Engine,
     unguarded: &[Guard],
     wrong_before: u32,
     faults: u8,
-) -> Stage<'a> {
+) -> Explorer<'a> {
     let store = factors::enrolled(unguarded);
     let text = factors::challenge(engine, &store, 1);
     for seed in 0..wrong_before {
         drive(engine, &store, factors::wrong(&text)(), inputs(NOON, 10 + u64::from(seed)));
     }
-    // It is this challenge alone that counts.
+    // Only this challenge counts.
     store.with(|tables| tables.lockout.clear());
-    let promises = Promises { of_moves, of_states: Box::new(of_answers) };
+    let promises = Promises { check_transition, check_state: Box::new(check_answers) };
     let tables = store.with(|tables| tables.clone());
     let right = factors::right(&text);
-    Stage::new(engine, tables, &[NOON], promises)
+    Explorer::new(engine, tables, &[NOON], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, right.clone()))
         .sends("the holder again", with_key(KEY, right.clone()))
         .sends("one without the code", with_key(KEY, factors::wrong(&text)))
         .sends("one without the key", right)
-        .commands_at_once("the administrator", |tables, _| disables(tables, "usr_fay"))
+        .commands_at_once("the administrator", disables("fay"))
 }
 
-/// The same where the answer was given, and is repeated by three while one guesses twice.
-pub(crate) fn answered<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+/// The same after the answer: three repeat it, while one guesses twice.
+pub(crate) fn answered<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let store = factors::enrolled(unguarded);
     let text = factors::challenge(engine, &store, 1);
     for seed in 0..3 {
@@ -140,9 +136,9 @@ pub(crate) fn answered<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) 
     }
     let right = factors::right(&text);
     drive(engine, &store, keyed(KEY, right()), inputs(NOON, 20));
-    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
+    let promises = Promises { check_transition, check_state: Box::new(|_, _| Ok(())) };
     let tables = store.with(|tables| tables.clone());
-    Stage::new(engine, tables, &[NOON, NOON.plus(60)], promises)
+    Explorer::new(engine, tables, &[NOON, NOON.plus(60)], promises)
         .with_faults(faults)
         .sends("the holder", with_key(KEY, right.clone()))
         .sends("the holder again", with_key(KEY, right))
@@ -150,11 +146,12 @@ pub(crate) fn answered<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) 
         .sends("another guess", with_key(KEY, factors::guess(&text)))
         .commands_at_once("an end of the session", |tables, at| {
             let session = tables.sessions.values().find(|session| session.ended_at.is_none())?;
-            Some(vec![Change::EndSession { id: session.id.clone(), at }])
+            let id = session.id.clone();
+            operates(1, move || EndSession { session: id.clone() })(tables, at)
         })
 }
 
-/// What a spent ticket keeps of its redemption.
+/// Returns what a redeemed ticket keeps of its redemption.
 fn spent(ticket: &Ticket) -> Option<(u64, Option<(TicketResult, u32)>)> {
     match &ticket.state {
         TicketState::Live | TicketState::Revoked(_) => None,
@@ -166,21 +163,21 @@ fn spent(ticket: &Ticket) -> Option<(u64, Option<(TicketResult, u32)>)> {
 }
 
 #[allow(clippy::wildcard_enum_match_arm, reason = "the other changes repeat nothing")]
-fn of_moves(moved: &Moved<'_>) -> Held {
+fn check_transition(transition: &Transition<'_>) -> Verdict {
     let rows = |kind: Kind| {
-        moved.applied.iter().filter(|c| matches!(c, Change::Audit(event) if event.kind == kind)).count()
+        transition.applied.iter().filter(|c| matches!(c, Change::Audit(event) if event.kind == kind)).count()
     };
-    for change in moved.applied {
+    for change in transition.applied {
         match change {
             Change::RepeatTicket { digest, .. } => {
-                let before = moved.before.tickets.get(digest).and_then(spent);
+                let before = transition.before.tickets.get(digest).and_then(spent);
                 let delivery = before.and_then(|(_, delivery)| delivery);
                 let (_, times) = delivery.ok_or("an answer is given again that was given with a key")?;
                 let once = rows(Kind::TicketRepeated) == usize::from(times == 0);
                 promised(once, "the first repetition is a row, and no other is")?;
             }
             Change::RepeatAnswer { digest, .. } => {
-                let before = moved.before.challenges.get(digest).ok_or("a challenge is there")?;
+                let before = transition.before.challenges.get(digest).ok_or("a challenge is there")?;
                 promised(before.wrong < 5, "no answer is given again after five wrong codes")?;
                 let delivery = before.answered.as_ref().and_then(|answered| answered.delivery.as_ref());
                 let delivery = delivery.ok_or("an answer is given again that was given with a key")?;
@@ -190,16 +187,16 @@ fn of_moves(moved: &Moved<'_>) -> Held {
             _ => {}
         }
     }
-    for (digest, before) in &moved.before.tickets {
-        let after = moved.after.tickets.get(digest).and_then(spent);
+    for (digest, before) in &transition.before.tickets {
+        let after = transition.after.tickets.get(digest).and_then(spent);
         let result = |spent: Option<(u64, Option<(TicketResult, u32)>)>| {
             spent.map(|(at, delivery)| (at, delivery.map(|(result, _)| result)))
         };
         let same = spent(before).is_none() || result(after) == result(spent(before));
         promised(same, "a ticket that was redeemed leads to the same for ever")?;
     }
-    for (digest, before) in &moved.before.challenges {
-        let Some(after) = moved.after.challenges.get(digest) else { continue };
+    for (digest, before) in &transition.before.challenges {
+        let Some(after) = transition.after.challenges.get(digest) else { continue };
         promised(after.wrong <= 5, "a challenge bears five wrong codes")?;
         let session = |c: &gatepass_core::records::challenge::Challenge| {
             c.answered.as_ref().map(|a| (a.at, a.delivery.as_ref().map(|d| d.result.clone())))
@@ -209,17 +206,17 @@ fn of_moves(moved: &Moved<'_>) -> Held {
         let newly = before.answered.is_none() && after.answered.is_some();
         promised(!newly || before.wrong < 5, "a challenge that is spent is not answered")?;
     }
-    let Some(answer) = moved.answer.filter(|answer| answer.status == 200) else { return Ok(()) };
+    let Some(answer) = transition.answer.filter(|answer| answer.status == 200) else { return Ok(()) };
     let Some(text) = answer.body["challenge_token"].as_str() else { return Ok(()) };
     let digest =
         gatepass_core::records::challenge::ChallengeDigest::read(text).ok_or("a challenge is legible")?;
-    let open = moved.after.challenges.get(&digest).is_some_and(|c| c.answered.is_none() && c.wrong < 5);
+    let open = transition.after.challenges.get(&digest).is_some_and(|c| c.answered.is_none() && c.wrong < 5);
     promised(open, "a challenge is handed out while it is open")
 }
 
-/// Of one ticket, whose key's holders are the first `holders`: they are told of one session and one first refresh token, and
-/// nobody else is told of that one.
-fn of_states(tables: &Tables, told: &[Told<'_>], holders: usize) -> Held {
+/// Checks the answers for one ticket: the holders of its key, the first `holders` actors, get one session and one first
+/// refresh token, and no other actor gets that one.
+fn check_state(tables: &Tables, told: &[ActorResult<'_>], holders: usize) -> Verdict {
     promised(tables.sessions.len() <= 1, "a ticket opens one session")?;
     let welcomed: Vec<_> = told.iter().map(|told| told.welcome()).collect();
     let tokens: BTreeSet<_> =
@@ -231,8 +228,8 @@ fn of_states(tables: &Tables, told: &[Told<'_>], holders: usize) -> Held {
     promised(!other, "who has another key is not let in")
 }
 
-/// The same of a challenge: two have key and code, one has no code, one has no key.
-fn of_answers(tables: &Tables, told: &[Told<'_>]) -> Held {
+/// Checks the same of a challenge: two actors have key and code, one has no code, one has no key.
+fn check_answers(tables: &Tables, told: &[ActorResult<'_>]) -> Verdict {
     promised(tables.sessions.len() <= 1, "a challenge opens one session")?;
     let holders: BTreeSet<_> = told[..2]
         .iter()

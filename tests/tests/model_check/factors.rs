@@ -1,4 +1,4 @@
-//! Challenges, codes and devices of fay, who has a device that counts and a backup code.
+//! Challenges, codes and devices of fay, who has a verified device and a backup code.
 
 use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretBytes;
@@ -8,12 +8,13 @@ use gatepass_core::records::factor::{BackupDigest, Lockout, OtpParameters, TotpD
 use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
+use gatepass_tests::fixtures::{self, NOON, inputs, presents, request};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, inputs, presents, request};
 use serde_json::{Value, json};
 
-use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+use crate::commands::disables;
+use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 const SECRET: &[u8] = b"12345678901234567890";
 const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
@@ -22,13 +23,13 @@ pub(crate) fn fay() -> UserId {
     UserId::parse("usr_fay").expect("an id")
 }
 
-/// The code at noon of a device that shares `secret`, by an implementation that is not ours.
+/// Returns the code at noon of a device with `secret`, by an independent implementation.
 fn code_of(secret: &[u8]) -> String {
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret.to_vec());
     totp.expect("a secret").generate(NOON.unix())
 }
 
-/// A device of fay's.
+/// A device of fay.
 fn device(id: &str, secret: &[u8], counts: bool) -> TotpDevice {
     TotpDevice {
         id: DeviceId::parse(id).expect("an id"),
@@ -44,9 +45,9 @@ fn device(id: &str, secret: &[u8], counts: bool) -> TotpDevice {
     }
 }
 
-/// The world with fay's device and backup code, without guards that are switched off.
+/// The test data with fay's device and backup code, without the guards that are switched off.
 pub(crate) fn enrolled(unguarded: &[Guard]) -> Memory {
-    let mut tables = world::tables();
+    let mut tables = fixtures::tables();
     let first = device("dev_1", SECRET, true);
     tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)), first.id.clone());
     tables.devices.push(first);
@@ -54,14 +55,14 @@ pub(crate) fn enrolled(unguarded: &[Guard]) -> Memory {
     Memory::new(tables)
 }
 
-/// What a ticket of fay's is answered.
+/// Presents a ticket of fay, and returns the answer.
 pub(crate) fn presented(engine: &Engine, store: &Memory, seed: u64) -> Value {
-    let ticket = world::issue(engine, store, "fay", inputs(NOON, seed));
+    let ticket = fixtures::issue(engine, store, "fay", inputs(NOON, seed));
     let answer = drive(engine, store, presents(&ticket), inputs(NOON, seed + 1)).into_body();
     serde_json::from_slice(&answer).expect("JSON")
 }
 
-/// The challenge that an answer hands out.
+/// Returns the challenge in an answer.
 pub(crate) fn challenge_in(body: &[u8]) -> String {
     let told: Value = serde_json::from_slice(body).expect("JSON");
     told["challenge_token"].as_str().expect("a challenge").to_owned()
@@ -92,53 +93,47 @@ pub(crate) fn guess(challenge: &str) -> impl Fn() -> Request + Clone + use<> {
     answers(challenge, "another", "totp")
 }
 
-fn disables(tables: &Tables) -> Option<Vec<Change>> {
-    let mut user = tables.users.get(&fay())?.clone();
-    user.disable();
-    Some(vec![Change::UpdateUser(user)])
-}
-
 /// One challenge with `wrong` codes behind it, whose holders have the right code, a backup code and wrong ones.
 pub(crate) fn one_challenge<'a>(
     engine: &'a Engine,
     unguarded: &[Guard],
     wrong_before: u32,
     faults: u8,
-) -> Stage<'a> {
+) -> Explorer<'a> {
     let store = enrolled(unguarded);
     let text = challenge(engine, &store, 1);
     for seed in 0..wrong_before {
         drive(engine, &store, wrong(&text)(), inputs(NOON, 10 + u64::from(seed)));
     }
-    // Another sign-in of fay's went well since: it is this challenge alone that counts.
+    // Another sign-in of fay succeeded since, so that only this challenge counts.
     store.with(|tables| tables.lockout.clear());
-    let of_states = |tables: &Tables, told: &[Told<'_>]| {
+    let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
         let welcomed = told.iter().filter(|told| told.welcome().is_some()).count();
         promised(welcomed <= 1 && tables.sessions.len() <= 1, "a challenge opens one session")
     };
-    let promises = Promises { of_moves, of_states: Box::new(of_states) };
+    let promises = Promises { check_transition, check_state: Box::new(check_state) };
     let tables = store.with(|tables| tables.clone());
-    let stage = Stage::new(engine, tables, &[NOON], promises)
+    let explorer = Explorer::new(engine, tables, &[NOON], promises)
         .with_faults(faults)
         .sends("the right code", right(&text))
         .sends("a backup code", backup(&text))
         .sends("a wrong code", wrong(&text))
         .sends("another wrong code", wrong(&text))
-        .commands_at_once("the administrator", |tables, _| disables(tables));
-    if crate::large() { stage.sends("a third wrong code", wrong(&text)) } else { stage }
+        .commands_at_once("the administrator", disables("fay"));
+    if crate::large() { explorer.sends("a third wrong code", wrong(&text)) } else { explorer }
 }
 
 /// Two challenges, answered with the same code and the same backup code, while an operator resets the factors.
-pub(crate) fn one_code<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+pub(crate) fn one_code<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let store = enrolled(unguarded);
     let (one, other) = (challenge(engine, &store, 1), challenge(engine, &store, 3));
-    let of_states = |_: &Tables, told: &[Told<'_>]| {
-        let welcomed = |of: &[Told<'_>]| of.iter().filter(|told| told.welcome().is_some()).count();
+    let check_state = |_: &Tables, told: &[ActorResult<'_>]| {
+        let welcomed = |of: &[ActorResult<'_>]| of.iter().filter(|told| told.welcome().is_some()).count();
         promised(welcomed(&told[..2]) <= 1, "a code is good once")?;
         promised(welcomed(&told[2..4]) <= 1, "a backup code is good once")
     };
-    let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
+    let promises = Promises { check_transition, check_state: Box::new(check_state) };
+    Explorer::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a code", right(&one))
         .sends("the same code", right(&other))
         .sends("a backup code", backup(&one))
@@ -154,26 +149,25 @@ pub(crate) fn one_code<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a>
         })
 }
 
-/// Two challenges and nothing but wrong codes.
-pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+/// Two challenges and only wrong codes.
+pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let store = enrolled(unguarded);
     let (one, other) = (challenge(engine, &store, 1), challenge(engine, &store, 3));
-    let of_states = |tables: &Tables, told: &[Told<'_>]| {
-        let wrong =
-            |told: &&Told<'_>| matches!(told, Told::Answer(a) if a.refusal == Some(Refusal::CodeWrong));
+    let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
+        let wrong = |told: &&ActorResult<'_>| matches!(told, ActorResult::Answer(a) if a.refusal == Some(Refusal::CodeWrong));
         let told = told.iter().filter(wrong).count();
         let counted = tables.lockout.get(&fay()).map_or(0, |lockout| lockout.wrong);
         promised(told <= counted as usize, "every guess that was told wrong is counted")
     };
-    let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
+    let promises = Promises { check_transition, check_state: Box::new(check_state) };
+    Explorer::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a guess", wrong(&one))
         .sends("a guess elsewhere", wrong(&other))
         .sends("another guess", wrong(&one))
 }
 
-/// A challenge with one wrong code left, whose holder's factors are locked.
-pub(crate) fn locked<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+/// A challenge with one wrong code left, of a user whose factors are locked.
+pub(crate) fn locked<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let store = enrolled(unguarded);
     let text = challenge(engine, &store, 1);
     for seed in 10..14 {
@@ -181,16 +175,16 @@ pub(crate) fn locked<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     }
     let lock = Lockout { wrong: 10, locks: 1, locked_until: Some(NOON.plus(60)) };
     store.with(|tables| tables.lockout.insert(fay(), lock));
-    let promises = Promises { of_moves, of_states: Box::new(|_, _| Ok(())) };
-    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
+    let promises = Promises { check_transition, check_state: Box::new(|_, _| Ok(())) };
+    Explorer::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a guess", wrong(&text))
         .sends("another", wrong(&text))
         .sends("the right code", right(&text))
 }
 
-fn of_moves(moved: &Moved<'_>) -> Held {
-    for (digest, before) in &moved.before.challenges {
-        let Some(after) = moved.after.challenges.get(digest) else { continue };
+fn check_transition(transition: &Transition<'_>) -> Verdict {
+    for (digest, before) in &transition.before.challenges {
+        let Some(after) = transition.after.challenges.get(digest) else { continue };
         promised(after.wrong <= 5, "a challenge bears five wrong codes")?;
         let answered = after.answered.is_some() && before.answered.is_none();
         promised(!answered || before.wrong < 5, "a challenge that is spent is not answered")?;
@@ -199,9 +193,9 @@ fn of_moves(moved: &Moved<'_>) -> Held {
             "a challenge that was answered stays as it was",
         )?;
     }
-    for change in moved.applied {
+    for change in transition.applied {
         if let Change::UseStep { id, .. } = change {
-            let counts = moved.before.devices.iter().any(|d| d.id == *id && d.verified_at.is_some());
+            let counts = transition.before.devices.iter().any(|d| d.id == *id && d.verified_at.is_some());
             promised(counts, "a code is good while its device counts")?;
         }
     }
@@ -216,7 +210,7 @@ fn my(access: &str, path: &str, body: Value) -> impl Fn() -> Request + use<> {
     }
 }
 
-/// What fay is told who sets a device up: what it is called, and its code.
+/// Sets up a device for fay. Returns its id and its code.
 fn set_up(engine: &Engine, store: &Memory, access: &str, seed: u64) -> (String, String) {
     let told = drive(engine, store, my(access, "setup", json!({}))(), inputs(NOON, seed)).into_body();
     let told: Value = serde_json::from_slice(&told).expect("JSON");
@@ -225,51 +219,51 @@ fn set_up(engine: &Engine, store: &Memory, access: &str, seed: u64) -> (String, 
     (text("device_id"), code_of(&secret))
 }
 
-/// Two devices were set up and none counts: each is verified while a third is set up.
-pub(crate) fn first_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
-    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+/// Two devices were set up and none is verified: each is verified while a third is set up.
+pub(crate) fn first_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() });
     let access = presented(engine, &store, 1)["access_token"].as_str().expect("a token").to_owned();
     let verify = |seed| {
         let (device, code) = set_up(engine, &store, &access, seed);
         my(&access, "verify", json!({"device_id": device, "code": code}))
     };
     let (one, other) = (verify(10), verify(11));
-    let of_moves = |moved: &Moved<'_>| {
-        let counted = moved.before.devices.iter().any(|device| device.verified_at.is_some());
-        let same = moved.before.backup_codes == moved.after.backup_codes;
+    let check_transition = |transition: &Transition<'_>| {
+        let counted = transition.before.devices.iter().any(|device| device.verified_at.is_some());
+        let same = transition.before.backup_codes == transition.after.backup_codes;
         promised(!counted || same, "the backup codes that count came with the device that did first")
     };
-    let of_states = |tables: &Tables, _: &[Told<'_>]| {
+    let check_state = |tables: &Tables, _: &[ActorResult<'_>]| {
         let devices: Vec<&DeviceId> = tables.devices.iter().map(|device| &device.id).collect();
         let known = tables.backup_codes.values().all(|device| devices.contains(&device));
         promised(known, "a backup code came with a device that is there")
     };
-    let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
+    let promises = Promises { check_transition, check_state: Box::new(check_state) };
+    Explorer::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a first code", one)
         .sends("a first code of another", other)
         .sends("a set-up", my(&access, "setup", json!({})))
-        .commands_at_once("the administrator", |tables, _| disables(tables))
+        .commands_at_once("the administrator", disables("fay"))
 }
 
-/// Seven devices were set up, and two more are.
-pub(crate) fn eighth_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
-    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..world::tables() });
+/// Seven devices were set up, and two more follow.
+pub(crate) fn eighth_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() });
     let access = presented(engine, &store, 1)["access_token"].as_str().expect("a token").to_owned();
     for seed in 10..17 {
         set_up(engine, &store, &access, seed);
     }
-    let of_states = |tables: &Tables, _: &[Told<'_>]| {
+    let check_state = |tables: &Tables, _: &[ActorResult<'_>]| {
         promised(tables.devices.len() <= 8, "there are at most eight devices")
     };
-    let promises = Promises { of_moves: |_| Ok(()), of_states: Box::new(of_states) };
-    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
+    let promises = Promises { check_transition: |_| Ok(()), check_state: Box::new(check_state) };
+    Explorer::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("an eighth", my(&access, "setup", json!({})))
         .sends("a ninth", my(&access, "setup", json!({})))
 }
 
-/// A second device waits beside one that counts; its one code is shown to verify it, and to remove it, each twice.
-pub(crate) fn second_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+/// A second device waits beside a verified one. Its code is used to verify it, and to remove it, each twice.
+pub(crate) fn second_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let store = enrolled(unguarded);
     let text = challenge(engine, &store, 1);
     let signed_in = drive(engine, &store, backup(&text)(), inputs(NOON, 5)).into_body();
@@ -278,12 +272,12 @@ pub(crate) fn second_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stag
     let (device, code) = set_up(engine, &store, &access, 10);
     let verify = json!({"device_id": device, "code": code});
     let (path, remove) = (format!("devices/{device}"), json!({ "code": code }));
-    let of_states = |_: &Tables, told: &[Told<'_>]| {
-        let done = |of: &[Told<'_>]| of.iter().filter(|told| told.welcome().is_some()).count();
+    let check_state = |_: &Tables, told: &[ActorResult<'_>]| {
+        let done = |of: &[ActorResult<'_>]| of.iter().filter(|told| told.welcome().is_some()).count();
         promised(done(told) <= 1, "a code is good once")
     };
-    let promises = Promises { of_moves, of_states: Box::new(of_states) };
-    Stage::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
+    let promises = Promises { check_transition, check_state: Box::new(check_state) };
+    Explorer::new(engine, store.with(|tables| tables.clone()), &[NOON], promises)
         .sends("a first code", my(&access, "verify", verify.clone()))
         .sends("the same code", my(&access, "verify", verify))
         .sends("a removal", my(&access, &path, remove.clone()))

@@ -1,26 +1,28 @@
-//! One refresh family: two who hold the same token, one who goes on with what the first was given, one who comes again
-//! where an answer was lost, and ends of the session and of all sessions.
+//! One refresh family: two hold the same token, one goes on with the first one's successor, one retries after a lost
+//! answer, and the session or all sessions are ended.
 
+use gatepass_core::admin::sessions::EndSession;
 use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::session::{MAX_USED, Session};
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
+use gatepass_tests::fixtures::{self, NOON, inputs, presents, refreshes, request};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
-use gatepass_tests::world::{self, NOON, inputs, presents, refreshes, request};
 use serde_json::Value;
 
-use crate::stage::{Held, Moved, Promises, Stage, Told, promised};
+use crate::commands::operates;
+use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
-/// How long a used token brings its successor again, in seconds: the default.
+/// The default grace in seconds, in which a used token returns its successor again.
 const GRACE: u64 = 10;
 
-/// A session of alice's: its tables, its access token and its first refresh token.
+/// A session of alice: its tables, its access token and its first refresh token.
 pub(crate) fn signed_in(engine: &Engine, unguarded: &[Guard]) -> (Tables, String, String) {
-    let store = Memory::new(world::tables());
-    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 1));
+    let store = Memory::new(fixtures::tables());
+    let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 1));
     let body = drive(engine, &store, presents(&ticket), inputs(NOON, 2)).into_body();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
@@ -33,70 +35,67 @@ fn refreshing(token: &str) -> impl Fn() -> Request + use<> {
     move || refreshes(&token)
 }
 
-/// What ends sessions of the bearer of `access`.
+/// Ends sessions of the bearer of `access`.
 fn ending(access: &str, what: &str) -> impl Fn() -> Request + use<> {
     let (bearer, path) = (format!("Bearer {access}"), format!("/auth/me/sessions{what}"));
     move || Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) }
 }
 
-fn successor<'a>(told: &[Told<'a>], of: usize) -> Option<&'a str> {
+fn successor<'a>(told: &[ActorResult<'a>], of: usize) -> Option<&'a str> {
     told[of].welcome()?.body["refresh_token"].as_str()
 }
 
-const PROMISES: fn() -> Promises = || Promises { of_moves, of_states: Box::new(of_states) };
+const PROMISES: fn() -> Promises = || Promises { check_transition, check_state: Box::new(check_state) };
 
-/// The whole of it.
-pub(crate) fn stage<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Stage<'a> {
+/// The whole scenario.
+pub(crate) fn explorer<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let (tables, access, first) = signed_in(engine, unguarded);
     let again = first.clone();
     // Within the grace of ten seconds, after it, and back.
     let clock = [NOON.plus(5), NOON.plus(15), NOON.plus(5)];
-    let stage = Stage::new(engine, tables, &clock, PROMISES())
+    let explorer = Explorer::new(engine, tables, &clock, PROMISES())
         .with_faults(faults)
         .sends("one holder", refreshing(&first))
         .sends("another", refreshing(&first))
         .asks("the next", |told| successor(told, 0).map(refreshes))
         .sends("an end of all", ending(&access, ""));
     if crate::large() {
-        stage.asks("one who lost an answer", move |told| {
-            matches!(told[0], Told::Lost).then(|| refreshes(&again))
+        explorer.asks("one who lost an answer", move |told| {
+            matches!(told[0], ActorResult::Lost).then(|| refreshes(&again))
         })
     } else {
-        stage
+        explorer
     }
 }
 
-/// Two sessions of alice's: the second ends the first, and so does the operator, while it is refreshed.
-pub(crate) fn ends<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+/// Two sessions of alice: the second ends the first, and so does the operator, while it is refreshed.
+pub(crate) fn ends<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let (tables, _, refresh) = signed_in(engine, unguarded);
     let first = tables.sessions.keys().next().expect("a session").clone();
     let store = Memory::new(tables);
-    let ticket = world::issue(engine, &store, "alice", inputs(NOON, 3));
+    let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 3));
     let body = drive(engine, &store, presents(&ticket), inputs(NOON, 4)).into_body();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let access = body["access_token"].as_str().expect("a token");
     let path = format!("/{}", first.as_str());
     let tables = store.with(|tables| tables.clone());
-    Stage::new(engine, tables, &[NOON.plus(5), NOON.plus(15)], PROMISES())
+    Explorer::new(engine, tables, &[NOON.plus(5), NOON.plus(15)], PROMISES())
         .sends("a holder", refreshing(&refresh))
         .sends("an end of it", ending(access, &path))
         .sends("an end of all", ending(access, ""))
-        .commands_at_once("the operator", move |tables, at| {
-            let live = tables.sessions.get(&first)?.ended_at.is_none();
-            live.then(|| vec![Change::EndSession { id: first.clone(), at }])
-        })
+        .commands_at_once("the operator", operates(1, move || EndSession { session: first.clone() }))
 }
 
-/// Two requests of one session, each to end all.
-pub(crate) fn ends_of_all<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+/// Two requests of one session, each of which ends all sessions.
+pub(crate) fn ends_of_all<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let (tables, access, _) = signed_in(engine, unguarded);
-    Stage::new(engine, tables, &[NOON.plus(5)], PROMISES())
+    Explorer::new(engine, tables, &[NOON.plus(5)], PROMISES())
         .sends("an end of all", ending(&access, ""))
         .sends("another end of all", ending(&access, ""))
 }
 
-/// A family that has lost its oldest token: somebody presents that one, somebody the oldest that is kept, and the holder goes on.
-pub(crate) fn long<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
+/// A family that has lost its oldest token: one presents that token, one the oldest that is kept, and the holder goes on.
+pub(crate) fn long<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let (tables, _, first) = signed_in(engine, unguarded);
     let store = Memory::new(tables);
     let mut tokens = vec![first];
@@ -108,9 +107,9 @@ pub(crate) fn long<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
     }
     let tables = store.with(|tables| tables.clone());
     let promises = Promises {
-        of_moves,
-        of_states: Box::new(|tables, told| {
-            of_states(tables, told)?;
+        check_transition,
+        check_state: Box::new(|tables, told| {
+            check_state(tables, told)?;
             promised(
                 tables.refresh_tokens.len() as u64 <= MAX_USED + 1,
                 "a session keeps its last used tokens",
@@ -122,37 +121,37 @@ pub(crate) fn long<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
             promised(unknown && told[0].welcome().is_none(), "a token that is not kept is unknown")
         }),
     };
-    Stage::new(engine, tables, &[NOON.plus(20)], promises)
+    Explorer::new(engine, tables, &[NOON.plus(20)], promises)
         .sends("one with an older token", refreshing(&tokens[0]))
         .sends("one with the oldest that is kept", refreshing(&tokens[1]))
         .sends("the holder", refreshing(&tokens[9]))
 }
 
-fn of_moves(moved: &Moved<'_>) -> Held {
-    let at = moved.answer.and_then(|answer| answer.issued_at);
-    let again = moved.applied.iter().find_map(|change| {
+fn check_transition(transition: &Transition<'_>) -> Verdict {
+    let at = transition.answer.and_then(|answer| answer.issued_at);
+    let again = transition.applied.iter().find_map(|change| {
         let Change::RequireUnusedRefresh(successor) = change else { return None };
-        let tokens = moved.before.refresh_tokens.values();
+        let tokens = transition.before.refresh_tokens.values();
         tokens.filter_map(|token| token.rotation.as_ref()).find(|rotation| rotation.successor == *successor)
     });
-    // A commit whose answer is lost has nobody who could tell when.
+    // If the answer of a commit is lost, its time is unknown.
     let lately = again.zip(at).is_none_or(|(rotation, now)| rotation.at.until(now) < GRACE);
     promised(lately, "a used token brings its successor again within the grace alone")?;
-    let reused = moved.answer.is_some_and(|answer| answer.refusal == Some(Refusal::RefreshReused));
+    let reused = transition.answer.is_some_and(|answer| answer.refusal == Some(Refusal::RefreshReused));
     let over = |session: &Session| {
-        let epoch = moved.after.users.get(&session.user_id).map(|user| user.epoch);
+        let epoch = transition.after.users.get(&session.user_id).map(|user| user.epoch);
         session.ended_at.is_some() || epoch != Some(session.user_epoch)
     };
-    let answered = moved.answer.is_some_and(|answer| answer.status == 400);
+    let answered = transition.answer.is_some_and(|answer| answer.status == 400);
     promised(
-        !(reused && answered) || moved.after.sessions.values().all(over),
+        !(reused && answered) || transition.after.sessions.values().all(over),
         "a family whose token was used twice is ended",
     )?;
-    // Only the first end of all sessions was asked for by somebody who was signed in.
-    promised(moved.after.users.values().all(|user| user.epoch <= 1), "nobody acts whose session is over")
+    // Only the first request to end all sessions came from a live session.
+    promised(transition.after.users.values().all(|user| user.epoch <= 1), "nobody acts whose session is over")
 }
 
-fn of_states(tables: &Tables, told: &[Told<'_>]) -> Held {
+fn check_state(tables: &Tables, told: &[ActorResult<'_>]) -> Verdict {
     let live = |id| tables.sessions.get(id).is_some_and(|session| session.ended_at.is_none());
     let unused = tables.refresh_tokens.values().filter(|token| token.rotation.is_none());
     let mut branches: Vec<&str> =

@@ -1,10 +1,10 @@
-//! Every way in which the steps of a few requests and commands can fall between one another, on the shipped flows.
+//! All interleavings of a few requests and commands, on the shipped flows.
 //!
-//! A world (`WORLDS`) is a stage with actors, a clock and promises. Its first test sees every state of each; its second
-//! switches the guards of changes off, one at a time, and asks for a promise that breaks: `guards.md` has which, and after
-//! how many events.
+//! A scenario (`SCENARIOS`) has tables, actors, a clock and promises. The first test visits every state of each. The
+//! second switches off the guards of changes, one at a time, and expects a broken promise: `guards.md` lists which, and
+//! after how many events.
 //!
-//! `GATEPASS_CHECK=large` sees more faults in one run and more actors; it takes some minutes.
+//! `GATEPASS_CHECK=large` explores more faults in one run and more actors; it takes some minutes.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,33 +15,33 @@
 mod collisions;
 mod commands;
 mod deliveries;
+mod explorer;
 mod factors;
 mod families;
 mod passwords;
-mod stage;
 mod tickets;
 
 use std::time::Instant;
 
 use gatepass_core::engine::Engine;
 use gatepass_tests::checker::{Explored, explore};
+use gatepass_tests::fixtures;
 use gatepass_tests::guard::Guard;
-use gatepass_tests::world;
 
-use collisions::Drawn;
-use stage::Stage;
+use collisions::Collision;
+use explorer::Explorer;
 
-/// Whether to look further than a build on every change can afford.
+/// Returns true for the large check, which is too slow for every change.
 fn large() -> bool {
     std::env::var("GATEPASS_CHECK").is_ok_and(|size| size == "large")
 }
 
-/// A world with some guards switched off, and so many faults at most in one run.
-type Opens = for<'a> fn(&'a Engine, &[Guard], u8) -> Stage<'a>;
+/// Opens a scenario with some guards switched off, and with so many faults at most in one run.
+type OpenScenario = for<'a> fn(&'a Engine, &[Guard], u8) -> Explorer<'a>;
 
-/// Every world: its name, and how many faults there are in one run, and in one of the large check.
-const WORLDS: &[(&str, Opens, u8, u8)] = &[
-    ("tickets", tickets::stage, 1, 2),
+/// Every scenario: its name, and the number of faults in one run of the usual and of the large check.
+const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
+    ("tickets", tickets::explorer, 1, 2),
     ("an impersonation", tickets::impersonation, 1, 3),
     ("a wasted ticket", |g, off, _| tickets::wasted(g, off), 0, 0),
     ("older state put back", tickets::put_back, 1, 2),
@@ -51,7 +51,7 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
     ("a keyed answer", |g, off, faults| deliveries::answer(g, off, 0, faults), 1, 2),
     ("a keyed answer near the end", |g, off, faults| deliveries::answer(g, off, 4, faults), 0, 1),
     ("a keyed answer repeated", deliveries::answered, 1, 2),
-    ("families", families::stage, 1, 2),
+    ("families", families::explorer, 1, 2),
     ("a long family", |g, off, _| families::long(g, off), 0, 0),
     ("ends of sessions", |g, off, _| families::ends(g, off), 0, 0),
     ("ends of all sessions", |g, off, _| families::ends_of_all(g, off), 0, 0),
@@ -68,26 +68,26 @@ const WORLDS: &[(&str, Opens, u8, u8)] = &[
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("issuing", commands::issuing, 1, 2),
     ("ends of clients", commands::ends_of_clients, 1, 2),
-    ("a ticket's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::TicketId), 0, 0),
-    ("a ticket drawn twice", |g, off, _| collisions::stage(g, off, Drawn::Ticket), 0, 0),
-    ("a session's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::SessionId), 0, 0),
-    ("a refresh token drawn twice", |g, off, _| collisions::stage(g, off, Drawn::FirstRefresh), 0, 0),
-    ("a successor drawn twice", |g, off, _| collisions::stage(g, off, Drawn::Successor), 0, 0),
-    ("a challenge drawn twice", |g, off, _| collisions::stage(g, off, Drawn::Challenge), 0, 0),
-    ("a device's id drawn twice", |g, off, _| collisions::stage(g, off, Drawn::DeviceId), 0, 0),
-    ("a backup code drawn twice", |g, off, _| collisions::stage(g, off, Drawn::BackupCode), 0, 0),
+    ("a ticket's id drawn twice", |g, off, _| collisions::explorer(g, off, Collision::TicketId), 0, 0),
+    ("a ticket drawn twice", |g, off, _| collisions::explorer(g, off, Collision::Ticket), 0, 0),
+    ("a session's id drawn twice", |g, off, _| collisions::explorer(g, off, Collision::SessionId), 0, 0),
+    ("a refresh token drawn twice", |g, off, _| collisions::explorer(g, off, Collision::FirstRefresh), 0, 0),
+    ("a successor drawn twice", |g, off, _| collisions::explorer(g, off, Collision::Successor), 0, 0),
+    ("a challenge drawn twice", |g, off, _| collisions::explorer(g, off, Collision::Challenge), 0, 0),
+    ("a device's id drawn twice", |g, off, _| collisions::explorer(g, off, Collision::DeviceId), 0, 0),
+    ("a backup code drawn twice", |g, off, _| collisions::explorer(g, off, Collision::BackupCode), 0, 0),
 ];
 
 #[test]
-fn every_promise_holds_in_every_world() {
-    let engine = world::asking();
+fn every_promise_holds_in_every_scenario() {
+    let engine = fixtures::asking();
     let mut broken = vec![];
-    for (name, opens, faults, many) in WORLDS {
+    for (name, opens, faults, many) in SCENARIOS {
         let faults = if large() { *many } else { *faults };
         let began = Instant::now();
-        let mut stage = opens(&engine, &[], faults);
-        let Explored { states, transitions, depth, broken: found } = explore(&mut stage);
-        let (seconds, statuses) = (began.elapsed().as_secs_f32(), stage.statuses());
+        let mut explorer = opens(&engine, &[], faults);
+        let Explored { states, transitions, depth, broken: found } = explore(&mut explorer);
+        let (seconds, statuses) = (began.elapsed().as_secs_f32(), explorer.statuses());
         println!(
             "{name}: {states} states, {transitions} transitions, {depth} deep, {seconds:.1} s, answers {statuses:?}"
         );
@@ -103,48 +103,48 @@ fn every_promise_holds_in_every_world() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// Guards that nothing needs while another stands, and a world in which either one will do: ending all sessions rests on
-/// the epoch of who asks, who is the user whose epoch is raised; and whatever counts a wrong code of a challenge counts it of
-/// its person.
-const BACKED: &[(Guard, Guard, &str)] = &[
+/// Guards that are needed only without another one, and a scenario in which either is enough. Ending all sessions depends
+/// on the epoch of the caller, who is the user whose epoch is raised. A wrong code of a challenge is also counted for its
+/// user.
+const REDUNDANT: &[(Guard, Guard, &str)] = &[
     (Guard::RaisedEpochIsAsRead, Guard::UserIsOfEpoch, "ends of all sessions"),
     (Guard::AnsweredWrongIsAsRead, Guard::GuessesAreAsRead, "a challenge near its end"),
 ];
 
-/// What [`every_guard_keeps_a_promise`] finds.
+/// The findings of [`every_guard_keeps_a_promise`].
 const TABLE: &str = include_str!("guards.md");
 
 #[test]
 fn every_guard_keeps_a_promise() {
-    let engine = world::asking();
-    let consulted = WORLDS.iter().map(|(name, opens, ..)| {
-        let mut stage = opens(&engine, &[], 0);
-        let states = explore(&mut stage).states;
-        (states, *name, opens, stage.consulted)
+    let engine = fixtures::asking();
+    let consulted = SCENARIOS.iter().map(|(name, opens, ..)| {
+        let mut explorer = opens(&engine, &[], 0);
+        let states = explore(&mut explorer).states;
+        (states, *name, opens, explorer.consulted)
     });
     let mut consulted: Vec<_> = consulted.collect();
     consulted.sort_by_key(|(states, ..)| *states);
     let (mut rows, mut idle) = (vec![], vec![]);
     for guard in Guard::ALL {
-        let found = if let Some((_, by, world)) = BACKED.iter().find(|(backed, ..)| backed == guard) {
-            let (_, opens, ..) = WORLDS.iter().find(|(name, ..)| name == world).expect("a world");
+        let found = if let Some((_, by, scenario)) = REDUNDANT.iter().find(|(backed, ..)| backed == guard) {
+            let (_, opens, ..) = SCENARIOS.iter().find(|(name, ..)| name == scenario).expect("a scenario");
             let broken = |off: &[Guard]| explore(&mut opens(&engine, off, 0)).broken;
             assert!(broken(&[*guard]).is_none(), "{guard:?} keeps a promise by itself: it is not backed");
             assert!(broken(&[*by]).is_none(), "{guard:?} does not do for {by:?}");
-            broken(&[*guard, *by]).map(|broken| (*world, format!(" (with `{by:?}` off too)"), broken))
+            broken(&[*guard, *by]).map(|broken| (*scenario, format!(" (with `{by:?}` off too)"), broken))
         } else {
-            let mut worlds = consulted.iter().filter(|(.., guards)| guards.contains(guard));
-            worlds.find_map(|(_, name, opens, _)| {
+            let mut scenarios = consulted.iter().filter(|(.., guards)| guards.contains(guard));
+            scenarios.find_map(|(_, name, opens, _)| {
                 Some((*name, String::new(), explore(&mut opens(&engine, &[*guard], 0)).broken?))
             })
         };
-        let Some((world, beside, broken)) = found else {
+        let Some((scenario, beside, broken)) = found else {
             idle.push(guard);
             continue;
         };
         let ((change, meaning), events) = (guard.meaning(), broken.events.len());
         rows.push(format!(
-            "| {change} | `{guard:?}`: {meaning} | {events} | {world}{beside} | {} |",
+            "| {change} | `{guard:?}`: {meaning} | {events} | {scenario}{beside} | {} |",
             broken.promise
         ));
     }
@@ -154,7 +154,7 @@ fn every_guard_keeps_a_promise() {
     assert!(told == rows, "guards.md is not what was found, which is printed above");
 }
 
-/// The changes as they are told: each that is said to hold somewhere has a guard, and no other has.
+/// Checks the documented changes: each with a condition has a guard, and no other has one.
 #[test]
 fn every_condition_has_a_guard() {
     let source = include_str!("../../../core/src/store/change.rs");

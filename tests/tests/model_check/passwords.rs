@@ -5,12 +5,12 @@ use gatepass_core::http::request::Request;
 use gatepass_core::records::id::UserId;
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
+use gatepass_tests::fixtures::{self, NOON, PAM_PASSWORD, request};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::Tables;
-use gatepass_tests::world::{self, NOON, PAM_PASSWORD, request};
 use serde_json::json;
 
-use crate::stage::{Promises, Stage, Told, promised};
+use crate::explorer::{ActorResult, Explorer, Promises, promised};
 
 fn pam() -> UserId {
     UserId::parse("usr_pam").expect("an id")
@@ -20,15 +20,14 @@ fn login(password: &'static str) -> impl Fn() -> Request {
     move || request("/auth/login", "", &json!({"identity": "pam", "password": password}))
 }
 
-/// Two guesses, who signs in rightly, and an operator who sets another password.
-pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> {
-    let tables = Tables { unguarded: unguarded.to_vec(), ..world::tables() };
+/// Two guesses, a right sign-in, and an operator who sets another password.
+pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
     let first = tables.passwords.get(&pam()).expect("a password").hash.clone();
-    let another = world::tables().passwords.into_values().find(|password| password.hash != first);
+    let another = fixtures::tables().passwords.into_values().find(|password| password.hash != first);
     let another = another.expect("another").hash;
-    let of_states = move |tables: &Tables, told: &[Told<'_>]| {
-        let is_wrong =
-            |told: &&Told<'_>| matches!(told, Told::Answer(a) if a.refusal == Some(Refusal::PasswordWrong));
+    let check_state = move |tables: &Tables, told: &[ActorResult<'_>]| {
+        let is_wrong = |told: &&ActorResult<'_>| matches!(told, ActorResult::Answer(a) if a.refusal == Some(Refusal::PasswordWrong));
         let wrong = told[..2].iter().filter(is_wrong).count();
         let forgiven = told[2].welcome().is_some() || told[3].is_done();
         let counted = tables.passwords.get(&pam()).map_or(0, |password| password.lockout.wrong);
@@ -37,8 +36,8 @@ pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Stage<'a> 
             tables.sessions.values().filter(|session| session.user_epoch == tables.users[&pam()].epoch);
         promised(!told[3].is_done() || sessions.count() == 0, "a former password opens no session that lasts")
     };
-    let promises = Promises { of_moves: |_| Ok(()), of_states: Box::new(of_states) };
-    Stage::new(engine, tables, &[NOON], promises)
+    let promises = Promises { check_transition: |_| Ok(()), check_state: Box::new(check_state) };
+    Explorer::new(engine, tables, &[NOON], promises)
         .sends("a guess", login("wrong"))
         .sends("another guess", login("wrong"))
         .sends("the password", login(PAM_PASSWORD))

@@ -29,7 +29,7 @@ use crate::store::query::{BearerRecords, Found, IssueQuery, IssueRecords, Query,
 
 /// Waits for the bearer and everyone the request names.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     origin: Origin,
@@ -40,7 +40,7 @@ pub(crate) struct Looking {
 
 /// Where the request came from.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 enum Origin {
     Bearer(Presented),
     CommandLine,
@@ -48,7 +48,7 @@ enum Origin {
 
 /// Waits for the ticket to be durable.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Issuing {
     looking: Looking,
     id: TicketId,

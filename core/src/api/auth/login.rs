@@ -25,7 +25,7 @@ use crate::store::query::{Found, Identity, LoginRecords, Query, Records};
 
 /// Waits for the account.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     identity: Identity,
@@ -38,7 +38,7 @@ pub(crate) struct Looking {
 
 /// Waits for the password to be hashed.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Comparing {
     looking: Looking,
     records: Option<Box<LoginRecords>>,
@@ -49,7 +49,7 @@ pub(crate) struct Comparing {
 
 /// Waits for a refusal to be durable.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Refusing {
     looking: Looking,
     refusal: Refusal,
@@ -57,7 +57,7 @@ pub(crate) struct Refusing {
 
 /// Waits for a session or a challenge to be durable.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Admitting {
     looking: Looking,
     admission: Admission,

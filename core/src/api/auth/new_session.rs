@@ -21,7 +21,7 @@ use crate::store::change::Change;
 
 /// Somebody about to be let in.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct NewSession {
     user: Box<User>,
     session: Session,

@@ -11,7 +11,7 @@ use crate::records::session::{FreshToken, Salt};
 
 /// What a sign-in's first refresh token, or its challenge, is made of.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum Origin {
     /// The seed of the request.
     Seed,

@@ -34,7 +34,7 @@ use crate::store::query::{Family, Found, Query, Records, TokenQuery, TokenRecord
 
 /// Waits for the token's family, and the client that presents it.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     token: SecretText,
@@ -47,14 +47,14 @@ pub(crate) struct Looking {
 
 /// Waits for the family to be ended.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Ending {
     looking: Looking,
 }
 
 /// Waits for the successor to be durable.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Refreshing {
     looking: Looking,
     used_at: Time,

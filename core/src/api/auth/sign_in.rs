@@ -72,7 +72,7 @@ impl SignInAttempt<'_> {
 
 /// What an entrant will be told.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum Admission {
     NewSession(Box<NewSession>),
     Challenge(Box<Told>, Origin),
@@ -81,7 +81,7 @@ pub(crate) enum Admission {
 
 /// A second factor called for: why, by what it can be shown, and how the risk was judged.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Told {
     pub(crate) assessment: Assessment,
     pub(crate) reason: Option<&'static str>,

@@ -31,7 +31,7 @@ use crate::store::query::{Found, Query, Records, TicketRecords};
 
 /// Waits for the ticket and everyone it names.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     digest: TicketDigest,
@@ -45,7 +45,7 @@ pub(crate) struct Looking {
 
 /// Waits for a ticket to be spent in vain.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Wasting {
     looking: Looking,
     refusal: Refusal,
@@ -53,7 +53,7 @@ pub(crate) struct Wasting {
 
 /// Waits for a ticket to be spent on a session or a challenge.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Admitting {
     looking: Looking,
     admission: Admission,
@@ -61,7 +61,7 @@ pub(crate) struct Admitting {
 
 /// Waits for a repetition to be written down.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Repeating {
     looking: Looking,
     admission: Admission,

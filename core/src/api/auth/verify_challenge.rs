@@ -30,7 +30,7 @@ use crate::store::query::{ChallengeRecords, Found, Query, Records};
 
 /// Waits for the challenge and everyone it names.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     digest: ChallengeDigest,
@@ -44,7 +44,7 @@ pub(crate) struct Looking {
 
 /// Waits for the session to be opened.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Answering {
     looking: Looking,
     welcome: NewSession,
@@ -52,7 +52,7 @@ pub(crate) struct Answering {
 
 /// Waits for a wrong code to be counted.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Miscounting {
     looking: Looking,
     refusal: Refusal,
@@ -60,7 +60,7 @@ pub(crate) struct Miscounting {
 
 /// Waits for a repetition to be written down.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Repeating {
     looking: Looking,
     welcome: NewSession,

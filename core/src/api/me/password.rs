@@ -30,7 +30,7 @@ struct Wish {
 
 /// Waits for the bearer and their password.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     presented: Presented,
@@ -41,7 +41,7 @@ pub(crate) struct Looking {
 
 /// Waits for both passwords to be hashed.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Comparing {
     looking: Looking,
     wish: Wish,
@@ -54,7 +54,7 @@ pub(crate) struct Comparing {
 
 /// Waits for the change, or for a refusal, to be durable.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Changing {
     looking: Looking,
     refusal: Option<Refusal>,

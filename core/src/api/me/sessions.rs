@@ -30,7 +30,7 @@ pub(crate) enum Wish {
 
 /// Waits for the bearer, and unless all are to end, for their sessions.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     presented: Presented,
@@ -40,7 +40,7 @@ pub(crate) struct Looking {
 
 /// Waits for sessions to be ended.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Ending {
     looking: Looking,
 }

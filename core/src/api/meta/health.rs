@@ -25,14 +25,14 @@ pub(crate) fn alive() -> Step {
 
 /// Waits for a snapshot.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct AwaitRecords {
     ctx: Context,
 }
 
 /// Waits for a commit that changes nothing.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Probing {
     ctx: Context,
 }

@@ -24,7 +24,7 @@ pub(crate) enum Document {
 
 /// Waits for the generation of the keys, so that a key added by a command is published at once.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     document: Document,

@@ -28,7 +28,7 @@ use crate::store::query::{Found, Query, Records};
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-#[cfg_attr(feature = "checker", derive(PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(PartialEq))]
 pub(crate) enum Wish {
     /// A new device, for an account that is called so in the authenticator.
     /// Whoever has not shown a factor yet shows one by its code.
@@ -69,7 +69,7 @@ impl Wish {
 
 /// Waits for the bearer and their factors.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     presented: Presented,
@@ -80,7 +80,7 @@ pub(crate) struct Looking {
 
 /// Waits for a change to be durable.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Changing {
     looking: Looking,
     then: Then,
@@ -88,7 +88,7 @@ pub(crate) struct Changing {
 
 /// What is answered then.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 enum Then {
     /// The device, with what it shares, and the backup codes that came with the first one.
     Enrolled {

@@ -22,7 +22,7 @@ use crate::store::query::{Found, Query, Records, TokenQuery, TokenRecords};
 
 /// A token of either kind, presented by a client that says who it is.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Asked {
     pub(super) credentials: ClientCredentials,
     pub(super) access: Option<Presented>,
@@ -58,7 +58,7 @@ impl Asked {
 
 /// Waits for whatever the token names.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     asked: Asked,

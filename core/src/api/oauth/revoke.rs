@@ -19,7 +19,7 @@ use crate::store::query::{Found, Records, TokenRecords};
 
 /// Waits for whatever the token names.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     asked: Asked,
@@ -27,7 +27,7 @@ pub(crate) struct Looking {
 
 /// Waits for the revocation to be durable.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Revoking {
     ctx: Context,
 }

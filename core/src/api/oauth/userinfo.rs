@@ -17,7 +17,7 @@ use crate::store::query::{Found, Query, Records};
 
 /// Waits for those whom the token names.
 #[derive(Debug)]
-#[cfg_attr(feature = "checker", derive(Clone, PartialEq))]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Looking {
     ctx: Context,
     presented: Presented,

@@ -1,17 +1,17 @@
-//! Ticket sign-in by more and more redeemers at once.
+//! Ticket sign-in by an increasing number of concurrent redeemers.
 
 use std::time::Duration;
 
 use super::{load, sign_ins};
+use crate::measured_server::MeasuredServer;
 use crate::meter::{Spread, resident};
-use crate::site::Served;
 
 /// Measures and prints.
 pub(crate) fn print(runs: usize, count: usize) {
     println!("Ticket sign-in, durable, EdDSA, medians of {runs} runs (least–greatest)\n");
     println!("| redeemers | sign-ins/s | p50 ms | p99 ms | sign-ins a sync | RSS MiB |");
     println!("|---|---|---|---|---|---|");
-    let served = Served::new(&[], Duration::ZERO);
+    let served = MeasuredServer::new(&[], Duration::ZERO);
     served.sign_by("EdDSA");
     for redeemers in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
         let count = count.min(redeemers * 500);

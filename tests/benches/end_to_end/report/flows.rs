@@ -3,28 +3,28 @@
 use std::time::Duration;
 
 use super::CONNECTIONS;
-use crate::flows::{Flow, Pocket};
+use crate::flows::{Flow, IssuedCredentials};
 use crate::generator::{Load, Outcome};
+use crate::measured_server::{MeasuredServer, now};
 use crate::meter::{Spread, cores, cpu, cpu_of, resident};
-use crate::parts::{self, Fixed, Parts};
-use crate::site::{Served, now};
+use crate::parts::{self, FixedAnswerServer, Parts};
 
-/// Requests on which the parts are measured.
+/// The number of requests on which the parts are measured.
 const SAMPLE: usize = 1024;
-/// How many times as many fixed answers as others are measured: they are over soon, and how they fall together varies.
+/// The factor by which more fixed answers are measured than others: they are fast, and their times vary.
 const FIXED: usize = 4;
 
-/// One measurement of one flow.
+/// One measurement of a flow.
 struct Figures {
     outcome: Outcome,
-    /// Microseconds of processor time for each request, the load generator's included.
+    /// Microseconds of processor time for each request, including the load generator's.
     cpu: f64,
     syncs: u64,
     parts: Parts,
 }
 
 impl Figures {
-    /// Requests a second that the parts allow on all cores.
+    /// Returns the requests a second that the parts allow on all cores.
     fn bound(&self) -> f64 {
         cores() as f64 * 1e6 / self.parts.sum()
     }
@@ -40,16 +40,16 @@ pub(crate) fn print(runs: usize, count: usize, algorithms: &[String]) {
         "| flow | key | requests/s | of its bound | bound/s | p50 ms | p99 ms | p99.9 ms | CPU µs | front | sign | verify | read | rows | syncs/request | RSS MiB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
-    let served = Served::new(&[], Duration::ZERO);
+    let served = MeasuredServer::new(&[], Duration::ZERO);
     for algorithm in algorithms {
         served.sign_by(algorithm);
         let count =
             if algorithm.starts_with("RS") || algorithm.starts_with("PS") { count / 2 } else { count };
         let mut measured: Vec<Vec<Figures>> = Flow::ALL.iter().map(|_| Vec::new()).collect();
         for _ in 0..runs {
-            let mut pocket = Pocket::default();
+            let mut credentials = IssuedCredentials::default();
             for (flow, figures) in Flow::ALL.into_iter().zip(&mut measured) {
-                figures.push(measure(&served, &mut pocket, flow, count));
+                figures.push(measure(&served, &mut credentials, flow, count));
             }
         }
         for (flow, figures) in Flow::ALL.into_iter().zip(&measured) {
@@ -59,14 +59,19 @@ pub(crate) fn print(runs: usize, count: usize, algorithms: &[String]) {
     println!();
 }
 
-fn measure(served: &Served, pocket: &mut Pocket, flow: Flow, count: usize) -> Figures {
-    // Each flow leaves the next one its requests and its sample; nothing is used twice.
+fn measure(
+    served: &MeasuredServer,
+    credentials: &mut IssuedCredentials,
+    flow: Flow,
+    count: usize,
+) -> Figures {
+    // Each flow leaves the next one its requests and its sample. Nothing is used twice.
     let count = match flow {
         Flow::GenerateTicket => count + 2 * SAMPLE,
         Flow::SignIn => count + SAMPLE,
         Flow::ClientCredentials | Flow::Refresh | Flow::Userinfo | Flow::Introspection => count,
     };
-    let requests = pocket.requests(flow, served, count + SAMPLE);
+    let requests = credentials.requests(flow, served, count + SAMPLE);
     let (sample, requests) = requests.split_at(SAMPLE.min(requests.len()));
     let requests = if requests.is_empty() { sample } else { requests };
     let (store, engine, key) = served.parts();
@@ -81,9 +86,9 @@ fn measure(served: &Served, pocket: &mut Pocket, flow: Flow, count: usize) -> Fi
     let outcome = load(served.address(), count).run();
     let spent = both() - before;
     let syncs = served.syncs.count() - syncs;
-    pocket.keep(flow, &outcome.bodies);
+    credentials.keep(flow, &outcome.bodies);
 
-    let fixed = Fixed::start(outcome.body_bytes);
+    let fixed = FixedAnswerServer::start(outcome.body_bytes);
     load(fixed.address, count / 4).run();
     let both = || cpu_of(fixed.id()) + cpu();
     let before = both();

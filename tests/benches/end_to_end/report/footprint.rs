@@ -1,17 +1,17 @@
-//! Memory, size and the cold start: of the release build, and of the `small` profile.
+//! Memory, size and cold start of the release build and of the `small` profile.
 
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use gatepass_tests::http::Ask;
+use gatepass_tests::http::TestRequest;
 use gatepass_tests::server::{Running, built_as};
 
 use super::{CONNECTIONS, load, sign_ins};
-use crate::flows::{Flow, Pocket};
+use crate::flows::{Flow, IssuedCredentials};
+use crate::measured_server::MeasuredServer;
 use crate::meter::{Spread, resident};
-use crate::site::Served;
 
 const IDLE: usize = 1000;
 
@@ -30,13 +30,13 @@ pub(crate) fn print(runs: usize, count: usize) {
 
 fn row(profile: &str, binary: &Path, runs: usize, count: usize) {
     let size = binary.metadata().expect("the binary").len() as f64 / 1024.0 / 1024.0;
-    let mut served = Served::by(binary, &["--connections", "1100"], Duration::ZERO);
+    let mut served = MeasuredServer::by(binary, &["--connections", "1100"], Duration::ZERO);
     served.sign_by("EdDSA");
     let cold = Spread::of((0..runs.max(5)).map(|_| {
-        let command = served.site.command_of(binary, &["--json", "serve", "--listen", "127.0.0.1:0"]);
+        let command = served.installation.command_of(binary, &["--json", "serve", "--listen", "127.0.0.1:0"]);
         let begin = Instant::now();
         let running = Running::start(command, Stdio::null());
-        let answer = Ask::new("GET", "/healthz").to(running.address);
+        let answer = TestRequest::new("GET", "/healthz").to(running.address);
         assert_eq!(answer.status, 200);
         begin.elapsed().as_secs_f64() * 1000.0
     }));
@@ -47,12 +47,12 @@ fn row(profile: &str, binary: &Path, runs: usize, count: usize) {
         idle.push(resident(served.running.id()));
         let connections: Vec<TcpStream> =
             (0..IDLE).map(|_| TcpStream::connect(served.address()).expect("room")).collect();
-        // The last one is in once it is answered.
-        assert_eq!(Ask::new("GET", "/healthz").to(served.address()).status, 200);
+        // Once this is answered, the last one is written.
+        assert_eq!(TestRequest::new("GET", "/healthz").to(served.address()).status, 200);
         crowd.push(resident(served.running.id()));
         drop(connections);
         served.restart();
-        let requests = Pocket::default().requests(Flow::ClientCredentials, &served, 1);
+        let requests = IssuedCredentials::default().requests(Flow::ClientCredentials, &served, 1);
         fetched.push(load(&served, &requests, count, CONNECTIONS).rate());
         let requests = sign_ins(&served, count);
         signed_in.push(load(&served, &requests, count, CONNECTIONS).rate());

@@ -3,23 +3,23 @@
 use std::time::{Duration, Instant};
 
 use gatepass::store::DATABASE;
-use gatepass_tests::http::Ask;
-use gatepass_tests::server::Site;
+use gatepass_tests::http::TestRequest;
+use gatepass_tests::server::TestInstallation;
 use rusqlite::Connection;
 
 use super::{CONNECTIONS, kept, load, sign_ins};
-use crate::flows::{Flow, Pocket};
+use crate::flows::{Flow, IssuedCredentials};
 use crate::generator::Outcome;
+use crate::measured_server::{MeasuredServer, PEOPLE, now};
 use crate::meter::{Spread, resident};
-use crate::site::{PEOPLE, Served, now};
 
 const TICKETS: u64 = 10_000_000;
 const USERS: usize = 1_000_000;
 const CLIENTS: u64 = 100_000;
 
-type Run<'a> = dyn Fn(&Served) -> Outcome + 'a;
+type Run<'a> = dyn Fn(&MeasuredServer) -> Outcome + 'a;
 
-/// No sweep unless it is wanted.
+/// Arguments without and with a sweep.
 const UNSWEPT: &[&str] = &["--sweep-interval", "1d"];
 const SWEPT: &[&str] = &["--sweep-interval", "1s"];
 
@@ -28,8 +28,8 @@ pub(crate) fn print(runs: usize, count: usize) {
     println!(
         "{TICKETS} spent tickets, {USERS} people, {CLIENTS} clients; EdDSA, medians of {runs} runs (least–greatest)\n"
     );
-    let mut empty = Served::new(UNSWEPT, Duration::ZERO);
-    let mut full = Served::new(UNSWEPT, Duration::ZERO);
+    let mut empty = MeasuredServer::new(UNSWEPT, Duration::ZERO);
+    let mut full = MeasuredServer::new(UNSWEPT, Duration::ZERO);
     for served in [&mut empty, &mut full] {
         served.sign_by("EdDSA");
     }
@@ -39,16 +39,26 @@ pub(crate) fn print(runs: usize, count: usize) {
     println!("| | empty file | full file | full / empty |\n|---|---|---|---|");
     let flows: [(&str, &Run<'_>); 4] = [
         ("client credentials/s", &|served| {
-            load(served, &Pocket::default().requests(Flow::ClientCredentials, served, 1), count, CONNECTIONS)
+            load(
+                served,
+                &IssuedCredentials::default().requests(Flow::ClientCredentials, served, 1),
+                count,
+                CONNECTIONS,
+            )
         }),
         ("generate-ticket/s", &|served| {
-            load(served, &Pocket::default().requests(Flow::GenerateTicket, served, count), count, CONNECTIONS)
+            load(
+                served,
+                &IssuedCredentials::default().requests(Flow::GenerateTicket, served, count),
+                count,
+                CONNECTIONS,
+            )
         }),
         ("ticket sign-in/s", &|served| load(served, &sign_ins(served, count), count, CONNECTIONS)),
         ("userinfo/s", &|served| {
-            let mut pocket = Pocket::default();
-            pocket.keep(Flow::SignIn, &kept(served, &sign_ins(served, 2000)));
-            load(served, &pocket.requests(Flow::Userinfo, served, 2000), count, CONNECTIONS)
+            let mut credentials = IssuedCredentials::default();
+            credentials.keep(Flow::SignIn, &kept(served, &sign_ins(served, 2000)));
+            load(served, &credentials.requests(Flow::Userinfo, served, 2000), count, CONNECTIONS)
         }),
     ];
     for (name, flow) in flows {
@@ -69,7 +79,7 @@ pub(crate) fn print(runs: usize, count: usize) {
         let times = (0..runs).map(|_| {
             let begin = Instant::now();
             served.restart();
-            assert_eq!(Ask::new("GET", "/healthz").to(served.address()).status, 200);
+            assert_eq!(TestRequest::new("GET", "/healthz").to(served.address()).status, 200);
             begin.elapsed().as_secs_f64() * 1000.0
         });
         Spread::of(times).median
@@ -83,7 +93,7 @@ pub(crate) fn print(runs: usize, count: usize) {
         let requests = sign_ins(&full, count);
         full.arguments = arguments;
         full.restart();
-        let before = tickets(&full.site);
+        let before = tickets(&full.installation);
         let outcome = load(&full, &requests, count, 1);
         println!(
             "| {name} | {:.2} | {:.2} | {:.2} | {:.2} | {} |",
@@ -91,26 +101,26 @@ pub(crate) fn print(runs: usize, count: usize) {
             outcome.percentile(0.99),
             outcome.percentile(0.999),
             outcome.percentile(1.0),
-            before - tickets(&full.site),
+            before - tickets(&full.installation),
         );
     }
     println!();
 }
 
-fn database(site: &Site) -> Connection {
-    Connection::open(site.path().join(DATABASE)).expect("the database")
+fn database(installation: &TestInstallation) -> Connection {
+    Connection::open(installation.path().join(DATABASE)).expect("the database")
 }
 
-fn tickets(site: &Site) -> i64 {
-    // Rows go from the front, and come at the end.
+fn tickets(installation: &TestInstallation) -> i64 {
+    // Rows are removed at the front and added at the end.
     let sql = "SELECT count(*) FROM tickets WHERE seq <= ?1";
-    database(site).query_row(sql, [TICKETS as i64], |row| row.get(0)).expect("a count")
+    database(installation).query_row(sql, [TICKETS as i64], |row| row.get(0)).expect("a count")
 }
 
-/// Puts everything in, behind the server's back: half of the tickets are old enough to be swept.
-fn fill(site: &Site) {
+/// Writes all records directly into the database. Half of the tickets are old enough to be swept.
+fn fill(installation: &TestInstallation) {
     eprintln!("filling the file, which takes some minutes");
-    let db = database(site);
+    let db = database(installation);
     db.execute_batch(
         "PRAGMA synchronous = OFF; PRAGMA cache_size = -4000000; PRAGMA foreign_keys = OFF; \
          PRAGMA wal_autocheckpoint = 100000; PRAGMA temp_store = MEMORY",
@@ -149,8 +159,8 @@ fn fill(site: &Site) {
             numbers(0, CLIENTS)
         ),
     );
-    // From three hours ago until now, in the order of issue; their names begin with the second, as those of ours with
-    // its 65 536th.
+    // From three hours ago until now, in the order of issue. Their ids begin with the second, as ours do with its 65
+    // 536th.
     for part in 0..10 {
         let (from, to) = (part * TICKETS / 10 + 1, (part + 1) * TICKETS / 10 + 1);
         put(

@@ -1,14 +1,14 @@
-//! Ticket sign-in where every sync takes 5 ms: how much is gained by sharing one, and whether others have to wait.
+//! Ticket sign-in where every sync takes 5 ms: the gain from sharing one, and the delay for others.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use gatepass_tests::http::Ask;
+use gatepass_tests::http::TestRequest;
 
 use super::{load, sign_ins};
+use crate::measured_server::MeasuredServer;
 use crate::meter::Spread;
-use crate::site::Served;
 
 const SYNC: Duration = Duration::from_millis(5);
 const REDEEMERS: usize = 128;
@@ -19,7 +19,7 @@ pub(crate) fn print(runs: usize, count: usize) {
         "Each sync takes {} ms longer; EdDSA, medians of {runs} runs (least–greatest)\n",
         SYNC.as_millis()
     );
-    let served = Served::new(&[], SYNC);
+    let served = MeasuredServer::new(&[], SYNC);
     served.sign_by("EdDSA");
     let alone_count = 100;
     let (mut alone, mut together, mut beside) = (Vec::new(), Vec::new(), Vec::new());
@@ -29,9 +29,9 @@ pub(crate) fn print(runs: usize, count: usize) {
         let syncs = served.syncs.count();
         alone.push(load(&served, first, alone_count, 1).rate());
         assert!(served.syncs.count() - syncs >= alone_count as u64, "one commit for each sign-in");
-        // Somebody else asks, who has nothing to wait for.
+        // Another client sends requests that need no sync.
         let over = AtomicBool::new(false);
-        let asked = [Ask::new("GET", "/.well-known/jwks.json").bytes(served.address())];
+        let asked = [TestRequest::new("GET", "/.well-known/jwks.json").bytes(served.address())];
         std::thread::scope(|scope| {
             let other = scope.spawn(|| {
                 let mut slowest = Vec::new();

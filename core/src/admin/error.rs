@@ -1,0 +1,257 @@
+//! The errors of the room.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::policy::password::Unfit;
+use crate::records::id::{ClientId, SessionId, TicketId};
+use crate::records::scope::Scope;
+
+/// Why an operation was not done. Nothing was written, [`AdminError::Unknown`] apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// There is no such record.
+    NotFound(Item),
+    /// Another record has the name.
+    AlreadyExists(Item),
+    /// A value of the request breaks a rule.
+    Invalid {
+        /// The field that the value is for.
+        field: Field,
+        /// The rule.
+        reason: Invalid,
+    },
+    /// The records stand against it.
+    Refused(Obstacle),
+    /// Others changed the records at each of [`ATTEMPTS`](super::ATTEMPTS) attempts.
+    Conflict,
+    /// The store could not commit.
+    NotApplied,
+    /// The outcome of the commit was lost: the change may or may not be there.
+    Unknown,
+    /// The store could not be read.
+    Unreadable,
+    /// There was no memory to hash a password with.
+    NoMemory,
+    /// There was no room for a password to be hashed now.
+    Overloaded,
+    /// The store answered another question than was asked, or an identifier could not be made.
+    Internal,
+}
+
+/// A record as the request names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Item {
+    /// A client.
+    Client(ClientId),
+    /// A user, by id or user name.
+    User(String),
+    /// A key, by its id.
+    Key(String),
+    /// A ticket.
+    Ticket(TicketId),
+    /// A session.
+    Session(SessionId),
+}
+
+/// A field of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Field {
+    /// The full name of a user, or the name of a client.
+    Name,
+    /// An e-mail address.
+    Email,
+    /// A telephone number.
+    Phone,
+    /// An address.
+    Address,
+    /// A password.
+    Password,
+    /// The name of a device.
+    DeviceName,
+    /// The identifier of a client.
+    ClientId,
+    /// The scope of a client.
+    Scope,
+    /// The default scope of a client.
+    DefaultScope,
+    /// An audience of a client.
+    Audience,
+    /// The lifetime of a client's own access tokens.
+    TokenLifetime,
+    /// The lifetime of the access tokens of people signed in for a client.
+    UserTokenLifetime,
+    /// The secret of a client.
+    Secret,
+}
+
+/// The rule that a value breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// It has more characters than this, or a control character.
+    NotPlain {
+        /// The most characters.
+        longest: usize,
+    },
+    /// It is empty, has more characters than this, or has white space.
+    NotOneWord {
+        /// The most characters.
+        longest: usize,
+    },
+    /// It is no e-mail address: it has no `@`.
+    NoAtSign,
+    /// It has more bytes of JSON than this, or is nested deeper.
+    TooLarge {
+        /// The most bytes.
+        bytes: usize,
+        /// The deepest nesting.
+        depth: usize,
+    },
+    /// There are more of them than this.
+    TooMany {
+        /// The most of them.
+        most: usize,
+    },
+    /// It is not from 1 to this.
+    OutOfRange {
+        /// The most.
+        most: u32,
+    },
+    /// It has fewer characters than this.
+    TooShort {
+        /// The fewest characters.
+        least: usize,
+    },
+    /// It is more than one line, or has a control character.
+    NotOneLine,
+    /// It is the server's own.
+    Reserved,
+    /// The default scope is not within the scope.
+    NotWithinScope {
+        /// The default scope.
+        default_scope: Scope,
+        /// The scope.
+        scope: Scope,
+    },
+    /// The password will not do.
+    Unfit {
+        /// Why not.
+        unfit: Unfit,
+        /// The fewest characters that a password has.
+        least: u32,
+    },
+}
+
+/// The state of a record that an operation cannot be done in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// The user has no password to change.
+    NoPassword,
+    /// The user has as many devices as there can be.
+    TooManyDevices,
+    /// No device of the user waits for a first code.
+    NoDeviceWaits,
+    /// The code is wrong.
+    WrongCode,
+    /// It was ended before.
+    AlreadyEnded,
+    /// The key signs.
+    KeySigns,
+    /// The client has as many secrets as there can be, and none of them has expired.
+    TooManySecrets,
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(item) => write!(f, "there is no {item}"),
+            Self::AlreadyExists(item) => write!(f, "there is a {item} already"),
+            Self::Invalid { field, reason } => write!(f, "{field} {reason}"),
+            Self::Refused(obstacle) => obstacle.fmt(f),
+            Self::Conflict => f.write_str("others changed the same record at each attempt"),
+            Self::NotApplied => f.write_str("the store cannot commit now, and nothing was changed"),
+            Self::Unknown => f.write_str("the outcome of the commit was lost"),
+            Self::Unreadable => f.write_str("the store cannot be read now"),
+            Self::NoMemory => f.write_str("there is no memory to hash the password with"),
+            Self::Overloaded => f.write_str("too many passwords are being hashed now"),
+            Self::Internal => f.write_str("the store answered another question"),
+        }
+    }
+}
+
+impl core::error::Error for AdminError {}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(id) => write!(f, "client {id}"),
+            Self::User(who) => write!(f, "user {who:?}"),
+            Self::Key(kid) => write!(f, "key {kid:?}"),
+            Self::Ticket(id) => write!(f, "ticket {id}"),
+            Self::Session(id) => write!(f, "session {id}"),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "a name",
+            Self::Email => "an e-mail address",
+            Self::Phone => "a telephone number",
+            Self::Address => "an address",
+            Self::Password => "the password",
+            Self::DeviceName => "a device's name",
+            Self::ClientId => "the client id",
+            Self::Scope => "a scope",
+            Self::DefaultScope => "the default scope",
+            Self::Audience => "an audience",
+            Self::TokenLifetime => "the lifetime of tokens",
+            Self::UserTokenLifetime => "the lifetime of users' tokens",
+            Self::Secret => "a secret",
+        })
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPlain { longest } => {
+                write!(f, "is at most {longest} characters, none of them a control character")
+            }
+            Self::NotOneWord { longest } => write!(f, "is 1 to {longest} characters without white space"),
+            Self::NoAtSign => f.write_str("has an @"),
+            Self::TooLarge { bytes, depth } => write!(f, "is at most {bytes} bytes of JSON, {depth} deep"),
+            Self::TooMany { most } => write!(f, "is one of at most {most}"),
+            Self::OutOfRange { most } => write!(f, "is a whole number from 1 to {most}"),
+            Self::TooShort { least } => write!(f, "has {least} characters at least"),
+            Self::NotOneLine => f.write_str("is one line without control characters"),
+            Self::Reserved => f.write_str("is the server's own"),
+            Self::NotWithinScope { default_scope, scope } => {
+                write!(f, "\"{default_scope}\" is not within the scope \"{scope}\"")
+            }
+            Self::Unfit { unfit, least } => {
+                write!(f, "{unfit} ({least} characters at least; long beats complicated)")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPassword => "the user has no password",
+            Self::TooManyDevices => "the user has as many devices as there can be",
+            Self::NoDeviceWaits => "no device of the user waits for a first code",
+            Self::WrongCode => "the code is wrong",
+            Self::AlreadyEnded => "it was ended before",
+            Self::KeySigns => "the key signs",
+            Self::TooManySecrets => "the client has as many secrets as there can be",
+        })
+    }
+}

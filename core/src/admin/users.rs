@@ -1,0 +1,381 @@
+//! Operations on a user's record and password.
+
+use alloc::borrow::ToOwned;
+use alloc::vec;
+
+use crate::admin::error::{AdminError, Field, Invalid, Item, Obstacle};
+use crate::admin::fields::UserFields;
+use crate::admin::step::{Decision, Operation, OperationInputs, Plan};
+use crate::base::secret::SecretText;
+use crate::crypto::seed::Label;
+use crate::policy::password::fit;
+use crate::records::factor::Lockout;
+use crate::records::id::{UserId, UserRef};
+use crate::records::request_inputs::RequestInputs;
+use crate::records::user::{User, Username};
+use crate::settings::Settings;
+use crate::store::audit::{Event, Kind};
+use crate::store::change::Change;
+use crate::store::page::{Page, PageQuery};
+use crate::store::query::{AccountRecords, Query, Records, UserQuery, UserRecords};
+
+/// Lists users.
+#[derive(Clone, Debug)]
+pub struct ListUsers {
+    /// The page.
+    pub page: PageQuery,
+}
+
+/// Shows a user.
+#[derive(Clone, Debug)]
+pub struct ShowUser {
+    /// The user.
+    pub user: UserRef,
+}
+
+/// Shows a user with their password, factors and sign-in history.
+#[derive(Clone, Debug)]
+pub struct ShowAccount {
+    /// The user.
+    pub user: UserRef,
+}
+
+/// Adds a user.
+#[derive(Clone, Debug)]
+pub struct AddUser {
+    /// The name they sign in with.
+    pub username: Username,
+    /// Everything else that is known of them.
+    pub fields: UserFields,
+    /// Their password, where they get one.
+    pub password: Option<SecretText>,
+}
+
+/// Changes a user's record.
+#[derive(Clone, Debug)]
+pub struct SetUser {
+    /// The user.
+    pub user: UserRef,
+    /// The name they sign in with from now on, where that changes.
+    pub username: Option<Username>,
+    /// The values that change.
+    pub fields: UserFields,
+}
+
+/// Disables a user, and ends their sessions.
+#[derive(Clone, Debug)]
+pub struct DisableUser {
+    /// The user.
+    pub user: UserRef,
+}
+
+/// Enables a disabled user. Sessions that ended stay ended.
+#[derive(Clone, Debug)]
+pub struct EnableUser {
+    /// The user.
+    pub user: UserRef,
+}
+
+/// Deletes a user, with everything that is theirs.
+#[derive(Clone, Debug)]
+pub struct DeleteUser {
+    /// The user.
+    pub user: UserRef,
+}
+
+/// Gives a user a new password, and ends their sessions.
+#[derive(Clone, Debug)]
+pub struct SetPassword {
+    /// The user.
+    pub user: UserRef,
+    /// The password.
+    pub password: SecretText,
+    /// The user has to choose another one as soon as they sign in with it.
+    pub must_change: bool,
+}
+
+/// Has a user change their password before anything else, and ends their sessions.
+#[derive(Clone, Debug)]
+pub struct RequirePasswordChange {
+    /// The user.
+    pub user: UserRef,
+}
+
+/// Lifts the locks on a user's password and factors.
+#[derive(Clone, Debug)]
+pub struct UnlockUser {
+    /// The user.
+    pub user: UserRef,
+}
+
+impl Operation for ListUsers {
+    type Output = Page<User>;
+
+    fn query(&self) -> Query {
+        Query::UserPage(self.page.clone())
+    }
+
+    fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<Page<User>>, AdminError> {
+        let Records::UserPage(page) = records else { return Err(AdminError::Internal) };
+        Ok(Decision::Done(page.clone()))
+    }
+}
+
+impl Operation for ShowUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        user_query(&self.user)
+    }
+
+    fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        Ok(Decision::Done(found(&self.user, records)?.user.clone()))
+    }
+}
+
+impl Operation for ShowAccount {
+    type Output = AccountRecords;
+
+    fn query(&self) -> Query {
+        Query::Account(self.user.clone())
+    }
+
+    fn decide(
+        &self,
+        _: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<AccountRecords>, AdminError> {
+        Ok(Decision::Done(account(&self.user, records)?.clone()))
+    }
+}
+
+impl Operation for AddUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        user_query(&UserRef::Username(self.username.as_str().to_owned()))
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let Records::User(other) = records else { return Err(AdminError::Internal) };
+        if other.is_some() {
+            return Err(taken(&self.username));
+        }
+        let mut user = new_user(&self.username, inputs.request)?;
+        self.fields.apply(&mut user);
+        let added = event(inputs, Kind::UserAdded, &user.id);
+        let Some(password) = &self.password else {
+            return Ok(Plan::new(vec![Change::InsertUser(user.clone()), added], user).into());
+        };
+        check_password(password, &user, inputs.settings)?;
+        let Some(hash) = inputs.password_hash else { return Ok(Decision::HashPassword(password.clone())) };
+        user.password_changed_at = Some(inputs.request.now);
+        let set = Change::SetPassword { user: user.id.clone(), hash: hash.clone() };
+        Ok(Plan::new(vec![Change::InsertUser(user.clone()), added, set], user).into())
+    }
+}
+
+impl Operation for SetUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        Query::User(UserQuery { user: self.user.clone(), username: self.username.clone() })
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let UserRecords { user, username_owner } = found(&self.user, records)?;
+        if let Some(username) = &self.username
+            && username_owner.as_ref().is_some_and(|owner| *owner != user.id)
+        {
+            return Err(taken(username));
+        }
+        let decision = edit(inputs, Kind::UserChanged, user, |user| {
+            if let Some(username) = &self.username {
+                user.username = username.clone();
+            }
+            self.fields.apply(user);
+        });
+        Ok(match decision {
+            Decision::Commit(plan) => {
+                let query = UserQuery { user: UserRef::from(&user.id), username: self.username.clone() };
+                plan.retry_with(Query::User(query)).into()
+            }
+            other => other,
+        })
+    }
+}
+
+impl Operation for DisableUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        user_query(&self.user)
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let user = &found(&self.user, records)?.user;
+        Ok(edit(inputs, Kind::UserDisabled, user, |user| {
+            if user.is_active() {
+                user.disable();
+            }
+        }))
+    }
+}
+
+impl Operation for EnableUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        user_query(&self.user)
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        Ok(edit(inputs, Kind::UserEnabled, &found(&self.user, records)?.user, User::enable))
+    }
+}
+
+impl Operation for DeleteUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        user_query(&self.user)
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let user = found(&self.user, records)?.user.clone();
+        let changes = vec![Change::DeleteUser(user.id.clone()), event(inputs, Kind::UserDeleted, &user.id)];
+        let retry = user_query(&UserRef::from(&user.id));
+        Ok(Plan::new(changes, user).retry_with(retry).into())
+    }
+}
+
+impl Operation for SetPassword {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        user_query(&self.user)
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let mut user = found(&self.user, records)?.user.clone();
+        check_password(&self.password, &user, inputs.settings)?;
+        let Some(hash) = inputs.password_hash else {
+            return Ok(Decision::HashPassword(self.password.clone()));
+        };
+        user.set_password(inputs.request.now);
+        user.must_change_password = self.must_change;
+        user.updated_at = inputs.request.now;
+        let changes = vec![
+            Change::UpdateUser(user.clone()),
+            Change::SetPassword { user: user.id.clone(), hash: hash.clone() },
+            event(inputs, Kind::PasswordSet, &user.id),
+        ];
+        let retry = user_query(&UserRef::from(&user.id));
+        Ok(Plan::new(changes, user).retry_with(retry).into())
+    }
+}
+
+impl Operation for RequirePasswordChange {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        user_query(&self.user)
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let user = &found(&self.user, records)?.user;
+        if user.password_changed_at.is_none() {
+            return Err(AdminError::Refused(Obstacle::NoPassword));
+        }
+        Ok(edit(inputs, Kind::PasswordChangeRequired, user, |user| {
+            if !user.must_change_password {
+                user.require_password_change();
+            }
+        }))
+    }
+}
+
+impl Operation for UnlockUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        Query::Account(self.user.clone())
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let AccountRecords { user, password, factors, .. } = account(&self.user, records)?;
+        let (id, after) = (|| user.id.clone(), Lockout::default());
+        let mut changes = vec![
+            event(inputs, Kind::Unlocked, &user.id),
+            Change::SetLockout { user: id(), before: factors.lockout, after },
+        ];
+        let lockout = password.as_ref().map(|password| password.lockout);
+        changes.extend(lockout.map(|before| Change::SetPasswordLockout { user: id(), before, after }));
+        let retry = Query::Account(UserRef::from(&user.id));
+        Ok(Plan::new(changes, user.clone()).retry_with(retry).into())
+    }
+}
+
+/// Checks a password that is to become one of `user`.
+///
+/// # Errors
+/// [`AdminError::Invalid`] where it will not do.
+fn check_password(password: &SecretText, user: &User, settings: &Settings) -> Result<(), AdminError> {
+    let least = settings.password_length;
+    fit(password.expose(), user, least).map_err(|unfit| AdminError::Invalid {
+        field: Field::Password,
+        reason: Invalid::Unfit { unfit, least },
+    })
+}
+
+/// Makes a user called `username`, with an identifier of 128 random bits.
+fn new_user(username: &Username, inputs: &RequestInputs) -> Result<User, AdminError> {
+    let id = inputs.seed.name(Label::User, User::ID_PREFIX);
+    let id = UserId::parse(&id).map_err(|_| AdminError::Internal)?;
+    Ok(User::new(id, username.clone(), inputs.now))
+}
+
+pub(super) fn user_query(user: &UserRef) -> Query {
+    Query::User(UserQuery { user: user.clone(), username: None })
+}
+
+pub(super) fn found<'r>(who: &UserRef, records: &'r Records) -> Result<&'r UserRecords, AdminError> {
+    let Records::User(found) = records else { return Err(AdminError::Internal) };
+    found.as_deref().ok_or_else(|| no_user(who))
+}
+
+pub(super) fn account<'r>(who: &UserRef, records: &'r Records) -> Result<&'r AccountRecords, AdminError> {
+    let Records::Account(found) = records else { return Err(AdminError::Internal) };
+    found.as_deref().ok_or_else(|| no_user(who))
+}
+
+fn no_user(who: &UserRef) -> AdminError {
+    AdminError::NotFound(Item::User(who.as_str().to_owned()))
+}
+
+fn taken(username: &Username) -> AdminError {
+    AdminError::AlreadyExists(Item::User(username.as_str().to_owned()))
+}
+
+/// Writes `change` to a user's record, on top of what was read. Where nothing changes, nothing is written.
+fn edit(
+    inputs: &OperationInputs<'_>,
+    kind: Kind,
+    found: &User,
+    change: impl FnOnce(&mut User),
+) -> Decision<User> {
+    let mut user = found.clone();
+    change(&mut user);
+    if user == *found {
+        return Decision::Done(user);
+    }
+    user.updated_at = inputs.request.now;
+    let changes = vec![Change::UpdateUser(user.clone()), event(inputs, kind, &user.id)];
+    // By identifier from here on, whatever happens to the name.
+    let retry = user_query(&UserRef::from(&user.id));
+    Plan::new(changes, user).retry_with(retry).into()
+}
+
+pub(super) fn event(inputs: &OperationInputs<'_>, kind: Kind, user: &UserId) -> Change {
+    Change::Audit(Event { subject: Some(user.clone()), ..Event::new(kind, inputs.request.now) })
+}

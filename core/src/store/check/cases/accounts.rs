@@ -1,0 +1,159 @@
+//! Users, their passwords, and what is remembered of their sign-ins.
+
+use alloc::vec::Vec;
+
+use crate::base::time::LEEWAY;
+use crate::records::factor::Lockout;
+use crate::records::sign_in_history::{MAX_FAILURES, MAX_PLACES};
+use crate::records::user::User;
+use crate::store::change::Change;
+use crate::store::check::case::{Case, Entry};
+use crate::store::check::sample::{NOW, Sample};
+
+fn is(s: &Sample, user: &str, epoch: u64) -> Change {
+    Change::RequireUserEpoch { id: s.user_id(user), epoch }
+}
+
+fn delete(s: &Sample) -> Change {
+    Change::DeleteUser(s.user_id("alice"))
+}
+
+fn guessed(s: &Sample, before: Lockout, after: Lockout) -> Change {
+    Change::SetPasswordLockout { user: s.user_id("alice"), before, after }
+}
+
+fn disabled(s: &Sample) -> Change {
+    let mut alice = s.user("alice");
+    alice.disable();
+    alice.epoch = 0;
+    Change::UpdateUser(alice)
+}
+
+/// Something of everything that belongs to alice.
+fn belongings(s: &Sample) -> Vec<Change> {
+    let lockout = Lockout { wrong: 3, ..Lockout::default() };
+    let guessed = Change::SetLockout { user: s.user_id("alice"), before: Lockout::default(), after: lockout };
+    let factors = [s.enrol(1), s.add_codes(1, 1..=2), s.verify(1, 7), guessed];
+    let account = [s.set_password(1), s.learn(1, NOW), s.fail(NOW)];
+    let sign_ins = [s.issue(1), s.begin(1), s.rotate(1, 2, 1, 1), s.ask(1)];
+    factors.into_iter().chain(account).chain(sign_ins).collect()
+}
+
+const ONE: Lockout = Lockout { wrong: 1, locks: 0, locked_until: None };
+const LOCKED: Lockout = Lockout { wrong: 10, locks: 2, locked_until: Some(NOW) };
+
+pub(super) const CASES: &[Entry] = &[
+    ("people and services are read", |_| Case::reads([])),
+    ("a user is inserted", |s| Case::applies([], [Change::InsertUser(s.user("carol"))])),
+    ("a user is inserted whose id is taken", |s| {
+        Case::conflicts([], [Change::InsertUser(User { id: s.user_id("alice"), ..s.user("carol") })])
+    }),
+    ("a user is inserted whose user name is taken", |s| {
+        let named = User { username: s.user("alice").username, ..s.user("carol") };
+        Case::conflicts([], [Change::InsertUser(named)])
+    }),
+    ("a user is updated", |s| Case::applies([], [Change::UpdateUser(s.alice_in_full())])),
+    ("a user is disabled", |s| {
+        let mut alice = s.alice_in_full();
+        alice.disable();
+        Case::applies([], [Change::UpdateUser(alice)])
+    }),
+    ("a user is updated twice, by each revision", |s| {
+        let again = User { revision: 1, ..s.user("alice") };
+        Case::applies([Change::UpdateUser(s.alice_in_full())], [Change::UpdateUser(again)])
+    }),
+    ("a user is updated, though the record was updated since", |s| {
+        Case::conflicts([Change::UpdateUser(s.alice_in_full())], [Change::UpdateUser(s.user("alice"))])
+    }),
+    ("a user is updated by a later revision than the record's", |s| {
+        Case::conflicts([], [Change::UpdateUser(User { revision: 1, ..s.user("alice") })])
+    }),
+    ("a user who is not there is updated", |s| Case::conflicts([], [Change::UpdateUser(s.user("carol"))])),
+    ("a user gets another user name", |s| {
+        let renamed = User { username: s.user("carol").username, ..s.user("alice") };
+        Case::applies([], [Change::UpdateUser(renamed)])
+    }),
+    ("a user gets a user name that is taken", |s| {
+        let renamed = User { username: s.user("bob").username, ..s.user("alice") };
+        Case::conflicts([], [Change::UpdateUser(renamed)])
+    }),
+    ("a user is deleted, with all that goes at once", |s| Case::applies(belongings(s), [delete(s)])),
+    ("a user who is not there is deleted", |s| Case::conflicts([], [Change::DeleteUser(s.user_id("carol"))])),
+    ("the user name of a deleted user is free", |s| {
+        let named = User { username: s.user("alice").username, ..s.user("carol") };
+        Case::applies([delete(s)], [Change::InsertUser(named)])
+    }),
+    ("a user is inserted whose id a deleted user had, of whom a session is left", |s| {
+        Case::conflicts([s.begin(1), delete(s)], [Change::InsertUser(s.user("alice"))])
+    }),
+    ("a user is active and of the epoch", |s| Case::applies([], [is(s, "alice", 0)])),
+    ("a user is of the raised epoch", |s| {
+        Case::applies([Change::RaiseEpoch { id: s.user_id("alice"), epoch: 0 }], [is(s, "alice", 1)])
+    }),
+    ("a disabled user is active", |s| Case::conflicts([disabled(s)], [is(s, "alice", 0)])),
+    ("a user who is not there is active", |s| Case::conflicts([], [is(s, "nobody", 0)])),
+    ("a user is of an epoch that has passed", |s| {
+        Case::conflicts([Change::RaiseEpoch { id: s.user_id("alice"), epoch: 0 }], [is(s, "alice", 0)])
+    }),
+    ("a password is set", |s| Case::applies([s.begin(1)], [s.set_password(1)])),
+    ("a password is set anew, and the guesses forgotten", |s| {
+        Case::applies([s.set_password(1), guessed(s, Lockout::default(), LOCKED)], [s.set_password(2)])
+    }),
+    ("the password of somebody who is not there is set", |s| {
+        Case::conflicts([], [Change::SetPassword { user: s.user_id("nobody"), hash: s.hash(1) }])
+    }),
+    ("guesses at a password are counted", |s| {
+        Case::applies([s.set_password(1)], [guessed(s, Lockout::default(), ONE), guessed(s, ONE, LOCKED)])
+    }),
+    ("guesses at a password are counted, though others were counted since", |s| {
+        let before = [s.set_password(1), guessed(s, Lockout::default(), ONE)];
+        Case::conflicts(before, [guessed(s, Lockout::default(), ONE)])
+    }),
+    ("guesses at the password of somebody who has none are counted", |s| {
+        Case::conflicts([], [guessed(s, Lockout::default(), ONE)])
+    }),
+    ("a sign-in is remembered", |s| Case::applies([s.issue(1)], [s.learn(1, NOW)])),
+    ("sign-ins are remembered, the latest device first", |s| {
+        Case::applies(
+            [s.learn(1, NOW), s.learn(2, NOW.plus(30))],
+            [s.learn(1, NOW.plus(4_000)), s.learn(3, NOW.plus(4_000))],
+        )
+    }),
+    ("a sign-in by a clock that is a little behind makes nothing older", |s| {
+        Case::applies([s.learn(1, NOW.plus(LEEWAY))], [s.learn(1, NOW)])
+    }),
+    ("a device that was remembered by a clock that was ahead is forgotten", |s| {
+        Case::applies([s.learn(1, NOW.plus(LEEWAY).plus(1)), s.learn(2, NOW)], [s.learn(3, NOW)])
+    }),
+    ("of too many devices the one not seen for longest is forgotten", |s| {
+        let most = u64::try_from(MAX_PLACES).unwrap_or_default();
+        Case::applies([], (0..most.saturating_add(3)).map(|number| s.learn(number, NOW.plus(number / 2))))
+    }),
+    ("a sign-in of somebody who is not there is remembered", |s| {
+        Case::conflicts([], [Change::RecordSignIn { user: s.user_id("nobody"), place: s.place(1), at: NOW }])
+    }),
+    ("a failure is remembered", |s| {
+        Case::applies([s.issue(1), s.learn(1, NOW)], [s.fail(NOW), s.fail(NOW.plus(7))])
+    }),
+    ("of too many failures the earliest are forgotten", |s| {
+        let most = u64::try_from(MAX_FAILURES).unwrap_or_default();
+        Case::applies([], (0..most.saturating_add(3)).map(|number| s.fail(NOW.plus(number))))
+    }),
+    ("a failure of somebody who is not there is remembered", |s| {
+        Case::conflicts([], [Change::CountFailure { user: s.user_id("nobody"), at: NOW }])
+    }),
+    ("somebody is found by user name, address and number", |s| {
+        Case::reads([Change::UpdateUser(s.alice_in_full()), s.set_password(1), s.learn(1, NOW)])
+    }),
+    ("an address or a number that two have is nobody's", |s| {
+        let alice = s.alice_in_full();
+        let email = alice.email.clone().map(|email| email.to_lowercase());
+        let bob = User { email, phone: alice.phone.clone(), ..s.user("bob") };
+        Case::reads([Change::UpdateUser(alice), Change::UpdateUser(bob)])
+    }),
+    ("a user name goes before somebody else's address or number", |s| {
+        let name = s.user("alice").username.as_str().into();
+        let bob = User { phone: Some(name), email: s.alice_in_full().phone, ..s.user("bob") };
+        Case::reads([Change::UpdateUser(s.alice_in_full()), Change::UpdateUser(bob)])
+    }),
+];

@@ -1,0 +1,50 @@
+//! Clients.
+
+use crate::records::client::Client;
+use crate::store::change::Change;
+use crate::store::check::case::{Case, Entry};
+use crate::store::check::sample::Sample;
+
+fn require(s: &Sample, client: &str, above: u64) -> Change {
+    let epoch = s.client(client).epoch.saturating_add(above);
+    Change::RequireClientEpoch { id: s.client_id(client), epoch }
+}
+
+fn delete(s: &Sample) -> Change {
+    Change::DeleteClient(s.client_id("portal"))
+}
+
+pub(super) const CASES: &[Entry] = &[
+    ("a client is inserted", |s| Case::applies([delete(s)], [Change::InsertClient(s.portal_in_full())])),
+    ("a client is inserted whose id is taken", |s| {
+        Case::conflicts([], [Change::InsertClient(s.client("portal"))])
+    }),
+    ("a client is updated, with its secrets", |s| {
+        Case::applies([], [Change::UpdateClient(s.portal_in_full())])
+    }),
+    ("a client is disabled, and has no secret any more", |s| {
+        let mut portal = Client { revision: 1, secrets: [].into(), ..s.portal_in_full() };
+        portal.disable();
+        Case::applies([Change::UpdateClient(s.portal_in_full())], [Change::UpdateClient(portal)])
+    }),
+    ("a client is updated, though the record was updated since", |s| {
+        Case::conflicts(
+            [Change::UpdateClient(s.portal_in_full())],
+            [Change::UpdateClient(s.client("portal"))],
+        )
+    }),
+    ("a client that is not there is updated", |s| {
+        Case::conflicts([], [Change::UpdateClient(s.client("nobody"))])
+    }),
+    ("a client is deleted", |s| Case::applies([s.issue(1), s.begin(1)], [delete(s)])),
+    ("a client that is not there is deleted", |s| {
+        Case::conflicts([], [Change::DeleteClient(s.client_id("nobody"))])
+    }),
+    ("a client is enabled and of the epoch", |s| Case::applies([], [require(s, "portal", 0)])),
+    ("a disabled client is enabled", |s| {
+        let disabled = Client { enabled: false, ..s.client("portal") };
+        Case::conflicts([Change::UpdateClient(disabled)], [require(s, "portal", 0)])
+    }),
+    ("a client that is not there is enabled", |s| Case::conflicts([], [require(s, "nobody", 0)])),
+    ("a client is of another epoch than its own", |s| Case::conflicts([], [require(s, "portal", 1)])),
+];

@@ -1,0 +1,21 @@
+//! The cases, by what they are about. The first ones are the simplest, so that the first broken promise names the right change.
+
+mod accounts;
+mod challenges;
+mod clients;
+mod factors;
+mod sessions;
+mod tickets;
+mod whole;
+
+use crate::store::check::case::Entry;
+
+pub(super) const ALL: [&[Entry]; 7] = [
+    accounts::CASES,
+    clients::CASES,
+    tickets::CASES,
+    sessions::CASES,
+    challenges::CASES,
+    factors::CASES,
+    whole::CASES,
+];

@@ -1,0 +1,168 @@
+//! Every query about the records of one case, and how two answers are compared.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::records::factor::Factors;
+use crate::records::id::UserRef;
+use crate::store::check::sample::Sample;
+use crate::store::query::{
+    BearerQuery, Found, Identity, IssueQuery, PersonQuery, Query, Records, TokenQuery, UserQuery,
+};
+
+/// Returns every query that could find something of the case.
+pub(super) fn about(sample: &Sample) -> Vec<Query> {
+    let mut queries = vec![Query::Generation];
+    queries.extend(["portal", "backend", "nobody"].map(|name| Query::Client(sample.client_id(name))));
+    queries.extend((1..=5).map(|number| Query::Ticket(sample.ticket(number).digest)));
+    queries.extend((1..=3).map(|number| Query::Challenge(sample.challenge_digest(number))));
+    queries.extend((1..=16).map(|number| {
+        Query::Token(TokenQuery { caller: None, access: None, refresh: Some(sample.refresh_digest(number)) })
+    }));
+    let client_alone = BearerQuery { person: None, ..bearer(sample, "alice", 1, None) };
+    for bearer in [
+        bearer(sample, "alice", 1, None),
+        bearer(sample, "alice", 2, Some("boss")),
+        bearer(sample, "bob", 3, None),
+        bearer(sample, "boss", 1, Some("nobody")),
+        bearer(sample, "nobody", 4, None),
+        client_alone,
+    ] {
+        queries.push(Query::Bearer(bearer.clone()));
+        queries.push(Query::Sessions(bearer.clone()));
+        queries.push(Query::Factors(bearer.clone()));
+        queries.push(Query::Password(bearer.clone()));
+        let caller = Some(sample.client_id("backend"));
+        queries.push(Query::Token(TokenQuery { caller, access: Some(bearer), refresh: None }));
+    }
+    queries.extend(issues(sample));
+    queries.extend(accounts(sample));
+    queries.extend((1..=4).map(|number| Query::Session(sample.session_id(number))));
+    queries.extend(identities(sample).into_iter().map(|text| Query::Login(Identity(text))));
+    queries
+}
+
+fn bearer(sample: &Sample, user: &str, session: u64, actor: Option<&str>) -> BearerQuery {
+    let person = PersonQuery {
+        user: sample.user_id(user),
+        session: sample.session_id(session),
+        actor: actor.map(|name| sample.user_id(name)),
+    };
+    BearerQuery {
+        client: sample.client_id("portal"),
+        token_id: sample.token_id(session),
+        person: Some(person),
+    }
+}
+
+/// Asks by id and by user name, for users who are there and who are not.
+fn issues(sample: &Sample) -> Vec<Query> {
+    let (id, username) =
+        (sample.user_id("alice").to_string(), sample.user("alice").username.as_str().to_string());
+    let user = |user| Query::Issue(IssueQuery { bearer: None, user, actor: None, audience: None });
+    vec![
+        user(None),
+        user(Some(UserRef::IdOrUsername(id.clone()))),
+        user(Some(UserRef::IdOrUsername(username.clone()))),
+        user(Some(UserRef::Username(username.clone()))),
+        user(Some(UserRef::Username(id))),
+        user(Some(UserRef::IdOrUsername(username.to_uppercase()))),
+        Query::Issue(IssueQuery {
+            bearer: Some(bearer(sample, "alice", 1, None)),
+            user: Some(UserRef::Username(username)),
+            actor: Some((&sample.user_id("boss")).into()),
+            audience: Some(sample.client_id("portal")),
+        }),
+    ]
+}
+
+/// Asks as an administrator does, by id and by user name.
+fn accounts(sample: &Sample) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for name in ["alice", "bob", "nobody"] {
+        let user = sample.user(name);
+        let by_name = UserRef::IdOrUsername(user.username.as_str().to_string());
+        for who in [UserRef::from(&user.id), by_name] {
+            queries.push(Query::Account(who.clone()));
+            for username in [None, Some(sample.user("bob").username), Some(sample.user("nobody").username)] {
+                queries.push(Query::User(UserQuery { user: who.clone(), username }));
+            }
+        }
+    }
+    queries
+}
+
+/// Whatever alice or bob might sign in as: user name, address, number, each in its own and in another spelling.
+fn identities(sample: &Sample) -> Vec<String> {
+    let mut texts = Vec::new();
+    for user in [sample.user("alice"), sample.alice_in_full(), sample.user("bob")] {
+        texts.extend([user.username.as_str().to_string(), user.username.as_str().to_uppercase()]);
+        texts.extend(
+            [user.email.clone(), user.email.map(|email| email.to_uppercase()), user.phone]
+                .into_iter()
+                .flatten(),
+        );
+    }
+    texts.extend(["É".to_string(), "é".to_string()].map(|text| format!("{text}{}", sample.user_id("bob"))));
+    texts
+}
+
+/// Puts in order what a store may answer in any order: backup codes.
+pub(super) fn in_order(mut found: Found) -> Found {
+    let sort = |factors: &mut Factors| factors.backup_codes.sort_unstable();
+    match &mut found.records {
+        Records::Ticket(Some(records)) => sort(&mut records.factors),
+        Records::Challenge(Some(records)) => sort(&mut records.factors),
+        Records::Factors(records) => sort(&mut records.factors),
+        Records::Login(Some(records)) => sort(&mut records.factors),
+        Records::Account(Some(records)) => sort(&mut records.factors),
+        Records::Generation
+        | Records::Client(_)
+        | Records::Ticket(None)
+        | Records::Bearer(_)
+        | Records::Issue(_)
+        | Records::Token(_)
+        | Records::Sessions(_)
+        | Records::Challenge(None)
+        | Records::Login(None)
+        | Records::Password(_)
+        | Records::User(_)
+        | Records::Account(None)
+        | Records::Session(_)
+        | Records::UserPage(_)
+        | Records::ClientPage(_)
+        | Records::TicketPage(_)
+        | Records::SessionPage(_)
+        | Records::Unreadable => {}
+    }
+    found
+}
+
+/// Tells where two answers differ: the first line that does, of what is shown of each.
+pub(super) fn difference(expected: &Found, found: &Found) -> String {
+    if found.records == Records::Unreadable {
+        return "nothing: the store could not be read".to_string();
+    }
+    let (expected, found) = (format!("{expected:#?}"), format!("{found:#?}"));
+    let mut path: Vec<&str> = Vec::new();
+    let mut lines = found.lines();
+    for right in expected.lines() {
+        let wrong = lines.next().unwrap_or_default();
+        if wrong != right {
+            let place: Vec<&str> =
+                path.iter().map(|line| line.trim().trim_end_matches([' ', '{', '(', '['])).collect();
+            let (right, wrong) = (right.trim().trim_end_matches(','), wrong.trim().trim_end_matches(','));
+            return format!("`{wrong}` where `{right}` is right, in {}", place.join(" › "));
+        }
+        let depth = |line: &str| line.len() - line.trim_start().len();
+        while path.last().is_some_and(|open| depth(open) >= depth(right)) {
+            path.pop();
+        }
+        if right.ends_with(['{', '(', '[']) {
+            path.push(right);
+        }
+    }
+    "another value of something that is not shown: a digest, a secret or personal data".to_string()
+}

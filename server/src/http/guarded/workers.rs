@@ -1,0 +1,374 @@
+//! The threads that answer requests. None of them waits for the disk: what does is parked as the value it is, and queued
+//! again when it can go on. So a few are enough, and nobody waits for a worker that waits.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use mio::Waker;
+
+use super::super::reply::{AnswerState, Answered, Destination, Reply, Resumption};
+use super::super::response::Date;
+use super::super::{Handler, Limits, caught, language_of, printed, refuse};
+use super::Clock;
+use super::shared_connection::{Driven, Driver, SharedConnection, scratch};
+use crate::threads::named;
+
+/// The most that a worker takes at once; so many share the cost of a snapshot that little is left of it.
+const MAX_SHARE: usize = 16;
+/// In a rush, how often a worker without work gives way to other threads and looks again before it sleeps. What has come
+/// meanwhile needs nobody to be woken. Measured on two processors: more than two help no further, and beside other busy
+/// programs each is a turn given away, for which one job may have to wait.
+const YIELDS: usize = 2;
+
+/// The duty to answer the request that a connection has brought.
+pub(in super::super) struct PendingRequest {
+    shared: Arc<SharedConnection>,
+    /// The connection's number with the watching thread.
+    number: usize,
+    language: Language,
+    state: Arc<PoolState>,
+    /// Handed on, or answered.
+    done: bool,
+}
+
+impl fmt::Debug for PendingRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl PendingRequest {
+    pub(in super::super) fn resume(self, work: Resumption) {
+        let state = Arc::clone(&self.state);
+        state.push(Job::Resume(work, self));
+    }
+}
+
+impl Drop for PendingRequest {
+    fn drop(&mut self) {
+        self.state.in_flight.fetch_sub(1, Relaxed);
+        if !self.done {
+            self.state.push(Job::Abandoned(Arc::clone(&self.shared), self.number, self.language));
+        }
+    }
+}
+
+/// What a worker can do.
+enum Job {
+    /// Answer a request.
+    Answer(Request, PendingRequest),
+    /// Go on with one that has waited.
+    Resume(Resumption, PendingRequest),
+    /// Tell whoever asked that it failed.
+    Abandoned(Arc<SharedConnection>, usize, Language),
+}
+
+/// Connections that the watching thread is to look at again.
+#[derive(Debug)]
+pub(super) struct ReadyList {
+    numbers: Mutex<Vec<usize>>,
+    waker: Arc<Waker>,
+}
+
+impl ReadyList {
+    pub(super) const fn new(waker: Arc<Waker>) -> Self {
+        Self { numbers: Mutex::new(Vec::new()), waker }
+    }
+
+    fn push(&self, number: usize) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.push(number);
+        if numbers.len() == 1
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "the watching thread cannot be woken");
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<usize> {
+        std::mem::take(&mut self.numbers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The workers' threads.
+pub(super) struct Pool {
+    state: Arc<PoolState>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// The workers, and what waits for them. A connection has at most one request here, so the queue is never longer than
+/// [`Limits::connections`].
+struct PoolState {
+    queue: Mutex<Queue>,
+    not_empty: Condvar,
+    handler: Arc<dyn Handler>,
+    ready_list: Arc<ReadyList>,
+    clock: Clock,
+    /// How many there are, to share what waits.
+    workers: usize,
+    /// Requests that are not answered yet, those that wait for the disk included.
+    in_flight: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    idle: Idle,
+    closed: bool,
+}
+
+/// Workers without work.
+#[derive(Default)]
+struct Idle {
+    /// They wait to be woken.
+    asleep: usize,
+    /// Those of them that have been woken, and do not run yet.
+    woken: usize,
+    /// One gives way, and is about to look again; never two, so that no more than one job waits for its turn.
+    yielding: bool,
+}
+
+impl Idle {
+    /// How many are on their way to a job.
+    fn expected(&self) -> usize {
+        self.woken + usize::from(self.yielding)
+    }
+
+    /// Whether one more worker is to be woken, which then counts as called: not where as many come as there are jobs, nor
+    /// where all that sleep have been called.
+    #[must_use]
+    fn wake_one(&mut self, jobs: usize) -> bool {
+        let wake_one = self.woken < self.asleep && self.expected() < jobs;
+        self.woken += usize::from(wake_one);
+        wake_one
+    }
+}
+
+impl Pool {
+    /// Starts the workers.
+    pub(super) fn start(
+        limits: &Limits,
+        handler: Arc<dyn Handler>,
+        ready_list: Arc<ReadyList>,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let (queue, not_empty, workers) = (Mutex::default(), Condvar::new(), limits.workers.max(1));
+        let state = Arc::new(PoolState {
+            queue,
+            not_empty,
+            handler,
+            ready_list,
+            clock,
+            workers,
+            in_flight: AtomicUsize::new(0),
+        });
+        let mut pool = Self { state, threads: Vec::new() };
+        for number in 0..workers {
+            let state = Arc::clone(&pool.state);
+            let thread = named(format_args!("worker-{number}"));
+            pool.threads.push(thread.stack_size(limits.worker_stack).spawn(move || state.work())?);
+        }
+        Ok(pool)
+    }
+
+    /// Has `request` answered, which came by the connection in `shared_connection`.
+    pub(super) fn submit(&self, request: Request, shared: &Arc<SharedConnection>, number: usize) {
+        self.state.submit(request, Arc::clone(shared), number);
+    }
+
+    /// Lets the workers go; waits for them where they are known to have nothing to do.
+    pub(super) fn close(&mut self, wait: bool) {
+        self.state.queue().closed = true;
+        self.state.not_empty.notify_all();
+        for thread in self.threads.drain(..).filter(|_| wait) {
+            // A worker does not panic: the service's panics are caught.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}
+
+impl PoolState {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, job: Job) {
+        let wake_one = {
+            let mut queue = self.queue();
+            if queue.closed {
+                // Nobody does it any more. It is dropped without the lock: a duty that is dropped comes here again.
+                drop(queue);
+                return;
+            }
+            queue.jobs.push_back(job);
+            let Queue { jobs, idle, .. } = &mut *queue;
+            idle.wake_one(jobs.len())
+        };
+        if wake_one {
+            self.not_empty.notify_one();
+        }
+    }
+
+    fn submit(self: &Arc<Self>, request: Request, shared: Arc<SharedConnection>, number: usize) {
+        let language = language_of(&request);
+        self.push(Job::Answer(request, self.pending(shared, number, language)));
+    }
+
+    fn pending(
+        self: &Arc<Self>,
+        shared: Arc<SharedConnection>,
+        number: usize,
+        language: Language,
+    ) -> PendingRequest {
+        self.in_flight.fetch_add(1, Relaxed);
+        PendingRequest { shared, number, language, state: Arc::clone(self), done: false }
+    }
+
+    /// Whether a worker without work may expect some soon: there are more requests inside than workers.
+    fn is_busy(&self) -> bool {
+        self.in_flight.load(Relaxed) > self.workers
+    }
+
+    /// Takes one job, or a share of the requests that wait; every worker is left as much. False where there will be nothing
+    /// any more.
+    fn next(&self, taken: &mut Vec<Job>) -> bool {
+        let mut queue = self.queue();
+        let mut yields_left = YIELDS;
+        loop {
+            if !queue.jobs.is_empty() {
+                let share = queue.jobs.len().div_ceil(self.workers).min(MAX_SHARE);
+                let requests =
+                    queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Answer(..))).count();
+                taken.extend(queue.jobs.drain(..requests.max(1)));
+                let Queue { jobs, idle, .. } = &*queue;
+                debug_assert!(
+                    idle.woken == idle.asleep || idle.expected() >= jobs.len(),
+                    "nobody comes for a job"
+                );
+                return true;
+            }
+            if queue.closed {
+                return false;
+            }
+            if yields_left > 0 && self.is_busy() && !queue.idle.yielding {
+                yields_left -= 1;
+                queue.idle.yielding = true;
+                drop(queue);
+                thread::yield_now();
+                queue = self.queue();
+                queue.idle.yielding = false;
+                continue;
+            }
+            queue.idle.asleep += 1;
+            queue = self.not_empty.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle.asleep -= 1;
+            // Who wakes uncalled is taken for one who was; then one more than needed is called.
+            queue.idle.woken = queue.idle.woken.saturating_sub(1);
+            yields_left = YIELDS;
+        }
+    }
+
+    fn work(self: &Arc<Self>) {
+        let (mut date, mut scratch) = (Date::default(), scratch());
+        let mut taken = Vec::with_capacity(MAX_SHARE);
+        while self.next(&mut taken) {
+            let mut requests = Vec::with_capacity(taken.len());
+            let mut send = |answered: Answered| {
+                if let AnswerState::Response(Destination::Guarded(pending), response) = answered.what() {
+                    self.send(pending, response, &mut date, &mut scratch);
+                }
+            };
+            for job in taken.drain(..) {
+                match job {
+                    Job::Answer(request, pending) => {
+                        requests.push((request, Reply::by(Destination::Guarded(pending))))
+                    }
+                    Job::Resume(work, pending) => {
+                        // Where it panics, the guest is dropped, and is answered as given up.
+                        if let Some(answered) = caught(|| work(Reply::by(Destination::Guarded(pending)))) {
+                            send(answered);
+                        }
+                    }
+                    Job::Abandoned(shared, number, language) => {
+                        let pending = self.pending(shared, number, language);
+                        let response = refuse(&*self.handler, Problem::Internal, language);
+                        send(Reply::by(Destination::Guarded(pending)).send(response));
+                    }
+                }
+            }
+            if !requests.is_empty() {
+                // The same holds for each of them.
+                caught(|| Arc::clone(&self.handler).answer_all(requests, &mut send));
+            }
+        }
+    }
+
+    /// Writes the answer, and goes on with the connection.
+    fn send(
+        self: &Arc<Self>,
+        mut pending: PendingRequest,
+        response: Response,
+        date: &mut Date,
+        scratch: &mut [u8],
+    ) {
+        pending.done = true;
+        let handler = &*self.handler;
+        let response = printed(handler, response, pending.language);
+        let mut locked = pending.shared.lock();
+        let now = self.clock.now();
+        locked.connection.answer(&response, date.now(), now);
+        let check = match locked.drive(&mut Driver { handler, date, scratch, now }) {
+            // Behind the requests of others, not straight on: pipelining is no privilege.
+            Driven::HasRequest(request) => {
+                self.submit(request, Arc::clone(&pending.shared), pending.number);
+                false
+            }
+            Driven::Parked => locked.connection.deadline().is_some_and(|deadline| deadline < locked.check_at),
+            Driven::Closed => true,
+        };
+        drop(locked);
+        if check {
+            self.ready_list.push(pending.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_called_where_there_is_more_to_do_than_workers_come_for() {
+        for (jobs, asleep, woken, yielding, wake_one) in [
+            (0, 3, 0, false, false),
+            (1, 3, 0, false, true),
+            (1, 0, 0, false, false),
+            (1, 3, 0, true, false),
+            (1, 3, 1, false, false),
+            (2, 3, 1, false, true),
+            (2, 3, 0, true, true),
+            (2, 3, 1, true, false),
+            (3, 3, 1, true, true),
+            (9, 2, 2, true, false),
+        ] {
+            let mut idle = Idle { asleep, woken, yielding };
+            let case = format!("{jobs} {asleep} {woken} {yielding}");
+            assert_eq!(idle.wake_one(jobs), wake_one, "{case}");
+            assert_eq!(idle.woken, woken + usize::from(wake_one), "{case}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The limits and deadlines of a front.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepass_core::http::request::MAX_BODY;
+
+use crate::threads::default_workers;
+
+/// Which addresses may hold any number of connections, up to [`Limits::connections`].
+#[derive(Clone)]
+pub struct Exempt(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
+
+impl Exempt {
+    /// Exempts the addresses for which `is_exempt` is true: loopback and the trusted proxies.
+    pub fn new(is_exempt: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_exempt))
+    }
+
+    /// Whether `address` is exempt.
+    pub fn covers(&self, address: IpAddr) -> bool {
+        (self.0)(address)
+    }
+}
+
+impl Default for Exempt {
+    /// Loopback alone.
+    fn default() -> Self {
+        Self::new(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Debug for Exempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exempt")
+    }
+}
+
+/// Every limit and deadline of a front. [`Limits::default`] is what faces a network.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at once; past it the oldest idle one is closed. Lowered at start where the process may not
+    /// open that many files. 1024.
+    pub connections: usize,
+    /// Connections at once from one IPv4 address or IPv6 /64; 0 = no such limit. 64.
+    pub connections_per_address: usize,
+    /// Who is free of [`Self::connections_per_address`]. Loopback.
+    pub exempt: Exempt,
+    /// The authorities (`host` or `host:port`) that an absolute-form target may name, beside the address the
+    /// connection came in at. Empty: whatever `Host` names. Empty.
+    pub authorities: Vec<String>,
+    /// The longest request line in bytes, without its end; past it 414. 8 KiB.
+    pub request_line: usize,
+    /// The longest head in bytes, from the request line to the empty line; past it 431. 16 KiB.
+    pub head: usize,
+    /// The most header fields; past it 431. 64, which is also the most that can be set.
+    pub headers: usize,
+    /// The longest body in bytes, after decoding; past it 413. 64 KiB.
+    pub body: usize,
+    /// From the first byte of a request until its last; then 408. 10 s.
+    pub request_time: Duration,
+    /// Without any byte of a request; then the connection is closed without a word. 15 s.
+    pub idle_time: Duration,
+    /// For the peer to take a whole answer; then the connection is cut. 10 s.
+    pub answer_time: Duration,
+    /// How long input is read and thrown away after a last answer, so that the peer sees the answer and not a
+    /// reset. 2 s.
+    pub linger_time: Duration,
+    /// How many bytes are thrown away so. 1 MiB.
+    pub linger_bytes: usize,
+    /// How long requests in flight may take to finish after a stop. 10 s.
+    pub drain_time: Duration,
+    /// Worker threads. None of them waits for the disk, so about as many as there are processors are enough; of the
+    /// stock front each has one connection, and waits with it. One more than processors.
+    pub workers: usize,
+    /// Stack of a worker in bytes. 256 KiB.
+    pub worker_stack: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            connections_per_address: 64,
+            exempt: Exempt::default(),
+            authorities: Vec::new(),
+            request_line: 8 * 1024,
+            head: 16 * 1024,
+            headers: 64,
+            body: MAX_BODY,
+            request_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(15),
+            answer_time: Duration::from_secs(10),
+            linger_time: Duration::from_secs(2),
+            linger_bytes: 1024 * 1024,
+            drain_time: Duration::from_secs(10),
+            workers: default_workers(),
+            worker_stack: 256 * 1024,
+        }
+    }
+}

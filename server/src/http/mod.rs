@@ -1,0 +1,91 @@
+//! HTTP/1.1 on sockets: bytes become a [`Request`], a [`Response`] becomes bytes.
+//!
+//! What a request means is the core's business; here it is settled where one begins and ends, who may hold a
+//! connection, and for how long.
+//!
+//! - [`connection`] is one connection as a sans-IO state machine, made of the head (`head`), the target's
+//!   authority (`authority`), the chunked coding (`chunked`) and the printed answer (`response`).
+//! - [`guarded`] drives many of them from one readiness loop and a pool of workers. It can face a network.
+//! - [`stock`] is the plain `tiny_http` server, for a box where a validating proxy stands in front.
+//!
+//! Both drive one [`Handler`] and keep to one set of [`Limits`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gatepass_core::base::time::Time;
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+
+mod authority;
+mod chunked;
+pub mod connection;
+pub mod guarded;
+mod head;
+mod limits;
+mod reply;
+mod response;
+pub mod stock;
+
+pub use limits::{Exempt, Limits};
+pub use reply::{Answered, DeferredReply, Reply};
+
+/// What stands behind a front.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one whole request, now or later. `request.peer` is the socket's own address; whether a proxy's word
+    /// replaces it is decided here. It is called on one of a few workers, so whatever takes long is to be waited for
+    /// by [`Reply::defer`]. A panic in it is answered with 500.
+    fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered;
+
+    /// Answers requests that waited together for a worker, each as [`Self::answer`] does, and tells each answer as soon as
+    /// it is there. Where one panics, the others are answered all the same.
+    fn answer_all(self: Arc<Self>, asked: Vec<(Request, Reply)>, answered: &mut dyn FnMut(Answered)) {
+        for (request, reply) in asked {
+            if let Some(one) = caught(|| Arc::clone(&self).answer(request, reply)) {
+                answered(one);
+            }
+        }
+    }
+
+    /// The answer to something the front itself refuses: bad bytes, too long, too slow. Called on the thread
+    /// that watches every connection too, so it must not block.
+    fn refuse(&self, problem: Problem, language: Language) -> Response;
+}
+
+/// In which language whoever sent `request` is told that it failed.
+fn language_of(request: &Request) -> Language {
+    Language::of(request.header("accept-language").ok().flatten())
+}
+
+/// `response`, or a 500 where it cannot be printed.
+fn printed(handler: &dyn Handler, response: Response, language: Language) -> Response {
+    if response::printable(&response) {
+        return response;
+    }
+    tracing::error!(status = response.status(), "an answer that cannot be printed became a 500");
+    refuse(handler, Problem::Internal, language)
+}
+
+/// The service's wording of a refusal, or the core's where even that fails.
+fn refuse(handler: &dyn Handler, problem: Problem, language: Language) -> Response {
+    caught(|| handler.refuse(problem, language)).filter(response::printable).unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        problem.response(language, Time::from_unix(now))
+    })
+}
+
+/// What `call` returns, or none where it panics. A service keeps its own invariants across a panic: locks are
+/// poisoned, transactions roll back.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call))
+        .inspect_err(|panic| {
+            let text = panic.downcast_ref::<&str>().copied();
+            let message =
+                text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default();
+            tracing::error!(panic = message, "a request panicked");
+        })
+        .ok()
+}

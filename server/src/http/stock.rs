@@ -1,0 +1,228 @@
+//! The stock `tiny_http` server with a pool of workers, for a box where a validating proxy stands in front.
+//!
+//! It cannot face a network: it has no deadlines, it can be made to run out of threads and memory, and several inputs
+//! make it read a body as the next request. So it listens on loopback or a Unix socket and nowhere else, and
+//! the proxy must check requests and limit bodies.
+
+use std::io::{self, Cursor, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Instant;
+
+use gatepass_core::http::language::Language;
+use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
+use tiny_http::{ConfigListenAddr, Header, Server, ServerConfig, StatusCode};
+
+use super::reply::{AnswerState, Answered, Destination, Reply};
+use super::{Handler, Limits, caught, language_of, printed, refuse};
+
+/// `tiny_http` reads the rest of a refused body into one allocation; past this length the request is abandoned with
+/// its connection instead.
+const MAX_DISCARD: usize = 1024 * 1024;
+
+/// Where the stock front listens.
+#[derive(Clone, Debug)]
+pub enum ListenAddress {
+    /// A loopback address; port 0 takes a free port.
+    Tcp(SocketAddr),
+    /// A Unix socket. What a dead server left at the path is removed.
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+/// A bound stock front.
+pub struct Stock {
+    server: Arc<Server>,
+    limits: Limits,
+    stop: Stop,
+    address: ListenAddress,
+}
+
+/// Ends [`Stock::run`] from any thread: requests in hand are finished within [`Limits::drain_time`].
+#[derive(Clone)]
+pub struct Stop {
+    asked: Arc<AtomicBool>,
+    server: Arc<Server>,
+}
+
+impl Stop {
+    /// Asks for it and returns at once.
+    pub fn stop(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.server.unblock();
+    }
+}
+
+impl Stock {
+    /// Listens at `address`. Of the bounds, the body, the workers with their stack and the time to drain count here.
+    ///
+    /// # Errors
+    /// An address that is not loopback; those of the socket.
+    pub fn bind(address: ListenAddress, limits: Limits) -> io::Result<Self> {
+        let addr = match &address {
+            ListenAddress::Tcp(address) if address.ip().to_canonical().is_loopback() => {
+                ConfigListenAddr::from_socket_addrs(address)?
+            }
+            ListenAddress::Tcp(address) => {
+                let why = format!(
+                    "the tiny_http front listens on loopback or a Unix socket only, not {address}: use `--front guarded`"
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+            #[cfg(unix)]
+            ListenAddress::Unix(path) => {
+                use std::os::unix::{fs::FileTypeExt, net::UnixStream};
+                let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
+                if is_socket && UnixStream::connect(path).is_err() {
+                    std::fs::remove_file(path)?;
+                }
+                ConfigListenAddr::unix_from_path(path)
+            }
+        };
+        let server = Arc::new(Server::new(ServerConfig { addr, ssl: None }).map_err(io::Error::other)?);
+        let stop = Stop { asked: Arc::default(), server: Arc::clone(&server) };
+        Ok(Self { server, limits, stop, address })
+    }
+
+    /// The address listened on, with its real port; none for a Unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.server.server_addr().to_ip()
+    }
+
+    /// What ends [`Self::run`].
+    pub fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Serves until stopped.
+    ///
+    /// # Errors
+    /// Where no worker can be started, or `tiny_http` has stopped accepting, which the first failed `accept` does:
+    /// the process is deaf then, and better started anew.
+    pub fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
+        let (gone, going) = mpsc::channel();
+        for _ in 0..self.limits.workers.max(1) {
+            let (stop, handler, gone) = (self.stop.clone(), Arc::clone(&handler), gone.clone());
+            let body = self.limits.body;
+            // A worker that nobody waits for any more ends with the process.
+            thread::Builder::new().stack_size(self.limits.worker_stack).spawn(move || {
+                let _ = gone.send(work(&stop, &handler, body));
+            })?;
+        }
+        let mut outcome = going.recv().unwrap_or(Ok(()));
+        let end = Instant::now() + self.limits.drain_time;
+        for _ in 1..self.limits.workers.max(1) {
+            match going.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(other) => outcome = outcome.and(other),
+                Err(_) => break,
+            }
+        }
+        #[cfg(unix)]
+        if let ListenAddress::Unix(path) = &self.address {
+            let _ = std::fs::remove_file(path);
+        }
+        outcome
+    }
+}
+
+/// One worker, until it is stopped or nothing is accepted any more.
+fn work(stop: &Stop, handler: &Arc<dyn Handler>, max_body: usize) -> io::Result<()> {
+    let outcome = loop {
+        match stop.server.recv() {
+            // `tiny_http` panics on some `TE` headers while it answers.
+            Ok(request) => drop(caught(|| serve(request, handler, max_body))),
+            Err(_) if stop.asked.load(Ordering::Acquire) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    // Each wakes the next.
+    stop.stop();
+    outcome
+}
+
+fn serve(mut incoming: tiny_http::Request, handler: &Arc<dyn Handler>, max_body: usize) {
+    let declared = incoming.body_length();
+    let (response, discard) = match read(&mut incoming, max_body) {
+        Ok(request) => (answer(handler, request), true),
+        Err(problem) => (
+            refuse(&**handler, problem, Language::English),
+            declared.is_none_or(|length| length <= MAX_DISCARD),
+        ),
+    };
+    let outgoing = print(response);
+    if discard {
+        // The peer may have gone; there is nobody else to tell.
+        let _ = incoming.respond(outgoing);
+    } else {
+        // Dropping the request, or what `upgrade` makes of it, would read the whole body into memory.
+        std::mem::forget(incoming.upgrade("close", outgoing));
+    }
+}
+
+/// The service's answer, waited for here: a worker of this front has one request from beginning to end.
+fn answer(handler: &Arc<dyn Handler>, request: Request) -> Response {
+    let language = language_of(&request);
+    let (worker, mut goes_on) = mpsc::channel();
+    let mut answered = caught(|| Arc::clone(handler).answer(request, Reply::by(Destination::Stock(worker))));
+    loop {
+        match answered.map(Answered::what) {
+            Some(AnswerState::Response(_, response)) => return printed(&**handler, response, language),
+            Some(AnswerState::Deferred) => {
+                let (worker, next) = mpsc::channel();
+                let work = std::mem::replace(&mut goes_on, next).recv();
+                answered = work.ok().and_then(|work| caught(|| work(Reply::by(Destination::Stock(worker)))));
+            }
+            None => return refuse(&**handler, Problem::Internal, language),
+        }
+    }
+}
+
+/// The request as the core takes it.
+fn read(incoming: &mut tiny_http::Request, max_body: usize) -> Result<Request, Problem> {
+    let headers: Vec<(String, Vec<u8>)> = incoming
+        .headers()
+        .iter()
+        .map(|h| (h.field.as_str().as_str().to_ascii_lowercase(), h.value.as_str().as_bytes().to_vec()))
+        .collect();
+    let count = |name| headers.iter().filter(|(n, _)| n == name).count();
+    let (lengths, codings) = (count("content-length"), count("transfer-encoding"));
+    let declared = incoming.body_length();
+    if lengths + codings > 1 || (lengths == 1 && declared.is_none()) || !incoming.url().starts_with('/') {
+        return Err(Problem::BadHttp);
+    }
+    if declared.is_some_and(|length| length > max_body) {
+        return Err(Problem::ContentTooLarge);
+    }
+    let mut body = Vec::new();
+    if lengths + codings > 0 {
+        let most = declared.unwrap_or(max_body + 1) as u64;
+        incoming.as_reader().take(most).read_to_end(&mut body).map_err(|_| Problem::BadHttp)?;
+        if body.len() > max_body {
+            return Err(Problem::ContentTooLarge);
+        }
+        if declared.is_some_and(|length| length != body.len()) {
+            return Err(Problem::BadHttp);
+        }
+    }
+    let peer =
+        incoming.remote_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
+    Ok(Request { method: incoming.method().to_string(), target: incoming.url().into(), headers, body, peer })
+}
+
+fn print(response: Response) -> tiny_http::Response<Cursor<Vec<u8>>> {
+    let headers = response
+        .headers()
+        .filter_map(|(name, value)| Header::from_bytes(name.as_bytes(), value.as_bytes()).ok())
+        .collect();
+    let status = StatusCode(response.status());
+    let body = response.into_body();
+    let length = body.len();
+    // Never chunked: an answer is whole, and its length is known.
+    tiny_http::Response::new(status, headers, Cursor::new(body), Some(length), None)
+        .with_chunked_threshold(usize::MAX)
+}

@@ -1,0 +1,323 @@
+//! What is printed on stdout: with `--json` exactly one JSON object or array, otherwise aligned text.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+
+/// One thing to print: its keys in the order they are shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record(Vec<(Cow<'static, str>, Value)>);
+
+impl Record {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// With `value` as its `key`.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.0.push((key.into(), value.into()));
+        self
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
+    }
+
+    /// What is known of it, in one line.
+    pub(crate) fn line(&self) -> String {
+        let known = self.0.iter().filter(|(_, value)| !value.is_null());
+        known.map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Where and how to print.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Whether a program reads it.
+    pub json: bool,
+    terminal: bool,
+}
+
+impl Output {
+    /// For a program (`json`), or for people, on a terminal or not.
+    pub const fn new(json: bool, terminal: bool) -> Self {
+        Self { json, terminal }
+    }
+
+    /// Prints one thing.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn one(self, record: &Record) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut stdout, record)?;
+            writeln!(stdout)?;
+        } else {
+            stdout.write_all(paragraph(record, self.terminal).as_bytes())?;
+        }
+        stdout.flush()
+    }
+
+    /// Prints several things of one kind; of each, people are shown `columns`.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn list(self, columns: &[&'static str], records: &[Record]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut stdout, records)?;
+            writeln!(stdout)?;
+        } else {
+            stdout.write_all(table(columns, records, self.terminal).as_bytes())?;
+        }
+        stdout.flush()
+    }
+
+    /// Begins to print things of one kind as they come; of each, people are shown `columns`.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub(super) fn rows(self, columns: &'static [&'static str]) -> io::Result<Rows> {
+        Rows::begin(self, Shown::Columns { columns, waiting: Vec::new(), widths: Vec::new() })
+    }
+
+    /// Begins to print things of one kind as they come, for people each in a line of its own.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub(crate) fn lines(self) -> io::Result<Rows> {
+        Rows::begin(self, Shown::Lines)
+    }
+
+    /// Prints a line for people, and nothing for programs.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn say(self, line: &str) -> io::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{line}")?;
+        stdout.flush()
+    }
+}
+
+/// How people are shown things that are printed as they come.
+enum Shown {
+    Lines,
+    /// Aligned within a page; columns only grow wider.
+    Columns {
+        columns: &'static [&'static str],
+        waiting: Vec<Record>,
+        widths: Vec<usize>,
+    },
+}
+
+/// Things of one kind, printed as they come, however many there are.
+pub(super) struct Rows {
+    json: bool,
+    terminal: bool,
+    shown: Shown,
+    stdout: io::BufWriter<io::StdoutLock<'static>>,
+    any: bool,
+}
+
+/// The lines of a table that are aligned with one another.
+const PAGE: usize = 500;
+
+impl Rows {
+    fn begin(out: Output, shown: Shown) -> io::Result<Self> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        if out.json {
+            stdout.write_all(b"[")?;
+        }
+        Ok(Self { json: out.json, terminal: out.terminal, shown, stdout, any: false })
+    }
+
+    pub(super) fn print(&mut self, record: Record) -> io::Result<()> {
+        if self.json {
+            if self.any {
+                self.stdout.write_all(b",\n")?;
+            }
+            self.any = true;
+            serde_json::to_writer(&mut self.stdout, &record)?;
+            return Ok(());
+        }
+        match &mut self.shown {
+            Shown::Lines => writeln!(self.stdout, "{}", record.line()),
+            Shown::Columns { waiting, .. } => {
+                waiting.push(record);
+                if waiting.len() < PAGE { Ok(()) } else { self.page() }
+            }
+        }
+    }
+
+    /// Prints the lines that wait for others to be aligned with.
+    fn page(&mut self) -> io::Result<()> {
+        let Shown::Columns { columns, waiting, widths } = &mut self.shown else { return Ok(()) };
+        let text = aligned(columns, &std::mem::take(waiting), widths, (!self.any).then_some(self.terminal));
+        self.any = true;
+        self.stdout.write_all(text.as_bytes())
+    }
+
+    pub(super) fn end(mut self) -> io::Result<()> {
+        if self.json {
+            self.stdout.write_all(b"]\n")?;
+        } else {
+            self.page()?;
+        }
+        self.stdout.flush()
+    }
+}
+
+/// A value as people read it. Control characters are shown and not obeyed.
+fn plain(value: &Value) -> String {
+    let text = match value {
+        Value::Null => return "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    };
+    if text.is_empty() {
+        return "-".into();
+    }
+    harmless(&text)
+}
+
+/// A text whose control characters are shown and not obeyed.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_bidi_control(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Characters that make a terminal show text in another order than it is.
+const fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The columns that `text` takes on a terminal: two for each character of East Asian scripts.
+fn width(text: &str) -> usize {
+    text.chars().map(|c| 1 + usize::from(is_wide(c))).sum()
+}
+
+const fn is_wide(c: char) -> bool {
+    matches!(c,
+        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}')
+}
+
+fn bold(text: &str, terminal: bool) -> String {
+    if terminal { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+fn paragraph(record: &Record, terminal: bool) -> String {
+    let widest = record.0.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
+    let line = |(key, value): &(Cow<'static, str>, Value)| {
+        format!("{}{}  {}\n", bold(key, terminal), " ".repeat(widest - key.len()), plain(value))
+    };
+    record.0.iter().map(line).collect()
+}
+
+fn table(columns: &[&'static str], records: &[Record], terminal: bool) -> String {
+    aligned(columns, records, &mut Vec::new(), Some(terminal))
+}
+
+/// Lines of a table whose columns are at least `widths` wide; with a head, bold on a terminal, where one is asked for.
+fn aligned(
+    columns: &[&'static str],
+    records: &[Record],
+    widths: &mut Vec<usize>,
+    head: Option<bool>,
+) -> String {
+    let row = |record: &Record| -> Vec<String> {
+        columns.iter().map(|column| record.get(column).map(plain).unwrap_or_default()).collect()
+    };
+    let rows: Vec<Vec<String>> = records.iter().map(row).collect();
+    let names: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
+    if widths.is_empty() {
+        *widths = names.iter().map(|name| width(name)).collect();
+    }
+    for row in &rows {
+        for (widest, cell) in widths.iter_mut().zip(row) {
+            *widest = width(cell).max(*widest);
+        }
+    }
+    let line = |row: &[String]| {
+        let cells = row.iter().zip(&*widths);
+        let padded: String =
+            cells.map(|(cell, widest)| format!("{cell}{}  ", " ".repeat(widest - width(cell)))).collect();
+        padded.trim_end().to_owned()
+    };
+    let mut text = String::new();
+    if let Some(terminal) = head {
+        text.push_str(&bold(&line(&names), terminal));
+        text.push('\n');
+    }
+    for row in &rows {
+        text.push_str(&line(row));
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_keep_their_order() {
+        let record = Record::new().with("z", 1).with("a", Value::Null).with("m", json!(["x"]));
+        assert_eq!(serde_json::to_string(&record).unwrap(), r#"{"z":1,"a":null,"m":["x"]}"#);
+        assert_eq!(paragraph(&record, false), "z  1\na  -\nm  x\n");
+    }
+
+    #[test]
+    fn columns_align_for_every_script() {
+        let rows = [
+            Record::new().with("id", "a").with("name", "张伟").with("on", true),
+            Record::new().with("id", "long").with("name", "Bo").with("on", false),
+        ];
+        assert_eq!(
+            table(&["id", "name", "on"], &rows, false),
+            "ID    NAME  ON\na     张伟  yes\nlong  Bo    no\n"
+        );
+        assert_eq!(table(&["id"], &[], false), "ID\n");
+        // A later page is as wide as those before it, at least.
+        let (mut widths, columns) = (Vec::new(), ["id", "name"]);
+        let pages = [(1, Some(false)), (0, None)]
+            .map(|(at, head)| aligned(&columns, &rows[at..=at], &mut widths, head));
+        assert_eq!(pages, ["ID    NAME\nlong  Bo\n", "a     张伟\n"]);
+    }
+
+    #[test]
+    fn control_characters_are_shown_and_not_obeyed() {
+        assert_eq!(plain(&json!("a\u{1b}[31m\u{202e}b")), "a\\u{1b}[31m\\u{202e}b");
+        assert_eq!(plain(&json!("")), "-");
+    }
+}

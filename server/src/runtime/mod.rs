@@ -1,0 +1,328 @@
+//! `gatepass serve`: everything put together, from an empty directory to a clean end.
+//!
+//! - [`service`]: what stands behind the front: which address counts, the budget of failures, the core.
+//! - [`engine_cache`]: the core at hand, renewed when its keys or settings have changed.
+//! - [`password_hash_pool`]: turns at hashing passwords.
+//! - [`first_start`]: what an empty data directory is given.
+//! - [`demo`]: somebody to try it with.
+//! - `retention`: growth: old audit rows, a large log.
+//! - [`maintenance`]: what is done beside the requests: signals, sweeps, the clock's mark, the tally.
+
+pub mod demo;
+pub mod engine_cache;
+pub mod first_start;
+pub mod maintenance;
+pub mod password_hash_pool;
+mod retention;
+pub mod service;
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use gatepass_core::settings::Issuer;
+
+use crate::config::choice::{Front, LogFormat, LogLevel};
+use crate::config::value::{Listen, Network};
+use crate::config::{Config, ConfigLayer, ConfigSources};
+use crate::error::ProgramError;
+use crate::http::guarded::{self, Guarded};
+use crate::http::stock::{self, ListenAddress, Stock};
+use crate::http::{Exempt, Handler, Limits};
+use crate::net::client_address::{CurrentProxies, Proxies};
+use crate::output::{Output, Record};
+use crate::store::{Access, AdminSession, Clock, Create, Installation, Notice, Store, StoreOptions};
+use crate::telemetry::log::{self, LevelFilter};
+use service::Service;
+
+/// The parts of a command line that a server is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// The places that the configuration is read from.
+    pub sources: ConfigSources,
+    /// The keys of the configuration that flags set.
+    pub flags: ConfigLayer,
+    /// Makes an installation beside a master key that is there.
+    pub init: bool,
+    /// Adds a user and a client to try it with.
+    pub demo: bool,
+    /// The output for what is told once.
+    pub out: Output,
+}
+
+impl Start {
+    /// Opens the store, and makes an installation in an empty directory.
+    fn open(&self, config: &Config) -> Result<Store, ProgramError> {
+        let create = if self.init { Create::BesideKey } else { Create::InEmpty };
+        let options =
+            StoreOptions { witness_interval: config.witness_interval.get(), ..StoreOptions::default() };
+        let installation = Installation::at(&self.sources.data)
+            .with_files(config.master_key_file.clone(), config.witness_file.clone());
+        let store = Store::open_or_create(&installation, Access::Serve, create, &options)?;
+        for notice in store.notices() {
+            if matches!(notice, Notice::HandoverTaken(_)) {
+                tracing::info!("{notice}");
+            } else {
+                tracing::error!("{notice}");
+            }
+        }
+        Ok(store)
+    }
+}
+
+/// Starts the log as the configuration wants it.
+fn start_log(config: &Config) {
+    let json = match config.log_format {
+        LogFormat::Auto => None,
+        LogFormat::Text => Some(false),
+        LogFormat::Json => Some(true),
+    };
+    let level = match config.log_level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    log::start(json, level);
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Where it cannot begin, or the front fails.
+pub fn run(start: Start) -> Result<(), ProgramError> {
+    let config = start.sources.read(start.flags.clone())?;
+    start_log(&config);
+    let store = start.open(&config)?;
+    let clock = Clock::start(&store)?;
+    let told = maintenance::log_clock(&clock.status(), None);
+    let trusted = CurrentProxies::default();
+    trusted.set(trusted_proxies(&config));
+    let listener = Listener::open(&config, trusted.clone())?;
+    let address = listener.address(&config);
+    let issuer = match &config.issuer {
+        Some(issuer) => issuer.clone(),
+        None => {
+            let own = match &address {
+                Listen::Tcp(address) => format!("http://{address}"),
+                Listen::Unix(_) => "http://localhost".into(),
+            };
+            Issuer::parse(&own).map_err(|bad| ProgramError::failed(bad.to_string()))?
+        }
+    };
+    let settings = config.core_settings(issuer.clone());
+
+    let admin_session = AdminSession::new(store.clone(), clock.status(), settings.clone());
+    let first_client = first_start::prepare(&admin_session)?;
+    let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };
+    let service = Arc::new(Service::new(store.clone(), clock, &config, trusted, settings)?);
+
+    let stopper = listener.stopper();
+    let _signals = maintenance::handle_signals(
+        Arc::clone(&service),
+        stopper,
+        start.sources.clone(),
+        start.flags.clone(),
+    )?;
+    let maintenance = maintenance::start(Arc::clone(&service), config.sweep_interval.get(), told)?;
+    // Whoever started it may have closed its output; it serves all the same.
+    if let Err(failure) = announce(&start, &address, &issuer, &config, first_client, shown) {
+        tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");
+    }
+    store.installation().write_address(&address.to_string())?;
+    tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
+    let served = listener.run(service);
+    maintenance.end();
+    let closed = store.close().and_then(|()| store.installation().forget_address(&address.to_string()));
+    if let Err(error) = closed {
+        tracing::warn!(%error, "the files are not as whole as they should be");
+    }
+    tracing::info!("stopped");
+    served.map_err(|error| ProgramError::failed(format!("the front failed: {error}")))
+}
+
+/// Returns the proxies that the configuration trusts.
+fn trusted_proxies(config: &Config) -> Proxies {
+    Proxies::new(config.trusted_proxies.iter().map(Network::get))
+}
+
+/// Says where it listens, and whatever is told once. With `--json` it is one object on one line.
+fn announce(
+    start: &Start,
+    address: &Listen,
+    issuer: &Issuer,
+    config: &Config,
+    first_client: Option<first_start::FirstClient>,
+    demo: Option<demo::Shown>,
+) -> Result<(), ProgramError> {
+    let out = start.out;
+    if out.json {
+        let mut record = Record::new()
+            .with("listening", address.to_string())
+            .with("issuer", issuer.as_str())
+            .with("front", config.front.as_str());
+        if let Some(first_client) = first_client {
+            record = record.with(
+                "admin",
+                serde_json::json!({"client_id": first_client.id.as_str(), "client_secret": &**first_client.secret}),
+            );
+        }
+        if let Some(demo) = demo {
+            record = record.with("demo", demo.json());
+        }
+        return Ok(out.one(&record)?);
+    }
+    out.say(&format!(
+        "Gatepass {} listens on {}, issuer {}",
+        env!("CARGO_PKG_VERSION"),
+        match address {
+            Listen::Tcp(address) => format!("http://{address}"),
+            Listen::Unix(_) => address.to_string(),
+        },
+        issuer.as_str()
+    ))?;
+    if let Some(first_client) = first_client {
+        out.say(&format!(
+            "\nFirst start: everything is in {}. The client that issues tickets, its secret shown this once:\n",
+            start.sources.data.display()
+        ))?;
+        out.one(
+            &Record::new()
+                .with("client_id", first_client.id.as_str())
+                .with("client_secret", first_client.secret.as_str()),
+        )?;
+    }
+    if let Some(demo) = demo {
+        out.say(&demo.text())?;
+    }
+    Ok(())
+}
+
+/// The listening front, whichever it is.
+enum Listener {
+    Guarded(Guarded),
+    Stock(Stock),
+}
+
+/// What ends a front.
+pub(crate) enum Stopper {
+    /// The guarded one.
+    Guarded(guarded::Stop),
+    /// The stock one.
+    Stock(stock::Stop),
+}
+
+impl Stopper {
+    pub(crate) fn stop(&self) {
+        match self {
+            Self::Guarded(stop) => stop.stop(),
+            Self::Stock(stop) => stop.stop(),
+        }
+    }
+}
+
+impl Listener {
+    fn open(config: &Config, trusted: CurrentProxies) -> Result<Self, ProgramError> {
+        let limits = limits(config, trusted);
+        let opened = match (config.front, &config.listen) {
+            (Front::Guarded, Listen::Tcp(address)) => Guarded::bind(*address, limits).map(Self::Guarded),
+            (Front::Guarded, Listen::Unix(_)) => {
+                return Err(ProgramError::Usage(format!(
+                    "the guarded front listens at an address, not on {}: add --front tiny_http, or choose an address",
+                    config.listen
+                )));
+            }
+            (Front::TinyHttp, Listen::Tcp(address)) => {
+                Stock::bind(ListenAddress::Tcp(*address), limits).map(Self::Stock)
+            }
+            (Front::TinyHttp, Listen::Unix(path)) => {
+                Stock::bind(ListenAddress::Unix(path.clone()), limits).map(Self::Stock)
+            }
+        };
+        opened.map_err(|error| not_bound(&config.listen, &error))
+    }
+
+    /// Where it listens, with its real port.
+    fn address(&self, config: &Config) -> Listen {
+        match self {
+            Self::Guarded(front) => Listen::Tcp(front.local_addr()),
+            Self::Stock(front) => front.local_addr().map_or_else(|| config.listen.clone(), Listen::Tcp),
+        }
+    }
+
+    fn stopper(&self) -> Stopper {
+        match self {
+            Self::Guarded(front) => Stopper::Guarded(front.stopper()),
+            Self::Stock(front) => Stopper::Stock(front.stopper()),
+        }
+    }
+
+    fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
+        match self {
+            Self::Guarded(front) => front.run(handler),
+            Self::Stock(front) => front.run(handler),
+        }
+    }
+}
+
+fn not_bound(listen: &Listen, error: &io::Error) -> ProgramError {
+    // tiny_http wraps the system's error in its own.
+    let told = error.to_string();
+    ProgramError::Failed(if error.kind() == ErrorKind::AddrInUse || told.contains("in use") {
+        format!("{listen} is in use: stop what listens there, or choose another address with --listen")
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        format!(
+            "{listen} may not be listened on: choose a port from 1024 up with --listen, or grant CAP_NET_BIND_SERVICE"
+        )
+    } else if error.kind() == ErrorKind::AddrNotAvailable {
+        format!("{listen} is not an address of this machine: choose another with --listen")
+    } else {
+        format!("cannot listen on {listen}: {told}")
+    })
+}
+
+fn limits(config: &Config, trusted: CurrentProxies) -> Limits {
+    Limits {
+        connections: config.connections.size(),
+        connections_per_address: config.connections_per_address.size(),
+        exempt: Exempt::new(move |address| {
+            address.to_canonical().is_loopback() || trusted.get().trusts(address)
+        }),
+        authorities: own_hosts(config),
+        request_line: config.request_line_bytes.size(),
+        head: config.head_bytes.size(),
+        headers: config.headers.size(),
+        body: config.body_bytes.size(),
+        request_time: config.request_time.get(),
+        idle_time: config.idle_time.get(),
+        answer_time: config.answer_time.get(),
+        drain_time: config.drain_time.get(),
+        workers: config.threads(),
+        ..Limits::default()
+    }
+}
+
+/// The hosts that an absolute-form request may name, beside the address it came in at. Never empty: then a request
+/// could name any.
+fn own_hosts(config: &Config) -> Vec<String> {
+    let mut hosts: Vec<String> = config.hosts.iter().map(|host| host.as_str().to_owned()).collect();
+    hosts.extend(config.issuer.as_ref().map(|issuer| issuer.authority().to_owned()));
+    hosts.push(config.listen.to_string());
+    hosts
+}
+
+/// How a program on this machine reaches a server that listens at `address`: what `curl` is given, and the URL.
+fn reached_at(address: &Listen) -> String {
+    let address = match address {
+        Listen::Unix(path) => return format!("--unix-socket '{}' http://localhost", path.display()),
+        Listen::Tcp(address) => address,
+    };
+    let ip: IpAddr = match (address.ip().is_unspecified(), address.is_ipv4()) {
+        (false, _) => address.ip(),
+        (true, true) => Ipv4Addr::LOCALHOST.into(),
+        (true, false) => Ipv6Addr::LOCALHOST.into(),
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
+}

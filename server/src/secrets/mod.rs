@@ -1,0 +1,81 @@
+//! The files of the data directory, the master key that seals the store, and the generation of signing keys.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub mod files;
+pub mod key_generation;
+pub mod master_key;
+pub mod random;
+
+/// The reasons why the master key cannot be used, or nothing random be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretsError {
+    /// A file could not be read, written or made.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The operation: "create the master key", "remove", …
+        doing: &'static str,
+        /// The system's message.
+        cause: String,
+    },
+    /// The file is there already.
+    FileExists(PathBuf),
+    /// There is no file with the master key.
+    Missing(PathBuf),
+    /// Others can read the file with the master key.
+    Exposed {
+        /// The key's file.
+        key: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file holds something other than a master key.
+    Malformed(PathBuf),
+    /// The system's random generator failed.
+    NoRandomness,
+}
+
+impl SecretsError {
+    fn file(path: &Path, doing: &'static str, cause: &io::Error) -> Self {
+        Self::File { path: path.to_owned(), doing, cause: cause.to_string() }
+    }
+}
+
+impl fmt::Display for SecretsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, doing, cause } => write!(f, "cannot {doing} {}: {cause}", path.display()),
+            Self::FileExists(path) => {
+                write!(f, "{} is there already: name another file, or move it away", path.display())
+            }
+            Self::Missing(key) => write!(
+                f,
+                "no master key at {}; put it there, or unset GATEPASS_MASTER_KEY_FILE to have one made in the data directory",
+                key.display()
+            ),
+            Self::Exposed { key, mode } => write!(
+                f,
+                "others can read the master key {} (mode {mode:04o}); run `chmod 600 {}`",
+                key.display(),
+                key.display()
+            ),
+            Self::Malformed(key) => write!(
+                f,
+                "{} is not a master key (64 hexadecimal digits on a line); put the right file back",
+                key.display()
+            ),
+            Self::NoRandomness => f.write_str("the system's random generator failed"),
+        }
+    }
+}
+
+impl std::error::Error for SecretsError {}
+
+impl From<SecretsError> for crate::error::ProgramError {
+    fn from(error: SecretsError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

@@ -1,0 +1,128 @@
+//! An open store as an administrator's commands see it.
+
+use std::sync::Arc;
+
+use gatepass_core::admin::{self, Operation};
+use gatepass_core::base::time::Time;
+use gatepass_core::settings::Settings;
+use gatepass_core::store::Store as _;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
+
+use super::Store;
+use crate::clock::{ClockStatus, FAR_AHEAD};
+use crate::error::{OperationError, ProgramError};
+use crate::secrets::random::request_inputs;
+
+/// An open store, and what time it is there.
+#[derive(Debug)]
+pub struct AdminSession {
+    /// The store.
+    pub store: Store,
+    /// The time, never behind the store's mark.
+    pub now: Time,
+    /// The clocks, of which `now` is.
+    pub clock: ClockStatus,
+    /// The core's settings.
+    pub settings: Settings,
+}
+
+impl AdminSession {
+    /// Over `store`, as the clocks read.
+    pub const fn new(store: Store, clock: ClockStatus, settings: Settings) -> Self {
+        Self { store, now: clock.now, clock, settings }
+    }
+
+    /// Drives an administrator's operation to its result.
+    ///
+    /// # Errors
+    /// [`OperationError`] says what stands against it.
+    pub fn run<O: Operation>(&self, operation: O) -> Result<O::Output, OperationError> {
+        let mut step = admin::begin(operation, request_inputs(&self.clock).map_err(ProgramError::from)?);
+        loop {
+            step = match step {
+                admin::Step::Read(read) => {
+                    let found = self.store.find(read.query()).map_err(ProgramError::from)?;
+                    read.resume(&self.settings, found)
+                }
+                admin::Step::HashPassword(hash) => hash.run(&self.settings),
+                admin::Step::Commit(commit) => {
+                    let outcome = self.store.commit(commit.changes());
+                    commit.settle(outcome)
+                }
+                admin::Step::Done(result) => return result.map_err(OperationError::Refused),
+            }
+        }
+    }
+
+    /// Drives an operation that lists something, page by page, and gives every record to `each`. None is being read while `each`
+    /// has one.
+    ///
+    /// # Errors
+    /// Where a page cannot be read, or `each` fails.
+    pub fn pages<O: Operation<Output = Page<T>>, T>(
+        &self,
+        list: impl Fn(PageQuery) -> O,
+        mut each: impl FnMut(T) -> Result<(), ProgramError>,
+    ) -> Result<(), ProgramError> {
+        let mut query = PageQuery::first();
+        loop {
+            let page = self.run(list(query))?;
+            page.items.into_iter().try_for_each(&mut each)?;
+            match page.next {
+                None => return Ok(()),
+                after => query = PageQuery::new(after, MAX_PAGE),
+            }
+        }
+    }
+
+    /// Returns a warning that the wall clock is over an hour off the mark, where it is.
+    pub fn clock_warning(&self) -> Option<String> {
+        let ClockStatus { wall, mark, behind, ahead, .. } = self.clock;
+        let way_out = "set the clock if it is wrong, or run `gatepass clock reset` if the mark is";
+        if ahead.is_some() {
+            return Some(format!(
+                "the wall clock ({wall}) is over an hour ahead of the mark ({mark}); what this command writes bears the wall \
+                 clock's time: {way_out}"
+            ));
+        }
+        behind.filter(|seconds| *seconds > FAR_AHEAD).map(|_| {
+            format!(
+                "the wall clock ({wall}) is over an hour behind the mark ({mark}); what this command writes bears the mark's \
+                 time: {way_out}"
+            )
+        })
+    }
+
+    /// Commits `changes`, all or none.
+    ///
+    /// # Errors
+    /// Where something they name no longer holds, told as `conflict`; where the store could not.
+    pub fn commit(
+        &self,
+        changes: Vec<Change>,
+        conflict: impl FnOnce() -> String,
+    ) -> Result<(), ProgramError> {
+        match self.try_commit(changes)? {
+            true => Ok(()),
+            false => Err(ProgramError::Failed(conflict())),
+        }
+    }
+
+    /// Commits `changes`, all or none; whether everything they name held.
+    ///
+    /// # Errors
+    /// Where the store could not.
+    pub fn try_commit(&self, changes: Vec<Change>) -> Result<bool, ProgramError> {
+        match self.store.commit(&Arc::from(changes)) {
+            Outcome::Applied => Ok(true),
+            Outcome::Conflict => Ok(false),
+            Outcome::NotApplied => Err(ProgramError::failed(
+                "the store cannot commit now and nothing was changed: see whether the disk is full or read-only (`gatepass check`), then try again",
+            )),
+            Outcome::Unknown => Err(ProgramError::failed(
+                "the outcome of the commit was lost: look at whether the change is there before trying again",
+            )),
+        }
+    }
+}

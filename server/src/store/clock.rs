@@ -1,0 +1,173 @@
+//! The clock of a process, whose mark is kept in the store.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use gatepass_core::base::time::Time;
+
+use super::{ClockMark, Store, StoreError};
+use crate::clock::{ClockStatus, Timeline, wall};
+
+/// The mark in the store is only moved where it would move by this many seconds.
+const WORTH_WRITING: u64 = 60;
+
+/// The clock of a process. Reads the wall clock and the monotonic one, and keeps the mark in the store.
+#[derive(Debug)]
+pub struct Clock {
+    began: Instant,
+    line: Mutex<Line>,
+    /// How often a person had set the mark when it was last taken over, where nobody waits to read it.
+    resets: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Line {
+    timeline: Timeline,
+    /// What the store has, as it was last read or written.
+    kept: ClockMark,
+}
+
+impl Line {
+    /// Returns what the store should have.
+    fn known(&self, status: &ClockStatus) -> ClockMark {
+        let ClockMark { resets, ahead_since, .. } = self.kept;
+        ClockMark {
+            mark: status.mark,
+            resets,
+            jumped_at: self.timeline.jumped_at(),
+            ahead_since: ahead_since.or(status.ahead.map(|_| status.mark)),
+        }
+    }
+}
+
+impl Clock {
+    /// Begins from the mark in `store`, and moves it where it is well behind.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the mark cannot be read or written.
+    pub fn start(store: &Store) -> Result<Self, StoreError> {
+        let clock = Self::read(store)?;
+        if clock.is_worth_writing() {
+            clock.persist(store)?;
+        }
+        Ok(clock)
+    }
+
+    /// Begins from the mark in `store`, and leaves it where it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the mark cannot be read.
+    pub fn read(store: &Store) -> Result<Self, StoreError> {
+        let kept = store.clock_state()?;
+        let began = Instant::now();
+        let timeline = Timeline::start(kept.mark, kept.jumped_at, wall(), Duration::ZERO);
+        Ok(Self { began, line: Mutex::new(Line { timeline, kept }), resets: AtomicU64::new(kept.resets) })
+    }
+
+    /// Returns true if there is something to write: the mark would move by enough, or a jump has begun or ended.
+    fn is_worth_writing(&self) -> bool {
+        let status = self.status();
+        let line = self.line();
+        let (known, kept) = (line.known(&status), line.kept);
+        kept.mark.until(known.mark) >= WORTH_WRITING
+            || (known.jumped_at, known.ahead_since) != (kept.jumped_at, kept.ahead_since)
+    }
+
+    /// As [`persist`](Self::persist), where it is worth it: a server that nobody asks writes once a minute.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read or written; the clock goes on all the same.
+    pub fn keep(&self, store: &Store) -> Result<(), StoreError> {
+        if self.is_worth_writing() {
+            return self.persist(store);
+        }
+        self.take_over(store.clock_state()?);
+        Ok(())
+    }
+
+    /// The time that counts.
+    pub fn now(&self) -> Time {
+        self.status().now
+    }
+
+    /// The time that counts, and how far to trust the wall clock.
+    pub fn status(&self) -> ClockStatus {
+        self.line().timeline.observe(wall(), self.began.elapsed())
+    }
+
+    /// Returns the time before which rows must have ended to be swept, where sweeping does not wait.
+    pub fn sweeps_before(&self) -> Option<Time> {
+        let mut line = self.line();
+        let mono = self.began.elapsed();
+        let status = line.timeline.observe(wall(), mono);
+        line.timeline.sweeps_before(&status, mono)
+    }
+
+    /// Moves the mark in the store up to the time that is trusted, and takes over what other processes have put
+    /// there: a later mark, or one that a person has set. To be called every minute or so.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written; the clock goes on all the same.
+    pub fn persist(&self, store: &Store) -> Result<(), StoreError> {
+        let known = {
+            let mut line = self.line();
+            let status = line.timeline.observe(wall(), self.began.elapsed());
+            line.known(&status)
+        };
+        self.take_over(store.raise_clock_mark(known)?);
+        Ok(())
+    }
+
+    /// Goes on from what the store has: a later mark, or one that a person has set. Returns true if a person has.
+    pub fn take_over(&self, kept: ClockMark) -> bool {
+        let mut line = self.line();
+        let mono = self.began.elapsed();
+        let reset = kept.resets != line.kept.resets;
+        if reset {
+            line.timeline.reset(kept.mark, kept.jumped_at, wall(), mono);
+        } else {
+            line.timeline.raise(kept.mark, kept.jumped_at, mono);
+        }
+        line.kept = kept;
+        // Whoever sees this number waits for the line, and then has the new time.
+        self.resets.store(kept.resets, Ordering::Release);
+        reset
+    }
+
+    /// Returns what the store has, as it was last read or written.
+    pub fn kept(&self) -> ClockMark {
+        self.line().kept
+    }
+
+    /// Returns how often a person had set the mark that is used.
+    pub fn resets(&self) -> u64 {
+        self.resets.load(Ordering::Acquire)
+    }
+
+    /// Returns true if a jump was in use and is not any more, and what was issued meanwhile was not looked through.
+    pub fn is_past_a_jump(&self) -> bool {
+        let ahead = self.status().ahead;
+        ahead.is_none() && self.line().kept.ahead_since.is_some()
+    }
+
+    /// Writes down that what was issued during a jump was looked through.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written.
+    pub fn forget_jump(&self, store: &Store) -> Result<(), StoreError> {
+        if self.line().kept.ahead_since.is_some() {
+            self.take_over(store.forget_clock_ahead()?);
+        }
+        Ok(())
+    }
+
+    /// Returns true if own time has stepped back since this was last asked: what was issued before may be dated ahead.
+    pub fn take_stepped_back(&self) -> bool {
+        self.line().timeline.take_stepped_back()
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

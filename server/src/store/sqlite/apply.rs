@@ -1,0 +1,407 @@
+//! Each change begins with a conditional statement: where that does not touch its one row, what it names no longer holds.
+
+use gatepass_core::base::time::Time;
+use gatepass_core::records::challenge::MAX_WRONG;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::factor::AskFactor;
+use gatepass_core::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Rotation, Session};
+use gatepass_core::records::ticket::{Ticket, TicketState};
+use gatepass_core::records::user::User;
+use gatepass_core::store::audit::{Event, Kind, Refusal};
+use gatepass_core::store::change::Change;
+use rusqlite::{Connection, Params, params};
+use serde::Serialize;
+
+use super::audit::Tail;
+use super::deliveries::DeliveryColumns;
+use super::error::TransactionError;
+use super::read::first;
+use super::rows::{signed, stamp};
+use super::{deliveries, factors, passwords, sign_in_history};
+
+/// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
+pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result<(), TransactionError> {
+    match change {
+        Change::RequireStateEpoch(epoch) if *epoch == tail.state().epoch => Ok(()),
+        Change::RequireStateEpoch(_) => Err(TransactionError::Conflict),
+        Change::RequireUserEpoch { id, epoch } => holds(
+            db,
+            "SELECT 1 FROM users WHERE id = ?1 AND epoch = ?2 AND status = 'active'",
+            params![id.as_str(), signed(*epoch)?],
+        ),
+        Change::RequireClientEpoch { id, epoch } => holds(
+            db,
+            "SELECT 1 FROM clients WHERE id = ?1 AND epoch = ?2 AND enabled = 1",
+            params![id.as_str(), signed(*epoch)?],
+        ),
+        Change::RequireLiveSession(id) => {
+            holds(db, "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL", [id.as_str()])
+        }
+        Change::InsertTicket(ticket) => insert_ticket(db, ticket),
+        Change::SpendTicket { digest, at, delivery } => {
+            deliveries::spend_ticket(db, digest, *at, delivery.as_deref())
+        }
+        Change::RepeatTicket { digest, first } => deliveries::repeat_ticket(db, digest, *first),
+        Change::RevokeTicket { id, at } => one(
+            db,
+            "UPDATE tickets SET revoked_at = ?2 WHERE id = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
+            params![id.as_str(), stamp(*at)],
+        ),
+        Change::InsertSession { session, refresh } => insert_session(db, session, refresh.as_ref()),
+        Change::RotateRefresh { digest, rotation, successor, recorded } => {
+            rotate_refresh(db, digest, rotation, successor, *recorded)
+        }
+        Change::RequireUnusedRefresh(digest) => {
+            holds(db, "SELECT 1 FROM refresh_tokens WHERE digest = ?1 AND used_at IS NULL", [digest.0])
+        }
+        Change::CountRefresh(digest) => {
+            db.prepare_cached(
+                "UPDATE refresh_tokens SET refreshes = min(refreshes + 1, 4294967295) WHERE digest = ?1",
+            )?
+            .execute([digest.0])?;
+            Ok(())
+        }
+        Change::EndSession { id, at } => one(
+            db,
+            "UPDATE sessions SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL",
+            params![id.as_str(), stamp(*at)],
+        ),
+        Change::RaiseEpoch { id, epoch } => one(
+            db,
+            "UPDATE users SET epoch = epoch + 1 WHERE id = ?1 AND epoch = ?2",
+            params![id.as_str(), signed(*epoch)?],
+        ),
+        Change::RevokeToken { token_id, expires_at } => {
+            db.prepare_cached("INSERT OR IGNORE INTO revoked_tokens (token_id, expires_at) VALUES (?1, ?2)")?
+                .execute(params![token_id, stamp(*expires_at)])?;
+            Ok(())
+        }
+        Change::InsertChallenge(challenge) => factors::insert_challenge(db, challenge),
+        Change::CountWrong { digest, wrong, answered } => factors::count_wrong(db, digest, *wrong, *answered),
+        Change::AnswerChallenge { digest, wrong, answered } => {
+            deliveries::answer_challenge(db, digest, *wrong, answered)
+        }
+        Change::RepeatAnswer { digest, wrong, first } => {
+            deliveries::repeat_answer(db, digest, *wrong, *first)
+        }
+        Change::RequireOpenChallenge(digest) => holds(
+            db,
+            "SELECT 1 FROM challenges WHERE digest = ?1 AND answered = 0 AND wrong < ?2",
+            params![digest.0, MAX_WRONG],
+        ),
+        Change::InsertDevice(device) => factors::insert_device(db, tail.master(), device),
+        Change::VerifyDevice { id, session, step, at } => {
+            factors::verify_device(db, id, session.as_ref(), *step, *at)
+        }
+        Change::UseStep { id, step, before } => factors::use_step(db, id, *step, *before),
+        Change::DeleteDevice { id, counts } => factors::delete_device(db, id, *counts),
+        Change::AddBackupCodes { user, device, codes } => factors::add_backup_codes(db, user, device, codes),
+        Change::KeepBackupCodes { user, device } => factors::keep_backup_codes(db, user, device),
+        Change::DropBackupCodes(user) => factors::drop_backup_codes(db, user),
+        Change::UseBackupCode { user, code } => factors::use_backup_code(db, user, code),
+        Change::SetLockout { user, before, after } => factors::set_guesses(db, user, before, after),
+        Change::RecordSignIn { user, place, at } => sign_in_history::learn(db, user, *place, *at),
+        Change::CountFailure { user, at } => sign_in_history::fail(db, user, *at),
+        Change::SetPassword { user, hash } => passwords::set(db, user, hash),
+        Change::SetPasswordLockout { user, before, after } => passwords::set_guesses(db, user, before, after),
+        Change::InsertUser(user) => insert_user(db, user),
+        Change::UpdateUser(user) => update_user(db, user),
+        Change::DeleteUser(id) => {
+            one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()])?;
+            // The sweep takes out what is left of theirs, in steps: there may be any amount of it.
+            one(db, "INSERT INTO deleted_users (user_id) VALUES (?1)", [id.as_str()])
+        }
+        Change::InsertClient(client) => insert_client(db, client),
+        Change::UpdateClient(client) => update_client(db, client),
+        Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
+        Change::Audit(event) => tail.append(db, event),
+        // Every batch counts itself, which is a write; nothing more is needed to prove that one works.
+        Change::Probe => Ok(()),
+        Change::DummyWrite => decoy(db, tail),
+    }
+}
+
+/// Does what writing down a refusal does, and takes it back.
+fn decoy(db: &Connection, tail: &Tail<'_>) -> Result<(), TransactionError> {
+    let refusal = Some(Refusal::PasswordWrong);
+    let event = Event { refusal, ..Event::new(Kind::PasswordRefused, Time::default()) };
+    let end = tail.end();
+    db.execute_batch("SAVEPOINT decoy")?;
+    let done = tail.append(db, &event);
+    db.execute_batch("ROLLBACK TO decoy; RELEASE decoy")?;
+    tail.back_to(end);
+    done
+}
+
+/// Runs a statement that must touch exactly one row.
+pub(super) fn one(db: &Connection, sql: &str, values: impl Params) -> Result<(), TransactionError> {
+    match db.prepare_cached(sql)?.execute(values)? {
+        1 => Ok(()),
+        _ => Err(TransactionError::Conflict),
+    }
+}
+
+/// Runs a query that must find something.
+fn holds(db: &Connection, sql: &str, values: impl Params) -> Result<(), TransactionError> {
+    if db.prepare_cached(sql)?.exists(values)? { Ok(()) } else { Err(TransactionError::Conflict) }
+}
+
+fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), TransactionError> {
+    let (spent, revoked) = match &ticket.state {
+        TicketState::Live => (None, None),
+        TicketState::Spent { at, .. } => (Some(stamp(*at)), None),
+        TicketState::Revoked(at) => (None, Some(stamp(*at))),
+    };
+    let delivery = DeliveryColumns::of_ticket(deliveries::of_ticket(ticket));
+    one(
+        db,
+        "INSERT INTO tickets (id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
+         reason, issued_at, expires_at, spent_at, revoked_at, state_epoch, delivery_request, delivery_salt, \
+         delivery_session, delivery_refresh, delivery_challenge, repeated, client_epoch, issuer_epoch) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
+         ?23, ?24)",
+        params![
+            ticket.id.as_str(),
+            ticket.digest.0,
+            ticket.user_id.as_str(),
+            ticket.client_id.as_str(),
+            ticket.issuer.as_ref().map(|issuer| issuer.id.as_str()),
+            ticket.for_audience,
+            ticket.bind,
+            ticket.scope.as_str(),
+            ticket.client_ip.map(|ip| ip.to_string()),
+            ticket.impersonation.as_ref().map(|i| i.actor.as_str()),
+            ticket.impersonation.as_ref().map(|i| i.reason.as_str()),
+            stamp(ticket.issued_at),
+            stamp(ticket.expires_at),
+            spent,
+            revoked,
+            signed(ticket.state_epoch)?,
+            delivery.request,
+            delivery.salt,
+            delivery.session,
+            delivery.refresh,
+            delivery.challenge,
+            delivery.repeated,
+            ticket.client_epoch.map(signed).transpose()?,
+            ticket.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
+        ],
+    )
+}
+
+fn rotate_refresh(
+    db: &Connection,
+    digest: &RefreshDigest,
+    rotation: &Rotation,
+    successor: &RefreshToken,
+    recorded: u32,
+) -> Result<(), TransactionError> {
+    let counted: Option<u32> = first(
+        db,
+        "UPDATE refresh_tokens SET used_at = ?2, salt = ?3, successor = ?4 WHERE digest = ?1 AND used_at IS NULL \
+         RETURNING refreshes",
+        params![digest.0, stamp(rotation.at), rotation.salt.0, rotation.successor.0],
+        |row| Ok(row.get(0)?),
+    )?;
+    let refreshes = counted.ok_or(TransactionError::Conflict)?.saturating_add(1).saturating_sub(recorded);
+    let session: Option<i64> = first(
+        db,
+        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, number, refreshes, recorded_at) \
+         SELECT ?1, seq, ?3, ?4, ?5, ?6, ?7 FROM sessions WHERE id = ?2 RETURNING session",
+        params![
+            successor.digest.0,
+            successor.session_id.as_str(),
+            stamp(successor.issued_at),
+            stamp(successor.expires_at),
+            signed(successor.number)?,
+            refreshes,
+            successor.recorded_at.map(stamp),
+        ],
+        |row| Ok(row.get(0)?),
+    )?;
+    let session = session.ok_or(TransactionError::Conflict)?;
+    let Some(last) = successor.last_deleted() else { return Ok(()) };
+    db.prepare_cached(
+        "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens INDEXED BY \
+         refresh_tokens_by_session WHERE session = ?1 AND number <= ?2 ORDER BY number, digest LIMIT ?3)",
+    )?
+    .execute(params![session, signed(last)?, signed(MAX_DELETED)?])?;
+    Ok(())
+}
+
+/// Of a user who is there: no key says so.
+fn insert_session(
+    db: &Connection,
+    session: &Session,
+    refresh: Option<&RefreshToken>,
+) -> Result<(), TransactionError> {
+    one(
+        db,
+        "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
+         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch, client_epoch, issuer, issuer_epoch, signed_in_at) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19 FROM users WHERE id = ?2",
+        params![
+            session.id.as_str(),
+            session.user_id.as_str(),
+            signed(session.user_epoch)?,
+            session.actor_id().map(|id| id.as_str()),
+            session.client_id.as_str(),
+            session.bind,
+            session.for_audience,
+            session.scope.as_str(),
+            stamp(session.auth_time),
+            stamp(session.expires_at),
+            session.ended_at.map(stamp),
+            json(&session.methods)?,
+            session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
+            session.purpose.as_str(),
+            signed(session.state_epoch)?,
+            session.client_epoch.map(signed).transpose()?,
+            session.issuer.as_ref().map(|issuer| issuer.id.as_str()),
+            session.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
+            stamp(session.signed_in_at),
+        ],
+    )?;
+    let Some(refresh) = refresh else { return Ok(()) };
+    let values = params![
+        refresh.digest.0,
+        db.last_insert_rowid(),
+        stamp(refresh.issued_at),
+        stamp(refresh.expires_at),
+        signed(refresh.number)?,
+        refresh.refreshes,
+        refresh.recorded_at.map(stamp),
+    ];
+    one(
+        db,
+        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, number, refreshes, recorded_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        values,
+    )
+}
+
+fn insert_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
+    one(
+        db,
+        "INSERT INTO users (id, username, email, phone, name, gender, address, status, must_change_password, created_at, \
+         updated_at, epoch, revision, password_changed_at, second_factor) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 \
+         WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE user_id = ?1)",
+        params![
+            user.id.as_str(),
+            user.username.as_str(),
+            user.email,
+            user.phone,
+            user.name,
+            user.gender.map(|g| g.as_str()),
+            user.address,
+            user.status.as_str(),
+            user.must_change_password,
+            stamp(user.created_at),
+            stamp(user.updated_at),
+            signed(user.epoch)?,
+            signed(user.revision)?,
+            user.password_changed_at.map(stamp),
+            user.second_factor.map(AskFactor::as_str),
+        ],
+    )
+}
+
+fn update_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
+    one(
+        db,
+        "UPDATE users SET username = ?2, email = ?3, phone = ?4, name = ?5, gender = ?6, address = ?7, status = ?8, \
+         must_change_password = ?9, created_at = ?10, updated_at = ?11, epoch = ?12, revision = revision + 1, \
+         password_changed_at = ?14, second_factor = ?15 \
+         WHERE id = ?1 AND revision = ?13",
+        params![
+            user.id.as_str(),
+            user.username.as_str(),
+            user.email,
+            user.phone,
+            user.name,
+            user.gender.map(|g| g.as_str()),
+            user.address,
+            user.status.as_str(),
+            user.must_change_password,
+            stamp(user.created_at),
+            stamp(user.updated_at),
+            signed(user.epoch)?,
+            signed(user.revision)?,
+            user.password_changed_at.map(stamp),
+            user.second_factor.map(AskFactor::as_str),
+        ],
+    )
+}
+
+/// A value as a column of JSON has it.
+pub(super) fn json(value: &impl Serialize) -> Result<String, TransactionError> {
+    serde_json::to_string(value)
+        .map_err(|e| TransactionError::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
+}
+
+fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionError> {
+    one(
+        db,
+        "INSERT INTO clients (id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, \
+         created_at, revision, second_factor, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        params![
+            client.id.as_str(),
+            client.name,
+            client.scope.as_str(),
+            client.default_scope.as_str(),
+            json(&client.audiences)?,
+            client.enabled,
+            client.token_lifetime,
+            client.user_token_lifetime,
+            stamp(client.created_at),
+            signed(client.revision)?,
+            client.second_factor.map(AskFactor::as_str),
+            signed(client.epoch)?,
+        ],
+    )?;
+    insert_secrets(db, client)
+}
+
+fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionError> {
+    one(
+        db,
+        "UPDATE clients SET name = ?2, scope = ?3, default_scope = ?4, audiences = ?5, enabled = ?6, \
+         token_lifetime = ?7, user_token_lifetime = ?8, created_at = ?9, revision = revision + 1, \
+         second_factor = ?11, epoch = ?12 WHERE id = ?1 AND revision = ?10",
+        params![
+            client.id.as_str(),
+            client.name,
+            client.scope.as_str(),
+            client.default_scope.as_str(),
+            json(&client.audiences)?,
+            client.enabled,
+            client.token_lifetime,
+            client.user_token_lifetime,
+            stamp(client.created_at),
+            signed(client.revision)?,
+            client.second_factor.map(AskFactor::as_str),
+            signed(client.epoch)?,
+        ],
+    )?;
+    db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
+    insert_secrets(db, client)
+}
+
+fn insert_secrets(db: &Connection, client: &Client) -> Result<(), TransactionError> {
+    for (position, secret) in (0i64..).zip(&client.secrets) {
+        one(
+            db,
+            "INSERT INTO client_secrets (client_id, position, digest, created_at, expires_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                client.id.as_str(),
+                position,
+                secret.digest.0,
+                stamp(secret.created_at),
+                secret.expires_at.map(stamp)
+            ],
+        )?;
+    }
+    Ok(())
+}

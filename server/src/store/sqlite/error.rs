@@ -1,0 +1,460 @@
+//! What goes wrong with the data directory, in one line each that names the file and the way out.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use crate::error::ProgramError;
+use crate::secrets::SecretsError;
+
+/// Why the store, or its master key, could not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// A file or directory could not be read, written or made.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was tried: "create", "read", …
+        doing: &'static str,
+        /// What the system said.
+        cause: String,
+    },
+    /// The data directory is something else.
+    NotADirectory(PathBuf),
+    /// SQLite failed.
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What kind of failure.
+        fault: SqliteErrorKind,
+        /// What SQLite said.
+        detail: String,
+    },
+    /// The file is a database of another program.
+    Foreign(PathBuf),
+    /// The file was written by a newer Gatepass.
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema's number.
+        found: i64,
+        /// The highest number this binary knows.
+        known: i64,
+    },
+    /// A row does not read as what it should be.
+    Row {
+        /// The database.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// The column, or what is wrong.
+        column: &'static str,
+    },
+    /// There is a database, and no master key.
+    MasterKeyMissing {
+        /// Where the key should be.
+        key: PathBuf,
+        /// The database, where there is one.
+        database: Option<PathBuf>,
+    },
+    /// The master key is not the one that the database was made with.
+    MasterKeyWrong {
+        /// The database.
+        database: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The master key's file cannot be used, or there is no randomness.
+    Secrets(SecretsError),
+    /// Something sealed with the master key does not open: it was altered.
+    Unsealable {
+        /// The database.
+        path: PathBuf,
+        /// What it is: `key:KID`, `audit`.
+        purpose: String,
+    },
+    /// Something named no longer holds: it is gone, taken, or was changed by somebody else.
+    Conflict(String),
+    /// No key has this `kid`.
+    NoSuchKey(String),
+    /// A key of this `kid` is there already.
+    KeyExists(String),
+    /// The key signs, so it cannot go.
+    KeySigns(String),
+    /// More work waits than the store takes; nothing was written.
+    Overloaded,
+    /// Another process holds the directory's lock.
+    Busy(PathBuf),
+    /// There is no installation in this directory.
+    Nothing(PathBuf),
+    /// There is no database, or an empty one, beside other files of an installation.
+    DatabaseMissing {
+        /// The database.
+        database: PathBuf,
+        /// The file that lies beside it.
+        beside: PathBuf,
+    },
+    /// The file is of an earlier schema, which only `serve` brings up to date.
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its schema's number.
+        found: i64,
+        /// The number that this binary needs.
+        known: i64,
+    },
+    /// Another process has the file open and does not hold our lock: an earlier version, or another program.
+    InUse(PathBuf),
+    /// The log beside the file is of another file.
+    LogForeign {
+        /// The log.
+        log: PathBuf,
+        /// The database.
+        database: PathBuf,
+    },
+    /// File and log together are not whole.
+    NotWhole {
+        /// The database.
+        path: PathBuf,
+        /// The fault that was found.
+        problem: String,
+    },
+    /// The file under the path is not the one that is open.
+    Replaced(PathBuf),
+    /// The witness cannot be read.
+    WitnessUnreadable {
+        /// The witness.
+        path: PathBuf,
+        /// The cause.
+        cause: String,
+    },
+    /// The witness cannot be written.
+    WitnessNotWritten {
+        /// The witness.
+        path: PathBuf,
+        /// The cause.
+        cause: String,
+    },
+    /// The witness is of another installation.
+    WitnessForeign(PathBuf),
+    /// The state was handed over to another box.
+    HandedOver(String),
+    /// The store was opened for reading.
+    OpenedForReading,
+    /// The log could not be copied into the file before the end.
+    LogNotEmptied(PathBuf),
+    /// The database is a symbolic link.
+    Link(PathBuf),
+    /// A file that is to be made is there already.
+    FileExists(PathBuf),
+    /// A file is not the backup that it should be.
+    BadBackup {
+        /// The file.
+        path: PathBuf,
+        /// The fault that was found.
+        problem: String,
+    },
+    /// A file is not the archive that it should be.
+    BadArchive {
+        /// The file.
+        path: PathBuf,
+        /// The fault that was found.
+        problem: String,
+    },
+    /// The disk was full, and what was to be written opens something.
+    DiskFull,
+    /// There is no audit row that was not archived.
+    NothingToArchive,
+    /// The audit chain does not hold.
+    ChainBroken(String),
+    /// It may or may not have been written.
+    Unknown(String),
+}
+
+/// The kinds of SQLite failure that differ in their way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SqliteErrorKind {
+    /// Another process held the lock for too long.
+    Locked,
+    /// The disk, or the file's bound, is full.
+    Full,
+    /// The file cannot be written.
+    ReadOnly,
+    /// The file is damaged.
+    Corrupt,
+    /// The file is no database.
+    NotADatabase,
+    /// The file cannot be opened.
+    CannotOpen,
+    /// The disk failed to read or write.
+    Io,
+    /// Memory ran out.
+    NoMemory,
+    /// Anything else.
+    Other,
+}
+
+impl SqliteErrorKind {
+    /// What kind `error` is of.
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt,
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen,
+            Some(ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed) => Self::Io,
+            Some(ErrorCode::OutOfMemory) => Self::NoMemory,
+            _ => Self::Other,
+        }
+    }
+
+    /// What happened, and the way out.
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Locked => "another process has kept it locked; try again, or stop that process",
+            Self::Full => "the disk is full; free some space",
+            Self::ReadOnly => "it cannot be written; check its owner and permissions, and the disk's",
+            Self::Corrupt => "it is damaged; run `gatepass check`, and restore a backup",
+            Self::NotADatabase => "it is no database; move it away, or name another directory with --data",
+            Self::CannotOpen => "it cannot be opened; check its owner and permissions, and its directory's",
+            Self::Io => "the disk failed; see the system's log",
+            Self::NoMemory => "memory ran out",
+            Self::Other => "the database refused",
+        }
+    }
+}
+
+impl StoreError {
+    pub(crate) fn file(path: &Path, doing: &'static str, cause: &std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), doing, cause: cause.to_string() }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, doing, cause } => write!(f, "cannot {doing} {}: {cause}", path.display()),
+            Self::NotADirectory(path) => {
+                write!(f, "{} is not a directory; name another with --data", path.display())
+            }
+            Self::Sqlite { path, fault, detail } => {
+                write!(f, "{}: {} ({detail})", path.display(), fault.advice())
+            }
+            Self::Foreign(path) => write!(
+                f,
+                "{} is the database of another program; name another directory with --data",
+                path.display()
+            ),
+            Self::Newer { path, found, known } => write!(
+                f,
+                "{} was written by a newer gatepass (schema {found}, this one knows {known}); install that version",
+                path.display()
+            ),
+            Self::Row { path, table, column } => write!(
+                f,
+                "{}: a row of {table} has an unreadable {column}; run `gatepass check`, and restore a backup",
+                path.display()
+            ),
+            Self::MasterKeyMissing { key, database: Some(database) } => write!(
+                f,
+                "no master key at {}, and {} cannot be read without the one it was made with; put it back, or name it with GATEPASS_MASTER_KEY_FILE",
+                key.display(),
+                database.display()
+            ),
+            Self::MasterKeyMissing { key, database: None } => write!(
+                f,
+                "no master key at {}; put it there, or unset GATEPASS_MASTER_KEY_FILE to have one made in the data directory",
+                key.display()
+            ),
+            Self::MasterKeyWrong { database, key } => write!(
+                f,
+                "the master key {} is not the one {} was made with; put that one back, or name it with GATEPASS_MASTER_KEY_FILE",
+                key.display(),
+                database.display()
+            ),
+            Self::Unsealable { path, purpose } => {
+                write!(f, "{}: {purpose} was altered and does not open; restore a backup", path.display())
+            }
+            Self::Conflict(what) => write!(f, "{what}"),
+            Self::NoSuchKey(kid) => write!(f, "no key {kid}; see `gatepass key list`"),
+            Self::KeyExists(kid) => write!(f, "there is a key {kid} already; see `gatepass key list`"),
+            Self::KeySigns(kid) => {
+                write!(f, "key {kid} signs; let another sign first with `gatepass key rotate`")
+            }
+            Self::Overloaded => f.write_str("too many changes wait to be written; try again"),
+            Self::Busy(dir) => write!(
+                f,
+                "another gatepass process is starting in {} or working on its files; try again",
+                dir.display()
+            ),
+            Self::Nothing(dir) => write!(
+                f,
+                "there is no gatepass.db in {}: run `gatepass serve` once, or name the directory with --data",
+                dir.display()
+            ),
+            Self::DatabaseMissing { database, beside } => write!(
+                f,
+                "{} is missing or empty, and {} is there: put the database back, or run `gatepass restore FILE`; to begin anew, move {} away. Nothing was touched",
+                database.display(),
+                beside.display(),
+                beside.display()
+            ),
+            Self::Older { path, found, known } => write!(
+                f,
+                "{} is of schema {found}, this gatepass needs {known}: stop the earlier version and run `gatepass serve`, which brings it up to date",
+                path.display()
+            ),
+            Self::InUse(path) => write!(
+                f,
+                "another program has {} open, maybe an earlier gatepass: stop it first",
+                path.display()
+            ),
+            Self::LogForeign { log, database } => write!(
+                f,
+                "{} belongs to another file than {}, so it is not replayed: put the two that belong together back, or move both away and run `gatepass restore FILE`. Nothing was touched",
+                log.display(),
+                database.display()
+            ),
+            Self::NotWhole { path, problem } => write!(
+                f,
+                "{} and its log are not whole ({problem}): restore a backup with `gatepass restore FILE --replace`",
+                path.display()
+            ),
+            Self::Replaced(path) => write!(
+                f,
+                "{} is not the file that is open any more; nothing is written: put it back, or start gatepass again",
+                path.display()
+            ),
+            Self::WitnessUnreadable { path, cause } => write!(
+                f,
+                "the witness {} cannot be read ({cause}): mend its place or its permissions; or, where it is lost, remove the file: then everything issued so far is refused",
+                path.display()
+            ),
+            Self::WitnessNotWritten { path, cause } => write!(
+                f,
+                "the witness {} cannot be written ({cause}): mend its place or its permissions, or name another with witness_file after moving the file there",
+                path.display()
+            ),
+            Self::WitnessForeign(path) => write!(
+                f,
+                "the witness {} is of another installation: name the right one with witness_file, or move it away",
+                path.display()
+            ),
+            Self::HandedOver(id) => write!(
+                f,
+                "this installation was handed over to another box (id {id}) and answers no more; where that failed, run `gatepass handover cancel`"
+            ),
+            Self::OpenedForReading => f.write_str("this command only reads, and tried to write"),
+            Self::LogNotEmptied(log) => write!(
+                f,
+                "{} could not be copied into the database, because another process reads it: keep it beside the database",
+                log.display()
+            ),
+            Self::Link(path) => write!(
+                f,
+                "{} is a symbolic link, and its log lies elsewhere: name the directory that the file is in with --data",
+                path.display()
+            ),
+            Self::FileExists(path) => {
+                write!(f, "{} is there already: name another file, or move it away", path.display())
+            }
+            Self::BadBackup { path, problem } => {
+                write!(f, "{} is not a whole backup: {problem}", path.display())
+            }
+            Self::BadArchive { path, problem } => {
+                write!(f, "{} is not a whole archive of this installation: {problem}", path.display())
+            }
+            Self::DiskFull => f.write_str(
+                "the disk was full: until there is room for gatepass.reserve again, only what ends, disables, revokes or counts something is written; free some space",
+            ),
+            Self::NothingToArchive => {
+                f.write_str("there is no audit row that was not archived before; nothing was written")
+            }
+            Self::ChainBroken(problem) => {
+                write!(f, "the audit chain is broken ({problem}): see `gatepass audit verify`")
+            }
+            Self::Unknown(cause) => {
+                write!(f, "it may or may not have been written; look before trying again ({cause})")
+            }
+            Self::Secrets(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<SecretsError> for StoreError {
+    fn from(error: SecretsError) -> Self {
+        match error {
+            SecretsError::File { path, doing, cause } => Self::File { path, doing, cause },
+            SecretsError::FileExists(path) => Self::FileExists(path),
+            SecretsError::Missing(key) => Self::MasterKeyMissing { key, database: None },
+            other => Self::Secrets(other),
+        }
+    }
+}
+
+impl From<StoreError> for ProgramError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// What goes wrong inside a transaction, before it is known which file to name.
+#[derive(Debug)]
+pub(super) enum TransactionError {
+    /// SQLite failed.
+    Sql(rusqlite::Error),
+    /// A row does not decode.
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// Something named no longer held.
+    Conflict,
+    /// Refused for a reason of its own.
+    Refused(StoreError),
+}
+
+impl From<SecretsError> for TransactionError {
+    fn from(error: SecretsError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for TransactionError {
+    /// A key that is taken, or a row referred to that is not there, is a condition that does not hold.
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ffi;
+        match error.sqlite_error().map(|e| e.extended_code) {
+            Some(
+                ffi::SQLITE_CONSTRAINT_UNIQUE
+                | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                | ffi::SQLITE_CONSTRAINT_ROWID
+                | ffi::SQLITE_CONSTRAINT_FOREIGNKEY,
+            ) => Self::Conflict,
+            _ => Self::Sql(error),
+        }
+    }
+}
+
+impl TransactionError {
+    /// The same, of the file at `path`.
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        match self {
+            Self::Sql(error) => StoreError::Sqlite {
+                path: path.to_owned(),
+                fault: SqliteErrorKind::of(&error),
+                detail: error.to_string(),
+            },
+            Self::Row { table, column } => StoreError::Row { path: path.to_owned(), table, column },
+            Self::Conflict => StoreError::Conflict("it was changed in the meantime; try again".into()),
+            Self::Refused(error) => error,
+        }
+    }
+}

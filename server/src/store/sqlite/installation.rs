@@ -1,0 +1,293 @@
+//! The files of one installation, and the two locks that keep processes apart.
+//!
+//! - `gatepass.db`, `gatepass.db-wal`, `gatepass.db-shm`: the database, and what SQLite puts beside it while it is open.
+//! - `master.key`: the key that seals private keys in the database.
+//! - `gatepass.witness`: the newest state generation; see [`super::witness`].
+//! - `gatepass.lock`: held shared by every process that has the database open for writing, and by one alone while it starts
+//!   on files that nobody else has open, or replaces them.
+//! - `gatepass.starting`: marks a first start that has not come to its end.
+//!
+//! The directory itself is locked while a process starts, and while it changes the generation. It is never held for long.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::StoreError;
+use crate::secrets::files::{FileKind, Files, SystemFiles, exists, give_to_owner, with_suffix};
+use crate::secrets::master_key::MASTER_KEY;
+
+/// The database's name in the data directory.
+pub const DATABASE: &str = "gatepass.db";
+/// The lock's name.
+pub const LOCK: &str = "gatepass.lock";
+/// The witness's name, where no other place is configured.
+pub const WITNESS: &str = "gatepass.witness";
+/// The name of the mark of a first start.
+pub(super) const STARTING: &str = "gatepass.starting";
+/// The name of the file that holds the id of a handover that this directory accepts.
+pub(super) const ACCEPT: &str = "gatepass.accept";
+
+/// A name that is a link is not opened.
+const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+/// Between two tries to get a lock.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Where the files of an installation are.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// The master key, where it is not in the data directory.
+    pub master_key_file: Option<PathBuf>,
+    /// The witness, where it is not in the data directory.
+    pub witness_file: Option<PathBuf>,
+    /// The way to the files.
+    pub files: Arc<dyn Files>,
+}
+
+/// Which of its files are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The database and its size in bytes.
+    pub database: Option<u64>,
+    /// The log and its size in bytes.
+    pub log: Option<u64>,
+    /// The master key is in the data directory.
+    pub master_key: bool,
+    /// The witness is there.
+    pub witness: bool,
+    /// A first start was begun and not finished.
+    pub starting: bool,
+}
+
+impl Contents {
+    /// Returns true if nothing is there that an installation would leave behind.
+    pub const fn is_empty(&self) -> bool {
+        self.database.is_none() && self.log.is_none() && !self.master_key && !self.witness
+    }
+
+    /// Returns true if the log has content.
+    pub const fn has_log(&self) -> bool {
+        matches!(self.log, Some(size) if size > 0)
+    }
+}
+
+impl Installation {
+    /// An installation whose files are all in `dir`.
+    pub fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), master_key_file: None, witness_file: None, files: Arc::new(SystemFiles) }
+    }
+
+    /// Names files outside the data directory. The witness's path becomes absolute: it is written down for commands that
+    /// start elsewhere.
+    #[must_use]
+    pub fn with_files(self, master_key_file: Option<PathBuf>, witness_file: Option<PathBuf>) -> Self {
+        let witness_file = witness_file.map(|path| absolute(&path).unwrap_or(path));
+        Self { master_key_file, witness_file, ..self }
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.dir.join(DATABASE)
+    }
+
+    /// The write-ahead log.
+    pub fn log(&self) -> PathBuf {
+        with_suffix(&self.database(), "-wal")
+    }
+
+    /// The log's index, which SQLite keeps in shared memory.
+    pub fn log_index(&self) -> PathBuf {
+        with_suffix(&self.database(), "-shm")
+    }
+
+    /// The master key.
+    pub fn master_key(&self) -> PathBuf {
+        self.master_key_file.clone().unwrap_or_else(|| self.dir.join(MASTER_KEY))
+    }
+
+    /// The witness.
+    pub fn witness(&self) -> PathBuf {
+        self.witness_file.clone().unwrap_or_else(|| self.dir.join(WITNESS))
+    }
+
+    /// The mark of a first start.
+    pub(super) fn starting(&self) -> PathBuf {
+        self.dir.join(STARTING)
+    }
+
+    /// The id of an accepted handover.
+    pub(super) fn accept(&self) -> PathBuf {
+        self.dir.join(ACCEPT)
+    }
+
+    /// Looks which files are there.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that cannot be known.
+    pub fn contents(&self) -> Result<Contents, StoreError> {
+        let size = |path: PathBuf| match self.files.about(&path) {
+            Ok(about) if about.kind == FileKind::Directory => {
+                Err(StoreError::file(&path, "use", &io::ErrorKind::IsADirectory.into()))
+            }
+            Ok(about) => Ok(Some(about.size)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::file(&path, "look at", &e)),
+        };
+        // SQLite keeps the log beside the file itself, and not beside a link to it.
+        if fs::symlink_metadata(self.database()).is_ok_and(|about| about.is_symlink()) {
+            return Err(StoreError::Link(self.database()));
+        }
+        let there =
+            |path: PathBuf| exists(&*self.files, &path).map_err(|e| StoreError::file(&path, "look at", &e));
+        Ok(Contents {
+            database: size(self.database())?,
+            log: size(self.log())?,
+            master_key: there(self.dir.join(MASTER_KEY))?,
+            // Whether a witness elsewhere can be read, the start asks; here only whether it is there.
+            witness: exists(&*self.files, &self.witness()).unwrap_or(false),
+            starting: there(self.starting())?,
+        })
+    }
+
+    /// Locks the directory, for a start or a change of the generation.
+    pub(super) fn lock_directory(&self, patience: Duration) -> Result<DirectoryLock, StoreError> {
+        let failed = |e: &io::Error| StoreError::file(&self.dir, "lock the directory", e);
+        let dir = File::open(&self.dir).map_err(|e| failed(&e))?;
+        let end = Instant::now() + patience;
+        loop {
+            match dir.try_lock() {
+                Ok(()) => return Ok(DirectoryLock(dir)),
+                Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(StoreError::Busy(self.dir.clone())),
+                Err(TryLockError::Error(e)) => return Err(failed(&e)),
+            }
+        }
+    }
+
+    /// Says that this process has the database open. `create` makes the lock file where there is none; without it, there
+    /// may be no lock to hold.
+    pub(super) fn enter(&self, create: bool) -> Result<Option<Presence>, StoreError> {
+        let path = self.dir.join(LOCK);
+        let failed = |e: &io::Error| StoreError::file(&path, "lock", e);
+        // A lock may be held by whoever can read the file. A link is not followed.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(NO_LINK);
+        let file = match options.open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && create => {
+                let made = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+                let made = made.map_err(|e| failed(&e))?;
+                give_to_owner(&made, &self.dir).map_err(|e| failed(&e))?;
+                made
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(|e| failed(&e))?,
+        };
+        let alone = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => {
+                file.lock_shared().map_err(|e| failed(&e))?;
+                false
+            }
+            Err(TryLockError::Error(e)) => return Err(failed(&e)),
+        };
+        Ok(Some(Presence { file, alone }))
+    }
+
+    /// Writes down at which address a server of this directory answers, and which file it has open.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be written.
+    pub fn write_address(&self, address: &str) -> Result<(), StoreError> {
+        let database = self.database();
+        let about = self.files.about(&database).map_err(|e| StoreError::file(&database, "look at", &e))?;
+        self.write_lock(&format!("{address}\n{}\n", about.identity.1))
+    }
+
+    /// Reads at which address the last server of this directory answers.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be read.
+    pub fn address(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.written()?.lines().next().filter(|address| !address.is_empty()).map(str::to_owned))
+    }
+
+    /// Returns true if the database is another file than the one that the last server of this directory has open.
+    pub(super) fn is_replaced(&self) -> Result<bool, StoreError> {
+        let written = self.written()?;
+        let opened: Option<u64> = written.lines().nth(1).and_then(|inode| inode.parse().ok());
+        Ok(match (opened, self.files.about(&self.database())) {
+            (Some(opened), Ok(about)) => about.identity.1 != opened,
+            (None, _) | (_, Err(_)) => false,
+        })
+    }
+
+    /// Forgets the server that answered at `address`, where no other has started since.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file cannot be read or written.
+    pub fn forget_address(&self, address: &str) -> Result<(), StoreError> {
+        if self.address()?.as_deref() == Some(address) { self.forget_server() } else { Ok(()) }
+    }
+
+    /// Forgets the last server, which runs no more.
+    pub(super) fn forget_server(&self) -> Result<(), StoreError> {
+        self.write_lock("")
+    }
+
+    fn write_lock(&self, text: &str) -> Result<(), StoreError> {
+        let path = self.dir.join(LOCK);
+        let opened = OpenOptions::new().write(true).truncate(true).custom_flags(NO_LINK).open(&path);
+        let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|e| StoreError::file(&path, "write", &e))
+    }
+
+    fn written(&self) -> Result<String, StoreError> {
+        let path = self.dir.join(LOCK);
+        match fs::read_to_string(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.map_err(|e| StoreError::file(&path, "read", &e)),
+        }
+    }
+}
+
+/// The lock of the directory, until it is dropped.
+#[derive(Debug)]
+pub(super) struct DirectoryLock(#[expect(dead_code, reason = "closing it unlocks")] File);
+
+/// This process has the database open, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Presence {
+    file: File,
+    alone: bool,
+}
+
+impl Presence {
+    /// Returns true if no other process had the database open, and none can open it.
+    pub(super) const fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Tries again to be alone: the others may have gone. To be called while the directory is locked.
+    pub(super) fn try_alone(&mut self) -> bool {
+        if !self.alone {
+            self.alone = self.file.try_lock().is_ok();
+            if !self.alone {
+                // A conversion that fails may have lost the weaker lock.
+                let _ = self.file.lock_shared();
+            }
+        }
+        self.alone
+    }
+
+    /// Lets others in. To be called while the directory is locked.
+    pub(super) fn share(&mut self) {
+        // A conversion to a weaker lock does not wait.
+        self.alone = self.file.lock_shared().is_err();
+    }
+}

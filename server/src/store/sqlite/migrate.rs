@@ -1,0 +1,45 @@
+//! Bringing a file of an earlier schema up to date: a copy first, then one transaction, and nobody else on the file.
+
+use std::io;
+
+use super::connect::{Connector, Role};
+use super::error::{SqliteErrorKind, StoreError, TransactionError};
+use super::installation::Installation;
+use super::open::free_name;
+use super::{backup, batch, schema, state};
+use crate::secrets::files::{directory_of, with_suffix};
+
+/// Brings a file of schema `found` up to date, after a copy of it was made.
+pub(super) fn migrate(
+    installation: &Installation,
+    connector: &Connector,
+    found: i64,
+) -> Result<(), StoreError> {
+    let path = &connector.path;
+    let at = |e: rusqlite::Error| {
+        if SqliteErrorKind::of(&e) == SqliteErrorKind::Locked {
+            return StoreError::InUse(path.clone());
+        }
+        TransactionError::Sql(e).at(path)
+    };
+    let mut db = connector.connect(Role::Alone)?;
+    let check: Vec<u8> = db.query_row("SELECT master_check FROM meta", [], |row| row.get(0)).map_err(at)?;
+    state::find_key(installation, &check, None)?;
+    let files = &*installation.files;
+    let copy = free_name(installation, &format!(".schema-{found}"))?;
+    tracing::info!(from = found, to = schema::known(), copy = %copy.display(), "bringing the database up to date");
+    let draft = with_suffix(path, ".copy");
+    let copied = backup::copy_pages(&db, &draft, files, &mut |_, _| ()).inspect_err(|_| {
+        // The room may be needed by the version that wrote the file.
+        let _ = backup::remove_all(files, &draft);
+    })?;
+    copied.close().map_err(|(_, e)| at(e))?;
+    files.sync(&draft).map_err(|e| StoreError::file(&draft, "sync", &e))?;
+    let failed = |e: &io::Error| StoreError::file(&copy, "write", e);
+    files.rename(&draft, &copy).map_err(|e| failed(&e))?;
+    files.sync_directory(directory_of(&copy)).map_err(|e| failed(&e))?;
+    let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(at)?;
+    schema::bring_up_to_date(&tx, found).map_err(at)?;
+    batch::number(&tx).map_err(at)?;
+    tx.commit().map_err(at)
+}

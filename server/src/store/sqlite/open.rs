@@ -1,0 +1,219 @@
+//! Opening an installation: what must be there is there, the log belongs to its file, the schema and the master key are the
+//! right ones, and the files are the newest that were served.
+//!
+//! All of it happens while the directory is locked, so that no two processes decide at once.
+
+use std::io;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::audit::Chain;
+use super::backup::in_one_line;
+use super::connect::{Connector, Role};
+use super::error::{StoreError, TransactionError};
+use super::installation::{Contents, Installation, Presence};
+use super::lineage::{self, Fit};
+use super::migrate::migrate;
+use super::notice::Notice;
+use super::schema::{self, Version};
+use super::start::{Start, remove_marker};
+use super::state::MasterKeys;
+use super::{StoreOptions, rotate};
+use crate::secrets::files::{exists, with_suffix};
+
+/// The time that a start waits for another one.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The purpose for which a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A server: brings the file up to date, and makes a new state generation.
+    Serve,
+    /// A command that changes something.
+    Write,
+    /// As [`Access::Write`], also where the state was handed over.
+    WriteHandedOver,
+    /// A command that leaves every file as it is.
+    Read,
+}
+
+/// An installation that was opened.
+pub(super) struct Opened {
+    pub(super) installation: Installation,
+    pub(super) connector: Connector,
+    /// Holds the files open, so that SQLite never removes the log under another connection.
+    pub(super) anchor: Connection,
+    pub(super) chain: Chain,
+    pub(super) keys: MasterKeys,
+    pub(super) presence: Option<Presence>,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// Opens an installation.
+pub(super) fn open(
+    installation: &Installation,
+    access: Access,
+    options: &StoreOptions,
+) -> Result<Opened, StoreError> {
+    match std::fs::metadata(&installation.dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            return Err(StoreError::Nothing(installation.dir.clone()));
+        }
+        Err(e) => return Err(StoreError::file(&installation.dir, "read the data directory", &e)),
+        Ok(about) if !about.is_dir() => return Err(StoreError::NotADirectory(installation.dir.clone())),
+        Ok(_) => {}
+    }
+    let _locked = installation.lock_directory(PATIENCE)?;
+    let contents = installation.contents()?;
+    require_database(installation, &contents)?;
+    let mut presence = installation.enter(false)?;
+    let alone = presence.as_mut().is_none_or(Presence::try_alone);
+    // SQLite would take the log of a server for that of whatever file lies beside it.
+    let replaced = installation.is_replaced()?;
+    if replaced && !alone {
+        return Err(StoreError::Replaced(installation.database()));
+    }
+    let connector = Connector::new(installation.database(), &installation.files, options);
+    let fit = if alone && contents.has_log() { fit(installation)? } else { Fit::Fits };
+    if fit == Fit::Unreadable {
+        require_whole(&connector)?;
+    }
+    let older = match version(&connector)? {
+        Version::Schema(found) if access == Access::Serve && found < schema::known() => Some(found),
+        version @ (Version::Schema(_) | Version::Empty | Version::Foreign) => {
+            version.check(&connector.path).map(|()| None)?
+        }
+    };
+    if presence.is_none() && access != Access::Read {
+        // Made now that the file is known to be ours. The directory is locked, so nobody else has made it since.
+        presence = installation.enter(true)?;
+    }
+    if replaced && access != Access::Read {
+        installation.forget_server()?;
+    }
+    if let Some(found) = older {
+        if !alone {
+            return Err(StoreError::InUse(connector.path.clone()));
+        }
+        migrate(installation, &connector, found)?;
+    }
+    let role = if access == Access::Read { Role::Reader } else { Role::Writer };
+    let anchor = connector.connect(role)?;
+    if access != Access::Read {
+        connector.use_wal(&anchor)?;
+    }
+    let installation = &with_witness(installation, access, &anchor)?;
+    let mut keys = MasterKeys::find(installation, &anchor)?;
+    if access != Access::Read && rotate::finish(installation, &keys.current())? {
+        keys = MasterKeys::find(installation, &anchor)?;
+    }
+    let master = keys.current();
+    let chain = schema::chain(&anchor, &connector.path, &master)?;
+    if fit == Fit::Unreadable {
+        let verdict =
+            chain.verify(&anchor, schema::known()).map_err(|trouble| trouble.at(&connector.path))?;
+        if let Some(broken) = verdict.broken {
+            let problem = format!("audit chain: {broken}");
+            return Err(StoreError::NotWhole { path: connector.path, problem });
+        }
+    }
+    connector.remember(role)?;
+    let mut notices = Vec::new();
+    if access != Access::Read {
+        let start = Start { installation, db: &anchor, chain: &chain, master: &master, access, alone };
+        start.settle(contents.starting, &mut notices)?;
+        remove_marker(installation)?;
+    }
+    if let Some(presence) = &mut presence {
+        presence.share();
+    }
+    Ok(Opened { installation: installation.clone(), connector, anchor, chain, keys, presence, notices })
+}
+
+/// The installation with the witness that its server has, where a command was not told of one.
+fn with_witness(
+    installation: &Installation,
+    access: Access,
+    db: &Connection,
+) -> Result<Installation, StoreError> {
+    let mut installation = installation.clone();
+    if access != Access::Serve && installation.witness_file.is_none() {
+        let known: Option<String> = db
+            .query_row("SELECT witness_file FROM meta", [], |row| row.get(0))
+            .map_err(|e| TransactionError::Sql(e).at(&installation.database()))?;
+        installation.witness_file = known.map(Into::into);
+    }
+    Ok(installation)
+}
+
+/// Checks that there is a database with something in it, before anything is touched.
+pub(super) fn require_database(installation: &Installation, contents: &Contents) -> Result<(), StoreError> {
+    if contents.database.is_some_and(|size| size > 0) {
+        return Ok(());
+    }
+    let beside = if contents.has_log() {
+        installation.log()
+    } else if contents.master_key && !contents.starting {
+        installation.master_key()
+    } else if contents.witness {
+        installation.witness()
+    } else if contents.database.is_some() {
+        installation.database()
+    } else {
+        return Err(StoreError::Nothing(installation.dir.clone()));
+    };
+    Err(StoreError::DatabaseMissing { database: installation.database(), beside })
+}
+
+/// Compares file and log; an error where they do not belong together.
+pub(super) fn fit(installation: &Installation) -> Result<Fit, StoreError> {
+    let (database, log) = (installation.database(), installation.log());
+    let failed = |path: &std::path::Path, e: &io::Error| StoreError::file(path, "read", e);
+    let file = installation.files.open(&database).map_err(|e| failed(&database, &e))?;
+    let wal = installation.files.open(&log).map_err(|e| failed(&log, &e))?;
+    match lineage::compare(&*file, &*wal).map_err(|e| failed(&log, &e))? {
+        Fit::Foreign => Err(StoreError::LogForeign { log, database }),
+        fit @ (Fit::NothingToReplay | Fit::Fits | Fit::Unreadable) => Ok(fit),
+    }
+}
+
+/// Checks that file and log together are whole, without copying the one into the other.
+fn require_whole(connector: &Connector) -> Result<(), StoreError> {
+    let db = connector.connect(Role::Reader)?;
+    let problem = db
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))
+        .map_err(|e| TransactionError::Sql(e).at(&connector.path))?;
+    if problem == "ok" {
+        return Ok(());
+    }
+    let problem = in_one_line(&problem);
+    Err(StoreError::NotWhole { path: connector.path.clone(), problem })
+}
+
+fn version(connector: &Connector) -> Result<Version, StoreError> {
+    let db = connector.connect(Role::Reader)?;
+    schema::version(&db).map_err(|e| TransactionError::Sql(e).at(&connector.path))
+}
+
+/// Returns a name beside the database that is not taken.
+pub(super) fn free_name(installation: &Installation, suffix: &str) -> Result<std::path::PathBuf, StoreError> {
+    let base = with_suffix(&installation.database(), suffix);
+    let names = std::iter::once(base.clone()).chain((2..).map(|n| with_suffix(&base, &format!("-{n}"))));
+    for name in names {
+        let is_taken = |suffix: &str| {
+            let name = with_suffix(&name, suffix);
+            exists(&*installation.files, &name).map_err(|e| StoreError::file(&name, "look at", &e))
+        };
+        if !is_taken("")? && !is_taken(".log")? {
+            return Ok(name);
+        }
+    }
+    Err(StoreError::FileExists(base))
+}
+
+/// Copies the whole log into the file, and closes it.
+pub(super) fn close(db: Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    db.close().map_err(|(_, e)| e)
+}

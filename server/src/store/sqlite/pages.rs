@@ -1,0 +1,79 @@
+//! Pages of long lists: users and clients oldest first, tickets and sessions newest first.
+
+use gatepass_core::records::client::Client;
+use gatepass_core::records::session::Session;
+use gatepass_core::records::ticket::Ticket;
+use gatepass_core::records::user::User;
+use gatepass_core::store::page::{Cursor, Page, PageQuery};
+use gatepass_core::store::query::SessionPageQuery;
+use rusqlite::{Connection, Params, Row, params};
+
+use super::error::TransactionError;
+use super::read::{every, sessions_of, with_secrets};
+use super::rows::{self, columns, signed};
+
+pub(super) fn users(db: &Connection, query: &PageQuery) -> Result<Page<User>, TransactionError> {
+    let sql = concat!("SELECT ", columns!(users), ", seq FROM users WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    let Some(after) = after(query, i64::MIN) else { return Ok(Page::default()) };
+    page(db, query, sql, params![after, limit(query)?], rows::user)
+}
+
+pub(super) fn clients(db: &Connection, query: &PageQuery) -> Result<Page<Client>, TransactionError> {
+    let sql =
+        concat!("SELECT ", columns!(clients), ", seq FROM clients WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    let Some(after) = after(query, i64::MIN) else { return Ok(Page::default()) };
+    let read = |row: &Row<'_>| with_secrets(db, rows::client(row)?);
+    page(db, query, sql, params![after, limit(query)?], read)
+}
+
+pub(super) fn tickets(db: &Connection, query: &PageQuery) -> Result<Page<Ticket>, TransactionError> {
+    let sql =
+        concat!("SELECT ", columns!(tickets), ", seq FROM tickets WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
+    let Some(after) = after(query, i64::MAX) else { return Ok(Page::default()) };
+    page(db, query, sql, params![after, limit(query)?], rows::ticket)
+}
+
+pub(super) fn sessions(db: &Connection, query: &SessionPageQuery) -> Result<Page<Session>, TransactionError> {
+    let SessionPageQuery { user, page: query } = query;
+    let Some(after) = after(query, i64::MAX) else { return Ok(Page::default()) };
+    let limit = limit(query)?;
+    match user {
+        None => {
+            let sql = concat!(
+                "SELECT ",
+                columns!(sessions),
+                ", seq FROM sessions WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
+            );
+            page(db, query, sql, params![after, limit], rows::session)
+        }
+        Some(user) => {
+            let sql = concat!(
+                sessions_of!(concat!(columns!(sessions), ", seq")),
+                " WHERE seq < ?2 ORDER BY seq DESC LIMIT ?3"
+            );
+            page(db, query, sql, params![user.as_str(), after, limit], rows::session)
+        }
+    }
+}
+
+/// Returns the row after which the page begins, `first` where it is the first page, and none where no row has such a cursor.
+fn after(query: &PageQuery, first: i64) -> Option<i64> {
+    query.after.as_ref().map_or(Some(first), |Cursor(text)| text.parse().ok())
+}
+
+/// One row more than asked for tells that there is another page.
+fn limit(query: &PageQuery) -> Result<i64, TransactionError> {
+    signed(u64::try_from(query.limit()).unwrap_or(u64::MAX >> 1).saturating_add(1))
+}
+
+fn page<T>(
+    db: &Connection,
+    query: &PageQuery,
+    sql: &str,
+    values: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T, TransactionError>,
+) -> Result<Page<T>, TransactionError> {
+    let found =
+        every(db, sql, values, |row| Ok((read(row)?, Cursor(row.get::<_, i64>("seq")?.to_string()))))?;
+    Ok(Page::of(query, found))
+}

@@ -1,0 +1,451 @@
+//! The core's questions, each answered inside one snapshot.
+
+use std::sync::Arc;
+
+use gatepass_core::records::challenge::ChallengeDigest;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
+use gatepass_core::records::factor::Factors;
+use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::records::named_clients::NamedClients;
+use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::records::ticket::{Ticket, TicketDigest};
+use gatepass_core::records::user::{User, Username};
+use gatepass_core::store::page::Page;
+use gatepass_core::store::query::{
+    AccountRecords, BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity,
+    IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionPageQuery,
+    SessionRecords, SessionsRecords, TicketRecords, TokenQuery, TokenRecords, UserQuery, UserRecords,
+};
+use rusqlite::{Connection, Params, Row, params};
+
+use super::error::TransactionError;
+use super::rows::{self, columns};
+use super::state::{MasterKeys, State, handed_over};
+use super::{deliveries, factors, pages, passwords, sign_in_history};
+use crate::secrets::master_key::MasterKey;
+
+/// Answers `query` from the snapshot of `db`.
+pub(super) fn answer(db: &Connection, keys: &MasterKeys, query: &Query) -> Result<Found, TransactionError> {
+    let (state, master) = state(db, keys)?;
+    Snapshot { db, master: &master, state, clients: Vec::new() }.answer(query)
+}
+
+/// Answers `query` from the snapshot of `db`, also where the state was handed over.
+pub(super) fn answer_anyway(
+    db: &Connection,
+    keys: &MasterKeys,
+    query: &Query,
+) -> Result<Found, TransactionError> {
+    let state = State::read(db)?;
+    let master = keys.of(db, &state)?;
+    Snapshot { db, master: &master, state, clients: Vec::new() }.answer(query)
+}
+
+/// Answers each of `queries` from the snapshot of `db`.
+pub(super) fn answer_all<'a>(
+    db: &Connection,
+    keys: &MasterKeys,
+    queries: impl Iterator<Item = &'a Query>,
+) -> Result<Vec<Found>, TransactionError> {
+    let (state, master) = state(db, keys)?;
+    let mut snapshot = Snapshot { db, master: &master, state, clients: Vec::new() };
+    queries.map(|query| snapshot.answer(query)).collect()
+}
+
+/// Returns the state of the whole file and the master key; an error where the state was handed over.
+fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, Arc<MasterKey>), TransactionError> {
+    let state = State::read(db)?;
+    if state.handed_over {
+        return Err(handed_over(db));
+    }
+    Ok((state, keys.of(db, &state)?))
+}
+
+/// A snapshot that is being asked.
+struct Snapshot<'a> {
+    db: &'a Connection,
+    master: &'a MasterKey,
+    state: State,
+    /// The clients that were found: requests that come together are mostly those of a few.
+    clients: Vec<Client>,
+}
+
+impl Snapshot<'_> {
+    fn answer(&mut self, query: &Query) -> Result<Found, TransactionError> {
+        let records = records(self, query)?;
+        Ok(Found { generation: self.state.key_generation, state_epoch: self.state.epoch, records })
+    }
+
+    /// The client called `id`; once found it is not looked for again.
+    fn client(&mut self, id: &ClientId) -> Result<Option<Client>, TransactionError> {
+        if let Some(known) = self.clients.iter().find(|client| client.id == *id) {
+            return Ok(Some(known.clone()));
+        }
+        let found = client(self.db, id)?;
+        self.clients.extend(found.clone());
+        Ok(found)
+    }
+
+    /// The client that issued what rests on `named`, where that is another than the one it is for.
+    fn other_issuer(&mut self, named: NamedClients<'_>) -> Result<Option<Client>, TransactionError> {
+        named.other_issuer().map_or(Ok(None), |id| self.client(id))
+    }
+}
+
+fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, TransactionError> {
+    let (db, master) = (snapshot.db, snapshot.master);
+    Ok(match query {
+        Query::Generation => Records::Generation,
+        Query::Client(id) => Records::Client(snapshot.client(id)?),
+        Query::Ticket(digest) => Records::Ticket(ticket_records(snapshot, digest)?.map(Box::new)),
+        Query::Bearer(query) => Records::Bearer(Box::new(bearer(snapshot, query)?)),
+        Query::Issue(query) => Records::Issue(Box::new(issue(snapshot, query)?)),
+        Query::Token(query) => Records::Token(Box::new(token(snapshot, query)?)),
+        Query::Sessions(query) => Records::Sessions(Box::new(sessions(snapshot, query)?)),
+        Query::Challenge(digest) => Records::Challenge(challenge(snapshot, digest)?.map(Box::new)),
+        Query::Factors(query) => Records::Factors(Box::new(FactorsRecords {
+            bearer: bearer(snapshot, query)?,
+            factors: match &query.person {
+                None => Factors::default(),
+                Some(person) => factors::of(db, master, &person.user)?,
+            },
+        })),
+        Query::Login(identity) => Records::Login(login(db, master, identity)?.map(Box::new)),
+        Query::Password(query) => Records::Password(Box::new(PasswordRecords {
+            bearer: bearer(snapshot, query)?,
+            password: named(query.person.as_ref(), |person| passwords::of(db, &person.user))?,
+        })),
+        Query::User(query) => Records::User(user_records(db, query)?.map(Box::new)),
+        Query::Account(who) => Records::Account(account(db, master, who)?.map(Box::new)),
+        Query::Session(id) => Records::Session(session(db, id)?.map(Box::new)),
+        Query::UserPage(query) => Records::UserPage(pages::users(db, query)?),
+        Query::ClientPage(query) => Records::ClientPage(pages::clients(db, query)?),
+        Query::TicketPage(query) => Records::TicketPage(pages::tickets(db, query)?),
+        Query::SessionPage(query) => Records::SessionPage(session_page(snapshot, query)?),
+    })
+}
+
+/// The first row of a query, if there is one.
+pub(super) fn first<T>(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+    read: impl FnOnce(&Row<'_>) -> Result<T, TransactionError>,
+) -> Result<Option<T>, TransactionError> {
+    db.prepare_cached(sql)?.query(values)?.next()?.map(read).transpose()
+}
+
+/// Every row of a query.
+pub(super) fn every<T>(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, TransactionError>,
+) -> Result<Vec<T>, TransactionError> {
+    let mut select = db.prepare_cached(sql)?;
+    let mut found = select.query(values)?;
+    let mut all = Vec::new();
+    while let Some(row) = found.next()? {
+        all.push(read(row)?);
+    }
+    Ok(all)
+}
+
+pub(super) fn user(db: &Connection, who: &UserRef) -> Result<Option<User>, TransactionError> {
+    let by = |column: &str, text: &str| {
+        first(db, &format!("SELECT {} FROM users WHERE {column} = ?1", columns!(users)), [text], rows::user)
+    };
+    match who {
+        UserRef::Username(name) => by("username", name),
+        UserRef::IdOrUsername(text) => match by("id", text)? {
+            Some(user) => Ok(Some(user)),
+            None => by("username", text),
+        },
+    }
+}
+
+fn user_by_id(db: &Connection, id: &UserId) -> Result<Option<User>, TransactionError> {
+    first(db, concat!("SELECT ", columns!(users), " FROM users WHERE id = ?1"), [id.as_str()], rows::user)
+}
+
+pub(super) fn client(db: &Connection, id: &ClientId) -> Result<Option<Client>, TransactionError> {
+    let sql = concat!("SELECT ", columns!(clients), " FROM clients WHERE id = ?1");
+    let client = first(db, sql, [id.as_str()], rows::client)?;
+    client.map(|client| with_secrets(db, client)).transpose()
+}
+
+/// `client` with its secrets, in their order.
+pub(super) fn with_secrets(db: &Connection, mut client: Client) -> Result<Client, TransactionError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(client_secrets),
+        " FROM client_secrets WHERE client_id = ?1 ORDER BY position"
+    );
+    client.secrets = every(db, sql, [client.id.as_str()], rows::secret)?;
+    Ok(client)
+}
+
+/// The row of the ticket with `digest`: looked for in the latest 256 seconds that tickets were issued in, then in those
+/// before.
+pub(super) fn ticket_row(db: &Connection, digest: &TicketDigest) -> Result<Option<i64>, TransactionError> {
+    let sql = "SELECT period, (SELECT seq FROM tickets WHERE issued_at / 256 = period AND digest = ?1) \
+               FROM (SELECT issued_at / 256 AS period FROM tickets WHERE issued_at / 256 < ?2 \
+               ORDER BY issued_at / 256 DESC LIMIT 1)";
+    let mut before = i64::MAX;
+    loop {
+        let read = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?));
+        match first(db, sql, params![digest.0, before], read)? {
+            None => return Ok(None),
+            Some((_, Some(seq))) => return Ok(Some(seq)),
+            Some((period, None)) => before = period,
+        }
+    }
+}
+
+fn ticket(db: &Connection, digest: &TicketDigest) -> Result<Option<Ticket>, TransactionError> {
+    let Some(seq) = ticket_row(db, digest)? else { return Ok(None) };
+    first(db, concat!("SELECT ", columns!(tickets), " FROM tickets WHERE seq = ?1"), [seq], rows::ticket)
+}
+
+fn session(db: &Connection, id: &SessionId) -> Result<Option<Session>, TransactionError> {
+    let sql = concat!("SELECT ", columns!(sessions), " FROM sessions WHERE id = ?1");
+    first(db, sql, [id.as_str()], rows::session)
+}
+
+/// What `find` finds of something that may not be named at all.
+fn named<K, T>(
+    key: Option<K>,
+    find: impl FnOnce(K) -> Result<Option<T>, TransactionError>,
+) -> Result<Option<T>, TransactionError> {
+    key.map_or(Ok(None), find)
+}
+
+fn ticket_records(
+    snapshot: &mut Snapshot<'_>,
+    digest: &TicketDigest,
+) -> Result<Option<TicketRecords>, TransactionError> {
+    let (db, master) = (snapshot.db, snapshot.master);
+    let Some(ticket) = ticket(db, digest)? else { return Ok(None) };
+    Ok(Some(TicketRecords {
+        factors: factors::of(db, master, ticket.presented_by())?,
+        history: sign_in_history::of(db, ticket.presented_by())?,
+        user: user_by_id(db, &ticket.user_id)?,
+        actor: named(ticket.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
+        client: snapshot.client(&ticket.client_id)?,
+        issuer: snapshot.other_issuer(ticket.clients())?,
+        delivered: named(deliveries::of_ticket(&ticket), |delivery| delivered(db, &delivery.result))?,
+        ticket,
+    }))
+}
+
+/// What a ticket led to, where that is still there.
+fn delivered(db: &Connection, result: &TicketResult) -> Result<Option<Delivered>, TransactionError> {
+    Ok(match result {
+        TicketResult::Session(opened) => delivered_session(db, opened)?.map(Delivered::Session),
+        TicketResult::Challenge(digest) => factors::challenge(db, digest)?.map(Delivered::Challenge),
+    })
+}
+
+fn delivered_session(
+    db: &Connection,
+    opened: &OpenedSession,
+) -> Result<Option<DeliveredSession>, TransactionError> {
+    let Some(session) = session(db, &opened.id)? else { return Ok(None) };
+    let refresh = named(opened.refresh.as_ref(), |digest| refresh_token(db, digest))?;
+    Ok(Some(DeliveredSession { session, refresh }))
+}
+
+/// The user called so: by user name, or else by an address or a number that nobody else has.
+fn login(
+    db: &Connection,
+    master: &MasterKey,
+    identity: &Identity,
+) -> Result<Option<LoginRecords>, TransactionError> {
+    let Identity(text) = identity;
+    let sql = format!(
+        "SELECT {user} FROM users WHERE id IN (SELECT id FROM users WHERE email = ?1 COLLATE NOCASE \
+         UNION SELECT id FROM users WHERE phone = ?1) LIMIT 2",
+        user = columns!(users)
+    );
+    let user = match user(db, &UserRef::Username(text.clone()))? {
+        Some(user) => Some(user),
+        None => {
+            let mut all = every(db, &sql, [text], rows::user)?.into_iter();
+            all.next().filter(|_| all.next().is_none())
+        }
+    };
+    let Some(user) = user else {
+        // As much is looked for as there is to find of somebody.
+        if let Ok(nobody) = UserId::parse("usr_nobody") {
+            let _ = (
+                passwords::of(db, &nobody)?,
+                factors::of(db, master, &nobody)?,
+                sign_in_history::of(db, &nobody)?,
+            );
+        }
+        return Ok(None);
+    };
+    Ok(Some(LoginRecords {
+        password: passwords::of(db, &user.id)?,
+        factors: factors::of(db, master, &user.id)?,
+        history: sign_in_history::of(db, &user.id)?,
+        user,
+    }))
+}
+
+fn user_records(db: &Connection, query: &UserQuery) -> Result<Option<UserRecords>, TransactionError> {
+    let Some(found) = user(db, &query.user)? else { return Ok(None) };
+    let owner = |name: &Username| user(db, &UserRef::Username(name.as_str().to_owned()));
+    let owner = named(query.username.as_ref(), owner)?;
+    Ok(Some(UserRecords { user: found, username_owner: owner.map(|owner| owner.id) }))
+}
+
+fn account(
+    db: &Connection,
+    master: &MasterKey,
+    who: &UserRef,
+) -> Result<Option<AccountRecords>, TransactionError> {
+    let Some(user) = user(db, who)? else { return Ok(None) };
+    Ok(Some(AccountRecords {
+        password: passwords::of(db, &user.id)?,
+        factors: factors::of(db, master, &user.id)?,
+        history: sign_in_history::of(db, &user.id)?,
+        user,
+    }))
+}
+
+fn session_page(
+    snapshot: &mut Snapshot<'_>,
+    query: &SessionPageQuery,
+) -> Result<Page<SessionRecords>, TransactionError> {
+    let db = snapshot.db;
+    let Page { items, next } = pages::sessions(db, query)?;
+    let mut with_names = |session: Session| {
+        Ok(SessionRecords {
+            user: user_by_id(db, &session.user_id)?,
+            actor: named(session.actor_id(), |id| user_by_id(db, id))?,
+            client: snapshot.client(&session.client_id)?,
+            issuer: snapshot.other_issuer(session.clients())?,
+            session,
+        })
+    };
+    let items = items.into_iter().map(&mut with_names).collect::<Result<_, TransactionError>>()?;
+    Ok(Page { items, next })
+}
+
+fn challenge(
+    snapshot: &mut Snapshot<'_>,
+    digest: &ChallengeDigest,
+) -> Result<Option<ChallengeRecords>, TransactionError> {
+    let (db, master) = (snapshot.db, snapshot.master);
+    let Some(challenge) = factors::challenge(db, digest)? else { return Ok(None) };
+    let sign_in = &challenge.sign_in;
+    Ok(Some(ChallengeRecords {
+        user: user_by_id(db, &sign_in.user_id)?,
+        actor: named(sign_in.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
+        client: snapshot.client(&sign_in.client_id)?,
+        issuer: snapshot.other_issuer(sign_in.clients())?,
+        factors: factors::of(db, master, sign_in.challenged())?,
+        delivered: named(
+            challenge.answered.as_ref().and_then(|answered| answered.delivery.as_deref()),
+            |delivery| delivered_session(db, &delivery.result),
+        )?,
+        challenge,
+    }))
+}
+
+fn bearer(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<BearerRecords, TransactionError> {
+    let db = snapshot.db;
+    let person = query.person.as_ref();
+    let session = named(person, |p| session(db, &p.session))?;
+    Ok(BearerRecords {
+        client: snapshot.client(&query.client)?,
+        user: named(person, |p| user_by_id(db, &p.user))?,
+        issuer: session.as_ref().map_or(Ok(None), |s| snapshot.other_issuer(s.clients()))?,
+        session,
+        actor: named(person.and_then(|p| p.actor.as_ref()), |id| user_by_id(db, id))?,
+        revoked: db
+            .prepare_cached("SELECT 1 FROM revoked_tokens WHERE token_id = ?1")?
+            .exists([&query.token_id])?,
+    })
+}
+
+fn refresh_token(db: &Connection, digest: &RefreshDigest) -> Result<Option<RefreshToken>, TransactionError> {
+    let sql = concat!(
+        "SELECT ",
+        columns!(refresh_tokens),
+        " FROM refresh_tokens t JOIN sessions s ON s.seq = t.session WHERE t.digest = ?1"
+    );
+    first(db, sql, [digest.0], rows::refresh_token)
+}
+
+fn family(snapshot: &mut Snapshot<'_>, digest: &RefreshDigest) -> Result<Option<Family>, TransactionError> {
+    let db = snapshot.db;
+    let Some(refresh) = refresh_token(db, digest)? else { return Ok(None) };
+    let Some(session) = session(db, &refresh.session_id)? else { return Ok(None) };
+    Ok(Some(Family {
+        successor: named(refresh.rotation.as_ref(), |r| refresh_token(db, &r.successor))?,
+        user: user_by_id(db, &session.user_id)?,
+        actor: named(session.actor_id(), |id| user_by_id(db, id))?,
+        client: snapshot.client(&session.client_id)?,
+        issuer: snapshot.other_issuer(session.clients())?,
+        refresh,
+        session,
+    }))
+}
+
+fn token(snapshot: &mut Snapshot<'_>, query: &TokenQuery) -> Result<TokenRecords, TransactionError> {
+    Ok(TokenRecords {
+        caller: named(query.caller.as_ref(), |id| snapshot.client(id))?,
+        bearer: query.access.as_ref().map(|b| bearer(snapshot, b)).transpose()?.unwrap_or_default(),
+        family: named(query.refresh.as_ref(), |digest| family(snapshot, digest))?,
+    })
+}
+
+/// `$what` of each session of user ?1, by a look into every 1024 rows. The index is named: without it each look would be
+/// one over the table.
+macro_rules! sessions_of {
+    ($what:expr) => {
+        concat!(
+            "WITH RECURSIVE parts (part) AS (SELECT max(seq / 1024) FROM sessions UNION ALL \
+             SELECT (SELECT max(seq / 1024) FROM sessions WHERE seq / 1024 < part) FROM parts WHERE part IS NOT NULL) \
+             SELECT ",
+            $what,
+            " FROM parts CROSS JOIN sessions INDEXED BY sessions_by_user ON seq / 1024 = part AND user_id = ?1"
+        )
+    };
+}
+pub(super) use sessions_of;
+
+fn sessions(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<SessionsRecords, TransactionError> {
+    let sql = format!(
+        concat!(
+            sessions_of!(columns!(sessions)),
+            " WHERE ended_at IS NULL AND (actor IS NULL OR EXISTS (SELECT 1 FROM users a WHERE a.id = sessions.actor \
+             AND a.epoch = sessions.actor_epoch AND a.status = 'active')) AND (client_epoch IS NULL OR EXISTS \
+             (SELECT 1 FROM clients c WHERE c.id = sessions.client_id AND c.epoch = sessions.client_epoch AND c.enabled = 1)) \
+             AND (issuer IS NULL OR EXISTS (SELECT 1 FROM clients i WHERE i.id = sessions.issuer \
+             AND i.epoch = sessions.issuer_epoch AND i.enabled = 1)) ORDER BY auth_time DESC, id DESC LIMIT {}"
+        ),
+        MAX_SESSIONS
+    );
+    let bearer = bearer(snapshot, query)?;
+    // Nobody has looked at the token's signature yet: without a session that stands there is nothing more to look for.
+    let session = bearer.session.as_ref().filter(|session| session.ended_at.is_none());
+    let sessions = match query.person.as_ref().filter(|p| session.is_some_and(|s| s.user_id == p.user)) {
+        None => Vec::new(),
+        Some(person) => every(snapshot.db, &sql, [person.user.as_str()], rows::session)?,
+    };
+    Ok(SessionsRecords { bearer, sessions })
+}
+
+fn issue(snapshot: &mut Snapshot<'_>, query: &IssueQuery) -> Result<IssueRecords, TransactionError> {
+    let db = snapshot.db;
+    Ok(IssueRecords {
+        bearer: query.bearer.as_ref().map(|b| bearer(snapshot, b)).transpose()?.unwrap_or_default(),
+        user: named(query.user.as_ref(), |who| user(db, who))?,
+        actor: named(query.actor.as_ref(), |who| user(db, who))?,
+        audience: named(query.audience.as_ref(), |id| snapshot.client(id))?,
+    })
+}

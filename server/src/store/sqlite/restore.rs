@@ -1,0 +1,215 @@
+//! Putting a copy in the place of the database: proved first, never over what is there, whole or not at all.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::connect::{Connector, Role};
+use super::error::{SqliteErrorKind, StoreError, TransactionError};
+use super::installation::{Installation, Presence};
+use super::lineage::Fit;
+use super::open::{self, free_name};
+use super::{Access, BackupReport, Notice, Store, StoreOptions, backup, hex, schema};
+use crate::clock::wall;
+use crate::secrets::SecretsError;
+use crate::secrets::files::{Files, make_directory, replace, with_suffix};
+use crate::secrets::master_key::MasterKey;
+use crate::secrets::random::random;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The result of a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The copy that was restored.
+    pub backup: BackupReport,
+    /// Where the database lies that was there before.
+    pub replaced: Option<PathBuf>,
+    /// The notices for people. There is none yet without a master key: then the next start takes the copy into use.
+    pub notices: Vec<Notice>,
+    /// True if the copy was taken into use.
+    pub taken: bool,
+}
+
+/// Returns the content of the file of an accepted handover, once its copy has been put in place.
+pub(super) fn bound(id: &str, commit_id: &[u8; 16]) -> String {
+    format!("{id} {}\n", *hex(commit_id))
+}
+
+/// Makes the id with which another box may hand its installation over to this directory, once.
+///
+/// # Errors
+/// [`StoreError`] where it cannot be written.
+pub fn accept(installation: &Installation) -> Result<String, StoreError> {
+    make_directory(&installation.dir)
+        .map_err(|e| StoreError::file(&installation.dir, "create the data directory", &e))?;
+    let _locked = installation.lock_directory(PATIENCE)?;
+    let id = hex(&*random::<16>()?);
+    let path = installation.accept();
+    replace(&*installation.files, &path, format!("{}\n", *id).as_bytes())
+        .map_err(|e| StoreError::file(&path, "write", &e))?;
+    Ok(id.to_string())
+}
+
+/// Puts the copy in `from` in the place of the database. What is there already is kept beside it, where `replace_it` allows
+/// that, else nothing is done.
+///
+/// # Errors
+/// [`StoreError`] where the copy is not whole or not of the master key, the directory is in use, or there is a database.
+pub fn restore(
+    installation: &Installation,
+    from: &Path,
+    replace_it: bool,
+    progress: &mut backup::Progress<'_>,
+) -> Result<Restored, StoreError> {
+    let report = backup::prove(installation, from, progress)?;
+    require_key(installation, from, &report)?;
+    make_directory(&installation.dir)
+        .map_err(|e| StoreError::file(&installation.dir, "create the data directory", &e))?;
+    let replaced = {
+        let _locked = installation.lock_directory(PATIENCE)?;
+        let presence = installation.enter(true)?;
+        if !presence.as_ref().is_some_and(Presence::is_alone) {
+            return Err(StoreError::InUse(installation.database()));
+        }
+        let contents = installation.contents()?;
+        let is_there = contents.database.is_some_and(|size| size > 0) || contents.has_log();
+        if is_there && !replace_it {
+            return Err(StoreError::FileExists(installation.database()));
+        }
+        let files = &*installation.files;
+        let draft = with_suffix(&installation.database(), ".restoring");
+        // Read back: what is put in place is what was proved.
+        let copied = copy(installation, from, &draft, progress)
+            .and_then(|commit_id| backup::prove(installation, &draft, progress).map(|_| commit_id));
+        let commit_id = match copied {
+            Ok(commit_id) => commit_id,
+            Err(error) => {
+                // The room may be needed for what is there.
+                let _ = backup::remove_all(files, &draft);
+                return Err(error);
+            }
+        };
+        let replaced = if is_there { set_aside(installation)? } else { None };
+        bind(installation, &report, &commit_id)?;
+        let failed = |e: &io::Error| StoreError::file(&installation.database(), "replace", e);
+        files.rename(&draft, &installation.database()).map_err(|e| failed(&e))?;
+        files.sync_directory(&installation.dir).map_err(|e| failed(&e))?;
+        replaced
+    };
+    if !report.chain_verified {
+        return Ok(Restored { backup: report, replaced, notices: Vec::new(), taken: false });
+    }
+    let store = Store::open(installation, Access::Write, &StoreOptions::default())?;
+    let notices = store.notices().to_vec();
+    store.close()?;
+    Ok(Restored { backup: report, replaced, notices, taken: true })
+}
+
+/// Checks that a master key at hand is the one that the copy was made with.
+fn require_key(installation: &Installation, from: &Path, report: &BackupReport) -> Result<(), StoreError> {
+    if report.chain_verified {
+        return Ok(());
+    }
+    let key = installation.master_key();
+    match MasterKey::read(&*installation.files, &key) {
+        // It may be put there later.
+        Err(SecretsError::Missing(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(StoreError::MasterKeyWrong { database: from.to_owned(), key }),
+    }
+}
+
+/// Copies `from` to `draft`, of the newest schema and marked as a copy. Returns the id of its last transaction, which no other
+/// copy has.
+fn copy(
+    installation: &Installation,
+    from: &Path,
+    draft: &Path,
+    progress: &mut backup::Progress<'_>,
+) -> Result<[u8; 16], StoreError> {
+    let files: &dyn Files = &*installation.files;
+    let at = |e: rusqlite::Error| TransactionError::Sql(e).at(draft);
+    let source = backup::open_copy(from)?;
+    let mut db = backup::copy_pages(&source, draft, files, progress)?;
+    let schema::Version::Schema(found) = schema::version(&db).map_err(at)? else {
+        return Err(StoreError::Foreign(from.to_owned()));
+    };
+    let tx = db.transaction().map_err(at)?;
+    if found < schema::known() {
+        schema::bring_up_to_date(&tx, found).map_err(at)?;
+    }
+    backup::mark(&tx, wall()).map_err(at)?;
+    let commit_id = tx.query_row("SELECT commit_id FROM meta", [], |row| row.get(0)).map_err(at)?;
+    tx.commit().map_err(at)?;
+    db.close().map_err(|(_, e)| at(e))?;
+    files.sync(draft).map_err(|e| StoreError::file(draft, "sync", &e))?;
+    Ok(commit_id)
+}
+
+/// Keeps the database that is there under another name. A log that belongs to it goes into it first; one that does not is kept
+/// beside it.
+fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError> {
+    let files = &*installation.files;
+    let (database, log) = (installation.database(), installation.log());
+    let aside = free_name(installation, ".replaced")?;
+    let failed = |e: &io::Error| StoreError::file(&aside, "write", e);
+    let contents = installation.contents()?;
+    if contents.has_log() && matches!(open::fit(installation), Ok(Fit::Fits | Fit::NothingToReplay)) {
+        let connector = Connector::new(database.clone(), &installation.files, &StoreOptions::default());
+        let emptied = connector
+            .connect(Role::Alone)
+            .and_then(|db| open::close(db).map_err(|e| TransactionError::Sql(e).at(&database)));
+        if let Err(error) = emptied {
+            // A database that is damaged keeps its log. Of anything else nothing is lost by trying again.
+            let is_damaged = matches!(
+                error,
+                StoreError::Sqlite {
+                    fault: SqliteErrorKind::Corrupt | SqliteErrorKind::NotADatabase | SqliteErrorKind::Other,
+                    ..
+                }
+            );
+            if !is_damaged {
+                return Err(error);
+            }
+        }
+    }
+    let is_there = contents.database.is_some_and(|size| size > 0);
+    if is_there {
+        match files.link(&database, &aside) {
+            // Some file systems have no links. Until the copy has the name, the old file has the other one.
+            Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+                files.rename(&database, &aside).map_err(|e| failed(&e))?;
+            }
+            linked => linked.map_err(|e| failed(&e))?,
+        }
+    }
+    if installation.contents()?.has_log() {
+        // Under a name that SQLite does not take for the log of a file.
+        files.rename(&log, &with_suffix(&aside, ".log")).map_err(|e| failed(&e))?;
+    }
+    for left in [&log, &installation.log_index()] {
+        match files.remove(left) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::file(left, "remove", &e));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    files.sync_directory(&installation.dir).map_err(|e| failed(&e))?;
+    Ok(Some(aside).filter(|_| is_there))
+}
+
+/// Lets the accepted id stand for this copy alone.
+fn bind(installation: &Installation, report: &BackupReport, commit_id: &[u8; 16]) -> Result<(), StoreError> {
+    let Some(id) = &report.handover else { return Ok(()) };
+    let (files, path) = (&*installation.files, installation.accept());
+    // Bound again, where putting the copy in place was cut short: the id goes when a copy is taken.
+    let accepted = files.read(&path, 1024).is_ok_and(|text| {
+        text.split(|byte| b" \n".contains(byte)).next().is_some_and(|first| *first == *id.as_bytes())
+    });
+    if !accepted {
+        return Ok(());
+    }
+    replace(files, &path, bound(id, commit_id).as_bytes()).map_err(|e| StoreError::file(&path, "write", &e))
+}

@@ -1,0 +1,48 @@
+//! Log lines on stderr: text for people on a terminal, one JSON object a line for everything else.
+//!
+//! What is logged are names, numbers and reasons, never a request's headers, query or body; the types that hold
+//! secrets show nothing in `Debug`.
+
+mod limit;
+
+use std::io::{self, IsTerminal};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+pub use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt;
+
+use limit::Limit;
+
+/// The limit on the lines of this process.
+static LIMIT: LazyLock<Limit> = LazyLock::new(Limit::default);
+
+/// Begins to log: in JSON, in text, or in text on a terminal alone if `json` is none. Called again, it changes nothing.
+pub fn start(json: Option<bool>, level: LevelFilter) {
+    let terminal = io::stderr().is_terminal();
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let json = json.unwrap_or(!terminal);
+    // A closed stderr is no reason to complain on it.
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false).log_internal_errors(false);
+    let limited = tracing_subscriber::registry().with(level).with(&*LIMIT);
+    let started = if json {
+        let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        is_first(limited.with(lines))
+    } else {
+        is_first(limited.with(lines.with_ansi(colours)))
+    };
+    if !started {
+        tracing::debug!("logging was started before");
+    }
+}
+
+/// Tells how many lines were left out in the minutes that are over, or in all of them.
+pub fn tell_left_out(all: bool) {
+    LIMIT.left_out(Instant::now(), all).into_iter().for_each(limit::LeftOut::tell);
+}
+
+/// Has `lines` take every line from now on; false where others do already.
+fn is_first(lines: impl Into<tracing::Dispatch>) -> bool {
+    tracing::dispatcher::set_global_default(lines.into()).is_ok()
+}

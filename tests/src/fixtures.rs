@@ -1,0 +1,249 @@
+//! The users and clients of the tests, and requests by them.
+
+use std::net::IpAddr;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use gatepass_core::api::step::{drive, finish};
+use gatepass_core::base::time::Time;
+use gatepass_core::base::warning::Warnings;
+use gatepass_core::crypto::seed::Seed;
+use gatepass_core::engine::{Engine, Keys};
+use gatepass_core::http::request::Request;
+use gatepass_core::jose::key::SigningKey;
+use gatepass_core::policy::ticket_request::TicketRequest;
+use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::records::factor::{AskFactor, Lockout};
+use gatepass_core::records::id::{ClientId, UserId, UserRef};
+use gatepass_core::records::password::{Password, PasswordHash};
+use gatepass_core::records::request_inputs::RequestInputs;
+use gatepass_core::records::scope::Scope;
+use gatepass_core::records::user::{Gender, Status, User, Username};
+use gatepass_core::settings::{Issuer, Settings};
+use serde_json::{Value, json};
+
+use crate::memory::{Memory, Tables};
+
+/// The secret of `backend`, which issues tickets.
+pub const BACKEND_SECRET: &str = "gps_backend-backend-backend-backend-backend-1";
+/// The secret of `portal`, with characters that a form has to encode.
+pub const PORTAL_SECRET: &str = "gps_portal+portal/portal+portal/portal+portal";
+
+/// The password of pam.
+pub const PAM_PASSWORD: &str = "correct horse battery";
+/// The password of kim, who has to change it.
+pub const KIM_PASSWORD: &str = "changed at once";
+
+/// The time of the tests, unless they set another.
+pub const NOON: Time = Time::from_unix(1_750_000_000);
+
+/// A well-formed refresh token that was never issued.
+pub const UNKNOWN_REFRESH_TOKEN: &str = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Returns the inputs of a request at `now`; `seed` is its randomness and its fraction of a second.
+pub fn inputs(now: Time, seed: u64) -> RequestInputs {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    RequestInputs {
+        now,
+        fraction: (seed % 65_536) as u16,
+        seed: Seed::new(bytes),
+        warnings: Warnings::NONE,
+        wall: now,
+    }
+}
+
+/// Returns an engine for `issuer` with the default settings.
+pub fn engine(issuer: &str) -> Engine {
+    gatepass_with(Settings::new(Issuer::parse(issuer).expect("an issuer")))
+}
+
+/// Returns an engine that asks every user with a second factor for it, whatever the risk.
+pub fn asking() -> Engine {
+    let mut settings = Settings::new(Issuer::parse("http://gate.example").expect("an issuer"));
+    settings.second_factor.ask = AskFactor::Always;
+    gatepass_with(settings)
+}
+
+/// Returns an engine with `settings`, whose key is that of RFC 8037 appendix A.1.
+pub fn gatepass_with(settings: Settings) -> Engine {
+    Engine::new(settings, Keys::new(0, Some(signing_key()), vec![]))
+}
+
+/// The key of RFC 8037 appendix A.1.
+pub fn signing_key() -> SigningKey {
+    let jwk = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037")
+}
+
+/// A user called `name`, whose id is `usr_` and the name.
+pub fn user(name: &str, status: Status) -> User {
+    User {
+        id: UserId::parse(&format!("usr_{name}")).expect("an id"),
+        username: Username::parse(name).expect("a user name"),
+        email: None,
+        phone: None,
+        name: None,
+        gender: None,
+        address: None,
+        status,
+        must_change_password: false,
+        password_changed_at: None,
+        second_factor: None,
+        created_at: Time::from_unix(1_700_000_000),
+        updated_at: Time::from_unix(1_700_000_000),
+        epoch: 0,
+        revision: 0,
+    }
+}
+
+/// [`PAM_PASSWORD`], with the cheapest hash.
+pub const PAM_HASH: &str =
+    "$argon2id$v=19$m=64,t=1,p=1$cGFtLXNhbHQtb2YtcGFtIQ$fO7i0Y55S4Pj8QPnGhMGq1nWEuAWtXgy65XyWq57bpA";
+/// [`KIM_PASSWORD`], with the cheapest hash.
+pub const KIM_HASH: &str =
+    "$argon2id$v=19$m=64,t=1,p=1$a2ltLXNhbHQtb2Yta2ltIQ$/oNdaNfa15sfWkMDHTakM4I9HPJSgtcl7M3eg9eO8lc";
+
+fn password((user, hash): (&str, &str)) -> (UserId, Password) {
+    let hash = PasswordHash::parse(hash).expect("a hash");
+    (UserId::parse(user).expect("an id"), Password { hash, lockout: Lockout::default() })
+}
+
+fn client(id: &str, scope: &str, secret: &str) -> Client {
+    let created_at = Time::from_unix(1_700_000_000);
+    Client {
+        id: ClientId::parse(id).expect("an id"),
+        name: None,
+        scope: Scope::parse(scope).expect("a scope"),
+        default_scope: Scope::default(),
+        audiences: vec![],
+        enabled: true,
+        token_lifetime: None,
+        user_token_lifetime: None,
+        second_factor: None,
+        created_at,
+        secrets: vec![ClientSecret { digest: SecretDigest::of(secret), created_at, expires_at: None }],
+        revision: 0,
+        epoch: 0,
+    }
+}
+
+/// Alice signs in; boss may act as her; fay and lou have second factors; pam and kim have passwords; gone is disabled.
+/// The client `backend` issues tickets for `portal`; `closed` is disabled.
+pub fn tables() -> Tables {
+    let alice = User {
+        email: Some("alice@example.com".into()),
+        phone: Some("+44 20 7946 0000".into()),
+        name: Some("Alice Liddell".into()),
+        gender: Some(Gender::Female),
+        address: Some(r#"{"locality":"Oxford"}"#.into()),
+        ..user("alice", Status::Active)
+    };
+    let plain = ["boss", "fay", "lou"].map(|name| user(name, Status::Active));
+    let changed = Some(Time::from_unix(1_700_000_000));
+    let pam = User {
+        email: Some("pam@example.com".into()),
+        phone: Some("+44 20 7946 0001".into()),
+        password_changed_at: changed,
+        ..user("pam", Status::Active)
+    };
+    let kim =
+        User { password_changed_at: changed, must_change_password: true, ..user("kim", Status::Active) };
+    let users = plain.into_iter().chain([alice, pam, kim, user("gone", Status::Disabled)]);
+    let backend = Client {
+        name: Some("The back office".into()),
+        ..client("backend", "ticket:issue ticket:impersonate profile email phone", BACKEND_SECRET)
+    };
+    let portal = Client {
+        default_scope: Scope::parse("orders:read").expect("a scope"),
+        audiences: vec!["https://orders.example".into()],
+        ..client("portal", "orders:read orders:write", PORTAL_SECRET)
+    };
+    let closed = Client { enabled: false, ..client("closed", "orders:read", BACKEND_SECRET) };
+    Tables {
+        users: users.map(|user| (user.id.clone(), user)).collect(),
+        passwords: [("usr_pam", PAM_HASH), ("usr_kim", KIM_HASH)].into_iter().map(password).collect(),
+        clients: [backend, portal, closed].into_iter().map(|client| (client.id.clone(), client)).collect(),
+        ..Tables::default()
+    }
+}
+
+/// Issues a ticket for `user` as the command line does.
+pub fn issue(engine: &Engine, store: &Memory, user: &str, inputs: RequestInputs) -> String {
+    let asked = TicketRequest::new(UserRef::IdOrUsername(user.into()));
+    let issued = finish(engine, store, engine.issue_by_command(asked, inputs));
+    let body: Value = serde_json::from_slice(issued.body()).expect("JSON");
+    body["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+/// A JSON request to `path` from 192.0.2.1, with this `Authorization` unless it is empty.
+pub fn request(path: &str, authorization: &str, body: &Value) -> Request {
+    let mut headers = vec![("content-type".into(), b"application/json".to_vec())];
+    if !authorization.is_empty() {
+        headers.push(("authorization".into(), authorization.into()));
+    }
+    Request {
+        method: "POST".into(),
+        target: path.into(),
+        headers,
+        body: body.to_string().into_bytes(),
+        peer: IpAddr::from([192, 0, 2, 1]),
+    }
+}
+
+/// The request that presents `ticket`.
+pub fn presents(ticket: &str) -> Request {
+    request("/auth/ticket/signin", "", &json!({ "ticket": ticket }))
+}
+
+/// The request that presents the refresh token `token`.
+pub fn refreshes(token: &str) -> Request {
+    request("/auth/refresh", "", &json!({ "refresh_token": token }))
+}
+
+/// The form that the client `id` posts to `path`.
+pub fn posts(path: &str, id: &str, secret: &str, form: &str) -> Request {
+    let basic = STANDARD.encode(format!("{id}:{secret}"));
+    Request {
+        headers: vec![
+            ("content-type".into(), b"application/x-www-form-urlencoded".to_vec()),
+            ("authorization".into(), format!("Basic {basic}").into()),
+        ],
+        body: form.into(),
+        ..request(path, "", &Value::Null)
+    }
+}
+
+/// The request for a token of the client `id` with `scope`.
+pub fn asks_for_token(id: &str, secret: &str, scope: &str) -> Request {
+    let form = format!("grant_type=client_credentials&scope={}", scope.replace(' ', "+"));
+    posts("/oauth2/token", id, secret, &form)
+}
+
+/// The request of `portal` for fresh tokens.
+pub fn grants(token: &str) -> Request {
+    let form = format!("grant_type=refresh_token&refresh_token={token}");
+    posts("/oauth2/token", "portal", PORTAL_SECRET, &form)
+}
+
+/// The request of `portal` that `token` be revoked.
+pub fn revokes(token: &str) -> Request {
+    posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))
+}
+
+/// A ticket by which boss signs in as alice at the portal.
+pub fn impersonating(engine: &Engine, store: &Memory) -> String {
+    let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
+    asked.audience = ClientId::parse("portal").ok();
+    let boss = Some(UserRef::Username("boss".into()));
+    let asked = asked.impersonated(boss, Some("call 4711")).expect("an actor and a reason");
+    let issued = finish(engine, store, engine.issue_by_command(asked, inputs(NOON, 1)));
+    let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
+    issued["ticket"].as_str().expect("a ticket").to_owned()
+}
+
+/// The answer to boss, who signs in as alice at the portal.
+pub fn impersonates(engine: &Engine, store: &Memory) -> Value {
+    let ticket = impersonating(engine, store);
+    let signed_in = drive(engine, store, presents(&ticket), inputs(NOON, 2));
+    serde_json::from_slice(signed_in.body()).expect("JSON")
+}

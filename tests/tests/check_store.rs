@@ -1,0 +1,246 @@
+//! The conformance kit: what a good store is told, and that it finds every way in which a store can be wrong.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gatepass_core::store::Store;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::check::{BrokenPromise, check_races, check_store};
+use gatepass_core::store::memory::{MemoryStore, Tables};
+use gatepass_core::store::query::{Found, Query, Records, SessionPageQuery};
+use gatepass_tests::guard::Guard;
+use gatepass_tests::memory::Memory;
+
+fn broken(store: &impl Store) -> BrokenPromise {
+    match check_store(store) {
+        Ok(report) => panic!("nothing was found: {report}"),
+        Err(broken) => broken,
+    }
+}
+
+fn at_once(jobs: &[&(dyn Fn() + Sync)]) {
+    std::thread::scope(|scope| jobs.iter().for_each(|job| drop(scope.spawn(job))));
+}
+
+#[test]
+fn the_store_in_memory_passes_and_every_change_and_query_was_seen() {
+    let report = check_store(&MemoryStore::default()).unwrap_or_else(|broken| panic!("{broken}"));
+    println!("{report}");
+    assert_eq!(report.changes, Change::NAMES.iter().copied().collect::<BTreeSet<_>>());
+    assert_eq!(report.queries, Query::NAMES.iter().copied().collect::<BTreeSet<_>>());
+    let start = Tables { state_epoch: 7, generation: 3, ..Tables::default() };
+    check_store(&MemoryStore::new(start)).unwrap_or_else(|broken| panic!("{broken}"));
+    check_races(&Memory::default(), at_once).unwrap_or_else(|broken| panic!("{broken}"));
+}
+
+#[test]
+fn a_store_without_any_one_guard_is_found() {
+    for guard in Guard::ALL {
+        let broken = broken(&MemoryStore::new(Tables { unguarded: [*guard].into(), ..Tables::default() }));
+        println!("{guard:?}: {broken}");
+        assert!(guard.meaning().0.contains(&format!("`{}`", broken.subject)), "{guard:?}: {broken}");
+        let why = guard.meaning().1.trim_end_matches('.');
+        assert!(broken.found.contains(why), "{guard:?}: {broken}");
+    }
+}
+
+/// A store that leaves one kind of change out.
+struct Without(&'static str, MemoryStore);
+
+fn is(change: &Change, name: &str) -> bool {
+    let shown = format!("{change:?}");
+    shown.split(|c: char| !c.is_alphanumeric()).next() == Some(name)
+}
+
+impl Store for Without {
+    fn read(&self, query: &Query) -> Found {
+        self.1.read(query)
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        let Self(without, store) = self;
+        let mut tables = store.clone().into_tables();
+        if tables.commit(changes) == Outcome::Conflict {
+            return Outcome::Conflict;
+        }
+        let kept: Vec<Change> = changes.iter().filter(|change| !is(change, without)).cloned().collect();
+        store.commit(&kept.into())
+    }
+}
+
+#[test]
+fn a_store_without_the_effect_of_any_one_change_is_found() {
+    // What writes nothing, and what no query reads.
+    let without_effect = ["Audit", "Probe", "DummyWrite"];
+    for name in Change::NAMES {
+        if name.starts_with("Require") || without_effect.contains(name) {
+            continue;
+        }
+        println!("{name}: {}", broken(&Without(name, MemoryStore::default())));
+    }
+}
+
+/// A store that does what its function says.
+struct Altered<C, R>(RefCell<Tables>, C, R);
+
+impl<C, R> Store for Altered<C, R>
+where
+    C: Fn(&mut Tables, &[Change]) -> Outcome,
+    R: Fn(&mut Found),
+{
+    fn read(&self, query: &Query) -> Found {
+        let mut found = self.0.borrow().read(query);
+        (self.2)(&mut found);
+        found
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        (self.1)(&mut self.0.borrow_mut(), changes)
+    }
+}
+
+fn committed(commit: impl Fn(&mut Tables, &[Change]) -> Outcome) -> String {
+    broken(&Altered(RefCell::default(), commit, |_: &mut Found| {})).to_string()
+}
+
+fn found(alter: impl Fn(&mut Found)) -> String {
+    broken(&Altered(
+        RefCell::default(),
+        |tables: &mut Tables, changes: &[Change]| tables.commit(changes),
+        alter,
+    ))
+    .to_string()
+}
+
+#[test]
+fn a_list_that_is_not_whole_is_found() {
+    // The last record of a page is lost.
+    let short = found(|found| {
+        if let Records::UserPage(page) = &mut found.records {
+            page.items.pop();
+        }
+    });
+    assert!(short.contains("`Query::UserPage` finds no page with "), "{short}");
+    // The first page comes again and again, once.
+    let twice = found(|found| {
+        if let Records::ClientPage(page) = &mut found.records {
+            page.items.extend(page.items.first().cloned());
+        }
+    });
+    assert!(twice.contains("`Query::ClientPage` finds ") && twice.contains(" twice"), "{twice}");
+    // Everybody's sessions are one user's.
+    let tables = RefCell::<Tables>::default();
+    let everybodys = broken(&EverybodysSessions(tables)).to_string();
+    assert!(
+        everybodys.contains("`Query::SessionPage` finds ") && everybodys.contains("another user's"),
+        "{everybodys}"
+    );
+}
+
+/// A store that lists everybody's sessions as one user's.
+struct EverybodysSessions(RefCell<Tables>);
+
+impl Store for EverybodysSessions {
+    fn read(&self, query: &Query) -> Found {
+        let Query::SessionPage(asked) = query else { return self.0.borrow().read(query) };
+        self.0.borrow().read(&Query::SessionPage(SessionPageQuery { user: None, ..asked.clone() }))
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        self.0.borrow_mut().commit(changes)
+    }
+}
+
+#[test]
+fn three_stores_that_break_one_promise_each_are_told_which() {
+    // It writes each change by itself.
+    let halves = committed(|tables, changes| {
+        let each = changes.iter().map(|change| tables.commit(std::slice::from_ref(change)));
+        let outcomes: Vec<Outcome> = each.collect();
+        if outcomes.contains(&Outcome::Conflict) { Outcome::Conflict } else { Outcome::Applied }
+    });
+    assert_eq!(
+        halves,
+        "`InsertUser`: a user is inserted whose id is taken. Nothing may be written then, but `Query::Ticket` finds \
+         `Some(` where `None` is right, in Found › records: Ticket."
+    );
+    // It takes the second spending of a ticket for the first one, told once more.
+    let twice = committed(|tables, changes| match (tables.commit(changes), changes) {
+        (Outcome::Conflict, [Change::SpendTicket { .. }, ..]) => Outcome::Applied,
+        (outcome, _) => outcome,
+    });
+    assert_eq!(
+        twice,
+        "`SpendTicket`: a spent ticket is spent again. The store answers Applied where Conflict is right: it holds only \
+         where the ticket was neither spent nor revoked, and nothing is written otherwise."
+    );
+    // It lists sessions as they come.
+    let unsorted = found(|found| {
+        if let Records::Sessions(records) = &mut found.records {
+            records.sessions.sort_by(|a, b| a.id.cmp(&b.id));
+        }
+    });
+    let start = "`Query::Sessions`: a person's sessions are listed, the newest first. Afterwards `Query::Sessions` finds ";
+    let end = "in Found › records: Sessions › SessionsRecords › sessions: › Session.";
+    assert!(unsorted.starts_with(start) && unsorted.ends_with(end), "{unsorted}");
+}
+
+/// A store that looks first and writes later.
+#[derive(Default)]
+struct LooksFirst(Memory);
+
+impl Store for LooksFirst {
+    fn read(&self, query: &Query) -> Found {
+        self.0.read(query)
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        let outcome = self.0.with(|tables| tables.clone().commit(changes));
+        if outcome == Outcome::Applied {
+            std::thread::yield_now();
+            self.0.with(|tables| {
+                let unguarded = Guard::ALL.to_vec();
+                let mut free = Tables { unguarded, ..std::mem::take(tables) };
+                free.commit(changes);
+                *tables = Tables { unguarded: vec![], ..free };
+            });
+        }
+        outcome
+    }
+}
+
+/// A store that writes one change after another, though all of them or none.
+#[derive(Default)]
+struct OneByOne(Memory);
+
+impl Store for OneByOne {
+    fn read(&self, query: &Query) -> Found {
+        self.0.read(query)
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        let outcome = self.0.with(|tables| tables.clone().commit(changes));
+        if outcome == Outcome::Applied && changes.len() == 2 {
+            for change in changes.iter() {
+                self.0.with(|tables| tables.commit(std::slice::from_ref(change)));
+                std::thread::yield_now();
+            }
+            return Outcome::Applied;
+        }
+        self.0.commit(changes)
+    }
+}
+
+#[test]
+fn a_store_whose_commits_mix_is_found() {
+    let told = |found: Result<_, BrokenPromise>| {
+        found.map_or_else(|broken| broken.to_string(), |report| format!("{report}"))
+    };
+    let mixed = told(check_races(&LooksFirst::default(), at_once));
+    assert!(mixed.contains("commits were applied where exactly one holds"), "{mixed}");
+    assert!(check_store(&OneByOne::default()).is_ok(), "alone it keeps its promises");
+    let torn = told(check_races(&OneByOne::default(), at_once));
+    assert!(torn.contains("applied where exactly one holds") || torn.contains("half a commit"), "{torn}");
+}

@@ -1,0 +1,604 @@
+//! A store that was written from `docs/embedding.md` alone: lists that are searched, and a copy that is given up where a condition does
+//! not hold. It passes the conformance kit.
+#![allow(clippy::panic, reason = "a broken promise is a failed test")]
+
+use std::cmp::Reverse;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gatepass_core::records::challenge::Challenge;
+use gatepass_core::records::client::ClientRef;
+use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
+use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, TotpDevice};
+use gatepass_core::records::id::{DeviceId, SessionId};
+use gatepass_core::records::named_clients::NamedClients;
+use gatepass_core::records::password::Password;
+use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::records::sign_in_history::SignInHistory;
+use gatepass_core::records::ticket::{Ticket, TicketState};
+use gatepass_core::store::audit::Event;
+use gatepass_core::store::check::{check_races, check_store};
+use gatepass_core::store::page::{Cursor, Page, PageQuery};
+use gatepass_core::store::query::{
+    AccountRecords, BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, IssueRecords,
+    LoginRecords, PasswordRecords, SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
+};
+use gatepass_core::{Change, Client, ClientId, Found, Outcome, Query, Records, Store, User, UserId, UserRef};
+
+/// A condition that does not hold.
+struct Conflict;
+
+type Held = Result<(), Conflict>;
+
+fn holds(condition: bool) -> Held {
+    if condition { Ok(()) } else { Err(Conflict) }
+}
+
+#[derive(Clone, Default)]
+struct Rows {
+    state_epoch: u64,
+    users: Vec<User>,
+    passwords: Vec<(UserId, Password)>,
+    clients: Vec<Client>,
+    tickets: Vec<Ticket>,
+    sessions: Vec<Session>,
+    refresh_tokens: Vec<RefreshToken>,
+    challenges: Vec<Challenge>,
+    devices: Vec<TotpDevice>,
+    codes: Vec<(UserId, BackupDigest, DeviceId)>,
+    lockouts: Vec<(UserId, Lockout)>,
+    histories: Vec<(UserId, SignInHistory)>,
+    revoked: Vec<String>,
+    deleted: Vec<UserId>,
+    audit: Vec<Event>,
+}
+
+fn get<'a, T>(rows: &'a [(UserId, T)], user: &UserId) -> Option<&'a T> {
+    rows.iter().find(|(id, _)| id == user).map(|(_, row)| row)
+}
+
+/// Returns the row of the user, which is made where there is none.
+fn entry<'a, T: Default>(rows: &'a mut Vec<(UserId, T)>, user: &UserId) -> Result<&'a mut T, Conflict> {
+    if get(rows, user).is_none() {
+        rows.push((user.clone(), T::default()));
+    }
+    rows.iter_mut().find(|(id, _)| id == user).map(|(_, row)| row).ok_or(Conflict)
+}
+
+/// Makes a page in the order of names, which are the cursors.
+fn page<T>(query: &PageQuery, rows: impl IntoIterator<Item = T>, name: impl Fn(&T) -> &str) -> Page<T> {
+    let after = query.after.as_ref().map_or("", |Cursor(text)| text);
+    let mut rows: Vec<T> = rows.into_iter().filter(|row| name(row) > after).collect();
+    rows.sort_by(|one, other| name(one).cmp(name(other)));
+    Page::of(
+        query,
+        rows.into_iter().map(|row| {
+            let cursor = Cursor(name(&row).to_owned());
+            (row, cursor)
+        }),
+    )
+}
+
+/// Reading.
+impl Rows {
+    fn user(&self, id: &UserId) -> Option<&User> {
+        self.users.iter().find(|user| user.id == *id)
+    }
+
+    fn named(&self, who: &UserRef) -> Option<User> {
+        let by_name = |name: &str| self.users.iter().find(|user| user.username.as_str() == name);
+        match who {
+            UserRef::Username(name) => by_name(name),
+            UserRef::IdOrUsername(text) => {
+                self.users.iter().find(|user| user.id.as_str() == text).or_else(|| by_name(text))
+            }
+        }
+        .cloned()
+    }
+
+    fn client(&self, id: &ClientId) -> Option<&Client> {
+        self.clients.iter().find(|client| client.id == *id)
+    }
+
+    fn other_issuer(&self, named: NamedClients<'_>) -> Option<Client> {
+        self.client(named.other_issuer()?).cloned()
+    }
+
+    fn session(&self, id: &SessionId) -> Option<&Session> {
+        self.sessions.iter().find(|session| session.id == *id)
+    }
+
+    fn refresh_token(&self, digest: &RefreshDigest) -> Option<&RefreshToken> {
+        self.refresh_tokens.iter().find(|token| token.digest == *digest)
+    }
+
+    fn factors(&self, user: &UserId) -> Factors {
+        Factors {
+            devices: self.devices.iter().rev().filter(|device| device.user_id == *user).cloned().collect(),
+            backup_codes: self.codes.iter().filter(|code| code.0 == *user).map(|code| code.1).collect(),
+            lockout: get(&self.lockouts, user).copied().unwrap_or_default(),
+        }
+    }
+
+    fn history(&self, user: &UserId) -> SignInHistory {
+        get(&self.histories, user).cloned().unwrap_or_default()
+    }
+
+    fn opened(&self, opened: &OpenedSession) -> Option<DeliveredSession> {
+        let session = self.session(&opened.id)?.clone();
+        let refresh = opened.refresh.as_ref().and_then(|digest| self.refresh_token(digest)).cloned();
+        Some(DeliveredSession { session, refresh })
+    }
+
+    fn bearer(&self, query: &BearerQuery) -> BearerRecords {
+        let person = query.person.as_ref();
+        let session = person.and_then(|person| self.session(&person.session));
+        BearerRecords {
+            client: self.client(&query.client).cloned(),
+            user: person.and_then(|person| self.user(&person.user)).cloned(),
+            actor: person.and_then(|person| self.user(person.actor.as_ref()?)).cloned(),
+            issuer: session.and_then(|session| self.other_issuer(session.clients())),
+            session: session.cloned(),
+            revoked: self.revoked.contains(&query.token_id),
+        }
+    }
+
+    fn ticket(&self, ticket: &Ticket) -> TicketRecords {
+        let actor = ticket.impersonation.as_ref().map(|impersonation| &impersonation.actor);
+        let presents = actor.unwrap_or(&ticket.user_id);
+        let delivered = match &ticket.state {
+            TicketState::Spent { delivery: Some(delivery), .. } => match &delivery.result {
+                TicketResult::Session(opened) => self.opened(opened).map(Delivered::Session),
+                TicketResult::Challenge(digest) => {
+                    self.challenge(|c| c.digest == *digest).map(Delivered::Challenge)
+                }
+            },
+            TicketState::Spent { delivery: None, .. } | TicketState::Live | TicketState::Revoked(_) => None,
+        };
+        TicketRecords {
+            user: self.user(&ticket.user_id).cloned(),
+            actor: actor.and_then(|id| self.user(id)).cloned(),
+            client: self.client(&ticket.client_id).cloned(),
+            issuer: self.other_issuer(ticket.clients()),
+            factors: self.factors(presents),
+            history: self.history(presents),
+            delivered,
+            ticket: ticket.clone(),
+        }
+    }
+
+    fn challenge(&self, is: impl Fn(&&Challenge) -> bool) -> Option<Challenge> {
+        self.challenges.iter().find(is).cloned()
+    }
+
+    fn challenged(&self, challenge: Challenge) -> ChallengeRecords {
+        let sign_in = &challenge.sign_in;
+        let actor = sign_in.impersonation.as_ref().map(|impersonation| &impersonation.actor);
+        let delivery = challenge.answered.as_ref().and_then(|answered| answered.delivery.as_ref());
+        ChallengeRecords {
+            user: self.user(&sign_in.user_id).cloned(),
+            actor: actor.and_then(|id| self.user(id)).cloned(),
+            client: self.client(&sign_in.client_id).cloned(),
+            issuer: self.other_issuer(sign_in.clients()),
+            factors: self.factors(actor.unwrap_or(&sign_in.user_id)),
+            delivered: delivery.and_then(|delivery| self.opened(&delivery.result)),
+            challenge,
+        }
+    }
+
+    fn family(&self, digest: &RefreshDigest) -> Option<Family> {
+        let refresh = self.refresh_token(digest)?.clone();
+        let session = self.session(&refresh.session_id)?.clone();
+        Some(Family {
+            successor: refresh.rotation.as_ref().and_then(|r| self.refresh_token(&r.successor)).cloned(),
+            user: self.user(&session.user_id).cloned(),
+            actor: session.actor.as_ref().and_then(|actor| self.user(&actor.id)).cloned(),
+            client: self.client(&session.client_id).cloned(),
+            issuer: self.other_issuer(session.clients()),
+            refresh,
+            session,
+        })
+    }
+
+    fn listed(&self, query: &BearerQuery) -> Vec<Session> {
+        let own = query.person.as_ref().and_then(|person| {
+            let session = self.session(&person.session)?;
+            (session.ended_at.is_none() && session.user_id == person.user).then_some(&person.user)
+        });
+        let stands = |named: &ClientRef| {
+            self.client(&named.id).is_some_and(|client| client.enabled && client.epoch == named.epoch)
+        };
+        let is_listed = |session: &&Session| {
+            let client = session.client_epoch.map(|epoch| ClientRef { id: session.client_id.clone(), epoch });
+            Some(&session.user_id) == own
+                && session.ended_at.is_none()
+                && session.actor.as_ref().is_none_or(|actor| self.is_user(&actor.id, actor.epoch))
+                && client.iter().chain(&session.issuer).all(stands)
+        };
+        let mut listed: Vec<Session> = self.sessions.iter().filter(is_listed).cloned().collect();
+        listed.sort_by_key(|session| Reverse((session.auth_time, session.id.clone())));
+        listed.truncate(200);
+        listed
+    }
+
+    fn is_user(&self, id: &UserId, epoch: u64) -> bool {
+        self.user(id).is_some_and(|user| user.is_active() && user.epoch == epoch)
+    }
+
+    fn login(&self, text: &str) -> Option<LoginRecords> {
+        let named = self.users.iter().find(|user| user.username.as_str() == text);
+        let by = |user: &&User| {
+            let email = user.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(text));
+            email || user.phone.as_deref() == Some(text)
+        };
+        let mut others = self.users.iter().filter(by);
+        let user = named.or_else(|| others.next().filter(|_| others.next().is_none()))?.clone();
+        Some(LoginRecords {
+            password: get(&self.passwords, &user.id).cloned(),
+            factors: self.factors(&user.id),
+            history: self.history(&user.id),
+            user,
+        })
+    }
+
+    fn answer(&self, query: &Query) -> Records {
+        match query {
+            Query::Generation => Records::Generation,
+            Query::Client(id) => Records::Client(self.client(id).cloned()),
+            Query::Ticket(digest) => {
+                let ticket = self.tickets.iter().find(|ticket| ticket.digest == *digest);
+                Records::Ticket(ticket.map(|ticket| Box::new(self.ticket(ticket))))
+            }
+            Query::Bearer(bearer) => Records::Bearer(Box::new(self.bearer(bearer))),
+            Query::Issue(issue) => Records::Issue(Box::new(IssueRecords {
+                bearer: issue.bearer.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
+                user: issue.user.as_ref().and_then(|who| self.named(who)),
+                actor: issue.actor.as_ref().and_then(|who| self.named(who)),
+                audience: issue.audience.as_ref().and_then(|id| self.client(id)).cloned(),
+            })),
+            Query::Token(token) => Records::Token(Box::new(TokenRecords {
+                caller: token.caller.as_ref().and_then(|id| self.client(id)).cloned(),
+                bearer: token.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
+                family: token.refresh.as_ref().and_then(|digest| self.family(digest)),
+            })),
+            Query::Sessions(query) => {
+                let (bearer, sessions) = (self.bearer(query), self.listed(query));
+                Records::Sessions(Box::new(SessionsRecords { bearer, sessions }))
+            }
+            Query::Challenge(digest) => {
+                let challenge = self.challenge(|challenge| challenge.digest == *digest);
+                Records::Challenge(challenge.map(|challenge| Box::new(self.challenged(challenge))))
+            }
+            Query::Factors(query) => {
+                let factors =
+                    query.person.as_ref().map(|person| self.factors(&person.user)).unwrap_or_default();
+                Records::Factors(Box::new(FactorsRecords { bearer: self.bearer(query), factors }))
+            }
+            Query::Login(identity) => Records::Login(self.login(&identity.0).map(Box::new)),
+            Query::User(query) => Records::User(self.named(&query.user).map(|user| {
+                let owner = self.users.iter().find(|user| Some(&user.username) == query.username.as_ref());
+                Box::new(UserRecords { user, username_owner: owner.map(|user| user.id.clone()) })
+            })),
+            Query::Account(who) => Records::Account(self.named(who).map(|user| {
+                Box::new(AccountRecords {
+                    password: get(&self.passwords, &user.id).cloned(),
+                    factors: self.factors(&user.id),
+                    history: self.history(&user.id),
+                    user,
+                })
+            })),
+            Query::Session(id) => Records::Session(self.session(id).cloned().map(Box::new)),
+            Query::UserPage(query) => {
+                Records::UserPage(page(query, self.users.clone(), |user| user.id.as_str()))
+            }
+            Query::ClientPage(query) => {
+                Records::ClientPage(page(query, self.clients.clone(), |client| client.id.as_str()))
+            }
+            Query::TicketPage(query) => {
+                Records::TicketPage(page(query, self.tickets.clone(), |ticket| ticket.id.as_str()))
+            }
+            Query::SessionPage(query) => {
+                let is_asked =
+                    |session: &&Session| query.user.as_ref().is_none_or(|user| session.user_id == *user);
+                let sessions = self.sessions.iter().filter(is_asked);
+                let records = sessions.map(|session| SessionRecords {
+                    session: session.clone(),
+                    user: self.user(&session.user_id).cloned(),
+                    actor: session.actor.as_ref().and_then(|actor| self.user(&actor.id)).cloned(),
+                    client: self.client(&session.client_id).cloned(),
+                    issuer: self.other_issuer(session.clients()),
+                });
+                Records::SessionPage(page(&query.page, records, |records| records.session.id.as_str()))
+            }
+            Query::Password(query) => {
+                let password =
+                    query.person.as_ref().and_then(|person| get(&self.passwords, &person.user)).cloned();
+                Records::Password(Box::new(PasswordRecords { bearer: self.bearer(query), password }))
+            }
+        }
+    }
+}
+
+/// The first row that `is`, to be changed.
+fn row<T>(rows: &mut [T], is: impl Fn(&&mut T) -> bool) -> Result<&mut T, Conflict> {
+    rows.iter_mut().find(is).ok_or(Conflict)
+}
+
+/// Writing.
+impl Rows {
+    fn token(&mut self, digest: &RefreshDigest) -> Result<&mut RefreshToken, Conflict> {
+        row(&mut self.refresh_tokens, |token| token.digest == *digest)
+    }
+
+    fn has_verified(&self, user: &UserId) -> bool {
+        self.devices.iter().any(|device| device.user_id == *user && device.verified_at.is_some())
+    }
+
+    fn apply(&mut self, change: &Change) -> Held {
+        match change {
+            Change::RequireStateEpoch(epoch) => holds(self.state_epoch == *epoch),
+            Change::RequireUserEpoch { id, epoch } => holds(self.is_user(id, *epoch)),
+            Change::RequireClientEpoch { id, epoch } => {
+                holds(self.client(id).is_some_and(|client| client.enabled && client.epoch == *epoch))
+            }
+            Change::RequireLiveSession(id) => {
+                holds(self.session(id).is_some_and(|session| session.ended_at.is_none()))
+            }
+            Change::InsertTicket(new) => {
+                holds(!self.tickets.iter().any(|ticket| ticket.id == new.id || ticket.digest == new.digest))?;
+                self.tickets.push(new.clone());
+                Ok(())
+            }
+            Change::SpendTicket { digest, at, delivery } => {
+                let ticket = row(&mut self.tickets, |ticket| ticket.digest == *digest)?;
+                holds(ticket.state == TicketState::Live)?;
+                ticket.state = TicketState::Spent { at: *at, delivery: delivery.clone() };
+                Ok(())
+            }
+            Change::RepeatTicket { digest, first } => {
+                let ticket = row(&mut self.tickets, |ticket| ticket.digest == *digest)?;
+                let TicketState::Spent { delivery: Some(delivery), .. } = &mut ticket.state else {
+                    return Err(Conflict);
+                };
+                holds((delivery.repeated == 0) == *first)?;
+                delivery.repeated += 1;
+                Ok(())
+            }
+            Change::RevokeTicket { id, at } => {
+                let ticket = row(&mut self.tickets, |ticket| ticket.id == *id)?;
+                holds(ticket.state == TicketState::Live)?;
+                ticket.state = TicketState::Revoked(*at);
+                Ok(())
+            }
+            Change::InsertSession { session, refresh } => {
+                holds(self.session(&session.id).is_none() && self.user(&session.user_id).is_some())?;
+                holds(refresh.as_ref().is_none_or(|token| self.refresh_token(&token.digest).is_none()))?;
+                self.sessions.push(session.clone());
+                self.refresh_tokens.extend(refresh.clone());
+                Ok(())
+            }
+            Change::RotateRefresh { digest, rotation, successor, recorded } => {
+                holds(self.refresh_token(&successor.digest).is_none())?;
+                holds(self.session(&successor.session_id).is_some())?;
+                let token = self.token(digest)?;
+                holds(token.rotation.is_none())?;
+                token.rotation = Some(rotation.clone());
+                let refreshes = (token.refreshes + 1).saturating_sub(*recorded);
+                self.refresh_tokens.push(RefreshToken { refreshes, ..successor.clone() });
+                if let Some(last) = successor.last_deleted() {
+                    let of_session =
+                        self.refresh_tokens.iter().filter(|t| t.session_id == successor.session_id);
+                    let old = of_session.filter(|token| token.number <= last);
+                    let mut old: Vec<_> = old.map(|token| (token.number, token.digest)).collect();
+                    old.sort();
+                    old.truncate(4);
+                    self.refresh_tokens.retain(|token| !old.contains(&(token.number, token.digest)));
+                }
+                Ok(())
+            }
+            Change::CountRefresh(digest) => self.token(digest).map(|token| token.refreshes += 1).or(Ok(())),
+            Change::RequireUnusedRefresh(digest) => holds(self.token(digest)?.rotation.is_none()),
+            Change::EndSession { id, at } => {
+                let session = row(&mut self.sessions, |session| session.id == *id)?;
+                holds(session.ended_at.is_none())?;
+                session.ended_at = Some(*at);
+                Ok(())
+            }
+            Change::RaiseEpoch { id, epoch } => {
+                let user = row(&mut self.users, |user| user.id == *id)?;
+                holds(user.epoch == *epoch)?;
+                user.epoch += 1;
+                Ok(())
+            }
+            Change::RevokeToken { token_id, .. } => {
+                self.revoked.push(token_id.clone());
+                Ok(())
+            }
+            Change::InsertChallenge(new) => {
+                holds(self.challenge(|challenge| challenge.digest == new.digest).is_none())?;
+                holds(self.user(&new.sign_in.user_id).is_some())?;
+                self.challenges.push(new.clone());
+                Ok(())
+            }
+            Change::CountWrong { digest, wrong, answered } => {
+                let challenge = row(&mut self.challenges, |challenge| challenge.digest == *digest)?;
+                holds(challenge.wrong == *wrong && challenge.answered.is_some() == *answered)?;
+                challenge.wrong += 1;
+                Ok(())
+            }
+            Change::AnswerChallenge { digest, wrong, answered } => {
+                let challenge = row(&mut self.challenges, |challenge| challenge.digest == *digest)?;
+                holds(challenge.wrong == *wrong && challenge.answered.is_none())?;
+                challenge.answered = Some(answered.clone());
+                Ok(())
+            }
+            Change::RepeatAnswer { digest, wrong, first } => {
+                let challenge = row(&mut self.challenges, |challenge| challenge.digest == *digest)?;
+                holds(challenge.wrong == *wrong)?;
+                let delivery = challenge.answered.as_mut().and_then(|answered| answered.delivery.as_mut());
+                let delivery = delivery.ok_or(Conflict)?;
+                holds((delivery.repeated == 0) == *first)?;
+                delivery.repeated += 1;
+                Ok(())
+            }
+            Change::RequireOpenChallenge(digest) => {
+                let challenge = self.challenge(|challenge| challenge.digest == *digest);
+                holds(challenge.is_some_and(|challenge| challenge.answered.is_none() && challenge.wrong < 5))
+            }
+            Change::InsertDevice(new) => {
+                holds(
+                    !self.devices.iter().any(|device| device.id == new.id)
+                        && self.user(&new.user_id).is_some(),
+                )?;
+                holds(self.devices.iter().filter(|device| device.user_id == new.user_id).count() < 8)?;
+                self.devices.push(new.clone());
+                Ok(())
+            }
+            Change::VerifyDevice { id, session, step, at } => {
+                let device = row(&mut self.devices, |device| device.id == *id)?;
+                holds(device.verified_at.is_none())?;
+                (device.verified_at, device.verified_by, device.last_step) =
+                    (Some(*at), session.clone(), *step);
+                Ok(())
+            }
+            Change::UseStep { id, step, before } => {
+                let device = row(&mut self.devices, |device| device.id == *id)?;
+                holds(device.verified_at.is_some() && device.last_step == *before)?;
+                device.last_step = *step;
+                Ok(())
+            }
+            Change::DeleteDevice { id, counts } => {
+                let device = row(&mut self.devices, |device| device.id == *id)?;
+                holds(device.verified_at.is_some() == *counts)?;
+                self.devices.retain(|device| device.id != *id);
+                self.codes.retain(|(_, _, with)| *counts || with != id);
+                Ok(())
+            }
+            Change::AddBackupCodes { user, device, codes } => {
+                holds(!self.has_verified(user) && self.user(user).is_some())?;
+                holds(!self.codes.iter().any(|(whose, code, _)| whose == user && codes.contains(code)))?;
+                self.codes.extend(codes.iter().map(|code| (user.clone(), *code, device.clone())));
+                Ok(())
+            }
+            Change::KeepBackupCodes { user, device } => {
+                holds(!self.has_verified(user))?;
+                self.codes.retain(|(whose, _, with)| whose != user || with == device);
+                Ok(())
+            }
+            Change::DropBackupCodes(user) => {
+                self.codes.retain(|(whose, _, _)| whose != user);
+                Ok(())
+            }
+            Change::UseBackupCode { user, code } => {
+                let before = self.codes.len();
+                self.codes.retain(|(whose, other, _)| whose != user || other != code);
+                holds(self.codes.len() < before)
+            }
+            Change::SetLockout { user, before, after } => {
+                holds(self.user(user).is_some())?;
+                let lockout = entry(&mut self.lockouts, user)?;
+                holds(lockout == before)?;
+                *lockout = *after;
+                Ok(())
+            }
+            Change::RecordSignIn { user, place, at } => {
+                holds(self.user(user).is_some())?;
+                entry(&mut self.histories, user)?.learn(*place, *at);
+                Ok(())
+            }
+            Change::CountFailure { user, at } => {
+                holds(self.user(user).is_some())?;
+                entry(&mut self.histories, user)?.fail(*at);
+                Ok(())
+            }
+            Change::SetPassword { user, hash } => {
+                holds(self.user(user).is_some())?;
+                self.passwords.retain(|(whose, _)| whose != user);
+                let password = Password { hash: hash.clone(), lockout: Lockout::default() };
+                self.passwords.push((user.clone(), password));
+                Ok(())
+            }
+            Change::SetPasswordLockout { user, before, after } => {
+                let (_, password) = row(&mut self.passwords, |(whose, _)| whose == user)?;
+                holds(password.lockout == *before)?;
+                password.lockout = *after;
+                Ok(())
+            }
+            Change::InsertUser(new) => {
+                holds(!self.users.iter().any(|user| user.id == new.id || user.username == new.username))?;
+                holds(!self.deleted.contains(&new.id))?;
+                self.users.push(new.clone());
+                Ok(())
+            }
+            Change::UpdateUser(new) => {
+                holds(!self.users.iter().any(|user| user.id != new.id && user.username == new.username))?;
+                let user = row(&mut self.users, |user| user.id == new.id)?;
+                holds(user.revision == new.revision)?;
+                *user = User { revision: new.revision + 1, ..new.clone() };
+                Ok(())
+            }
+            Change::DeleteUser(id) => {
+                holds(self.user(id).is_some())?;
+                self.users.retain(|user| user.id != *id);
+                self.passwords.retain(|(whose, _)| whose != id);
+                self.devices.retain(|device| device.user_id != *id);
+                self.codes.retain(|(whose, _, _)| whose != id);
+                self.lockouts.retain(|(whose, _)| whose != id);
+                self.histories.retain(|(whose, _)| whose != id);
+                self.deleted.push(id.clone());
+                Ok(())
+            }
+            Change::InsertClient(new) => {
+                holds(self.client(&new.id).is_none())?;
+                self.clients.push(new.clone());
+                Ok(())
+            }
+            Change::UpdateClient(new) => {
+                let client = row(&mut self.clients, |client| client.id == new.id)?;
+                holds(client.revision == new.revision)?;
+                *client = Client { revision: new.revision + 1, ..new.clone() };
+                Ok(())
+            }
+            Change::DeleteClient(id) => {
+                holds(self.client(id).is_some())?;
+                self.clients.retain(|client| client.id != *id);
+                Ok(())
+            }
+            Change::Audit(event) => {
+                self.audit.push(event.clone());
+                Ok(())
+            }
+            Change::Probe | Change::DummyWrite => Ok(()),
+        }
+    }
+}
+
+#[derive(Default)]
+struct FreshStore(Mutex<Rows>);
+
+impl Store for FreshStore {
+    fn read(&self, query: &Query) -> Found {
+        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Found { generation: 0, state_epoch: rows.state_epoch, records: rows.answer(query) }
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut copy = rows.clone();
+        if changes.iter().try_for_each(|change| copy.apply(change)).is_err() {
+            return Outcome::Conflict;
+        }
+        *rows = copy;
+        Outcome::Applied
+    }
+}
+
+#[test]
+fn a_store_that_was_written_from_the_page_passes() {
+    let store = FreshStore::default();
+    let report = check_store(&store).unwrap_or_else(|broken| panic!("{broken}"));
+    println!("{report}");
+    let at_once = |jobs: &[&(dyn Fn() + Sync)]| {
+        std::thread::scope(|scope| jobs.iter().for_each(|job| drop(scope.spawn(job))));
+    };
+    check_races(&FreshStore::default(), at_once).unwrap_or_else(|broken| panic!("{broken}"));
+}
