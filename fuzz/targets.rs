@@ -2,6 +2,7 @@
 //! They run under cargo-fuzz, and over the committed corpora as an ordinary test.
 #![allow(dead_code, reason = "each target uses one of them")]
 
+use gatepass::store::prelude::*;
 use gatepass_core::base::form::Form;
 use gatepass_core::base::idempotency_key::IdempotencyKey;
 use gatepass_core::http::authorization::Authorization;

@@ -67,6 +67,11 @@
 //! one transaction, in order, all or none. Each change says when it holds. The feature `memory` has a store in memory, and the feature
 //! `check` a conformance kit, `check_store`, that tells which promise a store of yours breaks. `docs/embedding.md` has the contract change by change.
 //!
+//! # Administration
+//!
+//! [`admin`] has an operation for everything that an administrator does to users and sessions. [`admin::run`] runs one against
+//! a store.
+//!
 //! # Errors
 //!
 //! Driving a request never fails: whatever goes wrong is a response. [`Records::Unreadable`] and [`Outcome::NotApplied`] become
@@ -78,12 +83,14 @@
 //!
 //! | feature | effect |
 //! |---|---|
-//! | `aws-lc` | cryptography by `aws-lc-rs` instead of `ring`; it needs `std` |
-//! | `memory` | `store::memory`: a store in memory, for tests, examples and a first embedding |
-//! | `check` | `store::check`: the conformance kit for stores |
-//! | `checker` | flows can be cloned and compared. For a model checker only: whoever clones a flow can settle it twice |
+//! | `ring` (default) | Cryptography by `ring`. |
+//! | `aws-lc` | Cryptography by `aws-lc-rs`, faster at RSA on large processors. It needs `std`. With both features, `aws-lc-rs` is used. |
+//! | `custom-rng` | For targets without an operating system: `ring` draws random bytes from a generator that the program registers. |
+//! | `memory` | `store::memory`: a store in memory, for tests, examples and a first embedding. |
+//! | `check` | `store::check`: the conformance kit for stores. |
+//! | `unsound-cloneable-flows` | For model checkers only. Flows in progress can be cloned, so that one ticket can make two sessions. |
 //!
-//! The core needs `alloc` and no `std`.
+//! One of `ring` and `aws-lc` is required. The core needs `alloc` and no `std`.
 //!
 //! # Modules
 //!

@@ -16,7 +16,7 @@ use criterion::{BatchSize, BenchmarkGroup, Criterion};
 use gatepass_core::api::step::{Step, drive};
 use gatepass_core::base::form::Form;
 use gatepass_core::base::json::parse_object;
-use gatepass_core::base::secret::{SecretBytes, SecretText};
+use gatepass_core::base::secret::SecretText;
 use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::crypto::generate_ec_pkcs8;
 use gatepass_core::engine::{Engine, Keys};
@@ -29,8 +29,7 @@ use gatepass_core::jose::jws::Compact;
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::policy::risk::{Circumstances, assess};
 use gatepass_core::policy::sign_in::{Candidate, decide};
-use gatepass_core::records::factor::{AskFactor, Factors, OtpParameters, TotpDevice};
-use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::records::factor::{AskFactor, Factors};
 use gatepass_core::records::password::{PasswordHash, Workspace};
 use gatepass_core::records::sign_in_history::{DeviceOnNetwork, KnownPlace, SignInHistory};
 use gatepass_core::records::user::Status;
@@ -40,9 +39,10 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query};
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, inputs, posts, presents,
-    refreshes, request, revokes,
+    refreshes, request, revokes, text,
 };
 use gatepass_tests::memory::Memory;
+use gatepass_tests::totp::{self, SECRET, enrolled};
 use serde_json::{Value, json};
 
 fn main() {
@@ -77,10 +77,6 @@ fn signed_by(key: SigningKey) -> Engine {
 
 fn body(engine: &Engine, store: &impl Store, request: Request, seed: u64) -> Value {
     serde_json::from_slice(drive(engine, store, request, inputs(NOON, seed)).body()).expect("JSON")
-}
-
-fn text(body: &Value, name: &str) -> String {
-    body[name].as_str().expect("a text").to_owned()
 }
 
 /// The tokens of alice, who signed in at the portal.
@@ -280,25 +276,10 @@ fn flows(criterion: &mut Criterion) {
 }
 
 fn challenge(group: &mut BenchmarkGroup<'_, WallTime>) {
-    let secret = b"12345678901234567890".to_vec();
-    let mut tables = fixtures::tables();
-    tables.devices.push(TotpDevice {
-        id: DeviceId::parse("dev_1").expect("an id"),
-        user_id: UserId::parse("usr_fay").expect("an id"),
-        name: None,
-        parameters: OtpParameters::DEFAULT,
-        secret: SecretBytes::new(secret.clone()),
-        created_at: NOON,
-        verified_at: Some(NOON),
-        verified_by: None,
-        vouched_for: false,
-        last_step: 0,
-    });
-    let (engine, store) = (fixtures::asking(), Memory::new(tables));
+    let (engine, store) = (fixtures::asking(), Memory::new(enrolled()));
     let ticket = fixtures::issue(&engine, &store, "fay", inputs(NOON, 1));
     let challenge = text(&body(&engine, &store, presents(&ticket), 2), "challenge_token");
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
-    let answer = json!({"challenge_token": challenge, "code": totp.generate(NOON.unix())});
+    let answer = json!({"challenge_token": challenge, "code": totp::code(SECRET, NOON.unix())});
     flow(group, "verify-challenge", (&engine, &store), || request("/auth/mfa/verify-challenge", "", &answer));
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatepass_core::api::step::{drive, finish};
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warnings;
 use gatepass_core::crypto::seed::Seed;
 use gatepass_core::engine::{Engine, Keys};
 use gatepass_core::http::request::Request;
+use gatepass_core::http::response::Response;
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::policy::ticket_request::TicketRequest;
 use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
@@ -75,10 +77,41 @@ pub fn signing_key() -> SigningKey {
     SigningKey::from_jwk(jwk, None).expect("the key of RFC 8037")
 }
 
+/// Returns the id of the user `name`.
+pub fn user_id(name: &str) -> UserId {
+    UserId::parse(&format!("usr_{name}")).expect("an id")
+}
+
+/// Returns a client's id.
+pub fn client_id(id: &str) -> ClientId {
+    ClientId::parse(id).expect("an id")
+}
+
+/// Returns the JSON of an answer.
+pub fn body(response: &Response) -> Value {
+    serde_json::from_slice(response.body()).expect("JSON")
+}
+
+/// Returns a member of `body`, which is a text.
+pub fn text(body: &Value, member: &str) -> String {
+    body[member].as_str().unwrap_or_else(|| panic!("no {member} in {body}")).to_owned()
+}
+
+/// Returns the claims of a token, unverified.
+pub fn claims(token: &str) -> Value {
+    segment(token, 1)
+}
+
+/// Returns the JSON in a segment of a token.
+pub fn segment(token: &str, number: usize) -> Value {
+    let segment = token.split('.').nth(number).expect("a segment");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(segment).expect("base64url")).expect("JSON")
+}
+
 /// A user called `name`, whose id is `usr_` and the name.
 pub fn user(name: &str, status: Status) -> User {
     User {
-        id: UserId::parse(&format!("usr_{name}")).expect("an id"),
+        id: user_id(name),
         username: Username::parse(name).expect("a user name"),
         email: None,
         phone: None,
@@ -111,7 +144,7 @@ fn password((user, hash): (&str, &str)) -> (UserId, Password) {
 fn client(id: &str, scope: &str, secret: &str) -> Client {
     let created_at = Time::from_unix(1_700_000_000);
     Client {
-        id: ClientId::parse(id).expect("an id"),
+        id: client_id(id),
         name: None,
         scope: Scope::parse(scope).expect("a scope"),
         default_scope: Scope::default(),
@@ -170,9 +203,7 @@ pub fn tables() -> Tables {
 /// Issues a ticket for `user` as the command line does.
 pub fn issue(engine: &Engine, store: &Memory, user: &str, inputs: RequestInputs) -> String {
     let asked = TicketRequest::new(UserRef::IdOrUsername(user.into()));
-    let issued = finish(engine, store, engine.issue_by_command(asked, inputs));
-    let body: Value = serde_json::from_slice(issued.body()).expect("JSON");
-    body["ticket"].as_str().expect("a ticket").to_owned()
+    text(&body(&finish(engine, store, engine.issue_by_command(asked, inputs))), "ticket")
 }
 
 /// A JSON request to `path` from 192.0.2.1, with this `Authorization` unless it is empty.
@@ -236,14 +267,11 @@ pub fn impersonating(engine: &Engine, store: &Memory) -> String {
     asked.audience = ClientId::parse("portal").ok();
     let boss = Some(UserRef::Username("boss".into()));
     let asked = asked.impersonated(boss, Some("call 4711")).expect("an actor and a reason");
-    let issued = finish(engine, store, engine.issue_by_command(asked, inputs(NOON, 1)));
-    let issued: Value = serde_json::from_slice(issued.body()).expect("JSON");
-    issued["ticket"].as_str().expect("a ticket").to_owned()
+    text(&body(&finish(engine, store, engine.issue_by_command(asked, inputs(NOON, 1)))), "ticket")
 }
 
 /// The answer to boss, who signs in as alice at the portal.
 pub fn impersonates(engine: &Engine, store: &Memory) -> Value {
     let ticket = impersonating(engine, store);
-    let signed_in = drive(engine, store, presents(&ticket), inputs(NOON, 2));
-    serde_json::from_slice(signed_in.body()).expect("JSON")
+    body(&drive(engine, store, presents(&ticket), inputs(NOON, 2)))
 }

@@ -12,6 +12,7 @@ pub mod administrator;
 pub mod checker;
 pub mod fixtures;
 pub mod http;
+pub mod in_memory_server;
 pub mod ledger;
 pub mod load;
 pub mod memory;
@@ -22,5 +23,6 @@ pub mod secrets;
 pub mod server;
 pub mod simulation;
 pub mod suite;
+pub mod totp;
 
 pub use gatepass_core::store::memory::guard;

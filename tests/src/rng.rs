@@ -24,9 +24,20 @@ impl Rng {
         self.next_u64() % sides
     }
 
-    /// Returns true once in `sides`.
+    /// Returns a number from `least` to `most`.
+    pub const fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.below(most - least + 1)
+    }
+
+    /// Returns true once in `sides`; never if that is 0.
     pub const fn one_in(&mut self, sides: u64) -> bool {
-        self.below(sides) == 0
+        sides > 0 && self.below(sides) == 0
+    }
+
+    /// Returns one element of `all`, which is not empty.
+    pub fn pick<T: Clone>(&mut self, all: &[T]) -> T {
+        let index = usize::try_from(self.below(all.len() as u64)).expect("an index");
+        all[index].clone()
     }
 
     /// Takes one element out of `all`, or returns `None` if it is empty.

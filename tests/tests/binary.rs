@@ -9,10 +9,11 @@
 use std::io::Write;
 use std::thread;
 
-use gatepass_tests::fixtures::PAM_PASSWORD;
+use gatepass_tests::fixtures::{PAM_PASSWORD, text};
 use gatepass_tests::http::{TestRequest, connect, read_answer};
 use gatepass_tests::server::TestInstallation;
 use gatepass_tests::suite::{SUITE, claims};
+use gatepass_tests::totp::code_ahead;
 use serde_json::json;
 
 #[test]
@@ -84,10 +85,7 @@ fn passwords_and_factors_by_commands() {
     let set_up = installation.json(&["user", "totp", "pam", "--device-name", "telephone"]);
     assert_eq!(set_up["backup_codes"].as_array().map(Vec::len), Some(10));
     assert_eq!(installation.run(&["user", "totp", "pam", "--verify", "wrong"]).status.code(), Some(1));
-    let secret = totp_rs::Secret::Encoded(set_up["secret"].as_str().expect("text").into());
-    let secret = secret.to_bytes().expect("base32");
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
-    let code = totp.generate_current().expect("a clock");
+    let code = code_ahead(&text(&set_up, "secret"), 0);
     assert_eq!(installation.json(&["user", "totp", "pam", "--verify", &code])["verified"], json!(true));
 
     let explain =

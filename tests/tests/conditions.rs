@@ -10,26 +10,17 @@
 use gatepass_core::api::step::{Step, drive, finish};
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::session::{RefreshDigest, Rotation, Salt};
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store;
 use gatepass_tests::fixtures::{
-    self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, inputs, presents, refreshes, request,
-    revokes,
+    self, BACKEND_SECRET, NOON, asks_for_token, client_id, grants, impersonates, inputs, presents, refreshes,
+    request, revokes, user_id,
 };
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
 type Alter = fn(&mut Tables);
-
-fn user(name: &str) -> UserId {
-    UserId::parse(&format!("usr_{name}")).expect("an id")
-}
-
-fn client(id: &str) -> ClientId {
-    ClientId::parse(id).expect("an id")
-}
 
 /// Puts older state back.
 fn put_back(tables: &mut Tables) {
@@ -37,11 +28,11 @@ fn put_back(tables: &mut Tables) {
 }
 
 fn disable_user(tables: &mut Tables, name: &str) {
-    tables.users.get_mut(&user(name)).expect("a user").disable();
+    tables.users.get_mut(&user_id(name)).expect("a user").disable();
 }
 
 fn disable_client(tables: &mut Tables, id: &str) {
-    tables.clients.get_mut(&client(id)).expect("a client").enabled = false;
+    tables.clients.get_mut(&client_id(id)).expect("a client").enabled = false;
 }
 
 /// The request of `backend` for a ticket with which boss acts as alice at the portal.
@@ -73,23 +64,23 @@ fn a_sign_in_rests_on_everyone_its_ticket_names() {
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
-        ("the user is gone", |t| drop(t.users.remove(&user("alice"))), (true, 400)),
+        ("the user is gone", |t| drop(t.users.remove(&user_id("alice"))), (true, 400)),
         (
             "the user's sessions are ended",
-            |t| t.users.get_mut(&user("alice")).expect("alice").end_sessions(),
+            |t| t.users.get_mut(&user_id("alice")).expect("alice").end_sessions(),
             (true, 200),
         ),
         (
             "the user is edited",
             |t| {
-                let alice = t.users.get_mut(&user("alice")).expect("alice");
+                let alice = t.users.get_mut(&user_id("alice")).expect("alice");
                 (alice.name, alice.revision) = (None, 1);
             },
             (false, 200),
         ),
         ("the actor is disabled", |t| disable_user(t, "boss"), (true, 400)),
         ("the client it is for is disabled", |t| disable_client(t, "portal"), (true, 400)),
-        ("the client it is for is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 400)),
+        ("the client it is for is gone", |t| drop(t.clients.remove(&client_id("portal"))), (true, 400)),
         ("the client that issued it is disabled", |t| disable_client(t, "backend"), (true, 400)),
         (
             "the ticket is revoked",
@@ -131,7 +122,7 @@ fn a_ticket_rests_on_everyone_it_names() {
         ("the actor is disabled", |t| disable_user(t, "boss"), (true, 400)),
         ("the client it is for is disabled", |t| disable_client(t, "portal"), (true, 400)),
         ("the client that asks is disabled", |t| disable_client(t, "backend"), (true, 401)),
-        ("the client that asks is gone", |t| drop(t.clients.remove(&client("backend"))), (true, 401)),
+        ("the client that asks is gone", |t| drop(t.clients.remove(&client_id("backend"))), (true, 401)),
         ("older state is put back", put_back, (true, 401)),
     ];
     for (what, alter, expected) in cases {
@@ -159,22 +150,22 @@ fn use_token(tables: &mut Tables) {
 const TO_A_SESSION: &[(&str, Alter, (bool, u16))] = &[
     ("nothing", |_| {}, (false, 200)),
     ("the user is disabled", |t| disable_user(t, "alice"), (true, 400)),
-    ("the user is gone", |t| drop(t.users.remove(&user("alice"))), (true, 400)),
+    ("the user is gone", |t| drop(t.users.remove(&user_id("alice"))), (true, 400)),
     (
         "the user's sessions are ended",
-        |t| t.users.get_mut(&user("alice")).expect("alice").end_sessions(),
+        |t| t.users.get_mut(&user_id("alice")).expect("alice").end_sessions(),
         (true, 400),
     ),
-    ("the user is edited", |t| t.users.get_mut(&user("alice")).expect("alice").revision = 1, (false, 200)),
+    ("the user is edited", |t| t.users.get_mut(&user_id("alice")).expect("alice").revision = 1, (false, 200)),
     ("the actor is disabled", |t| disable_user(t, "boss"), (true, 400)),
-    ("the actor is gone", |t| drop(t.users.remove(&user("boss"))), (true, 400)),
+    ("the actor is gone", |t| drop(t.users.remove(&user_id("boss"))), (true, 400)),
     (
         "the actor's sessions are ended",
-        |t| t.users.get_mut(&user("boss")).expect("boss").end_sessions(),
+        |t| t.users.get_mut(&user_id("boss")).expect("boss").end_sessions(),
         (true, 400),
     ),
     ("the client is disabled", |t| disable_client(t, "portal"), (true, 400)),
-    ("the client is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 400)),
+    ("the client is gone", |t| drop(t.clients.remove(&client_id("portal"))), (true, 400)),
     ("another client is disabled", |t| disable_client(t, "backend"), (false, 200)),
     ("the session is ended", end_sessions, (true, 400)),
     ("the session is gone", |t| t.sessions.clear(), (true, 400)),
@@ -212,7 +203,7 @@ fn a_grant_rests_on_the_client_that_asks() {
     let cases: &[(&str, Alter, (bool, u16))] = &[
         ("nothing", |_| {}, (false, 200)),
         ("the client is disabled", |t| disable_client(t, "portal"), (true, 401)),
-        ("the client is gone", |t| drop(t.clients.remove(&client("portal"))), (true, 401)),
+        ("the client is gone", |t| drop(t.clients.remove(&client_id("portal"))), (true, 401)),
         ("the session is ended", end_sessions, (true, 400)),
         ("older state is put back", put_back, (true, 400)),
     ];
@@ -266,7 +257,7 @@ fn the_end_of_a_session_rests_on_who_asks_for_it() {
         ("the user is disabled", |t| disable_user(t, "alice"), (true, 401, 401)),
         (
             "the user's sessions are ended",
-            |t| t.users.get_mut(&user("alice")).expect("alice").end_sessions(),
+            |t| t.users.get_mut(&user_id("alice")).expect("alice").end_sessions(),
             (true, 401, 401),
         ),
         ("every session is ended", end_sessions, (true, 401, 401)),

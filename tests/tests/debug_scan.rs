@@ -7,17 +7,15 @@
 )]
 
 use gatepass_core::api::step::Step;
-use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::Store;
 use gatepass_tests::fixtures::{
-    self, BACKEND_SECRET, NOON, PAM_HASH, PAM_PASSWORD, PORTAL_SECRET, inputs, posts, request,
+    self, BACKEND_SECRET, NOON, PAM_HASH, PAM_PASSWORD, PORTAL_SECRET, inputs, posts, request, user_id,
 };
 use gatepass_tests::memory::Memory;
 use gatepass_tests::secrets::Secrets;
+use gatepass_tests::totp;
 use serde_json::{Value, json};
 
 const BACKUP: &str = "BQ5R-7KWM-X2PD-9TZH";
@@ -72,20 +70,9 @@ fn text<'a>(body: &'a Value, member: &str) -> &'a str {
 #[test]
 fn debug_output_tells_no_secret() {
     let mut tables = fixtures::tables();
-    let (fay, device) = (UserId::parse("usr_fay").expect("an id"), DeviceId::parse("dev_1").expect("an id"));
-    tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, BACKUP)), device.clone());
-    tables.devices.push(TotpDevice {
-        id: device,
-        user_id: fay,
-        name: None,
-        parameters: OtpParameters::DEFAULT,
-        secret: SecretBytes::new(TOTP.to_vec()),
-        created_at: NOON,
-        verified_at: Some(NOON),
-        verified_by: None,
-        vouched_for: false,
-        last_step: 0,
-    });
+    let device = totp::device("dev_1", &user_id("fay"), TOTP);
+    totp::add_backup_code(&mut tables, &device, BACKUP);
+    tables.devices.push(device);
     let mut it = DebugScanner {
         engine: fixtures::asking(),
         store: Memory::new(tables),

@@ -1,7 +1,8 @@
 //! The tables of the documents are what the code says.
 #![allow(clippy::panic, reason = "a failed expectation is a failed test")]
 
-use gatepass::config::ConfigLayer;
+use clap::Args as _;
+use gatepass::config::{ConfigLayer, place_of};
 use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
 
@@ -18,25 +19,50 @@ fn every_business_code_is_listed() {
     }
 }
 
-#[test]
-fn every_key_of_the_configuration_is_listed_with_its_default() {
-    for key in ConfigLayer::KEYS {
-        let row = CONFIGURATION.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
-        let row = row.unwrap_or_else(|| panic!("docs/configuration.md lacks the key {key}"));
-        if let Some(default) = ConfigLayer::default_of(key).filter(|default| !default.is_empty()) {
-            assert!(row.contains(&format!("| `{default}` |")), "{row}");
+/// Returns the rows of the configuration's tables: each with its section and its cells.
+fn keys_of_the_page() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut section = "";
+    let mut rows = Vec::new();
+    for line in CONFIGURATION.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            section = heading.split("`[").nth(1).and_then(|rest| rest.split(']').next()).unwrap_or_default();
+        } else if line.starts_with("| `") {
+            rows.push((section, line.split(" | ").map(|cell| cell.trim_matches(['|', ' ', '`'])).collect()));
         }
+    }
+    rows
+}
+
+#[test]
+fn every_key_of_the_configuration_is_listed_in_its_section_with_default_and_help() {
+    let (rows, flags) = (keys_of_the_page(), ConfigLayer::augment_args(clap::Command::new("serve")));
+    for key in ConfigLayer::KEYS {
+        let row = rows.iter().find(|(_, cells)| cells.get(1) == Some(key));
+        let (section, cells) = row.unwrap_or_else(|| panic!("docs/configuration.md lacks the key {key}"));
+        assert_eq!((*section, cells[0]), place_of(key).unwrap_or(("", key)), "{key}");
+        if let Some(default) = ConfigLayer::default_of(key).filter(|default| !default.is_empty()) {
+            assert_eq!(cells[2], default, "{key}");
+        }
+        let help = flags.get_arguments().find(|flag| flag.get_id() == key).and_then(clap::Arg::get_help);
+        let help = help.map(ToString::to_string).unwrap_or_default();
+        let meaning = help.split(" [default: ").next().unwrap_or_default();
+        assert_eq!(cells[3], meaning, "{key}");
     }
 }
 
 #[test]
+fn the_example_of_the_configuration_is_read_without_a_warning() {
+    let example = CONFIGURATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let config = ConfigLayer::from_toml(example.expect("an example")).and_then(ConfigLayer::resolve);
+    let config = config.expect("a configuration");
+    assert_eq!(config.outside_of_sections(), None);
+    assert_eq!((config.ticket_lifetime.seconds(), config.risk_new_device.get()), (600, 30));
+}
+
+#[test]
 fn nothing_is_listed_that_is_not_there() {
-    let keys = CONFIGURATION
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(key, _)| key);
-    for key in keys {
-        assert!(ConfigLayer::KEYS.contains(&key), "there is no key {key}");
+    for (_, cells) in keys_of_the_page() {
+        assert!(ConfigLayer::KEYS.contains(&cells[1]), "there is no key {}", cells[1]);
     }
     let code = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok();
     let listed = HTTP_API.lines().filter_map(code).count();

@@ -50,6 +50,22 @@ fn a_change_has_a_condition_where_it_has_a_guard() {
 }
 
 #[test]
+fn the_features_are_those_of_the_manifest() {
+    let manifest = include_str!("../../core/Cargo.toml");
+    let (_, features) = manifest.split_once("[features]\n").expect("features");
+    let features = features.lines().take_while(|line| !line.starts_with('['));
+    let named = features.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+    let named: Vec<&str> = named.filter(|name| *name != "default").collect();
+    let pages = [include_str!("../../core/src/lib.rs"), include_str!("../../core/README.md")];
+    for page in pages {
+        let lines = page.lines().map(|line| line.trim_start_matches("//! "));
+        let rows = lines.skip_while(|line| !line.starts_with("| feature |")).skip(2);
+        let names = rows.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('`').nth(1));
+        assert_eq!(sorted(&names.collect::<Vec<_>>()), sorted(&named));
+    }
+}
+
+#[test]
 fn the_limits_are_those_of_the_code() {
     let number = |what: &str| {
         let row = table("### Limits").into_iter().find(|row| row.first() == Some(&what));

@@ -8,10 +8,9 @@
 
 use gatepass_core::api::step::Step;
 use gatepass_core::engine::Engine;
-use gatepass_core::records::id::UserId;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_tests::fixtures::{self, NOON, inputs, presents};
+use gatepass_tests::fixtures::{self, NOON, inputs, presents, user_id};
 use gatepass_tests::memory::{Memory, Tables};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -84,7 +83,7 @@ fn ten_thousand_schedules_of_four_redeemers() {
     let prepared = Memory::new(fixtures::tables());
     let ticket = fixtures::issue(&engine, &prepared, "alice", inputs(NOON, 1));
     let prepared = prepared.with(|tables| tables.clone());
-    let alice = UserId::parse("usr_alice").expect("an id");
+    let alice = user_id("alice");
     let mut total = Counts::default();
     for schedule in 0..SCHEDULES {
         let mut seed = [0; 32];

@@ -6,7 +6,7 @@ use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::settings::{Issuer, Settings};
 use gatepass_tests::fixtures::{
-    self, NOON, gatepass_with, grants, impersonates, inputs, presents, refreshes,
+    self, NOON, gatepass_with, grants, impersonates, inputs, presents, refreshes, text,
 };
 use gatepass_tests::memory::Memory;
 use serde_json::Value;
@@ -15,10 +15,6 @@ use serde_json::Value;
 fn ask(engine: &Engine, store: &Memory, request: Request, seconds: u64) -> (u16, Value) {
     let answer = drive(engine, store, request, inputs(NOON.plus(seconds), 100 + seconds));
     (answer.status(), serde_json::from_slice(answer.body()).expect("JSON"))
-}
-
-fn text(body: &Value, key: &str) -> String {
-    body[key].as_str().expect("a token").to_owned()
 }
 
 #[test]

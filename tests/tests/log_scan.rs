@@ -7,6 +7,7 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use gatepass::store::prelude::*;
 use std::fs::{self, File};
 
 use base64::Engine as _;

@@ -17,22 +17,19 @@ use std::thread::{available_parallelism, scope};
 use std::time::Instant;
 
 use gatepass_core::api::step::Step;
-use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
-use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::records::session::RefreshDigest;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::fixtures::{self, NOON, inputs, presents, request};
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::rng::{Rng, number};
+use gatepass_tests::totp::{BACKUP, enrolled};
 use serde_json::{Value, json};
 
-const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
 const KEY: &str = "the-key-of-who-redeems";
 const OTHER: &str = "a-key-that-a-thief-has";
 /// The number of attempts before the network recovers.
@@ -75,30 +72,6 @@ struct SignIn<'a> {
     /// The successful answers to the holder.
     given: Vec<Value>,
     wrong_codes: u32,
-}
-
-fn fay() -> UserId {
-    UserId::parse("usr_fay").expect("an id")
-}
-
-/// The test data, in which fay has a backup code.
-fn tables() -> Tables {
-    let mut tables = fixtures::tables();
-    let device = TotpDevice {
-        id: DeviceId::parse("dev_1").expect("an id"),
-        user_id: fay(),
-        name: None,
-        parameters: OtpParameters::DEFAULT,
-        secret: SecretBytes::new(b"12345678901234567890".to_vec()),
-        created_at: NOON,
-        verified_at: Some(NOON),
-        verified_by: None,
-        vouched_for: true,
-        last_step: 0,
-    };
-    tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)), device.id.clone());
-    tables.devices.push(device);
-    tables
 }
 
 fn keyed(key: &str, mut request: Request) -> Request {
@@ -193,10 +166,10 @@ impl SignIn<'_> {
             for _ in 0..steps {
                 if is_used(&self.tables) && self.rng.one_in(4) {
                     let theft = &thefts[self.rng.below(thefts.len() as u64) as usize];
-                    let lockout = theft().headers.iter().any(|(_, value)| value == KEY.as_bytes());
-                    self.wrong_codes += u32::from(lockout);
+                    let guesses = theft().headers.iter().any(|(_, value)| value == KEY.as_bytes());
+                    self.wrong_codes += u32::from(guesses);
                     // The fifth wrong code ends the challenge for everybody.
-                    if !lockout || self.wrong_codes < 5 {
+                    if !guesses || self.wrong_codes < 5 {
                         self.counts.thieves.fetch_add(1, Relaxed);
                         self.send(Sender::Thief, theft());
                     }
@@ -259,7 +232,7 @@ fn the_holder_of_a_key_ends_with_one_session_and_everybody_else_with_none() {
                     let seed = next.fetch_add(1, Relaxed);
                     let one = || {
                         let with_challenge = seed.is_multiple_of(2);
-                        let store = Memory::new(tables());
+                        let store = Memory::new(enrolled());
                         let user = if with_challenge { "fay" } else { "alice" };
                         let ticket = fixtures::issue(&engine, &store, user, inputs(NOON, seed));
                         let tables = store.with(|tables| tables.clone());

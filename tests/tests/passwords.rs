@@ -17,7 +17,7 @@ use gatepass_core::settings::{Issuer, PasswordAge, Settings};
 use gatepass_core::store::audit::{Kind, Refusal};
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::fixtures::{
-    self, NOON, PAM_PASSWORD, impersonates, inputs, presents, refreshes, request,
+    self, NOON, PAM_PASSWORD, body, impersonates, inputs, presents, refreshes, request, user_id,
 };
 use gatepass_tests::memory::{Memory, Tables};
 use proptest::prelude::Rng;
@@ -25,7 +25,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 
 fn pam() -> UserId {
-    UserId::parse("usr_pam").expect("an id")
+    user_id("pam")
 }
 
 fn login(identity: &str, password: &str) -> Request {
@@ -36,10 +36,6 @@ fn changes(token: &str, old: &str, new: &str) -> Request {
     let body = json!({"old_password": old, "new_password": new});
     let asked = request("/auth/me/password", &format!("Bearer {token}"), &body);
     Request { method: "PUT".into(), ..asked }
-}
-
-fn body(response: &Response) -> Value {
-    serde_json::from_slice(response.body()).expect("JSON")
 }
 
 fn at(seconds: u64) -> Time {
@@ -79,7 +75,7 @@ fn the_same_work_and_the_same_answer_for_everybody() {
     assert_eq!(expected.0, ["read", "stretch", "commit"]);
     store.with(|tables| {
         tables.users.get_mut(&pam()).expect("pam").email = Some("both@example.com".into());
-        let alice = UserId::parse("usr_alice").expect("an id");
+        let alice = user_id("alice");
         tables.users.get_mut(&alice).expect("alice").email = Some("BOTH@example.com".into());
     });
     for (who, password) in [
@@ -251,7 +247,7 @@ fn a_changed_password_ends_every_session_and_those_of_whom_one_acts_as() {
     let engine = fixtures::engine("http://gate.example");
     let store = Memory::new(fixtures::tables());
     store.with(|tables| {
-        let boss = UserId::parse("usr_boss").expect("an id");
+        let boss = user_id("boss");
         let password = tables.passwords[&pam()].clone();
         tables.passwords.insert(boss, password);
     });

@@ -6,49 +6,25 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::api::step::drive;
-use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::records::id::{SessionId, UserId};
+use gatepass_core::records::id::SessionId;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, grants, impersonates, inputs, posts, presents,
-    refreshes, request, revokes,
+    refreshes, request, revokes, text, user_id,
 };
-use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::in_memory_server::InMemoryServer;
+use gatepass_tests::memory::Tables;
 use serde_json::{Value, json};
 
-/// A server with its store, and the number of its requests.
-struct InMemoryServer {
-    engine: Engine,
-    store: Memory,
-    asked: u64,
+fn token(server: &InMemoryServer, id: &str, secret: &str, scope: &str) -> String {
+    let (body, rows) = server.recorded(asks_for_token(id, secret, scope));
+    assert_eq!(rows, [], "a service's token is no event");
+    format!("Bearer {}", text(&body, "access_token"))
 }
 
-impl InMemoryServer {
-    fn new() -> Self {
-        let engine = fixtures::engine("http://gate.example");
-        Self { engine, store: Memory::new(fixtures::tables()), asked: 0 }
-    }
-
-    /// Returns the answer to `request`, and the rows that it wrote.
-    fn ask(&mut self, request: Request) -> (Value, Vec<Event>) {
-        self.asked += 1;
-        let before = self.store.with(|tables| tables.audit.len());
-        let answer = drive(&self.engine, &self.store, request, inputs(NOON, self.asked));
-        let body = serde_json::from_slice(answer.body()).expect("JSON");
-        (body, self.store.with(|tables| tables.audit.split_off(before)))
-    }
-
-    fn token(&mut self, id: &str, secret: &str, scope: &str) -> String {
-        let (body, rows) = self.ask(asks_for_token(id, secret, scope));
-        assert_eq!(rows, [], "a service's token is no event");
-        format!("Bearer {}", body["access_token"].as_str().expect("a token"))
-    }
-
-    fn issue(&mut self, bearer: &str, body: &Value) -> (Value, Vec<Event>) {
-        self.ask(request("/auth/generate-ticket", bearer, body))
-    }
+fn issue(server: &InMemoryServer, bearer: &str, body: &Value) -> (Value, Vec<Event>) {
+    server.recorded(request("/auth/generate-ticket", bearer, body))
 }
 
 /// Returns an event with the names in it: subject, actor, client, reason.
@@ -66,24 +42,24 @@ fn told(event: &Event) -> (Kind, Option<Refusal>, [Option<&str>; 4]) {
 
 #[test]
 fn an_impersonation_is_recorded_from_issue_to_refusal() {
-    let mut server = InMemoryServer::new();
-    let bearer = server.token("backend", BACKEND_SECRET, "ticket:issue ticket:impersonate");
+    let server = InMemoryServer::default();
+    let bearer = token(&server, "backend", BACKEND_SECRET, "ticket:issue ticket:impersonate");
     let asked = json!({"user_id": "alice", "audience": "portal", "actor": "boss", "reason": "call 4711"});
     let everyone = [Some("usr_alice"), Some("usr_boss"), Some("portal"), Some("call 4711")];
 
-    let (issued, rows) = server.issue(&bearer, &asked);
+    let (issued, rows) = issue(&server, &bearer, &asked);
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::TicketIssued, None, everyone)]);
     let id = rows[0].ticket.clone();
     assert!(id.is_some() && rows[0].session.is_none());
 
     let ticket = issued["ticket"].as_str().expect("a ticket");
-    let (_, rows) = server.ask(presents(ticket));
+    let (_, rows) = server.recorded(presents(ticket));
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::TicketRedeemed, None, everyone)]);
     assert_eq!(rows[0].ticket, id);
     let session = server.store.with(|tables| tables.sessions.keys().next().cloned());
     assert!(session.is_some() && rows[0].session == session);
 
-    let (_, rows) = server.ask(presents(ticket));
+    let (_, rows) = server.recorded(presents(ticket));
     let again = (Kind::TicketRefused, Some(Refusal::TicketSpent), everyone);
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [again]);
     assert_eq!((&rows[0].ticket, &rows[0].session), (&id, &None));
@@ -91,17 +67,17 @@ fn an_impersonation_is_recorded_from_issue_to_refusal() {
 
 #[test]
 fn refusals_of_what_exists_are_recorded_and_garbage_is_not() {
-    let mut server = InMemoryServer::new();
-    let bearer = server.token("backend", BACKEND_SECRET, "ticket:issue");
+    let server = InMemoryServer::default();
+    let bearer = token(&server, "backend", BACKEND_SECRET, "ticket:issue");
     let asked = json!({"user_id": "alice", "audience": "portal", "bind": true});
-    let (issued, _) = server.issue(&bearer, &asked);
-    let (_, rows) = server.ask(presents(issued["ticket"].as_str().expect("a ticket")));
+    let (issued, _) = issue(&server, &bearer, &asked);
+    let (_, rows) = server.recorded(presents(issued["ticket"].as_str().expect("a ticket")));
     let whom = [Some("usr_alice"), None, Some("portal"), None];
     let wasted = (Kind::TicketRefused, Some(Refusal::RedeemerUnproven), whom);
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [wasted]);
 
-    let portal = server.token("portal", PORTAL_SECRET, "orders:read");
-    let (_, rows) = server.issue(&portal, &json!({"user_id": "alice"}));
+    let portal = token(&server, "portal", PORTAL_SECRET, "orders:read");
+    let (_, rows) = issue(&server, &portal, &json!({"user_id": "alice"}));
     let beyond = (Kind::IssueRefused, Some(Refusal::ScopeMissing), [None, None, Some("portal"), None]);
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [beyond]);
 
@@ -111,7 +87,7 @@ fn refusals_of_what_exists_are_recorded_and_garbage_is_not() {
         request("/auth/generate-ticket", "Bearer a.b.c", &json!({"user_id": "alice"})),
         asks_for_token("nobody", "wrong", "a"),
     ] {
-        assert_eq!(server.ask(garbage).1, []);
+        assert_eq!(server.recorded(garbage).1, []);
     }
 }
 
@@ -128,24 +104,22 @@ fn about(rows: &[Event], session: &SessionId) -> Vec<(Kind, Option<Refusal>)> {
 }
 
 /// Signs boss in as alice at the portal. Returns the tokens and the session.
-fn acting(server: &mut InMemoryServer) -> (String, String, SessionId) {
+fn acting(server: &InMemoryServer) -> (String, String, SessionId) {
     let told = impersonates(&server.engine, &server.store);
-    server.asked = 10;
-    let text = |kind: &str| told[kind].as_str().expect("a token").to_owned();
     let session = server.store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
-    (text("refresh_token"), text("access_token"), session)
+    (text(&told, "refresh_token"), text(&told, "access_token"), session)
 }
 
 #[test]
 fn a_session_is_recorded_from_refresh_to_reuse() {
-    let mut server = InMemoryServer::new();
-    let (first, _, session) = acting(&mut server);
-    let (body, rows) = server.ask(refreshes(&first));
+    let server = InMemoryServer::default();
+    let (first, _, session) = acting(&server);
+    let (body, rows) = server.recorded(refreshes(&first));
     assert_eq!(about(&rows, &session), [(Kind::SessionRefreshed, None)]);
-    let (_, rows) = server.ask(refreshes(&first));
+    let (_, rows) = server.recorded(refreshes(&first));
     assert_eq!(about(&rows, &session), [], "a lost answer is only counted");
     let second = body["refresh_token"].as_str().expect("a token");
-    let (_, rows) = server.ask(grants(second));
+    let (_, rows) = server.recorded(grants(second));
     assert_eq!(about(&rows, &session), [], "so is a second refresh within the hour");
     let live = |tables: &mut Tables| {
         let unused = tables.refresh_tokens.values().find(|token| token.rotation.is_none());
@@ -154,14 +128,14 @@ fn a_session_is_recorded_from_refresh_to_reuse() {
     assert_eq!(server.store.with(live), Some((2, 2, true)));
 
     let other = format!("grant_type=refresh_token&refresh_token={second}");
-    let (_, rows) = server.ask(posts("/oauth2/token", "backend", BACKEND_SECRET, &other));
+    let (_, rows) = server.recorded(posts("/oauth2/token", "backend", BACKEND_SECRET, &other));
     assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::AudienceMismatch))]);
     let wider = format!("{other}&scope=profile+phone");
-    let (_, rows) = server.ask(posts("/oauth2/token", "portal", PORTAL_SECRET, &wider));
+    let (_, rows) = server.recorded(posts("/oauth2/token", "portal", PORTAL_SECRET, &wider));
     assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::NotGrantable))]);
-    let (_, rows) = server.ask(refreshes(&first));
+    let (_, rows) = server.recorded(refreshes(&first));
     assert_eq!(about(&rows, &session), [(Kind::RefreshReused, Some(Refusal::RefreshReused))]);
-    let (_, rows) = server.ask(refreshes(second));
+    let (_, rows) = server.recorded(refreshes(second));
     assert_eq!(about(&rows, &session), [(Kind::RefreshRefused, Some(Refusal::SessionOver))]);
 
     for nothing in [
@@ -170,26 +144,26 @@ fn a_session_is_recorded_from_refresh_to_reuse() {
         posts("/oauth2/token", "portal", PORTAL_SECRET, "grant_type=refresh_token&refresh_token=x"),
         posts("/oauth2/token", "portal", "wrong", &other),
     ] {
-        assert_eq!(server.ask(nothing).1, []);
+        assert_eq!(server.recorded(nothing).1, []);
     }
 }
 
 #[test]
 fn a_revocation_is_recorded_with_its_actor() {
-    let mut server = InMemoryServer::new();
-    let (refresh, access, session) = acting(&mut server);
+    let server = InMemoryServer::default();
+    let (refresh, access, session) = acting(&server);
     for (token, id, secret) in
         [("x", "portal", PORTAL_SECRET), (&access, "backend", BACKEND_SECRET), (&refresh, "portal", "wrong")]
     {
-        assert_eq!(server.ask(posts("/oauth2/revoke", id, secret, &format!("token={token}"))).1, []);
+        assert_eq!(server.recorded(posts("/oauth2/revoke", id, secret, &format!("token={token}"))).1, []);
     }
-    assert_eq!(about(&server.ask(revokes(&access)).1, &session), [(Kind::TokenRevoked, None)]);
-    assert_eq!(server.ask(revokes(&access)).1, [], "it is revoked once");
-    assert_eq!(about(&server.ask(revokes(&refresh)).1, &session), [(Kind::SessionEnded, None)]);
-    assert_eq!(server.ask(revokes(&refresh)).1, [], "it is ended once");
+    assert_eq!(about(&server.recorded(revokes(&access)).1, &session), [(Kind::TokenRevoked, None)]);
+    assert_eq!(server.recorded(revokes(&access)).1, [], "it is revoked once");
+    assert_eq!(about(&server.recorded(revokes(&refresh)).1, &session), [(Kind::SessionEnded, None)]);
+    assert_eq!(server.recorded(revokes(&refresh)).1, [], "it is ended once");
 
-    let service = server.token("portal", PORTAL_SECRET, "orders:read");
-    let (_, rows) = server.ask(revokes(service.trim_start_matches("Bearer ")));
+    let service = token(&server, "portal", PORTAL_SECRET, "orders:read");
+    let (_, rows) = server.recorded(revokes(service.trim_start_matches("Bearer ")));
     let portal = [None, None, Some("portal"), None];
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::TokenRevoked, None, portal)]);
     assert_eq!(rows[0].session, None);
@@ -197,21 +171,21 @@ fn a_revocation_is_recorded_with_its_actor() {
 
 #[test]
 fn the_end_of_ones_sessions_is_recorded() {
-    let mut server = InMemoryServer::new();
+    let server = InMemoryServer::default();
     let ticket = fixtures::issue(&server.engine, &server.store, "alice", inputs(NOON, 50));
-    let (body, _) = server.ask(presents(&ticket));
-    let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
+    let (body, _) = server.recorded(presents(&ticket));
+    let bearer = format!("Bearer {}", text(&body, "access_token"));
     let mine = server.store.with(|tables| tables.sessions.keys().next().cloned()).expect("a session");
     // Another user's session.
     let other = SessionId::parse("ses_other").expect("an id");
     server.store.with(|tables| {
         let mut session = tables.sessions[&mine].clone();
-        (session.id, session.user_id) = (other.clone(), UserId::parse("usr_boss").expect("an id"));
+        (session.id, session.user_id) = (other.clone(), user_id("boss"));
         tables.sessions.insert(other.clone(), session);
     });
-    let mut asks = |method: &str, path: &str| {
+    let asks = |method: &str, path: &str| {
         let asked = request(path, &bearer, &Value::Null);
-        server.ask(Request { method: method.into(), ..asked }).1
+        server.recorded(Request { method: method.into(), ..asked }).1
     };
     assert_eq!(asks("GET", "/auth/me/sessions"), []);
     assert_eq!(asks("DELETE", &format!("/auth/me/sessions/{}", other.as_str())), []);
@@ -220,12 +194,12 @@ fn the_end_of_ones_sessions_is_recorded() {
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::SessionsEnded, None, alice)]);
 
     let ticket = fixtures::issue(&server.engine, &server.store, "alice", inputs(NOON, 60));
-    let (body, rows) = server.ask(presents(&ticket));
-    let bearer = format!("Bearer {}", body["access_token"].as_str().expect("a token"));
+    let (body, rows) = server.recorded(presents(&ticket));
+    let bearer = format!("Bearer {}", text(&body, "access_token"));
     let session = rows[0].session.clone().expect("a session");
     let path = format!("/auth/me/sessions/{}", session.as_str());
     let end = Request { method: "DELETE".into(), ..request(&path, &bearer, &Value::Null) };
-    let (_, rows) = server.ask(end);
+    let (_, rows) = server.recorded(end);
     let alice = [Some("usr_alice"), None, Some("admin"), None];
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [(Kind::SessionEnded, None, alice)]);
     assert_eq!(rows[0].session, Some(session));
@@ -233,12 +207,10 @@ fn the_end_of_ones_sessions_is_recorded() {
 
 #[test]
 fn an_authenticated_request_is_no_guess() {
-    let mut server = InMemoryServer::new();
-    let (token, _, session) = acting(&mut server);
-    let store = server.store.clone();
-    let mut lockout = |request: Request| {
-        server.asked += 1;
-        let answer = drive(&server.engine, &server.store, request, inputs(NOON, server.asked));
+    let server = InMemoryServer::default();
+    let (token, _, session) = acting(&server);
+    let is_guess = |request: Request| {
+        let answer = server.send(request);
         assert!(answer.refusal().is_some(), "{answer:?}");
         answer.refuses_a_guess()
     };
@@ -246,10 +218,10 @@ fn an_authenticated_request_is_no_guess() {
         posts("/oauth2/token", "portal", secret, &format!("grant_type=refresh_token&refresh_token={token}"))
     };
     let unknown = fixtures::UNKNOWN_REFRESH_TOKEN;
-    assert!(lockout(grant(&token, "wrong")), "a client's secret may be guessed");
-    assert!(lockout(refreshes(unknown)) && lockout(refreshes("x")));
-    assert!(!lockout(grant(unknown, PORTAL_SECRET)) && !lockout(grant("x", PORTAL_SECRET)));
-    store.with(|tables| tables.sessions.get_mut(&session).expect("it").ended_at = Some(NOON));
-    assert!(!lockout(grant(&token, PORTAL_SECRET)), "people's sessions end");
-    assert!(lockout(refreshes(&token)));
+    assert!(is_guess(grant(&token, "wrong")), "a client's secret may be guessed");
+    assert!(is_guess(refreshes(unknown)) && is_guess(refreshes("x")));
+    assert!(!is_guess(grant(unknown, PORTAL_SECRET)) && !is_guess(grant("x", PORTAL_SECRET)));
+    server.store.with(|tables| tables.sessions.get_mut(&session).expect("it").ended_at = Some(NOON));
+    assert!(!is_guess(grant(&token, PORTAL_SECRET)), "people's sessions end");
+    assert!(is_guess(refreshes(&token)));
 }

@@ -1,6 +1,7 @@
 //! The core against the reference model, on both stores: random sequences of all operations.
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
+use gatepass::store::prelude::*;
 use std::cell::RefCell;
 use std::sync::Arc;
 

@@ -8,64 +8,29 @@
 )]
 
 use gatepass_core::api::step::{Step, drive};
-use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::records::challenge::Answered;
 use gatepass_core::records::factor::Lockout;
-use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_tests::fixtures::{self, NOON, inputs, presents, request};
+use gatepass_tests::fixtures::{self, NOON, body, inputs, presents, request, text, user_id};
 use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::totp::{self, BACKUP, SECRET, enrolled};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 
-const SECRET: &[u8] = b"12345678901234567890";
-const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
-
-fn fay() -> UserId {
-    UserId::parse("usr_fay").expect("an id")
-}
-
-/// The test data, in which fay has a verified device and a backup code.
-fn tables() -> Tables {
-    let mut tables = fixtures::tables();
-    tables.devices.push(TotpDevice {
-        id: DeviceId::parse("dev_1").expect("an id"),
-        user_id: fay(),
-        name: None,
-        parameters: OtpParameters::DEFAULT,
-        secret: SecretBytes::new(SECRET.to_vec()),
-        created_at: NOON,
-        verified_at: Some(NOON),
-        verified_by: None,
-        vouched_for: false,
-        last_step: 0,
-    });
-    let device = DeviceId::parse("dev_1").expect("an id");
-    tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)), device);
-    tables
-}
-
 /// Returns the code of the device at noon, by an independent implementation.
 fn code() -> String {
-    totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, SECRET.to_vec())
-        .expect("a secret")
-        .generate(NOON.unix())
+    totp::code(SECRET, NOON.unix())
 }
 
 fn answers(challenge: &str, code: &str, method: &str) -> Request {
     let body = json!({"challenge_token": challenge, "code": code, "mfa_method": method});
     request("/auth/mfa/verify-challenge", "", &body)
-}
-
-fn body(response: &Response) -> Value {
-    serde_json::from_slice(response.body()).expect("JSON")
 }
 
 /// Returns a challenge for fay.
@@ -112,14 +77,14 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
     ];
     for (outcomes, status) in outcomes {
         // A ticket becomes a challenge, and a code a session.
-        let store = Memory::new(tables());
+        let store = Memory::new(enrolled());
         let ticket = fixtures::issue(&engine, &store, "fay", inputs(NOON, 1));
         let asked = finish(&engine, &store, engine.handle(presents(&ticket), inputs(NOON, 2)), outcomes);
         let told = String::from_utf8_lossy(asked.body()).into_owned();
         assert_eq!((asked.status(), told.contains("chg_")), (status, status == 200), "{outcomes:?}");
         assert!(!told.contains("eyJ") && !told.contains("rft_"), "{told}");
 
-        let store = Memory::new(tables());
+        let store = Memory::new(enrolled());
         let challenge = challenge(&engine, &store);
         let before = store.with(|tables| tables.clone());
         let step = engine.handle(answers(&challenge, &code(), "totp"), inputs(NOON, 3));
@@ -129,12 +94,12 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
         assert_eq!(store.with(|tables| *tables == before), status != 200, "{outcomes:?}");
 
         // A wrong code is answered once it is counted.
-        let store = Memory::new(tables());
+        let store = Memory::new(enrolled());
         let challenge = self::challenge(&engine, &store);
         let step = engine.handle(answers(&challenge, "wrong", "totp"), inputs(NOON, 3));
         let refused = finish(&engine, &store, step, outcomes);
         assert_eq!(refused.status(), if status == 200 { 400 } else { status }, "{outcomes:?}");
-        let counted = store.with(|tables| tables.lockout.get(&fay()).map(|lockout| lockout.wrong));
+        let counted = store.with(|tables| tables.lockout.get(&user_id("fay")).map(|lockout| lockout.wrong));
         assert_eq!(counted, (status == 200).then_some(1), "{outcomes:?}");
     }
 }
@@ -145,8 +110,8 @@ fn an_answer_rests_on_everything_it_read() {
     type Alter = fn(&mut Tables);
     let table: &[(&str, Alter, u16)] = &[
         ("nothing", |_| {}, 200),
-        ("the user is disabled", |t| t.users.get_mut(&fay()).expect("fay").disable(), 400),
-        ("every session is ended", |t| t.users.get_mut(&fay()).expect("fay").end_sessions(), 400),
+        ("the user is disabled", |t| t.users.get_mut(&user_id("fay")).expect("fay").disable(), 400),
+        ("every session is ended", |t| t.users.get_mut(&user_id("fay")).expect("fay").end_sessions(), 400),
         ("the device is gone", |t| t.devices.clear(), 400),
         ("the step was used", |t| t.devices[0].last_step = NOON.unix() / 30, 400),
         (
@@ -162,7 +127,7 @@ fn an_answer_rests_on_everything_it_read() {
         ("one more wrong code was counted", |t| t.challenges.values_mut().for_each(|c| c.wrong = 1), 200),
     ];
     for (what, alter, status) in table {
-        let store = Memory::new(tables());
+        let store = Memory::new(enrolled());
         let challenge = challenge(&engine, &store);
         let Step::Read(read) = engine.handle(answers(&challenge, &code(), "totp"), inputs(NOON, 3)) else {
             panic!("it reads first")
@@ -180,7 +145,7 @@ fn an_answer_rests_on_everything_it_read() {
 #[test]
 fn a_right_code_among_many_at_once_is_one_of_them() {
     let engine = fixtures::asking();
-    let store = Memory::new(tables());
+    let store = Memory::new(enrolled());
     let (first, other) = (challenge(&engine, &store), {
         let ticket = fixtures::issue(&engine, &store, "fay", inputs(NOON, 20));
         let asked = drive(&engine, &store, presents(&ticket), inputs(NOON, 21));
@@ -198,7 +163,7 @@ fn a_right_code_among_many_at_once_is_one_of_them() {
 #[test]
 fn a_challenge_and_its_answers_are_recorded() {
     let engine = fixtures::asking();
-    let store = Memory::new(tables());
+    let store = Memory::new(enrolled());
     let challenge = challenge(&engine, &store);
     for (code, method) in [("wrong", "totp"), (BACKUP, "backup_code"), (BACKUP, "backup_code")] {
         drive(&engine, &store, answers(&challenge, code, method), inputs(NOON, 3));
@@ -238,9 +203,8 @@ fn my(engine: &Engine, store: &Memory, token: &str, path: &str, body: &Value, se
 fn told(set_up: &Response) -> (String, String, String) {
     let data = &body(set_up)["data"];
     let text = |value: &Value| value.as_str().expect("text").to_owned();
-    let secret = totp_rs::Secret::Encoded(text(&data["secret"])).to_bytes().expect("base32");
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
-    (text(&data["device_id"]), totp.generate(NOON.unix()), text(&data["backup_codes"][0]))
+    let code = totp::code_of(&text(&data["secret"]), NOON.unix());
+    (text(&data["device_id"]), code, text(&data["backup_codes"][0]))
 }
 
 #[test]
@@ -328,7 +292,7 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
     let own = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 12)));
     let own = own["access_token"].as_str().expect("a token");
     let wrong = json!({"code": "wrong"});
-    let counted = || store.with(|tables| tables.lockout.get(&fay()).copied().unwrap_or_default());
+    let counted = || store.with(|tables| tables.lockout.get(&user_id("fay")).copied().unwrap_or_default());
     let (_, first, _) = told(&my(&engine, &store, own, "setup", &json!({}), 13));
     my(&engine, &store, own, "verify", &wrong, 14);
     assert_eq!(counted().wrong, 0, "nothing is there to be guessed at");
@@ -336,10 +300,7 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
     assert_eq!(my(&engine, &store, own, "verify", &verify, 15).status(), 200);
 
     let second = my(&engine, &store, own, "setup", &json!({}), 16);
-    let secret = body(&second)["data"]["secret"].as_str().expect("a secret").to_owned();
-    let secret = totp_rs::Secret::Encoded(secret).to_bytes().expect("base32");
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
-    let code = json!({ "code": totp.generate(NOON.unix()) });
+    let code = json!({ "code": totp::code_of(&text(&body(&second)["data"], "secret"), NOON.unix()) });
     for guess in 1..=10 {
         assert_eq!(my(&engine, &store, &old, "verify", &wrong, 20 + u64::from(guess)).status(), 400);
         assert_eq!(counted().wrong, guess);
@@ -348,7 +309,7 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
     for (session, seed) in [(old.as_str(), 40), (own, 41)] {
         assert_eq!(body(&my(&engine, &store, session, "verify", &code, seed))["code"], json!(40031));
     }
-    store.with(|tables| tables.lockout.get_mut(&fay()).expect("guesses").locked_until = None);
+    store.with(|tables| tables.lockout.get_mut(&user_id("fay")).expect("guesses").locked_until = None);
     // Guesses while a right code is in flight count against that too.
     let asked = request("/mfa/totp/verify", &format!("Bearer {own}"), &code);
     let Step::Read(read) = engine.handle(asked, inputs(NOON, 42)) else { panic!("it reads first") };
@@ -406,7 +367,7 @@ const TRIES: &[&str] =
 #[test]
 fn a_challenge_opens_one_session_and_allows_five_wrong_codes() {
     let engine = fixtures::asking();
-    let prepared = Memory::new(tables());
+    let prepared = Memory::new(enrolled());
     let challenge = challenge(&engine, &prepared);
     let prepared = prepared.with(|tables| tables.clone());
     let (mut opened, mut closed) = (0, 0);

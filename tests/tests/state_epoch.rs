@@ -7,107 +7,65 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gatepass_core::api::step::{Commit, Step, drive};
-use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::{Warning, Warnings};
-use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::policy::ticket_request::TicketRequest;
-use gatepass_core::records::factor::{BackupDigest, OtpParameters, TotpDevice};
-use gatepass_core::records::id::{DeviceId, UserId, UserRef};
+use gatepass_core::records::id::UserRef;
 use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_core::store::change::Outcome;
 use gatepass_tests::fixtures::{
-    self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, grants,
-    impersonates, inputs, posts, presents, refreshes, request, revokes,
+    self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, body,
+    claims, grants, impersonates, posts, presents, refreshes, request, revokes, text, user_id,
 };
+use gatepass_tests::in_memory_server::InMemoryServer;
 use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::totp::{self, BACKUP};
 use serde_json::{Value, json};
-
-const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
 
 /// The time of most tests: after the grace of a refresh token that was used at noon.
 const LATER: Time = Time::from_unix(1_750_000_100);
 
-/// The core with a store in memory.
-struct InMemoryServer {
-    engine: Engine,
-    store: Memory,
-    asked: std::cell::Cell<u64>,
+fn ask(server: &InMemoryServer, asked: Request) -> Response {
+    server.send_at(LATER, asked)
 }
 
-impl InMemoryServer {
-    fn new() -> Self {
-        Self::of(fixtures::engine("http://gate.example"), fixtures::tables())
-    }
-
-    fn of(engine: Engine, tables: Tables) -> Self {
-        Self { engine, store: Memory::new(tables), asked: 10.into() }
-    }
-
-    fn inputs(&self, now: Time) -> RequestInputs {
-        self.asked.set(self.asked.get() + 1);
-        inputs(now, self.asked.get())
-    }
-
-    fn ask_at(&self, now: Time, asked: Request) -> Response {
-        drive(&self.engine, &self.store, asked, self.inputs(now))
-    }
-
-    fn ask(&self, asked: Request) -> Response {
-        self.ask_at(LATER, asked)
-    }
-
-    fn issue(&self, user: &str) -> String {
-        fixtures::issue(&self.engine, &self.store, user, self.inputs(NOON))
-    }
-
-    /// Opens a session of `user`, and returns the answer.
-    fn sign_in(&self, user: &str) -> Value {
-        let ticket = fixtures::issue(&self.engine, &self.store, user, self.inputs(LATER));
-        body(&self.ask(presents(&ticket)))
-    }
-
-    /// Returns a token of `backend`.
-    fn service_token(&self) -> String {
-        let scope = "ticket:issue ticket:impersonate";
-        text(&body(&self.ask(asks_for_token("backend", BACKEND_SECRET, scope))), "access_token")
-    }
-
-    fn put_back(&self, epoch: u64) {
-        self.store.with(|tables| tables.state_epoch = epoch);
-    }
-
-    fn tables(&self) -> Tables {
-        self.store.with(|tables| tables.clone())
-    }
-
-    /// Sends a request, and checks that it writes only one audit row with the reason of its refusal.
-    fn refused(&self, kind: Kind, asked: Request) -> Response {
-        let mut before = self.tables();
-        let response = self.ask(asked);
-        let mut after = self.tables();
-        let Event { kind: written, refusal, .. } = after.audit.pop().expect("a row");
-        assert_eq!((written, refusal), (kind, Some(Refusal::StateSuperseded)));
-        assert_eq!(response.refusal(), Some(Refusal::StateSuperseded));
-        before.audit.truncate(after.audit.len());
-        assert_eq!(after, before);
-        response
-    }
+fn issue(server: &InMemoryServer, user: &str) -> String {
+    fixtures::issue(&server.engine, &server.store, user, server.inputs(NOON))
 }
 
-fn body(response: &Response) -> Value {
-    serde_json::from_slice(response.body()).expect("JSON")
+/// Opens a session of `user`, and returns the answer.
+fn sign_in(server: &InMemoryServer, user: &str) -> Value {
+    let ticket = fixtures::issue(&server.engine, &server.store, user, server.inputs(LATER));
+    body(&ask(server, presents(&ticket)))
 }
 
-fn text(body: &Value, member: &str) -> String {
-    body[member].as_str().expect("a text").to_owned()
+/// Returns a token of `backend`.
+fn service_token(server: &InMemoryServer) -> String {
+    let scope = "ticket:issue ticket:impersonate";
+    text(&body(&ask(server, asks_for_token("backend", BACKEND_SECRET, scope))), "access_token")
+}
+
+fn put_back(server: &InMemoryServer, epoch: u64) {
+    server.store.with(|tables| tables.state_epoch = epoch);
+}
+
+/// Sends a request, and checks that it writes only one audit row with the reason of its refusal.
+fn check_refused(server: &InMemoryServer, kind: Kind, asked: Request) -> Response {
+    let mut before = server.tables();
+    let response = ask(server, asked);
+    let mut after = server.tables();
+    let Event { kind: written, refusal, .. } = after.audit.pop().expect("a row");
+    assert_eq!((written, refusal), (kind, Some(Refusal::StateSuperseded)));
+    assert_eq!(response.refusal(), Some(Refusal::StateSuperseded));
+    before.audit.truncate(after.audit.len());
+    assert_eq!(after, before);
+    response
 }
 
 /// Returns everything on the wire.
@@ -116,27 +74,22 @@ fn wire(response: &Response) -> (u16, Vec<(&'static str, String)>, Value) {
     (response.status(), headers, body(response))
 }
 
-fn claims(token: &str) -> Value {
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("claims")).expect("base64url");
-    serde_json::from_slice(&payload).expect("JSON")
-}
-
 #[test]
 fn a_superseded_ticket_is_refused_as_a_spent_one() {
-    let server = InMemoryServer::new();
-    let (ticket, other) = (server.issue("alice"), server.issue("alice"));
-    assert_eq!(server.ask(presents(&other)).status(), 200);
-    let spent = server.ask(presents(&other));
+    let server = InMemoryServer::default();
+    let (ticket, other) = (issue(&server, "alice"), issue(&server, "alice"));
+    assert_eq!(ask(&server, presents(&other)).status(), 200);
+    let spent = ask(&server, presents(&other));
     for epoch in [7, u64::MAX, 1] {
-        server.put_back(epoch);
+        put_back(&server, epoch);
         for ticket in [&ticket, &other] {
-            let refused = server.refused(Kind::TicketRefused, presents(ticket));
+            let refused = check_refused(&server, Kind::TicketRefused, presents(ticket));
             assert_eq!(wire(&refused), wire(&spent));
             assert_eq!(refused.refuses_a_guess(), spent.refuses_a_guess());
         }
     }
-    let ticket = server.issue("alice");
-    let signed_in = body(&server.ask(presents(&ticket)));
+    let ticket = issue(&server, "alice");
+    let signed_in = body(&ask(&server, presents(&ticket)));
     assert_eq!(claims(&text(&signed_in, "access_token")).get("state_epoch"), None);
     let tables = server.tables();
     let issued = tables.tickets.values().map(|t| (t.state_epoch, t.state == TicketState::Live));
@@ -147,22 +100,10 @@ fn a_superseded_ticket_is_refused_as_a_spent_one() {
 /// Makes a core that asks fay for her factor, in a state epoch.
 fn fay(epoch: u64) -> InMemoryServer {
     let mut tables = Tables { state_epoch: epoch, ..fixtures::tables() };
-    let (fay, device) = (UserId::parse("usr_fay").expect("an id"), DeviceId::parse("dev_1").expect("an id"));
-    tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, BACKUP)), device.clone());
-    tables.backup_codes.insert((fay.clone(), BackupDigest::of(&fay, "another")), device.clone());
-    tables.devices.push(TotpDevice {
-        id: device,
-        user_id: fay,
-        name: None,
-        parameters: OtpParameters::DEFAULT,
-        secret: SecretBytes::new(b"12345678901234567890".to_vec()),
-        created_at: NOON,
-        verified_at: Some(NOON),
-        verified_by: None,
-        vouched_for: true,
-        last_step: 0,
-    });
-    InMemoryServer::of(fixtures::asking(), tables)
+    totp::enrol(&mut tables, &user_id("fay"));
+    let device = tables.devices[0].clone();
+    totp::add_backup_code(&mut tables, &device, "another");
+    InMemoryServer::new(fixtures::asking(), tables)
 }
 
 fn answers(challenge: &str, code: &str) -> Request {
@@ -177,17 +118,17 @@ fn by_pam(bearer: &str, method: &str, path: &str, body: Value) -> Request {
 #[test]
 fn a_superseded_challenge_is_refused_as_a_closed_one() {
     let server = fay(0);
-    let challenge = || text(&server.sign_in("fay"), "challenge_token");
+    let challenge = || text(&sign_in(&server, "fay"), "challenge_token");
     let (open, answered) = (challenge(), challenge());
-    assert_eq!(server.ask(answers(&answered, BACKUP)).status(), 200);
-    let closed = server.ask(answers(&answered, BACKUP));
-    server.put_back(7);
+    assert_eq!(ask(&server, answers(&answered, BACKUP)).status(), 200);
+    let closed = ask(&server, answers(&answered, BACKUP));
+    put_back(&server, 7);
     for (challenge, code) in [(&open, "another"), (&open, "wrong"), (&answered, "another")] {
-        let refused = server.refused(Kind::ChallengeRefused, answers(challenge, code));
+        let refused = check_refused(&server, Kind::ChallengeRefused, answers(challenge, code));
         assert_eq!(wire(&refused), wire(&closed));
     }
     let new = challenge();
-    assert_eq!(server.ask(answers(&new, "another")).status(), 200);
+    assert_eq!(ask(&server, answers(&new, "another")).status(), 200);
     let tables = server.tables();
     let epochs = |of: &mut dyn Iterator<Item = u64>| of.filter(|epoch| *epoch == 7).count();
     assert_eq!(epochs(&mut tables.challenges.values().map(|c| c.state_epoch)), 1);
@@ -196,27 +137,27 @@ fn a_superseded_challenge_is_refused_as_a_closed_one() {
 
 #[test]
 fn a_superseded_refresh_token_ends_nothing() {
-    let server = InMemoryServer::new();
+    let server = InMemoryServer::default();
     let first = text(&impersonates(&server.engine, &server.store), "refresh_token");
-    let next = text(&body(&server.ask_at(NOON, refreshes(&first))), "refresh_token");
-    server.put_back(7);
-    let unknown = server.ask(refreshes(UNKNOWN_REFRESH_TOKEN));
-    let unknown_grant = server.ask(grants(UNKNOWN_REFRESH_TOKEN));
+    let next = text(&body(&server.send_at(NOON, refreshes(&first))), "refresh_token");
+    put_back(&server, 7);
+    let unknown = ask(&server, refreshes(UNKNOWN_REFRESH_TOKEN));
+    let unknown_grant = ask(&server, grants(UNKNOWN_REFRESH_TOKEN));
     // One that was used long ago, and the one that was not.
     for token in [&first, &next] {
-        let refused = server.refused(Kind::RefreshRefused, refreshes(token));
+        let refused = check_refused(&server, Kind::RefreshRefused, refreshes(token));
         assert_eq!(wire(&refused), wire(&unknown));
-        let refused = server.refused(Kind::RefreshRefused, grants(token));
+        let refused = check_refused(&server, Kind::RefreshRefused, grants(token));
         assert_eq!(wire(&refused), wire(&unknown_grant));
     }
     assert!(server.tables().sessions.values().all(|session| session.ended_at.is_none()));
     // One that was just used: it does not return the same successor.
-    let ticket = server.issue("alice");
-    let token = text(&body(&server.ask(presents(&ticket))), "refresh_token");
-    assert_eq!(server.ask(refreshes(&token)).status(), 200);
-    assert_eq!(server.ask(refreshes(&token)).status(), 200);
-    server.put_back(8);
-    assert_eq!(wire(&server.refused(Kind::RefreshRefused, refreshes(&token))), wire(&unknown));
+    let ticket = issue(&server, "alice");
+    let token = text(&body(&ask(&server, presents(&ticket))), "refresh_token");
+    assert_eq!(ask(&server, refreshes(&token)).status(), 200);
+    assert_eq!(ask(&server, refreshes(&token)).status(), 200);
+    put_back(&server, 8);
+    assert_eq!(wire(&check_refused(&server, Kind::RefreshRefused, refreshes(&token))), wire(&unknown));
 }
 
 /// Returns every request of the holder of `token` at our own endpoints.
@@ -246,25 +187,25 @@ fn introspects(token: &str) -> Request {
 
 #[test]
 fn a_superseded_access_token_of_a_person_is_one_whose_session_is_over() {
-    let server = InMemoryServer::new();
+    let server = InMemoryServer::default();
     let signed_in = impersonates(&server.engine, &server.store);
     let (token, refresh) = (text(&signed_in, "access_token"), text(&signed_in, "refresh_token"));
-    assert_eq!(body(&server.ask(introspects(&token)))["active"], true);
-    assert_eq!(body(&server.ask(introspects(&refresh)))["active"], true);
-    server.put_back(7);
+    assert_eq!(body(&ask(&server, introspects(&token)))["active"], true);
+    assert_eq!(body(&ask(&server, introspects(&refresh)))["active"], true);
+    put_back(&server, 7);
     let before = server.tables();
-    let refused: Vec<_> = of_the_holder(&token).into_iter().map(|asked| server.ask(asked)).collect();
+    let refused: Vec<_> = of_the_holder(&token).into_iter().map(|asked| ask(&server, asked)).collect();
     for kind in [&token, &refresh] {
-        assert_eq!(body(&server.ask(introspects(kind))), json!({"active": false}));
-        assert_eq!(server.ask(revokes(kind)).status(), 200);
+        assert_eq!(body(&ask(&server, introspects(kind))), json!({"active": false}));
+        assert_eq!(ask(&server, revokes(kind)).status(), 200);
     }
     // Not even the revocations wrote anything.
     assert_eq!(server.tables(), before);
-    server.put_back(0);
+    put_back(&server, 0);
     server.store.with(|tables| tables.sessions.values_mut().for_each(|s| s.ended_at = Some(NOON)));
     for (asked, refused) in of_the_holder(&token).into_iter().zip(refused) {
         let path = asked.path().to_owned();
-        let over = server.ask(asked);
+        let over = ask(&server, asked);
         assert_eq!(over.status(), 401, "{path}");
         assert_eq!(wire(&refused), wire(&over), "{path}");
         let reasons = (refused.refusal(), over.refusal());
@@ -274,28 +215,28 @@ fn a_superseded_access_token_of_a_person_is_one_whose_session_is_over() {
 
 #[test]
 fn a_superseded_session_is_neither_listed_nor_ended() {
-    let server = InMemoryServer::new();
-    server.sign_in("alice");
-    server.put_back(7);
-    let bearer = format!("Bearer {}", text(&server.sign_in("alice"), "access_token"));
+    let server = InMemoryServer::default();
+    sign_in(&server, "alice");
+    put_back(&server, 7);
+    let bearer = format!("Bearer {}", text(&sign_in(&server, "alice"), "access_token"));
     let asks =
         |method: &str, path: &str| Request { method: method.into(), ..request(path, &bearer, &Value::Null) };
-    let listed = body(&server.ask(asks("GET", "/auth/me/sessions")));
+    let listed = body(&ask(&server, asks("GET", "/auth/me/sessions")));
     let listed = listed["data"].as_array().expect("a list").clone();
     assert_eq!(listed.iter().map(|session| &session["current"]).collect::<Vec<_>>(), [&json!(true)]);
     let tables = server.tables();
     let old = tables.sessions.values().find(|session| session.state_epoch == 0).expect("the former session");
-    assert_eq!(server.ask(asks("DELETE", &format!("/auth/me/sessions/{}", old.id))).status(), 404);
+    assert_eq!(ask(&server, asks("DELETE", &format!("/auth/me/sessions/{}", old.id))).status(), 404);
     assert_eq!(server.tables(), tables);
 }
 
 #[test]
 fn a_services_token_names_its_state_epoch() {
-    let server = InMemoryServer::new();
+    let server = InMemoryServer::default();
     let mut known = vec![];
     for epoch in [0, 7, u64::MAX >> 1, 3] {
-        server.put_back(epoch);
-        let token = server.service_token();
+        put_back(&server, epoch);
+        let token = service_token(&server);
         let named = claims(&token)["state_epoch"].as_u64();
         assert_eq!(named, Some(epoch).filter(|epoch| *epoch != 0));
         known.push((epoch, token));
@@ -303,13 +244,13 @@ fn a_services_token_names_its_state_epoch() {
             let good = *of == epoch;
             let bearer = format!("Bearer {token}");
             let asked = request("/userinfo", &bearer, &Value::Null);
-            let response = server.ask(Request { method: "GET".into(), ..asked });
+            let response = ask(&server, Request { method: "GET".into(), ..asked });
             let reason = (!good).then_some(Refusal::StateSuperseded);
             assert_eq!((response.status() == 200, response.refusal()), (good, reason), "{of} in {epoch}");
             assert_eq!(good, response.header("www-authenticate").is_none(), "{of} in {epoch}");
-            assert_eq!(body(&server.ask(introspects(token)))["active"], good, "{of} in {epoch}");
+            assert_eq!(body(&ask(&server, introspects(token)))["active"], good, "{of} in {epoch}");
             let issues = request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice"}));
-            let issued = server.ask(issues).status();
+            let issued = ask(&server, issues).status();
             assert_eq!(issued, if good { 200 } else { 401 }, "{of} in {epoch}");
             let before = server.tables().revoked.len();
             let gives_up = posts("/oauth2/revoke", "backend", BACKEND_SECRET, &format!("token={token}"));
@@ -339,22 +280,22 @@ fn commit_of(server: &InMemoryServer, mut step: Step) -> Commit {
 #[test]
 fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
     let server = fay(7);
-    let service = format!("Bearer {}", server.service_token());
+    let service = format!("Bearer {}", service_token(&server));
     let issues = |asked: Value| request("/auth/generate-ticket", &service, &asked);
     let bound = issues(json!({"user_id": "usr_alice", "audience": "portal", "bind": true}));
-    let bound = text(&body(&server.ask(bound)), "ticket");
-    let challenge = text(&server.sign_in("fay"), "challenge_token");
-    let refresh = text(&server.sign_in("alice"), "refresh_token");
-    let used = text(&server.sign_in("alice"), "refresh_token");
-    assert_eq!(server.ask(refreshes(&used)).status(), 200);
+    let bound = text(&body(&ask(&server, bound)), "ticket");
+    let challenge = text(&sign_in(&server, "fay"), "challenge_token");
+    let refresh = text(&sign_in(&server, "alice"), "refresh_token");
+    let used = text(&sign_in(&server, "alice"), "refresh_token");
+    assert_eq!(ask(&server, refreshes(&used)).status(), 200);
     let login = || request("/auth/login", "", &json!({"identity": "pam", "password": PAM_PASSWORD}));
-    let pam = format!("Bearer {}", text(&body(&server.ask(login())), "access_token"));
-    let sessions = body(&server.ask(by_pam(&pam, "GET", "/auth/me/sessions", Value::Null)));
+    let pam = format!("Bearer {}", text(&body(&ask(&server, login())), "access_token"));
+    let sessions = body(&ask(&server, by_pam(&pam, "GET", "/auth/me/sessions", Value::Null)));
     let own = format!("/auth/me/sessions/{}", text(&sessions["data"][0], "id"));
     let asked = json!({"old_password": PAM_PASSWORD, "new_password": "another password"});
     let requests = [
-        ("a ticket is redeemed", presents(&server.issue("alice"))),
-        ("a ticket is redeemed for a challenge", presents(&server.issue("fay"))),
+        ("a ticket is redeemed", presents(&issue(&server, "alice"))),
+        ("a ticket is redeemed for a challenge", presents(&issue(&server, "fay"))),
         ("a ticket is spent in vain", presents(&bound)),
         ("a password signs in", login()),
         ("a challenge is answered", answers(&challenge, BACKUP)),
@@ -383,7 +324,7 @@ fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
 
 #[test]
 fn warnings_are_shown_beside_readiness() {
-    let server = InMemoryServer::new();
+    let server = InMemoryServer::default();
     let ask = |path: &str, warnings| {
         let asked = Request { method: "GET".into(), ..request(path, "", &Value::Null) };
         let inputs = RequestInputs { warnings, ..server.inputs(NOON) };

@@ -10,9 +10,10 @@ use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::settings::{Issuer, Settings};
-use gatepass_tests::fixtures::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, request};
+use gatepass_tests::fixtures::{
+    self, BACKEND_SECRET, NOON, asks_for_token, client_id, inputs, presents, request, user_id,
+};
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
@@ -46,15 +47,15 @@ fn is_good(engine: &Engine, store: &Memory, token: &str, now: Time) -> bool {
 }
 
 fn alice(tables: &mut Tables) -> &mut gatepass_core::records::user::User {
-    tables.users.get_mut(&UserId::parse("usr_alice").expect("an id")).expect("alice")
+    tables.users.get_mut(&user_id("alice")).expect("alice")
 }
 
 fn boss(tables: &mut Tables) -> &mut gatepass_core::records::user::User {
-    tables.users.get_mut(&UserId::parse("usr_boss").expect("an id")).expect("boss")
+    tables.users.get_mut(&user_id("boss")).expect("boss")
 }
 
 fn backend(tables: &mut Tables) -> &mut gatepass_core::records::client::Client {
-    tables.clients.get_mut(&ClientId::parse("backend").expect("an id")).expect("backend")
+    tables.clients.get_mut(&client_id("backend")).expect("backend")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::policy::password::Unfit;
 use crate::records::id::{ClientId, SessionId, TicketId};
 use crate::records::scope::Scope;
 
-/// Why an operation was not done. Nothing was written, [`AdminError::Unknown`] apart.
+/// The reason why an operation failed. Nothing was written, except perhaps after [`AdminError::Unknown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminError {
@@ -139,7 +139,7 @@ pub enum Invalid {
     },
     /// The password will not do.
     Unfit {
-        /// Why not.
+        /// The reason.
         unfit: Unfit,
         /// The fewest characters that a password has.
         least: u32,
@@ -185,6 +185,19 @@ impl fmt::Display for AdminError {
 }
 
 impl core::error::Error for AdminError {}
+
+impl Item {
+    /// Returns `client`, `user`, `key`, `ticket` or `session`.
+    pub const fn noun(&self) -> &'static str {
+        match self {
+            Self::Client(_) => "client",
+            Self::User(_) => "user",
+            Self::Key(_) => "key",
+            Self::Ticket(_) => "ticket",
+            Self::Session(_) => "session",
+        }
+    }
+}
 
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,7 +40,7 @@ impl SetUpTotp {
 /// A device that was set up, with the secrets to be shown once.
 #[derive(Debug)]
 pub struct NewDevice {
-    /// Whose it is.
+    /// The user it belongs to.
     pub user: User,
     /// The device.
     pub device: TotpDevice,
@@ -77,7 +77,7 @@ pub struct VerifyTotp {
 /// A device that counts from now on.
 #[derive(Clone, Debug)]
 pub struct VerifiedDevice {
-    /// Whose it is.
+    /// The user it belongs to.
     pub user: User,
     /// The device.
     pub device: DeviceId,

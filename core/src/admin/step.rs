@@ -49,7 +49,7 @@ pub struct OperationInputs<'a> {
     pub password_hash: Option<&'a PasswordHash>,
 }
 
-/// What an operation does next.
+/// The next step of an operation.
 #[derive(Debug)]
 pub enum Decision<T> {
     /// Nothing has to be written: this is the result.

@@ -200,7 +200,7 @@ impl Operation for SetUser {
                 let query = UserQuery { user: UserRef::from(&user.id), username: self.username.clone() };
                 plan.retry_with(Query::User(query)).into()
             }
-            other => other,
+            done @ (Decision::Done(_) | Decision::HashPassword(_)) => done,
         })
     }
 }

@@ -29,3 +29,13 @@ pub trait Store {
     /// Applies all of `changes` durably, in one transaction and in order, or none of them.
     fn commit(&self, changes: &Arc<[Change]>) -> Outcome;
 }
+
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn read(&self, query: &Query) -> Found {
+        (**self).read(query)
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        (**self).commit(changes)
+    }
+}

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 /// The most records of one page.
 pub const MAX_PAGE: usize = 500;
 
-/// The place where a page ended. The store writes it as it likes, and reads it again for the next page. What it finds for a
+/// The place where a page ended. The store writes it in any form, and reads it again for the next page. What it finds for a
 /// cursor that no page gave is up to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
@@ -14,7 +14,7 @@ pub struct Cursor(pub String);
 /// A request for one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageQuery {
-    /// Where the page before ended; none for the first page.
+    /// The end of the page before; none for the first page.
     pub after: Option<Cursor>,
     limit: usize,
 }
@@ -36,12 +36,12 @@ impl PageQuery {
     }
 }
 
-/// Some records of a list, in the order of the store. A record that is there all the while is on exactly one page.
+/// Some records of a list, in the order of the store. A record that exists all the while is on exactly one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// The records.
     pub items: Vec<T>,
-    /// Where the next page begins; none where this is the last.
+    /// The place where the next page begins; none if this is the last.
     pub next: Option<Cursor>,
 }
 

@@ -53,7 +53,7 @@ pub enum Query {
     ClientPage(PageQuery),
     /// Tickets.
     TicketPage(PageQuery),
-    /// Sessions, whatever became of them.
+    /// Sessions, ended ones included.
     SessionPage(SessionPageQuery),
 }
 
@@ -62,14 +62,14 @@ pub enum Query {
 pub struct UserQuery {
     /// The user.
     pub user: UserRef,
-    /// The user name that they are to have, where they are to have another.
+    /// The new user name, if the user is to have another.
     pub username: Option<Username>,
 }
 
 /// Sessions of everybody, or of one user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionPageQuery {
-    /// The user whose sessions are asked for; everybody's where none.
+    /// The user whose sessions are asked for; none asks for everybody's.
     pub user: Option<UserId>,
     /// The page.
     pub page: PageQuery,
@@ -170,9 +170,9 @@ pub enum Records {
     Login(Option<Box<LoginRecords>>),
     /// For [`Query::Password`].
     Password(Box<PasswordRecords>),
-    /// For [`Query::User`]; none where there is no such user.
+    /// For [`Query::User`]; none if there is no such user.
     User(Option<Box<UserRecords>>),
-    /// For [`Query::Account`]; none where there is no such user.
+    /// For [`Query::Account`]; none if there is no such user.
     Account(Option<Box<AccountRecords>>),
     /// For [`Query::Session`].
     Session(Option<Box<Session>>),
@@ -236,11 +236,11 @@ pub struct PasswordRecords {
 pub struct UserRecords {
     /// The user.
     pub user: User,
-    /// Who has the user name that was asked about, where anybody does.
+    /// The user who has the user name that was asked about, if anybody does.
     pub username_owner: Option<UserId>,
 }
 
-/// A user, with everything that is kept of them.
+/// A user, and the records that belong to the user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountRecords {
     /// The user.
@@ -249,18 +249,18 @@ pub struct AccountRecords {
     pub password: Option<Password>,
     /// Their second factors.
     pub factors: Factors,
-    /// From where and when they usually sign in.
+    /// The sign-in history.
     pub history: SignInHistory,
 }
 
-/// A session, and everyone it names as they are now.
+/// A session, and the records that it names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRecords {
     /// The session.
     pub session: Session,
-    /// Who is signed in.
+    /// The user who is signed in.
     pub user: Option<User>,
-    /// Who acts as them.
+    /// The user who acts as that one.
     pub actor: Option<User>,
     /// The client the session is for.
     pub client: Option<Client>,

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use crate::config::value::span;
 use crate::error::ProgramError;
 use crate::output::Record;
-use crate::store::{Archived, AuditRow, StoreError};
+use crate::store::{Archived, AuditRow, BackendExt as _, StoreError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {

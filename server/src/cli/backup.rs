@@ -48,7 +48,7 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
         )));
     }
     let access = if handover.is_some() { Access::WriteHandedOver } else { Access::Read };
-    let store = context.open(access)?.store;
+    let (_, store) = context.open_sqlite(access)?;
     let to_stdout = *file == *Path::new("-");
     let target = if to_stdout {
         let name = random::<8>()?;

@@ -10,7 +10,7 @@ use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::Change;
 use serde_json::Value;
 
-use crate::store::AdminSession;
+use crate::store::{AdminSession, BackendExt as _};
 
 use crate::secrets::random::random;
 

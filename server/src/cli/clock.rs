@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             (admin, Some(ended))
         }
     };
-    let clock = Clock::read(&admin.store)?;
+    let clock = Clock::read(&*admin.store)?;
     let mut record = record(&clock.status(), &clock.kept());
     if let Some(EndedAhead { sessions, tickets, challenges }) = ended {
         record = record

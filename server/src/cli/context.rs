@@ -9,7 +9,7 @@ use gatepass_core::settings::Issuer;
 use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
 use crate::output::Output;
-use crate::store::{Access, AdminSession, Clock, Create, Installation, Store, StoreOptions};
+use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, StoreOptions, sqlite};
 
 /// Where a command works, and how it prints.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Context {
     /// Makes an installation where there is none.
     pub init: bool,
     /// The store that the command has opened, to be closed at its end.
-    opened: Arc<Mutex<Option<Store>>>,
+    opened: Arc<Mutex<Option<Arc<dyn Backend>>>>,
     /// How to print.
     pub out: Output,
 }
@@ -63,10 +63,7 @@ impl Context {
     /// Where it is not there, or cannot be opened.
     pub fn writing(&self) -> Result<AdminSession, ProgramError> {
         let admin = self.open(Access::Write)?;
-        if let Some(warning) = admin.clock_warning() {
-            // A closed stderr has nobody to tell.
-            let _ = writeln!(io::stderr(), "gatepass: {warning}");
-        }
+        admin.warn_of_clock();
         Ok(admin)
     }
 
@@ -83,16 +80,36 @@ impl Context {
     /// # Errors
     /// Where it is not there, or cannot be opened.
     pub fn open(&self, access: Access) -> Result<AdminSession, ProgramError> {
-        let config = self.config(ConfigLayer::default())?;
+        let (config, options) = (self.config(ConfigLayer::default())?, StoreOptions::default());
+        let store = store::open(&self.installation_of(&config), access, self.create(access), &options)?;
+        self.session(&config, store)
+    }
+
+    /// Opens the store as [`open`](Self::open) does, and returns the engine itself as well, for a command that works on its files.
+    /// No other command names an engine.
+    ///
+    /// # Errors
+    /// Where it is not there, or cannot be opened.
+    pub fn open_sqlite(&self, access: Access) -> Result<(AdminSession, sqlite::Store), ProgramError> {
+        let (config, options) = (self.config(ConfigLayer::default())?, StoreOptions::default());
         let installation = self.installation_of(&config);
-        let create = if self.init && access == Access::Write { Create::BesideKey } else { Create::No };
-        let store = Store::open_or_create(&installation, access, create, &StoreOptions::default())?;
+        let opened = sqlite::Store::open_or_create(&installation, access, self.create(access), &options)?;
+        Ok((self.session(&config, Arc::new(opened.clone()))?, opened))
+    }
+
+    /// Returns the cases in which a command makes an installation.
+    fn create(&self, access: Access) -> Create {
+        if self.init && access == Access::Write { Create::BesideKey } else { Create::No }
+    }
+
+    /// Prints the notices of a store that was opened, and keeps it to be closed.
+    fn session(&self, config: &Config, store: Arc<dyn Backend>) -> Result<AdminSession, ProgramError> {
         for notice in store.notices() {
             // A closed stderr has nobody to tell.
             let _ = writeln!(io::stderr(), "gatepass: {notice}");
         }
-        let clock = Clock::read(&store)?.status();
-        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(store.clone());
+        let clock = Clock::read(&*store)?.status();
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&store));
         // A command makes no token, so nobody sees the issuer where none is configured.
         let issuer = config.issuer.clone().map_or_else(|| Issuer::parse("http://localhost"), Ok);
         let issuer = issuer.map_err(|bad| ProgramError::failed(bad.to_string()))?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::user::named;
 use crate::config::ConfigLayer;
-use crate::error::ProgramError;
+use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
 
 fn shown(user: &User) -> Record {
@@ -24,8 +24,7 @@ pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result
     let config = context.config(ConfigLayer::default())?;
     let issuer = config.issuer.as_ref().map_or("gatepass", |issuer| issuer.authority());
     let set_up = context.writing()?.run(set_up);
-    let NewDevice { user, device, backup_codes } =
-        set_up.map_err(|error| error.told(|error| told(error, who)))?;
+    let NewDevice { user, device, backup_codes } = set_up.map_err(|error| told(error, who))?;
     let uri = otpauth_uri(&device, issuer, user.username.as_str());
     if let Some(blocks) = qr_blocks(&uri) {
         context.out.say(&blocks)?;
@@ -46,32 +45,34 @@ pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result
 /// Verifies a first code of the newest device that waits for one.
 pub(super) fn verify(context: &Context, who: &str, code: String) -> Result<(), ProgramError> {
     let verified = context.writing()?.run(VerifyTotp { user: named(who), code });
-    let VerifiedDevice { user, device } = verified.map_err(|error| error.told(|error| told(error, who)))?;
+    let VerifiedDevice { user, device } = verified.map_err(|error| told(error, who))?;
     Ok(context.out.one(&shown(&user).with("device_id", device.as_str()).with("verified", true))?)
 }
 
 /// Takes every device and backup code away, lifts the lock, and ends every session.
 pub(super) fn reset(context: &Context, who: &str) -> Result<(), ProgramError> {
     let removed = context.writing()?.run(ResetFactors { user: named(who) });
-    let RemovedFactors { user, devices, backup_codes } =
-        removed.map_err(|error| error.told(|error| told(error, who)))?;
+    let RemovedFactors { user, devices, backup_codes } = removed.map_err(|error| told(error, who))?;
     Ok(context.out.one(&shown(&user).with("devices", devices).with("backup_codes", backup_codes))?)
 }
 
-fn told(error: &AdminError, who: &str) -> Option<ProgramError> {
-    let told = match error {
-        AdminError::Conflict => format!("the factors of {who:?} keep changing: try again"),
-        AdminError::Refused(Obstacle::TooManyDevices) => format!(
-            "{who:?} has as many devices as there can be: `gatepass user reset-mfa {who}` takes them all away"
+/// Tells why an operation on the factors of `who` was not done.
+fn told(error: OperationError, who: &str) -> ProgramError {
+    error.told_as([
+        (AdminError::Conflict, format!("the factors of {who:?} keep changing: try again")),
+        (
+            AdminError::Refused(Obstacle::TooManyDevices),
+            format!(
+                "{who:?} has as many devices as there can be: `gatepass user reset-mfa {who}` takes them all away"
+            ),
         ),
-        AdminError::Refused(Obstacle::NoDeviceWaits) => {
-            format!("no device of {who:?} waits for a first code: set one up with `gatepass user totp {who}`")
-        }
-        AdminError::Refused(Obstacle::WrongCode) => {
-            "the code is wrong: take the one that is shown now, and see whether the device's clock is right"
-                .into()
-        }
-        _ => return None,
-    };
-    Some(ProgramError::failed(told))
+        (
+            AdminError::Refused(Obstacle::NoDeviceWaits),
+            format!("no device of {who:?} waits for a first code: set one up with `gatepass user totp {who}`"),
+        ),
+        (
+            AdminError::Refused(Obstacle::WrongCode),
+            "the code is wrong: take the one that is shown now, and see whether the device's clock is right".into(),
+        ),
+    ])
 }

@@ -15,6 +15,6 @@ pub(super) enum Verb {
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let Verb::Cancel = verb;
-    let id = context.open(Access::WriteHandedOver)?.store.cancel_handover()?;
+    let id = context.open_sqlite(Access::WriteHandedOver)?.1.cancel_handover()?;
     Ok(context.out.one(&Record::new().with("handover", id).with("cancelled", true))?)
 }

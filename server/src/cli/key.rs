@@ -18,7 +18,7 @@ use super::context::Context;
 use crate::error::ProgramError;
 use crate::output::Record;
 use crate::secrets::key_generation;
-use crate::store::{KeyChange, KeyState, Store, StoreError, StoredKey};
+use crate::store::{Access, KeyChange, KeyState, SigningKeys, StoreError, StoredKey};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -80,7 +80,12 @@ fn event(kind: Kind, kid: &str, now: Time) -> Event {
 }
 
 /// Puts `key` into the store, to sign from now on or to wait.
-pub(crate) fn insert(store: &Store, key: &SigningKey, activate: bool, now: Time) -> Result<(), StoreError> {
+pub(crate) fn insert(
+    store: &dyn SigningKeys,
+    key: &SigningKey,
+    activate: bool,
+    now: Time,
+) -> Result<(), StoreError> {
     let kid = key.key_id().to_owned();
     let mut events = vec![event(Kind::KeyAdded, &kid, now)];
     if activate {
@@ -118,7 +123,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         }
         Verb::Rotate { alg } => rotate(context, alg),
         Verb::RotateMaster { to } => {
-            let rotated = context.writing()?.store.rotate_master_key(to.as_deref())?;
+            let (admin, store) = context.open_sqlite(Access::Write)?;
+            admin.warn_of_clock();
+            let rotated = store.rotate_master_key(to.as_deref())?;
             let record = Record::new()
                 .with("master_key", rotated.key.display().to_string())
                 .with("old_master_key", rotated.old.display().to_string())
@@ -145,7 +152,7 @@ fn add(
             "the key {kid} is there already: `gatepass key list` shows it; to replace it, retire it first"
         )));
     }
-    insert(&admin.store, key, activate, admin.now)?;
+    insert(&*admin.store, key, activate, admin.now)?;
     let state = if activate { KeyState::Signing } else { KeyState::Published };
     Ok(context.out.one(&record(kid, key.algorithm().as_str(), state.as_str()))?)
 }

@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         None => issuer_of(token).or_else(|| Issuer::parse("http://localhost").ok()).ok_or_else(unnamed)?,
     };
     let admin = context.reading()?;
-    let engine = load_engine(&admin.store, config.core_settings(issuer))?;
+    let engine = load_engine(&*admin.store, config.core_settings(issuer))?;
     match verify(&engine, &admin, token)? {
         Ok(claims) => {
             let record = Record::new().with("valid", true);

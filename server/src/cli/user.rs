@@ -124,11 +124,12 @@ impl Fields {
     fn read(&self) -> Result<UserFields, ProgramError> {
         let mut fields = UserFields::default();
         if let Some(email) = &self.email {
-            fields = fields.email(email).map_err(|error| match error {
-                AdminError::Invalid { reason: Invalid::NoAtSign, .. } => {
+            fields = fields.email(email).map_err(|error| {
+                if matches!(error, AdminError::Invalid { reason: Invalid::NoAtSign, .. }) {
                     ProgramError::usage(format!("--email {email:?} is not an e-mail address: it has no @"))
+                } else {
+                    error.into()
                 }
-                error => error.into(),
             })?;
         }
         if let Some(phone) = &self.phone {
@@ -212,13 +213,13 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         Verb::RequirePasswordChange { id } => {
             let required = context.writing()?.run(RequirePasswordChange { user: named(&id) });
             required.map_err(|error| {
-                error.told(|error| match error {
-                    AdminError::Conflict => Some(ProgramError::Failed(changing(&id))),
-                    AdminError::Refused(Obstacle::NoPassword) => Some(ProgramError::failed(format!(
-                        "{id:?} has no password to change: give one with `gatepass user set-password {id} --must-change`"
-                    ))),
-                    _ => None,
-                })
+                let none = format!(
+                    "{id:?} has no password to change: give one with `gatepass user set-password {id} --must-change`"
+                );
+                error.told_as([
+                    (AdminError::Conflict, changing(&id)),
+                    (AdminError::Refused(Obstacle::NoPassword), none),
+                ])
             })?
         }
         Verb::Unlock { id } => {
@@ -257,28 +258,26 @@ fn add(
     let password = if password_stdin { Some(password::read()?) } else { None };
     let added = context.writing()?.run(AddUser { username: username.clone(), fields, password });
     added.map_err(|error| {
-        error.told(|error| {
-            let name = username.as_str();
-            matches!(error, AdminError::AlreadyExists(_) | AdminError::Conflict).then(|| {
-                ProgramError::failed(format!(
-                    "user {name:?} exists already: choose another name, or change it with `gatepass user set {name}`"
-                ))
-            })
-        })
+        let name = username.as_str();
+        let exists = format!(
+            "user {name:?} exists already: choose another name, or change it with `gatepass user set {name}`"
+        );
+        error.told_as([taken(name, exists)])
     })
 }
 
 fn set(context: &Context, who: &str, username: Option<&str>, fields: &Fields) -> Result<User, ProgramError> {
     let username = username.map(|name| parsed("--username", name, Username::parse)).transpose()?;
     let fields = fields.read()?;
+    let name = username.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
     let changed = context.writing()?.run(SetUser { user: named(who), username, fields });
     changed.map_err(|error| {
-        error.told(|error| match error {
-            AdminError::AlreadyExists(Item::User(name)) => {
-                Some(ProgramError::failed(format!("the user name {name:?} is taken: choose another")))
-            }
-            AdminError::Conflict => Some(ProgramError::Failed(changing(who))),
-            _ => None,
-        })
+        let is_taken = format!("the user name {name:?} is taken: choose another");
+        error.told_as([taken(&name, is_taken), (AdminError::Conflict, changing(who))])
     })
+}
+
+/// The words for a user name that is taken.
+fn taken(name: &str, words: String) -> (AdminError, String) {
+    (AdminError::AlreadyExists(Item::User(name.to_owned())), words)
 }

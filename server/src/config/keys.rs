@@ -14,7 +14,7 @@ use super::value::{
 
 macro_rules! keys {
     (
-        $($(#[$doc:meta])* $name:ident: $type:ty = $default:literal $($at_start:ident)?;)+
+        $($(#[$doc:meta])* $name:ident $(in $section:ident $(. $short:ident)?)?: $type:ty = $default:literal $($at_start:ident)?;)+
         ---
         $($(#[$bare_doc:meta])* $bare:ident: $bare_type:ty $(, $bare_at_start:ident)?;)+
     ) => {
@@ -26,6 +26,9 @@ macro_rules! keys {
             pub $name: Option<$type>,)+
             $($(#[$bare_doc])* #[arg(long, value_name = <$bare_type as Value>::SHAPE, value_parser = <$bare_type as Value>::from_text)]
             pub $bare: Option<$bare_type>,)+
+            /// The keys of the file that stand outside of their sections.
+            #[arg(skip)]
+            pub outside: Vec<&'static str>,
         }
 
         /// The configuration that holds: every source and the defaults, put together.
@@ -33,6 +36,8 @@ macro_rules! keys {
         pub struct Config {
             $($(#[$doc])* pub $name: $type,)+
             $($(#[$bare_doc])* pub $bare: Option<$bare_type>,)+
+            /// The keys of the file that stand outside of their sections.
+            pub outside: Vec<&'static str>,
         }
 
         impl Config {
@@ -48,6 +53,10 @@ macro_rules! keys {
         impl ConfigLayer {
             /// Every key, as the file spells it.
             pub const KEYS: &[&str] = &[$(stringify!($name),)+ $(stringify!($bare),)+];
+
+            /// The keys that have a place in a section of the file: each with its section and its name there.
+            pub const PLACES: &[(&str, &str, &str)] =
+                &[$($((stringify!($name), stringify!($section), keys!(@short $name $($short)?)),)?)+];
 
             /// The default of `key`, as it would be written.
             pub fn default_of(key: &str) -> Option<&'static str> {
@@ -75,7 +84,8 @@ macro_rules! keys {
             /// What `self` says, and what `lower` says of the rest.
             #[must_use]
             pub fn or(self, lower: Self) -> Self {
-                Self { $($name: self.$name.or(lower.$name),)+ $($bare: self.$bare.or(lower.$bare),)+ }
+                let outside = [self.outside, lower.outside].concat();
+                Self { $($name: self.$name.or(lower.$name),)+ $($bare: self.$bare.or(lower.$bare),)+ outside }
             }
 
             /// What was said, and the defaults for the rest.
@@ -90,146 +100,150 @@ macro_rules! keys {
                             .map_err(|problem| ConfigError(format!("{}: {problem}", stringify!($name))))?,
                     },)+
                     $($bare: self.$bare,)+
+                    outside: self.outside,
                 })
             }
         }
     };
+    (@short $name:ident) => { stringify!($name) };
+    (@short $name:ident $short:ident) => { stringify!($short) };
     (@name $name:ident at_start) => { stringify!($name) };
 }
 
+// `in section.name`: the key's place in the file; flags and variables have the name that stands first.
 // `at_start`: the key is looked at when the server starts, and SIGHUP does not change it.
 keys! {
-    /// Where to listen; port 0 takes a free one; unix:PATH with the tiny_http front
-    listen: Listen = "127.0.0.1:8080" at_start;
-    /// What speaks HTTP: guarded can face a network, tiny_http only stands behind a proxy on this machine
-    front: Front = "guarded" at_start;
-    /// Threads that answer requests; 0 = one more than there are processors, 64 with the tiny_http front, whose threads wait for the disk
-    workers: Count<0, 1024> = "0" at_start;
-    /// Connections at once
-    connections: Count<1, 65536> = "1024" at_start;
-    /// Connections at once from one address, loopback and trusted proxies apart; 0 = no such limit
-    connections_per_address: Count<0, 65536> = "64" at_start;
-    /// The longest request line in bytes
-    request_line_bytes: Count<256, 65536> = "8192" at_start;
-    /// The longest head of a request in bytes
-    head_bytes: Count<512, 262_144> = "16384" at_start;
-    /// The most header fields
-    headers: Count<1, 64> = "64" at_start;
-    /// The longest body in bytes
-    body_bytes: Count<256, 65536> = "65536" at_start;
-    /// For a whole request to arrive
-    request_time: Deadline = "10s" at_start;
-    /// Without a request until the connection is closed
-    idle_time: Deadline = "15s" at_start;
-    /// For the peer to take an answer
-    answer_time: Deadline = "10s" at_start;
-    /// For requests in flight when asked to stop
-    drain_time: Deadline = "10s" at_start;
-    /// Hosts that an absolute-form request may name, beside the issuer's and the address listened on
-    hosts: List<Authority> = "" at_start;
+    /// Address and port to listen on; port 0 takes a free port; `unix:PATH` with the tiny_http front
+    listen in http: Listen = "127.0.0.1:8080" at_start;
+    /// HTTP front: `guarded` can face a network; `tiny_http` only stands behind a proxy on this machine
+    front in http: Front = "guarded" at_start;
+    /// Threads that answer requests; 0 = one more than there are processors, or 64 with the tiny_http front
+    workers in http: Count<0, 1024> = "0" at_start;
+    /// Most connections at once
+    connections in http: Count<1, 65536> = "1024" at_start;
+    /// Most connections at once from one address, except loopback and trusted proxies; 0 = no limit
+    connections_per_address in http: Count<0, 65536> = "64" at_start;
+    /// Longest request line, in bytes
+    request_line_bytes in http: Count<256, 65536> = "8192" at_start;
+    /// Longest request head, in bytes
+    head_bytes in http: Count<512, 262_144> = "16384" at_start;
+    /// Most header fields of a request
+    headers in http: Count<1, 64> = "64" at_start;
+    /// Longest request body, in bytes
+    body_bytes in http: Count<256, 65536> = "65536" at_start;
+    /// Time for a whole request to arrive
+    request_time in http: Deadline = "10s" at_start;
+    /// Time without a request after which a connection is closed
+    idle_time in http: Deadline = "15s" at_start;
+    /// Time for the peer to take an answer
+    answer_time in http: Deadline = "10s" at_start;
+    /// Time for running requests to end when the server is asked to stop
+    drain_time in http: Deadline = "10s" at_start;
+    /// Hosts that an absolute-form request may name, besides the issuer's and the address listened on
+    hosts in http: List<Authority> = "" at_start;
     /// Proxies whose X-Forwarded-For is believed
-    trusted_proxies: List<Network> = "";
-    /// Failures a minute that one address may have, then 429; 0 = no such limit
-    failures_per_minute: Count<0, 1_000_000> = "30";
-    /// Whether loopback addresses are free of the failure limit
-    exempt_loopback: bool = "true";
-    /// Whether trusted proxies themselves are free of the failure limit
-    exempt_trusted_proxies: bool = "true";
-    /// Life of a person's access token
-    user_token_lifetime: TokenLifetime = "30m";
-    /// Life of a service's access token
-    client_token_lifetime: TokenLifetime = "1h";
-    /// Life of a ticket that asks for none
-    ticket_lifetime: TicketLifetime = "5m";
-    /// Life of a session, refreshed or not
-    session_lifetime: SessionLifetime = "30d";
-    /// Life of a session that is not refreshed
-    refresh_lifetime: SessionLifetime = "14d";
-    /// How long a used refresh token brings the same successor again, for a lost answer; 0s = not at all
-    refresh_grace: Span<0, 300_000> = "10s";
-    /// How long a request with an Idempotency-Key that redeemed a ticket or answered a challenge gets the same answer again; 0s = not at all
-    redeem_grace: Span<0, 600_000> = "60s";
-    /// Life of a session in which an administrator acts as a person
-    impersonation_lifetime: Span<1_000, 86_400_000> = "30m";
-    /// The scope of a person's token where the ticket names none
+    trusted_proxies in http: List<Network> = "";
+    /// Failures per minute allowed to one address, then 429; 0 = no limit
+    failures_per_minute in http: Count<0, 1_000_000> = "30";
+    /// Loopback addresses have no failure limit
+    exempt_loopback in http: bool = "true";
+    /// Trusted proxies themselves have no failure limit
+    exempt_trusted_proxies in http: bool = "true";
+    /// Lifetime of a user's access token
+    user_token_lifetime in lifetimes.user_token: TokenLifetime = "30m";
+    /// Lifetime of a service's access token
+    client_token_lifetime in lifetimes.client_token: TokenLifetime = "1h";
+    /// Lifetime of a ticket, where the request names none
+    ticket_lifetime in lifetimes.ticket: TicketLifetime = "5m";
+    /// Longest lifetime of a session, refreshed or not
+    session_lifetime in lifetimes.session: SessionLifetime = "30d";
+    /// Time after which a session ends when it is not refreshed
+    refresh_lifetime in lifetimes.refresh: SessionLifetime = "14d";
+    /// Time in which a used refresh token brings the same successor again, for a lost answer; 0s = never
+    refresh_grace in lifetimes: Span<0, 300_000> = "10s";
+    /// Time in which a request with an `Idempotency-Key` gets the same answer again; 0s = never
+    redeem_grace in lifetimes: Span<0, 600_000> = "60s";
+    /// Lifetime of a session in which an administrator acts as a user
+    impersonation_lifetime in lifetimes.impersonation: Span<1_000, 86_400_000> = "30m";
+    /// Scope of a user's token, where the ticket names none
     user_scope: UserScope = "profile";
-    /// When a sign-in waits for a second factor, of those who have one
-    second_factor: AskFactor = "risk";
-    /// The same of an administrator who acts as a person
-    second_factor_impersonation: AskFactor = "always";
-    /// What becomes of those who should show a second factor and have none: enrol is a token for that alone
-    second_factor_unenrolled: Unenrolled = "sign_in";
-    /// A ticket redeemed at another address than its client_ip is refused, or only suspected
+    /// When a second factor is asked of users who have one: never, risk or always
+    second_factor in second_factor.ask: AskFactor = "risk";
+    /// The same for an administrator who acts as a user
+    second_factor_impersonation in second_factor.impersonation: AskFactor = "always";
+    /// What happens to users without a device who should show one: sign_in, refuse, or enrol (a token for enrolling alone)
+    second_factor_unenrolled in second_factor.unenrolled: Unenrolled = "sign_in";
+    /// What a ticket redeemed at another address than its client_ip does: refuse, or risk (it adds to the score)
     address_mismatch: AddressMismatch = "refuse";
-    /// The score from which on a second factor is asked for
-    risk_second_factor: Count<1, 100> = "40";
-    /// The score from which on a risk is medium
-    risk_medium: Count<1, 100> = "30";
-    /// The score from which on a risk is high
-    risk_high: Count<1, 100> = "60";
-    /// What a device weighs that the person has not signed in from
-    risk_new_device: Count<0, 100> = "40";
-    /// What it weighs beside that the whole network is such a one
-    risk_new_network: Count<0, 100> = "15";
-    /// What a ticket weighs that is redeemed late
-    risk_old_ticket: Count<0, 100> = "10";
-    /// What it weighs that a ticket is redeemed at another address than its client_ip
-    risk_address_mismatch: Count<0, 100> = "30";
-    /// What it weighs that the person was refused several times lately
-    risk_recent_failures: Count<0, 100> = "25";
-    /// What a long absence weighs
-    risk_long_absence: Count<0, 100> = "15";
-    /// What an hour of the day weighs at which the person never signs in
-    risk_unusual_hour: Count<0, 100> = "10";
-    /// What it weighs that somebody acts as somebody else
-    risk_impersonation: Count<0, 100> = "30";
-    /// What it weighs that the account was changed lately
-    risk_account_changed: Count<0, 100> = "15";
-    /// A ticket is redeemed late after so much of its life, in per cent
-    risk_old_ticket_percent: Count<1, 100> = "80";
-    /// So many failures are several
-    risk_failures: Count<1, 20> = "3";
-    /// How long a failure counts
-    risk_failure_window: Risked = "15m";
-    /// From how long on an absence is long
-    risk_absence_after: Risked = "90d";
-    /// How long a place is known that the person was not seen at
-    risk_place_life: Risked = "180d";
-    /// After how many sign-ins a person's hours are known
-    risk_hours_known_after: Count<1, 10_000> = "20";
-    /// How long a change of the account counts
-    risk_change_window: Risked = "1d";
-    /// The fewest characters of a new password
-    password_length: Count<8, 128> = "8";
-    /// Life of a password; 0s = for ever
-    password_life: PasswordSpan = "0s";
-    /// How long before its end it is said
-    password_warning: PasswordSpan = "14d";
-    /// How long after its end a password still signs in
-    password_grace: PasswordSpan = "7d";
-    /// Passwords hashed at once, at 19 MiB each
-    password_hashes: Count<1, 64> = "1" at_start;
-    /// The hash of new TOTP devices
-    totp_hash: TotpHash = "SHA1";
-    /// The digits of new TOTP devices' codes
-    totp_digits: TotpDigits = "6";
-    /// The longest time from a change to its state generation in the witness; more for media that wear
+    /// Score from which a second factor is asked for
+    risk_second_factor in risk.second_factor: Count<1, 100> = "40";
+    /// Score from which a risk is medium
+    risk_medium in risk.medium: Count<1, 100> = "30";
+    /// Score from which a risk is high
+    risk_high in risk.high: Count<1, 100> = "60";
+    /// Weight of a device that the user has not signed in from
+    risk_new_device in risk.new_device: Count<0, 100> = "40";
+    /// Extra weight when the network is new, too
+    risk_new_network in risk.new_network: Count<0, 100> = "15";
+    /// Weight of a ticket that is redeemed late
+    risk_old_ticket in risk.old_ticket: Count<0, 100> = "10";
+    /// Weight of a ticket redeemed at another address than its client_ip
+    risk_address_mismatch in risk.address_mismatch: Count<0, 100> = "30";
+    /// Weight of several failures of the user lately
+    risk_recent_failures in risk.recent_failures: Count<0, 100> = "25";
+    /// Weight of a long absence
+    risk_long_absence in risk.long_absence: Count<0, 100> = "15";
+    /// Weight of an hour of the day at which the user never signs in
+    risk_unusual_hour in risk.unusual_hour: Count<0, 100> = "10";
+    /// Weight of an administrator who acts as a user
+    risk_impersonation in risk.impersonation: Count<0, 100> = "30";
+    /// Weight of a recent change of the account
+    risk_account_changed in risk.account_changed: Count<0, 100> = "15";
+    /// Part of a ticket's lifetime after which it is redeemed late, in per cent
+    risk_old_ticket_percent in risk.old_ticket_percent: Count<1, 100> = "80";
+    /// Failures needed to raise `recent_failures`
+    risk_failures in risk.failures: Count<1, 20> = "3";
+    /// Time for which a failure counts
+    risk_failure_window in risk.failure_window: Risked = "15m";
+    /// Time without a sign-in that makes a long absence
+    risk_absence_after in risk.absence_after: Risked = "90d";
+    /// Time for which a device in a network stays known
+    risk_place_life in risk.place_life: Risked = "180d";
+    /// Sign-ins needed before a user's hours are known
+    risk_hours_known_after in risk.hours_known_after: Count<1, 10_000> = "20";
+    /// Time for which a change of the account counts
+    risk_change_window in risk.change_window: Risked = "1d";
+    /// Fewest characters of a new password
+    password_length in passwords.length: Count<8, 128> = "8";
+    /// Lifetime of a password; 0s = unlimited
+    password_life in passwords.life: PasswordSpan = "0s";
+    /// Time before its end at which a warning begins
+    password_warning in passwords.warning: PasswordSpan = "14d";
+    /// Time after its end in which a password still signs in
+    password_grace in passwords.grace: PasswordSpan = "7d";
+    /// Passwords hashed at once, 19 MiB each
+    password_hashes in passwords.hashes: Count<1, 64> = "1" at_start;
+    /// Hash of new TOTP devices: SHA1, SHA256 or SHA512
+    totp_hash in second_factor: TotpHash = "SHA1";
+    /// Digits of new TOTP devices' codes: 6 or 8
+    totp_digits in second_factor: TotpDigits = "6";
+    /// Longest time from a change to its state generation in the witness; raise it for media that wear
     witness_interval: Span<100, 3_600_000> = "1s" at_start;
-    /// Between two sweeps of old rows
+    /// Time between two sweeps of old rows
     sweep_interval: Span<1_000, 86_400_000> = "1m" at_start;
-    /// Archived audit rows are deleted after so long; 0s = never, and never what `gatepass audit archive` has not written
+    /// Time after which archived audit rows are deleted; 0s = never; rows that `gatepass audit archive` has not written are kept
     audit_retention: PasswordSpan = "0s";
-    /// What log lines look like: auto is text on a terminal and JSON otherwise
-    log_format: LogFormat = "auto" at_start;
-    /// The least important log lines written
-    log_level: LogLevel = "info" at_start;
+    /// Format of log lines: text, json, or auto (text on a terminal, JSON otherwise)
+    log_format in log.format: LogFormat = "auto" at_start;
+    /// Least important log lines written
+    log_level in log.level: LogLevel = "info" at_start;
     ---
-    /// What tokens name as their issuer [default: http:// and the address listened on]
+    /// The issuer that tokens name [default: http:// and the address listened on]
     issuer: Issuer;
     /// The one tenant served; a ticket for another is refused
     tenant: Tenant;
-    /// The master key [default: master.key in the data directory]
+    /// The master key's file [default: master.key in the data directory]
     master_key_file: PathBuf, at_start;
-    /// The witness, best on another disk than the database [default: gatepass.witness in the data directory]
+    /// The witness's file, best on another disk than the database [default: gatepass.witness in the data directory]
     witness_file: PathBuf, at_start;
 }

@@ -5,6 +5,9 @@
 //! values, [`choice`] those that are one word of a few; a type knows its range and says what is wrong with a text in
 //! words that end in what to write instead.
 //!
+//! The file has sections, and a key has a short name in its section. A flat key, spelled as the flag is, is read with a
+//! warning until 1.0.
+//!
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
 pub mod choice;
@@ -13,6 +16,7 @@ mod settings;
 mod sources;
 pub mod value;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -75,14 +79,46 @@ impl ConfigLayer {
             ConfigError(format!("{line}not valid TOML: {}", error.message().replace('\n', ", ")))
         })?;
         let mut layer = Self::default();
-        for (key, value) in &table {
-            match layer.take_toml(key, value) {
-                None => return Err(unknown(key)),
-                Some(Err(problem)) => return Err(ConfigError(format!("{key}: {problem}"))),
-                Some(Ok(())) => {}
+        let mut seen = BTreeSet::new();
+        for (name, value) in &table {
+            match value {
+                toml::Value::Table(section) if is_section(name) => {
+                    for (short, value) in section {
+                        let key = key_in(name, short).ok_or_else(|| unknown_in(name, short))?;
+                        layer.take_once(&mut seen, key, &format!("{name}.{short}"), value)?;
+                    }
+                }
+                value => {
+                    let key = Self::KEYS.iter().find(|key| *key == name).ok_or_else(|| unknown(name))?;
+                    layer.take_once(&mut seen, key, name, value)?;
+                    if place_of(key).is_some() {
+                        layer.outside.push(key);
+                    }
+                }
             }
         }
         Ok(layer)
+    }
+
+    /// Takes `value` for `key`, which the file spells `spelled`.
+    fn take_once<'a>(
+        &mut self,
+        seen: &mut BTreeSet<&'a str>,
+        key: &'a str,
+        spelled: &str,
+        value: &toml::Value,
+    ) -> Result<(), ConfigError> {
+        if !seen.insert(key) {
+            let (section, short) = place_of(key).unwrap_or_default();
+            return Err(ConfigError(format!(
+                "{key} is there twice: keep `{short}` in [{section}], and take `{key}` out"
+            )));
+        }
+        match self.take_toml(key, value) {
+            None => Err(unknown(spelled)),
+            Some(Err(problem)) => Err(ConfigError(format!("{spelled}: {problem}"))),
+            Some(Ok(())) => Ok(()),
+        }
     }
 
     /// What the environment says; `variable` looks one up. An empty variable counts as absent.
@@ -132,21 +168,63 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Returns a line about the keys of the file that stand outside of their sections, if there are any.
+    pub fn outside_of_sections(&self) -> Option<String> {
+        let moved = |key: &&'static str| {
+            let (section, short) = place_of(key)?;
+            Some(format!("{key} is {short} in [{section}]"))
+        };
+        let moved: Vec<String> = self.outside.iter().filter_map(moved).collect();
+        (!moved.is_empty()).then(|| moved.join(", "))
+    }
+}
+
+/// Returns the section of `key` and its name there; none for a key that stands outside of sections.
+pub fn place_of(key: &str) -> Option<(&'static str, &'static str)> {
+    ConfigLayer::PLACES.iter().find(|(known, ..)| *known == key).map(|(_, section, short)| (*section, *short))
+}
+
+fn is_section(name: &str) -> bool {
+    ConfigLayer::PLACES.iter().any(|(_, section, _)| *section == name)
+}
+
+fn key_in(section: &str, short: &str) -> Option<&'static str> {
+    let mut places = ConfigLayer::PLACES.iter();
+    places.find(|(_, known, name)| *known == section && *name == short).map(|(key, ..)| *key)
+}
+
+fn unknown_in(section: &str, short: &str) -> ConfigError {
+    // A key of another section, or of none, by the name that flags have.
+    if let Some(key) = ConfigLayer::KEYS.iter().find(|key| **key == short) {
+        return ConfigError(match place_of(key) {
+            Some((section, short)) => format!("{key} is `{short}` in [{section}]"),
+            None => format!("{key} stands outside of sections, at the top of the file"),
+        });
+    }
+    let names = ConfigLayer::PLACES.iter().filter(|(_, known, _)| *known == section).map(|(.., name)| *name);
+    ConfigError(match nearest(short, names) {
+        Some(known) => format!("unknown key {short:?} in [{section}]: did you mean `{known}`?"),
+        None => format!("unknown key {short:?} in [{section}]: docs/configuration.md lists them all"),
+    })
+}
+
 /// The environment variable of `key`.
 pub fn variable_of(key: &str) -> String {
     format!("GATEPASS_{}", key.to_ascii_uppercase())
 }
 
 fn unknown(key: &str) -> ConfigError {
-    let near = ConfigLayer::KEYS
-        .iter()
-        .map(|known| (distance(key, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= known.len() / 3);
-    ConfigError(match near {
-        Some((_, known)) => format!("unknown key {key:?}: did you mean `{known}`?"),
+    ConfigError(match nearest(key, ConfigLayer::KEYS.iter().copied()) {
+        Some(known) => format!("unknown key {key:?}: did you mean `{known}`?"),
         None => format!("unknown key {key:?}: `gatepass serve --help` lists them all, with _ for -"),
     })
+}
+
+/// Returns the name that `text` may be meant for.
+fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.map(|known| (distance(text, known), known)).min()?;
+    Some(near).filter(|(distance, known)| *distance <= known.len() / 3).map(|(_, known)| known)
 }
 
 /// How many characters must be changed, added or taken away to get from `a` to `b` (Levenshtein).
@@ -234,6 +312,70 @@ mod tests {
             from_env(&[("GATEPASS_ISSUER", "example.com")]).unwrap_err().to_string(),
             "GATEPASS_ISSUER: \"example.com\" will not do: an issuer is http:// or https:// with a host, and no user, query, fragment or white space"
         );
+    }
+
+    #[test]
+    fn a_key_has_one_place() {
+        let mut places = BTreeSet::new();
+        for (key, section, short) in ConfigLayer::PLACES {
+            assert!(ConfigLayer::KEYS.contains(key), "{key}");
+            assert!(places.insert((section, short)), "[{section}] {short} is one key");
+            assert_eq!(key_in(section, short), Some(*key));
+        }
+    }
+
+    #[test]
+    fn a_section_says_what_flat_keys_say() {
+        for (sections, flat) in [
+            ("[http]\nlisten = \"127.0.0.1:1\"", "listen = \"127.0.0.1:1\""),
+            ("[risk]\nnew_device = 7\n[log]\nlevel = \"warn\"", "risk_new_device = 7\nlog_level = \"warn\""),
+            (
+                "[second_factor]\nask = \"always\"\ntotp_digits = 8",
+                "second_factor = \"always\"\ntotp_digits = 8",
+            ),
+            (
+                "[lifetimes]\nticket = \"1m\"\n[passwords]\nlength = 9",
+                "ticket_lifetime = \"1m\"\npassword_length = 9",
+            ),
+            ("tenant = \"a\"\n[http]", "tenant = \"a\""),
+        ] {
+            let (sections, flat) =
+                (ConfigLayer::from_toml(sections).unwrap(), ConfigLayer::from_toml(flat).unwrap());
+            assert_eq!(sections.outside, [""; 0]);
+            assert_eq!(sections, ConfigLayer { outside: Vec::new(), ..flat });
+        }
+    }
+
+    #[test]
+    fn flat_keys_are_named_with_their_places() {
+        let told = |file| ConfigLayer::from_toml(file).unwrap().resolve().unwrap().outside_of_sections();
+        assert_eq!(
+            told("risk_high = 70\nissuer = \"https://example.org\"\nsecond_factor = \"never\""),
+            Some("risk_high is high in [risk], second_factor is ask in [second_factor]".into())
+        );
+        assert_eq!(told("issuer = \"https://example.org\"\n[risk]\nhigh = 70"), None);
+        assert_eq!(from_env(&[("GATEPASS_RISK_HIGH", "70")]).unwrap().outside, [""; 0]);
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_section_is_said() {
+        for (file, told) in [
+            ("[risk]\nhihg = 1", "unknown key \"hihg\" in [risk]: did you mean `high`?"),
+            ("[risk]\ncolour = 1", "unknown key \"colour\" in [risk]: docs/configuration.md lists them all"),
+            ("[risk]\nrisk_high = 1", "risk_high is `high` in [risk]"),
+            ("[http]\nissuer = \"x\"", "issuer stands outside of sections, at the top of the file"),
+            ("[risk]\nhigh = 0", "risk.high: \"0\" is not a whole number from 1 to 100"),
+            (
+                "risk_high = 70\n[risk]\nhigh = 70",
+                "risk_high is there twice: keep `high` in [risk], and take `risk_high` out",
+            ),
+            (
+                "[colours]\nred = 1",
+                "unknown key \"colours\": `gatepass serve --help` lists them all, with _ for -",
+            ),
+        ] {
+            assert_eq!(ConfigLayer::from_toml(file).unwrap_err().to_string(), told, "{file}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The words for an operation of the core that was not done.
 
-use gatepass_core::admin::{AdminError, Item};
+use gatepass_core::admin::AdminError;
 
 use super::ProgramError;
 
@@ -20,6 +20,14 @@ impl OperationError {
             Self::Failed(failure) => failure,
             Self::Refused(error) => words(&error).unwrap_or_else(|| told(&error)),
         }
+    }
+
+    /// Tells the refusals that are listed in the words beside them, and everything else in those for every operation.
+    pub(crate) fn told_as<const N: usize>(self, words: [(AdminError, String); N]) -> ProgramError {
+        self.told(|error| {
+            let found = words.into_iter().find(|(known, _)| known == error);
+            found.map(|(_, words)| ProgramError::Failed(words))
+        })
     }
 
     /// Tells a conflict in `words`, and everything else in those for every operation.
@@ -46,32 +54,30 @@ impl From<OperationError> for ProgramError {
     }
 }
 
+/// The words for what may happen to every operation.
+const WORDS: &[(AdminError, &str)] = &[
+    (
+        AdminError::NotApplied,
+        "the store cannot commit now and nothing was changed: see whether the disk is full or read-only (`gatepass check`), then try again",
+    ),
+    (
+        AdminError::Unknown,
+        "the outcome of the commit was lost: look at whether the change is there before trying again",
+    ),
+    (AdminError::NoMemory, "no memory to hash the password with: it takes 19 MiB"),
+];
+
 /// Tells what the core refused, as every operation does.
 fn told(error: &AdminError) -> ProgramError {
-    match error {
-        AdminError::NotFound(item) => {
-            let noun = noun(item);
-            ProgramError::failed(format!("there is no {item}: `gatepass {noun} list` shows those there are"))
-        }
-        AdminError::NotApplied => ProgramError::failed(
-            "the store cannot commit now and nothing was changed: see whether the disk is full or read-only (`gatepass check`), then try again",
-        ),
-        AdminError::Unknown => ProgramError::failed(
-            "the outcome of the commit was lost: look at whether the change is there before trying again",
-        ),
-        AdminError::NoMemory => ProgramError::failed("no memory to hash the password with: it takes 19 MiB"),
-        AdminError::Invalid { .. } => ProgramError::usage(error.to_string()),
-        other => ProgramError::failed(other.to_string()),
+    if let AdminError::NotFound(item) = error {
+        let noun = item.noun();
+        return ProgramError::failed(format!(
+            "there is no {item}: `gatepass {noun} list` shows those there are"
+        ));
     }
-}
-
-/// The command that lists what `item` is one of.
-const fn noun(item: &Item) -> &'static str {
-    match item {
-        Item::Client(_) => "client",
-        Item::Key(_) => "key",
-        Item::Ticket(_) => "ticket",
-        Item::Session(_) => "session",
-        _ => "user",
+    if matches!(error, AdminError::Invalid { .. }) {
+        return ProgramError::usage(error.to_string());
     }
+    let words = WORDS.iter().find(|(known, _)| known == error);
+    ProgramError::Failed(words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned()))
 }

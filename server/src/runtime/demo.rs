@@ -107,7 +107,7 @@ fn sign_in(
         body: json!({"ticket": ticket}).to_string().into_bytes(),
         peer: Ipv4Addr::LOCALHOST.into(),
     };
-    let engine = load_engine(&admin.store, settings.clone())?;
+    let engine = load_engine(&*admin.store, settings.clone())?;
     let response = drive(&engine, &admin.store, request, request_inputs(&admin.clock)?);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let token = body.get("access_token").and_then(Value::as_str);

@@ -7,15 +7,15 @@ use gatepass_core::engine::Engine;
 use gatepass_core::settings::Settings;
 
 use crate::error::ProgramError;
+use crate::store::Backend;
 use crate::store::Clock;
-use crate::store::Store;
 use crate::store::load_engine;
 
 /// Holds the [`Engine`] that answers, and loads the keys again when a snapshot is of a newer generation. A person who sets
 /// the clock's mark raises the generation, too: so every server notices with its next read, and no read costs more.
 #[derive(Debug)]
 pub struct EngineCache {
-    store: Store,
+    store: Arc<dyn Backend>,
     clock: Arc<Clock>,
     current: ArcSwap<Engine>,
     /// Held while loading, so that many requests that notice at once load once.
@@ -27,8 +27,8 @@ impl EngineCache {
     ///
     /// # Errors
     /// Where the keys cannot be read.
-    pub fn new(store: Store, clock: Arc<Clock>, settings: Settings) -> Result<Self, ProgramError> {
-        let current = load(&store, &clock, settings)?;
+    pub fn new(store: Arc<dyn Backend>, clock: Arc<Clock>, settings: Settings) -> Result<Self, ProgramError> {
+        let current = load(&*store, &clock, settings)?;
         Ok(Self { store, clock, current: ArcSwap::from_pointee(current), loading: Mutex::new(()) })
     }
 
@@ -38,7 +38,7 @@ impl EngineCache {
     /// Where the keys cannot be read; the former settings stay.
     pub fn change(&self, settings: Settings) -> Result<(), ProgramError> {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        self.current.store(Arc::new(load(&self.store, &self.clock, settings)?));
+        self.current.store(Arc::new(load(&*self.store, &self.clock, settings)?));
         Ok(())
     }
 
@@ -58,7 +58,7 @@ impl EngineCache {
         if current.generation() >= generation {
             return current;
         }
-        match load(&self.store, &self.clock, current.settings().clone()) {
+        match load(&*self.store, &self.clock, current.settings().clone()) {
             Ok(renewed) => {
                 tracing::info!(
                     generation = renewed.generation(),
@@ -78,7 +78,7 @@ impl EngineCache {
 
 /// Loads the keys, then what a person has made of the clock. In this order, so that no generation is served with a clock from
 /// before it.
-fn load(store: &Store, clock: &Clock, settings: Settings) -> Result<Engine, ProgramError> {
+fn load(store: &dyn Backend, clock: &Clock, settings: Settings) -> Result<Engine, ProgramError> {
     let engine = load_engine(store, settings)?;
     if clock.take_over(store.clock_state()?) {
         tracing::warn!(now = %clock.now(), "the clock's mark was set by `gatepass clock reset`");

@@ -38,7 +38,7 @@ pub fn prepare(admin: &AdminSession) -> Result<Option<FirstClient>, ProgramError
             let _ = writeln!(stderr, "gatepass: making a signing key (RS256, 2048 bits) …");
         }
         let made = key::generate(Algorithm::Rs256)?;
-        key::insert(&admin.store, &made, true, admin.now)?;
+        key::insert(&*admin.store, &made, true, admin.now)?;
         tracing::info!(kid = made.key_id(), "made a signing key");
     } else if keys.iter().all(|key| key.state != KeyState::Signing) {
         tracing::warn!("no key signs, so no token can be issued: run `gatepass key rotate`");

@@ -65,8 +65,11 @@ pub fn start(
                 &service,
                 if over { service.refusal_counts.rest(now) } else { service.refusal_counts.finished(now) },
             );
-            let kept =
-                if over { service.clock.persist(&service.store) } else { service.clock.keep(&service.store) };
+            let kept = if over {
+                service.clock.persist(&*service.store)
+            } else {
+                service.clock.keep(&*service.store)
+            };
             if let Err(error) = kept {
                 tracing::error!(%error, "the clock's mark was not moved");
             }
@@ -121,7 +124,7 @@ fn end_dated_ahead(service: &Service) -> bool {
     let status = service.clock.status();
     let done = service.store.end_dated_ahead(status.now).and_then(|ended| {
         if status.ahead.is_none() {
-            service.clock.forget_jump(&service.store)?;
+            service.clock.forget_jump(&*service.store)?;
         }
         Ok(ended)
     });

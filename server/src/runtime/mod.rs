@@ -31,7 +31,7 @@ use crate::http::stock::{self, ListenAddress, Stock};
 use crate::http::{Exempt, Handler, Limits};
 use crate::net::client_address::{CurrentProxies, Proxies};
 use crate::output::{Output, Record};
-use crate::store::{Access, AdminSession, Clock, Create, Installation, Notice, Store, StoreOptions};
+use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, Notice, StoreOptions};
 use crate::telemetry::log::{self, LevelFilter};
 use service::Service;
 
@@ -51,14 +51,18 @@ pub struct Start {
 }
 
 impl Start {
+    /// Returns the files of the installation.
+    fn installation(&self, config: &Config) -> Installation {
+        Installation::at(&self.sources.data)
+            .with_files(config.master_key_file.clone(), config.witness_file.clone())
+    }
+
     /// Opens the store, and makes an installation in an empty directory.
-    fn open(&self, config: &Config) -> Result<Store, ProgramError> {
+    fn open(&self, installation: &Installation, config: &Config) -> Result<Arc<dyn Backend>, ProgramError> {
         let create = if self.init { Create::BesideKey } else { Create::InEmpty };
         let options =
             StoreOptions { witness_interval: config.witness_interval.get(), ..StoreOptions::default() };
-        let installation = Installation::at(&self.sources.data)
-            .with_files(config.master_key_file.clone(), config.witness_file.clone());
-        let store = Store::open_or_create(&installation, Access::Serve, create, &options)?;
+        let store = store::open(installation, Access::Serve, create, &options)?;
         for notice in store.notices() {
             if matches!(notice, Notice::HandoverTaken(_)) {
                 tracing::info!("{notice}");
@@ -67,6 +71,13 @@ impl Start {
             }
         }
         Ok(store)
+    }
+}
+
+/// Warns of keys that are read until 1.0.
+fn warn_of_flat_keys(config: &Config) {
+    if let Some(keys) = config.outside_of_sections() {
+        tracing::warn!(keys, "these keys of the configuration belong into sections; 1.0 will refuse them");
     }
 }
 
@@ -95,8 +106,10 @@ fn start_log(config: &Config) {
 pub fn run(start: Start) -> Result<(), ProgramError> {
     let config = start.sources.read(start.flags.clone())?;
     start_log(&config);
-    let store = start.open(&config)?;
-    let clock = Clock::start(&store)?;
+    warn_of_flat_keys(&config);
+    let installation = start.installation(&config);
+    let store = start.open(&installation, &config)?;
+    let clock = Clock::start(&*store)?;
     let told = maintenance::log_clock(&clock.status(), None);
     let trusted = CurrentProxies::default();
     trusted.set(trusted_proxies(&config));
@@ -114,10 +127,10 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     };
     let settings = config.core_settings(issuer.clone());
 
-    let admin_session = AdminSession::new(store.clone(), clock.status(), settings.clone());
+    let admin_session = AdminSession::new(Arc::clone(&store), clock.status(), settings.clone());
     let first_client = first_start::prepare(&admin_session)?;
     let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };
-    let service = Arc::new(Service::new(store.clone(), clock, &config, trusted, settings)?);
+    let service = Arc::new(Service::new(Arc::clone(&store), clock, &config, trusted, settings)?);
 
     let stopper = listener.stopper();
     let _signals = maintenance::handle_signals(
@@ -131,11 +144,11 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     if let Err(failure) = announce(&start, &address, &issuer, &config, first_client, shown) {
         tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");
     }
-    store.installation().write_address(&address.to_string())?;
+    installation.write_address(&address.to_string())?;
     tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
     let served = listener.run(service);
     maintenance.end();
-    let closed = store.close().and_then(|()| store.installation().forget_address(&address.to_string()));
+    let closed = store.close().and_then(|()| installation.forget_address(&address.to_string()));
     if let Err(error) = closed {
         tracing::warn!(%error, "the files are not as whole as they should be");
     }

@@ -14,7 +14,6 @@ use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::settings::Settings;
-use gatepass_core::store::Store as _;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Found;
 use gatepass_core::{is_budgeted, known_part};
@@ -28,14 +27,14 @@ use crate::net::client_address::{CurrentProxies, Proxies};
 use crate::net::failure_limiter::{ExemptAddresses, FailureLimiter, RetryAfter};
 use crate::secrets::random::request_inputs;
 use crate::store::Clock;
-use crate::store::Store;
+use crate::store::{Backend, StoreError};
 use crate::telemetry::refusal_counts::{RefusalCounts, Repeated};
 
 /// The service: the core with everything around it.
 #[derive(Debug)]
 pub struct Service {
     /// The store.
-    pub store: Store,
+    pub store: Arc<dyn Backend>,
     /// The clock.
     pub clock: Arc<Clock>,
     /// The core at hand.
@@ -90,7 +89,7 @@ impl Service {
     /// # Errors
     /// Where the keys cannot be read.
     pub fn new(
-        store: Store,
+        store: Arc<dyn Backend>,
         clock: Clock,
         config: &Config,
         trusted: CurrentProxies,
@@ -99,7 +98,7 @@ impl Service {
         let clock = Arc::new(clock);
         Ok(Self {
             trusted,
-            engine_cache: EngineCache::new(store.clone(), Arc::clone(&clock), settings)?,
+            engine_cache: EngineCache::new(Arc::clone(&store), Arc::clone(&clock), settings)?,
             hash_pool: PasswordHashPool::start(
                 config.password_hashes.size(),
                 WAITING.min(config.threads() / 2),
@@ -121,6 +120,7 @@ impl Service {
         let issuer =
             config.issuer.clone().unwrap_or_else(|| self.engine_cache.current().settings().issuer.clone());
         self.engine_cache.change(config.core_settings(issuer))?;
+        super::warn_of_flat_keys(config);
         let former = self.request_limits.load();
         let later = former.config.needing_a_start(config);
         if !later.is_empty() {
@@ -207,10 +207,20 @@ impl Service {
         }
     }
 
-    /// Goes on with a flow until it is answered, or waits: for the disk, or for a turn at hashing.
+    /// Goes on with a flow until it is answered, or waits: for a network, the disk, or a turn at hashing.
     fn drive(self: Arc<Self>, mut meta: RequestMeta, mut step: Step, reply: Reply) -> Answered {
         loop {
             step = match step {
+                Step::Read(read) if !self.store.reads_inline() => {
+                    let (deferred, answered) = reply.defer();
+                    let service = Arc::clone(&self);
+                    let query = read.query().clone();
+                    let then = move |found| {
+                        deferred.resume(move |reply| service.drive_with(meta, read, found, reply))
+                    };
+                    self.store.read_then(query, Box::new(then));
+                    return answered;
+                }
                 Step::Read(read) => {
                     let found = self.store.read(read.query());
                     match self.resume(meta, read, found) {
@@ -233,14 +243,15 @@ impl Service {
                     };
                     let (deferred, answered) = reply.defer();
                     let service = Arc::clone(&self);
-                    self.store.commit_then(&changes, move |outcome| {
+                    let then = move |outcome| {
                         deferred.resume(move |reply| {
                             meta.recorded |=
                                 outcome == Outcome::Applied && commit.changes().iter().any(refuses);
                             let step = commit.settle(&service.engine_cache.current(), outcome);
                             service.drive(meta, step, reply)
                         });
-                    });
+                    };
+                    self.store.commit_then(&changes, Box::new(then));
                     return answered;
                 }
                 Step::HashPassword(stretch) => {
@@ -260,6 +271,34 @@ impl Service {
                     return reply.send(response);
                 }
             }
+        }
+    }
+
+    /// Goes on with a flow whose records were found.
+    fn drive_with(self: Arc<Self>, meta: RequestMeta, read: Read, found: Found, reply: Reply) -> Answered {
+        match self.resume(meta, read, found) {
+            Ok((meta, step)) => self.drive(meta, step, reply),
+            Err(response) => reply.send(response),
+        }
+    }
+
+    /// Goes on with a flow that was read together with others: those before it may have failed, and `found` is none where the
+    /// reading did. Then it is read by itself: what is wrong with one is not to be wrong with the others.
+    fn drive_after_others(
+        self: Arc<Self>,
+        meta: RequestMeta,
+        read: Read,
+        found: Option<Found>,
+        reply: Reply,
+    ) -> Answered {
+        if meta.budgeted
+            && let Err(refused) = self.may_fail(meta.peer, meta.language)
+        {
+            return reply.send(refused);
+        }
+        match found {
+            Some(found) => self.drive_with(meta, read, found, reply),
+            None => self.drive(meta, Step::Read(read), reply),
         }
     }
 
@@ -319,32 +358,37 @@ impl Handler for Service {
         if reading.is_empty() {
             return;
         }
-        let together = caught(|| self.store.read_all(reading.iter().map(|(_, read, _)| read.query())));
-        // Where that fails each is read by itself: what is wrong with one is not to be wrong with the others.
-        let mut together = together.and_then(Result::ok).unwrap_or_default().into_iter();
-        for (meta, read, reply) in reading {
-            let found = together.next();
-            // Those before it may have failed.
-            if meta.budgeted
-                && let Err(refused) = self.may_fail(meta.peer, meta.language)
-            {
-                answered(reply.send(refused));
-                continue;
-            }
-            let drive = || {
-                let resumed = match found {
-                    Some(found) => self.resume(meta, read, found),
-                    None => Ok((meta, Step::Read(read))),
-                };
-                match resumed {
-                    Ok((meta, step)) => Arc::clone(&self).drive(meta, step, reply),
-                    Err(response) => reply.send(response),
+        if self.store.reads_inline() {
+            let queries: Vec<_> = reading.iter().map(|(_, read, _)| read.query()).collect();
+            let together = caught(|| self.store.read_all(&queries)).and_then(Result::ok);
+            let mut together = together.unwrap_or_default().into_iter();
+            for (meta, read, reply) in reading {
+                let found = together.next();
+                let drive = || Arc::clone(&self).drive_after_others(meta, read, found, reply);
+                if let Some(one) = caught(drive) {
+                    answered(one);
                 }
-            };
-            if let Some(one) = caught(drive) {
-                answered(one);
             }
+            return;
         }
+        let queries = reading.iter().map(|(_, read, _)| read.query().clone()).collect();
+        let parked: Vec<_> = reading
+            .into_iter()
+            .map(|(meta, read, reply)| {
+                let (deferred, waits) = reply.defer();
+                answered(waits);
+                (meta, read, deferred)
+            })
+            .collect();
+        let (store, service) = (Arc::clone(&self.store), self);
+        let then = move |together: Result<Vec<Found>, StoreError>| {
+            let mut together = together.unwrap_or_default().into_iter();
+            for (meta, read, deferred) in parked {
+                let (found, service) = (together.next(), Arc::clone(&service));
+                deferred.resume(move |reply| service.drive_after_others(meta, read, found, reply));
+            }
+        };
+        store.read_all_then(queries, Box::new(then));
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {

@@ -245,6 +245,23 @@ pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Resul
     files.sync_directory(dir)
 }
 
+/// Gives a finished file its name, which must be free.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn give_name(files: &dyn Files, draft: &Path, to: &Path) -> io::Result<()> {
+    match files.link(draft, to) {
+        Ok(()) => files.remove(draft)?,
+        // Some file systems have no links: the name is taken first, then the file put there.
+        Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
+            files.write_new(to, b"")?;
+            files.rename(draft, to)?;
+        }
+        Err(e) => return Err(e),
+    }
+    files.sync_directory(directory_of(to))
+}
+
 /// Returns true if there is a file, be it empty.
 ///
 /// # Errors

@@ -1,15 +1,15 @@
 //! An open store as an administrator's commands see it.
 
+use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use gatepass_core::admin::{self, Operation};
 use gatepass_core::base::time::Time;
 use gatepass_core::settings::Settings;
-use gatepass_core::store::Store as _;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
 
-use super::Store;
+use super::Backend;
 use crate::clock::{ClockStatus, FAR_AHEAD};
 use crate::error::{OperationError, ProgramError};
 use crate::secrets::random::request_inputs;
@@ -18,7 +18,7 @@ use crate::secrets::random::request_inputs;
 #[derive(Debug)]
 pub struct AdminSession {
     /// The store.
-    pub store: Store,
+    pub store: Arc<dyn Backend>,
     /// The time, never behind the store's mark.
     pub now: Time,
     /// The clocks, of which `now` is.
@@ -29,7 +29,7 @@ pub struct AdminSession {
 
 impl AdminSession {
     /// Over `store`, as the clocks read.
-    pub const fn new(store: Store, clock: ClockStatus, settings: Settings) -> Self {
+    pub const fn new(store: Arc<dyn Backend>, clock: ClockStatus, settings: Settings) -> Self {
         Self { store, now: clock.now, clock, settings }
     }
 
@@ -76,8 +76,16 @@ impl AdminSession {
         }
     }
 
+    /// Tells on stderr that the wall clock is over an hour off the mark, where it is.
+    pub fn warn_of_clock(&self) {
+        if let Some(warning) = self.clock_warning() {
+            // A closed stderr has nobody to tell.
+            let _ = writeln!(io::stderr(), "gatepass: {warning}");
+        }
+    }
+
     /// Returns a warning that the wall clock is over an hour off the mark, where it is.
-    pub fn clock_warning(&self) -> Option<String> {
+    fn clock_warning(&self) -> Option<String> {
         let ClockStatus { wall, mark, behind, ahead, .. } = self.clock;
         let way_out = "set the clock if it is wrong, or run `gatepass clock reset` if the mark is";
         if ahead.is_some() {

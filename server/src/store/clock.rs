@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gatepass_core::base::time::Time;
 
-use super::{ClockMark, Store, StoreError};
+use super::{ClockMark, ClockStore, StoreError};
 use crate::clock::{ClockStatus, Timeline, wall};
 
 /// The mark in the store is only moved where it would move by this many seconds.
@@ -46,7 +46,7 @@ impl Clock {
     ///
     /// # Errors
     /// [`StoreError`] where the mark cannot be read or written.
-    pub fn start(store: &Store) -> Result<Self, StoreError> {
+    pub fn start(store: &dyn ClockStore) -> Result<Self, StoreError> {
         let clock = Self::read(store)?;
         if clock.is_worth_writing() {
             clock.persist(store)?;
@@ -58,7 +58,7 @@ impl Clock {
     ///
     /// # Errors
     /// [`StoreError`] where the mark cannot be read.
-    pub fn read(store: &Store) -> Result<Self, StoreError> {
+    pub fn read(store: &dyn ClockStore) -> Result<Self, StoreError> {
         let kept = store.clock_state()?;
         let began = Instant::now();
         let timeline = Timeline::start(kept.mark, kept.jumped_at, wall(), Duration::ZERO);
@@ -78,7 +78,7 @@ impl Clock {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be read or written; the clock goes on all the same.
-    pub fn keep(&self, store: &Store) -> Result<(), StoreError> {
+    pub fn keep(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         if self.is_worth_writing() {
             return self.persist(store);
         }
@@ -109,7 +109,7 @@ impl Clock {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be written; the clock goes on all the same.
-    pub fn persist(&self, store: &Store) -> Result<(), StoreError> {
+    pub fn persist(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         let known = {
             let mut line = self.line();
             let status = line.timeline.observe(wall(), self.began.elapsed());
@@ -155,7 +155,7 @@ impl Clock {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be written.
-    pub fn forget_jump(&self, store: &Store) -> Result<(), StoreError> {
+    pub fn forget_jump(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         if self.line().kept.ahead_since.is_some() {
             self.take_over(store.forget_clock_ahead()?);
         }

@@ -4,14 +4,14 @@ use gatepass_core::engine::{Engine, Keys};
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::settings::Settings;
 
-use super::{KeyState, Store};
+use super::{KeyState, SigningKeys};
 use crate::error::ProgramError;
 
 /// Returns an engine with these settings and the keys that `store` has now.
 ///
 /// # Errors
 /// An error if the keys cannot be read.
-pub fn load_engine(store: &Store, settings: Settings) -> Result<Engine, ProgramError> {
+pub fn load_engine(store: &dyn SigningKeys, settings: Settings) -> Result<Engine, ProgramError> {
     let stored = store.keys()?;
     let (mut signing, mut others) = (None, Vec::new());
     for key in &stored.keys {

@@ -1,17 +1,55 @@
 //! The store: what an installation keeps, durably.
+//!
+//! [`Backend`] is what the server needs of an engine, and [`StoreError`] is how one fails. `audit_chain` and `audit_archive` are the
+//! rules of the audit rows, the same for every engine. [`sqlite`] is the engine, and the only place that knows SQLite.
 
 mod admin_session;
+mod audit_archive;
+mod audit_chain;
+mod backend;
 mod clock;
 mod engine;
+mod error;
+mod notice;
+mod signing_keys;
 pub mod sqlite;
 
+use std::sync::Arc;
+
 pub use admin_session::AdminSession;
+pub use audit_archive::Archived;
+pub use audit_chain::{AuditRow, AuditVerdict, BrokenLink};
+pub use backend::{
+    Access, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, Create, EndedAhead,
+    KEEP_EXPIRED, Lookups, OnProgress, Phase, Requests, STEP, SigningKeys, Swept, Then, Upkeep,
+};
 pub use clock::Clock;
 pub use engine::load_engine;
-
+pub use error::{SqliteErrorKind, StoreError};
+pub use notice::Notice;
+pub use signing_keys::{KeyChange, KeyState, StoredKey, StoredKeys};
 pub use sqlite::{
-    Access, Archived, AuditCut, AuditRow, AuditVerdict, BackupReport, BrokenLink, ClockMark, Contents,
-    Create, DATABASE, EndedAhead, Finding, Generation, Installation, KEEP_EXPIRED, KeyChange, KeyState, LOCK,
-    Notice, Phase, RESERVE, Report, Restored, Rotated, STEP, Severity, SqliteErrorKind, Store, StoreError,
-    StoreOptions, StoredKey, StoredKeys, Swept, WITNESS, Witness, accept, check, read_any_files, restore,
+    BackupReport, Contents, DATABASE, Finding, Generation, Installation, LOCK, RESERVE, Report, Restored,
+    Rotated, Severity, Store, StoreOptions, WITNESS, Witness, accept, check, read_any_files, restore,
 };
+
+/// Opens the store of an installation, which is made first in the cases of `create`. This is where the server chooses its engine.
+///
+/// # Errors
+/// [`StoreError`] names the file and the way out. Nothing was touched.
+pub fn open(
+    installation: &Installation,
+    access: Access,
+    create: Create,
+    options: &StoreOptions,
+) -> Result<Arc<dyn Backend>, StoreError> {
+    Ok(Arc::new(Store::open_or_create(installation, access, create, options)?))
+}
+
+/// The traits of [`Backend`], for whoever holds an engine itself.
+pub mod prelude {
+    pub use super::{
+        AuditTrail as _, BackendExt as _, ClockStore as _, Lookups as _, Requests as _, SigningKeys as _,
+        Upkeep as _,
+    };
+}

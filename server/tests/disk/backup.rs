@@ -2,28 +2,19 @@
 
 use std::fmt::Debug;
 
-use gatepass::store::{Access, Store};
+use gatepass::store::Store;
 
-use crate::commits::{Commit, applied, apply, recover, serve_and_hold};
+use crate::commits::{BEFORE, Commit, applied, committed, recover, serve_and_hold};
 use crate::coverage::{Coverage, Operation};
-use crate::disk_fixture::{BACKUPS, DiskFixture, whole, world};
-use crate::image::Image;
-
-const BEFORE: &[Commit] = &[Commit::Issue(0), Commit::Redeem(0), Commit::Issue(1)];
+use crate::disk_fixture::{BACKUPS, DiskFixture, whole};
 
 struct Backup;
 
 impl Operation for Backup {
     type Prepared = Store;
 
-    fn before(&self) -> Image {
-        world()
-    }
-
     fn prepare(&self, fixture: &DiskFixture) -> Store {
-        let store = fixture.open(Access::Write).unwrap();
-        apply(&store, BEFORE);
-        store
+        committed(fixture)
     }
 
     fn run(&self, fixture: &DiskFixture, store: &mut Store) -> bool {

@@ -1,5 +1,6 @@
 //! Copying the log into the database file, beside the writer and at the end.
 
+use gatepass::store::prelude::*;
 use std::fmt::Debug;
 use std::ops::Range;
 

@@ -1,6 +1,6 @@
 //! Commits to a store on a failing disk, what each reported, and what must be there afterwards.
 
-use gatepass::store::{AuditRow, Store};
+use gatepass::store::{Access, AuditRow, Store};
 use gatepass_core::base::time::Time;
 use gatepass_core::records::session::RefreshDigest;
 use gatepass_core::records::ticket::{Ticket, TicketState};
@@ -26,6 +26,33 @@ pub(crate) enum Commit {
 pub(crate) struct ReportedCommit {
     pub(crate) commit: Commit,
     pub(crate) outcome: Option<Outcome>,
+}
+
+/// The commits before most operations.
+pub(crate) const BEFORE: &[Commit] = &[Commit::Issue(0), Commit::Redeem(0), Commit::Issue(1)];
+
+/// Opens a store as a command does, and commits [`BEFORE`].
+pub(crate) fn committed(fixture: &DiskFixture) -> Store {
+    let store = fixture.open(Access::Write).unwrap();
+    apply(&store, BEFORE);
+    store
+}
+
+/// Starts a server. Returns true if it started.
+pub(crate) fn starts(fixture: &DiskFixture, store: &mut Option<Store>) -> bool {
+    *store = fixture.open(Access::Serve).ok();
+    store.is_some()
+}
+
+/// Continues after [`starts`], whether it failed or not.
+pub(crate) fn go_on_after_start(
+    fixture: &DiskFixture,
+    store: &mut Option<Store>,
+    case: &dyn std::fmt::Debug,
+) {
+    let store = store.get_or_insert_with(|| fixture.serve(case));
+    assert_eq!(store.notices(), [], "{case:?}");
+    apply(store, &[Commit::Issue(7)]);
 }
 
 /// Returns `commits`, each reported as applied.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::disk::{DISK_ERRORS, Disk, DiskError, Fault, Remaining};
-use crate::disk_fixture::DiskFixture;
+use crate::disk_fixture::{DiskFixture, world};
 use crate::image::Image;
 
 /// An operation on a store, and its promises.
@@ -18,7 +18,9 @@ pub(crate) trait Operation {
     const OPENS_ANEW: bool = false;
 
     /// Returns the files before the operation.
-    fn before(&self) -> Image;
+    fn before(&self) -> Image {
+        world()
+    }
 
     /// Prepares the operation, on a disk that does not fail.
     fn prepare(&self, fixture: &DiskFixture) -> Self::Prepared;

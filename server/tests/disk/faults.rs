@@ -1,6 +1,7 @@
 //! A disk that is full or broken from each write on.
 
 use gatepass::store::Access;
+use gatepass::store::prelude::*;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::change::Outcome;
 use gatepass_core::store::query::Query;

@@ -1,5 +1,6 @@
 //! The first start in an empty directory: an interrupted one is done again.
 
+use gatepass::store::prelude::*;
 use std::fmt::Debug;
 
 use gatepass::store::Store;

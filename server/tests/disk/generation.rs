@@ -1,17 +1,16 @@
 //! Making a new state generation, at a start and at the end. No files were put back, so no notice may appear.
 
+use gatepass::store::prelude::*;
 use std::fmt::Debug;
 use std::ops::Range;
 
-use gatepass::store::{Access, Store};
+use gatepass::store::Store;
 
-use crate::commits::{Commit, applied, apply, serve_and_hold};
+use crate::commits::{BEFORE, applied, committed, go_on_after_start, serve_and_hold, starts};
 use crate::coverage::{Coverage, Operation};
 use crate::disk::Disk;
-use crate::disk_fixture::{DATA, DiskFixture, world};
+use crate::disk_fixture::{DATA, DiskFixture};
 use crate::image::Image;
-
-const BEFORE: &[Commit] = &[Commit::Issue(0), Commit::Redeem(0), Commit::Issue(1)];
 
 /// Closes a store that committed.
 struct GenerationAtStop;
@@ -19,14 +18,8 @@ struct GenerationAtStop;
 impl Operation for GenerationAtStop {
     type Prepared = Store;
 
-    fn before(&self) -> Image {
-        world()
-    }
-
     fn prepare(&self, fixture: &DiskFixture) -> Store {
-        let store = fixture.open(Access::Write).unwrap();
-        apply(&store, BEFORE);
-        store
+        committed(fixture)
     }
 
     fn run(&self, _: &DiskFixture, store: &mut Store) -> bool {
@@ -55,8 +48,7 @@ impl Operation for GenerationAtStart {
 
     fn before(&self) -> Image {
         let fixture = DiskFixture::new();
-        let store = fixture.open(Access::Write).unwrap();
-        apply(&store, BEFORE);
+        let store = committed(&fixture);
         if !self.killed {
             store.close().unwrap();
         }
@@ -68,14 +60,11 @@ impl Operation for GenerationAtStart {
     }
 
     fn run(&self, fixture: &DiskFixture, store: &mut Option<Store>) -> bool {
-        *store = fixture.open(Access::Serve).ok();
-        store.is_some()
+        starts(fixture, store)
     }
 
     fn go_on(&self, fixture: &DiskFixture, store: &mut Option<Store>, case: &dyn Debug) {
-        let store = store.get_or_insert_with(|| fixture.serve(case));
-        assert_eq!(store.notices(), [], "{case:?}");
-        apply(store, &[Commit::Issue(7)]);
+        go_on_after_start(fixture, store, case);
     }
 
     fn hold(&self, fixture: &DiskFixture, _: Option<bool>, case: &dyn Debug) {

@@ -1,15 +1,14 @@
 //! Migrating a file of the last schema, after a copy of it was made.
 
+use gatepass::store::prelude::*;
 use std::fmt::Debug;
 
-use gatepass::store::{Access, Store};
+use gatepass::store::Store;
 
-use crate::commits::{Commit, applied, apply, serve_and_hold};
+use crate::commits::{BEFORE, applied, committed, go_on_after_start, serve_and_hold, starts};
 use crate::coverage::{Coverage, Operation};
 use crate::disk_fixture::{DATA, DiskFixture, whole};
 use crate::image::Image;
-
-const BEFORE: &[Commit] = &[Commit::Issue(0), Commit::Redeem(0), Commit::Issue(1)];
 
 /// Starts a server on a file of schema 6.
 struct Migration {
@@ -23,8 +22,7 @@ impl Operation for Migration {
 
     fn before(&self) -> Image {
         let fixture = DiskFixture::new();
-        let store = fixture.open(Access::Write).unwrap();
-        apply(&store, BEFORE);
+        let store = committed(&fixture);
         store.close().unwrap();
         fixture.inner().downgrade(6, "");
         let sql = fixture.inner().sql();
@@ -43,14 +41,11 @@ impl Operation for Migration {
     }
 
     fn run(&self, fixture: &DiskFixture, store: &mut Option<Store>) -> bool {
-        *store = fixture.open(Access::Serve).ok();
-        store.is_some()
+        starts(fixture, store)
     }
 
     fn go_on(&self, fixture: &DiskFixture, store: &mut Option<Store>, case: &dyn Debug) {
-        let store = store.get_or_insert_with(|| fixture.serve(case));
-        assert_eq!(store.notices(), [], "{case:?}");
-        apply(store, &[Commit::Issue(7)]);
+        go_on_after_start(fixture, store, case);
     }
 
     fn hold(&self, fixture: &DiskFixture, told: Option<bool>, case: &dyn Debug) {

@@ -1,6 +1,7 @@
 //! Restoring a backup over the database: afterwards there is the old state, which may be restored again, or the new one,
 //! in which everything issued before is refused.
 
+use gatepass::store::prelude::*;
 use std::fmt::Debug;
 
 use gatepass::store::{Access, Notice, StoreError, restore};

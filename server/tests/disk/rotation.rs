@@ -1,17 +1,16 @@
 //! Replacing the master key: the files on the disk always open with a key on the disk, and the old key is kept.
 
+use gatepass::store::prelude::*;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use gatepass::store::{Access, Store};
+use gatepass::store::Store;
 
-use crate::commits::{Commit, applied, apply, close, hold, recover};
+use crate::commits::{BEFORE, Commit, applied, apply, close, committed, hold, recover};
 use crate::coverage::{Coverage, Operation};
 use crate::disk::{DiskError, Fault, Remaining};
 use crate::disk_fixture::{DATA, DiskFixture, world};
 use crate::image::Image;
-
-const BEFORE: &[Commit] = &[Commit::Issue(0), Commit::Redeem(0), Commit::Issue(1)];
 
 struct Rotation;
 
@@ -24,14 +23,8 @@ fn keys(image: &Image) -> Vec<(String, Arc<Vec<u8>>)> {
 impl Operation for Rotation {
     type Prepared = Store;
 
-    fn before(&self) -> Image {
-        world()
-    }
-
     fn prepare(&self, fixture: &DiskFixture) -> Store {
-        let store = fixture.open(Access::Write).unwrap();
-        apply(&store, BEFORE);
-        store
+        committed(fixture)
     }
 
     fn run(&self, _: &DiskFixture, store: &mut Store) -> bool {

@@ -11,57 +11,11 @@ use crate::harness::{
 use crate::installation::TestInstallation;
 
 /// Undoes the migrations to schemas 7 and 8.
-const TO_SIX: &str = "
-    DROP INDEX refresh_tokens_by_session;
-    ALTER TABLE refresh_tokens DROP COLUMN number;
-    ALTER TABLE refresh_tokens DROP COLUMN refreshes;
-    ALTER TABLE refresh_tokens DROP COLUMN recorded_at;
-    CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session);
-    DROP TABLE deleted_users;
-    ALTER TABLE meta DROP COLUMN audit_archived;
-    ALTER TABLE meta DROP COLUMN audit_archived_seal;
-    ALTER TABLE meta DROP COLUMN audit_cut;
-    ALTER TABLE meta DROP COLUMN audit_cut_mac;
-    ALTER TABLE meta DROP COLUMN audit_cut_seal;
-    ALTER TABLE clients DROP COLUMN epoch;
-    ALTER TABLE tickets DROP COLUMN client_epoch;
-    ALTER TABLE tickets DROP COLUMN issuer_epoch;
-    ALTER TABLE sessions DROP COLUMN client_epoch;
-    ALTER TABLE sessions DROP COLUMN issuer;
-    ALTER TABLE sessions DROP COLUMN issuer_epoch;
-    ALTER TABLE challenges DROP COLUMN client_epoch;
-    ALTER TABLE challenges DROP COLUMN issuer;
-    ALTER TABLE challenges DROP COLUMN issuer_epoch;
-    ALTER TABLE sessions DROP COLUMN signed_in_at;
-    ALTER TABLE challenges DROP COLUMN issued_at;
-    ALTER TABLE meta DROP COLUMN clock_jumped_at;
-    ALTER TABLE meta DROP COLUMN clock_ahead_since;
-    ALTER TABLE tickets DROP COLUMN state_epoch;
-    ALTER TABLE sessions DROP COLUMN state_epoch;
-    ALTER TABLE challenges DROP COLUMN state_epoch;
-    ALTER TABLE meta DROP COLUMN state_epoch;
-    ALTER TABLE meta DROP COLUMN commit_id;
-    ALTER TABLE meta DROP COLUMN parent_id;
-    ALTER TABLE meta DROP COLUMN installation;
-    ALTER TABLE meta DROP COLUMN master_key_id;
-    ALTER TABLE meta DROP COLUMN master_key_file;
-    ALTER TABLE meta DROP COLUMN witness_file;
-    ALTER TABLE meta DROP COLUMN handover;
-    ALTER TABLE meta DROP COLUMN copied_at;
-    DROP TABLE generations;
-    ALTER TABLE tickets DROP COLUMN delivery_request;
-    ALTER TABLE tickets DROP COLUMN delivery_salt;
-    ALTER TABLE tickets DROP COLUMN delivery_session;
-    ALTER TABLE tickets DROP COLUMN delivery_refresh;
-    ALTER TABLE tickets DROP COLUMN delivery_challenge;
-    ALTER TABLE tickets DROP COLUMN repeated;
-    ALTER TABLE challenges DROP COLUMN answered_at;
-    ALTER TABLE challenges DROP COLUMN delivery_request;
-    ALTER TABLE challenges DROP COLUMN delivery_salt;
-    ALTER TABLE challenges DROP COLUMN delivery_session;
-    ALTER TABLE challenges DROP COLUMN delivery_refresh;
-    ALTER TABLE challenges DROP COLUMN repeated;
-    PRAGMA user_version = 6;";
+const TO_SIX: &str = include_str!("../store/to_schema_6.sql");
+
+fn to_six(installation: &TestInstallation) {
+    sql(installation).execute_batch(&format!("{TO_SIX} PRAGMA user_version = 6;")).unwrap();
+}
 
 /// Returns an installation as the version before left it, and what it had issued.
 fn of_schema_six() -> (TestInstallation, Session, String) {
@@ -69,7 +23,7 @@ fn of_schema_six() -> (TestInstallation, Session, String) {
     let server = serves_well(&installation, QUICK);
     let (session, ticket) = (server.session(), server.ticket());
     server.stop();
-    sql(&installation).execute_batch(TO_SIX).unwrap();
+    to_six(&installation);
     // A client added in the same second as its session may be another one of its name.
     sql(&installation).execute_batch("UPDATE clients SET created_at = created_at - 60").unwrap();
     for name in [WITNESS, "gatepass.lock"] {
@@ -84,7 +38,7 @@ fn an_old_file_of_an_earlier_schema_is_older_state_and_no_other_installation() {
     let server = serves_well(&installation, QUICK);
     let (session, ticket) = (server.session(), server.ticket());
     server.stop();
-    sql(&installation).execute_batch(TO_SIX).unwrap();
+    to_six(&installation);
     let server = Running::start(&installation, QUICK);
     let statuses = [server.redeem(&ticket).status, server.refresh(&session.refresh).status];
     assert_eq!(statuses, [400, 400]);

@@ -1,6 +1,8 @@
 //! The condition of every change, the sweep, and the mark: applied if it holds, and nothing written otherwise.
 
-use gatepass::store::{KEEP_EXPIRED, Store};
+use std::sync::Arc;
+
+use gatepass::store::{Backend, KEEP_EXPIRED, Lookups};
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::{ClientSecret, SecretDigest};
 use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
@@ -12,16 +14,23 @@ use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{MAX_SESSIONS, Query, Records};
 
+use crate::engines::{Engine, on_every_engine};
 use crate::fixture::*;
 
-fn user(store: &Store, name: &str) -> User {
+fn user(store: &(impl Lookups + ?Sized), name: &str) -> User {
     store.user(&UserRef::Username(name.into())).unwrap().unwrap()
 }
 
-#[test]
-fn each_change_holds_or_leaves_nothing() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+on_every_engine!(
+    each_change_holds_or_leaves_nothing,
+    a_state_epoch_that_is_set_is_found_and_required,
+    a_ticket_is_found_whenever_it_was_issued,
+    lists_are_in_order,
+);
+
+fn each_change_holds_or_leaves_nothing<E: Engine>() {
+    let fixture = E::with_records();
+    let store = fixture.open();
     let before = [
         Change::InsertTicket(ticket(1)),
         Change::InsertTicket(Ticket { state: TicketState::Spent { at: NOW, delivery: None }, ..ticket(2) }),
@@ -32,7 +41,7 @@ fn each_change_holds_or_leaves_nothing() {
         rotate(3, 4, 3),
     ];
     assert_eq!(commit(&store, before), Outcome::Applied);
-    let alice_now = user(&store, "alice");
+    let alice_now = user(&*store, "alice");
     let stale = User { revision: 7, ..alice_now.clone() };
     let named = |name: &str, id: &str| User {
         id: UserId::parse(id).unwrap(),
@@ -85,29 +94,7 @@ fn each_change_holds_or_leaves_nothing() {
         Change::UpdateClient(stale_client),
         Change::DeleteClient(no_client),
     ];
-    let dump = || {
-        let sql = fixture.sql();
-        [
-            "users",
-            "clients",
-            "client_secrets",
-            "tickets",
-            "sessions",
-            "refresh_tokens",
-            "revoked_tokens",
-            "audit",
-            "deleted_users",
-        ]
-        .map(|table| {
-            let mut select = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
-            let width = select.column_count();
-            let row = |row: &rusqlite::Row<'_>| (0..width).map(|i| row.get(i)).collect::<Result<Vec<_>, _>>();
-            let rows: Vec<Vec<rusqlite::types::Value>> =
-                select.query_map([], row).unwrap().map(Result::unwrap).collect();
-            rows
-        })
-    };
-    let before = dump();
+    let before = fixture.dump();
     for change in conflicts {
         let shown = format!("{change:?}");
         // Last, after one change of every kind, all of which must be undone.
@@ -126,7 +113,7 @@ fn each_change_holds_or_leaves_nothing() {
                 && matches!(c, Change::DeleteUser(id) if id.as_str() == "usr_boss"))
         });
         assert_eq!(commit(&store, changes), Outcome::Conflict, "{shown}");
-        assert!(dump() == before, "{shown}");
+        assert!(fixture.dump() == before, "{shown}");
     }
     let applied = [
         Change::InsertTicket(ticket(50)),
@@ -153,11 +140,10 @@ fn each_change_holds_or_leaves_nothing() {
     assert_eq!(state(&store, 3), Some(TicketState::Revoked(NOW)));
 }
 
-#[test]
-fn a_state_epoch_that_is_set_is_found_and_required() {
-    let fixture = Fixture::new();
-    let (store, other) = (fixture.store(), fixture.store());
-    let found = |store: &Store| store.read(&Query::Generation);
+fn a_state_epoch_that_is_set_is_found_and_required<E: Engine>() {
+    let fixture = E::with_records();
+    let (store, other) = (fixture.open(), fixture.open());
+    let found = |store: &Arc<dyn Backend>| store.read(&Query::Generation);
     assert_eq!((found(&store).generation, found(&store).state_epoch), (1, 0));
     assert_eq!(commit(&store, [Change::InsertTicket(ticket(1))]), Outcome::Applied);
     let epoch = u64::MAX >> 1;
@@ -218,10 +204,9 @@ fn an_update_raises_the_revision_and_a_deletion_takes_along() {
     assert_eq!((found.user, found.ticket), (None, ticket(1)));
 }
 
-#[test]
-fn a_ticket_is_found_whenever_it_was_issued() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+fn a_ticket_is_found_whenever_it_was_issued<E: Engine>() {
+    let fixture = E::with_records();
+    let store = fixture.open();
     let issued = |i: u64| Ticket { issued_at: Time::from_unix(NOW.unix() + i * 100), ..ticket(i) };
     let order = [3, 9, 0, 7, 1, 8, 2, 6, 4, 5];
     assert_eq!(commit(&store, order.map(|i| Change::InsertTicket(issued(i)))), Outcome::Applied);
@@ -277,10 +262,9 @@ fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
     assert!(store.check().unwrap().is_sound());
 }
 
-#[test]
-fn lists_are_in_order() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+fn lists_are_in_order<E: Engine>() {
+    let fixture = E::with_records();
+    let store = fixture.open();
     assert_eq!(commit(&store, (0..5).map(|i| Change::InsertTicket(ticket(i)))), Outcome::Applied);
     assert_eq!(store.tickets(2).unwrap(), [ticket(4), ticket(3)]);
     assert_eq!(store.tickets(usize::MAX).unwrap().len(), 5);
@@ -291,7 +275,7 @@ fn lists_are_in_order() {
     let by_id = store.user(&UserRef::IdOrUsername("usr_alice".into())).unwrap();
     assert_eq!(by_id, store.user(&UserRef::IdOrUsername("alice".into())).unwrap());
     assert_eq!(store.user(&UserRef::Username("usr_alice".into())).unwrap(), None);
-    assert!(store.check().unwrap().is_sound());
+    fixture.check();
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gatepass::store::{Access, AuditRow, Create, DATABASE, Installation, Store, StoreError, StoreOptions};
+pub(crate) use gatepass::store::prelude::*;
+use gatepass::store::{
+    Access, AuditRow, Backend, Create, DATABASE, Installation, Store, StoreError, StoreOptions,
+};
 use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::OtpHash;
@@ -13,7 +16,7 @@ use gatepass_core::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::records::ticket::{Ticket, TicketDigest, TicketState};
-use gatepass_core::store::Store as _;
+use gatepass_core::store::Store as Contract;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{BearerQuery, PersonQuery, Query, Records};
@@ -35,10 +38,7 @@ impl Fixture {
     /// Makes one with the test data.
     pub(crate) fn new() -> Self {
         let fixture = Self::empty();
-        let tables = fixtures::tables();
-        let users = tables.users.into_values().map(Change::InsertUser);
-        let clients = tables.clients.into_values().map(Change::InsertClient);
-        assert_eq!(commit(&fixture.store(), users.chain(clients)), Outcome::Applied);
+        insert_records(&fixture.store());
         fixture
     }
 
@@ -81,65 +81,23 @@ impl Fixture {
 
     /// Brings the file back to the schema `version`, 6 at most: undoes the latest migrations, then runs `undo` for those before.
     pub(crate) fn downgrade(&self, version: i64, undo: &str) {
-        let columns = [
-            ("clients", &["epoch"][..]),
-            ("tickets", &["client_epoch", "issuer_epoch", "state_epoch"]),
-            ("sessions", &["client_epoch", "issuer", "issuer_epoch", "state_epoch", "signed_in_at"]),
-            ("challenges", &["client_epoch", "issuer", "issuer_epoch", "state_epoch", "issued_at"]),
-            (
-                "meta",
-                &[
-                    "state_epoch",
-                    "commit_id",
-                    "parent_id",
-                    "installation",
-                    "master_key_id",
-                    "master_key_file",
-                    "witness_file",
-                    "handover",
-                    "copied_at",
-                    "clock_jumped_at",
-                    "clock_ahead_since",
-                ],
-            ),
-        ];
-        let delivery =
-            ["delivery_request", "delivery_salt", "delivery_session", "delivery_refresh", "repeated"];
-        let deliveries = [
-            ("tickets", &delivery[..]),
-            ("tickets", &["delivery_challenge"]),
-            ("challenges", &delivery),
-            ("challenges", &["answered_at"]),
-        ];
-        let sql = self.sql();
-        // The columns of schema 8. The challenges keep theirs, since no test reads them.
-        sql.execute_batch(
-            "DROP INDEX refresh_tokens_by_session;
-             ALTER TABLE refresh_tokens DROP COLUMN number;
-             ALTER TABLE refresh_tokens DROP COLUMN refreshes;
-             ALTER TABLE refresh_tokens DROP COLUMN recorded_at;
-             CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session);
-             DROP TABLE deleted_users;
-             ALTER TABLE meta DROP COLUMN audit_archived;
-             ALTER TABLE meta DROP COLUMN audit_archived_seal;
-             ALTER TABLE meta DROP COLUMN audit_cut;
-             ALTER TABLE meta DROP COLUMN audit_cut_mac;
-             ALTER TABLE meta DROP COLUMN audit_cut_seal",
-        )
-        .unwrap();
-        for (table, columns) in columns.into_iter().chain(deliveries) {
-            for column in columns {
-                sql.execute_batch(&format!("ALTER TABLE {table} DROP COLUMN {column}")).unwrap();
-            }
-        }
-        sql.execute_batch(&format!("DROP TABLE generations; {undo}; PRAGMA user_version = {version}"))
-            .unwrap();
+        let to_six = include_str!("to_schema_6.sql");
+        let all = format!("{to_six} {undo}; PRAGMA user_version = {version}");
+        self.sql().execute_batch(&all).unwrap();
         // There was no witness then. On a simulated disk the test removes it.
         let _ = std::fs::remove_file(self.installation().witness());
     }
 }
 
-pub(crate) fn commit(store: &Store, changes: impl IntoIterator<Item = Change>) -> Outcome {
+/// Inserts the users and clients of the test data.
+pub(crate) fn insert_records(store: &(impl Contract + ?Sized)) {
+    let tables = fixtures::tables();
+    let users = tables.users.into_values().map(Change::InsertUser);
+    let clients = tables.clients.into_values().map(Change::InsertClient);
+    assert_eq!(commit(store, users.chain(clients)), Outcome::Applied);
+}
+
+pub(crate) fn commit(store: &(impl Contract + ?Sized), changes: impl IntoIterator<Item = Change>) -> Outcome {
     store.commit(&changes.into_iter().collect::<Vec<_>>().into())
 }
 
@@ -286,21 +244,21 @@ pub(crate) fn redemption(number: u64, session: u64) -> Vec<Change> {
     ]
 }
 
-pub(crate) fn state(store: &Store, number: u64) -> Option<TicketState> {
+pub(crate) fn state(store: &(impl Contract + ?Sized), number: u64) -> Option<TicketState> {
     let records = store.read(&Query::Ticket(ticket(number).digest)).records;
     let Records::Ticket(found) = records else { panic!("{records:?}") };
     found.map(|records| records.ticket.state)
 }
 
 /// Returns the sessions of `user`, as a token of session `number` lists them.
-pub(crate) fn sessions_of(store: &Store, user: UserId, number: u64) -> Vec<Session> {
+pub(crate) fn sessions_of(store: &(impl Contract + ?Sized), user: UserId, number: u64) -> Vec<Session> {
     let person = Some(PersonQuery { user, session: session(number).id, actor: None });
     let query = BearerQuery { client: portal(), token_id: "t".into(), person };
     let Records::Sessions(found) = store.read(&Query::Sessions(query)).records else { panic!() };
     found.sessions
 }
 
-pub(crate) fn audit(store: &Store) -> Vec<AuditRow> {
+pub(crate) fn audit(store: &(impl Backend + ?Sized)) -> Vec<AuditRow> {
     let mut rows = Vec::new();
     let all = store.audit(None, |row| {
         rows.push(row);

@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 
 use gatepass::secrets::SecretsError;
 use gatepass::secrets::master_key::{MASTER_KEY, MasterKey};
-use gatepass::store::{DATABASE, KeyChange, KeyState, Store, StoreError, StoreOptions};
+use gatepass::store::{DATABASE, KeyChange, KeyState, SigningKeys, StoreError, StoreOptions};
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::query::Query;
 
+use crate::engines::{Engine, on_every_engine};
 use crate::fixture::*;
 
 fn insert(kid: &str, state: KeyState) -> KeyChange {
@@ -17,24 +18,25 @@ fn insert(kid: &str, state: KeyState) -> KeyChange {
     KeyChange::Insert { kid: kid.into(), alg: "RS256".into(), storage, created_at: NOW, state }
 }
 
-fn states(store: &Store) -> Vec<(String, KeyState)> {
+fn states(store: &(impl SigningKeys + ?Sized)) -> Vec<(String, KeyState)> {
     store.keys().unwrap().keys.into_iter().map(|key| (key.kid, key.state)).collect()
 }
 
-#[test]
-fn one_key_signs_at_a_time_and_every_change_raises_the_generation() {
+on_every_engine!(one_key_signs_at_a_time_and_every_change_raises_the_generation);
+
+fn one_key_signs_at_a_time_and_every_change_raises_the_generation<E: Engine>() {
     use KeyState::{Published, Signing, VerifyingOnly};
-    let fixture = Fixture::new();
-    let store = fixture.store();
+    let fixture = E::with_records();
+    let store = fixture.open();
     let event = |kind| [Event::new(kind, NOW)];
     let began = store.read(&Query::Generation).generation;
     store.change_keys(insert("a", Signing), &event(Kind::KeyAdded)).unwrap();
     store.change_keys(insert("b", Published), &event(Kind::KeyAdded)).unwrap();
-    assert_eq!(states(&store), [("a".into(), Signing), ("b".into(), Published)]);
+    assert_eq!(states(&*store), [("a".into(), Signing), ("b".into(), Published)]);
     store.change_keys(KeyChange::Activate { kid: "b".into() }, &event(Kind::KeyActivated)).unwrap();
-    assert_eq!(states(&store), [("a".into(), VerifyingOnly), ("b".into(), Signing)]);
+    assert_eq!(states(&*store), [("a".into(), VerifyingOnly), ("b".into(), Signing)]);
     store.change_keys(insert("c", Signing), &event(Kind::KeyAdded)).unwrap();
-    assert_eq!(states(&store)[1..], [("b".into(), VerifyingOnly), ("c".into(), Signing)]);
+    assert_eq!(states(&*store)[1..], [("b".into(), VerifyingOnly), ("c".into(), Signing)]);
     let refused = |change, error| {
         assert_eq!(store.change_keys(change, &event(Kind::KeyRetired)), Err(error));
     };
@@ -48,7 +50,7 @@ fn one_key_signs_at_a_time_and_every_change_raises_the_generation() {
     assert_eq!(kept.generation, began + 5);
     assert_eq!(store.read(&Query::Generation).generation, began + 5);
     assert_eq!(kept.keys[0].storage.as_slice(), b"private bytes of b");
-    assert_eq!(audit(&store).len(), 5);
+    assert_eq!(audit(&*store).len(), 5);
     assert!(!format!("{:?} {:?}", kept, insert("z", Published)).contains("112, 114, 105"));
 }
 

@@ -1,4 +1,4 @@
-//! The file against the store in memory, under random commits: the same outcomes and the same records.
+//! Every engine against the tables in memory, under random commits: the same outcomes, and the same records.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -24,6 +24,7 @@ use gatepass_tests::fixtures;
 use gatepass_tests::memory::Tables;
 use proptest::prelude::*;
 
+use crate::engines::{Engine, on_every_engine};
 use crate::fixture::*;
 
 /// An operation on numbered records.
@@ -471,10 +472,10 @@ fn shown<T: std::fmt::Debug>(page: Page<T>) -> (Vec<String>, Option<Cursor>) {
     (page.items.iter().map(|item| format!("{item:?}")).collect(), page.next)
 }
 
-/// Does `operations` to a file and to memory, which must agree on every outcome and every answer.
-fn agree(operations: &[Operation]) -> Result<(), TestCaseError> {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+/// Runs `operations` on an engine and in memory. Both must agree on every outcome and every answer.
+fn agree<E: Engine>(operations: &[Operation]) -> Result<(), TestCaseError> {
+    let fixture = E::with_records();
+    let store = fixture.open();
     let mut tables = fixtures::tables();
     tables.generation = 1;
     let names = Names {
@@ -498,27 +499,27 @@ fn agree(operations: &[Operation]) -> Result<(), TestCaseError> {
     for limit in [1, 2, 500] {
         prop_assert_eq!(lists(&names, limit, |query| store.read(query)), expected.clone(), "{}", limit);
     }
-    let together = store.read_all(queries.iter()).unwrap();
+    let together = store.read_all(&queries.iter().collect::<Vec<_>>()).unwrap();
     prop_assert_eq!(together, queries.iter().map(|query| tables.read(query)).collect::<Vec<_>>());
-    prop_assert!(audit(&store).into_iter().map(|row| row.event).eq(tables.audit));
-    prop_assert!(store.check().unwrap().is_sound());
+    prop_assert!(audit(&*store).into_iter().map(|row| row.event).eq(tables.audit));
+    fixture.check();
     Ok(())
 }
 
-#[test]
-fn the_file_behaves_as_memory() {
+on_every_engine!(it_behaves_as_memory, what_a_deleted_user_leaves_keeps_its_ids_until_it_is_swept);
+
+fn it_behaves_as_memory<E: Engine>() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 24,
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    runner.run(&proptest::collection::vec(operation(), 1..80), |operations| agree(&operations)).unwrap();
+    runner.run(&proptest::collection::vec(operation(), 1..80), |operations| agree::<E>(&operations)).unwrap();
 }
 
-#[test]
-fn what_a_deleted_user_leaves_keeps_its_ids_until_it_is_swept() {
+fn what_a_deleted_user_leaves_keeps_its_ids_until_it_is_swept<E: Engine>() {
     let issue = |user| Operation::Issue { ticket: 0, user, actor: None, by: None };
     let redeem = |ticket, user| Operation::Redeem { ticket, session: 1, user, by: None };
     let second = Operation::Issue { ticket: 1, user: 0, actor: None, by: None };
-    agree(&[issue(1), redeem(0, 1), Operation::DeleteUser(1), second, redeem(1, 0)]).unwrap();
+    agree::<E>(&[issue(1), redeem(0, 1), Operation::DeleteUser(1), second, redeem(1, 0)]).unwrap();
 }

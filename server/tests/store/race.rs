@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use gatepass_core::records::delivery::TicketResult;
 use gatepass_core::records::id::ClientId;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
@@ -11,17 +12,25 @@ use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query, Records};
 
+use crate::engines::{Engine, on_every_engine};
 use crate::fixture::*;
 
 fn outcomes(all: &[Outcome], which: Outcome) -> usize {
     all.iter().filter(|o| **o == which).count()
 }
 
-#[test]
-fn of_sixty_four_spends_of_one_ticket_one_succeeds() {
+on_every_engine!(
+    of_sixty_four_spends_of_one_ticket_one_succeeds,
+    what_is_read_together_is_what_each_finds_in_one_snapshot,
+    clients_that_are_read_together_are_each_their_own_and_of_one_snapshot,
+    the_chain_holds_however_many_write_it,
+    what_one_store_writes_the_other_reads_next,
+);
+
+fn of_sixty_four_spends_of_one_ticket_one_succeeds<E: Engine>() {
     for stores in [1, 2] {
-        let fixture = Fixture::new();
-        let stores: Vec<_> = (0..stores).map(|_| fixture.store()).collect();
+        let fixture = E::with_records();
+        let stores: Vec<_> = (0..stores).map(|_| fixture.open()).collect();
         assert_eq!(commit(&stores[0], [Change::InsertTicket(ticket(1))]), Outcome::Applied);
         let used = stores.clone();
         let all =
@@ -29,30 +38,37 @@ fn of_sixty_four_spends_of_one_ticket_one_succeeds() {
         assert_eq!(outcomes(&all, Outcome::Applied), 1);
         assert_eq!(outcomes(&all, Outcome::Conflict), 63);
         assert_eq!(state(&stores[0], 1), Some(TicketState::Spent { at: NOW.plus(1), delivery: None }));
-        assert_eq!(audit(&stores[0]).len(), 1);
+        assert_eq!(audit(&*stores[0]).len(), 1);
         assert!(stores[0].verify_audit().unwrap().holds());
     }
 }
 
-#[test]
-fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+fn what_is_read_together_is_what_each_finds_in_one_snapshot<E: Engine>() {
+    let fixture = E::with_records();
+    let store = fixture.open();
     let both = [1, 2].map(|number| Change::InsertTicket(ticket(number)));
     assert_eq!(commit(&store, both), Outcome::Applied);
     let queries = [1, 3, 2].map(|number| Query::Ticket(ticket(number).digest));
     let alone: Vec<Found> = queries.iter().map(|query| store.read(query)).collect();
-    assert_eq!(store.read_all(queries.iter()).unwrap(), alone);
-    assert_eq!(store.read_all([].iter()).unwrap(), []);
+    assert_eq!(store.read_all(&queries.each_ref()).unwrap(), alone);
+    assert_eq!(store.read_all(&[]).unwrap(), []);
 
-    let sql = fixture.sql();
+    let led_to = |number| TicketResult::Session(opened(number));
+    let use_once = |number| Change::SpendTicket {
+        digest: ticket(number).digest,
+        at: NOW,
+        delivery: delivery(1, led_to(1)),
+    };
+    assert_eq!(commit(&store, [1, 2].map(use_once)), Outcome::Applied);
+    let other = fixture.open();
     let writer = thread::spawn(move || {
-        for second in 0..300 {
-            assert_eq!(sql.execute("UPDATE tickets SET spent_at = ?1", [second]).unwrap(), 2);
+        for round in 0..300 {
+            let repeat = |number| Change::RepeatTicket { digest: ticket(number).digest, first: round == 0 };
+            assert_eq!(commit(&other, [1, 2].map(repeat)), Outcome::Applied);
         }
     });
     while !writer.is_finished() {
-        let found = store.read_all(queries.iter()).unwrap();
+        let found = store.read_all(&queries.each_ref()).unwrap();
         let spent = |found: &Found| {
             let Records::Ticket(Some(records)) = &found.records else { panic!("{found:?}") };
             records.ticket.state.clone()
@@ -62,41 +78,42 @@ fn what_is_read_together_is_what_each_finds_in_one_snapshot() {
     writer.join().unwrap();
 }
 
-#[test]
-fn clients_that_are_read_together_are_each_their_own_and_of_one_snapshot() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+fn clients_that_are_read_together_are_each_their_own_and_of_one_snapshot<E: Engine>() {
+    let fixture = E::with_records();
+    let store = fixture.open();
     let ids = ["portal", "backend", "none", "portal", "closed", "none", "backend"];
     let queries = ids.map(|id| Query::Client(ClientId::parse(id).unwrap()));
     let alone: Vec<Found> = queries.iter().map(|query| store.read(query)).collect();
-    assert_eq!(store.read_all(queries.iter()).unwrap(), alone);
+    assert_eq!(store.read_all(&queries.each_ref()).unwrap(), alone);
     let names = |found: &Found| {
         let Records::Client(client) = &found.records else { panic!("{found:?}") };
         client.as_ref().map_or_else(|| "none".to_owned(), |client| client.id.to_string())
     };
     assert!(alone.iter().map(names).eq(ids));
 
-    let sql = fixture.sql();
+    let (other, mut clients) = (fixture.open(), store.clients().unwrap());
     let writer = thread::spawn(move || {
-        for enabled in (0..300).map(|round| round % 2) {
-            assert_eq!(sql.execute("UPDATE clients SET enabled = ?1", [enabled]).unwrap(), 3);
+        for enabled in (0..300).map(|round| round % 2 == 1) {
+            clients.iter_mut().for_each(|client| client.enabled = enabled);
+            let update = clients.iter().cloned().map(Change::UpdateClient);
+            assert_eq!(commit(&other, update), Outcome::Applied);
+            clients.iter_mut().for_each(|client| client.revision += 1);
         }
     });
     let enabled = |found: &Found| matches!(&found.records, Records::Client(Some(client)) if client.enabled);
     while !writer.is_finished() {
-        let found = store.read_all(queries.iter()).unwrap();
+        let found = store.read_all(&queries.each_ref()).unwrap();
         assert_eq!(enabled(&found[0]), enabled(&found[1]));
     }
     writer.join().unwrap();
     // The last round enabled all three, including `closed`, which was disabled when it was read above.
-    let found = store.read_all(queries.iter()).unwrap();
+    let found = store.read_all(&queries.each_ref()).unwrap();
     assert_eq!(found.iter().filter(|one| enabled(one)).count(), 5);
 }
 
-#[test]
-fn the_chain_holds_however_many_write_it() {
-    let fixture = Fixture::new();
-    let stores = [fixture.store(), fixture.store()];
+fn the_chain_holds_however_many_write_it<E: Engine>() {
+    let fixture = E::with_records();
+    let stores = [fixture.open(), fixture.open()];
     let used = stores.clone();
     let all = at_once(32, move |i| {
         let store = &used[usize::try_from(i).unwrap() % 2];
@@ -110,7 +127,7 @@ fn the_chain_holds_however_many_write_it() {
     let verdict = stores[0].verify_audit().unwrap();
     assert!(verdict.holds(), "{verdict:?}");
     assert_eq!(verdict.rows, 21);
-    let seqs: Vec<_> = audit(&stores[1]).into_iter().map(|row| row.seq).collect();
+    let seqs: Vec<_> = audit(&*stores[1]).into_iter().map(|row| row.seq).collect();
     assert_eq!(seqs, (1..=21).collect::<Vec<_>>());
 }
 
@@ -128,10 +145,9 @@ fn two_first_starts_at_once_make_one_installation() {
     }
 }
 
-#[test]
-fn what_one_store_writes_the_other_reads_next() {
-    let fixture = Fixture::new();
-    let (one, other) = (fixture.store(), fixture.store());
+fn what_one_store_writes_the_other_reads_next<E: Engine>() {
+    let fixture = E::with_records();
+    let (one, other) = (fixture.open(), fixture.open());
     for i in 0..50 {
         assert_eq!(commit(&one, [Change::InsertTicket(ticket(i))]), Outcome::Applied);
         assert_eq!(state(&other, i), Some(TicketState::Live));

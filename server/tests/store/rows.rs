@@ -18,6 +18,7 @@ use gatepass_core::store::query::{BearerQuery, PersonQuery, Query, Records};
 use proptest::option::of;
 use proptest::prelude::*;
 
+use crate::engines::{Engine, on_every_engine};
 use crate::fixture::*;
 
 fn name() -> impl Strategy<Value = String> {
@@ -173,10 +174,11 @@ fn sessions() -> impl Strategy<Value = Session> {
         })
 }
 
-#[test]
-fn what_went_in_comes_out() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+on_every_engine!(what_went_in_comes_out);
+
+fn what_went_in_comes_out<E: Engine>() {
+    let fixture = E::with_records();
+    let store = fixture.open();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 64,
         failure_persistence: None,
@@ -205,11 +207,10 @@ fn what_went_in_comes_out() {
             let Records::Bearer(found) = store.read(&Query::Bearer(query)).records else { panic!() };
             prop_assert_eq!(found.session.as_ref(), Some(&session));
             prop_assert_eq!(found.user.as_ref(), Some(&user));
-            let sql = fixture.sql();
-            sql.execute_batch("PRAGMA foreign_keys = ON; DELETE FROM tickets; DELETE FROM sessions").unwrap();
+            fixture.clear();
             let delete = [Change::DeleteUser(user.id), Change::DeleteClient(client.id)];
             prop_assert_eq!(commit(&store, delete), Outcome::Applied);
-            sql.execute_batch("DELETE FROM deleted_users").unwrap();
+            fixture.clear();
             Ok(())
         })
         .unwrap();

@@ -1,5 +1,6 @@
 //! The measured server: the real binary on a directory with users in it.
 
+use gatepass::store::prelude::*;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -409,7 +409,7 @@ fn revoked(mut parts: Vec<Part>, bearer: Bearer, caller: Caller) -> Vec<Part> {
 }
 
 /// Wrong guesses, followed by a right one.
-fn lockout() -> impl Strategy<Value = Vec<Part>> {
+fn guesses() -> impl Strategy<Value = Vec<Part>> {
     let newest = Bearer::Person(0);
     let change = |right| just(Operation::ChangePassword { bearer: newest, right, new: "a fresh password" });
     let set_up = |code| just(Operation::SetUp { bearer: newest, code: Some(code) });
@@ -471,7 +471,7 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
         2 => Just(answer_again()),
         4 => Just(vec![wait(), login(true), answer()]),
         3 => Just(vec![wait(), login(true), between(), answer()]),
-        3 => lockout(),
+        3 => guesses(),
         1 => Just(two_at_once()),
         1 => Just(narrowed()),
         1 => Just(revoked(vec![credentials().boxed()], Bearer::Service(0), Caller::Client("backend"))),

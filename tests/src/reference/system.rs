@@ -35,6 +35,7 @@ use super::model::{Caller, ISSUER, Model, Name, Rules};
 use super::operation::{Bearer, Code, Issuer, Key, Operation, TicketSpec, Token};
 use crate::fixtures::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, inputs, request};
 use crate::memory::{Memory, Tables};
+use crate::totp::long_code_of;
 
 /// A store that can be closed, reopened and swept.
 pub trait RestartableStore: Store {
@@ -248,10 +249,7 @@ impl<S: RestartableStore> System<S> {
             }
             Code::Totp(pick, late) => {
                 let Some(device) = model.device(pick) else { return "none".into() };
-                let secret = totp_rs::Secret::Encoded(self.text("secret", Some(device)));
-                let secret = secret.to_bytes().expect("base32");
-                let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 8, 1, 30, secret).expect("a secret");
-                totp.generate(model.now.saturating_add_signed(late * 30))
+                long_code_of(&self.text("secret", Some(device)), model.now.saturating_add_signed(late * 30))
             }
         }
     }

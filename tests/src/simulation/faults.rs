@@ -1,7 +1,7 @@
 //! The faults of a world and their rates: worlds differ, and some lack whole kinds of faults.
 
-use super::rng::Rng;
 use super::{Event, World, note};
+use crate::rng::Rng;
 
 /// Rates: once in so many; 0 is never.
 #[derive(Debug)]

@@ -14,7 +14,6 @@ mod network;
 mod operations;
 mod oracle;
 mod people;
-mod rng;
 mod server;
 
 use std::collections::BTreeMap;
@@ -27,6 +26,7 @@ use gatepass_core::store::change::{Change, Outcome};
 use crate::administrator::PendingOperation;
 use crate::fixtures;
 use crate::memory::Tables;
+use crate::rng::Rng;
 use answers::SentAnswers;
 use clock::Wall;
 pub use coverage::Coverage;
@@ -34,7 +34,6 @@ use faults::{Fault, Faults};
 use network::{Answered, Call};
 use oracle::{BrokenPromise, Oracle};
 use people::{Authenticator, Person};
-use rng::Rng;
 use server::{Flow, Server};
 
 /// The time in milliseconds after which nothing new begins. Running operations go on.

@@ -1,6 +1,5 @@
 //! What people do: request tickets, sign in, use their sessions, and retry; beside thieves and services.
 
-use gatepass_core::base::time::Time;
 use gatepass_core::http::request::Request;
 use serde_json::{Value, json};
 
@@ -8,6 +7,7 @@ use super::network::{Answered, RequestKind, copy, short};
 use super::people::{Authenticator, USERS};
 use super::{Event, World, note};
 use crate::fixtures::{self, BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, request};
+use crate::totp;
 
 fn with(mut request: Request, name: &str, value: &str) -> Request {
     request.headers.push((name.into(), value.into()));
@@ -21,11 +21,6 @@ fn answers_with(challenge: &str, code: &str, method: &str) -> Request {
 
 fn by_method(method: &str, request: Request) -> Request {
     Request { method: method.into(), ..request }
-}
-
-fn code(secret: &[u8], now: Time) -> String {
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret.to_vec()).expect("a secret");
-    totp.generate(now.unix())
 }
 
 impl World {
@@ -126,7 +121,7 @@ impl World {
             (false, _) if backup && !known.backup_codes.is_empty() => {
                 (known.backup_codes[0].clone(), "backup_code")
             }
-            (false, _) => (code(&known.secret, now), "totp"),
+            (false, _) => (totp::code(&known.secret, now.unix()), "totp"),
         };
         if method == "totp" && !wrong {
             known.last = Some(code.clone());
@@ -166,7 +161,8 @@ impl World {
                 }
                 Some(known) => {
                     let (secret, device) = (known.secret.clone(), known.device.clone());
-                    let body = json!({"device_id": device, "code": code(&secret, self.server_time())});
+                    let body =
+                        json!({"device_id": device, "code": totp::code(&secret, self.server_time().unix())});
                     self.call(me, RequestKind::VerifyDevice, asks("/mfa/totp/verify", body));
                 }
                 None => self.later(500, 5_000, Event::Wake(id)),

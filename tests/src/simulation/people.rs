@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use gatepass_core::base::secret::SecretBytes;
-use gatepass_core::records::factor::{BackupDigest, Lockout, OtpParameters, TotpDevice};
-use gatepass_core::records::id::{DeviceId, UserId};
+use gatepass_core::records::factor::Lockout;
 use gatepass_core::records::password::{Password, PasswordHash};
 use gatepass_core::records::user::Status;
 
-use super::rng::Rng;
-use crate::fixtures::{self, KIM_HASH, KIM_PASSWORD, NOON, PAM_HASH, PAM_PASSWORD};
+pub(super) use crate::fixtures::user_id;
+use crate::fixtures::{self, KIM_HASH, KIM_PASSWORD, PAM_HASH, PAM_PASSWORD};
 use crate::memory::Tables;
+use crate::rng::Rng;
+use crate::totp;
 
 pub(super) const USERS: usize = 40;
 const PEOPLE: usize = 200;
@@ -69,31 +69,13 @@ pub(super) fn tables() -> Tables {
             tables.passwords.insert(person.id.clone(), Password { hash, lockout: Lockout::default() });
         }
         if is_enrolled(user) {
-            let device = device(user, &person.id);
-            let codes = backup_codes(user);
-            let codes = codes.iter().map(|code| (person.id.clone(), BackupDigest::of(&person.id, code)));
-            tables.backup_codes.extend(codes.map(|key| (key, device.id.clone())));
+            let device = totp::device(&format!("dev_{user}"), &person.id, &secret(user));
+            backup_codes(user).iter().for_each(|code| totp::add_backup_code(&mut tables, &device, code));
             tables.devices.push(device);
         }
         tables.users.insert(person.id.clone(), person);
     }
     tables
-}
-
-/// A device that is verified from the beginning.
-fn device(user: usize, id: &UserId) -> TotpDevice {
-    TotpDevice {
-        id: DeviceId::parse(&format!("dev_{user}")).expect("an id"),
-        user_id: id.clone(),
-        name: None,
-        parameters: OtpParameters::DEFAULT,
-        secret: SecretBytes::new(secret(user)),
-        created_at: NOON,
-        verified_at: Some(NOON),
-        verified_by: None,
-        vouched_for: false,
-        last_step: 0,
-    }
 }
 
 fn secret(user: usize) -> Vec<u8> {
@@ -141,9 +123,4 @@ pub(super) fn everybody(rng: &mut Rng) -> Vec<Person> {
         }
     };
     (0..PEOPLE).map(person).collect()
-}
-
-/// Returns the id of the user called `name`.
-pub(super) fn user_id(name: &str) -> UserId {
-    UserId::parse(&format!("usr_{name}")).expect("an id")
 }

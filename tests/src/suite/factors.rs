@@ -1,20 +1,12 @@
 //! Second factors: enrolling, being challenged, codes that are used up, and locks.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::{Target, claims as claims_of, keys, refresh, sign_in, simple, uncached};
 use crate::http::{Answer, TestRequest};
-
-/// The code of `secret` (base32), `ahead` steps from now, by an independent implementation.
-fn totp(secret: &str, ahead: u64) -> String {
-    let secret = totp_rs::Secret::Encoded(secret.into()).to_bytes().expect("base32");
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
-    totp.generate(now + 30 * ahead)
-}
+use crate::totp::code_ahead;
 
 fn mfa(path: &str, token: &str, body: &Value) -> TestRequest {
     TestRequest::json(&format!("/mfa/totp/{path}"), body).bearer(token)
@@ -48,7 +40,7 @@ impl Target {
             secret: text("secret"),
             backup_codes: codes.iter().map(|code| code.as_str().expect("a code").to_owned()).collect(),
         };
-        simple(&self.ask(&mfa("verify", token, &json!({"code": totp(&enrolled.secret, 0)}))), 200, 0);
+        simple(&self.ask(&mfa("verify", token, &json!({"code": code_ahead(&enrolled.secret, 0)}))), 200, 0);
         enrolled
     }
 
@@ -69,7 +61,7 @@ impl Target {
     /// Removes every device of the bearer of `token`.
     fn unenrol(self, token: &str, device: &Enrolled) {
         let path = format!("/mfa/totp/devices/{}", device.id);
-        let body = json!({"code": totp(&device.secret, 1)}).to_string();
+        let body = json!({"code": code_ahead(&device.secret, 1)}).to_string();
         let remove = TestRequest::new("DELETE", &path)
             .header("Content-Type", "application/json")
             .body(body)
@@ -96,18 +88,18 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     assert!(data["qr_code"].as_str().expect("a picture").starts_with("data:image/"));
     target.signed_in(&fay);
 
-    for wrong in ["000000x", "", "12345", &totp(secret, 9)] {
+    for wrong in ["000000x", "", "12345", &code_ahead(secret, 9)] {
         simple(&target.ask(&mfa("verify", &token, &json!({"code": wrong}))), 400, 40031);
     }
     simple(
-        &target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 0), "device_id": "dev_x"}))),
+        &target.ask(&mfa("verify", &token, &json!({"code": code_ahead(secret, 0), "device_id": "dev_x"}))),
         400,
         40031,
     );
     target.signed_in(&fay);
-    let verified = totp(secret, 0);
+    let verified = code_ahead(secret, 0);
     simple(&target.ask(&mfa("verify", &token, &json!({"code": verified}))), 200, 0);
-    simple(&target.ask(&mfa("verify", &token, &json!({"code": totp(secret, 1)}))), 400, 40031);
+    simple(&target.ask(&mfa("verify", &token, &json!({"code": code_ahead(secret, 1)}))), 400, 40031);
     let listed =
         target.ask(&TestRequest::new("GET", "/mfa/totp/devices").bearer(&token)).json()["data"].clone();
     assert_eq!(keys(&listed[0]), ["algorithm", "created_at", "device_id", "digits", "period", "verified"]);
@@ -157,8 +149,8 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
 
     // The code that verified the device is not accepted again.
     simple(&target.ask(&answer(&challenge, &verified, None)), 400, 40030);
-    simple(&target.ask(&answer(&challenge, &totp(secret, 1), Some("backup_code"))), 400, 40030);
-    let code = totp(secret, 1);
+    simple(&target.ask(&answer(&challenge, &code_ahead(secret, 1), Some("backup_code"))), 400, 40030);
+    let code = code_ahead(secret, 1);
     let signed_in = target.ask(&answer(&challenge, &code, Some("totp")));
     assert_eq!((signed_in.status, &signed_in.json()["requires_mfa"]), (200, &json!(false)), "{signed_in:?}");
     let claims = claims_of(&signed_in.text("access_token"));
@@ -181,7 +173,7 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     let second = target.enrol(&last.text("access_token"));
     assert!(second.backup_codes.is_empty(), "they come with the first device only");
     let path = format!("/mfa/totp/devices/{}", data["device_id"].as_str().expect("an id"));
-    let body = json!({"code": totp(&second.secret, 1)}).to_string();
+    let body = json!({"code": code_ahead(&second.secret, 1)}).to_string();
     let remove = TestRequest::new("DELETE", &path).header("Content-Type", "application/json").body(body);
     simple(&target.ask(&remove.bearer(&last.text("access_token"))), 200, 0);
     target.challenged(&fay);
@@ -256,7 +248,7 @@ pub(super) fn wrong_codes(target: Target) {
     simple(&target.ask(&answer(&third, "000000x", None)), 400, 40030);
     // Ten in a row lock every factor, on every challenge.
     simple(&target.ask(&answer(&third, &device.backup_codes[0], Some("backup_code"))), 400, 40030);
-    simple(&target.ask(&answer(&target.challenged(&lou), &totp(&device.secret, 1), None)), 400, 40030);
+    simple(&target.ask(&answer(&target.challenged(&lou), &code_ahead(&device.secret, 1), None)), 400, 40030);
 }
 
 pub(super) fn what_factors_are_refused_for(target: Target) {

@@ -14,9 +14,9 @@ mod userinfo;
 
 use std::net::SocketAddr;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+pub use crate::fixtures::claims;
 use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
 use crate::http::{Answer, TestRequest};
 
@@ -148,12 +148,6 @@ pub fn introspect(token: &str) -> TestRequest {
 fn revoke(token: &str, id: &str, secret: &str) -> TestRequest {
     TestRequest::form("/oauth2/revoke", &format!("token={token}&token_type_hint=access_token"))
         .basic(id, secret)
-}
-
-/// The claims of a token, unverified.
-pub fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).expect("three segments");
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64url")).expect("JSON")
 }
 
 fn keys(value: &Value) -> Vec<&str> {

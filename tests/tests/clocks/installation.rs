@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use gatepass_tests::fixtures::{BACKEND_SECRET, PAM_PASSWORD, PORTAL_SECRET};
 use gatepass_tests::http::{Answer, TestRequest};
 use gatepass_tests::server::{Running, TestInstallation};
+use gatepass_tests::totp::code_of;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
@@ -57,9 +58,7 @@ pub(crate) struct Rows {
 
 /// The code of `secret` (base32) at `time`, by an independent implementation.
 fn code(secret: &str, time: i64) -> String {
-    let secret = totp_rs::Secret::Encoded(secret.into()).to_bytes().expect("base32");
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret).expect("a secret");
-    totp.generate(u64::try_from(time).expect("a time"))
+    code_of(secret, u64::try_from(time).expect("a time"))
 }
 
 impl ClockedInstallation {

@@ -3,7 +3,9 @@
 use gatepass_core::records::client::Client;
 use gatepass_core::records::user::User;
 
-use crate::in_memory_server::InMemoryServer;
+use gatepass_tests::in_memory_server::InMemoryServer;
+
+use crate::actions;
 use crate::kinds::{Credential, CredentialKind};
 
 /// An event.
@@ -141,27 +143,27 @@ impl Event {
         let keeps_secret = credential.sort != CredentialKind::ClientSecret;
         match self {
             Self::Nothing => {}
-            Self::UserDisabled => server.edit_user(user, User::disable),
-            Self::UserEnabledAgain => server.edit_user(user, anew),
-            Self::UserDeleted => server.delete_user(user),
-            Self::UserAddedAnew => server.add_user_anew(user),
-            Self::PasswordSet => server.set_password(user),
-            Self::FactorsReset => server.reset_factors(user),
-            Self::SignedOut => server.end_sessions(user),
-            Self::ActorDisabled => server.edit_user("boss", User::disable),
-            Self::ActorEnabledAgain => server.edit_user("boss", anew),
-            Self::ActorDeleted => server.delete_user("boss"),
-            Self::ActorSignedOut => server.end_sessions("boss"),
+            Self::UserDisabled => actions::edit_user(server, user, User::disable),
+            Self::UserEnabledAgain => actions::edit_user(server, user, anew),
+            Self::UserDeleted => actions::delete_user(server, user),
+            Self::UserAddedAnew => actions::add_user_anew(server, user),
+            Self::PasswordSet => actions::set_password(server, user),
+            Self::FactorsReset => actions::reset_factors(server, user),
+            Self::SignedOut => actions::end_sessions(server, user),
+            Self::ActorDisabled => actions::edit_user(server, "boss", User::disable),
+            Self::ActorEnabledAgain => actions::edit_user(server, "boss", anew),
+            Self::ActorDeleted => actions::delete_user(server, "boss"),
+            Self::ActorSignedOut => actions::end_sessions(server, "boss"),
             Self::ClientDisabled => server.edit_client(client, Client::disable),
             Self::ClientEnabledAgain => server.edit_client(client, renewed),
             Self::ClientDeleted => server.delete_client(client),
-            Self::ClientAddedAnew => server.add_client_anew(client, keeps_secret),
-            Self::ClientNarrowed => server.narrow(client),
+            Self::ClientAddedAnew => actions::add_client_anew(server, client, keeps_secret),
+            Self::ClientNarrowed => actions::narrow(server, client),
             Self::IssuerDisabled => server.edit_client(issuer, Client::disable),
             Self::IssuerEnabledAgain => server.edit_client(issuer, renewed),
             Self::IssuerDeleted => server.delete_client(issuer),
-            Self::IssuerAddedAnew => server.add_client_anew(issuer, true),
-            Self::IssuerNarrowed => server.narrow(issuer),
+            Self::IssuerAddedAnew => actions::add_client_anew(server, issuer, true),
+            Self::IssuerNarrowed => actions::narrow(server, issuer),
         }
     }
 }

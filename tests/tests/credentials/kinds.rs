@@ -7,9 +7,11 @@ use gatepass_tests::fixtures::{
     BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, posts, presents, refreshes,
     request,
 };
+use gatepass_tests::in_memory_server::{Answer, InMemoryServer};
+use gatepass_tests::totp::BACKUP;
 use serde_json::{Value, json};
 
-use crate::in_memory_server::{Answer, BACKUP, InMemoryServer, basic, scope_of, totp};
+use crate::actions::{basic, code, scope_of, service_token, ticket, ticket_by_command};
 
 /// A kind of credential, as the rules distinguish them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +38,13 @@ pub(crate) struct Credential {
     pub(crate) client: Option<&'static str>,
     pub(crate) issuer: Option<&'static str>,
     pub(crate) set: fn(&mut Settings),
-    pub(crate) make: fn(&mut InMemoryServer) -> String,
+    pub(crate) make: fn(&InMemoryServer) -> String,
     /// Each endpoint that takes it.
     pub(crate) shown: &'static [(&'static str, Present)],
 }
 
 /// Presents a credential, and returns the answer in short.
-pub(crate) type Present = fn(&mut InMemoryServer, &str) -> String;
+pub(crate) type Present = fn(&InMemoryServer, &str) -> String;
 
 fn status(answer: &Answer) -> String {
     let code = answer.body["code"].as_u64().filter(|code| *code != 0).map(|code| code.to_string());
@@ -66,21 +68,21 @@ fn bearer(method: &str, path: &str, token: &str, body: &Value) -> Request {
     Request { method: method.into(), ..request(path, &format!("Bearer {token}"), body) }
 }
 
-fn redeem(server: &mut InMemoryServer, ticket: &str) -> String {
-    tokens(&server.send(presents(ticket)))
+fn redeem(server: &InMemoryServer, ticket: &str) -> String {
+    tokens(&server.ask(presents(ticket)))
 }
 
-fn redeem_bound(server: &mut InMemoryServer, ticket: &str) -> String {
-    tokens(&server.send(basic("portal", presents(ticket))))
+fn redeem_bound(server: &InMemoryServer, ticket: &str) -> String {
+    tokens(&server.ask(basic("portal", presents(ticket))))
 }
 
-fn answer(server: &mut InMemoryServer, challenge: &str) -> String {
-    let body = json!({"challenge_token": challenge, "code": totp()});
-    tokens(&server.send(request("/auth/mfa/verify-challenge", "", &body)))
+fn answer(server: &InMemoryServer, challenge: &str) -> String {
+    let body = json!({"challenge_token": challenge, "code": code()});
+    tokens(&server.ask(request("/auth/mfa/verify-challenge", "", &body)))
 }
 
-fn userinfo(server: &mut InMemoryServer, token: &str) -> String {
-    let answer = server.send(bearer("GET", "/userinfo", token, &Value::Null));
+fn userinfo(server: &InMemoryServer, token: &str) -> String {
+    let answer = server.ask(bearer("GET", "/userinfo", token, &Value::Null));
     let scope = [("preferred_username", "profile"), ("email_verified", "email")];
     let scope: Vec<&str> =
         scope.iter().filter(|(member, _)| !answer.body[*member].is_null()).map(|(_, name)| *name).collect();
@@ -95,17 +97,12 @@ fn introspection(answer: &Answer) -> String {
     }
 }
 
-fn introspect(server: &mut InMemoryServer, token: &str) -> String {
-    introspection(&server.send(posts(
-        "/oauth2/introspect",
-        "watch",
-        PORTAL_SECRET,
-        &format!("token={token}"),
-    )))
+fn introspect(server: &InMemoryServer, token: &str) -> String {
+    introspection(&server.ask(posts("/oauth2/introspect", "watch", PORTAL_SECRET, &format!("token={token}"))))
 }
 
-fn introspect_own(server: &mut InMemoryServer, token: &str) -> String {
-    introspection(&server.send(posts(
+fn introspect_own(server: &InMemoryServer, token: &str) -> String {
+    introspection(&server.ask(posts(
         "/oauth2/introspect",
         "portal",
         PORTAL_SECRET,
@@ -113,34 +110,34 @@ fn introspect_own(server: &mut InMemoryServer, token: &str) -> String {
     )))
 }
 
-fn revoke(server: &mut InMemoryServer, token: &str) -> String {
-    status(&server.send(posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))))
+fn revoke(server: &InMemoryServer, token: &str) -> String {
+    status(&server.ask(posts("/oauth2/revoke", "portal", PORTAL_SECRET, &format!("token={token}"))))
 }
 
-fn revoke_service(server: &mut InMemoryServer, token: &str) -> String {
-    status(&server.send(posts("/oauth2/revoke", "backend", BACKEND_SECRET, &format!("token={token}"))))
+fn revoke_service(server: &InMemoryServer, token: &str) -> String {
+    status(&server.ask(posts("/oauth2/revoke", "backend", BACKEND_SECRET, &format!("token={token}"))))
 }
 
-fn sessions(server: &mut InMemoryServer, token: &str) -> String {
-    status(&server.send(bearer("GET", "/auth/me/sessions", token, &Value::Null)))
+fn sessions(server: &InMemoryServer, token: &str) -> String {
+    status(&server.ask(bearer("GET", "/auth/me/sessions", token, &Value::Null)))
 }
 
-fn end_sessions(server: &mut InMemoryServer, token: &str) -> String {
-    status(&server.send(bearer("DELETE", "/auth/me/sessions", token, &Value::Null)))
+fn end_sessions(server: &InMemoryServer, token: &str) -> String {
+    status(&server.ask(bearer("DELETE", "/auth/me/sessions", token, &Value::Null)))
 }
 
-fn devices(server: &mut InMemoryServer, token: &str) -> String {
-    status(&server.send(bearer("GET", "/mfa/totp/devices", token, &Value::Null)))
+fn devices(server: &InMemoryServer, token: &str) -> String {
+    status(&server.ask(bearer("GET", "/mfa/totp/devices", token, &Value::Null)))
 }
 
-fn set_up(server: &mut InMemoryServer, token: &str) -> String {
-    status(&server.send(bearer("POST", "/mfa/totp/setup", token, &json!({}))))
+fn set_up(server: &InMemoryServer, token: &str) -> String {
+    status(&server.ask(bearer("POST", "/mfa/totp/setup", token, &json!({}))))
 }
 
-fn change_password(server: &mut InMemoryServer, token: &str) -> String {
+fn change_password(server: &InMemoryServer, token: &str) -> String {
     // A wrong password is enough: 40041 shows that the bearer was accepted, and hashing is cheap.
     let body = json!({"old_password": "not the password", "new_password": "a fresh password"});
-    let answer = server.send(bearer("PUT", "/auth/me/password", token, &body));
+    let answer = server.ask(bearer("PUT", "/auth/me/password", token, &body));
     if answer.body["code"] == 40_041 || answer.body["code"] == 40_047 {
         "200".into()
     } else {
@@ -148,58 +145,58 @@ fn change_password(server: &mut InMemoryServer, token: &str) -> String {
     }
 }
 
-fn generate(server: &mut InMemoryServer, token: &str) -> String {
-    status(&server.send(bearer("POST", "/auth/generate-ticket", token, &json!({"user_id": "usr_lou"}))))
+fn generate(server: &InMemoryServer, token: &str) -> String {
+    status(&server.ask(bearer("POST", "/auth/generate-ticket", token, &json!({"user_id": "usr_lou"}))))
 }
 
-fn impersonate(server: &mut InMemoryServer, token: &str) -> String {
+fn impersonate(server: &InMemoryServer, token: &str) -> String {
     let body = json!({"user_id": "usr_lou", "actor": "usr_boss", "reason": "a call"});
-    status(&server.send(bearer("POST", "/auth/generate-ticket", token, &body)))
+    status(&server.ask(bearer("POST", "/auth/generate-ticket", token, &body)))
 }
 
-fn refresh(server: &mut InMemoryServer, token: &str) -> String {
-    tokens(&server.send(refreshes(token)))
+fn refresh(server: &InMemoryServer, token: &str) -> String {
+    tokens(&server.ask(refreshes(token)))
 }
 
-fn refresh_bound(server: &mut InMemoryServer, token: &str) -> String {
-    tokens(&server.send(basic("portal", refreshes(token))))
+fn refresh_bound(server: &InMemoryServer, token: &str) -> String {
+    tokens(&server.ask(basic("portal", refreshes(token))))
 }
 
-fn grant(server: &mut InMemoryServer, token: &str) -> String {
+fn grant(server: &InMemoryServer, token: &str) -> String {
     let form = format!("grant_type=refresh_token&refresh_token={token}");
-    tokens(&server.send(posts("/oauth2/token", "portal", PORTAL_SECRET, &form)))
+    tokens(&server.ask(posts("/oauth2/token", "portal", PORTAL_SECRET, &form)))
 }
 
-fn credentials(server: &mut InMemoryServer, secret: &str) -> String {
-    tokens(&server.send(asks_for_token("portal", secret, "orders:read")))
+fn credentials(server: &InMemoryServer, secret: &str) -> String {
+    tokens(&server.ask(asks_for_token("portal", secret, "orders:read")))
 }
 
-fn as_caller(server: &mut InMemoryServer, secret: &str) -> String {
-    introspection(&server.send(posts("/oauth2/introspect", "portal", secret, "token=unknown")))
+fn as_caller(server: &InMemoryServer, secret: &str) -> String {
+    introspection(&server.ask(posts("/oauth2/introspect", "portal", secret, "token=unknown")))
 }
 
-fn revokes(server: &mut InMemoryServer, secret: &str) -> String {
-    status(&server.send(posts("/oauth2/revoke", "portal", secret, "token=unknown")))
+fn revokes(server: &InMemoryServer, secret: &str) -> String {
+    status(&server.ask(posts("/oauth2/revoke", "portal", secret, "token=unknown")))
 }
 
-fn login(server: &mut InMemoryServer, password: &str) -> String {
-    tokens(&server.send(request("/auth/login", "", &json!({"identity": "pam", "password": password}))))
+fn login(server: &InMemoryServer, password: &str) -> String {
+    tokens(&server.ask(request("/auth/login", "", &json!({"identity": "pam", "password": password}))))
 }
 
 /// Answers a new challenge with `code`.
-fn answered_now(server: &mut InMemoryServer, code: &str, method: &str) -> String {
-    let Some(ticket) = server.ticket_by_command("fay") else { return "no ticket".into() };
-    let signed_in = server.send(presents(&ticket));
+fn answered_now(server: &InMemoryServer, code: &str, method: &str) -> String {
+    let Some(ticket) = ticket_by_command(server, "fay") else { return "no ticket".into() };
+    let signed_in = server.ask(presents(&ticket));
     let Some(challenge) = signed_in.body["challenge_token"].as_str() else { return "no challenge".into() };
     let body = json!({"challenge_token": challenge, "code": code, "mfa_method": method});
-    tokens(&server.send(request("/auth/mfa/verify-challenge", "", &body)))
+    tokens(&server.ask(request("/auth/mfa/verify-challenge", "", &body)))
 }
 
-fn session_of(server: &mut InMemoryServer, more: &[(&str, Value)], member: &str) -> String {
-    let ticket = server.ticket("pam", more);
+fn session_of(server: &InMemoryServer, more: &[(&str, Value)], member: &str) -> String {
+    let ticket = ticket(server, "pam", more);
     let request = presents(&ticket);
     let bound = more.iter().any(|(name, _)| *name == "bind");
-    server.send(if bound { basic("portal", request) } else { request }).text(member)
+    server.ask(if bound { basic("portal", request) } else { request }).text(member)
 }
 
 fn for_portal() -> (&'static str, Value) {
@@ -248,7 +245,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         sort: CredentialKind::Ticket,
         client: None,
         issuer: None,
-        make: |server| server.ticket_by_command("pam").expect("a ticket"),
+        make: |server| ticket_by_command(server, "pam").expect("a ticket"),
         shown: SIGN_IN,
         ..BASE
     },
@@ -257,21 +254,21 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         sort: CredentialKind::Ticket,
         client: Some("backend"),
         issuer: None,
-        make: |server| server.ticket("pam", &[]),
+        make: |server| ticket(server, "pam", &[]),
         shown: SIGN_IN,
         ..BASE
     },
     Credential {
         name: "Ticket for another client than its issuer",
         sort: CredentialKind::Ticket,
-        make: |server| server.ticket("pam", &[for_portal()]),
+        make: |server| ticket(server, "pam", &[for_portal()]),
         shown: SIGN_IN,
         ..BASE
     },
     Credential {
         name: "Bound ticket, presented by its client",
         sort: CredentialKind::Ticket,
-        make: |server| server.ticket("pam", &[for_portal(), ("bind", json!(true))]),
+        make: |server| ticket(server, "pam", &[for_portal(), ("bind", json!(true))]),
         shown: &[("`/auth/ticket/signin`", redeem_bound)],
         ..BASE
     },
@@ -279,7 +276,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         name: "Impersonation ticket",
         sort: CredentialKind::Ticket,
         acts: true,
-        make: |server| server.ticket("pam", &acting()),
+        make: |server| ticket(server, "pam", &acting()),
         shown: SIGN_IN,
         ..BASE
     },
@@ -288,8 +285,8 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         user: Some("fay"),
         set: always,
         make: |server| {
-            let ticket = server.ticket("fay", &[for_portal()]);
-            server.send(presents(&ticket)).text("challenge_token")
+            let ticket = ticket(server, "fay", &[for_portal()]);
+            server.ask(presents(&ticket)).text("challenge_token")
         },
         shown: &[("`/auth/mfa/verify-challenge`", answer)],
         ..BASE
@@ -306,7 +303,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         issuer: None,
         make: |server| {
             let body = json!({"identity": "pam", "password": PAM_PASSWORD});
-            server.send(request("/auth/login", "", &body)).text("access_token")
+            server.ask(request("/auth/login", "", &body)).text("access_token")
         },
         shown: PERSON,
         ..BASE
@@ -354,7 +351,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         issuer: None,
         make: |server| {
             let body = json!({"identity": "kim", "password": KIM_PASSWORD});
-            server.send(request("/auth/login", "", &body)).text("access_token")
+            server.ask(request("/auth/login", "", &body)).text("access_token")
         },
         shown: PERSON,
         ..BASE
@@ -375,7 +372,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         user: None,
         client: Some("backend"),
         issuer: None,
-        make: InMemoryServer::service_token,
+        make: service_token,
         shown: &[
             ("`/userinfo`", userinfo),
             ("`/auth/generate-ticket`", generate),
@@ -411,7 +408,7 @@ pub(crate) const CREDENTIALS: &[Credential] = &[
         client: None,
         issuer: None,
         set: always,
-        make: |_| totp(),
+        make: |_| code(),
         shown: &[("`/auth/mfa/verify-challenge`", |server, code| answered_now(server, code, "totp"))],
         ..BASE
     },

@@ -9,14 +9,13 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod actions;
 mod events;
-mod in_memory_server;
 mod kinds;
 
 use std::fmt::Write as _;
 
 use events::Event;
-use in_memory_server::InMemoryServer;
 use kinds::{CREDENTIALS, Credential};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/credentials.md");
@@ -44,10 +43,10 @@ whoever would be let in with the right old password. What happened to whom a cre
 
 /// Runs `event` on everyone whom `credential` depends on, and presents the credential.
 fn cell(credential: &Credential, event: Event, (_, shows): &(&str, kinds::Present)) -> String {
-    let mut server = InMemoryServer::new(credential.set);
-    let made = (credential.make)(&mut server);
+    let server = actions::server(credential.set);
+    let made = (credential.make)(&server);
     event.happens(&server, credential);
-    shows(&mut server, &made)
+    shows(&server, &made)
 }
 
 fn is_good(cell: &str) -> bool {

@@ -9,7 +9,7 @@ use gatepass_core::records::id::{DeviceId, SessionId, TicketId, UserId};
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::ticket::TicketDigest;
 use gatepass_tests::fixtures::{
-    self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, refreshes, request,
+    self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, refreshes, request, user_id,
 };
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
@@ -32,7 +32,7 @@ pub(crate) enum Collision {
 }
 
 fn boss() -> UserId {
-    UserId::parse("usr_boss").expect("an id")
+    user_id("boss")
 }
 
 /// Prepares a store, and a request that draws the value again.

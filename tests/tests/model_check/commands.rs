@@ -6,23 +6,21 @@ use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::records::client::{Client, ClientRef};
-use gatepass_core::records::id::{ClientId, UserId};
+use gatepass_core::records::id::ClientId;
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::change::Change;
 use gatepass_tests::administrator;
-use gatepass_tests::fixtures::{self, BACKEND_SECRET, NOON, asks_for_token, inputs, request};
+use gatepass_tests::fixtures::{
+    self, BACKEND_SECRET, NOON, asks_for_token, client_id, inputs, request, user_id,
+};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
 use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
-fn id(name: &str) -> UserId {
-    UserId::parse(&format!("usr_{name}")).expect("an id")
-}
-
 fn backend() -> ClientId {
-    ClientId::parse("backend").expect("an id")
+    client_id("backend")
 }
 
 /// Reads and decides as an administrator's operation does. Two of the same `seed` draw the same identifiers.
@@ -39,16 +37,16 @@ pub(crate) fn operates<O: Operation + 'static>(
 }
 
 pub(crate) fn disables(name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
-    operates(1, move || DisableUser { user: (&id(name)).into() })
+    operates(1, move || DisableUser { user: (&user_id(name)).into() })
 }
 
 pub(crate) fn deletes(name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
-    operates(1, move || DeleteUser { user: (&id(name)).into() })
+    operates(1, move || DeleteUser { user: (&user_id(name)).into() })
 }
 
 fn renames(name: &'static str, to: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
     operates(1, move || SetUser {
-        user: (&id(name)).into(),
+        user: (&user_id(name)).into(),
         username: Username::parse(to).ok(),
         fields: UserFields::default(),
     })
@@ -64,7 +62,7 @@ fn adds(seed: u64, name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<C
 
 /// Adds somebody under the identifier of a deleted user, which no operation would.
 fn adds_again(tables: &Tables, now: Time) -> Option<Vec<Change>> {
-    let user = User::new(id("lou"), Username::parse("lou").ok()?, now);
+    let user = User::new(user_id("lou"), Username::parse("lou").ok()?, now);
     tables.users.values().all(|other| other.username != user.username).then(|| vec![Change::InsertUser(user)])
 }
 
@@ -79,11 +77,11 @@ fn done(told: &[ActorResult<'_>]) -> usize {
 pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
     let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
-        let disabled = tables.users.get(&id("fay")).is_none_or(|fay| !fay.is_active());
+        let disabled = tables.users.get(&user_id("fay")).is_none_or(|fay| !fay.is_active());
         promised(disabled || !told[0].is_done(), "whoever was disabled is")?;
         promised(done(&told[2..4]) <= 1, "a user is deleted once")?;
         promised(done(&told[4..6]) <= 1, "an id is given once")?;
-        let again = tables.users.contains_key(&id("lou")) && done(&told[2..4]) == 1;
+        let again = tables.users.contains_key(&user_id("lou")) && done(&told[2..4]) == 1;
         promised(!again, "nobody gets the id of somebody who was deleted")?;
         let mut names: Vec<&str> = tables.users.values().map(|user| user.username.as_str()).collect();
         names.sort_unstable();
@@ -233,7 +231,7 @@ pub(crate) fn issuing<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -
     };
     let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
         let issued = told.iter().filter(|told| told.welcome().is_some()).count();
-        let gone = !tables.users.contains_key(&id("alice"));
+        let gone = !tables.users.contains_key(&user_id("alice"));
         promised(gone || issued <= tables.tickets.len(), "a ticket that is handed out is there")
     };
     let explorer = Explorer::new(

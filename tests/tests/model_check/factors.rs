@@ -1,58 +1,33 @@
 //! Challenges, codes and devices of fay, who has a verified device and a backup code.
 
 use gatepass_core::api::step::drive;
-use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::records::factor::{BackupDigest, Lockout, OtpParameters, TotpDevice};
+use gatepass_core::records::factor::{Lockout, TotpDevice};
 use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
-use gatepass_tests::fixtures::{self, NOON, inputs, presents, request};
+use gatepass_tests::fixtures::{self, NOON, inputs, presents, request, user_id};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
+use gatepass_tests::totp::{self, BACKUP, SECRET};
 use serde_json::{Value, json};
 
 use crate::commands::disables;
 use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
-const SECRET: &[u8] = b"12345678901234567890";
-const BACKUP: &str = "AAAA-BBBB-CCCC-DDDD";
-
 pub(crate) fn fay() -> UserId {
-    UserId::parse("usr_fay").expect("an id")
+    user_id("fay")
 }
 
 /// Returns the code at noon of a device with `secret`, by an independent implementation.
 fn code_of(secret: &[u8]) -> String {
-    let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret.to_vec());
-    totp.expect("a secret").generate(NOON.unix())
-}
-
-/// A device of fay.
-fn device(id: &str, secret: &[u8], counts: bool) -> TotpDevice {
-    TotpDevice {
-        id: DeviceId::parse(id).expect("an id"),
-        user_id: fay(),
-        name: None,
-        parameters: OtpParameters::DEFAULT,
-        secret: SecretBytes::new(secret.to_vec()),
-        created_at: NOON,
-        verified_at: counts.then_some(NOON),
-        verified_by: None,
-        vouched_for: true,
-        last_step: 0,
-    }
+    totp::code(secret, NOON.unix())
 }
 
 /// The test data with fay's device and backup code, without the guards that are switched off.
 pub(crate) fn enrolled(unguarded: &[Guard]) -> Memory {
-    let mut tables = fixtures::tables();
-    let first = device("dev_1", SECRET, true);
-    tables.backup_codes.insert((fay(), BackupDigest::of(&fay(), BACKUP)), first.id.clone());
-    tables.devices.push(first);
-    tables.unguarded = unguarded.to_vec();
-    Memory::new(tables)
+    Memory::new(Tables { unguarded: unguarded.to_vec(), ..totp::enrolled() })
 }
 
 /// Presents a ticket of fay, and returns the answer.
@@ -150,7 +125,7 @@ pub(crate) fn one_code<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<
 }
 
 /// Two challenges and only wrong codes.
-pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+pub(crate) fn guesses<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let store = enrolled(unguarded);
     let (one, other) = (challenge(engine, &store, 1), challenge(engine, &store, 3));
     let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {

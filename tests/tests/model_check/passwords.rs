@@ -5,7 +5,7 @@ use gatepass_core::http::request::Request;
 use gatepass_core::records::id::UserId;
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
-use gatepass_tests::fixtures::{self, NOON, PAM_PASSWORD, request};
+use gatepass_tests::fixtures::{self, NOON, PAM_PASSWORD, request, user_id};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::Tables;
 use serde_json::json;
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::explorer::{ActorResult, Explorer, Promises, promised};
 
 fn pam() -> UserId {
-    UserId::parse("usr_pam").expect("an id")
+    user_id("pam")
 }
 
 fn login(password: &'static str) -> impl Fn() -> Request {
@@ -21,7 +21,7 @@ fn login(password: &'static str) -> impl Fn() -> Request {
 }
 
 /// Two guesses, a right sign-in, and an operator who sets another password.
-pub(crate) fn lockout<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+pub(crate) fn guesses<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
     let first = tables.passwords.get(&pam()).expect("a password").hash.clone();
     let another = fixtures::tables().passwords.into_values().find(|password| password.hash != first);

@@ -60,3 +60,23 @@ fn the_public_interface_of_the_core_is_the_recorded_one() {
         changes.join("\n")
     );
 }
+
+#[test]
+fn every_feature_has_a_row_on_both_front_pages() {
+    let text = |name: &str| fs::read_to_string(Path::new(CORE).join(name)).expect("a file of the core");
+    let manifest = text("Cargo.toml");
+    let (_, below) = manifest.split_once("\n[features]\n").expect("features");
+    let features: Vec<&str> = below
+        .lines()
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once(" = ").map(|(name, _)| name))
+        .filter(|name| !name.starts_with('#') && *name != "default")
+        .collect();
+    assert!(features.contains(&"ring"), "{features:?}");
+    for (page, mark) in [("README.md", ""), ("src/lib.rs", "//! ")] {
+        for feature in &features {
+            let row = format!("\n{mark}| `{feature}`");
+            assert!(text(page).contains(&row), "core/{page} lacks a row of the feature {feature}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ pub(super) struct Case {
     pub(super) before: Vec<Change>,
     /// The commit. Without changes, the case is about what is read after `before`.
     pub(super) changes: Vec<Change>,
-    /// How it has to go.
+    /// The outcome that it must have.
     pub(super) outcome: Outcome,
 }
 

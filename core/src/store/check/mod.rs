@@ -69,9 +69,9 @@ impl fmt::Display for Report {
 pub struct BrokenPromise {
     /// The change or the query, such as `SpendTicket`.
     pub subject: String,
-    /// What was done, such as "a spent ticket is spent again".
+    /// The case, such as "a spent ticket is spent again".
     pub case: &'static str,
-    /// What the store did, and what it should have done.
+    /// The behaviour of the store, and the right one.
     pub found: String,
 }
 

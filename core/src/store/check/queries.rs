@@ -94,7 +94,7 @@ fn accounts(sample: &Sample) -> Vec<Query> {
     queries
 }
 
-/// Whatever alice or bob might sign in as: user name, address, number, each in its own and in another spelling.
+/// Returns every text that alice or bob could sign in with: user name, address, number, each in its own and in another spelling.
 fn identities(sample: &Sample) -> Vec<String> {
     let mut texts = Vec::new();
     for user in [sample.user("alice"), sample.alice_in_full(), sample.user("bob")] {

@@ -20,7 +20,7 @@ const AT_ONCE: u64 = 8;
 /// Rounds of each race: what goes wrong seldom goes wrong in one of them.
 const ROUNDS: u64 = 24;
 
-/// How the names of races begin, far from those of the other check.
+/// The first number of a race's sample, far from those of the other check.
 const FIRST: u64 = 1_000_000;
 
 /// One thread's part of a race.
@@ -89,8 +89,7 @@ const RACES: &[Race] = &[
 ///
 /// ```
 /// use gatepass_core::store::check::check_races;
-/// # use gatepass_core::records::{change::{Change, Outcome}, query::{Found, Query}};
-/// # use gatepass_core::store::{Store, memory::Tables};
+/// # use gatepass_core::{Change, Found, Outcome, Query, Store, store::memory::Tables};
 /// # struct Locked(std::sync::Mutex<Tables>);
 /// # impl Store for Locked {
 /// #     fn read(&self, query: &Query) -> Found { self.0.lock().unwrap().read(query) }

@@ -23,7 +23,7 @@ use crate::records::ticket::{Ticket, TicketDigest, TicketState};
 use crate::records::user::{User, Username};
 use crate::store::change::Change;
 
-/// When everything happens.
+/// The time of everything.
 pub(in crate::store::check) const NOW: Time = Time::from_unix(1_750_000_000);
 
 /// The records of one case, made from its number. The users `alice`, `bob` and `boss` and the clients `portal` and `backend` are there

@@ -141,7 +141,7 @@ impl Tables {
         self.own_guards(change).into_iter().chain(owner).collect()
     }
 
-    /// Whether whom `change` writes something for is there; none where that is nobody. In the file, foreign keys
+    /// Returns true if the user or session that `change` writes something for exists; none if there is no such one. In SQLite, foreign keys
     /// see to it, and of a session the statement.
     fn owner_is_there(&self, change: &Change) -> Option<bool> {
         let user = match change {

@@ -10,18 +10,20 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::audit::{Chain, Tail};
+use super::audit::Tail;
 use super::batch;
 use super::connect::{Connector, Role};
-use super::error::{StoreError, TransactionError};
 use super::generation::{self, Generation, Standing};
 use super::installation::Installation;
 use super::reserve::Reserve;
 use super::start::write_witness;
 use super::state::{MasterKeys, State};
+use super::transaction_error::TransactionError;
 use super::witness::Witness;
 use super::writer::{Class, Writer};
 use crate::clock::wall;
+use crate::store::audit_chain::Chain;
+use crate::store::error::StoreError;
 use crate::threads::named;
 
 /// The time that a change of the generation waits for another process that starts.

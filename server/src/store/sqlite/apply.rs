@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::audit::Tail;
 use super::deliveries::DeliveryColumns;
-use super::error::TransactionError;
 use super::read::first;
-use super::rows::{signed, stamp};
+use super::rows::{columns, signed, stamp};
+use super::transaction_error::TransactionError;
 use super::{deliveries, factors, passwords, sign_in_history};
 
 /// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
@@ -204,22 +204,7 @@ fn rotate_refresh(
         |row| Ok(row.get(0)?),
     )?;
     let refreshes = counted.ok_or(TransactionError::Conflict)?.saturating_add(1).saturating_sub(recorded);
-    let session: Option<i64> = first(
-        db,
-        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, number, refreshes, recorded_at) \
-         SELECT ?1, seq, ?3, ?4, ?5, ?6, ?7 FROM sessions WHERE id = ?2 RETURNING session",
-        params![
-            successor.digest.0,
-            successor.session_id.as_str(),
-            stamp(successor.issued_at),
-            stamp(successor.expires_at),
-            signed(successor.number)?,
-            refreshes,
-            successor.recorded_at.map(stamp),
-        ],
-        |row| Ok(row.get(0)?),
-    )?;
-    let session = session.ok_or(TransactionError::Conflict)?;
+    let session = insert_refresh(db, successor, refreshes)?;
     let Some(last) = successor.last_deleted() else { return Ok(()) };
     db.prepare_cached(
         "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens INDEXED BY \
@@ -262,58 +247,53 @@ fn insert_session(
             stamp(session.signed_in_at),
         ],
     )?;
-    let Some(refresh) = refresh else { return Ok(()) };
-    let values = params![
-        refresh.digest.0,
-        db.last_insert_rowid(),
-        stamp(refresh.issued_at),
-        stamp(refresh.expires_at),
-        signed(refresh.number)?,
-        refresh.refreshes,
-        refresh.recorded_at.map(stamp),
-    ];
-    one(
+    refresh.map_or(Ok(()), |refresh| insert_refresh(db, refresh, refresh.refreshes).map(drop))
+}
+
+/// Inserts a refresh token of a session that is there. Returns the number of the session's row.
+fn insert_refresh(db: &Connection, token: &RefreshToken, refreshes: u32) -> Result<i64, TransactionError> {
+    let session = first(
         db,
         "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, number, refreshes, recorded_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        values,
-    )
+         SELECT ?1, seq, ?3, ?4, ?5, ?6, ?7 FROM sessions WHERE id = ?2 RETURNING session",
+        params![
+            token.digest.0,
+            token.session_id.as_str(),
+            stamp(token.issued_at),
+            stamp(token.expires_at),
+            signed(token.number)?,
+            refreshes,
+            token.recorded_at.map(stamp),
+        ],
+        |row| Ok(row.get(0)?),
+    )?;
+    session.ok_or(TransactionError::Conflict)
 }
 
 fn insert_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
-    one(
-        db,
-        "INSERT INTO users (id, username, email, phone, name, gender, address, status, must_change_password, created_at, \
-         updated_at, epoch, revision, password_changed_at, second_factor) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 \
-         WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE user_id = ?1)",
-        params![
-            user.id.as_str(),
-            user.username.as_str(),
-            user.email,
-            user.phone,
-            user.name,
-            user.gender.map(|g| g.as_str()),
-            user.address,
-            user.status.as_str(),
-            user.must_change_password,
-            stamp(user.created_at),
-            stamp(user.updated_at),
-            signed(user.epoch)?,
-            signed(user.revision)?,
-            user.password_changed_at.map(stamp),
-            user.second_factor.map(AskFactor::as_str),
-        ],
-    )
+    let sql = concat!(
+        "INSERT INTO users (",
+        columns!(users),
+        ") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 \
+         WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE user_id = ?1)"
+    );
+    write_user(db, sql, user, user.revision)
 }
 
 fn update_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
+    let sql = concat!(
+        "UPDATE users SET (",
+        columns!(user_values),
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) WHERE id = ?1 AND revision = ?13 - 1"
+    );
+    write_user(db, sql, user, user.revision.saturating_add(1))
+}
+
+/// Runs a statement that writes one user, whose values are those of `columns!(users)`.
+fn write_user(db: &Connection, sql: &str, user: &User, revision: u64) -> Result<(), TransactionError> {
     one(
         db,
-        "UPDATE users SET username = ?2, email = ?3, phone = ?4, name = ?5, gender = ?6, address = ?7, status = ?8, \
-         must_change_password = ?9, created_at = ?10, updated_at = ?11, epoch = ?12, revision = revision + 1, \
-         password_changed_at = ?14, second_factor = ?15 \
-         WHERE id = ?1 AND revision = ?13",
+        sql,
         params![
             user.id.as_str(),
             user.username.as_str(),
@@ -327,7 +307,7 @@ fn update_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
             stamp(user.created_at),
             stamp(user.updated_at),
             signed(user.epoch)?,
-            signed(user.revision)?,
+            signed(revision)?,
             user.password_changed_at.map(stamp),
             user.second_factor.map(AskFactor::as_str),
         ],
@@ -341,34 +321,31 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, TransactionError> {
 }
 
 fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionError> {
-    one(
-        db,
-        "INSERT INTO clients (id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, \
-         created_at, revision, second_factor, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-        params![
-            client.id.as_str(),
-            client.name,
-            client.scope.as_str(),
-            client.default_scope.as_str(),
-            json(&client.audiences)?,
-            client.enabled,
-            client.token_lifetime,
-            client.user_token_lifetime,
-            stamp(client.created_at),
-            signed(client.revision)?,
-            client.second_factor.map(AskFactor::as_str),
-            signed(client.epoch)?,
-        ],
-    )?;
+    let sql = concat!(
+        "INSERT INTO clients (",
+        columns!(clients),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    );
+    write_client(db, sql, client, client.revision)?;
     insert_secrets(db, client)
 }
 
 fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionError> {
+    let sql = concat!(
+        "UPDATE clients SET (",
+        columns!(client_values),
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1 AND revision = ?10 - 1"
+    );
+    write_client(db, sql, client, client.revision.saturating_add(1))?;
+    db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
+    insert_secrets(db, client)
+}
+
+/// Runs a statement that writes one client, whose values are those of `columns!(clients)`.
+fn write_client(db: &Connection, sql: &str, client: &Client, revision: u64) -> Result<(), TransactionError> {
     one(
         db,
-        "UPDATE clients SET name = ?2, scope = ?3, default_scope = ?4, audiences = ?5, enabled = ?6, \
-         token_lifetime = ?7, user_token_lifetime = ?8, created_at = ?9, revision = revision + 1, \
-         second_factor = ?11, epoch = ?12 WHERE id = ?1 AND revision = ?10",
+        sql,
         params![
             client.id.as_str(),
             client.name,
@@ -379,13 +356,11 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
             client.token_lifetime,
             client.user_token_lifetime,
             stamp(client.created_at),
-            signed(client.revision)?,
+            signed(revision)?,
             client.second_factor.map(AskFactor::as_str),
             signed(client.epoch)?,
         ],
-    )?;
-    db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
-    insert_secrets(db, client)
+    )
 }
 
 fn insert_secrets(db: &Connection, client: &Client) -> Result<(), TransactionError> {

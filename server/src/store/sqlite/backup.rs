@@ -10,7 +10,6 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::connect::Role;
-use super::error::{SqliteErrorKind, StoreError, TransactionError};
 use super::generation::{self, Generation};
 use super::installation::Installation;
 use super::read::first;
@@ -18,27 +17,19 @@ use super::rows::{self, Columns};
 use super::schema::{self, Version};
 use super::start::{RAISE_EPOCH, write_witness};
 use super::state::find_key;
-use super::{Store, batch, hex};
+use super::transaction_error::TransactionError;
+use super::{Store, batch, walk};
 use crate::clock::wall;
-use crate::secrets::files::{Files, directory_of, exists, with_suffix};
+use crate::secrets::files::{Files, exists, give_name, with_suffix};
+use crate::secrets::master_key::hex;
 use crate::secrets::random::random;
+use crate::store::backend::{OnProgress, Phase};
+use crate::store::error::{SqliteErrorKind, StoreError};
 
 /// Pages that are copied at once.
 const PAGES: i32 = 256;
 /// Between two tries while the source is locked.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// The step that is being done, for a progress bar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Pages are copied.
-    Copying,
-    /// The copy is read back.
-    Checking,
-}
-
-/// Takes what is being done, and how much of how much is done.
-pub(super) type Progress<'a> = dyn FnMut(Phase, (u64, u64)) + 'a;
 
 /// The facts that were found about a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +73,7 @@ pub(super) fn copy_pages(
     source: &Connection,
     to: &Path,
     files: &dyn Files,
-    progress: &mut Progress<'_>,
+    progress: &mut OnProgress<'_>,
 ) -> Result<Connection, StoreError> {
     let at = |e: rusqlite::Error| TransactionError::Sql(e).at(to);
     remove_all(files, to)?;
@@ -152,7 +143,7 @@ pub(super) fn in_one_line(said: &str) -> String {
 pub(super) fn prove(
     installation: &Installation,
     path: &Path,
-    progress: &mut Progress<'_>,
+    progress: &mut OnProgress<'_>,
 ) -> Result<BackupReport, StoreError> {
     let files = &*installation.files;
     let bad = |problem: String| StoreError::BadBackup { path: path.to_owned(), problem };
@@ -197,7 +188,7 @@ pub(super) fn prove(
     let chain_verified = match find_key(installation, &check, None) {
         Ok(master) => {
             let chain = schema::chain(&db, path, &master)?;
-            let verdict = chain.verify(&db, schema).map_err(|trouble| trouble.at(path))?;
+            let verdict = walk::verify(&chain, &db, schema).map_err(|trouble| trouble.at(path))?;
             if let Some(broken) = verdict.broken {
                 return Err(bad(format!("audit chain: {broken}")));
             }
@@ -240,7 +231,7 @@ impl Store {
         &self,
         to: &Path,
         handover: Option<&str>,
-        progress: &mut Progress<'_>,
+        progress: &mut OnProgress<'_>,
     ) -> Result<BackupReport, StoreError> {
         let installation = self.installation();
         let files = &*installation.files;
@@ -264,7 +255,7 @@ impl Store {
         }
         let made = self.copy_to(&draft, progress).and_then(|log_bytes| {
             let report = prove(installation, &draft, progress)?;
-            place(files, &draft, to).map_err(|e| failed(&e))?;
+            give_name(files, &draft, to).map_err(|e| failed(&e))?;
             Ok(BackupReport { log_bytes, ..report })
         });
         if made.is_err() {
@@ -275,10 +266,10 @@ impl Store {
     }
 
     /// Copies all pages to `draft` and marks the copy as one. Returns how large the log was then.
-    fn copy_to(&self, draft: &Path, progress: &mut Progress<'_>) -> Result<u64, StoreError> {
+    fn copy_to(&self, draft: &Path, progress: &mut OnProgress<'_>) -> Result<u64, StoreError> {
         let files = &*self.installation().files;
         let at = |e: rusqlite::Error| TransactionError::Sql(e).at(draft);
-        let source = self.0.files.connector.connect(Role::Reader)?;
+        let source = self.files().connector.connect(Role::Reader)?;
         let copy = copy_pages(&source, draft, files, progress)?;
         let log_bytes = files.about(&self.installation().log()).map_or(0, |about| about.size);
         mark(&copy, wall()).map_err(at)?;
@@ -328,7 +319,7 @@ impl Store {
         let path = self.path();
         let installation = self.installation();
         let _locked = installation.lock_directory(Duration::from_secs(30))?;
-        let db = self.0.files.connector.connect(Role::Writer)?;
+        let db = self.files().connector.connect(Role::Writer)?;
         let at = |trouble: TransactionError| trouble.at(path);
         let newest = generation::newest(&db).map_err(at)?.map_or(0, |newest| newest.number);
         let witness = super::witness::Witness::read(&*installation.files, &installation.witness())?;
@@ -354,18 +345,4 @@ pub(super) fn mark(copy: &Connection, made_at: Time) -> rusqlite::Result<()> {
         [rows::stamp(made_at)],
     )?;
     batch::number(copy).map(drop)
-}
-
-/// Gives a finished file its name, which must be free.
-pub(super) fn place(files: &dyn Files, draft: &Path, to: &Path) -> io::Result<()> {
-    match files.link(draft, to) {
-        Ok(()) => files.remove(draft)?,
-        // Some file systems have no links: the name is taken first, then the file put there.
-        Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
-            files.write_new(to, b"")?;
-            files.rename(draft, to)?;
-        }
-        Err(e) => return Err(e),
-    }
-    files.sync_directory(directory_of(to))
 }

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::audit::{Chain, Tail};
-use super::error::{SqliteErrorKind, StoreError, TransactionError};
+use super::audit::Tail;
 use super::state::{MasterKeys, State, handed_over};
+use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
+use crate::store::audit_chain::Chain;
+use crate::store::error::{SqliteErrorKind, StoreError};
 
 /// Something to be written, all or none.
 pub(super) trait Work: Send {

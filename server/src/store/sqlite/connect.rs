@@ -9,8 +9,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::StoreOptions;
-use super::error::{SqliteErrorKind, StoreError, TransactionError};
+use super::transaction_error::TransactionError;
 use crate::secrets::files::{Files, with_suffix};
+use crate::store::error::{SqliteErrorKind, StoreError};
 
 /// How connections to one file are made.
 #[derive(Clone, Debug)]

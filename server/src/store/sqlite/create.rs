@@ -3,14 +3,15 @@
 use std::io;
 
 use super::connect::{Connector, Role};
-use super::error::{StoreError, TransactionError};
 use super::installation::{Installation, Presence};
 use super::open::{PATIENCE, close, require_database};
 use super::start::make_marker;
+use super::transaction_error::TransactionError;
 use super::{StoreOptions, backup, schema};
 use crate::secrets::SecretsError;
 use crate::secrets::files::with_suffix;
 use crate::secrets::master_key::MasterKey;
+use crate::store::error::StoreError;
 
 /// Makes an installation where there is none: a master key, unless it lies elsewhere, and a database without people. A key in
 /// the directory is taken where `beside_key` says so.

@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use gatepass_core::base::time::{LEEWAY, Time};
 use rusqlite::params;
 
-use super::error::TransactionError;
+use super::Store;
 use super::read::every;
 use super::rows::stamp;
-use super::{Store, StoreError};
+use super::transaction_error::TransactionError;
+use crate::store::backend::EndedAhead;
+use crate::store::error::StoreError;
 
 /// The most rows that are changed in one transaction.
 const BATCH: usize = 500;
@@ -41,29 +43,6 @@ const CHALLENGES: Dated = Dated {
     end: "answered = 1, answered_at = ?2",
 };
 
-/// The numbers of records that were ended because they were dated ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct EndedAhead {
-    /// Sessions.
-    pub sessions: u64,
-    /// Tickets that nobody had used.
-    pub tickets: u64,
-    /// Challenges that waited for an answer.
-    pub challenges: u64,
-}
-
-impl EndedAhead {
-    /// Returns the sum with `other`.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            sessions: self.sessions + other.sessions,
-            tickets: self.tickets + other.tickets,
-            challenges: self.challenges + other.challenges,
-        }
-    }
-}
-
 impl Store {
     /// Ends sessions, tickets and challenges that are dated more than a minute after `now`: in small transactions, between
     /// which others write.
@@ -71,7 +50,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] where the file cannot be read or written. What was ended before stays ended; the rest can be tried
     /// again.
-    pub fn end_dated_ahead(&self, now: Time) -> Result<EndedAhead, StoreError> {
+    pub(super) fn end_rows_ahead(&self, now: Time) -> Result<EndedAhead, StoreError> {
         Ok(EndedAhead {
             sessions: self.end_all_of(&SESSIONS, now)?,
             tickets: self.end_all_of(&TICKETS, now)?,
@@ -83,7 +62,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
-    pub fn newest_are_dated_ahead(&self, now: Time) -> Result<bool, StoreError> {
+    pub(super) fn newest_are_ahead(&self, now: Time) -> Result<bool, StoreError> {
         let limit = stamp(now.plus(LEEWAY));
         self.snapshot(|db| {
             for Dated { table, issued_at, is_open, .. } in [SESSIONS, TICKETS, CHALLENGES] {

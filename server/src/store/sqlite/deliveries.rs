@@ -12,9 +12,9 @@ use rusqlite::{Connection, Row, params};
 
 use super::apply::one;
 use super::audit::Tail;
-use super::error::TransactionError;
 use super::read::{every, ticket_row};
 use super::rows::{self, Columns, stamp};
+use super::transaction_error::TransactionError;
 
 /// The values of the columns of one delivery.
 #[derive(Default)]

@@ -8,15 +8,14 @@ use gatepass_core::records::factor::{
     BackupDigest, Factors, Lockout, MAX_DEVICES, OtpParameters, TotpDevice,
 };
 use gatepass_core::records::id::{DeviceId, SessionId, UserId};
-use gatepass_core::records::ticket::Impersonation;
 use rusqlite::{Connection, Row, params};
 
 use super::apply::{json, one};
 use super::deliveries::{self, DeliveryColumns};
-use super::error::TransactionError;
 use super::read::{every, first};
 use super::rows::{self, Columns, signed, stamp};
 use super::sign_in_history;
+use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
 
 /// What a device's secret is sealed for.
@@ -228,13 +227,7 @@ pub(super) fn challenge(
         let digest = ChallengeDigest(c.bytes("digest")?);
         let user_id = c.parsed("user_id", rows::user_id)?;
         let (user_epoch, actor_epoch) = (c.number("user_epoch")?, c.maybe_number("actor_epoch")?);
-        let impersonation = match (c.maybe("actor", rows::user_id)?, c.maybe("reason", rows::owned)?) {
-            (Some(actor), Some(reason)) => Some(Impersonation { actor, reason }),
-            (None, None) => None,
-            (Some(_), None) | (None, Some(_)) => {
-                return Err(TransactionError::Row { table: "challenges", column: "reason" });
-            }
-        };
+        let impersonation = c.impersonation()?;
         let mut sign_in = SignIn {
             user_id,
             impersonation,

@@ -5,11 +5,12 @@ use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
 
 use super::apply::one;
-use super::error::{StoreError, TransactionError};
 use super::read::{every, first};
 use super::rows::{Columns, signed, stamp};
+use super::transaction_error::TransactionError;
 use super::witness::Witness;
 use crate::secrets::random::random;
+use crate::store::error::StoreError;
 
 /// The number of generations that the store keeps.
 pub(super) const KEPT: u64 = 64;

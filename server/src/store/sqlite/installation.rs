@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::error::StoreError;
 use crate::secrets::files::{FileKind, Files, SystemFiles, exists, give_to_owner, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
+use crate::store::error::StoreError;
 
 /// The database's name in the data directory.
 pub const DATABASE: &str = "gatepass.db";

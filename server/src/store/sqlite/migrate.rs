@@ -3,11 +3,12 @@
 use std::io;
 
 use super::connect::{Connector, Role};
-use super::error::{SqliteErrorKind, StoreError, TransactionError};
 use super::installation::Installation;
 use super::open::free_name;
+use super::transaction_error::TransactionError;
 use super::{backup, batch, schema, state};
 use crate::secrets::files::{directory_of, with_suffix};
+use crate::store::error::{SqliteErrorKind, StoreError};
 
 /// Brings a file of schema `found` up to date, after a copy of it was made.
 pub(super) fn migrate(

@@ -8,35 +8,24 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::audit::Chain;
 use super::backup::in_one_line;
 use super::connect::{Connector, Role};
-use super::error::{StoreError, TransactionError};
 use super::installation::{Contents, Installation, Presence};
 use super::lineage::{self, Fit};
 use super::migrate::migrate;
-use super::notice::Notice;
 use super::schema::{self, Version};
 use super::start::{Start, remove_marker};
 use super::state::MasterKeys;
-use super::{StoreOptions, rotate};
+use super::transaction_error::TransactionError;
+use super::{StoreOptions, rotate, walk};
 use crate::secrets::files::{exists, with_suffix};
+use crate::store::audit_chain::Chain;
+use crate::store::backend::Access;
+use crate::store::error::StoreError;
+use crate::store::notice::Notice;
 
 /// The time that a start waits for another one.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The purpose for which a store is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// A server: brings the file up to date, and makes a new state generation.
-    Serve,
-    /// A command that changes something.
-    Write,
-    /// As [`Access::Write`], also where the state was handed over.
-    WriteHandedOver,
-    /// A command that leaves every file as it is.
-    Read,
-}
 
 /// An installation that was opened.
 pub(super) struct Opened {
@@ -112,7 +101,7 @@ pub(super) fn open(
     let chain = schema::chain(&anchor, &connector.path, &master)?;
     if fit == Fit::Unreadable {
         let verdict =
-            chain.verify(&anchor, schema::known()).map_err(|trouble| trouble.at(&connector.path))?;
+            walk::verify(&chain, &anchor, schema::known()).map_err(|trouble| trouble.at(&connector.path))?;
         if let Some(broken) = verdict.broken {
             let problem = format!("audit chain: {broken}");
             return Err(StoreError::NotWhole { path: connector.path, problem });

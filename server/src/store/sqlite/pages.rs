@@ -8,9 +8,9 @@ use gatepass_core::store::page::{Cursor, Page, PageQuery};
 use gatepass_core::store::query::SessionPageQuery;
 use rusqlite::{Connection, Params, Row, params};
 
-use super::error::TransactionError;
 use super::read::{every, sessions_of, with_secrets};
 use super::rows::{self, columns, signed};
+use super::transaction_error::TransactionError;
 
 pub(super) fn users(db: &Connection, query: &PageQuery) -> Result<Page<User>, TransactionError> {
     let sql = concat!("SELECT ", columns!(users), ", seq FROM users WHERE seq > ?1 ORDER BY seq LIMIT ?2");

@@ -6,9 +6,9 @@ use gatepass_core::records::password::{Password, PasswordHash};
 use rusqlite::{Connection, Row, params};
 
 use super::apply::one;
-use super::error::TransactionError;
 use super::read::first;
 use super::rows::{Columns, stamp};
+use super::transaction_error::TransactionError;
 
 /// The password of `user`, if they have one.
 pub(super) fn of(db: &Connection, user: &UserId) -> Result<Option<Password>, TransactionError> {

@@ -19,9 +19,9 @@ use gatepass_core::store::query::{
 };
 use rusqlite::{Connection, Params, Row, params};
 
-use super::error::TransactionError;
 use super::rows::{self, columns};
 use super::state::{MasterKeys, State, handed_over};
+use super::transaction_error::TransactionError;
 use super::{deliveries, factors, pages, passwords, sign_in_history};
 use crate::secrets::master_key::MasterKey;
 
@@ -43,14 +43,14 @@ pub(super) fn answer_anyway(
 }
 
 /// Answers each of `queries` from the snapshot of `db`.
-pub(super) fn answer_all<'a>(
+pub(super) fn answer_all(
     db: &Connection,
     keys: &MasterKeys,
-    queries: impl Iterator<Item = &'a Query>,
+    queries: &[&Query],
 ) -> Result<Vec<Found>, TransactionError> {
     let (state, master) = state(db, keys)?;
     let mut snapshot = Snapshot { db, master: &master, state, clients: Vec::new() };
-    queries.map(|query| snapshot.answer(query)).collect()
+    queries.iter().map(|query| snapshot.answer(query)).collect()
 }
 
 /// Returns the state of the whole file and the master key; an error where the state was handed over.

@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use rusqlite::Connection;
 
 use super::connect::{Connector, Role};
-use super::error::{StoreError, TransactionError};
+use super::transaction_error::TransactionError;
+use crate::store::error::StoreError;
 
 /// The readers of one file. Where there are as many as threads that read, each finds one free, most often the same, and none
 /// waits for another.

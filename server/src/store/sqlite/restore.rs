@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::connect::{Connector, Role};
-use super::error::{SqliteErrorKind, StoreError, TransactionError};
 use super::installation::{Installation, Presence};
 use super::lineage::Fit;
 use super::open::{self, free_name};
-use super::{Access, BackupReport, Notice, Store, StoreOptions, backup, hex, schema};
+use super::transaction_error::TransactionError;
+use super::{BackupReport, Store, StoreOptions, backup, schema};
 use crate::clock::wall;
 use crate::secrets::SecretsError;
 use crate::secrets::files::{Files, make_directory, replace, with_suffix};
-use crate::secrets::master_key::MasterKey;
+use crate::secrets::master_key::{MasterKey, hex};
 use crate::secrets::random::random;
+use crate::store::backend::{Access, OnProgress, Upkeep as _};
+use crate::store::error::{SqliteErrorKind, StoreError};
+use crate::store::notice::Notice;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -60,7 +63,7 @@ pub fn restore(
     installation: &Installation,
     from: &Path,
     replace_it: bool,
-    progress: &mut backup::Progress<'_>,
+    progress: &mut OnProgress<'_>,
 ) -> Result<Restored, StoreError> {
     let report = backup::prove(installation, from, progress)?;
     require_key(installation, from, &report)?;
@@ -126,7 +129,7 @@ fn copy(
     installation: &Installation,
     from: &Path,
     draft: &Path,
-    progress: &mut backup::Progress<'_>,
+    progress: &mut OnProgress<'_>,
 ) -> Result<[u8; 16], StoreError> {
     let files: &dyn Files = &*installation.files;
     let at = |e: rusqlite::Error| TransactionError::Sql(e).at(draft);

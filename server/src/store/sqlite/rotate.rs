@@ -10,12 +10,13 @@ use rusqlite::{Connection, params};
 
 use super::apply::one;
 use super::connect::Role;
-use super::error::{StoreError, TransactionError};
 use super::installation::Installation;
+use super::transaction_error::TransactionError;
 use super::{Store, batch, factors, keys, mark};
 use crate::clock::wall;
 use crate::secrets::files::{Files, directory_of, exists, with_suffix};
 use crate::secrets::master_key::MasterKey;
+use crate::store::error::StoreError;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,7 +40,7 @@ impl Store {
         let installation = self.installation();
         let files = &*installation.files;
         let _locked = installation.lock_directory(PATIENCE)?;
-        let db = self.0.files.connector.connect(Role::Writer)?;
+        let db = self.files().connector.connect(Role::Writer)?;
         let mut old = super::state::MasterKeys::find(installation, &db)?.current();
         if finish(installation, &old)? {
             old = super::state::MasterKeys::find(installation, &db)?.current();
@@ -82,7 +83,7 @@ impl Store {
                 return Err(at(trouble));
             }
         };
-        self.0.files.progress.committed(true);
+        self.files().progress.committed(true);
         match to {
             Some(_) => Ok(Rotated { key: draft, old: old.file().to_owned(), sealed }),
             None => {

@@ -13,17 +13,23 @@ use gatepass_core::records::user::{Gender, Status, User, Username};
 use rusqlite::types::FromSql;
 
 use super::deliveries;
-use super::error::TransactionError;
+use super::transaction_error::TransactionError;
 
 /// The columns of a table, as a literal for `concat!`, in the order in which [`user`], [`client`], [`secret`], [`ticket`],
 /// [`refresh_token`] (where the session is joined) and [`session`] read them.
 macro_rules! columns {
     (users) => {
-        "id, username, email, phone, name, gender, address, status, must_change_password, created_at, \
+        concat!("id, ", columns!(user_values))
+    };
+    (user_values) => {
+        "username, email, phone, name, gender, address, status, must_change_password, created_at, \
          updated_at, epoch, revision, password_changed_at, second_factor"
     };
     (clients) => {
-        "id, name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
+        concat!("id, ", columns!(client_values))
+    };
+    (client_values) => {
+        "name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
          revision, second_factor, epoch"
     };
     (client_secrets) => {
@@ -138,6 +144,15 @@ impl<'a> Columns<'a> {
         column: &'static str,
     ) -> Result<[u8; N], TransactionError> {
         self.take(column)
+    }
+
+    /// The next two columns: who acts as the user, and why.
+    pub(super) fn impersonation(&mut self) -> Result<Option<Impersonation>, TransactionError> {
+        match (self.maybe("actor", user_id)?, self.maybe("reason", owned)?) {
+            (Some(actor), Some(reason)) => Ok(Some(Impersonation { actor, reason })),
+            (None, None) => Ok(None),
+            (Some(_), None) | (None, Some(_)) => Err(self.unreadable("reason")),
+        }
     }
 
     /// The next column: the epoch of the client `id` that issued something, which is there where that is.
@@ -274,13 +289,7 @@ pub(super) fn ticket(row: &rusqlite::Row<'_>) -> Result<Ticket, TransactionError
     let bind = c.flag("bind")?;
     let scope = c.parsed("scope", scope)?;
     let client_ip = c.maybe("client_ip", address)?;
-    let actor = c.maybe("actor", self::user_id)?;
-    let reason = c.maybe("reason", owned)?;
-    let impersonation = match (actor, reason) {
-        (Some(actor), Some(reason)) => Some(Impersonation { actor, reason }),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => return Err(c.unreadable("reason")),
-    };
+    let impersonation = c.impersonation()?;
     let issued_at = c.time("issued_at")?;
     let expires_at = c.time("expires_at")?;
     let state = match (c.maybe_time("spent_at")?, c.maybe_time("revoked_at")?) {

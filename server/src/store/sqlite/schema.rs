@@ -4,10 +4,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::audit::Chain;
-use super::error::{StoreError, TransactionError};
+use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
 use crate::secrets::random::random;
+use crate::store::audit_chain::Chain;
+use crate::store::error::StoreError;
 
 /// "GATP": tells our files from those of other programs (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x4741_5450;

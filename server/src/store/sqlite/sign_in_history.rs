@@ -8,9 +8,9 @@ use gatepass_core::records::sign_in_history::{
 use rusqlite::{Connection, params};
 
 use super::apply::{json, one};
-use super::error::TransactionError;
 use super::read::first;
 use super::rows::Columns;
+use super::transaction_error::TransactionError;
 use crate::secrets::master_key::{hex, unhex};
 
 /// What is remembered of `user`.

@@ -6,19 +6,21 @@ use gatepass_core::base::time::Time;
 use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::Connection;
 
-use super::audit::{Chain, Tail};
+use super::audit::Tail;
 use super::batch;
-use super::error::{StoreError, TransactionError};
 use super::generation::{self, Generation, Standing};
 use super::installation::Installation;
-use super::notice::Notice;
-use super::open::Access;
 use super::read::first;
 use super::rows::{self, Columns};
+use super::transaction_error::TransactionError;
 use super::witness::Witness;
 use crate::clock::wall;
 use crate::secrets::files::{Files, directory_of};
 use crate::secrets::master_key::MasterKey;
+use crate::store::audit_chain::Chain;
+use crate::store::backend::Access;
+use crate::store::error::StoreError;
+use crate::store::notice::Notice;
 
 /// The origin of a file, from its own row.
 struct Origin {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
-use super::error::{StoreError, TransactionError};
 use super::installation::Installation;
 use super::read::first;
 use super::rows::{self, Columns};
+use super::transaction_error::TransactionError;
 use crate::secrets::SecretsError;
 use crate::secrets::files::with_suffix;
 use crate::secrets::master_key::MasterKey;
+use crate::store::error::StoreError;
 
 /// The state of the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

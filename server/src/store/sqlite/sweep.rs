@@ -3,46 +3,22 @@
 //! A session may have millions of refresh tokens, and a deleted user any number of sessions. So what belongs to a row is taken
 //! out first, in transactions of a bounded time, and the row itself once nothing of it is left.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
 
-use super::error::TransactionError;
 use super::read::{every, first, sessions_of};
 use super::rows::{signed, stamp};
-use super::{Store, StoreError, deliveries};
-
-/// How long an expired row stays, in seconds. A ticket taken out answers as unknown, which is the same on the wire
-/// as spent or expired; until then the audit table can tell them apart.
-pub const KEEP_EXPIRED: u64 = 3600;
-
-/// How long one transaction may be kept busy. Whoever signs in meanwhile waits for it.
-pub const STEP: Duration = Duration::from_millis(5);
+use super::transaction_error::TransactionError;
+use super::{Store, deliveries};
+use crate::store::backend::{KEEP_EXPIRED, STEP, Swept};
+use crate::store::error::StoreError;
 
 /// Refresh tokens that are taken out between two looks at the clock.
 const TOKENS: usize = 64;
 /// The most of them in one transaction: what is written has to be synced, and copied from the log, too.
 const MOST_TOKENS: usize = 512;
-
-/// What one batch took out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Swept {
-    /// Tickets, whatever became of them.
-    pub tickets: usize,
-    /// Sessions, the refresh tokens of which were gone.
-    pub sessions: usize,
-    /// Challenges, answered or not.
-    pub challenges: usize,
-    /// Access tokens remembered as revoked.
-    pub revoked: usize,
-    /// Whether there is more to take out.
-    pub more: bool,
-    /// How long it took, the wait for its turn and for the disk apart.
-    pub took: Duration,
-    /// Refresh tokens of sessions that are taken out.
-    pub refresh_tokens: usize,
-}
 
 /// What there is to take out, as a reader found it.
 struct Found {
@@ -64,7 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be written.
-    pub fn sweep(&self, now: Time, batch: usize) -> Result<Swept, StoreError> {
+    pub(super) fn sweep_step(&self, now: Time, batch: usize) -> Result<Swept, StoreError> {
         let before = stamp(Time::from_unix(now.unix().saturating_sub(KEEP_EXPIRED)));
         let limit = i64::try_from(batch).unwrap_or(i64::MAX);
         let Found { expired, deleted } = self.snapshot(|db| {

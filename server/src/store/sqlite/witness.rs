@@ -6,10 +6,10 @@ use std::path::Path;
 
 use gatepass_core::base::time::Time;
 
-use super::error::StoreError;
 use super::generation::Generation;
-use super::hex;
 use crate::secrets::files::{self, Files, directory_of};
+use crate::secrets::master_key::hex;
+use crate::store::error::StoreError;
 
 /// The longest file that is read.
 const LIMIT: u64 = 1024;

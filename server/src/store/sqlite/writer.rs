@@ -14,7 +14,8 @@ use super::audit::Tail;
 use super::batch::{self, CommitTiming, End, Failure, Work};
 use super::checkpoint::Checkpoints;
 use super::connect::Role;
-use super::error::{SqliteErrorKind, StoreError, TransactionError};
+use super::transaction_error::TransactionError;
+use crate::store::error::{SqliteErrorKind, StoreError};
 use crate::threads::named;
 
 /// So many pieces of work may always be in one transaction: enough for a sync to cost each of them little.
@@ -289,12 +290,12 @@ fn settle_all(jobs: Vec<Box<dyn Work>>, failure: &Failure) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::audit::Chain;
     use super::super::connect::to_an_empty_file;
     use super::super::installation::Installation;
     use super::super::reserve::Reserve;
     use super::super::state::{META, MasterKeys};
     use super::*;
+    use crate::store::audit_chain::Chain;
     use std::sync::Arc;
     use std::sync::mpsc::channel;
     use std::time::Duration;

@@ -55,7 +55,7 @@ fn everything(s: &Sample) -> Vec<Change> {
     .into()
 }
 
-/// What [`everything`] is about.
+/// Returns the changes that write what [`everything`] is about.
 fn before(s: &Sample) -> Vec<Change> {
     let spend = s.spend_for(2, crate::records::delivery::TicketResult::Session(s.opened(1)));
     let of_bob = Change::AddBackupCodes {

@@ -6,16 +6,17 @@ use std::time::Duration;
 use rusqlite::{Connection, Row};
 
 use super::super::backup::in_one_line;
-use super::super::error::{StoreError, TransactionError};
 use super::super::generation::{self, Standing};
 use super::super::installation::Installation;
 use super::super::read::every;
 use super::super::rows::{self, columns};
 use super::super::schema::{self, Version};
-use super::super::walk::Pages;
+use super::super::transaction_error::TransactionError;
 use super::super::witness::Witness;
-use super::super::{KeyState, Store, factors, keys};
+use super::super::{Store, factors, keys, walk};
 use super::{RESTORE, Report};
+use crate::store::error::StoreError;
+use crate::store::signing_keys::KeyState;
 
 /// The most findings of one kind.
 const MOST: usize = 100;
@@ -112,9 +113,11 @@ fn decode(db: &Connection, path: &Path, report: &mut Report) {
     each("client_secrets", columns!(client_secrets), |row| rows::secret(row).map(drop));
     each("tickets", columns!(tickets), |row| rows::ticket(row).map(drop));
     each("sessions", columns!(sessions), |row| rows::session(row).map(drop));
-    let mut pages = Pages::since(None);
-    let mut rows = || -> Result<(), TransactionError> {
-        while !pages.page(db)?.is_empty() {}
+    let rows = || -> Result<(), TransactionError> {
+        let mut after = None;
+        while let Some(last) = walk::rows_after(db, None, after)?.last() {
+            after = Some(last.seq);
+        }
         Ok(())
     };
     if let Err(trouble) = rows() {
@@ -156,7 +159,7 @@ fn sealed(store: &Store, db: &Connection, report: &mut Report) {
     if let Err(trouble) = factors::each_opens(db, &store.master_keys().current()) {
         report.store_error(&trouble.at(path));
     }
-    match store.chain().verify(db, schema::known()) {
+    match walk::verify(store.chain(), db, schema::known()) {
         Ok(verdict) => {
             if let Some(broken) = &verdict.broken {
                 report.error("audit-chain-broken", format!("audit chain: {broken}"), RESTORE);

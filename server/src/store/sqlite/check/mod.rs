@@ -5,13 +5,15 @@ mod clock;
 mod database;
 mod place;
 
-use super::audit::AuditVerdict;
 use super::connect::{Connector, Role};
-use super::error::{SqliteErrorKind, StoreError};
 use super::generation::Generation;
 use super::installation::Installation;
-use super::{Access, Store, StoreOptions};
+use super::store::{had_files, leave_as_found};
+use super::{Store, StoreOptions};
 use crate::secrets::SecretsError;
+use crate::store::audit_chain::AuditVerdict;
+use crate::store::backend::{Access, Upkeep as _};
+use crate::store::error::{SqliteErrorKind, StoreError};
 use clock::clock;
 use database::database;
 use place::{directory, growth, leftovers, permissions, room, size, witness_place};
@@ -237,7 +239,7 @@ pub fn check(installation: &Installation) -> Report {
     leftovers(installation, &mut report);
     size(installation, &mut report);
     growth(installation, &mut report);
-    let had_files = super::had_files(installation);
+    let had_files = had_files(installation);
     let opened =
         Store::open(installation, Access::Read, &StoreOptions { readers: 1, ..StoreOptions::default() });
     let readable = match &opened {
@@ -274,7 +276,7 @@ pub fn check(installation: &Installation) -> Report {
     // Whatever is left beside the database is removed; where it cannot be, it does no harm.
     let _ = match opened {
         Ok(store) => store.close(),
-        Err(_) => super::leave_as_found(installation, None, had_files),
+        Err(_) => leave_as_found(installation, None, had_files),
     };
     report
 }

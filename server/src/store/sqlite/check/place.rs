@@ -3,12 +3,12 @@
 use std::io;
 use std::path::Path;
 
-use super::super::StoreError;
 use super::super::installation::{ACCEPT, DATABASE, Installation, LOCK, STARTING};
 use super::super::reserve::RESERVE;
 use super::{RESTORE, Report};
 use crate::secrets::files::{self, FileKind, directory_of, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
+use crate::store::error::StoreError;
 
 /// A log of so many bytes is told of.
 const LARGE_LOG: u64 = 64 * 1024 * 1024;

@@ -1,0 +1,258 @@
+//! Files of archived audit rows, whatever engine kept the rows: JSON lines with the links of the chain.
+//!
+//! The first line says which row its rows follow, the last one where they end, under a keyed hash. Between them is one row a
+//! line: its columns as they are hashed, and its link.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use gatepass_core::base::secret::same_bytes;
+use serde_json::{Map, Value, json};
+
+use super::audit_chain::{COLUMNS, Chain, Field, Head, WIDTH, broken};
+use super::backend::{OnProgress, Phase};
+use super::error::StoreError;
+use crate::secrets::files::{Files, exists, give_name, with_suffix};
+use crate::secrets::master_key::{hex, unhex};
+use crate::secrets::random::random;
+
+/// The longest line that is read.
+const LONGEST: u64 = 1024 * 1024;
+
+/// The rows that a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// The first row.
+    pub first: u64,
+    /// The last row.
+    pub last: u64,
+    /// The last row's link, in hexadecimal digits.
+    pub head: String,
+}
+
+impl Archived {
+    /// Returns the number of rows.
+    pub const fn rows(&self) -> u64 {
+        self.last.saturating_sub(self.first).saturating_add(1)
+    }
+}
+
+/// The rows that are to be archived.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    /// The row that they follow.
+    pub(super) from: Head,
+    /// The last of them.
+    pub(super) last: u64,
+}
+
+/// A row that was verified, as a file has it.
+pub(super) struct ArchivedRow {
+    line: Value,
+    head: Head,
+}
+
+impl ArchivedRow {
+    /// Returns the row's number and link.
+    pub(super) const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Verifies that the row of `fields` with the link `mac` follows `before`.
+    ///
+    /// # Errors
+    /// [`StoreError::ChainBroken`] where it does not.
+    pub(super) fn after(
+        before: &Head,
+        chain: &Chain,
+        fields: &[Field<'_>],
+        mac: &[u8],
+    ) -> Result<Self, StoreError> {
+        let Some(head) = chain.follow(before, fields, mac) else {
+            return Err(broken(&format!("row {} was altered or is missing", before.seq.saturating_add(1))));
+        };
+        let columns = COLUMNS.split(", ").map(str::to_owned).zip(fields.iter().map(told));
+        let mac = ("mac".to_owned(), Value::from(hex(&head.mac).to_string()));
+        Ok(Self { line: Value::Object(columns.chain([mac]).collect::<Map<_, _>>()), head })
+    }
+}
+
+/// Writes the rows of `span` to the new file `to`: to a draft first, which is read back and then gets its name. `page` returns
+/// the next rows after one, at least one and at most up to `span.last`.
+///
+/// # Errors
+/// [`StoreError`] where the file is there already or cannot be written, or `page` fails.
+pub(super) fn write(
+    files: &dyn Files,
+    to: &Path,
+    chain: &Chain,
+    span: &Span,
+    page: &mut dyn FnMut(&Head) -> Result<Vec<ArchivedRow>, StoreError>,
+    progress: &mut OnProgress<'_>,
+) -> Result<Archived, StoreError> {
+    let name = random::<8>()?;
+    let draft = with_suffix(to, &format!(".{}", &*hex(&*name)));
+    let written = write_draft(&draft, chain, span, page, progress).and_then(|archived| {
+        progress(Phase::Checking, (0, 1));
+        let read = read(chain, &draft)?;
+        progress(Phase::Checking, (1, 1));
+        if read != archived {
+            return Err(StoreError::BadArchive { path: draft.clone(), problem: "it reads otherwise".into() });
+        }
+        give_name(files, &draft, to).map_err(|e| not_written(to, &e))?;
+        Ok(archived)
+    });
+    if written.is_err() {
+        // What was written so far is no archive.
+        let _ = files.remove(&draft);
+    }
+    written
+}
+
+/// Checks that nothing is called `to` yet.
+///
+/// # Errors
+/// [`StoreError`] where something is, or that cannot be known.
+pub(super) fn require_new(files: &dyn Files, to: &Path) -> Result<(), StoreError> {
+    if exists(files, to).map_err(|e| not_written(to, &e))? {
+        return Err(StoreError::FileExists(to.to_owned()));
+    }
+    Ok(())
+}
+
+fn not_written(to: &Path, error: &io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => StoreError::FileExists(to.to_owned()),
+        _ => StoreError::file(to, "write", error),
+    }
+}
+
+fn write_draft(
+    path: &Path,
+    chain: &Chain,
+    span: &Span,
+    page: &mut dyn FnMut(&Head) -> Result<Vec<ArchivedRow>, StoreError>,
+    progress: &mut OnProgress<'_>,
+) -> Result<Archived, StoreError> {
+    let Span { from, last } = span;
+    let failed = |e: io::Error| StoreError::file(path, "write", &e);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut out = BufWriter::new(&file);
+    let line = |out: &mut BufWriter<&File>, value: &Value| {
+        serde_json::to_writer(&mut *out, value).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"))
+    };
+    let first = from.seq.saturating_add(1);
+    let head = json!({"gatepass_audit_archive": 1, "first": first, "before": &**hex(&from.mac)});
+    line(&mut out, &head).map_err(failed)?;
+    let mut at = from.clone();
+    while at.seq < *last {
+        let rows = page(&at)?;
+        let Some(end) = rows.last() else {
+            return Err(broken(&format!("row {} is missing", at.seq.saturating_add(1))));
+        };
+        at = end.head.clone();
+        rows.iter().try_for_each(|row| line(&mut out, &row.line)).map_err(failed)?;
+        progress(Phase::Copying, (at.seq.saturating_sub(from.seq), last.saturating_sub(from.seq)));
+    }
+    let seal = chain.seal_of_archive(from, &at);
+    let end = json!({"last": at.seq, "head": &**hex(&at.mac), "seal": &**hex(&seal)});
+    line(&mut out, &end).map_err(failed)?;
+    out.flush().map_err(failed)?;
+    drop(out);
+    file.sync_all().map_err(failed)?;
+    Ok(Archived { first, last: at.seq, head: hex(&at.mac).to_string() })
+}
+
+/// Verifies a file that [`write()`] made with the same chain.
+///
+/// # Errors
+/// [`StoreError`] where it cannot be read, or was altered.
+pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
+    let file = File::open(path).map_err(|e| StoreError::file(path, "read", &e))?;
+    let bad = |problem: String| StoreError::BadArchive { path: path.to_owned(), problem };
+    let mut lines = Lines { reader: BufReader::new(file), number: 0 };
+    let mut next = || lines.next().map_err(&bad);
+    let head = next()?;
+    let first = member(&head, "first")
+        .as_u64()
+        .filter(|first| *first > 0 && *member(&head, "gatepass_audit_archive") == 1);
+    let (first, before) =
+        first.zip(link(member(&head, "before"))).ok_or_else(|| bad("it is no archive".into()))?;
+    let from = Head { seq: first.saturating_sub(1), mac: before };
+    let mut at = from.clone();
+    loop {
+        let row = next()?;
+        if let Some(last) = member(&row, "last").as_u64() {
+            let seal = chain.seal_of_archive(&from, &at);
+            let is = |name, bytes| link(member(&row, name)).is_some_and(|given| same_bytes(&given, bytes));
+            if last != at.seq || !is("head", &at.mac) || !is("seal", &seal) {
+                return Err(bad("its end was altered, or it is of another installation".into()));
+            }
+            if lines.has_more().map_err(&bad)? {
+                return Err(bad("something follows its end".into()));
+            }
+            return Ok(Archived { first, last, head: hex(&at.mac).to_string() });
+        }
+        let follows = || chain.follow(&at, &fields_of(&row)?, &link(member(&row, "mac"))?);
+        let altered = || bad(format!("row {} was altered or is missing", at.seq.saturating_add(1)));
+        at = follows().ok_or_else(altered)?;
+    }
+}
+
+/// Returns a column's value as a file has it.
+fn told(field: &Field<'_>) -> Value {
+    match field {
+        Field::Integer(number) => Value::from(*number),
+        Field::Text(text) => std::str::from_utf8(text).map_or(Value::Null, Value::from),
+        Field::Null | Field::Real(_) | Field::Blob(_) => Value::Null,
+    }
+}
+
+/// Returns the columns of a row of a file, if it has all of them and no other.
+fn fields_of(row: &Value) -> Option<Vec<Field<'_>>> {
+    let row = row.as_object().filter(|row| row.len() == WIDTH + 1)?;
+    COLUMNS.split(", ").map(|name| row.get(name).map(field_of)).collect()
+}
+
+fn field_of(value: &Value) -> Field<'_> {
+    match value {
+        Value::String(text) => Field::text(text),
+        Value::Number(number) => number.as_i64().map_or(Field::Null, Field::Integer),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Field::Null,
+    }
+}
+
+/// Returns a member of an object; null where it has none.
+fn member<'a>(object: &'a Value, name: &str) -> &'a Value {
+    object.get(name).unwrap_or(&Value::Null)
+}
+
+/// Reads a link from hexadecimal digits.
+fn link(value: &Value) -> Option<[u8; 32]> {
+    unhex(value.as_str()?).map(|bytes| *bytes)
+}
+
+/// The lines of a file, each of a bounded length.
+struct Lines {
+    reader: BufReader<File>,
+    number: u64,
+}
+
+impl Lines {
+    fn next(&mut self) -> Result<Value, String> {
+        self.number += 1;
+        let mut line = Vec::new();
+        let read = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+        read.map_err(|e| format!("it cannot be read: {e}"))?;
+        if line.is_empty() {
+            return Err("it is cut short".into());
+        }
+        serde_json::from_slice(&line).map_err(|_| format!("line {} is not what was written", self.number))
+    }
+
+    fn has_more(&mut self) -> Result<bool, String> {
+        self.reader.fill_buf().map(|rest| !rest.is_empty()).map_err(|e| format!("it cannot be read: {e}"))
+    }
+}

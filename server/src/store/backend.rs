@@ -1,0 +1,435 @@
+//! The contract between the server and the engine that keeps its records: [`Backend`].
+//!
+//! The core reads and commits through two verbs. A server needs more: reads and commits that do not hold a worker, the private
+//! keys, pages of lists, the audit chain, the clock's mark, and upkeep. Commands and the runtime hold an `Arc<dyn Backend>`; they
+//! name an engine only where they open one, and where they work on its files.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::id::{ClientId, TicketId, UserRef};
+use gatepass_core::records::ticket::Ticket;
+use gatepass_core::records::user::User;
+use gatepass_core::store::Store;
+use gatepass_core::store::audit::Event;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
+use gatepass_core::store::query::{Found, Query, Records};
+
+use super::audit_archive::Archived;
+use super::audit_chain::{AuditRow, AuditVerdict};
+use super::error::StoreError;
+use super::notice::Notice;
+use super::signing_keys::{KeyChange, StoredKeys};
+
+/// A call with the result of a read or a commit. It may run on a thread of the engine, and must not keep it.
+pub type Then<T> = Box<dyn FnOnce(T) + Send>;
+
+/// Takes the step that is being done, and how much of how much is done.
+pub type OnProgress<'a> = dyn FnMut(Phase, (u64, u64)) + 'a;
+
+/// The time for which an expired row is kept, in seconds. A ticket that was swept answers as unknown, which is the same on the wire
+/// as spent or expired; until then the audit table can tell them apart.
+pub const KEEP_EXPIRED: u64 = 3600;
+
+/// The time for which one transaction of upkeep may be busy. Whoever signs in meanwhile waits for it.
+pub const STEP: Duration = Duration::from_millis(5);
+
+/// An engine that keeps the records of an installation: the core's [`Store`], and everything a server needs beside it. Every
+/// method may be called from any thread.
+///
+/// A new engine implements the six traits below, each about one subject.
+pub trait Backend: Requests + SigningKeys + Lookups + AuditTrail + ClockStore + Upkeep {}
+
+impl<B: Requests + SigningKeys + Lookups + AuditTrail + ClockStore + Upkeep> Backend for B {}
+
+/// Reads and commits of requests, which do not hold a worker. The promises of [`Store`] hold: one snapshot for each read, and
+/// commits that are durable and all or none.
+pub trait Requests: Store + fmt::Debug + Send + Sync {
+    /// Returns true if a read waits for nothing but this machine. Then the caller reads with [`Store::read`] and
+    /// [`Requests::read_all`] on its own thread; else it calls [`Requests::read_then`] and gives its thread to others.
+    fn reads_inline(&self) -> bool {
+        true
+    }
+
+    /// Answers `query` as [`Store::read`] does, without waiting for the answer.
+    fn read_then(&self, query: Query, then: Then<Found>) {
+        then(self.read(&query));
+    }
+
+    /// Answers `query` as [`Store::read`] does, and says why it cannot be answered. A store that was opened for reading answers also
+    /// where its state was handed over.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be answered.
+    fn find(&self, query: &Query) -> Result<Found, StoreError>;
+
+    /// Answers several queries from one snapshot, whose cost they share. Returns the answers in the order of the queries.
+    ///
+    /// # Errors
+    /// [`StoreError`] where one of them cannot be answered.
+    fn read_all(&self, queries: &[&Query]) -> Result<Vec<Found>, StoreError>;
+
+    /// Answers several queries as [`Requests::read_all`] does, without waiting for the answer.
+    fn read_all_then(&self, queries: Vec<Query>, then: Then<Result<Vec<Found>, StoreError>>) {
+        then(self.read_all(&queries.iter().collect::<Vec<_>>()));
+    }
+
+    /// Commits `changes` as [`Store::commit`] does, without waiting for the outcome.
+    fn commit_then(&self, changes: &Arc<[Change]>, then: Then<Outcome>);
+}
+
+/// The keys that sign tokens. An engine seals their private parts with the master key.
+pub trait SigningKeys {
+    /// Returns every signing key, with its private part.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read, or one was altered.
+    fn keys(&self) -> Result<StoredKeys, StoreError>;
+
+    /// Changes the keys, raises their generation and writes `events`, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the key is not there, is there already, or signs; and where it cannot be written.
+    fn change_keys(&self, change: KeyChange, events: &[Event]) -> Result<(), StoreError>;
+}
+
+/// Records and pages of lists, for commands.
+pub trait Lookups {
+    /// Returns the state epoch. What was issued in another is refused.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn state_epoch(&self) -> Result<u64, StoreError>;
+
+    /// Returns a user.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn user(&self, who: &UserRef) -> Result<Option<User>, StoreError>;
+
+    /// Returns a client.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError>;
+
+    /// Returns true if there is any client.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn has_clients(&self) -> Result<bool, StoreError>;
+
+    /// Returns a ticket.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError>;
+
+    /// Returns the last `limit` tickets, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn tickets(&self, limit: usize) -> Result<Vec<Ticket>, StoreError>;
+}
+
+/// The audit rows and their chain.
+pub trait AuditTrail {
+    /// Returns a page of the audit rows of the time `since` and later, oldest first: those after the row `after`, or the first
+    /// ones. An empty page is the end.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn audit_page(&self, since: Option<Time>, after: Option<u64>) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Verifies the audit chain, from the first row that is kept to the last.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read. A broken chain is an answer, not an error.
+    fn verify_audit(&self) -> Result<AuditVerdict, StoreError>;
+
+    /// Writes the audit rows that no archive has yet, or those `before` a time, to a new file, reads the file back, and records
+    /// that they are archived, with an audit row of `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where there is nothing to archive, the file is there already or cannot be written, or the chain is broken.
+    fn archive_audit(
+        &self,
+        to: &Path,
+        before: Option<Time>,
+        now: Time,
+        progress: &mut OnProgress<'_>,
+    ) -> Result<Archived, StoreError>;
+
+    /// Verifies a file that [`AuditTrail::archive_audit`] of this installation wrote.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read, or was altered.
+    fn read_archive(&self, path: &Path) -> Result<Archived, StoreError>;
+
+    /// Deletes the oldest archived audit rows that are from before `before`, as many as one short transaction takes. The last step
+    /// of a run, which has deleted `sofar` rows, writes an audit row of `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the start of the chain was altered, or it cannot be written.
+    fn cut_audit(&self, before: Time, sofar: u64, now: Time) -> Result<AuditCut, StoreError>;
+}
+
+/// The clock's high-water mark.
+pub trait ClockStore {
+    /// Returns the clock's mark: the epoch where there is none yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn clock_state(&self) -> Result<ClockMark, StoreError>;
+
+    /// Raises the mark to `state.mark` and the last jump to `state.jumped_at`, each where it is lower, and records since when a
+    /// jump is in use, unless a person has set the mark since `state` was read. Returns what stands afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written.
+    fn raise_clock_mark(&self, state: ClockMark) -> Result<ClockMark, StoreError>;
+
+    /// Sets the mark, forwards or back, as a person's decision. Raises the generation of the keys, so that every running server
+    /// takes the mark over with its next request.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written.
+    fn set_clock_mark(&self, mark: Time, event: Option<Event>) -> Result<(), StoreError>;
+
+    /// Forgets that a jump was in use, once what is dated ahead was looked for. Returns what stands afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written.
+    fn forget_clock_ahead(&self) -> Result<ClockMark, StoreError>;
+}
+
+/// What is done beside the requests, and the life of the store.
+pub trait Upkeep {
+    /// Returns true if one of the newest rows is dated ahead of `now`. It costs the same however many rows there are.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn newest_are_dated_ahead(&self, now: Time) -> Result<bool, StoreError>;
+
+    /// Ends sessions, tickets and challenges that are dated more than a minute after `now`: in small transactions, between
+    /// which others write.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read or written. What was ended before stays ended; the rest can be tried again.
+    fn end_dated_ahead(&self, now: Time) -> Result<EndedAhead, StoreError>;
+
+    /// Deletes at most `batch` tickets, as many sessions, challenges and revoked tokens that expired [`KEEP_EXPIRED`] before
+    /// `now`, and as many of a deleted user's; of their refresh tokens, as many as are deleted in about [`STEP`]. A spent
+    /// ticket that could still pass for a live one by its time is never touched.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be written.
+    fn sweep(&self, now: Time, batch: usize) -> Result<Swept, StoreError>;
+
+    /// Returns the notices for people about how the store was opened.
+    fn notices(&self) -> &[Notice] {
+        &[]
+    }
+
+    /// Returns true if the witness of the newest state can be read and written, as far as is known.
+    fn witness_works(&self) -> bool {
+        true
+    }
+
+    /// Returns true if the disk was full and there is no room yet: only what ends, disables, revokes or counts something is
+    /// written.
+    fn is_disk_full(&self) -> bool {
+        false
+    }
+
+    /// Reserves room on the disk again, where it had to be given up. With it, everything is written again.
+    fn make_reserve(&self) {}
+
+    /// Returns the size of the log that has not been copied to its place yet, in bytes.
+    fn log_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Writes what waits, and lets go of everything. Whoever still has the store finds it closed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where something is not as it should be. Nothing is lost by that.
+    fn close(&self) -> Result<(), StoreError>;
+}
+
+/// Whole lists, read page by page. Nothing is being read while a callback runs.
+pub trait BackendExt: Backend {
+    /// Calls `each` with every client, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read, or `each` fails.
+    fn each_client<E: From<StoreError>>(&self, each: impl FnMut(Client) -> Result<(), E>) -> Result<(), E> {
+        let page = |query| match self.find(&Query::ClientPage(query))?.records {
+            Records::ClientPage(page) => Ok(page),
+            _ => Ok(Page::default()),
+        };
+        every_page(page, each)
+    }
+
+    /// Calls `each` with every audit row of the time `since` and later, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read, or `each` fails.
+    fn audit<E: From<StoreError>>(
+        &self,
+        since: Option<Time>,
+        mut each: impl FnMut(AuditRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after = None;
+        loop {
+            let rows = self.audit_page(since, after)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.seq);
+            rows.into_iter().try_for_each(&mut each)?;
+        }
+    }
+
+    /// Returns every user, oldest first, as far as there is memory for them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn users(&self) -> Result<Vec<User>, StoreError> {
+        let mut users = Vec::new();
+        let page = |query| match self.find(&Query::UserPage(query))?.records {
+            Records::UserPage(page) => Ok(page),
+            _ => Ok(Page::default()),
+        };
+        every_page(page, |user| Ok::<_, StoreError>(users.push(user)))?;
+        Ok(users)
+    }
+
+    /// Returns every client, oldest first, as far as there is memory for them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn clients(&self) -> Result<Vec<Client>, StoreError> {
+        let mut clients = Vec::new();
+        self.each_client(|client| Ok::<_, StoreError>(clients.push(client)))?;
+        Ok(clients)
+    }
+}
+
+impl<B: Backend + ?Sized> BackendExt for B {}
+
+fn every_page<T, E: From<StoreError>>(
+    read: impl Fn(PageQuery) -> Result<Page<T>, StoreError>,
+    mut each: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut query = PageQuery::first();
+    loop {
+        let page = read(query)?;
+        page.items.into_iter().try_for_each(&mut each)?;
+        match page.next {
+            None => return Ok(()),
+            after => query = PageQuery::new(after, MAX_PAGE),
+        }
+    }
+}
+
+/// The purpose for which a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A server: brings the store up to date, and makes a new state generation.
+    Serve,
+    /// A command that changes something.
+    Write,
+    /// As [`Access::Write`], also where the state was handed over.
+    WriteHandedOver,
+    /// A command that leaves everything as it is.
+    Read,
+}
+
+/// The cases in which an installation is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Create {
+    /// Never.
+    No,
+    /// In an empty directory.
+    InEmpty,
+    /// Also beside a master key.
+    BesideKey,
+}
+
+/// The step that is being done, for a progress bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Something is copied.
+    Copying,
+    /// The copy is read back.
+    Checking,
+}
+
+/// The result of one step of [`AuditTrail::cut_audit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct AuditCut {
+    /// Rows that were deleted.
+    pub rows: u64,
+    /// True if more of them may go.
+    pub more: bool,
+}
+
+/// The clock's mark, as the store has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockMark {
+    /// The latest time that was trusted.
+    pub mark: Time,
+    /// The number of times a person has set it. A process that knows an older number starts over from the mark.
+    pub resets: u64,
+    /// When a jump ended, or a person set the mark, by own time.
+    pub jumped_at: Option<Time>,
+    /// Since when, by own time, a jump has been in use that the mark does not follow. It stays until what was issued
+    /// meanwhile and is dated ahead was looked for.
+    pub ahead_since: Option<Time>,
+}
+
+/// The numbers of records that were ended because they were dated ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EndedAhead {
+    /// Sessions.
+    pub sessions: u64,
+    /// Tickets that nobody had used.
+    pub tickets: u64,
+    /// Challenges that waited for an answer.
+    pub challenges: u64,
+}
+
+impl EndedAhead {
+    /// Returns the sum with `other`.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            sessions: self.sessions + other.sessions,
+            tickets: self.tickets + other.tickets,
+            challenges: self.challenges + other.challenges,
+        }
+    }
+}
+
+/// The result of one step of [`Upkeep::sweep`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Deleted tickets, in whatever state.
+    pub tickets: usize,
+    /// Deleted sessions, whose refresh tokens were gone.
+    pub sessions: usize,
+    /// Deleted challenges, answered or not.
+    pub challenges: usize,
+    /// Forgotten access tokens that had been revoked.
+    pub revoked: usize,
+    /// True if there is more to delete.
+    pub more: bool,
+    /// The time it took, apart from the wait for its turn and for the disk.
+    pub took: Duration,
+    /// Deleted refresh tokens of sessions that expired.
+    pub refresh_tokens: usize,
+}

@@ -1,0 +1,420 @@
+//! The engines on which tests of any engine run: SQLite's file, and records in memory that answer on threads of their own, as an
+//! engine over a network does.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+use gatepass::store::{
+    Archived, AuditCut, AuditRow, AuditTrail, AuditVerdict, Backend, ClockMark, ClockStore, EndedAhead,
+    KeyChange, KeyState, Lookups, OnProgress, Requests, SigningKeys, StoreError, StoredKey, StoredKeys,
+    Swept, Then, Upkeep,
+};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::client::Client;
+use gatepass_core::records::id::{ClientId, TicketId, UserRef};
+use gatepass_core::records::ticket::Ticket;
+use gatepass_core::records::user::User;
+use gatepass_core::store::Store;
+use gatepass_core::store::audit::Event;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Found, IssueQuery, Query, Records};
+use gatepass_tests::memory::{Memory, Tables};
+
+use crate::fixture::{Fixture, insert_records};
+
+/// A way to open one engine on records of its own. Tests that are generic over it hold for every engine.
+pub(crate) trait Engine: Send + Sync + 'static {
+    /// Makes a place without records.
+    fn empty() -> Self;
+
+    /// Opens the place, as each of several processes does.
+    fn open(&self) -> Arc<dyn Backend>;
+
+    /// Sets the state epoch, as where older state was put back.
+    fn set_state_epoch(&self, epoch: u64);
+
+    /// Returns every record there is, in whatever form.
+    fn dump(&self) -> String;
+
+    /// Deletes tickets and sessions, and what is known of deleted users.
+    fn clear(&self);
+
+    /// Panics if something is wrong with what is kept.
+    fn check(&self) {}
+
+    /// Makes a place with the users and clients of the test data.
+    fn with_records() -> Self
+    where
+        Self: Sized,
+    {
+        let place = Self::empty();
+        insert_records(&place.open());
+        place
+    }
+}
+
+/// Runs tests that are generic over [`Engine`] on every one.
+macro_rules! on_every_engine {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test::<crate::fixture::Fixture>(); })+
+        }
+        mod memory {
+            $(#[test] fn $test() { super::$test::<crate::engines::InMemory>(); })+
+        }
+    };
+}
+pub(crate) use on_every_engine;
+
+impl Engine for Fixture {
+    fn empty() -> Self {
+        Self::empty()
+    }
+
+    fn open(&self) -> Arc<dyn Backend> {
+        Arc::new(self.store())
+    }
+
+    fn set_state_epoch(&self, epoch: u64) {
+        self.set_state_epoch(epoch);
+    }
+
+    fn dump(&self) -> String {
+        let sql = self.sql();
+        let tables = [
+            "users",
+            "clients",
+            "client_secrets",
+            "tickets",
+            "sessions",
+            "refresh_tokens",
+            "revoked_tokens",
+            "audit",
+            "deleted_users",
+        ];
+        let dumped = tables.map(|table| {
+            let mut select = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let width = select.column_count();
+            let row = |row: &rusqlite::Row<'_>| (0..width).map(|i| row.get(i)).collect::<Result<Vec<_>, _>>();
+            let rows: Vec<Vec<rusqlite::types::Value>> =
+                select.query_map([], row).unwrap().map(Result::unwrap).collect();
+            rows
+        });
+        format!("{dumped:?}")
+    }
+
+    fn clear(&self) {
+        let sql =
+            "PRAGMA foreign_keys = ON; DELETE FROM tickets; DELETE FROM sessions; DELETE FROM deleted_users";
+        self.sql().execute_batch(sql).unwrap();
+    }
+
+    fn check(&self) {
+        let report = self.store().check().unwrap();
+        assert!(report.is_sound(), "{report:?}");
+    }
+}
+
+/// Records in memory. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct InMemory(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    memory: Memory,
+    keys: Mutex<Vec<StoredKey>>,
+    mark: Mutex<ClockMark>,
+    held: Mutex<Option<Held>>,
+}
+
+/// Reads that wait to be released.
+#[derive(Default)]
+struct Held {
+    queries: usize,
+    reads: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").field("queries", &self.queries).finish_non_exhaustive()
+    }
+}
+
+impl InMemory {
+    /// Holds reads that do not block back from now on.
+    pub(crate) fn hold_reads(&self) {
+        self.0.held.lock().unwrap().get_or_insert_default();
+    }
+
+    /// Returns the number of queries that are held back.
+    pub(crate) fn held_reads(&self) -> usize {
+        self.0.held.lock().unwrap().as_ref().map_or(0, |held| held.queries)
+    }
+
+    /// Lets every read go on.
+    pub(crate) fn release_reads(&self) {
+        let held = self.0.held.lock().unwrap().take();
+        held.into_iter().flat_map(|held| held.reads).for_each(|read| drop(thread::spawn(read)));
+    }
+
+    /// Does a read of so many queries on a thread of its own, or holds it back.
+    fn read_later(&self, queries: usize, read: impl FnOnce() + Send + 'static) {
+        match &mut *self.0.held.lock().unwrap() {
+            None => drop(thread::spawn(read)),
+            Some(held) => {
+                held.queries += queries;
+                held.reads.push(Box::new(read));
+            }
+        }
+    }
+
+    fn keys_of(&self) -> MutexGuard<'_, Vec<StoredKey>> {
+        self.0.keys.lock().unwrap()
+    }
+
+    /// Changes the mark, and returns it.
+    fn mark(&self, change: impl FnOnce(&mut ClockMark)) -> ClockMark {
+        let mut mark = self.0.mark.lock().unwrap();
+        change(&mut mark);
+        *mark
+    }
+
+    fn record(&self, events: &[Event]) {
+        self.0.memory.with(|tables| {
+            tables.generation += 1;
+            tables.audit.extend_from_slice(events);
+        });
+    }
+}
+
+impl Engine for InMemory {
+    fn empty() -> Self {
+        let memory = Memory::new(Tables { generation: 1, ..Tables::default() });
+        let mark = ClockMark { mark: Time::default(), resets: 0, jumped_at: None, ahead_since: None };
+        Self(Arc::new(State {
+            memory,
+            keys: Mutex::default(),
+            mark: Mutex::new(mark),
+            held: Mutex::default(),
+        }))
+    }
+
+    fn open(&self) -> Arc<dyn Backend> {
+        Arc::new(self.clone())
+    }
+
+    fn set_state_epoch(&self, epoch: u64) {
+        self.0.memory.with(|tables| tables.state_epoch = epoch);
+    }
+
+    fn dump(&self) -> String {
+        self.0.memory.with(|tables| format!("{tables:?}"))
+    }
+
+    fn clear(&self) {
+        self.0.memory.with(|tables| {
+            tables.tickets.clear();
+            tables.sessions.clear();
+            tables.refresh_tokens.clear();
+            tables.deleted.clear();
+        });
+    }
+}
+
+impl Store for InMemory {
+    fn read(&self, query: &Query) -> Found {
+        self.0.memory.read(query)
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        self.0.memory.commit(changes)
+    }
+}
+
+impl Requests for InMemory {
+    fn reads_inline(&self) -> bool {
+        false
+    }
+
+    fn read_then(&self, query: Query, then: Then<Found>) {
+        let store = self.clone();
+        self.read_later(1, move || then(store.read(&query)));
+    }
+
+    fn find(&self, query: &Query) -> Result<Found, StoreError> {
+        Ok(self.read(query))
+    }
+
+    fn read_all(&self, queries: &[&Query]) -> Result<Vec<Found>, StoreError> {
+        Ok(self.0.memory.with(|tables| queries.iter().map(|query| tables.read(query)).collect()))
+    }
+
+    fn read_all_then(&self, queries: Vec<Query>, then: Then<Result<Vec<Found>, StoreError>>) {
+        let store = self.clone();
+        let count = queries.len();
+        self.read_later(count, move || then(store.read_all(&queries.iter().collect::<Vec<_>>())));
+    }
+
+    fn commit_then(&self, changes: &Arc<[Change]>, then: Then<Outcome>) {
+        let (store, changes) = (self.clone(), Arc::clone(changes));
+        thread::spawn(move || then(store.commit(&changes)));
+    }
+}
+
+impl SigningKeys for InMemory {
+    fn keys(&self) -> Result<StoredKeys, StoreError> {
+        let generation = self.0.memory.with(|tables| tables.generation);
+        Ok(StoredKeys { generation, keys: self.keys_of().clone() })
+    }
+
+    fn change_keys(&self, change: KeyChange, events: &[Event]) -> Result<(), StoreError> {
+        let mut keys = self.keys_of();
+        let at = |kid: &str| keys.iter().position(|key| key.kid == kid);
+        let found = |kid: &str| at(kid).ok_or_else(|| StoreError::NoSuchKey(kid.to_owned()));
+        let stop = |keys: &mut Vec<StoredKey>| {
+            let signing = keys.iter_mut().filter(|key| key.state == KeyState::Signing);
+            signing.for_each(|key| key.state = KeyState::VerifyingOnly);
+        };
+        match change {
+            KeyChange::Insert { kid, .. } if at(&kid).is_some() => return Err(StoreError::KeyExists(kid)),
+            KeyChange::Insert { kid, alg, storage, created_at, state } => {
+                if state == KeyState::Signing {
+                    stop(&mut keys);
+                }
+                keys.push(StoredKey { kid, alg, state, created_at, storage });
+            }
+            KeyChange::Activate { kid } => {
+                let at = found(&kid)?;
+                stop(&mut keys);
+                keys[at].state = KeyState::Signing;
+            }
+            KeyChange::Retire { kid } => {
+                let at = found(&kid)?;
+                if keys[at].state == KeyState::Signing {
+                    return Err(StoreError::KeySigns(kid));
+                }
+                keys.remove(at);
+            }
+        }
+        self.record(events);
+        Ok(())
+    }
+}
+
+impl Lookups for InMemory {
+    fn state_epoch(&self) -> Result<u64, StoreError> {
+        Ok(self.0.memory.with(|tables| tables.state_epoch))
+    }
+
+    fn user(&self, who: &UserRef) -> Result<Option<User>, StoreError> {
+        let query = IssueQuery { bearer: None, user: Some(who.clone()), actor: None, audience: None };
+        match self.read(&Query::Issue(query)).records {
+            Records::Issue(found) => Ok(found.user),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        Ok(self.0.memory.with(|tables| tables.clients.get(id).cloned()))
+    }
+
+    fn has_clients(&self) -> Result<bool, StoreError> {
+        Ok(self.0.memory.with(|tables| !tables.clients.is_empty()))
+    }
+
+    fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
+        Ok(self.0.memory.with(|tables| tables.tickets.values().find(|ticket| ticket.id == *id).cloned()))
+    }
+
+    fn tickets(&self, limit: usize) -> Result<Vec<Ticket>, StoreError> {
+        let mut tickets: Vec<Ticket> =
+            self.0.memory.with(|tables| tables.tickets.values().cloned().collect());
+        tickets.sort_by(|a, b| (b.issued_at, &b.id).cmp(&(a.issued_at, &a.id)));
+        tickets.truncate(limit);
+        Ok(tickets)
+    }
+}
+
+impl AuditTrail for InMemory {
+    fn audit_page(&self, since: Option<Time>, after: Option<u64>) -> Result<Vec<AuditRow>, StoreError> {
+        let since = since.unwrap_or_default();
+        let rows = self.0.memory.with(|tables| {
+            let rows = (1..).zip(tables.audit.clone()).map(|(seq, event)| AuditRow { seq, event });
+            let rows = rows.filter(|row| row.seq > after.unwrap_or(0) && row.event.at >= since);
+            rows.take(2).collect()
+        });
+        Ok(rows)
+    }
+
+    fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
+        let rows = self.0.memory.with(|tables| tables.audit.len());
+        Ok(AuditVerdict { rows: u64::try_from(rows).unwrap(), broken: None })
+    }
+
+    fn archive_audit(
+        &self,
+        _: &Path,
+        _: Option<Time>,
+        _: Time,
+        _: &mut OnProgress<'_>,
+    ) -> Result<Archived, StoreError> {
+        Err(StoreError::NothingToArchive)
+    }
+
+    fn read_archive(&self, path: &Path) -> Result<Archived, StoreError> {
+        Err(StoreError::BadArchive { path: path.to_owned(), problem: "memory has none".into() })
+    }
+
+    fn cut_audit(&self, _: Time, _: u64, _: Time) -> Result<AuditCut, StoreError> {
+        Ok(AuditCut::default())
+    }
+}
+
+impl ClockStore for InMemory {
+    fn clock_state(&self) -> Result<ClockMark, StoreError> {
+        Ok(self.mark(|_| ()))
+    }
+
+    fn raise_clock_mark(&self, state: ClockMark) -> Result<ClockMark, StoreError> {
+        Ok(self.mark(|mark| {
+            if mark.resets == state.resets {
+                mark.mark = mark.mark.max(state.mark);
+                mark.jumped_at = mark.jumped_at.max(state.jumped_at);
+                mark.ahead_since = mark.ahead_since.or(state.ahead_since);
+            }
+        }))
+    }
+
+    fn set_clock_mark(&self, to: Time, event: Option<Event>) -> Result<(), StoreError> {
+        self.mark(|mark| {
+            (mark.mark, mark.jumped_at) = (to, Some(to));
+            mark.resets += 1;
+        });
+        self.record(event.as_slice());
+        Ok(())
+    }
+
+    fn forget_clock_ahead(&self) -> Result<ClockMark, StoreError> {
+        Ok(self.mark(|mark| mark.ahead_since = None))
+    }
+}
+
+impl Upkeep for InMemory {
+    fn newest_are_dated_ahead(&self, _: Time) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn end_dated_ahead(&self, _: Time) -> Result<EndedAhead, StoreError> {
+        Ok(EndedAhead::default())
+    }
+
+    fn sweep(&self, _: Time, _: usize) -> Result<Swept, StoreError> {
+        Ok(Swept::default())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! A flow that reads from an engine over a network holds no worker.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use gatepass::config::ConfigLayer;
+use gatepass::http::Limits;
+use gatepass::http::guarded::Guarded;
+use gatepass::net::client_address::CurrentProxies;
+use gatepass::runtime::service::Service;
+use gatepass::store::Clock;
+use gatepass::store::{Backend, KeyChange, KeyState};
+use gatepass_core::base::time::Time;
+use gatepass_core::records::ticket::{Ticket, TicketDigest};
+use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_tests::fixtures;
+
+use crate::engines::{Engine as _, InMemory};
+use crate::fixture::*;
+
+/// A bound on how long the test waits for what must happen. Nothing is measured by it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const TICKET: &str = "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Sends a request on a connection of its own.
+fn ask(address: SocketAddr, head: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    let request = format!(
+        "{head} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+fn status(mut stream: TcpStream) -> u16 {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"))
+}
+
+#[test]
+fn requests_that_wait_for_a_read_leave_the_only_worker_free() {
+    let engine = InMemory::with_records();
+    let store: Arc<dyn Backend> = engine.open();
+    let now = Time::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+    let digest = TicketDigest::of(TICKET).unwrap();
+    let good = Ticket { digest, issued_at: now, expires_at: now.plus(300), ..ticket(1) };
+    assert_eq!(commit(&store, [Change::InsertTicket(good)]), Outcome::Applied);
+    let key = fixtures::signing_key();
+    let (kid, alg) = (key.key_id().to_owned(), key.algorithm().as_str().to_owned());
+    let storage = key.to_private_jwk();
+    let insert = KeyChange::Insert { kid, alg, storage, created_at: now, state: KeyState::Signing };
+    store.change_keys(insert, &[]).unwrap();
+
+    let config = ConfigLayer::default().resolve().unwrap();
+    let clock = Clock::start(&*store).unwrap();
+    let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
+    let service = Service::new(store, clock, &config, CurrentProxies::default(), settings).unwrap();
+    let limits = Limits { workers: 1, ..Limits::default() };
+    let front = Guarded::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
+    let (address, stop) = (front.local_addr(), front.stopper());
+    let serving = thread::spawn(move || front.run(Arc::new(service)));
+
+    engine.hold_reads();
+    let body = format!("{{\"ticket\":\"{TICKET}\"}}");
+    let waiting: Vec<_> = (0..8).map(|_| ask(address, "POST /auth/ticket/signin", &body)).collect();
+    let end = Instant::now() + PATIENCE;
+    while engine.held_reads() < waiting.len() {
+        assert!(Instant::now() < end, "{} of them wait for their read", engine.held_reads());
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(status(ask(address, "GET /nothing", "")), 404, "a request that reads nothing is answered");
+    engine.release_reads();
+    let statuses: Vec<u16> = waiting.into_iter().map(status).collect();
+    let signed_in = statuses.iter().filter(|status| **status == 200).count();
+    assert_eq!(signed_in, 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| *status < 500), "{statuses:?}");
+    stop.stop();
+    serving.join().unwrap().unwrap();
+}
