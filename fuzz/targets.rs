@@ -308,7 +308,7 @@ pub(crate) fn rows(data: &[u8]) {
         ] {
             let _ = store.read(&query);
         }
-        let _ = (store.users(), store.clients(), store.tickets(10));
+        let _ = (store.users(), store.clients(), store.tickets());
         let _ = store.audit(None, |_| Ok::<_, gatepass::store::StoreError>(()));
         let _ = store.verify_audit();
     });
@@ -785,6 +785,8 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
         | Records::User(_)
         | Records::Account(_)
         | Records::Session(_)
+        | Records::TicketById(_)
+        | Records::Keys(_)
         | Records::UserPage(_)
         | Records::ClientPage(_)
         | Records::TicketPage(_)

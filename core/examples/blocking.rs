@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use gatepass_core::admin::{self, tickets::IssueTicket};
 use gatepass_core::store::memory::MemoryStore;
 use gatepass_core::{
     Change, Client, ClientId, ClientSecret, Engine, Issuer, Keys, Outcome, Request, RequestInputs, Response,
     Scope, Seed, Settings, SigningKey, Store, TicketRequest, Time, User, UserId, UserRef, Username, drive,
-    finish,
 };
 use serde_json::{Value, json};
 
@@ -68,9 +68,8 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     // A ticket that the client alone may redeem.
     let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
     (asked.audience, asked.bind) = (Some(ClientId::parse("portal")?), true);
-    let issued = finish(&engine, &store, engine.issue_by_command(asked, inputs()?));
-    let issued = body(&issued)?;
-    let ticket = issued.get("ticket").and_then(Value::as_str).ok_or("no ticket was issued")?;
+    let issued = admin::run(IssueTicket { request: asked }, inputs()?, engine.settings(), &store)?;
+    let ticket = issued.ticket.expose();
 
     let first = drive(&engine, &store, redemption(ticket, &secret), inputs()?);
     let signed_in = body(&first)?;

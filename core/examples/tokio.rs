@@ -6,12 +6,13 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gatepass_core::admin::{self, Operation, tickets::IssueTicket};
 use gatepass_core::store::memory::Tables;
 use gatepass_core::{
     Change, Client, ClientId, Engine, Found, Issuer, Keys, Outcome, Query, Request, RequestInputs, Response,
     Scope, Seed, Settings, SigningKey, Step, TicketRequest, Time, User, UserId, UserRef, Username,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 
 /// A store whose two verbs are awaited, as those of a database are.
@@ -57,7 +58,27 @@ async fn run(server: &Arc<Server>, mut step: Step) -> Result<Response, Failed> {
                     tokio::task::spawn_blocking(move || hash.run(&server.engine)).await?
                 }
             },
-            Step::Reply(response) => return Ok(response),
+            Step::Reply(reply) => return Ok(reply.into_response()),
+        }
+    }
+}
+
+/// Drives one operation of an administrator to its result.
+async fn operate<O: Operation>(server: &Server, operation: O) -> Result<O::Output, Failed> {
+    let settings = server.engine.settings();
+    let mut step = admin::begin(operation, inputs()?);
+    loop {
+        step = match step {
+            admin::Step::Read(read) => {
+                let found = server.store.read(read.query()).await;
+                read.resume(settings, found)
+            }
+            admin::Step::HashPassword(hash) => hash.run(settings),
+            admin::Step::Commit(commit) => {
+                let outcome = server.store.commit(commit.changes()).await;
+                commit.settle(outcome)
+            }
+            admin::Step::Done(result) => return Ok(result?),
         }
     }
 }
@@ -107,9 +128,8 @@ pub async fn main() -> Result<(), Failed> {
 
     let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
     asked.audience = Some(ClientId::parse("portal")?);
-    let issued = run(&server, server.engine.issue_by_command(asked, inputs()?)).await?;
-    let issued: Value = serde_json::from_slice(issued.body())?;
-    let ticket = issued.get("ticket").and_then(Value::as_str).ok_or("no ticket was issued")?;
+    let issued = operate(&server, IssueTicket { request: asked }).await?;
+    let ticket = issued.ticket.expose();
 
     let mut requests = Vec::new();
     for _ in 0..8 {

@@ -29,7 +29,7 @@
 //!             }
 //!             // 20 ms and 19 MiB: bound how many run at once.
 //!             Step::HashPassword(hash) => hash.run(engine),
-//!             Step::Reply(response) => return response,
+//!             Step::Reply(reply) => return reply.into_response(),
 //!         }
 //!     }
 //! }
@@ -126,6 +126,8 @@ pub mod store;
 #[cfg(feature = "custom-rng")]
 pub use crypto::{CustomRngError, register_custom_getrandom};
 
+pub use api::reply::Reply;
+pub use api::routes::{FailureClass, RoutedRequest};
 pub use api::step::{Commit, HashPassword, Read, Step, drive, finish};
 pub use base::secret::SecretText;
 pub use base::time::Time;
@@ -147,6 +149,3 @@ pub use settings::{Issuer, Settings};
 pub use store::Store;
 pub use store::change::{Change, Outcome};
 pub use store::query::{Found, Query, Records};
-
-#[doc(hidden)]
-pub use api::{is_budgeted, known_part};

@@ -1,7 +1,7 @@
-//! What time it is, where the wall clock cannot be trusted: on a box without a battery, after a reset, under a hand
-//! that sets it back. Expired stays expired, and what should expire does.
+//! The time, where the wall clock cannot be trusted: on a machine without a battery, after a reset, or set back by
+//! hand. What has expired stays expired, and what should expire does.
 //!
-//! [`Timeline`] is the rule, and reads no clock: it decides what two readings make of a mark. [`crate::store::Clock`] reads
+//! [`Timeline`] is the rule and reads no clock: it decides about two readings and a mark. [`crate::store::Clock`] reads
 //! the clocks and keeps the mark.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,13 +14,13 @@ pub const FAR_AHEAD: u64 = 3600;
 pub const BELIEVED_AFTER: Duration = Duration::from_secs(600);
 /// Nothing is swept until this many seconds have passed without a jump or a reset.
 pub const QUIET_BEFORE_SWEEPS: u64 = 3600;
-/// The date of this release. A wall clock that shows an earlier time is no clock: the machine has no battery, and no time
-/// server was asked yet. To be raised with each release.
+/// The date of this release. A wall clock that shows an earlier time is not set: the machine has no battery, and no
+/// time server has answered yet. Raise it with each release.
 pub const RELEASED: Time = Time::from_unix(1_795_910_400); // 2026-11-29T00:00:00Z
-/// Differences up to this many seconds are not told: a time server moves clocks by as much.
+/// Differences up to this many seconds are not reported: a time server moves clocks by as much.
 const NOT_WORTH_TELLING: u64 = 60;
 
-/// What the clocks say, and how far to trust the wall clock.
+/// The readings of the clocks, and how far to trust the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockStatus {
     /// The wall clock.
@@ -29,15 +29,15 @@ pub struct ClockStatus {
     pub mark: Time,
     /// The time that counts.
     pub now: Time,
-    /// By how many seconds the wall clock is behind, where it is.
+    /// The seconds that the wall clock is behind, if it is.
     pub behind: Option<u64>,
-    /// By how many seconds the wall clock has jumped ahead of the mark, while the mark does not follow.
+    /// The seconds that the wall clock has jumped ahead of the mark, while the mark does not follow.
     pub ahead: Option<u64>,
-    /// The time to write down for other people's clocks: the wall clock; [`now`](Self::now) where the wall clock is no clock.
+    /// The time to write into tokens: the wall clock, or [`now`](Self::now) if the wall clock is not set.
     pub stamp: Time,
 }
 
-/// The rule. Time never stands behind the mark, and goes on from it by the monotonic clock. A jump of the wall clock is used
+/// The rule. Time never stands behind the mark, and continues from it by the monotonic clock. A jump of the wall clock is used
 /// at once, and moves the mark only when it has lasted; until then it is provisional.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
@@ -45,19 +45,18 @@ pub struct Timeline {
     anchor: (Time, Duration),
     /// The provisional jump: since when, and by how many seconds at first.
     jump: Option<(Duration, u64)>,
-    /// When a jump ended, believed or taken back, or a person set the mark: by own time, as the store keeps it.
+    /// The time, by own time, when a jump ended or an administrator set the mark. The store keeps it.
     jumped_at: Option<Time>,
-    /// The same by the monotonic clock, where it was in this process.
+    /// The same by the monotonic clock, if it was in this process.
     disturbed: Option<Duration>,
     /// The latest time that counted since own time last stepped back.
     latest: Time,
-    /// Own time stepped back, and nobody has asked since.
+    /// True if own time stepped back since the last [`take_stepped_back`](Self::take_stepped_back).
     stepped_back: bool,
 }
 
 impl Timeline {
-    /// Begins from the mark as kept, with the time of the last jump as kept. Where there was no mark yet, the wall clock is
-    /// all there is.
+    /// Begins from the stored mark and the time of the last jump. Without a mark, it begins from the wall clock.
     pub fn start(mark: Time, jumped_at: Option<Time>, wall: Time, mono: Duration) -> Self {
         let trusted = if mark == Time::default() { wall } else { mark };
         Self {
@@ -102,7 +101,7 @@ impl Timeline {
         self.status(wall, steady, wall, None, Some(ahead))
     }
 
-    /// Takes over a mark that another process has put further than this one's: time goes on from there.
+    /// Takes over a later mark of another process: time continues from there.
     pub fn raise(&mut self, mark: Time, jumped_at: Option<Time>, mono: Duration) {
         if self.steady(mono) < mark {
             self.anchor = (mark, mono);
@@ -110,7 +109,7 @@ impl Timeline {
         self.jumped_at = self.jumped_at.max(jumped_at);
     }
 
-    /// Begins anew from a mark that a person has set, forwards or back.
+    /// Begins anew from a mark that an administrator has set, forwards or back.
     pub fn reset(&mut self, mark: Time, jumped_at: Option<Time>, wall: Time, mono: Duration) {
         let latest = self.latest;
         let stepped_back = self.stepped_back;
@@ -137,7 +136,7 @@ impl Timeline {
         self.jumped_at
     }
 
-    /// Returns true if own time has stepped back since this was last asked.
+    /// Returns true if own time has stepped back since the last call.
     pub fn take_stepped_back(&mut self) -> bool {
         std::mem::take(&mut self.stepped_back)
     }
@@ -255,7 +254,7 @@ mod tests {
     fn a_jump_while_running_is_the_same() {
         let look = |mono| provisional(mono, 8 * HOUR);
         play(0, 0, &[plain(0, 0), look(2), look(601), plain(602, 8 * HOUR + 602)]);
-        // Nobody looked while it lasted: the first look begins the wait.
+        // The clock was not read while it lasted: the first reading begins the wait.
         play(0, 0, &[plain(0, 0), look(5000), look(5599), plain(5600, 8 * HOUR + 5600)]);
     }
 

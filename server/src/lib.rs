@@ -1,4 +1,4 @@
-//! Everything impure of Gatepass: sockets, the store, the keys, the clock and the command line.
+//! The server around the core: sockets, the store, the keys, the clock and the command line.
 
 pub mod cli;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! What is printed on stdout: with `--json` exactly one JSON object or array, otherwise aligned text.
+//! Output on stdout: with `--json` exactly one JSON object or array, otherwise aligned text.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -6,29 +6,29 @@ use std::io::{self, Write};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-/// One thing to print: its keys in the order they are shown.
+/// A record to print: its keys in the order they are shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record(Vec<(Cow<'static, str>, Value)>);
 
 impl Record {
-    /// Nothing yet.
+    /// Returns an empty record.
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// With `value` as its `key`.
+    /// Adds `value` as `key`.
     #[must_use]
     pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         self.0.push((key.into(), value.into()));
         self
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
     }
 
-    /// What is known of it, in one line.
+    /// Returns the record as one line.
     pub(crate) fn line(&self) -> String {
         let known = self.0.iter().filter(|(_, value)| !value.is_null());
         known.map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>().join(" ")
@@ -45,24 +45,24 @@ impl Serialize for Record {
     }
 }
 
-/// Where and how to print.
+/// The format of the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// Whether a program reads it.
+    /// True for JSON.
     pub json: bool,
     terminal: bool,
 }
 
 impl Output {
-    /// For a program (`json`), or for people, on a terminal or not.
+    /// Makes an output in JSON, or in text, on a terminal or not.
     pub const fn new(json: bool, terminal: bool) -> Self {
         Self { json, terminal }
     }
 
-    /// Prints one thing.
+    /// Prints one record.
     ///
     /// # Errors
-    /// Those of stdout.
+    /// Errors of stdout.
     pub fn one(self, record: &Record) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         if self.json {
@@ -74,10 +74,10 @@ impl Output {
         stdout.flush()
     }
 
-    /// Prints several things of one kind; of each, people are shown `columns`.
+    /// Prints several records. Text shows `columns` of each.
     ///
     /// # Errors
-    /// Those of stdout.
+    /// Errors of stdout.
     pub fn list(self, columns: &[&'static str], records: &[Record]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         if self.json {
@@ -89,26 +89,26 @@ impl Output {
         stdout.flush()
     }
 
-    /// Begins to print things of one kind as they come; of each, people are shown `columns`.
+    /// Begins to print records one by one. Text shows `columns` of each.
     ///
     /// # Errors
-    /// Those of stdout.
+    /// Errors of stdout.
     pub(super) fn rows(self, columns: &'static [&'static str]) -> io::Result<Rows> {
         Rows::begin(self, Shown::Columns { columns, waiting: Vec::new(), widths: Vec::new() })
     }
 
-    /// Begins to print things of one kind as they come, for people each in a line of its own.
+    /// Begins to print records one by one. Text shows each on a line of its own.
     ///
     /// # Errors
-    /// Those of stdout.
+    /// Errors of stdout.
     pub(crate) fn lines(self) -> io::Result<Rows> {
         Rows::begin(self, Shown::Lines)
     }
 
-    /// Prints a line for people, and nothing for programs.
+    /// Prints a line of text, and nothing with `--json`.
     ///
     /// # Errors
-    /// Those of stdout.
+    /// Errors of stdout.
     pub fn say(self, line: &str) -> io::Result<()> {
         if self.json {
             return Ok(());
@@ -119,7 +119,7 @@ impl Output {
     }
 }
 
-/// How people are shown things that are printed as they come.
+/// The text format of records that are printed one by one.
 enum Shown {
     Lines,
     /// Aligned within a page; columns only grow wider.
@@ -130,7 +130,7 @@ enum Shown {
     },
 }
 
-/// Things of one kind, printed as they come, however many there are.
+/// Records that are printed one by one, however many there are.
 pub(super) struct Rows {
     json: bool,
     terminal: bool,
@@ -139,7 +139,7 @@ pub(super) struct Rows {
     any: bool,
 }
 
-/// The lines of a table that are aligned with one another.
+/// The lines of a table that are aligned together.
 const PAGE: usize = 500;
 
 impl Rows {
@@ -169,7 +169,7 @@ impl Rows {
         }
     }
 
-    /// Prints the lines that wait for others to be aligned with.
+    /// Prints the lines that wait to be aligned.
     fn page(&mut self) -> io::Result<()> {
         let Shown::Columns { columns, waiting, widths } = &mut self.shown else { return Ok(()) };
         let text = aligned(columns, &std::mem::take(waiting), widths, (!self.any).then_some(self.terminal));
@@ -187,7 +187,7 @@ impl Rows {
     }
 }
 
-/// A value as people read it. Control characters are shown and not obeyed.
+/// Returns a value as text, with control characters escaped.
 fn plain(value: &Value) -> String {
     let text = match value {
         Value::Null => return "-".into(),
@@ -205,7 +205,7 @@ fn plain(value: &Value) -> String {
     harmless(&text)
 }
 
-/// A text whose control characters are shown and not obeyed.
+/// Returns a text with control characters escaped.
 pub(super) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -219,7 +219,7 @@ const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The columns that `text` takes on a terminal: two for each character of East Asian scripts.
+/// Returns the columns that `text` takes on a terminal: two for each character of East Asian scripts.
 fn width(text: &str) -> usize {
     text.chars().map(|c| 1 + usize::from(is_wide(c))).sum()
 }
@@ -247,7 +247,7 @@ fn table(columns: &[&'static str], records: &[Record], terminal: bool) -> String
     aligned(columns, records, &mut Vec::new(), Some(terminal))
 }
 
-/// Lines of a table whose columns are at least `widths` wide; with a head, bold on a terminal, where one is asked for.
+/// Returns the lines of a table whose columns are at least `widths` wide, with an optional head, bold on a terminal.
 fn aligned(
     columns: &[&'static str],
     records: &[Record],

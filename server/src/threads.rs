@@ -7,8 +7,8 @@ pub(crate) fn named(name: impl std::fmt::Display) -> Builder {
     Builder::new().name(format!("gatepass/{name}"))
 }
 
-/// Returns one more than there are processors: each worker takes its share of what waits, and what few take together
-/// costs less.
+/// Returns one more than there are processors: each worker takes its share of the waiting requests, and larger shares
+/// cost less.
 pub(crate) fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(2, std::num::NonZero::get) + 1
 }

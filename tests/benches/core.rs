@@ -1,4 +1,4 @@
-//! What the core costs, without a store and without a socket: parsing, deciding, signing, verifying, and each flow whole, its
+//! The cost of the core without a store or a socket: parsing, deciding, signing, verifying, and each whole flow with its
 //! records found beforehand.
 #![allow(
     clippy::expect_used,
@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion};
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::{Step, drive};
 use gatepass_core::base::form::Form;
 use gatepass_core::base::json::parse_object;
@@ -22,7 +23,6 @@ use gatepass_core::crypto::generate_ec_pkcs8;
 use gatepass_core::engine::{Engine, Keys};
 use gatepass_core::http::authorization::Authorization;
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::jose::claims::UnverifiedToken;
 use gatepass_core::jose::import::import;
 use gatepass_core::jose::jws::Compact;
@@ -130,7 +130,7 @@ fn decisions(criterion: &mut Criterion) {
 }
 
 fn signatures(criterion: &mut Criterion) {
-    // As long as the claims of a person's token.
+    // As long as the claims of a user's token.
     let payload = [b' '; 300];
     let keys = keys();
     let mut group = criterion.benchmark_group("sign");
@@ -151,7 +151,7 @@ fn signatures(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A store that answers what was found beforehand, and takes every change.
+/// A store that returns records found beforehand, and accepts every change.
 struct Canned(RefCell<std::vec::IntoIter<Found>>);
 
 impl Store for Canned {
@@ -164,7 +164,7 @@ impl Store for Canned {
     }
 }
 
-/// Remembers what the store behind it finds.
+/// A store that remembers the records that another one finds.
 struct Finding<'a>(&'a Memory, RefCell<Vec<Found>>);
 
 impl Store for Finding<'_> {
@@ -179,8 +179,8 @@ impl Store for Finding<'_> {
     }
 }
 
-/// Drives `request` to its answer, and hashes no password: what follows the hash is known beforehand.
-fn answer(engine: &Engine, store: &Canned, request: Request, hashed: Option<Step>) -> Response {
+/// Drives `request` to its answer without hashing a password: the step after the hash is known beforehand.
+fn answer(engine: &Engine, store: &Canned, request: Request, hashed: Option<Step>) -> Reply {
     let (mut step, mut hashed) = (engine.handle(request, inputs(NOON, 9)), hashed);
     loop {
         step = match step {
@@ -198,7 +198,7 @@ fn answer(engine: &Engine, store: &Canned, request: Request, hashed: Option<Step
     }
 }
 
-/// What follows the hash of a flow that has one.
+/// The step after the hash of a flow that has one.
 fn after_hash(engine: &Engine, store: &Canned, request: Request) -> Option<Step> {
     match engine.handle(request, inputs(NOON, 9)) {
         Step::Read(read) => {
@@ -212,14 +212,14 @@ fn after_hash(engine: &Engine, store: &Canned, request: Request) -> Option<Step>
     }
 }
 
-/// Measures the answer to what `ask` makes, the store and the password's hash apart.
+/// Measures the answer to the request of `ask`, without the store and the password's hash.
 fn flow(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
     (engine, store): (&Engine, &Memory),
     ask: impl Fn() -> Request,
 ) {
-    // What is kept by this run is not there for the next flow, whose seed is the same.
+    // The next flow has the same seed, and must not find the records of this one.
     let store = Memory::new(store.with(|tables| tables.clone()));
     let finding = Finding(&store, RefCell::default());
     assert_eq!(drive(engine, &finding, ask(), inputs(NOON, 9)).status(), 200, "{name}");

@@ -1,22 +1,25 @@
-//! An administrator whose operations wait for the store as anybody's flows do, whatever their results are.
+//! The administrator's operations as flows that wait for the store, whatever their results are.
 
 use std::sync::Arc;
 
-use gatepass_core::admin::{Commit, Operation, Step, begin};
+use gatepass_core::admin::{AdminError, Commit, Operation, Step, begin};
 use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::settings::Settings;
+use gatepass_core::store::Store;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query};
 
-/// How the records are read.
+use crate::fixtures;
+
+/// A read of the records.
 pub type Reads<'a> = &'a dyn Fn(&Query) -> Found;
 
 /// An operation that waits for its commit.
 pub trait PendingOperation {
-    /// What it is to commit.
+    /// The changes to commit.
     fn changes(&self) -> &Arc<[Change]>;
 
-    /// Goes on. Where it has to commit once more, it has read and decided again.
+    /// Continues after a commit. Before another commit it reads and decides again.
     fn settle(
         self: Box<Self>,
         outcome: Outcome,
@@ -40,7 +43,7 @@ impl<O: Operation + 'static> PendingOperation for Commit<O> {
     }
 }
 
-/// Begins `operation`, reads and decides. None where there is nothing to commit.
+/// Begins `operation`, reads and decides. Returns `None` if there is nothing to commit.
 pub fn decide<O: Operation + 'static>(
     operation: O,
     inputs: RequestInputs,
@@ -50,20 +53,54 @@ pub fn decide<O: Operation + 'static>(
     pending(begin(operation, inputs), settings, read)
 }
 
+/// Does `operation`, whoever else is at work.
+///
+/// # Errors
+/// Those of the operation.
+pub fn run<O: Operation>(
+    operation: O,
+    inputs: RequestInputs,
+    settings: &Settings,
+    store: &impl Store,
+) -> Result<O::Output, AdminError> {
+    let mut step = begin(operation, inputs);
+    loop {
+        match advance(step, settings, &|query| store.read(query)) {
+            Ok(commit) => {
+                let outcome = store.commit(commit.changes());
+                step = commit.settle(outcome);
+            }
+            Err(result) => return result,
+        }
+    }
+}
+
 fn pending<O: Operation + 'static>(
-    mut step: Step<O>,
+    step: Step<O>,
     settings: &Settings,
     read: Reads<'_>,
 ) -> Option<Box<dyn PendingOperation>> {
+    advance(step, settings, read).ok().map(|commit| -> Box<dyn PendingOperation> { Box::new(commit) })
+}
+
+/// Goes on to a commit, or to the end.
+fn advance<O: Operation>(
+    mut step: Step<O>,
+    settings: &Settings,
+    read: Reads<'_>,
+) -> Result<Commit<O>, Result<O::Output, AdminError>> {
     loop {
         step = match step {
             Step::Read(reads) => {
                 let found = read(reads.query());
                 reads.resume(settings, found)
             }
-            Step::HashPassword(hash) => hash.run(settings),
-            Step::Commit(commit) => return Some(Box::new(commit)),
-            Step::Done(_) => return None,
+            Step::HashPassword(step) => match fixtures::known_hash(step.password()) {
+                Some(hash) => step.resume(settings, hash),
+                None => step.run(settings),
+            },
+            Step::Commit(commit) => return Ok(commit),
+            Step::Done(result) => return Err(result),
         };
     }
 }

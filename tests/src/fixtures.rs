@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gatepass_core::api::step::{drive, finish};
+use gatepass_core::admin::tickets::IssueTicket;
+use gatepass_core::admin::{self, AdminError};
+use gatepass_core::api::step::drive;
+use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warnings;
 use gatepass_core::crypto::seed::Seed;
@@ -136,6 +139,13 @@ pub const PAM_HASH: &str =
 pub const KIM_HASH: &str =
     "$argon2id$v=19$m=64,t=1,p=1$a2ltLXNhbHQtb2Yta2ltIQ$/oNdaNfa15sfWkMDHTakM4I9HPJSgtcl7M3eg9eO8lc";
 
+/// The cheapest hash of a password of pam's or kim's: at full cost, hashing is a quarter of a simulated world's time.
+pub fn known_hash(password: &SecretText) -> Option<PasswordHash> {
+    let known = [(PAM_PASSWORD, PAM_HASH), (KIM_PASSWORD, KIM_HASH)];
+    let (_, hash) = known.into_iter().find(|(text, _)| *text == password.expose())?;
+    PasswordHash::parse(hash).ok()
+}
+
 fn password((user, hash): (&str, &str)) -> (UserId, Password) {
     let hash = PasswordHash::parse(hash).expect("a hash");
     (UserId::parse(user).expect("an id"), Password { hash, lockout: Lockout::default() })
@@ -202,8 +212,22 @@ pub fn tables() -> Tables {
 
 /// Issues a ticket for `user` as the command line does.
 pub fn issue(engine: &Engine, store: &Memory, user: &str, inputs: RequestInputs) -> String {
-    let asked = TicketRequest::new(UserRef::IdOrUsername(user.into()));
-    text(&body(&finish(engine, store, engine.issue_by_command(asked, inputs))), "ticket")
+    let request = TicketRequest::new(UserRef::IdOrUsername(user.into()));
+    issue_as_asked(engine, store, request, inputs).expect("a ticket")
+}
+
+/// Issues the ticket of `request` as the command line does.
+///
+/// # Errors
+/// [`AdminError`] where it is not granted.
+pub fn issue_as_asked(
+    engine: &Engine,
+    store: &Memory,
+    request: TicketRequest,
+    inputs: RequestInputs,
+) -> Result<String, AdminError> {
+    let issued = admin::run(IssueTicket { request }, inputs, engine.settings(), store)?;
+    Ok(issued.ticket.expose().to_owned())
 }
 
 /// A JSON request to `path` from 192.0.2.1, with this `Authorization` unless it is empty.
@@ -267,7 +291,7 @@ pub fn impersonating(engine: &Engine, store: &Memory) -> String {
     asked.audience = ClientId::parse("portal").ok();
     let boss = Some(UserRef::Username("boss".into()));
     let asked = asked.impersonated(boss, Some("call 4711")).expect("an actor and a reason");
-    text(&body(&finish(engine, store, engine.issue_by_command(asked, inputs(NOON, 1)))), "ticket")
+    issue_as_asked(engine, store, asked, inputs(NOON, 1)).expect("a ticket")
 }
 
 /// The answer to boss, who signs in as alice at the portal.

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 
-use gatepass_core::api::step::{drive, finish};
+use gatepass_core::admin::AdminError;
+use gatepass_core::api::reply::Reply;
+use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::policy::ticket_request::TicketRequest;
 use gatepass_core::records::client::Client;
 use gatepass_core::records::request_inputs::RequestInputs;
@@ -65,12 +66,12 @@ impl InMemoryServer {
     }
 
     /// Answers `request` at noon.
-    pub fn send(&self, request: Request) -> Response {
+    pub fn send(&self, request: Request) -> Reply {
         self.send_at(NOON, request)
     }
 
     /// Answers `request` at `now`.
-    pub fn send_at(&self, now: Time, request: Request) -> Response {
+    pub fn send_at(&self, now: Time, request: Request) -> Reply {
         drive(&self.engine, &self.store, request, self.inputs(now))
     }
 
@@ -89,8 +90,11 @@ impl InMemoryServer {
     }
 
     /// Issues a ticket as the command line does.
-    pub fn issue(&self, asked: TicketRequest) -> Response {
-        finish(&self.engine, &self.store, self.engine.issue_by_command(asked, self.inputs(NOON)))
+    ///
+    /// # Errors
+    /// [`AdminError`] if it is not granted.
+    pub fn issue(&self, asked: TicketRequest) -> Result<String, AdminError> {
+        fixtures::issue_as_asked(&self.engine, &self.store, asked, self.inputs(NOON))
     }
 
     /// Returns a token of the client `id` with `scope`.

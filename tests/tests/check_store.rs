@@ -1,4 +1,4 @@
-//! The conformance kit: what a good store is told, and that it finds every way in which a store can be wrong.
+//! The conformance kit: its report about a good store, and the faults that it finds.
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::cell::RefCell;
@@ -46,7 +46,7 @@ fn a_store_without_any_one_guard_is_found() {
     }
 }
 
-/// A store that leaves one kind of change out.
+/// A store that ignores one kind of change.
 struct Without(&'static str, MemoryStore);
 
 fn is(change: &Change, name: &str) -> bool {
@@ -72,7 +72,7 @@ impl Store for Without {
 
 #[test]
 fn a_store_without_the_effect_of_any_one_change_is_found() {
-    // What writes nothing, and what no query reads.
+    // Changes that write nothing, or nothing that a query reads.
     let without_effect = ["Audit", "Probe", "DummyWrite"];
     for name in Change::NAMES {
         if name.starts_with("Require") || without_effect.contains(name) {
@@ -82,7 +82,7 @@ fn a_store_without_the_effect_of_any_one_change_is_found() {
     }
 }
 
-/// A store that does what its function says.
+/// A store with functions for its commits and for its answers.
 struct Altered<C, R>(RefCell<Tables>, C, R);
 
 impl<C, R> Store for Altered<C, R>
@@ -123,14 +123,14 @@ fn a_list_that_is_not_whole_is_found() {
         }
     });
     assert!(short.contains("`Query::UserPage` finds no page with "), "{short}");
-    // The first page comes again and again, once.
+    // The first page is returned once more.
     let twice = found(|found| {
         if let Records::ClientPage(page) = &mut found.records {
             page.items.extend(page.items.first().cloned());
         }
     });
     assert!(twice.contains("`Query::ClientPage` finds ") && twice.contains(" twice"), "{twice}");
-    // Everybody's sessions are one user's.
+    // All sessions belong to one user.
     let tables = RefCell::<Tables>::default();
     let everybodys = broken(&EverybodysSessions(tables)).to_string();
     assert!(
@@ -139,7 +139,7 @@ fn a_list_that_is_not_whole_is_found() {
     );
 }
 
-/// A store that lists everybody's sessions as one user's.
+/// A store that lists all sessions as one user's.
 struct EverybodysSessions(RefCell<Tables>);
 
 impl Store for EverybodysSessions {
@@ -166,7 +166,7 @@ fn three_stores_that_break_one_promise_each_are_told_which() {
         "`InsertUser`: a user is inserted whose id is taken. Nothing may be written then, but `Query::Ticket` finds \
          `Some(` where `None` is right, in Found › records: Ticket."
     );
-    // It takes the second spending of a ticket for the first one, told once more.
+    // It takes the second redemption of a ticket for a repetition of the first.
     let twice = committed(|tables, changes| match (tables.commit(changes), changes) {
         (Outcome::Conflict, [Change::SpendTicket { .. }, ..]) => Outcome::Applied,
         (outcome, _) => outcome,
@@ -176,7 +176,7 @@ fn three_stores_that_break_one_promise_each_are_told_which() {
         "`SpendTicket`: a spent ticket is spent again. The store answers Applied where Conflict is right: it holds only \
          where the ticket was neither spent nor revoked, and nothing is written otherwise."
     );
-    // It lists sessions as they come.
+    // It lists sessions in no order.
     let unsorted = found(|found| {
         if let Records::Sessions(records) = &mut found.records {
             records.sessions.sort_by(|a, b| a.id.cmp(&b.id));
@@ -187,7 +187,7 @@ fn three_stores_that_break_one_promise_each_are_told_which() {
     assert!(unsorted.starts_with(start) && unsorted.ends_with(end), "{unsorted}");
 }
 
-/// A store that looks first and writes later.
+/// A store that checks first and writes later.
 #[derive(Default)]
 struct LooksFirst(Memory);
 
@@ -211,7 +211,7 @@ impl Store for LooksFirst {
     }
 }
 
-/// A store that writes one change after another, though all of them or none.
+/// A store that writes one change after another, although all of them or none.
 #[derive(Default)]
 struct OneByOne(Memory);
 

@@ -3,9 +3,12 @@
 
 use clap::Args as _;
 use gatepass::config::{ConfigLayer, place_of};
+use gatepass_core::api::routes::ROUTES;
 use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
+use gatepass_core::store::audit::{Kind, Refusal};
 
+const AUDIT: &str = include_str!("../../docs/audit.md");
 const HTTP_API: &str = include_str!("../../docs/http-api.md");
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 const README: &str = include_str!("../../README.md");
@@ -46,7 +49,7 @@ fn every_key_of_the_configuration_is_listed_in_its_section_with_default_and_help
         let help = flags.get_arguments().find(|flag| flag.get_id() == key).and_then(clap::Arg::get_help);
         let help = help.map(ToString::to_string).unwrap_or_default();
         let meaning = help.split(" [default: ").next().unwrap_or_default();
-        assert_eq!(cells[3], meaning, "{key}");
+        assert_eq!(cells[3], meaning.trim_end_matches('`'), "{key}");
     }
 }
 
@@ -70,6 +73,25 @@ fn nothing_is_listed_that_is_not_there() {
 }
 
 #[test]
+fn the_words_of_the_audit_log_are_the_ones_explained() {
+    let (_, kinds_and_reasons) = AUDIT.split_once("\n## Kinds of events\n").expect("a section of kinds");
+    let (kinds, reasons) =
+        kinds_and_reasons.split_once("\n## Reasons of refusals\n").expect("a section of reasons");
+    let explained = |section: &'static str| {
+        let words = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let mut words: Vec<_> = words.map(|(word, _)| word).collect();
+        words.sort_unstable();
+        words
+    };
+    let mut written: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+    written.sort_unstable();
+    assert_eq!(explained(kinds), written);
+    let mut written: Vec<_> = Refusal::ALL.iter().map(|refusal| refusal.as_str()).collect();
+    written.sort_unstable();
+    assert_eq!(explained(reasons), written);
+}
+
+#[test]
 fn the_readme_is_short_and_its_links_lead_somewhere() {
     assert!(README.lines().count() <= 200);
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -77,4 +99,21 @@ fn the_readme_is_short_and_its_links_lead_somewhere() {
         let file = link.split('#').next().unwrap_or_default();
         assert!(std::path::Path::new(root).join(file).exists(), "{link}");
     }
+}
+
+#[test]
+fn the_endpoints_are_those_of_the_table_of_routes() {
+    let routes = ROUTES.iter().flat_map(|route| route.methods.iter().map(|method| (*method, route.path)));
+    let mut served: Vec<(&str, &str)> = routes.collect();
+    let is_method = |method: &str| method.bytes().all(|byte| byte.is_ascii_uppercase());
+    let first_cell = |line: &'static str| line.strip_prefix("| ")?.split(" |").next();
+    let listed = HTTP_API.lines().filter_map(first_cell).flat_map(|cell| cell.split(", "));
+    let listed = listed.filter_map(|one| one.strip_prefix('`')?.strip_suffix('`')?.split_once(' '));
+    let mut listed: Vec<_> =
+        listed.filter(|(method, path)| is_method(method) && path.starts_with('/')).collect();
+    for list in [&mut served, &mut listed] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    assert_eq!(listed, served, "docs/http-api.md and core/src/api/routes.rs");
 }

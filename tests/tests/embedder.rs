@@ -10,13 +10,13 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::Step;
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warnings;
 use gatepass_core::crypto::seed::Seed;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_tests::fixtures;
 use gatepass_tests::memory::Tables;
@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 type AsyncStore = Arc<tokio::sync::Mutex<Tables>>;
 
 /// Drives a flow. This is the whole embedding.
-async fn answer(engine: &Engine, store: &AsyncStore, request: Request) -> Response {
+async fn answer(engine: &Engine, store: &AsyncStore, request: Request) -> Reply {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).expect("the system's generator");
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();

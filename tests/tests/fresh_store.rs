@@ -1,5 +1,5 @@
-//! A store that was written from `docs/embedding.md` alone: lists that are searched, and a copy that is given up where a condition does
-//! not hold. It passes the conformance kit.
+//! A store that was written from `docs/embedding.md` alone: it searches lists, and drops its copy if a condition does not
+//! hold. It passes the conformance kit.
 #![allow(clippy::panic, reason = "a broken promise is a failed test")]
 
 use std::cmp::Reverse;
@@ -14,6 +14,7 @@ use gatepass_core::records::named_clients::NamedClients;
 use gatepass_core::records::password::Password;
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::sign_in_history::SignInHistory;
+use gatepass_core::records::signing_key::{KeyState, StoredKey};
 use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::audit::Event;
 use gatepass_core::store::check::{check_races, check_store};
@@ -35,6 +36,8 @@ fn holds(condition: bool) -> Held {
 
 #[derive(Clone, Default)]
 struct Rows {
+    generation: u64,
+    keys: Vec<StoredKey>,
     state_epoch: u64,
     users: Vec<User>,
     passwords: Vec<(UserId, Password)>,
@@ -56,7 +59,7 @@ fn get<'a, T>(rows: &'a [(UserId, T)], user: &UserId) -> Option<&'a T> {
     rows.iter().find(|(id, _)| id == user).map(|(_, row)| row)
 }
 
-/// Returns the row of the user, which is made where there is none.
+/// Returns the row of the user, and adds one if there is none.
 fn entry<'a, T: Default>(rows: &'a mut Vec<(UserId, T)>, user: &UserId) -> Result<&'a mut T, Conflict> {
     if get(rows, user).is_none() {
         rows.push((user.clone(), T::default()));
@@ -287,6 +290,11 @@ impl Rows {
                 })
             })),
             Query::Session(id) => Records::Session(self.session(id).cloned().map(Box::new)),
+            Query::TicketById(id) => {
+                let ticket = self.tickets.iter().find(|ticket| ticket.id == *id);
+                Records::TicketById(ticket.cloned().map(Box::new))
+            }
+            Query::Keys => Records::Keys(self.keys.iter().map(|key| key.record.clone()).collect()),
             Query::UserPage(query) => {
                 Records::UserPage(page(query, self.users.clone(), |user| user.id.as_str()))
             }
@@ -318,7 +326,7 @@ impl Rows {
     }
 }
 
-/// The first row that `is`, to be changed.
+/// Returns the first row for which `is` is true, to be changed.
 fn row<T>(rows: &mut [T], is: impl Fn(&&mut T) -> bool) -> Result<&mut T, Conflict> {
     rows.iter_mut().find(is).ok_or(Conflict)
 }
@@ -331,6 +339,17 @@ impl Rows {
 
     fn has_verified(&self, user: &UserId) -> bool {
         self.devices.iter().any(|device| device.user_id == *user && device.verified_at.is_some())
+    }
+
+    fn raise_generation(&mut self, read: u64) -> Held {
+        holds(self.generation == read)?;
+        self.generation += 1;
+        Ok(())
+    }
+
+    fn stop_signing(&mut self) {
+        let signing = self.keys.iter_mut().filter(|key| key.record.state == KeyState::Signing);
+        signing.for_each(|key| key.record.state = KeyState::VerifyingOnly);
     }
 
     fn apply(&mut self, change: &Change) -> Held {
@@ -563,6 +582,28 @@ impl Rows {
                 self.clients.retain(|client| client.id != *id);
                 Ok(())
             }
+            Change::InsertKey { key, generation } => {
+                holds(!self.keys.iter().any(|other| other.record.id == key.record.id))?;
+                self.raise_generation(*generation)?;
+                if key.record.state == KeyState::Signing {
+                    self.stop_signing();
+                }
+                self.keys.push(StoredKey::clone(key));
+                Ok(())
+            }
+            Change::ActivateKey { id, generation } => {
+                self.raise_generation(*generation)?;
+                self.stop_signing();
+                row(&mut self.keys, |key| key.record.id == *id)?.record.state = KeyState::Signing;
+                Ok(())
+            }
+            Change::RetireKey { id, generation } => {
+                self.raise_generation(*generation)?;
+                let key = row(&mut self.keys, |key| key.record.id == *id)?;
+                holds(key.record.state != KeyState::Signing)?;
+                self.keys.retain(|key| key.record.id != *id);
+                Ok(())
+            }
             Change::Audit(event) => {
                 self.audit.push(event.clone());
                 Ok(())
@@ -578,7 +619,7 @@ struct FreshStore(Mutex<Rows>);
 impl Store for FreshStore {
     fn read(&self, query: &Query) -> Found {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Found { generation: 0, state_epoch: rows.state_epoch, records: rows.answer(query) }
+        Found { generation: rows.generation, state_epoch: rows.state_epoch, records: rows.answer(query) }
     }
 
     fn commit(&self, changes: &Arc<[Change]>) -> Outcome {

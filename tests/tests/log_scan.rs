@@ -145,7 +145,7 @@ fn private(installation: &TestInstallation, secrets: &mut Secrets) {
     let keys = store.keys().expect("the keys").keys;
     assert!(keys.len() > 1);
     for key in keys {
-        let jwk: Value = serde_json::from_slice(&key.storage).expect("a private JWK");
+        let jwk: Value = serde_json::from_slice(key.private_jwk.expose()).expect("a private JWK");
         for part in ["d", "p", "q", "dp", "dq", "qi", "k"].iter().filter_map(|part| jwk[part].as_str()) {
             secrets.add("private key", part);
             secrets.add("private key", URL_SAFE_NO_PAD.decode(part).expect("base64url"));

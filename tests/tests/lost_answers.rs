@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{available_parallelism, scope};
 use std::time::Instant;
 
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::Step;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::records::session::RefreshDigest;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::change::{Change, Outcome};
@@ -135,7 +135,7 @@ impl SignIn<'_> {
         self.flows.push(Flow { sender, step, applied });
     }
 
-    fn reply(&mut self, sender: Sender, applied: bool, well: bool, response: &Response) {
+    fn reply(&mut self, sender: Sender, applied: bool, well: bool, response: &Reply) {
         if response.status() != 200 {
             let text = String::from_utf8_lossy(response.body());
             assert!(!["rft_", "chg_", "eyJ"].iter().any(|mark| text.contains(mark)), "{text}");

@@ -7,11 +7,11 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::{self, Step, drive};
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::records::id::UserId;
 use gatepass_core::settings::{Issuer, PasswordAge, Settings};
 use gatepass_core::store::audit::{Kind, Refusal};
@@ -43,7 +43,7 @@ fn at(seconds: u64) -> Time {
 }
 
 /// Returns the steps of a flow, and its answer.
-fn steps(engine: &Engine, store: &Memory, request: Request) -> (Vec<&'static str>, Response) {
+fn steps(engine: &Engine, store: &Memory, request: Request) -> (Vec<&'static str>, Reply) {
     let mut taken = vec![];
     let mut step = engine.handle(request, inputs(NOON, 1));
     loop {

@@ -13,7 +13,7 @@ use gatepass_core::records::id::{ClientId, UserRef};
 use gatepass_core::records::sign_in_history::{DeviceOnNetwork, KnownPlace, SignInHistory};
 use gatepass_core::settings::{AddressMismatch, Issuer, Settings, Unenrolled};
 use gatepass_core::store::audit::Kind;
-use gatepass_tests::fixtures::{self, NOON, body, presents, request, text, user_id};
+use gatepass_tests::fixtures::{self, NOON, presents, request, text, user_id};
 use gatepass_tests::in_memory_server::InMemoryServer;
 use gatepass_tests::memory::Tables;
 use gatepass_tests::totp::{self, SECRET};
@@ -55,7 +55,7 @@ fn server_with(settings: Settings, tables: Tables) -> InMemoryServer {
 
 /// Issues a ticket as `asked`.
 fn issue(server: &InMemoryServer, asked: TicketRequest) -> String {
-    text(&body(&server.issue(asked)), "ticket")
+    server.issue(asked).expect("a ticket")
 }
 
 /// Signs `name` in by a ticket on `device`, and returns the answer.

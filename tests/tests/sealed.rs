@@ -8,10 +8,10 @@
 
 use std::sync::Arc;
 
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::Step;
 use gatepass_core::engine::{Engine, Keys};
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::store::Store;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query, Records};
@@ -20,10 +20,10 @@ use gatepass_tests::fixtures::{
     revokes,
 };
 use gatepass_tests::memory::Memory;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Drives `step` on a store whose commits end as `outcomes` says, in order. Returns the answer and the number of reads.
-fn drive(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> (Response, usize) {
+fn drive(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> (Reply, usize) {
     let mut outcomes = outcomes.iter();
     for steps in 1.. {
         step = match step {
@@ -45,7 +45,7 @@ fn drive(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) 
     unreachable!("a flow ends")
 }
 
-fn holds_a_secret(response: &Response) -> bool {
+fn holds_a_secret(response: &Reply) -> bool {
     let body = String::from_utf8_lossy(response.body());
     ["eyJ", "rft_", "tkt_", "access_token"].iter().any(|mark| body.contains(mark))
 }
@@ -85,11 +85,12 @@ fn every_outcome_of_issuing_has_one_answer() {
     let engine = fixtures::engine("http://gate.example");
     for (outcome, status) in [(Outcome::Applied, 200), (Outcome::NotApplied, 503), (Outcome::Unknown, 500)] {
         let store = Memory::new(fixtures::tables());
-        let asked = gatepass_core::policy::ticket_request::TicketRequest::new(
-            gatepass_core::records::id::UserRef::Username("alice".into()),
-        );
-        let step = engine.issue_by_command(asked, inputs(NOON, 1));
-        let (response, _) = drive(&engine, &store, step, &[outcome]);
+        let token = engine.handle(asks_for_token("backend", BACKEND_SECRET, "ticket:issue"), inputs(NOON, 1));
+        let (token, _) = drive(&engine, &store, token, &[]);
+        let token: Value = serde_json::from_slice(token.body()).expect("JSON");
+        let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
+        let asked = request("/auth/generate-ticket", &bearer, &json!({"username": "alice"}));
+        let (response, _) = drive(&engine, &store, engine.handle(asked, inputs(NOON, 2)), &[outcome]);
         assert_eq!((response.status(), holds_a_secret(&response)), (status, status == 200));
     }
 }

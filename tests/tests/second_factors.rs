@@ -7,11 +7,11 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::{Step, drive};
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::records::challenge::Answered;
 use gatepass_core::records::factor::Lockout;
 use gatepass_core::store::audit::Kind;
@@ -41,7 +41,7 @@ fn challenge(engine: &Engine, store: &Memory) -> String {
 }
 
 /// Drives `step`. Its commits end as `outcomes` say, and are applied after those.
-fn finish(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> Response {
+fn finish(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) -> Reply {
     let mut outcomes = outcomes.iter();
     for _ in 0..=Step::MAX {
         step = match step {
@@ -191,7 +191,7 @@ fn signed_in(engine: &Engine, store: &Memory) -> String {
 }
 
 /// Returns the answer to `body` at `/mfa/totp/{path}`.
-fn my(engine: &Engine, store: &Memory, token: &str, path: &str, body: &Value, seed: u64) -> Response {
+fn my(engine: &Engine, store: &Memory, token: &str, path: &str, body: &Value, seed: u64) -> Reply {
     let mut asked = request(&format!("/mfa/totp/{path}"), &format!("Bearer {token}"), body);
     if path.starts_with("devices/") {
         asked.method = "DELETE".into();
@@ -200,7 +200,7 @@ fn my(engine: &Engine, store: &Memory, token: &str, path: &str, body: &Value, se
 }
 
 /// Returns the id of a device that was set up, a code of it, and one of its backup codes.
-fn told(set_up: &Response) -> (String, String, String) {
+fn told(set_up: &Reply) -> (String, String, String) {
     let data = &body(set_up)["data"];
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let code = totp::code_of(&text(&data["secret"]), NOON.unix());

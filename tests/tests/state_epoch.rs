@@ -7,11 +7,14 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use std::sync::Arc;
+
+use gatepass_core::admin::tickets::IssueTicket;
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::{Commit, Step, drive};
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::{Warning, Warnings};
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::policy::ticket_request::TicketRequest;
 use gatepass_core::records::id::UserRef;
 use gatepass_core::records::request_inputs::RequestInputs;
@@ -19,6 +22,8 @@ use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_core::store::change::Outcome;
+use gatepass_core::store::query::Query;
+use gatepass_tests::administrator;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, body,
     claims, grants, impersonates, posts, presents, refreshes, request, revokes, text, user_id,
@@ -31,7 +36,7 @@ use serde_json::{Value, json};
 /// The time of most tests: after the grace of a refresh token that was used at noon.
 const LATER: Time = Time::from_unix(1_750_000_100);
 
-fn ask(server: &InMemoryServer, asked: Request) -> Response {
+fn ask(server: &InMemoryServer, asked: Request) -> Reply {
     server.send_at(LATER, asked)
 }
 
@@ -56,7 +61,7 @@ fn put_back(server: &InMemoryServer, epoch: u64) {
 }
 
 /// Sends a request, and checks that it writes only one audit row with the reason of its refusal.
-fn check_refused(server: &InMemoryServer, kind: Kind, asked: Request) -> Response {
+fn check_refused(server: &InMemoryServer, kind: Kind, asked: Request) -> Reply {
     let mut before = server.tables();
     let response = ask(server, asked);
     let mut after = server.tables();
@@ -69,7 +74,7 @@ fn check_refused(server: &InMemoryServer, kind: Kind, asked: Request) -> Respons
 }
 
 /// Returns everything on the wire.
-fn wire(response: &Response) -> (u16, Vec<(&'static str, String)>, Value) {
+fn wire(response: &Reply) -> (u16, Vec<(&'static str, String)>, Value) {
     let headers = response.headers().map(|(name, value)| (name, value.to_owned())).collect();
     (response.status(), headers, body(response))
 }
@@ -307,16 +312,20 @@ fn a_commit_that_uses_or_issues_something_rests_on_the_state_epoch() {
         ("a device is set up", by_pam(&pam, "POST", "/mfa/totp/setup", json!({}))),
         ("a password is changed", by_pam(&pam, "PUT", "/auth/me/password", asked)),
     ];
-    let begun = requests.map(|(what, asked)| (what, server.engine.handle(asked, server.inputs(LATER))));
-    let by_command = TicketRequest::new(UserRef::Username("alice".into()));
-    let by_command = server.engine.issue_by_command(by_command, server.inputs(LATER));
-    for (what, step) in begun.into_iter().chain([("a command issues a ticket", by_command)]) {
-        let commit = commit_of(&server, step);
+    let committed = requests.map(|(what, asked)| {
+        let begun = server.engine.handle(asked, server.inputs(LATER));
+        (what, Arc::clone(commit_of(&server, begun).changes()))
+    });
+    let by_command = IssueTicket { request: TicketRequest::new(UserRef::Username("alice".into())) };
+    let (settings, read) = (server.engine.settings(), |query: &Query| server.store.read(query));
+    let by_command = administrator::decide(by_command, server.inputs(LATER), settings, &read);
+    let by_command = Arc::clone(by_command.expect("a commit").changes());
+    for (what, changes) in committed.into_iter().chain([("a command issues a ticket", by_command)]) {
         for epoch in [0, 6, 8, 7] {
             let mut tables = server.tables();
             tables.state_epoch = epoch;
             let before = tables.clone();
-            let applied = tables.commit(commit.changes()) == Outcome::Applied;
+            let applied = tables.commit(&changes) == Outcome::Applied;
             assert_eq!((applied, tables != before), (epoch == 7, epoch == 7), "{what} in {epoch}");
         }
     }

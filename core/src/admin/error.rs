@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::policy::password::Unfit;
+use crate::policy::ticket_issuing::IssueError;
 use crate::records::id::{ClientId, SessionId, TicketId};
 use crate::records::scope::Scope;
 
@@ -24,6 +25,8 @@ pub enum AdminError {
     },
     /// The records stand against it.
     Refused(Obstacle),
+    /// The ticket cannot be granted.
+    NotIssued(IssueError),
     /// Others changed the records at each of [`ATTEMPTS`](super::ATTEMPTS) attempts.
     Conflict,
     /// The store could not commit.
@@ -173,6 +176,7 @@ impl fmt::Display for AdminError {
             Self::AlreadyExists(item) => write!(f, "there is a {item} already"),
             Self::Invalid { field, reason } => write!(f, "{field} {reason}"),
             Self::Refused(obstacle) => obstacle.fmt(f),
+            Self::NotIssued(error) => write!(f, "no ticket was issued: {error}"),
             Self::Conflict => f.write_str("others changed the same record at each attempt"),
             Self::NotApplied => f.write_str("the store cannot commit now, and nothing was changed"),
             Self::Unknown => f.write_str("the outcome of the commit was lost"),

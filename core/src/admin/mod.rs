@@ -29,13 +29,18 @@
 //! # Ok::<(), gatepass_core::settings::BadIssuer>(())
 //! ```
 
+mod client_fields;
+pub mod clients;
 mod error;
 pub mod factors;
 mod fields;
+pub mod keys;
 pub mod sessions;
 mod step;
+pub mod tickets;
 pub mod users;
 
+pub use client_fields::ClientFields;
 pub use error::{AdminError, Field, Invalid, Item, Obstacle};
 pub use fields::UserFields;
 pub use step::{

@@ -45,6 +45,8 @@ pub struct OperationInputs<'a> {
     pub request: &'a RequestInputs,
     /// The state epoch, as of the snapshot.
     pub state_epoch: u64,
+    /// The generation of the keys, as of the snapshot.
+    pub key_generation: u64,
     /// The hash of the password that an earlier decision asked to hash.
     pub password_hash: Option<&'a PasswordHash>,
 }
@@ -60,6 +62,17 @@ pub enum Decision<T> {
     Commit(Plan<T>),
 }
 
+impl<T> Decision<T> {
+    /// Makes another result of this one.
+    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Decision<U> {
+        match self {
+            Self::Done(output) => Decision::Done(make(output)),
+            Self::HashPassword(password) => Decision::HashPassword(password),
+            Self::Commit(plan) => Decision::Commit(plan.map(make)),
+        }
+    }
+}
+
 /// Changes, and the result once they are durable.
 #[derive(Debug)]
 pub struct Plan<T> {
@@ -72,6 +85,11 @@ impl<T> Plan<T> {
     /// Plans to write `changes`; `output` is the result.
     pub const fn new(changes: Vec<Change>, output: T) -> Self {
         Self { changes, output, retry: None }
+    }
+
+    /// Makes another result of this one.
+    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Plan<U> {
+        Plan { changes: self.changes, output: make(self.output), retry: self.retry }
     }
 
     /// Asks `query` after a conflict: a record that was found by name is read by identifier from then on.
@@ -157,6 +175,7 @@ impl<O: Operation> Progress<O> {
             settings,
             request: &self.inputs,
             state_epoch: found.state_epoch,
+            key_generation: found.generation,
             password_hash: self.password_hash.as_ref(),
         };
         match self.operation.decide(&inputs, &found.records) {
@@ -214,10 +233,22 @@ impl<O: Operation> HashPassword<O> {
 
     /// Hashes in memory that is kept, and goes on.
     pub fn run_in(self, workspace: &mut Workspace, settings: &Settings) -> Step<O> {
-        let Self { password, found, mut progress } = self;
-        let Some(hash) = PasswordHash::of(&password, progress.inputs.password_salt(), workspace) else {
-            return Step::Done(Err(AdminError::NoMemory));
-        };
+        match PasswordHash::of(&self.password, self.progress.inputs.password_salt(), workspace) {
+            Some(hash) => self.resume(settings, hash),
+            None => Step::Done(Err(AdminError::NoMemory)),
+        }
+    }
+
+    /// Returns the password to be hashed.
+    #[doc(hidden)]
+    pub const fn password(&self) -> &SecretText {
+        &self.password
+    }
+
+    /// Goes on with a hash of the password that was made elsewhere.
+    #[doc(hidden)]
+    pub fn resume(self, settings: &Settings, hash: PasswordHash) -> Step<O> {
+        let Self { password: _, found, mut progress } = self;
         progress.password_hash = Some(hash);
         progress.decide(settings, found)
     }

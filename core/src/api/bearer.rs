@@ -3,12 +3,13 @@
 use alloc::boxed::Box;
 
 use crate::api::context::Context;
+use crate::api::endpoint::Basis;
+use crate::api::person::Person;
+use crate::api::reply::Reply;
 use crate::base::time::Time;
-use crate::engine::Engine;
 use crate::http::authorization::Authorization;
 use crate::http::problem::Problem;
 use crate::http::request::{Ambiguous, Request};
-use crate::http::response::Response;
 use crate::jose::claims::{AccessClaims, ClaimError, NotVerified, TokenType, UnverifiedToken};
 use crate::policy::issuing::Issuing;
 use crate::records::client::Client;
@@ -27,9 +28,10 @@ pub(crate) struct Presented {
     query: BearerQuery,
 }
 
-/// 401 of the paths below `/auth`.
-pub(crate) fn unauthorized(ctx: &Context, refusal: Refusal) -> Response {
-    ctx.problem(Problem::TokenRequired).with("WWW-Authenticate", "Bearer realm=\"gatepass\"").refused(refusal)
+/// Returns 401 of the paths below `/auth` and `/mfa`.
+pub(crate) fn unauthorized(ctx: &Context, refusal: Refusal) -> Reply {
+    let response = ctx.problem(Problem::TokenRequired).into_response();
+    Reply::from(response.with("www-authenticate", "Bearer realm=\"gatepass\"")).refused(refusal)
 }
 
 impl Presented {
@@ -46,12 +48,9 @@ impl Presented {
     }
 
     /// The same, or what is answered at the paths below `/auth` and `/mfa` where there is none.
-    pub(crate) fn demanded(ctx: &Context, request: &Request) -> Result<Self, Response> {
-        match Self::by_header(request) {
-            Ok(Some(presented)) => Ok(presented),
-            Ok(None) => Err(unauthorized(ctx, Refusal::TokenInvalid)),
-            Err(Ambiguous) => Err(ctx.problem(Problem::BadHeader).refused(Refusal::Malformed)),
-        }
+    pub(crate) fn demanded(ctx: &Context, request: &Request) -> Result<Self, Reply> {
+        let presented = Self::by_header(request).map_err(|Ambiguous| ctx.malformed(Problem::BadHeader))?;
+        presented.ok_or_else(|| unauthorized(ctx, Refusal::TokenInvalid))
     }
 
     /// Reads `token` as far as its claims can be looked up; none where it cannot be one of ours.
@@ -80,11 +79,19 @@ impl Presented {
     /// ended. Its scope is what whoever granted it may grant now.
     pub(crate) fn verify<'a>(
         &self,
-        engine: &Engine,
+        basis: &Basis<'_>,
         records: &'a BearerRecords,
-        state_epoch: u64,
+    ) -> Result<VerifiedToken<'a>, Refusal> {
+        self.verify_at(basis, records, basis.now())
+    }
+
+    fn verify_at<'a>(
+        &self,
+        basis: &Basis<'_>,
+        records: &'a BearerRecords,
         now: Time,
     ) -> Result<VerifiedToken<'a>, Refusal> {
+        let (engine, state_epoch) = (basis.engine, basis.state_epoch);
         let (token_type, claims) = engine.believe(&self.token, now).map_err(|_| Refusal::TokenInvalid)?;
         if records.revoked {
             return Err(Refusal::TokenRevoked);
@@ -104,25 +111,19 @@ impl Presented {
         };
         Ok(VerifiedToken { claims, scope, holder })
     }
-}
 
-impl Presented {
     /// Believes a token that is to be ended: it may be dated ahead, and is not to come alive when that date comes.
     pub(crate) fn verify_to_end<'a>(
         &self,
-        engine: &Engine,
+        basis: &Basis<'_>,
         records: &'a BearerRecords,
-        state_epoch: u64,
-        now: Time,
     ) -> Result<VerifiedToken<'a>, Refusal> {
-        let verified = self.verify(engine, records, state_epoch, now);
+        let verified = self.verify(basis, records);
         if verified.is_ok() {
             return verified;
         }
-        match engine.believe(&self.token, now) {
-            Err(NotVerified::Claims(ClaimError::NotYet { from, .. })) => {
-                self.verify(engine, records, state_epoch, from)
-            }
+        match basis.engine.believe(&self.token, basis.now()) {
+            Err(NotVerified::Claims(ClaimError::NotYet { from, .. })) => self.verify_at(basis, records, from),
             Ok(_) | Err(_) => verified,
         }
     }
@@ -226,13 +227,12 @@ impl<'a> VerifiedToken<'a> {
     }
 
     /// The person it speaks for, where their session is good for everything, or for `this` alone.
-    pub(crate) fn person(
-        &self,
-        this: Option<Purpose>,
-    ) -> Result<(&'a User, &'a Session), (Problem, Refusal)> {
+    pub(crate) fn person(&self, this: Option<Purpose>) -> Result<Person<'a>, (Problem, Refusal)> {
         match self.holder {
-            Holder::Person { user, session } => Ok((user, session)),
-            Holder::Restricted { user, session, purpose } if Some(purpose) == this => Ok((user, session)),
+            Holder::Person { user, session } => Ok(Person { user, session }),
+            Holder::Restricted { user, session, purpose } if Some(purpose) == this => {
+                Ok(Person { user, session })
+            }
             Holder::Restricted { .. } => Err((Problem::SessionRestricted, Refusal::SessionRestricted)),
             Holder::Client(_) => Err((Problem::ScopeMissing, Refusal::ScopeMissing)),
         }

@@ -1,23 +1,23 @@
-//! What every flow carries, and the answers every flow can give.
+//! What every flow carries, and the replies every flow can give.
 
 use core::net::IpAddr;
 
-use crate::api::step::Step;
+use crate::api::reply::Reply;
 use crate::base::time::{Clocks, Time};
 use crate::http::language::Language;
 use crate::http::oauth_error::{BearerError, OAuthError};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, done};
 use crate::http::request::Request;
-use crate::http::response::Response;
 use crate::records::challenge::SignIn;
 use crate::records::request_inputs::RequestInputs;
 use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Outcome;
+use serde::Serialize;
 
-/// The shape of a route's errors (CONTRACT §1).
+/// How the errors of a route are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub enum ErrorFormat {
     /// SimpleResponse.
     Simple,
     /// RFC 6749 §5.2.
@@ -26,7 +26,7 @@ pub(crate) enum Manner {
     Bearer,
 }
 
-/// One request's moment, where it came from, and how it is to be answered.
+/// One request's inputs, where it came from, and how it is to be answered.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Context {
@@ -34,10 +34,10 @@ pub(crate) struct Context {
     pub(crate) language: Language,
     /// None for the command line.
     pub(crate) peer: Option<IpAddr>,
-    pub(crate) manner: Manner,
+    pub(crate) errors: ErrorFormat,
 }
 
-/// The place that `request` comes from (CONTRACT §4).
+/// Returns the device and network that `request` comes from.
 pub(crate) fn place(request: &Request) -> Result<DeviceOnNetwork, Problem> {
     let id = request.header("x-device-id").map_err(|_| Problem::BadHeader)?.unwrap_or_default();
     let agent = request.headers.iter().find(|(name, _)| name == "user-agent");
@@ -54,48 +54,58 @@ impl Context {
         self.inputs.clocks()
     }
 
-    /// `problem` as a SimpleResponse.
-    pub(crate) fn problem(&self, problem: Problem) -> Response {
-        problem.response(self.language, self.inputs.wall)
+    /// Returns success as a SimpleResponse, with `data` where there is any.
+    pub(crate) fn done(&self, data: Option<impl Serialize>) -> Reply {
+        done(self.language, self.inputs.wall, data).into()
     }
 
-    /// `problem`, and `refusal` for the failure budget.
-    pub(crate) fn refuse(&self, problem: Problem, refusal: Refusal) -> Step {
-        Step::Reply(self.problem(problem).refused(refusal))
+    /// Returns `problem` as a SimpleResponse.
+    pub(crate) fn problem(&self, problem: Problem) -> Reply {
+        problem.response(self.language, self.inputs.wall).into()
     }
 
-    /// 503: the store cannot; nothing was changed.
-    pub(crate) fn unavailable(&self) -> Response {
-        match self.manner {
-            Manner::Simple => self.problem(Problem::Unavailable),
-            Manner::OAuth => OAuthError::TemporarilyUnavailable.response(),
-            Manner::Bearer => BearerError::TemporarilyUnavailable.response(),
+    /// Returns `problem` as the refusal of something.
+    pub(crate) fn refuse(&self, problem: Problem, refusal: Refusal) -> Reply {
+        self.problem(problem).refused(refusal)
+    }
+
+    /// Returns `problem` of a request that could not be read.
+    pub(crate) fn malformed(&self, problem: Problem) -> Reply {
+        self.refuse(problem, Refusal::Malformed)
+    }
+
+    /// Returns 503: the store cannot; nothing was changed.
+    pub(crate) fn unavailable(&self) -> Reply {
+        match self.errors {
+            ErrorFormat::Simple => self.problem(Problem::Unavailable),
+            ErrorFormat::OAuth => OAuthError::TemporarilyUnavailable.into(),
+            ErrorFormat::Bearer => BearerError::TemporarilyUnavailable.into(),
         }
     }
 
-    /// 500: our fault, or the outcome of a commit is unknown.
-    pub(crate) fn internal(&self) -> Response {
-        match self.manner {
-            Manner::Simple => self.problem(Problem::Internal),
-            Manner::OAuth => OAuthError::ServerError.response(),
-            Manner::Bearer => BearerError::ServerError.response(),
+    /// Returns 500: our fault, or the outcome of a commit is unknown.
+    pub(crate) fn internal(&self) -> Reply {
+        match self.errors {
+            ErrorFormat::Simple => self.problem(Problem::Internal),
+            ErrorFormat::OAuth => OAuthError::ServerError.into(),
+            ErrorFormat::Bearer => BearerError::ServerError.into(),
         }
     }
 
-    /// What is answered where a commit was not applied, or nobody knows whether it was.
-    pub(crate) fn undone(&self, outcome: Outcome) -> Response {
+    /// Returns the reply where a commit was not applied, or nobody knows whether it was.
+    pub(crate) fn undone(&self, outcome: Outcome) -> Reply {
         match outcome {
             Outcome::Unknown => self.internal(),
             Outcome::Applied | Outcome::Conflict | Outcome::NotApplied => self.unavailable(),
         }
     }
 
-    /// An audit event of this request.
+    /// Returns an audit event of this request.
     pub(crate) fn event(&self, kind: Kind) -> Event {
         Event { address: self.peer, ..Event::new(kind, self.now()) }
     }
 
-    /// An audit event about a sign-in, on its way or refused.
+    /// Returns an audit event about a sign-in, on its way or refused.
     pub(crate) fn sign_in_event(&self, kind: Kind, sign_in: &SignIn, refusal: Option<Refusal>) -> Event {
         Event {
             subject: Some(sign_in.user_id.clone()),

@@ -2,12 +2,12 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::iter::once;
 
-use crate::api::{Committing, Hashing, Reading};
+use crate::api::endpoint::Flow;
+use crate::api::reply::Reply;
+use crate::api::routes::{AwaitCommit, AwaitHash, AwaitRecords};
 use crate::engine::Engine;
 use crate::http::request::Request;
-use crate::http::response::Response;
 use crate::records::password::Workspace;
 use crate::records::request_inputs::RequestInputs;
 use crate::store::Store;
@@ -27,31 +27,25 @@ pub enum Step {
     /// what cannot wait, so that guessing costs the guesser and not the box.
     HashPassword(HashPassword),
     /// Send this.
-    Reply(Response),
+    Reply(Reply),
 }
 
 impl Step {
-    /// The most steps one request takes: read, stretch, commit, once more all three after a conflict, and the reply. Or three
+    /// The most steps one request takes: read, hash, commit, once more all three after a conflict, and the reply. Or three
     /// times read and commit, where an answer is given again.
     pub const MAX: usize = 7;
 
-    pub(crate) fn read(query: Query, flow: impl Into<Reading>) -> Self {
-        Self::Read(Read { query, flow: flow.into() })
+    pub(crate) const fn read(query: Query, flow: Flow<AwaitRecords>) -> Self {
+        Self::Read(Read { query, flow })
     }
 
-    pub(crate) fn commit(changes: Vec<Change>, flow: impl Into<Committing>) -> Self {
-        Self::Commit(Commit { changes: changes.into(), flow: flow.into() })
+    pub(crate) fn commit(state_epoch: Option<u64>, changes: Vec<Change>, flow: Flow<AwaitCommit>) -> Self {
+        let changes = state_epoch.map(Change::RequireStateEpoch).into_iter().chain(changes).collect();
+        Self::Commit(Commit { changes, flow })
     }
 
-    /// As [`Self::commit`], for changes that rest on a snapshot of `state_epoch`: what was issued in that epoch is used, or
-    /// something is issued in it.
-    pub(crate) fn commit_in(state_epoch: u64, changes: Vec<Change>, flow: impl Into<Committing>) -> Self {
-        let changes = once(Change::RequireStateEpoch(state_epoch)).chain(changes).collect();
-        Self::Commit(Commit { changes, flow: flow.into() })
-    }
-
-    pub(crate) fn stretch(flow: impl Into<Hashing>) -> Self {
-        Self::HashPassword(HashPassword { flow: flow.into() })
+    pub(crate) const fn hash_password(state_epoch: u64, flow: Flow<AwaitHash>) -> Self {
+        Self::HashPassword(HashPassword { state_epoch, flow })
     }
 }
 
@@ -61,7 +55,7 @@ impl Step {
 #[must_use = "resume it with what the store found"]
 pub struct Read {
     query: Query,
-    flow: Reading,
+    flow: Flow<AwaitRecords>,
 }
 
 impl Read {
@@ -70,16 +64,13 @@ impl Read {
         &self.query
     }
 
-    /// Goes on with what was found. `gatepass` must hold the keys of `found.generation` or later; where it does
+    /// Goes on with what was found. `engine` must hold the keys of `found.generation` or later; where it does
     /// not, the answer is 503 and nothing has been changed.
     pub fn resume(self, engine: &Engine, found: Found) -> Step {
-        if engine.generation() < found.generation {
-            return Step::Reply(self.flow.context().unavailable());
+        if engine.generation() < found.generation || found.records == Records::Unreadable {
+            return Step::Reply(self.flow.ctx.unavailable());
         }
-        if found.records == Records::Unreadable {
-            return Step::Reply(self.flow.context().unavailable());
-        }
-        self.flow.resume(engine, found)
+        self.flow.resume_any(engine, found)
     }
 }
 
@@ -90,7 +81,7 @@ impl Read {
 #[must_use = "settle it with the outcome of its commit"]
 pub struct Commit {
     changes: Arc<[Change]>,
-    flow: Committing,
+    flow: Flow<AwaitCommit>,
 }
 
 impl Commit {
@@ -101,7 +92,7 @@ impl Commit {
 
     /// Goes on, now that the outcome is known.
     pub fn settle(self, engine: &Engine, outcome: Outcome) -> Step {
-        self.flow.settle(engine, outcome)
+        self.flow.settle_any(engine, outcome)
     }
 }
 
@@ -110,7 +101,9 @@ impl Commit {
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "run it, or refuse it"]
 pub struct HashPassword {
-    flow: Hashing,
+    /// The state epoch of the snapshot that was read before.
+    state_epoch: u64,
+    flow: Flow<AwaitHash>,
 }
 
 impl HashPassword {
@@ -121,23 +114,23 @@ impl HashPassword {
 
     /// The same in memory that is kept.
     pub fn run_in(self, workspace: &mut Workspace, engine: &Engine) -> Step {
-        self.flow.run(workspace, engine)
+        self.flow.run_any(self.state_epoch, workspace, engine)
     }
 
     /// Answers 503: there is no room for it now, and nothing has been changed.
     pub fn refuse(self) -> Step {
-        Step::Reply(self.flow.context().unavailable())
+        Step::Reply(self.flow.ctx.unavailable())
     }
 }
 
 /// Drives one request to its answer: the whole embedding, where reading and committing may block and keys do not change:
 /// once they have, the answer is 503.
-pub fn drive(engine: &Engine, store: &impl Store, request: Request, inputs: RequestInputs) -> Response {
+pub fn drive(engine: &Engine, store: &impl Store, request: Request, inputs: RequestInputs) -> Reply {
     finish(engine, store, engine.handle(request, inputs))
 }
 
 /// Drives a flow that has begun to its answer.
-pub fn finish(engine: &Engine, store: &impl Store, mut step: Step) -> Response {
+pub fn finish(engine: &Engine, store: &impl Store, mut step: Step) -> Reply {
     loop {
         step = match step {
             Step::Read(read) => {
@@ -148,8 +141,8 @@ pub fn finish(engine: &Engine, store: &impl Store, mut step: Step) -> Response {
                 let outcome = store.commit(commit.changes());
                 commit.settle(engine, outcome)
             }
-            Step::HashPassword(stretch) => stretch.run(engine),
-            Step::Reply(response) => return response,
+            Step::HashPassword(hash) => hash.run(engine),
+            Step::Reply(reply) => return reply,
         }
     }
 }

@@ -1,31 +1,52 @@
-//! The claims of the two kinds of access token (RFC 9068 §2.2).
+//! The two kinds of access token (RFC 9068 §2.2): a person's, and a client's own.
 
 use alloc::string::String;
 use core::iter::once;
 use core::num::NonZero;
 
+use crate::api::context::Context;
+use crate::api::endpoint::Basis;
+use crate::base::secret::SecretText;
 use crate::base::time::Clocks;
-use crate::jose::claims::{Actor, WireClaims};
+use crate::crypto::seed::Label;
+use crate::engine::Engine;
+use crate::jose::claims::{Actor, TokenType, WireClaims};
 use crate::records::client::Client;
 use crate::records::scope::Scope;
 use crate::records::session::Session;
-use crate::settings::Issuer;
 
-/// What a person's token is made of.
+/// A person's token.
 pub(crate) struct PersonToken<'a> {
-    pub(crate) issuer: &'a Issuer,
     pub(crate) session: &'a Session,
     /// The session's, or less.
     pub(crate) scope: &'a Scope,
-    pub(crate) clocks: Clocks,
     /// Seconds.
     pub(crate) lifetime: u64,
-    pub(crate) token_id: String,
 }
 
-pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
-    let (session, issued) = (token.session, Issued::of(token.clocks, token.lifetime));
-    let issuer = token.issuer.as_str();
+/// Returns how long a token for `session` lives, in seconds: as its client says, and no longer than the session.
+pub(crate) fn person_token_lifetime(basis: &Basis<'_>, client: Option<&Client>, session: &Session) -> u64 {
+    let lifetime = client.and_then(|client| client.user_token_lifetime);
+    let lifetime = u64::from(lifetime.unwrap_or(basis.settings().user_token_lifetime));
+    lifetime.min(basis.now().until(session.expires_at))
+}
+
+impl PersonToken<'_> {
+    /// Makes the token; none where the key fails.
+    pub(crate) fn sign(&self, ctx: &Context, engine: &Engine) -> Option<SecretText> {
+        let token_id = ctx.inputs.seed.name(Label::TokenId, "");
+        let claims = person_claims(self, engine.settings().issuer.as_str(), ctx.clocks(), &token_id);
+        engine.sign(self.session.purpose.token_type(), &claims)
+    }
+}
+
+fn person_claims<'a>(
+    token: &'a PersonToken<'_>,
+    issuer: &'a str,
+    clocks: Clocks,
+    token_id: &'a str,
+) -> WireClaims<'a> {
+    let (session, issued) = (token.session, Issued::of(clocks, token.lifetime));
     WireClaims {
         iss: issuer,
         sub: session.user_id.as_str(),
@@ -33,7 +54,7 @@ pub(crate) fn person_claims<'a>(token: &'a PersonToken<'_>) -> WireClaims<'a> {
         exp: issued.exp,
         iat: issued.iat,
         nbf: Some(issued.iat),
-        jti: &token.token_id,
+        jti: token_id,
         client_id: session.client_id.as_str(),
         scope: Some(token.scope.as_str()),
         auth_time: Some(session.auth_time.unix()),
@@ -67,22 +88,32 @@ impl Issued {
     }
 }
 
-/// The parts of a service's token.
+/// A client's own token.
 pub(crate) struct ClientToken<'a> {
-    pub(crate) issuer: &'a Issuer,
     pub(crate) client: &'a Client,
     /// The client's, or less.
     pub(crate) scope: &'a Scope,
     pub(crate) state_epoch: u64,
-    pub(crate) clocks: Clocks,
     /// Seconds.
     pub(crate) lifetime: u64,
-    pub(crate) token_id: String,
 }
 
-pub(crate) fn client_claims<'a>(token: &'a ClientToken<'_>) -> WireClaims<'a> {
-    let (client, issuer) = (token.client, token.issuer.as_str());
-    let issued = Issued::of(token.clocks, token.lifetime);
+impl ClientToken<'_> {
+    /// Makes the token; none where the key fails.
+    pub(crate) fn sign(&self, ctx: &Context, engine: &Engine) -> Option<SecretText> {
+        let token_id = ctx.inputs.seed.name(Label::TokenId, "");
+        let claims = client_claims(self, engine.settings().issuer.as_str(), ctx.clocks(), &token_id);
+        engine.sign(TokenType::Access, &claims)
+    }
+}
+
+fn client_claims<'a>(
+    token: &'a ClientToken<'_>,
+    issuer: &'a str,
+    clocks: Clocks,
+    token_id: &'a str,
+) -> WireClaims<'a> {
+    let (client, issued) = (token.client, Issued::of(clocks, token.lifetime));
     let others = client.audiences.iter().map(String::as_str).filter(|audience| *audience != issuer);
     WireClaims {
         iss: issuer,
@@ -91,7 +122,7 @@ pub(crate) fn client_claims<'a>(token: &'a ClientToken<'_>) -> WireClaims<'a> {
         exp: issued.exp,
         iat: issued.iat,
         nbf: Some(issued.iat),
-        jti: &token.token_id,
+        jti: token_id,
         client_id: client.id.as_str(),
         scope: Some(token.scope.as_str()),
         auth_time: None,

@@ -1,4 +1,4 @@
-//! The `Idempotency-Key` header: a secret by which a request whose answer was lost may be sent again (CONTRACT §3).
+//! The `Idempotency-Key` header: a secret by which a request whose answer was lost may be sent again (docs/integrating.md).
 
 use crate::base::secret::SecretText;
 

@@ -251,7 +251,7 @@ fn point(x: &[u8], y: &[u8], length: usize) -> Result<Vec<u8>, Rejected> {
     Ok([&[4], x, y].concat())
 }
 
-/// An exponent that is odd and at least 65537 (DESIGN: RFC 8725 §3.2, FIPS 186-5 §5.1).
+/// An exponent that is odd and at least 65537 (FIPS 186-5 §5.1).
 fn is_sound_exponent(e: &[u8]) -> bool {
     let odd = e.last().is_some_and(|last| last & 1 == 1);
     odd && (e.len() > 3 || e.len() == 3 && e.first() >= Some(&1)) && e.first() != Some(&0)

@@ -28,6 +28,8 @@ pub(crate) enum Label {
     BackupCodes,
     PasswordSalt,
     User,
+    ClientSecret,
+    ClientEpoch,
 }
 
 impl Seed {
@@ -52,6 +54,8 @@ impl Seed {
             Label::BackupCodes => b"backup codes",
             Label::PasswordSalt => b"password salt",
             Label::User => b"user",
+            Label::ClientSecret => b"client secret",
+            Label::ClientEpoch => b"client epoch",
         };
         Secret::new(hmac_sha256(self.0.expose(), label))
     }

@@ -56,8 +56,8 @@ impl OAuthError {
         match status {
             // RFC 9110 §15.5.2 wants a challenge with every 401, whichever way the client tried.
             401 => response
-                .with("WWW-Authenticate", alloc::format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"")),
-            503 => response.with("Retry-After", RETRY_AFTER),
+                .with("www-authenticate", alloc::format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"")),
+            503 => response.with("retry-after", RETRY_AFTER),
             _ => response,
         }
     }
@@ -93,15 +93,15 @@ impl BearerError {
         };
         let response = Response::json(status, &Body { error, error_description }).uncached();
         match (status, error) {
-            (503, _) => response.with("Retry-After", RETRY_AFTER),
+            (503, _) => response.with("retry-after", RETRY_AFTER),
             (400 | 401 | 403, Some(error)) => response.with(
-                "WWW-Authenticate",
+                "www-authenticate",
                 alloc::format!(
                     "Bearer realm=\"{REALM}\", error=\"{error}\", error_description=\"{error_description}\""
                 ),
             ),
             (400 | 401 | 403, None) => {
-                response.with("WWW-Authenticate", alloc::format!("Bearer realm=\"{REALM}\""))
+                response.with("www-authenticate", alloc::format!("Bearer realm=\"{REALM}\""))
             }
             _ => response,
         }

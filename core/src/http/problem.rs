@@ -1,4 +1,4 @@
-//! The one table of business codes: what `SimpleResponse` can say (CONTRACT §2), with its HTTP status and
+//! The one table of business codes: what `SimpleResponse` can say (docs/http-api.md), with its HTTP status and
 //! its message in English and Chinese.
 
 use serde::Serialize;
@@ -165,7 +165,7 @@ impl Problem {
         let (code, message) = (self.code(), self.message(language));
         let body = SimpleResponse { code, message, timestamp: now.rfc3339(), data: None::<()> };
         let response = Response::json(self.status(), &body).uncached();
-        if self.status() == 503 { response.with("Retry-After", RETRY_AFTER) } else { response }
+        if self.status() == 503 { response.with("retry-after", RETRY_AFTER) } else { response }
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Request {
     pub peer: IpAddr,
 }
 
-/// The longest body that is read, in bytes (CONTRACT: 64 KiB, then 413).
+/// The longest body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
 /// A header that may be sent only once was sent twice, or is not visible ASCII.

@@ -3,25 +3,20 @@
 use alloc::{borrow::Cow, string::String, vec::Vec};
 use core::fmt;
 
-use crate::store::audit::Refusal;
-
 /// One complete response. The front adds `Content-Length`, `Date` and `Connection`, and nothing else.
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub struct Response {
     status: u16,
     headers: Vec<(&'static str, Cow<'static, str>)>,
     body: Vec<u8>,
-    refusal: Option<Refusal>,
-    /// Whether whoever is refused has proven who they are.
-    proven: bool,
 }
 
 impl Response {
     /// An answer of `status` with a body of `content_type`. Nobody may guess another type for it (`nosniff`).
     pub fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
         let headers = Vec::with_capacity(4);
-        let response = Self { status, headers, body, refusal: None, proven: false };
-        response.with("Content-Type", content_type).with("X-Content-Type-Options", "nosniff")
+        let response = Self { status, headers, body };
+        response.with("content-type", content_type).with("x-content-type-options", "nosniff")
     }
 
     pub(crate) fn json(status: u16, body: &impl serde::Serialize) -> Self {
@@ -30,7 +25,7 @@ impl Response {
         Self::new(status, "application/json", serde_json::to_vec(body).unwrap_or_default())
     }
 
-    /// This answer with one more header. The name is spelled as it goes on the wire.
+    /// Returns this answer with one more header. The name is in lower case.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
@@ -39,18 +34,7 @@ impl Response {
 
     /// For answers that speak of one person or token (RFC 6749 §5.1).
     pub(crate) fn uncached(self) -> Self {
-        self.with("Cache-Control", "no-store").with("Pragma", "no-cache")
-    }
-
-    pub(crate) fn refused(mut self, refusal: Refusal) -> Self {
-        self.refusal = Some(refusal);
-        self
-    }
-
-    /// As [`Self::refused`], for a client that has authenticated: what it asks is no guess.
-    pub(crate) fn refused_to_client(mut self, refusal: Refusal) -> Self {
-        self.proven = true;
-        self.refused(refusal)
+        self.with("cache-control", "no-store").with("pragma", "no-cache")
     }
 
     /// The status code.
@@ -58,7 +42,7 @@ impl Response {
         self.status
     }
 
-    /// Header names and values, `Content-Type` among them.
+    /// Header names, in lower case, and values; `content-type` among them.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.headers.iter().map(|(name, value)| (*name, value.as_ref()))
     }
@@ -73,17 +57,7 @@ impl Response {
         self.body
     }
 
-    /// Why a credential was refused, for the audit table. It is not on the wire.
-    pub const fn refusal(&self) -> Option<Refusal> {
-        self.refusal
-    }
-
-    /// Whether it refuses what may have been a guess, and so counts against the failure budget of its address.
-    pub fn refuses_a_guess(&self) -> bool {
-        !self.proven && self.refusal.is_some_and(Refusal::may_be_a_guess)
-    }
-
-    /// The value of header `name`, spelled as this crate spells it.
+    /// Returns the value of header `name`, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -97,7 +71,6 @@ impl fmt::Debug for Response {
             .field("status", &self.status)
             .field("headers", &names)
             .field("body_bytes", &self.body.len())
-            .field("refusal", &self.refusal)
             .finish()
     }
 }

@@ -1,4 +1,4 @@
-//! The one place where it is decided who is given an answer again (CONTRACT §3).
+//! The one place where it is decided who is given an answer again (docs/integrating.md).
 
 use core::net::IpAddr;
 

@@ -9,6 +9,8 @@ pub mod risk;
 pub(crate) mod second_factor;
 pub mod session_state;
 pub mod sign_in;
+pub mod ticket_issuing;
 pub(crate) mod ticket_redemption;
 pub mod ticket_request;
+pub mod ticket_status;
 pub(crate) mod totp;

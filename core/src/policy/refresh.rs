@@ -53,7 +53,7 @@ pub(crate) fn refreshes_to_record(token: &RefreshToken, now: Time) -> Option<u32
     if token.recorded_at.is_some_and(is_recent) { None } else { Some(token.refreshes.saturating_add(1)) }
 }
 
-/// Decides on a refresh token that exists (CONTRACT §4).
+/// Decides on a refresh token that exists.
 pub(crate) fn decide<'a>(
     family: &'a Family,
     presenter: Presenter<'_>,

@@ -44,7 +44,7 @@ pub(crate) fn is_refused_here(ticket: &Ticket, peer: IpAddr, settings: &Settings
     is_elsewhere(ticket, peer) && settings.address_mismatch == AddressMismatch::Refuse
 }
 
-/// Decides on a ticket that exists (CONTRACT §3).
+/// Decides on a ticket that exists.
 pub(crate) fn decide<'a>(
     records: &'a TicketRecords,
     redeemer: &Redeemer,

@@ -1,5 +1,5 @@
 //! The answer to a used ticket or challenge, as far as the store keeps it: enough to make the answer again for whoever sends
-//! the same request again, and for nobody else (CONTRACT §3).
+//! the same request again, and for nobody else (docs/integrating.md).
 
 use alloc::vec::Vec;
 use core::fmt;

@@ -13,5 +13,6 @@ pub mod risk;
 pub mod scope;
 pub mod session;
 pub mod sign_in_history;
+pub mod signing_key;
 pub mod ticket;
 pub mod user;

@@ -69,7 +69,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// A device in a network (CONTRACT §4): the same device elsewhere is another place.
+/// A device in a network. The same device in another network is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceOnNetwork {
     /// The device.

@@ -1,4 +1,4 @@
-//! A one-time ticket (CONTRACT §3).
+//! A one-time ticket.
 
 use alloc::{boxed::Box, string::String};
 use core::{fmt, net::IpAddr};

@@ -12,6 +12,7 @@ use crate::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use crate::records::password::PasswordHash;
 use crate::records::session::{RefreshDigest, RefreshToken, Rotation, Session};
 use crate::records::sign_in_history::DeviceOnNetwork;
+use crate::records::signing_key::StoredKey;
 use crate::records::ticket::{Ticket, TicketDigest};
 use crate::records::user::User;
 use crate::store::audit::Event;
@@ -255,6 +256,30 @@ pub enum Change {
     UpdateClient(Client),
     /// Deletes the client. Holds if it exists.
     DeleteClient(ClientId),
+    /// Inserts a key. If it signs, the key that signed before only verifies from now on. Raises the generation of the keys
+    /// by one. Holds while the generation is as read, and no key has the id.
+    InsertKey {
+        /// The key.
+        key: Box<StoredKey>,
+        /// The generation of the keys, as read.
+        generation: u64,
+    },
+    /// Lets the key sign. The key that signed before only verifies from now on. Raises the generation of the keys by one.
+    /// Holds while the generation is as read, if the key exists.
+    ActivateKey {
+        /// The `kid`.
+        id: String,
+        /// The generation of the keys, as read.
+        generation: u64,
+    },
+    /// Deletes the key. Raises the generation of the keys by one.
+    /// Holds while the generation is as read, if the key exists and does not sign.
+    RetireKey {
+        /// The `kid`.
+        id: String,
+        /// The generation of the keys, as read.
+        generation: u64,
+    },
     /// Writes one row of the audit log.
     Audit(Event),
     /// Proves that the store can commit, and records nothing.
@@ -264,6 +289,16 @@ pub enum Change {
 }
 
 impl Change {
+    /// Requires `user` as read.
+    pub(crate) fn require_user(user: &User) -> Self {
+        Self::RequireUserEpoch { id: user.id.clone(), epoch: user.epoch }
+    }
+
+    /// Requires `client` as read.
+    pub(crate) fn require_client(client: &Client) -> Self {
+        Self::RequireClientEpoch { id: client.id.clone(), epoch: client.epoch }
+    }
+
     /// Returns true if the change ends, disables, revokes, deletes or counts something, spends a credential, or writes nothing: it
     /// is written even where the disk is nearly full. Whatever opens or adds something waits until there is room again.
     pub fn is_restrictive(&self) -> bool {
@@ -292,6 +327,7 @@ impl Change {
             | Self::SetPasswordLockout { .. }
             | Self::DeleteUser(_)
             | Self::DeleteClient(_)
+            | Self::RetireKey { .. }
             | Self::Audit(_)
             | Self::Probe
             | Self::DummyWrite => true,
@@ -310,7 +346,9 @@ impl Change {
             | Self::RecordSignIn { .. }
             | Self::SetPassword { .. }
             | Self::InsertUser(_)
-            | Self::InsertClient(_) => false,
+            | Self::InsertClient(_)
+            | Self::InsertKey { .. }
+            | Self::ActivateKey { .. } => false,
         }
     }
 }

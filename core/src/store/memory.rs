@@ -25,6 +25,7 @@ use crate::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Session}
 use crate::records::sign_in_history::{
     DeviceOnNetwork, KnownPlace, MAX_FAILURES, MAX_PLACES, SignInHistory, hour_of,
 };
+use crate::records::signing_key::{KeyState, StoredKey};
 use crate::records::ticket::{Ticket, TicketDigest, TicketState};
 use crate::records::user::User;
 use crate::store::Store;
@@ -71,6 +72,8 @@ pub struct Tables {
     pub challenges: BTreeMap<ChallengeDigest, Challenge>,
     /// The identifiers of access tokens that were revoked.
     pub revoked: BTreeSet<String>,
+    /// The keys, oldest first.
+    pub keys: Vec<StoredKey>,
     /// The audit table, oldest first.
     pub audit: Vec<Event>,
     /// Deleted users, of whom something may be left: nothing of this store is swept.
@@ -257,6 +260,11 @@ impl Tables {
                 })
             })),
             Query::Session(id) => Records::Session(self.sessions.get(id).cloned().map(Box::new)),
+            Query::TicketById(id) => {
+                let ticket = self.tickets.values().find(|ticket| ticket.id == *id);
+                Records::TicketById(ticket.cloned().map(Box::new))
+            }
+            Query::Keys => Records::Keys(self.keys.iter().map(|key| key.record.clone()).collect()),
             Query::UserPage(query) => {
                 Records::UserPage(page(query, self.users.values(), |user| user.id.as_str()))
             }
@@ -440,6 +448,23 @@ impl Tables {
                 self.clients.insert(client.id.clone(), after);
             }
             Change::DeleteClient(id) => drop(self.clients.remove(id)),
+            Change::InsertKey { key, .. } => {
+                if key.record.state == KeyState::Signing {
+                    self.stop_signing();
+                }
+                self.keys.push(StoredKey::clone(key));
+                self.generation += 1;
+            }
+            Change::ActivateKey { id, .. } => {
+                self.stop_signing();
+                let key = self.keys.iter_mut().find(|key| key.record.id == *id);
+                key.into_iter().for_each(|key| key.record.state = KeyState::Signing);
+                self.generation += 1;
+            }
+            Change::RetireKey { id, .. } => {
+                self.keys.retain(|key| key.record.id != *id);
+                self.generation += 1;
+            }
             Change::Audit(event) => self.audit.push(event.clone()),
             Change::RequireStateEpoch(_)
             | Change::RequireUserEpoch { .. }
@@ -450,6 +475,11 @@ impl Tables {
             | Change::Probe
             | Change::DummyWrite => {}
         }
+    }
+
+    fn stop_signing(&mut self) {
+        let signing = self.keys.iter_mut().filter(|key| key.record.state == KeyState::Signing);
+        signing.for_each(|key| key.record.state = KeyState::VerifyingOnly);
     }
 
     /// The tokens that have no room beside `successor`, the oldest first, and no more than are deleted at once.

@@ -7,10 +7,11 @@ use crate::records::challenge::{Challenge, ChallengeDigest};
 use crate::records::client::Client;
 use crate::records::delivery::{Delivered, DeliveredSession};
 use crate::records::factor::Factors;
-use crate::records::id::{ClientId, SessionId, UserId, UserRef};
+use crate::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
 use crate::records::password::Password;
 use crate::records::session::{RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
+use crate::records::signing_key::KeyRecord;
 use crate::records::ticket::{Ticket, TicketDigest};
 use crate::records::user::{User, Username};
 use crate::store::page::{Page, PageQuery};
@@ -47,6 +48,10 @@ pub enum Query {
     Account(UserRef),
     /// A session.
     Session(SessionId),
+    /// A ticket by its identifier.
+    TicketById(TicketId),
+    /// Every key without its private part. There are few.
+    Keys,
     /// Users.
     UserPage(PageQuery),
     /// Clients, with their secrets.
@@ -176,6 +181,10 @@ pub enum Records {
     Account(Option<Box<AccountRecords>>),
     /// For [`Query::Session`].
     Session(Option<Box<Session>>),
+    /// For [`Query::TicketById`].
+    TicketById(Option<Box<Ticket>>),
+    /// For [`Query::Keys`], in the order in which they were added.
+    Keys(Vec<KeyRecord>),
     /// For [`Query::UserPage`].
     UserPage(Page<User>),
     /// For [`Query::ClientPage`].

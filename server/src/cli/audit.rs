@@ -1,4 +1,4 @@
-//! `gatepass audit`: the record of what happened.
+//! `gatepass audit`: the audit log.
 
 use std::path::{Path, PathBuf};
 
@@ -17,23 +17,23 @@ use crate::store::{Archived, AuditRow, BackendExt as _, StoreError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// List what happened, the oldest first
+    /// List the events, the oldest first
     List {
-        /// From then on: 2026-01-31T12:00:00Z, or so long ago: 90s, 5m, 2h, 7d
+        /// Only events from this time on: a time (2026-01-31T12:00:00Z) or an age (90s, 5m, 2h, 7d)
         #[arg(long, value_name = "T")]
         since: Option<String>,
     },
-    /// Verify that no row was changed, added or removed; exit code 1 where one was
+    /// Verify that no row was changed, added or removed; exit code 1 if one was
     Verify {
-        /// Verify a file that `audit archive` has written instead
+        /// Verify this file, written by `gatepass audit archive`, instead
         #[arg(long, value_name = "FILE")]
         archive: Option<PathBuf>,
     },
-    /// Write the rows that no archive has yet to a file of JSON lines, after which audit_retention may delete them
+    /// Write the rows that are not archived yet to a file of JSON lines; audit_retention may then delete them
     Archive {
-        /// The file to make, which must not be there yet
+        /// The file to create; it must not exist
         file: PathBuf,
-        /// Only rows before then: 2026-01-31T12:00:00Z, or so long ago: 7d, 90d
+        /// Only rows before this time: a time (2026-01-31T12:00:00Z) or an age (7d, 90d)
         #[arg(long, value_name = "T")]
         before: Option<String>,
     },
@@ -102,7 +102,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     }
 }
 
-/// A judged risk: an object for programs, one line for people.
+/// Returns a risk as an object for `--json`, and as one line otherwise.
 fn judged(risk: &Assessment, json: bool) -> Value {
     if !json {
         return Value::from(risk.to_string());

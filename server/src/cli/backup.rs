@@ -17,10 +17,10 @@ use crate::store::{Access, BackupReport, StoreError};
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
-    /// The file to make, which must not be there yet, or - for standard output
+    /// The file to create, which must not exist, or - for standard output
     file: PathBuf,
-    /// Move the installation: this one answers no more, and the copy goes on with everything issued, restored where
-    /// `gatepass restore --accept` made this id
+    /// Move the installation: this one stops answering, and the copy continues with everything issued once it is
+    /// restored in the directory where `gatepass restore --accept` made this id
     #[arg(long, value_name = "ID")]
     handover: Option<String>,
 }
@@ -75,13 +75,13 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
     Ok(())
 }
 
-/// Says a record in one line on stderr.
+/// Prints a record as one line on stderr.
 fn eprint_line(record: &Record) {
-    // A closed stderr has nobody to tell.
+    // A closed stderr cannot be reported.
     let _ = io::Write::write_all(&mut io::stderr(), format!("gatepass: {}\n", record.line()).as_bytes());
 }
 
-/// Where the installation was handed over already and the copy failed, a person must know both ways on.
+/// Adds both ways on to `error` if the installation may be handed over already.
 fn after_handover(handover: Option<&str>, error: StoreError) -> ProgramError {
     match (handover, &error) {
         (Some(id), other) if !matches!(other, StoreError::FileExists(_) | StoreError::HandedOver(_)) => {

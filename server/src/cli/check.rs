@@ -1,4 +1,4 @@
-//! `gatepass check`: what is wrong with an installation, and what to do.
+//! `gatepass check`: finds what is wrong with an installation, and what to do.
 
 use gatepass_core::base::time::Time;
 use serde_json::{Value, json};

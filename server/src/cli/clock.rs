@@ -1,4 +1,4 @@
-//! `gatepass clock`: the mark behind which time never goes.
+//! `gatepass clock`: the clock mark.
 
 use clap::Subcommand;
 use gatepass_core::base::time::Time;
@@ -15,13 +15,13 @@ use crate::store::{Access, ClockMark, EndedAhead};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Show the wall clock, the mark, and how far they are apart
+    /// Show the wall clock, the clock mark, and the difference
     Show,
-    /// Set the mark to the wall clock, where it is wrong; check the wall clock first
+    /// Set a wrong clock mark to the wall clock; check the wall clock first
     Reset,
 }
 
-/// Tells the clocks, and what the store has of them.
+/// Returns the clocks, and what the store keeps about them.
 fn record(status: &ClockStatus, kept: &ClockMark) -> Record {
     let since = kept.ahead_since.filter(|_| status.ahead.is_some());
     let quiet_at = kept.jumped_at.map(|at| at.plus(QUIET_BEFORE_SWEEPS)).filter(|at| *at > status.mark);

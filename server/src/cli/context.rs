@@ -16,7 +16,7 @@ use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installat
 pub struct Context {
     /// The places that the configuration is read from.
     pub sources: ConfigSources,
-    /// Makes an installation where there is none.
+    /// Makes an installation if there is none.
     pub init: bool,
     /// The store that the command has opened, to be closed at its end.
     opened: Arc<Mutex<Option<Arc<dyn Backend>>>>,
@@ -25,8 +25,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// For the data directory `data` and the configuration file `config`, where one was named. `init` lets a command make an
-    /// installation where there is none.
+    /// For the data directory `data` and the configuration file `config`, if one was named. `init` lets a command make an
+    /// installation if there is none.
     pub fn new(data: PathBuf, config: Option<PathBuf>, init: bool, out: Output) -> Self {
         Self { sources: ConfigSources { data, file: config }, init, opened: Arc::default(), out }
     }
@@ -34,7 +34,7 @@ impl Context {
     /// Where the files of the installation are.
     ///
     /// # Errors
-    /// Where the configuration cannot be read.
+    /// If the configuration cannot be read.
     pub fn installation(&self) -> Result<Installation, ProgramError> {
         Ok(self.installation_of(&self.config(ConfigLayer::default())?))
     }
@@ -57,10 +57,10 @@ impl Context {
         Ok(self.sources.read(flags)?)
     }
 
-    /// The store, which must be there, for a command that changes something. `--init` makes it where it is not.
+    /// The store, which must be there, for a command that changes something. `--init` makes it if it is not.
     ///
     /// # Errors
-    /// Where it is not there, or cannot be opened.
+    /// If it is not there, or cannot be opened.
     pub fn writing(&self) -> Result<AdminSession, ProgramError> {
         let admin = self.open(Access::Write)?;
         admin.warn_of_clock();
@@ -70,7 +70,7 @@ impl Context {
     /// The store, for a command that leaves every file as it is.
     ///
     /// # Errors
-    /// Where it is not there, or cannot be opened.
+    /// If it is not there, or cannot be opened.
     pub fn reading(&self) -> Result<AdminSession, ProgramError> {
         self.open(Access::Read)
     }
@@ -78,7 +78,7 @@ impl Context {
     /// The store, for `access`.
     ///
     /// # Errors
-    /// Where it is not there, or cannot be opened.
+    /// If it is not there, or cannot be opened.
     pub fn open(&self, access: Access) -> Result<AdminSession, ProgramError> {
         let (config, options) = (self.config(ConfigLayer::default())?, StoreOptions::default());
         let store = store::open(&self.installation_of(&config), access, self.create(access), &options)?;
@@ -89,7 +89,7 @@ impl Context {
     /// No other command names an engine.
     ///
     /// # Errors
-    /// Where it is not there, or cannot be opened.
+    /// If it is not there, or cannot be opened.
     pub fn open_sqlite(&self, access: Access) -> Result<(AdminSession, sqlite::Store), ProgramError> {
         let (config, options) = (self.config(ConfigLayer::default())?, StoreOptions::default());
         let installation = self.installation_of(&config);
@@ -105,7 +105,7 @@ impl Context {
     /// Prints the notices of a store that was opened, and keeps it to be closed.
     fn session(&self, config: &Config, store: Arc<dyn Backend>) -> Result<AdminSession, ProgramError> {
         for notice in store.notices() {
-            // A closed stderr has nobody to tell.
+            // A closed stderr cannot be reported.
             let _ = writeln!(io::stderr(), "gatepass: {notice}");
         }
         let clock = Clock::read(&*store)?.status();
@@ -119,7 +119,7 @@ impl Context {
     /// Closes what the command has opened. What was changed stays changed, also where this fails.
     ///
     /// # Errors
-    /// Where the files could not be left as they should be.
+    /// If the files could not be left as they should be.
     pub fn close(&self) -> Result<(), ProgramError> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
         opened.map_or(Ok(()), |store| Ok(store.close()?))

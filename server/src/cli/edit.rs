@@ -7,19 +7,6 @@ use gatepass_core::records::factor::AskFactor;
 
 use crate::error::ProgramError;
 
-/// How often a record is read again where somebody else changed it in between.
-pub(super) const ATTEMPTS: usize = 8;
-
-/// A plain text of at most `longest` characters, for `what`; empty clears it.
-pub(super) fn text(what: &str, given: &str, longest: usize) -> Result<Option<String>, ProgramError> {
-    if given.chars().any(char::is_control) || given.chars().count() > longest {
-        return Err(ProgramError::usage(format!(
-            "{what} is at most {longest} characters, none of them a control character"
-        )));
-    }
-    Ok(Some(given.trim().to_owned()).filter(|text| !text.is_empty()))
-}
-
 /// When a second factor is asked for; empty clears it.
 pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, ProgramError> {
     match (given, AskFactor::parse(given)) {

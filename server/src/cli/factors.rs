@@ -1,4 +1,4 @@
-//! Second factors on the command line: set up with a QR code, verified, or taken away.
+//! Second factors on the command line: set up with a QR code, verified, or removed.
 
 use gatepass_core::admin::factors::{
     NewDevice, RemovedFactors, ResetFactors, SetUpTotp, VerifiedDevice, VerifyTotp,
@@ -49,7 +49,7 @@ pub(super) fn verify(context: &Context, who: &str, code: String) -> Result<(), P
     Ok(context.out.one(&shown(&user).with("device_id", device.as_str()).with("verified", true))?)
 }
 
-/// Takes every device and backup code away, lifts the lock, and ends every session.
+/// Removes every device, every backup code and the lock, and ends every session.
 pub(super) fn reset(context: &Context, who: &str) -> Result<(), ProgramError> {
     let removed = context.writing()?.run(ResetFactors { user: named(who) });
     let RemovedFactors { user, devices, backup_codes } = removed.map_err(|error| told(error, who))?;

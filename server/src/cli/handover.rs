@@ -1,4 +1,4 @@
-//! `gatepass handover`: what becomes of an installation that is being moved.
+//! `gatepass handover`: the installation moves to another machine.
 
 use clap::Subcommand;
 
@@ -9,7 +9,7 @@ use crate::store::Access;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Answer here again after a handover that failed; everything issued before is refused
+    /// Undo a handover that failed: this server answers again, and everything issued before is refused
     Cancel,
 }
 

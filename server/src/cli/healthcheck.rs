@@ -1,4 +1,4 @@
-//! `gatepass healthcheck`: whether the server of a data directory is ready, for service managers and clusters.
+//! `gatepass healthcheck`: asks the server of a data directory if it is ready, for service managers and clusters.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::config::value::{Listen, Value as _};
 use crate::error::ProgramError;
 use crate::output::Record;
 
-/// The time that the server may take.
+/// The longest time to wait for the server.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most of an answer that is read, in bytes.
 const LIMIT: u64 = 64 * 1024;
@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context) -> Result<(), ProgramError> {
     if ready { Ok(()) } else { Err(ProgramError::Answered) }
 }
 
-/// Asks `/readyz`; the status and the body.
+/// Asks `/readyz`, and returns the status and the body.
 fn ask(address: &str) -> io::Result<(u16, Vec<u8>)> {
     let listen = Listen::from_text(address).map_err(io::Error::other)?;
     let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -64,7 +64,7 @@ fn ask(address: &str) -> io::Result<(u16, Vec<u8>)> {
     parse(&answer).ok_or_else(|| io::Error::other("it is no server of ours"))
 }
 
-/// Reads what comes until the other side closes. One that trickles does not hold this up.
+/// Reads until the server closes, or until `end`, also if it sends a few bytes at a time.
 fn read_until(stream: impl Read, end: Instant, answer: &mut Vec<u8>) -> io::Result<()> {
     let (mut stream, mut chunk) = (stream.take(LIMIT), [0; 4096]);
     loop {
@@ -79,7 +79,7 @@ fn read_until(stream: impl Read, end: Instant, answer: &mut Vec<u8>) -> io::Resu
     }
 }
 
-/// The status and the body of an answer with a length, as ours have.
+/// Returns the status and the body of an answer.
 fn parse(answer: &[u8]) -> Option<(u16, Vec<u8>)> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);

@@ -5,58 +5,58 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use gatepass_core::base::time::Time;
+use gatepass_core::admin::keys::{AddKey, ListKeys, RetireKey, RotateKey, Rotated};
+use gatepass_core::admin::{AdminError, Item, Obstacle};
 use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::jose::import;
 use gatepass_core::jose::key::SigningKey;
-use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::records::signing_key::KeyRecord;
 use zeroize::Zeroizing;
 
-use crate::store::AdminSession;
-
 use super::context::Context;
+use crate::error::OperationError;
 use crate::error::ProgramError;
 use crate::output::Record;
-use crate::secrets::key_generation;
-use crate::store::{Access, KeyChange, KeyState, SigningKeys, StoreError, StoredKey};
+use crate::secrets::key_generation::generate;
+use crate::store::{Access, AdminSession};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// List every key
     List,
-    /// Make a key, and publish it
+    /// Generate a key, and publish it
     Generate {
         /// RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384 or HS512
         #[arg(long, value_name = "ALG", value_parser = algorithm)]
         alg: Algorithm,
-        /// Sign with it from now on; the former key verifies only
+        /// Sign with it from now on; the former key only verifies
         #[arg(long)]
         activate: bool,
     },
-    /// Take over a key that others made: PKCS#8, PKCS#1 or SEC 1 in PEM or DER, or a private JWK
+    /// Import a key: PKCS#8, PKCS#1 or SEC 1 in PEM or DER, or a private JWK
     Import {
-        /// The key's file, or - for standard input
+        /// The file of the key, or - for standard input
         file: String,
-        /// The algorithm it is for [default: what the file says, or the usual one of its type]
+        /// The algorithm of the key [default: what the file says, or the usual one of its type]
         #[arg(long, value_name = "ALG", value_parser = algorithm)]
         alg: Option<Algorithm>,
-        /// Sign with it from now on; the former key verifies only
+        /// Sign with it from now on; the former key only verifies
         #[arg(long)]
         activate: bool,
     },
-    /// Sign with the key that was published last from now on, or with a new one where none waits
+    /// Sign from now on with the key that was published last, or with a new key if none is waiting
     Rotate {
-        /// The algorithm [default: of the key that signs now]
+        /// The algorithm of the new key [default: that of the signing key]
         #[arg(long, value_name = "ALG", value_parser = algorithm)]
         alg: Option<Algorithm>,
     },
-    /// Replace the master key, which seals the private keys in the database
+    /// Replace the master key, which encrypts the private keys in the database
     RotateMaster {
-        /// Where the new key goes [default: the old one's place, the old one is kept beside it]
+        /// The file of the new key [default: that of the old key, which is kept beside it]
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
-    /// Remove a key; what it signed is refused from now on
+    /// Remove a key; tokens it signed are refused from now on
     Retire {
         /// The key's id
         #[arg(allow_hyphen_values = true)]
@@ -71,55 +71,31 @@ fn algorithm(name: &str) -> Result<Algorithm, String> {
     })
 }
 
-fn record(kid: &str, alg: &str, state: &'static str) -> Record {
-    Record::new().with("kid", kid).with("alg", alg).with("state", state)
+fn record(key: &KeyRecord, state: &'static str) -> Record {
+    Record::new().with("kid", key.id.as_str()).with("alg", key.algorithm.as_str()).with("state", state)
 }
 
-fn event(kind: Kind, kid: &str, now: Time) -> Event {
-    Event { key: Some(kid.to_owned()), ..Event::new(kind, now) }
-}
-
-/// Puts `key` into the store, to sign from now on or to wait.
-pub(crate) fn insert(
-    store: &dyn SigningKeys,
-    key: &SigningKey,
-    activate: bool,
-    now: Time,
-) -> Result<(), StoreError> {
-    let kid = key.key_id().to_owned();
-    let mut events = vec![event(Kind::KeyAdded, &kid, now)];
-    if activate {
-        events.push(event(Kind::KeyActivated, &kid, now));
-    }
-    let change = KeyChange::Insert {
-        kid,
-        alg: key.algorithm().as_str().to_owned(),
-        storage: key.to_private_jwk(),
-        created_at: now,
-        state: if activate { KeyState::Signing } else { KeyState::Published },
-    };
-    store.change_keys(change, &events)
+fn in_its_state(key: &KeyRecord) -> Record {
+    record(key, key.state.as_str())
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::List => {
-            let keys = context.reading()?.store.keys()?.keys;
-            let shown = |key: &StoredKey| {
-                record(&key.kid, &key.alg, key.state.as_str()).with("created_at", key.created_at.rfc3339())
-            };
+            let keys = context.reading()?.run(ListKeys)?;
+            let shown = |key: &KeyRecord| in_its_state(key).with("created_at", key.created_at.rfc3339());
             let keys: Vec<Record> = keys.iter().map(shown).collect();
             Ok(context.out.list(&["kid", "alg", "state", "created_at"], &keys)?)
         }
         Verb::Generate { alg, activate } => {
             let admin = context.writing()?;
-            add(context, &admin, &generate(alg)?, activate)
+            add(context, &admin, generate(alg)?, activate)
         }
         Verb::Import { file, alg, activate } => {
             let bytes = read(&file)?;
             let key = import::import(&bytes, alg)
                 .map_err(|error| ProgramError::failed(format!("{file}: {error}")))?;
-            add(context, &context.writing()?, &key, activate)
+            add(context, &context.writing()?, key, activate)
         }
         Verb::Rotate { alg } => rotate(context, alg),
         Verb::RotateMaster { to } => {
@@ -132,29 +108,44 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
                 .with("sealed", rotated.sealed);
             Ok(context.out.one(&record)?)
         }
-        Verb::Retire { kid } => retire(context, &kid),
+        Verb::Retire { kid } => {
+            let retired = context.writing()?.run(RetireKey { id: kid.clone() }).map_err(|error| {
+                error.told(|error| {
+                    (*error == AdminError::Refused(Obstacle::KeySigns)).then(|| {
+                        ProgramError::failed(format!(
+                            "the key {kid} is the one that signs: run `gatepass key rotate` first"
+                        ))
+                    })
+                })
+            })?;
+            Ok(context.out.one(&record(&retired, "retired"))?)
+        }
     }
 }
 
-pub(crate) fn generate(alg: Algorithm) -> Result<SigningKey, ProgramError> {
-    key_generation::generate(alg).map_err(|error| ProgramError::failed(error.to_string()))
+fn add(context: &Context, admin: &AdminSession, key: SigningKey, activate: bool) -> Result<(), ProgramError> {
+    let added = admin.run(AddKey { key, activate }).map_err(told)?;
+    Ok(context.out.one(&in_its_state(&added))?)
 }
 
-fn add(
-    context: &Context,
-    admin: &AdminSession,
-    key: &SigningKey,
-    activate: bool,
-) -> Result<(), ProgramError> {
-    let kid = key.key_id();
-    if admin.store.keys()?.keys.iter().any(|stored| stored.kid == kid) {
-        return Err(ProgramError::failed(format!(
-            "the key {kid} is there already: `gatepass key list` shows it; to replace it, retire it first"
-        )));
+fn told(error: OperationError) -> ProgramError {
+    error.told(|error| match error {
+        AdminError::AlreadyExists(Item::Key(id)) => Some(ProgramError::failed(format!(
+            "the key {id} is there already: `gatepass key list` shows it; to replace it, retire it first"
+        ))),
+        _ => None,
+    })
+}
+
+fn rotate(context: &Context, algorithm: Option<Algorithm>) -> Result<(), ProgramError> {
+    let admin = context.writing()?;
+    let mut made = None;
+    loop {
+        match admin.run(RotateKey { algorithm, made }).map_err(told)? {
+            Rotated::Signs(key) => return Ok(context.out.one(&in_its_state(&key))?),
+            Rotated::NeedsKey(algorithm) => made = Some(generate(algorithm)?),
+        }
     }
-    insert(&*admin.store, key, activate, admin.now)?;
-    let state = if activate { KeyState::Signing } else { KeyState::Published };
-    Ok(context.out.one(&record(kid, key.algorithm().as_str(), state.as_str()))?)
 }
 
 fn read(file: &str) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
@@ -167,38 +158,4 @@ fn read(file: &str) -> Result<Zeroizing<Vec<u8>>, ProgramError> {
         File::open(file).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(failed)?;
     }
     Ok(bytes)
-}
-
-fn rotate(context: &Context, alg: Option<Algorithm>) -> Result<(), ProgramError> {
-    let admin = context.writing()?;
-    let keys = admin.store.keys()?.keys;
-    let waiting = keys
-        .iter()
-        .filter(|key| key.state == KeyState::Published && alg.is_none_or(|alg| alg.as_str() == key.alg))
-        .max_by_key(|key| key.created_at);
-    if let Some(key) = waiting {
-        let events = [event(Kind::KeyActivated, &key.kid, admin.now)];
-        admin.store.change_keys(KeyChange::Activate { kid: key.kid.clone() }, &events)?;
-        return Ok(context.out.one(&record(&key.kid, &key.alg, KeyState::Signing.as_str()))?);
-    }
-    let current = keys.iter().find(|key| key.state == KeyState::Signing);
-    let current = current.and_then(|key| Algorithm::parse(&key.alg));
-    add(context, &admin, &generate(alg.or(current).unwrap_or(Algorithm::Rs256))?, true)
-}
-
-fn retire(context: &Context, kid: &str) -> Result<(), ProgramError> {
-    let admin = context.writing()?;
-    let keys = admin.store.keys()?.keys;
-    let key = keys.iter().find(|key| key.kid == kid).ok_or_else(|| {
-        ProgramError::failed(format!("there is no key {kid:?}: `gatepass key list` shows those there are"))
-    })?;
-    if key.state == KeyState::Signing {
-        return Err(ProgramError::failed(format!(
-            "the key {kid} is the one that signs: run `gatepass key rotate` first"
-        )));
-    }
-    admin
-        .store
-        .change_keys(KeyChange::Retire { kid: kid.to_owned() }, &[event(Kind::KeyRetired, kid, admin.now)])?;
-    Ok(context.out.one(&record(kid, &key.alg, "retired"))?)
 }

@@ -1,30 +1,29 @@
 //! The command line: one tree of commands, one file for each noun.
 //!
-//! A command opens the store beside whatever server runs on it, writes its change and the row of the audit chain in
-//! one commit, and says what it did. Servers read clients, users and tickets anew in each snapshot and keys
-//! by their generation, so they need not be told.
+//! A command opens the store beside a running server, writes its change and the row of the audit chain in one commit,
+//! and prints what it did. A server reads clients, users and tickets in each snapshot and keys by their generation, so
+//! nothing notifies it.
 //!
 //! - [`context`]: the store, the clock and the configuration, opened when a command first asks.
-//! - `edit`: how a value is given, left alone or cleared.
+//! - `edit`: values that are given, left out or cleared.
 
 mod audit;
 mod backup;
 mod check;
-pub(crate) mod client;
+mod client;
 mod clock;
 pub mod context;
 mod edit;
 mod factors;
 mod handover;
 mod healthcheck;
-pub(crate) mod key;
+mod key;
 mod password;
 mod progress;
 mod restore;
 mod risk;
-pub(crate) mod secret;
-mod session;
-pub(crate) mod ticket;
+pub(crate) mod session;
+mod ticket;
 mod token;
 mod user;
 
@@ -40,20 +39,20 @@ use crate::error::{ProgramError, USAGE};
 use crate::output::Output;
 use context::Context;
 
-/// One-time tickets that sign people in, and tokens for services
+/// One-time tickets that sign users in, and tokens for services
 #[derive(Debug, Parser)]
 #[command(name = "gatepass", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
-    /// The data directory
+    /// Data directory
     #[arg(long, global = true, value_name = "DIR", env = "GATEPASS_DATA", default_value = "./gatepass-data")]
     data: PathBuf,
     /// Print one JSON object or array, and nothing else
     #[arg(long, global = true)]
     json: bool,
-    /// The configuration [default: gatepass.toml in the data directory, where there is one]
+    /// Configuration file [default: gatepass.toml in the data directory, if there is one]
     #[arg(long, global = true, value_name = "FILE", env = "GATEPASS_CONFIG")]
     config: Option<PathBuf>,
-    /// Make the installation where there is none
+    /// Create the installation if there is none
     #[arg(long, global = true)]
     init: bool,
     #[command(subcommand)]
@@ -64,42 +63,42 @@ struct Cli {
 enum Noun {
     /// Run the server
     Serve(Box<Serve>),
-    /// Services with credentials of their own
+    /// Manage clients: services with their own credentials
     #[command(subcommand)]
     Client(client::Verb),
-    /// People
+    /// Manage users
     #[command(subcommand)]
     User(user::Verb),
-    /// One-time tickets that sign a person in
+    /// Issue, list and revoke one-time tickets that sign a user in
     #[command(subcommand)]
     Ticket(ticket::Verb),
-    /// Sessions of people who are signed in
+    /// List and end sessions of users
     #[command(subcommand)]
     Session(session::Verb),
-    /// Keys that sign tokens
+    /// Manage the keys that sign tokens
     #[command(subcommand)]
     Key(key::Verb),
-    /// Access tokens
+    /// Verify access tokens
     #[command(subcommand)]
     Token(token::Verb),
-    /// How risky a sign-in is
+    /// Explain how risky a sign-in would be
     #[command(subcommand)]
     Risk(risk::Verb),
-    /// The record of what happened
+    /// List, verify and archive the audit log
     #[command(subcommand)]
     Audit(audit::Verb),
-    /// Examine every file of the installation, and say what is wrong and what to do
+    /// Check every file of the installation; print what is wrong and what to do
     Check,
-    /// Copy the database to one file while it is in use
+    /// Copy the database to one file, also while the server runs
     Backup(backup::Backup),
-    /// Put a backup in the place of the database
+    /// Replace the database by a backup
     Restore(restore::Restore),
-    /// Moving the installation to another box
+    /// Move the installation to another machine
     #[command(subcommand)]
     Handover(handover::Verb),
-    /// Ask the server of this data directory whether it is ready; exit code 1 where it is not
+    /// Ask the server of this data directory if it is ready; exit code 1 if it is not
     Healthcheck,
-    /// The clock's mark, behind which time never goes
+    /// Show or reset the clock mark, the latest time the server has seen
     #[command(subcommand)]
     Clock(clock::Verb),
 }
@@ -107,10 +106,10 @@ enum Noun {
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Add a user and a client to try it with, and print a ticket and three curl commands
+    /// Add a user and a client for a demonstration, and print a ticket and three curl commands
     #[arg(long)]
     pub demo: bool,
-    /// What the flags say of the configuration.
+    /// The configuration given by flags.
     #[command(flatten)]
     pub layer: ConfigLayer,
 }
@@ -168,12 +167,12 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
     }
 }
 
-/// Help and version go to stdout; a value that will not do is told in one line; the rest in clap's words.
+/// Prints help and version on stdout, an invalid value as one line on stderr, and the rest as clap does.
 fn misused(error: &clap::Error) -> ExitCode {
     let rendered = error.render();
     let kind = error.kind();
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A closed stdout has nobody to tell.
+        // A closed stdout cannot be reported.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }

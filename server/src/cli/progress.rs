@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::output::Output;
 use crate::store::Phase;
 
-/// A progress bar on stderr; nothing where that is no terminal, or a program reads the output.
+/// A progress bar on stderr; hidden with `--json`, or if stderr is no terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
     phase: Option<Phase>,

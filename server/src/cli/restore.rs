@@ -21,10 +21,10 @@ pub(super) struct Restore {
     /// The backup, or - for standard input
     #[arg(required_unless_present = "accept")]
     file: Option<PathBuf>,
-    /// Restore over a database that is there, which is kept beside it
+    /// Replace the database that is there, and keep it beside the restored one
     #[arg(long)]
     replace: bool,
-    /// Make the id with which another box hands its installation over to this directory, once
+    /// Make an id with which another machine can hand its installation over to this directory, once
     #[arg(long, conflicts_with_all = ["file", "replace"])]
     accept: bool,
 }
@@ -61,7 +61,7 @@ pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore)
     Ok(())
 }
 
-/// Returns the failure for people where nothing was restored.
+/// Returns the message of a restore that failed.
 fn told(error: StoreError) -> ProgramError {
     if let StoreError::FileExists(path) = &error {
         return ProgramError::failed(format!(
@@ -78,7 +78,7 @@ fn told(error: StoreError) -> ProgramError {
     error.into()
 }
 
-/// Puts standard input into a file of its own, since a database is not read front to back.
+/// Copies standard input to a file, because a database is not read from front to back.
 fn take_stdin() -> Result<PathBuf, ProgramError> {
     let name = random::<8>()?;
     let path = std::env::temp_dir().join(format!("gatepass-restore-{}", *hex(&*name)));

@@ -1,4 +1,4 @@
-//! `gatepass risk`: how a sign-in would be decided on, without one.
+//! `gatepass risk`: the decision about a sign-in, without one.
 
 use std::net::IpAddr;
 
@@ -21,40 +21,41 @@ use super::user::named;
 use crate::config::value::span;
 use crate::error::ProgramError;
 use crate::output::Record;
+use crate::store::BackendExt as _;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Show every signal of a sign-in with its weight, and what would become of it; nothing is changed
+    /// Show every signal of a sign-in with its weight, and the decision; nothing is changed
     Explain(Explain),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// Who would be signed in: id or user name
+    /// The user who would sign in: id or user name
     #[arg(long)]
     user: String,
-    /// From which address
+    /// The address they would sign in from
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     address: IpAddr,
-    /// With which X-Device-Id
+    /// The X-Device-Id of their request
     #[arg(long, value_name = "ID", conflicts_with = "user_agent")]
     device: Option<String>,
-    /// With which User-Agent, where there is no X-Device-Id
+    /// The User-Agent of their request, if there is no X-Device-Id
     #[arg(long, value_name = "TEXT", default_value = "")]
     user_agent: String,
-    /// For which client: the ticket's audience, or else who issued it
+    /// The client they would sign in for: the ticket's audience, or else its issuer
     #[arg(long, value_name = "ID", requires = "ticket_age")]
     client: Option<String>,
-    /// Who would act as the user: id or user name
+    /// The administrator who would act as the user: id or user name
     #[arg(long, value_name = "USER", requires = "ticket_age")]
     actor: Option<String>,
-    /// How old the ticket would be, such as 90s; by password, where none is given
+    /// The age of the ticket, such as 90s [default: sign in by password, not by ticket]
     #[arg(long, value_name = "TIME")]
     ticket_age: Option<String>,
-    /// How long the ticket would live [default: the configured life]
+    /// The lifetime of the ticket [default: ticket_lifetime]
     #[arg(long, value_name = "TIME", requires = "ticket_age")]
     ticket_life: Option<String>,
-    /// As if the ticket had been meant for another address
+    /// Assume that the ticket names another address
     #[arg(long, requires = "ticket_age")]
     address_mismatch: bool,
 }
@@ -141,7 +142,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         .with("must_change_password", decision.password.must_change)
         .with("password_warning", decision.password.warning.map(Warning::as_str));
     context.out.one(&record)?;
-    // A running server may have been started with flags, which nobody else sees.
+    // A running server may have been started with flags, which a command cannot see.
     Ok(context
         .out
         .say("By the configuration file and the environment; flags of `serve` are not known here.")?)

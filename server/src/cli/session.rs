@@ -1,4 +1,4 @@
-//! `gatepass session`: who is signed in.
+//! `gatepass session`: the sessions of users.
 
 use clap::Subcommand;
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions, ListSessions, ListedSession};
@@ -19,10 +19,10 @@ use crate::output::Record;
 pub(super) enum Verb {
     /// List sessions, the newest first
     List {
-        /// Only those of this user: id or user name
+        /// Only sessions of this user: id or user name
         #[arg(long)]
         user: Option<String>,
-        /// Also those that are over
+        /// Also sessions that are over
         #[arg(long)]
         all: bool,
     },

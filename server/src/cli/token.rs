@@ -1,4 +1,4 @@
-//! `gatepass token verify`: whether an access token is good here and now, and what it says.
+//! `gatepass token verify`: checks an access token, and prints its claims.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Subcommand;
@@ -23,11 +23,11 @@ const MAX_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Verify an access token as the server does, revocation included; exit code 1 where it is not good
+    /// Verify an access token as the server does, revocation included; exit code 1 if it is invalid
     Verify {
-        /// The token; - or nothing reads it from standard input
+        /// The token; - or nothing means standard input
         token: Option<String>,
-        /// Who must have issued it [default: the configured issuer, or else any, since the keys are this server's own]
+        /// The issuer it must name [default: the configured issuer, or else any]
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
     },
@@ -67,14 +67,14 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     }
 }
 
-/// Who a token says it is from. Good for nothing until a key of this server's has verified it.
+/// Returns the issuer that a token claims. It proves nothing until a key of this server has verified the token.
 fn issuer_of(token: &str) -> Option<Issuer> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     Issuer::parse(claims.get("iss")?.as_str()?).ok()
 }
 
-/// The claims of `token`, or why it is not good.
+/// Returns the claims of `token`, or the reason why it is invalid.
 fn verify(
     engine: &Engine,
     admin: &AdminSession,

@@ -1,4 +1,4 @@
-//! `gatepass user`: people.
+//! `gatepass user`: users.
 
 use clap::{Args, Subcommand};
 use gatepass_core::admin::users::{
@@ -20,7 +20,7 @@ use crate::output::Record;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
-    /// Add a person
+    /// Add a user
     Add {
         /// The name they sign in with
         username: String,
@@ -30,68 +30,68 @@ pub(super) enum Verb {
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Change a person; what is not named stays, an empty value clears
+    /// Change a user; an option left out changes nothing, an empty value clears
     Set {
         /// Their id or user name
         id: String,
-        /// Another name to sign in with
+        /// The new name they sign in with
         #[arg(long)]
         username: Option<String>,
         #[command(flatten)]
         fields: Fields,
     },
-    /// List everyone
+    /// List every user
     List,
-    /// Show one person
+    /// Show one user
     Show {
         /// Their id or user name
         id: String,
     },
-    /// Keep a person out, and end their sessions
+    /// Disable a user, and end their sessions
     Disable {
         /// Their id or user name
         id: String,
     },
-    /// Let a disabled person in again; sessions that ended stay ended
+    /// Enable a disabled user; sessions that ended stay ended
     Enable {
         /// Their id or user name
         id: String,
     },
-    /// Give a person a password, from standard input or asked for, and end their sessions
+    /// Set a user's password, read from standard input or a prompt, and end their sessions
     SetPassword {
         /// Their id or user name
         id: String,
-        /// Have them choose their own as soon as they sign in with it
+        /// Make them choose their own when they sign in with it
         #[arg(long)]
         must_change: bool,
     },
-    /// Have a person change their password before anything else, and end their sessions
+    /// Make a user change their password at the next sign-in, and end their sessions
     RequirePasswordChange {
         /// Their id or user name
         id: String,
     },
-    /// Lift the locks that wrong passwords and codes have brought about
+    /// Remove the locks that wrong passwords and codes caused
     Unlock {
         /// Their id or user name
         id: String,
     },
-    /// Set up a TOTP device for a person and show its QR code, or verify its first code
+    /// Set up a TOTP device for a user and show its QR code, or verify its first code
     Totp {
         /// Their id or user name
         id: String,
-        /// What they call the device
+        /// A name for the device
         #[arg(long, value_name = "NAME")]
         device_name: Option<String>,
         /// A first code of the newest device that was set up
         #[arg(long, value_name = "CODE", conflicts_with = "device_name")]
         verify: Option<String>,
     },
-    /// Take every second factor and backup code of a person away, lift their lock, and end their sessions
+    /// Remove every second factor and backup code of a user and their lock, and end their sessions
     ResetMfa {
         /// Their id or user name
         id: String,
     },
-    /// Delete a person with their sessions; tickets for them are refused from then on
+    /// Delete a user and their sessions; tickets for them are refused from now on
     Delete {
         /// Their id or user name
         id: String,
@@ -115,7 +115,7 @@ pub(super) struct Fields {
     /// Any JSON value
     #[arg(long, value_name = "JSON")]
     address: Option<String>,
-    /// When they are asked for their second factor: never, risk or always [default: as everybody]
+    /// When a second factor is asked of them: never, risk or always [default: as configured]
     #[arg(long, value_name = "WHEN")]
     second_factor: Option<String>,
 }
@@ -162,7 +162,7 @@ impl Fields {
     }
 }
 
-/// What is shown of a person.
+/// Returns the facts to show about a user.
 pub(super) fn record(user: &User) -> Record {
     let address = user.address.as_deref().map(|text| serde_json::from_str(text).unwrap_or(Value::Null));
     Record::new()
@@ -181,7 +181,7 @@ pub(super) fn record(user: &User) -> Record {
         .with("updated_at", user.updated_at.rfc3339())
 }
 
-/// The user whom an argument names.
+/// Returns the user that an argument names.
 pub(super) fn named(who: &str) -> UserRef {
     UserRef::IdOrUsername(who.to_owned())
 }
@@ -242,7 +242,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     Ok(context.out.one(&record(&user))?)
 }
 
-/// Does `operation` to the user called `who`.
+/// Runs `operation` on the user called `who`.
 fn change<O: Operation>(context: &Context, who: &str, operation: O) -> Result<O::Output, ProgramError> {
     context.writing()?.run(operation).map_err(|error| error.or_conflict(|| changing(who)))
 }

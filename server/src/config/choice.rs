@@ -1,4 +1,4 @@
-//! The values that are one word of a few.
+//! The values that are one word out of a list.
 
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{AddressMismatch, Unenrolled};
@@ -12,7 +12,7 @@ macro_rules! choices {
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
-            /// How it is written.
+            /// Returns its spelling.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
@@ -33,9 +33,9 @@ macro_rules! choices {
 }
 
 choices! {
-    /// Which front speaks HTTP.
+    /// The HTTP front.
     Front {
-        /// The own acceptor, which can face a network.
+        /// The front that can face a network.
         Guarded = "guarded",
         /// The stock `tiny_http` server, behind a validating proxy only.
         TinyHttp = "tiny_http",
@@ -56,11 +56,11 @@ choices! {
         /// Eight.
         Eight = "8",
     }
-    /// What log lines look like.
+    /// The format of log lines.
     LogFormat {
         /// Text on a terminal, JSON otherwise.
         Auto = "auto",
-        /// For people.
+        /// Text.
         Text = "text",
         /// One JSON object a line.
         Json = "json",
@@ -69,7 +69,7 @@ choices! {
     LogLevel {
         /// None.
         Off = "off",
-        /// What an operator has to mend.
+        /// What an operator must repair.
         Error = "error",
         /// What an operator should know.
         Warn = "warn",
@@ -82,7 +82,7 @@ choices! {
     }
 }
 
-/// Words of the core's own.
+/// Values that the core defines.
 macro_rules! words {
     ($($name:ident: $shape:literal,)+) => {$(
         impl Value for $name {

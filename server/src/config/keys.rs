@@ -18,7 +18,7 @@ macro_rules! keys {
         ---
         $($(#[$bare_doc:meta])* $bare:ident: $bare_type:ty $(, $bare_at_start:ident)?;)+
     ) => {
-        /// What one source says: the flags, the environment or the file. A key it does not name is none.
+        /// The keys of one source: the flags, the environment or the file. An absent key is `None`.
         #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
         #[command(next_help_heading = "Configuration (also keys of gatepass.toml and variables GATEPASS_…)")]
         pub struct ConfigLayer {
@@ -31,7 +31,7 @@ macro_rules! keys {
             pub outside: Vec<&'static str>,
         }
 
-        /// The configuration that holds: every source and the defaults, put together.
+        /// The configuration in force: every source and the defaults together.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Config {
             $($(#[$doc])* pub $name: $type,)+
@@ -41,7 +41,7 @@ macro_rules! keys {
         }
 
         impl Config {
-            /// The keys that differ in `newer` and are only looked at when the server starts.
+            /// Returns the keys that differ in `newer` and that only a restart changes.
             pub fn needing_a_start(&self, newer: &Self) -> Vec<&'static str> {
                 let mut keys = Vec::new();
                 $($(if self.$name != newer.$name { keys.push(keys!(@name $name $at_start)); })?)+
@@ -58,12 +58,12 @@ macro_rules! keys {
             pub const PLACES: &[(&str, &str, &str)] =
                 &[$($((stringify!($name), stringify!($section), keys!(@short $name $($short)?)),)?)+];
 
-            /// The default of `key`, as it would be written.
+            /// Returns the default of `key`, as it would be written.
             pub fn default_of(key: &str) -> Option<&'static str> {
                 match key { $(stringify!($name) => Some($default),)+ _ => None }
             }
 
-            /// Takes `text` for `key`; none where there is no such key.
+            /// Takes `text` for `key`; none if there is no such key.
             pub fn take_text(&mut self, key: &str, text: &str) -> Option<Result<(), String>> {
                 match key {
                     $(stringify!($name) => Some(Value::from_text(text).map(|value| self.$name = Some(value))),)+
@@ -72,7 +72,7 @@ macro_rules! keys {
                 }
             }
 
-            /// Takes the TOML `value` for `key`; none where there is no such key.
+            /// Takes the TOML `value` for `key`; none if there is no such key.
             pub fn take_toml(&mut self, key: &str, value: &toml::Value) -> Option<Result<(), String>> {
                 match key {
                     $(stringify!($name) => Some(Value::from_toml(value).map(|value| self.$name = Some(value))),)+
@@ -81,14 +81,14 @@ macro_rules! keys {
                 }
             }
 
-            /// What `self` says, and what `lower` says of the rest.
+            /// Returns the keys of `self`, and those of `lower` for the rest.
             #[must_use]
             pub fn or(self, lower: Self) -> Self {
                 let outside = [self.outside, lower.outside].concat();
                 Self { $($name: self.$name.or(lower.$name),)+ $($bare: self.$bare.or(lower.$bare),)+ outside }
             }
 
-            /// What was said, and the defaults for the rest.
+            /// Returns the keys that are set, and the defaults of the rest.
             ///
             /// # Errors
             /// None in a build whose tests pass: where a default is not a value of its key.
@@ -111,7 +111,7 @@ macro_rules! keys {
 }
 
 // `in section.name`: the key's place in the file; flags and variables have the name that stands first.
-// `at_start`: the key is looked at when the server starts, and SIGHUP does not change it.
+// `at_start`: the key is read when the server starts, and SIGHUP does not change it.
 keys! {
     /// Address and port to listen on; port 0 takes a free port; `unix:PATH` with the tiny_http front
     listen in http: Listen = "127.0.0.1:8080" at_start;

@@ -2,8 +2,8 @@
 //!
 //! [`keys`] is that list, and the only place that names a key: the flag, the variable, the file's key, the help
 //! text and the default come from the same line, so they cannot drift apart. [`value`] holds the types of the
-//! values, [`choice`] those that are one word of a few; a type knows its range and says what is wrong with a text in
-//! words that end in what to write instead.
+//! values, [`choice`] those that are one word out of a list; a type knows its range, and its error ends with what to write
+//! instead.
 //!
 //! The file has sections, and a key has a short name in its section. A flat key, spelled as the flag is, is read with a
 //! warning until 1.0.
@@ -26,10 +26,10 @@ use choice::Front;
 pub use keys::{Config, ConfigLayer};
 pub use sources::ConfigSources;
 
-/// The file read from the data directory where `--config` names no other.
+/// The name of the file in the data directory that is read without `--config`.
 pub const FILE_NAME: &str = "gatepass.toml";
 
-/// What is wrong with the configuration: where, which key, and the way out, in one line.
+/// An error of the configuration: where it is, which key, and the way out, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(String);
 
@@ -48,10 +48,10 @@ impl From<ConfigError> for ProgramError {
 }
 
 impl ConfigLayer {
-    /// What the file says: `named`, or else `gatepass.toml` in `data`, which need not be there.
+    /// Reads the file `named`, or else `gatepass.toml` in `data`, which need not exist.
     ///
     /// # Errors
-    /// Where the file cannot be read, is not TOML, has an unknown key or a value out of range.
+    /// If the file cannot be read, is not TOML, has an unknown key or a value out of range.
     pub fn from_file(named: Option<&Path>, data: &Path) -> Result<Self, ConfigError> {
         let path = named.map_or_else(|| data.join(FILE_NAME), PathBuf::from);
         match std::fs::read_to_string(&path) {
@@ -67,10 +67,10 @@ impl ConfigLayer {
         }
     }
 
-    /// What the TOML text of a file says.
+    /// Reads the TOML text of a file.
     ///
     /// # Errors
-    /// Where it is not TOML, has an unknown key or a value out of range.
+    /// If it is not TOML, has an unknown key or a value out of range.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let line =
@@ -121,10 +121,10 @@ impl ConfigLayer {
         }
     }
 
-    /// What the environment says; `variable` looks one up. An empty variable counts as absent.
+    /// Reads the environment; `variable` looks one up. An empty variable counts as absent.
     ///
     /// # Errors
-    /// Where a value is out of range.
+    /// If a value is out of range.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut layer = Self::default();
         for key in Self::KEYS {
@@ -140,7 +140,7 @@ impl ConfigLayer {
 }
 
 impl Config {
-    /// How many threads answer requests.
+    /// Returns the number of threads that answer requests.
     pub fn threads(&self) -> usize {
         match (self.workers.size(), self.front) {
             (0, Front::Guarded) => default_workers(),
@@ -150,10 +150,10 @@ impl Config {
         }
     }
 
-    /// Whether the keys that belong together go together.
+    /// Checks that keys that belong together agree.
     ///
     /// # Errors
-    /// Where two contradict each other, naming both.
+    /// If two contradict each other, naming both.
     pub fn agrees_with_itself(&self) -> Result<(), ConfigError> {
         if self.risk_medium.get() > self.risk_high.get() {
             return Err(ConfigError(
@@ -209,7 +209,7 @@ fn unknown_in(section: &str, short: &str) -> ConfigError {
     })
 }
 
-/// The environment variable of `key`.
+/// Returns the environment variable of `key`.
 pub fn variable_of(key: &str) -> String {
     format!("GATEPASS_{}", key.to_ascii_uppercase())
 }
@@ -227,7 +227,7 @@ fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a s
     Some(near).filter(|(distance, known)| *distance <= known.len() / 3).map(|(_, known)| known)
 }
 
-/// How many characters must be changed, added or taken away to get from `a` to `b` (Levenshtein).
+/// Returns the number of characters to change, add or remove to get from `a` to `b` (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! The settings of the core, as the configuration has them.
+//! The settings of the core, from the configuration.
 
 use gatepass_core::crypto::OtpHash;
 use gatepass_core::records::factor::OtpParameters;
@@ -34,7 +34,7 @@ impl Config {
         settings
     }
 
-    /// Returns how new TOTP devices make their codes.
+    /// Returns the parameters of new TOTP devices.
     pub const fn otp_parameters(&self) -> OtpParameters {
         OtpParameters {
             hash: match self.totp_hash {

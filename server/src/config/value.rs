@@ -1,4 +1,4 @@
-//! The values a key can have. Each is read from one text, wherever that stood.
+//! The types of the keys' values. Each is read from one text, whatever its source.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -11,13 +11,13 @@ use ipnet::IpNet;
 
 /// A value of the configuration.
 pub trait Value: Clone + Send + Sync + Sized + 'static {
-    /// What stands for the value in the help text.
+    /// The placeholder of the value in the help text.
     const SHAPE: &'static str;
 
     /// Reads the value.
     ///
     /// # Errors
-    /// What is wrong with `text`, and what to write instead; the key is named by the caller.
+    /// The fault of `text`, and what to write instead; the caller names the key.
     fn from_text(text: &str) -> Result<Self, String>;
 
     /// Reads the value from a TOML value: any scalar is as good as its text.
@@ -49,12 +49,12 @@ impl Value for bool {
     }
 }
 
-/// Where to listen.
+/// The address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// At an address; port 0 takes a free one.
     Tcp(SocketAddr),
-    /// On a Unix socket, which the stock front alone does.
+    /// On a Unix socket; only for the stock front.
     Unix(PathBuf),
 }
 
@@ -94,17 +94,17 @@ impl Value for PathBuf {
 pub struct Count<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Count<MIN, MAX> {
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// The number, for percentages and scores.
+    /// Returns the number, for percentages and scores.
     pub fn percent(self) -> u8 {
         u8::try_from(self.0).unwrap_or(u8::MAX)
     }
 
-    /// The number, for sizes in memory.
+    /// Returns the number, for sizes in memory.
     pub fn size(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -126,12 +126,12 @@ impl<const MIN: u32, const MAX: u32> Value for Count<MIN, MAX> {
 pub struct Span<const MIN: u64, const MAX: u64>(Duration);
 
 impl<const MIN: u64, const MAX: u64> Span<MIN, MAX> {
-    /// The length of time.
+    /// Returns the length of time.
     pub const fn get(self) -> Duration {
         self.0
     }
 
-    /// The length of time in whole seconds.
+    /// Returns the length of time in whole seconds.
     pub fn seconds(self) -> u32 {
         u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX)
     }
@@ -155,18 +155,18 @@ impl<const MIN: u64, const MAX: u64> Value for Span<MIN, MAX> {
     }
 }
 
-/// A tenth of a second to an hour: how long something on the wire may take.
+/// A deadline on the wire: a tenth of a second to an hour.
 pub type Deadline = Span<100, 3_600_000>;
-/// A second to an hour: the life of a ticket (CONTRACT §3).
+/// The lifetime of a ticket: a second to an hour.
 pub type TicketLifetime = Span<1_000, 3_600_000>;
-/// A second to a day: the life of an access token.
+/// The lifetime of an access token: a second to a day.
 pub type TokenLifetime = Span<1_000, 86_400_000>;
-/// A minute to ten years: the life of a session.
+/// The lifetime of a session: a minute to ten years.
 pub type SessionLifetime = Span<60_000, 315_360_000_000>;
 
-/// A second to ten years: how long something counts as a signal of risk.
+/// The time for which something counts as a signal of risk: a second to ten years.
 pub type Risked = Span<1_000, 315_360_000_000>;
-/// Up to ten years: the life of a password, and what is around its end.
+/// The lifetime of a password, and the times around its end: up to ten years.
 pub type PasswordSpan = Span<0, 315_360_000_000>;
 
 /// Reads `90`, `500ms`, `10s`, `5m`, `2h` or `7d`.
@@ -184,7 +184,7 @@ pub fn span(text: &str) -> Option<Duration> {
     number.parse::<u64>().ok()?.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
-/// The shortest text that [`span`] reads back.
+/// Returns the shortest text that [`span`] reads back.
 fn in_words(span: Duration) -> String {
     let milliseconds = span.as_millis();
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
@@ -250,13 +250,13 @@ impl Value for Network {
 pub struct Authority(String);
 
 impl Authority {
-    /// The authority as text, in lower case.
+    /// Returns the authority as text, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether `text` is `host` or `host:port` (RFC 3986 §3.2.2, without user information).
+/// Returns true if `text` is `host` or `host:port` (RFC 3986 §3.2.2, without user information).
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
@@ -293,12 +293,12 @@ impl Value for Issuer {
     }
 }
 
-/// A scope that people's tokens get.
+/// A scope of users' tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserScope(Scope);
 
 impl UserScope {
-    /// The scope.
+    /// Returns the scope.
     pub const fn get(&self) -> &Scope {
         &self.0
     }
@@ -321,7 +321,7 @@ impl Value for UserScope {
 pub struct Tenant(String);
 
 impl Tenant {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

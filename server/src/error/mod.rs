@@ -1,4 +1,4 @@
-//! What is said where a command could not do what it was asked.
+//! The errors of commands, and their exit codes.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,34 +10,34 @@ pub use operation::OperationError;
 
 /// The exit code for a command that was refused or failed.
 pub const FAILED: u8 = 1;
-/// The exit code for arguments or a configuration that will not do.
+/// The exit code for invalid arguments or an invalid configuration.
 pub const USAGE: u8 = 2;
 
-/// Why a command was not done. The text names the thing and the way out, in one line.
+/// The reason why a command failed. The text names the thing and the way out, in one line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ProgramError {
-    /// The arguments or the configuration will not do.
+    /// The arguments or the configuration are invalid.
     Usage(String),
     /// It was refused, or it failed.
     Failed(String),
-    /// It was answered in full, and the answer is no.
+    /// The command printed its answer, and the answer is no.
     Answered,
-    /// Nobody reads what it prints (`| head`); there is nothing to complain of.
+    /// Nothing reads the output any more (`| head`). This is not reported.
     Closed,
 }
 
 impl ProgramError {
-    /// A failure in these words.
+    /// Makes a failure with this message.
     pub fn failed(told: impl Into<String>) -> Self {
         Self::Failed(told.into())
     }
 
-    /// A misuse in these words.
+    /// Makes a misuse with this message.
     pub fn usage(told: impl Into<String>) -> Self {
         Self::Usage(told.into())
     }
 
-    /// Tells it on stderr, and what the process exits with.
+    /// Prints the error on stderr, and returns the exit code.
     pub fn report(&self) -> ExitCode {
         let code = match self {
             Self::Usage(_) => USAGE,
@@ -45,7 +45,7 @@ impl ProgramError {
             Self::Closed => 0,
         };
         if let Self::Usage(told) | Self::Failed(told) = self {
-            // A closed stderr has nobody to tell.
+            // A closed stderr cannot be reported.
             let _ = writeln!(io::stderr(), "gatepass: {told}");
         }
         ExitCode::from(code)
@@ -62,7 +62,7 @@ impl fmt::Display for ProgramError {
     }
 }
 
-/// For what is printed; other files name themselves.
+/// For stdout. Errors of other files name them.
 impl From<io::Error> for ProgramError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {

@@ -1,4 +1,4 @@
-//! The words for an operation of the core that was not done.
+//! The messages of administration operations that failed.
 
 use gatepass_core::admin::AdminError;
 
@@ -14,7 +14,7 @@ pub enum OperationError {
 }
 
 impl OperationError {
-    /// Tells it in `words`, where they have any for the refusal, and in those for every operation otherwise.
+    /// Makes a message with `words`, or the message of every operation if `words` returns none.
     pub(crate) fn told(self, words: impl FnOnce(&AdminError) -> Option<ProgramError>) -> ProgramError {
         match self {
             Self::Failed(failure) => failure,
@@ -30,7 +30,7 @@ impl OperationError {
         })
     }
 
-    /// Tells a conflict in `words`, and everything else in those for every operation.
+    /// Makes the message of a conflict with `words`, and of everything else as for every operation.
     pub(crate) fn or_conflict(self, words: impl FnOnce() -> String) -> ProgramError {
         self.told(|error| (*error == AdminError::Conflict).then(|| ProgramError::Failed(words())))
     }
@@ -67,7 +67,7 @@ const WORDS: &[(AdminError, &str)] = &[
     (AdminError::NoMemory, "no memory to hash the password with: it takes 19 MiB"),
 ];
 
-/// Tells what the core refused, as every operation does.
+/// Returns the message that every operation has for what the core refused.
 fn told(error: &AdminError) -> ProgramError {
     if let AdminError::NotFound(item) = error {
         let noun = item.noun();

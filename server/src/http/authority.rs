@@ -1,4 +1,4 @@
-//! Hosts: the value of `Host`, and whether an absolute-form target means this server.
+//! Hosts: the value of `Host`, and absolute-form targets.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -10,8 +10,8 @@ pub(super) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Reads `host`, `host:port` or `[v6]:port`. None where it is empty or malformed, has user information, or
-    /// uses the sub-delimiters that RFC 3986 allows in names and no name has: `a,b` is two hosts to somebody.
+    /// Reads `host`, `host:port` or `[v6]:port`. None if it is empty or malformed, has user information, or uses
+    /// sub-delimiters, which RFC 3986 allows in names and no name has: some read `a,b` as two hosts.
     pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (host, port) = match text.strip_prefix('[') {
@@ -27,7 +27,7 @@ impl<'a> Authority<'a> {
             }
         };
         let port = match port {
-            // `port = *DIGIT` (RFC 3986 §3.2.3): an empty one says nothing.
+            // `port = *DIGIT` (RFC 3986 §3.2.3) may be empty, which means nothing.
             None | Some("") => None,
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
             Some(_) => return None,
@@ -35,13 +35,13 @@ impl<'a> Authority<'a> {
         Some(Self { host, port })
     }
 
-    /// Whether both name one place, where a port left out means `default_port`.
+    /// Returns true if both are the same; a missing port means `default_port`.
     fn is(&self, other: &Authority<'_>, default_port: u16) -> bool {
         self.host.eq_ignore_ascii_case(other.host)
             && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
     }
 
-    /// Whether this is the address that a connection came in at; `localhost` is every loopback one.
+    /// Returns true if this is the address that a connection came in at; `localhost` is every loopback address.
     fn is_address(&self, local: SocketAddr, default_port: u16) -> bool {
         let ip = local.ip().to_canonical();
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
@@ -53,7 +53,7 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// Letters, digits, `-._~` and whole percent-escapes; not empty.
+/// Returns true for letters, digits, `-._~` and whole percent-escapes; not empty.
 fn is_name(host: &str) -> bool {
     let mut bytes = host.bytes();
     while let Some(byte) = bytes.next() {
@@ -71,7 +71,7 @@ fn is_name(host: &str) -> bool {
 /// An absolute-form target (RFC 9112 §3.2.2), taken apart.
 #[derive(Debug)]
 pub(super) struct Absolute<'a> {
-    /// What stands between `//` and the path.
+    /// The text between `//` and the path.
     pub(super) text: &'a str,
     authority: Authority<'a>,
     default_port: u16,
@@ -80,7 +80,7 @@ pub(super) struct Absolute<'a> {
 }
 
 impl<'a> Absolute<'a> {
-    /// Takes apart `http://authority/path?query`. None where it is not that.
+    /// Parses `http://authority/path?query`. None if it is anything else.
     pub(super) fn parse(target: &'a str) -> Option<Self> {
         let (scheme, rest) = target.split_once("://")?;
         let default_port = match scheme {
@@ -94,8 +94,8 @@ impl<'a> Absolute<'a> {
         Some(Self { text, authority, default_port, origin })
     }
 
-    /// Whether it means this server: the address the connection came in at, or one of `ours`; without any of
-    /// these, what `Host` says is all there is to go by.
+    /// Returns true if it names this server: the address the connection came in at, or one of `ours`. Without any of
+    /// these, `Host` decides.
     pub(super) fn is_ours(&self, ours: &[String], local: SocketAddr, host: Option<&Authority<'_>>) -> bool {
         self.authority.is_address(local, self.default_port)
             || ours

@@ -11,7 +11,7 @@ const MAX_EXTENSIONS: usize = 4 * 1024;
 /// The most digits of a chunk's size: as many as 64 bits have.
 const MAX_DIGITS: u8 = 16;
 
-/// A body as far as it has come.
+/// A body that is being decoded.
 #[derive(Debug)]
 pub(super) struct Chunked {
     body: Vec<u8>,
@@ -21,7 +21,7 @@ pub(super) struct Chunked {
     trailers: usize,
 }
 
-/// Which byte comes next.
+/// The byte that comes next.
 #[derive(Debug)]
 enum At {
     /// A digit of the size, or what ends it.
@@ -62,8 +62,8 @@ impl Chunked {
         Self { body: Vec::new(), at: NEXT_SIZE, extensions: 0, trailer_bytes: 0, trailers: 0 }
     }
 
-    /// Decodes what `input` holds of the body. Says how many bytes it took; with [`Self::is_whole`] the rest
-    /// belongs to the next request.
+    /// Decodes the part of the body in `input`, and returns the number of bytes it took. With [`Self::is_whole`] the
+    /// rest belongs to the next request.
     ///
     /// # Errors
     /// 400 for anything malformed, 413 past [`Limits::body`] or too many extensions, 431 for too many trailers.
@@ -85,7 +85,7 @@ impl Chunked {
         Ok(input.len() - rest.len())
     }
 
-    /// The state after `byte`, anywhere but inside a chunk.
+    /// Returns the state after `byte`, anywhere but inside a chunk.
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<At, Problem> {
         let text = byte == b'\t' || (byte >= b' ' && byte != 0x7f);
         Ok(match (&self.at, byte) {
@@ -137,17 +137,17 @@ impl Chunked {
         if self.trailer_bytes > limits.head { Err(Problem::HeadTooLarge) } else { Ok(next) }
     }
 
-    /// Whether the last byte has been read.
+    /// Returns true if the last byte has been read.
     pub(super) const fn is_whole(&self) -> bool {
         matches!(self.at, At::Done)
     }
 
-    /// Bytes of memory held.
+    /// Returns the bytes of memory held.
     pub(super) const fn held(&self) -> usize {
         self.body.capacity()
     }
 
-    /// The decoded body.
+    /// Returns the decoded body.
     pub(super) fn into_body(self) -> Vec<u8> {
         self.body
     }

@@ -27,19 +27,19 @@ use super::response::{CONTINUE, print};
 #[cfg(test)]
 mod tests;
 
-/// The most bytes taken at once.
+/// The most bytes that are read at once.
 pub const CHUNK: usize = 16 * 1024;
 
 /// One HTTP/1.1 connection, from its first byte to its last.
 ///
 /// A driver calls, in a loop:
 ///
-/// 1. [`next_action`](Self::next_action), and does what it says;
-/// 2. [`output`](Self::output), writes what it can, reports it with [`sent`](Self::sent), and begins anew;
-/// 3. [`is_shut`](Self::is_shut): the writing side of the socket is to be shut down;
-///    [`is_closed`](Self::is_closed): the socket is to be closed;
-/// 4. reads at most [`read_capacity`](Self::read_capacity) bytes into [`receive`](Self::receive), or tells
-///    [`end`](Self::end) of the end of input. An appetite of 0 means not to read: there is one request in flight.
+/// 1. [`next_action`](Self::next_action), and does it;
+/// 2. [`output`](Self::output), writes what it can, reports it with [`sent`](Self::sent), and starts again;
+/// 3. [`is_shut`](Self::is_shut): the writing side of the socket must be shut down;
+///    [`is_closed`](Self::is_closed): the socket must be closed;
+/// 4. reads at most [`read_capacity`](Self::read_capacity) bytes into [`receive`](Self::receive), or calls
+///    [`end`](Self::end) at the end of input. A capacity of 0 means not to read: a request is being answered.
 ///
 /// When [`deadline`](Self::deadline) has come, it calls [`handle_timeout`](Self::handle_timeout) and goes through the loop again.
 #[derive(Debug)]
@@ -51,18 +51,18 @@ pub struct Connection {
     /// Received and not yet understood.
     input: Vec<u8>,
     output: Vec<u8>,
-    /// How much of `output` has left.
+    /// The number of bytes of `output` that were sent.
     sent: usize,
     deadline: Option<Duration>,
-    /// The request clock runs.
+    /// True while the request clock runs.
     begun: bool,
-    /// It has had an answer.
+    /// True after the first answer.
     served: bool,
-    /// No request after this one.
+    /// True if no request follows this one.
     last: bool,
-    /// The peer sends no more.
+    /// The peer sends nothing more.
     ended: bool,
-    /// The answer goes without its body.
+    /// The answer is sent without its body.
     head_only: bool,
 }
 
@@ -70,12 +70,12 @@ pub struct Connection {
 enum Phase {
     Head(Scan),
     Body(Box<Head>, Body),
-    /// Refused; the driver is still to be told.
+    /// Refused; the driver does not know yet.
     Refused(Problem, Language),
     /// The driver owes an answer.
     Asked,
     Sending,
-    /// Everything is said; this many bytes more are read and thrown away.
+    /// Everything is sent; this many more bytes are read and discarded.
     Lingering(usize),
     Closed,
 }
@@ -95,21 +95,21 @@ impl Body {
     }
 }
 
-/// What the driver has to do.
+/// The next action of the driver.
 #[derive(Debug)]
 pub enum Action {
     /// Nothing, until more bytes come, more can be written, or the deadline passes.
     Wait,
-    /// Have this request answered, then call [`Connection::answer`].
+    /// Get the answer to this request, then call [`Connection::answer`].
     Request(Request),
-    /// Have this refusal worded, then call [`Connection::answer`]. The connection ends with it.
+    /// Get the answer to this refusal, then call [`Connection::answer`]. The connection ends with it.
     Refuse(Problem, Language),
 }
 
-/// Why a connection holds its place while nothing is being done for it.
+/// The thing that a connection waits for, while no request of it is being answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Waiting {
-    /// For the peer to close; everything is said.
+    /// For the peer to close; everything is sent.
     Lingering,
     /// For the first byte of a further request.
     Idle,
@@ -120,7 +120,7 @@ pub enum Waiting {
 }
 
 impl Connection {
-    /// A connection from `peer`, accepted at `local` and at `now`.
+    /// Makes a connection from `peer`, accepted at `local` at the time `now`.
     pub fn new(limits: Arc<Limits>, peer: IpAddr, local: SocketAddr, now: Duration) -> Self {
         let deadline = Some(now + limits.idle_time);
         Self {
@@ -140,7 +140,7 @@ impl Connection {
         }
     }
 
-    /// How many bytes the driver may read now; 0: it is not to read.
+    /// Returns the number of bytes that the driver may read now; 0 means that it must not read.
     pub fn read_capacity(&self) -> usize {
         match self.phase {
             Phase::Head(_) | Phase::Body(..) if !self.ended => {
@@ -153,7 +153,7 @@ impl Connection {
         }
     }
 
-    /// Takes bytes from the peer, at most as many as its appetite; says how many.
+    /// Takes bytes from the peer, at most [`read_capacity`](Self::read_capacity), and returns how many.
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
         let taken = self.read_capacity().min(bytes.len());
         if let Phase::Lingering(left) = &mut self.phase {
@@ -167,7 +167,7 @@ impl Connection {
         taken
     }
 
-    /// The peer sends no more.
+    /// The peer sends nothing more.
     pub fn end(&mut self) {
         self.ended = true;
         if matches!(self.phase, Phase::Lingering(_)) {
@@ -175,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// Goes on as far as the bytes at hand allow.
+    /// Continues as far as the received bytes allow.
     pub fn next_action(&mut self, now: Duration) -> Action {
         if let Phase::Head(scan) = &mut self.phase {
             match scan.scan(&self.input, &self.limits) {
@@ -244,7 +244,7 @@ impl Connection {
         }
     }
 
-    /// Moves what has come of the body; the request, once it is whole.
+    /// Decodes the received part of the body; returns the request when it is whole.
     fn body(&mut self) -> Option<Request> {
         let Phase::Body(head, body) = &mut self.phase else { return None };
         let language = head.language;
@@ -285,8 +285,8 @@ impl Connection {
         Some(Request { method, target, headers, body, peer: self.peer })
     }
 
-    /// Takes the answer to what the last [`Action`] asked for. `date` is an IMF-fixdate. Ignored where nothing was
-    /// asked, or the connection has ended meanwhile.
+    /// Takes the answer to the last [`Action`]. `date` is an IMF-fixdate. Ignored if nothing was asked, or if the
+    /// connection has ended since.
     pub fn answer(&mut self, response: &Response, date: &str, now: Duration) {
         if matches!(self.phase, Phase::Asked) {
             print(&mut self.output, response, date, self.last, !self.head_only);
@@ -295,12 +295,12 @@ impl Connection {
         }
     }
 
-    /// Bytes for the peer. A whole answer is one piece.
+    /// Returns the bytes for the peer. A whole answer is one piece.
     pub fn output(&self) -> &[u8] {
         self.output.get(self.sent..).unwrap_or_default()
     }
 
-    /// The first `count` bytes of the output have left.
+    /// Records that the first `count` bytes of the output were sent.
     pub fn sent(&mut self, count: usize, now: Duration) {
         self.sent += count;
         if self.sent < self.output.len() {
@@ -326,12 +326,12 @@ impl Connection {
         }
     }
 
-    /// When to call [`Self::handle_timeout`]; none while the service is at work.
+    /// Returns when to call [`Self::handle_timeout`]; none while the service works.
     pub const fn deadline(&self) -> Option<Duration> {
         self.deadline
     }
 
-    /// Ends what has taken too long by `now`: half a request is refused, anything else is cut.
+    /// Ends what has timed out at `now`: half a request is refused, anything else is closed.
     pub fn handle_timeout(&mut self, now: Duration) {
         if self.deadline.is_none_or(|deadline| deadline > now) {
             return;
@@ -350,7 +350,7 @@ impl Connection {
         }
     }
 
-    /// The server is stopping: an idle connection ends now, any other with its answer.
+    /// Begins to stop: an idle connection ends now, any other with its answer.
     pub fn drain(&mut self) {
         self.last = true;
         if matches!(self.phase, Phase::Head(_)) && !self.begun {
@@ -358,7 +358,7 @@ impl Connection {
         }
     }
 
-    /// What it waits for, and since when, where nothing is being done for it.
+    /// Returns what the connection waits for, and since when; none while the service works.
     pub fn waiting(&self) -> Option<(Waiting, Duration)> {
         let deadline = self.deadline?;
         let (why, time) = match self.phase {
@@ -371,7 +371,7 @@ impl Connection {
         Some((why, deadline.saturating_sub(time)))
     }
 
-    /// Ends it here and now, and frees its memory.
+    /// Closes the connection now, and frees its memory.
     pub fn close(&mut self) {
         self.phase = Phase::Closed;
         self.deadline = None;
@@ -380,17 +380,17 @@ impl Connection {
         self.sent = 0;
     }
 
-    /// Whether everything is said, so that the writing side is to be shut down.
+    /// Returns true if everything is sent, so that the writing side must be shut down.
     pub const fn is_shut(&self) -> bool {
         matches!(self.phase, Phase::Lingering(_))
     }
 
-    /// Whether the socket is to be closed.
+    /// Returns true if the socket must be closed.
     pub const fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
 
-    /// Bytes of memory held for this connection, beside the value itself and a parsed head.
+    /// Returns the bytes of memory held for this connection, besides the value itself and a parsed head.
     pub const fn held(&self) -> usize {
         let body = if let Phase::Body(_, body) = &self.phase { body.held() } else { 0 };
         self.input.capacity() + self.output.capacity() + body

@@ -1,7 +1,7 @@
-//! The head of a request: where it ends, and what it says about the bytes behind it.
+//! The head of a request: where it ends, and its meaning for the bytes that follow.
 //!
-//! [`Scan`] goes over the bytes once, however they are cut into pieces, and stops at the first that cannot be
-//! right; [`parse`] then reads a whole head. Where two readings of a head are possible, it is refused.
+//! [`Scan`] goes over the bytes once, however they are cut into pieces, and stops at the first wrong one; [`parse`]
+//! then reads a whole head. A head with two possible readings is refused.
 
 use std::net::SocketAddr;
 
@@ -14,24 +14,24 @@ use super::authority::{Absolute, Authority};
 /// The most header fields that can be allowed ([`Limits::headers`]).
 const MAX_HEADERS: usize = 64;
 
-/// How far the search for the end of a head has come.
+/// The progress of the search for the end of a head.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// Where the request line begins: behind the one empty line that is forgiven (RFC 9112 §2.2).
+    /// The beginning of the request line: behind the one empty line that is allowed (RFC 9112 §2.2).
     start: usize,
-    /// The next byte to look at.
+    /// The next byte to read.
     at: usize,
-    /// Where the current line begins.
+    /// The beginning of the current line.
     line: usize,
     /// Whole lines so far.
     lines: usize,
-    /// The byte before `at` was a carriage return.
+    /// True if the byte before `at` was a carriage return.
     returned: bool,
-    /// The request line asked for `HEAD`.
+    /// True if the method is `HEAD`.
     head_only: bool,
 }
 
-/// A head that is wrong, and what is known about how to say so.
+/// A malformed head, and what is known about how to answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) problem: Problem,
@@ -39,7 +39,7 @@ pub(super) struct Refusal {
 }
 
 impl Scan {
-    /// Looks at the bytes of `input` that are new. Where the head is whole, says from where to where it goes.
+    /// Reads the new bytes of `input`. Returns where the head begins and ends once it is whole.
     pub(super) fn scan(&mut self, input: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Problem> {
         while let Some(&byte) = input.get(self.at) {
             let returned = std::mem::replace(&mut self.returned, byte == b'\r');
@@ -68,7 +68,7 @@ impl Scan {
         Ok(None)
     }
 
-    /// Takes a whole line; true where it ends the head.
+    /// Takes a whole line; returns true if it ends the head.
     fn end_of_line(&mut self, line: &[u8], limits: &Limits) -> Result<bool, Problem> {
         match (self.lines, line.first()) {
             (0, None) if self.start == 0 => self.start = self.at,
@@ -79,7 +79,8 @@ impl Scan {
                 self.lines = 1;
             }
             (_, None) => return Ok(true),
-            // A line that begins with white space continues the one before (obs-fold): to some, not to others.
+            // A line that begins with white space continues the one before (obs-fold) for some readers, and not for
+            // others.
             (_, Some(b' ' | b'\t')) => return Err(Problem::BadHttp),
             (_, Some(_)) if self.lines > limits.headers.min(MAX_HEADERS) => {
                 return Err(Problem::HeadTooLarge);
@@ -89,18 +90,18 @@ impl Scan {
         Ok(false)
     }
 
-    /// Whether a request has begun: any byte but an empty line in front of it.
+    /// Returns true if a request has begun: any byte but an empty line in front of it.
     pub(super) const fn has_begun(&self) -> bool {
         self.at > self.start && !(self.at - self.start == 1 && self.start == 0 && self.returned)
     }
 
-    /// Whether the request line asked for `HEAD`; its answer has no body, whatever it is.
+    /// Returns true if the method is `HEAD`; then the answer has no body.
     pub(super) const fn is_head_only(&self) -> bool {
         self.head_only
     }
 }
 
-/// Checks `method SP target SP version` as soon as the line is there.
+/// Checks `method SP target SP version` as soon as the line is complete.
 fn request_line(line: &[u8]) -> Result<(), Problem> {
     let mut parts = line.split(|b| *b == b' ');
     let (method, target, version) = (parts.next(), parts.next(), parts.next());
@@ -123,10 +124,10 @@ fn request_line(line: &[u8]) -> Result<(), Problem> {
     }
 }
 
-/// How long the body is.
+/// The length of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// This many bytes; without any word about a body, none.
+    /// This many bytes; 0 without any header about a body.
     Sized(usize),
     /// Until its last chunk.
     Chunked,
@@ -148,7 +149,7 @@ pub(super) struct Head {
     pub(super) language: Language,
 }
 
-/// Reads a whole head that [`Scan`] let pass. `local` is the address the connection came in at.
+/// Reads a whole head that [`Scan`] accepted. `local` is the address the connection came in at.
 pub(super) fn parse(bytes: &[u8], limits: &Limits, local: SocketAddr) -> Result<Head, Refusal> {
     let plain = |problem| Refusal { problem, language: Language::English };
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -203,12 +204,12 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits, local: SocketAddr) -> Result<
 struct Fields<'a>(&'a [httparse::Header<'a>]);
 
 impl<'a> Fields<'a> {
-    /// Every value of field `name`.
+    /// Returns every value of field `name`.
     fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter(move |f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
     }
 
-    /// The value of a field that may come once.
+    /// Returns the value of a field that may come once.
     fn one(&self, name: &'static str) -> Result<Option<&'a [u8]>, Problem> {
         let mut values = self.all(name);
         match (values.next(), values.next()) {
@@ -218,8 +219,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The one reading of `Content-Length` and `Transfer-Encoding` (RFC 9112 §6), or a refusal. A length beyond every
-/// bound is `usize::MAX`.
+/// Returns the one reading of `Content-Length` and `Transfer-Encoding` (RFC 9112 §6), or a refusal. A length beyond
+/// every limit is `usize::MAX`.
 fn framing(fields: &Fields<'_>, old: bool, limits: &Limits) -> Result<Framing, Problem> {
     let coding = fields.one("transfer-encoding")?;
     let length = fields.one("content-length")?;
@@ -242,7 +243,7 @@ fn framing(fields: &Fields<'_>, old: bool, limits: &Limits) -> Result<Framing, P
     }
 }
 
-/// The target in origin form, and the authority it named itself, if any.
+/// Returns the target in origin form, and the authority in it, if any.
 fn origin_form(
     method: &str,
     target: &str,
@@ -251,7 +252,7 @@ fn origin_form(
     host: Option<&Authority<'_>>,
 ) -> Result<(String, Option<String>), Problem> {
     if method == "CONNECT" || (method == "OPTIONS" && target == "*") {
-        // Neither a tunnel nor a question about the server as a whole.
+        // Tunnels (`CONNECT`) and `OPTIONS *` are not supported.
         return Err(Problem::NotImplemented);
     }
     if target.starts_with('/') {

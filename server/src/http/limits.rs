@@ -9,7 +9,7 @@ use gatepass_core::http::request::MAX_BODY;
 
 use crate::threads::default_workers;
 
-/// Which addresses may hold any number of connections, up to [`Limits::connections`].
+/// The addresses that may have any number of connections, up to [`Limits::connections`].
 #[derive(Clone)]
 pub struct Exempt(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>);
 
@@ -19,14 +19,14 @@ impl Exempt {
         Self(Arc::new(is_exempt))
     }
 
-    /// Whether `address` is exempt.
+    /// Returns true if `address` is exempt.
     pub fn covers(&self, address: IpAddr) -> bool {
         (self.0)(address)
     }
 }
 
 impl Default for Exempt {
-    /// Loopback alone.
+    /// Returns loopback alone.
     fn default() -> Self {
         Self::new(|address| address.is_loopback())
     }
@@ -38,18 +38,18 @@ impl fmt::Debug for Exempt {
     }
 }
 
-/// Every limit and deadline of a front. [`Limits::default`] is what faces a network.
+/// The limits and deadlines of a front. [`Limits::default`] suits a network.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at once; past it the oldest idle one is closed. Lowered at start where the process may not
-    /// open that many files. 1024.
+    /// Connections at once; beyond it the oldest idle one is closed. Lowered at start if the process may not open that
+    /// many files. 1024.
     pub connections: usize,
     /// Connections at once from one IPv4 address or IPv6 /64; 0 = no such limit. 64.
     pub connections_per_address: usize,
-    /// Who is free of [`Self::connections_per_address`]. Loopback.
+    /// The addresses without the limit [`Self::connections_per_address`]. Loopback.
     pub exempt: Exempt,
-    /// The authorities (`host` or `host:port`) that an absolute-form target may name, beside the address the
-    /// connection came in at. Empty: whatever `Host` names. Empty.
+    /// The authorities (`host` or `host:port`) that an absolute-form target may name, besides the address the
+    /// connection came in at. If empty: whatever `Host` names. Empty.
     pub authorities: Vec<String>,
     /// The longest request line in bytes, without its end; past it 414. 8 KiB.
     pub request_line: usize,
@@ -59,23 +59,23 @@ pub struct Limits {
     pub headers: usize,
     /// The longest body in bytes, after decoding; past it 413. 64 KiB.
     pub body: usize,
-    /// From the first byte of a request until its last; then 408. 10 s.
+    /// The time from the first byte of a request to its last; then 408. 10 s.
     pub request_time: Duration,
-    /// Without any byte of a request; then the connection is closed without a word. 15 s.
+    /// The time without any byte of a request; then the connection is closed without an answer. 15 s.
     pub idle_time: Duration,
-    /// For the peer to take a whole answer; then the connection is cut. 10 s.
+    /// The time for the peer to take a whole answer; then the connection is closed. 10 s.
     pub answer_time: Duration,
-    /// How long input is read and thrown away after a last answer, so that the peer sees the answer and not a
+    /// The time for which input is read and discarded after a last answer, so that the peer sees the answer and not a
     /// reset. 2 s.
     pub linger_time: Duration,
-    /// How many bytes are thrown away so. 1 MiB.
+    /// The most bytes that are discarded then. 1 MiB.
     pub linger_bytes: usize,
-    /// How long requests in flight may take to finish after a stop. 10 s.
+    /// The time for running requests to end after a stop. 10 s.
     pub drain_time: Duration,
-    /// Worker threads. None of them waits for the disk, so about as many as there are processors are enough; of the
-    /// stock front each has one connection, and waits with it. One more than processors.
+    /// Worker threads. In the guarded front none of them waits for the disk, so about as many as there are processors
+    /// are enough. In the stock front each has one connection and waits with it. One more than processors.
     pub workers: usize,
-    /// Stack of a worker in bytes. 256 KiB.
+    /// The stack of a worker in bytes. 256 KiB.
     pub worker_stack: usize,
 }
 

@@ -1,14 +1,14 @@
 //! HTTP/1.1 on sockets: bytes become a [`Request`], a [`Response`] becomes bytes.
 //!
-//! What a request means is the core's business; here it is settled where one begins and ends, who may hold a
+//! The core decides what a request means. This module decides where one begins and ends, which peer may hold a
 //! connection, and for how long.
 //!
 //! - [`connection`] is one connection as a sans-IO state machine, made of the head (`head`), the target's
 //!   authority (`authority`), the chunked coding (`chunked`) and the printed answer (`response`).
 //! - [`guarded`] drives many of them from one readiness loop and a pool of workers. It can face a network.
-//! - [`stock`] is the plain `tiny_http` server, for a box where a validating proxy stands in front.
+//! - [`stock`] is the plain `tiny_http` server, for a machine where a validating proxy stands in front.
 //!
-//! Both drive one [`Handler`] and keep to one set of [`Limits`].
+//! Both drive one [`Handler`] with one set of [`Limits`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,15 +33,15 @@ pub mod stock;
 pub use limits::{Exempt, Limits};
 pub use reply::{Answered, DeferredReply, Reply};
 
-/// What stands behind a front.
+/// The service behind a front.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one whole request, now or later. `request.peer` is the socket's own address; whether a proxy's word
-    /// replaces it is decided here. It is called on one of a few workers, so whatever takes long is to be waited for
-    /// by [`Reply::defer`]. A panic in it is answered with 500.
+    /// Answers one whole request, now or later. `request.peer` is the socket's own address; the handler decides if a
+    /// proxy's header replaces it. It runs on one of a few workers, so it must wait for anything slow with
+    /// [`Reply::defer`]. A panic in it is answered with 500.
     fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered;
 
-    /// Answers requests that waited together for a worker, each as [`Self::answer`] does, and tells each answer as soon as
-    /// it is there. Where one panics, the others are answered all the same.
+    /// Answers requests that waited together for a worker, each as [`Self::answer`] does, and sends each answer as soon as
+    /// it is there. If one panics, the others are answered all the same.
     fn answer_all(self: Arc<Self>, asked: Vec<(Request, Reply)>, answered: &mut dyn FnMut(Answered)) {
         for (request, reply) in asked {
             if let Some(one) = caught(|| Arc::clone(&self).answer(request, reply)) {
@@ -50,17 +50,17 @@ pub trait Handler: Send + Sync + 'static {
         }
     }
 
-    /// The answer to something the front itself refuses: bad bytes, too long, too slow. Called on the thread
-    /// that watches every connection too, so it must not block.
+    /// Returns the answer to something that the front itself refuses: bad bytes, too long, too slow. Called on the
+    /// thread that watches every connection, too, so it must not block.
     fn refuse(&self, problem: Problem, language: Language) -> Response;
 }
 
-/// In which language whoever sent `request` is told that it failed.
+/// Returns the language of the error messages for the sender of `request`.
 fn language_of(request: &Request) -> Language {
     Language::of(request.header("accept-language").ok().flatten())
 }
 
-/// `response`, or a 500 where it cannot be printed.
+/// Returns `response`, or a 500 if it cannot be printed.
 fn printed(handler: &dyn Handler, response: Response, language: Language) -> Response {
     if response::printable(&response) {
         return response;
@@ -69,7 +69,7 @@ fn printed(handler: &dyn Handler, response: Response, language: Language) -> Res
     refuse(handler, Problem::Internal, language)
 }
 
-/// The service's wording of a refusal, or the core's where even that fails.
+/// Returns the service's answer to a refusal, or the core's if that panics.
 fn refuse(handler: &dyn Handler, problem: Problem, language: Language) -> Response {
     caught(|| handler.refuse(problem, language)).filter(response::printable).unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -77,7 +77,7 @@ fn refuse(handler: &dyn Handler, problem: Problem, language: Language) -> Respon
     })
 }
 
-/// What `call` returns, or none where it panics. A service keeps its own invariants across a panic: locks are
+/// Returns what `call` returns, or none if it panics. A service keeps its own invariants across a panic: locks are
 /// poisoned, transactions roll back.
 pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(call))

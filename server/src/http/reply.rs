@@ -1,4 +1,4 @@
-//! Where an answer goes: it may be there at once, or later, once what it waits for has happened.
+//! The destination of an answer, which comes at once or later.
 
 use std::sync::mpsc::Sender;
 
@@ -6,15 +6,15 @@ use gatepass_core::http::response::Response;
 
 use super::guarded::PendingRequest;
 
-/// Something to be done by a worker, which ends in an answer or in waiting again.
+/// Work for a worker, which ends in an answer or in waiting again.
 pub(super) type Resumption = Box<dyn FnOnce(Reply) -> Answered + Send>;
 
-/// The duty to answer one request. Where it is dropped, by a panic for one, the answer is a 500.
+/// A request that must be answered. If this is dropped, by a panic for example, the answer is a 500.
 #[derive(Debug)]
 #[must_use = "a reply that is dropped is a 500"]
 pub struct Reply(Destination);
 
-/// A reply that waits, on no thread.
+/// A reply that waits without a thread.
 #[derive(Debug)]
 #[must_use = "a reply that is dropped is a 500"]
 pub struct DeferredReply(Destination);
@@ -46,14 +46,14 @@ impl Reply {
         Answered(AnswerState::Response(self.0, response))
     }
 
-    /// Lets the worker go; it is the other half's turn to go on.
+    /// Frees the worker; the other half of the result continues.
     pub fn defer(self) -> (DeferredReply, Answered) {
         (DeferredReply(self.0), Answered(AnswerState::Deferred))
     }
 }
 
 impl DeferredReply {
-    /// Has a worker do `work`, behind whatever else waits for one. Does not block.
+    /// Queues `work` for a worker. Does not block.
     pub fn resume(self, work: impl FnOnce(Reply) -> Answered + Send + 'static) {
         match self.0 {
             Destination::Guarded(pending) => pending.resume(Box::new(work)),

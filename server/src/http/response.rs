@@ -1,4 +1,4 @@
-//! The answer as bytes: one buffer, head and body together, so that it leaves in one write.
+//! The answer as bytes: one buffer with head and body, so that it is sent in one write.
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Header fields that only the front may send.
 const OURS: [&str; 4] = ["content-length", "date", "connection", "transfer-encoding"];
 
-/// Whether every byte of the head is fit for the wire: a final status, and no header that could end its line.
+/// Returns true if the head is fit for the wire: a final status, and no header that could end its line.
 pub(super) fn printable(response: &Response) -> bool {
     (200..600).contains(&response.status())
         && response.headers().all(|(name, value)| {
@@ -21,8 +21,8 @@ pub(super) fn printable(response: &Response) -> bool {
         })
 }
 
-/// Appends `response` to `out`. Without `body` only its length is told (`HEAD`). The caller has made sure that it
-/// is [`printable`]; a field that is not is left out all the same.
+/// Appends `response` to `out`. Without `body` only its length is sent (`HEAD`). The caller has checked that it is
+/// [`printable`]; a field that is not is left out.
 pub(super) fn print(out: &mut Vec<u8>, response: &Response, date: &str, close: bool, body: bool) {
     let bodiless = matches!(response.status(), 204 | 304);
     let bytes = response.body();
@@ -30,7 +30,7 @@ pub(super) fn print(out: &mut Vec<u8>, response: &Response, date: &str, close: b
     out.reserve_exact(160 + fields + if body && !bodiless { bytes.len() } else { 0 });
 
     let status = response.status();
-    // A Vec takes whatever is written to it.
+    // Writing to a Vec does not fail.
     let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));
     for (name, value) in response.headers() {
         let ours = OURS.iter().any(|o| name.eq_ignore_ascii_case(o));
@@ -52,7 +52,8 @@ pub(super) fn print(out: &mut Vec<u8>, response: &Response, date: &str, close: b
     }
 }
 
-/// The reason phrases of RFC 9110 §15 for what is sent here; an unknown one is empty, which the grammar allows.
+/// Returns the reason phrase of RFC 9110 §15 for the statuses sent here; an unknown one is empty, which the grammar
+/// allows.
 const fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -82,7 +83,7 @@ const fn reason(status: u16) -> &'static str {
     }
 }
 
-/// The `Date` of an answer, formatted anew once a second. Each thread has its own.
+/// The `Date` of an answer, formatted once a second. Each thread has its own.
 #[derive(Debug, Default)]
 pub(super) struct Date {
     second: u64,
@@ -90,7 +91,7 @@ pub(super) struct Date {
 }
 
 impl Date {
-    /// The wall clock's time as an IMF-fixdate (RFC 9110 §5.6.7).
+    /// Returns the wall clock's time as an IMF-fixdate (RFC 9110 §5.6.7).
     pub(super) fn now(&mut self) -> &str {
         let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         if second != self.second || self.text.is_empty() {
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn an_answer_on_the_wire() {
         let response = Response::new(200, "text/plain", b"hello".to_vec()).with("X-A", "b");
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\nX-A: b\r\nContent-Length: 5\r\nDate: D\r\n";
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-content-type-options: nosniff\r\nX-A: b\r\nContent-Length: 5\r\nDate: D\r\n";
         assert_eq!(printed(&response, false, true), format!("{head}\r\nhello"));
         assert_eq!(printed(&response, true, true), format!("{head}Connection: close\r\n\r\nhello"));
         assert_eq!(printed(&response, false, false), format!("{head}\r\n"));
@@ -164,7 +165,7 @@ mod tests {
         assert!(!printable(&response));
         assert_eq!(
             printed(&response, false, true),
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-Content-Type-Options: nosniff\r\nContent-Length: 0\r\nDate: D\r\n\r\n"
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-content-type-options: nosniff\r\nContent-Length: 0\r\nDate: D\r\n\r\n"
         );
         for value in ["a\nb", "a\rb", "a\0b", "\x7f", "\x1b[0m"] {
             assert!(!printable(&Response::new(200, "text/plain", Vec::new()).with("X", value)), "{value:?}");

@@ -1,7 +1,7 @@
-//! The stock `tiny_http` server with a pool of workers, for a box where a validating proxy stands in front.
+//! The stock `tiny_http` server with a pool of workers, for a machine where a validating proxy stands in front.
 //!
 //! It cannot face a network: it has no deadlines, it can be made to run out of threads and memory, and several inputs
-//! make it read a body as the next request. So it listens on loopback or a Unix socket and nowhere else, and
+//! make it read a body as the next request. So it only listens on loopback or a Unix socket, and
 //! the proxy must check requests and limit bodies.
 
 use std::io::{self, Cursor, Read};
@@ -25,12 +25,12 @@ use super::{Handler, Limits, caught, language_of, printed, refuse};
 /// its connection instead.
 const MAX_DISCARD: usize = 1024 * 1024;
 
-/// Where the stock front listens.
+/// The address of the stock front.
 #[derive(Clone, Debug)]
 pub enum ListenAddress {
     /// A loopback address; port 0 takes a free port.
     Tcp(SocketAddr),
-    /// A Unix socket. What a dead server left at the path is removed.
+    /// A Unix socket. A socket that a dead server left at the path is removed.
     #[cfg(unix)]
     Unix(PathBuf),
 }
@@ -51,7 +51,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Asks for it and returns at once.
+    /// Asks the front to stop, and returns at once.
     pub fn stop(&self) {
         self.asked.store(true, Ordering::Release);
         self.server.unblock();
@@ -59,7 +59,7 @@ impl Stop {
 }
 
 impl Stock {
-    /// Listens at `address`. Of the bounds, the body, the workers with their stack and the time to drain count here.
+    /// Listens at `address`. Of the limits, the body, the workers with their stack and the drain time count here.
     ///
     /// # Errors
     /// An address that is not loopback; those of the socket.
@@ -89,12 +89,12 @@ impl Stock {
         Ok(Self { server, limits, stop, address })
     }
 
-    /// The address listened on, with its real port; none for a Unix socket.
+    /// Returns the address listened on, with its real port; none for a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.server.server_addr().to_ip()
     }
 
-    /// What ends [`Self::run`].
+    /// Returns a handle that ends [`Self::run`].
     pub fn stopper(&self) -> Stop {
         self.stop.clone()
     }
@@ -102,14 +102,14 @@ impl Stock {
     /// Serves until stopped.
     ///
     /// # Errors
-    /// Where no worker can be started, or `tiny_http` has stopped accepting, which the first failed `accept` does:
-    /// the process is deaf then, and better started anew.
+    /// If no worker can be started, or `tiny_http` has stopped accepting, which the first failed `accept` does:
+    /// the process then serves nothing, and should be restarted.
     pub fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
         let (gone, going) = mpsc::channel();
         for _ in 0..self.limits.workers.max(1) {
             let (stop, handler, gone) = (self.stop.clone(), Arc::clone(&handler), gone.clone());
             let body = self.limits.body;
-            // A worker that nobody waits for any more ends with the process.
+            // A worker that is not waited for ends with the process.
             thread::Builder::new().stack_size(self.limits.worker_stack).spawn(move || {
                 let _ = gone.send(work(&stop, &handler, body));
             })?;
@@ -130,7 +130,7 @@ impl Stock {
     }
 }
 
-/// One worker, until it is stopped or nothing is accepted any more.
+/// Runs one worker, until it is stopped or nothing is accepted any more.
 fn work(stop: &Stop, handler: &Arc<dyn Handler>, max_body: usize) -> io::Result<()> {
     let outcome = loop {
         match stop.server.recv() {
@@ -140,7 +140,7 @@ fn work(stop: &Stop, handler: &Arc<dyn Handler>, max_body: usize) -> io::Result<
             Err(error) => break Err(error),
         }
     };
-    // Each wakes the next.
+    // Each worker wakes the next.
     stop.stop();
     outcome
 }
@@ -156,15 +156,15 @@ fn serve(mut incoming: tiny_http::Request, handler: &Arc<dyn Handler>, max_body:
     };
     let outgoing = print(response);
     if discard {
-        // The peer may have gone; there is nobody else to tell.
+        // The peer may be gone; then nothing can be answered.
         let _ = incoming.respond(outgoing);
     } else {
-        // Dropping the request, or what `upgrade` makes of it, would read the whole body into memory.
+        // Dropping the request, or the result of `upgrade`, would read the whole body into memory.
         std::mem::forget(incoming.upgrade("close", outgoing));
     }
 }
 
-/// The service's answer, waited for here: a worker of this front has one request from beginning to end.
+/// Returns the service's answer, and waits for it: a worker of this front has one request from beginning to end.
 fn answer(handler: &Arc<dyn Handler>, request: Request) -> Response {
     let language = language_of(&request);
     let (worker, mut goes_on) = mpsc::channel();
@@ -182,7 +182,7 @@ fn answer(handler: &Arc<dyn Handler>, request: Request) -> Response {
     }
 }
 
-/// The request as the core takes it.
+/// Returns the request in the core's form.
 fn read(incoming: &mut tiny_http::Request, max_body: usize) -> Result<Request, Problem> {
     let headers: Vec<(String, Vec<u8>)> = incoming
         .headers()
@@ -222,7 +222,7 @@ fn print(response: Response) -> tiny_http::Response<Cursor<Vec<u8>>> {
     let status = StatusCode(response.status());
     let body = response.into_body();
     let length = body.len();
-    // Never chunked: an answer is whole, and its length is known.
+    // Never chunked: the length of an answer is known.
     tiny_http::Response::new(status, headers, Cursor::new(body), Some(length), None)
         .with_chunked_threshold(usize::MAX)
 }

@@ -1,7 +1,7 @@
-//! Which address a request counts for, and which addresses count as one.
+//! The address that a request counts for.
 //!
 //! It is the peer of the connection, unless that is a trusted proxy: then it is the right-most address of
-//! `X-Forwarded-For` that is not one itself. Everything further left was written by somebody who is not trusted.
+//! `X-Forwarded-For` that is not a trusted proxy. Everything further left comes from an untrusted peer.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 
-/// The proxies whose word is taken.
+/// The trusted proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<IpNet>);
 
-/// The proxies trusted now: one value for whoever asks, changed while they do.
+/// The proxies trusted now: one shared value, which can change at any time.
 #[derive(Clone, Debug, Default)]
 pub struct CurrentProxies(Arc<ArcSwap<Proxies>>);
 
@@ -23,28 +23,27 @@ impl CurrentProxies {
         self.0.store(Arc::new(proxies));
     }
 
-    /// Those trusted now.
+    /// Returns the proxies trusted now.
     pub fn get(&self) -> Guard<Arc<Proxies>> {
         self.0.load()
     }
 }
 
 impl Proxies {
-    /// Trusts whoever is in one of `networks`.
+    /// Trusts the addresses in `networks`.
     pub fn new(networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self(networks.into_iter().collect())
     }
 
-    /// Whether `address` is a trusted proxy.
+    /// Returns true if `address` is a trusted proxy.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The address a request from `peer` counts for. `forwarded` are the values of its `X-Forwarded-For`
-    /// headers in the order they came; together they are one list (RFC 9110 §5.3), each proxy having added to
-    /// its right end. An empty entry is none (RFC 9110 §5.6.1); a malformed one ends the walk at the last address
-    /// that was good.
+    /// Returns the address that a request from `peer` counts for. `forwarded` are the values of its `X-Forwarded-For`
+    /// headers in the order they came; together they are one list (RFC 9110 §5.3), and each proxy has added to its
+    /// right end. An empty entry is none (RFC 9110 §5.6.1); a malformed one ends the walk at the last good address.
     pub fn origin<'a>(&self, peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a [u8]>) -> IpAddr {
         let mut origin = peer.to_canonical();
         let hops = forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
@@ -70,7 +69,8 @@ fn address(hop: &[u8]) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-/// What is counted together: an IPv4 address, or the /64 of an IPv6 address, which one host has for itself.
+/// Returns the key under which addresses are counted: an IPv4 address, or the /64 of an IPv6 address, which one host
+/// owns.
 pub(crate) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -87,7 +87,7 @@ mod tests {
         let proxies =
             Proxies::new(["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"].map(|network| network.parse().unwrap()));
         for (peer, forwarded, origin) in [
-            // Nobody trusted: the header is noise.
+            // No trusted proxy: the header is ignored.
             ("192.0.2.9", &["198.51.100.1"][..], "192.0.2.9"),
             ("::1", &["198.51.100.1"], "::1"),
             // One proxy.

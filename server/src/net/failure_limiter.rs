@@ -1,10 +1,9 @@
-//! How many failures one address may have in a minute (CONTRACT §4, "Budgets").
+//! The limit of failures that one address may have in a minute (docs/http-api.md).
 //!
-//! The memory is fixed. Addresses (IPv4 addresses and IPv6 /64 networks) live in sets of `WAYS` slots; a keyed
-//! hash that nobody outside knows says in which set. Where a set is full, the address with the fewest failures
-//! makes room, never one that has used up its budget: whoever is shut out stays so for the whole minute, however
-//! many other addresses knock. Should every slot of a set be shut out, the remaining addresses of that set share
-//! one budget between them until a slot is free.
+//! The memory is fixed. Addresses (IPv4 addresses and IPv6 /64 networks) live in sets of `WAYS` slots; a secretly
+//! keyed hash chooses the set. If a set is full, the address with the fewest failures makes room, never one that has
+//! reached its limit: that one stays refused for the whole minute, however many other addresses fail. If every slot of
+//! a set is refused, the remaining addresses of that set share one limit until a slot is free.
 //!
 //! A window begins with an address's first failure and lasts a minute. Requests that are already being answered
 //! are not counted in advance, so as many as there are connections may overshoot.
@@ -16,14 +15,14 @@ use std::time::Duration;
 
 use crate::net::client_address::{Proxies, source};
 
-/// How long failures count.
+/// The time for which failures count.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Slots in one set.
 const WAYS: usize = 8;
 /// Sets: with `WAYS` slots, 8192 addresses in under half a megabyte.
 const SETS: usize = 1024;
 
-/// The budget of failures, for all addresses.
+/// The failure limits of all addresses.
 #[derive(Debug)]
 pub struct FailureLimiter {
     limit: u32,
@@ -32,16 +31,16 @@ pub struct FailureLimiter {
     sets: Mutex<Vec<Set>>,
 }
 
-/// Who is free of the budget.
+/// The addresses without a failure limit.
 #[derive(Clone, Debug, Default)]
 pub struct ExemptAddresses {
-    /// Whether loopback addresses are.
+    /// True if loopback addresses are exempt.
     pub loopback: bool,
-    /// The proxies that are.
+    /// The exempt proxies.
     pub proxies: Proxies,
 }
 
-/// The address has used up its budget; after this many whole seconds it has a new one.
+/// The address has reached its limit; it may try again after this many whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter(pub u64);
 
@@ -80,7 +79,7 @@ struct Set {
 }
 
 impl FailureLimiter {
-    /// A budget of `limit` failures a minute for every address that is not exempt; 0 means no limit at all.
+    /// Makes a limiter with `limit` failures a minute for every address that is not exempt; 0 means no limit.
     pub fn new(limit: u32, exempt: ExemptAddresses) -> Self {
         Self::with_sets(limit, exempt, if limit == 0 { 1 } else { SETS })
     }
@@ -89,11 +88,11 @@ impl FailureLimiter {
         Self { limit, exempt, hasher: RandomState::new(), sets: Mutex::new(vec![Set::default(); sets]) }
     }
 
-    /// Whether a request from `address` may be answered at `now`, the time since any fixed moment by a clock
-    /// that never goes back.
+    /// Checks that a request from `address` may be answered at `now`, the time since any fixed moment by a monotonic
+    /// clock.
     ///
     /// # Errors
-    /// [`RetryAfter`] where the address has had its failures.
+    /// [`RetryAfter`] if the address has had its failures.
     pub fn check(&self, address: IpAddr, now: Duration) -> Result<(), RetryAfter> {
         self.with(address, |set, source| {
             let mut shut_out = 0;
@@ -131,7 +130,7 @@ impl FailureLimiter {
         });
     }
 
-    /// What `then` makes of the set of `address`; none where the address has no budget to keep.
+    /// Returns what `then` returns for the set of `address`; none if the address is exempt.
     fn with<T>(&self, address: IpAddr, then: impl FnOnce(&mut Set, IpAddr) -> T) -> Option<T> {
         let address = address.to_canonical();
         let is_exempt =

@@ -1,4 +1,4 @@
-//! What a request's address means: the client behind trusted proxies, and how often it may fail.
+//! The address of a request: the client behind trusted proxies, and its limit of failures.
 
 pub mod client_address;
 pub mod failure_limiter;

@@ -1,10 +1,13 @@
-//! `serve --demo`: a person and a client to try it with, a fresh ticket, and three commands that work when pasted.
+//! `serve --demo`: a user and a client to try it with, a new ticket, and three commands that work when pasted.
 
 use std::net::Ipv4Addr;
 
+use gatepass_core::admin::clients::{AddClient, RenewClient};
+use gatepass_core::admin::tickets::IssueTicket;
 use gatepass_core::admin::users::AddUser;
-use gatepass_core::admin::{AdminError, UserFields};
+use gatepass_core::admin::{AdminError, ClientFields, UserFields};
 use gatepass_core::api::step::drive;
+use gatepass_core::base::secret::SecretText;
 use gatepass_core::http::request::Request;
 use gatepass_core::policy::ticket_request::TicketRequest;
 use gatepass_core::records::id::{ClientId, UserRef};
@@ -16,7 +19,6 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::reached_at;
-use crate::cli::{client, secret, ticket};
 use crate::config::value::Listen;
 use crate::error::OperationError;
 use crate::error::ProgramError;
@@ -24,12 +26,12 @@ use crate::secrets::random::request_inputs;
 use crate::store::AdminSession;
 use crate::store::load_engine;
 
-/// What both the person and the client are called.
+/// The name of both the user and the client.
 const NAME: &str = "demo";
-/// What the client asks for.
+/// The scope of the client.
 const SCOPE: &str = "demo:read";
 
-/// What is shown.
+/// The texts to show.
 #[derive(Debug)]
 pub struct Shown {
     secret: Zeroizing<String>,
@@ -37,16 +39,15 @@ pub struct Shown {
     curl: [Zeroizing<String>; 3],
 }
 
-/// Adds the person and the client, or takes those of a former start with a new secret, and makes a ticket and a
-/// token.
+/// Adds the user and the client, or gives those of a former start a new secret, and makes a ticket and a token.
 ///
 /// # Errors
-/// Where any of it is refused.
+/// If any of it is refused.
 pub fn prepare(admin: &AdminSession, settings: &Settings, place: &Listen) -> Result<Shown, ProgramError> {
     person(admin)?;
     let secret = service(admin)?;
-    let ticket = issue(admin, settings)?;
-    let token = sign_in(admin, settings, &issue(admin, settings)?)?;
+    let ticket = issue(admin)?;
+    let token = sign_in(admin, settings, &issue(admin)?)?;
     let server = reached_at(place);
     let curl = [
         format!(
@@ -66,35 +67,37 @@ fn person(admin: &AdminSession) -> Result<(), ProgramError> {
     let username = Username::parse(NAME).map_err(|bad| ProgramError::failed(bad.to_string()))?;
     let fields = UserFields::default().name("Demo Person")?.email("demo@example.com")?;
     match admin.run(AddUser { username, fields, password: None }) {
-        // Where the name is taken, that person will do.
+        // If the name is taken, that user is used.
         Ok(_) | Err(OperationError::Refused(AdminError::AlreadyExists(_))) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
 fn service(admin: &AdminSession) -> Result<Zeroizing<String>, ProgramError> {
-    let secret = secret::generate()?;
-    let id = ClientId::parse(NAME).map_err(|bad| ProgramError::failed(bad.to_string()))?;
+    let client = ClientId::parse(NAME).map_err(|bad| ProgramError::failed(bad.to_string()))?;
     let scope = Scope::parse(SCOPE).map_err(|bad| ProgramError::failed(bad.to_string()))?;
-    let mut service = client::blank(id.clone(), scope.clone(), admin.now)?;
-    service.name = Some("Demo Service".into());
-    service.secrets.push(secret::kept(&secret, admin.now));
-    if !admin.try_commit(client::added(service, admin.now))? {
-        client::renew(admin, &id, &scope, secret::kept(&secret, admin.now))?;
-    }
-    Ok(secret)
+    let fields = ClientFields::default().name("Demo Service")?.scope(scope.clone())?;
+    let made = match admin.run(AddClient::new(client.clone(), fields, None)?) {
+        Err(OperationError::Refused(AdminError::AlreadyExists(_))) => {
+            admin.run(RenewClient { client, scope })?
+        }
+        added => added?,
+    };
+    Ok(told(made.secret.as_ref()))
 }
 
-fn issue(admin: &AdminSession, settings: &Settings) -> Result<Zeroizing<String>, ProgramError> {
-    let asked = TicketRequest::new(UserRef::Username(NAME.into()))
+fn issue(admin: &AdminSession) -> Result<Zeroizing<String>, ProgramError> {
+    let request = TicketRequest::new(UserRef::Username(NAME.into()))
         .lasting(MAX_LIFETIME.into())
         .map_err(|error| ProgramError::failed(error.to_string()))?;
-    let issued = ticket::issue_by_command(admin, settings.clone(), asked)?;
-    let ticket = issued.get("ticket").and_then(Value::as_str).unwrap_or_default();
-    Ok(Zeroizing::new(ticket.to_owned()))
+    Ok(told(Some(&admin.run(IssueTicket { request })?.ticket)))
 }
 
-/// Redeems `ticket` as anybody would, for the token of the third command.
+fn told(secret: Option<&SecretText>) -> Zeroizing<String> {
+    Zeroizing::new(secret.map(SecretText::expose).unwrap_or_default().to_owned())
+}
+
+/// Redeems `ticket` as any client would, for the token of the third command.
 fn sign_in(
     admin: &AdminSession,
     settings: &Settings,
@@ -120,7 +123,7 @@ fn sign_in(
 }
 
 impl Shown {
-    /// For programs.
+    /// Returns the texts as JSON.
     pub fn json(&self) -> Value {
         let curl: Vec<&str> = self.curl.iter().map(|line| line.as_str()).collect();
         json!({
@@ -132,7 +135,7 @@ impl Shown {
         })
     }
 
-    /// For people.
+    /// Returns the texts for a terminal.
     pub fn text(&self) -> String {
         let [sign_in, token, userinfo] = &self.curl;
         format!(

@@ -1,4 +1,4 @@
-//! The core at hand: its settings and keys, renewed while requests go on, and the clock with them.
+//! The current engine: its settings and keys, reloaded while requests run, and the clock with them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,43 +11,43 @@ use crate::store::Backend;
 use crate::store::Clock;
 use crate::store::load_engine;
 
-/// Holds the [`Engine`] that answers, and loads the keys again when a snapshot is of a newer generation. A person who sets
-/// the clock's mark raises the generation, too: so every server notices with its next read, and no read costs more.
+/// Holds the [`Engine`] that answers, and reloads the keys when a snapshot is of a newer generation. `clock reset`
+/// raises the generation, too: so every server notices it with its next read, and no read costs more.
 #[derive(Debug)]
 pub struct EngineCache {
     store: Arc<dyn Backend>,
     clock: Arc<Clock>,
     current: ArcSwap<Engine>,
-    /// Held while loading, so that many requests that notice at once load once.
+    /// Held while loading, so that many requests that notice a new generation at once load it once.
     loading: Mutex<()>,
 }
 
 impl EngineCache {
-    /// With these settings and the keys that `store` has now.
+    /// Makes a cache with these settings and the keys that `store` has now.
     ///
     /// # Errors
-    /// Where the keys cannot be read.
+    /// If the keys cannot be read.
     pub fn new(store: Arc<dyn Backend>, clock: Arc<Clock>, settings: Settings) -> Result<Self, ProgramError> {
         let current = load(&*store, &clock, settings)?;
         Ok(Self { store, clock, current: ArcSwap::from_pointee(current), loading: Mutex::new(()) })
     }
 
-    /// Goes on with other settings, also where a request is under way.
+    /// Changes the settings, also while requests run.
     ///
     /// # Errors
-    /// Where the keys cannot be read; the former settings stay.
+    /// If the keys cannot be read; the former settings stay.
     pub fn change(&self, settings: Settings) -> Result<(), ProgramError> {
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         self.current.store(Arc::new(load(&*self.store, &self.clock, settings)?));
         Ok(())
     }
 
-    /// The one at hand. No request waits for another here.
+    /// Returns the current engine. No request waits for another here.
     pub fn current(&self) -> Guard<Arc<Engine>> {
         self.current.load()
     }
 
-    /// One whose keys are of `generation` or later, as far as they can be had.
+    /// Returns an engine whose keys are of `generation` or later, if they can be loaded.
     pub fn at_least(&self, generation: u64) -> Guard<Arc<Engine>> {
         let current = self.current();
         if current.generation() >= generation {
@@ -76,8 +76,7 @@ impl EngineCache {
     }
 }
 
-/// Loads the keys, then what a person has made of the clock. In this order, so that no generation is served with a clock from
-/// before it.
+/// Loads the keys, then the clock's mark. In this order, so that no generation is served with a clock from before it.
 fn load(store: &dyn Backend, clock: &Clock, settings: Settings) -> Result<Engine, ProgramError> {
     let engine = load_engine(store, settings)?;
     if clock.take_over(store.clock_state()?) {

@@ -1,5 +1,4 @@
-//! What is done beside the requests: signals are obeyed, old rows swept, the clock's mark moved, refusals written
-//! down.
+//! The work beside the requests: signals, sweeps of old rows, the clock's mark, counts of refusals.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -22,12 +21,12 @@ use crate::store::{EndedAhead, STEP};
 use crate::telemetry::log;
 use crate::threads::named;
 
-/// The longest between two rounds.
+/// The longest time between two rounds.
 const ROUND: Duration = Duration::from_secs(30);
-/// Rows of each kind that are taken out in one transaction: the fewest, and the most.
+/// Rows of each kind that are deleted in one transaction: the fewest, and the most.
 const BATCH: RangeInclusive<usize> = 8..=16;
 
-/// The thread that does the chores; it ends with [`Maintenance::end`].
+/// The maintenance thread; it ends with [`Maintenance::end`].
 #[derive(Debug)]
 pub struct Maintenance {
     end: mpsc::Sender<()>,
@@ -35,18 +34,19 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// Does the last of them, and waits until it is done.
+    /// Does the last round, and waits until it is done.
     pub fn end(self) {
         drop(self.end);
-        // Where it panicked, that was told already.
+        // A panic was reported already.
         let _ = self.thread.join();
     }
 }
 
-/// Begins to do the chores of `service`, with a sweep every `sweep_interval`. `told` is what the log says of the clock already.
+/// Starts the maintenance of `service`, with a sweep every `sweep_interval`. `told` is what the log says about the
+/// clock already.
 ///
 /// # Errors
-/// Where no thread can be started.
+/// If no thread can be started.
 pub fn start(
     service: Arc<Service>,
     sweep_interval: Duration,
@@ -110,7 +110,7 @@ fn write_down(service: &Service, events: Vec<Event>) {
     }
 }
 
-/// Returns true if a start finds rows that are dated ahead, as far as the newest tell. Where a jump was in use the store says
+/// Returns true if a start finds rows that are dated ahead among the newest ones. If a jump was in use the store says
 /// so, and the clock knows it from there.
 fn is_dated_ahead(service: &Service) -> bool {
     service.store.newest_are_dated_ahead(service.clock.now()).unwrap_or_else(|error| {
@@ -148,9 +148,9 @@ fn end_dated_ahead(service: &Service) -> bool {
     }
 }
 
-/// Sweeps where the clock allows it: what a jump of the wall clock makes look old would be gone for good, even where the clock
-/// is set right a minute later. In steps that nobody notices, until there is no more, other chores
-/// wait, or it is to stop; whether there is more.
+/// Sweeps if the clock allows it: what a jump of the wall clock makes look old would be deleted for good, even if the
+/// clock is corrected a minute later. In short steps, until there is no more, other work waits, or the thread must
+/// stop; returns true if there is more.
 fn sweep(service: &Service, is_over: impl Fn() -> bool) -> bool {
     let Some(now) = service.clock.sweeps_before() else { return false };
     let (mut tickets, mut sessions, mut batch) = (0, 0, *BATCH.start());
@@ -170,7 +170,7 @@ fn sweep(service: &Service, is_over: impl Fn() -> bool) -> bool {
                 };
                 batch = batch.clamp(*BATCH.start(), *BATCH.end());
                 if more {
-                    // Half of the time is left to whoever signs in.
+                    // Half of the time is left to requests that write.
                     thread::sleep(swept.took.min(STEP));
                 }
             }
@@ -186,15 +186,15 @@ fn sweep(service: &Service, is_over: impl Fn() -> bool) -> bool {
     more
 }
 
-/// What the log said last of the wall clock.
+/// The last report about the wall clock in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockTold {
     behind: bool,
     ahead: bool,
 }
 
-/// Tells that the wall clock is wrong, or right again, when that changes; `last` is none at a start. A box may have been off
-/// for a night, so that a clock that is ahead at a start is no warning.
+/// Logs that the wall clock is wrong, or right again, when that changes; `last` is none at a start. A machine may have
+/// been off for a night, so a clock that is ahead at a start is no warning.
 pub(crate) fn log_clock(status: &ClockStatus, last: Option<ClockTold>) -> ClockTold {
     let told = ClockTold { behind: status.behind.is_some(), ahead: status.ahead.is_some() };
     if Some(told) == last {
@@ -231,11 +231,11 @@ pub(crate) fn log_clock(status: &ClockStatus, last: Option<ClockTold>) -> ClockT
     told
 }
 
-/// Begins to obey signals: SIGTERM and SIGINT stop the front, and asked twice end the process at once; SIGHUP reads
+/// Starts to handle signals: SIGTERM and SIGINT stop the front, and a second one ends the process at once; SIGHUP reads
 /// the configuration again.
 ///
 /// # Errors
-/// Where signals cannot be caught, or no thread can be started.
+/// If signals cannot be caught, or no thread can be started.
 pub(crate) fn handle_signals(
     service: Arc<Service>,
     stopper: Stopper,

@@ -1,12 +1,12 @@
-//! `gatepass serve`: everything put together, from an empty directory to a clean end.
+//! `gatepass serve`: the server from an empty directory to a clean end.
 //!
-//! - [`service`]: what stands behind the front: which address counts, the budget of failures, the core.
-//! - [`engine_cache`]: the core at hand, renewed when its keys or settings have changed.
-//! - [`password_hash_pool`]: turns at hashing passwords.
-//! - [`first_start`]: what an empty data directory is given.
-//! - [`demo`]: somebody to try it with.
-//! - `retention`: growth: old audit rows, a large log.
-//! - [`maintenance`]: what is done beside the requests: signals, sweeps, the clock's mark, the tally.
+//! - [`service`]: the service behind the front: the client's address, the failure limit, the core.
+//! - [`engine_cache`]: the current engine, reloaded when its keys or settings change.
+//! - [`password_hash_pool`]: the threads that hash passwords.
+//! - [`first_start`]: the contents of an empty data directory.
+//! - [`demo`]: a user and a client to try it with.
+//! - `retention`: limits on growth: old audit rows, a large log.
+//! - [`maintenance`]: the work beside the requests: signals, sweeps, the clock's mark, counts of refusals.
 
 pub mod demo;
 pub mod engine_cache;
@@ -42,11 +42,11 @@ pub struct Start {
     pub sources: ConfigSources,
     /// The keys of the configuration that flags set.
     pub flags: ConfigLayer,
-    /// Makes an installation beside a master key that is there.
+    /// Creates an installation beside an existing master key.
     pub init: bool,
     /// Adds a user and a client to try it with.
     pub demo: bool,
-    /// The output for what is told once.
+    /// The output for what is printed once.
     pub out: Output,
 }
 
@@ -57,7 +57,7 @@ impl Start {
             .with_files(config.master_key_file.clone(), config.witness_file.clone())
     }
 
-    /// Opens the store, and makes an installation in an empty directory.
+    /// Opens the store, and creates an installation in an empty directory.
     fn open(&self, installation: &Installation, config: &Config) -> Result<Arc<dyn Backend>, ProgramError> {
         let create = if self.init { Create::BesideKey } else { Create::InEmpty };
         let options =
@@ -99,10 +99,10 @@ fn start_log(config: &Config) {
     log::start(json, level);
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until it is asked to stop.
 ///
 /// # Errors
-/// Where it cannot begin, or the front fails.
+/// If it cannot begin, or the front fails.
 pub fn run(start: Start) -> Result<(), ProgramError> {
     let config = start.sources.read(start.flags.clone())?;
     start_log(&config);
@@ -140,7 +140,7 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
         start.flags.clone(),
     )?;
     let maintenance = maintenance::start(Arc::clone(&service), config.sweep_interval.get(), told)?;
-    // Whoever started it may have closed its output; it serves all the same.
+    // The output may be closed; the server serves all the same.
     if let Err(failure) = announce(&start, &address, &issuer, &config, first_client, shown) {
         tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");
     }
@@ -161,7 +161,7 @@ fn trusted_proxies(config: &Config) -> Proxies {
     Proxies::new(config.trusted_proxies.iter().map(Network::get))
 }
 
-/// Says where it listens, and whatever is told once. With `--json` it is one object on one line.
+/// Prints where it listens, and what is printed once. With `--json` it is one object on one line.
 fn announce(
     start: &Start,
     address: &Listen,
@@ -213,13 +213,13 @@ fn announce(
     Ok(())
 }
 
-/// The listening front, whichever it is.
+/// The listening front of either kind.
 enum Listener {
     Guarded(Guarded),
     Stock(Stock),
 }
 
-/// What ends a front.
+/// The handle that ends a front.
 pub(crate) enum Stopper {
     /// The guarded one.
     Guarded(guarded::Stop),
@@ -257,7 +257,7 @@ impl Listener {
         opened.map_err(|error| not_bound(&config.listen, &error))
     }
 
-    /// Where it listens, with its real port.
+    /// Returns the address it listens on, with its real port.
     fn address(&self, config: &Config) -> Listen {
         match self {
             Self::Guarded(front) => Listen::Tcp(front.local_addr()),
@@ -317,8 +317,8 @@ fn limits(config: &Config, trusted: CurrentProxies) -> Limits {
     }
 }
 
-/// The hosts that an absolute-form request may name, beside the address it came in at. Never empty: then a request
-/// could name any.
+/// Returns the hosts that an absolute-form request may name, besides the address it came in at. Never empty: otherwise
+/// a request could name any.
 fn own_hosts(config: &Config) -> Vec<String> {
     let mut hosts: Vec<String> = config.hosts.iter().map(|host| host.as_str().to_owned()).collect();
     hosts.extend(config.issuer.as_ref().map(|issuer| issuer.authority().to_owned()));
@@ -326,7 +326,8 @@ fn own_hosts(config: &Config) -> Vec<String> {
     hosts
 }
 
-/// How a program on this machine reaches a server that listens at `address`: what `curl` is given, and the URL.
+/// Returns how a program on this machine reaches a server that listens at `address`: the arguments of `curl`, and the
+/// URL.
 fn reached_at(address: &Listen) -> String {
     let address = match address {
         Listen::Unix(path) => return format!("--unix-socket '{}' http://localhost", path.display()),

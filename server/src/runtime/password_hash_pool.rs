@@ -1,5 +1,5 @@
-//! Turns at hashing passwords: so many at once, on threads of their own in memory that is kept, so many waiting, and the
-//! rest are refused.
+//! A pool that hashes passwords: a fixed number at once, on its own threads with memory that is kept, and a fixed
+//! number waiting. Further ones are refused.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,22 +11,22 @@ use gatepass_core::records::password::Workspace;
 use crate::http::caught;
 use crate::threads::named;
 
-/// What a turn is taken for, in memory that it may use; without, where it does not come to its turn.
+/// A job and its memory; without memory if the job was refused.
 type Work = Box<dyn FnOnce(Option<&mut Workspace>) + Send>;
 
-/// The turns that there are.
+/// The pool.
 #[derive(Debug)]
 pub struct PasswordHashPool {
     queue: SyncSender<Work>,
-    /// Whether it was told that somebody was refused, since somebody last came to their turn.
+    /// True if the log has a line about a refused job, since a job last ran.
     told: Arc<AtomicBool>,
 }
 
 impl PasswordHashPool {
-    /// `at_once` turns, at least one, and as many as `waiting` who wait for theirs.
+    /// Starts `at_once` threads, at least one, with room for `waiting` jobs that wait.
     ///
     /// # Errors
-    /// Where their threads cannot be started.
+    /// If their threads cannot be started.
     pub fn start(at_once: usize, waiting: usize) -> io::Result<Self> {
         let (queue, work) = sync_channel(waiting);
         let (work, told) = (Arc::new(Mutex::new(work)), Arc::<AtomicBool>::default());
@@ -38,7 +38,7 @@ impl PasswordHashPool {
         Ok(Self { queue, told })
     }
 
-    /// Has `work` done in its turn, and does not wait for it. Without memory, at once, where too many wait already.
+    /// Queues `work`, and does not wait for it. If too many wait already, runs it at once without memory.
     pub fn submit(&self, work: impl FnOnce(Option<&mut Workspace>) + Send + 'static) {
         if let Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) =
             self.queue.try_send(Box::new(work))
@@ -57,7 +57,7 @@ fn serve(queue: &Mutex<Receiver<Work>>, told: &AtomicBool) {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = next else { return };
         told.store(false, Relaxed);
-        // What panicked is dropped, and answered as that.
+        // A job that panics is dropped, and its request is answered with an error.
         if caught(|| work(Some(&mut workspace))).is_none() {
             workspace = Workspace::default();
         }

@@ -1,4 +1,4 @@
-//! Growth, looked at beside the requests: old audit rows that were archived are deleted, and a log that has grown large is told of.
+//! Limits on growth: archived audit rows that are old are deleted, and a large log is reported.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,19 @@ use gatepass_core::base::time::Time;
 
 use super::service::Service;
 
-/// The longest that rows are deleted in one round.
+/// The longest time that rows are deleted in one round.
 const LONGEST: Duration = Duration::from_secs(15);
-/// A log of so many bytes is told of.
+/// A log of this many bytes is reported.
 pub(super) const LARGE_LOG: u64 = 64 * 1024 * 1024;
 
-/// Deletes archived audit rows that are older than the configuration keeps them, until there is none, the round is over, or it is
-/// to stop. Takes and returns how many were deleted that no audit row tells of yet.
+/// Deletes archived audit rows that are older than the configuration keeps them, until there is none, the round is
+/// over, or the thread must stop. Takes and returns the number of deleted rows without an audit row yet.
 pub(super) fn cut_audit(service: &Service, untold: u64, is_over: impl Fn() -> bool) -> u64 {
     let keep = service.audit_retention().as_secs();
     if keep == 0 && untold == 0 {
         return 0;
     }
-    // By the time that is trusted, as old rows are swept.
+    // By the trusted time, as old rows are swept.
     let now = service.clock.status().mark;
     let before = Time::from_unix(if keep == 0 { 0 } else { now.unix().saturating_sub(keep) });
     let (end, mut rows) = (Instant::now() + LONGEST, untold);
@@ -45,7 +45,7 @@ pub(super) fn cut_audit(service: &Service, untold: u64, is_over: impl Fn() -> bo
     0
 }
 
-/// Tells of a log that has grown large, once until it is small again. Returns true if it is large.
+/// Logs that the write-ahead log is large, once until it is small again. Returns true if it is large.
 pub(super) fn tell_a_large_log(service: &Service, was_large: bool) -> bool {
     let bytes = service.store.log_bytes();
     let is_large = bytes >= LARGE_LOG;

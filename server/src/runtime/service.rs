@@ -1,11 +1,12 @@
-//! What stands behind the front, for each request: which address it counts for, whether that may still fail,
-//! what the core answers, and what is counted of it.
+//! The service behind the front, for each request: the address it counts for, the failure limit, the answer of the
+//! core, and what is counted.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use gatepass_core::api::routes::{FailureClass, RoutedRequest};
 use gatepass_core::api::step::{Read, Step};
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warning;
@@ -16,7 +17,6 @@ use gatepass_core::http::response::Response;
 use gatepass_core::settings::Settings;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Found;
-use gatepass_core::{is_budgeted, known_part};
 
 use super::engine_cache::EngineCache;
 use super::password_hash_pool::PasswordHashPool;
@@ -37,9 +37,9 @@ pub struct Service {
     pub store: Arc<dyn Backend>,
     /// The clock.
     pub clock: Arc<Clock>,
-    /// The core at hand.
+    /// The current engine.
     pub engine_cache: EngineCache,
-    /// Refusals that have no row of their own.
+    /// Counts of refusals without a row of their own.
     pub refusal_counts: RefusalCounts,
     hash_pool: PasswordHashPool,
     trusted: CurrentProxies,
@@ -47,11 +47,11 @@ pub struct Service {
     began: Instant,
 }
 
-/// How many may wait for a turn at hashing; more are answered 503. No more than half of the workers: those of the stock
-/// front wait with them.
+/// The most requests that wait for a password hash; further ones get 503. No more than half of the workers: those of
+/// the stock front wait with them.
 const WAITING: usize = 32;
 
-/// What the configuration says of who asks.
+/// The part of the configuration that is about the client's address.
 #[derive(Debug)]
 struct RequestLimits {
     config: Config,
@@ -69,7 +69,7 @@ impl RequestLimits {
         }
     }
 
-    /// With another configuration. What addresses have spent is forgotten only where the budget itself changes.
+    /// Returns the limits for another configuration. Failures are forgotten only if the failure limit itself changes.
     fn changed(&self, config: &Config) -> Self {
         let of_limiter = |config: &Config| {
             let proxies = config.trusted_proxies.clone();
@@ -84,10 +84,10 @@ impl RequestLimits {
 }
 
 impl Service {
-    /// A service over `store`; `trusted` are the proxies of `config`, here and wherever else they are asked of.
+    /// Makes a service over `store`; `trusted` are the proxies of `config`, shared with the front.
     ///
     /// # Errors
-    /// Where the keys cannot be read.
+    /// If the keys cannot be read.
     pub fn new(
         store: Arc<dyn Backend>,
         clock: Clock,
@@ -112,10 +112,10 @@ impl Service {
         })
     }
 
-    /// Goes on with another configuration, as far as that needs no new start; what does is told in the log.
+    /// Changes the configuration, as far as that needs no restart; the log names the keys that do.
     ///
     /// # Errors
-    /// Where the keys cannot be read; the former configuration stays.
+    /// If the keys cannot be read; the former configuration stays.
     pub fn reconfigure(&self, config: &Config) -> Result<(), ProgramError> {
         let issuer =
             config.issuer.clone().unwrap_or_else(|| self.engine_cache.current().settings().issuer.clone());
@@ -131,12 +131,12 @@ impl Service {
         Ok(())
     }
 
-    /// How long archived audit rows are kept; 0 = for ever.
+    /// Returns the time for which archived audit rows are kept; 0 = for ever.
     pub fn audit_retention(&self) -> Duration {
         self.request_limits.load().config.audit_retention.get()
     }
 
-    /// The first step of answering `request`, or the answer where it does not come to that.
+    /// Returns the first step of answering `request`, or the answer if there is no step.
     fn begin(&self, mut request: Request) -> Result<(RequestMeta, Step), Response> {
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
         request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
@@ -145,10 +145,11 @@ impl Service {
         self.start(request, Some(resets))
     }
 
-    /// The same for a request that counts for its peer. With the number of `resets` it may begin anew once.
+    /// The same for a request that counts for its peer. With the number of `resets` it may start again once.
     fn start(&self, request: Request, resets: Option<u64>) -> Result<(RequestMeta, Step), Response> {
-        let language = Language::of(request.header("accept-language").unwrap_or_default());
-        let (peer, budgeted) = (request.peer, is_budgeted(request.path()));
+        let routed = RoutedRequest::of(&request);
+        let (peer, language) = (request.peer, routed.language());
+        let budgeted = routed.failures() == FailureClass::Guess;
         if budgeted {
             self.may_fail(peer, language)?;
         }
@@ -169,13 +170,13 @@ impl Service {
         if self.store.is_disk_full() {
             inputs.warnings = inputs.warnings.with(Warning::DiskFull);
         }
-        let step = self.engine_cache.current().begin(&request, inputs);
+        let step = self.engine_cache.current().begin(&routed, inputs);
         let meta = RequestMeta {
             peer,
             budgeted,
             language,
             method: known_method(&request.method),
-            path: known_part(request.path()).to_owned(),
+            path: routed.label(),
             now: clock.now,
             recorded: false,
             again: resets.map(|resets| (request, resets)),
@@ -183,17 +184,17 @@ impl Service {
         Ok((meta, step))
     }
 
-    /// Whether `peer` has not failed too often; else the refusal.
+    /// Checks that `peer` has not failed too often; otherwise returns the refusal.
     fn may_fail(&self, peer: IpAddr, language: Language) -> Result<(), Response> {
         self.request_limits.load().failure_limiter.check(peer, self.began.elapsed()).map_err(
             |RetryAfter(seconds)| {
-                self.refuse(Problem::TooManyRequests, language).with("Retry-After", seconds.to_string())
+                self.refuse(Problem::TooManyRequests, language).with("retry-after", seconds.to_string())
             },
         )
     }
 
-    /// Goes on with what was found. Where a person set the clock's mark after the request had begun, it begins anew: what is
-    /// found first is not to be judged by the former time.
+    /// Continues with the records found. If the clock's mark was set after the request began, it starts again: the
+    /// first records must not be judged by the former time.
     fn resume(
         &self,
         mut meta: RequestMeta,
@@ -207,7 +208,7 @@ impl Service {
         }
     }
 
-    /// Goes on with a flow until it is answered, or waits: for a network, the disk, or a turn at hashing.
+    /// Continues with a flow until it is answered, or waits for the disk or for a password hash.
     fn drive(self: Arc<Self>, mut meta: RequestMeta, mut step: Step, reply: Reply) -> Answered {
         loop {
             step = match step {
@@ -266,9 +267,9 @@ impl Service {
                     });
                     return answered;
                 }
-                Step::Reply(response) => {
-                    self.count(&meta, &response);
-                    return reply.send(response);
+                Step::Reply(answer) => {
+                    self.count(&meta, &answer);
+                    return reply.send(answer.into_response());
                 }
             }
         }
@@ -282,7 +283,7 @@ impl Service {
         }
     }
 
-    /// Goes on with a flow that was read together with others: those before it may have failed, and `found` is none where the
+    /// Goes on with a flow that was read together with others: those before it may have failed, and `found` is none if the
     /// reading did. Then it is read by itself: what is wrong with one is not to be wrong with the others.
     fn drive_after_others(
         self: Arc<Self>,
@@ -303,32 +304,32 @@ impl Service {
     }
 
     /// What is counted and logged of an answer.
-    fn count(&self, meta: &RequestMeta, response: &Response) {
+    fn count(&self, meta: &RequestMeta, answer: &gatepass_core::Reply) {
         let RequestMeta { peer, budgeted, method, path, now, recorded, .. } = meta;
-        if let Some(refusal) = response.refusal() {
-            if *budgeted && response.refuses_a_guess() {
+        if let Some(refusal) = answer.refusal() {
+            if *budgeted && answer.refuses_a_guess() {
                 self.request_limits.load().failure_limiter.record_failure(*peer, self.began.elapsed());
             }
             if !recorded {
                 self.refusal_counts.record(*peer, refusal, *now);
             }
         }
-        let refusal = response.refusal().map(|refusal| refusal.as_str());
-        tracing::debug!(%peer, method, path, status = response.status(), refusal, "answered");
+        let refusal = answer.refusal().map(|refusal| refusal.as_str());
+        tracing::debug!(%peer, method, path, status = answer.status(), refusal, "answered");
     }
 }
 
-/// A request that is being answered, and what is counted of it in the end.
+/// A request that is being answered, and what is counted at its end.
 struct RequestMeta {
     peer: IpAddr,
     budgeted: bool,
     language: Language,
     method: &'static str,
-    path: String,
+    path: &'static str,
     now: Time,
-    /// A refusal was written as a row of its own; then it is not counted once more.
+    /// True if a refusal has a row of its own; then it is not counted again.
     recorded: bool,
-    /// The request and how often the mark had been set when it began, until something was found for it.
+    /// The request and the number of times that the mark had been set when it began, until records were found for it.
     again: Option<(Request, u64)>,
 }
 
@@ -340,7 +341,7 @@ impl Handler for Service {
         }
     }
 
-    /// What they read first is read for all of them in one snapshot, which is newer than any of them.
+    /// The first read of all of them is one snapshot, which is newer than any of them.
     fn answer_all(self: Arc<Self>, asked: Vec<(Request, Reply)>, answered: &mut dyn FnMut(Answered)) {
         let mut reading = Vec::with_capacity(asked.len());
         for (request, reply) in asked {
@@ -396,13 +397,13 @@ impl Handler for Service {
     }
 }
 
-/// The method where it is a common one; what else a caller made up is for no log.
+/// Returns the method if it is a common one; made-up methods are not logged.
 fn known_method(method: &str) -> &'static str {
     const COMMON: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     COMMON.into_iter().find(|common| *common == method).unwrap_or("other")
 }
 
-/// Whether a change is a row that tells of a refusal.
+/// Returns true if a change is an audit row about a refusal.
 fn refuses(change: &Change) -> bool {
     matches!(change, Change::Audit(event) if event.refusal.is_some())
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// The facts about a file that the system tells without opening it.
+/// The facts about a file, without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
     /// The device and the inode: the file itself, whatever its name.
@@ -23,7 +23,7 @@ pub struct About {
     pub kind: FileKind,
 }
 
-/// The kinds of files that are told apart.
+/// The kinds of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
@@ -39,72 +39,72 @@ pub trait ReadAt {
     /// Reads into `buffer` from `offset` bytes on; returns how many bytes there were.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Errors of the disk.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
 /// The file operations that the store needs beside SQLite's own. A write is durable when the call returns; a name is
 /// durable after [`Files::sync_directory`].
 pub trait Files: Debug + Send + Sync {
-    /// Returns what is known of the file; [`io::ErrorKind::NotFound`] where there is none.
+    /// Returns the facts about the file; [`io::ErrorKind::NotFound`] if there is none.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn about(&self, path: &Path) -> io::Result<About>;
 
     /// Reads at most `limit` bytes of a file.
     ///
     /// # Errors
-    /// Those of the system; [`io::ErrorKind::FileTooLarge`] where the file is larger.
+    /// Errors of the system; [`io::ErrorKind::FileTooLarge`] if the file is larger.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>>;
 
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn open(&self, path: &Path) -> io::Result<Box<dyn ReadAt>>;
 
-    /// Makes a new file for its owner alone, who is the owner of the directory where this process may choose, and syncs it. The
-    /// file must not exist yet.
+    /// Creates a file that only its owner can read, and syncs it. The owner is that of the directory if this process
+    /// may choose. The file must not exist.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn write_new(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
     /// Syncs the content of a file.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn sync(&self, path: &Path) -> io::Result<()>;
 
     /// Gives a file another name. A file that has the name already is replaced.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Gives a file a second name, which must be free.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a name.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn sync_directory(&self, dir: &Path) -> io::Result<()>;
 
     /// Returns the names in a directory.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Errors of the system.
     fn names(&self, dir: &Path) -> io::Result<Vec<String>>;
 }
 
@@ -194,7 +194,7 @@ impl Files for SystemFiles {
     }
 }
 
-/// Gives an open file to the owner of a directory, where the superuser runs a command of the service.
+/// Gives an open file to the owner of a directory, if the superuser runs a command of the service.
 pub(crate) fn give_to_owner(file: &File, dir: &Path) -> io::Result<()> {
     let (dir, about) = (fs::metadata(dir)?, file.metadata()?);
     if about.uid() == 0 && dir.uid() != 0 {
@@ -203,10 +203,10 @@ pub(crate) fn give_to_owner(file: &File, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a directory for its owner alone, with those above it, where it is not there.
+/// Creates a directory that only its owner can read, with those above it, if it does not exist.
 ///
 /// # Errors
-/// Those of the system; [`io::ErrorKind::NotADirectory`] where the name is another file's.
+/// Errors of the system; [`io::ErrorKind::NotADirectory`] if the name is another file's.
 pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
     match fs::metadata(dir) {
         Ok(about) if about.is_dir() => Ok(()),
@@ -230,10 +230,10 @@ pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes a small file whole or not at all: under another name first, which then takes the place.
+/// Writes a small file whole or not at all: under another name first, which is then renamed.
 ///
 /// # Errors
-/// Those of the system.
+/// Errors of the system.
 pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (dir, draft) = (directory_of(path), with_suffix(path, ".new"));
     match files.remove(&draft) {
@@ -248,11 +248,11 @@ pub(crate) fn replace(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Resul
 /// Gives a finished file its name, which must be free.
 ///
 /// # Errors
-/// Those of the system.
+/// Errors of the system.
 pub(crate) fn give_name(files: &dyn Files, draft: &Path, to: &Path) -> io::Result<()> {
     match files.link(draft, to) {
         Ok(()) => files.remove(draft)?,
-        // Some file systems have no links: the name is taken first, then the file put there.
+        // Some file systems have no links: then the name is created first, and the file renamed to it.
         Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {
             files.write_new(to, b"")?;
             files.rename(draft, to)?;
@@ -262,10 +262,10 @@ pub(crate) fn give_name(files: &dyn Files, draft: &Path, to: &Path) -> io::Resul
     files.sync_directory(directory_of(to))
 }
 
-/// Returns true if there is a file, be it empty.
+/// Returns true if there is a file, even an empty one.
 ///
 /// # Errors
-/// Where that cannot be known.
+/// If that cannot be known.
 pub(crate) fn exists(files: &dyn Files, path: &Path) -> io::Result<bool> {
     match files.about(path) {
         Ok(_) => Ok(true),

@@ -1,7 +1,5 @@
 //! New signing keys, made with nothing beside the binary.
 
-use std::fmt;
-
 use crypto_bigint::{BoxedUint, ConcatenatingMul, Gcd, NonZero, Resize};
 use crypto_primes::fips::{FipsOptions, is_prime};
 use crypto_primes::hazmat::{SetBits, SmallFactorsSieveFactory};
@@ -15,47 +13,37 @@ use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use zeroize::Zeroizing;
 
+use super::SecretsError;
+
 /// The size of a new RSA modulus, in bits.
 pub const RSA_BITS: u32 = 2048;
-
-/// No key could be made: the system's generator, or the backend, failed.
-#[derive(Debug)]
-pub struct KeyGenerationError;
-
-impl fmt::Display for KeyGenerationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no key could be made: the system's random generator failed")
-    }
-}
-
-impl std::error::Error for KeyGenerationError {}
 
 /// A new key for `algorithm`: RSA of [`RSA_BITS`], a curve's, or a shared secret of 512 bits.
 ///
 /// # Errors
-/// [`KeyGenerationError`].
-pub fn generate(algorithm: Algorithm) -> Result<SigningKey, KeyGenerationError> {
+/// [`SecretsError::NoKey`] if the random generator or the backend fails.
+pub fn generate(algorithm: Algorithm) -> Result<SigningKey, SecretsError> {
     let mut random = Zeroizing::new([0; 64]);
-    getrandom::fill(&mut *random).map_err(|_| KeyGenerationError)?;
+    getrandom::fill(&mut *random).map_err(|_| SecretsError::NoKey)?;
     let jwk = match algorithm.key_type() {
         KeyType::Rsa => rsa(RSA_BITS)?,
         KeyType::Ed25519 => {
-            Jwk::from_ed25519_seed(random.get(..32).unwrap_or_default()).map_err(|_| KeyGenerationError)?
+            Jwk::from_ed25519_seed(random.get(..32).unwrap_or_default()).map_err(|_| SecretsError::NoKey)?
         }
         // As long as the longest hash: enough for every one of them.
         KeyType::Octets => Jwk::from_octets(&*random),
         KeyType::P256 | KeyType::P384 => {
-            let pkcs8 = generate_ec_pkcs8(algorithm).ok_or(KeyGenerationError)?;
-            return import(&pkcs8, Some(algorithm)).map_err(|_| KeyGenerationError);
+            let pkcs8 = generate_ec_pkcs8(algorithm).ok_or(SecretsError::NoKey)?;
+            return import(&pkcs8, Some(algorithm)).map_err(|_| SecretsError::NoKey);
         }
     };
     // Binding a key to its algorithm signs and verifies once: a pair that does not fit never gets out.
-    SigningKey::new(jwk, Some(algorithm)).map_err(|_| KeyGenerationError)
+    SigningKey::new(jwk, Some(algorithm)).map_err(|_| SecretsError::NoKey)
 }
 
 /// An RSA pair by FIPS 186-5 §A.1.3: two random primes of half the length, their two highest bits set, far apart, and
 /// e = 65537.
-fn rsa(bits: u32) -> Result<Jwk, KeyGenerationError> {
+fn rsa(bits: u32) -> Result<Jwk, SecretsError> {
     let half = bits / 2;
     let one = BoxedUint::one_with_precision(half);
     let e = BoxedUint::from(65_537u32).resize(half);
@@ -72,7 +60,7 @@ fn rsa(bits: u32) -> Result<Jwk, KeyGenerationError> {
             of.invert_mod(&modulus?).into()
         };
         // λ(n) = lcm(p - 1, q - 1); e has no inverse where it divides one of them.
-        let lambda = lcm(&p1, &q1).ok_or(KeyGenerationError)?;
+        let lambda = lcm(&p1, &q1).ok_or(SecretsError::NoKey)?;
         let (Some(d), Some(dp), Some(dq), Some(qi)) =
             (inverse(&(&e).resize(bits), &lambda), inverse(&e, &p1), inverse(&e, &q1), inverse(&q, &p))
         else {
@@ -96,16 +84,16 @@ fn lcm(a: &BoxedUint, b: &BoxedUint) -> Option<BoxedUint> {
     Some(a.div_rem(&gcd?).0.concatenating_mul(b))
 }
 
-fn prime(bits: u32) -> Result<BoxedUint, KeyGenerationError> {
+fn prime(bits: u32) -> Result<BoxedUint, SecretsError> {
     // An error bound of 2^-112 is what FIPS 186-5 §B.3 asks of a 2048-bit key, and 2^-144 of a larger one.
-    let options = FipsOptions::with_error_bound(bits, 144).ok_or(KeyGenerationError)?.with_lucas_test();
+    let options = FipsOptions::with_error_bound(bits, 144).ok_or(SecretsError::NoKey)?.with_lucas_test();
     let sieve = SmallFactorsSieveFactory::<BoxedUint>::new(Flavor::Any, bits, SetBits::TwoMsb)
-        .map_err(|_| KeyGenerationError)?;
+        .map_err(|_| SecretsError::NoKey)?;
     sieve_and_find(&mut UnwrapErr(SysRng), sieve, |rng, candidate| {
         is_prime(rng, Flavor::Any, candidate, options)
     })
-    .map_err(|_| KeyGenerationError)?
-    .ok_or(KeyGenerationError)
+    .map_err(|_| SecretsError::NoKey)?
+    .ok_or(SecretsError::NoKey)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const MAX_FILE: u64 = 4096;
 /// A text that is sealed to tell a wrong master key from a right one.
 const MASTER_CHECK: &str = "gatepass master key";
 
-/// The key that seals what must not be read from a stolen database file.
+/// The key that seals what a stolen database file must not reveal.
 #[derive(Clone, Debug)]
 pub struct MasterKey {
     bytes: Secret<32>,
@@ -28,10 +28,10 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// Makes a key in a new file.
+    /// Creates a key in a new file.
     ///
     /// # Errors
-    /// [`SecretsError`] where the file is there already, or cannot be written.
+    /// [`SecretsError`] if the file is there already, or cannot be written.
     pub fn create(files: &dyn Files, path: &Path) -> Result<Self, SecretsError> {
         let failed = |e: &io::Error| {
             if e.kind() == ErrorKind::AlreadyExists {
@@ -40,12 +40,12 @@ impl MasterKey {
             SecretsError::file(path, "create the master key", e)
         };
         let bytes = random()?;
-        // Under another name first: nobody ever reads half a key.
+        // Under another name first: no process ever reads half a key.
         let draft = draft_of(path);
         Self::remove_draft(files, path)?;
         let dir = directory_of(path);
         let made = files.write_new(&draft, print(&bytes).as_bytes()).and_then(|()| files.link(&draft, path));
-        // Where the link was made, the draft is one name too many; else it is of no use.
+        // If the link was made, the draft is a second name; otherwise it is useless.
         let _ = files.remove(&draft);
         match made {
             // Some file systems have no links.
@@ -58,10 +58,10 @@ impl MasterKey {
         Self::read(files, path)
     }
 
-    /// Removes what is left where [`MasterKey::create`] was cut short.
+    /// Removes what an interrupted [`MasterKey::create`] left.
     ///
     /// # Errors
-    /// [`SecretsError`] where it cannot be removed.
+    /// [`SecretsError`] if it cannot be removed.
     pub(crate) fn remove_draft(files: &dyn Files, path: &Path) -> Result<(), SecretsError> {
         let draft = draft_of(path);
         match files.remove(&draft) {
@@ -73,7 +73,7 @@ impl MasterKey {
     /// Reads the key in a file of this machine.
     ///
     /// # Errors
-    /// [`SecretsError`] where it is missing, readable by others, or no key.
+    /// [`SecretsError`] if it is missing, readable by others, or no key.
     pub fn from_file(path: &Path) -> Result<Self, SecretsError> {
         Self::read(&SystemFiles, path)
     }
@@ -81,7 +81,7 @@ impl MasterKey {
     /// Reads the key in a file.
     ///
     /// # Errors
-    /// [`SecretsError`] where it is missing, readable by others, or no key.
+    /// [`SecretsError`] if it is missing, readable by others, or no key.
     pub fn read(files: &dyn Files, path: &Path) -> Result<Self, SecretsError> {
         let failed = |e: &io::Error| {
             if e.kind() == ErrorKind::NotFound {
@@ -110,43 +110,43 @@ impl MasterKey {
         self.open("check", check).is_some_and(|text| *text == MASTER_CHECK.as_bytes())
     }
 
-    /// A known text, sealed: tells a wrong key from a right one.
+    /// Seals a known text, which tells a wrong key from the right one.
     pub(crate) fn check(&self) -> Result<Vec<u8>, SecretsError> {
         self.seal("check", MASTER_CHECK.as_bytes())
     }
 
-    /// The file it was read from.
+    /// Returns the file it was read from.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// `plain`, sealed for `purpose`: what was sealed for one row does not open in the place of another. Its nonce is
+    /// Seals `plain` for `purpose`: what was sealed for one row does not open in the place of another. Its nonce is
     /// random, which suffices for 2^32 of them (NIST SP 800-38D §8.3).
     pub(crate) fn seal(&self, purpose: &str, plain: &[u8]) -> Result<Vec<u8>, SecretsError> {
         let nonce = random()?;
         crypto::seal(&self.bytes, *nonce, purpose.as_bytes(), plain).ok_or(SecretsError::NoRandomness)
     }
 
-    /// What was sealed for `purpose`; none where it was not, or with another key.
+    /// Opens what was sealed for `purpose`; none if it was not, or if another key sealed it.
     pub(crate) fn open(&self, purpose: &str, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         crypto::open(&self.bytes, purpose.as_bytes(), sealed)
     }
 }
 
-/// Where a new key is written first. Whoever makes one holds the directory's lock, so one name does.
+/// Returns the path where a new key is written first. The directory is locked meanwhile, so one name is enough.
 fn draft_of(path: &Path) -> PathBuf {
     with_suffix(path, ".draft")
 }
 
-/// Returns true if nobody but its owner may read a file; or its group too, where the owner is the superuser or this process's user:
-/// service managers and clusters mount secrets so. Nobody but the owner may write it.
+/// Returns true if only the owner may read a file; or its group, too, if the owner is the superuser or this process's
+/// user: service managers and clusters mount secrets so. Only the owner may write it.
 fn is_private(about: &About, user: u32) -> bool {
     let group_reads = about.mode & 0o040 != 0;
     let (owner, _) = about.owner;
     about.mode & 0o027 == 0 && (!group_reads || owner == 0 || owner == user || user == 0)
 }
 
-/// A key as its file says it.
+/// Returns the text of a key's file.
 fn print(bytes: &[u8; 32]) -> Zeroizing<String> {
     let digits = hex(bytes);
     let mut text = Zeroizing::new(String::with_capacity(256));
@@ -158,7 +158,7 @@ fn print(bytes: &[u8; 32]) -> Zeroizing<String> {
     text
 }
 
-/// `bytes` in lower-case hexadecimal digits.
+/// Returns `bytes` in lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> Zeroizing<String> {
     let mut digits = Zeroizing::new(String::with_capacity(bytes.len() * 2));
     for byte in bytes {
@@ -169,7 +169,7 @@ pub(crate) fn hex(bytes: &[u8]) -> Zeroizing<String> {
     digits
 }
 
-/// One line of 64 hexadecimal digits; lines that are empty or begin with `#` say nothing.
+/// Reads one line of 64 hexadecimal digits; lines that are empty or begin with `#` are skipped.
 fn parse(text: &str) -> Option<Secret<32>> {
     let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'));
     let line = lines.next()?;
@@ -179,7 +179,7 @@ fn parse(text: &str) -> Option<Secret<32>> {
     unhex(line).map(|bytes| Secret::new(*bytes))
 }
 
-/// The 32 bytes that these 64 hexadecimal digits are.
+/// Returns the 32 bytes that these 64 hexadecimal digits are.
 pub(crate) fn unhex(digits: &str) -> Option<Zeroizing<[u8; 32]>> {
     if digits.len() != 64 {
         return None;

@@ -9,7 +9,7 @@ pub mod key_generation;
 pub mod master_key;
 pub mod random;
 
-/// The reasons why the master key cannot be used, or nothing random be made.
+/// The reasons why the master key cannot be used, or randomness cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretsError {
     /// A file could not be read, written or made.
@@ -36,6 +36,8 @@ pub enum SecretsError {
     Malformed(PathBuf),
     /// The system's random generator failed.
     NoRandomness,
+    /// No key could be made: the random generator, or the backend, failed.
+    NoKey,
 }
 
 impl SecretsError {
@@ -67,6 +69,7 @@ impl fmt::Display for SecretsError {
                 "{} is not a master key (64 hexadecimal digits on a line); put the right file back",
                 key.display()
             ),
+            Self::NoKey => f.write_str("no key could be made: the system's random generator failed"),
             Self::NoRandomness => f.write_str("the system's random generator failed"),
         }
     }

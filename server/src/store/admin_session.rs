@@ -6,7 +6,6 @@ use std::sync::Arc;
 use gatepass_core::admin::{self, Operation};
 use gatepass_core::base::time::Time;
 use gatepass_core::settings::Settings;
-use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
 
 use super::Backend;
@@ -14,26 +13,26 @@ use crate::clock::{ClockStatus, FAR_AHEAD};
 use crate::error::{OperationError, ProgramError};
 use crate::secrets::random::request_inputs;
 
-/// An open store, and what time it is there.
+/// An open store, and its time.
 #[derive(Debug)]
 pub struct AdminSession {
     /// The store.
     pub store: Arc<dyn Backend>,
     /// The time, never behind the store's mark.
     pub now: Time,
-    /// The clocks, of which `now` is.
+    /// The clocks that `now` is from.
     pub clock: ClockStatus,
     /// The core's settings.
     pub settings: Settings,
 }
 
 impl AdminSession {
-    /// Over `store`, as the clocks read.
+    /// Makes a session over `store`, at the time of `clock`.
     pub const fn new(store: Arc<dyn Backend>, clock: ClockStatus, settings: Settings) -> Self {
         Self { store, now: clock.now, clock, settings }
     }
 
-    /// Drives an administrator's operation to its result.
+    /// Runs an administration operation.
     ///
     /// # Errors
     /// [`OperationError`] says what stands against it.
@@ -55,11 +54,11 @@ impl AdminSession {
         }
     }
 
-    /// Drives an operation that lists something, page by page, and gives every record to `each`. None is being read while `each`
-    /// has one.
+    /// Runs an operation that lists something, page by page, and gives every record to `each`. No transaction is open
+    /// meanwhile.
     ///
     /// # Errors
-    /// Where a page cannot be read, or `each` fails.
+    /// If a page cannot be read, or `each` fails.
     pub fn pages<O: Operation<Output = Page<T>>, T>(
         &self,
         list: impl Fn(PageQuery) -> O,
@@ -76,15 +75,15 @@ impl AdminSession {
         }
     }
 
-    /// Tells on stderr that the wall clock is over an hour off the mark, where it is.
+    /// Tells on stderr that the wall clock is over an hour off the mark, if it is.
     pub fn warn_of_clock(&self) {
         if let Some(warning) = self.clock_warning() {
-            // A closed stderr has nobody to tell.
+            // A closed stderr cannot be reported.
             let _ = writeln!(io::stderr(), "gatepass: {warning}");
         }
     }
 
-    /// Returns a warning that the wall clock is over an hour off the mark, where it is.
+    /// Returns a warning that the wall clock is over an hour off the mark, if it is.
     fn clock_warning(&self) -> Option<String> {
         let ClockStatus { wall, mark, behind, ahead, .. } = self.clock;
         let way_out = "set the clock if it is wrong, or run `gatepass clock reset` if the mark is";
@@ -100,37 +99,5 @@ impl AdminSession {
                  time: {way_out}"
             )
         })
-    }
-
-    /// Commits `changes`, all or none.
-    ///
-    /// # Errors
-    /// Where something they name no longer holds, told as `conflict`; where the store could not.
-    pub fn commit(
-        &self,
-        changes: Vec<Change>,
-        conflict: impl FnOnce() -> String,
-    ) -> Result<(), ProgramError> {
-        match self.try_commit(changes)? {
-            true => Ok(()),
-            false => Err(ProgramError::Failed(conflict())),
-        }
-    }
-
-    /// Commits `changes`, all or none; whether everything they name held.
-    ///
-    /// # Errors
-    /// Where the store could not.
-    pub fn try_commit(&self, changes: Vec<Change>) -> Result<bool, ProgramError> {
-        match self.store.commit(&Arc::from(changes)) {
-            Outcome::Applied => Ok(true),
-            Outcome::Conflict => Ok(false),
-            Outcome::NotApplied => Err(ProgramError::failed(
-                "the store cannot commit now and nothing was changed: see whether the disk is full or read-only (`gatepass check`), then try again",
-            )),
-            Outcome::Unknown => Err(ProgramError::failed(
-                "the outcome of the commit was lost: look at whether the change is there before trying again",
-            )),
-        }
     }
 }

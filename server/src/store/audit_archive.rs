@@ -1,4 +1,4 @@
-//! Files of archived audit rows, whatever engine kept the rows: JSON lines with the links of the chain.
+//! Files of archived audit rows, for any engine: JSON lines with the links of the chain.
 //!
 //! The first line says which row its rows follow, the last one where they end, under a keyed hash. Between them is one row a
 //! line: its columns as they are hashed, and its link.
@@ -63,7 +63,7 @@ impl ArchivedRow {
     /// Verifies that the row of `fields` with the link `mac` follows `before`.
     ///
     /// # Errors
-    /// [`StoreError::ChainBroken`] where it does not.
+    /// [`StoreError::ChainBroken`] if it does not.
     pub(super) fn after(
         before: &Head,
         chain: &Chain,
@@ -83,7 +83,7 @@ impl ArchivedRow {
 /// the next rows after one, at least one and at most up to `span.last`.
 ///
 /// # Errors
-/// [`StoreError`] where the file is there already or cannot be written, or `page` fails.
+/// [`StoreError`] if the file is there already or cannot be written, or `page` fails.
 pub(super) fn write(
     files: &dyn Files,
     to: &Path,
@@ -105,16 +105,16 @@ pub(super) fn write(
         Ok(archived)
     });
     if written.is_err() {
-        // What was written so far is no archive.
+        // The file so far is no archive.
         let _ = files.remove(&draft);
     }
     written
 }
 
-/// Checks that nothing is called `to` yet.
+/// Checks that `to` does not exist.
 ///
 /// # Errors
-/// [`StoreError`] where something is, or that cannot be known.
+/// [`StoreError`] if something is, or that cannot be known.
 pub(super) fn require_new(files: &dyn Files, to: &Path) -> Result<(), StoreError> {
     if exists(files, to).map_err(|e| not_written(to, &e))? {
         return Err(StoreError::FileExists(to.to_owned()));
@@ -168,7 +168,7 @@ fn write_draft(
 /// Verifies a file that [`write()`] made with the same chain.
 ///
 /// # Errors
-/// [`StoreError`] where it cannot be read, or was altered.
+/// [`StoreError`] if it cannot be read, or was altered.
 pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
     let file = File::open(path).map_err(|e| StoreError::file(path, "read", &e))?;
     let bad = |problem: String| StoreError::BadArchive { path: path.to_owned(), problem };
@@ -224,7 +224,7 @@ fn field_of(value: &Value) -> Field<'_> {
     }
 }
 
-/// Returns a member of an object; null where it has none.
+/// Returns a member of an object; null if it has none.
 fn member<'a>(object: &'a Value, name: &str) -> &'a Value {
     object.get(name).unwrap_or(&Value::Null)
 }

@@ -1,4 +1,4 @@
-//! The audit chain, whatever engine keeps its rows. Each row has a link: a keyed hash over the link before it and the row itself.
+//! The audit chain, for any engine. Each row has a link: a keyed hash over the link before it and the row itself.
 //! The last link is kept apart from the rows, under another keyed hash. So an edited row, a deleted one, two that were swapped
 //! and a cut tail are found.
 //!
@@ -25,7 +25,7 @@ pub(super) const WIDTH: usize = 14;
 pub struct AuditRow {
     /// Its number. The first row has number 1, and there are no gaps.
     pub seq: u64,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
@@ -54,11 +54,11 @@ pub enum BrokenLink {
     Altered(u64),
     /// The rows from this one on were cut off.
     Cut(u64),
-    /// This row was added by somebody else.
+    /// This row was added by another program.
     Added(u64),
-    /// The record of where the chain ends was altered.
+    /// The record of the chain's end was altered.
     Head,
-    /// The record of where the chain begins, or of what was archived, was altered.
+    /// The record of the chain's beginning, or of what was archived, was altered.
     Start,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for BrokenLink {
     }
 }
 
-/// The value of one column, of any type that an engine may return: somebody may have put another there.
+/// The value of one column, of any type that an engine may return, because the row may have been altered.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Field<'a> {
     /// No value.
@@ -150,11 +150,11 @@ pub(super) struct SealedHead {
 /// The record of what was archived and deleted, as an engine keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SealedMarks {
-    /// The last archived row; 0 where none was.
+    /// The last archived row; 0 if there is none.
     pub(super) archived: u64,
     /// The seal of that number.
     pub(super) archived_seal: Option<[u8; 32]>,
-    /// The last deleted row; 0 where none was.
+    /// The last deleted row; 0 if there is none.
     pub(super) cut: u64,
     /// The link of that row.
     pub(super) cut_mac: Option<[u8; 32]>,
@@ -217,7 +217,7 @@ impl Chain {
         mac.finish()
     }
 
-    /// Returns the seal of the record of the last row. Without the key nobody can make an earlier row the last.
+    /// Returns the seal of the record of the last row. Without the key no earlier row can be made the last.
     pub(super) fn seal_of(&self, head: &Head) -> [u8; 32] {
         self.seal(b"gatepass audit 1 head", &[head])
     }
@@ -255,7 +255,7 @@ impl Chain {
         same_bytes(&self.seal_of(&kept.head), &kept.seal)
     }
 
-    /// Verifies the record of what was archived and deleted. Returns none where it was altered.
+    /// Verifies the record of what was archived and deleted. Returns none if it was altered.
     pub(super) fn marks(&self, kept: &SealedMarks) -> Option<Marks> {
         let is_archived = match &kept.archived_seal {
             None => kept.archived == 0,
@@ -272,7 +272,7 @@ impl Chain {
         is_archived.then_some(Marks { archived: kept.archived, cut })
     }
 
-    /// As [`Chain::marks`], where a record that was altered is an error.
+    /// Verifies as [`Chain::marks`] does; an altered record is an error.
     pub(super) fn require_marks(&self, kept: &SealedMarks) -> Result<Marks, StoreError> {
         self.marks(kept).ok_or_else(|| broken("its start was altered"))
     }
@@ -309,7 +309,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Begins where the chain begins. `has_cuts` tells that its oldest rows may have been deleted.
+    /// Begins where the chain begins. `has_cuts` is true if its oldest rows may have been deleted.
     pub(super) const fn new(has_cuts: bool) -> Self {
         Self { has_cuts, at: None, rows: 0 }
     }
@@ -323,14 +323,14 @@ impl Walk {
     /// number below 1 is found.
     ///
     /// # Errors
-    /// The verdict, where the record of what was deleted was altered.
+    /// The verdict, if the record of what was deleted was altered.
     pub(super) fn begin(&mut self, chain: &Chain, kept: Option<&SealedMarks>) -> Result<i64, AuditVerdict> {
         let cut = match kept.map(|kept| chain.marks(kept)) {
             None => chain.empty(),
             Some(Some(marks)) => marks.cut,
             Some(None) => return Err(self.broken(BrokenLink::Start)),
         };
-        // Rows that were to come may have been deleted since: the walk goes on behind them.
+        // The next rows may have been deleted since: it continues behind them.
         let (head, from) = match self.at.take() {
             Some(at) if at.seq >= cut.seq => {
                 let from = integer(at.seq);
@@ -345,7 +345,7 @@ impl Walk {
     /// Verifies the next row.
     ///
     /// # Errors
-    /// The verdict, where it is not the row that follows.
+    /// The verdict, if it is not the row that follows.
     pub(super) fn row(
         &mut self,
         chain: &Chain,

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::Client;
-use gatepass_core::records::id::{ClientId, TicketId, UserRef};
+use gatepass_core::records::id::ClientId;
+use gatepass_core::records::signing_key::StoredKey;
 use gatepass_core::records::ticket::Ticket;
 use gatepass_core::records::user::User;
 use gatepass_core::store::Store;
@@ -24,34 +25,33 @@ use super::audit_archive::Archived;
 use super::audit_chain::{AuditRow, AuditVerdict};
 use super::error::StoreError;
 use super::notice::Notice;
-use super::signing_keys::{KeyChange, StoredKeys};
 
-/// A call with the result of a read or a commit. It may run on a thread of the engine, and must not keep it.
+/// A call with the result of a read or a commit. It may run on a thread of the engine, and must return soon.
 pub type Then<T> = Box<dyn FnOnce(T) + Send>;
 
-/// Takes the step that is being done, and how much of how much is done.
+/// Takes the running phase, and how much of how much is done.
 pub type OnProgress<'a> = dyn FnMut(Phase, (u64, u64)) + 'a;
 
-/// The time for which an expired row is kept, in seconds. A ticket that was swept answers as unknown, which is the same on the wire
-/// as spent or expired; until then the audit table can tell them apart.
+/// The time for which an expired row is kept, in seconds. A swept ticket is answered as unknown, which is the same on the wire
+/// as spent or expired; until then the audit log can name the reason.
 pub const KEEP_EXPIRED: u64 = 3600;
 
-/// The time for which one transaction of upkeep may be busy. Whoever signs in meanwhile waits for it.
+/// The longest time of one transaction of upkeep. Sign-ins wait for it.
 pub const STEP: Duration = Duration::from_millis(5);
 
 /// An engine that keeps the records of an installation: the core's [`Store`], and everything a server needs beside it. Every
 /// method may be called from any thread.
 ///
-/// A new engine implements the six traits below, each about one subject.
-pub trait Backend: Requests + SigningKeys + Lookups + AuditTrail + ClockStore + Upkeep {}
+/// A new engine implements the five traits below, each about one subject.
+pub trait Backend: Requests + SigningKeys + AuditTrail + ClockStore + Upkeep {}
 
-impl<B: Requests + SigningKeys + Lookups + AuditTrail + ClockStore + Upkeep> Backend for B {}
+impl<B: Requests + SigningKeys + AuditTrail + ClockStore + Upkeep> Backend for B {}
 
 /// Reads and commits of requests, which do not hold a worker. The promises of [`Store`] hold: one snapshot for each read, and
 /// commits that are durable and all or none.
 pub trait Requests: Store + fmt::Debug + Send + Sync {
-    /// Returns true if a read waits for nothing but this machine. Then the caller reads with [`Store::read`] and
-    /// [`Requests::read_all`] on its own thread; else it calls [`Requests::read_then`] and gives its thread to others.
+    /// Returns true if a read waits for this machine only. Then the caller reads with [`Store::read`] and
+    /// [`Requests::read_all`] on its own thread; otherwise it calls [`Requests::read_then`] and frees its thread.
     fn reads_inline(&self) -> bool {
         true
     }
@@ -61,17 +61,17 @@ pub trait Requests: Store + fmt::Debug + Send + Sync {
         then(self.read(&query));
     }
 
-    /// Answers `query` as [`Store::read`] does, and says why it cannot be answered. A store that was opened for reading answers also
-    /// where its state was handed over.
+    /// Answers `query` as [`Store::read`] does, and returns the reason of a failure. A store that was opened for reading answers also
+    /// if its state was handed over.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be answered.
+    /// [`StoreError`] if it cannot be answered.
     fn find(&self, query: &Query) -> Result<Found, StoreError>;
 
     /// Answers several queries from one snapshot, whose cost they share. Returns the answers in the order of the queries.
     ///
     /// # Errors
-    /// [`StoreError`] where one of them cannot be answered.
+    /// [`StoreError`] if one of them cannot be answered.
     fn read_all(&self, queries: &[&Query]) -> Result<Vec<Found>, StoreError>;
 
     /// Answers several queries as [`Requests::read_all`] does, without waiting for the answer.
@@ -88,53 +88,8 @@ pub trait SigningKeys {
     /// Returns every signing key, with its private part.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read, or one was altered.
+    /// [`StoreError`] if they cannot be read, or one was altered.
     fn keys(&self) -> Result<StoredKeys, StoreError>;
-
-    /// Changes the keys, raises their generation and writes `events`, in one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the key is not there, is there already, or signs; and where it cannot be written.
-    fn change_keys(&self, change: KeyChange, events: &[Event]) -> Result<(), StoreError>;
-}
-
-/// Records and pages of lists, for commands.
-pub trait Lookups {
-    /// Returns the state epoch. What was issued in another is refused.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    fn state_epoch(&self) -> Result<u64, StoreError>;
-
-    /// Returns a user.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    fn user(&self, who: &UserRef) -> Result<Option<User>, StoreError>;
-
-    /// Returns a client.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError>;
-
-    /// Returns true if there is any client.
-    ///
-    /// # Errors
-    /// [`StoreError`] where they cannot be read.
-    fn has_clients(&self) -> Result<bool, StoreError>;
-
-    /// Returns a ticket.
-    ///
-    /// # Errors
-    /// [`StoreError`] where it cannot be read.
-    fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError>;
-
-    /// Returns the last `limit` tickets, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] where they cannot be read.
-    fn tickets(&self, limit: usize) -> Result<Vec<Ticket>, StoreError>;
 }
 
 /// The audit rows and their chain.
@@ -143,20 +98,20 @@ pub trait AuditTrail {
     /// ones. An empty page is the end.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read.
+    /// [`StoreError`] if they cannot be read.
     fn audit_page(&self, since: Option<Time>, after: Option<u64>) -> Result<Vec<AuditRow>, StoreError>;
 
     /// Verifies the audit chain, from the first row that is kept to the last.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be read. A broken chain is an answer, not an error.
+    /// [`StoreError`] if it cannot be read. A broken chain is an answer, not an error.
     fn verify_audit(&self) -> Result<AuditVerdict, StoreError>;
 
     /// Writes the audit rows that no archive has yet, or those `before` a time, to a new file, reads the file back, and records
     /// that they are archived, with an audit row of `now`.
     ///
     /// # Errors
-    /// [`StoreError`] where there is nothing to archive, the file is there already or cannot be written, or the chain is broken.
+    /// [`StoreError`] if there is nothing to archive, the file is there already or cannot be written, or the chain is broken.
     fn archive_audit(
         &self,
         to: &Path,
@@ -168,70 +123,70 @@ pub trait AuditTrail {
     /// Verifies a file that [`AuditTrail::archive_audit`] of this installation wrote.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be read, or was altered.
+    /// [`StoreError`] if it cannot be read, or was altered.
     fn read_archive(&self, path: &Path) -> Result<Archived, StoreError>;
 
     /// Deletes the oldest archived audit rows that are from before `before`, as many as one short transaction takes. The last step
     /// of a run, which has deleted `sofar` rows, writes an audit row of `now`.
     ///
     /// # Errors
-    /// [`StoreError`] where the start of the chain was altered, or it cannot be written.
+    /// [`StoreError`] if the start of the chain was altered, or it cannot be written.
     fn cut_audit(&self, before: Time, sofar: u64, now: Time) -> Result<AuditCut, StoreError>;
 }
 
 /// The clock's high-water mark.
 pub trait ClockStore {
-    /// Returns the clock's mark: the epoch where there is none yet.
+    /// Returns the clock's mark: the epoch if there is none yet.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be read.
+    /// [`StoreError`] if it cannot be read.
     fn clock_state(&self) -> Result<ClockMark, StoreError>;
 
-    /// Raises the mark to `state.mark` and the last jump to `state.jumped_at`, each where it is lower, and records since when a
-    /// jump is in use, unless a person has set the mark since `state` was read. Returns what stands afterwards.
+    /// Raises the mark to `state.mark` and the last jump to `state.jumped_at`, each if it is lower, and stores since
+    /// when a jump is in use, unless the mark was set since `state` was read. Returns the stored mark.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be written.
+    /// [`StoreError`] if it cannot be written.
     fn raise_clock_mark(&self, state: ClockMark) -> Result<ClockMark, StoreError>;
 
-    /// Sets the mark, forwards or back, as a person's decision. Raises the generation of the keys, so that every running server
-    /// takes the mark over with its next request.
+    /// Sets the mark, forwards or back, for an administrator. Raises the generation of the keys, so that every running
+    /// server takes the mark over with the next request.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be written.
+    /// [`StoreError`] if it cannot be written.
     fn set_clock_mark(&self, mark: Time, event: Option<Event>) -> Result<(), StoreError>;
 
-    /// Forgets that a jump was in use, once what is dated ahead was looked for. Returns what stands afterwards.
+    /// Removes the record of a jump, once what was issued during it was checked. Returns the stored mark.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be written.
+    /// [`StoreError`] if it cannot be written.
     fn forget_clock_ahead(&self) -> Result<ClockMark, StoreError>;
 }
 
-/// What is done beside the requests, and the life of the store.
+/// The work beside the requests, and the life of the store.
 pub trait Upkeep {
-    /// Returns true if one of the newest rows is dated ahead of `now`. It costs the same however many rows there are.
+    /// Returns true if one of the newest rows is dated ahead of `now`. The cost does not depend on the number of rows.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read.
+    /// [`StoreError`] if they cannot be read.
     fn newest_are_dated_ahead(&self, now: Time) -> Result<bool, StoreError>;
 
-    /// Ends sessions, tickets and challenges that are dated more than a minute after `now`: in small transactions, between
-    /// which others write.
+    /// Ends sessions, tickets and challenges dated more than a minute after `now`: in small transactions, so that other
+    /// writes get their turn.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read or written. What was ended before stays ended; the rest can be tried again.
+    /// [`StoreError`] if they cannot be read or written. What was ended before stays ended; the rest can be tried again.
     fn end_dated_ahead(&self, now: Time) -> Result<EndedAhead, StoreError>;
 
     /// Deletes at most `batch` tickets, as many sessions, challenges and revoked tokens that expired [`KEEP_EXPIRED`] before
-    /// `now`, and as many of a deleted user's; of their refresh tokens, as many as are deleted in about [`STEP`]. A spent
-    /// ticket that could still pass for a live one by its time is never touched.
+    /// `now`, and as many of a deleted user's; of their refresh tokens, as many as fit about [`STEP`]. A spent
+    /// ticket that could still pass for a live one by its time is never deleted.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be written.
+    /// [`StoreError`] if it cannot be written.
     fn sweep(&self, now: Time, batch: usize) -> Result<Swept, StoreError>;
 
-    /// Returns the notices for people about how the store was opened.
+    /// Returns the notices about how the store was opened.
     fn notices(&self) -> &[Notice] {
         &[]
     }
@@ -241,13 +196,13 @@ pub trait Upkeep {
         true
     }
 
-    /// Returns true if the disk was full and there is no room yet: only what ends, disables, revokes or counts something is
+    /// Returns true if the disk was full and there is no room yet: only changes that end, disable, revoke or count something are
     /// written.
     fn is_disk_full(&self) -> bool {
         false
     }
 
-    /// Reserves room on the disk again, where it had to be given up. With it, everything is written again.
+    /// Reserves room on the disk again, if it had to be given up. With it, everything is written again.
     fn make_reserve(&self) {}
 
     /// Returns the size of the log that has not been copied to its place yet, in bytes.
@@ -255,31 +210,19 @@ pub trait Upkeep {
         0
     }
 
-    /// Writes what waits, and lets go of everything. Whoever still has the store finds it closed.
+    /// Writes the waiting jobs, and closes the store for every holder.
     ///
     /// # Errors
-    /// [`StoreError`] where something is not as it should be. Nothing is lost by that.
+    /// [`StoreError`] if something is not as it should be. Nothing is lost by that.
     fn close(&self) -> Result<(), StoreError>;
 }
 
 /// Whole lists, read page by page. Nothing is being read while a callback runs.
 pub trait BackendExt: Backend {
-    /// Calls `each` with every client, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] where they cannot be read, or `each` fails.
-    fn each_client<E: From<StoreError>>(&self, each: impl FnMut(Client) -> Result<(), E>) -> Result<(), E> {
-        let page = |query| match self.find(&Query::ClientPage(query))?.records {
-            Records::ClientPage(page) => Ok(page),
-            _ => Ok(Page::default()),
-        };
-        every_page(page, each)
-    }
-
     /// Calls `each` with every audit row of the time `since` and later, oldest first.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read, or `each` fails.
+    /// [`StoreError`] if they cannot be read, or `each` fails.
     fn audit<E: From<StoreError>>(
         &self,
         since: Option<Time>,
@@ -294,43 +237,64 @@ pub trait BackendExt: Backend {
         }
     }
 
+    /// Returns a client.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read.
+    fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
+        let Records::Client(found) = self.find(&Query::Client(id.clone()))?.records else { return Ok(None) };
+        Ok(found)
+    }
+
     /// Returns every user, oldest first, as far as there is memory for them.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read.
+    /// [`StoreError`] if they cannot be read.
     fn users(&self) -> Result<Vec<User>, StoreError> {
-        let mut users = Vec::new();
-        let page = |query| match self.find(&Query::UserPage(query))?.records {
-            Records::UserPage(page) => Ok(page),
-            _ => Ok(Page::default()),
-        };
-        every_page(page, |user| Ok::<_, StoreError>(users.push(user)))?;
-        Ok(users)
+        every_page(|query| {
+            let Records::UserPage(page) = self.find(&Query::UserPage(query))?.records else {
+                return Ok(Page::default());
+            };
+            Ok(page)
+        })
     }
 
     /// Returns every client, oldest first, as far as there is memory for them.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read.
+    /// [`StoreError`] if they cannot be read.
     fn clients(&self) -> Result<Vec<Client>, StoreError> {
-        let mut clients = Vec::new();
-        self.each_client(|client| Ok::<_, StoreError>(clients.push(client)))?;
-        Ok(clients)
+        every_page(|query| {
+            let Records::ClientPage(page) = self.find(&Query::ClientPage(query))?.records else {
+                return Ok(Page::default());
+            };
+            Ok(page)
+        })
+    }
+
+    /// Returns every ticket, newest first, as far as there is memory for them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    fn tickets(&self) -> Result<Vec<Ticket>, StoreError> {
+        every_page(|query| {
+            let Records::TicketPage(page) = self.find(&Query::TicketPage(query))?.records else {
+                return Ok(Page::default());
+            };
+            Ok(page)
+        })
     }
 }
 
 impl<B: Backend + ?Sized> BackendExt for B {}
 
-fn every_page<T, E: From<StoreError>>(
-    read: impl Fn(PageQuery) -> Result<Page<T>, StoreError>,
-    mut each: impl FnMut(T) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut query = PageQuery::first();
+fn every_page<T>(read: impl Fn(PageQuery) -> Result<Page<T>, StoreError>) -> Result<Vec<T>, StoreError> {
+    let (mut all, mut query) = (Vec::new(), PageQuery::first());
     loop {
         let page = read(query)?;
-        page.items.into_iter().try_for_each(&mut each)?;
+        all.extend(page.items);
         match page.next {
-            None => return Ok(()),
+            None => return Ok(all),
             after => query = PageQuery::new(after, MAX_PAGE),
         }
     }
@@ -343,13 +307,13 @@ pub enum Access {
     Serve,
     /// A command that changes something.
     Write,
-    /// As [`Access::Write`], also where the state was handed over.
+    /// Like [`Access::Write`], also if the state was handed over.
     WriteHandedOver,
     /// A command that leaves everything as it is.
     Read,
 }
 
-/// The cases in which an installation is made.
+/// The cases in which an installation is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Create {
     /// Never.
@@ -358,6 +322,15 @@ pub enum Create {
     InEmpty,
     /// Also beside a master key.
     BesideKey,
+}
+
+/// Every key, and their generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKeys {
+    /// Raised by every change to the keys.
+    pub generation: u64,
+    /// The keys, oldest first.
+    pub keys: Vec<StoredKey>,
 }
 
 /// The step that is being done, for a progress bar.
@@ -372,23 +345,23 @@ pub enum Phase {
 /// The result of one step of [`AuditTrail::cut_audit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct AuditCut {
-    /// Rows that were deleted.
+    /// The number of deleted rows.
     pub rows: u64,
-    /// True if more of them may go.
+    /// True if more rows may be deleted.
     pub more: bool,
 }
 
-/// The clock's mark, as the store has it.
+/// The clock's mark, as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockMark {
     /// The latest time that was trusted.
     pub mark: Time,
-    /// The number of times a person has set it. A process that knows an older number starts over from the mark.
+    /// The number of times that it was set. A process that knows a smaller number starts again from the mark.
     pub resets: u64,
-    /// When a jump ended, or a person set the mark, by own time.
+    /// The time, by own time, when a jump ended or the mark was set.
     pub jumped_at: Option<Time>,
-    /// Since when, by own time, a jump has been in use that the mark does not follow. It stays until what was issued
-    /// meanwhile and is dated ahead was looked for.
+    /// The time, by own time, since when a jump has been in use that the mark does not follow. It stays until what was
+    /// issued meanwhile was checked for dates ahead.
     pub ahead_since: Option<Time>,
 }
 
@@ -397,9 +370,9 @@ pub struct ClockMark {
 pub struct EndedAhead {
     /// Sessions.
     pub sessions: u64,
-    /// Tickets that nobody had used.
+    /// Unused tickets.
     pub tickets: u64,
-    /// Challenges that waited for an answer.
+    /// Open challenges.
     pub challenges: u64,
 }
 

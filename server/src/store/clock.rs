@@ -9,7 +9,7 @@ use gatepass_core::base::time::Time;
 use super::{ClockMark, ClockStore, StoreError};
 use crate::clock::{ClockStatus, Timeline, wall};
 
-/// The mark in the store is only moved where it would move by this many seconds.
+/// The mark in the store moves only by at least this many seconds.
 const WORTH_WRITING: u64 = 60;
 
 /// The clock of a process. Reads the wall clock and the monotonic one, and keeps the mark in the store.
@@ -17,19 +17,19 @@ const WORTH_WRITING: u64 = 60;
 pub struct Clock {
     began: Instant,
     line: Mutex<Line>,
-    /// How often a person had set the mark when it was last taken over, where nobody waits to read it.
+    /// The number of times that the mark had been set when it was last taken over; readable without a lock.
     resets: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Line {
     timeline: Timeline,
-    /// What the store has, as it was last read or written.
+    /// The stored mark, as last read or written.
     kept: ClockMark,
 }
 
 impl Line {
-    /// Returns what the store should have.
+    /// Returns the mark that the store should have.
     fn known(&self, status: &ClockStatus) -> ClockMark {
         let ClockMark { resets, ahead_since, .. } = self.kept;
         ClockMark {
@@ -42,10 +42,10 @@ impl Line {
 }
 
 impl Clock {
-    /// Begins from the mark in `store`, and moves it where it is well behind.
+    /// Begins from the mark in `store`, and moves it if it is well behind.
     ///
     /// # Errors
-    /// [`StoreError`] where the mark cannot be read or written.
+    /// [`StoreError`] if the mark cannot be read or written.
     pub fn start(store: &dyn ClockStore) -> Result<Self, StoreError> {
         let clock = Self::read(store)?;
         if clock.is_worth_writing() {
@@ -57,7 +57,7 @@ impl Clock {
     /// Begins from the mark in `store`, and leaves it where it is.
     ///
     /// # Errors
-    /// [`StoreError`] where the mark cannot be read.
+    /// [`StoreError`] if the mark cannot be read.
     pub fn read(store: &dyn ClockStore) -> Result<Self, StoreError> {
         let kept = store.clock_state()?;
         let began = Instant::now();
@@ -74,10 +74,10 @@ impl Clock {
             || (known.jumped_at, known.ahead_since) != (kept.jumped_at, kept.ahead_since)
     }
 
-    /// As [`persist`](Self::persist), where it is worth it: a server that nobody asks writes once a minute.
+    /// Does what [`persist`](Self::persist) does if it is worth it: a server without requests writes once a minute.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be read or written; the clock goes on all the same.
+    /// [`StoreError`] if it cannot be read or written; the clock continues all the same.
     pub fn keep(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         if self.is_worth_writing() {
             return self.persist(store);
@@ -86,17 +86,17 @@ impl Clock {
         Ok(())
     }
 
-    /// The time that counts.
+    /// Returns the time that counts.
     pub fn now(&self) -> Time {
         self.status().now
     }
 
-    /// The time that counts, and how far to trust the wall clock.
+    /// Returns the time that counts, and how far to trust the wall clock.
     pub fn status(&self) -> ClockStatus {
         self.line().timeline.observe(wall(), self.began.elapsed())
     }
 
-    /// Returns the time before which rows must have ended to be swept, where sweeping does not wait.
+    /// Returns the time before which rows must have ended to be swept; none while sweeping waits.
     pub fn sweeps_before(&self) -> Option<Time> {
         let mut line = self.line();
         let mono = self.began.elapsed();
@@ -104,11 +104,11 @@ impl Clock {
         line.timeline.sweeps_before(&status, mono)
     }
 
-    /// Moves the mark in the store up to the time that is trusted, and takes over what other processes have put
-    /// there: a later mark, or one that a person has set. To be called every minute or so.
+    /// Moves the mark in the store up to the trusted time, and takes over what other processes stored: a later mark, or
+    /// one that an administrator set. Call it every minute or so.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be written; the clock goes on all the same.
+    /// [`StoreError`] if it cannot be written; the clock continues all the same.
     pub fn persist(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         let known = {
             let mut line = self.line();
@@ -119,7 +119,7 @@ impl Clock {
         Ok(())
     }
 
-    /// Goes on from what the store has: a later mark, or one that a person has set. Returns true if a person has.
+    /// Continues from the stored mark: a later one, or one that an administrator set. Returns true if it was set.
     pub fn take_over(&self, kept: ClockMark) -> bool {
         let mut line = self.line();
         let mono = self.began.elapsed();
@@ -130,31 +130,31 @@ impl Clock {
             line.timeline.raise(kept.mark, kept.jumped_at, mono);
         }
         line.kept = kept;
-        // Whoever sees this number waits for the line, and then has the new time.
+        // A thread that sees this number waits for the lock, and then has the new time.
         self.resets.store(kept.resets, Ordering::Release);
         reset
     }
 
-    /// Returns what the store has, as it was last read or written.
+    /// Returns the stored mark, as last read or written.
     pub fn kept(&self) -> ClockMark {
         self.line().kept
     }
 
-    /// Returns how often a person had set the mark that is used.
+    /// Returns the number of times that the mark in use has been set.
     pub fn resets(&self) -> u64 {
         self.resets.load(Ordering::Acquire)
     }
 
-    /// Returns true if a jump was in use and is not any more, and what was issued meanwhile was not looked through.
+    /// Returns true if a jump was in use and is over, and what was issued during it was not checked yet.
     pub fn is_past_a_jump(&self) -> bool {
         let ahead = self.status().ahead;
         ahead.is_none() && self.line().kept.ahead_since.is_some()
     }
 
-    /// Writes down that what was issued during a jump was looked through.
+    /// Records that what was issued during a jump was checked.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be written.
+    /// [`StoreError`] if it cannot be written.
     pub fn forget_jump(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         if self.line().kept.ahead_since.is_some() {
             self.take_over(store.forget_clock_ahead()?);
@@ -162,7 +162,7 @@ impl Clock {
         Ok(())
     }
 
-    /// Returns true if own time has stepped back since this was last asked: what was issued before may be dated ahead.
+    /// Returns true if own time has stepped back since the last call: what was issued before may be dated ahead.
     pub fn take_stepped_back(&self) -> bool {
         self.line().timeline.take_stepped_back()
     }

@@ -1,4 +1,4 @@
-//! What goes wrong with the data directory, in one line each that names the file and the way out.
+//! The errors of the data directory, in one line each that names the file and the way out.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 use crate::error::ProgramError;
 use crate::secrets::SecretsError;
 
-/// Why the store, or its master key, could not do what was asked.
+/// The reason why the store, or its master key, failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
     /// A file or directory could not be read, written or made.
     File {
         /// Which.
         path: PathBuf,
-        /// What was tried: "create", "read", …
+        /// The operation: "create", "read", …
         doing: &'static str,
-        /// What the system said.
+        /// The system's message.
         cause: String,
     },
-    /// The data directory is something else.
+    /// The path is not a directory.
     NotADirectory(PathBuf),
     /// SQLite failed.
     Sqlite {
         /// The database.
         path: PathBuf,
-        /// What kind of failure.
+        /// The kind of failure.
         fault: SqliteErrorKind,
-        /// What SQLite said.
+        /// SQLite's message.
         detail: String,
     },
     /// The file is a database of another program.
@@ -40,20 +40,20 @@ pub enum StoreError {
         /// The highest number this binary knows.
         known: i64,
     },
-    /// A row does not read as what it should be.
+    /// A row is malformed.
     Row {
         /// The database.
         path: PathBuf,
         /// The table.
         table: &'static str,
-        /// The column, or what is wrong.
+        /// The column, or the fault.
         column: &'static str,
     },
     /// There is a database, and no master key.
     MasterKeyMissing {
-        /// Where the key should be.
+        /// The path where the key should be.
         key: PathBuf,
-        /// The database, where there is one.
+        /// The database, if there is one.
         database: Option<PathBuf>,
     },
     /// The master key is not the one that the database was made with.
@@ -72,14 +72,8 @@ pub enum StoreError {
         /// What it is: `key:KID`, `audit`.
         purpose: String,
     },
-    /// Something named no longer holds: it is gone, taken, or was changed by somebody else.
+    /// A condition no longer holds: something is gone, taken, or was changed.
     Conflict(String),
-    /// No key has this `kid`.
-    NoSuchKey(String),
-    /// A key of this `kid` is there already.
-    KeyExists(String),
-    /// The key signs, so it cannot go.
-    KeySigns(String),
     /// More work waits than the store takes; nothing was written.
     Overloaded,
     /// Another process holds the directory's lock.
@@ -90,10 +84,10 @@ pub enum StoreError {
     DatabaseMissing {
         /// The database.
         database: PathBuf,
-        /// The file that lies beside it.
+        /// The file that is beside it.
         beside: PathBuf,
     },
-    /// The file is of an earlier schema, which only `serve` brings up to date.
+    /// The file is of an earlier schema, which only `serve` updates.
     Older {
         /// The database.
         path: PathBuf,
@@ -136,7 +130,7 @@ pub enum StoreError {
     },
     /// The witness is of another installation.
     WitnessForeign(PathBuf),
-    /// The state was handed over to another box.
+    /// The state was handed over to another machine.
     HandedOver(String),
     /// The store was opened for reading.
     OpenedForReading,
@@ -160,7 +154,7 @@ pub enum StoreError {
         /// The fault that was found.
         problem: String,
     },
-    /// The disk was full, and what was to be written opens something.
+    /// The disk was full, and the change would open something.
     DiskFull,
     /// There is no audit row that was not archived.
     NothingToArchive,
@@ -194,7 +188,7 @@ pub enum SqliteErrorKind {
 }
 
 impl SqliteErrorKind {
-    /// What happened, and the way out.
+    /// Returns what happened, and the way out.
     const fn advice(self) -> &'static str {
         match self {
             Self::Locked => "another process has kept it locked; try again, or stop that process",
@@ -262,11 +256,6 @@ impl fmt::Display for StoreError {
                 write!(f, "{}: {purpose} was altered and does not open; restore a backup", path.display())
             }
             Self::Conflict(what) => write!(f, "{what}"),
-            Self::NoSuchKey(kid) => write!(f, "no key {kid}; see `gatepass key list`"),
-            Self::KeyExists(kid) => write!(f, "there is a key {kid} already; see `gatepass key list`"),
-            Self::KeySigns(kid) => {
-                write!(f, "key {kid} signs; let another sign first with `gatepass key rotate`")
-            }
             Self::Overloaded => f.write_str("too many changes wait to be written; try again"),
             Self::Busy(dir) => write!(
                 f,

@@ -1,4 +1,4 @@
-//! The store: what an installation keeps, durably.
+//! The store: the durable data of an installation.
 //!
 //! [`Backend`] is what the server needs of an engine, and [`StoreError`] is how one fails. `audit_chain` and `audit_archive` are the
 //! rules of the audit rows, the same for every engine. [`sqlite`] is the engine, and the only place that knows SQLite.
@@ -11,7 +11,6 @@ mod clock;
 mod engine;
 mod error;
 mod notice;
-mod signing_keys;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -21,19 +20,18 @@ pub use audit_archive::Archived;
 pub use audit_chain::{AuditRow, AuditVerdict, BrokenLink};
 pub use backend::{
     Access, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, Create, EndedAhead,
-    KEEP_EXPIRED, Lookups, OnProgress, Phase, Requests, STEP, SigningKeys, Swept, Then, Upkeep,
+    KEEP_EXPIRED, OnProgress, Phase, Requests, STEP, SigningKeys, StoredKeys, Swept, Then, Upkeep,
 };
 pub use clock::Clock;
 pub use engine::load_engine;
 pub use error::{SqliteErrorKind, StoreError};
 pub use notice::Notice;
-pub use signing_keys::{KeyChange, KeyState, StoredKey, StoredKeys};
 pub use sqlite::{
     BackupReport, Contents, DATABASE, Finding, Generation, Installation, LOCK, RESERVE, Report, Restored,
     Rotated, Severity, Store, StoreOptions, WITNESS, Witness, accept, check, read_any_files, restore,
 };
 
-/// Opens the store of an installation, which is made first in the cases of `create`. This is where the server chooses its engine.
+/// Opens the store of an installation, which is created first in the cases of `create`. This is where the server chooses its engine.
 ///
 /// # Errors
 /// [`StoreError`] names the file and the way out. Nothing was touched.
@@ -46,10 +44,9 @@ pub fn open(
     Ok(Arc::new(Store::open_or_create(installation, access, create, options)?))
 }
 
-/// The traits of [`Backend`], for whoever holds an engine itself.
+/// The traits of [`Backend`], for code that holds an engine itself.
 pub mod prelude {
     pub use super::{
-        AuditTrail as _, BackendExt as _, ClockStore as _, Lookups as _, Requests as _, SigningKeys as _,
-        Upkeep as _,
+        AuditTrail as _, BackendExt as _, ClockStore as _, Requests as _, SigningKeys as _, Upkeep as _,
     };
 }

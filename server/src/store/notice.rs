@@ -1,25 +1,25 @@
-//! Notices for people about a start.
+//! Notices about a start.
 
 use gatepass_core::base::time::Time;
 
 use super::error::StoreError;
 
-/// Notices for people about a start.
+/// Notices about a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The files are older than those that were served last; everything issued before is refused from now on.
     StateSuperseded {
-        /// When the newest generation of these files was made; none in files of an earlier schema.
+        /// The time when the newest generation of these files was made; none in files of an earlier schema.
         since: Option<Time>,
     },
     /// A copy was put in place; everything issued before is refused from now on.
     StateRestored {
-        /// When the copy was made.
+        /// The time when the copy was made.
         since: Time,
     },
-    /// The state of another box was taken over, with everything issued there.
+    /// The state of another machine was taken over, with everything issued there.
     HandoverTaken(String),
-    /// The witness could not be asked; a running server has.
+    /// The witness could not be read; a running server has read it.
     WitnessNotAsked(StoreError),
 }
 

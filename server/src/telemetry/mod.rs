@@ -1,4 +1,4 @@
-//! What the server reports of itself: log lines, and counts of refusals.
+//! The reports of the server: log lines, and counts of refusals.
 
 pub mod log;
 pub mod refusal_counts;

@@ -1,5 +1,5 @@
-//! Refusals of garbage, counted: one audit row per address, kind and minute instead of one per request, and a
-//! bounded number of rows in a minute, so that nobody fills the disk with them.
+//! Counts of refusals: one audit row per address, reason and minute instead of one per request, and a bounded number of
+//! rows in a minute, so that nobody fills the disk with them.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,14 +14,15 @@ use gatepass_core::store::change::Change;
 
 use crate::net::client_address::source;
 
-/// The most rows of one minute that name an address. Who comes after is counted in rows without one, of which
-/// there are as many as there are kinds of refusal.
+/// The most rows of one minute that name an address. Further addresses are counted in rows without one, of which there
+/// are as many as there are reasons.
 const NAMED_ROWS: usize = 64;
 
-/// The most things of which refusals are told apart in one minute. Those of further things are told apart by their kind alone.
+/// The most things of which refusals are counted apart in one minute. Those of further things are counted by their kind
+/// alone.
 const THINGS: usize = 256;
 
-/// The refusals of the minute that is running, and those of finished ones that nobody has fetched yet.
+/// The refusals of the running minute, and those of finished ones that were not fetched yet.
 #[derive(Debug, Default)]
 pub struct RefusalCounts(Mutex<Counts>);
 
@@ -41,7 +42,7 @@ enum About {
     Session(SessionId),
     Subject(UserId),
     Client(ClientId),
-    /// None, or one too many.
+    /// Nothing, or one beyond the limit.
     Other,
 }
 
@@ -55,18 +56,18 @@ impl About {
     }
 }
 
-/// What becomes of a commit that says again what a row of this minute says already.
+/// The treatment of a commit whose audit row repeats one of this minute.
 #[derive(Debug)]
 pub enum Repeated {
     /// It is counted, and not written.
     Counted,
-    /// It is counted, and something is written that takes as long as the row: how soon the answer comes is not to tell whether
-    /// there is such a person.
+    /// It is counted, and something is written that takes as long as the row: the time of the answer must not show if
+    /// the user exists.
     Written(Arc<[Change]>),
 }
 
-/// The most finished rows kept for a store that does not take them; past it the newest minute's are dropped,
-/// since a store in that state loses more than counts.
+/// The most finished rows kept for a store that does not take them; beyond it the newest minute's are dropped, since a
+/// store in that state loses more than counts.
 const FINISHED_ROWS: usize = 16 * NAMED_ROWS;
 
 impl RefusalCounts {
@@ -82,7 +83,7 @@ impl RefusalCounts {
         *count = count.saturating_add(1);
     }
 
-    /// Counts a commit that is nothing but the row of a refusal, where a row of this minute says the same already; none where it is
+    /// Counts a commit that consists of the row of a refusal, if a row of this minute says the same already; none for
     /// the first of its minute, or another commit.
     pub fn repeats(&self, changes: &[Change]) -> Option<Repeated> {
         let [Change::Audit(event)] = changes else { return None };
@@ -106,14 +107,14 @@ impl RefusalCounts {
         Some(Repeated::Counted)
     }
 
-    /// The rows of every minute that is over at `now`, each handed out once.
+    /// Returns the rows of every minute that is over at `now`, each once.
     pub fn finished(&self, now: Time) -> Vec<Event> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.turn(now);
         std::mem::take(&mut counts.finished)
     }
 
-    /// Every row there is at `now`, the running minute's too: for the end of the process.
+    /// Returns every row at `now`, the running minute's too: for the end of the process.
     pub fn rest(&self, now: Time) -> Vec<Event> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.close(now);
@@ -122,7 +123,7 @@ impl RefusalCounts {
 }
 
 impl Counts {
-    /// Begins the minute of `now`, where that is another one.
+    /// Begins the minute of `now`, if it is another one.
     fn turn(&mut self, now: Time) {
         let minute = now.unix() / 60;
         if minute != self.minute {
@@ -151,7 +152,7 @@ impl Counts {
 
 /// A row that stands for several.
 trait Common {
-    /// Keeps what `other` says, too.
+    /// Keeps what `other` has in common.
     fn keep_what_is_common(&mut self, other: &Event);
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gatepass::store::{Access, Create, Installation, KeyChange, KeyState, Store, StoreError, StoreOptions};
+use gatepass::store::{Access, Create, Installation, Store, StoreError, StoreOptions};
+use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::store::change::{Change, Outcome};
 use tempfile::TempDir;
 
@@ -43,9 +44,8 @@ static WORLD: LazyLock<Image> = LazyLock::new(|| {
     assert_eq!(commit(&store, users.chain(clients)), Outcome::Applied);
     assert_eq!(commit(&store, [Change::InsertDevice(device(1, alice()))]), Outcome::Applied);
     for (kid, state) in [("a", KeyState::Signing), ("b", KeyState::Published)] {
-        let storage = kid.as_bytes().to_vec().into();
-        let key = KeyChange::Insert { kid: kid.into(), alg: "RS256".into(), storage, created_at: NOW, state };
-        store.change_keys(key, &[]).unwrap();
+        let generation = store.keys().unwrap().generation;
+        assert_eq!(commit(&store, [insert_key(kid, state, generation)]), Outcome::Applied);
     }
     store.close().unwrap();
     let image = fixture.disk.image();

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use gatepass::store::{Backend, KEEP_EXPIRED, Lookups};
+use gatepass::store::{Backend, KEEP_EXPIRED};
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::{ClientSecret, SecretDigest};
 use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::records::session::{RefreshDigest, Session};
+use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::records::user::{User, Username};
-use gatepass_core::store::Store as _;
+use gatepass_core::store::Store;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{MAX_SESSIONS, Query, Records};
@@ -17,15 +18,15 @@ use gatepass_core::store::query::{MAX_SESSIONS, Query, Records};
 use crate::engines::{Engine, on_every_engine};
 use crate::fixture::*;
 
-fn user(store: &(impl Lookups + ?Sized), name: &str) -> User {
-    store.user(&UserRef::Username(name.into())).unwrap().unwrap()
+fn user(store: &(impl Store + ?Sized), name: &str) -> User {
+    user_called(store, &UserRef::Username(name.into())).unwrap()
 }
 
 on_every_engine!(
     each_change_holds_or_leaves_nothing,
     a_state_epoch_that_is_set_is_found_and_required,
     a_ticket_is_found_whenever_it_was_issued,
-    lists_are_in_order,
+    lists_are_whole,
 );
 
 fn each_change_holds_or_leaves_nothing<E: Engine>() {
@@ -39,6 +40,7 @@ fn each_change_holds_or_leaves_nothing<E: Engine>() {
         begin_session(Session { ended_at: Some(NOW), ..session(2) }, 2),
         begin(3),
         rotate(3, 4, 3),
+        insert_key("a", KeyState::Signing, 1),
     ];
     assert_eq!(commit(&store, before), Outcome::Applied);
     let alice_now = user(&*store, "alice");
@@ -93,6 +95,12 @@ fn each_change_holds_or_leaves_nothing<E: Engine>() {
         Change::InsertClient(portal_now),
         Change::UpdateClient(stale_client),
         Change::DeleteClient(no_client),
+        insert_key("a", KeyState::Published, 2),
+        insert_key("b", KeyState::Published, 1),
+        Change::ActivateKey { id: "b".into(), generation: 2 },
+        Change::ActivateKey { id: "a".into(), generation: 3 },
+        Change::RetireKey { id: "b".into(), generation: 2 },
+        Change::RetireKey { id: "a".into(), generation: 2 },
     ];
     let before = fixture.dump();
     for change in conflicts {
@@ -156,7 +164,9 @@ fn a_state_epoch_that_is_set_is_found_and_required<E: Engine>() {
     // What was issued before keeps its epoch.
     let new = Ticket { state_epoch: epoch, ..ticket(2) };
     assert_eq!(commit(&store, [Change::InsertTicket(new.clone())]), Outcome::Applied);
-    assert_eq!(store.tickets(2).unwrap(), [new, ticket(1)]);
+    let mut tickets = store.tickets().unwrap();
+    tickets.sort_by(|a, b| b.id.cmp(&a.id));
+    assert_eq!(tickets, [new, ticket(1)]);
 }
 
 #[test]
@@ -262,19 +272,32 @@ fn sessions_of_one_are_found_and_deleted_however_many_there_are_of_others() {
     assert!(store.check().unwrap().is_sound());
 }
 
-fn lists_are_in_order<E: Engine>() {
+#[test]
+fn the_newest_ticket_is_listed_first() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let order = [3, 0, 4, 1, 2];
+    assert_eq!(commit(&store, order.map(|i| Change::InsertTicket(ticket(i)))), Outcome::Applied);
+    assert_eq!(store.tickets().unwrap(), [2, 1, 4, 0, 3].map(ticket));
+}
+
+fn lists_are_whole<E: Engine>() {
     let fixture = E::with_records();
     let store = fixture.open();
     assert_eq!(commit(&store, (0..5).map(|i| Change::InsertTicket(ticket(i)))), Outcome::Applied);
-    assert_eq!(store.tickets(2).unwrap(), [ticket(4), ticket(3)]);
-    assert_eq!(store.tickets(usize::MAX).unwrap().len(), 5);
-    assert_eq!(store.ticket(&ticket(3).id).unwrap(), Some(ticket(3)));
-    assert_eq!(store.ticket(&ticket(9).id).unwrap(), None);
+    let mut tickets = store.tickets().unwrap();
+    tickets.sort_by(|a, b| b.id.cmp(&a.id));
+    assert_eq!(tickets, [4, 3, 2, 1, 0].map(ticket));
+    let by_id = |number| match store.read(&Query::TicketById(ticket(number).id)).records {
+        Records::TicketById(found) => found.map(|ticket| *ticket),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((by_id(3), by_id(9)), (Some(ticket(3)), None));
     assert_eq!(store.users().unwrap().len(), EVERYBODY);
     assert_eq!(store.clients().unwrap().len(), 3);
-    let by_id = store.user(&UserRef::IdOrUsername("usr_alice".into())).unwrap();
-    assert_eq!(by_id, store.user(&UserRef::IdOrUsername("alice".into())).unwrap());
-    assert_eq!(store.user(&UserRef::Username("usr_alice".into())).unwrap(), None);
+    let by_id = user_called(&store, &UserRef::IdOrUsername("usr_alice".into()));
+    assert_eq!(by_id, user_called(&store, &UserRef::IdOrUsername("alice".into())));
+    assert_eq!(user_called(&store, &UserRef::Username("usr_alice".into())), None);
     fixture.check();
 }
 

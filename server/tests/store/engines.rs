@@ -3,55 +3,50 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use gatepass::store::{
     Archived, AuditCut, AuditRow, AuditTrail, AuditVerdict, Backend, ClockMark, ClockStore, EndedAhead,
-    KeyChange, KeyState, Lookups, OnProgress, Requests, SigningKeys, StoreError, StoredKey, StoredKeys,
-    Swept, Then, Upkeep,
+    OnProgress, Requests, SigningKeys, StoreError, StoredKeys, Swept, Then, Upkeep,
 };
 use gatepass_core::base::time::Time;
-use gatepass_core::records::client::Client;
-use gatepass_core::records::id::{ClientId, TicketId, UserRef};
-use gatepass_core::records::ticket::Ticket;
-use gatepass_core::records::user::User;
 use gatepass_core::store::Store;
 use gatepass_core::store::audit::Event;
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_core::store::query::{Found, IssueQuery, Query, Records};
+use gatepass_core::store::query::{Found, Query};
 use gatepass_tests::memory::{Memory, Tables};
 
 use crate::fixture::{Fixture, insert_records};
 
 /// A way to open one engine on records of its own. Tests that are generic over it hold for every engine.
 pub(crate) trait Engine: Send + Sync + 'static {
-    /// Makes a place without records.
+    /// Makes a fixture without records.
     fn empty() -> Self;
 
-    /// Opens the place, as each of several processes does.
+    /// Opens the fixture, as each of several processes does.
     fn open(&self) -> Arc<dyn Backend>;
 
-    /// Sets the state epoch, as where older state was put back.
+    /// Sets the state epoch, as after older state was put back.
     fn set_state_epoch(&self, epoch: u64);
 
-    /// Returns every record there is, in whatever form.
+    /// Returns every record, in any form.
     fn dump(&self) -> String;
 
-    /// Deletes tickets and sessions, and what is known of deleted users.
+    /// Deletes tickets, sessions, and the traces of deleted users.
     fn clear(&self);
 
-    /// Panics if something is wrong with what is kept.
+    /// Panics if the stored records are inconsistent.
     fn check(&self) {}
 
-    /// Makes a place with the users and clients of the test data.
+    /// Makes a fixture with the users and clients of the test data.
     fn with_records() -> Self
     where
         Self: Sized,
     {
-        let place = Self::empty();
-        insert_records(&place.open());
-        place
+        let fixture = Self::empty();
+        insert_records(&fixture.open());
+        fixture
     }
 }
 
@@ -93,6 +88,7 @@ impl Engine for Fixture {
             "revoked_tokens",
             "audit",
             "deleted_users",
+            "keys",
         ];
         let dumped = tables.map(|table| {
             let mut select = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
@@ -124,7 +120,6 @@ pub(crate) struct InMemory(Arc<State>);
 #[derive(Debug)]
 struct State {
     memory: Memory,
-    keys: Mutex<Vec<StoredKey>>,
     mark: Mutex<ClockMark>,
     held: Mutex<Option<Held>>,
 }
@@ -159,7 +154,7 @@ impl InMemory {
         held.into_iter().flat_map(|held| held.reads).for_each(|read| drop(thread::spawn(read)));
     }
 
-    /// Does a read of so many queries on a thread of its own, or holds it back.
+    /// Runs a read of `queries` queries on a thread of its own, or holds it back.
     fn read_later(&self, queries: usize, read: impl FnOnce() + Send + 'static) {
         match &mut *self.0.held.lock().unwrap() {
             None => drop(thread::spawn(read)),
@@ -168,10 +163,6 @@ impl InMemory {
                 held.reads.push(Box::new(read));
             }
         }
-    }
-
-    fn keys_of(&self) -> MutexGuard<'_, Vec<StoredKey>> {
-        self.0.keys.lock().unwrap()
     }
 
     /// Changes the mark, and returns it.
@@ -193,12 +184,7 @@ impl Engine for InMemory {
     fn empty() -> Self {
         let memory = Memory::new(Tables { generation: 1, ..Tables::default() });
         let mark = ClockMark { mark: Time::default(), resets: 0, jumped_at: None, ahead_since: None };
-        Self(Arc::new(State {
-            memory,
-            keys: Mutex::default(),
-            mark: Mutex::new(mark),
-            held: Mutex::default(),
-        }))
+        Self(Arc::new(State { memory, mark: Mutex::new(mark), held: Mutex::default() }))
     }
 
     fn open(&self) -> Arc<dyn Backend> {
@@ -265,75 +251,10 @@ impl Requests for InMemory {
 
 impl SigningKeys for InMemory {
     fn keys(&self) -> Result<StoredKeys, StoreError> {
-        let generation = self.0.memory.with(|tables| tables.generation);
-        Ok(StoredKeys { generation, keys: self.keys_of().clone() })
-    }
-
-    fn change_keys(&self, change: KeyChange, events: &[Event]) -> Result<(), StoreError> {
-        let mut keys = self.keys_of();
-        let at = |kid: &str| keys.iter().position(|key| key.kid == kid);
-        let found = |kid: &str| at(kid).ok_or_else(|| StoreError::NoSuchKey(kid.to_owned()));
-        let stop = |keys: &mut Vec<StoredKey>| {
-            let signing = keys.iter_mut().filter(|key| key.state == KeyState::Signing);
-            signing.for_each(|key| key.state = KeyState::VerifyingOnly);
-        };
-        match change {
-            KeyChange::Insert { kid, .. } if at(&kid).is_some() => return Err(StoreError::KeyExists(kid)),
-            KeyChange::Insert { kid, alg, storage, created_at, state } => {
-                if state == KeyState::Signing {
-                    stop(&mut keys);
-                }
-                keys.push(StoredKey { kid, alg, state, created_at, storage });
-            }
-            KeyChange::Activate { kid } => {
-                let at = found(&kid)?;
-                stop(&mut keys);
-                keys[at].state = KeyState::Signing;
-            }
-            KeyChange::Retire { kid } => {
-                let at = found(&kid)?;
-                if keys[at].state == KeyState::Signing {
-                    return Err(StoreError::KeySigns(kid));
-                }
-                keys.remove(at);
-            }
-        }
-        self.record(events);
-        Ok(())
-    }
-}
-
-impl Lookups for InMemory {
-    fn state_epoch(&self) -> Result<u64, StoreError> {
-        Ok(self.0.memory.with(|tables| tables.state_epoch))
-    }
-
-    fn user(&self, who: &UserRef) -> Result<Option<User>, StoreError> {
-        let query = IssueQuery { bearer: None, user: Some(who.clone()), actor: None, audience: None };
-        match self.read(&Query::Issue(query)).records {
-            Records::Issue(found) => Ok(found.user),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
-        Ok(self.0.memory.with(|tables| tables.clients.get(id).cloned()))
-    }
-
-    fn has_clients(&self) -> Result<bool, StoreError> {
-        Ok(self.0.memory.with(|tables| !tables.clients.is_empty()))
-    }
-
-    fn ticket(&self, id: &TicketId) -> Result<Option<Ticket>, StoreError> {
-        Ok(self.0.memory.with(|tables| tables.tickets.values().find(|ticket| ticket.id == *id).cloned()))
-    }
-
-    fn tickets(&self, limit: usize) -> Result<Vec<Ticket>, StoreError> {
-        let mut tickets: Vec<Ticket> =
-            self.0.memory.with(|tables| tables.tickets.values().cloned().collect());
-        tickets.sort_by(|a, b| (b.issued_at, &b.id).cmp(&(a.issued_at, &a.id)));
-        tickets.truncate(limit);
-        Ok(tickets)
+        Ok(self
+            .0
+            .memory
+            .with(|tables| StoredKeys { generation: tables.generation, keys: tables.keys.clone() }))
     }
 }
 

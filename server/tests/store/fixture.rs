@@ -10,16 +10,19 @@ use gatepass::store::{
 use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::OtpHash;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::delivery::{Delivery, OpenedSession, RequestDigest};
 use gatepass_core::records::factor::{OtpParameters, TotpDevice};
-use gatepass_core::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
+use gatepass_core::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId, UserRef};
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
+use gatepass_core::records::signing_key::{KeyRecord, KeyState, StoredKey};
 use gatepass_core::records::ticket::{Ticket, TicketDigest, TicketState};
+use gatepass_core::records::user::User;
 use gatepass_core::store::Store as Contract;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_core::store::query::{BearerQuery, PersonQuery, Query, Records};
+use gatepass_core::store::query::{BearerQuery, IssueQuery, PersonQuery, Query, Records};
 use gatepass_tests::fixtures;
 use tempfile::TempDir;
 
@@ -229,6 +232,16 @@ pub(crate) fn delivery<R>(number: u64, result: R) -> Option<Box<Delivery<R>>> {
     Some(Box::new(Delivery { request, salt, result, repeated: 0 }))
 }
 
+/// A key that was made elsewhere, whose private part is a known text.
+pub(crate) fn key(id: &str, state: KeyState) -> StoredKey {
+    let record = KeyRecord { id: id.into(), algorithm: Algorithm::Rs256, state, created_at: NOW };
+    StoredKey { record, private_jwk: SecretBytes::new(format!("private bytes of {id}").into_bytes()) }
+}
+
+pub(crate) fn insert_key(id: &str, state: KeyState, generation: u64) -> Change {
+    Change::InsertKey { key: Box::new(key(id, state)), generation }
+}
+
 pub(crate) fn event(kind: Kind, number: u64) -> Event {
     Event { ticket: Some(ticket(number).id), subject: Some(alice()), ..Event::new(kind, NOW) }
 }
@@ -248,6 +261,13 @@ pub(crate) fn state(store: &(impl Contract + ?Sized), number: u64) -> Option<Tic
     let records = store.read(&Query::Ticket(ticket(number).digest)).records;
     let Records::Ticket(found) = records else { panic!("{records:?}") };
     found.map(|records| records.ticket.state)
+}
+
+/// Returns the user with this id or user name.
+pub(crate) fn user_called(store: &(impl Contract + ?Sized), who: &UserRef) -> Option<User> {
+    let query = IssueQuery { bearer: None, user: Some(who.clone()), actor: None, audience: None };
+    let Records::Issue(found) = store.read(&Query::Issue(query)).records else { panic!() };
+    found.user
 }
 
 /// Returns the sessions of `user`, as a token of session `number` lists them.

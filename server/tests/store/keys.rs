@@ -5,21 +5,18 @@ use std::os::unix::fs::PermissionsExt;
 
 use gatepass::secrets::SecretsError;
 use gatepass::secrets::master_key::{MASTER_KEY, MasterKey};
-use gatepass::store::{DATABASE, KeyChange, KeyState, SigningKeys, StoreError, StoreOptions};
+use gatepass::store::{DATABASE, SigningKeys, StoreError, StoreOptions};
+use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind};
-use gatepass_core::store::query::Query;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Query, Records};
 
 use crate::engines::{Engine, on_every_engine};
 use crate::fixture::*;
 
-fn insert(kid: &str, state: KeyState) -> KeyChange {
-    let storage = format!("private bytes of {kid}").into_bytes().into();
-    KeyChange::Insert { kid: kid.into(), alg: "RS256".into(), storage, created_at: NOW, state }
-}
-
 fn states(store: &(impl SigningKeys + ?Sized)) -> Vec<(String, KeyState)> {
-    store.keys().unwrap().keys.into_iter().map(|key| (key.kid, key.state)).collect()
+    store.keys().unwrap().keys.into_iter().map(|key| (key.record.id, key.record.state)).collect()
 }
 
 on_every_engine!(one_key_signs_at_a_time_and_every_change_raises_the_generation);
@@ -28,38 +25,66 @@ fn one_key_signs_at_a_time_and_every_change_raises_the_generation<E: Engine>() {
     use KeyState::{Published, Signing, VerifyingOnly};
     let fixture = E::with_records();
     let store = fixture.open();
-    let event = |kind| [Event::new(kind, NOW)];
-    let began = store.read(&Query::Generation).generation;
-    store.change_keys(insert("a", Signing), &event(Kind::KeyAdded)).unwrap();
-    store.change_keys(insert("b", Published), &event(Kind::KeyAdded)).unwrap();
-    assert_eq!(states(&*store), [("a".into(), Signing), ("b".into(), Published)]);
-    store.change_keys(KeyChange::Activate { kid: "b".into() }, &event(Kind::KeyActivated)).unwrap();
-    assert_eq!(states(&*store), [("a".into(), VerifyingOnly), ("b".into(), Signing)]);
-    store.change_keys(insert("c", Signing), &event(Kind::KeyAdded)).unwrap();
-    assert_eq!(states(&*store)[1..], [("b".into(), VerifyingOnly), ("c".into(), Signing)]);
-    let refused = |change, error| {
-        assert_eq!(store.change_keys(change, &event(Kind::KeyRetired)), Err(error));
+    let generation = || store.read(&Query::Generation).generation;
+    let began = generation();
+    let applied = |change, kind| {
+        let changes = [change, Change::Audit(Event::new(kind, NOW))];
+        assert_eq!(commit(&store, changes), Outcome::Applied);
     };
-    refused(KeyChange::Retire { kid: "c".into() }, StoreError::KeySigns("c".into()));
-    refused(KeyChange::Retire { kid: "x".into() }, StoreError::NoSuchKey("x".into()));
-    refused(KeyChange::Activate { kid: "x".into() }, StoreError::NoSuchKey("x".into()));
-    refused(insert("a", Signing), StoreError::KeyExists("a".into()));
-    store.change_keys(KeyChange::Retire { kid: "a".into() }, &event(Kind::KeyRetired)).unwrap();
+    applied(insert_key("a", Signing, began), Kind::KeyAdded);
+    applied(insert_key("b", Published, began + 1), Kind::KeyAdded);
+    assert_eq!(states(&*store), [("a".into(), Signing), ("b".into(), Published)]);
+    applied(Change::ActivateKey { id: "b".into(), generation: began + 2 }, Kind::KeyActivated);
+    assert_eq!(states(&*store), [("a".into(), VerifyingOnly), ("b".into(), Signing)]);
+    applied(insert_key("c", Signing, began + 3), Kind::KeyAdded);
+    assert_eq!(states(&*store)[1..], [("b".into(), VerifyingOnly), ("c".into(), Signing)]);
+    let now = generation();
+    for refused in [
+        Change::RetireKey { id: "c".into(), generation: now },
+        Change::RetireKey { id: "x".into(), generation: now },
+        Change::ActivateKey { id: "x".into(), generation: now },
+        insert_key("a", Signing, now),
+        Change::RetireKey { id: "a".into(), generation: now - 1 },
+        Change::ActivateKey { id: "a".into(), generation: now - 1 },
+        insert_key("d", Signing, now - 1),
+    ] {
+        let shown = format!("{refused:?}");
+        let audited = Change::Audit(Event::new(Kind::KeyAdded, NOW));
+        assert_eq!(commit(&store, [audited, refused]), Outcome::Conflict, "{shown}");
+        assert_eq!((generation(), audit(&*store).len()), (now, 4), "{shown}");
+    }
+    applied(Change::RetireKey { id: "a".into(), generation: now }, Kind::KeyRetired);
     let kept = store.keys().unwrap();
-    assert_eq!(kept.keys.iter().map(|k| k.kid.as_str()).collect::<Vec<_>>(), ["b", "c"]);
-    assert_eq!(kept.generation, began + 5);
-    assert_eq!(store.read(&Query::Generation).generation, began + 5);
-    assert_eq!(kept.keys[0].storage.as_slice(), b"private bytes of b");
+    assert_eq!(kept.keys.iter().map(|key| key.record.id.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+    assert_eq!((kept.generation, generation()), (began + 5, began + 5));
+    assert_eq!(kept.keys[0].private_jwk.expose(), b"private bytes of b");
     assert_eq!(audit(&*store).len(), 5);
-    assert!(!format!("{:?} {:?}", kept, insert("z", Published)).contains("112, 114, 105"));
+    let records = kept.keys.iter().map(|key| key.record.clone()).collect();
+    assert_eq!(store.read(&Query::Keys).records, Records::Keys(records));
+    assert!(!format!("{:?} {:?}", kept, insert_key("z", Published, 1)).contains("112, 114, 105"));
 }
 
 #[test]
-fn a_private_key_is_in_no_file_and_not_in_another_keys_place() {
+fn several_changes_of_the_keys_fit_into_one_commit() {
     let fixture = Fixture::new();
     let store = fixture.store();
-    store.change_keys(insert("a", KeyState::Signing), &[]).unwrap();
-    store.change_keys(insert("b", KeyState::Published), &[]).unwrap();
+    let began = store.keys().unwrap().generation;
+    let changes = [
+        insert_key("a", KeyState::Signing, began),
+        insert_key("b", KeyState::Signing, began + 1),
+        Change::RetireKey { id: "a".into(), generation: began + 2 },
+    ];
+    assert_eq!(commit(&store, changes), Outcome::Applied);
+    assert_eq!(states(&store), [("b".into(), KeyState::Signing)]);
+}
+
+#[test]
+fn a_private_key_is_in_no_file_and_not_in_another_keys_fixture() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let began = store.keys().unwrap().generation;
+    let keys = [insert_key("a", KeyState::Signing, began), insert_key("b", KeyState::Published, began + 1)];
+    assert_eq!(commit(&store, keys), Outcome::Applied);
     for file in fs::read_dir(fixture.dir()).unwrap() {
         let file = file.unwrap();
         let bytes = fs::read(file.path()).unwrap();

@@ -10,6 +10,7 @@ use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::records::password::PasswordHash;
 use gatepass_core::records::session::{RefreshDigest, Session};
 use gatepass_core::records::sign_in_history::{DeviceMark, DeviceOnNetwork as Whereabouts, Network};
+use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest};
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::Store as _;
@@ -72,6 +73,9 @@ enum Operation {
     RequireClientEpoch { client: usize, stale: bool },
     SetStateEpoch(u64),
     RequireStateEpoch { stale: bool },
+    AddKey { key: u64, signing: bool, stale: bool },
+    ActivateKey { key: u64, stale: bool },
+    RetireKey { key: u64, stale: bool },
 }
 
 const USERS: usize = 3;
@@ -131,6 +135,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (user(), any::<bool>()).prop_map(|(client, stale)| Operation::RequireClientEpoch { client, stale }),
         1 => (0..4u64).prop_map(Operation::SetStateEpoch),
         1 => any::<bool>().prop_map(|stale| Operation::RequireStateEpoch { stale }),
+        3 => (0..4u64, any::<bool>(), proptest::bool::weighted(0.2))
+            .prop_map(|(key, signing, stale)| Operation::AddKey { key, signing, stale }),
+        2 => (0..4u64, proptest::bool::weighted(0.2))
+            .prop_map(|(key, stale)| Operation::ActivateKey { key, stale }),
+        2 => (0..4u64, proptest::bool::weighted(0.2)).prop_map(|(key, stale)| Operation::RetireKey { key, stale }),
     ]
 }
 
@@ -146,6 +155,7 @@ fn changes(operation: &Operation, names: &Names, tables: &Tables) -> Vec<Change>
     let epoch = |i: usize| tables.users.get(&names.users[i]).map_or(0, |user| user.epoch);
     let is = |i: usize| Change::RequireUserEpoch { id: user_id(i), epoch: epoch(i) };
     let audit = |kind, number| Change::Audit(event(kind, number));
+    let generation = |stale: bool| tables.generation - u64::from(stale);
     let state_epoch = tables.state_epoch;
     let client_epoch = |id: &ClientId| tables.clients.get(id).map_or(0, |client| client.epoch);
     let issuer = |by: Option<usize>| {
@@ -373,6 +383,21 @@ fn changes(operation: &Operation, names: &Names, tables: &Tables) -> Vec<Change>
             let epoch = client_epoch(&id) + u64::from(stale);
             vec![Change::RequireClientEpoch { id, epoch }]
         }
+        // Some key signs, as everywhere.
+        Operation::AddKey { key, signing, stale } => {
+            let signs = signing || tables.keys.is_empty();
+            let state = if signs { KeyState::Signing } else { KeyState::Published };
+            vec![audit(Kind::KeyAdded, key), insert_key(&format!("k{key}"), state, generation(stale))]
+        }
+        Operation::ActivateKey { key, stale } => {
+            vec![Change::ActivateKey { id: format!("k{key}"), generation: generation(stale) }]
+        }
+        Operation::RetireKey { key, stale } => {
+            vec![
+                audit(Kind::KeyRetired, key),
+                Change::RetireKey { id: format!("k{key}"), generation: generation(stale) },
+            ]
+        }
         Operation::SetStateEpoch(_) => vec![],
         Operation::RequireStateEpoch { stale } => {
             vec![
@@ -385,6 +410,8 @@ fn changes(operation: &Operation, names: &Names, tables: &Tables) -> Vec<Change>
 
 fn queries(names: &Names) -> Vec<Query> {
     let mut queries: Vec<Query> = (0..6).map(|i| Query::Ticket(TicketDigest(ticket(i).digest.0))).collect();
+    queries.extend((0..6).map(|i| Query::TicketById(ticket(i).id)));
+    queries.push(Query::Keys);
     queries.extend(names.clients.iter().cloned().map(Query::Client));
     queries.extend((0..6).map(|i| Query::Challenge(ChallengeDigest(digest(i)))));
     for (i, user) in names.users.iter().enumerate().take(USERS) {
@@ -478,6 +505,8 @@ fn agree<E: Engine>(operations: &[Operation]) -> Result<(), TestCaseError> {
     let store = fixture.open();
     let mut tables = fixtures::tables();
     tables.generation = 1;
+    // The records that an engine begins with have no password.
+    tables.passwords.clear();
     let names = Names {
         users: tables.users.keys().cloned().collect(),
         clients: tables.clients.keys().cloned().collect(),
@@ -501,6 +530,7 @@ fn agree<E: Engine>(operations: &[Operation]) -> Result<(), TestCaseError> {
     }
     let together = store.read_all(&queries.iter().collect::<Vec<_>>()).unwrap();
     prop_assert_eq!(together, queries.iter().map(|query| tables.read(query)).collect::<Vec<_>>());
+    prop_assert_eq!(store.keys().unwrap().keys, tables.keys);
     prop_assert!(audit(&*store).into_iter().map(|row| row.event).eq(tables.audit));
     fixture.check();
     Ok(())

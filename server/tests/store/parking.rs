@@ -11,26 +11,28 @@ use gatepass::http::Limits;
 use gatepass::http::guarded::Guarded;
 use gatepass::net::client_address::CurrentProxies;
 use gatepass::runtime::service::Service;
+use gatepass::store::Backend;
 use gatepass::store::Clock;
-use gatepass::store::{Backend, KeyChange, KeyState};
 use gatepass_core::base::time::Time;
+use gatepass_core::records::signing_key::{KeyState, StoredKey};
 use gatepass_core::records::ticket::{Ticket, TicketDigest};
 use gatepass_core::settings::{Issuer, Settings};
 use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::Query;
 use gatepass_tests::fixtures;
 
 use crate::engines::{Engine as _, InMemory};
 use crate::fixture::*;
 
-/// A bound on how long the test waits for what must happen. Nothing is measured by it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait for what must happen. The test does not measure by it.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 const TICKET: &str = "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Sends a request on a connection of its own.
 fn ask(address: SocketAddr, head: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let length = body.len();
     let request = format!(
         "{head} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
@@ -53,11 +55,9 @@ fn requests_that_wait_for_a_read_leave_the_only_worker_free() {
     let digest = TicketDigest::of(TICKET).unwrap();
     let good = Ticket { digest, issued_at: now, expires_at: now.plus(300), ..ticket(1) };
     assert_eq!(commit(&store, [Change::InsertTicket(good)]), Outcome::Applied);
-    let key = fixtures::signing_key();
-    let (kid, alg) = (key.key_id().to_owned(), key.algorithm().as_str().to_owned());
-    let storage = key.to_private_jwk();
-    let insert = KeyChange::Insert { kid, alg, storage, created_at: now, state: KeyState::Signing };
-    store.change_keys(insert, &[]).unwrap();
+    let key = Box::new(StoredKey::new(&fixtures::signing_key(), KeyState::Signing, now));
+    let generation = store.read(&Query::Generation).generation;
+    assert_eq!(commit(&store, [Change::InsertKey { key, generation }]), Outcome::Applied);
 
     let config = ConfigLayer::default().resolve().unwrap();
     let clock = Clock::start(&*store).unwrap();
@@ -71,7 +71,7 @@ fn requests_that_wait_for_a_read_leave_the_only_worker_free() {
     engine.hold_reads();
     let body = format!("{{\"ticket\":\"{TICKET}\"}}");
     let waiting: Vec<_> = (0..8).map(|_| ask(address, "POST /auth/ticket/signin", &body)).collect();
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while engine.held_reads() < waiting.len() {
         assert!(Instant::now() < end, "{} of them wait for their read", engine.held_reads());
         thread::sleep(Duration::from_millis(1));

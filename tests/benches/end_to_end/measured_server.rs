@@ -9,10 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use gatepass::config::ConfigLayer;
 use gatepass::store::load_engine;
-use gatepass::store::{Access, Installation, KeyState, Store, StoreOptions};
+use gatepass::store::{Access, Installation, Store, StoreOptions};
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::jose::key::SigningKey;
+use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::records::user::Status;
 use gatepass_core::settings::Issuer;
 use gatepass_core::store::Store as _;
@@ -84,8 +85,8 @@ impl MeasuredServer {
         let settings = ConfigLayer::default().resolve().expect("the defaults").core_settings(issuer);
         let engine = load_engine(&store, settings).expect("the keys");
         let keys = store.keys().expect("the keys").keys;
-        let key = keys.iter().find(|key| key.state == KeyState::Signing).expect("a key that signs");
-        let key = SigningKey::from_jwk(&key.storage, None).expect("a key");
+        let key = keys.iter().find(|key| key.record.state == KeyState::Signing).expect("a key that signs");
+        let key = key.signing_key().expect("a key");
         (store, engine, key)
     }
 }

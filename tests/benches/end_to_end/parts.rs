@@ -174,7 +174,7 @@ struct FixedAnswerService(Vec<u8>);
 impl Handler for FixedAnswerService {
     fn answer(self: Arc<Self>, _: Request, reply: Reply) -> Answered {
         let response = Response::new(200, "application/json", self.0.clone());
-        reply.send(response.with("Cache-Control", "no-store").with("Pragma", "no-cache"))
+        reply.send(response.with("cache-control", "no-store").with("pragma", "no-cache"))
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::model::{Caller, DeviceOnNetwork, Name};
+use crate::fixtures::{KIM_PASSWORD, PAM_PASSWORD};
 
 /// One of a few `Idempotency-Key`s.
 pub type Key = u8;
@@ -245,7 +246,7 @@ fn by_an_administrator() -> impl Strategy<Value = Operation> {
         2 => user().prop_map(Operation::RequireChange),
         2 => user().prop_map(Operation::Unlock),
         1 => user().prop_map(Operation::ResetFactors),
-        1 => (user(), select(vec!["a fresh password", "another password"]))
+        1 => (user(), select(vec![PAM_PASSWORD, KIM_PASSWORD]))
             .prop_map(|(user, new)| Operation::SetPassword(user, new)),
         1 => user().prop_map(Operation::EndAllByCommand),
         1 => pick().prop_map(Operation::EndByCommand),

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use gatepass_core::admin::clients::{
+    AddClient, DeleteClient, DisableClient, EnableClient, ImportedSecret, SetClient,
+};
 use gatepass_core::admin::factors::ResetFactors;
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
+use gatepass_core::admin::tickets::{IssueTicket, IssuedTicket, RevokeTicket};
 use gatepass_core::admin::users::{
     DeleteUser, DisableUser, EnableUser, RequirePasswordChange, SetPassword, UnlockUser,
 };
-use gatepass_core::admin::{self, AdminError, Obstacle};
-use gatepass_core::api::step::{drive, finish};
+use gatepass_core::admin::{self, AdminError, ClientFields, Item, Obstacle};
+use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::OtpHash;
@@ -19,20 +23,20 @@ use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
+use gatepass_core::policy::ticket_issuing::IssueError;
 use gatepass_core::policy::ticket_request::{TicketRequest, TicketRequestError};
-use gatepass_core::records::client::Client;
 use gatepass_core::records::factor::{AskFactor, OtpParameters};
 use gatepass_core::records::id::{ClientId, SessionId, UserRef};
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::ticket::TicketDigest;
 use gatepass_core::settings::{Issuer as Url, PasswordAge, RiskRules, Settings, Weights};
 use gatepass_core::store::Store;
-use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Query, Records};
 use serde_json::{Value, json};
 
 use super::model::{Caller, ISSUER, Model, Name, Rules};
 use super::operation::{Bearer, Code, Issuer, Key, Operation, TicketSpec, Token};
+use crate::administrator;
 use crate::fixtures::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, inputs, request};
 use crate::memory::{Memory, Tables};
 use crate::totp::long_code_of;
@@ -123,7 +127,7 @@ impl<S: RestartableStore> System<S> {
             Operation::PutBack => self.store.set_state_epoch(model.next_state_epoch()),
             Operation::Issue { by: Issuer::Command, spec } => return self.issue(&spec, now),
             Operation::RevokeTicket(pick) => {
-                return self.revoke(self.text("ticket", model.ticket(pick)), now);
+                return self.revoke(&self.text("ticket", model.ticket(pick)), now);
             }
             Operation::DisableClient(client)
             | Operation::EnableClient(client)
@@ -131,11 +135,12 @@ impl<S: RestartableStore> System<S> {
             | Operation::AddClient(client)
             | Operation::NarrowClient(client)
             | Operation::WidenClient(client) => {
-                self.edit_client(client, operation, model.next_client_epoch());
+                self.edit_client(client, operation, now);
             }
             _ => {
                 if let Some(request) = self.request(operation, model) {
-                    return drive(&self.engine, &self.store, request, inputs(now, self.asked)).into();
+                    let reply = drive(&self.engine, &self.store, request, inputs(now, self.asked));
+                    return reply.into_response().into();
                 }
                 self.administer(operation, model, now);
             }
@@ -304,10 +309,6 @@ impl<S: RestartableStore> System<S> {
 
 /// The administrator's operations.
 impl<S: RestartableStore> System<S> {
-    fn commit(&self, changes: Vec<Change>) -> Outcome {
-        self.store.commit(&changes.into())
-    }
-
     fn administer(&self, operation: &Operation, model: &Model, now: Time) {
         let named = |name: Name| UserRef::Username(name.into());
         match *operation {
@@ -334,47 +335,55 @@ impl<S: RestartableStore> System<S> {
     /// Does an administrator's operation, which may find nobody to do it to.
     fn operate<O: admin::Operation>(&self, operation: O, now: Time) {
         let told = format!("{operation:?}");
-        match admin::run(operation, inputs(now, self.asked), self.engine.settings(), &self.store) {
+        match administrator::run(operation, inputs(now, self.asked), self.engine.settings(), &self.store) {
             Ok(_)
             | Err(
-                AdminError::NotFound(_) | AdminError::Refused(Obstacle::NoPassword | Obstacle::AlreadyEnded),
+                AdminError::NotFound(_)
+                | AdminError::AlreadyExists(Item::Client(_))
+                | AdminError::Refused(Obstacle::NoPassword | Obstacle::AlreadyEnded),
             ) => {}
             Err(error) => panic!("{told}: {error}"),
         }
     }
 
-    fn edit_client(&self, name: Name, operation: &Operation, anew: u64) {
-        let id = ClientId::parse(name).expect("a client id");
-        let Records::Client(known) = self.store.read(&Query::Client(id.clone())).records else {
-            panic!("the store cannot be read");
-        };
-        let first = fixtures::tables().clients.remove(&id).expect("a client of the world");
-        let changes = match (operation, known) {
-            (Operation::DeleteClient(_), Some(_)) => vec![Change::DeleteClient(id)],
-            (Operation::AddClient(_), None) => vec![Change::InsertClient(Client { epoch: anew, ..first })],
-            (Operation::DeleteClient(_) | Operation::AddClient(_), _) | (_, None) => return,
-            (_, Some(mut client)) => {
-                match operation {
-                    Operation::DisableClient(_) => client.disable(),
-                    Operation::EnableClient(_) => client.enable(),
-                    Operation::NarrowClient(_) => {
-                        client.scope = Scope::parse("ticket:issue profile").expect("a scope");
-                    }
-                    _ => client.scope = first.scope,
-                }
-                vec![Change::UpdateClient(client)]
+    fn edit_client(&self, name: Name, operation: &Operation, now: Time) {
+        let client = ClientId::parse(name).expect("a client id");
+        let first = fixtures::tables().clients.remove(&client).expect("a client of the world");
+        let scope = |scope| ClientFields::default().scope(scope).expect("a scope");
+        match operation {
+            Operation::DeleteClient(_) => self.operate(DeleteClient { client }, now),
+            Operation::AddClient(_) => {
+                let fields = first.audiences.iter().fold(scope(first.scope), |fields, audience| {
+                    fields.audience(audience).expect("an audience")
+                });
+                let fields = fields.default_scope(first.default_scope);
+                let secret = SecretText::new(secret_of(name).into());
+                let secret = ImportedSecret::new(secret).expect("a secret");
+                self.operate(AddClient::new(client, fields, Some(secret)).expect("a client"), now);
             }
-        };
-        assert_eq!(self.commit(changes), Outcome::Applied, "{operation:?}");
+            Operation::DisableClient(_) => self.operate(DisableClient { client }, now),
+            Operation::EnableClient(_) => self.operate(EnableClient { client }, now),
+            Operation::NarrowClient(_) => {
+                let narrow = Scope::parse("ticket:issue profile").expect("a scope");
+                self.operate(SetClient { client, fields: scope(narrow) }, now);
+            }
+            _ => self.operate(SetClient { client, fields: scope(first.scope) }, now),
+        }
     }
 
-    fn revoke(&self, ticket: String, now: Time) -> RawAnswer {
-        let digest = TicketDigest::of(&ticket).expect("a ticket");
+    fn revoke(&self, ticket: &str, now: Time) -> RawAnswer {
+        let digest = TicketDigest::of(ticket).expect("a ticket");
         let Records::Ticket(Some(records)) = self.store.read(&Query::Ticket(digest)).records else {
             return nothing(400);
         };
-        let revoked = self.commit(vec![Change::RevokeTicket { id: records.ticket.id, at: now }]);
-        nothing(if revoked == Outcome::Applied { 200 } else { 400 })
+        let revoke = RevokeTicket { ticket: records.ticket.id };
+        match admin::run(revoke, inputs(now, self.asked), self.engine.settings(), &self.store) {
+            Ok(_) => nothing(200),
+            Err(error) => {
+                assert_eq!(error, AdminError::Refused(Obstacle::AlreadyEnded));
+                nothing(400)
+            }
+        }
     }
 
     fn issue(&self, spec: &TicketSpec, now: Time) -> RawAnswer {
@@ -390,14 +399,27 @@ impl<S: RestartableStore> System<S> {
             asked.client_ip = spec.here.then(|| [192, 0, 2, 1].into());
             asked.impersonated(spec.actor.map(named), spec.actor.filter(|_| spec.reason).map(|_| "a call"))
         };
-        match asked() {
-            Err(TicketRequestError::Lifetime) => Problem::BadTtl.response(Language::English, now).into(),
-            Err(_) => Problem::ReasonRequired.response(Language::English, now).into(),
-            Ok(asked) => {
-                let step = self.engine.issue_by_command(asked, inputs(now, self.asked));
-                finish(&self.engine, &self.store, step).into()
+        let request = match asked() {
+            Err(TicketRequestError::Lifetime) => {
+                return Problem::BadTtl.response(Language::English, now).into();
             }
-        }
+            Err(_) => return Problem::ReasonRequired.response(Language::English, now).into(),
+            Ok(request) => request,
+        };
+        let issued =
+            admin::run(IssueTicket { request }, inputs(now, self.asked), self.engine.settings(), &self.store);
+        let problem = match issued {
+            Ok(IssuedTicket { id, ticket, expires_in }) => {
+                let body = json!({"id": id.as_str(), "ticket": ticket.expose(), "expires_in": expires_in});
+                return RawAnswer { body: body.to_string().into_bytes(), ..nothing(200) };
+            }
+            Err(AdminError::NotIssued(IssueError::User)) => Problem::UserRefused,
+            Err(AdminError::NotIssued(IssueError::Audience)) => Problem::AudienceRefused,
+            Err(AdminError::NotIssued(IssueError::Actor)) => Problem::ActorRefused,
+            Err(AdminError::NotIssued(IssueError::Scope)) => Problem::ScopeRefused,
+            Err(error) => panic!("{spec:?}: {error}"),
+        };
+        problem.response(Language::English, now).into()
     }
 }
 
@@ -424,11 +446,14 @@ fn asked(spec: &TicketSpec) -> Value {
     body
 }
 
+fn secret_of(client: Name) -> &'static str {
+    if client == "backend" { BACKEND_SECRET } else { PORTAL_SECRET }
+}
+
 fn basic(caller: Caller) -> String {
     let (id, secret) = match caller {
         Caller::Nobody => return String::new(),
-        Caller::Client("backend") => ("backend", BACKEND_SECRET),
-        Caller::Client(client) => (client, PORTAL_SECRET),
+        Caller::Client(client) => (client, secret_of(client)),
         Caller::Impostor(client) => (client, "gps_none-of-theirs"),
     };
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))

@@ -74,7 +74,7 @@ impl World {
     }
 
     fn toggle_user(&mut self, id: &UserId, now: Time) -> Option<Box<dyn PendingOperation>> {
-        // Whoever is disabled is not for long.
+        // A disabled user is soon enabled again.
         let disabled =
             self.tables.users.values().find(|user| !user.is_active() && user.id.as_str() != "usr_gone");
         match disabled.map(|user| UserRef::from(&user.id)) {
@@ -115,7 +115,7 @@ impl World {
         vec![Change::RevokeTicket { id, at: now }, Change::Audit(row)]
     }
 
-    /// A new secret for the portal, which uses it at once; the old one is good for a little while.
+    /// Gives the portal a new secret, used at once. The old one stays good for a short time.
     fn rotate_secret(&mut self, now: Time) -> Vec<Change> {
         let mut portal = self.portal();
         let number = self.next_number();

@@ -51,7 +51,7 @@ enum Event {
     Command(Vec<Change>),
     /// An administrator's operation reaches the store.
     Operation(Box<dyn PendingOperation>),
-    /// A request reaches a server.
+    /// A request arrives at a server.
     Arrive(u64),
     /// An answer arrives at its client.
     Answer(u64, Answered),

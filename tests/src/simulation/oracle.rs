@@ -349,6 +349,9 @@ impl Oracle {
             | Change::SetPasswordLockout { .. }
             | Change::InsertUser(_)
             | Change::DeleteUser(_)
+            | Change::InsertKey { .. }
+            | Change::ActivateKey { .. }
+            | Change::RetireKey { .. }
             | Change::Audit(_)
             | Change::Probe
             | Change::DummyWrite => Ok(()),

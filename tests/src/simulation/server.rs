@@ -238,7 +238,7 @@ impl World {
         }
     }
 
-    /// Applies `changes` to what is durable.
+    /// Applies `changes` to the durable state.
     pub(super) fn commit(&mut self, flow: Option<u64>, changes: &[Change]) -> Outcome {
         let before = self.rng.one_in(200).then(|| self.tables.clone());
         let outcome = self.tables.commit(changes);

@@ -11,7 +11,7 @@ use gatepass_core::records::user::User;
 use gatepass_core::settings::{Issuer, Settings};
 use gatepass_core::store::change::Change;
 use gatepass_tests::fixtures::{
-    self, BACKEND_SECRET, KIM_HASH, NOON, PORTAL_SECRET, body, claims, client_id, request, text, user_id,
+    self, BACKEND_SECRET, KIM_HASH, NOON, PORTAL_SECRET, claims, client_id, request, text, user_id,
 };
 use gatepass_tests::in_memory_server::InMemoryServer;
 use gatepass_tests::memory::Tables;
@@ -44,8 +44,7 @@ pub(crate) fn service_token(server: &InMemoryServer) -> String {
 
 /// Returns a ticket of the command line, if it issues one.
 pub(crate) fn ticket_by_command(server: &InMemoryServer, user: &str) -> Option<String> {
-    let issued = server.issue(TicketRequest::new(UserRef::Username(user.into())));
-    body(&issued)["ticket"].as_str().map(str::to_owned)
+    server.issue(TicketRequest::new(UserRef::Username(user.into()))).ok()
 }
 
 /// Returns a ticket that `backend` issues for `profile email`.

@@ -41,7 +41,7 @@ fn request_for(collision: Collision, engine: &Engine) -> (Memory, Box<dyn Fn() -
     match collision {
         Collision::TicketId | Collision::Ticket => {
             let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
-            let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
+            let token = drive(engine, &store, token, inputs(NOON, 1)).into_response().into_body();
             let token: Value = serde_json::from_slice(&token).expect("JSON");
             let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
             let asked = json!({"user_id": "usr_alice"});

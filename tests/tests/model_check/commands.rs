@@ -1,12 +1,15 @@
 //! Two administrators who decide at the same time, while a client issues tickets.
 
+use gatepass_core::admin::keys::{AddKey, RetireKey, RotateKey};
 use gatepass_core::admin::users::{AddUser, DeleteUser, DisableUser, SetUser};
 use gatepass_core::admin::{Operation, UserFields};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
+use gatepass_core::jose::key::SigningKey;
 use gatepass_core::records::client::{Client, ClientRef};
 use gatepass_core::records::id::ClientId;
+use gatepass_core::records::signing_key::{KeyState, StoredKey};
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::change::Change;
 use gatepass_tests::administrator;
@@ -148,6 +151,34 @@ pub(crate) fn clients<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'
     .commands("another who adds", adds_client("another"))
 }
 
+fn signing_key(id: &str) -> SigningKey {
+    let jwk = json!({
+        "kty": "oct", "kid": id, "alg": "HS256", "k": "c2l4dHktZm91ciBjaGFyYWN0ZXJzIG9mIGEgc2hhcmVkIGtleSBmb3IgdGhlIGNoZWNr",
+    });
+    SigningKey::from_jwk(jwk.to_string().as_bytes(), None).expect("a key")
+}
+
+/// A key signs and another waits. The one that waits is activated and retired, and a third is imported twice.
+pub(crate) fn keys<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let key = |id, state| StoredKey::new(&signing_key(id), state, NOON);
+    let keys = vec![key("old", KeyState::Signing), key("waiting", KeyState::Published)];
+    let tables = Tables { unguarded: unguarded.to_vec(), keys, ..fixtures::tables() };
+    let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
+        let signing = tables.keys.iter().filter(|key| key.record.state == KeyState::Signing).count();
+        promised(signing == 1, "one key signs")?;
+        promised(done(&told[2..4]) <= 1, "a key's id is given once")
+    };
+    let rotates = || operates(1, || RotateKey { algorithm: None, made: None });
+    let retires = || operates(1, || RetireKey { id: "waiting".into() });
+    let imports = || operates(1, || AddKey { key: signing_key("new"), activate: true });
+    let promises = Promises { check_transition: nothing, check_state: Box::new(check_state) };
+    Explorer::new(engine, tables, &[NOON], promises)
+        .commands("one who activates", rotates())
+        .commands("one who retires", retires())
+        .commands("one who imports", imports())
+        .commands("another who imports", imports())
+}
+
 /// Returns true if the client is enabled, and of the named epoch.
 pub(crate) fn stands(tables: &Tables, named: &ClientRef) -> bool {
     tables.clients.get(&named.id).is_some_and(|client| client.is(named))
@@ -158,13 +189,13 @@ pub(crate) fn stands(tables: &Tables, named: &ClientRef) -> bool {
 pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() });
     let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
-    let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
+    let token = drive(engine, &store, token, inputs(NOON, 1)).into_response().into_body();
     let token: Value = serde_json::from_slice(&token).expect("JSON");
     let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
     let issue = || {
         let asked =
             request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice", "audience": "portal"}));
-        let issued = drive(engine, &store, asked, inputs(NOON, 2)).into_body();
+        let issued = drive(engine, &store, asked, inputs(NOON, 2)).into_response().into_body();
         let issued: Value = serde_json::from_slice(&issued).expect("JSON");
         issued["ticket"].as_str().expect("a ticket").to_owned()
     };
@@ -214,7 +245,7 @@ pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], fault
 pub(crate) fn issuing<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let store = Memory::new(Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() });
     let token = asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
-    let token = drive(engine, &store, token, inputs(NOON, 1)).into_body();
+    let token = drive(engine, &store, token, inputs(NOON, 1)).into_response().into_body();
     let token: Value = serde_json::from_slice(&token).expect("JSON");
     let bearer = format!("Bearer {}", token["access_token"].as_str().expect("a token"));
     let issues = move || request("/auth/generate-ticket", &bearer, &json!({"user_id": "usr_alice"}));

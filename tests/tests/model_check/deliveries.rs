@@ -39,8 +39,8 @@ fn presenting(ticket: &str) -> impl Fn() -> Request + Clone + use<> {
     move || presents(&ticket)
 }
 
-/// One ticket of alice's: its key's holder sends the same request three times, a thief has the ticket and no key or another
-/// one, the session is refreshed or ended, alice is disabled, and the grace passes.
+/// One ticket of alice: the holder of its key sends the same request three times, a thief has the ticket with no key or
+/// another one, the session is refreshed or ended, alice is disabled, and the grace passes.
 pub(crate) fn ticket<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let store = Memory::new(fixtures::tables());
     let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 1));
@@ -84,7 +84,7 @@ pub(crate) fn challenge<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8)
     let store = factors::enrolled(unguarded);
     let ticket = fixtures::issue(engine, &store, "fay", inputs(NOON, 1));
     let ask = presenting(&ticket);
-    let told = drive(engine, &store, keyed(KEY, ask()), inputs(NOON, 2)).into_body();
+    let told = drive(engine, &store, keyed(KEY, ask()), inputs(NOON, 2)).into_response().into_body();
     let text = factors::challenge_in(&told);
     for seed in 10..14 {
         drive(engine, &store, factors::wrong(&text)(), inputs(NOON, seed));

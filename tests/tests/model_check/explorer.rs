@@ -9,11 +9,11 @@ use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::Step;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::http::response::Response;
 use gatepass_core::records::client::ClientRef;
 use gatepass_core::records::id::SessionId;
 use gatepass_core::records::session::RefreshDigest;
@@ -103,7 +103,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn of(response: &Response) -> Self {
+    fn of(response: &Reply) -> Self {
         let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
         let claims = body["access_token"].as_str().and_then(|token| token.split('.').nth(1));
         let claims = claims.and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());

@@ -33,7 +33,7 @@ pub(crate) fn enrolled(unguarded: &[Guard]) -> Memory {
 /// Presents a ticket of fay, and returns the answer.
 pub(crate) fn presented(engine: &Engine, store: &Memory, seed: u64) -> Value {
     let ticket = fixtures::issue(engine, store, "fay", inputs(NOON, seed));
-    let answer = drive(engine, store, presents(&ticket), inputs(NOON, seed + 1)).into_body();
+    let answer = drive(engine, store, presents(&ticket), inputs(NOON, seed + 1)).into_response().into_body();
     serde_json::from_slice(&answer).expect("JSON")
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn guess(challenge: &str) -> impl Fn() -> Request + Clone + use<> {
     answers(challenge, "another", "totp")
 }
 
-/// One challenge with `wrong` codes behind it, whose holders have the right code, a backup code and wrong ones.
+/// One challenge after `wrong` wrong codes. Its holders have the right code, a backup code and wrong ones.
 pub(crate) fn one_challenge<'a>(
     engine: &'a Engine,
     unguarded: &[Guard],
@@ -187,7 +187,9 @@ fn my(access: &str, path: &str, body: Value) -> impl Fn() -> Request + use<> {
 
 /// Sets up a device for fay. Returns its id and its code.
 fn set_up(engine: &Engine, store: &Memory, access: &str, seed: u64) -> (String, String) {
-    let told = drive(engine, store, my(access, "setup", json!({}))(), inputs(NOON, seed)).into_body();
+    let told = drive(engine, store, my(access, "setup", json!({}))(), inputs(NOON, seed))
+        .into_response()
+        .into_body();
     let told: Value = serde_json::from_slice(&told).expect("JSON");
     let text = |member: &str| told["data"][member].as_str().expect("text").to_owned();
     let secret = totp_rs::Secret::Encoded(text("secret")).to_bytes().expect("base32");
@@ -241,7 +243,7 @@ pub(crate) fn eighth_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Expl
 pub(crate) fn second_device<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
     let store = enrolled(unguarded);
     let text = challenge(engine, &store, 1);
-    let signed_in = drive(engine, &store, backup(&text)(), inputs(NOON, 5)).into_body();
+    let signed_in = drive(engine, &store, backup(&text)(), inputs(NOON, 5)).into_response().into_body();
     let signed_in: Value = serde_json::from_slice(&signed_in).expect("JSON");
     let access = signed_in["access_token"].as_str().expect("a token").to_owned();
     let (device, code) = set_up(engine, &store, &access, 10);

@@ -23,7 +23,7 @@ const GRACE: u64 = 10;
 pub(crate) fn signed_in(engine: &Engine, unguarded: &[Guard]) -> (Tables, String, String) {
     let store = Memory::new(fixtures::tables());
     let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 1));
-    let body = drive(engine, &store, presents(&ticket), inputs(NOON, 2)).into_body();
+    let body = drive(engine, &store, presents(&ticket), inputs(NOON, 2)).into_response().into_body();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
     let text = |member: &str| body[member].as_str().expect("a token").to_owned();
@@ -74,7 +74,7 @@ pub(crate) fn ends<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> 
     let first = tables.sessions.keys().next().expect("a session").clone();
     let store = Memory::new(tables);
     let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 3));
-    let body = drive(engine, &store, presents(&ticket), inputs(NOON, 4)).into_body();
+    let body = drive(engine, &store, presents(&ticket), inputs(NOON, 4)).into_response().into_body();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let access = body["access_token"].as_str().expect("a token");
     let path = format!("/{}", first.as_str());

@@ -66,6 +66,7 @@ const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
     ("guesses at a password", |g, off, _| passwords::guesses(g, off), 0, 0),
     ("users", |g, off, _| commands::users(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
+    ("keys", |g, off, _| commands::keys(g, off), 0, 0),
     ("issuing", commands::issuing, 1, 2),
     ("ends of clients", commands::ends_of_clients, 1, 2),
     ("a ticket's id drawn twice", |g, off, _| collisions::explorer(g, off, Collision::TicketId), 0, 0),

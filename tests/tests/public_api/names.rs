@@ -15,7 +15,7 @@ pub(crate) struct Names {
     all: BTreeSet<String>,
     /// Those of them that a caller sees.
     public: BTreeSet<String>,
-    /// What a public `use` names.
+    /// The names in a public `use`.
     exported: BTreeSet<String>,
     /// The macros that make public items.
     pub(crate) makers: BTreeSet<String>,

@@ -1,136 +1,93 @@
-//! `POST /auth/generate-ticket`, and the command that does the same: a one-time ticket for a person (CONTRACT §3).
+//! `POST /auth/generate-ticket`: a one-time ticket for a user.
 
-use alloc::{boxed::Box, vec, vec::Vec};
-
-use serde::Serialize;
+use alloc::{boxed::Box, vec::Vec};
+use core::convert::Infallible;
 
 use crate::api::bearer::{Holder, Presented, VerifiedToken, unauthorized};
 use crate::api::context::Context;
-use crate::api::recorded::record;
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::reply::Reply;
 use crate::api::shapes::IssuedTicket;
-use crate::api::step::Step;
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
-use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::policy::ticket_request::{AskedImpersonation, TicketRequest, TicketRequestError};
-use crate::records::client::Client;
-use crate::records::id::{ClientId, TicketId, UserId, UserRef};
-use crate::records::request_inputs::RequestInputs;
+use crate::policy::ticket_issuing::{Authority, IssueError, TicketDraft, draft};
+use crate::policy::ticket_request::{TicketRequest, TicketRequestError};
+use crate::records::id::{ClientId, UserId, UserRef};
 use crate::records::scope::Scope;
-use crate::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState, ticket_text};
-use crate::records::user::User;
+use crate::records::ticket::ticket_text;
 use crate::settings::Settings;
 use crate::store::audit::{Event, Kind, Refusal};
-use crate::store::change::{Change, Outcome};
-use crate::store::query::{BearerRecords, Found, IssueQuery, IssueRecords, Query, Records};
+use crate::store::change::Change;
+use crate::store::query::{BearerRecords, IssueQuery, Query, Records};
 
-/// Waits for the bearer and everyone the request names.
+/// A request for a ticket.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
-    origin: Origin,
+pub(crate) struct GenerateTicket {
+    presented: Presented,
     /// What was asked, or what was wrong with it: a bad token is answered before a bad body.
     asked: Result<TicketRequest, Problem>,
-    again: bool,
 }
 
-/// Where the request came from.
+/// A ticket that is about to be durable.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-enum Origin {
-    Bearer(Presented),
-    CommandLine,
-}
-
-/// Waits for the ticket to be durable.
-#[derive(Debug)]
-#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Issuing {
-    looking: Looking,
-    id: TicketId,
+pub(crate) struct PendingTicket {
     lifetime: u32,
 }
 
-pub(crate) fn begin(ctx: Context, engine: &Engine, request: &Request) -> Step {
-    let presented = match Presented::demanded(&ctx, request) {
-        Ok(presented) => presented,
-        Err(response) => return Step::Reply(response),
-    };
-    let asked = Body::of(request).and_then(|body| read_request(&body, engine.settings()));
-    Looking { ctx, origin: Origin::Bearer(presented), asked, again: false }.look()
-}
+impl Endpoint for GenerateTicket {
+    type Pending = PendingTicket;
+    type Hash = Infallible;
 
-/// Begins to issue a ticket for the command line, whose user answers for it themselves.
-pub(crate) fn by_command(ctx: Context, asked: TicketRequest) -> Step {
-    Looking { ctx, origin: Origin::CommandLine, asked: Ok(asked), again: false }.look()
-}
-
-/// Who issues a ticket, once their token has been believed.
-struct Authority<'a> {
-    /// The client that issues it; none for the command line.
-    client: Option<&'a Client>,
-    /// The person who asks, where one does.
-    person: Option<&'a User>,
-}
-
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
+    fn parse(Call { ctx, engine, request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let presented = Presented::demanded(ctx, request)?;
+        let asked = Body::of(request).and_then(|body| read_request(&body, engine.settings()));
+        Ok(Self { presented, asked })
     }
 
-    fn look(self) -> Step {
+    fn query(&self) -> Query {
         let asked = self.asked.as_ref().ok();
-        let query = IssueQuery {
-            bearer: match &self.origin {
-                Origin::Bearer(presented) => Some(presented.query().clone()),
-                Origin::CommandLine => None,
-            },
+        Query::Issue(IssueQuery {
+            bearer: Some(self.presented.query().clone()),
             user: asked.map(|a| a.user.clone()),
             actor: asked.and_then(|a| a.impersonation.as_ref()).map(|i| i.actor.clone()),
             audience: asked.and_then(|a| a.audience.clone()),
-        };
-        Step::read(Query::Issue(query), self)
+        })
     }
 
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let Records::Issue(records) = found.records else { return Step::Reply(self.ctx.internal()) };
-        let state_epoch = found.state_epoch;
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingTicket> {
+        let ctx = basis.ctx;
+        let Records::Issue(records) = records else { return Err(ctx.internal()) };
         let mut conditions = Vec::new();
-        let authority = match &self.origin {
-            Origin::CommandLine => Ok(Authority { client: None, person: None }),
-            Origin::Bearer(presented) => {
-                match presented.verify(engine, &records.bearer, state_epoch, self.ctx.now()) {
-                    Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
-                    Ok(token) => self.authority(&token, &records.bearer, &mut conditions),
-                }
-            }
-        };
+        let token = self.presented.verify(basis, &records.bearer);
+        let token = token.map_err(|refusal| unauthorized(ctx, refusal))?;
+        let authority = self.authority(ctx, &token, &records.bearer, &mut conditions);
         let drafted = authority.and_then(|authority| {
             let asked = self.asked.as_ref().map_err(|&problem| Refused::new(problem, Refusal::Malformed))?;
-            draft(asked, &authority, &records, state_epoch, engine.settings(), &self.ctx.inputs)
+            Ok(draft(asked, authority, &records, basis.state_epoch, basis.settings(), &ctx.inputs)?)
         });
         match drafted {
-            Ok(draft) => self.issue(draft, conditions),
-            Err(refused) => {
-                let response = self.ctx.problem(refused.problem).refused(refused.refusal);
-                match refused.about {
-                    Some(event) if self.ctx.peer.is_some() => record(
-                        Event { refusal: Some(refused.refusal), address: self.ctx.peer, ..*event },
-                        response,
-                    ),
-                    Some(_) | None => Step::Reply(response),
-                }
+            Ok(draft) => Ok(issue(ctx, draft, conditions)),
+            Err(Refused { problem, refusal, about }) => {
+                let reply = ctx.refuse(problem, refusal);
+                Ok(match about.filter(|_| ctx.peer.is_some()) {
+                    Some(event) => Next::record(Event { refusal: Some(refusal), ..*event }, reply),
+                    None => reply.into(),
+                })
             }
         }
     }
+}
 
+impl GenerateTicket {
     /// What the bearer of `token` may do, and what must still hold when the ticket is written.
     fn authority<'a>(
         &self,
+        ctx: &Context,
         token: &VerifiedToken<'a>,
         bearer: &'a BearerRecords,
         conditions: &mut Vec<Change>,
@@ -145,7 +102,7 @@ impl Looking {
             about: Some(Box::new(Event {
                 subject: subject.cloned(),
                 client: Some(client.clone()),
-                ..self.ctx.event(Kind::IssueRefused)
+                ..ctx.event(Kind::IssueRefused)
             })),
             ..Refused::new(problem, refusal)
         };
@@ -154,7 +111,7 @@ impl Looking {
                 if !token.scope().contains(wanted) {
                     return Err(refused(Problem::ScopeMissing, Refusal::ScopeMissing, None, &client.id));
                 }
-                conditions.push(require(client));
+                conditions.push(Change::require_client(client));
                 Ok(Authority { client: Some(client), person: None })
             }
             Holder::Restricted { user, session, .. } => Err(refused(
@@ -185,27 +142,24 @@ impl Looking {
                 };
                 conditions.extend(session.clients().conditions());
                 conditions.push(Change::RequireLiveSession(session.id.clone()));
-                conditions.push(Change::RequireUserEpoch { id: user.id.clone(), epoch: user.epoch });
+                conditions.push(Change::require_user(user));
                 Ok(Authority { client: Some(client), person: Some(user) })
             }
         }
     }
+}
 
-    fn issue(self, draft: Draft, mut changes: Vec<Change>) -> Step {
-        let Draft { ticket, lifetime, conditions } = draft;
-        let event = Event {
-            subject: Some(ticket.user_id.clone()),
-            actor: ticket.impersonation.as_ref().map(|i| i.actor.clone()),
-            client: Some(ticket.client_id.clone()),
-            ticket: Some(ticket.id.clone()),
-            reason: ticket.impersonation.as_ref().map(|i| i.reason.clone()),
-            ..self.ctx.event(Kind::TicketIssued)
-        };
-        let (id, state_epoch) = (ticket.id.clone(), ticket.state_epoch);
-        changes.extend(conditions);
-        changes.push(Change::InsertTicket(ticket));
-        changes.push(Change::Audit(event));
-        Step::commit_in(state_epoch, changes, Issuing { looking: self, id, lifetime })
+fn issue(ctx: &Context, draft: TicketDraft, mut changes: Vec<Change>) -> Next<PendingTicket> {
+    let (lifetime, state_epoch) = (draft.lifetime, draft.ticket.state_epoch);
+    changes.extend(draft.into_changes(ctx.event(Kind::TicketIssued)));
+    Next::commit_in(state_epoch, changes, PendingTicket { lifetime })
+}
+
+impl Pending for PendingTicket {
+    fn applied(self, ctx: &Context, _engine: &Engine) -> Reply {
+        let ticket = ticket_text(&ctx.inputs.seed.draw(Label::Ticket));
+        let ticket = IssuedTicket { ticket: ticket.expose(), expires_in: self.lifetime };
+        Response::json(200, &ticket).uncached().into()
     }
 }
 
@@ -223,128 +177,17 @@ impl Refused {
     }
 }
 
-/// A ticket ready to be written, and what must still hold then.
-struct Draft {
-    ticket: Ticket,
-    lifetime: u32,
-    conditions: Vec<Change>,
-}
-
-/// Holds while `client` is enabled and the one that was read.
-fn require(client: &Client) -> Change {
-    Change::RequireClientEpoch { id: client.id.clone(), epoch: client.epoch }
-}
-
-fn draft(
-    asked: &TicketRequest,
-    authority: &Authority<'_>,
-    records: &IssueRecords,
-    state_epoch: u64,
-    settings: &Settings,
-    inputs: &RequestInputs,
-) -> Result<Draft, Refused> {
-    let not_grantable = |problem| Refused::new(problem, Refusal::NotGrantable);
-    let user = records.user.as_ref().filter(|u| u.is_active());
-    let user = user.ok_or(not_grantable(Problem::UserRefused))?;
-    let mut conditions = vec![Change::RequireUserEpoch { id: user.id.clone(), epoch: user.epoch }];
-    let is_issuer = |client: &Client| authority.client.is_some_and(|issuer| issuer.id == client.id);
-    let audience = match &asked.audience {
-        // Bound to nobody who was named.
-        None if asked.bind => return Err(not_grantable(Problem::AudienceRefused)),
-        None => None,
-        Some(id) => {
-            let client = records.audience.as_ref().filter(|c| c.id == *id && c.enabled);
-            Some(client.ok_or(not_grantable(Problem::AudienceRefused))?)
-        }
-    };
-    conditions.extend(audience.filter(|client| !is_issuer(client)).map(require));
-    let impersonation = match &asked.impersonation {
-        None => None,
-        Some(asked) => Some(impersonation(asked, user, authority, records, &mut conditions)?),
-    };
-    let scope = match &asked.scope {
-        None => settings.user_scope.clone(),
-        Some(scope) => {
-            let within = authority.client.is_none_or(|client| scope.is_within(&client.scope));
-            if !within || scope.has_reserved() {
-                return Err(not_grantable(Problem::ScopeRefused));
-            }
-            scope.clone()
-        }
-    };
-    // Whom it is for: the audience, or else its issuer; from the command line, nobody's record.
-    let client = audience.or(authority.client);
-    let lifetime = asked.ttl.unwrap_or(settings.ticket_lifetime);
-    let text = ticket_text(&inputs.seed.draw(Label::Ticket));
-    let internal = || Refused::new(Problem::Internal, Refusal::NotGrantable);
-    Ok(Draft {
-        lifetime,
-        conditions,
-        ticket: Ticket {
-            id: TicketId::parse(&inputs.name(Label::TicketId, "tid_")).map_err(|_| internal())?,
-            digest: TicketDigest::of(text.expose()).ok_or_else(internal)?,
-            user_id: user.id.clone(),
-            client_id: client.map_or_else(ClientId::admin, |client| client.id.clone()),
-            issuer: authority.client.map(Client::reference),
-            for_audience: audience.is_some(),
-            bind: asked.bind,
-            scope,
-            client_ip: asked.client_ip,
-            impersonation,
-            issued_at: inputs.now,
-            expires_at: inputs.now.plus(lifetime.into()),
-            state: TicketState::Live,
-            state_epoch,
-            client_epoch: client.map(|client| client.epoch),
-        },
-    })
-}
-
-/// An administrator acting as `user`: somebody else, active, and the very person who asks where a person does.
-fn impersonation(
-    asked: &AskedImpersonation,
-    user: &User,
-    authority: &Authority<'_>,
-    records: &IssueRecords,
-    conditions: &mut Vec<Change>,
-) -> Result<Impersonation, Refused> {
-    let actor = records.actor.as_ref().filter(|actor| actor.is_active() && actor.id != user.id);
-    let actor = actor.ok_or(Refused::new(Problem::ActorRefused, Refusal::NotGrantable))?;
-    if authority.person.is_some_and(|person| person.id != actor.id) {
-        return Err(Refused::new(Problem::ScopeMissing, Refusal::ActorForged));
-    }
-    conditions.push(Change::RequireUserEpoch { id: actor.id.clone(), epoch: actor.epoch });
-    Ok(Impersonation { actor: actor.id.clone(), reason: asked.reason.clone() })
-}
-
-/// What the command line prints.
-#[derive(Serialize)]
-struct CommandTicket<'a> {
-    id: &'a str,
-    ticket: &'a str,
-    expires_in: u32,
-}
-
-impl Issuing {
-    pub(crate) fn settle(self, outcome: Outcome) -> Step {
-        let Self { looking, id, lifetime } = self;
-        match outcome {
-            Outcome::Applied => {
-                let ticket = ticket_text(&looking.ctx.inputs.seed.draw(Label::Ticket));
-                let ticket = ticket.expose();
-                Step::Reply(match looking.origin {
-                    Origin::Bearer(_) => {
-                        Response::json(200, &IssuedTicket { ticket, expires_in: lifetime }).uncached()
-                    }
-                    Origin::CommandLine => {
-                        Response::json(200, &CommandTicket { id: id.as_str(), ticket, expires_in: lifetime })
-                    }
-                })
-            }
-            Outcome::Conflict if looking.again => Step::Reply(looking.ctx.unavailable()),
-            Outcome::Conflict => Looking { again: true, ..looking }.look(),
-            Outcome::NotApplied | Outcome::Unknown => Step::Reply(looking.ctx.undone(outcome)),
-        }
+impl From<IssueError> for Refused {
+    fn from(error: IssueError) -> Self {
+        let (problem, refusal) = match error {
+            IssueError::User => (Problem::UserRefused, Refusal::NotGrantable),
+            IssueError::Audience => (Problem::AudienceRefused, Refusal::NotGrantable),
+            IssueError::Actor => (Problem::ActorRefused, Refusal::NotGrantable),
+            IssueError::ActorForged => (Problem::ScopeMissing, Refusal::ActorForged),
+            IssueError::Scope => (Problem::ScopeRefused, Refusal::NotGrantable),
+            IssueError::Internal => (Problem::Internal, Refusal::NotGrantable),
+        };
+        Self::new(problem, refusal)
     }
 }
 

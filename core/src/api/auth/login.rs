@@ -4,16 +4,15 @@
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use crate::api::auth::origin::Origin;
-use crate::api::auth::sign_in::{Admission, SignInAttempt};
+use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::{Context, place};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, Pending};
 use crate::api::lockout::{count_wrong_password, lock_ignored};
-use crate::api::step::Step;
+use crate::api::reply::Reply;
 use crate::base::secret::SecretText;
 use crate::engine::Engine;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
-use crate::http::request::Request;
-use crate::http::response::Response;
 use crate::policy::password;
 use crate::records::challenge::SignIn;
 use crate::records::factor::Lockout;
@@ -21,113 +20,103 @@ use crate::records::password::{PasswordHash, Workspace};
 use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
-use crate::store::query::{Found, Identity, LoginRecords, Query, Records};
+use crate::store::query::{Identity, LoginRecords, Query, Records};
 
-/// Waits for the account.
+/// A name and a password.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
+pub(crate) struct Login {
     identity: Identity,
     password: SecretText,
     place: DeviceOnNetwork,
     /// The hash that the password was compared with before, and whether it is its own.
     compared: Option<(PasswordHash, bool)>,
-    again: bool,
 }
 
-/// Waits for the password to be hashed.
+/// The account as it was read, and the hash to compare the password with.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Comparing {
-    looking: Looking,
+pub(crate) struct Comparison {
     records: Option<Box<LoginRecords>>,
-    /// The state epoch of the snapshot.
-    state_epoch: u64,
     hash: PasswordHash,
 }
 
-/// Waits for a refusal to be durable.
+/// A sign-in, or its refusal.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Refusing {
-    looking: Looking,
-    refusal: Refusal,
-}
+pub(crate) struct PendingLogin(PendingSignIn);
 
-/// Waits for a session or a challenge to be durable.
-#[derive(Debug)]
-#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Admitting {
-    looking: Looking,
-    admission: Admission,
-}
+impl Endpoint for Login {
+    type Pending = PendingLogin;
+    type Hash = Comparison;
 
-pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
-    let read = || {
-        let body = Body::of(request)?;
-        let identity = body.text("identity")?.ok_or(Problem::BadJson)?;
-        Ok((Identity(identity.into()), body.required_text("password")?, place(request)?))
-    };
-    match read() {
-        Ok((identity, password, place)) => {
-            Looking { ctx, identity, password, place, compared: None, again: false }.ask()
-        }
-        Err(problem) => ctx.refuse(problem, Refusal::Malformed),
-    }
-}
-
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
+    fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let read = || {
+            let body = Body::of(request)?;
+            let identity = body.text("identity")?.ok_or(Problem::BadJson)?;
+            let (password, place) = (body.required_text("password")?, place(request)?);
+            Ok(Self { identity: Identity(identity.into()), password, place, compared: None })
+        };
+        read().map_err(|problem| ctx.malformed(problem))
     }
 
-    fn ask(self) -> Step {
-        Step::read(Query::Login(self.identity.clone()), self)
+    fn query(&self) -> Query {
+        Query::Login(self.identity.clone())
     }
 
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let Records::Login(records) = found.records else { return Step::Reply(self.ctx.internal()) };
-        if !engine.can_sign() {
-            return Step::Reply(self.ctx.unavailable());
-        }
-        let state_epoch = found.state_epoch;
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, Comparison> {
+        let Records::Login(records) = records else { return Err(basis.ctx.internal()) };
+        basis.require_signing_key()?;
         let hash = records.as_ref().and_then(|records| records.password.as_ref());
         let hash = hash.map_or_else(PasswordHash::of_nobody, |password| password.hash.clone());
         match &self.compared {
-            Some((before, good)) if *before == hash => {
-                let good = *good;
-                self.decide(engine, records.as_deref(), state_epoch, good)
-            }
-            Some(_) | None => Step::stretch(Comparing { looking: self, records, state_epoch, hash }),
+            Some((before, good)) if *before == hash => self.sign_in(basis, records.as_deref(), *good),
+            Some(_) | None => Ok(Next::Hash(Comparison { records, hash })),
         }
     }
+}
 
-    fn decide(self, engine: &Engine, records: Option<&LoginRecords>, state_epoch: u64, good: bool) -> Step {
+impl Hashing<Login> for Comparison {
+    fn run(
+        self,
+        login: &mut Login,
+        basis: &Basis<'_>,
+        workspace: &mut Workspace,
+    ) -> Decided<PendingLogin, Self> {
+        let good = self.hash.is_of(&login.password, workspace).ok_or_else(|| basis.ctx.unavailable())?;
+        login.compared = Some((self.hash, good));
+        login.sign_in(basis, self.records.as_deref(), good)
+    }
+}
+
+impl Login {
+    fn sign_in(
+        &self,
+        basis: &Basis<'_>,
+        records: Option<&LoginRecords>,
+        good: bool,
+    ) -> Decided<PendingLogin, Comparison> {
         let Some(records) = records else {
-            return Step::commit(
-                vec![Change::DummyWrite],
-                Refusing { looking: self, refusal: Refusal::IdentityUnknown },
-            );
+            return Ok(Next::commit(vec![Change::DummyWrite], refused(Refusal::IdentityUnknown)));
         };
-        let (user, now) = (&records.user, self.ctx.now());
+        let (ctx, user, now) = (basis.ctx, &records.user, basis.now());
         let lockout = match &records.password {
-            None => return self.refuse(records, Refusal::PasswordMissing, Vec::new()),
+            None => return Ok(refuse(ctx, records, Refusal::PasswordMissing, Vec::new())),
             Some(password) => password.lockout,
         };
         if password::is_locked(&lockout, now) {
-            return self.refuse(records, Refusal::PasswordLocked, Vec::new());
+            return Ok(refuse(ctx, records, Refusal::PasswordLocked, Vec::new()));
         }
         if !good {
-            let mut counted = count_wrong_password(&self.ctx, lockout, &user.id);
+            let mut counted = count_wrong_password(ctx, lockout, &user.id);
             counted.push(Change::CountFailure { user: user.id.clone(), at: now });
-            return self.refuse(records, Refusal::PasswordWrong, counted);
+            return Ok(refuse(ctx, records, Refusal::PasswordWrong, counted));
         }
         if !user.is_active() {
-            return self.refuse(records, Refusal::UserInactive, Vec::new());
+            return Ok(refuse(ctx, records, Refusal::UserInactive, Vec::new()));
         }
-        let scope = engine.settings().user_scope.clone();
-        let entrant = SignInAttempt {
+        let scope = basis.settings().user_scope.clone();
+        let attempt = SignInAttempt {
             sign_in: SignIn::by_password(user.id.clone(), scope, self.place),
             user,
             actor: None,
@@ -136,74 +125,45 @@ impl Looking {
             history: &records.history,
             ticket: None,
             address_mismatch: false,
-            state_epoch,
         };
-        let decided = Admission::decide(&self.ctx, engine, &entrant, Origin::Seed);
-        let Some((admission, mut changes)) = decided else {
-            return Step::Reply(self.ctx.internal());
-        };
+        let (result, mut changes) = SignInResult::decide(basis, &attempt, Origin::Seed)?;
         // Named though nothing may change: what was guessed since counts against a right guess too.
         let after = Lockout::default();
         changes.push(Change::SetPasswordLockout { user: user.id.clone(), before: lockout, after });
-        changes.extend(lock_ignored(&self.ctx, &lockout, password::MAX_LOCK, &user.id));
-        Step::commit_in(state_epoch, changes, Admitting { looking: self, admission })
-    }
-
-    fn refuse(self, records: &LoginRecords, refusal: Refusal, mut changes: Vec<Change>) -> Step {
-        changes.push(Change::Audit(Event {
-            subject: Some(records.user.id.clone()),
-            refusal: Some(refusal),
-            ..self.ctx.event(Kind::PasswordRefused)
-        }));
-        Step::commit(changes, Refusing { looking: self, refusal })
-    }
-
-    fn refused(&self, refusal: Refusal) -> Response {
-        self.ctx.problem(Problem::LoginRefused).refused(refusal)
-    }
-
-    /// Reads once more after a first conflict. A second one is met by who guesses at an account from many sides at once,
-    /// and told as any other refusal: at a name that nobody has, nothing conflicts.
-    fn once_more(self) -> Step {
-        if self.again {
-            return Step::Reply(self.refused(Refusal::PasswordLocked));
-        }
-        Self { again: true, ..self }.ask()
+        changes.extend(lock_ignored(ctx, &lockout, password::MAX_LOCK, &user.id));
+        Ok(Next::commit_in(basis.state_epoch, changes, PendingLogin(PendingSignIn::First(result))))
     }
 }
 
-impl Comparing {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.looking.ctx
-    }
-
-    pub(crate) fn run(self, workspace: &mut Workspace, engine: &Engine) -> Step {
-        let Self { looking, records, state_epoch, hash } = self;
-        let Some(good) = hash.is_of(&looking.password, workspace) else {
-            return Step::Reply(looking.ctx.unavailable());
-        };
-        let looking = Looking { compared: Some((hash, good)), ..looking };
-        looking.decide(engine, records.as_deref(), state_epoch, good)
-    }
+const fn refused(refusal: Refusal) -> PendingLogin {
+    PendingLogin(PendingSignIn::Refused(Problem::LoginRefused, refusal))
 }
 
-impl Refusing {
-    pub(crate) fn settle(self, outcome: Outcome) -> Step {
+fn refuse(
+    ctx: &Context,
+    records: &LoginRecords,
+    refusal: Refusal,
+    mut changes: Vec<Change>,
+) -> Next<PendingLogin, Comparison> {
+    changes.push(Change::Audit(Event {
+        subject: Some(records.user.id.clone()),
+        refusal: Some(refusal),
+        ..ctx.event(Kind::PasswordRefused)
+    }));
+    Next::commit(changes, refused(refusal))
+}
+
+impl Pending for PendingLogin {
+    fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
+        self.0.applied(ctx, engine)
+    }
+
+    /// Replies to a second conflict as to any other refusal. It is met by guesses at one account from many sides at once,
+    /// and at a name that nobody has, nothing conflicts.
+    fn failed(self, ctx: &Context, outcome: Outcome) -> Reply {
         match outcome {
-            Outcome::Applied => Step::Reply(self.looking.refused(self.refusal)),
-            Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
-        }
-    }
-}
-
-impl Admitting {
-    pub(crate) fn settle(self, engine: &Engine, outcome: Outcome) -> Step {
-        let ctx = &self.looking.ctx;
-        match outcome {
-            Outcome::Applied => Step::Reply(self.admission.response(ctx, engine)),
-            Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied | Outcome::Unknown => Step::Reply(ctx.undone(outcome)),
+            Outcome::Conflict => ctx.refuse(Problem::LoginRefused, Refusal::PasswordLocked),
+            Outcome::Applied | Outcome::NotApplied | Outcome::Unknown => ctx.undone(outcome),
         }
     }
 }

@@ -3,10 +3,12 @@
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use crate::api::auth::origin::Origin;
-use crate::api::auth::sign_in::Told;
+use crate::api::auth::sign_in::RiskNotice;
 use crate::api::context::Context;
+use crate::api::endpoint::Basis;
+use crate::api::reply::Reply;
 use crate::api::shapes::LoginResponse;
-use crate::api::tokens::{PersonToken, person_claims};
+use crate::api::tokens::{PersonToken, person_token_lifetime};
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
 use crate::http::response::Response;
@@ -19,7 +21,7 @@ use crate::records::session::{Purpose, RefreshToken, Session};
 use crate::records::user::User;
 use crate::store::change::Change;
 
-/// Somebody about to be let in.
+/// A session about to be opened, or told of again.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct NewSession {
@@ -29,30 +31,30 @@ pub(crate) struct NewSession {
     password: Standing,
     /// What the first refresh token is made of.
     origin: Origin,
-    /// How the sign-in was judged, where it was just now.
-    told: Option<Told>,
+    /// How the sign-in was judged, where the reply says so.
+    notice: Option<RiskNotice>,
 }
 
 impl NewSession {
-    /// The session that `sign_in` becomes, good for `purpose`, and what opens it; none where no name could be made for it.
-    /// Whoever is signed in for everything is remembered by where they were; a session for one thing is not prolonged.
+    /// Prepares the session that `sign_in` becomes, good for `purpose`, and what opens it; 500 where no name could be made
+    /// for it. Whoever is signed in for everything is remembered by where they were; a session for one thing is not
+    /// prolonged.
     pub(crate) fn prepare(
-        ctx: &Context,
-        engine: &Engine,
+        basis: &Basis<'_>,
         sign_in: &SignIn,
         (user, actor): (&User, Option<&User>),
         client: Option<&Client>,
         purpose: Purpose,
-        (state_epoch, origin): (u64, Origin),
-    ) -> Option<(Self, Vec<Change>)> {
-        let (now, settings) = (ctx.now(), engine.settings());
-        let id = SessionId::parse(&ctx.inputs.name(Label::Session, "ses_")).ok()?;
+        origin: Origin,
+    ) -> Result<(Self, Vec<Change>), Reply> {
+        let (ctx, now, settings) = (basis.ctx, basis.now(), basis.settings());
+        let id = SessionId::parse(&ctx.inputs.name(Label::Session, "ses_")).map_err(|_| ctx.internal())?;
         let session = sign_in.session(
             id,
             (user, actor),
             purpose,
             settings.lifetime_of_session(purpose, sign_in.impersonation.is_some()),
-            state_epoch,
+            basis.state_epoch,
             ctx.clocks(),
         );
         let whole = purpose == Purpose::Anything;
@@ -71,40 +73,36 @@ impl NewSession {
             let user = sign_in.challenged().clone();
             changes.push(Change::RecordSignIn { user, place: sign_in.place, at: now });
         }
-        Some((Self::of(ctx, engine, session, (user, client), origin), changes))
+        Ok((Self::of(basis, session, (user, client), origin), changes))
     }
 
-    /// Tokens for `session`, which is there or is opened.
+    /// Prepares tokens for `session`, which is there or is opened.
     pub(crate) fn of(
-        ctx: &Context,
-        engine: &Engine,
+        basis: &Basis<'_>,
         session: Session,
         (user, client): (&User, Option<&Client>),
         origin: Origin,
     ) -> Self {
-        let (now, settings) = (ctx.now(), engine.settings());
-        let lifetime = client.and_then(|client| client.user_token_lifetime);
-        let lifetime = u64::from(lifetime.unwrap_or(settings.user_token_lifetime));
         Self {
             user: Box::new(user.clone()),
-            token_lifetime: lifetime.min(now.until(session.expires_at)),
+            token_lifetime: person_token_lifetime(basis, client, &session),
             session,
-            password: standing(user, settings.password_age, now),
+            password: standing(user, basis.settings().password_age, basis.now()),
             origin,
-            told: None,
+            notice: None,
         }
     }
 
-    /// The same, telling how the sign-in was judged.
-    pub(crate) fn telling(self, told: Told) -> Self {
-        Self { told: Some(told), ..self }
+    /// Returns the same, whose reply says how the sign-in was judged.
+    pub(crate) fn with_notice(self, notice: RiskNotice) -> Self {
+        Self { notice: Some(notice), ..self }
     }
 
-    pub(crate) const fn session(&self) -> &Session {
-        &self.session
+    pub(crate) const fn id(&self) -> &SessionId {
+        &self.session.id
     }
 
-    /// How the credential was used, where its answer can be given again.
+    /// Returns how the credential was used, where its answer can be given again.
     pub(crate) fn delivery(&self, ctx: &Context) -> Option<AnswerDelivery> {
         self.origin.delivery(|origin| OpenedSession {
             id: self.session.id.clone(),
@@ -112,24 +110,17 @@ impl NewSession {
         })
     }
 
-    /// The tokens, made here and nowhere earlier; 500 where the key fails.
-    pub(crate) fn response(&self, ctx: &Context, engine: &Engine) -> Response {
-        self.tokens(ctx, engine).unwrap_or_else(|| ctx.internal())
+    /// Makes the tokens, here and nowhere earlier; 500 where the key fails.
+    pub(crate) fn reply(&self, ctx: &Context, engine: &Engine) -> Reply {
+        self.tokens(ctx, engine).map_or_else(|| ctx.internal(), Reply::from)
     }
 
     fn tokens(&self, ctx: &Context, engine: &Engine) -> Option<Response> {
-        let seed = &ctx.inputs.seed;
         let purpose = self.session.purpose;
         let refresh_token = (purpose == Purpose::Anything).then(|| self.origin.refresh_token(ctx).text);
-        let person = PersonToken {
-            issuer: &engine.settings().issuer,
-            session: &self.session,
-            scope: &self.session.scope,
-            clocks: ctx.clocks(),
-            lifetime: self.token_lifetime,
-            token_id: seed.name(Label::TokenId, ""),
-        };
-        let access_token = engine.sign(purpose.token_type(), &person_claims(&person))?;
+        let token =
+            PersonToken { session: &self.session, scope: &self.session.scope, lifetime: self.token_lifetime };
+        let access_token = token.sign(ctx, engine)?;
         let mut body = LoginResponse::new(
             (access_token.expose(), self.token_lifetime),
             refresh_token.as_ref().map(|token| token.expose()),
@@ -137,12 +128,12 @@ impl NewSession {
             self.password,
             purpose,
         );
-        if let Some(told) = &self.told {
-            body = body.judged(told.risk());
+        if let Some(notice) = &self.notice {
+            body = body.judged(notice.risk());
             // Who is to enrol is told why, and what.
             if purpose == Purpose::Enrol {
-                body.mfa_check_reason = told.reason;
-                body.required_mfa_methods = Some(&told.methods);
+                body.mfa_check_reason = notice.reason;
+                body.required_mfa_methods = Some(&notice.methods);
             }
         }
         Some(Response::json(200, &body).uncached())

@@ -1,4 +1,4 @@
-//! The two ways in which the tokens of a sign-in are made: drawn from the seed of the request, or, where it came with an
+//! The two ways to make the tokens of a sign-in: drawn from the seed of the request, or, where it came with an
 //! `Idempotency-Key`, derived from the request itself, so that the same request makes the same tokens again.
 
 use crate::api::context::Context;
@@ -20,7 +20,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// The origin of what a first use of a credential leads to.
+    /// Returns the origin of what a first use of a credential leads to.
     pub(crate) fn of(ctx: &Context, secret: Option<&RequestSecret>) -> Self {
         match secret {
             None => Self::Seed,
@@ -28,6 +28,11 @@ impl Origin {
                 Self::Request { secret: secret.clone(), at: ctx.now(), salt: Salt::of_delivery(&ctx.inputs) }
             }
         }
+    }
+
+    /// Returns the origin of what a use at `at` has led to, by `secret` and the salt that was stored then.
+    pub(crate) fn again(secret: &RequestSecret, at: Time, salt: &Salt) -> Self {
+        Self::Request { secret: secret.clone(), at, salt: salt.clone() }
     }
 
     /// The session's first refresh token.

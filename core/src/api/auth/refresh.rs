@@ -3,22 +3,21 @@
 //! successor again, for an answer that was lost.
 
 use alloc::{boxed::Box, vec};
+use core::convert::Infallible;
 
-use crate::api::context::{Context, Manner};
+use crate::api::context::{Context, ErrorFormat};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
 use crate::api::oauth::client_auth::redeemer;
-use crate::api::recorded::record;
+use crate::api::reply::Reply;
 use crate::api::shapes::{AccessToken, LoginResponse};
-use crate::api::step::Step;
-use crate::api::tokens::{PersonToken, person_claims};
+use crate::api::tokens::{PersonToken, person_token_lifetime};
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::crypto::seed::Label;
 use crate::engine::Engine;
 use crate::http::authorization::Authorization;
 use crate::http::body::Body;
 use crate::http::oauth_error::OAuthError;
 use crate::http::problem::Problem;
-use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::policy::password::standing;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
@@ -30,168 +29,133 @@ use crate::records::session::{FreshToken, RefreshDigest, RefreshToken, Rotation,
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
-use crate::store::query::{Family, Found, Query, Records, TokenQuery, TokenRecords};
+use crate::store::query::{Family, Query, Records, TokenQuery, TokenRecords};
 
-/// Waits for the token's family, and the client that presents it.
+/// A refresh token that is presented.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
+pub(crate) struct Refresh {
     token: SecretText,
     digest: RefreshDigest,
     presenter: Redeemer,
     /// What the client asks for; it may be less than the session's.
     scope: Option<Scope>,
-    again: bool,
 }
 
-/// Waits for the family to be ended.
+/// What is awaited for a refresh token.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Ending {
-    looking: Looking,
+pub(crate) enum PendingRefresh {
+    /// Its session ends: it was used before.
+    Reused,
+    /// It is used, or was just now, and its successor is handed out.
+    Refreshed(Box<Refreshed>),
 }
 
-/// Waits for the successor to be durable.
+/// What fresh tokens are made of.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Refreshing {
-    looking: Looking,
+pub(crate) struct Refreshed {
+    token: SecretText,
     used_at: Time,
     salt: Salt,
-    user: Box<User>,
+    user: User,
     session: Session,
     scope: Scope,
     token_lifetime: u64,
 }
 
-/// `POST /auth/refresh`.
-pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
-    let presenter = match Authorization::of(request) {
-        Err(_) => return ctx.refuse(Problem::BadHeader, Refusal::Malformed),
-        Ok(authorization) => redeemer(authorization),
-    };
-    match Body::of(request).and_then(|body| body.required_text("refresh_token")) {
-        Ok(token) => look(ctx, token, presenter, None),
-        Err(problem) => ctx.refuse(problem, Refusal::Malformed),
-    }
-}
+impl Endpoint for Refresh {
+    type Pending = PendingRefresh;
+    type Hash = Infallible;
 
-/// `grant_type=refresh_token`, from a client that says who it is.
-pub(crate) fn begin_grant(
-    ctx: Context,
-    credentials: ClientCredentials,
-    token: SecretText,
-    scope: Option<Scope>,
-) -> Step {
-    look(ctx, token, Redeemer::Claimed(credentials), scope)
-}
-
-fn look(ctx: Context, token: SecretText, presenter: Redeemer, scope: Option<Scope>) -> Step {
-    // An illegible token still has its client authenticated, so that the answer tells nothing of the one by the other.
-    let digest = RefreshDigest::read(token.expose()).unwrap_or(RefreshDigest([0; 32]));
-    Looking { ctx, token, digest, presenter, scope, again: false }.ask()
-}
-
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
+    fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
+        let token = Body::of(request).and_then(|body| body.required_text("refresh_token"));
+        let token = token.map_err(|problem| ctx.malformed(problem))?;
+        Ok(Self::new(token, redeemer(authorization), None))
     }
 
-    fn ask(self) -> Step {
+    fn query(&self) -> Query {
         let caller = match &self.presenter {
             Redeemer::Claimed(credentials) => Some(credentials.id.clone()),
             Redeemer::Anybody | Redeemer::Illegible => None,
         };
-        Step::read(Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) }), self)
+        Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) })
     }
 
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let Records::Token(records) = found.records else { return Step::Reply(self.ctx.internal()) };
-        if !engine.can_sign() {
-            return Step::Reply(self.ctx.unavailable());
-        }
-        let caller = match self.caller(&records) {
-            Ok(caller) => caller,
-            Err(refusal) if self.ctx.manner == Manner::OAuth => {
-                return Step::Reply(OAuthError::InvalidClient.response().refused(refusal));
-            }
-            Err(refusal) => return Step::Reply(self.refused(refusal)),
-        };
-        let Some(family) = records.family.as_ref().filter(|family| family.refresh.digest == self.digest)
-        else {
-            return Step::Reply(self.refused(Refusal::RefreshUnknown));
-        };
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {
+        let ctx = basis.ctx;
+        let Records::Token(records) = records else { return Err(ctx.internal()) };
+        basis.require_signing_key()?;
+        let caller = self.caller(&records, basis.now()).map_err(|refusal| match ctx.errors {
+            ErrorFormat::OAuth => Reply::from(OAuthError::InvalidClient).refused(refusal),
+            ErrorFormat::Simple | ErrorFormat::Bearer => refuse(ctx, refusal),
+        })?;
+        let family = records.family.as_ref().filter(|family| family.refresh.digest == self.digest);
+        let family = family.ok_or_else(|| refuse(ctx, Refusal::RefreshUnknown))?;
         let presenter = caller.as_ref().map_or(Presenter::Anybody, Presenter::Client);
-        let state_epoch = found.state_epoch;
-        match decide(family, presenter, engine.settings(), state_epoch, self.ctx.now()) {
-            Verdict::Refuse(refusal) => self.record(&family.session, refusal, self.refused(refusal)),
-            Verdict::Reused => self.end_family(family),
+        match decide(family, presenter, basis.settings(), basis.state_epoch, basis.now()) {
+            Verdict::Refuse(refusal) => Ok(record(ctx, &family.session, refusal, refuse(ctx, refusal))),
+            Verdict::Reused => Ok(end(ctx, &family.session)),
             Verdict::Rotate(granted) => {
-                let salt = Salt::new(&self.ctx.inputs);
-                let used_at = self.ctx.now();
-                self.refresh(engine, family, state_epoch, &granted, (used_at, salt), true)
+                let used = (basis.now(), Salt::new(&ctx.inputs));
+                self.refresh(basis, family, &granted, used, true)
             }
-            Verdict::Again(granted) => match &family.refresh.rotation {
-                Some(rotation) => {
-                    let use_of = (rotation.at, rotation.salt.clone());
-                    self.refresh(engine, family, state_epoch, &granted, use_of, false)
-                }
-                None => Step::Reply(self.ctx.internal()),
-            },
+            Verdict::Again(granted) => {
+                let rotation = family.refresh.rotation.as_ref().ok_or_else(|| ctx.internal())?;
+                self.refresh(basis, family, &granted, (rotation.at, rotation.salt.clone()), false)
+            }
         }
     }
+}
 
-    /// The client that presents the token, if it says who it is and proves it.
-    fn caller(&self, records: &TokenRecords) -> Result<Option<ClientId>, Refusal> {
+impl Refresh {
+    /// Presents `token` as `grant_type=refresh_token`, by a client that says who it is.
+    pub(crate) fn grant(credentials: ClientCredentials, token: SecretText, scope: Option<Scope>) -> Self {
+        Self::new(token, Redeemer::Claimed(credentials), scope)
+    }
+
+    fn new(token: SecretText, presenter: Redeemer, scope: Option<Scope>) -> Self {
+        // An illegible token still has its client authenticated, so that the answer tells nothing of the one by the other.
+        let digest = RefreshDigest::read(token.expose()).unwrap_or(RefreshDigest([0; 32]));
+        Self { token, digest, presenter, scope }
+    }
+
+    /// Returns the client that presents the token, if it says who it is and proves it.
+    fn caller(&self, records: &TokenRecords, now: Time) -> Result<Option<ClientId>, Refusal> {
         match &self.presenter {
             Redeemer::Anybody => Ok(None),
             Redeemer::Illegible => Err(Refusal::RedeemerUnproven),
             Redeemer::Claimed(credentials) => {
-                let client = credentials.authenticate(records.caller.as_ref(), self.ctx.now())?;
+                let client = credentials.authenticate(records.caller.as_ref(), now)?;
                 Ok(Some(client.client().id.clone()))
             }
         }
     }
 
-    fn end_family(self, family: &Family) -> Step {
-        let refusal = Some(Refusal::RefreshReused);
-        let event = Event { refusal, ..self.event(Kind::RefreshReused, &family.session) };
-        let changes = vec![
-            Change::EndSession { id: family.session.id.clone(), at: self.ctx.now() },
-            Change::Audit(event),
-        ];
-        Step::commit(changes, Ending { looking: self })
-    }
-
     /// Uses the token, or hands out what its use led to once more, in one commit that names everyone it rests on.
     fn refresh(
-        self,
-        engine: &Engine,
+        &self,
+        basis: &Basis<'_>,
         family: &Family,
-        state_epoch: u64,
         Granted { user, scope: grantable }: &Granted<'_>,
         (used_at, salt): (Time, Salt),
         first: bool,
-    ) -> Step {
-        let (now, session) = (self.ctx.now(), &family.session);
+    ) -> Decided<PendingRefresh> {
+        let (ctx, now, session) = (basis.ctx, basis.now(), &family.session);
         let scope = self.scope.clone().unwrap_or_else(|| grantable.clone());
         if !scope.is_within(grantable) {
-            let (refusal, error) =
-                (Refusal::NotGrantable, OAuthError::InvalidScope("the session has not all of this scope"));
-            return self.record(session, refusal, error.response().refused(refusal));
+            let refusal = Refusal::NotGrantable;
+            let error = OAuthError::InvalidScope("the session has not all of this scope");
+            return Ok(record(ctx, session, refusal, Reply::from(error).refused(refusal)));
         }
         let successor = FreshToken::successor(&self.token, used_at, &salt).digest;
-        let mut changes = vec![
-            Change::RequireLiveSession(session.id.clone()),
-            Change::RequireUserEpoch { id: user.id.clone(), epoch: user.epoch },
-        ];
-        changes.extend(
-            family.actor.as_ref().map(|a| Change::RequireUserEpoch { id: a.id.clone(), epoch: a.epoch }),
-        );
+        let mut changes = vec![Change::RequireLiveSession(session.id.clone()), Change::require_user(user)];
+        changes.extend(family.actor.as_ref().map(Change::require_user));
         changes.extend(session.clients().conditions());
         if first {
-            let idle_end = now.plus(engine.settings().refresh_lifetime.into());
+            let idle_end = now.plus(basis.settings().refresh_lifetime.into());
             let token = &family.refresh;
             let recorded = refreshes_to_record(token, now);
             changes.push(Change::RotateRefresh {
@@ -209,111 +173,105 @@ impl Looking {
                 },
                 recorded: recorded.unwrap_or(0),
             });
-            let event = |count| Event { count, ..self.event(Kind::SessionRefreshed, session) };
-            changes.extend(recorded.map(event).map(Change::Audit));
+            let row = |count| Event { count, ..event(ctx, Kind::SessionRefreshed, session) };
+            changes.extend(recorded.map(row).map(Change::Audit));
         } else {
             changes.push(Change::RequireUnusedRefresh(successor));
             changes.push(Change::CountRefresh(successor));
         }
-        let lifetime = family.client.as_ref().and_then(|client| client.user_token_lifetime);
-        let lifetime = u64::from(lifetime.unwrap_or(engine.settings().user_token_lifetime));
-        Step::commit_in(
-            state_epoch,
-            changes,
-            Refreshing {
-                used_at,
-                salt,
-                user: Box::new((*user).clone()),
-                session: session.clone(),
-                scope,
-                token_lifetime: lifetime.min(now.until(session.expires_at)),
-                looking: self,
-            },
-        )
-    }
-
-    /// Writes down that `session` gets nothing, then answers `response`.
-    fn record(&self, session: &Session, refusal: Refusal, response: Response) -> Step {
-        record(Event { refusal: Some(refusal), ..self.event(Kind::RefreshRefused, session) }, response)
-    }
-
-    fn event(&self, kind: Kind, session: &Session) -> Event {
-        Event {
-            subject: Some(session.user_id.clone()),
-            actor: session.actor_id().cloned(),
-            client: Some(session.client_id.clone()),
-            session: Some(session.id.clone()),
-            ..self.ctx.event(kind)
-        }
-    }
-
-    fn refused(&self, refusal: Refusal) -> Response {
-        match self.ctx.manner {
-            // The client has authenticated, and may have many people behind its one address whose sessions are over.
-            Manner::OAuth => OAuthError::InvalidGrant.response().refused_to_client(refusal),
-            Manner::Simple | Manner::Bearer => self.ctx.problem(Problem::RefreshRefused).refused(refusal),
-        }
-    }
-
-    fn once_more(self) -> Step {
-        if self.again {
-            return Step::Reply(self.ctx.unavailable());
-        }
-        Self { again: true, ..self }.ask()
-    }
-}
-
-impl Ending {
-    pub(crate) fn settle(self, outcome: Outcome) -> Step {
-        match outcome {
-            // A conflict: somebody else has ended it.
-            Outcome::Applied | Outcome::Conflict => Step::Reply(self.looking.refused(Refusal::RefreshReused)),
-            Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
-        }
-    }
-}
-
-impl Refreshing {
-    pub(crate) fn settle(self, engine: &Engine, outcome: Outcome) -> Step {
-        match outcome {
-            Outcome::Applied => {
-                Step::Reply(self.tokens(engine).unwrap_or_else(|| self.looking.ctx.internal()))
-            }
-            Outcome::Conflict => self.looking.once_more(),
-            Outcome::NotApplied | Outcome::Unknown => Step::Reply(self.looking.ctx.undone(outcome)),
-        }
-    }
-
-    /// The tokens, made here and nowhere earlier.
-    fn tokens(&self, engine: &Engine) -> Option<Response> {
-        let Looking { ctx, token, .. } = &self.looking;
-        let refresh_token = FreshToken::successor(token, self.used_at, &self.salt).text;
-        let person = PersonToken {
-            issuer: &engine.settings().issuer,
-            session: &self.session,
-            scope: &self.scope,
-            clocks: ctx.clocks(),
-            lifetime: self.token_lifetime,
-            token_id: ctx.inputs.seed.name(Label::TokenId, ""),
+        let refreshed = Refreshed {
+            token: self.token.clone(),
+            used_at,
+            salt,
+            user: (*user).clone(),
+            session: session.clone(),
+            scope,
+            token_lifetime: person_token_lifetime(basis, family.client.as_ref(), session),
         };
-        let access_token = engine.sign(self.session.purpose.token_type(), &person_claims(&person))?;
+        Ok(Next::commit_in(basis.state_epoch, changes, PendingRefresh::Refreshed(Box::new(refreshed))))
+    }
+}
+
+/// Ends the session of a token that was used before.
+fn end(ctx: &Context, session: &Session) -> Next<PendingRefresh> {
+    let event = Event { refusal: Some(Refusal::RefreshReused), ..event(ctx, Kind::RefreshReused, session) };
+    let end = Change::EndSession { id: session.id.clone(), at: ctx.now() };
+    Next::commit(vec![end, Change::Audit(event)], PendingRefresh::Reused)
+}
+
+/// Records that `session` gets nothing, then sends `reply`.
+fn record(ctx: &Context, session: &Session, refusal: Refusal, reply: Reply) -> Next<PendingRefresh> {
+    Next::record(Event { refusal: Some(refusal), ..event(ctx, Kind::RefreshRefused, session) }, reply)
+}
+
+fn event(ctx: &Context, kind: Kind, session: &Session) -> Event {
+    Event {
+        subject: Some(session.user_id.clone()),
+        actor: session.actor_id().cloned(),
+        client: Some(session.client_id.clone()),
+        session: Some(session.id.clone()),
+        ..ctx.event(kind)
+    }
+}
+
+fn refuse(ctx: &Context, refusal: Refusal) -> Reply {
+    match ctx.errors {
+        // The client has authenticated, and may have many people behind its one address whose sessions are over.
+        ErrorFormat::OAuth => Reply::from(OAuthError::InvalidGrant).refused_to_client(refusal),
+        ErrorFormat::Simple | ErrorFormat::Bearer => ctx.refuse(Problem::RefreshRefused, refusal),
+    }
+}
+
+impl Pending for PendingRefresh {
+    fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
+        match self {
+            Self::Reused => refuse(ctx, Refusal::RefreshReused),
+            Self::Refreshed(refreshed) => {
+                refreshed.tokens(ctx, engine).map_or_else(|| ctx.internal(), Reply::from)
+            }
+        }
+    }
+
+    fn retries(&self) -> u8 {
+        match self {
+            Self::Reused => 0,
+            Self::Refreshed(_) => 1,
+        }
+    }
+
+    fn failed(self, ctx: &Context, outcome: Outcome) -> Reply {
+        match (self, outcome) {
+            // Another request has ended the session.
+            (Self::Reused, Outcome::Conflict) => refuse(ctx, Refusal::RefreshReused),
+            (Self::Reused | Self::Refreshed(_), _) => ctx.undone(outcome),
+        }
+    }
+}
+
+impl Refreshed {
+    /// Makes the tokens, here and nowhere earlier; none where the key fails.
+    fn tokens(&self, ctx: &Context, engine: &Engine) -> Option<Response> {
+        let refresh_token = FreshToken::successor(&self.token, self.used_at, &self.salt).text;
+        let token = PersonToken { session: &self.session, scope: &self.scope, lifetime: self.token_lifetime };
+        let access_token = token.sign(ctx, engine)?;
         let (access_token, refresh_token) = (access_token.expose(), refresh_token.expose());
-        let response = if ctx.manner == Manner::OAuth {
-            let body = AccessToken {
-                access_token,
-                expires_in: self.token_lifetime,
-                token_type: "Bearer",
-                scope: self.scope.as_str(),
-                refresh_token: Some(refresh_token),
-            };
-            Response::json(200, &body)
-        } else {
-            let password = standing(&self.user, engine.settings().password_age, ctx.now());
-            let (tokens, purpose) = ((access_token, self.token_lifetime), self.session.purpose);
-            Response::json(
-                200,
-                &LoginResponse::new(tokens, Some(refresh_token), &self.user, password, purpose),
-            )
+        let response = match ctx.errors {
+            ErrorFormat::OAuth => {
+                let body = AccessToken {
+                    access_token,
+                    expires_in: self.token_lifetime,
+                    token_type: "Bearer",
+                    scope: self.scope.as_str(),
+                    refresh_token: Some(refresh_token),
+                };
+                Response::json(200, &body)
+            }
+            ErrorFormat::Simple | ErrorFormat::Bearer => {
+                let password = standing(&self.user, engine.settings().password_age, ctx.now());
+                let (tokens, purpose) = ((access_token, self.token_lifetime), self.session.purpose);
+                let body = LoginResponse::new(tokens, Some(refresh_token), &self.user, password, purpose);
+                Response::json(200, &body)
+            }
         };
         Some(response.uncached())
     }

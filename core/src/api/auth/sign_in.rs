@@ -1,11 +1,13 @@
-//! What becomes of whoever has passed the first factor: a session, a challenge, or a refusal; decided once, written in
-//! the commit that uses up the ticket or rests on the password, and told when that is durable.
+//! The common end of every sign-in: a session, a challenge, or a refusal. It is decided once, written in the commit that
+//! uses up the ticket or rests on the password, and told when that is durable.
 
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use crate::api::auth::new_session::NewSession;
 use crate::api::auth::origin::Origin;
 use crate::api::context::Context;
+use crate::api::endpoint::{Basis, Pending};
+use crate::api::reply::Reply;
 use crate::api::shapes::{ChallengeResponse, RiskAssessment};
 use crate::base::time::Time;
 use crate::engine::Engine;
@@ -25,7 +27,7 @@ use crate::records::user::User;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
 
-/// Somebody whose ticket or password was good, and everything a decision on them rests on.
+/// A sign-in whose ticket or password was good, and everything that a decision on it rests on.
 pub(crate) struct SignInAttempt<'a> {
     pub(crate) sign_in: SignIn,
     pub(crate) user: &'a User,
@@ -37,12 +39,10 @@ pub(crate) struct SignInAttempt<'a> {
     pub(crate) ticket: Option<(Time, Time)>,
     /// Whether the ticket was meant for another address.
     pub(crate) address_mismatch: bool,
-    /// The state epoch of the snapshot.
-    pub(crate) state_epoch: u64,
 }
 
 impl SignInAttempt<'_> {
-    /// Judges the risk at `now`, and decides what becomes of them.
+    /// Judges the risk at `now`, and decides.
     fn judge(&self, engine: &Engine, now: Time) -> Decision {
         decide(
             engine.settings(),
@@ -64,31 +64,61 @@ impl SignInAttempt<'_> {
         )
     }
 
-    /// What they were told at `at` of a second factor, for an answer that is given again.
-    pub(crate) fn told(&self, engine: &Engine, at: Time) -> Told {
-        Told::of(self.judge(engine, at), self.factors)
+    /// Returns what was told at `at`, for an answer that is given again.
+    pub(crate) fn notice(&self, engine: &Engine, at: Time) -> RiskNotice {
+        RiskNotice::of(self.judge(engine, at), self.factors)
     }
 }
 
-/// What an entrant will be told.
+/// What a sign-in leads to.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) enum Admission {
-    NewSession(Box<NewSession>),
-    Challenge(Box<Told>, Origin),
+pub(crate) enum SignInResult {
+    Session(Box<NewSession>),
+    Challenge(Box<RiskNotice>, Origin),
+    /// A second factor is called for, and there is none.
     Refused,
 }
 
-/// A second factor called for: why, by what it can be shown, and how the risk was judged.
+/// A sign-in whose commit is awaited.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Told {
+pub(crate) enum PendingSignIn {
+    /// Its refusal is written.
+    Refused(Problem, Refusal),
+    /// Its result is written.
+    First(SignInResult),
+    /// Its result was written before, and is given again.
+    Repeated(SignInResult),
+}
+
+impl Pending for PendingSignIn {
+    fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
+        match self {
+            Self::Refused(problem, refusal) => ctx.refuse(problem, refusal),
+            Self::First(result) | Self::Repeated(result) => result.reply(ctx, engine),
+        }
+    }
+
+    fn retries(&self) -> u8 {
+        match self {
+            Self::Refused(..) | Self::First(_) => 1,
+            // Whoever comes second to use a credential may come second to repeat it, too.
+            Self::Repeated(_) => 2,
+        }
+    }
+}
+
+/// How the risk of a sign-in was judged, and the second factor that is called for: why, and by what it can be shown.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct RiskNotice {
     pub(crate) assessment: Assessment,
     pub(crate) reason: Option<&'static str>,
     pub(crate) methods: Vec<&'static str>,
 }
 
-impl Told {
+impl RiskNotice {
     fn of(decision: Decision, factors: &Factors) -> Self {
         let reason = decision.verdict.reason();
         let mut methods = Method::of(factors);
@@ -108,24 +138,21 @@ impl Told {
     }
 }
 
-impl Admission {
-    /// Decides on `entrant`, whose tokens are of `origin`, and what is to be written; none where no name could be made for a
+impl SignInResult {
+    /// Decides on `attempt`, whose tokens are of `origin`, and what is to be written; 500 where no name could be made for a
     /// session.
     pub(crate) fn decide(
-        ctx: &Context,
-        engine: &Engine,
-        entrant: &SignInAttempt<'_>,
+        basis: &Basis<'_>,
+        attempt: &SignInAttempt<'_>,
         origin: Origin,
-    ) -> Option<(Self, Vec<Change>)> {
-        let SignInAttempt { sign_in, user, actor, client, factors, state_epoch, .. } = entrant;
-        let decision = entrant.judge(engine, ctx.now());
-        let mut changes: Vec<Change> = [Some(*user), *actor]
-            .into_iter()
-            .flatten()
-            .map(|user| Change::RequireUserEpoch { id: user.id.clone(), epoch: user.epoch })
-            .collect();
+    ) -> Result<(Self, Vec<Change>), Reply> {
+        let ctx = basis.ctx;
+        let SignInAttempt { sign_in, user, actor, client, factors, .. } = attempt;
+        let decision = attempt.judge(basis.engine, basis.now());
+        let mut changes: Vec<Change> =
+            [Some(*user), *actor].into_iter().flatten().map(Change::require_user).collect();
         let (verdict, assessment) = (decision.verdict, decision.assessment.clone());
-        let told = Told::of(decision, factors);
+        let notice = RiskNotice::of(decision, factors);
         let event =
             |kind, refusal| Event { risk: Some(assessment), ..ctx.sign_in_event(kind, sign_in, refusal) };
         let (accepted, refused) = match sign_in.ticket {
@@ -137,31 +164,28 @@ impl Admission {
             Verdict::ChangePassword => Purpose::ChangePassword,
             Verdict::Enrol(_) => Purpose::Enrol,
             Verdict::Challenge(_) => {
-                changes.push(Change::InsertChallenge(challenge(ctx, entrant, &origin)));
+                changes.push(Change::InsertChallenge(challenge(basis, attempt, &origin)));
                 changes.push(Change::Audit(event(Kind::ChallengeIssued, None)));
-                return Some((Self::Challenge(Box::new(told), origin), changes));
+                return Ok((Self::Challenge(Box::new(notice), origin), changes));
             }
             Verdict::Refuse(_) => {
-                return Some((
-                    Self::Refused,
-                    vec![Change::Audit(event(refused, Some(Refusal::FactorNotEnrolled)))],
-                ));
+                let event = event(refused, Some(Refusal::FactorNotEnrolled));
+                return Ok((Self::Refused, vec![Change::Audit(event)]));
             }
         };
         let people = (*user, *actor);
-        let (welcome, opened) =
-            NewSession::prepare(ctx, engine, sign_in, people, *client, purpose, (*state_epoch, origin))?;
-        let event = Event { session: Some(welcome.session().id.clone()), ..event(accepted, None) };
+        let (session, opened) = NewSession::prepare(basis, sign_in, people, *client, purpose, origin)?;
+        let event = Event { session: Some(session.id().clone()), ..event(accepted, None) };
         changes.extend(opened);
         changes.push(Change::Audit(event));
-        Some((Self::NewSession(Box::new(welcome.telling(told))), changes))
+        Ok((Self::Session(Box::new(session.with_notice(notice))), changes))
     }
 
-    /// How the ticket is used, where its answer can be given again.
+    /// Returns how the ticket is used, where its answer can be given again.
     pub(crate) fn delivery(&self, ctx: &Context) -> Option<TicketDelivery> {
         match self {
-            Self::NewSession(welcome) => {
-                let AnswerDelivery { request, salt, result, repeated } = welcome.delivery(ctx)?;
+            Self::Session(session) => {
+                let AnswerDelivery { request, salt, result, repeated } = session.delivery(ctx)?;
                 Some(Delivery { request, salt, result: TicketResult::Session(result), repeated })
             }
             Self::Challenge(_, origin) => {
@@ -171,38 +195,38 @@ impl Admission {
         }
     }
 
-    /// What the entrant is told, made here and nowhere earlier: the commit has been applied.
-    pub(crate) fn response(&self, ctx: &Context, engine: &Engine) -> Response {
+    /// Makes the reply, here and nowhere earlier: the commit has been applied.
+    fn reply(&self, ctx: &Context, engine: &Engine) -> Reply {
         match self {
-            Self::NewSession(welcome) => welcome.response(ctx, engine),
-            Self::Refused => ctx.problem(Problem::FactorNotEnrolled).refused(Refusal::FactorNotEnrolled),
-            Self::Challenge(told, origin) => {
+            Self::Session(session) => session.reply(ctx, engine),
+            Self::Refused => ctx.refuse(Problem::FactorNotEnrolled, Refusal::FactorNotEnrolled),
+            Self::Challenge(notice, origin) => {
                 let challenge = origin.challenge(ctx);
                 let body = ChallengeResponse {
                     requires_mfa: true,
                     challenge_token: challenge.expose(),
-                    required_mfa_methods: &told.methods,
-                    mfa_check_reason: told.reason.unwrap_or("policy"),
-                    risk_level: told.assessment.level.as_str(),
-                    risk_assessment: told.risk(),
+                    required_mfa_methods: &notice.methods,
+                    mfa_check_reason: notice.reason.unwrap_or("policy"),
+                    risk_level: notice.assessment.level.as_str(),
+                    risk_assessment: notice.risk(),
                 };
-                Response::json(200, &body).uncached()
+                Response::json(200, &body).uncached().into()
             }
         }
     }
 }
 
-/// The challenge that this moment makes for `entrant`.
-fn challenge(ctx: &Context, entrant: &SignInAttempt<'_>, origin: &Origin) -> Challenge {
+/// Makes the challenge for `attempt`.
+fn challenge(basis: &Basis<'_>, attempt: &SignInAttempt<'_>, origin: &Origin) -> Challenge {
     Challenge {
-        digest: ChallengeDigest::of(&origin.challenge(ctx)),
-        sign_in: entrant.sign_in.clone(),
-        user_epoch: entrant.user.epoch,
-        actor_epoch: entrant.actor.map(|actor| actor.epoch),
-        expires_at: ctx.now().plus(LIFETIME),
+        digest: ChallengeDigest::of(&origin.challenge(basis.ctx)),
+        sign_in: attempt.sign_in.clone(),
+        user_epoch: attempt.user.epoch,
+        actor_epoch: attempt.actor.map(|actor| actor.epoch),
+        expires_at: basis.now().plus(LIFETIME),
         wrong: 0,
         answered: None,
-        state_epoch: entrant.state_epoch,
-        issued_at: ctx.now(),
+        state_epoch: basis.state_epoch,
+        issued_at: basis.now(),
     }
 }

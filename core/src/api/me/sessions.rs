@@ -1,135 +1,107 @@
 //! `/auth/me/sessions`: a person sees their sessions, and ends one or all of them.
 
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use core::convert::Infallible;
 
-use crate::api::bearer::{Presented, unauthorized};
-use crate::api::context::Context;
+use crate::api::endpoint::{Basis, Call, Decided, Next};
+use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::api::shapes::SessionEntry;
-use crate::api::step::Step;
 use crate::base::time::Clocks;
-use crate::engine::Engine;
-use crate::http::problem::{Problem, done};
-use crate::http::request::Request;
+use crate::http::problem::Problem;
 use crate::records::id::UserId;
 use crate::records::session::Session;
-use crate::records::user::User;
-use crate::store::audit::{Event, Kind, Refusal};
-use crate::store::change::{Change, Outcome};
-use crate::store::query::{Found, Query, Records, SessionsRecords};
+use crate::store::audit::{Event, Kind};
+use crate::store::change::Change;
 
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// `GET`
-    List,
-    /// `DELETE`
-    EndAll,
-    /// `DELETE` of one, by what the path says is its id.
-    End(String),
-}
-
-/// Waits for the bearer, and unless all are to end, for their sessions.
+/// `GET`: the sessions.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
-    presented: Presented,
-    wish: Wish,
-    again: bool,
-}
+pub(crate) struct ListSessions;
 
-/// Waits for sessions to be ended.
+/// `DELETE`: all of them.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Ending {
-    looking: Looking,
-}
+pub(crate) struct EndSessions;
 
-pub(crate) fn begin(ctx: Context, request: &Request, one: Option<&str>) -> Step {
-    let wish = match one {
-        Some(id) => Wish::End(id.to_owned()),
-        None if request.method == "DELETE" => Wish::EndAll,
-        None => Wish::List,
-    };
-    match Presented::demanded(&ctx, request) {
-        Ok(presented) => Looking { ctx, presented, wish, again: false }.ask(),
-        Err(response) => Step::Reply(response),
+/// `DELETE` of one, by the id in the path.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct EndSession(String);
+
+impl BearerEndpoint for ListSessions {
+    type Records = Vec<Session>;
+    type Pending = Infallible;
+    type Hash = Infallible;
+
+    const FOR_ACTORS: bool = true;
+
+    fn parse(_: &Call<'_>) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, sessions: &Vec<Session>) -> Decided {
+        let entry = |session| entry(session, person.session, basis.clocks());
+        let entries: Vec<SessionEntry<'_>> = live(basis, person, sessions).map(entry).collect();
+        Ok(basis.ctx.done(Some(entries)).into())
     }
 }
 
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
+impl BearerEndpoint for EndSessions {
+    // All end at once, without a look at any.
+    type Records = ();
+    type Pending = PendingChange;
+    type Hash = Infallible;
+
+    fn parse(_: &Call<'_>) -> Result<Self, Problem> {
+        Ok(Self)
     }
 
-    fn ask(self) -> Step {
-        let query = self.presented.query().clone();
-        Step::read(
-            match self.wish {
-                // All end at once, without a look at any.
-                Wish::EndAll => Query::Bearer(query),
-                Wish::List | Wish::End(_) => Query::Sessions(query),
-            },
-            self,
-        )
+    fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, (): &()) -> Decided<PendingChange> {
+        let mut changes = person.conditions();
+        changes.push(Change::RaiseEpoch { id: person.user.id.clone(), epoch: person.user.epoch });
+        changes.push(Change::Audit(person.event(basis.ctx, Kind::SessionsEnded)));
+        Ok(Next::commit_in(basis.state_epoch, changes, PendingChange::Done))
+    }
+}
+
+impl BearerEndpoint for EndSession {
+    type Records = Vec<Session>;
+    type Pending = PendingChange;
+    type Hash = Infallible;
+
+    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
+        Ok(Self(call.id.to_owned()))
     }
 
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let state_epoch = found.state_epoch;
-        let SessionsRecords { bearer, sessions } = match (&self.wish, found.records) {
-            (Wish::EndAll, Records::Bearer(bearer)) => {
-                SessionsRecords { bearer: *bearer, sessions: Vec::new() }
-            }
-            (Wish::List | Wish::End(_), Records::Sessions(records)) => *records,
-            _ => return Step::Reply(self.ctx.internal()),
-        };
-        let token = match self.presented.verify(engine, &bearer, state_epoch, self.ctx.now()) {
-            Ok(token) => token,
-            Err(refusal) => return Step::Reply(unauthorized(&self.ctx, refusal)),
-        };
-        let (user, session) = match token.person(None) {
-            Ok(person) => person,
-            Err((problem, refusal)) => return self.ctx.refuse(problem, refusal),
-        };
-        if self.wish != Wish::List && session.actor.is_some() {
-            return self.ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated);
-        }
-        let own = sessions.iter().filter(|s| s.user_id == user.id && s.state_epoch == state_epoch);
-        let live = own.filter(|s| !s.is_over(user.epoch, self.ctx.now()));
-        let by = [
-            Change::RequireLiveSession(session.id.clone()),
-            Change::RequireUserEpoch { id: user.id.clone(), epoch: user.epoch },
-        ];
-        let by = by.into_iter().chain(session.clients().conditions()).collect::<Vec<_>>();
-        let ended = match &self.wish {
-            Wish::List => {
-                let entries: Vec<SessionEntry<'_>> =
-                    live.map(|s| entry(s, session, self.ctx.clocks())).collect();
-                return Step::Reply(done(self.ctx.language, self.ctx.clocks().wall, Some(entries)));
-            }
-            Wish::EndAll => [
-                Change::RaiseEpoch { id: user.id.clone(), epoch: user.epoch },
-                Change::Audit(self.event(Kind::SessionsEnded, user, None)),
-            ],
-            Wish::End(id) => match live.into_iter().find(|s| s.id.as_str() == id) {
-                None => return Step::Reply(self.ctx.problem(Problem::SessionUnknown)),
-                Some(session) => [
-                    Change::EndSession { id: session.id.clone(), at: self.ctx.now() },
-                    Change::Audit(self.event(Kind::SessionEnded, user, Some(session))),
-                ],
-            },
-        };
-        Step::commit_in(state_epoch, by.into_iter().chain(ended).collect(), Ending { looking: self })
+    fn decide(
+        &self,
+        basis: &Basis<'_>,
+        person: &Person<'_>,
+        sessions: &Vec<Session>,
+    ) -> Decided<PendingChange> {
+        let ctx = basis.ctx;
+        let ended = live(basis, person, sessions).find(|session| session.id.as_str() == self.0);
+        let ended = ended.ok_or_else(|| ctx.problem(Problem::SessionUnknown))?;
+        let mut changes = person.conditions();
+        changes.push(Change::EndSession { id: ended.id.clone(), at: basis.now() });
+        changes.push(Change::Audit(Event {
+            client: Some(ended.client_id.clone()),
+            session: Some(ended.id.clone()),
+            ..person.event(ctx, Kind::SessionEnded)
+        }));
+        Ok(Next::commit_in(basis.state_epoch, changes, PendingChange::Done))
     }
+}
 
-    fn event(&self, kind: Kind, user: &User, session: Option<&Session>) -> Event {
-        Event {
-            subject: Some(user.id.clone()),
-            client: session.map(|session| session.client_id.clone()),
-            session: session.map(|session| session.id.clone()),
-            ..self.ctx.event(kind)
-        }
-    }
+/// Returns those of `sessions` that are the person's and live.
+fn live<'a>(
+    basis: &Basis<'_>,
+    person: &Person<'_>,
+    sessions: &'a [Session],
+) -> impl Iterator<Item = &'a Session> {
+    let (user, state_epoch, now) = (person.user, basis.state_epoch, basis.now());
+    let own = sessions.iter().filter(move |s| s.user_id == user.id && s.state_epoch == state_epoch);
+    own.filter(move |s| !s.is_over(user.epoch, now))
 }
 
 fn entry<'a>(session: &'a Session, current: &Session, clocks: Clocks) -> SessionEntry<'a> {
@@ -141,17 +113,5 @@ fn entry<'a>(session: &'a Session, current: &Session, clocks: Clocks) -> Session
         expires_at: clocks.on_the_wall(session.expires_at).rfc3339(),
         current: session.id == current.id,
         actor: session.actor_id().map(UserId::as_str),
-    }
-}
-
-impl Ending {
-    pub(crate) fn settle(self, outcome: Outcome) -> Step {
-        let ctx = &self.looking.ctx;
-        Step::Reply(match outcome {
-            Outcome::Applied => done(ctx.language, ctx.clocks().wall, None::<()>),
-            Outcome::Conflict if self.looking.again => ctx.unavailable(),
-            Outcome::Conflict => return Looking { again: true, ..self.looking }.ask(),
-            Outcome::NotApplied | Outcome::Unknown => ctx.undone(outcome),
-        })
     }
 }

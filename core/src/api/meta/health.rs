@@ -1,16 +1,18 @@
 //! `GET /healthz`: the process answers. `GET /readyz`: the store can be read and can commit, and there is a key to sign with.
 
 use alloc::{vec, vec::Vec};
+use core::convert::Infallible;
 
 use serde::Serialize;
 
 use crate::api::context::Context;
-use crate::api::step::Step;
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::reply::Reply;
 use crate::base::warning::Warning;
 use crate::engine::Engine;
 use crate::http::response::Response;
 use crate::store::change::{Change, Outcome};
-use crate::store::query::{Found, Query, Records};
+use crate::store::query::{Query, Records};
 
 #[derive(Serialize)]
 struct Health {
@@ -19,51 +21,70 @@ struct Health {
     warnings: Vec<&'static str>,
 }
 
-pub(crate) fn alive() -> Step {
-    Step::Reply(Response::json(200, &Health { status: "ok", warnings: Vec::new() }))
-}
-
-/// Waits for a snapshot.
+/// `/healthz`, which is answered at once.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct AwaitRecords {
-    ctx: Context,
-}
+pub(crate) enum Alive {}
 
-/// Waits for a commit that changes nothing.
+/// `/readyz`.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Probing {
-    ctx: Context,
-}
+pub(crate) struct Ready;
 
-pub(crate) fn ready(ctx: Context) -> Step {
-    Step::read(Query::Generation, AwaitRecords { ctx })
-}
+/// A commit that changes nothing.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct Probe;
 
-impl AwaitRecords {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
+impl Endpoint for Alive {
+    type Pending = Infallible;
+    type Hash = Infallible;
+
+    fn parse(_: &Call<'_>) -> Result<Self, Reply> {
+        Err(Response::json(200, &Health { status: "ok", warnings: Vec::new() }).into())
     }
 
-    pub(crate) fn resume(self, found: &Found) -> Step {
-        if found.records != Records::Generation {
-            return Step::Reply(self.ctx.internal());
+    fn query(&self) -> Query {
+        match *self {}
+    }
+
+    fn decide(&self, _: &Basis<'_>, _: Records) -> Decided {
+        match *self {}
+    }
+}
+
+impl Endpoint for Ready {
+    type Pending = Probe;
+    type Hash = Infallible;
+
+    fn parse(_: &Call<'_>) -> Result<Self, Reply> {
+        Ok(Self)
+    }
+
+    fn query(&self) -> Query {
+        Query::Generation
+    }
+
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<Probe> {
+        let Records::Generation = records else { return Err(basis.ctx.internal()) };
+        Ok(Next::commit(vec![Change::Probe], Probe))
+    }
+}
+
+impl Pending for Probe {
+    fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
+        if !engine.can_sign() {
+            return ctx.unavailable();
         }
-        Step::commit(vec![Change::Probe], Probing { ctx: self.ctx })
+        let warnings = ctx.inputs.warnings.iter().map(Warning::as_str).collect();
+        Response::json(200, &Health { status: "ready", warnings }).into()
     }
-}
 
-impl Probing {
-    pub(crate) fn settle(self, engine: &Engine, outcome: Outcome) -> Step {
-        Step::Reply(match outcome {
-            Outcome::Applied if engine.can_sign() => {
-                let warnings = self.ctx.inputs.warnings.iter().map(Warning::as_str).collect();
-                Response::json(200, &Health { status: "ready", warnings })
-            }
-            Outcome::Applied | Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
-                self.ctx.unavailable()
-            }
-        })
+    fn retries(&self) -> u8 {
+        0
+    }
+
+    fn failed(self, ctx: &Context, _: Outcome) -> Reply {
+        ctx.unavailable()
     }
 }

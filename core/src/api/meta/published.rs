@@ -1,76 +1,98 @@
 //! What anybody may read: the key set (RFC 7517 §5) and the metadata (RFC 8414, OpenID Connect Discovery).
 
 use alloc::vec;
+use core::convert::Infallible;
 
-use crate::api::context::Context;
-use crate::api::shapes::{Metadata, OpenIdMetadata};
-use crate::api::step::Step;
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::oauth::introspect::Introspect;
+use crate::api::oauth::revoke::Revoke;
+use crate::api::oauth::token::Token;
+use crate::api::oauth::userinfo::Userinfo;
+use crate::api::reply::Reply;
+use crate::api::routes::Routed;
+use crate::api::shapes::{Metadata, OpenIdMetadata as OpenIdShape};
 use crate::engine::Engine;
 use crate::http::response::Response;
-use crate::store::query::{Found, Query, Records};
+use crate::store::query::{Query, Records};
 
 const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post"];
 
-/// Which document is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Document {
-    /// `/.well-known/jwks.json`
-    Keys,
-    /// `/.well-known/oauth-authorization-server`
-    Metadata,
-    /// `/.well-known/openid-configuration`
-    OpenIdMetadata,
+/// A document that is made of the engine alone. It waits for the generation of the keys, so that a key added by a command
+/// is published at once.
+trait Document: Default {
+    fn response(engine: &Engine) -> Response;
 }
 
-/// Waits for the generation of the keys, so that a key added by a command is published at once.
-#[derive(Debug)]
+/// The key set.
+#[derive(Debug, Default)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
-    document: Document,
-}
+pub(crate) struct Keys;
 
-pub(crate) fn begin(ctx: Context, document: Document) -> Step {
-    Step::read(Query::Generation, Looking { ctx, document })
-}
+/// The metadata of RFC 8414.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct ServerMetadata;
 
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
+/// The metadata of OpenID Connect.
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct OpenIdMetadata;
+
+impl<D: Document> Endpoint for D {
+    type Pending = Infallible;
+    type Hash = Infallible;
+
+    fn parse(_: &Call<'_>) -> Result<Self, Reply> {
+        Ok(D::default())
     }
 
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        if found.records != Records::Generation {
-            return Step::Reply(self.ctx.internal());
-        }
-        let issuer = &engine.settings().issuer;
-        let metadata = || Metadata {
-            issuer: issuer.as_str(),
-            token_endpoint: issuer.url("/oauth2/token"),
-            userinfo_endpoint: issuer.url("/userinfo"),
-            jwks_uri: issuer.url("/.well-known/jwks.json"),
-            introspection_endpoint: issuer.url("/oauth2/introspect"),
-            revocation_endpoint: issuer.url("/oauth2/revoke"),
-            scopes_supported: vec!["profile", "email", "phone"],
-            response_types_supported: &[],
-            grant_types_supported: &["client_credentials", "refresh_token"],
-            token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
-            introspection_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
-            revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+    fn query(&self) -> Query {
+        Query::Generation
+    }
+
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {
+        let Records::Generation = records else { return Err(basis.ctx.internal()) };
+        Ok(D::response(basis.engine).into())
+    }
+}
+
+impl Document for Keys {
+    fn response(engine: &Engine) -> Response {
+        Response::new(200, "application/json", engine.verifying_keys().public_jwk_set().into())
+    }
+}
+
+impl Document for ServerMetadata {
+    fn response(engine: &Engine) -> Response {
+        Response::json(200, &metadata(engine))
+    }
+}
+
+impl Document for OpenIdMetadata {
+    fn response(engine: &Engine) -> Response {
+        let body = OpenIdShape {
+            metadata: metadata(engine),
+            subject_types_supported: &["public"],
+            id_token_signing_alg_values_supported: engine.verifying_keys().public_algorithms(),
         };
-        Step::Reply(match self.document {
-            Document::Keys => {
-                Response::new(200, "application/json", engine.verifying_keys().public_jwk_set().into())
-            }
-            Document::Metadata => Response::json(200, &metadata()),
-            Document::OpenIdMetadata => Response::json(
-                200,
-                &OpenIdMetadata {
-                    metadata: metadata(),
-                    subject_types_supported: &["public"],
-                    id_token_signing_alg_values_supported: engine.verifying_keys().public_algorithms(),
-                },
-            ),
-        })
+        Response::json(200, &body)
+    }
+}
+
+fn metadata(engine: &Engine) -> Metadata<'_> {
+    let issuer = &engine.settings().issuer;
+    Metadata {
+        issuer: issuer.as_str(),
+        token_endpoint: issuer.url(Token::PATH),
+        userinfo_endpoint: issuer.url(Userinfo::PATH),
+        jwks_uri: issuer.url(Keys::PATH),
+        introspection_endpoint: issuer.url(Introspect::PATH),
+        revocation_endpoint: issuer.url(Revoke::PATH),
+        scopes_supported: vec!["profile", "email", "phone"],
+        response_types_supported: &[],
+        grant_types_supported: &["client_credentials", "refresh_token"],
+        token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+        introspection_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+        revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
     }
 }

@@ -1,4 +1,41 @@
-//! Second factors.
+//! Second factors: a person sets up authenticators, verifies their first code, lists and removes them. An impersonated
+//! session can do none of it.
 
-pub(crate) mod factors;
+use alloc::{borrow::ToOwned, vec::Vec};
+
+use crate::api::context::Context;
+use crate::api::lockout::count_wrong;
+use crate::api::person::Person;
+use crate::records::factor::Factors;
+use crate::records::id::DeviceId;
+use crate::store::audit::{Event, Kind, Refusal};
+use crate::store::change::Change;
+
+pub(crate) mod devices;
 pub mod otpauth;
+pub(crate) mod set_up;
+pub(crate) mod verify;
+
+/// Returns an audit event about a device.
+fn event(ctx: &Context, person: &Person<'_>, kind: Kind, device: &DeviceId) -> Event {
+    Event { key: Some(device.as_str().to_owned()), ..person.event(ctx, kind) }
+}
+
+/// Returns what is written of a wrong code; `device` where it was meant for one.
+fn wrong_code(
+    ctx: &Context,
+    person: &Person<'_>,
+    factors: &Factors,
+    device: Option<&DeviceId>,
+    refusal: Refusal,
+) -> Vec<Change> {
+    let mut changes = count_wrong(ctx, factors, &person.user.id);
+    changes.push(Change::CountFailure { user: person.user.id.clone(), at: ctx.now() });
+    let key = device.map(|id| id.as_str().to_owned());
+    changes.push(Change::Audit(Event {
+        key,
+        refusal: Some(refusal),
+        ..person.event(ctx, Kind::FactorRefused)
+    }));
+    changes
+}

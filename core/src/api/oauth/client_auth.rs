@@ -2,6 +2,8 @@
 
 use alloc::vec;
 
+use crate::api::context::Context;
+use crate::api::reply::Reply;
 use crate::base::form::Form;
 use crate::base::secret::SecretText;
 use crate::http::authorization::Authorization;
@@ -9,50 +11,46 @@ use crate::http::media::is_media_type;
 use crate::http::oauth_error::OAuthError;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::http::response::Response;
+use crate::policy::ticket_redemption::Redeemer;
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::id::ClientId;
 use crate::store::audit::Refusal;
 
-use crate::api::context::Context;
-use crate::policy::ticket_redemption::Redeemer;
-
 const BAD_FORM: OAuthError = OAuthError::InvalidRequest("the body is not a form with every parameter once");
 const TWO_METHODS: OAuthError = OAuthError::InvalidRequest("use one client authentication method");
 
-/// The form that `request` posts.
-pub(crate) fn posted_form<'a>(ctx: &Context, request: &'a Request) -> Result<Form<'a>, Response> {
+/// Reads the form that `request` posts.
+pub(crate) fn posted_form<'a>(ctx: &Context, request: &'a Request) -> Result<Form<'a>, Reply> {
     match request.header("content-type") {
         Ok(Some(t)) if is_media_type(t, "application/x-www-form-urlencoded") => {}
         Ok(_) => return Err(ctx.problem(Problem::UnsupportedMediaType)),
-        Err(_) => return Err(BAD_FORM.response()),
+        Err(_) => return Err(BAD_FORM.into()),
     }
-    Form::parse(&request.body).map_err(|_| BAD_FORM.response())
+    Form::parse(&request.body).map_err(|_| BAD_FORM.into())
 }
 
-/// The one way in which the client authenticates.
-pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCredentials, Response> {
-    let refused = || OAuthError::InvalidClient.response().refused(Refusal::Malformed);
+/// Reads the one way in which the client authenticates.
+pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCredentials, Reply> {
+    let refused = || Reply::from(OAuthError::InvalidClient).refused(Refusal::Malformed);
     let named = form.get("client_id");
     let asserted = ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some());
-    let authorization = Authorization::of(request).map_err(|_| {
-        OAuthError::InvalidRequest("the Authorization header is repeated or malformed").response()
-    })?;
+    let authorization = Authorization::of(request)
+        .map_err(|_| OAuthError::InvalidRequest("the Authorization header is repeated or malformed"))?;
     match (authorization, form.get("client_secret")) {
         (Authorization::Absent, None) if asserted => Err(refused()),
-        _ if asserted => Err(TWO_METHODS.response()),
+        _ if asserted => Err(TWO_METHODS.into()),
         (Authorization::Absent, Some(secret)) => {
             let id = named.and_then(|id| ClientId::parse(id).ok()).ok_or_else(refused)?;
             Ok(ClientCredentials { id, readings: vec![SecretText::new(secret.into())] })
         }
         (Authorization::Absent, None) => Err(refused()),
-        (_, Some(_)) => Err(TWO_METHODS.response()),
+        (_, Some(_)) => Err(TWO_METHODS.into()),
         (Authorization::Basic(basic), None) => {
             let credentials = ClientCredentials::read(&basic.name, basic.readings).ok_or_else(refused)?;
             match named {
                 Some(id) if id != credentials.id.as_str() => {
                     Err(OAuthError::InvalidRequest("client_id differs from the Authorization header's")
-                        .response())
+                        .into())
                 }
                 Some(_) | None => Ok(credentials),
             }

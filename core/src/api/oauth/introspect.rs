@@ -2,95 +2,48 @@
 //! token; of a refresh token, the client it was issued to alone.
 
 use alloc::string::String;
+use core::convert::Infallible;
 
-use crate::api::bearer::{Holder, Presented};
-use crate::api::context::Context;
-use crate::api::oauth::client_auth::{credentials, posted_form};
+use crate::api::bearer::Holder;
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::oauth::token_inquiry::TokenInquiry;
+use crate::api::reply::Reply;
 use crate::api::shapes::Introspection;
-use crate::api::step::Step;
-use crate::base::time::Time;
-use crate::engine::Engine;
-use crate::http::oauth_error::OAuthError;
-use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::jose::claims::Actor;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide};
-use crate::records::client_credentials::ClientCredentials;
-use crate::records::id::{ClientId, UserId};
-use crate::records::session::RefreshDigest;
-use crate::store::query::{Found, Query, Records, TokenQuery, TokenRecords};
+use crate::records::id::UserId;
+use crate::store::query::{Query, Records, TokenRecords};
 
-/// A token of either kind, presented by a client that says who it is.
+/// A token to be told about.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Asked {
-    pub(super) credentials: ClientCredentials,
-    pub(super) access: Option<Presented>,
-    pub(super) refresh: Option<RefreshDigest>,
-}
+pub(crate) struct Introspect(TokenInquiry);
 
-impl Asked {
-    /// Reads the form of RFC 7662 §2.1 and RFC 7009 §2.1, which are one. `token_type_hint` may be wrong and is not needed.
-    pub(super) fn of(ctx: &Context, request: &Request) -> Result<Self, Response> {
-        let form = posted_form(ctx, request)?;
-        let credentials = credentials(request, &form)?;
-        let token =
-            form.get("token").ok_or_else(|| OAuthError::InvalidRequest("token is required").response())?;
-        Ok(Self { credentials, refresh: RefreshDigest::read(token), access: Presented::read(token) })
+impl Endpoint for Introspect {
+    type Pending = Infallible;
+    type Hash = Infallible;
+
+    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        TokenInquiry::parse(call).map(Self)
     }
 
-    /// The client that asks, which has to prove it.
-    pub(super) fn caller(&self, records: &TokenRecords, now: Time) -> Result<ClientId, Response> {
-        match self.credentials.authenticate(records.caller.as_ref(), now) {
-            Ok(caller) => Ok(caller.client().id.clone()),
-            Err(refusal) => Err(OAuthError::InvalidClient.response().refused(refusal.into())),
-        }
+    fn query(&self) -> Query {
+        self.0.query()
     }
 
-    pub(super) fn query(&self) -> Query {
-        Query::Token(TokenQuery {
-            caller: Some(self.credentials.id.clone()),
-            access: self.access.as_ref().map(|access| access.query().clone()),
-            refresh: self.refresh,
-        })
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {
+        let (caller, records) = self.0.authenticate(basis, records)?;
+        let answer = self.access(basis, &records);
+        let answer = answer.or_else(|| self.refresh(basis, &records, Presenter::Client(&caller)));
+        let answer = answer.unwrap_or_else(|| Response::json(200, &Introspection::default()));
+        Ok(answer.uncached().into())
     }
 }
 
-/// Waits for whatever the token names.
-#[derive(Debug)]
-#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
-    asked: Asked,
-}
-
-pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
-    match Asked::of(&ctx, request) {
-        Ok(asked) => Step::read(asked.query(), Looking { ctx, asked }),
-        Err(response) => Step::Reply(response),
-    }
-}
-
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
-    }
-
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let Records::Token(records) = found.records else { return Step::Reply(self.ctx.internal()) };
-        let caller = match self.asked.caller(&records, self.ctx.now()) {
-            Ok(caller) => caller,
-            Err(response) => return Step::Reply(response),
-        };
-        let (state_epoch, presenter) = (found.state_epoch, Presenter::Client(&caller));
-        let answer = self.access(engine, &records, state_epoch);
-        let answer = answer.or_else(|| self.refresh(engine, &records, state_epoch, presenter));
-        Step::Reply(answer.unwrap_or_else(|| Response::json(200, &Introspection::default())).uncached())
-    }
-
-    fn access(&self, engine: &Engine, records: &TokenRecords, state_epoch: u64) -> Option<Response> {
-        let token = self.asked.access.as_ref()?;
-        let token = token.verify(engine, &records.bearer, state_epoch, self.ctx.now()).ok()?;
+impl Introspect {
+    fn access(&self, basis: &Basis<'_>, records: &TokenRecords) -> Option<Response> {
+        let token = self.0.access.as_ref()?.verify(basis, &records.bearer).ok()?;
         let claims = token.claims();
         let username = match token.holder() {
             Holder::Client(_) => None,
@@ -120,15 +73,14 @@ impl Looking {
 
     fn refresh(
         &self,
-        engine: &Engine,
+        basis: &Basis<'_>,
         records: &TokenRecords,
-        state_epoch: u64,
         presenter: Presenter<'_>,
     ) -> Option<Response> {
-        let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
-        let decided = decide(family, presenter, engine.settings(), state_epoch, self.ctx.now());
+        let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.0.refresh)?;
+        let decided = decide(family, presenter, basis.settings(), basis.state_epoch, basis.now());
         let Verdict::Rotate(Granted { user, scope }) = decided else { return None };
-        let (session, clocks) = (&family.session, self.ctx.clocks());
+        let (session, clocks) = (&family.session, basis.clocks());
         Some(Response::json(
             200,
             &Introspection {
@@ -139,7 +91,7 @@ impl Looking {
                 exp: Some(clocks.on_the_wall(family.refresh.expires_at).unix()),
                 iat: Some(clocks.on_the_wall(family.refresh.issued_at).unix()),
                 sub: Some(user.id.as_str()),
-                iss: Some(engine.settings().issuer.as_str()),
+                iss: Some(basis.settings().issuer.as_str()),
                 sid: Some(session.id.as_str()),
                 act: session.actor_id().map(UserId::as_str).map(|sub| Actor { sub }),
                 ..Introspection::default()

@@ -4,4 +4,5 @@ pub(crate) mod client_auth;
 pub(crate) mod introspect;
 pub(crate) mod revoke;
 pub(crate) mod token;
+pub(crate) mod token_inquiry;
 pub(crate) mod userinfo;

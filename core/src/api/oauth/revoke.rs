@@ -2,84 +2,68 @@
 //! token that is unknown, over, or another client's is left alone, and answered alike.
 
 use alloc::{vec, vec::Vec};
+use core::convert::Infallible;
 
 use serde::Serialize;
 
 use crate::api::bearer::Holder;
 use crate::api::context::Context;
-use crate::api::oauth::introspect::Asked;
-use crate::api::step::Step;
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::oauth::token_inquiry::TokenInquiry;
+use crate::api::reply::Reply;
 use crate::engine::Engine;
-use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::id::ClientId;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::{Change, Outcome};
-use crate::store::query::{Found, Records, TokenRecords};
+use crate::store::query::{Query, Records, TokenRecords};
 
-/// Waits for whatever the token names.
+/// A token to be revoked.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
-    asked: Asked,
-}
+pub(crate) struct Revoke(TokenInquiry);
 
-/// Waits for the revocation to be durable.
+/// A revocation that is about to be durable.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Revoking {
-    ctx: Context,
-}
+pub(crate) struct PendingRevocation;
 
 /// The body says nothing (RFC 7009 §2.2).
 #[derive(Serialize)]
 struct Nothing {}
 
-fn revoked() -> Response {
-    Response::json(200, &Nothing {}).uncached()
+fn revoked() -> Reply {
+    Response::json(200, &Nothing {}).uncached().into()
 }
 
-pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
-    match Asked::of(&ctx, request) {
-        Ok(asked) => Step::read(asked.query(), Looking { ctx, asked }),
-        Err(response) => Step::Reply(response),
+impl Endpoint for Revoke {
+    type Pending = PendingRevocation;
+    type Hash = Infallible;
+
+    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        TokenInquiry::parse(call).map(Self)
+    }
+
+    fn query(&self) -> Query {
+        self.0.query()
+    }
+
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRevocation> {
+        let (caller, records) = self.0.authenticate(basis, records)?;
+        let changes = self.access(basis, &records, &caller);
+        let changes = changes.or_else(|| self.session(basis, &records, &caller));
+        Ok(changes.map_or_else(|| revoked().into(), |changes| Next::commit(changes, PendingRevocation)))
     }
 }
 
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
-    }
-
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let Records::Token(records) = found.records else { return Step::Reply(self.ctx.internal()) };
-        let caller = match self.asked.caller(&records, self.ctx.now()) {
-            Ok(caller) => caller,
-            Err(response) => return Step::Reply(response),
-        };
-        let access = self.access(engine, &records, found.state_epoch, &caller);
-        let changes = access.or_else(|| self.session(&records, found.state_epoch, &caller));
-        match changes {
-            Some(changes) => Step::commit(changes, Revoking { ctx: self.ctx }),
-            None => Step::Reply(revoked()),
-        }
-    }
-
-    fn access(
-        &self,
-        engine: &Engine,
-        records: &TokenRecords,
-        state_epoch: u64,
-        caller: &ClientId,
-    ) -> Option<Vec<Change>> {
-        let token = self.asked.access.as_ref()?;
-        let token = token.verify_to_end(engine, &records.bearer, state_epoch, self.ctx.now()).ok()?;
+impl Revoke {
+    fn access(&self, basis: &Basis<'_>, records: &TokenRecords, caller: &ClientId) -> Option<Vec<Change>> {
+        let token = self.0.access.as_ref()?.verify_to_end(basis, &records.bearer).ok()?;
         let claims = token.claims();
         if claims.client_id != caller.as_str() {
             return None;
         }
-        let about = Event { client: Some(caller.clone()), ..self.ctx.event(Kind::TokenRevoked) };
+        let about = Event { client: Some(caller.clone()), ..basis.ctx.event(Kind::TokenRevoked) };
         let event = match token.holder() {
             Holder::Client(_) => about,
             Holder::Person { user, session } | Holder::Restricted { user, session, .. } => Event {
@@ -93,12 +77,12 @@ impl Looking {
         Some(vec![revoke, Change::Audit(event)])
     }
 
-    fn session(&self, records: &TokenRecords, state_epoch: u64, caller: &ClientId) -> Option<Vec<Change>> {
-        let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.asked.refresh)?;
+    fn session(&self, basis: &Basis<'_>, records: &TokenRecords, caller: &ClientId) -> Option<Vec<Change>> {
+        let family = records.family.as_ref().filter(|f| Some(f.refresh.digest) == self.0.refresh)?;
         let session = &family.session;
         // What a client of the same name was given before is no concern of this one.
         let stands = session.clients().stand(family.client.as_ref(), family.issuer.as_ref()).is_ok();
-        let over = session.ended_at.is_some() || session.state_epoch != state_epoch || !stands;
+        let over = session.ended_at.is_some() || session.state_epoch != basis.state_epoch || !stands;
         if session.client_id != *caller || over {
             return None;
         }
@@ -107,19 +91,27 @@ impl Looking {
             actor: session.actor_id().cloned(),
             client: Some(caller.clone()),
             session: Some(session.id.clone()),
-            ..self.ctx.event(Kind::SessionEnded)
+            ..basis.ctx.event(Kind::SessionEnded)
         };
-        let end = Change::EndSession { id: session.id.clone(), at: self.ctx.now() };
+        let end = Change::EndSession { id: session.id.clone(), at: basis.now() };
         Some(vec![end, Change::Audit(event)])
     }
 }
 
-impl Revoking {
-    pub(crate) fn settle(self, outcome: Outcome) -> Step {
-        Step::Reply(match outcome {
-            // A conflict: somebody else has ended the session.
-            Outcome::Applied | Outcome::Conflict => revoked(),
-            Outcome::NotApplied | Outcome::Unknown => self.ctx.undone(outcome),
-        })
+impl Pending for PendingRevocation {
+    fn applied(self, _ctx: &Context, _engine: &Engine) -> Reply {
+        revoked()
+    }
+
+    fn retries(&self) -> u8 {
+        0
+    }
+
+    fn failed(self, ctx: &Context, outcome: Outcome) -> Reply {
+        match outcome {
+            // Another request has ended the session.
+            Outcome::Conflict => revoked(),
+            Outcome::Applied | Outcome::NotApplied | Outcome::Unknown => ctx.undone(outcome),
+        }
     }
 }

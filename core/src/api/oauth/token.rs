@@ -1,103 +1,94 @@
-//! `POST /oauth2/token`: client credentials (RFC 6749 §4.4); a refresh token goes on in [`refresh`].
+//! `POST /oauth2/token`: client credentials (RFC 6749 §4.4), and [`Refresh`] for a refresh token.
 
 use alloc::string::String;
+use core::convert::Infallible;
 
-use crate::api::auth::refresh;
-use crate::api::context::Context;
+use crate::api::auth::refresh::{PendingRefresh, Refresh};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
 use crate::api::oauth::client_auth::{credentials, posted_form};
+use crate::api::reply::Reply;
 use crate::api::shapes::AccessToken;
-use crate::api::step::Step;
-use crate::api::tokens::{ClientToken, client_claims};
+use crate::api::tokens::ClientToken;
 use crate::base::secret::SecretText;
-use crate::crypto::seed::Label;
-use crate::engine::Engine;
 use crate::http::oauth_error::OAuthError;
-use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::jose::claims::TokenType;
 use crate::records::client::AuthenticatedClient;
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::scope::Scope;
-use crate::store::query::{Found, Query, Records};
+use crate::store::query::{Query, Records};
 
-/// Waits for the client.
+/// What a token is asked for by.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Looking {
-    ctx: Context,
-    credentials: ClientCredentials,
-    scope: Option<String>,
+pub(crate) enum Token {
+    ClientCredentials { credentials: ClientCredentials, scope: Option<String> },
+    RefreshToken(Refresh),
 }
 
-pub(crate) fn begin(ctx: Context, request: &Request) -> Step {
-    ask(ctx, request).unwrap_or_else(Step::Reply)
-}
+impl Endpoint for Token {
+    type Pending = PendingRefresh;
+    type Hash = Infallible;
 
-fn ask(ctx: Context, request: &Request) -> Result<Step, Response> {
-    let form = posted_form(&ctx, request)?;
-    let grant = form
-        .get("grant_type")
-        .ok_or_else(|| OAuthError::InvalidRequest("grant_type is required").response())?;
-    if !["client_credentials", "refresh_token"].contains(&grant) {
-        return Err(OAuthError::UnsupportedGrantType.response());
-    }
-    let credentials = credentials(request, &form)?;
-    let scope = form.get("scope");
-    if grant == "client_credentials" {
-        let query = Query::Client(credentials.id.clone());
-        return Ok(Step::read(query, Looking { ctx, credentials, scope: scope.map(String::from) }));
-    }
-    let token = form.get("refresh_token").map(|token| SecretText::new(token.into()));
-    let token = token.ok_or_else(|| OAuthError::InvalidRequest("refresh_token is required").response())?;
-    let scope = scope.map(Scope::parse).transpose();
-    let scope = scope.map_err(|_| OAuthError::InvalidScope("scope is malformed").response())?;
-    Ok(refresh::begin_grant(ctx, credentials, token, scope))
-}
-
-impl Looking {
-    pub(crate) const fn context(&self) -> &Context {
-        &self.ctx
-    }
-
-    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let Records::Client(client) = found.records else { return Step::Reply(self.ctx.internal()) };
-        Step::Reply(match self.credentials.authenticate(client.as_ref(), self.ctx.now()) {
-            Ok(client) => self.grant(engine, &client, found.state_epoch),
-            Err(refusal) => OAuthError::InvalidClient.response().refused(refusal.into()),
-        })
-    }
-
-    fn grant(&self, engine: &Engine, client: &AuthenticatedClient<'_>, state_epoch: u64) -> Response {
-        let scope = match granted_scope(self.scope.as_deref(), client) {
-            Ok(scope) => scope,
-            Err(error) => return error.response(),
-        };
-        let client = client.client();
-        let lifetime = client.token_lifetime.unwrap_or(engine.settings().client_token_lifetime).into();
-        let token = ClientToken {
-            issuer: &engine.settings().issuer,
-            client,
-            scope: &scope,
-            state_epoch,
-            clocks: self.ctx.clocks(),
-            lifetime,
-            token_id: self.ctx.inputs.seed.name(Label::TokenId, ""),
-        };
-        if !engine.can_sign() {
-            return self.ctx.unavailable();
+    fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let form = posted_form(ctx, request)?;
+        let required = |name, missing| form.get(name).ok_or(OAuthError::InvalidRequest(missing));
+        let grant = required("grant_type", "grant_type is required")?;
+        if !["client_credentials", "refresh_token"].contains(&grant) {
+            return Err(OAuthError::UnsupportedGrantType.into());
         }
-        let Some(access_token) = engine.sign(TokenType::Access, &client_claims(&token)) else {
-            return self.ctx.internal();
-        };
-        let body = AccessToken {
-            access_token: access_token.expose(),
-            expires_in: lifetime,
-            token_type: "Bearer",
-            scope: scope.as_str(),
-            refresh_token: None,
-        };
-        Response::json(200, &body).uncached()
+        let credentials = credentials(request, &form)?;
+        let scope = form.get("scope");
+        if grant == "client_credentials" {
+            return Ok(Self::ClientCredentials { credentials, scope: scope.map(String::from) });
+        }
+        let token = SecretText::new(required("refresh_token", "refresh_token is required")?.into());
+        let scope = scope.map(Scope::parse).transpose();
+        let scope = scope.map_err(|_| OAuthError::InvalidScope("scope is malformed"))?;
+        Ok(Self::RefreshToken(Refresh::grant(credentials, token, scope)))
     }
+
+    fn query(&self) -> Query {
+        match self {
+            Self::ClientCredentials { credentials, .. } => Query::Client(credentials.id.clone()),
+            Self::RefreshToken(refresh) => refresh.query(),
+        }
+    }
+
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {
+        match self {
+            Self::RefreshToken(refresh) => refresh.decide(basis, records),
+            Self::ClientCredentials { credentials, scope } => {
+                let Records::Client(client) = records else { return Err(basis.ctx.internal()) };
+                match credentials.authenticate(client.as_ref(), basis.now()) {
+                    Ok(client) => Ok(token(basis, &client, scope.as_deref())?.into()),
+                    Err(refusal) => Err(Reply::from(OAuthError::InvalidClient).refused(refusal.into())),
+                }
+            }
+        }
+    }
+}
+
+/// Makes a token for the client itself.
+fn token(
+    basis: &Basis<'_>,
+    client: &AuthenticatedClient<'_>,
+    scope: Option<&str>,
+) -> Result<Response, Reply> {
+    let scope = granted_scope(scope, client)?;
+    let (ctx, client) = (basis.ctx, client.client());
+    let lifetime = client.token_lifetime.unwrap_or(basis.settings().client_token_lifetime).into();
+    basis.require_signing_key()?;
+    let token = ClientToken { client, scope: &scope, state_epoch: basis.state_epoch, lifetime };
+    let access_token = token.sign(ctx, basis.engine);
+    let access_token = access_token.ok_or_else(|| ctx.internal())?;
+    let body = AccessToken {
+        access_token: access_token.expose(),
+        expires_in: lifetime,
+        token_type: "Bearer",
+        scope: scope.as_str(),
+        refresh_token: None,
+    };
+    Ok(Response::json(200, &body).uncached())
 }
 
 /// What the client asked for, if it may have all of it; its default where it did not ask.

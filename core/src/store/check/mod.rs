@@ -31,6 +31,8 @@ use core::fmt;
 
 pub use races::{Job, check_races};
 
+use crate::base::secret::SecretBytes;
+use crate::records::signing_key::StoredKey;
 use crate::store::Store;
 use crate::store::memory::Tables;
 use case::Case;
@@ -94,9 +96,17 @@ pub fn check_store(store: &impl Store) -> Result<Report, BrokenPromise> {
         let found = format!("The store answers {:?}", start.records);
         return Err(BrokenPromise { subject: "Generation".into(), case: "an empty store is read", found });
     }
-    let mut check = Check { store, start, report: Report::default() };
+    let Records::Keys(records) = store.read(&Query::Keys).records else {
+        let found = "The store answers another question".into();
+        return Err(BrokenPromise { subject: "Query::Keys".into(), case: "an empty store is read", found });
+    };
+    // Their private parts are not read again.
+    let unread = |record| StoredKey { record, private_jwk: SecretBytes::new(Vec::new()) };
+    let keys = records.into_iter().map(unread).collect();
+    let mut check = Check { store, start, keys, report: Report::default() };
     for (number, (case, make)) in (0..).zip(cases::ALL.iter().copied().flatten()) {
-        let sample = Sample { number, state_epoch: check.start.state_epoch };
+        let sample =
+            Sample { number, state_epoch: check.start.state_epoch, generation: check.start.generation };
         check.run(case, sample, &make(&sample))?;
         check.report.cases += 1;
     }
@@ -106,13 +116,15 @@ pub fn check_store(store: &impl Store) -> Result<Report, BrokenPromise> {
 struct Check<'a, S> {
     store: &'a S,
     start: Found,
+    /// The keys so far: each case has those of the ones before.
+    keys: Vec<StoredKey>,
     report: Report,
 }
 
 impl<S: Store> Check<'_, S> {
     fn run(&mut self, name: &'static str, sample: Sample, case: &Case) -> Result<(), BrokenPromise> {
         let Found { generation, state_epoch, .. } = self.start;
-        let mut expected = Tables { generation, state_epoch, ..Tables::default() };
+        let mut expected = Tables { generation, state_epoch, keys: self.keys.clone(), ..Tables::default() };
         self.commit(&mut expected, name, sample.everybody(), Outcome::Applied)?;
         for change in &case.before {
             self.commit(&mut expected, name, Vec::from([change.clone()]), Outcome::Applied)?;
@@ -134,6 +146,7 @@ impl<S: Store> Check<'_, S> {
         let asked = pages::check(self.store, &sample, &expected).map_err(wrong)?;
         self.report.reads += asked.len();
         self.report.queries.extend(asked);
+        (self.start.generation, self.keys) = (expected.generation, expected.keys);
         Ok(())
     }
 

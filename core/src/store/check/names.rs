@@ -30,6 +30,7 @@ names! {
     AddBackupCodes KeepBackupCodes DropBackupCodes UseBackupCode SetLockout
     RecordSignIn CountFailure SetPassword SetPasswordLockout
     InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient
+    InsertKey ActivateKey RetireKey
     Audit Probe DummyWrite
 }
 
@@ -37,5 +38,5 @@ names! {
     /// Returns the name of a query.
     query_name(Query):
     Generation Client Ticket Bearer Issue Token Sessions Challenge Factors Login Password
-    User Account Session UserPage ClientPage TicketPage SessionPage
+    User Account Session TicketById Keys UserPage ClientPage TicketPage SessionPage
 }

@@ -17,6 +17,8 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     let mut queries = vec![Query::Generation];
     queries.extend(["portal", "backend", "nobody"].map(|name| Query::Client(sample.client_id(name))));
     queries.extend((1..=5).map(|number| Query::Ticket(sample.ticket(number).digest)));
+    queries.extend((1..=5).map(|number| Query::TicketById(sample.ticket(number).id)));
+    queries.push(Query::Keys);
     queries.extend((1..=3).map(|number| Query::Challenge(sample.challenge_digest(number))));
     queries.extend((1..=16).map(|number| {
         Query::Token(TokenQuery { caller: None, access: None, refresh: Some(sample.refresh_digest(number)) })
@@ -131,6 +133,8 @@ pub(super) fn in_order(mut found: Found) -> Found {
         | Records::User(_)
         | Records::Account(None)
         | Records::Session(_)
+        | Records::TicketById(_)
+        | Records::Keys(_)
         | Records::UserPage(_)
         | Records::ClientPage(_)
         | Records::TicketPage(_)

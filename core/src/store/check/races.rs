@@ -7,12 +7,13 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::records::client::Client;
 use crate::records::factor::{Lockout, MAX_DEVICES};
+use crate::records::signing_key::KeyState;
 use crate::records::user::User;
 use crate::store::Store;
 use crate::store::change::{Change, Outcome};
 use crate::store::check::sample::{NOW, Sample};
 use crate::store::check::{BrokenPromise, Report};
-use crate::store::query::{BearerQuery, PersonQuery, Query, Records};
+use crate::store::query::{BearerQuery, Found, PersonQuery, Query, Records};
 
 /// Commits at once in one round.
 const AT_ONCE: u64 = 8;
@@ -66,6 +67,9 @@ const RACES: &[Race] = &[
         let devices = (1..most).map(|n| s.enrol(n)).collect();
         (devices, (0..AT_ONCE).map(|n| Vec::from([s.enrol(n + 100)])).collect())
     }),
+    ("InsertKey", "several keys are added at once", |s| {
+        (Vec::new(), (1..=AT_ONCE).map(|n| Vec::from([s.insert_key(n, KeyState::Signing, 0)])).collect())
+    }),
     // Neither writes what the other one writes: a snapshot alone does not tell them apart.
     ("RequireLiveSession", "two sessions end each other at once", |s| {
         let live = |n| Change::RequireLiveSession(s.session_id(n));
@@ -104,11 +108,14 @@ const RACES: &[Race] = &[
 /// # Errors
 /// [`BrokenPromise`] says what two commits did at once that one alone may do, or what a snapshot showed of half a commit.
 pub fn check_races(store: &(impl Store + Sync), run: impl Fn(&[Job<'_>])) -> Result<Report, BrokenPromise> {
-    let state_epoch = store.read(&Query::Generation).state_epoch;
+    let sample = |number| {
+        let Found { state_epoch, generation, .. } = store.read(&Query::Generation);
+        Sample { number, state_epoch, generation }
+    };
     let mut report = Report::default();
     for (race, (subject, case, make)) in (0..).zip(RACES) {
         for round in 0..ROUNDS {
-            let sample = Sample { number: FIRST + race * ROUNDS + round, state_epoch };
+            let sample = sample(FIRST + race * ROUNDS + round);
             let (before, commits) = make(&sample);
             prepare(store, &sample, subject, case, &before)?;
             report.commits += commits.len();
@@ -116,7 +123,7 @@ pub fn check_races(store: &(impl Store + Sync), run: impl Fn(&[Job<'_>])) -> Res
         }
         report.cases += 1;
     }
-    report.reads = half_commits(store, &run, &Sample { number: FIRST - 1, state_epoch })?;
+    report.reads = half_commits(store, &run, &sample(FIRST - 1))?;
     report.cases += 1;
     Ok(report)
 }

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use crate::base::secret::SecretBytes;
 use crate::base::time::Time;
 use crate::crypto::OtpHash;
+use crate::crypto::algorithm::Algorithm;
 use crate::crypto::sha256;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
 use crate::records::client::{Client, ClientSecret};
@@ -19,6 +20,7 @@ use crate::records::password::PasswordHash;
 use crate::records::scope::Scope;
 use crate::records::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use crate::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network};
+use crate::records::signing_key::{KeyRecord, KeyState, StoredKey};
 use crate::records::ticket::{Ticket, TicketDigest, TicketState};
 use crate::records::user::{User, Username};
 use crate::store::change::Change;
@@ -32,6 +34,8 @@ pub(in crate::store::check) const NOW: Time = Time::from_unix(1_750_000_000);
 pub(in crate::store::check) struct Sample {
     pub(in crate::store::check) number: u64,
     pub(in crate::store::check) state_epoch: u64,
+    /// The generation of the keys at the start of the case.
+    pub(in crate::store::check) generation: u64,
 }
 
 impl Sample {
@@ -353,6 +357,23 @@ impl Sample {
         let output = crate::base::base64url::encode(&self.bytes("password", number)).replace(['-', '_'], "A");
         let text = format!("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ${output}");
         PasswordHash::parse(&text).unwrap_or_else(|_| PasswordHash::of_nobody())
+    }
+
+    pub(in crate::store::check) fn key_id(&self, number: u64) -> String {
+        self.name(&format!("key{number}"))
+    }
+
+    /// Inserts a key after so many changes of the keys.
+    pub(in crate::store::check) fn insert_key(&self, number: u64, state: KeyState, changes: u64) -> Change {
+        let record = KeyRecord {
+            id: self.key_id(number),
+            algorithm: Algorithm::Es384,
+            state,
+            created_at: NOW.plus(number),
+        };
+        let private_jwk = SecretBytes::new(self.bytes("key", number).to_vec());
+        let generation = self.generation.saturating_add(changes);
+        Change::InsertKey { key: Box::new(StoredKey { record, private_jwk }), generation }
     }
 
     pub(in crate::store::check) fn set_password(&self, number: u64) -> Change {

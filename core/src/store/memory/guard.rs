@@ -8,6 +8,7 @@ use crate::records::challenge::{Challenge, ChallengeDigest, MAX_WRONG};
 use crate::records::factor::{Lockout, MAX_DEVICES, TotpDevice};
 use crate::records::id::{DeviceId, UserId};
 use crate::records::session::RefreshDigest;
+use crate::records::signing_key::{KeyState, StoredKey};
 use crate::records::ticket::{Ticket, TicketState};
 use crate::records::user::User;
 use crate::store::change::Change;
@@ -130,6 +131,12 @@ guards! {
     ClientRevisionIsAsRead,
     /// `DeleteClient`: the client is there.
     DeletedClientWasThere,
+    /// `InsertKey`: no key was changed since, and no other key has the id.
+    KeyIdIsFree,
+    /// `ActivateKey`: no key was changed since, and the key is there.
+    ActivatedKeyIsAsRead,
+    /// `RetireKey`: no key was changed since, and the key is there and does not sign.
+    RetiredKeyIsAsRead,
     /// `InsertSession`, `RotateRefresh`, `InsertChallenge`, `InsertDevice`, `AddBackupCodes`, `SetLockout`, `RecordSignIn`, `CountFailure`, `SetPassword`: whom it belongs to is there.
     OwnerIsThere,
 }
@@ -188,6 +195,9 @@ impl Tables {
             | Change::InsertClient(_)
             | Change::UpdateClient(_)
             | Change::DeleteClient(_)
+            | Change::InsertKey { .. }
+            | Change::ActivateKey { .. }
+            | Change::RetireKey { .. }
             | Change::Audit(_)
             | Change::Probe
             | Change::DummyWrite => return None,
@@ -351,6 +361,18 @@ impl Tables {
                 vec![(Guard::ClientRevisionIsAsRead, same)]
             }
             Change::DeleteClient(id) => vec![(Guard::DeletedClientWasThere, self.clients.contains_key(id))],
+            Change::InsertKey { key, generation } => {
+                let free = self.key(&key.record.id).is_none();
+                vec![(Guard::KeyIdIsFree, self.generation == *generation && free)]
+            }
+            Change::ActivateKey { id, generation } => {
+                let there = self.key(id).is_some();
+                vec![(Guard::ActivatedKeyIsAsRead, self.generation == *generation && there)]
+            }
+            Change::RetireKey { id, generation } => {
+                let waits = self.key(id).is_some_and(|key| key.record.state != KeyState::Signing);
+                vec![(Guard::RetiredKeyIsAsRead, self.generation == *generation && waits)]
+            }
             Change::RevokeToken { .. }
             | Change::CountRefresh(_)
             | Change::DropBackupCodes(_)
@@ -373,6 +395,10 @@ impl Tables {
 
     fn device(&self, id: &DeviceId) -> Option<&TotpDevice> {
         self.devices.iter().find(|device| device.id == *id)
+    }
+
+    fn key(&self, id: &str) -> Option<&StoredKey> {
+        self.keys.iter().find(|key| key.record.id == id)
     }
 
     fn has_a_factor(&self, user: &UserId) -> bool {

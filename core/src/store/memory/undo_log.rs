@@ -12,6 +12,7 @@ use crate::records::id::{ClientId, DeviceId, SessionId, UserId};
 use crate::records::password::Password;
 use crate::records::session::{RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
+use crate::records::signing_key::StoredKey;
 use crate::records::ticket::{Ticket, TicketDigest};
 use crate::records::user::User;
 use crate::store::change::Change;
@@ -32,6 +33,7 @@ pub(crate) enum Before {
     Lockout(UserId, Option<Lockout>),
     SignInHistory(UserId, Option<SignInHistory>),
     Password(UserId, Option<Password>),
+    Keys(Vec<StoredKey>, u64),
     Audit(usize),
     Everything(Box<Tables>),
 }
@@ -104,6 +106,9 @@ impl Before {
             Change::DeleteUser(_) => Self::Everything(Box::new(tables.clone())),
             Change::InsertClient(new) | Change::UpdateClient(new) => client(&new.id),
             Change::DeleteClient(id) => client(id),
+            Change::InsertKey { .. } | Change::ActivateKey { .. } | Change::RetireKey { .. } => {
+                Self::Keys(tables.keys.clone(), tables.generation)
+            }
             Change::Audit(_) => Self::Audit(tables.audit.len()),
         }
     }
@@ -132,6 +137,7 @@ impl Before {
             Self::Lockout(id, before) => put(&mut tables.lockout, id, before),
             Self::SignInHistory(id, before) => put(&mut tables.habits, id, before),
             Self::Password(id, before) => put(&mut tables.passwords, id, before),
+            Self::Keys(keys, generation) => (tables.keys, tables.generation) = (keys, generation),
             Self::Audit(length) => tables.audit.truncate(length),
             Self::Everything(before) => *tables = *before,
         }

@@ -1,6 +1,6 @@
-//! Tables of bytes and what they mean, each cut into pieces in every way.
+//! Tables of bytes and their meaning, cut into pieces in every way.
 //!
-//! Here is the driver that tells the story of a connection; the tables are in `head`, `body` and `life`.
+//! Here is the driver that records a connection's story; the tables are in `head`, `body` and `life`.
 
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ fn connection(limits: &Limits) -> Connection {
     Connection::new(Arc::new(limits.clone()), PEER, "192.0.2.9:8080".parse().unwrap(), T0)
 }
 
-/// A driver that answers everything with 200, takes every byte and writes down what happens.
+/// A driver that answers everything with 200, sends every byte and records what happens.
 struct Driver {
     connection: Connection,
     limits: Limits,
@@ -79,7 +79,7 @@ impl Driver {
         }
     }
 
-    /// What happened, and how it stands.
+    /// Returns what happened, and the final state.
     fn story(mut self) -> String {
         self.log += match self.connection.waiting() {
             Some((Waiting::Idle | Waiting::New, _)) => "idle",
@@ -100,7 +100,7 @@ fn told(limits: &Limits, pieces: &[&[u8]]) -> String {
     driver.story()
 }
 
-/// The story of `bytes`, the same whole, byte by byte and cut in two anywhere (up to a point, where long).
+/// Returns the story of `bytes`, the same whole, byte by byte and cut in two at any point (up to a limit, if long).
 fn story(limits: &Limits, bytes: &[u8]) -> String {
     let whole = told(limits, &[bytes]);
     let single: Vec<&[u8]> = bytes.chunks(1).collect();

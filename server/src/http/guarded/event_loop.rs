@@ -1,4 +1,4 @@
-//! The readiness loop: who may speak, and until when.
+//! The readiness loop: connections with their events and deadlines.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
@@ -18,17 +18,17 @@ use super::shared_connection::{Driven, Driver, SharedConnection, scratch};
 use super::workers::{Pool, ReadyList};
 use super::{Clock, LISTENER, Stop, WAKE};
 
-/// Connections let in before the others are looked after again.
+/// Connections accepted before the others get their turn.
 const ACCEPTS_AT_ONCE: usize = 128;
 
-/// How long nobody is let in after that failed, or when everybody inside is busy.
+/// The pause in accepting after an error, or when every connection is busy.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection may take to bring its request before it has to make room for another. In a rush, this is
-/// what keeps newcomers from throwing each other out.
+/// The time that a connection has for its request before it may be closed to make room for another. In a rush, this
+/// prevents new connections from closing each other.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// Everything the watching thread knows.
+/// The state of the watching thread.
 pub(super) struct EventLoop {
     limits: Arc<Limits>,
     listener: Listener,
@@ -39,25 +39,25 @@ pub(super) struct EventLoop {
     /// Connections by number; the numbers of empty places are in `free`.
     entries: Vec<Option<Entry>>,
     free: Vec<usize>,
-    /// When to look at which connection; one entry each, never later than its deadline.
+    /// The times to check connections; one entry each, never later than its deadline.
     timers: BTreeSet<(Duration, usize)>,
     date: Date,
     scratch: Box<[u8]>,
-    /// Accepted, and waiting until one of the others has had its answer.
+    /// A connection that was accepted and waits until another has had its answer.
     accepted: Option<(TcpStream, SocketAddr)>,
-    /// Somebody may be at the door.
+    /// True if a connection may be waiting to be accepted.
     may_accept: bool,
-    /// Nobody is let in before.
+    /// No connection is accepted before this time.
     accept_after: Duration,
-    /// The log is not told before that nobody can be let in.
+    /// The log gets no further line about refused connections before this time.
     warn_after: Duration,
-    /// When stopping: the end of patience.
+    /// While stopping: the time at which the remaining connections are closed.
     drain: Option<Duration>,
 }
 
 struct Entry {
     shared: Arc<SharedConnection>,
-    /// Whom it counts for.
+    /// The address it counts for.
     address: Option<IpAddr>,
 }
 
@@ -131,7 +131,7 @@ impl EventLoop {
         }
     }
 
-    /// How long to wait for events.
+    /// Returns how long to wait for events.
     fn poll_timeout(&self) -> Option<Duration> {
         let timer = self.timers.first().map(|(when, _)| *when);
         let listener = self.may_accept.then_some(self.accept_after);
@@ -147,7 +147,7 @@ impl EventLoop {
         Some(Arc::clone(&self.entries.get(number)?.as_ref()?.shared))
     }
 
-    /// A socket can be read or written.
+    /// Handles a socket that can be read or written.
     fn event(&mut self, number: usize, event: &Event) {
         let Some(shared) = self.shared(number) else { return };
         let hung_up = event.is_read_closed() || event.is_error();
@@ -183,14 +183,14 @@ impl EventLoop {
         }
     }
 
-    /// Looks after a connection that a worker has given back or whose timer has run out.
+    /// Checks a connection that a worker has returned, or whose timer has run out.
     fn check(&mut self, number: usize) {
         let Some(shared) = self.shared(number) else { return };
         let now = self.clock.now();
         let mut locked = shared.lock();
         locked.connection.handle_timeout(now);
         if locked.check_at <= now {
-            // While the service is at work there is no deadline. A later one is never before this, or the worker says
+            // While the service works there is no deadline. A later deadline is never before this, or the worker says
             // so.
             let next =
                 locked.connection.deadline().unwrap_or(now + self.limits.idle_time).max(now + LEAST_PAUSE);
@@ -202,7 +202,7 @@ impl EventLoop {
         self.drive(number, &shared);
     }
 
-    /// Lets in whoever is at the door.
+    /// Accepts the connections that wait.
     fn accept_all(&mut self, registry: &Registry) {
         for _ in 0..ACCEPTS_AT_ONCE {
             let (socket, peer) =
@@ -236,7 +236,7 @@ impl EventLoop {
         }
     }
 
-    /// Logs why nobody can be let in, at most once a second.
+    /// Logs why no connection is accepted, at most once a second.
     fn warn_not_accepted(&mut self, why: &str) {
         let now = self.clock.now();
         if self.warn_after <= now {
@@ -245,7 +245,7 @@ impl EventLoop {
         }
     }
 
-    /// Gives a new connection its place, and reads what it has brought.
+    /// Adds a new connection, and reads its first bytes.
     fn insert(&mut self, mut socket: TcpStream, peer: SocketAddr, registry: &Registry) {
         let address = self.listener.counts_for(peer.ip());
         if let Some(address) = address
@@ -277,8 +277,8 @@ impl EventLoop {
         self.drive(number, &shared);
     }
 
-    /// Closes the connection that has waited longest: one that is over, else an idle one, else one that is half
-    /// read; of `address` only, where given. False where there is none.
+    /// Closes the connection that has waited longest: one that is over, else an idle one, else a half-read one; only of
+    /// `address`, if given. Returns false if there is none.
     fn make_room(&mut self, address: Option<IpAddr>) -> bool {
         let now = self.clock.now();
         let entries =
@@ -307,7 +307,7 @@ impl EventLoop {
         true
     }
 
-    /// Clears the place of a connection that is over.
+    /// Removes a connection that is over.
     fn remove(&mut self, number: usize, check_at: Duration) {
         self.timers.remove(&(check_at, number));
         if let Some(entry) = self.entries.get_mut(number).and_then(Option::take) {
@@ -316,7 +316,7 @@ impl EventLoop {
         }
     }
 
-    /// Nobody is let in any more; whoever is idle goes, whoever waits for an answer gets it.
+    /// Stops accepting. Idle connections end now; those that wait for an answer get it.
     fn begin_drain(&mut self, now: Duration) {
         self.drain = Some(now + self.limits.drain_time);
         self.accepted = None;
@@ -327,10 +327,10 @@ impl EventLoop {
                 self.drive(number, &shared);
             }
         }
-        // Last, so that whoever finds it shut knows that nobody inside is kept any more.
+        // Last: when the socket is shut, no connection inside is kept any more.
         self.listener.shut();
     }
 }
 
-/// The least time between two looks at one connection.
+/// The shortest time between two checks of one connection.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);

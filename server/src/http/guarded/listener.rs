@@ -1,4 +1,4 @@
-//! The listening socket, and who is let in.
+//! The listening socket, and the limit of connections per address.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -17,37 +17,37 @@ use crate::net::client_address::source;
 /// Connections the kernel completes before they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// Descriptors left to the service: its store, its keys, its backups.
+/// Descriptors reserved for the service: its store, its keys, its backups.
 const RESERVE: usize = 64;
 
 /// The numbers of `EMFILE` and `ENFILE`, the same on every Unix; the standard library has no name for them.
 const NO_DESCRIPTORS: [i32; 2] = [24, 23];
 
-/// The peer was gone before it was let in, or a signal came.
+/// The peer was gone before it was accepted, or a signal came.
 const LOST: [ErrorKind; 3] =
     [ErrorKind::Interrupted, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
 
-/// The listening socket with its guest list.
+/// The listening socket, and the connections of each address.
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: Option<TcpListener>,
     limits: Arc<Limits>,
-    /// How many connections each counted address holds.
+    /// The number of connections of each counted address.
     counts: HashMap<IpAddr, usize>,
 }
 
-/// What came of trying to let one in.
+/// The result of accepting a connection.
 #[derive(Debug)]
 pub(super) enum Accepted {
     /// A connection, configured and not yet counted.
     Connection(TcpStream, SocketAddr),
-    /// This one came to nothing; there may be more.
+    /// This one failed; there may be more.
     Lost,
-    /// No more for now: the next is told by an event.
+    /// None is waiting; an event announces the next.
     NoneWaiting,
     /// The process has no descriptor for it.
     NoDescriptor,
-    /// The system refuses for another reason; it is tried again later.
+    /// The system failed for another reason; the loop tries again later.
     Failed(io::Error),
 }
 
@@ -64,7 +64,7 @@ impl Listener {
         registry: &Registry,
     ) -> io::Result<(Self, SocketAddr)> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // On Unix: a restart need not wait for the old connections' TIME_WAIT. Elsewhere it would share the port.
+        // On Unix, a restart need not wait for the old connections' TIME_WAIT. Elsewhere it would share the port.
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
@@ -76,7 +76,7 @@ impl Listener {
         Ok((Self { socket: Some(listener), limits, counts: HashMap::new() }, local))
     }
 
-    /// Takes the next connection off the kernel's queue.
+    /// Takes the next connection from the kernel's queue.
     pub(super) fn accept(&self) -> Accepted {
         let Some(listener) = &self.socket else { return Accepted::NoneWaiting };
         match listener.accept() {
@@ -93,8 +93,8 @@ impl Listener {
         }
     }
 
-    /// No delay for small answers; a dead peer is noticed even while nothing is sent, and within the time for taking
-    /// an answer while something is.
+    /// Sets no delay for small answers. A dead peer is noticed even while nothing is sent, and within the time for
+    /// taking an answer while something is.
     fn prepare(&self, stream: &TcpStream) -> io::Result<()> {
         let socket = SockRef::from(stream);
         socket.set_tcp_nodelay(true)?;
@@ -106,7 +106,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Whom a connection from `peer` counts for; none where it is exempt.
+    /// Returns the address that a connection from `peer` counts for; none if it is exempt.
     pub(super) fn counts_for(&self, peer: IpAddr) -> Option<IpAddr> {
         let peer = peer.to_canonical();
         if self.limits.connections_per_address == 0 || self.limits.exempt.covers(peer) {
@@ -115,7 +115,7 @@ impl Listener {
         Some(source(peer))
     }
 
-    /// Whether `address` holds as many connections as it may.
+    /// Returns true if `address` has as many connections as it may.
     pub(super) fn is_full_for(&self, address: IpAddr) -> bool {
         self.counts.get(&address).is_some_and(|count| *count >= self.limits.connections_per_address)
     }
@@ -136,13 +136,13 @@ impl Listener {
         }
     }
 
-    /// Stops listening; whoever still queues is refused by the kernel.
+    /// Stops listening; the kernel refuses the connections that still queue.
     pub(super) fn shut(&mut self) {
         self.socket = None;
     }
 }
 
-/// `wanted`, or what the process's limit on open files leaves room for.
+/// Returns `wanted`, or fewer if the process's limit on open files demands it.
 pub(super) fn affordable(wanted: usize) -> usize {
     let Ok(limits) = std::fs::read_to_string("/proc/self/limits") else { return wanted.max(1) };
     let Some(limit) = soft_limit(&limits) else { return wanted.max(1) };
@@ -153,7 +153,7 @@ pub(super) fn affordable(wanted: usize) -> usize {
     wanted.min(room).max(1)
 }
 
-/// The soft limit on open files, as `/proc/self/limits` prints it; none where there is no limit.
+/// Returns the soft limit on open files, as `/proc/self/limits` prints it; none if there is no limit.
 fn soft_limit(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

@@ -1,12 +1,11 @@
 //! The front that faces a network: one thread watches every connection, a pool of workers answers.
 //!
 //! Idle and half-read connections hold a descriptor and less than a kilobyte, and no thread. The watching thread reads
-//! what has come; a whole request goes to a worker, which asks the service and writes the answer to the socket
-//! itself, in one write, and carries on with the connection. The watching thread hears of it again when there is
-//! something to wait for. A request that waits for a commit holds no thread either: it is parked until then.
+//! the bytes; a whole request goes to a worker, which asks the service, writes the answer to the socket in one write,
+//! and continues with the connection. The watching thread gets the connection back when it must wait. A request that waits for a commit holds no thread either: it is parked until then.
 //!
-//! - `shared_connection`: one connection with its socket, and the loop that drives it; whoever holds its lock may.
-//! - `listener`: the listening socket, and who is let in.
+//! - `shared_connection`: one connection with its socket, and the loop that drives it, under its lock.
+//! - `listener`: the listening socket, and the limit of connections per address.
 //! - `event_loop`: the readiness loop with its timers.
 //! - `workers`: the pool.
 //!
@@ -33,7 +32,7 @@ pub(super) use workers::PendingRequest;
 
 /// The listening socket's events.
 const LISTENER: Token = Token(usize::MAX);
-/// A worker or [`Stop`] has something to say.
+/// A worker or [`Stop`] wakes the loop.
 const WAKE: Token = Token(usize::MAX - 1);
 
 /// A bound front that has not begun to serve; connections already queue.
@@ -55,10 +54,10 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Asks for it and returns at once. Asking again changes nothing.
+    /// Asks the front to stop, and returns at once. Asking again changes nothing.
     pub fn stop(&self) {
         self.asked.store(true, Ordering::Release);
-        // Where the loop is gone already, there is nobody to wake.
+        // If the loop has ended, nothing needs to be woken.
         let _ = self.waker.wake();
     }
 
@@ -71,7 +70,7 @@ impl Guarded {
     /// Listens on `address`; port 0 takes a free one.
     ///
     /// # Errors
-    /// Those of the sockets: the address in use or not this machine's, no permission, no descriptors.
+    /// Errors of the sockets: the address in use or not this machine's, no permission, no descriptors.
     pub fn bind(address: SocketAddr, limits: Limits) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
@@ -80,12 +79,12 @@ impl Guarded {
         Ok(Self { limits, listener, poll, stop: Stop { asked: Arc::default(), waker }, local })
     }
 
-    /// The address listened on, with its real port.
+    /// Returns the address listened on, with its real port.
     pub const fn local_addr(&self) -> SocketAddr {
         self.local
     }
 
-    /// What ends [`Self::run`].
+    /// Returns a handle that ends [`Self::run`].
     pub fn stopper(&self) -> Stop {
         self.stop.clone()
     }
@@ -93,7 +92,7 @@ impl Guarded {
     /// Serves until stopped.
     ///
     /// # Errors
-    /// Where no worker can be started, or the readiness queue itself fails. No input leads here.
+    /// If no worker can be started, or the readiness queue itself fails. No input leads here.
     pub fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
         let ready_list = Arc::new(workers::ReadyList::new(Arc::clone(&self.stop.waker)));
         let clock = Clock(Instant::now());
@@ -104,7 +103,7 @@ impl Guarded {
     }
 }
 
-/// Time as connections know it: since the front began to serve.
+/// The time of connections: since the front began to serve.
 #[derive(Clone, Copy, Debug)]
 struct Clock(Instant);
 

@@ -12,11 +12,11 @@ use super::super::connection::{Action, CHUNK, Connection};
 use super::super::response::Date;
 use super::super::{Handler, refuse};
 
-/// A connection's place. While its request is with the service, nobody holds the lock.
+/// A connection behind its lock. While the service has its request, no thread holds the lock.
 #[derive(Debug)]
 pub(super) struct SharedConnection(Mutex<ConnectionIo>);
 
-/// What a thread needs to drive connections; every thread has its own.
+/// The things that a thread needs to drive connections; every thread has its own.
 pub(super) struct Driver<'a> {
     pub(super) handler: &'a dyn Handler,
     pub(super) date: &'a mut Date,
@@ -25,12 +25,12 @@ pub(super) struct Driver<'a> {
     pub(super) now: Duration,
 }
 
-/// How driving a connection ended.
+/// The result of driving a connection.
 #[derive(Debug)]
 pub(super) enum Driven {
     /// It waits for its peer or its deadline.
     Parked,
-    /// This request is to be answered; then it is driven again.
+    /// This request needs an answer; then the connection is driven again.
     HasRequest(Request),
     /// It is over; the socket is closed.
     Closed,
@@ -40,12 +40,12 @@ pub(super) enum Driven {
 pub(super) struct ConnectionIo {
     pub(super) connection: Connection,
     socket: Option<TcpStream>,
-    /// There may be bytes to read. Edges are reported once: what was not read must be remembered.
+    /// True if there may be bytes to read. Edges are reported once, so what was not read must be remembered.
     readable: bool,
-    /// The peer has closed its side, so that reading goes on until the end even after a short read.
+    /// True if the peer has closed its side, so that reading continues until the end even after a short read.
     hung_up: bool,
     shut: bool,
-    /// When the watching thread looks at it next, at the latest.
+    /// The latest time at which the watching thread checks it.
     pub(super) check_at: Duration,
 }
 
@@ -63,7 +63,7 @@ impl SharedConnection {
 }
 
 impl ConnectionIo {
-    /// Remembers what the readiness queue told.
+    /// Records an event of the readiness queue.
     pub(super) fn ready(&mut self, readable: bool, hung_up: bool) {
         self.readable |= readable;
         self.hung_up |= hung_up;
@@ -106,14 +106,14 @@ impl ConnectionIo {
                         continue;
                     }
                     Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                    // The queue tells when there is room again.
+                    // An event announces when there is room again.
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                     Ok(_) | Err(_) => connection.close(),
                 }
             }
             if connection.is_shut() && !*shut {
                 *shut = true;
-                // Where it fails, the connection is gone, and reading says so.
+                // If it fails, the connection is gone, and reading reports that.
                 let _ = socket.shutdown(Shutdown::Write);
             }
             let read_capacity = connection.read_capacity().min(driver.scratch.len());
@@ -129,7 +129,7 @@ impl ConnectionIo {
                 }
                 Ok(count) => {
                     connection.receive(scratch.get(..count).unwrap_or_default());
-                    // A short read has emptied the socket; whatever comes after it is a new edge.
+                    // A short read has emptied the socket; later bytes make a new edge.
                     *readable = count == read_capacity || *hung_up;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -143,7 +143,7 @@ impl ConnectionIo {
     }
 }
 
-/// Room for one read.
+/// Returns a buffer for one read.
 pub(super) fn scratch() -> Box<[u8]> {
     vec![0; CHUNK].into_boxed_slice()
 }

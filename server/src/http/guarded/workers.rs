@@ -1,5 +1,5 @@
-//! The threads that answer requests. None of them waits for the disk: what does is parked as the value it is, and queued
-//! again when it can go on. So a few are enough, and nobody waits for a worker that waits.
+//! The threads that answer requests. None of them waits for the disk: a request that waits is parked as a value, and
+//! queued again when it can continue. So a few threads are enough.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,21 +21,21 @@ use super::Clock;
 use super::shared_connection::{Driven, Driver, SharedConnection, scratch};
 use crate::threads::named;
 
-/// The most that a worker takes at once; so many share the cost of a snapshot that little is left of it.
+/// The most requests that a worker takes at once; so many share the cost of a snapshot that larger shares gain little.
 const MAX_SHARE: usize = 16;
-/// In a rush, how often a worker without work gives way to other threads and looks again before it sleeps. What has come
-/// meanwhile needs nobody to be woken. Measured on two processors: more than two help no further, and beside other busy
-/// programs each is a turn given away, for which one job may have to wait.
+/// The number of times that a worker without work yields to other threads in a rush, and checks again before it sleeps.
+/// A request that arrives meanwhile wakes no thread. Measured on two processors: more than two help no further, and
+/// beside other busy programs each yield may make one job wait.
 const YIELDS: usize = 2;
 
-/// The duty to answer the request that a connection has brought.
+/// A request of a connection that must be answered.
 pub(in super::super) struct PendingRequest {
     shared: Arc<SharedConnection>,
-    /// The connection's number with the watching thread.
+    /// The connection's number in the event loop.
     number: usize,
     language: Language,
     state: Arc<PoolState>,
-    /// Handed on, or answered.
+    /// True once it was handed on or answered.
     done: bool,
 }
 
@@ -61,17 +61,17 @@ impl Drop for PendingRequest {
     }
 }
 
-/// What a worker can do.
+/// A job for a worker.
 enum Job {
     /// Answer a request.
     Answer(Request, PendingRequest),
-    /// Go on with one that has waited.
+    /// Continue one that has waited.
     Resume(Resumption, PendingRequest),
-    /// Tell whoever asked that it failed.
+    /// Answer a request that was given up with an error.
     Abandoned(Arc<SharedConnection>, usize, Language),
 }
 
-/// Connections that the watching thread is to look at again.
+/// Connections that the event loop must check again.
 #[derive(Debug)]
 pub(super) struct ReadyList {
     numbers: Mutex<Vec<usize>>,
@@ -104,17 +104,17 @@ pub(super) struct Pool {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// The workers, and what waits for them. A connection has at most one request here, so the queue is never longer than
-/// [`Limits::connections`].
+/// The workers, and the jobs that wait for them. A connection has at most one request here, so the queue is never
+/// longer than [`Limits::connections`].
 struct PoolState {
     queue: Mutex<Queue>,
     not_empty: Condvar,
     handler: Arc<dyn Handler>,
     ready_list: Arc<ReadyList>,
     clock: Clock,
-    /// How many there are, to share what waits.
+    /// The number of workers, to share the waiting requests.
     workers: usize,
-    /// Requests that are not answered yet, those that wait for the disk included.
+    /// Requests that are not answered yet, including those that wait for the disk.
     in_flight: AtomicUsize,
 }
 
@@ -128,22 +128,23 @@ struct Queue {
 /// Workers without work.
 #[derive(Default)]
 struct Idle {
-    /// They wait to be woken.
+    /// Workers that sleep.
     asleep: usize,
-    /// Those of them that have been woken, and do not run yet.
+    /// Sleeping workers that have been woken and do not run yet.
     woken: usize,
-    /// One gives way, and is about to look again; never two, so that no more than one job waits for its turn.
+    /// True while one worker yields and is about to check again. Never two, so that no more than one job waits for its
+    /// turn.
     yielding: bool,
 }
 
 impl Idle {
-    /// How many are on their way to a job.
+    /// Returns the number of workers that are on their way to a job.
     fn expected(&self) -> usize {
         self.woken + usize::from(self.yielding)
     }
 
-    /// Whether one more worker is to be woken, which then counts as called: not where as many come as there are jobs, nor
-    /// where all that sleep have been called.
+    /// Returns true if one more worker must be woken, and counts it as woken. Returns false if as many are coming as
+    /// there are jobs, or if all that sleep have been woken.
     #[must_use]
     fn wake_one(&mut self, jobs: usize) -> bool {
         let wake_one = self.woken < self.asleep && self.expected() < jobs;
@@ -179,12 +180,12 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Has `request` answered, which came by the connection in `shared_connection`.
+    /// Queues `request`, which came by the connection in `shared`.
     pub(super) fn submit(&self, request: Request, shared: &Arc<SharedConnection>, number: usize) {
         self.state.submit(request, Arc::clone(shared), number);
     }
 
-    /// Lets the workers go; waits for them where they are known to have nothing to do.
+    /// Ends the workers; waits for them if they are known to have nothing to do.
     pub(super) fn close(&mut self, wait: bool) {
         self.state.queue().closed = true;
         self.state.not_empty.notify_all();
@@ -210,7 +211,8 @@ impl PoolState {
         let wake_one = {
             let mut queue = self.queue();
             if queue.closed {
-                // Nobody does it any more. It is dropped without the lock: a duty that is dropped comes here again.
+                // No worker takes it any more. It is dropped without the lock, because dropping a request that must be
+                // answered comes here again.
                 drop(queue);
                 return;
             }
@@ -238,13 +240,12 @@ impl PoolState {
         PendingRequest { shared, number, language, state: Arc::clone(self), done: false }
     }
 
-    /// Whether a worker without work may expect some soon: there are more requests inside than workers.
+    /// Returns true if more requests are inside than workers, so that a worker without work may expect some soon.
     fn is_busy(&self) -> bool {
         self.in_flight.load(Relaxed) > self.workers
     }
 
-    /// Takes one job, or a share of the requests that wait; every worker is left as much. False where there will be nothing
-    /// any more.
+    /// Takes one job, or a fair share of the waiting requests. Returns false at the end.
     fn next(&self, taken: &mut Vec<Job>) -> bool {
         let mut queue = self.queue();
         let mut yields_left = YIELDS;
@@ -276,7 +277,7 @@ impl PoolState {
             queue.idle.asleep += 1;
             queue = self.not_empty.wait(queue).unwrap_or_else(PoisonError::into_inner);
             queue.idle.asleep -= 1;
-            // Who wakes uncalled is taken for one who was; then one more than needed is called.
+            // A worker that wakes by itself counts as woken; then one worker too many is woken.
             queue.idle.woken = queue.idle.woken.saturating_sub(1);
             yields_left = YIELDS;
         }
@@ -298,7 +299,7 @@ impl PoolState {
                         requests.push((request, Reply::by(Destination::Guarded(pending))))
                     }
                     Job::Resume(work, pending) => {
-                        // Where it panics, the guest is dropped, and is answered as given up.
+                        // If it panics, the request is dropped, and answered as given up.
                         if let Some(answered) = caught(|| work(Reply::by(Destination::Guarded(pending)))) {
                             send(answered);
                         }
@@ -317,7 +318,7 @@ impl PoolState {
         }
     }
 
-    /// Writes the answer, and goes on with the connection.
+    /// Writes the answer, and continues with the connection.
     fn send(
         self: &Arc<Self>,
         mut pending: PendingRequest,
@@ -332,7 +333,7 @@ impl PoolState {
         let now = self.clock.now();
         locked.connection.answer(&response, date.now(), now);
         let check = match locked.drive(&mut Driver { handler, date, scratch, now }) {
-            // Behind the requests of others, not straight on: pipelining is no privilege.
+            // It queues behind the requests of others, so that pipelining is no privilege.
             Driven::HasRequest(request) => {
                 self.submit(request, Arc::clone(&pending.shared), pending.number);
                 false

@@ -1,7 +1,7 @@
-//! Making new state generations while the store is open, and keeping the log short while nobody writes.
+//! Makes new state generations while the store is open, and keeps the log short while nothing is written.
 //!
-//! At most one generation is not in the witness: a new one is made only when the witness holds the one before. So a witness
-//! that cannot be written for a while, or a crash between the two, is told from files that were put back.
+//! At most one generation is not in the witness: a new one is made only when the witness holds the one before. So a
+//! witness that cannot be written for a while, or a crash between the two, differs from files that were put back.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -28,27 +28,27 @@ use crate::threads::named;
 
 /// The time that a change of the generation waits for another process that starts.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest between two looks at the files under their paths.
+/// The longest time between two checks of the files under their paths.
 const TICK: Duration = Duration::from_secs(1);
 /// The stack that the thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
-/// The commits since the last generation, told from the writer to the thread that follows them.
+/// The commits since the last generation, reported by the writer to the thread that follows them.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     state: Mutex<Committed>,
     wake: Condvar,
-    /// The witness could not be read or written when it was last tried.
+    /// True if the witness could not be read or written at the last attempt.
     witness_fails: AtomicBool,
-    /// The reason why the last change of the generation failed: each is told once.
+    /// The reason why the last change of the generation failed: each is logged once.
     told: Mutex<Option<StoreError>>,
 }
 
 #[derive(Debug, Default)]
 struct Committed {
-    /// Something was committed that no generation followed.
+    /// True if something was committed that no generation followed.
     unfollowed: bool,
-    /// Something was committed since the log was last emptied.
+    /// True if something was committed since the log was last emptied.
     logged: bool,
     /// The number of transactions that were committed.
     count: u64,
@@ -61,7 +61,7 @@ impl Progress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells of a commit. One that `counts` is followed by a new generation.
+    /// Reports a commit. One that `counts` is followed by a new generation.
     pub(super) fn committed(&self, counts: bool) {
         let mut state = self.state();
         state.logged = true;
@@ -75,7 +75,7 @@ impl Progress {
     }
 }
 
-/// The parts that a change of the generation works with.
+/// The things that a change of the generation needs.
 #[derive(Clone)]
 pub(super) struct Advance {
     pub(super) installation: Installation,
@@ -87,13 +87,13 @@ pub(super) struct Advance {
 }
 
 impl Advance {
-    /// Makes a new generation where something was committed since the last one. With a `writer`, it is written together with
-    /// whatever else waits: under load, another connection would wait for the lock in vain.
+    /// Makes a new generation if something was committed since the last one. With a `writer`, it is written together
+    /// with other waiting work: under load, another connection would wait for the lock in vain.
     ///
     /// # Errors
-    /// [`StoreError`] where the store or the witness cannot be read or written. It is tried again with the next call.
+    /// [`StoreError`] if the store or the witness cannot be read or written. It is tried again with the next call.
     pub(super) fn follow(&self, db: &Connection, writer: Option<&Writer>) -> Result<(), StoreError> {
-        // What is committed from here on is followed by the next one.
+        // Later commits are followed by the next generation.
         if !std::mem::take(&mut self.progress.state().unfollowed) {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Advance {
         let Some(newest) = newest else { return Ok(()) };
         match generation::compare(db, witness.as_ref(), false).map_err(at)? {
             Standing::Confirmed => {}
-            // The files are known to be the newest: they were when they were opened, and nobody has replaced them.
+            // The files are known to be the newest: they were when they were opened, and nothing has replaced them.
             Standing::Unconfirmed | Standing::First => write_witness(&self.installation, id, newest)?,
             Standing::Older if witness.is_none() => {
                 tracing::warn!(path = %self.installation.witness().display(), "the witness was removed and is written anew");
@@ -150,7 +150,7 @@ impl Advance {
         write_witness(&self.installation, id, next)
     }
 
-    /// Copies the whole log into the file and empties it, where nobody is in the way.
+    /// Copies the whole log into the file and empties it, if no other connection prevents it.
     pub(super) fn empty_log(&self, db: &Connection) -> bool {
         self.progress.state().logged = false;
         let done = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
@@ -188,7 +188,7 @@ impl Drop for GenerationThread {
         self.progress.state().over = true;
         self.progress.wake.notify_one();
         if let Some(thread) = self.thread.take() {
-            // Where it panicked, that was told already.
+            // A panic was reported already.
             let _ = thread.join();
         }
     }
@@ -198,7 +198,7 @@ fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
     let mut db = None;
     let (mut seen, mut due) = (0, Instant::now());
     while wait(&advance.progress, interval.min(TICK)) {
-        // Also where nobody writes: reads end, too, when the files were replaced.
+        // Also without writes: reads end, too, when the files were replaced.
         if advance.connector.verify().is_err() {
             db = None;
             continue;
@@ -219,10 +219,10 @@ fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
         };
         if unfollowed && Instant::now() >= due {
             due = Instant::now() + interval;
-            // Its errors are told where they arise.
+            // Its errors are logged where they arise.
             let _ = advance.follow(&open, writer.get());
         } else if logged && count == seen {
-            // Nobody has written since the last look.
+            // Nothing was written since the last check.
             advance.empty_log(&open);
         }
         seen = count;
@@ -230,14 +230,14 @@ fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
     }
 }
 
-/// A connection that does not wait for readers: then the log is emptied later.
+/// Opens a connection that does not wait for readers: then the log is emptied later.
 fn connect(connector: &Connector) -> Result<Connection, StoreError> {
     let db = connector.connect(Role::Writer)?;
     db.busy_timeout(Duration::from_millis(100)).map_err(|e| TransactionError::Sql(e).at(&connector.path))?;
     Ok(db)
 }
 
-/// Waits for so long; false where the store is being closed.
+/// Waits for `interval`; returns false if the store is being closed.
 fn wait(progress: &Progress, interval: Duration) -> bool {
     let end = Instant::now() + interval;
     let mut state = progress.state();

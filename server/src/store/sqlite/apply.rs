@@ -1,4 +1,5 @@
-//! Each change begins with a conditional statement: where that does not touch its one row, what it names no longer holds.
+//! Each change begins with a conditional statement: if that does not change exactly one row, the condition does not
+//! hold.
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::challenge::MAX_WRONG;
@@ -17,9 +18,9 @@ use super::deliveries::DeliveryColumns;
 use super::read::first;
 use super::rows::{columns, signed, stamp};
 use super::transaction_error::TransactionError;
-use super::{deliveries, factors, passwords, sign_in_history};
+use super::{deliveries, factors, keys, passwords, sign_in_history};
 
-/// Applies `change` inside the transaction of `db`, whose caller rolls back what came before where this fails.
+/// Applies `change` inside the transaction of `db`; if this fails, the caller rolls back what came before.
 pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result<(), TransactionError> {
     match change {
         Change::RequireStateEpoch(epoch) if *epoch == tail.state().epoch => Ok(()),
@@ -108,20 +109,23 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::UpdateUser(user) => update_user(db, user),
         Change::DeleteUser(id) => {
             one(db, "DELETE FROM users WHERE id = ?1", [id.as_str()])?;
-            // The sweep takes out what is left of theirs, in steps: there may be any amount of it.
+            // The sweep deletes the rest of their rows in steps: there may be any number.
             one(db, "INSERT INTO deleted_users (user_id) VALUES (?1)", [id.as_str()])
         }
         Change::InsertClient(client) => insert_client(db, client),
         Change::UpdateClient(client) => update_client(db, client),
         Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
+        Change::InsertKey { key, generation } => keys::insert(db, tail.master(), key, *generation),
+        Change::ActivateKey { id, generation } => keys::activate(db, id, *generation),
+        Change::RetireKey { id, generation } => keys::retire(db, id, *generation),
         Change::Audit(event) => tail.append(db, event),
-        // Every batch counts itself, which is a write; nothing more is needed to prove that one works.
+        // Every batch numbers itself, which is a write and proves that writing works.
         Change::Probe => Ok(()),
         Change::DummyWrite => decoy(db, tail),
     }
 }
 
-/// Does what writing down a refusal does, and takes it back.
+/// Does what writing a refusal does, and rolls it back.
 fn decoy(db: &Connection, tail: &Tail<'_>) -> Result<(), TransactionError> {
     let refusal = Some(Refusal::PasswordWrong);
     let event = Event { refusal, ..Event::new(Kind::PasswordRefused, Time::default()) };
@@ -214,7 +218,7 @@ fn rotate_refresh(
     Ok(())
 }
 
-/// Of a user who is there: no key says so.
+/// Inserts a session, and checks that its user exists: no foreign key does.
 fn insert_session(
     db: &Connection,
     session: &Session,
@@ -314,7 +318,7 @@ fn write_user(db: &Connection, sql: &str, user: &User, revision: u64) -> Result<
     )
 }
 
-/// A value as a column of JSON has it.
+/// Returns a value as JSON for a column.
 pub(super) fn json(value: &impl Serialize) -> Result<String, TransactionError> {
     serde_json::to_string(value)
         .map_err(|e| TransactionError::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))

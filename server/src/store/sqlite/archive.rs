@@ -1,4 +1,4 @@
-//! The audit rows: read and verified page by page, archived in a file, and only then, where they are old enough, deleted.
+//! The audit rows: read and verified page by page, archived in a file, and only then deleted if they are old enough.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::store::audit_chain::{AuditRow, AuditVerdict, COLUMNS, Chain, Head, Ma
 use crate::store::backend::{AuditCut, AuditTrail, OnProgress};
 use crate::store::error::StoreError;
 
-/// Rows that are deleted in one transaction.
+/// The number of rows deleted in one transaction.
 const CUT: i64 = 256;
 
 impl AuditTrail for Store {
@@ -151,7 +151,7 @@ fn page(db: &Connection, chain: &Chain, at: &Head, last: u64) -> Result<Vec<Arch
     Ok(rows)
 }
 
-/// Returns the last of the oldest rows that are archived and from before `before`, of as many as go at once; none where there is
+/// Returns the last of the oldest rows that are archived and from before `before`, of as many as go at once; none if there is
 /// none.
 fn old_rows(db: &Connection, marks: &Marks, before: Time) -> Result<Option<Head>, TransactionError> {
     let mut select = db.prepare_cached(

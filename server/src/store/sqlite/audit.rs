@@ -39,22 +39,22 @@ impl ToSql for Field<'_> {
     }
 }
 
-/// The chain while one transaction, which holds the write lock, adds to it: its end is read once, and written once.
+/// The chain while one transaction, which holds the write lock, appends to it: its end is read once, and written once.
 pub(super) struct Tail<'a> {
     chain: &'a Chain,
     master: &'a MasterKey,
     state: State,
-    /// None until something is added.
+    /// None until something is appended.
     end: RefCell<Option<Head>>,
 }
 
 impl<'a> Tail<'a> {
-    /// The end of `chain` as the transaction finds it.
+    /// Makes the tail of `chain` as the transaction finds it.
     pub(super) const fn of(chain: &'a Chain, master: &'a MasterKey, state: State) -> Self {
         Self { chain, master, state, end: RefCell::new(None) }
     }
 
-    /// The master key, which seals what the transaction writes.
+    /// Returns the master key, which seals what the transaction writes.
     pub(super) const fn master(&self) -> &MasterKey {
         self.master
     }
@@ -64,17 +64,17 @@ impl<'a> Tail<'a> {
         &self.state
     }
 
-    /// Where it ends now.
+    /// Returns its end.
     pub(super) fn end(&self) -> Option<Head> {
         self.end.borrow().clone()
     }
 
-    /// Lets it end where it did: what was added since was rolled back.
+    /// Resets its end: what was appended since was rolled back.
     pub(super) fn back_to(&self, end: Option<Head>) {
         *self.end.borrow_mut() = end;
     }
 
-    /// Adds a row for `event`.
+    /// Appends a row for `event`.
     pub(super) fn append(&self, db: &Connection, event: &Event) -> Result<(), TransactionError> {
         let before = self.end().map_or_else(|| kept_head(db).map(|kept| kept.head), Ok)?;
         let (fields, head) = self.chain.next_row(&before, event);
@@ -83,13 +83,13 @@ impl<'a> Tail<'a> {
              count, risk, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
         .execute(params_from_iter(fields.iter().chain([&Field::Blob(head.mac[..].into())])))
-        // A row where the next one belongs is damage, not a race.
+        // A row at the next number is damage, not a race.
         .map_err(TransactionError::Sql)?;
         self.back_to(Some(head));
         Ok(())
     }
 
-    /// Writes down where it ends, where that is not where it did.
+    /// Writes its end, if it has changed.
     pub(super) fn keep(&self, db: &Connection) -> rusqlite::Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
         let seq = i64::try_from(end.seq).unwrap_or(i64::MAX);
@@ -127,7 +127,7 @@ pub(super) fn kept_marks(db: &Connection) -> Result<SealedMarks, TransactionErro
     first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })
 }
 
-/// Reads the values of a row that begins with [`COLUMNS`](crate::store::audit_chain::COLUMNS), of whatever types they are.
+/// Reads the values of a row that begins with [`COLUMNS`](crate::store::audit_chain::COLUMNS), of any types.
 pub(super) fn row_fields<'a>(row: &'a Row<'_>) -> rusqlite::Result<[Field<'a>; WIDTH]> {
     let mut fields = [const { Field::Null }; WIDTH];
     for (i, field) in fields.iter_mut().enumerate() {

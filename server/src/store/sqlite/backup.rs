@@ -28,17 +28,17 @@ use crate::store::error::{SqliteErrorKind, StoreError};
 
 /// Pages that are copied at once.
 const PAGES: i32 = 256;
-/// Between two tries while the source is locked.
+/// The pause between two attempts while the source is locked.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The facts that were found about a copy.
+/// The facts about a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackupReport {
     /// Its size in bytes.
     pub bytes: u64,
     /// Its schema's number.
     pub schema: i64,
-    /// When it was made; none where `backup` did not make it.
+    /// The time when it was made; none if `backup` did not make it.
     pub made_at: Option<Time>,
     /// Its newest state generation.
     pub generation: Option<Generation>,
@@ -54,7 +54,7 @@ pub struct BackupReport {
     pub log_bytes: u64,
 }
 
-/// Removes a file, and what SQLite may have left beside it.
+/// Removes a file, and the files that SQLite may have left beside it.
 pub(super) fn remove_all(files: &dyn Files, path: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let left = with_suffix(path, suffix);
@@ -110,7 +110,7 @@ pub(super) fn copy_pages(
     Ok(copy)
 }
 
-/// Opens a file that nobody writes to, in a way that leaves it and its directory as they are.
+/// Opens a file that nothing writes to, and leaves it and its directory as they are.
 pub(super) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
@@ -133,13 +133,13 @@ pub(super) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
-/// Returns a text of SQLite that has several lines in one.
+/// Returns a message of SQLite that has several lines as one line.
 pub(super) fn in_one_line(said: &str) -> String {
     said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Proves that a file is a whole copy: its size, its structure, the rows that others name, and its audit chain where the master
-/// key is at hand.
+/// Proves that a file is a whole copy: its size, its structure, its references between rows, and its audit chain if
+/// there is a master key.
 pub(super) fn prove(
     installation: &Installation,
     path: &Path,
@@ -223,10 +223,10 @@ pub(super) fn prove(
 
 impl Store {
     /// Copies the database, as it is now, to a new file, and proves that the copy is whole. With a `handover`, this
-    /// installation answers no more from here on: the copy, restored where the id was made, is the one that does.
+    /// installation stops answering: the copy, restored where the id was made, takes over.
     ///
     /// # Errors
-    /// [`StoreError`] where the file is there already, cannot be written, or is not whole.
+    /// [`StoreError`] if the file is there already, cannot be written, or is not whole.
     pub fn backup(
         &self,
         to: &Path,
@@ -246,7 +246,7 @@ impl Store {
         }
         let name = random::<8>()?;
         let draft = with_suffix(to, &format!(".{}", &*hex(&*name)));
-        // Whether the copy can be made there, before anything is handed over for it.
+        // Checks that the copy can be made there, before anything is handed over for it.
         files.write_new(&draft, b"").map_err(|e| failed(&e))?;
         if let Some(id) = handover {
             self.hand_over(id).inspect_err(|_| {
@@ -259,13 +259,13 @@ impl Store {
             Ok(BackupReport { log_bytes, ..report })
         });
         if made.is_err() {
-            // What was made so far is no backup.
+            // The file so far is no backup.
             let _ = remove_all(files, &draft);
         }
         made
     }
 
-    /// Copies all pages to `draft` and marks the copy as one. Returns how large the log was then.
+    /// Copies all pages to `draft` and marks the copy as one. Returns the size of the log at that time.
     fn copy_to(&self, draft: &Path, progress: &mut OnProgress<'_>) -> Result<u64, StoreError> {
         let files = &*self.installation().files;
         let at = |e: rusqlite::Error| TransactionError::Sql(e).at(draft);
@@ -278,7 +278,7 @@ impl Store {
         Ok(log_bytes)
     }
 
-    /// Ends the life of this installation here: from now on nothing is written by anybody.
+    /// Marks this installation as handed over: from now on nothing is written.
     fn hand_over(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.change_handover(Kind::StateHandedOver, id.clone(), move |db| {
@@ -294,7 +294,7 @@ impl Store {
     /// Undoes a handover: this installation answers again, and refuses everything issued before. Returns the handover's id.
     ///
     /// # Errors
-    /// [`StoreError`] where there was no handover, or it cannot be written.
+    /// [`StoreError`] if there was no handover, or it cannot be written.
     pub fn cancel_handover(&self) -> Result<String, StoreError> {
         let id: Option<String> =
             self.snapshot(|db| Ok(db.query_row("SELECT handover FROM meta", [], |row| row.get(0))?))?;
@@ -338,7 +338,7 @@ impl Store {
     }
 }
 
-/// Marks a copy as one, so that whoever opens it knows that later states were served.
+/// Marks a copy as one, so that a later start knows that newer states were served.
 pub(super) fn mark(copy: &Connection, made_at: Time) -> rusqlite::Result<()> {
     copy.execute(
         "UPDATE meta SET copied_at = coalesce(copied_at, ?1), witness_file = NULL, master_key_file = NULL",

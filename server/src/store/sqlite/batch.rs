@@ -1,4 +1,4 @@
-//! One transaction and one commit for what is given, though each piece of work is written whole or not at all.
+//! One transaction and one commit for several jobs, each written whole or not at all.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,28 +12,28 @@ use crate::secrets::master_key::MasterKey;
 use crate::store::audit_chain::Chain;
 use crate::store::error::{SqliteErrorKind, StoreError};
 
-/// Something to be written, all or none.
+/// A job: something to write whole or not at all.
 pub(super) trait Work: Send {
-    /// Writes it, inside a transaction. Where this fails, what it wrote is rolled back; and it may be rolled back because
-    /// of another, to be written once more.
+    /// Writes it, inside a transaction. If this fails, what it wrote is rolled back. It may also be rolled back because
+    /// of another job, and applied again.
     fn apply(&mut self, db: &Connection, tail: &Tail<'_>) -> Result<(), TransactionError>;
 
     /// Returns true if a new state generation follows it.
     fn counts(&self) -> bool;
 
-    /// Returns true if it is written even where the disk is nearly full.
+    /// Returns true if it is written even when the disk is nearly full.
     fn is_restrictive(&self) -> bool;
 
-    /// Tells whoever waits how it went.
+    /// Reports the result to the waiter.
     fn settle(self: Box<Self>, end: Result<(), Failure>);
 }
 
-/// Why work did not end well.
+/// The reason why a job failed.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
-    /// Something named no longer held; nothing of it was written.
+    /// A condition did not hold; nothing was written.
     Conflict,
-    /// Nothing of it was written.
+    /// Nothing was written.
     NotApplied(StoreError),
     /// It may or may not have been written.
     Unknown(StoreError),
@@ -49,20 +49,20 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// How a transaction went.
+/// The result of a transaction.
 pub(super) enum End {
-    /// So went each piece of work. What was written is durable, at this pace; none where nothing was.
+    /// The result of each job. What was written is durable; the timing is none if nothing was.
     Committed(Vec<Result<(), TransactionError>>, Option<CommitTiming>),
-    /// Nothing was written, and the connection is as good as before, or not.
+    /// Nothing was written. The connection may be broken.
     NotApplied(rusqlite::Error),
     /// The commit's own result was lost.
     Unknown(rusqlite::Error),
 }
 
-/// How long a transaction took.
+/// The durations of a transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CommitTiming {
-    /// From when it had the lock, the second time where it was written anew, up to its commit.
+    /// From the lock to the commit; from the second lock if it was written twice.
     pub(super) writing: Duration,
     /// The commit, which waits for the disk.
     pub(super) syncing: Duration,
@@ -100,11 +100,11 @@ pub(super) fn write(db: &Connection, chain: &Chain, keys: &MasterKeys, jobs: &mu
 
 /// A transaction before its commit.
 struct Gathered {
-    /// How each piece of work went.
+    /// The result of each job.
     went: Vec<Result<(), TransactionError>>,
-    /// When it had the lock; the second time, where the batch was written anew.
+    /// The time when it had the lock; the second time, if the batch was written twice.
     began: Instant,
-    /// The transaction's number; none where there is nothing to commit.
+    /// The transaction's number; none if there is nothing to commit.
     number: Option<i64>,
 }
 
@@ -143,14 +143,14 @@ fn gather(
     }
     tail.keep(db)?;
     let number = number(db)?;
-    // What is to be written is written now, short of the commit's own mark: where the disk is full this is where it
-    // shows, while it is still certain that nothing was applied.
+    // Writes everything now, except the commit's own mark: a full disk shows here, while it is still certain that
+    // nothing was applied.
     db.cache_flush()?;
     Ok(Gathered { went, began, number: Some(number) })
 }
 
-/// Begins a transaction, and finds what holds for the file and the master key that seals what is written; or why nothing may be
-/// written.
+/// Begins a transaction, and returns the state of the file and the master key that seals what is written; or the reason
+/// why nothing may be written.
 fn begin(
     db: &Connection,
     keys: &MasterKeys,
@@ -169,14 +169,15 @@ fn begin(
     }
 }
 
-/// Numbers the transaction, and gives it an id and its parent's: whoever writes does so. Returns the number.
+/// Numbers the transaction, and gives it an id and its parent's. Every transaction that writes does this. Returns the
+/// number.
 pub(super) fn number(db: &Connection) -> rusqlite::Result<i64> {
     let sql = "UPDATE meta SET commits = commits + 1, parent_id = commit_id, commit_id = randomblob(16) \
                RETURNING commits";
     db.prepare_cached(sql)?.query_row([], |row| row.get(0))
 }
 
-/// The fate of a change where the state was handed over.
+/// The treatment of a change when the state was handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
     /// It is refused, as nearly everything is.
@@ -185,7 +186,7 @@ pub(super) enum Held {
     Allow,
 }
 
-/// Writes on a connection that no thread writes on: as a store is opened, or by a command of its own. All or none.
+/// Writes on a connection without a writer thread: when a store is opened, or by some commands. All or none.
 pub(super) fn directly<T>(
     db: &Connection,
     chain: &Chain,
@@ -220,19 +221,19 @@ pub(super) fn directly<T>(
     }
 }
 
-/// How pieces of work are kept apart.
+/// The isolation of jobs from each other.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Isolation {
-    /// Not at all: nearly always, what fails has written nothing.
+    /// None: nearly always, a job that fails has written nothing.
     None,
-    /// By a savepoint for each, which has SQLite copy every page that one changes.
+    /// A savepoint for each, for which SQLite copies every page that a job changes.
     Savepoints,
 }
 
 type Applied<'a> = (Tail<'a>, Vec<Result<(), TransactionError>>);
 
-/// Applies all of `jobs`; none where one failed that had written something, and without savepoints cannot be taken back
-/// alone.
+/// Applies all of `jobs`; none if one failed after it had written something, which cannot be rolled back alone without
+/// savepoints.
 fn apply_all<'a>(
     db: &Connection,
     tail: Tail<'a>,
@@ -266,7 +267,7 @@ fn apply_all<'a>(
     Ok(Some((tail, went)))
 }
 
-/// Whether an error of one piece of work says that no other will do better.
+/// Returns true if every other job will fail with the same error.
 fn spoils_all(error: &rusqlite::Error) -> bool {
     match SqliteErrorKind::of(error) {
         SqliteErrorKind::Other => false,
@@ -281,11 +282,11 @@ fn spoils_all(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Makes certain that transaction `number`, whose commit failed and was rolled back, never counts.
+/// Ensures that transaction `number`, whose commit failed and was rolled back, never counts.
 ///
-/// Its commit mark may stand in the log behind the end that the other connections know of, and a recovery after a
-/// crash would take it for good. Another commit is written over the place where it began, which breaks the
-/// checksums of all that follows. False where that fails too, or where the file has moved on.
+/// Its commit mark may stand in the log behind the end that the other connections know, and a recovery after a crash
+/// would accept it. Another commit overwrites the place where it began, which breaks the checksums of all that follows.
+/// Returns false if that fails too, or if the file has changed since.
 fn fence(db: &Connection, number: i64) -> bool {
     let overwrite = || -> rusqlite::Result<bool> {
         run(db, "BEGIN IMMEDIATE")?;
@@ -308,7 +309,7 @@ fn fence(db: &Connection, number: i64) -> bool {
     fenced
 }
 
-/// Ends the open transaction, if SQLite has not done so itself; false where it stays open.
+/// Ends the open transaction, if SQLite has not done so itself; returns false if it stays open.
 fn roll_back(db: &Connection) -> bool {
     db.is_autocommit() || (run(db, "ROLLBACK").is_ok() && db.is_autocommit())
 }

@@ -1,5 +1,5 @@
-//! Copying the write-ahead log into the file, most of it on a thread of its own: the copy is synced twice, and whoever waits
-//! for a commit is not to wait for that too.
+//! Copies the write-ahead log into the file, most of it on a thread of its own: the copy is synced twice, and commits
+//! must not wait for that, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -11,18 +11,18 @@ use rusqlite::Connection;
 use super::connect::{Connector, Role};
 use crate::threads::named;
 
-/// After so many changed rows the log is copied.
+/// The log is copied after this many changed rows.
 const ROWS: u64 = 2048;
 /// The stack that the thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
-/// Who copies, and what is known of it.
+/// The thread that copies, and its progress.
 pub(super) struct Checkpoints {
     connector: Connector,
-    /// Rows that were changed before the last copy.
+    /// The number of rows changed before the last copy.
     rows: u64,
     thread: Option<(SyncSender<()>, JoinHandle<()>)>,
-    /// The thread has copied most, and what has come meanwhile is little.
+    /// True if the thread has copied most of the log, and little was added since.
     nearly: Arc<AtomicBool>,
 }
 
@@ -31,17 +31,17 @@ impl Checkpoints {
         Self { connector, rows: 0, thread: None, nearly: Arc::default() }
     }
 
-    /// To be called between two transactions of `db`.
+    /// Call it between two transactions of `db`.
     ///
-    /// While it is written to, the log is never copied to its very end, and only then is it used from its beginning
-    /// again. So the last little is copied here, when nobody writes.
+    /// While the file is written to, the log is never copied to its very end, and only then is it used from its
+    /// beginning again. So the rest is copied here, between writes.
     pub(super) fn after_commit(&mut self, db: &Connection) {
         if self.nearly.swap(false, Relaxed) && !copy(db) {
             self.nearly.store(true, Relaxed);
         }
         let rows = db.total_changes();
         if rows.saturating_sub(self.rows) >= ROWS || rows < self.rows {
-            // Where it is at it still, it is asked again after the next commit.
+            // If it is still copying, it is asked again after the next commit.
             if self.thread().is_none_or(|asks| asks.try_send(()).is_ok()) {
                 self.rows = rows;
             }
@@ -51,7 +51,8 @@ impl Checkpoints {
     fn thread(&mut self) -> Option<&SyncSender<()>> {
         if self.thread.is_none() {
             let (connector, nearly) = (self.connector.clone(), Arc::clone(&self.nearly));
-            // Nobody asks ahead: between two copies the last of one is copied here, and would find the next under way.
+            // No request is queued: between two copies the rest of one is copied here, and would find the next under
+            // way.
             let (ask, asked) = sync_channel(0);
             let work = move || work(&connector, &asked, &nearly);
             match named("checkpoint").stack_size(STACK).spawn(work) {
@@ -66,17 +67,17 @@ impl Checkpoints {
 }
 
 impl Drop for Checkpoints {
-    /// Waits until the thread has closed its connection: who closes the file last removes the log.
+    /// Waits until the thread has closed its connection: the last connection that closes removes the log.
     fn drop(&mut self) {
         if let Some((asks, thread)) = self.thread.take() {
             drop(asks);
-            // Where it panicked, that was told already.
+            // A panic was reported already.
             let _ = thread.join();
         }
     }
 }
 
-/// Copies whenever it is asked, until nobody can ask any more.
+/// Copies whenever it is asked, until the other end is gone.
 fn work(connector: &Connector, asked: &Receiver<()>, nearly: &AtomicBool) {
     let mut db = None;
     while asked.recv().is_ok() {
@@ -90,8 +91,8 @@ fn work(connector: &Connector, asked: &Receiver<()>, nearly: &AtomicBool) {
     }
 }
 
-/// Copies what can be copied without waiting for anybody; whether it came to that. Where it fails nothing is lost: all of
-/// it is in the log.
+/// Copies what can be copied without waiting; returns true if it did. If it fails nothing is lost: the log has
+/// everything.
 fn copy(db: &Connection) -> bool {
     match db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0)) {
         Ok(busy) => busy == 0,

@@ -1,4 +1,5 @@
-//! Opening the file: every connection alike, none that makes a file of itself, and none to another file than the first.
+//! Opens the file: every connection has the same settings, none creates a file, and none opens another file than the
+//! first did.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,31 +14,32 @@ use super::transaction_error::TransactionError;
 use crate::secrets::files::{Files, with_suffix};
 use crate::store::error::{SqliteErrorKind, StoreError};
 
-/// How connections to one file are made.
+/// A factory of connections to one file.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     /// The database.
     pub(super) path: PathBuf,
     files: Arc<dyn Files>,
-    /// How long to wait for the lock of another process.
+    /// The time to wait for the lock of another process.
     busy_timeout: Duration,
-    /// The most pages the file may have; unbounded where none.
+    /// The most pages the file may have; none for no limit.
     max_pages: Option<u32>,
     identity: Arc<OnceLock<Identity>>,
     replaced: Arc<AtomicBool>,
 }
 
-/// Device and inode of the database, its log and the log's index; none where there was no such file, which is then not compared.
+/// Device and inode of the database, its log and the log's index; none if there was no such file, which is then not
+/// compared.
 type Identity = [Option<(u64, u64)>; 3];
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// Reads only. Closing it leaves the log as it is.
     Reader,
-    /// The one that writes.
+    /// The connection that writes.
     Writer,
-    /// Writes, and lets nobody else open the file, earlier versions included.
+    /// Writes, and lets no other process open the file, earlier versions included.
     Alone,
 }
 
@@ -53,8 +55,8 @@ impl Connector {
         }
     }
 
-    /// Remembers the files that are open now. To be called once, while a connection holds them. Who only reads holds the
-    /// database alone to that: its log comes and goes with those that write.
+    /// Remembers the files that are open now. Call it once, while a connection holds them. A reader compares the
+    /// database alone: its log comes and goes with the writers.
     pub(super) fn remember(&self, role: Role) -> Result<(), StoreError> {
         let mut identity = self.look()?;
         if role == Role::Reader {
@@ -65,8 +67,8 @@ impl Connector {
         Ok(())
     }
 
-    /// Checks that the files under their paths are those that are open, by a look at the paths: opening a file a second time
-    /// and closing it would drop SQLite's locks.
+    /// Checks that the files under their paths are those that are open. It only looks at the paths: opening a file a
+    /// second time and closing it would drop SQLite's locks.
     pub(super) fn verify(&self) -> Result<(), StoreError> {
         let Some(opened) = self.identity.get() else { return Ok(()) };
         let found = self.look();
@@ -87,7 +89,7 @@ impl Connector {
         if replaced { Err(StoreError::Replaced(self.path.clone())) } else { Ok(()) }
     }
 
-    /// Returns true if the files under their paths were others at the last look.
+    /// Returns true if the files under their paths were others at the last check.
     pub(super) fn is_replaced(&self) -> bool {
         self.replaced.load(Relaxed)
     }
@@ -105,10 +107,10 @@ impl Connector {
         Ok(identity)
     }
 
-    /// A connection for `role`.
+    /// Opens a connection for `role`.
     pub(super) fn connect(&self, role: Role) -> Result<Connection, StoreError> {
-        // Not even opened: SQLite would make a log where there is none, or take the log beside a copy for the copy's own, copy
-        // it there when it closes, and remove it.
+        // The file is not even opened: SQLite would make a log if there is none, or take the log beside a copy for the
+        // copy's own, copy it there when it closes, and remove it.
         self.verify()?;
         let db = self.try_connect(role).map_err(|e| TransactionError::Sql(e).at(&self.path))?;
         if self.identity.get().is_some() {
@@ -117,7 +119,7 @@ impl Connector {
             let verified =
                 read.map_err(|e| TransactionError::Sql(e).at(&self.path)).and_then(|()| self.verify());
             if let Err(error) = verified {
-                // Replaced since. Closing it must not copy or remove a log.
+                // The file was replaced since. Closing it must not copy or remove a log.
                 let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
                 return Err(error);
             }
@@ -129,11 +131,11 @@ impl Connector {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
         db.busy_timeout(self.busy_timeout)?;
-        // As many as there are statements: none is parsed twice.
+        // Room for every statement, so that none is parsed twice.
         db.set_prepared_statement_cache_capacity(128);
-        // Nor because a value is another one: SQLite would plan anew for some, and parse the statement again for that.
+        // Nor because a value differs: SQLite would plan again for some, and parse the statement again for that.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        // A full sync at every commit: what was answered outlives a power cut.
+        // A full sync at every commit: answered changes survive a power cut.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         // A damaged or hostile schema runs nothing of its own.
@@ -148,7 +150,7 @@ impl Connector {
             }
             Role::Writer | Role::Alone => {
                 db.pragma_update(None, "cache_size", -4096)?;
-                // The log is copied beside the writer's work; this is for the case that it cannot be.
+                // The checkpoint thread copies the log; this is for the case that it cannot.
                 set(&db, "wal_autocheckpoint", 8192)?;
                 set(&db, "journal_size_limit", 16 * 1024 * 1024)?;
                 if let Some(pages) = self.max_pages {
@@ -162,7 +164,7 @@ impl Connector {
         Ok(db)
     }
 
-    /// Switches the file to write-ahead logging, where it is not yet; stays so.
+    /// Switches the file to write-ahead logging, if it is not yet; this is permanent.
     pub(super) fn use_wal(&self, db: &Connection) -> Result<(), StoreError> {
         let mode = |sql: &str| db.query_row(sql, [], |row| row.get::<_, String>(0));
         // SQLite does not wait for the lock here, to be safe from deadlock; two first starts at once would meet.
@@ -191,12 +193,12 @@ impl Connector {
     }
 }
 
-/// Sets a pragma that answers with its new value.
+/// Sets a pragma that returns its new value.
 fn set(db: &Connection, pragma: &str, value: i64) -> rusqlite::Result<()> {
     db.pragma_update_and_check(None, pragma, value, |_| Ok(()))
 }
 
-/// A connector to an empty file in a directory of its own, which goes with the first of the two.
+/// Returns a connector to an empty file in a directory of its own, which is removed with the first of the two.
 #[cfg(test)]
 pub(super) fn to_an_empty_file() -> (tempfile::TempDir, Connector) {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Making an installation where there is none, in a way that survives being cut short at any point.
+//! Creates an installation, in a way that survives an interruption at any point.
 
 use std::io;
 
@@ -13,8 +13,8 @@ use crate::secrets::files::with_suffix;
 use crate::secrets::master_key::MasterKey;
 use crate::store::error::StoreError;
 
-/// Makes an installation where there is none: a master key, unless it lies elsewhere, and a database without people. A key in
-/// the directory is taken where `beside_key` says so.
+/// Creates an installation if there is none: a master key, unless it is elsewhere, and an empty database. A key in the
+/// directory is used if `beside_key` is true.
 pub(super) fn create(
     installation: &Installation,
     options: &StoreOptions,
@@ -33,7 +33,7 @@ pub(super) fn create(
     let mut left = contents;
     left.master_key &= !(beside_key || contents.starting);
     if contents.database.is_some_and(|size| size > 0) && contents.starting {
-        // Only what follows was cut short, and opening does it.
+        // Only later steps were interrupted, and opening completes them.
         return Ok(());
     }
     if !left.is_empty() {

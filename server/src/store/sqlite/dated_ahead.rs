@@ -1,4 +1,4 @@
-//! Ends what is dated ahead: it was issued while own time stood further, and must not become valid when its date arrives.
+//! Ends what is dated ahead: it was issued while own time was later, and must not become valid when its date arrives.
 
 use std::collections::VecDeque;
 
@@ -12,15 +12,15 @@ use super::transaction_error::TransactionError;
 use crate::store::backend::EndedAhead;
 use crate::store::error::StoreError;
 
-/// The most rows that are changed in one transaction.
+/// The most rows changed in one transaction.
 const BATCH: usize = 500;
-/// The span of row numbers that is read in one snapshot.
+/// The span of row numbers read in one snapshot.
 const SPAN: i64 = 20_000;
-/// The newest rows of each kind that a start looks at.
+/// The number of newest rows of each kind that a start checks.
 const NEWEST: i64 = 1000;
 
-/// A kind of record that is dated, and how it is ended for good. What is ended expires, too, so that it is swept soon and not
-/// when its date has passed.
+/// A dated kind of record, and how it is ended for good. It also expires, so that it is swept soon and not when its
+/// date has passed.
 struct Dated {
     table: &'static str,
     issued_at: &'static str,
@@ -44,11 +44,11 @@ const CHALLENGES: Dated = Dated {
 };
 
 impl Store {
-    /// Ends sessions, tickets and challenges that are dated more than a minute after `now`: in small transactions, between
-    /// which others write.
+    /// Ends sessions, tickets and challenges dated more than a minute after `now`: in small transactions, so that other
+    /// writes get their turn.
     ///
     /// # Errors
-    /// [`StoreError`] where the file cannot be read or written. What was ended before stays ended; the rest can be tried
+    /// [`StoreError`] if the file cannot be read or written. What was ended before stays ended; the rest can be tried
     /// again.
     pub(super) fn end_rows_ahead(&self, now: Time) -> Result<EndedAhead, StoreError> {
         Ok(EndedAhead {
@@ -58,10 +58,10 @@ impl Store {
         })
     }
 
-    /// Returns true if one of the newest rows is dated ahead of `now`. It costs the same however many rows there are.
+    /// Returns true if one of the newest rows is dated ahead of `now`. The cost does not depend on the number of rows.
     ///
     /// # Errors
-    /// [`StoreError`] where the file cannot be read.
+    /// [`StoreError`] if the file cannot be read.
     pub(super) fn newest_are_ahead(&self, now: Time) -> Result<bool, StoreError> {
         let limit = stamp(now.plus(LEEWAY));
         self.snapshot(|db| {

@@ -1,4 +1,5 @@
-//! What is kept of tickets and challenges that were used with an `Idempotency-Key`, and how often their answers were repeated.
+//! The records of tickets and challenges that were used with an `Idempotency-Key`, and how often their answers were
+//! repeated.
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::challenge::{Answered, ChallengeDigest};
@@ -141,7 +142,7 @@ pub(super) fn repeat_answer(
     )
 }
 
-/// The next columns of a ticket: its delivery.
+/// Reads the next columns of a ticket: its delivery.
 pub(super) fn ticket_delivery(c: &mut Columns<'_>) -> Result<Option<TicketDelivery>, TransactionError> {
     let Some((request, salt)) = request(c)? else { return nothing(c, 4) };
     let opened = opened(c)?;
@@ -154,20 +155,20 @@ pub(super) fn ticket_delivery(c: &mut Columns<'_>) -> Result<Option<TicketDelive
     Ok(Some(Delivery { request, salt, result, repeated: c.small("repeated")? }))
 }
 
-/// The next columns of a challenge: its delivery.
+/// Reads the next columns of a challenge: its delivery.
 pub(super) fn answer_delivery(c: &mut Columns<'_>) -> Result<Option<AnswerDelivery>, TransactionError> {
     let Some((request, salt)) = request(c)? else { return nothing(c, 3) };
     let result = opened(c)?.ok_or_else(|| c.unreadable("delivery_session"))?;
     Ok(Some(Delivery { request, salt, result, repeated: c.small("repeated")? }))
 }
 
-/// The columns of a delivery that is not there are left unread.
+/// Skips the columns of a delivery that is absent.
 fn nothing<T>(c: &mut Columns<'_>, columns: usize) -> Result<Option<T>, TransactionError> {
     c.skip(columns);
     Ok(None)
 }
 
-/// The digest of the request and the salt; none where there was no delivery.
+/// Reads the digest of the request and the salt; none if there was no delivery.
 fn request(c: &mut Columns<'_>) -> Result<Option<(RequestDigest, Salt)>, TransactionError> {
     match (c.maybe_bytes("delivery_request")?, c.maybe_bytes("delivery_salt")?) {
         (Some(request), Some(salt)) => Ok(Some((RequestDigest(request), Salt(salt)))),
@@ -186,8 +187,8 @@ fn opened(c: &mut Columns<'_>) -> Result<Option<OpenedSession>, TransactionError
     }
 }
 
-/// Writes down how often the answers to tickets and challenges that expired before `before` were repeated after the first time,
-/// which was a row of its own: one row each, before at most `limit` of each are taken out.
+/// Writes how often the answers to tickets and challenges that expired before `before` were repeated after the first
+/// time, which has a row of its own: one row each, before at most `limit` of each are deleted.
 pub(super) fn tell_repetitions(
     db: &Connection,
     tail: &Tail<'_>,
@@ -219,7 +220,7 @@ pub(super) fn tell_repetitions(
     Ok(())
 }
 
-/// The delivery of `ticket`, where it has one.
+/// Returns the delivery of `ticket`, if it has one.
 pub(super) fn of_ticket(ticket: &Ticket) -> Option<&TicketDelivery> {
     match &ticket.state {
         TicketState::Spent { delivery, .. } => delivery.as_deref(),

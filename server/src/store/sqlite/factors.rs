@@ -18,12 +18,12 @@ use super::sign_in_history;
 use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
 
-/// What a device's secret is sealed for.
+/// Returns the purpose that a device's secret is sealed for.
 pub(super) fn purpose(id: &str) -> String {
     format!("totp:{id}")
 }
 
-/// Everything `user` could answer a challenge with.
+/// Returns everything `user` could answer a challenge with.
 pub(super) fn of(db: &Connection, master: &MasterKey, user: &UserId) -> Result<Factors, TransactionError> {
     let devices = every(
         db,
@@ -151,7 +151,7 @@ pub(super) fn delete_device(db: &Connection, id: &DeviceId, counts: bool) -> Res
     one(db, sql, params![id.as_str(), counts])
 }
 
-/// Whether no device of `user` counts.
+/// Checks that no device of `user` counts.
 fn nothing_counts(db: &Connection, user: &UserId) -> Result<(), TransactionError> {
     let sql = "SELECT 1 FROM totp_devices WHERE user_id = ?1 AND verified_at IS NOT NULL";
     if db.prepare_cached(sql)?.exists([user.as_str()])? { Err(TransactionError::Conflict) } else { Ok(()) }
@@ -268,7 +268,7 @@ pub(super) fn challenge(
     })
 }
 
-/// Of a user who is there: no key says so.
+/// Inserts a challenge, and checks that its user exists: no foreign key does.
 pub(super) fn insert_challenge(db: &Connection, challenge: &Challenge) -> Result<(), TransactionError> {
     let sign_in = &challenge.sign_in;
     let delivery = DeliveryColumns::of_answer(challenge.answered.as_ref());

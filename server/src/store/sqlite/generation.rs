@@ -1,5 +1,5 @@
-//! State generations: a number and 128 random bits, made anew after commits. The store keeps the last ones, the witness the
-//! newest; what the witness says tells whether the files at hand are the newest that there were.
+//! State generations: a number and 128 random bits, made after commits. The store keeps the last ones, the witness the
+//! newest; the witness shows if the files are the newest ones.
 
 use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
@@ -22,7 +22,7 @@ pub struct Generation {
     pub number: u64,
     /// Its random id.
     pub id: [u8; 16],
-    /// When it was made, by the wall clock.
+    /// The time when it was made, by the wall clock.
     pub made_at: Time,
 }
 
@@ -33,14 +33,14 @@ impl Generation {
     }
 }
 
-/// The relation of the files at hand to the witness.
+/// The relation of the files to the witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// There has been no generation so far.
     First,
     /// The witness holds the newest generation.
     Confirmed,
-    /// The witness holds an earlier generation of these files: writing it was cut short.
+    /// The witness holds an earlier generation of these files: writing it was interrupted.
     Unconfirmed,
     /// The files are older than those that were served last.
     Older,
@@ -74,7 +74,8 @@ pub(super) fn insert(db: &Connection, generation: &Generation) -> Result<(), Tra
     Ok(())
 }
 
-/// Compares the files with the witness. `first_start` tells that a first start was cut short before it wrote a witness.
+/// Compares the files with the witness. `first_start` is true if a first start was interrupted before it wrote a
+/// witness.
 pub(super) fn compare(
     db: &Connection,
     witness: Option<&Witness>,

@@ -4,7 +4,7 @@
 //! - `master.key`: the key that seals private keys in the database.
 //! - `gatepass.witness`: the newest state generation; see [`super::witness`].
 //! - `gatepass.lock`: held shared by every process that has the database open for writing, and by one alone while it starts
-//!   on files that nobody else has open, or replaces them.
+//!   on files that no other process has open, or replaces them.
 //! - `gatepass.starting`: marks a first start that has not come to its end.
 //!
 //! The directory itself is locked while a process starts, and while it changes the generation. It is never held for long.
@@ -25,32 +25,32 @@ use crate::store::error::StoreError;
 pub const DATABASE: &str = "gatepass.db";
 /// The lock's name.
 pub const LOCK: &str = "gatepass.lock";
-/// The witness's name, where no other place is configured.
+/// The witness's name, if no other path is configured.
 pub const WITNESS: &str = "gatepass.witness";
 /// The name of the mark of a first start.
 pub(super) const STARTING: &str = "gatepass.starting";
 /// The name of the file that holds the id of a handover that this directory accepts.
 pub(super) const ACCEPT: &str = "gatepass.accept";
 
-/// A name that is a link is not opened.
+/// A symbolic link is not opened.
 const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-/// Between two tries to get a lock.
+/// The pause between two attempts to get a lock.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Where the files of an installation are.
+/// The paths of an installation.
 #[derive(Clone, Debug)]
 pub struct Installation {
     /// The data directory.
     pub dir: PathBuf,
-    /// The master key, where it is not in the data directory.
+    /// The master key, if it is not in the data directory.
     pub master_key_file: Option<PathBuf>,
-    /// The witness, where it is not in the data directory.
+    /// The witness, if it is not in the data directory.
     pub witness_file: Option<PathBuf>,
-    /// The way to the files.
+    /// The access to the files.
     pub files: Arc<dyn Files>,
 }
 
-/// Which of its files are there.
+/// The files that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// The database and its size in bytes.
@@ -59,14 +59,14 @@ pub struct Contents {
     pub log: Option<u64>,
     /// The master key is in the data directory.
     pub master_key: bool,
-    /// The witness is there.
+    /// The witness exists.
     pub witness: bool,
-    /// A first start was begun and not finished.
+    /// A first start was interrupted.
     pub starting: bool,
 }
 
 impl Contents {
-    /// Returns true if nothing is there that an installation would leave behind.
+    /// Returns true if no file of an installation exists.
     pub const fn is_empty(&self) -> bool {
         self.database.is_none() && self.log.is_none() && !self.master_key && !self.witness
     }
@@ -78,12 +78,12 @@ impl Contents {
 }
 
 impl Installation {
-    /// An installation whose files are all in `dir`.
+    /// Makes an installation whose files are all in `dir`.
     pub fn at(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), master_key_file: None, witness_file: None, files: Arc::new(SystemFiles) }
     }
 
-    /// Names files outside the data directory. The witness's path becomes absolute: it is written down for commands that
+    /// Names files outside the data directory. The witness's path becomes absolute: it is stored for commands that
     /// start elsewhere.
     #[must_use]
     pub fn with_files(self, master_key_file: Option<PathBuf>, witness_file: Option<PathBuf>) -> Self {
@@ -91,45 +91,45 @@ impl Installation {
         Self { master_key_file, witness_file, ..self }
     }
 
-    /// The database.
+    /// Returns the path of the database.
     pub fn database(&self) -> PathBuf {
         self.dir.join(DATABASE)
     }
 
-    /// The write-ahead log.
+    /// Returns the path of the write-ahead log.
     pub fn log(&self) -> PathBuf {
         with_suffix(&self.database(), "-wal")
     }
 
-    /// The log's index, which SQLite keeps in shared memory.
+    /// Returns the path of the log's index, which SQLite keeps in shared memory.
     pub fn log_index(&self) -> PathBuf {
         with_suffix(&self.database(), "-shm")
     }
 
-    /// The master key.
+    /// Returns the path of the master key.
     pub fn master_key(&self) -> PathBuf {
         self.master_key_file.clone().unwrap_or_else(|| self.dir.join(MASTER_KEY))
     }
 
-    /// The witness.
+    /// Returns the path of the witness.
     pub fn witness(&self) -> PathBuf {
         self.witness_file.clone().unwrap_or_else(|| self.dir.join(WITNESS))
     }
 
-    /// The mark of a first start.
+    /// Returns the path of the mark of a first start.
     pub(super) fn starting(&self) -> PathBuf {
         self.dir.join(STARTING)
     }
 
-    /// The id of an accepted handover.
+    /// Returns the path of the id of an accepted handover.
     pub(super) fn accept(&self) -> PathBuf {
         self.dir.join(ACCEPT)
     }
 
-    /// Looks which files are there.
+    /// Checks which files exist.
     ///
     /// # Errors
-    /// [`StoreError`] where that cannot be known.
+    /// [`StoreError`] if that cannot be known.
     pub fn contents(&self) -> Result<Contents, StoreError> {
         let size = |path: PathBuf| match self.files.about(&path) {
             Ok(about) if about.kind == FileKind::Directory => {
@@ -149,7 +149,7 @@ impl Installation {
             database: size(self.database())?,
             log: size(self.log())?,
             master_key: there(self.dir.join(MASTER_KEY))?,
-            // Whether a witness elsewhere can be read, the start asks; here only whether it is there.
+            // Only checks that the witness exists; the start reads it.
             witness: exists(&*self.files, &self.witness()).unwrap_or(false),
             starting: there(self.starting())?,
         })
@@ -170,12 +170,12 @@ impl Installation {
         }
     }
 
-    /// Says that this process has the database open. `create` makes the lock file where there is none; without it, there
+    /// Marks that this process has the database open. `create` makes the lock file if there is none; otherwise there
     /// may be no lock to hold.
     pub(super) fn enter(&self, create: bool) -> Result<Option<Presence>, StoreError> {
         let path = self.dir.join(LOCK);
         let failed = |e: &io::Error| StoreError::file(&path, "lock", e);
-        // A lock may be held by whoever can read the file. A link is not followed.
+        // A process that can read the file can lock it. A symbolic link is not followed.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(NO_LINK);
         let file = match options.open(&path) {
@@ -199,20 +199,20 @@ impl Installation {
         Ok(Some(Presence { file, alone }))
     }
 
-    /// Writes down at which address a server of this directory answers, and which file it has open.
+    /// Writes the address at which a server of this directory answers, and the file that it has open.
     ///
     /// # Errors
-    /// [`StoreError`] where the file cannot be written.
+    /// [`StoreError`] if the file cannot be written.
     pub fn write_address(&self, address: &str) -> Result<(), StoreError> {
         let database = self.database();
         let about = self.files.about(&database).map_err(|e| StoreError::file(&database, "look at", &e))?;
         self.write_lock(&format!("{address}\n{}\n", about.identity.1))
     }
 
-    /// Reads at which address the last server of this directory answers.
+    /// Reads the address at which the last server of this directory answers.
     ///
     /// # Errors
-    /// [`StoreError`] where the file cannot be read.
+    /// [`StoreError`] if the file cannot be read.
     pub fn address(&self) -> Result<Option<String>, StoreError> {
         Ok(self.written()?.lines().next().filter(|address| !address.is_empty()).map(str::to_owned))
     }
@@ -227,15 +227,15 @@ impl Installation {
         })
     }
 
-    /// Forgets the server that answered at `address`, where no other has started since.
+    /// Removes the entry of the server that answered at `address`, if no other has started since.
     ///
     /// # Errors
-    /// [`StoreError`] where the file cannot be read or written.
+    /// [`StoreError`] if the file cannot be read or written.
     pub fn forget_address(&self, address: &str) -> Result<(), StoreError> {
         if self.address()?.as_deref() == Some(address) { self.forget_server() } else { Ok(()) }
     }
 
-    /// Forgets the last server, which runs no more.
+    /// Removes the entry of the last server, which has ended.
     pub(super) fn forget_server(&self) -> Result<(), StoreError> {
         self.write_lock("")
     }
@@ -260,7 +260,7 @@ impl Installation {
 #[derive(Debug)]
 pub(super) struct DirectoryLock(#[expect(dead_code, reason = "closing it unlocks")] File);
 
-/// This process has the database open, until this is dropped.
+/// The mark that this process has the database open, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Presence {
     file: File,
@@ -273,19 +273,19 @@ impl Presence {
         self.alone
     }
 
-    /// Tries again to be alone: the others may have gone. To be called while the directory is locked.
+    /// Tries again to be alone: the others may have ended. Call it while the directory is locked.
     pub(super) fn try_alone(&mut self) -> bool {
         if !self.alone {
             self.alone = self.file.try_lock().is_ok();
             if !self.alone {
-                // A conversion that fails may have lost the weaker lock.
+                // A failed conversion may have lost the weaker lock.
                 let _ = self.file.lock_shared();
             }
         }
         self.alone
     }
 
-    /// Lets others in. To be called while the directory is locked.
+    /// Lets other processes in. Call it while the directory is locked.
     pub(super) fn share(&mut self) {
         // A conversion to a weaker lock does not wait.
         self.alone = self.file.lock_shared().is_err();

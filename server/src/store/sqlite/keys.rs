@@ -1,38 +1,30 @@
-//! The signing keys in the file: their private parts sealed with the master key, the stage of their life as a column.
+//! The signing keys. Their private parts are sealed with the master key.
 
 use std::path::Path;
 
-use gatepass_core::store::audit::Event;
-use rusqlite::{Connection, params};
+use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::crypto::algorithm::Algorithm;
+use gatepass_core::records::signing_key::{KeyRecord, KeyState, StoredKey};
+use rusqlite::{Connection, Row, params};
 
+use super::Store;
 use super::apply::one;
-use super::read::{every, first};
-use super::rows::{self, Columns, stamp};
+use super::read::every;
+use super::rows::{self, Columns, signed, stamp};
 use super::state::{MasterKeys, State};
 use super::transaction_error::TransactionError;
-use super::{Store, audit::Tail};
 use crate::secrets::master_key::MasterKey;
-use crate::store::backend::SigningKeys;
+use crate::store::backend::{SigningKeys, StoredKeys};
 use crate::store::error::StoreError;
-use crate::store::signing_keys::{KeyChange, KeyState, StoredKey, StoredKeys};
 
-/// What a key is sealed for.
-pub(super) fn purpose(kid: &str) -> String {
-    format!("key:{kid}")
+/// Returns the purpose that a key is sealed for.
+pub(super) fn purpose(id: &str) -> String {
+    format!("key:{id}")
 }
 
 impl SigningKeys for Store {
     fn keys(&self) -> Result<StoredKeys, StoreError> {
         self.snapshot(|db| keys_of(db, self.path(), self.master_keys()))
-    }
-
-    fn change_keys(&self, change: KeyChange, events: &[Event]) -> Result<(), StoreError> {
-        let events = events.to_vec();
-        self.write(move |db, tail| {
-            alter(db, tail.master(), &change)?;
-            one(db, "UPDATE meta SET generation = generation + 1", [])?;
-            record(db, tail, &events)
-        })
     }
 }
 
@@ -46,66 +38,70 @@ pub(super) fn keys_of(
     let master = keys.of(db, &state)?;
     let keys = every(db, "SELECT kid, alg, state, created_at, sealed FROM keys ORDER BY seq", [], |row| {
         let mut c = Columns::of(row, "keys");
-        let kid = c.parsed("kid", rows::owned)?;
-        let alg = c.parsed("alg", rows::owned)?;
-        let state = c.parsed("state", KeyState::parse)?;
-        let created_at = c.time("created_at")?;
-        let sealed = c.blob("sealed")?;
-        let purpose = purpose(&kid);
-        let storage = master.open(&purpose, &sealed).ok_or_else(|| {
-            TransactionError::Refused(StoreError::Unsealable { path: path.to_owned(), purpose })
-        })?;
-        Ok(StoredKey { kid, alg, state, created_at, storage })
+        let record = record(&mut c)?;
+        let purpose = purpose(&record.id);
+        let Some(mut opened) = master.open(&purpose, &c.blob("sealed")?) else {
+            return Err(TransactionError::Refused(StoreError::Unsealable { path: path.to_owned(), purpose }));
+        };
+        Ok(StoredKey { record, private_jwk: SecretBytes::new(std::mem::take(&mut *opened)) })
     })?;
     Ok(StoredKeys { generation: state.key_generation, keys })
 }
 
-/// Adds `events` to the chain.
-pub(super) fn record(db: &Connection, tail: &Tail<'_>, events: &[Event]) -> Result<(), TransactionError> {
-    events.iter().try_for_each(|event| tail.append(db, event))
+/// Reads every key without its private part.
+pub(super) fn records_of(db: &Connection) -> Result<Vec<KeyRecord>, TransactionError> {
+    let read = |row: &Row<'_>| record(&mut Columns::of(row, "keys"));
+    every(db, "SELECT kid, alg, state, created_at FROM keys ORDER BY seq", [], read)
 }
 
-fn alter(db: &Connection, master: &MasterKey, change: &KeyChange) -> Result<(), TransactionError> {
-    match change {
-        KeyChange::Insert { kid, alg, storage, created_at, state } => {
-            let sealed = master.seal(&purpose(kid), storage)?;
-            if state_of(db, kid)?.is_some() {
-                return Err(TransactionError::Refused(StoreError::KeyExists(kid.clone())));
-            }
-            if *state == KeyState::Signing {
-                stop_signing(db)?;
-            }
-            one(
-                db,
-                "INSERT INTO keys (kid, alg, state, created_at, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![kid, alg, state.as_str(), stamp(*created_at), sealed],
-            )
-        }
-        KeyChange::Activate { kid } => {
-            present(db, kid)?;
-            stop_signing(db)?;
-            one(db, "UPDATE keys SET state = 'signing' WHERE kid = ?1", [kid])
-        }
-        KeyChange::Retire { kid } => match present(db, kid)? {
-            KeyState::Signing => Err(TransactionError::Refused(StoreError::KeySigns(kid.clone()))),
-            KeyState::Published | KeyState::VerifyingOnly => {
-                one(db, "DELETE FROM keys WHERE kid = ?1", [kid])
-            }
-        },
+fn record(c: &mut Columns<'_>) -> Result<KeyRecord, TransactionError> {
+    Ok(KeyRecord {
+        id: c.parsed("kid", rows::owned)?,
+        algorithm: c.parsed("alg", Algorithm::parse)?,
+        state: c.parsed("state", KeyState::parse)?,
+        created_at: c.time("created_at")?,
+    })
+}
+
+/// Adds a key.
+pub(super) fn insert(
+    db: &Connection,
+    master: &MasterKey,
+    key: &StoredKey,
+    generation: u64,
+) -> Result<(), TransactionError> {
+    raise(db, generation)?;
+    let KeyRecord { id, algorithm, state, created_at } = &key.record;
+    if *state == KeyState::Signing {
+        stop_signing(db)?;
     }
+    let sealed = master.seal(&purpose(id), key.private_jwk.expose())?;
+    one(
+        db,
+        "INSERT INTO keys (kid, alg, state, created_at, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![id, algorithm.as_str(), state.as_str(), stamp(*created_at), sealed],
+    )
+}
+
+/// Has a key sign.
+pub(super) fn activate(db: &Connection, id: &str, generation: u64) -> Result<(), TransactionError> {
+    raise(db, generation)?;
+    stop_signing(db)?;
+    one(db, "UPDATE keys SET state = 'signing' WHERE kid = ?1", [id])
+}
+
+/// Deletes a key that does not sign.
+pub(super) fn retire(db: &Connection, id: &str, generation: u64) -> Result<(), TransactionError> {
+    raise(db, generation)?;
+    one(db, "DELETE FROM keys WHERE kid = ?1 AND state <> 'signing'", [id])
+}
+
+/// Raises the generation of the keys, so that every server loads them again.
+fn raise(db: &Connection, generation: u64) -> Result<(), TransactionError> {
+    one(db, "UPDATE meta SET generation = generation + 1 WHERE generation = ?1", [signed(generation)?])
 }
 
 fn stop_signing(db: &Connection) -> Result<(), TransactionError> {
     db.execute("UPDATE keys SET state = 'verifying-only' WHERE state = 'signing'", [])?;
     Ok(())
-}
-
-fn state_of(db: &Connection, kid: &str) -> Result<Option<KeyState>, TransactionError> {
-    first(db, "SELECT state FROM keys WHERE kid = ?1", [kid], |row| {
-        Columns::of(row, "keys").parsed("state", KeyState::parse)
-    })
-}
-
-fn present(db: &Connection, kid: &str) -> Result<KeyState, TransactionError> {
-    state_of(db, kid)?.ok_or_else(|| TransactionError::Refused(StoreError::NoSuchKey(kid.to_owned())))
 }

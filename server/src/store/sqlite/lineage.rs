@@ -1,16 +1,16 @@
-//! The check that a write-ahead log belongs to its file. After an unclean stop SQLite copies whatever log lies beside the file into
-//! it; where somebody has put back one of the two, the result would be a mixture of both.
+//! The check that a write-ahead log belongs to its file. After an unclean stop SQLite copies the log beside the file
+//! into it; if one of the two was put back, the result would be a mixture of both.
 //!
-//! Every transaction rewrites the row of `meta`, which counts them and gives each an id and the id of its parent. So the row
-//! in the file alone must be the parent of the log's first transaction, or one of the log's own: a checkpoint copies pages
-//! while the log goes on. The two are read here from the bytes (<https://sqlite.org/fileformat2.html>), since SQLite itself
-//! cannot be asked without replaying the log.
+//! Every transaction rewrites the row of `meta`, which counts them and gives each an id and the id of its parent. So
+//! the row in the file alone must be the parent of the log's first transaction, or one of the log's own: a checkpoint
+//! copies pages while the log continues. Both are read from the bytes here (<https://sqlite.org/fileformat2.html>),
+//! because SQLite would replay the log first.
 
 use std::io;
 
 use crate::secrets::files::ReadAt;
 
-/// The page of `meta`: the first table that was ever made.
+/// The page of `meta`: the first table that was created.
 const META_PAGE: u32 = 2;
 /// Columns of `meta`, counted from 0.
 const COMMITS: usize = 9;
@@ -31,11 +31,11 @@ pub(super) struct Lineage {
 /// The relation of a log to its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// There is nothing in the log that would be replayed.
+    /// The log has nothing to replay.
     NothingToReplay,
-    /// The log goes on from the file.
+    /// The log continues the file.
     Fits,
-    /// The file's own row cannot be read, as when the power fails during a checkpoint. Only the two together show whether
+    /// The file's own row cannot be read, as after a power failure during a checkpoint. Only the two together show if
     /// they are whole.
     Unreadable,
     /// The log is of another file.
@@ -45,7 +45,7 @@ pub(super) enum Fit {
 /// Compares a database, without its log, and a log.
 ///
 /// # Errors
-/// Where one of them cannot be read.
+/// If one of them cannot be read.
 pub(super) fn compare(database: &dyn ReadAt, log: &dyn ReadAt) -> io::Result<Fit> {
     let Some(mut log) = Log::begin(log)? else { return Ok(Fit::NothingToReplay) };
     let Some(first) = log.next_commit()? else { return Ok(Fit::NothingToReplay) };
@@ -57,7 +57,7 @@ pub(super) fn compare(database: &dyn ReadAt, log: &dyn ReadAt) -> io::Result<Fit
     };
     let (mut next, mut is_first) = (Some(first), true);
     while let Some(commit) = next {
-        // Every transaction writes the row, but for the migrations of earlier versions.
+        // Every transaction writes the row, except the migrations of earlier versions.
         if let Some(row) = commit.row {
             if row.is_same(&file) || is_first && file.is_parent_of(&row) {
                 return Ok(Fit::Fits);
@@ -79,7 +79,7 @@ impl Lineage {
         (self.commits, self.id) == (other.commits, other.id)
     }
 
-    /// Reads the only row of the page of `meta`; none where the page is something else.
+    /// Reads the only row of the page of `meta`; none if the page is something else.
     fn parse(page: &[u8]) -> Option<Self> {
         let number = |at: usize| {
             let bytes = page.get(at..at.checked_add(2)?)?;
@@ -125,7 +125,7 @@ fn width(kind: u64) -> Option<usize> {
     }
 }
 
-/// A whole number that is not negative.
+/// Reads a whole number that is not negative.
 fn unsigned(kind: u64, value: &[u8]) -> Option<u64> {
     match kind {
         8 => return Some(0),
@@ -145,7 +145,7 @@ impl<'a> Bytes<'a> {
         Some(taken)
     }
 
-    /// One to nine bytes, seven bits in each but the ninth, which has eight (fileformat2 §1.6).
+    /// Reads one to nine bytes, seven bits in each but the ninth, which has eight (fileformat2 §1.6).
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0u64;
         for _ in 0..8 {
@@ -199,7 +199,7 @@ struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    /// Reads the header; none where SQLite would take the log for empty.
+    /// Reads the header; none if SQLite would treat the log as empty.
     fn begin(bytes: &'a dyn ReadAt) -> io::Result<Option<Self>> {
         let mut header = [0; LOG_HEADER];
         if bytes.read_at(&mut header, 0)? < LOG_HEADER {
@@ -226,7 +226,7 @@ impl<'a> Log<'a> {
         Ok(Some(Self { bytes, page_size, salts, big_endian, sums, at: 32, frame }))
     }
 
-    /// Reads on to the end of the next transaction; none where there is no whole one any more.
+    /// Reads to the end of the next transaction; none if no whole one follows.
     fn next_commit(&mut self) -> io::Result<Option<Commit>> {
         let mut commit = Commit { row: None, makes_the_file: false };
         let (mut has_first, mut has_meta) = (false, false);
@@ -276,7 +276,7 @@ impl ReadAt for &[u8] {
     }
 }
 
-/// The four bytes from `at` on, the most significant first.
+/// Returns the four bytes from `at` on, the most significant first.
 fn word(bytes: &[u8], at: usize) -> u32 {
     let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
     word.map_or(0, u32::from_be_bytes)

@@ -6,7 +6,6 @@ use rusqlite::{Connection, Row, params};
 
 use super::Store;
 use super::apply::one;
-use super::keys::record;
 use super::read::first;
 use super::rows::{Columns, signed, stamp};
 use super::transaction_error::TransactionError;
@@ -45,7 +44,7 @@ impl ClockStore for Store {
             let sql = "UPDATE meta SET clock_mark = ?1, clock_resets = clock_resets + 1, clock_jumped_at = ?1, \
                        generation = generation + 1";
             one(db, sql, [stamp(mark)])?;
-            record(db, tail, event.as_slice())
+            event.iter().try_for_each(|event| tail.append(db, event))
         })
     }
 

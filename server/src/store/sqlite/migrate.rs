@@ -1,4 +1,4 @@
-//! Bringing a file of an earlier schema up to date: a copy first, then one transaction, and nobody else on the file.
+//! Updates a file of an earlier schema: a copy first, then one transaction, while no other process has the file.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use super::{backup, batch, schema, state};
 use crate::secrets::files::{directory_of, with_suffix};
 use crate::store::error::{SqliteErrorKind, StoreError};
 
-/// Brings a file of schema `found` up to date, after a copy of it was made.
+/// Updates a file of schema `found`, after a copy of it was made.
 pub(super) fn migrate(
     installation: &Installation,
     connector: &Connector,

@@ -1,9 +1,9 @@
 //! The engine SQLite: one file that any number of processes work on at once.
 //!
 //! Reads borrow one of a few connections for one snapshot (`reader`, `read`, `list`). Writes go through one thread
-//! (`writer`) that puts what waits into one transaction (`batch`), each whole or not at all; every change begins with a
-//! conditional statement (`apply`). What decides is decided inside `BEGIN IMMEDIATE`, so several processes are as
-//! good as one. The file is opened and kept up to date by `connect` and `schema`; `rows` turns rows into records.
+//! (`writer`) that puts the waiting jobs into one transaction (`batch`), each whole or not at all; every change begins with a
+//! conditional statement (`apply`). Conditions are checked inside `BEGIN IMMEDIATE`, so several processes behave
+//! like one. The file is opened and kept up to date by `connect` and `schema`; `rows` turns rows into records.
 
 mod advance;
 mod apply;
@@ -22,7 +22,6 @@ mod generation;
 mod installation;
 mod keys;
 mod lineage;
-mod list;
 mod mark;
 mod migrate;
 mod open;
@@ -55,7 +54,7 @@ pub use rotate::Rotated;
 pub use store::{Store, StoreOptions};
 pub use witness::Witness;
 
-/// Reads bytes as the files that are looked at before SQLite opens anything: a witness, a page of the database, a log.
+/// Reads bytes as the files that are read before SQLite opens anything: a witness, a page of the database, a log.
 #[doc(hidden)]
 pub fn read_any_files(page: &[u8], log: &[u8]) {
     let _ = std::str::from_utf8(page).map(Witness::parse);

@@ -1,4 +1,4 @@
-//! Opening an installation: what must be there is there, the log belongs to its file, the schema and the master key are the
+//! Opens an installation: every needed file exists, the log belongs to its file, the schema and the master key are the
 //! right ones, and the files are the newest that were served.
 //!
 //! All of it happens while the directory is locked, so that no two processes decide at once.
@@ -58,7 +58,7 @@ pub(super) fn open(
     require_database(installation, &contents)?;
     let mut presence = installation.enter(false)?;
     let alone = presence.as_mut().is_none_or(Presence::try_alone);
-    // SQLite would take the log of a server for that of whatever file lies beside it.
+    // SQLite would apply the log of a running server to any file under the path.
     let replaced = installation.is_replaced()?;
     if replaced && !alone {
         return Err(StoreError::Replaced(installation.database()));
@@ -75,7 +75,8 @@ pub(super) fn open(
         }
     };
     if presence.is_none() && access != Access::Read {
-        // Made now that the file is known to be ours. The directory is locked, so nobody else has made it since.
+        // Created now that the file is known to be ours. The directory is locked, so no other process has created it
+        // since.
         presence = installation.enter(true)?;
     }
     if replaced && access != Access::Read {
@@ -120,7 +121,7 @@ pub(super) fn open(
     Ok(Opened { installation: installation.clone(), connector, anchor, chain, keys, presence, notices })
 }
 
-/// The installation with the witness that its server has, where a command was not told of one.
+/// Returns the installation with its server's witness, if the command does not name one.
 fn with_witness(
     installation: &Installation,
     access: Access,
@@ -136,7 +137,7 @@ fn with_witness(
     Ok(installation)
 }
 
-/// Checks that there is a database with something in it, before anything is touched.
+/// Checks that the database is not empty, before anything is changed.
 pub(super) fn require_database(installation: &Installation, contents: &Contents) -> Result<(), StoreError> {
     if contents.database.is_some_and(|size| size > 0) {
         return Ok(());
@@ -155,7 +156,7 @@ pub(super) fn require_database(installation: &Installation, contents: &Contents)
     Err(StoreError::DatabaseMissing { database: installation.database(), beside })
 }
 
-/// Compares file and log; an error where they do not belong together.
+/// Compares file and log; an error if they do not belong together.
 pub(super) fn fit(installation: &Installation) -> Result<Fit, StoreError> {
     let (database, log) = (installation.database(), installation.log());
     let failed = |path: &std::path::Path, e: &io::Error| StoreError::file(path, "read", e);

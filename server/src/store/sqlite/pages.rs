@@ -56,12 +56,12 @@ pub(super) fn sessions(db: &Connection, query: &SessionPageQuery) -> Result<Page
     }
 }
 
-/// Returns the row after which the page begins, `first` where it is the first page, and none where no row has such a cursor.
+/// Returns the row after which the page begins: `first` for the first page, none if no row has the cursor.
 fn after(query: &PageQuery, first: i64) -> Option<i64> {
     query.after.as_ref().map_or(Some(first), |Cursor(text)| text.parse().ok())
 }
 
-/// One row more than asked for tells that there is another page.
+/// Returns the limit: one row more than asked for shows if there is another page.
 fn limit(query: &PageQuery) -> Result<i64, TransactionError> {
     signed(u64::try_from(query.limit()).unwrap_or(u64::MAX >> 1).saturating_add(1))
 }

@@ -1,4 +1,4 @@
-//! Passwords: their hashes, and how often they have been guessed at.
+//! Passwords: their hashes, and their counts of wrong guesses.
 
 use gatepass_core::records::factor::Lockout;
 use gatepass_core::records::id::UserId;
@@ -10,7 +10,7 @@ use super::read::first;
 use super::rows::{Columns, stamp};
 use super::transaction_error::TransactionError;
 
-/// The password of `user`, if they have one.
+/// Returns the password of `user`, if they have one.
 pub(super) fn of(db: &Connection, user: &UserId) -> Result<Option<Password>, TransactionError> {
     let sql = "SELECT hash, wrong, locks, locked_until FROM passwords WHERE user_id = ?1";
     first(db, sql, [user.as_str()], |row: &Row<'_>| {

@@ -1,4 +1,4 @@
-//! The core's questions, each answered inside one snapshot.
+//! The core's queries, each answered inside one snapshot.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use gatepass_core::records::challenge::ChallengeDigest;
 use gatepass_core::records::client::Client;
 use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use gatepass_core::records::factor::Factors;
-use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
 use gatepass_core::records::named_clients::NamedClients;
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::ticket::{Ticket, TicketDigest};
@@ -22,7 +22,7 @@ use rusqlite::{Connection, Params, Row, params};
 use super::rows::{self, columns};
 use super::state::{MasterKeys, State, handed_over};
 use super::transaction_error::TransactionError;
-use super::{deliveries, factors, pages, passwords, sign_in_history};
+use super::{deliveries, factors, keys, pages, passwords, sign_in_history};
 use crate::secrets::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
@@ -53,7 +53,7 @@ pub(super) fn answer_all(
     queries.iter().map(|query| snapshot.answer(query)).collect()
 }
 
-/// Returns the state of the whole file and the master key; an error where the state was handed over.
+/// Returns the state of the whole file and the master key; an error if the state was handed over.
 fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, Arc<MasterKey>), TransactionError> {
     let state = State::read(db)?;
     if state.handed_over {
@@ -62,12 +62,12 @@ fn state(db: &Connection, keys: &MasterKeys) -> Result<(State, Arc<MasterKey>), 
     Ok((state, keys.of(db, &state)?))
 }
 
-/// A snapshot that is being asked.
+/// A snapshot that is being read.
 struct Snapshot<'a> {
     db: &'a Connection,
     master: &'a MasterKey,
     state: State,
-    /// The clients that were found: requests that come together are mostly those of a few.
+    /// The clients found so far: requests that are read together mostly need the same few.
     clients: Vec<Client>,
 }
 
@@ -77,7 +77,7 @@ impl Snapshot<'_> {
         Ok(Found { generation: self.state.key_generation, state_epoch: self.state.epoch, records })
     }
 
-    /// The client called `id`; once found it is not looked for again.
+    /// Returns the client `id`; it is read once.
     fn client(&mut self, id: &ClientId) -> Result<Option<Client>, TransactionError> {
         if let Some(known) = self.clients.iter().find(|client| client.id == *id) {
             return Ok(Some(known.clone()));
@@ -87,7 +87,7 @@ impl Snapshot<'_> {
         Ok(found)
     }
 
-    /// The client that issued what rests on `named`, where that is another than the one it is for.
+    /// Returns the issuer among the clients of `named`, if it is another than the audience.
     fn other_issuer(&mut self, named: NamedClients<'_>) -> Result<Option<Client>, TransactionError> {
         named.other_issuer().map_or(Ok(None), |id| self.client(id))
     }
@@ -119,6 +119,8 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
         Query::User(query) => Records::User(user_records(db, query)?.map(Box::new)),
         Query::Account(who) => Records::Account(account(db, master, who)?.map(Box::new)),
         Query::Session(id) => Records::Session(session(db, id)?.map(Box::new)),
+        Query::TicketById(id) => Records::TicketById(ticket_by_id(db, id)?.map(Box::new)),
+        Query::Keys => Records::Keys(keys::records_of(db)?),
         Query::UserPage(query) => Records::UserPage(pages::users(db, query)?),
         Query::ClientPage(query) => Records::ClientPage(pages::clients(db, query)?),
         Query::TicketPage(query) => Records::TicketPage(pages::tickets(db, query)?),
@@ -126,7 +128,7 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
     })
 }
 
-/// The first row of a query, if there is one.
+/// Returns the first row of a query, if there is one.
 pub(super) fn first<T>(
     db: &Connection,
     sql: &str,
@@ -136,7 +138,7 @@ pub(super) fn first<T>(
     db.prepare_cached(sql)?.query(values)?.next()?.map(read).transpose()
 }
 
-/// Every row of a query.
+/// Returns every row of a query.
 pub(super) fn every<T>(
     db: &Connection,
     sql: &str,
@@ -150,6 +152,12 @@ pub(super) fn every<T>(
         all.push(read(row)?);
     }
     Ok(all)
+}
+
+/// The ticket called `id`.
+pub(super) fn ticket_by_id(db: &Connection, id: &TicketId) -> Result<Option<Ticket>, TransactionError> {
+    let sql = concat!("SELECT ", columns!(tickets), " FROM tickets WHERE id = ?1");
+    first(db, sql, [id.as_str()], rows::ticket)
 }
 
 pub(super) fn user(db: &Connection, who: &UserRef) -> Result<Option<User>, TransactionError> {
@@ -175,7 +183,7 @@ pub(super) fn client(db: &Connection, id: &ClientId) -> Result<Option<Client>, T
     client.map(|client| with_secrets(db, client)).transpose()
 }
 
-/// `client` with its secrets, in their order.
+/// Returns `client` with its secrets, in their order.
 pub(super) fn with_secrets(db: &Connection, mut client: Client) -> Result<Client, TransactionError> {
     let sql = concat!(
         "SELECT ",
@@ -186,7 +194,7 @@ pub(super) fn with_secrets(db: &Connection, mut client: Client) -> Result<Client
     Ok(client)
 }
 
-/// The row of the ticket with `digest`: looked for in the latest 256 seconds that tickets were issued in, then in those
+/// Returns the row of the ticket with `digest`: from the latest 256 seconds in which tickets were issued, or else from
 /// before.
 pub(super) fn ticket_row(db: &Connection, digest: &TicketDigest) -> Result<Option<i64>, TransactionError> {
     let sql = "SELECT period, (SELECT seq FROM tickets WHERE issued_at / 256 = period AND digest = ?1) \
@@ -213,7 +221,7 @@ fn session(db: &Connection, id: &SessionId) -> Result<Option<Session>, Transacti
     first(db, sql, [id.as_str()], rows::session)
 }
 
-/// What `find` finds of something that may not be named at all.
+/// Returns what `find` finds for an optional key.
 fn named<K, T>(
     key: Option<K>,
     find: impl FnOnce(K) -> Result<Option<T>, TransactionError>,
@@ -239,7 +247,7 @@ fn ticket_records(
     }))
 }
 
-/// What a ticket led to, where that is still there.
+/// Returns the result of a ticket, if it still exists.
 fn delivered(db: &Connection, result: &TicketResult) -> Result<Option<Delivered>, TransactionError> {
     Ok(match result {
         TicketResult::Session(opened) => delivered_session(db, opened)?.map(Delivered::Session),
@@ -256,7 +264,8 @@ fn delivered_session(
     Ok(Some(DeliveredSession { session, refresh }))
 }
 
-/// The user called so: by user name, or else by an address or a number that nobody else has.
+/// Returns the user of a login: by user name, or else by an e-mail address or a telephone number that no other user
+/// has.
 fn login(
     db: &Connection,
     master: &MasterKey,
@@ -276,7 +285,7 @@ fn login(
         }
     };
     let Some(user) = user else {
-        // As much is looked for as there is to find of somebody.
+        // The same amount is read as for a user who exists.
         if let Ok(nobody) = UserId::parse("usr_nobody") {
             let _ = (
                 passwords::of(db, &nobody)?,
@@ -403,8 +412,8 @@ fn token(snapshot: &mut Snapshot<'_>, query: &TokenQuery) -> Result<TokenRecords
     })
 }
 
-/// `$what` of each session of user ?1, by a look into every 1024 rows. The index is named: without it each look would be
-/// one over the table.
+/// `$what` of each session of user ?1, from blocks of 1024 rows. The index is named: otherwise each block would be a
+/// scan of the table.
 macro_rules! sessions_of {
     ($what:expr) => {
         concat!(
@@ -431,7 +440,7 @@ fn sessions(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<Sessions
         MAX_SESSIONS
     );
     let bearer = bearer(snapshot, query)?;
-    // Nobody has looked at the token's signature yet: without a session that stands there is nothing more to look for.
+    // The token's signature is not verified yet: without a live session nothing more is read.
     let session = bearer.session.as_ref().filter(|session| session.ended_at.is_none());
     let sessions = match query.person.as_ref().filter(|p| session.is_some_and(|s| s.user_id == p.user)) {
         None => Vec::new(),

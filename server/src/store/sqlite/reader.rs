@@ -1,4 +1,4 @@
-//! Connections for reading: a few, each of which a thread has for one snapshot.
+//! Connections for reading: a few, each used by one thread for one snapshot.
 
 use std::iter::once;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -10,8 +10,8 @@ use super::connect::{Connector, Role};
 use super::transaction_error::TransactionError;
 use crate::store::error::StoreError;
 
-/// The readers of one file. Where there are as many as threads that read, each finds one free, most often the same, and none
-/// waits for another.
+/// The readers of one file. If there are as many as threads that read, each finds one free, most often the same, and
+/// none waits for another.
 pub(super) struct Readers {
     connector: Connector,
     /// Each place's connection is opened when it is first needed.
@@ -21,7 +21,7 @@ pub(super) struct Readers {
 
 type Place = Mutex<Option<Connection>>;
 
-/// Threads that have read so far, whatever file.
+/// The number of threads that have read so far, any file.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -29,24 +29,24 @@ thread_local! {
 }
 
 impl Readers {
-    /// At most `most` connections.
+    /// Makes a pool of at most `most` connections.
     pub(super) fn new(connector: Connector, most: usize) -> Self {
         Self { connector, first: Place::default(), others: (1..most).map(|_| Place::default()).collect() }
     }
 
-    /// What `look` sees of one consistent snapshot.
+    /// Returns what `look` returns for one consistent snapshot.
     pub(super) fn snapshot<T>(
         &self,
         look: impl FnOnce(&Connection) -> Result<T, TransactionError>,
     ) -> Result<T, StoreError> {
         let mut place = self.place();
-        // Taken out, so that one that is left in the middle of something never comes back.
+        // Taken out, so that a connection left in the middle of something is not used again.
         let db = match place.take() {
             Some(db) => db,
             None => self.connector.connect(Role::Reader)?,
         };
         let seen = begin_look_end(&db, look);
-        // Whatever went wrong in SQLite, the next read begins with a new connection.
+        // After any error of SQLite, the next read begins with a new connection.
         if !matches!(seen, Err(TransactionError::Sql(_))) && db.is_autocommit() {
             *place = Some(db);
         }
@@ -62,7 +62,7 @@ impl Readers {
         }
     }
 
-    /// This thread's own place, or another that is free; where none is, its own once that is free.
+    /// Returns this thread's own place, or another that is free; if none is, waits for its own.
     fn place(&self) -> MutexGuard<'_, Option<Connection>> {
         let places = || once(&self.first).chain(&*self.others);
         let number = NUMBER.with(|number| *number) % (1 + self.others.len());
@@ -84,7 +84,7 @@ fn begin_look_end<T>(
 ) -> Result<T, TransactionError> {
     db.prepare_cached("BEGIN")?.execute([])?;
     let seen = look(db);
-    // Nothing was written, so how it ends makes no difference to what was seen.
+    // Nothing was written, so a failed end changes nothing.
     db.prepare_cached("COMMIT")?.execute([])?;
     seen
 }

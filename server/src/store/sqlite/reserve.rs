@@ -1,8 +1,8 @@
-//! The reserve: room on the disk that is given up when the disk is full, so that what ends, disables, revokes or counts something
-//! can still be written.
+//! The reserve: room on the disk that is given up when the disk is full, so that changes that end, disable, revoke or
+//! count something can still be written.
 //!
-//! It is no part of the state. A file of no bytes is a reserve that was given up: whoever writes goes by that until a server has
-//! made it anew.
+//! It is no part of the state. An empty file is a reserve that was given up: writers obey that until a server has made
+//! it again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ pub const RESERVE: &str = "gatepass.reserve";
 /// Its size in bytes.
 pub(super) const SIZE: u64 = 4 * 1024 * 1024;
 
-/// A name that is a link is not opened.
+/// A symbolic link is not opened.
 const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 
 /// The reserve beside a database.
@@ -31,7 +31,7 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// Returns the reserve in `dir`, as it is.
+    /// Returns the reserve in `dir`.
     pub(super) fn at(dir: &Path) -> Self {
         let path = dir.join(RESERVE);
         let given_up =
@@ -44,8 +44,8 @@ impl Reserve {
         self.given_up.load(Relaxed)
     }
 
-    /// Makes it, where it is not whole, and tells in the log where that is news. One that was given up is made anew once there is
-    /// room for it and as much again: what it gave is room, too.
+    /// Makes it if it is not whole, and logs a change. One that was given up is made again once there is room for twice
+    /// its size: what it gave up is room, too.
     pub(super) fn make(&self) {
         if self.is_given_up() && self.room() < 2 * SIZE {
             return;
@@ -55,7 +55,7 @@ impl Reserve {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
-                // What was got of it is room for others.
+                // A part of it is room for others.
                 let _ = self.empty();
                 self.give_up();
             }
@@ -86,7 +86,7 @@ impl Reserve {
         had && emptied
     }
 
-    /// The bytes that are free on its disk; as many as one likes where that is not told.
+    /// Returns the bytes that are free on its disk; the maximum if that is unknown.
     fn room(&self) -> u64 {
         let about = rustix::fs::statvfs(crate::secrets::files::directory_of(&self.path));
         about.map_or(u64::MAX, |about| about.f_bavail.saturating_mul(about.f_frsize))

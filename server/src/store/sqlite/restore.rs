@@ -1,4 +1,4 @@
-//! Putting a copy in the place of the database: proved first, never over what is there, whole or not at all.
+//! Puts a copy in the place of the database: proved first, never over an existing one, whole or not at all.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Restored {
     /// The copy that was restored.
     pub backup: BackupReport,
-    /// Where the database lies that was there before.
+    /// The path of the former database.
     pub replaced: Option<PathBuf>,
-    /// The notices for people. There is none yet without a master key: then the next start takes the copy into use.
+    /// The notices. There is none yet without a master key: then the next start takes the copy into use.
     pub notices: Vec<Notice>,
     /// True if the copy was taken into use.
     pub taken: bool,
@@ -39,10 +39,10 @@ pub(super) fn bound(id: &str, commit_id: &[u8; 16]) -> String {
     format!("{id} {}\n", *hex(commit_id))
 }
 
-/// Makes the id with which another box may hand its installation over to this directory, once.
+/// Makes the id with which another machine may hand its installation over to this directory, once.
 ///
 /// # Errors
-/// [`StoreError`] where it cannot be written.
+/// [`StoreError`] if it cannot be written.
 pub fn accept(installation: &Installation) -> Result<String, StoreError> {
     make_directory(&installation.dir)
         .map_err(|e| StoreError::file(&installation.dir, "create the data directory", &e))?;
@@ -54,11 +54,11 @@ pub fn accept(installation: &Installation) -> Result<String, StoreError> {
     Ok(id.to_string())
 }
 
-/// Puts the copy in `from` in the place of the database. What is there already is kept beside it, where `replace_it` allows
-/// that, else nothing is done.
+/// Puts the copy in `from` in the place of the database. An existing database is kept beside it if `replace_it` is
+/// true; otherwise nothing is done.
 ///
 /// # Errors
-/// [`StoreError`] where the copy is not whole or not of the master key, the directory is in use, or there is a database.
+/// [`StoreError`] if the copy is not whole or not of the master key, the directory is in use, or there is a database.
 pub fn restore(
     installation: &Installation,
     from: &Path,
@@ -82,13 +82,13 @@ pub fn restore(
         }
         let files = &*installation.files;
         let draft = with_suffix(&installation.database(), ".restoring");
-        // Read back: what is put in place is what was proved.
+        // Read back, so that exactly what was proved is put in place.
         let copied = copy(installation, from, &draft, progress)
             .and_then(|commit_id| backup::prove(installation, &draft, progress).map(|_| commit_id));
         let commit_id = match copied {
             Ok(commit_id) => commit_id,
             Err(error) => {
-                // The room may be needed for what is there.
+                // The room may be needed for the existing files.
                 let _ = backup::remove_all(files, &draft);
                 return Err(error);
             }
@@ -109,7 +109,7 @@ pub fn restore(
     Ok(Restored { backup: report, replaced, notices, taken: true })
 }
 
-/// Checks that a master key at hand is the one that the copy was made with.
+/// Checks that an existing master key is the one that the copy was made with.
 fn require_key(installation: &Installation, from: &Path, report: &BackupReport) -> Result<(), StoreError> {
     if report.chain_verified {
         return Ok(());
@@ -123,8 +123,8 @@ fn require_key(installation: &Installation, from: &Path, report: &BackupReport) 
     }
 }
 
-/// Copies `from` to `draft`, of the newest schema and marked as a copy. Returns the id of its last transaction, which no other
-/// copy has.
+/// Copies `from` to `draft`, updates its schema and marks it as a copy. Returns the id of its last transaction, which
+/// no other copy has.
 fn copy(
     installation: &Installation,
     from: &Path,
@@ -150,7 +150,7 @@ fn copy(
     Ok(commit_id)
 }
 
-/// Keeps the database that is there under another name. A log that belongs to it goes into it first; one that does not is kept
+/// Keeps the existing database under another name. A log that belongs to it goes into it first; another log is kept
 /// beside it.
 fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError> {
     let files = &*installation.files;
@@ -164,7 +164,7 @@ fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError>
             .connect(Role::Alone)
             .and_then(|db| open::close(db).map_err(|e| TransactionError::Sql(e).at(&database)));
         if let Err(error) = emptied {
-            // A database that is damaged keeps its log. Of anything else nothing is lost by trying again.
+            // A damaged database keeps its log. After other errors nothing is lost, and it can be tried again.
             let is_damaged = matches!(
                 error,
                 StoreError::Sqlite {
@@ -203,11 +203,11 @@ fn set_aside(installation: &Installation) -> Result<Option<PathBuf>, StoreError>
     Ok(Some(aside).filter(|_| is_there))
 }
 
-/// Lets the accepted id stand for this copy alone.
+/// Binds the accepted id to this copy alone.
 fn bind(installation: &Installation, report: &BackupReport, commit_id: &[u8; 16]) -> Result<(), StoreError> {
     let Some(id) = &report.handover else { return Ok(()) };
     let (files, path) = (&*installation.files, installation.accept());
-    // Bound again, where putting the copy in place was cut short: the id goes when a copy is taken.
+    // Bound again, if putting the copy in place was interrupted: the id is removed when a copy is taken.
     let accepted = files.read(&path, 1024).is_ok_and(|text| {
         text.split(|byte| b" \n".contains(byte)).next().is_some_and(|first| *first == *id.as_bytes())
     });

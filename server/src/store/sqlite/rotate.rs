@@ -1,5 +1,5 @@
-//! Replacing the master key while servers run: the new key is on the disk first, then one transaction seals everything anew,
-//! then the new key takes the old one's place.
+//! Replaces the master key while servers run: the new key is on the disk first, then one transaction seals everything
+//! with it, then the new key takes the old one's place.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,11 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The result of a change of the master key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotated {
-    /// Where the new key is.
+    /// The path of the new key.
     pub key: PathBuf,
-    /// Where the old key is, which older backups need.
+    /// The path of the old key, which older backups need.
     pub old: PathBuf,
-    /// The number of things that were sealed anew.
+    /// The number of things that were sealed again.
     pub sealed: usize,
 }
 
@@ -35,7 +35,7 @@ impl Store {
     /// Replaces the master key. The new one goes to `to`, or else to the old one's place, where the old one is kept beside it.
     ///
     /// # Errors
-    /// [`StoreError`] where the new key cannot be written, or something does not open with the old one. The old key holds on.
+    /// [`StoreError`] if the new key cannot be written, or something does not open with the old one. The old key holds on.
     pub fn rotate_master_key(&self, to: Option<&Path>) -> Result<Rotated, StoreError> {
         let installation = self.installation();
         let files = &*installation.files;
@@ -52,8 +52,8 @@ impl Store {
         if to.is_none() && *old.file() != *draft {
             let failed = |e: &io::Error| StoreError::file(&draft, "remove", e);
             if exists(files, &draft).map_err(|e| failed(&e))? {
-                // Left by a change whose transaction failed. Its mark may be in the log all the same, and count after a power
-                // cut: another transaction takes its place there before the key goes.
+                // Left by a change whose transaction failed. Its mark may be in the log all the same, and count after a
+                // power cut: another transaction takes its place there before the key is removed.
                 batch::directly(&db, self.chain(), &old, batch::Held::Refuse, |_, _| Ok(()))
                     .map_err(|trouble| trouble.at(self.path()))?;
                 files.remove(&draft).map_err(|e| failed(&e))?;
@@ -76,7 +76,7 @@ impl Store {
         let sealed = match sealed {
             Ok(sealed) => sealed,
             Err(trouble) => {
-                // It may have been written all the same: then a start looks for the new key, too.
+                // It may have been written all the same: then a start tries the new key, too.
                 if !matches!(trouble, TransactionError::Sql(_)) {
                     let _ = files.remove(&draft);
                 }
@@ -94,7 +94,7 @@ impl Store {
     }
 }
 
-/// Gives the new key the old one's place; the old one is kept beside it. Returns where.
+/// Moves the new key to the old one's place, and keeps the old one beside it. Returns both paths.
 fn put_in_place(installation: &Installation, files: &dyn Files) -> Result<PathBuf, StoreError> {
     let path = installation.master_key();
     let draft = with_suffix(&path, ".new");
@@ -107,7 +107,7 @@ fn put_in_place(installation: &Installation, files: &dyn Files) -> Result<PathBu
         kept = name;
         match files.link(&path, &kept) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                // Linked by a change that was cut short.
+                // Linked by an interrupted change.
                 let same = |one: &Path| files.about(one).ok().map(|about| about.identity);
                 if same(&kept) == same(&path) {
                     break;
@@ -136,7 +136,7 @@ fn put_in_place(installation: &Installation, files: &dyn Files) -> Result<PathBu
     Ok(kept)
 }
 
-/// Ends a change of the master key that was cut short after its transaction.
+/// Completes a change of the master key that was interrupted after its transaction.
 pub(super) fn finish(installation: &Installation, key: &MasterKey) -> Result<bool, StoreError> {
     if *key.file() != *with_suffix(&installation.master_key(), ".new") {
         return Ok(false);
@@ -144,7 +144,7 @@ pub(super) fn finish(installation: &Installation, key: &MasterKey) -> Result<boo
     put_in_place(installation, &*installation.files).map(|_| true)
 }
 
-/// Seals everything anew that is sealed with the master key. Returns how much.
+/// Seals everything again that is sealed with the master key. Returns how much.
 fn seal_anew(db: &Connection, old: &MasterKey, new: &MasterKey) -> Result<usize, TransactionError> {
     let again = |purpose: &str, sealed: &[u8]| {
         let plain = old.open(purpose, sealed).ok_or_else(|| {
@@ -171,7 +171,7 @@ fn seal_anew(db: &Connection, old: &MasterKey, new: &MasterKey) -> Result<usize,
         ),
     ];
     for (select, update, purpose) in tables {
-        // A thousand at a time: memory stays bounded, and no row is changed that is being walked over.
+        // A thousand at a time: memory stays bounded, and no row changes while it is iterated.
         let mut after = i64::MIN;
         loop {
             let sql = format!("{select} WHERE seq > ?1 ORDER BY seq LIMIT 1000");

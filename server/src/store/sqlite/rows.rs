@@ -72,7 +72,7 @@ impl<'a> Columns<'a> {
         Ok(value)
     }
 
-    /// A text that `parse` understands.
+    /// Reads a text that `parse` understands.
     pub(super) fn parsed<T>(
         &mut self,
         column: &'static str,
@@ -122,7 +122,7 @@ impl<'a> Columns<'a> {
         Ok(self.maybe_number(column)?.map(Time::from_unix))
     }
 
-    /// The next three columns: how often something has been guessed at.
+    /// Reads the next three columns: counts of wrong guesses.
     pub(super) fn lockout(&mut self) -> Result<Lockout, TransactionError> {
         Ok(Lockout {
             wrong: self.small("wrong")?,
@@ -155,7 +155,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The next column: the epoch of the client `id` that issued something, which is there where that is.
+    /// Reads the next column: the epoch of the client `id` that issued something, which is there if `id` is.
     pub(super) fn issuer(&mut self, id: Option<ClientId>) -> Result<Option<ClientRef>, TransactionError> {
         match (id, self.maybe_number("issuer_epoch")?) {
             (Some(id), Some(epoch)) => Ok(Some(ClientRef { id, epoch })),
@@ -181,13 +181,13 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// A number as SQLite keeps it.
+/// Returns a number as SQLite keeps it.
 pub(super) fn signed(number: u64) -> Result<i64, TransactionError> {
     i64::try_from(number)
         .map_err(|e| TransactionError::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
 }
 
-/// A time as SQLite keeps it; the year 9999 fits.
+/// Returns a time as SQLite keeps it; the year 9999 fits.
 pub(super) fn stamp(time: Time) -> i64 {
     i64::try_from(time.unix()).unwrap_or(i64::MAX)
 }
@@ -249,7 +249,7 @@ pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, TransactionError> {
     })
 }
 
-/// A client without its secrets.
+/// Reads a client without its secrets.
 pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, TransactionError> {
     let mut c = Columns::of(row, "clients");
     Ok(Client {

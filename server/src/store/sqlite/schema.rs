@@ -1,4 +1,4 @@
-//! The numbered migrations, embedded, and what a new file holds from the start.
+//! The numbered migrations, embedded, and the first rows of a new file.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 /// "GATP": tells our files from those of other programs (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x4741_5450;
 
-/// Number n brings a file of schema n to n + 1. What was released is never edited.
+/// Number n brings a file of schema n to n + 1. A released one is never edited.
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -25,7 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008.sql"),
 ];
 
-/// The schema that this binary works with.
+/// Returns the schema that this binary works with.
 pub(super) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
@@ -54,7 +54,7 @@ impl Version {
     }
 }
 
-/// Reads what a file says of itself. All of it is of one snapshot, since another process may be making the tables just now.
+/// Reads the mark and the schema of a file in one snapshot, because another process may be creating the tables.
 pub(super) fn version(db: &Connection) -> rusqlite::Result<Version> {
     let number = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0));
     db.execute_batch("SAVEPOINT marks")?;
@@ -81,8 +81,8 @@ pub(super) fn bring_up_to_date(db: &Connection, found: i64) -> rusqlite::Result<
     db.pragma_update(None, "user_version", known())
 }
 
-/// Makes the tables of a new file, and the one row that it has from the start: the keys of this installation, sealed. To be
-/// called inside a transaction.
+/// Creates the tables of a new file, and its first row: the keys of this installation, sealed. Call it inside a
+/// transaction.
 pub(super) fn make(db: &Connection, master: &MasterKey) -> Result<(), TransactionError> {
     bring_up_to_date(db, 0)?;
     let key = random::<32>()?;

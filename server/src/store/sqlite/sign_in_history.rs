@@ -1,4 +1,4 @@
-//! From where and when people usually sign in: a row for each of them.
+//! The devices, networks and hours of each user's sign-ins: one row for each user.
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::id::UserId;
@@ -13,7 +13,7 @@ use super::rows::Columns;
 use super::transaction_error::TransactionError;
 use crate::secrets::master_key::{hex, unhex};
 
-/// What is remembered of `user`.
+/// Returns the history of `user`.
 pub(super) fn of(db: &Connection, user: &UserId) -> Result<SignInHistory, TransactionError> {
     let sql = "SELECT hours, places, failures FROM habits WHERE user_id = ?1";
     let history = first(db, sql, [user.as_str()], |row| {
@@ -32,7 +32,7 @@ fn failures(text: &str) -> Option<Vec<Time>> {
     Some(at.into_iter().map(Time::from_unix).collect())
 }
 
-/// A place as its row has it.
+/// A device in a network, as stored.
 type Kept = (String, String, u64);
 
 fn places(text: &str) -> Option<Vec<KnownPlace>> {
@@ -45,7 +45,7 @@ fn places(text: &str) -> Option<Vec<KnownPlace>> {
     kept.into_iter().map(place).collect()
 }
 
-/// The next two columns, which are a place.
+/// Reads the next two columns: a device in a network.
 pub(super) fn place(c: &mut Columns<'_>) -> Result<DeviceOnNetwork, TransactionError> {
     let device = DeviceMark(c.bytes("device")?);
     Ok(DeviceOnNetwork { device, network: c.parsed("network", Network::parse)? })

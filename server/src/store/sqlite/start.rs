@@ -1,4 +1,5 @@
-//! The decisions of a start: are the files the newest that were served, is a copy taken into use, was the state handed over?
+//! The decisions of a start: are the files the newest that were served, is a copy taken into use, was the state handed
+//! over?
 
 use std::io;
 
@@ -71,7 +72,7 @@ impl Start<'_> {
         }
         self.require_held(&origin)?;
         self.forget_taken()?;
-        // A file of an earlier schema has just been given its id: with a witness beside it, it is an old one.
+        // A file of an earlier schema has just got its id: with a witness beside it, it is an old one.
         let has_generation = generation::newest(self.db).map_err(at)?.is_some();
         if has_generation && witness.is_some_and(|witness| witness.installation != origin.installation) {
             return Err(StoreError::WitnessForeign(self.installation.witness()));
@@ -95,7 +96,7 @@ impl Start<'_> {
                 }
                 if self.access == Access::Serve { self.go_on(&origin, witness, &[], None) } else { Ok(()) }
             }
-            // The server that has the file open knows that it is the newest: this command looks at another witness.
+            // The server that has the file open knows that it is the newest: this command reads another witness.
             Standing::Older if self.may_go_on_without() => {
                 notices.push(Notice::WitnessNotAsked(StoreError::WitnessUnreadable {
                     path: self.installation.witness(),
@@ -115,12 +116,12 @@ impl Start<'_> {
         }
     }
 
-    /// Returns true for a command beside a server, which has asked the witness already.
+    /// Returns true for a command beside a server, which has read the witness already.
     fn may_go_on_without(&self) -> bool {
         !self.alone && self.access != Access::Serve
     }
 
-    /// Removes the id of a handover that was taken: only cleaning up was cut short.
+    /// Removes the id of a handover that was taken: the removal was interrupted.
     fn forget_taken(&self) -> Result<(), StoreError> {
         let (files, accept) = (&*self.installation.files, self.installation.accept());
         let is_bound = files.read(&accept, 1024).is_ok_and(|text| text.contains(&b' '));
@@ -134,8 +135,8 @@ impl Start<'_> {
         }
     }
 
-    /// Takes a copy into use that `backup` made: of a handover, where this directory has accepted it and has served nothing
-    /// newer; of anything else with a new epoch.
+    /// Takes a copy of `backup` into use: a handover's, if this directory has accepted it and has served nothing newer;
+    /// any other with a new epoch.
     fn take_copy(
         &self,
         origin: &Origin,
@@ -176,7 +177,7 @@ impl Start<'_> {
             remove_if_there(files, &self.installation.witness())?;
         }
         self.go_on(origin, witness, statements, Some(event))?;
-        // The id was good once. From here on the file does not name it any more.
+        // The id was valid once. From here on the file does not name it any more.
         remove_if_there(files, &accept)?;
         notices.push(notice);
         Ok(())
@@ -188,7 +189,7 @@ impl Start<'_> {
         Ok(Event::new(kind, mark.max(wall())))
     }
 
-    /// Makes the next generation, together with what else is to be written; then the witness holds it.
+    /// Makes the next generation, together with other changes; then writes it to the witness.
     fn go_on(
         &self,
         origin: &Origin,
@@ -218,8 +219,8 @@ impl Start<'_> {
     }
 }
 
-/// Marks that a start has begun after which there is a witness for the first time. Where it is cut short, a missing witness is
-/// no sign of old files.
+/// Marks that a start has begun that will write the first witness. If it is interrupted, a missing witness is no sign
+/// of old files.
 pub(super) fn make_marker(installation: &Installation) -> Result<(), StoreError> {
     let (files, marker) = (&*installation.files, installation.starting());
     match files.write_new(&marker, b"") {
@@ -233,7 +234,7 @@ pub(super) fn remove_marker(installation: &Installation) -> Result<(), StoreErro
     remove_if_there(&*installation.files, &installation.starting())
 }
 
-/// Removes a file, durably, where it is there.
+/// Removes a file, durably, if it exists.
 fn remove_if_there(files: &dyn Files, path: &std::path::Path) -> Result<(), StoreError> {
     let failed = |e: &io::Error| StoreError::file(path, "remove", e);
     match files.remove(path) {
@@ -245,7 +246,7 @@ fn remove_if_there(files: &dyn Files, path: &std::path::Path) -> Result<(), Stor
     }
 }
 
-/// Every epoch differs from every other by chance, whatever copies of the file have been through.
+/// Every epoch differs from every other by chance, in every copy of the file.
 pub(super) const RAISE_EPOCH: &str =
     "UPDATE meta SET state_epoch = state_epoch + 1 + (random() & 0xffffffff)";
 

@@ -24,7 +24,7 @@ pub(super) struct State {
     pub(super) epoch: u64,
     /// The number of the master key.
     pub(super) master_key: u64,
-    /// The state was handed over to another box.
+    /// True if the state was handed over to another machine.
     pub(super) handed_over: bool,
 }
 
@@ -65,12 +65,12 @@ impl MasterKeys {
         Ok(Self { installation: installation.clone(), current: ArcSwap::from_pointee(found) })
     }
 
-    /// The key as it was last read.
+    /// Returns the key as it was last read.
     pub(super) fn current(&self) -> Arc<MasterKey> {
         Arc::clone(&self.current.load().1)
     }
 
-    /// The key, as of the snapshot or transaction of `db`.
+    /// Returns the key of the snapshot or transaction of `db`.
     pub(super) fn of(&self, db: &Connection, state: &State) -> Result<Arc<MasterKey>, TransactionError> {
         let current = self.current.load();
         if current.0 == state.master_key {
@@ -84,8 +84,8 @@ impl MasterKeys {
     }
 }
 
-/// Finds the key that sealed the file's check: at its place, beside it where replacing it was cut short, or where it was
-/// replaced to.
+/// Finds the key that sealed the file's check: at its path, beside it if a change was interrupted, or where it was
+/// moved to.
 fn look_up(installation: &Installation, db: &Connection) -> Result<(u64, Arc<MasterKey>), TransactionError> {
     let sql = "SELECT master_key_id, master_check, master_key_file FROM meta";
     let read = |row: &rusqlite::Row<'_>| {
@@ -109,7 +109,7 @@ pub(super) fn find_key(
     let path = installation.master_key();
     let places = [Some(path.clone()), Some(with_suffix(&path, ".new")), elsewhere];
     let mut error = None;
-    // The first place once more: the key may be put there just now.
+    // The first path once more: another process may be moving the key there.
     for place in places.into_iter().flatten().chain([path.clone()]) {
         let why = match MasterKey::read(&*installation.files, &place) {
             Ok(key) if key.is_of(check) => return Ok(key),
@@ -119,7 +119,7 @@ pub(super) fn find_key(
             }
             Err(other) => other.into(),
         };
-        // The key at its usual place is what people know of.
+        // The error of the usual path helps most.
         error.get_or_insert(why);
     }
     Err(error.unwrap_or(StoreError::MasterKeyMissing { key: path, database: None }))

@@ -27,19 +27,19 @@ use crate::store::error::StoreError;
 use crate::store::notice::Notice;
 use crate::threads::default_workers;
 
-/// How a store is opened.
+/// The options for opening a store.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// How many reads go on at once. Of as many threads, none waits for another.
+    /// The number of reads at once. With as many threads, none waits for another.
     pub readers: usize,
-    /// How long to wait for another process that writes.
+    /// The time to wait for another process that writes.
     pub busy_timeout: Duration,
-    /// How many commits may wait for their turn; more are refused at once.
+    /// The most commits that may wait; more are refused at once.
     pub queue: usize,
-    /// The most pages of 4 KiB that the file may have; as many as the disk holds, where none.
+    /// The most pages of 4 KiB that the file may have; none for no limit.
     pub max_pages: Option<u32>,
-    /// How long a durable commit answers the question whether the store can commit. Anybody may ask, and without this
-    /// each would have the disk synced.
+    /// The time for which a durable commit proves that the store can commit. Anybody may ask, and without this each
+    /// request would sync the disk.
     pub proof: Duration,
     /// The longest time from a commit to a new state generation.
     pub witness_interval: Duration,
@@ -71,18 +71,18 @@ struct Inner {
     readers: Readers,
     writer: Arc<OnceLock<Writer>>,
     proof: Duration,
-    /// When a commit was last seen to be durable, if none has failed since.
+    /// The time when a commit was last seen to be durable, if none has failed since.
     proven: Mutex<Option<Instant>>,
     open: Mutex<Option<Open>>,
 }
 
-/// The things that are held while the store is open, in the order in which they are let go.
+/// The things held while the store is open, in the order in which they are released.
 struct Open {
     generations: Option<GenerationThread>,
     /// Holds the files open, so that SQLite never removes the log under another connection.
     anchor: Connection,
     presence: Option<Presence>,
-    /// The log or its index was not there before: a reader leaves nothing behind.
+    /// True for the log and its index if they existed before: a reader leaves nothing behind.
     had_files: (bool, bool),
 }
 
@@ -104,7 +104,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let had_files = had_files(installation);
         let opened = open::open(installation, access, options).inspect_err(|_| {
-            // Whatever could not be opened was not to be touched. Where this fails, it does no harm.
+            // A failed opening must not change files. If this fails, it does no harm.
             let _ = leave_as_found(installation, None, had_files);
         })?;
         let files = Advance {
@@ -147,7 +147,7 @@ impl Store {
         })))
     }
 
-    /// Opens the installation, which is made first where there is none.
+    /// Opens the installation, and creates it first if there is none.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -166,12 +166,12 @@ impl Store {
         Self::open(installation, access, options)
     }
 
-    /// The database's file.
+    /// Returns the path of the database.
     pub fn path(&self) -> &Path {
         &self.0.files.connector.path
     }
 
-    /// The installation that was opened.
+    /// Returns the installation that was opened.
     pub fn installation(&self) -> &Installation {
         &self.0.files.installation
     }
@@ -201,7 +201,7 @@ impl Store {
         look: impl FnOnce(&Connection) -> Result<T, TransactionError>,
     ) -> Result<T, StoreError> {
         if self.0.files.connector.is_replaced() {
-            // They may be back.
+            // The files may be back.
             self.0.files.connector.verify()?;
         }
         self.0.readers.snapshot(look)
@@ -214,7 +214,7 @@ impl Store {
         self.writer()?.write(Class::Opens, run).map_err(StoreError::from)
     }
 
-    /// Writes as [`Store::write`] does, something that nobody was promised: no state generation follows it.
+    /// Writes as [`Store::write`] does, something that was promised to nobody: no state generation follows it.
     pub(super) fn write_aside<T: Send + 'static>(
         &self,
         run: impl FnMut(&Connection, &Tail<'_>) -> Result<T, TransactionError> + Send + 'static,
@@ -226,7 +226,7 @@ impl Store {
         self.0.proven.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a commit's end is to the core.
+    /// Returns the core's outcome of a commit.
     fn outcome(&self, end: Result<(), Failure>) -> Outcome {
         match end {
             Ok(()) => {
@@ -247,7 +247,7 @@ impl Store {
         }
     }
 
-    /// The writing thread, started by the first who needs it.
+    /// Returns the writing thread, and starts it for the first write.
     fn writer(&self) -> Result<&Writer, StoreError> {
         let inner = &*self.0;
         if let Some(writer) = inner.writer.get() {
@@ -256,7 +256,7 @@ impl Store {
         if inner.access == Access::Read {
             return Err(StoreError::OpenedForReading);
         }
-        // Held while it is started, so that it is started once, and not after the store was closed.
+        // Held during the start, so that it is started once, and not after the store was closed.
         let open = inner.open();
         if inner.writer.get().is_none() && open.is_some() {
             let writer = Writer::start(inner.files.clone(), inner.queue)
@@ -295,13 +295,13 @@ impl Inner {
         }
         let followed = self.files.follow(&anchor, None);
         let emptied = self.files.empty_log(&anchor);
-        // The last who closes the file removes the empty log.
+        // The last connection that closes removes the empty log.
         drop(anchor);
         drop(presence);
         if !matches!(followed, Err(StoreError::HandedOver(_))) {
             followed?;
         }
-        // Beside others that have it open the log is theirs to empty.
+        // If other processes have it open, they empty the log.
         let log = self.files.installation.log();
         match self.files.installation.files.about(&log) {
             Ok(about) if !emptied && about.size > 0 && self.access == Access::Serve => {
@@ -320,14 +320,14 @@ impl Drop for Inner {
     }
 }
 
-/// Returns which of the log and its index are there.
+/// Returns true for the log and for its index if they exist.
 pub(super) fn had_files(installation: &Installation) -> (bool, bool) {
     let there = |path| files::exists(&*installation.files, path).unwrap_or(true);
     (there(&installation.log()), there(&installation.log_index()))
 }
 
-/// Removes what SQLite has put beside the database while it was read, where nobody else has the file open. A log with
-/// something in it stays.
+/// Removes the files that SQLite put beside the database during a read, if no other process has it open. A log with
+/// content stays.
 pub(super) fn leave_as_found(
     installation: &Installation,
     presence: Option<Presence>,
@@ -336,7 +336,7 @@ pub(super) fn leave_as_found(
     let Ok(_locked) = installation.lock_directory(Duration::ZERO) else { return Ok(()) };
     let mut presence = match presence {
         Some(presence) => Some(presence),
-        // Made by somebody since.
+        // Another process made it since.
         None => installation.enter(false)?,
     };
     if !presence.as_mut().is_none_or(Presence::try_alone) {
@@ -388,7 +388,7 @@ impl Requests for Store {
         };
         writer.send(class, run, move |end| {
             let outcome = store.outcome(end);
-            // Whoever is told may close the store, and is not to find it held from here still.
+            // `then` may close the store, so this must not hold it any more.
             drop(store);
             then(outcome);
         });

@@ -1,7 +1,7 @@
-//! Taking out rows that are of no more use, a small batch at a time.
+//! Deletes useless rows, a small batch at a time.
 //!
-//! A session may have millions of refresh tokens, and a deleted user any number of sessions. So what belongs to a row is taken
-//! out first, in transactions of a bounded time, and the row itself once nothing of it is left.
+//! A session may have millions of refresh tokens, and a deleted user any number of sessions. So the dependent rows are
+//! deleted first, in transactions of a bounded time, and the row itself once nothing depends on it.
 
 use std::time::Instant;
 
@@ -15,15 +15,15 @@ use super::{Store, deliveries};
 use crate::store::backend::{KEEP_EXPIRED, STEP, Swept};
 use crate::store::error::StoreError;
 
-/// Refresh tokens that are taken out between two looks at the clock.
+/// The number of refresh tokens deleted between two checks of the time.
 const TOKENS: usize = 64;
-/// The most of them in one transaction: what is written has to be synced, and copied from the log, too.
+/// The most refresh tokens deleted in one transaction: its pages must be synced, and copied from the log, too.
 const MOST_TOKENS: usize = 512;
 
-/// What there is to take out, as a reader found it.
+/// The rows to delete, as a reader found them.
 struct Found {
     expired: bool,
-    /// A deleted user of whom something may be left, with some of their sessions.
+    /// A deleted user who may have rows left, with some of their sessions.
     deleted: Option<Deleted>,
 }
 
@@ -34,12 +34,12 @@ struct Deleted {
 }
 
 impl Store {
-    /// Takes out at most `batch` tickets, as many sessions, challenges and revoked tokens that expired [`KEEP_EXPIRED`] before
-    /// `now`, and as many of a deleted user's; of their refresh tokens, as many as are deleted in about [`STEP`]. A spent
-    /// ticket that could still pass for a live one by its time is never touched.
+    /// Deletes at most `batch` tickets, as many sessions, challenges and revoked tokens that expired [`KEEP_EXPIRED`]
+    /// before `now`, and as many of a deleted user's; of their refresh tokens, as many as fit about [`STEP`]. A spent
+    /// ticket that could still pass for a live one by its time is never deleted.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be written.
+    /// [`StoreError`] if it cannot be written.
     pub(super) fn sweep_step(&self, now: Time, batch: usize) -> Result<Swept, StoreError> {
         let before = stamp(Time::from_unix(now.unix().saturating_sub(KEEP_EXPIRED)));
         let limit = i64::try_from(batch).unwrap_or(i64::MAX);
@@ -90,7 +90,7 @@ impl Store {
     }
 }
 
-/// Takes out `sessions` with their refresh tokens, as far as there is time; true if that was all.
+/// Deletes `sessions` with their refresh tokens, as far as there is time; returns true if that was all.
 fn take_sessions(
     db: &Connection,
     sessions: &[i64],
@@ -118,7 +118,7 @@ fn take_sessions(
     Ok(true)
 }
 
-/// Takes out challenges of a deleted user, and the note about them once nothing of theirs was left. Returns the number of
+/// Deletes challenges of a deleted user, and the note about the user once they have no rows left. Returns the number of
 /// challenges.
 fn end_deleted(db: &Connection, deleted: &Deleted, limit: i64) -> Result<usize, TransactionError> {
     let challenges = db
@@ -132,7 +132,7 @@ fn end_deleted(db: &Connection, deleted: &Deleted, limit: i64) -> Result<usize, 
     Ok(challenges)
 }
 
-/// Returns true if anything expired before `before`. So a server that nobody asks writes nothing.
+/// Returns true if anything expired before `before`. So a server without requests writes nothing.
 fn has_expired(db: &Connection, before: i64) -> Result<bool, TransactionError> {
     for table in ["tickets", "sessions", "challenges", "revoked_tokens"] {
         let sql = format!("SELECT 1 FROM {table} WHERE expires_at < ?1 LIMIT 1");
@@ -143,8 +143,8 @@ fn has_expired(db: &Connection, before: i64) -> Result<bool, TransactionError> {
     Ok(false)
 }
 
-/// Returns the user who was deleted first of those of whom something may be left. Nothing of theirs is added any more, so a
-/// reader finds all of it.
+/// Returns the first deleted user who may have rows left. Nothing is added for them any more, so a reader finds all of
+/// it.
 fn find_deleted(db: &Connection, limit: i64) -> Result<Option<Deleted>, TransactionError> {
     let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
     let found = first(db, "SELECT seq, user_id FROM deleted_users ORDER BY seq LIMIT 1", [], read)?;

@@ -24,7 +24,7 @@ impl SqliteErrorKind {
     }
 }
 
-/// What goes wrong inside a transaction, before it is known which file to name.
+/// An error inside a transaction, before it is known which file to name.
 #[derive(Debug)]
 pub(super) enum TransactionError {
     /// SQLite failed.
@@ -36,7 +36,7 @@ pub(super) enum TransactionError {
         /// The column.
         column: &'static str,
     },
-    /// Something named no longer held.
+    /// A condition did not hold.
     Conflict,
     /// Refused for a reason of its own.
     Refused(StoreError),
@@ -49,7 +49,7 @@ impl From<SecretsError> for TransactionError {
 }
 
 impl From<rusqlite::Error> for TransactionError {
-    /// A key that is taken, or a row referred to that is not there, is a condition that does not hold.
+    /// A taken key, or a missing referenced row, is a condition that does not hold.
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ffi;
         match error.sqlite_error().map(|e| e.extended_code) {
@@ -65,7 +65,7 @@ impl From<rusqlite::Error> for TransactionError {
 }
 
 impl TransactionError {
-    /// The same, of the file at `path`.
+    /// Returns the error for the file at `path`.
     pub(super) fn at(self, path: &Path) -> StoreError {
         match self {
             Self::Sql(error) => StoreError::Sqlite {

@@ -1,5 +1,5 @@
-//! Walks along the audit chain, a page at a time: no read transaction stays open between two pages, so that whoever reads
-//! slowly, or stops, does not keep the write-ahead log from being emptied.
+//! Follows the audit chain, a page at a time: no read transaction stays open between two pages, so a slow reader does
+//! not keep the write-ahead log from being emptied.
 
 use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
@@ -21,7 +21,7 @@ pub(super) const fn walk(schema: i64) -> Walk {
     Walk::new(schema >= CUTS_SINCE)
 }
 
-/// Verifies the chain of a file that nobody writes to, or of one snapshot.
+/// Verifies the chain of a file that nothing writes to, or of one snapshot.
 pub(super) fn verify(chain: &Chain, db: &Connection, schema: i64) -> Result<AuditVerdict, TransactionError> {
     let mut walk = walk(schema);
     loop {
@@ -31,7 +31,7 @@ pub(super) fn verify(chain: &Chain, db: &Connection, schema: i64) -> Result<Audi
     }
 }
 
-/// Verifies the next page, in one snapshot. Returns the verdict where that was the last.
+/// Verifies the next page, in one snapshot. Returns the verdict after the last.
 pub(super) fn verify_page(
     walk: &mut Walk,
     chain: &Chain,
@@ -76,8 +76,8 @@ pub(super) fn rows_after(
     let after = match after {
         Some(after) => signed(after)?,
         None if since == 0 => -1,
-        // Found by the index over times. The rows after it are in the order of writing, in which the clock may have stood
-        // back, so the time is asked of each.
+        // Found by the index over times. The rows after it are in the order of writing, in which the clock may have
+        // been set back, so each row's time is compared.
         None => {
             let sql = "SELECT min(seq) FROM audit WHERE at >= ?1";
             let first: Option<i64> = db.query_row(sql, [since], |row| row.get(0))?;

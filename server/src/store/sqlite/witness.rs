@@ -17,20 +17,20 @@ const LIMIT: u64 = 1024;
 /// The content of a witness file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witness {
-    /// The installation that it is of.
+    /// Its installation.
     pub installation: [u8; 16],
     /// The newest state generation.
     pub generation: Generation,
 }
 
 impl Witness {
-    /// Reads the witness; none where there is no such file, in a directory that can be read.
+    /// Reads the witness; none if there is no such file, in a directory that can be read.
     pub(super) fn read(files: &dyn Files, path: &Path) -> Result<Option<Self>, StoreError> {
         let bytes = match files.read(path, LIMIT) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let dir = directory_of(path);
-                // A share that is not mounted is no proof that there never was a witness.
+                // An unmounted share does not prove that there never was a witness.
                 return match files.names(dir) {
                     Ok(_) => Ok(None),
                     Err(e) => Err(unreadable(path, &e.to_string())),

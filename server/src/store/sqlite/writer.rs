@@ -1,5 +1,5 @@
-//! The one thread that writes: it takes what waits, writes it in one transaction, then wakes the waiters.
-//! No timer: a lone request goes at once, and while one batch is being synced the next one gathers.
+//! The one thread that writes: it takes the waiting jobs, writes them in one transaction, then wakes the waiters. No
+//! timer: a lone request is written at once, and while one batch is being synced the next one gathers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -18,32 +18,32 @@ use super::transaction_error::TransactionError;
 use crate::store::error::{SqliteErrorKind, StoreError};
 use crate::threads::named;
 
-/// So many pieces of work may always be in one transaction: enough for a sync to cost each of them little.
+/// One transaction may always have this many jobs: enough for a sync to cost each of them little.
 const LEAST: usize = 32;
-/// The most in one transaction: bounds how long the lock is held.
+/// The most jobs in one transaction: limits the time that the lock is held.
 const MOST: usize = 256;
-/// What the writing thread needs, with a margin.
+/// The stack that the writing thread needs, with a margin.
 const STACK: usize = 256 * 1024;
 
-/// What kind of work it is.
+/// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It opens or adds something: a new state generation follows it, and it waits where the disk is full.
+    /// It opens or adds something: a new state generation follows it, and it is refused while the disk is full.
     Opens,
     /// It ends, disables, revokes or counts something: a new state generation follows it.
     Restricts,
-    /// Nobody was promised it: no state generation follows.
+    /// It was promised to nobody: no state generation follows.
     Aside,
 }
 
-/// The writing thread's other end.
+/// The handle of the writing thread.
 pub(super) struct Writer {
     queue: ArcSwapOption<SyncSender<Box<dyn Work>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Starts the thread; at most `bound` pieces of work wait.
+    /// Starts the thread; at most `bound` jobs wait.
     pub(super) fn start(files: Advance, bound: usize) -> std::io::Result<Self> {
         let (queue, waiting) = sync_channel(bound);
         let checkpoints = Checkpoints::new(files.connector.clone());
@@ -52,7 +52,7 @@ impl Writer {
         Ok(Self { queue: ArcSwapOption::from_pointee(queue), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has `run` write, all or none, and waits until that is durable.
+    /// Runs `run` on the writing thread, all or none, and waits until its writes are durable.
     pub(super) fn write<T, F>(&self, class: Class, run: F) -> Result<T, Failure>
     where
         T: Send + 'static,
@@ -65,8 +65,8 @@ impl Writer {
         answered.recv().unwrap_or_else(|_| Err(lost()))
     }
 
-    /// Has `run` write, all or none; once that is durable, or is known not to be, `then` is told on the writing thread,
-    /// and must not keep it.
+    /// Runs `run` on the writing thread, all or none. Once its writes are durable, or are known not to be, the thread
+    /// calls `then`, which must return soon.
     pub(super) fn send<T, F>(
         &self,
         class: Class,
@@ -93,11 +93,11 @@ fn lost() -> Failure {
 }
 
 impl Writer {
-    /// Lets what waits be written, then ends the thread.
+    /// Writes the waiting jobs, then ends the thread.
     pub(super) fn stop(&self) {
         drop(self.queue.swap(None));
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The last who holds the store may be told on the thread itself.
+        // The thread itself may drop the last clone of the store.
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != current().id()) {
             let _ = thread.join();
         }
@@ -110,7 +110,7 @@ impl Drop for Writer {
     }
 }
 
-/// Work with somebody who is told what it made.
+/// A job with a waiter for its result.
 struct Job<T, F, G>
 where
     G: FnOnce(Result<T, Failure>),
@@ -156,7 +156,7 @@ impl<T, F, G> Drop for Job<T, F, G>
 where
     G: FnOnce(Result<T, Failure>),
 {
-    /// Dropped and not settled: the writer failed in the middle of it.
+    /// Dropped without a result: the writer failed in the middle of it.
     fn drop(&mut self) {
         if let Some(then) = self.then.take() {
             then(Err(lost()));
@@ -164,19 +164,19 @@ where
     }
 }
 
-/// Where the writing thread sits.
+/// The state of the writing thread.
 struct WriterThread {
     files: Advance,
     db: Option<Connection>,
     checkpoints: Checkpoints,
-    /// How many pieces of work the next transaction takes.
+    /// The number of jobs that the next transaction takes.
     room: usize,
 }
 
-/// How many pieces of work the next transaction takes, where the last one of `written` went at this `timing`.
+/// Returns the number of jobs that the next transaction takes, if the last one of `written` jobs had this `timing`.
 ///
-/// As many as are written in the time of one sync. With more of them the rest of the machine would stand idle while
-/// they are written, as all that came is in this transaction; what is left gathers company while it is synced.
+/// As many as are written in the time of one sync. With more of them the rest of the machine would be idle while they
+/// are written, because all waiting jobs are in this transaction; the others gather while it is synced.
 fn room(written: usize, timing: CommitTiming) -> usize {
     let together = u128::try_from(written).unwrap_or_default().saturating_mul(timing.syncing.as_nanos());
     let room = together.checked_div(timing.writing.as_nanos()).unwrap_or_default();
@@ -188,8 +188,8 @@ impl WriterThread {
         while let Ok(first) = waiting.recv() {
             let mut jobs = vec![first];
             jobs.extend(waiting.try_iter().take(self.room - 1));
-            // A bug in one piece of work must not silence all that come after. Its batch is dropped, which tells the
-            // waiters that the outcome is unknown, and so is the connection, which rolls back.
+            // A bug in one job must not stop all later ones. Its batch is dropped, which reports an unknown outcome to
+            // the waiters, and so is the connection, which rolls back.
             if catch_unwind(AssertUnwindSafe(|| self.write(jobs))).is_err() {
                 tracing::error!("the writer panicked; what it was writing may or may not have been written");
                 self.db = None;
@@ -216,13 +216,13 @@ impl WriterThread {
             && db.is_autocommit()
             && reserve.give_up()
         {
-            // Nothing was written, and there is room now for what is most needed.
+            // Nothing was written, and there is room now for the most important jobs.
             jobs = refuse_what_opens(jobs);
             end = batch::write(&db, chain, keys, &mut jobs);
         }
         match end {
             End::Committed(went, timing) => {
-                // What was written to a file that nobody finds any more is as good as lost.
+                // Writes to a file that was removed from its path are as good as lost.
                 if timing.is_some()
                     && let Err(error) = connector.verify()
                 {
@@ -249,7 +249,7 @@ impl WriterThread {
                 self.db = Some(db);
             }
             End::NotApplied(error) => {
-                // A lock or a full disk says nothing against the connection; after anything else a new one is made.
+                // After a lock or a full disk the connection is fine; after anything else a new one is made.
                 if matches!(SqliteErrorKind::of(&error), SqliteErrorKind::Locked | SqliteErrorKind::Full)
                     && db.is_autocommit()
                 {
@@ -257,7 +257,7 @@ impl WriterThread {
                 }
                 settle_all(jobs, &Failure::NotApplied(TransactionError::Sql(error).at(&connector.path)));
             }
-            // Also those told nothing yet of a conflict: what they ran into may or may not be there.
+            // Also jobs with a conflict: the rows they ran into may or may not exist.
             End::Unknown(error) => {
                 drop(db);
                 settle_all(jobs, &Failure::Unknown(TransactionError::Sql(error).at(&connector.path)));
@@ -266,7 +266,7 @@ impl WriterThread {
     }
 }
 
-/// Lets what opens something wait for another time. Returns the rest.
+/// Refuses the jobs that open something. Returns the rest.
 fn refuse_what_opens(jobs: Vec<Box<dyn Work>>) -> Vec<Box<dyn Work>> {
     let (rest, opening): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.is_restrictive());
     for job in opening {

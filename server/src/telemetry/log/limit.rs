@@ -1,5 +1,5 @@
-//! A limit on log lines: each kind, which is one place in the code, appears a few times a minute, and how many more there were
-//! is told in one line. So nobody fills the log by asking for what cannot be done.
+//! A limit on log lines: each place in the code appears a few times a minute, and one line says how many more there
+//! were. So nobody fills the log with requests that fail.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,7 +17,7 @@ const LINES: u32 = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 /// The most characters of a message that are kept to say what was left out.
 const LONGEST: usize = 160;
-/// The target of lines that tell of others. They have no limit of their own: there is one of each kind in a minute.
+/// The target of lines about left-out lines. They have no limit: there is one of each kind in a minute.
 const TARGET: &str = "gatepass::left_out";
 
 /// The lines of every kind that were counted. There are as many kinds as places in the code that log.
@@ -52,7 +52,7 @@ impl Limit {
             level,
             message: String::new(),
         });
-        // One that has left something out goes on until that is told.
+        // One that has left something out is kept until that is logged.
         if kind.left_out == 0 && now.saturating_duration_since(kind.began) >= MINUTE {
             (kind.began, kind.shown) = (now, 0);
         }
@@ -83,7 +83,7 @@ impl Limit {
 }
 
 impl LeftOut {
-    /// Writes the line.
+    /// Logs the line.
     pub(super) fn tell(self) {
         let Self { level, message, count } = self;
         if level == Level::ERROR {
@@ -99,7 +99,7 @@ impl LeftOut {
 impl<S: Subscriber> Layer<S> for &'static Limit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let about = event.metadata();
-        // Whoever asks for more than the usual lines is told everything.
+        // At a level below the usual ones, every line is written.
         if *about.level() > Level::INFO || about.target() == TARGET {
             return true;
         }
@@ -130,7 +130,7 @@ mod tests {
     use std::sync::Arc;
     use tracing_subscriber::layer::SubscriberExt;
 
-    /// Keeps what appears.
+    /// A layer that drops lines beyond the limit.
     #[derive(Clone, Default)]
     struct Seen(Arc<Mutex<Vec<String>>>);
 

@@ -1,7 +1,7 @@
-//! Log lines on stderr: text for people on a terminal, one JSON object a line for everything else.
+//! Log lines on stderr: text on a terminal, one JSON object a line otherwise.
 //!
-//! What is logged are names, numbers and reasons, never a request's headers, query or body; the types that hold
-//! secrets show nothing in `Debug`.
+//! Lines contain names, numbers and reasons, never a request's headers, query or body; the types that hold secrets
+//! show nothing in `Debug`.
 
 mod limit;
 
@@ -23,7 +23,7 @@ pub fn start(json: Option<bool>, level: LevelFilter) {
     let terminal = io::stderr().is_terminal();
     let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let json = json.unwrap_or(!terminal);
-    // A closed stderr is no reason to complain on it.
+    // Errors of a closed stderr are not reported on it.
     let lines = fmt::layer().with_writer(io::stderr).with_target(false).log_internal_errors(false);
     let limited = tracing_subscriber::registry().with(level).with(&*LIMIT);
     let started = if json {
@@ -37,12 +37,12 @@ pub fn start(json: Option<bool>, level: LevelFilter) {
     }
 }
 
-/// Tells how many lines were left out in the minutes that are over, or in all of them.
+/// Logs how many lines were left out in the minutes that are over, or in all of them.
 pub fn tell_left_out(all: bool) {
     LIMIT.left_out(Instant::now(), all).into_iter().for_each(limit::LeftOut::tell);
 }
 
-/// Has `lines` take every line from now on; false where others do already.
+/// Installs `lines` for every line from now on; returns false if others are installed already.
 fn is_first(lines: impl Into<tracing::Dispatch>) -> bool {
     tracing::dispatcher::set_global_default(lines.into()).is_ok()
 }

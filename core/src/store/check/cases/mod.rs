@@ -4,18 +4,20 @@ mod accounts;
 mod challenges;
 mod clients;
 mod factors;
+mod keys;
 mod sessions;
 mod tickets;
 mod whole;
 
 use crate::store::check::case::Entry;
 
-pub(super) const ALL: [&[Entry]; 7] = [
+pub(super) const ALL: [&[Entry]; 8] = [
     accounts::CASES,
     clients::CASES,
     tickets::CASES,
     sessions::CASES,
     challenges::CASES,
     factors::CASES,
+    keys::CASES,
     whole::CASES,
 ];

@@ -1,4 +1,4 @@
-//! Bytes nobody thought of.
+//! Arbitrary bytes.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The wall clock beside the mark.
+//! The check of the wall clock against the mark.
 
 use gatepass_core::base::time::Time;
 

@@ -1,8 +1,10 @@
-//! The database from its pages to its rows, what is sealed in it, the audit chain, and the witness.
+//! The check of the database from its pages to its rows, of what is sealed in it, of the audit chain, and of the
+//! witness.
 
 use std::path::Path;
 use std::time::Duration;
 
+use gatepass_core::records::signing_key::KeyState;
 use rusqlite::{Connection, Row};
 
 use super::super::backup::in_one_line;
@@ -16,14 +18,13 @@ use super::super::witness::Witness;
 use super::super::{Store, factors, keys, walk};
 use super::{RESTORE, Report};
 use crate::store::error::StoreError;
-use crate::store::signing_keys::KeyState;
 
 /// The most findings of one kind.
 const MOST: usize = 100;
 /// The time that a check waits for a process that changes the generation.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Looks into the database.
+/// Checks the database.
 pub(super) fn database(
     installation: &Installation,
     db: &Connection,
@@ -54,7 +55,7 @@ fn structure(db: &Connection, path: &Path, report: &mut Report) {
     let lines = every(db, &format!("PRAGMA integrity_check({MOST})"), [], |row| Ok(row.get::<_, String>(0)?));
     match lines {
         Ok(lines) => {
-            // One finding may be told in several lines.
+            // One finding may have several lines.
             for line in lines.into_iter().map(|line| in_one_line(&line)).filter(|line| line != "ok") {
                 if line.contains("index") {
                     report.error(
@@ -93,7 +94,7 @@ fn structure(db: &Connection, path: &Path, report: &mut Report) {
     }
 }
 
-/// Reads every row of the tables that have records, and keeps none.
+/// Reads every row of the tables with records.
 fn decode(db: &Connection, path: &Path, report: &mut Report) {
     let mut each = |table: &str, columns: &str, read: fn(&Row<'_>) -> Result<(), TransactionError>| {
         let all = || -> Result<(), TransactionError> {
@@ -125,7 +126,7 @@ fn decode(db: &Connection, path: &Path, report: &mut Report) {
     }
 }
 
-/// Looks at where the file says it came from.
+/// Checks the origin that the file names.
 fn origin(installation: &Installation, db: &Connection, report: &mut Report) {
     let marks = db.query_row("SELECT handover, copied_at FROM meta", [], |row| {
         Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<i64>>(1)?))
@@ -150,7 +151,7 @@ fn sealed(store: &Store, db: &Connection, report: &mut Report) {
             report.keys = stored.keys.len();
             if stored.keys.is_empty() {
                 report.warning("key-none", "there is no key yet", "run `gatepass serve`, which makes one");
-            } else if stored.keys.iter().all(|key| key.state != KeyState::Signing) {
+            } else if stored.keys.iter().all(|key| key.record.state != KeyState::Signing) {
                 report.error("key-none-signs", "no key signs", "run `gatepass key rotate`");
             }
         }
@@ -173,7 +174,7 @@ fn sealed(store: &Store, db: &Connection, report: &mut Report) {
 /// Compares the files with the witness.
 fn witness(installation: &Installation, db: &Connection, report: &mut Report) {
     let path = installation.database();
-    // A server that changes the generation just now has written the one and not yet the other.
+    // A server that is changing the generation has written one of the two only.
     let _locked = match installation.lock_directory(PATIENCE) {
         Ok(locked) => locked,
         Err(error) => return report.store_error(&error),

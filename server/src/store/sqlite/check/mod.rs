@@ -1,5 +1,5 @@
-//! A look over a whole installation: every file, its owner and permissions, the database from its pages to its rows, the keys,
-//! the audit chain, the witness. Each fault has a name and a way out, and nothing is touched.
+//! The check of a whole installation: every file, its owner and permissions, the database from its pages to its rows,
+//! the keys, the audit chain, the witness. Each fault has a name and a way out, and nothing is changed.
 
 mod clock;
 mod database;
@@ -18,7 +18,7 @@ use clock::clock;
 use database::database;
 use place::{directory, growth, leftovers, permissions, room, size, witness_place};
 
-/// The names of all kinds of findings, as `docs/operating.md` has them.
+/// The names of all kinds of findings; `docs/operating.md` explains them.
 const CODES: &[&str] = &[
     "directory-missing",
     "directory-unreadable",
@@ -77,7 +77,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// Returns `error` or `warning`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -104,7 +104,7 @@ pub struct Finding {
 pub struct Report {
     /// The findings, in the order in which they were looked for.
     pub findings: Vec<Finding>,
-    /// The audit chain, where it could be followed.
+    /// The audit chain, if it could be followed.
     pub audit: Option<AuditVerdict>,
     /// The number of keys that unsealed.
     pub keys: usize,
@@ -115,7 +115,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns true if nothing is broken. Warnings may be there.
+    /// Returns true if there is no error. There may be warnings.
     pub fn is_sound(&self) -> bool {
         self.findings.iter().all(|finding| finding.severity != Severity::Error)
     }
@@ -150,7 +150,7 @@ impl Report {
 
 const RESTORE: &str = "restore a backup with `gatepass restore FILE --replace`";
 
-/// The name of an error's kind, and the way out.
+/// Returns the name of an error's kind, and the way out.
 const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
     match error {
         StoreError::Nothing(_) => {
@@ -211,9 +211,6 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         },
         StoreError::File { .. }
         | StoreError::Conflict(_)
-        | StoreError::NoSuchKey(_)
-        | StoreError::KeyExists(_)
-        | StoreError::KeySigns(_)
         | StoreError::Overloaded
         | StoreError::InUse(_)
         | StoreError::WitnessNotWritten { .. }
@@ -246,7 +243,7 @@ pub fn check(installation: &Installation) -> Report {
         Ok(_) => true,
         Err(error) => {
             report.store_error(error);
-            // With what is wrong here, the file itself can still be looked at.
+            // With these errors the file itself can still be checked.
             matches!(
                 error,
                 StoreError::MasterKeyMissing { .. }
@@ -273,7 +270,7 @@ pub fn check(installation: &Installation) -> Report {
     }
     witness_place(installation, &mut report);
     room(installation, &mut report);
-    // Whatever is left beside the database is removed; where it cannot be, it does no harm.
+    // Files left beside the database are removed; if that fails, it does no harm.
     let _ = match opened {
         Ok(store) => store.close(),
         Err(_) => leave_as_found(installation, None, had_files),
@@ -285,7 +282,7 @@ impl Store {
     /// Checks the database of an open store, in one snapshot. Takes time in proportion to its size.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be read at all; whatever else is wrong is in the report.
+    /// [`StoreError`] if it cannot be read at all; whatever else is wrong is in the report.
     pub fn check(&self) -> Result<Report, StoreError> {
         let mut report = Report::default();
         self.snapshot(|db| {

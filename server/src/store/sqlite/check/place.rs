@@ -1,4 +1,4 @@
-//! The directory, who owns the files, what was left behind, how much room there is.
+//! The check of the directory, the owners of the files, leftovers, and the room on the disk.
 
 use std::io;
 use std::path::Path;
@@ -10,12 +10,12 @@ use crate::secrets::files::{self, FileKind, directory_of, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
 use crate::store::error::StoreError;
 
-/// A log of so many bytes is told of.
+/// A log of this many bytes is reported.
 const LARGE_LOG: u64 = 64 * 1024 * 1024;
-/// Less room than this, in bytes, is told of.
+/// Less room than this, in bytes, is reported.
 const LEAST_ROOM: u64 = 64 * 1024 * 1024;
 
-/// Looks at the directory itself; false where there is nothing more to look at.
+/// Checks the directory itself; returns false if nothing else can be checked.
 pub(super) fn directory(installation: &Installation, report: &mut Report) -> bool {
     let dir = &installation.dir;
     match installation.files.about(dir) {
@@ -57,7 +57,7 @@ pub(super) fn directory(installation: &Installation, report: &mut Report) -> boo
     }
 }
 
-/// Looks at who owns the files, and who may read and write them.
+/// Checks the owners and permissions of the files.
 pub(super) fn permissions(installation: &Installation, report: &mut Report) {
     let files = &*installation.files;
     let Ok(dir) = files.about(&installation.dir) else { return };
@@ -98,7 +98,7 @@ pub(super) fn permissions(installation: &Installation, report: &mut Report) {
     }
 }
 
-/// Looks for what was begun and not ended.
+/// Looks for interrupted operations.
 pub(super) fn leftovers(installation: &Installation, report: &mut Report) {
     let there = |path: &Path| files::exists(&*installation.files, path).unwrap_or(false);
     if there(&installation.dir.join(STARTING)) {
@@ -125,7 +125,7 @@ pub(super) fn leftovers(installation: &Installation, report: &mut Report) {
     }
 }
 
-/// Looks whether the witness would outlive the database's disk.
+/// Checks that the witness would survive the database's disk.
 pub(super) fn witness_place(installation: &Installation, report: &mut Report) {
     let files = &*installation.files;
     let place = installation.witness();
@@ -139,7 +139,7 @@ pub(super) fn witness_place(installation: &Installation, report: &mut Report) {
     }
 }
 
-/// Looks how much room there is.
+/// Checks the room on the disk.
 pub(super) fn room(installation: &Installation, report: &mut Report) {
     let Ok(about) = rustix::fs::statvfs(&installation.dir) else { return };
     let free = about.f_bavail.saturating_mul(about.f_frsize);
@@ -154,7 +154,7 @@ pub(super) fn room(installation: &Installation, report: &mut Report) {
     }
 }
 
-/// Looks whether the disk was full, and how large the log is.
+/// Checks if the disk was full, and the size of the log.
 pub(super) fn growth(installation: &Installation, report: &mut Report) {
     let size = |path: &Path| installation.files.about(path).map(|about| about.size).ok();
     let reserve = installation.dir.join(RESERVE);
@@ -178,8 +178,8 @@ pub(super) fn growth(installation: &Installation, report: &mut Report) {
     }
 }
 
-/// Compares the file's size with what its header says (<https://sqlite.org/fileformat2.html>), where there is no log. SQLite
-/// itself reads nothing of a file that is too short.
+/// Compares the file's size with its header (<https://sqlite.org/fileformat2.html>), if there is no log. SQLite itself
+/// reads nothing of a file that is too short.
 pub(super) fn size(installation: &Installation, report: &mut Report) {
     if installation.contents().map_or(true, |contents| contents.has_log()) {
         return;
@@ -194,7 +194,7 @@ pub(super) fn size(installation: &Installation, report: &mut Report) {
         let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         u64::from(bytes.map_or(0, u32::from_be_bytes))
     };
-    // The page size is in two bytes, of which 1 means 65536. The count of pages holds where two counters agree.
+    // The page size has two bytes, and 1 means 65536. The number of pages is valid if two counters agree.
     let (page, pages) = (number(16) >> 16, number(28));
     let bytes = pages.saturating_mul(if page == 1 { 65536 } else { page });
     if !header.starts_with(b"SQLite format 3\0") || number(24) != number(92) {

@@ -1,0 +1,417 @@
+//! Operations on clients.
+
+use alloc::vec;
+
+use super::client_fields::ClientFields;
+use super::error::{AdminError, Field, Invalid, Item, Obstacle};
+use super::step::{Decision, Operation, OperationInputs, Plan};
+use crate::base::base64url::prefixed;
+use crate::base::secret::SecretText;
+use crate::base::time::Time;
+use crate::crypto::seed::Label;
+use crate::records::client::{Client, ClientSecret};
+use crate::records::id::ClientId;
+use crate::records::request_inputs::RequestInputs;
+use crate::records::scope::Scope;
+use crate::store::audit::{Event, Kind};
+use crate::store::change::Change;
+use crate::store::page::{Page, PageQuery};
+use crate::store::query::{Query, Records};
+
+/// A client's secret that was made elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedSecret(SecretText);
+
+impl ImportedSecret {
+    /// Takes a secret over.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] where it has fewer than [`Client::MIN_SECRET_CHARS`] characters, or a control character.
+    pub fn new(secret: SecretText) -> Result<Self, AdminError> {
+        let invalid = |reason| AdminError::Invalid { field: Field::Secret, reason };
+        let least = Client::MIN_SECRET_CHARS;
+        if secret.expose().chars().count() < least {
+            return Err(invalid(Invalid::TooShort { least }));
+        }
+        if secret.expose().chars().any(char::is_control) {
+            return Err(invalid(Invalid::NotOneLine));
+        }
+        Ok(Self(secret))
+    }
+}
+
+/// Lists clients.
+#[derive(Clone, Debug)]
+pub struct ListClients {
+    /// The page.
+    pub page: PageQuery,
+}
+
+/// Shows a client.
+#[derive(Clone, Debug)]
+pub struct ShowClient {
+    /// The client.
+    pub client: ClientId,
+}
+
+/// Adds a client with one secret.
+#[derive(Clone, Debug)]
+pub struct AddClient {
+    id: ClientId,
+    fields: ClientFields,
+    secret: Option<ImportedSecret>,
+}
+
+impl AddClient {
+    /// Adds a client called `id`. Without `secret` one is made.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] where the id is the server's own, or the default scope is not within the scope.
+    pub fn new(
+        id: ClientId,
+        fields: ClientFields,
+        secret: Option<ImportedSecret>,
+    ) -> Result<Self, AdminError> {
+        if id == ClientId::own() {
+            return Err(AdminError::Invalid { field: Field::ClientId, reason: Invalid::Reserved });
+        }
+        fields.apply(&mut Client::new(id.clone(), Scope::default(), 0, Time::default()))?;
+        Ok(Self { id, fields, secret })
+    }
+}
+
+/// Changes a client's record.
+#[derive(Clone, Debug)]
+pub struct SetClient {
+    /// The client.
+    pub client: ClientId,
+    /// The values that change.
+    pub fields: ClientFields,
+}
+
+/// Disables a client, and ends everything that was issued by it or for it.
+#[derive(Clone, Debug)]
+pub struct DisableClient {
+    /// The client.
+    pub client: ClientId,
+}
+
+/// Enables a disabled client. Everything that ended stays ended.
+#[derive(Clone, Debug)]
+pub struct EnableClient {
+    /// The client.
+    pub client: ClientId,
+}
+
+/// Deletes a client, and ends everything that was issued by it or for it.
+#[derive(Clone, Debug)]
+pub struct DeleteClient {
+    /// The client.
+    pub client: ClientId,
+}
+
+/// Gives a client another secret. The former ones end.
+#[derive(Clone, Debug)]
+pub struct RotateSecret {
+    /// The client.
+    pub client: ClientId,
+    /// The seconds that the former secrets are still good for.
+    pub overlap: u32,
+    /// The secret; one is made where there is none.
+    pub secret: Option<ImportedSecret>,
+}
+
+/// Enables a client, gives it exactly this scope, and one new secret in place of all it had.
+#[derive(Clone, Debug)]
+pub struct RenewClient {
+    /// The client.
+    pub client: ClientId,
+    /// Its scope.
+    pub scope: Scope,
+}
+
+/// The result of an operation that gives a client a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientWithSecret {
+    /// The client.
+    pub client: Client,
+    /// The secret, where one was made. The store does not keep it.
+    pub secret: Option<SecretText>,
+}
+
+/// The result of [`SetClient`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedClient {
+    /// The client.
+    pub client: Client,
+    /// The scope lacks something that it had. That holds for what was issued before, too.
+    pub narrowed: bool,
+}
+
+impl Operation for ListClients {
+    type Output = Page<Client>;
+
+    fn query(&self) -> Query {
+        Query::ClientPage(self.page.clone())
+    }
+
+    fn decide(
+        &self,
+        _: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Page<Client>>, AdminError> {
+        let Records::ClientPage(page) = records else { return Err(AdminError::Internal) };
+        Ok(Decision::Done(page.clone()))
+    }
+}
+
+impl Operation for ShowClient {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<Client>, AdminError> {
+        Ok(Decision::Done(found(&self.client, records)?.clone()))
+    }
+}
+
+impl Operation for AddClient {
+    type Output = ClientWithSecret;
+
+    fn query(&self) -> Query {
+        Query::Client(self.id.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ClientWithSecret>, AdminError> {
+        let Records::Client(other) = records else { return Err(AdminError::Internal) };
+        if other.is_some() {
+            return Err(AdminError::AlreadyExists(Item::Client(self.id.clone())));
+        }
+        let request = inputs.request;
+        let mut client = Client::new(self.id.clone(), Scope::default(), registration(request), request.now);
+        self.fields.apply(&mut client)?;
+        let (kept, secret) = new_secret(self.secret.as_ref(), request);
+        client.secrets.push(kept);
+        let changes =
+            vec![Change::InsertClient(client.clone()), event(inputs, Kind::ClientAdded, &client.id)];
+        Ok(Plan::new(changes, ClientWithSecret { client, secret }).into())
+    }
+}
+
+impl Operation for SetClient {
+    type Output = ChangedClient;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ChangedClient>, AdminError> {
+        let found = found(&self.client, records)?;
+        let mut client = found.clone();
+        self.fields.apply(&mut client)?;
+        let narrowed = !found.scope.is_within(&client.scope);
+        let changed = |client| ChangedClient { client, narrowed };
+        Ok(update(inputs, Kind::ClientChanged, found, client).map(changed))
+    }
+}
+
+impl Operation for DisableClient {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        let found = found(&self.client, records)?;
+        let mut client = found.clone();
+        client.disable();
+        Ok(update(inputs, Kind::ClientDisabled, found, client))
+    }
+}
+
+impl Operation for EnableClient {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        let found = found(&self.client, records)?;
+        let mut client = found.clone();
+        client.enable();
+        Ok(update(inputs, Kind::ClientEnabled, found, client))
+    }
+}
+
+impl Operation for DeleteClient {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        let client = found(&self.client, records)?.clone();
+        let changes =
+            vec![Change::DeleteClient(client.id.clone()), event(inputs, Kind::ClientDeleted, &client.id)];
+        Ok(Plan::new(changes, client).into())
+    }
+}
+
+impl Operation for RotateSecret {
+    type Output = ClientWithSecret;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ClientWithSecret>, AdminError> {
+        let found = found(&self.client, records)?;
+        let mut client = found.clone();
+        let (kept, secret) = new_secret(self.secret.as_ref(), inputs.request);
+        succeed(&mut client, kept, self.overlap, inputs.request.now)?;
+        let with_secret = |client| ClientWithSecret { client, secret };
+        Ok(update(inputs, Kind::SecretRotated, found, client).map(with_secret))
+    }
+}
+
+impl Operation for RenewClient {
+    type Output = ClientWithSecret;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ClientWithSecret>, AdminError> {
+        let found = found(&self.client, records)?;
+        let mut client = found.clone();
+        client.enable();
+        client.scope = self.scope.clone();
+        client.default_scope = Scope::default();
+        let (kept, secret) = new_secret(None, inputs.request);
+        succeed(&mut client, kept, 0, inputs.request.now)?;
+        let with_secret = |client| ClientWithSecret { client, secret };
+        Ok(update(inputs, Kind::SecretRotated, found, client).map(with_secret))
+    }
+}
+
+fn found<'r>(id: &ClientId, records: &'r Records) -> Result<&'r Client, AdminError> {
+    let Records::Client(found) = records else { return Err(AdminError::Internal) };
+    found.as_ref().ok_or_else(|| AdminError::NotFound(Item::Client(id.clone())))
+}
+
+/// Writes `client` in place of what was found. Where nothing changes, nothing is written.
+fn update(inputs: &OperationInputs<'_>, kind: Kind, found: &Client, client: Client) -> Decision<Client> {
+    if client == *found {
+        return Decision::Done(client);
+    }
+    let changes = vec![Change::UpdateClient(client.clone()), event(inputs, kind, &client.id)];
+    Plan::new(changes, client).into()
+}
+
+/// Returns the 64 random bits that the epoch of a new client is made of.
+fn registration(request: &RequestInputs) -> u64 {
+    let drawn = request.seed.draw(Label::ClientEpoch);
+    drawn.expose().first_chunk().map_or(0, |bits| u64::from_le_bytes(*bits))
+}
+
+/// Returns what is kept of a secret, and its text where it was made: `gps_` and 256 bits in base64url.
+fn new_secret(
+    imported: Option<&ImportedSecret>,
+    request: &RequestInputs,
+) -> (ClientSecret, Option<SecretText>) {
+    if let Some(ImportedSecret(text)) = imported {
+        return (ClientSecret::new(text.expose(), request.now), None);
+    }
+    let text = SecretText::new(prefixed("gps_", request.seed.draw(Label::ClientSecret).expose()));
+    (ClientSecret::new(text.expose(), request.now), Some(text))
+}
+
+/// Makes `new` a secret of `client`. The former ones end after `overlap` seconds, or sooner where they were to.
+fn succeed(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
+    let end = now.plus(overlap.into());
+    client.secrets.retain(|former| former.digest != new.digest);
+    for former in &mut client.secrets {
+        former.expires_at = Some(former.expires_at.map_or(end, |sooner| sooner.min(end)));
+    }
+    client.secrets.retain(|former| former.expires_at.is_none_or(|end| now < end));
+    if client.secrets.len() >= Client::MAX_SECRETS {
+        return Err(AdminError::Refused(Obstacle::TooManySecrets));
+    }
+    client.secrets.push(new);
+    Ok(())
+}
+
+fn event(inputs: &OperationInputs<'_>, kind: Kind, id: &ClientId) -> Change {
+    Change::Audit(Event { client: Some(id.clone()), ..Event::new(kind, inputs.request.now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    fn at(seconds: u64) -> Time {
+        Time::from_unix(seconds)
+    }
+
+    fn ends(client: &Client) -> Vec<Option<u64>> {
+        client.secrets.iter().map(|secret| secret.expires_at.map(Time::unix)).collect()
+    }
+
+    #[test]
+    fn former_secrets_end_after_the_overlap_and_never_later_than_they_would_have() {
+        let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
+        for (name, overlap, now, expected) in [
+            ("one", 0, 10, vec![None]),
+            ("two", 60, 10, vec![Some(70), None]),
+            ("three", 100, 20, vec![Some(70), Some(120), None]),
+            ("four", 100, 70, vec![Some(120), Some(170), None]),
+            ("five", 0, 80, vec![None]),
+            ("five", 60, 80, vec![None]),
+        ] {
+            succeed(&mut client, ClientSecret::new(name, at(now)), overlap, at(now)).unwrap();
+            assert_eq!(ends(&client), expected, "{name}");
+        }
+        for n in 1..Client::MAX_SECRETS {
+            succeed(&mut client, ClientSecret::new(&n.to_string(), at(100)), 60, at(100)).unwrap();
+        }
+        let more = || ClientSecret::new("more", at(100));
+        let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
+        assert_eq!(succeed(&mut client, more(), 60, at(100)), many);
+        assert_eq!(succeed(&mut client, more(), 0, at(100)), Ok(()));
+    }
+}

@@ -1,0 +1,195 @@
+//! Operations on signing keys. Keys are made and read from files elsewhere: an operation takes the ready key.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::error::{AdminError, Item, Obstacle};
+use super::step::{Decision, Operation, OperationInputs, Plan};
+use crate::crypto::algorithm::Algorithm;
+use crate::jose::key::SigningKey;
+use crate::records::signing_key::{KeyRecord, KeyState, StoredKey};
+use crate::store::audit::{Event, Kind};
+use crate::store::change::Change;
+use crate::store::query::{Query, Records};
+
+/// Lists the keys, oldest first.
+#[derive(Clone, Copy, Debug)]
+pub struct ListKeys;
+
+/// Adds a key.
+#[derive(Debug)]
+pub struct AddKey {
+    /// The key.
+    pub key: SigningKey,
+    /// The key signs from now on, and the key that did only verifies. Otherwise it is published and waits.
+    pub activate: bool,
+}
+
+/// Adds a key that signs where there is no key at all. The result is none where there is one.
+#[derive(Debug)]
+pub struct AddFirstKey {
+    /// The key.
+    pub key: SigningKey,
+}
+
+/// Has the key that was published last sign, or else the one that was made for it.
+#[derive(Debug)]
+pub struct RotateKey {
+    /// The algorithm of the key; without, any key that waits will do.
+    pub algorithm: Option<Algorithm>,
+    /// A key for the case that none waits.
+    pub made: Option<SigningKey>,
+}
+
+/// The result of [`RotateKey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// This key signs now.
+    Signs(KeyRecord),
+    /// No key waits. Make one for this algorithm, and rotate again.
+    NeedsKey(Algorithm),
+}
+
+/// Removes a key that does not sign. Tokens that it signed are refused from now on.
+#[derive(Clone, Debug)]
+pub struct RetireKey {
+    /// Its `kid`.
+    pub id: String,
+}
+
+impl Operation for ListKeys {
+    type Output = Vec<KeyRecord>;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        _: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Vec<KeyRecord>>, AdminError> {
+        Ok(Decision::Done(keys(records)?.to_vec()))
+    }
+}
+
+impl Operation for AddKey {
+    type Output = KeyRecord;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<KeyRecord>, AdminError> {
+        let id = self.key.key_id();
+        if keys(records)?.iter().any(|key| key.id == id) {
+            return Err(AdminError::AlreadyExists(Item::Key(id.to_owned())));
+        }
+        Ok(add(inputs, &self.key, self.activate).into())
+    }
+}
+
+impl Operation for AddFirstKey {
+    type Output = Option<KeyRecord>;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Option<KeyRecord>>, AdminError> {
+        if !keys(records)?.is_empty() {
+            return Ok(Decision::Done(None));
+        }
+        Ok(add(inputs, &self.key, true).map(Some).into())
+    }
+}
+
+impl Operation for RotateKey {
+    type Output = Rotated;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Rotated>, AdminError> {
+        let keys = keys(records)?;
+        let waits = |key: &&KeyRecord| {
+            key.state == KeyState::Published && self.algorithm.is_none_or(|asked| asked == key.algorithm)
+        };
+        if let Some(key) = keys.iter().filter(waits).max_by_key(|key| key.created_at) {
+            let activate = Change::ActivateKey { id: key.id.clone(), generation: inputs.key_generation };
+            let changes = vec![activate, event(inputs, Kind::KeyActivated, &key.id)];
+            let signs = KeyRecord { state: KeyState::Signing, ..key.clone() };
+            return Ok(Plan::new(changes, Rotated::Signs(signs)).into());
+        }
+        if let Some(made) = &self.made {
+            if keys.iter().any(|key| key.id == made.key_id()) {
+                return Err(AdminError::AlreadyExists(Item::Key(made.key_id().to_owned())));
+            }
+            return Ok(add(inputs, made, true).map(Rotated::Signs).into());
+        }
+        let current = keys.iter().find(|key| key.state == KeyState::Signing).map(|key| key.algorithm);
+        let algorithm = self.algorithm.or(current).unwrap_or(Algorithm::Rs256);
+        Ok(Decision::Done(Rotated::NeedsKey(algorithm)))
+    }
+}
+
+impl Operation for RetireKey {
+    type Output = KeyRecord;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<KeyRecord>, AdminError> {
+        let key = keys(records)?.iter().find(|key| key.id == self.id);
+        let key = key.ok_or_else(|| AdminError::NotFound(Item::Key(self.id.clone())))?;
+        if key.state == KeyState::Signing {
+            return Err(AdminError::Refused(Obstacle::KeySigns));
+        }
+        let retire = Change::RetireKey { id: key.id.clone(), generation: inputs.key_generation };
+        let changes = vec![retire, event(inputs, Kind::KeyRetired, &key.id)];
+        Ok(Plan::new(changes, key.clone()).into())
+    }
+}
+
+fn keys(records: &Records) -> Result<&[KeyRecord], AdminError> {
+    let Records::Keys(keys) = records else { return Err(AdminError::Internal) };
+    Ok(keys)
+}
+
+/// Plans to add `key`, to sign from now on or to wait.
+fn add(inputs: &OperationInputs<'_>, key: &SigningKey, activate: bool) -> Plan<KeyRecord> {
+    let state = if activate { KeyState::Signing } else { KeyState::Published };
+    let key = StoredKey::new(key, state, inputs.request.now);
+    let record = key.record.clone();
+    let insert = Change::InsertKey { key: Box::new(key), generation: inputs.key_generation };
+    let mut changes = vec![insert, event(inputs, Kind::KeyAdded, &record.id)];
+    if activate {
+        changes.push(event(inputs, Kind::KeyActivated, &record.id));
+    }
+    Plan::new(changes, record)
+}
+
+fn event(inputs: &OperationInputs<'_>, kind: Kind, id: &str) -> Change {
+    Change::Audit(Event { key: Some(id.to_owned()), ..Event::new(kind, inputs.request.now) })
+}

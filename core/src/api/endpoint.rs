@@ -1,0 +1,245 @@
+//! The way of every request: an endpoint parses it, says what to read, decides on what was read, and replies once its
+//! changes are durable.
+//!
+//! An endpoint has no control flow of its own. [`Flow`] reads again after a conflict, and turns a failed commit into a reply.
+
+use alloc::{vec, vec::Vec};
+use core::convert::Infallible;
+
+use crate::api::context::Context;
+use crate::api::reply::Reply;
+use crate::api::routes::{AwaitCommit, Routed};
+use crate::api::step::Step;
+use crate::base::time::{Clocks, Time};
+use crate::engine::Engine;
+use crate::http::request::Request;
+use crate::http::response::Response;
+use crate::records::password::Workspace;
+use crate::settings::Settings;
+use crate::store::audit::Event;
+use crate::store::change::{Change, Outcome};
+use crate::store::query::{Found, Query, Records};
+
+/// An endpoint. Its values are requests to it that have been parsed.
+pub(crate) trait Endpoint: Sized {
+    /// What a commit is followed by; [`Infallible`] where the endpoint never commits.
+    type Pending: Pending;
+    /// What a hash is followed by; [`Infallible`] where the endpoint never hashes.
+    type Hash: Hashing<Self>;
+
+    /// Parses a request.
+    ///
+    /// # Errors
+    /// The reply, where nothing has to be read for it.
+    fn parse(call: &Call<'_>) -> Result<Self, Reply>;
+
+    /// Returns what to read.
+    fn query(&self) -> Query;
+
+    /// Decides on what was read. The same again after a conflict.
+    ///
+    /// # Errors
+    /// The reply, where nothing is to be written: a refusal, most of the time.
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<Self::Pending, Self::Hash>;
+}
+
+/// What is left to do when a commit is over.
+pub(crate) trait Pending: Sized {
+    /// Makes the reply, here and nowhere earlier: the changes are durable.
+    fn applied(self, ctx: &Context, engine: &Engine) -> Reply;
+
+    /// Returns how often a request is read and decided again after a conflict.
+    fn retries(&self) -> u8 {
+        1
+    }
+
+    /// Makes the reply where the changes were not applied, or may not have been.
+    fn failed(self, ctx: &Context, outcome: Outcome) -> Reply {
+        ctx.undone(outcome)
+    }
+}
+
+/// A password to be hashed, and what is to be decided then.
+pub(crate) trait Hashing<E: Endpoint>: Sized {
+    /// Hashes, then decides for `endpoint` on the records that were read before.
+    fn run(
+        self,
+        endpoint: &mut E,
+        basis: &Basis<'_>,
+        workspace: &mut Workspace,
+    ) -> Decided<E::Pending, E::Hash>;
+}
+
+impl Pending for Infallible {
+    fn applied(self, _ctx: &Context, _engine: &Engine) -> Reply {
+        match self {}
+    }
+}
+
+impl<E: Endpoint> Hashing<E> for Infallible {
+    fn run(self, _: &mut E, _: &Basis<'_>, _: &mut Workspace) -> Decided<E::Pending, E::Hash> {
+        match self {}
+    }
+}
+
+/// A request on its way to its endpoint.
+pub(crate) struct Call<'a> {
+    pub(crate) ctx: Context,
+    pub(crate) engine: &'a Engine,
+    pub(crate) request: &'a Request,
+    /// The `{id}` of the path, empty where the route has none.
+    pub(crate) id: &'a str,
+}
+
+/// What every decision rests on, beside the records.
+pub(crate) struct Basis<'a> {
+    pub(crate) ctx: &'a Context,
+    pub(crate) engine: &'a Engine,
+    /// The state epoch of the snapshot.
+    pub(crate) state_epoch: u64,
+}
+
+impl<'a> Basis<'a> {
+    pub(crate) const fn settings(&self) -> &'a Settings {
+        self.engine.settings()
+    }
+
+    pub(crate) const fn now(&self) -> Time {
+        self.ctx.now()
+    }
+
+    pub(crate) const fn clocks(&self) -> Clocks {
+        self.ctx.clocks()
+    }
+
+    /// Refuses to go on without a key that signs: nothing is spent for a token that cannot be made.
+    pub(crate) fn require_signing_key(&self) -> Result<(), Reply> {
+        if self.engine.can_sign() { Ok(()) } else { Err(self.ctx.unavailable()) }
+    }
+}
+
+/// What an endpoint does next.
+pub(crate) enum Next<P = Infallible, H = Infallible> {
+    Reply(Reply),
+    /// Records a refusal, then sends this whatever the outcome: it is refused whether or not that could be recorded.
+    Record(Vec<Change>, Reply),
+    Commit {
+        /// The state epoch that must still hold, where the changes use or issue anything of it.
+        state_epoch: Option<u64>,
+        changes: Vec<Change>,
+        pending: P,
+    },
+    Hash(H),
+}
+
+/// A decision. `Err` is a reply, too: see [`Endpoint::decide`].
+pub(crate) type Decided<P = Infallible, H = Infallible> = Result<Next<P, H>, Reply>;
+
+impl<P, H> Next<P, H> {
+    /// Records the refusal of something that exists, then sends `reply`.
+    pub(crate) fn record(event: Event, reply: Reply) -> Self {
+        Self::Record(vec![Change::Audit(event)], reply)
+    }
+
+    /// Commits changes that hold in any state epoch: they end something, or count.
+    pub(crate) const fn commit(changes: Vec<Change>, pending: P) -> Self {
+        Self::Commit { state_epoch: None, changes, pending }
+    }
+
+    /// Commits changes that use or issue something in `state_epoch`.
+    pub(crate) const fn commit_in(state_epoch: u64, changes: Vec<Change>, pending: P) -> Self {
+        Self::Commit { state_epoch: Some(state_epoch), changes, pending }
+    }
+}
+
+impl<P, H> From<Reply> for Next<P, H> {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+impl<P, H> From<Response> for Next<P, H> {
+    fn from(response: Response) -> Self {
+        Self::Reply(response.into())
+    }
+}
+
+/// A request that is being answered: `state` is an endpoint, or what is awaited for one.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct Flow<S> {
+    pub(crate) ctx: Context,
+    /// How often the records were read again after a conflict.
+    pub(crate) conflicts: u8,
+    pub(crate) state: S,
+}
+
+impl<S> Flow<S> {
+    /// Takes the state out, so that another can take its place.
+    pub(crate) fn with<T>(self, state: impl FnOnce(S) -> T) -> Flow<T> {
+        Flow { ctx: self.ctx, conflicts: self.conflicts, state: state(self.state) }
+    }
+}
+
+impl<E: Routed> Flow<E> {
+    /// Begins to answer a call of this endpoint.
+    pub(crate) fn begin(call: Call<'_>) -> Step {
+        match E::parse(&call) {
+            Ok(state) => Flow { ctx: call.ctx, conflicts: 0, state }.ask(),
+            Err(reply) => Step::Reply(reply),
+        }
+    }
+
+    /// Asks for the records.
+    pub(crate) fn ask(self) -> Step {
+        Step::read(self.state.query(), self.with(E::await_records))
+    }
+
+    /// Decides on what was found.
+    pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
+        let basis = Basis { ctx: &self.ctx, engine, state_epoch: found.state_epoch };
+        let decided = self.state.decide(&basis, found.records);
+        self.go_on(decided, found.state_epoch)
+    }
+
+    /// Hashes, and decides on what was found before, in `state_epoch`.
+    pub(crate) fn run(
+        mut self,
+        hash: E::Hash,
+        state_epoch: u64,
+        workspace: &mut Workspace,
+        engine: &Engine,
+    ) -> Step {
+        let basis = Basis { ctx: &self.ctx, engine, state_epoch };
+        let decided = hash.run(&mut self.state, &basis, workspace);
+        self.go_on(decided, state_epoch)
+    }
+
+    fn go_on(self, decided: Decided<E::Pending, E::Hash>, state_epoch: u64) -> Step {
+        match decided {
+            Err(reply) | Ok(Next::Reply(reply)) => Step::Reply(reply),
+            Ok(Next::Record(changes, reply)) => {
+                Step::commit(None, changes, self.with(|_| AwaitCommit::Record(reply)))
+            }
+            Ok(Next::Commit { state_epoch, changes, pending }) => {
+                Step::commit(state_epoch, changes, self.with(|endpoint| endpoint.await_commit(pending)))
+            }
+            Ok(Next::Hash(hash)) => {
+                Step::hash_password(state_epoch, self.with(|endpoint| endpoint.await_hash(hash)))
+            }
+        }
+    }
+
+    /// Replies, or reads once more after a conflict.
+    pub(crate) fn settle(self, pending: E::Pending, engine: &Engine, outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Applied => Step::Reply(pending.applied(&self.ctx, engine)),
+            Outcome::Conflict if self.conflicts < pending.retries() => {
+                Self { conflicts: self.conflicts + 1, ..self }.ask()
+            }
+            Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
+                Step::Reply(pending.failed(&self.ctx, outcome))
+            }
+        }
+    }
+}

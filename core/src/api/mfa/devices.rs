@@ -1,0 +1,100 @@
+//! `/mfa/totp/devices`: a person sees their devices, and removes one.
+
+use alloc::{borrow::ToOwned, string::String, vec::Vec};
+use core::convert::Infallible;
+
+use super::{event, wrong_code};
+use crate::api::endpoint::{Basis, Call, Decided, Next};
+use crate::api::lockout::dates_ignored;
+use crate::api::person::{BearerEndpoint, PendingChange, Person};
+use crate::api::shapes::DeviceEntry;
+use crate::base::secret::SecretText;
+use crate::http::body::Body;
+use crate::http::problem::Problem;
+use crate::policy::second_factor::{Method, accept};
+use crate::policy::totp::{STEP, accepted_step};
+use crate::records::factor::{Factors, TotpDevice};
+use crate::records::session::Purpose;
+use crate::store::audit::Kind;
+use crate::store::change::Change;
+
+/// `GET`: the devices.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct ListDevices;
+
+/// `DELETE`: a device is taken away, for a code of any that counts.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct RemoveDevice {
+    device: String,
+    code: SecretText,
+}
+
+impl BearerEndpoint for ListDevices {
+    type Records = Factors;
+    type Pending = Infallible;
+    type Hash = Infallible;
+
+    const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
+
+    fn parse(_: &Call<'_>) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    fn decide(&self, basis: &Basis<'_>, _: &Person<'_>, factors: &Factors) -> Decided {
+        let entries: Vec<DeviceEntry<'_>> = factors.devices.iter().map(entry).collect();
+        Ok(basis.ctx.done(Some(entries)).into())
+    }
+}
+
+fn entry(device: &TotpDevice) -> DeviceEntry<'_> {
+    DeviceEntry {
+        device_id: device.id.as_str(),
+        device_name: device.name.as_deref(),
+        algorithm: device.parameters.hash.as_str(),
+        digits: device.parameters.digits,
+        period: STEP,
+        verified: device.verified_at.is_some(),
+        created_at: device.created_at.rfc3339(),
+    }
+}
+
+impl BearerEndpoint for RemoveDevice {
+    type Records = Factors;
+    type Pending = PendingChange;
+    type Hash = Infallible;
+
+    const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
+
+    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
+        Ok(Self { device: call.id.to_owned(), code: Body::of(call.request)?.required_text("code")? })
+    }
+
+    /// Takes a device away for a code of one that counts; one that does not count yet goes for a code of its own too.
+    fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, factors: &Factors) -> Decided<PendingChange> {
+        let (ctx, user, code, clocks) = (basis.ctx, person.user, self.code.expose(), basis.clocks());
+        let device = factors.devices.iter().find(|device| device.id.as_str() == self.device);
+        let device = device.ok_or_else(|| ctx.problem(Problem::DeviceUnknown))?;
+        let mut changes = person.conditions();
+        let own = device.verified_at.is_none().then(|| accepted_step(device, code, clocks)).flatten();
+        match (own, accept(factors, &user.id, Method::Totp, code, clocks)) {
+            (Some(_), _) => {}
+            (None, Ok(used)) => {
+                changes.extend(dates_ignored(ctx, factors, &user.id, &used));
+                changes.extend(used);
+            }
+            (None, Err(refusal)) => {
+                let changes = wrong_code(ctx, person, factors, Some(&device.id), refusal);
+                return Ok(Next::commit(changes, PendingChange::Refused(Problem::CodeRefused, refusal)));
+            }
+        }
+        let mut left = factors.verified().filter(|other| other.id != device.id);
+        if device.verified_at.is_some() && left.next().is_none() {
+            changes.push(Change::DropBackupCodes(user.id.clone()));
+        }
+        changes.push(Change::DeleteDevice { id: device.id.clone(), counts: device.verified_at.is_some() });
+        changes.push(Change::Audit(event(ctx, person, Kind::DeviceRemoved, &device.id)));
+        Ok(Next::commit_in(basis.state_epoch, changes, PendingChange::Done))
+    }
+}

@@ -1,0 +1,76 @@
+//! `POST /mfa/totp/verify`: the first code of a device, which counts from then on.
+
+use alloc::{borrow::ToOwned, string::String};
+use core::convert::Infallible;
+
+use super::{event, wrong_code};
+use crate::api::endpoint::{Basis, Call, Decided, Next};
+use crate::api::lockout::dates_ignored;
+use crate::api::person::{BearerEndpoint, PendingChange, Person};
+use crate::base::secret::SecretText;
+use crate::http::body::Body;
+use crate::http::problem::Problem;
+use crate::policy::enrolment::{verified, waiting};
+use crate::policy::second_factor::has_shown;
+use crate::records::factor::{Factors, Lockout};
+use crate::records::session::Purpose;
+use crate::store::audit::{Kind, Refusal};
+use crate::store::change::Change;
+
+/// A first code of a device: of the newest that waits for one, unless one is named.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct VerifyDevice {
+    device: Option<String>,
+    code: SecretText,
+}
+
+impl BearerEndpoint for VerifyDevice {
+    type Records = Factors;
+    type Pending = PendingChange;
+    type Hash = Infallible;
+
+    const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
+
+    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
+        let body = Body::of(call.request)?;
+        let device = body.text("device_id")?.map(ToOwned::to_owned);
+        Ok(Self { device, code: body.required_text("code")? })
+    }
+
+    fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, factors: &Factors) -> Decided<PendingChange> {
+        let (ctx, now, user, session) = (basis.ctx, basis.now(), person.user, person.session);
+        let refused = |refusal| ctx.refuse(Problem::CodeRefused, refusal);
+        let device = waiting(factors, self.device.as_deref(), now);
+        let device = device.ok_or_else(|| refused(Refusal::CodeWrong))?;
+        let wrong = |refusal| {
+            let changes = wrong_code(ctx, person, factors, Some(&device.id), refusal);
+            Ok(Next::commit(changes, PendingChange::Refused(Problem::CodeRefused, refusal)))
+        };
+        let enrolled = factors.is_enrolled();
+        // A first code beside a factor that counts is one shown, so guesses at it are guesses at them.
+        if enrolled && factors.are_locked(now) {
+            return wrong(Refusal::FactorsLocked);
+        }
+        let counted = verified(factors, device, self.code.expose(), Some(&session.id), basis.clocks());
+        let Some(counted) = counted else {
+            if enrolled {
+                return wrong(Refusal::CodeWrong);
+            }
+            // Whoever holds the session could as well set up a device of their own: there is nothing to guess.
+            return Err(refused(Refusal::CodeWrong));
+        };
+        if enrolled && !device.vouched_for && !has_shown(session, factors) {
+            return Err(ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing));
+        }
+        let mut changes = person.conditions();
+        if enrolled {
+            changes.extend(dates_ignored(ctx, factors, &user.id, &[]));
+            let (before, after) = (factors.lockout, Lockout::default());
+            changes.push(Change::SetLockout { user: user.id.clone(), before, after });
+        }
+        changes.extend(counted);
+        changes.push(Change::Audit(event(ctx, person, Kind::DeviceVerified, &device.id)));
+        Ok(Next::commit_in(basis.state_epoch, changes, PendingChange::Done))
+    }
+}

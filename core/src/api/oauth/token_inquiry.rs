@@ -1,0 +1,55 @@
+//! The request of RFC 7662 §2.1 and of RFC 7009 §2.1, which are one: a client presents a token of either kind.
+
+use alloc::boxed::Box;
+
+use crate::api::bearer::Presented;
+use crate::api::endpoint::{Basis, Call};
+use crate::api::oauth::client_auth::{credentials, posted_form};
+use crate::api::reply::Reply;
+use crate::http::oauth_error::OAuthError;
+use crate::records::client_credentials::ClientCredentials;
+use crate::records::id::ClientId;
+use crate::records::session::RefreshDigest;
+use crate::store::query::{Query, Records, TokenQuery, TokenRecords};
+
+/// A token of either kind, presented by a client that says who it is.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct TokenInquiry {
+    credentials: ClientCredentials,
+    /// Where it may be an access token.
+    pub(super) access: Option<Presented>,
+    /// Where it may be a refresh token.
+    pub(super) refresh: Option<RefreshDigest>,
+}
+
+impl TokenInquiry {
+    /// Reads the form. `token_type_hint` may be wrong and is not needed.
+    pub(super) fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let form = posted_form(ctx, request)?;
+        let credentials = credentials(request, &form)?;
+        let token = form.get("token").ok_or(OAuthError::InvalidRequest("token is required"))?;
+        Ok(Self { credentials, refresh: RefreshDigest::read(token), access: Presented::read(token) })
+    }
+
+    pub(super) fn query(&self) -> Query {
+        Query::Token(TokenQuery {
+            caller: Some(self.credentials.id.clone()),
+            access: self.access.as_ref().map(|access| access.query().clone()),
+            refresh: self.refresh,
+        })
+    }
+
+    /// Returns the client that asks, which has to prove it, and what was read of the token.
+    pub(super) fn authenticate(
+        &self,
+        basis: &Basis<'_>,
+        records: Records,
+    ) -> Result<(ClientId, Box<TokenRecords>), Reply> {
+        let Records::Token(records) = records else { return Err(basis.ctx.internal()) };
+        match self.credentials.authenticate(records.caller.as_ref(), basis.now()) {
+            Ok(caller) => Ok((caller.client().id.clone(), records)),
+            Err(refusal) => Err(Reply::from(OAuthError::InvalidClient).refused(refusal.into())),
+        }
+    }
+}

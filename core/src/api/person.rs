@@ -1,0 +1,172 @@
+//! Endpoints for a person with an access token. The token is verified first, then what its session is good for, and only
+//! then the request.
+
+use alloc::vec::Vec;
+
+use crate::api::bearer::{Presented, unauthorized};
+use crate::api::context::Context;
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Pending};
+use crate::api::reply::Reply;
+use crate::engine::Engine;
+use crate::http::problem::Problem;
+use crate::records::factor::Factors;
+use crate::records::password::Password;
+use crate::records::session::{Purpose, Session};
+use crate::records::user::User;
+use crate::store::audit::{Event, Kind, Refusal};
+use crate::store::change::Change;
+use crate::store::query::{BearerQuery, BearerRecords, Query, Records};
+
+/// An endpoint for the bearer of an access token. Its values are requests to it that have been parsed, the token apart.
+pub(crate) trait BearerEndpoint: Sized {
+    /// What is read beside the bearer.
+    type Records: ReadWithBearer;
+    /// As [`Endpoint::Pending`].
+    type Pending: Pending;
+    /// As [`Endpoint::Hash`].
+    type Hash: Hashing<Bearer<Self>>;
+
+    /// The restricted session that may use it, beside every session that is good for everything.
+    const PURPOSE: Option<Purpose> = None;
+    /// True where a session in which somebody acts as the person may use it.
+    const FOR_ACTORS: bool = false;
+
+    /// Parses a request.
+    fn parse(call: &Call<'_>) -> Result<Self, Problem>;
+    /// As [`Endpoint::decide`].
+    fn decide(
+        &self,
+        basis: &Basis<'_>,
+        person: &Person<'_>,
+        records: &Self::Records,
+    ) -> Decided<Self::Pending, Self::Hash>;
+}
+
+/// Records that one query reads together with a bearer.
+pub(crate) trait ReadWithBearer {
+    /// Returns the query.
+    fn query(bearer: BearerQuery) -> Query;
+    /// Takes apart what was read; none where it is the answer to another query.
+    fn of(records: &Records) -> Option<(&BearerRecords, &Self)>;
+}
+
+/// Nothing else.
+impl ReadWithBearer for () {
+    fn query(bearer: BearerQuery) -> Query {
+        Query::Bearer(bearer)
+    }
+
+    fn of(records: &Records) -> Option<(&BearerRecords, &Self)> {
+        let Records::Bearer(bearer) = records else { return None };
+        Some((bearer, &()))
+    }
+}
+
+/// The sessions of the person.
+impl ReadWithBearer for Vec<Session> {
+    fn query(bearer: BearerQuery) -> Query {
+        Query::Sessions(bearer)
+    }
+
+    fn of(records: &Records) -> Option<(&BearerRecords, &Self)> {
+        let Records::Sessions(records) = records else { return None };
+        Some((&records.bearer, &records.sessions))
+    }
+}
+
+/// The second factors of the person.
+impl ReadWithBearer for Factors {
+    fn query(bearer: BearerQuery) -> Query {
+        Query::Factors(bearer)
+    }
+
+    fn of(records: &Records) -> Option<(&BearerRecords, &Self)> {
+        let Records::Factors(records) = records else { return None };
+        Some((&records.bearer, &records.factors))
+    }
+}
+
+/// The password of the person, where they have one.
+impl ReadWithBearer for Option<Password> {
+    fn query(bearer: BearerQuery) -> Query {
+        Query::Password(bearer)
+    }
+
+    fn of(records: &Records) -> Option<(&BearerRecords, &Self)> {
+        let Records::Password(records) = records else { return None };
+        Some((&records.bearer, &records.password))
+    }
+}
+
+/// A request of a person.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct Bearer<E> {
+    presented: Presented,
+    /// What is asked, or what was wrong with it: a bad token is answered before a bad body.
+    asked: Result<E, Problem>,
+}
+
+/// The person whose token was believed, and their session.
+#[derive(Clone, Copy)]
+pub(crate) struct Person<'a> {
+    pub(crate) user: &'a User,
+    pub(crate) session: &'a Session,
+}
+
+impl<E: BearerEndpoint> Endpoint for Bearer<E> {
+    type Pending = E::Pending;
+    type Hash = E::Hash;
+
+    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        let presented = Presented::demanded(&call.ctx, call.request)?;
+        Ok(Self { presented, asked: E::parse(call) })
+    }
+
+    fn query(&self) -> Query {
+        E::Records::query(self.presented.query().clone())
+    }
+
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<E::Pending, E::Hash> {
+        let ctx = basis.ctx;
+        let (bearer, records) = E::Records::of(&records).ok_or_else(|| ctx.internal())?;
+        let token = self.presented.verify(basis, bearer).map_err(|refusal| unauthorized(ctx, refusal))?;
+        let person = token.person(E::PURPOSE).map_err(|(problem, refusal)| ctx.refuse(problem, refusal))?;
+        if person.session.actor.is_some() && !E::FOR_ACTORS {
+            return Err(ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated));
+        }
+        let asked = self.asked.as_ref().map_err(|problem| ctx.malformed(*problem))?;
+        asked.decide(basis, &person, records)
+    }
+}
+
+impl Person<'_> {
+    /// Returns what must still hold when something is written for them: the session and its user are as read, and the
+    /// clients that the session rests on stand.
+    pub(crate) fn conditions(&self) -> Vec<Change> {
+        let own = [Change::RequireLiveSession(self.session.id.clone()), Change::require_user(self.user)];
+        own.into_iter().chain(self.session.clients().conditions()).collect()
+    }
+
+    /// Returns an audit event about them.
+    pub(crate) fn event(&self, ctx: &Context, kind: Kind) -> Event {
+        Event { subject: Some(self.user.id.clone()), ..ctx.event(kind) }
+    }
+}
+
+/// A person's change that is about to be durable, or its refusal. There is nothing to tell beside that.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) enum PendingChange {
+    Done,
+    Refused(Problem, Refusal),
+}
+
+impl Pending for PendingChange {
+    fn applied(self, ctx: &Context, _engine: &Engine) -> Reply {
+        match self {
+            Self::Done => ctx.done(None::<()>),
+            Self::Refused(problem, refusal) => ctx.refuse(problem, refusal),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The one table of routes. Nothing else knows a path.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::api::context::{Context, ErrorFormat};
+use crate::api::endpoint::{Call, Endpoint, Flow};
+use crate::api::person::Bearer;
+use crate::api::reply::Reply;
+use crate::api::step::Step;
+use crate::api::{auth, me, meta, mfa, oauth};
+use crate::engine::Engine;
+use crate::http::language::Language;
+use crate::http::problem::Problem;
+use crate::http::request::Request;
+use crate::records::password::Workspace;
+use crate::records::request_inputs::RequestInputs;
+use crate::store::change::Outcome;
+use crate::store::query::Found;
+use rows::routes;
+
+mod rows;
+
+/// What a request has to show at a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// Nothing.
+    Nobody,
+    /// A credential in its body: a ticket, a password, a challenge with a code, or a refresh token. The client that a
+    /// credential is bound to authenticates as well.
+    Credential,
+    /// An access token (RFC 6750).
+    AccessToken,
+    /// A client's id and secret (RFC 6749 §2.3).
+    Client,
+}
+
+/// What a failure at a route means for the address that it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// It may be a guess, and counts: after too many of them the address gets 429 here.
+    Guess,
+    /// It does not count.
+    NoGuess,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// The methods; `HEAD` goes with `GET`.
+    pub methods: &'static [&'static str],
+    /// The path; `{id}` at its end stands for one segment.
+    pub path: &'static str,
+    /// What a request has to show.
+    pub authentication: Authentication,
+    /// How errors are written.
+    pub errors: ErrorFormat,
+    /// What a failure means.
+    pub failures: FailureClass,
+    begin: fn(Call<'_>) -> Step,
+}
+
+/// An endpoint that has a row in the table.
+pub(crate) trait Routed: Endpoint {
+    /// Its path.
+    const PATH: &'static str;
+
+    fn await_records(self) -> AwaitRecords;
+    fn await_commit(self, pending: Self::Pending) -> AwaitCommit;
+    fn await_hash(self, hash: Self::Hash) -> AwaitHash;
+}
+
+// Name, methods, path, endpoint, authentication, format of errors, meaning of failures.
+routes! {
+    TicketSignin:    POST       "/auth/ticket/signin"                     => auth::ticket_signin::TicketSignin,         Credential,     Simple, Guess;
+    GenerateTicket:  POST       "/auth/generate-ticket"                   => auth::generate_ticket::GenerateTicket,     AccessToken,    Simple, Guess;
+    Login:           POST       "/auth/login"                             => auth::login::Login,                        Credential,     Simple, Guess;
+    VerifyChallenge: POST       "/auth/mfa/verify-challenge"              => auth::verify_challenge::VerifyChallenge,   Credential,     Simple, Guess;
+    Refresh:         POST       "/auth/refresh"                           => auth::refresh::Refresh,                    Credential,     Simple, Guess;
+    ChangePassword:  PUT        "/auth/me/password"                       => Bearer<me::password::ChangePassword>,      AccessToken,    Simple, Guess;
+    ListSessions:    GET        "/auth/me/sessions"                       => Bearer<me::sessions::ListSessions>,        AccessToken,    Simple, Guess;
+    EndSessions:     DELETE     "/auth/me/sessions"                       => Bearer<me::sessions::EndSessions>,         AccessToken,    Simple, Guess;
+    EndSession:      DELETE     "/auth/me/sessions/{id}"                  => Bearer<me::sessions::EndSession>,          AccessToken,    Simple, Guess;
+    SetUpDevice:     POST       "/mfa/totp/setup"                         => Bearer<mfa::set_up::SetUpDevice>,          AccessToken,    Simple, Guess;
+    VerifyDevice:    POST       "/mfa/totp/verify"                        => Bearer<mfa::verify::VerifyDevice>,         AccessToken,    Simple, Guess;
+    ListDevices:     GET        "/mfa/totp/devices"                       => Bearer<mfa::devices::ListDevices>,         AccessToken,    Simple, Guess;
+    RemoveDevice:    DELETE     "/mfa/totp/devices/{id}"                  => Bearer<mfa::devices::RemoveDevice>,        AccessToken,    Simple, Guess;
+    Token:           POST       "/oauth2/token"                           => oauth::token::Token,                       Client,         OAuth,  Guess;
+    Introspect:      POST       "/oauth2/introspect"                      => oauth::introspect::Introspect,             Client,         OAuth,  Guess;
+    Revoke:          POST       "/oauth2/revoke"                          => oauth::revoke::Revoke,                     Client,         OAuth,  Guess;
+    Userinfo:        GET | POST "/userinfo"                               => oauth::userinfo::Userinfo,                 AccessToken,    Bearer, NoGuess;
+    Keys:            GET        "/.well-known/jwks.json"                  => meta::published::Keys,                     Nobody,         Simple, NoGuess;
+    ServerMetadata:  GET        "/.well-known/oauth-authorization-server" => meta::published::ServerMetadata,           Nobody,         Simple, NoGuess;
+    OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => meta::published::OpenIdMetadata,           Nobody,         Simple, NoGuess;
+    Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple, NoGuess;
+    Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple, NoGuess;
+}
+
+/// The placeholder at the end of a path.
+const ID: &str = "{id}";
+
+impl Route {
+    /// Returns the part of its path before an `{id}`.
+    fn label(&self) -> &'static str {
+        self.path.strip_suffix(ID).unwrap_or(self.path)
+    }
+
+    /// Matches `path`, and returns its `{id}`: empty where the route has none.
+    fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.label())?;
+        let fits =
+            if self.path.ends_with(ID) { !rest.is_empty() && !rest.contains('/') } else { rest.is_empty() };
+        fits.then_some(rest)
+    }
+
+    /// Returns true if `method` is one of its own.
+    fn takes(&self, method: &str) -> bool {
+        self.methods.iter().any(|&own| own == method || own == "GET" && method == "HEAD")
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("methods", &self.methods)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the value of `Allow` for a path: the methods of every row that has it.
+fn allow(path: &str) -> String {
+    let rows = ROUTES.iter().filter(|route| route.matches(path).is_some());
+    let mut allow = String::new();
+    for &method in rows.flat_map(|route| route.methods) {
+        let more = if method == "GET" { "GET, HEAD" } else { method };
+        allow.push_str(if allow.is_empty() { "" } else { ", " });
+        allow.push_str(more);
+    }
+    allow
+}
+
+/// Returns the first segment of `path`, where another follows.
+fn area(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.split_once('/').map(|(first, _)| first)
+}
+
+/// A request whose route is known. It says what a server may log and limit before the request is answered.
+#[derive(Debug)]
+pub struct RoutedRequest<'a> {
+    request: &'a Request,
+    language: Language,
+    /// The first row that has the path.
+    at_path: Option<&'static Route>,
+    /// The row that has the path and the method, and the `{id}`.
+    route: Option<(&'static Route, &'a str)>,
+}
+
+impl<'a> RoutedRequest<'a> {
+    /// Looks up the path and the method of `request`, and reads its language.
+    pub fn of(request: &'a Request) -> Self {
+        let language = Language::of(request.header("accept-language").unwrap_or_default());
+        let path = request.path();
+        let mut rows = ROUTES.iter().filter_map(|route| Some((route, route.matches(path)?))).peekable();
+        let at_path = rows.peek().map(|(route, _)| *route);
+        let route = rows.find(|(route, _)| route.takes(&request.method));
+        Self { request, language, at_path, route }
+    }
+
+    /// Returns the language of messages for people.
+    pub const fn language(&self) -> Language {
+        self.language
+    }
+
+    /// Returns the path for a log: as the table has it, without an `{id}`, and empty where no route has it. The rest was
+    /// made up by the caller, and may be a secret in the wrong place.
+    pub fn label(&self) -> &'static str {
+        self.at_path.map_or("", Route::label)
+    }
+
+    /// Returns what a failure means. A path beside those where a guess is possible counts as one of them, so that an
+    /// address over its limit does not learn which paths exist.
+    pub fn failures(&self) -> FailureClass {
+        match self.at_path {
+            Some(route) => route.failures,
+            None => {
+                let area = area(self.request.path());
+                let beside = |route: &Route| area.is_some() && area == self::area(route.path);
+                let guessed = |route: &Route| route.failures == FailureClass::Guess && beside(route);
+                if ROUTES.iter().any(guessed) { FailureClass::Guess } else { FailureClass::NoGuess }
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Begins to answer `request`.
+    pub fn handle(&self, request: Request, inputs: RequestInputs) -> Step {
+        self.begin(&RoutedRequest::of(&request), inputs)
+    }
+
+    /// Does the same for a request that stays at hand: whoever finds that the clock was set since may begin anew.
+    pub fn begin(&self, routed: &RoutedRequest<'_>, inputs: RequestInputs) -> Step {
+        let RoutedRequest { request, language, at_path, route } = *routed;
+        let errors = at_path.map_or(ErrorFormat::Simple, |route| route.errors);
+        let ctx = Context { inputs, language, peer: Some(request.peer), errors };
+        match route {
+            Some((route, id)) => (route.begin)(Call { ctx, engine: self, request, id }),
+            None if at_path.is_none() => Step::Reply(ctx.problem(Problem::NotFound)),
+            None => {
+                let response = ctx.problem(Problem::MethodNotAllowed).into_response();
+                Step::Reply(response.with("allow", allow(request.path())).into())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What a row of the table becomes: a [`Route`](super::Route), and a variant of each state that its requests can be in. So
+//! a new endpoint needs no dispatch of its own.
+
+macro_rules! routes {
+    ($($name:ident: $($method:ident)|+ $path:literal => $endpoint:ty, $authentication:ident, $errors:ident, $failures:ident;)+) => {
+        /// Every route.
+        pub const ROUTES: &[Route] = &[$(Route {
+            methods: &[$(stringify!($method)),+],
+            path: $path,
+            authentication: Authentication::$authentication,
+            errors: ErrorFormat::$errors,
+            failures: FailureClass::$failures,
+            begin: Flow::<$endpoint>::begin,
+        },)+];
+
+        /// Whose records are awaited.
+        #[derive(Debug)]
+        #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+        pub(crate) enum AwaitRecords { $($name($endpoint),)+ }
+
+        /// Whose commit is awaited.
+        #[derive(Debug)]
+        #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+        pub(crate) enum AwaitCommit {
+            $($name($endpoint, <$endpoint as Endpoint>::Pending),)+
+            /// The record of a refusal. This is the reply, whatever the outcome.
+            Record(Reply),
+        }
+
+        /// Whose hash is awaited.
+        #[derive(Debug)]
+        #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+        pub(crate) enum AwaitHash { $($name($endpoint, <$endpoint as Endpoint>::Hash),)+ }
+
+        $(impl Routed for $endpoint {
+            const PATH: &'static str = $path;
+
+            fn await_records(self) -> AwaitRecords {
+                AwaitRecords::$name(self)
+            }
+
+            fn await_commit(self, pending: Self::Pending) -> AwaitCommit {
+                AwaitCommit::$name(self, pending)
+            }
+
+            fn await_hash(self, hash: Self::Hash) -> AwaitHash {
+                AwaitHash::$name(self, hash)
+            }
+        })+
+
+        impl Flow<AwaitRecords> {
+            pub(crate) fn resume_any(self, engine: &Engine, found: Found) -> Step {
+                let Self { ctx, conflicts, state } = self;
+                match state {
+                    $(AwaitRecords::$name(state) => Flow { ctx, conflicts, state }.resume(engine, found),)+
+                }
+            }
+        }
+
+        impl Flow<AwaitCommit> {
+            pub(crate) fn settle_any(self, engine: &Engine, outcome: Outcome) -> Step {
+                let Self { ctx, conflicts, state } = self;
+                match state {
+                    $(AwaitCommit::$name(state, pending) => {
+                        Flow { ctx, conflicts, state }.settle(pending, engine, outcome)
+                    })+
+                    AwaitCommit::Record(reply) => Step::Reply(reply),
+                }
+            }
+        }
+
+        impl Flow<AwaitHash> {
+            pub(crate) fn run_any(self, state_epoch: u64, workspace: &mut Workspace, engine: &Engine) -> Step {
+                let Self { ctx, conflicts, state } = self;
+                match state {
+                    $(AwaitHash::$name(state, hash) => {
+                        Flow { ctx, conflicts, state }.run(hash, state_epoch, workspace, engine)
+                    })+
+                }
+            }
+        }
+    };
+}
+
+pub(super) use routes;

@@ -1,0 +1,168 @@
+//! The decision on a request for a ticket: one rule for the endpoint and for administrators.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::crypto::seed::Label;
+use crate::policy::ticket_request::{AskedImpersonation, TicketRequest};
+use crate::records::client::Client;
+use crate::records::id::{ClientId, TicketId};
+use crate::records::request_inputs::RequestInputs;
+use crate::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState, ticket_text};
+use crate::records::user::User;
+use crate::settings::Settings;
+use crate::store::audit::Event;
+use crate::store::change::Change;
+use crate::store::query::IssueRecords;
+
+/// The authority that a ticket is issued by. An administrator's has neither client nor person.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Authority<'a> {
+    /// The client that issues it.
+    pub(crate) client: Option<&'a Client>,
+    /// The person who asks.
+    pub(crate) person: Option<&'a User>,
+}
+
+/// Why a ticket is not issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The user is not there, or is disabled.
+    User,
+    /// The audience is not there or is disabled, or the ticket is bound to none.
+    Audience,
+    /// The actor is not there, is disabled or is the user.
+    Actor,
+    /// The actor is another person than the one who asks.
+    ActorForged,
+    /// The scope is reserved, or beyond the issuer's.
+    Scope,
+    /// The ticket could not be made.
+    Internal,
+}
+
+impl fmt::Display for IssueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "the user does not exist or is disabled",
+            Self::Audience => "audience must name an enabled client",
+            Self::Actor => "the actor does not exist, is disabled or is the user itself",
+            Self::ActorForged => "the actor is not who asks",
+            Self::Scope => "scope is malformed or beyond what may be granted",
+            Self::Internal => "internal error",
+        })
+    }
+}
+
+impl core::error::Error for IssueError {}
+
+/// A ticket that may be issued.
+#[derive(Debug)]
+pub(crate) struct TicketDraft {
+    /// The ticket.
+    pub(crate) ticket: Ticket,
+    /// Its lifetime in seconds.
+    pub(crate) lifetime: u32,
+    conditions: Vec<Change>,
+}
+
+impl TicketDraft {
+    /// Returns what writes the ticket, with its audit row, and holds only while everybody it names is as read. `base` is an event of
+    /// [`Kind::TicketIssued`](crate::store::audit::Kind::TicketIssued).
+    pub(crate) fn into_changes(self, base: Event) -> impl Iterator<Item = Change> {
+        let ticket = self.ticket;
+        let event = Event {
+            subject: Some(ticket.user_id.clone()),
+            actor: ticket.impersonation.as_ref().map(|i| i.actor.clone()),
+            client: Some(ticket.client_id.clone()),
+            ticket: Some(ticket.id.clone()),
+            reason: ticket.impersonation.as_ref().map(|i| i.reason.clone()),
+            ..base
+        };
+        self.conditions.into_iter().chain([Change::InsertTicket(ticket), Change::Audit(event)])
+    }
+}
+
+/// Decides on `asked` by `authority`. The text of the ticket is drawn from the same inputs once the ticket is durable.
+pub(crate) fn draft(
+    asked: &TicketRequest,
+    authority: Authority<'_>,
+    records: &IssueRecords,
+    state_epoch: u64,
+    settings: &Settings,
+    inputs: &RequestInputs,
+) -> Result<TicketDraft, IssueError> {
+    let user = records.user.as_ref().filter(|user| user.is_active()).ok_or(IssueError::User)?;
+    let mut conditions = vec![Change::require_user(user)];
+    let is_issuer = |client: &Client| authority.client.is_some_and(|issuer| issuer.id == client.id);
+    let audience = match &asked.audience {
+        // Bound to nobody who was named.
+        None if asked.bind => return Err(IssueError::Audience),
+        None => None,
+        Some(id) => {
+            let client = records.audience.as_ref().filter(|client| client.id == *id && client.enabled);
+            Some(client.ok_or(IssueError::Audience)?)
+        }
+    };
+    conditions.extend(audience.filter(|client| !is_issuer(client)).map(Change::require_client));
+    let impersonation = match &asked.impersonation {
+        None => None,
+        Some(asked) => {
+            let actor = actor(user, authority, records)?;
+            conditions.push(Change::require_user(actor));
+            let AskedImpersonation { reason, .. } = asked;
+            Some(Impersonation { actor: actor.id.clone(), reason: reason.clone() })
+        }
+    };
+    let scope = match &asked.scope {
+        None => settings.user_scope.clone(),
+        Some(scope) => {
+            let within = authority.client.is_none_or(|client| scope.is_within(&client.scope));
+            if !within || scope.has_reserved() {
+                return Err(IssueError::Scope);
+            }
+            scope.clone()
+        }
+    };
+    // Whom it is for: the audience, or else its issuer; from an administrator, nobody's record.
+    let client = audience.or(authority.client);
+    let lifetime = asked.ttl.unwrap_or(settings.ticket_lifetime);
+    let text = ticket_text(&inputs.seed.draw(Label::Ticket));
+    Ok(TicketDraft {
+        lifetime,
+        conditions,
+        ticket: Ticket {
+            id: TicketId::parse(&inputs.name(Label::TicketId, "tid_")).map_err(|_| IssueError::Internal)?,
+            digest: TicketDigest::of(text.expose()).ok_or(IssueError::Internal)?,
+            user_id: user.id.clone(),
+            client_id: client.map_or_else(ClientId::admin, |client| client.id.clone()),
+            issuer: authority.client.map(Client::reference),
+            for_audience: audience.is_some(),
+            bind: asked.bind,
+            scope,
+            client_ip: asked.client_ip,
+            impersonation,
+            issued_at: inputs.now,
+            expires_at: inputs.now.plus(lifetime.into()),
+            state: TicketState::Live,
+            state_epoch,
+            client_epoch: client.map(|client| client.epoch),
+        },
+    })
+}
+
+/// Returns who acts as `user`: somebody else, active, and the very person who asks where a person does.
+fn actor<'r>(
+    user: &User,
+    authority: Authority<'_>,
+    records: &'r IssueRecords,
+) -> Result<&'r User, IssueError> {
+    let actor = records.actor.as_ref().filter(|actor| actor.is_active() && actor.id != user.id);
+    let actor = actor.ok_or(IssueError::Actor)?;
+    if authority.person.is_some_and(|person| person.id != actor.id) {
+        return Err(IssueError::ActorForged);
+    }
+    Ok(actor)
+}
