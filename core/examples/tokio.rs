@@ -6,14 +6,16 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepass_core::admin::{self, Operation, tickets::IssueTicket};
+use gatepass_core::admin::{self, Operation, UserFields, tickets::IssueTicket, users::AddUser};
 use gatepass_core::store::memory::Tables;
 use gatepass_core::{
-    Change, Client, ClientId, Engine, Found, Issuer, Keys, Outcome, Query, Request, RequestInputs, Response,
-    Scope, Seed, Settings, SigningKey, Step, TicketRequest, Time, User, UserId, UserRef, Username,
+    Change, Engine, Found, Issuer, Keys, Outcome, Query, Request, RequestInputs, Response, SecretText, Seed,
+    Settings, SigningKey, Step, TicketRequest, Time, UserRef, Username,
 };
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
+
+type Failed = Box<dyn Error + Send + Sync>;
 
 /// A store whose two verbs are awaited, as those of a database are.
 #[derive(Default)]
@@ -29,7 +31,7 @@ impl AsyncStore {
     }
 }
 
-/// The server: what every request needs.
+/// Everything that a request needs.
 struct Server {
     engine: Engine,
     store: AsyncStore,
@@ -37,10 +39,8 @@ struct Server {
     hashing: Semaphore,
 }
 
-type Failed = Box<dyn Error + Send + Sync>;
-
 /// The whole embedding: drives one flow to its answer.
-async fn run(server: &Arc<Server>, mut step: Step) -> Result<Response, Failed> {
+async fn drive(server: &Arc<Server>, mut step: Step) -> Result<Response, Failed> {
     loop {
         step = match step {
             Step::Read(read) => {
@@ -63,7 +63,7 @@ async fn run(server: &Arc<Server>, mut step: Step) -> Result<Response, Failed> {
     }
 }
 
-/// Drives one operation of an administrator to its result.
+/// Drives an administrator's operation to its result, in the same way.
 async fn operate<O: Operation>(server: &Server, operation: O) -> Result<O::Output, Failed> {
     let settings = server.engine.settings();
     let mut step = admin::begin(operation, inputs()?);
@@ -73,77 +73,66 @@ async fn operate<O: Operation>(server: &Server, operation: O) -> Result<O::Outpu
                 let found = server.store.read(read.query()).await;
                 read.resume(settings, found)
             }
-            admin::Step::HashPassword(hash) => hash.run(settings),
             admin::Step::Commit(commit) => {
                 let outcome = server.store.commit(commit.changes()).await;
                 commit.settle(outcome)
             }
+            admin::Step::HashPassword(hash) => tokio::task::block_in_place(|| hash.run(settings)),
             admin::Step::Done(result) => return Ok(result?),
         }
     }
 }
 
-/// Returns the time, and fresh randomness, for one request.
-fn inputs() -> Result<RequestInputs, Failed> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    Ok(RequestInputs::new(Time::from_unix(now), Seed::new(seed)))
+/// Returns 32 bytes of the system's generator.
+fn random() -> Result<[u8; 32], getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
 }
 
-fn redemption(ticket: &str) -> Request {
+/// Returns the time, and fresh randomness, for one request or operation.
+fn inputs() -> Result<RequestInputs, Failed> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    Ok(RequestInputs::new(Time::from_unix(now), Seed::new(random()?)))
+}
+
+fn redemption(ticket: &SecretText) -> Request {
     Request {
         method: "POST".into(),
         target: "/auth/ticket/signin".into(),
         headers: vec![("content-type".into(), b"application/json".to_vec())],
-        body: json!({ "ticket": ticket }).to_string().into_bytes(),
+        body: json!({ "ticket": ticket.expose() }).to_string().into_bytes(),
         peer: [127, 0, 0, 1].into(),
     }
 }
 
-/// Makes a server with a new key, a client and a user.
-async fn server() -> Result<Arc<Server>, Failed> {
-    let mut random = [0; 32];
-    getrandom::fill(&mut random)?;
-    let key = SigningKey::from_ed25519_seed(&random)?;
-    let settings = Settings::new(Issuer::parse("https://gate.example")?);
-    let engine = Engine::new(settings, Keys::new(0, Some(key), vec![]));
-    let store = AsyncStore::default();
-
-    let now = inputs()?.now;
-    let mut epoch = [0; 8];
-    getrandom::fill(&mut epoch)?;
-    let epoch = u64::from_le_bytes(epoch);
-    let portal = Client::new(ClientId::parse("portal")?, Scope::parse("profile")?, epoch, now);
-    let alice = User::new(UserId::parse("usr_4f2a")?, Username::parse("alice")?, now);
-    let changes = [Change::InsertClient(portal), Change::InsertUser(alice)].into();
-    assert_eq!(store.commit(&changes).await, Outcome::Applied);
-    Ok(Arc::new(Server { engine, store, hashing: Semaphore::new(2) }))
-}
-
-/// Issues a ticket for Alice, and presents it eight times at once.
+/// Presents one ticket eight times at once.
 #[tokio::main]
 pub async fn main() -> Result<(), Failed> {
-    let server = server().await?;
+    let settings = Settings::new(Issuer::parse("https://gate.example")?);
+    let key = SigningKey::from_ed25519_seed(&random()?)?;
+    let engine = Engine::new(settings, Keys::new(0, Some(key), vec![]));
+    let server = Arc::new(Server { engine, store: AsyncStore::default(), hashing: Semaphore::new(2) });
 
-    let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
-    asked.audience = Some(ClientId::parse("portal")?);
-    let issued = operate(&server, IssueTicket { request: asked }).await?;
-    let ticket = issued.ticket.expose();
+    let alice =
+        AddUser { username: Username::parse("alice")?, fields: UserFields::default(), password: None };
+    let alice = operate(&server, alice).await?;
+    let request = TicketRequest::new(UserRef::from(&alice.id));
+    let issued = operate(&server, IssueTicket { request }).await?;
 
     let mut requests = Vec::new();
     for _ in 0..8 {
-        let (server, request, inputs) = (Arc::clone(&server), redemption(ticket), inputs()?);
+        let (server, request, inputs) = (Arc::clone(&server), redemption(&issued.ticket), inputs()?);
         requests.push(tokio::spawn(async move {
             let step = server.engine.handle(request, inputs);
-            run(&server, step).await
+            drive(&server, step).await
         }));
     }
     let mut signed_in = 0;
     for request in requests {
-        let response = request.await??;
-        println!("{}", response.status());
-        signed_in += u32::from(response.status() == 200);
+        let status = request.await??.status();
+        println!("{status}");
+        signed_in += u32::from(status == 200);
     }
     assert_eq!(signed_in, 1);
     Ok(())

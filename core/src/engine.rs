@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::jose::claims::{AccessClaims, NotVerified, TokenType, UnverifiedToken, WireClaims};
+use crate::jose::claims::{AccessClaims, TokenError, TokenType, UnverifiedToken, WireClaims};
 use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
 use crate::settings::Settings;
 
@@ -60,11 +60,11 @@ impl Engine {
     /// audience and times. That of a restricted session is none.
     ///
     /// # Errors
-    /// [`NotVerified`] says what is wrong with it.
-    pub fn verify(&self, token: &str, now: Time) -> Result<AccessClaims, NotVerified> {
-        let token = UnverifiedToken::parse(token).map_err(NotVerified::Jws)?;
+    /// [`TokenError`] says what is wrong with it.
+    pub fn verify(&self, token: &str, now: Time) -> Result<AccessClaims, TokenError> {
+        let token = UnverifiedToken::parse(token).map_err(TokenError::Jws)?;
         let (token_type, claims) = self.believe(&token, now)?;
-        claims.of_type(TokenType::Access, token_type).map_err(NotVerified::Claims)
+        claims.of_type(TokenType::Access, token_type).map_err(TokenError::Claims)
     }
 
     /// Verifies a token of any type that was parsed before.
@@ -72,9 +72,9 @@ impl Engine {
         &self,
         token: &UnverifiedToken,
         now: Time,
-    ) -> Result<(TokenType, AccessClaims), NotVerified> {
+    ) -> Result<(TokenType, AccessClaims), TokenError> {
         let (token_type, claims) = token.verify(&self.keys.verifying)?;
-        claims.check(self.settings.issuer.as_str(), now).map_err(NotVerified::Claims)?;
+        claims.check(self.settings.issuer.as_str(), now).map_err(TokenError::Claims)?;
         Ok((token_type, claims))
     }
 

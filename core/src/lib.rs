@@ -55,7 +55,7 @@
 //! let inputs = RequestInputs::new(Time::from_unix(1_750_000_000), Seed::new([7; 32]));
 //! let response = answer(&engine, &Empty, request, inputs);
 //! assert_eq!(response.status(), 400); // No such ticket.
-//! # Ok::<(), gatepass_core::settings::BadIssuer>(())
+//! # Ok::<(), gatepass_core::settings::IssuerError>(())
 //! ```
 //!
 //! In an async runtime, put `.await` behind the two calls of the store and run the hash where blocking is allowed. Two complete programs
@@ -69,8 +69,8 @@
 //!
 //! # Administration
 //!
-//! [`admin`] has an operation for everything that an administrator does to users and sessions. [`admin::run`] runs one against
-//! a store.
+//! [`admin`] has an operation for everything that an administrator does to users, clients, tickets, sessions and keys.
+//! [`admin::run`] runs one against a store.
 //!
 //! # Errors
 //!

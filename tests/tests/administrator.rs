@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::wildcard_enum_match_arm,
     reason = "a failed expectation is a failed test"
 )]
 
@@ -18,7 +19,7 @@ use gatepass_core::admin::{
 use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
-use gatepass_core::policy::password::Unfit;
+use gatepass_core::policy::password::PasswordError;
 use gatepass_core::policy::session_state::SessionState;
 use gatepass_core::records::factor::Lockout;
 use gatepass_core::records::id::{SessionId, UserId, UserRef};
@@ -232,11 +233,11 @@ fn a_password_that_will_not_do_is_refused_before_it_is_hashed() {
         assert_eq!(result.err(), Some(AdminError::Invalid { field: Field::Password, reason }));
     };
     let set = |text| SetPassword { user: named("alice"), password: password(text), must_change: true };
-    refused(does(&store, set("short")), Unfit::TooShort);
-    refused(does(&store, set("password1")), Unfit::Common);
+    refused(does(&store, set("short")), PasswordError::TooShort);
+    refused(does(&store, set("password1")), PasswordError::Common);
     let fields = || UserFields::default().email("somebody@example.com").expect("an address");
     let add = |text| AddUser { username: username("new"), fields: fields(), password: Some(password(text)) };
-    refused(does(&store, add("somebody")), Unfit::Common);
+    refused(does(&store, add("somebody")), PasswordError::Common);
     let Step::Read(read) = begin(set(GOOD), inputs(NOON, 7)) else { panic!("it reads first") };
     let found = store.read(read.query());
     let Step::HashPassword(hash) = read.resume(&settings(), found) else { panic!("it hashes then") };

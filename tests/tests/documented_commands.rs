@@ -1,5 +1,10 @@
 //! The commands in the documents, pasted into a shell beside the real binary.
-#![allow(clippy::panic, reason = "a failed expectation is a failed test")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failed expectation is a failed test"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::policy::password::Unfit;
+use crate::policy::password::PasswordError;
 use crate::policy::ticket_issuing::IssueError;
 use crate::records::id::{ClientId, SessionId, TicketId};
 use crate::records::scope::Scope;
@@ -143,7 +143,7 @@ pub enum Invalid {
     /// The password will not do.
     Unfit {
         /// The reason.
-        unfit: Unfit,
+        unfit: PasswordError,
         /// The fewest characters that a password has.
         least: u32,
     },

@@ -11,7 +11,7 @@ use crate::admin::error::{AdminError, Field, Obstacle};
 use crate::admin::fields::plain;
 use crate::admin::step::{Decision, Operation, OperationInputs, Plan};
 use crate::admin::users::{account, event};
-use crate::policy::enrolment::{MAX_NAME, NotSetUp, SetUp, verified, waiting};
+use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, verified, waiting};
 use crate::records::factor::{Lockout, TotpDevice};
 use crate::records::id::{DeviceId, UserId, UserRef};
 use crate::records::user::User;
@@ -120,8 +120,8 @@ impl Operation for SetUpTotp {
         let set_up =
             SetUp::prepare(parameters, &user.id, &records.factors, self.name.clone(), true, inputs.request);
         let set_up = set_up.map_err(|problem| match problem {
-            NotSetUp::TooMany => AdminError::Refused(Obstacle::TooManyDevices),
-            NotSetUp::Nameless => AdminError::Internal,
+            SetUpError::TooMany => AdminError::Refused(Obstacle::TooManyDevices),
+            SetUpError::Nameless => AdminError::Internal,
         })?;
         let mut changes = set_up.changes();
         changes.push(device_event(inputs, Kind::DeviceAdded, &user.id, &set_up.device.id));

@@ -26,7 +26,7 @@
 //! let found = Found { generation: 1, state_epoch: 0, records: Records::User(None) };
 //! let Step::Done(result) = read.resume(&settings, found) else { panic!() };
 //! assert_eq!(result.err(), Some(AdminError::NotFound(Item::User("alice".into()))));
-//! # Ok::<(), gatepass_core::settings::BadIssuer>(())
+//! # Ok::<(), gatepass_core::settings::IssuerError>(())
 //! ```
 
 mod client_fields;

@@ -31,7 +31,7 @@ pub struct ListedTicket {
     pub ticket: Ticket,
     /// Its status.
     pub status: TicketStatus,
-    /// When it was redeemed or withdrawn, or its time was over.
+    /// The time when it was redeemed or revoked, or when it expired.
     pub ended_at: Option<Time>,
 }
 

@@ -9,8 +9,8 @@ use crate::api::reply::Reply;
 use crate::base::time::Time;
 use crate::http::authorization::Authorization;
 use crate::http::problem::Problem;
-use crate::http::request::{Ambiguous, Request};
-use crate::jose::claims::{AccessClaims, ClaimError, NotVerified, TokenType, UnverifiedToken};
+use crate::http::request::{HeaderError, Request};
+use crate::jose::claims::{AccessClaims, ClaimError, TokenError, TokenType, UnverifiedToken};
 use crate::policy::issuing::Issuing;
 use crate::records::client::Client;
 use crate::records::id::{ClientId, SessionId, UserId};
@@ -36,7 +36,7 @@ pub(crate) fn unauthorized(ctx: &Context, refusal: Refusal) -> Reply {
 
 impl Presented {
     /// The token in the `Authorization` header; none where there is none that could be one of ours.
-    fn by_header(request: &Request) -> Result<Option<Self>, Ambiguous> {
+    fn by_header(request: &Request) -> Result<Option<Self>, HeaderError> {
         Ok(match Authorization::of(request)? {
             Authorization::Bearer(token) => Self::read(token.expose()),
             Authorization::Absent
@@ -49,7 +49,7 @@ impl Presented {
 
     /// The same, or what is answered at the paths below `/auth` and `/mfa` where there is none.
     pub(crate) fn demanded(ctx: &Context, request: &Request) -> Result<Self, Reply> {
-        let presented = Self::by_header(request).map_err(|Ambiguous| ctx.malformed(Problem::BadHeader))?;
+        let presented = Self::by_header(request).map_err(|HeaderError| ctx.malformed(Problem::BadHeader))?;
         presented.ok_or_else(|| unauthorized(ctx, Refusal::TokenInvalid))
     }
 
@@ -123,7 +123,7 @@ impl Presented {
             return verified;
         }
         match basis.engine.believe(&self.token, basis.now()) {
-            Err(NotVerified::Claims(ClaimError::NotYet { from, .. })) => self.verify_at(basis, records, from),
+            Err(TokenError::Claims(ClaimError::NotYet { from, .. })) => self.verify_at(basis, records, from),
             Ok(_) | Err(_) => verified,
         }
     }

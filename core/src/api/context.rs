@@ -32,8 +32,7 @@ pub enum ErrorFormat {
 pub(crate) struct Context {
     pub(crate) inputs: RequestInputs,
     pub(crate) language: Language,
-    /// None for the command line.
-    pub(crate) peer: Option<IpAddr>,
+    pub(crate) peer: IpAddr,
     pub(crate) errors: ErrorFormat,
 }
 
@@ -102,7 +101,7 @@ impl Context {
 
     /// Returns an audit event of this request.
     pub(crate) fn event(&self, kind: Kind) -> Event {
-        Event { address: self.peer, ..Event::new(kind, self.now()) }
+        Event { address: Some(self.peer), ..Event::new(kind, self.now()) }
     }
 
     /// Returns an audit event about a sign-in, on its way or refused.

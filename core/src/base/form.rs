@@ -7,15 +7,15 @@ pub struct Form<'a>(BTreeMap<Cow<'a, str>, Cow<'a, str>>);
 
 /// Not a form with one reading: a bad percent-escape, NUL, not UTF-8, or a repeated parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadForm;
+pub struct FormError;
 
 impl<'a> Form<'a> {
     /// Reads `body`. The work is bounded by the body's own bound.
     ///
     /// # Errors
-    /// [`BadForm`] where an escape is invalid, a NUL or non-UTF-8 comes out, or any parameter, known or not,
+    /// [`FormError`] where an escape is invalid, a NUL or non-UTF-8 comes out, or any parameter, known or not,
     /// is repeated (RFC 6749 §3.2).
-    pub fn parse(body: &'a [u8]) -> Result<Self, BadForm> {
+    pub fn parse(body: &'a [u8]) -> Result<Self, FormError> {
         let mut parameters = BTreeMap::new();
         for pair in body.split(|&b| b == b'&').filter(|pair| !pair.is_empty()) {
             let split = pair.iter().position(|&b| b == b'=');
@@ -24,7 +24,7 @@ impl<'a> Form<'a> {
                 None => (pair, &[][..]),
             };
             if parameters.insert(decode(name)?, decode(value)?).is_some() {
-                return Err(BadForm);
+                return Err(FormError);
             }
         }
         Ok(Self(parameters))
@@ -43,9 +43,9 @@ impl core::fmt::Debug for Form<'_> {
 }
 
 /// `+` and `%XX` undone; also what a Basic header's parts are encoded with (RFC 6749 §2.3.1).
-pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, BadForm> {
+pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormError> {
     if !encoded.iter().any(|b| matches!(b, b'+' | b'%' | 0)) {
-        return core::str::from_utf8(encoded).map(Cow::Borrowed).map_err(|_| BadForm);
+        return core::str::from_utf8(encoded).map(Cow::Borrowed).map_err(|_| FormError);
     }
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut bytes = encoded.iter();
@@ -57,17 +57,17 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, BadForm> {
         });
     }
     if decoded.contains(&0) {
-        return Err(BadForm);
+        return Err(FormError);
     }
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| BadForm)
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| FormError)
 }
 
-fn hex(digit: Option<&u8>) -> Result<u8, BadForm> {
+fn hex(digit: Option<&u8>) -> Result<u8, FormError> {
     match digit {
         Some(d @ b'0'..=b'9') => Ok(d - b'0'),
         Some(d @ b'a'..=b'f') => Ok(d - b'a' + 10),
         Some(d @ b'A'..=b'F') => Ok(d - b'A' + 10),
-        Some(_) | None => Err(BadForm),
+        Some(_) | None => Err(FormError),
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
             "a=%c0%af",
             "a=\0",
         ] {
-            assert_eq!(ok(bad, "a"), Err(BadForm), "{bad}");
+            assert_eq!(ok(bad, "a"), Err(FormError), "{bad}");
         }
     }
 

@@ -10,28 +10,30 @@ pub const MAX_DEPTH: u8 = 32;
 
 /// Not one JSON object with one meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadJson;
+pub struct JsonError;
 
-impl fmt::Display for BadJson {
+impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "not one JSON object in UTF-8, every member once, at most {MAX_DEPTH} deep")
     }
 }
 
-impl core::error::Error for BadJson {}
+impl core::error::Error for JsonError {}
 
 /// Reads one object. The work is linear in `bytes`.
 ///
 /// # Errors
-/// [`BadJson`] where it is not UTF-8, not one object, begins with a byte order mark, goes on after the object, repeats a
+/// [`JsonError`] where it is not UTF-8, not one object, begins with a byte order mark, goes on after the object, repeats a
 /// member at any depth, holds a number out of range, or is nested deeper than [`MAX_DEPTH`].
-pub fn parse_object(bytes: &[u8]) -> Result<Map<alloc::string::String, Value>, BadJson> {
+pub fn parse_object(bytes: &[u8]) -> Result<Map<alloc::string::String, Value>, JsonError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: MAX_DEPTH }.deserialize(&mut reader).map_err(|_| BadJson)?;
-    reader.end().map_err(|_| BadJson)?;
+    let value = Strict { depth: MAX_DEPTH }.deserialize(&mut reader).map_err(|_| JsonError)?;
+    reader.end().map_err(|_| JsonError)?;
     match value {
         Value::Object(object) => Ok(object),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(BadJson),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(JsonError)
+        }
     }
 }
 
@@ -142,7 +144,7 @@ mod tests {
         ] {
             assert_eq!(parse_object(text.as_bytes()).is_ok(), good, "{text}");
         }
-        assert_eq!(parse_object(b"{\"a\":\"\xff\"}"), Err(BadJson));
-        assert_eq!(parse_object(b"{\"a\":\"\xc0\xaf\"}"), Err(BadJson));
+        assert_eq!(parse_object(b"{\"a\":\"\xff\"}"), Err(JsonError));
+        assert_eq!(parse_object(b"{\"a\":\"\xc0\xaf\"}"), Err(JsonError));
     }
 }

@@ -5,9 +5,9 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use crate::base::form::{self, BadForm};
+use crate::base::form::{self, FormError};
 use crate::base::secret::SecretText;
-use crate::http::request::{Ambiguous, Request};
+use crate::http::request::{HeaderError, Request};
 
 /// The content of the `Authorization` header.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl Authorization {
     /// Reads the header of `request`.
     ///
     /// # Errors
-    /// [`Ambiguous`] where it is repeated or not visible ASCII.
-    pub fn of(request: &Request) -> Result<Self, Ambiguous> {
+    /// [`HeaderError`] where it is repeated or not visible ASCII.
+    pub fn of(request: &Request) -> Result<Self, HeaderError> {
         let Some(value) = request.header("authorization")? else { return Ok(Self::Absent) };
         let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
         let rest = rest.trim_matches(' ');
@@ -66,7 +66,7 @@ fn basic(encoded: &str) -> Option<BasicCredentials> {
     let decoded = match form::decode(secret.as_bytes()) {
         Ok(Cow::Owned(decoded)) => Some(SecretText::new(decoded)),
         // Nothing was to be decoded, or it cannot be.
-        Ok(Cow::Borrowed(_)) | Err(BadForm) => None,
+        Ok(Cow::Borrowed(_)) | Err(FormError) => None,
     };
     let readings = decoded.into_iter().chain([SecretText::new(secret.into())]).collect();
     Some(BasicCredentials { name, readings })

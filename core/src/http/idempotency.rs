@@ -8,17 +8,17 @@ const HEADER: &str = "idempotency-key";
 
 /// An `Idempotency-Key` header that is repeated, too short or too long, or has characters that no key has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadIdempotencyKey;
+pub struct IdempotencyKeyError;
 
 impl IdempotencyKey {
     /// Reads the header of `request`; none where it has no such header. A key in double quotes (a string of RFC 8941) and
     /// the same key without them are one key.
     ///
     /// # Errors
-    /// [`BadIdempotencyKey`] where the header is there and holds no key.
-    pub fn of(request: &Request) -> Result<Option<Self>, BadIdempotencyKey> {
-        let value = request.header(HEADER).map_err(|_| BadIdempotencyKey)?;
-        value.map(|value| Self::parse(value).ok_or(BadIdempotencyKey)).transpose()
+    /// [`IdempotencyKeyError`] where the header is there and holds no key.
+    pub fn of(request: &Request) -> Result<Option<Self>, IdempotencyKeyError> {
+        let value = request.header(HEADER).map_err(|_| IdempotencyKeyError)?;
+        value.map(|value| Self::parse(value).ok_or(IdempotencyKeyError)).transpose()
     }
 }
 
@@ -67,9 +67,9 @@ mod tests {
             format!("{KEY}\u{e9}"),
         ];
         for value in &bad {
-            assert_eq!(read(&[value.as_bytes()]), Err(BadIdempotencyKey), "{value}");
+            assert_eq!(read(&[value.as_bytes()]), Err(IdempotencyKeyError), "{value}");
         }
-        assert_eq!(read(&[KEY.as_bytes(), KEY.as_bytes()]), Err(BadIdempotencyKey), "sent twice");
-        assert_eq!(read(&[&[0xff; 22]]), Err(BadIdempotencyKey), "no ASCII");
+        assert_eq!(read(&[KEY.as_bytes(), KEY.as_bytes()]), Err(IdempotencyKeyError), "sent twice");
+        assert_eq!(read(&[&[0xff; 22]]), Err(IdempotencyKeyError), "no ASCII");
     }
 }

@@ -23,7 +23,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 
 /// A header that may be sent only once was sent twice, or is not visible ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ambiguous;
+pub struct HeaderError;
 
 impl Request {
     /// The path without its query.
@@ -34,16 +34,16 @@ impl Request {
     /// The one value of header `name` (in lower case), or none.
     ///
     /// # Errors
-    /// [`Ambiguous`] where it is repeated or holds anything but visible ASCII, space and tab.
-    pub fn header(&self, name: &str) -> Result<Option<&str>, Ambiguous> {
+    /// [`HeaderError`] where it is repeated or holds anything but visible ASCII, space and tab.
+    pub fn header(&self, name: &str) -> Result<Option<&str>, HeaderError> {
         let mut found = None;
         for (_, value) in self.headers.iter().filter(|(n, _)| n == name) {
             if found.is_some() {
-                return Err(Ambiguous);
+                return Err(HeaderError);
             }
-            let text = core::str::from_utf8(value).map_err(|_| Ambiguous)?;
+            let text = core::str::from_utf8(value).map_err(|_| HeaderError)?;
             if !text.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)) {
-                return Err(Ambiguous);
+                return Err(HeaderError);
             }
             found = Some(text);
         }

@@ -315,11 +315,11 @@ impl UnverifiedToken {
     /// Its type and claims, once one of `keys` has verified it.
     ///
     /// # Errors
-    /// [`NotVerified`], its times, issuer and audience apart.
-    pub fn verify(&self, keys: &KeySet) -> Result<(TokenType, AccessClaims), NotVerified> {
-        let verified = keys.verify(&self.jws).map_err(NotVerified::Jws)?;
-        let claims = self.claims.as_ref().map_err(|error| NotVerified::Claims(*error))?;
-        AccessClaims::of(verified.token_type(), claims).map_err(NotVerified::Claims)
+    /// [`TokenError`], its times, issuer and audience apart.
+    pub fn verify(&self, keys: &KeySet) -> Result<(TokenType, AccessClaims), TokenError> {
+        let verified = keys.verify(&self.jws).map_err(TokenError::Jws)?;
+        let claims = self.claims.as_ref().map_err(|error| TokenError::Claims(*error))?;
+        AccessClaims::of(verified.token_type(), claims).map_err(TokenError::Claims)
     }
 }
 
@@ -341,14 +341,14 @@ pub struct Names<'a> {
 /// The reason why an access token was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum NotVerified {
+pub enum TokenError {
     /// It is not a JWS that one of the keys signed.
     Jws(JwsError),
     /// Its claims are malformed, not ours, or out of time.
     Claims(ClaimError),
 }
 
-impl fmt::Display for NotVerified {
+impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Jws(error) => error.fmt(f),
@@ -357,7 +357,7 @@ impl fmt::Display for NotVerified {
     }
 }
 
-impl core::error::Error for NotVerified {}
+impl core::error::Error for TokenError {}
 
 /// A payload's members. Malformed is never absent.
 #[derive(Debug)]

@@ -21,15 +21,15 @@ pub struct SigningKey {
 
 /// The backend could not sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotSigned;
+pub struct SigningError;
 
-impl fmt::Display for NotSigned {
+impl fmt::Display for SigningError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the key could not sign")
     }
 }
 
-impl core::error::Error for NotSigned {}
+impl core::error::Error for SigningError {}
 
 impl SigningKey {
     /// Reads a private JWK, bound to `algorithm`, or else to its own `alg`, or else to its type's default. Its `kid` is
@@ -101,15 +101,15 @@ impl SigningKey {
     }
 
     /// The signature of `message`, in JWS form (RFC 7515 §5.1).
-    pub(super) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, NotSigned> {
-        self.signer.sign(message).map_err(|_| NotSigned)
+    pub(super) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        self.signer.sign(message).map_err(|_| SigningError)
     }
 
     /// A compact JWS of `payload` with the header `{alg, typ, kid}`.
     ///
     /// # Errors
-    /// [`NotSigned`] where the backend fails.
-    pub fn sign(&self, token_type: &str, payload: &[u8]) -> Result<String, NotSigned> {
+    /// [`SigningError`] where the backend fails.
+    pub fn sign(&self, token_type: &str, payload: &[u8]) -> Result<String, SigningError> {
         #[derive(serde::Serialize)]
         struct Header<'a> {
             alg: &'static str,
@@ -117,7 +117,7 @@ impl SigningKey {
             kid: &'a str,
         }
         let header = Header { alg: self.algorithm.as_str(), typ: token_type, kid: &self.key_id };
-        let header = serde_json::to_vec(&header).map_err(|_| NotSigned)?;
+        let header = serde_json::to_vec(&header).map_err(|_| SigningError)?;
         // Room for all of it: RSA signatures of keys to 4096 bits are the longest.
         let mut token = String::with_capacity((header.len() + payload.len() + 512) / 3 * 4 + 8);
         encode_to(&mut token, &header);

@@ -19,7 +19,7 @@ pub const MAX_NAME: usize = 128;
 
 /// The reason why no device can be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSetUp {
+pub enum SetUpError {
     /// There are [`MAX_DEVICES`].
     TooMany,
     /// No name could be made for it.
@@ -31,7 +31,7 @@ pub enum NotSetUp {
 pub struct SetUp {
     /// The device.
     pub device: TotpDevice,
-    /// Those that were set up and never verified, and make room.
+    /// The devices that were set up and never verified, and make room.
     pub abandoned: Vec<DeviceId>,
     /// The backup codes that come with a first one.
     pub codes: Option<Vec<Zeroizing<String>>>,
@@ -41,7 +41,7 @@ impl SetUp {
     /// The device of `user` that `moment` makes beside `factors`; the same again whenever it is asked.
     ///
     /// # Errors
-    /// [`NotSetUp`] where there can be no more.
+    /// [`SetUpError`] where there can be no more.
     pub fn prepare(
         parameters: OtpParameters,
         user: &UserId,
@@ -49,15 +49,15 @@ impl SetUp {
         name: Option<String>,
         vouched_for: bool,
         inputs: &RequestInputs,
-    ) -> Result<Self, NotSetUp> {
+    ) -> Result<Self, SetUpError> {
         let now = inputs.now;
         let abandoned: Vec<DeviceId> =
             factors.devices.iter().filter(|d| d.is_abandoned(now)).map(|d| d.id.clone()).collect();
         if factors.devices.len().saturating_sub(abandoned.len()) >= MAX_DEVICES {
-            return Err(NotSetUp::TooMany);
+            return Err(SetUpError::TooMany);
         }
         let codes = (!factors.is_enrolled()).then(|| backup_codes(inputs));
-        let device = device(parameters, user, name, vouched_for, inputs).ok_or(NotSetUp::Nameless)?;
+        let device = device(parameters, user, name, vouched_for, inputs).ok_or(SetUpError::Nameless)?;
         Ok(Self { device, abandoned, codes })
     }
 

@@ -1,4 +1,4 @@
-//! What a password must be like, how often it may be guessed at, and how long it lasts.
+//! Passwords: their form, their limit of wrong guesses, and their lifetime.
 
 use alloc::string::String;
 
@@ -18,7 +18,7 @@ const COMMON: &str = include_str!("common_passwords.txt");
 
 /// The reason why a new password is refused (NIST SP 800-63B §5.1.1.2: length and commonness, no rules of composition).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum PasswordError {
     /// It has fewer characters than are asked for.
     TooShort,
     /// It is over [`MAX_BYTES`].
@@ -30,13 +30,13 @@ pub enum Unfit {
 /// Checks that `password` is good enough for `user`, with at least `least` characters.
 ///
 /// # Errors
-/// [`Unfit`] says why not.
-pub fn fit(password: &str, user: &User, least: u32) -> Result<(), Unfit> {
+/// [`PasswordError`] says why not.
+pub fn fit(password: &str, user: &User, least: u32) -> Result<(), PasswordError> {
     if u32::try_from(password.chars().count()).unwrap_or(u32::MAX) < least {
-        return Err(Unfit::TooShort);
+        return Err(PasswordError::TooShort);
     }
     if password.len() > MAX_BYTES {
-        return Err(Unfit::TooLong);
+        return Err(PasswordError::TooLong);
     }
     let plain = zeroize::Zeroizing::new(password.to_lowercase());
     let plain = plain.as_str();
@@ -48,7 +48,7 @@ pub fn fit(password: &str, user: &User, least: u32) -> Result<(), Unfit> {
     let first = characters.next();
     let is_one_character = characters.all(|c| Some(c) == first);
     if is_own || is_one_character || COMMON.lines().any(|common| common == plain) {
-        return Err(Unfit::Common);
+        return Err(PasswordError::Common);
     }
     Ok(())
 }
@@ -100,7 +100,7 @@ codes! {
 pub struct Standing {
     /// True if it has to be changed before anything else.
     pub must_change: bool,
-    /// Whole days until it expires; none if it does not.
+    /// The whole days until it expires; none if it does not.
     pub expires_in: Option<u64>,
     /// The warning about it.
     pub warning: Option<Warning>,
@@ -139,7 +139,7 @@ pub fn standing(user: &User, age: Option<PasswordAge>, now: Time) -> Standing {
 }
 
 /// The words go on after "the password".
-impl core::fmt::Display for Unfit {
+impl core::fmt::Display for PasswordError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let text: String = match self {
             Self::TooShort => "is too short".into(),
@@ -165,18 +165,18 @@ mod tests {
         for (password, expected) in [
             ("correct horse", Ok(())),
             ("密码密码密码密码码", Ok(())),
-            ("seven77", Err(Unfit::TooShort)),
-            ("密码密码密码密", Err(Unfit::TooShort)),
+            ("seven77", Err(PasswordError::TooShort)),
+            ("密码密码密码密", Err(PasswordError::TooShort)),
             (&"ab".repeat(512), Ok(())),
-            (&"ab".repeat(513), Err(Unfit::TooLong)),
-            ("password", Err(Unfit::Common)),
-            ("PassWord", Err(Unfit::Common)),
-            ("1qaz2wsx", Err(Unfit::Common)),
-            ("aaaaaaaaaaaa", Err(Unfit::Common)),
-            ("Alice-Liddell", Err(Unfit::Common)),
-            ("ALICE.LIDDELL", Err(Unfit::Common)),
-            ("alice.liddell@example.com", Err(Unfit::Common)),
-            ("+442079460000", Err(Unfit::Common)),
+            (&"ab".repeat(513), Err(PasswordError::TooLong)),
+            ("password", Err(PasswordError::Common)),
+            ("PassWord", Err(PasswordError::Common)),
+            ("1qaz2wsx", Err(PasswordError::Common)),
+            ("aaaaaaaaaaaa", Err(PasswordError::Common)),
+            ("Alice-Liddell", Err(PasswordError::Common)),
+            ("ALICE.LIDDELL", Err(PasswordError::Common)),
+            ("alice.liddell@example.com", Err(PasswordError::Common)),
+            ("+442079460000", Err(PasswordError::Common)),
             ("alice-liddell1", Ok(())),
         ] {
             assert_eq!(fit(password, &alice, 8), expected, "{password}");

@@ -1,4 +1,4 @@
-//! How much a sign-in looks like somebody else's: signals, each with a weight, added up.
+//! The risk of a sign-in: signals, each with a weight, added up.
 
 use alloc::vec::Vec;
 

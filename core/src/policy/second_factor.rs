@@ -1,4 +1,4 @@
-//! Whether a code is a second factor, and who may add one.
+//! Second factors: the verification of codes, and the right to add a device.
 
 use alloc::{vec, vec::Vec};
 

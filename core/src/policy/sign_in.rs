@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// Whatever holds: only who has a factor is challenged, and only who has none is sent to enrol or away.
+    /// In every case, only users with a factor are challenged, and only those without one are refused or sent to enrol.
     #[test]
     fn nobody_is_asked_for_what_they_do_not_have() {
         let ways = ["usual", "new-device", "acting", "failures elsewhere"];

@@ -25,7 +25,7 @@ pub(crate) struct Authority<'a> {
     pub(crate) person: Option<&'a User>,
 }
 
-/// Why a ticket is not issued.
+/// The reason why a ticket is not issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssueError {
@@ -126,7 +126,7 @@ pub(crate) fn draft(
             scope.clone()
         }
     };
-    // Whom it is for: the audience, or else its issuer; from an administrator, nobody's record.
+    // It is for the audience, or else for its issuer; one from an administrator may have no client.
     let client = audience.or(authority.client);
     let lifetime = asked.ttl.unwrap_or(settings.ticket_lifetime);
     let text = ticket_text(&inputs.seed.draw(Label::Ticket));

@@ -5,15 +5,15 @@ use core::fmt;
 
 /// A name that is not 1–64 of `A-Z a-z 0-9 . _ ~ -`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadName;
+pub struct NameError;
 
-impl fmt::Display for BadName {
+impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name is 1 to 64 characters of A-Z a-z 0-9 . _ ~ -")
     }
 }
 
-impl core::error::Error for BadName {}
+impl core::error::Error for NameError {}
 
 /// The characters that need no escaping in a URL (RFC 3986 §2.3).
 fn is_unreserved(byte: u8) -> bool {
@@ -30,12 +30,12 @@ macro_rules! names {
             /// Reads a name of 1–64 characters of `A-Z a-z 0-9 . _ ~ -`.
             ///
             /// # Errors
-            /// [`BadName`] for anything else.
-            pub fn parse(text: &str) -> Result<Self, BadName> {
+            /// [`NameError`] for anything else.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
                 if (1..=64).contains(&text.len()) && text.bytes().all(is_unreserved) {
                     Ok(Self(text.into()))
                 } else {
-                    Err(BadName)
+                    Err(NameError)
                 }
             }
 
@@ -132,7 +132,7 @@ mod tests {
         }
         let too_long = "x".repeat(65);
         for bad in ["", " ", "a b", "a/b", "a%20", "é", "a\0", "a:b", &too_long] {
-            assert_eq!(ClientId::parse(bad), Err(BadName), "{bad}");
+            assert_eq!(ClientId::parse(bad), Err(NameError), "{bad}");
         }
     }
 }

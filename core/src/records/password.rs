@@ -50,9 +50,9 @@ impl fmt::Debug for PasswordHash {
 
 /// A text that is no password hash, or one that costs too much to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadPasswordHash;
+pub struct PasswordHashError;
 
-impl fmt::Display for BadPasswordHash {
+impl fmt::Display for PasswordHashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (memory, passes, lanes) = COST;
         write!(
@@ -62,7 +62,7 @@ impl fmt::Display for BadPasswordHash {
     }
 }
 
-impl core::error::Error for BadPasswordHash {}
+impl core::error::Error for PasswordHashError {}
 
 impl PasswordHash {
     /// Hashes `password` with 16 random bytes that nothing else is made of. Takes some 20 ms; none where there is no memory
@@ -85,14 +85,14 @@ impl PasswordHash {
     /// Reads a hash, made here or elsewhere.
     ///
     /// # Errors
-    /// [`BadPasswordHash`] where it is not Argon2id of version 19 with salt and output, or costs more than those made here: its
+    /// [`PasswordHashError`] where it is not Argon2id of version 19 with salt and output, or costs more than those made here: its
     /// owner would be answered later than others.
-    pub fn parse(text: &str) -> Result<Self, BadPasswordHash> {
-        let parts = Parts::of(text).ok_or(BadPasswordHash)?;
+    pub fn parse(text: &str) -> Result<Self, PasswordHashError> {
+        let parts = Parts::of(text).ok_or(PasswordHashError)?;
         let (memory, passes, lanes) = COST;
         let params = &parts.params;
         if params.m_cost() > memory || params.t_cost() > passes || params.p_cost() > lanes {
-            return Err(BadPasswordHash);
+            return Err(PasswordHashError);
         }
         Ok(Self(text.into()))
     }
@@ -198,7 +198,7 @@ mod tests {
             "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ",
             "$2b$12$abcdefghijklmnopqrstuv",
         ] {
-            assert_eq!(PasswordHash::parse(bad), Err(BadPasswordHash), "{bad}");
+            assert_eq!(PasswordHash::parse(bad), Err(PasswordHashError), "{bad}");
         }
     }
 }

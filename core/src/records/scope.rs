@@ -9,9 +9,9 @@ pub struct Scope(Arc<str>);
 
 /// Scope text that RFC 6749 §3.3 does not allow, or that is beyond [`Scope::MAX_BYTES`] or [`Scope::MAX_TOKENS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadScope;
+pub struct ScopeError;
 
-impl fmt::Display for BadScope {
+impl fmt::Display for ScopeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -21,7 +21,7 @@ impl fmt::Display for BadScope {
     }
 }
 
-impl core::error::Error for BadScope {}
+impl core::error::Error for ScopeError {}
 
 impl Scope {
     /// The longest scope text, in bytes.
@@ -32,21 +32,21 @@ impl Scope {
     /// Reads tokens with one space between; the empty text is the empty scope. A token named twice counts once.
     ///
     /// # Errors
-    /// [`BadScope`] for anything else.
-    pub fn parse(text: &str) -> Result<Self, BadScope> {
+    /// [`ScopeError`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, ScopeError> {
         if text.len() > Self::MAX_BYTES {
-            return Err(BadScope);
+            return Err(ScopeError);
         }
         let allowed = |b: u8| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         let (mut tokens, mut named_twice) = (Vec::new(), false);
         for token in text.split(' ').filter(|_| !text.is_empty()) {
             if token.is_empty() || !token.bytes().all(allowed) {
-                return Err(BadScope);
+                return Err(ScopeError);
             }
             if tokens.contains(&token) {
                 named_twice = true;
             } else if tokens.len() == Self::MAX_TOKENS {
-                return Err(BadScope);
+                return Err(ScopeError);
             } else {
                 tokens.push(token);
             }

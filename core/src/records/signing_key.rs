@@ -32,7 +32,7 @@ pub struct KeyRecord {
     pub algorithm: Algorithm,
     /// Its state.
     pub state: KeyState,
-    /// When it was added.
+    /// The time when it was added.
     pub created_at: Time,
 }
 

@@ -95,9 +95,9 @@ pub struct Username(String);
 
 /// A text that cannot be a user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadUsername;
+pub struct UsernameError;
 
-impl fmt::Display for BadUsername {
+impl fmt::Display for UsernameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -108,7 +108,7 @@ impl fmt::Display for BadUsername {
     }
 }
 
-impl core::error::Error for BadUsername {}
+impl core::error::Error for UsernameError {}
 
 impl Username {
     /// The longest user name, in characters.
@@ -117,13 +117,13 @@ impl Username {
     /// Reads a user name.
     ///
     /// # Errors
-    /// [`BadUsername`] where it is empty, too long, has control characters or outer spaces, or could be mistaken for an identifier.
-    pub fn parse(text: &str) -> Result<Self, BadUsername> {
+    /// [`UsernameError`] where it is empty, too long, has control characters or outer spaces, or could be mistaken for an identifier.
+    pub fn parse(text: &str) -> Result<Self, UsernameError> {
         let plain = (1..=Self::MAX_CHARS).contains(&text.chars().count())
             && !text.chars().any(char::is_control)
             && text.trim() == text
             && !text.starts_with(User::ID_PREFIX);
-        if plain { Ok(Self(text.into())) } else { Err(BadUsername) }
+        if plain { Ok(Self(text.into())) } else { Err(UsernameError) }
     }
 
     /// Takes a text that is known to be a user name.
@@ -223,7 +223,7 @@ mod tests {
         }
         let too_long = "名".repeat(129);
         for bad in ["", " a", "a ", "a\nb", "a\0", "usr_abc", &too_long] {
-            assert_eq!(Username::parse(bad), Err(BadUsername), "{bad:?}");
+            assert_eq!(Username::parse(bad), Err(UsernameError), "{bad:?}");
         }
     }
 }

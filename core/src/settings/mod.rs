@@ -18,9 +18,9 @@ pub struct Issuer(String);
 
 /// A text that cannot be an issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadIssuer;
+pub struct IssuerError;
 
-impl fmt::Display for BadIssuer {
+impl fmt::Display for IssuerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
             "an issuer is http:// or https:// with a host, and no user, query, fragment or white space",
@@ -28,21 +28,22 @@ impl fmt::Display for BadIssuer {
     }
 }
 
-impl core::error::Error for BadIssuer {}
+impl core::error::Error for IssuerError {}
 
 impl Issuer {
     /// Reads an issuer.
     ///
     /// # Errors
-    /// [`BadIssuer`] where it is not an absolute http(s) URL with a host, or has more than a path.
-    pub fn parse(text: &str) -> Result<Self, BadIssuer> {
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(BadIssuer)?;
+    /// [`IssuerError`] where it is not an absolute http(s) URL with a host, or has more than a path.
+    pub fn parse(text: &str) -> Result<Self, IssuerError> {
+        let rest =
+            text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(IssuerError)?;
         let authority = rest.split('/').next().unwrap_or_default();
         let plain = text
             .bytes()
             .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'"' | b'\\' | b'<' | b'>'));
         if authority.is_empty() || authority.starts_with(':') || authority.contains('@') || !plain {
-            return Err(BadIssuer);
+            return Err(IssuerError);
         }
         Ok(Self(text.to_owned()))
     }
@@ -182,7 +183,7 @@ impl Settings {
     /// let mut settings = Settings::new(Issuer::parse("https://gate.example")?);
     /// settings.ticket_lifetime = 60;
     /// settings.risk.weights.new_device = 0;
-    /// # Ok::<(), gatepass_core::settings::BadIssuer>(())
+    /// # Ok::<(), gatepass_core::settings::IssuerError>(())
     /// ```
     pub fn new(issuer: Issuer) -> Self {
         Self {
@@ -234,7 +235,7 @@ mod tests {
             "http://x y",
             "http://:80",
         ] {
-            assert_eq!(Issuer::parse(bad), Err(BadIssuer), "{bad}");
+            assert_eq!(Issuer::parse(bad), Err(IssuerError), "{bad}");
         }
         assert_eq!(Issuer::parse("https://[::1]:80/x").unwrap().authority(), "[::1]:80");
         assert_eq!(Issuer::parse("https://x/").unwrap().url("/userinfo"), "https://x/userinfo");

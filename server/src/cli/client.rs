@@ -19,12 +19,12 @@ use super::edit::{ask_factor, parsed, stdin};
 use crate::error::ProgramError;
 use crate::output::Record;
 
-/// What is told of a client that was disabled or deleted.
+/// The message about a client that was disabled or deleted.
 const ENDED: &str = "Ended with it: its tokens, tickets and sessions, and those it issued for other clients.";
-/// What is told of a scope that was narrowed.
+/// The message about a scope that was narrowed.
 const NARROWED: &str = "The scope is narrower than before: it holds for the client's tokens and for the sessions it issued from now on; \
                         tickets that ask for more are refused.";
-/// The longest secret that is read from standard input, in bytes.
+/// The longest secret that standard input may have, in bytes.
 const MAX_SECRET_BYTES: usize = 1024;
 
 #[derive(Debug, Subcommand)]
@@ -138,11 +138,15 @@ impl Fields {
     }
 }
 
-/// Reads a number of seconds. An empty text clears; whatever is no number is no lifetime either.
+/// Reads a number of seconds. Any other text, also an empty one, gives none.
 fn whole(given: &str) -> Option<u32> {
     if given.is_empty() { None } else { Some(given.parse().unwrap_or(0)) }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an error without words of its own keeps the general ones"
+)]
 fn told_of_audience(error: &AdminError, given: &str) -> ProgramError {
     match error {
         AdminError::Invalid { reason: Invalid::NotOneWord { longest }, .. } => ProgramError::usage(format!(
@@ -155,6 +159,10 @@ fn told_of_audience(error: &AdminError, given: &str) -> ProgramError {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an error without words of its own keeps the general ones"
+)]
 fn told_of_lifetime(error: &AdminError, what: &str, given: &str) -> ProgramError {
     match error {
         AdminError::Invalid { reason: Invalid::OutOfRange { most }, .. } => {
@@ -164,7 +172,11 @@ fn told_of_lifetime(error: &AdminError, what: &str, given: &str) -> ProgramError
     }
 }
 
-/// Returns the words for what an operation on one client says, where it has words of its own.
+/// Returns the message for an error of an operation on one client, if it has one of its own.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an error without words of its own keeps the general ones"
+)]
 fn words(error: &AdminError, id: &ClientId) -> Option<ProgramError> {
     match error {
         AdminError::Invalid {
@@ -191,7 +203,7 @@ fn words(error: &AdminError, id: &ClientId) -> Option<ProgramError> {
     }
 }
 
-/// What is shown of a client.
+/// Returns the facts to show about a client.
 pub(super) fn record(client: &Client) -> Record {
     let time = |time: Time| Value::from(time.rfc3339());
     let secret = |secret: &ClientSecret| {
@@ -220,6 +232,10 @@ fn id(given: &str) -> Result<ClientId, ProgramError> {
 }
 
 /// Reads a secret from standard input.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an error without words of its own keeps the general ones"
+)]
 fn import() -> Result<ImportedSecret, ProgramError> {
     let mut text = stdin("the secret", MAX_SECRET_BYTES)?;
     ImportedSecret::new(SecretText::new(std::mem::take(&mut *text))).map_err(|error| match error {
@@ -232,7 +248,7 @@ fn import() -> Result<ImportedSecret, ProgramError> {
 
 fn print_secret(context: &Context, with_secret: &ClientWithSecret) -> Result<(), ProgramError> {
     let ClientWithSecret { client, secret } = with_secret;
-    // A secret that was brought along is known already; it is not shown again.
+    // An imported secret is known already, and is not shown again.
     let shown = secret.as_ref().map(SecretText::expose);
     context.out.one(&Record::new().with("client_id", client.id.as_str()).with("client_secret", shown))?;
     if shown.is_some() {
@@ -241,7 +257,7 @@ fn print_secret(context: &Context, with_secret: &ClientWithSecret) -> Result<(),
     Ok(())
 }
 
-/// Does `operation` to the client called `id`.
+/// Runs `operation` on the client `id`.
 fn change<O: Operation>(context: &Context, id: &ClientId, operation: O) -> Result<O::Output, ProgramError> {
     context.writing()?.run(operation).map_err(|error| error.told(|error| words(error, id)))
 }
@@ -251,7 +267,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         Verb::Add { id: given, fields, secret_stdin } => {
             let (id, fields) = (id(&given)?, fields.read()?);
             let told = |error: &AdminError| words(error, &id);
-            // What is wrong with the arguments is told before a secret is read.
+            // Wrong arguments are reported before a secret is read.
             AddClient::new(id.clone(), fields.clone(), None)
                 .map_err(|error| told(&error).unwrap_or_else(|| error.into()))?;
             let secret = if secret_stdin { Some(import()?) } else { None };

@@ -1,4 +1,4 @@
-//! What a command works with: the data directory, the configuration, the store, the clock.
+//! The context of a command: the data directory, the configuration, the store, the clock.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::error::ProgramError;
 use crate::output::Output;
 use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, StoreOptions, sqlite};
 
-/// Where a command works, and how it prints.
+/// The installation that a command works on, and its output.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The places that the configuration is read from.
@@ -20,18 +20,18 @@ pub struct Context {
     pub init: bool,
     /// The store that the command has opened, to be closed at its end.
     opened: Arc<Mutex<Option<Arc<dyn Backend>>>>,
-    /// How to print.
+    /// The output.
     pub out: Output,
 }
 
 impl Context {
-    /// For the data directory `data` and the configuration file `config`, if one was named. `init` lets a command make an
-    /// installation if there is none.
+    /// Makes a context for the data directory `data` and the configuration file `config`. `init` lets a command create
+    /// an installation if there is none.
     pub fn new(data: PathBuf, config: Option<PathBuf>, init: bool, out: Output) -> Self {
         Self { sources: ConfigSources { data, file: config }, init, opened: Arc::default(), out }
     }
 
-    /// Where the files of the installation are.
+    /// Returns the files of the installation.
     ///
     /// # Errors
     /// If the configuration cannot be read.
@@ -44,20 +44,20 @@ impl Context {
             .with_files(config.master_key_file.clone(), config.witness_file.clone())
     }
 
-    /// The data directory.
+    /// Returns the data directory.
     pub fn data(&self) -> &Path {
         &self.sources.data
     }
 
-    /// The configuration, with `flags` before the environment and the file.
+    /// Returns the configuration, with `flags` before the environment and the file.
     ///
     /// # Errors
-    /// A key or value that will not do.
+    /// If a key or a value is invalid.
     pub fn config(&self, flags: ConfigLayer) -> Result<Config, ProgramError> {
         Ok(self.sources.read(flags)?)
     }
 
-    /// The store, which must be there, for a command that changes something. `--init` makes it if it is not.
+    /// Opens the store for a command that changes something. `--init` creates it if there is none.
     ///
     /// # Errors
     /// If it is not there, or cannot be opened.
@@ -67,7 +67,7 @@ impl Context {
         Ok(admin)
     }
 
-    /// The store, for a command that leaves every file as it is.
+    /// Opens the store for a command that changes no file.
     ///
     /// # Errors
     /// If it is not there, or cannot be opened.
@@ -75,7 +75,7 @@ impl Context {
         self.open(Access::Read)
     }
 
-    /// The store, for `access`.
+    /// Opens the store for `access`.
     ///
     /// # Errors
     /// If it is not there, or cannot be opened.
@@ -85,8 +85,8 @@ impl Context {
         self.session(&config, store)
     }
 
-    /// Opens the store as [`open`](Self::open) does, and returns the engine itself as well, for a command that works on its files.
-    /// No other command names an engine.
+    /// Opens the store as [`open`](Self::open) does, and returns the engine, too, for a command that works on its
+    /// files. No other command names an engine.
     ///
     /// # Errors
     /// If it is not there, or cannot be opened.
@@ -97,7 +97,7 @@ impl Context {
         Ok((self.session(&config, Arc::new(opened.clone()))?, opened))
     }
 
-    /// Returns the cases in which a command makes an installation.
+    /// Returns the cases in which a command creates an installation.
     fn create(&self, access: Access) -> Create {
         if self.init && access == Access::Write { Create::BesideKey } else { Create::No }
     }
@@ -110,13 +110,13 @@ impl Context {
         }
         let clock = Clock::read(&*store)?.status();
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&store));
-        // A command makes no token, so nobody sees the issuer where none is configured.
+        // A command makes no token, so a placeholder does if no issuer is configured.
         let issuer = config.issuer.clone().map_or_else(|| Issuer::parse("http://localhost"), Ok);
         let issuer = issuer.map_err(|bad| ProgramError::failed(bad.to_string()))?;
         Ok(AdminSession::new(store, clock, config.core_settings(issuer)))
     }
 
-    /// Closes what the command has opened. What was changed stays changed, also where this fails.
+    /// Closes what the command has opened. Its changes are committed, even if this fails.
     ///
     /// # Errors
     /// If the files could not be left as they should be.

@@ -1,4 +1,4 @@
-//! How a value is given to `add` and `set`: left out it stays, empty it is cleared.
+//! Values of `add` and `set`: one that is left out stays, an empty one is cleared.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -7,7 +7,7 @@ use gatepass_core::records::factor::AskFactor;
 
 use crate::error::ProgramError;
 
-/// When a second factor is asked for; empty clears it.
+/// Reads when a second factor is asked for; empty clears it.
 pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, ProgramError> {
     match (given, AskFactor::parse(given)) {
         ("", _) => Ok(None),
@@ -18,7 +18,7 @@ pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, ProgramError>
     }
 }
 
-/// Reads `given` by `parse`; what is wrong is told as the value's own words, with its name before.
+/// Reads `given` by `parse`; an error names `what`.
 pub(super) fn parsed<T, E: fmt::Display>(
     what: &str,
     given: &str,
@@ -27,7 +27,7 @@ pub(super) fn parsed<T, E: fmt::Display>(
     parse(given).map_err(|wrong| ProgramError::usage(format!("{what} {given:?} will not do: {wrong}")))
 }
 
-/// All of stdin, as text of at most `longest` bytes, without one line end after it.
+/// Returns all of stdin as text of at most `longest` bytes, without one line end after it.
 pub(super) fn stdin(what: &str, longest: usize) -> Result<zeroize::Zeroizing<String>, ProgramError> {
     let mut text = zeroize::Zeroizing::new(String::with_capacity(longest + 2));
     let limit = u64::try_from(longest).unwrap_or(u64::MAX).saturating_add(3);

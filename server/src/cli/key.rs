@@ -129,11 +129,11 @@ fn add(context: &Context, admin: &AdminSession, key: SigningKey, activate: bool)
 }
 
 fn told(error: OperationError) -> ProgramError {
-    error.told(|error| match error {
-        AdminError::AlreadyExists(Item::Key(id)) => Some(ProgramError::failed(format!(
+    error.told(|error| {
+        let AdminError::AlreadyExists(Item::Key(id)) = error else { return None };
+        Some(ProgramError::failed(format!(
             "the key {id} is there already: `gatepass key list` shows it; to replace it, retire it first"
-        ))),
-        _ => None,
+        )))
     })
 }
 

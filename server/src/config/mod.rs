@@ -81,20 +81,19 @@ impl ConfigLayer {
         let mut layer = Self::default();
         let mut seen = BTreeSet::new();
         for (name, value) in &table {
-            match value {
-                toml::Value::Table(section) if is_section(name) => {
-                    for (short, value) in section {
-                        let key = key_in(name, short).ok_or_else(|| unknown_in(name, short))?;
-                        layer.take_once(&mut seen, key, &format!("{name}.{short}"), value)?;
-                    }
+            if is_section(name)
+                && let Some(section) = value.as_table()
+            {
+                for (short, value) in section {
+                    let key = key_in(name, short).ok_or_else(|| unknown_in(name, short))?;
+                    layer.take_once(&mut seen, key, &format!("{name}.{short}"), value)?;
                 }
-                value => {
-                    let key = Self::KEYS.iter().find(|key| *key == name).ok_or_else(|| unknown(name))?;
-                    layer.take_once(&mut seen, key, name, value)?;
-                    if place_of(key).is_some() {
-                        layer.outside.push(key);
-                    }
-                }
+                continue;
+            }
+            let key = Self::KEYS.iter().find(|key| *key == name).ok_or_else(|| unknown(name))?;
+            layer.take_once(&mut seen, key, name, value)?;
+            if place_of(key).is_some() {
+                layer.outside.push(key);
             }
         }
         Ok(layer)
@@ -360,7 +359,7 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_section_is_said() {
         for (file, told) in [
-            ("[risk]\nhihg = 1", "unknown key \"hihg\" in [risk]: did you mean `high`?"),
+            ("[risk]\nmedum = 1", "unknown key \"medum\" in [risk]: did you mean `medium`?"),
             ("[risk]\ncolour = 1", "unknown key \"colour\" in [risk]: docs/configuration.md lists them all"),
             ("[risk]\nrisk_high = 1", "risk_high is `high` in [risk]"),
             ("[http]\nissuer = \"x\"", "issuer stands outside of sections, at the top of the file"),

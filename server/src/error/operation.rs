@@ -4,7 +4,7 @@ use gatepass_core::admin::AdminError;
 
 use super::ProgramError;
 
-/// The reason why an operation was not done.
+/// The reason why an operation failed.
 #[derive(Debug)]
 pub enum OperationError {
     /// The core refused it.
@@ -22,7 +22,7 @@ impl OperationError {
         }
     }
 
-    /// Tells the refusals that are listed in the words beside them, and everything else in those for every operation.
+    /// Makes the message of a listed refusal, and of everything else as for every operation.
     pub(crate) fn told_as<const N: usize>(self, words: [(AdminError, String); N]) -> ProgramError {
         self.told(|error| {
             let found = words.into_iter().find(|(known, _)| known == error);
@@ -54,7 +54,7 @@ impl From<OperationError> for ProgramError {
     }
 }
 
-/// The words for what may happen to every operation.
+/// The messages of errors that every operation may have.
 const WORDS: &[(AdminError, &str)] = &[
     (
         AdminError::NotApplied,

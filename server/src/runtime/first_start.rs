@@ -42,7 +42,7 @@ pub fn prepare(admin: &AdminSession) -> Result<Option<FirstClient>, ProgramError
             let _ = writeln!(stderr, "gatepass: making a signing key (RS256, 2048 bits) …");
         }
         let key = generate(Algorithm::Rs256)?;
-        // Where another server on the same directory was first, that one's key signs.
+        // If another server on the same directory was first, its key signs.
         if let Some(added) = admin.run(AddFirstKey { key })? {
             tracing::info!(kid = added.id, "made a signing key");
         }

@@ -303,7 +303,7 @@ impl Service {
         }
     }
 
-    /// What is counted and logged of an answer.
+    /// Counts and logs an answer.
     fn count(&self, meta: &RequestMeta, answer: &gatepass_core::Reply) {
         let RequestMeta { peer, budgeted, method, path, now, recorded, .. } = meta;
         if let Some(refusal) = answer.refusal() {

@@ -18,7 +18,7 @@ use super::SecretsError;
 /// The size of a new RSA modulus, in bits.
 pub const RSA_BITS: u32 = 2048;
 
-/// A new key for `algorithm`: RSA of [`RSA_BITS`], a curve's, or a shared secret of 512 bits.
+/// Returns a new key for `algorithm`: RSA of [`RSA_BITS`], a curve's, or a shared secret of 512 bits.
 ///
 /// # Errors
 /// [`SecretsError::NoKey`] if the random generator or the backend fails.
@@ -37,12 +37,12 @@ pub fn generate(algorithm: Algorithm) -> Result<SigningKey, SecretsError> {
             return import(&pkcs8, Some(algorithm)).map_err(|_| SecretsError::NoKey);
         }
     };
-    // Binding a key to its algorithm signs and verifies once: a pair that does not fit never gets out.
+    // Binding a key to its algorithm signs and verifies once, so an inconsistent pair is never returned.
     SigningKey::new(jwk, Some(algorithm)).map_err(|_| SecretsError::NoKey)
 }
 
-/// An RSA pair by FIPS 186-5 §A.1.3: two random primes of half the length, their two highest bits set, far apart, and
-/// e = 65537.
+/// Returns an RSA pair by FIPS 186-5 §A.1.3: two random primes of half the length, their two highest bits set, far
+/// apart, and e = 65537.
 fn rsa(bits: u32) -> Result<Jwk, SecretsError> {
     let half = bits / 2;
     let one = BoxedUint::one_with_precision(half);

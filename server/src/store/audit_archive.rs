@@ -123,10 +123,10 @@ pub(super) fn require_new(files: &dyn Files, to: &Path) -> Result<(), StoreError
 }
 
 fn not_written(to: &Path, error: &io::Error) -> StoreError {
-    match error.kind() {
-        io::ErrorKind::AlreadyExists => StoreError::FileExists(to.to_owned()),
-        _ => StoreError::file(to, "write", error),
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return StoreError::FileExists(to.to_owned());
     }
+    StoreError::file(to, "write", error)
 }
 
 fn write_draft(

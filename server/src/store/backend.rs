@@ -240,7 +240,7 @@ pub trait BackendExt: Backend {
     /// Returns a client.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be read.
+    /// [`StoreError`] if it cannot be read.
     fn client(&self, id: &ClientId) -> Result<Option<Client>, StoreError> {
         let Records::Client(found) = self.find(&Query::Client(id.clone()))?.records else { return Ok(None) };
         Ok(found)
@@ -275,7 +275,7 @@ pub trait BackendExt: Backend {
     /// Returns every ticket, newest first, as far as there is memory for them.
     ///
     /// # Errors
-    /// [`StoreError`] where they cannot be read.
+    /// [`StoreError`] if they cannot be read.
     fn tickets(&self) -> Result<Vec<Ticket>, StoreError> {
         every_page(|query| {
             let Records::TicketPage(page) = self.find(&Query::TicketPage(query))?.records else {
@@ -333,7 +333,7 @@ pub struct StoredKeys {
     pub keys: Vec<StoredKey>,
 }
 
-/// The step that is being done, for a progress bar.
+/// The running phase, for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Something is copied.

@@ -11,7 +11,7 @@ use crate::secrets::SecretsError;
 pub enum StoreError {
     /// A file or directory could not be read, written or made.
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The operation: "create", "read", …
         doing: &'static str,
@@ -69,12 +69,12 @@ pub enum StoreError {
     Unsealable {
         /// The database.
         path: PathBuf,
-        /// What it is: `key:KID`, `audit`.
+        /// The purpose of the seal: `key:KID`, `audit`.
         purpose: String,
     },
     /// A condition no longer holds: something is gone, taken, or was changed.
     Conflict(String),
-    /// More work waits than the store takes; nothing was written.
+    /// Too much work waits; nothing was written.
     Overloaded,
     /// Another process holds the directory's lock.
     Busy(PathBuf),
@@ -364,7 +364,10 @@ impl From<SecretsError> for StoreError {
             SecretsError::File { path, doing, cause } => Self::File { path, doing, cause },
             SecretsError::FileExists(path) => Self::FileExists(path),
             SecretsError::Missing(key) => Self::MasterKeyMissing { key, database: None },
-            other => Self::Secrets(other),
+            other @ (SecretsError::Exposed { .. }
+            | SecretsError::Malformed(_)
+            | SecretsError::NoRandomness
+            | SecretsError::NoKey) => Self::Secrets(other),
         }
     }
 }

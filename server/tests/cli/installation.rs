@@ -62,8 +62,13 @@ impl TestInstallation {
     }
 
     pub(crate) fn serve(&self, arguments: &[&str]) -> Server {
+        self.serve_to(arguments, Stdio::null())
+    }
+
+    /// Does the same; the server logs to `log`.
+    pub(crate) fn serve_to(&self, arguments: &[&str], log: Stdio) -> Server {
         let all = [&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut child = self.command(&all).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = self.command(&all).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Server { child, ready: serde_json::from_str(&line).unwrap() }

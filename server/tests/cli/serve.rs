@@ -31,6 +31,34 @@ fn the_configuration_is_read_from_the_nearest_place_and_refused_by_name() {
 }
 
 #[test]
+fn keys_of_the_file_stand_in_sections() {
+    let installation = TestInstallation::with_key();
+    installation.json(&["user", "add", "alice"]);
+    let expires_in = |file: &str| {
+        std::fs::write(installation.path().join("gatepass.toml"), file).unwrap();
+        installation.json(&["ticket", "issue", "--user", "alice"])["expires_in"].clone()
+    };
+    assert_eq!(expires_in("[lifetimes]\nticket = 66"), 66);
+    assert_eq!(expires_in("ticket_lifetime = 77"), 77, "flat keys are read until 1.0");
+    std::fs::write(installation.path().join("gatepass.toml"), "[lifetimes]\nticked = 66").unwrap();
+    let (code, said) = installation.refused(&["serve"]);
+    assert!(code == 2 && said.contains("[lifetimes]") && said.contains("did you mean `ticket`?"), "{said}");
+}
+
+#[test]
+fn a_server_warns_of_flat_keys() {
+    let installation = TestInstallation::with_key();
+    let (file, log) = (installation.path().join("gatepass.toml"), installation.path().join("log"));
+    for (text, warned) in [("risk_high = 70", true), ("[risk]\nhigh = 70", false)] {
+        std::fs::write(&file, text).unwrap();
+        let server = installation.serve_to(&[], std::fs::File::create(&log).unwrap().into());
+        assert_eq!(server.end(), Some(0));
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(said.contains("risk_high is high in [risk]"), warned, "{said}");
+    }
+}
+
+#[test]
 fn the_first_start_makes_everything_and_later_ones_nothing() {
     let installation = TestInstallation::new();
     let server = installation.serve(&[]);

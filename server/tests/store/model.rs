@@ -447,7 +447,7 @@ fn queries(names: &Names) -> Vec<Query> {
     }
     queries.push(Query::Issue(IssueQuery { bearer: None, user: None, actor: None, audience: None }));
     queries.extend((0..6).map(|i| Query::Session(SessionId::parse(&format!("ses_{i}")).unwrap())));
-    for user in &names.users {
+    for user in names.users.iter().take(USERS) {
         let name = user.as_str().trim_start_matches("usr_");
         let username = names
             .users

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use gatepass_core::admin::Operation;
+use gatepass_core::admin::clients::{
+    AddClient, DeleteClient, DisableClient, EnableClient, ImportedSecret, RotateSecret,
+};
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
+use gatepass_core::admin::tickets::RevokeTicket;
 use gatepass_core::admin::users::{DisableUser, EnableUser, SetPassword};
+use gatepass_core::admin::{ClientFields, Operation};
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
-use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::records::client::Client;
 use gatepass_core::records::id::{ClientId, UserId, UserRef};
 use gatepass_core::records::ticket::TicketState;
-use gatepass_core::store::audit::{Event as Row, Kind};
-use gatepass_core::store::change::Change;
 
-use super::people::{PASSWORDS, user_id};
+use super::people::{self, PASSWORDS, user_id};
 use super::{Event, World, note};
 use crate::administrator::{self, PendingOperation};
 use crate::fixtures;
@@ -31,18 +33,10 @@ impl World {
             0 => self.toggle_user(&id, now),
             1 => self.decide(EndUserSessions { user: (&id).into() }, now),
             2 => self.end_session(now),
+            3 | 4 => self.revoke_ticket(now),
             5 => self.set_password(&name, &id, now),
-            other => {
-                let changes = match other {
-                    3 | 4 => self.revoke_ticket(now),
-                    6 => self.rotate_secret(now),
-                    _ => self.toggle_portal(now),
-                };
-                if !changes.is_empty() {
-                    self.later(5, 300, Event::Command(changes));
-                }
-                return;
-            }
+            6 => self.rotate_secret(now),
+            _ => self.toggle_portal(now),
         };
         if let Some(pending) = decided {
             note!(self, "the administrator has a command about {name}");
@@ -104,64 +98,72 @@ impl World {
         Some(set)
     }
 
-    fn revoke_ticket(&mut self, now: Time) -> Vec<Change> {
+    fn revoke_ticket(&mut self, now: Time) -> Option<Box<dyn PendingOperation>> {
         let live = self.tables.tickets.values().filter(|ticket| ticket.state == TicketState::Live);
         let ids: Vec<_> = live.map(|ticket| ticket.id.clone()).collect();
         if ids.is_empty() {
-            return vec![];
+            return None;
         }
-        let id = self.rng.pick(&ids);
-        let row = Row { ticket: Some(id.clone()), ..Row::new(Kind::TicketRevoked, now) };
-        vec![Change::RevokeTicket { id, at: now }, Change::Audit(row)]
+        let ticket = self.rng.pick(&ids);
+        self.decide(RevokeTicket { ticket }, now)
     }
 
     /// Gives the portal a new secret, used at once. The old one stays good for a short time.
-    fn rotate_secret(&mut self, now: Time) -> Vec<Change> {
-        let mut portal = self.portal();
+    fn rotate_secret(&mut self, now: Time) -> Option<Box<dyn PendingOperation>> {
         let number = self.next_number();
         let secret = format!("gps_portal-{number:040}");
-        portal.secrets.retain(|secret| secret.expires_at.is_none());
-        portal.secrets.iter_mut().for_each(|old| old.expires_at = Some(now.plus(10)));
-        let digest = SecretDigest::of(&secret);
-        portal.secrets.push(ClientSecret { digest, created_at: now, expires_at: None });
+        let rotate = RotateSecret { client: portal(), overlap: 10, secret: Some(imported(&secret)) };
+        let rotated = self.decide(rotate, now)?;
         self.portal_secret = secret;
         self.coverage.count("secrets rotated");
-        let row = Row { client: Some(portal.id.clone()), ..Row::new(Kind::SecretRotated, now) };
-        vec![Change::UpdateClient(portal), Change::Audit(row)]
+        Some(rotated)
     }
 
-    fn toggle_portal(&mut self, now: Time) -> Vec<Change> {
-        let mut portal = self.portal();
-        if portal.enabled && self.rng.one_in(3) {
-            return self.replace_portal(portal, now);
+    fn toggle_portal(&mut self, now: Time) -> Option<Box<dyn PendingOperation>> {
+        match self.tables.clients.get(&portal()).map(|client| client.enabled) {
+            None => self.add_portal(now),
+            Some(false) => self.decide(EnableClient { client: portal() }, now),
+            Some(true) if self.rng.one_in(3) => {
+                // Added anew at once: another client of the same name and the same secret.
+                self.later(400, 700, Event::Reopen);
+                self.decide(DeleteClient { client: portal() }, now)
+            }
+            Some(true) => {
+                // Until somebody notices.
+                self.later(2_000, 8_000, Event::Reopen);
+                self.decide(DisableClient { client: portal() }, now)
+            }
         }
-        if portal.enabled {
-            portal.disable();
-            // Later the disabled portal is noticed.
-            let mut enabled = Client { revision: portal.revision + 1, ..portal.clone() };
-            enabled.enable();
-            self.later(2_000, 8_000, Event::Command(vec![Change::UpdateClient(enabled)]));
-        } else {
-            portal.enable();
-        }
-        let kind = if portal.enabled { Kind::ClientEnabled } else { Kind::ClientDisabled };
-        let row = Row { client: Some(portal.id.clone()), ..Row::new(kind, now) };
-        vec![Change::UpdateClient(portal), Change::Audit(row)]
     }
 
-    /// Deletes the portal and adds it anew at once: another client of the same name and the same secrets.
-    fn replace_portal(&mut self, portal: Client, now: Time) -> Vec<Change> {
+    /// Enables the portal if it is disabled, and adds it again if it is gone.
+    pub(super) fn reopen_portal(&mut self) {
+        let now = self.server_time();
+        let pending = match self.tables.clients.get(&portal()) {
+            None => self.add_portal(now),
+            Some(_) => self.decide(EnableClient { client: portal() }, now),
+        };
+        if let Some(pending) = pending {
+            self.later(5, 300, Event::Operation(pending));
+        }
+    }
+
+    fn add_portal(&mut self, now: Time) -> Option<Box<dyn PendingOperation>> {
+        let Client { scope, default_scope, audiences, .. } =
+            people::tables().clients.remove(&portal()).expect("the portal");
+        let fields = ClientFields::default().scope(scope).expect("a scope").default_scope(default_scope);
+        let fields =
+            audiences.iter().fold(fields, |fields, audience| fields.audience(audience).expect("an audience"));
+        let secret = imported(&self.portal_secret);
         self.coverage.count("clients added anew");
-        let id = portal.id.clone();
-        let epoch = Client::first_epoch(self.next_number() << 12);
-        let anew = Client { epoch, created_at: now, revision: 0, ..portal };
-        let rows = [Kind::ClientDeleted, Kind::ClientAdded]
-            .map(|kind| Change::Audit(Row { client: Some(id.clone()), ..Row::new(kind, now) }));
-        let changes = [Change::DeleteClient(id.clone()), Change::InsertClient(anew)];
-        changes.into_iter().chain(rows).collect()
+        self.decide(AddClient::new(portal(), fields, Some(secret)).expect("a client"), now)
     }
+}
 
-    fn portal(&self) -> Client {
-        self.tables.clients[&ClientId::parse("portal").expect("an id")].clone()
-    }
+fn portal() -> ClientId {
+    ClientId::parse("portal").expect("an id")
+}
+
+fn imported(secret: &str) -> ImportedSecret {
+    ImportedSecret::new(SecretText::new(secret.into())).expect("a secret")
 }

@@ -54,6 +54,7 @@ const ALL: &[&str] = &[
     "dead tokens refused",
     "live tokens accepted",
     "passwords changed",
+    "commands decided again",
     "users disabled",
     "users enabled",
     "epochs raised",

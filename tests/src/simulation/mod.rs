@@ -47,8 +47,10 @@ enum Event {
     Probe,
     /// The administrator runs a command.
     Administer,
-    /// The command's changes reach the store.
-    Command(Vec<Change>),
+    /// Somebody notices that the portal is shut out.
+    Reopen,
+    /// Changes reach the store after all, whose outcome nobody knew.
+    LateCommit(Vec<Change>),
     /// An administrator's operation reaches the store.
     Operation(Box<dyn PendingOperation>),
     /// A request arrives at a server.
@@ -238,7 +240,8 @@ impl World {
             Event::Wake(person) => self.wake(person),
             Event::Probe => self.probe(),
             Event::Administer => self.administer(),
-            Event::Command(changes) => self.command(&changes),
+            Event::Reopen => self.reopen_portal(),
+            Event::LateCommit(changes) => self.commit_late(&changes),
             Event::Operation(pending) => self.operate(pending),
             Event::Arrive(call) => self.arrive(call),
             Event::Answer(call, answered) => self.answered(call, &answered),

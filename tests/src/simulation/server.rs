@@ -203,7 +203,7 @@ impl World {
                 group.len()
             );
             for (_, changes) in &group {
-                self.later(10, 3_000, Event::Command(changes.to_vec()));
+                self.later(10, 3_000, Event::LateCommit(changes.to_vec()));
             }
         } else if unknown && fate == 0 && !dies {
             self.coverage.count("outcomes unknown, not applied");
@@ -258,8 +258,8 @@ impl World {
         outcome
     }
 
-    /// Commits changes without a flow: of the command line, or of a commit with an unknown outcome.
-    pub(super) fn command(&mut self, changes: &[Change]) {
+    /// Commits changes whose outcome nobody knew.
+    pub(super) fn commit_late(&mut self, changes: &[Change]) {
         if !self.faults.is_full {
             self.commit(None, changes);
         }

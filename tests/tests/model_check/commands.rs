@@ -1,8 +1,9 @@
 //! Two administrators who decide at the same time, while a client issues tickets.
 
+use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
 use gatepass_core::admin::keys::{AddKey, RetireKey, RotateKey};
 use gatepass_core::admin::users::{AddUser, DeleteUser, DisableUser, SetUser};
-use gatepass_core::admin::{Operation, UserFields};
+use gatepass_core::admin::{ClientFields, Operation, UserFields};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
@@ -106,27 +107,20 @@ pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a>
     .commands("one who adds her again", adds_again)
 }
 
-/// Changes the record of `backend`, if it exists.
-fn alters(edit: fn(&mut Client)) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
-    move |tables, _| {
-        let mut client = tables.clients.get(&backend())?.clone();
-        edit(&mut client);
-        Some(vec![Change::UpdateClient(client)])
-    }
+pub(crate) fn disables_client(id: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    operates(1, move || DisableClient { client: client_id(id) })
+}
+
+fn deletes_client(id: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    operates(1, move || DeleteClient { client: client_id(id) })
+}
+
+fn named(name: &str) -> ClientFields {
+    ClientFields::default().name(name).expect("a name")
 }
 
 fn adds_client(name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
-    move |tables, _| {
-        let id = ClientId::parse("new").ok()?;
-        let client =
-            Client { id: id.clone(), name: Some(name.into()), ..tables.clients.values().next()?.clone() };
-        (!tables.clients.contains_key(&id)).then(|| vec![Change::InsertClient(client)])
-    }
-}
-
-fn deletes_client(tables: &Tables) -> Option<Vec<Change>> {
-    let id = ClientId::parse("closed").ok()?;
-    tables.clients.contains_key(&id).then(|| vec![Change::DeleteClient(id)])
+    operates(1, move || AddClient::new(client_id("new"), named(name), None).expect("a client"))
 }
 
 pub(crate) fn clients<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
@@ -143,10 +137,10 @@ pub(crate) fn clients<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'
         &[NOON],
         Promises { check_transition: nothing, check_state: Box::new(check_state) },
     )
-    .commands("one who disables", alters(Client::disable))
-    .commands("one who names", alters(|client| client.name = Some("Renamed".into())))
-    .commands("one who deletes", |tables, _| deletes_client(tables))
-    .commands("another who deletes", |tables, _| deletes_client(tables))
+    .commands("one who disables", disables_client("backend"))
+    .commands("one who names", operates(1, || SetClient { client: backend(), fields: named("Renamed") }))
+    .commands("one who deletes", deletes_client("closed"))
+    .commands("another who deletes", deletes_client("closed"))
     .commands("one who adds", adds_client("one"))
     .commands("another who adds", adds_client("another"))
 }
@@ -221,24 +215,17 @@ pub(crate) fn ends_of_clients<'a>(engine: &'a Engine, unguarded: &[Guard], fault
         .with_faults(faults)
         .sends("one", move || fixtures::presents(&ticket))
         .asks("one again", |told| told[0].welcome()?.body["refresh_token"].as_str().map(fixtures::refreshes))
-        .commands_at_once("one who deletes the issuer", |tables, _| {
-            tables.clients.contains_key(&backend()).then(|| vec![Change::DeleteClient(backend())])
-        })
+        .commands_at_once("one who deletes the issuer", deletes_client("backend"))
         .commands_at_once("one who adds the issuer anew", |tables, _| {
             let gone = tables.clients.contains_key(&backend()).then(|| Change::DeleteClient(backend()));
             let anew = Client { epoch: 9, ..fixtures::tables().clients.remove(&backend())? };
             Some(gone.into_iter().chain([Change::InsertClient(anew)]).collect())
         })
-        .commands_at_once("one who disables the portal", |tables, _| {
-            let mut portal = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
-            portal.disable();
-            Some(vec![Change::UpdateClient(portal)])
-        })
-        .commands_at_once("one who enables the portal", |tables, _| {
-            let mut portal = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
-            portal.enable();
-            Some(vec![Change::UpdateClient(portal)])
-        })
+        .commands_at_once("one who disables the portal", disables_client("portal"))
+        .commands_at_once(
+            "one who enables the portal",
+            operates(1, || EnableClient { client: client_id("portal") }),
+        )
 }
 
 /// A client issues tickets for alice, while she is deleted or disabled and the client is disabled.
@@ -277,5 +264,5 @@ pub(crate) fn issuing<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -
         .sends("another", issues)
         .commands_at_once("one who disables", disables("alice"))
         .commands_at_once("one who deletes", deletes("alice"))
-        .commands_at_once("one who closes", alters(Client::disable))
+        .commands_at_once("one who closes", disables_client("backend"))
 }

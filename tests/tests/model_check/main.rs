@@ -165,9 +165,10 @@ fn every_condition_has_a_guard() {
     for line in changes.lines().filter_map(|line| line.strip_prefix("    ")) {
         if let Some(doc) = line.strip_prefix("/// ") {
             told.push_str(doc);
+            told.push(' ');
         } else if line.starts_with(char::is_uppercase) {
             let name = line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-            let conditional = told.to_lowercase().contains("holds wh");
+            let conditional = ["Holds if ", "Holds while "].iter().any(|words| told.contains(words));
             let guarded = Guard::ALL.iter().any(|guard| guard.meaning().0.contains(&format!("`{name}`")));
             assert_eq!(conditional, guarded, "{name}: {told}");
             told.clear();

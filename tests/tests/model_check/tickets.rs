@@ -1,22 +1,24 @@
 //! One ticket: three present it, it is revoked, the user is disabled, and the clock steps past its end and back.
 
 use gatepass_core::admin::sessions::EndUserSessions;
+use gatepass_core::admin::tickets::RevokeTicket;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
-use gatepass_core::records::id::{ClientId, UserRef};
+use gatepass_core::records::id::UserRef;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::change::Change;
 use gatepass_tests::fixtures::{self, NOON, inputs, presents, refreshes};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 
-use crate::commands::{deletes, disables, operates};
+use crate::commands::{deletes, disables, disables_client, operates};
 use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 pub(crate) fn explorer<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let store = Memory::new(fixtures::tables());
     let ticket = fixtures::issue(engine, &store, "alice", inputs(NOON, 1));
     let tables = store.with(|tables| Tables { unguarded: unguarded.to_vec(), ..tables.clone() });
+    let id = tables.tickets.values().next().expect("a ticket").id.clone();
     // At its last second, at its end, and back again.
     let clock = [NOON.plus(299), NOON.plus(300), NOON];
     Explorer::new(engine, tables, &clock, Promises { check_transition, check_state: Box::new(check_state) })
@@ -24,10 +26,7 @@ pub(crate) fn explorer<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) 
         .sends("one", presenting(&ticket))
         .sends("another", presenting(&ticket))
         .sends("a third", presenting(&ticket))
-        .commands_at_once("the operator", |tables, at| {
-            let ticket = tables.tickets.values().next()?;
-            Some(vec![Change::RevokeTicket { id: ticket.id.clone(), at }])
-        })
+        .commands("the operator", operates(2, move || RevokeTicket { ticket: id.clone() }))
         .commands_at_once("the administrator", disables("alice"))
 }
 
@@ -48,11 +47,7 @@ pub(crate) fn impersonation<'a>(engine: &'a Engine, unguarded: &[Guard], faults:
             "one who signs boss out",
             operates(1, || EndUserSessions { user: UserRef::Username("boss".into()) }),
         )
-        .commands_at_once("one who disables the portal", |tables, _| {
-            let mut client = tables.clients.get(&ClientId::parse("portal").ok()?)?.clone();
-            client.disable();
-            Some(vec![Change::UpdateClient(client)])
-        })
+        .commands_at_once("one who disables the portal", disables_client("portal"))
 }
 
 /// Another client presents the portal's ticket, by which boss was to act as alice, while boss is deleted. No record about

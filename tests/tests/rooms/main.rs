@@ -2,6 +2,7 @@
 //!
 //! The paths of the code are read: `use` lines with their lists, and paths that stand in expressions and types. `crate`,
 //! `self` and `super` are resolved by the file's module. A name that the root of a crate hands on counts as its own room's.
+#![allow(clippy::expect_used, reason = "a failed expectation is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

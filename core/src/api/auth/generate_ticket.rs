@@ -74,7 +74,7 @@ impl Endpoint for GenerateTicket {
             Ok(draft) => Ok(issue(ctx, draft, conditions)),
             Err(Refused { problem, refusal, about }) => {
                 let reply = ctx.refuse(problem, refusal);
-                Ok(match about.filter(|_| ctx.peer.is_some()) {
+                Ok(match about {
                     Some(event) => Next::record(Event { refusal: Some(refusal), ..*event }, reply),
                     None => reply.into(),
                 })

@@ -10,7 +10,7 @@ use crate::base::secret::SecretText;
 use crate::crypto::seed::Label;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
-use crate::policy::password::{MAX_LOCK, Unfit, fit, is_locked};
+use crate::policy::password::{MAX_LOCK, PasswordError, fit, is_locked};
 use crate::records::factor::Lockout;
 use crate::records::password::{Password, PasswordHash, Workspace};
 use crate::records::session::{Purpose, Session};
@@ -56,9 +56,9 @@ impl BearerEndpoint for ChangePassword {
     ) -> Decided<PendingChange, Comparison> {
         let ctx = basis.ctx;
         let unfit = match fit(self.new.expose(), person.user, basis.settings().password_length) {
-            Err(Unfit::TooShort) => Some(Problem::PasswordTooShort),
-            Err(Unfit::TooLong) => Some(Problem::PasswordTooLong),
-            Err(Unfit::Common) => Some(Problem::PasswordTooCommon),
+            Err(PasswordError::TooShort) => Some(Problem::PasswordTooShort),
+            Err(PasswordError::TooLong) => Some(Problem::PasswordTooLong),
+            Err(PasswordError::Common) => Some(Problem::PasswordTooCommon),
             Ok(()) => (self.new == self.old).then_some(Problem::PasswordUnchanged),
         };
         if let Some(problem) = unfit {

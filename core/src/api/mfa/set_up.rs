@@ -15,7 +15,7 @@ use crate::base::secret::SecretText;
 use crate::engine::Engine;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
-use crate::policy::enrolment::{MAX_NAME, NotSetUp, SetUp, backup_codes, device};
+use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, backup_codes, device};
 use crate::policy::second_factor::{Method, accept, has_shown};
 use crate::records::factor::Factors;
 use crate::records::id::UserId;
@@ -96,8 +96,8 @@ impl BearerEndpoint for SetUpDevice {
         let (parameters, name) = (basis.settings().totp, self.name.clone());
         let set_up = SetUp::prepare(parameters, &user.id, factors, name, vouched_for, &ctx.inputs);
         let set_up = set_up.map_err(|error| match error {
-            NotSetUp::TooMany => ctx.problem(Problem::TooManyDevices),
-            NotSetUp::Nameless => ctx.internal(),
+            SetUpError::TooMany => ctx.problem(Problem::TooManyDevices),
+            SetUpError::Nameless => ctx.internal(),
         })?;
         for device in &set_up.abandoned {
             changes.push(Change::Audit(event(ctx, person, Kind::DeviceRemoved, device)));

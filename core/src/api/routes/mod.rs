@@ -57,6 +57,8 @@ pub struct Route {
     pub errors: ErrorFormat,
     /// What a failure means.
     pub failures: FailureClass,
+    /// The path before its `{id}`, where it has one.
+    before_id: Option<&'static str>,
     begin: fn(Call<'_>) -> Step,
 }
 
@@ -96,21 +98,27 @@ routes! {
     Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple, NoGuess;
 }
 
-/// The placeholder at the end of a path.
-const ID: &str = "{id}";
+/// Returns the part of `path` before an `{id}` at its end; none where there is no `{id}`.
+const fn before_id(path: &'static str) -> Option<&'static str> {
+    let [before @ .., b'{', b'i', b'd', b'}'] = path.as_bytes() else { return None };
+    match core::str::from_utf8(before) {
+        Ok(before) => Some(before),
+        Err(_) => None,
+    }
+}
 
 impl Route {
     /// Returns the part of its path before an `{id}`.
     fn label(&self) -> &'static str {
-        self.path.strip_suffix(ID).unwrap_or(self.path)
+        self.before_id.unwrap_or(self.path)
     }
 
     /// Matches `path`, and returns its `{id}`: empty where the route has none.
     fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let rest = path.strip_prefix(self.label())?;
-        let fits =
-            if self.path.ends_with(ID) { !rest.is_empty() && !rest.contains('/') } else { rest.is_empty() };
-        fits.then_some(rest)
+        match self.before_id {
+            None => (path == self.path).then_some(""),
+            Some(before) => path.strip_prefix(before).filter(|id| !id.is_empty() && !id.contains('/')),
+        }
     }
 
     /// Returns true if `method` is one of its own.
@@ -203,7 +211,7 @@ impl Engine {
     pub fn begin(&self, routed: &RoutedRequest<'_>, inputs: RequestInputs) -> Step {
         let RoutedRequest { request, language, at_path, route } = *routed;
         let errors = at_path.map_or(ErrorFormat::Simple, |route| route.errors);
-        let ctx = Context { inputs, language, peer: Some(request.peer), errors };
+        let ctx = Context { inputs, language, peer: request.peer, errors };
         match route {
             Some((route, id)) => (route.begin)(Call { ctx, engine: self, request, id }),
             None if at_path.is_none() => Step::Reply(ctx.problem(Problem::NotFound)),

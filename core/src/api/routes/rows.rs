@@ -10,6 +10,7 @@ macro_rules! routes {
             authentication: Authentication::$authentication,
             errors: ErrorFormat::$errors,
             failures: FailureClass::$failures,
+            before_id: before_id($path),
             begin: Flow::<$endpoint>::begin,
         },)+];
 

@@ -57,7 +57,7 @@ fn a_path_has_each_method_once_and_allows_what_its_rows_take() {
             assert!(!seen.contains(&(method, route.path)), "{method} {}", route.path);
             seen.push((method, route.path));
         }
-        let path = route.path.replace(ID, "x");
+        let path = route.path.replace("{id}", "x");
         let Step::Reply(refused) = begin(request("BREW", &path)) else { panic!("{path} takes BREW") };
         let allow = refused.header("allow").unwrap_or_default();
         assert_eq!(refused.status(), 405, "{path}");
@@ -73,7 +73,7 @@ fn a_route_asks_for_what_its_row_says_in_its_format() {
         let form = Request {
             headers: vec![("content-type".into(), b"application/x-www-form-urlencoded".to_vec())],
             body: b"grant_type=client_credentials&token=x".to_vec(),
-            ..request(route.methods[0], &route.path.replace(ID, "x"))
+            ..request(route.methods[0], &route.path.replace("{id}", "x"))
         };
         let step = begin(form);
         let reply = if let Step::Reply(reply) = &step { Some(reply) } else { None };

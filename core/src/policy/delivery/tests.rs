@@ -1,4 +1,4 @@
-//! Who is given an answer again, a row for each case.
+//! The requests that get an answer again, a row for each case.
 
 use alloc::{boxed::Box, vec};
 
@@ -166,7 +166,7 @@ fn boss(records: &mut TicketRecords) {
     delivered(records).session.actor = Some(Actor { id, epoch: 0 });
 }
 
-/// What is asked, and how the records differ.
+/// A request, and the difference of the records.
 struct Ask {
     request: RequestDigest,
     redeemer: Redeemer,

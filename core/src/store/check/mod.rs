@@ -12,7 +12,7 @@
 //! println!("{report}");
 //! ```
 //!
-//! What the kit cannot see: that a commit is durable before its outcome is told, the audit rows, which no query reads, and the
+//! The kit cannot see that a commit is durable before its outcome is returned, nor the audit rows, which no query reads, nor the
 //! sweep. See `docs/embedding.md`.
 
 mod case;

@@ -1,5 +1,5 @@
-//! What every change names, one guard for each thing that must hold: a list that the store in memory goes by, and from
-//! which a test may switch any one off to see what it was for.
+//! The conditions of every change, one guard each: the store in memory checks this list, and a test may switch any one
+//! off to see what it is for.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,4 +1,5 @@
-//! What a change is about to overwrite, so that a commit that fails half-way leaves no trace and costs no copy of the tables.
+//! The values that a change overwrites, so that a commit that fails half-way leaves no trace and needs no copy of the
+//! tables.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;

@@ -41,7 +41,7 @@ pub(in super::super) struct PendingRequest {
 
 impl fmt::Debug for PendingRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guest").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("PendingRequest").field("number", &self.number).finish_non_exhaustive()
     }
 }
 

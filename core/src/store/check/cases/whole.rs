@@ -1,4 +1,4 @@
-//! What holds of every commit: in order, all or none. And the changes that are about nobody.
+//! The promises about every commit: in order, all or none. And the changes that are about no record.
 
 use alloc::vec::Vec;
 

@@ -1,0 +1,272 @@
+//! The answers of the store in memory.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::records::client::{Client, ClientRef};
+use crate::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
+use crate::records::factor::Factors;
+use crate::records::id::{UserId, UserRef};
+use crate::records::named_clients::NamedClients;
+use crate::records::session::{RefreshDigest, Session};
+use crate::records::ticket::{Ticket, TicketState};
+use crate::records::user::User;
+use crate::store::page::{Cursor, Page, PageQuery};
+use crate::store::query::{
+    AccountRecords, BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity,
+    IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionPageQuery,
+    SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
+};
+
+use super::Tables;
+
+impl Tables {
+    fn user(&self, who: &UserRef) -> Option<&User> {
+        let by_name = |name: &str| self.users.values().find(|user| user.username.as_str() == name);
+        match who {
+            UserRef::Username(name) => by_name(name),
+            UserRef::IdOrUsername(text) => {
+                UserId::parse(text).ok().and_then(|id| self.users.get(&id)).or_else(|| by_name(text))
+            }
+        }
+    }
+
+    /// The client that issued what rests on `named`, where that is another than the one it is for.
+    fn other_issuer(&self, named: NamedClients<'_>) -> Option<Client> {
+        named.other_issuer().and_then(|id| self.clients.get(id)).cloned()
+    }
+
+    fn bearer(&self, query: &BearerQuery) -> BearerRecords {
+        let person = query.person.as_ref();
+        let session = person.and_then(|p| self.sessions.get(&p.session));
+        BearerRecords {
+            client: self.clients.get(&query.client).cloned(),
+            user: person.and_then(|p| self.users.get(&p.user)).cloned(),
+            issuer: session.and_then(|session| self.other_issuer(session.clients())),
+            session: session.cloned(),
+            actor: person.and_then(|p| p.actor.as_ref()).and_then(|id| self.users.get(id)).cloned(),
+            revoked: self.revoked.contains(&query.token_id),
+        }
+    }
+
+    fn session_page(&self, query: &SessionPageQuery) -> Page<SessionRecords> {
+        let asked = |session: &&Session| query.user.as_ref().is_none_or(|user| session.user_id == *user);
+        let sessions = self.sessions.values().filter(asked);
+        let Page { items, next } =
+            page(&query.page, Order::Backwards, sessions, |session| session.id.as_str());
+        let with_names = |session: Session| SessionRecords {
+            user: self.users.get(&session.user_id).cloned(),
+            actor: session.actor_id().and_then(|id| self.users.get(id)).cloned(),
+            client: self.clients.get(&session.client_id).cloned(),
+            issuer: self.other_issuer(session.clients()),
+            session,
+        };
+        Page { items: items.into_iter().map(with_names).collect(), next }
+    }
+
+    fn factors(&self, user: &UserId) -> Factors {
+        let codes = self.backup_codes.keys().filter(|(whose, _)| whose == user);
+        Factors {
+            devices: self.devices.iter().rev().filter(|device| device.user_id == *user).cloned().collect(),
+            backup_codes: codes.map(|(_, code)| *code).collect(),
+            lockout: self.lockout.get(user).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The user called so: by user name, or else by an address or a number that nobody else has.
+    fn identified(&self, Identity(text): &Identity) -> Option<&User> {
+        let only = |is: &dyn Fn(&User) -> bool| {
+            let mut all = self.users.values().filter(|user| is(user));
+            all.next().filter(|_| all.next().is_none())
+        };
+        let has_email =
+            |user: &User| user.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(text));
+        only(&|user| user.username.as_str() == text)
+            .or_else(|| only(&|user| has_email(user) || user.phone.as_deref() == Some(text)))
+    }
+
+    fn family(&self, digest: &RefreshDigest) -> Option<Family> {
+        let refresh = self.refresh_tokens.get(digest)?.clone();
+        let session = self.sessions.get(&refresh.session_id)?.clone();
+        let successor = refresh.rotation.as_ref().and_then(|r| self.refresh_tokens.get(&r.successor));
+        Some(Family {
+            successor: successor.cloned(),
+            user: self.users.get(&session.user_id).cloned(),
+            actor: session.actor_id().and_then(|id| self.users.get(id)).cloned(),
+            client: self.clients.get(&session.client_id).cloned(),
+            issuer: self.other_issuer(session.clients()),
+            refresh,
+            session,
+        })
+    }
+
+    /// Returns the result of a ticket that was redeemed with an `Idempotency-Key`.
+    fn delivered(&self, ticket: &Ticket) -> Option<Delivered> {
+        let TicketState::Spent { delivery: Some(delivery), .. } = &ticket.state else { return None };
+        match &delivery.result {
+            TicketResult::Session(opened) => self.delivered_session(opened).map(Delivered::Session),
+            TicketResult::Challenge(digest) => self.challenges.get(digest).cloned().map(Delivered::Challenge),
+        }
+    }
+
+    fn delivered_session(&self, opened: &OpenedSession) -> Option<DeliveredSession> {
+        let refresh = opened.refresh.and_then(|digest| self.refresh_tokens.get(&digest));
+        let session = self.sessions.get(&opened.id)?.clone();
+        Some(DeliveredSession { session, refresh: refresh.cloned() })
+    }
+
+    /// Returns the owner of everything that is deleted with a user at once. Tickets, sessions and challenges are left to the sweep.
+    pub fn owners(&self) -> impl Iterator<Item = &UserId> {
+        let devices = self.devices.iter().map(|device| &device.user_id);
+        let codes = self.backup_codes.keys().map(|(user, _)| user);
+        let rest = self.lockout.keys().chain(self.habits.keys()).chain(self.passwords.keys());
+        devices.chain(codes).chain(rest)
+    }
+
+    /// Answers `query`.
+    pub fn read(&self, query: &Query) -> Found {
+        let records = match query {
+            Query::Generation => Records::Generation,
+            Query::Client(id) => Records::Client(self.clients.get(id).cloned()),
+            Query::Bearer(query) => Records::Bearer(Box::new(self.bearer(query))),
+            Query::Ticket(digest) => Records::Ticket(self.tickets.get(digest).map(|ticket| {
+                let actor = ticket.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
+                Box::new(TicketRecords {
+                    factors: self.factors(ticket.presented_by()),
+                    history: self.habits.get(ticket.presented_by()).cloned().unwrap_or_default(),
+                    user: self.users.get(&ticket.user_id).cloned(),
+                    actor: actor.cloned(),
+                    client: self.clients.get(&ticket.client_id).cloned(),
+                    issuer: self.other_issuer(ticket.clients()),
+                    delivered: self.delivered(ticket),
+                    ticket: ticket.clone(),
+                })
+            })),
+            Query::Issue(query) => Records::Issue(Box::new(IssueRecords {
+                bearer: query.bearer.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
+                user: query.user.as_ref().and_then(|who| self.user(who)).cloned(),
+                actor: query.actor.as_ref().and_then(|who| self.user(who)).cloned(),
+                audience: query.audience.as_ref().and_then(|id| self.clients.get(id)).cloned(),
+            })),
+            Query::Token(query) => Records::Token(Box::new(TokenRecords {
+                caller: query.caller.as_ref().and_then(|id| self.clients.get(id)).cloned(),
+                bearer: query.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
+                family: query.refresh.as_ref().and_then(|digest| self.family(digest)),
+            })),
+            Query::Challenge(digest) => Records::Challenge(self.challenges.get(digest).map(|challenge| {
+                let sign_in = &challenge.sign_in;
+                let actor = sign_in.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
+                Box::new(ChallengeRecords {
+                    user: self.users.get(&sign_in.user_id).cloned(),
+                    actor: actor.cloned(),
+                    client: self.clients.get(&sign_in.client_id).cloned(),
+                    issuer: self.other_issuer(sign_in.clients()),
+                    factors: self.factors(sign_in.challenged()),
+                    delivered: challenge
+                        .answered
+                        .as_ref()
+                        .and_then(|answered| self.delivered_session(&answered.delivery.as_ref()?.result)),
+                    challenge: challenge.clone(),
+                })
+            })),
+            Query::Factors(query) => Records::Factors(Box::new(FactorsRecords {
+                bearer: self.bearer(query),
+                factors: query.person.as_ref().map(|p| self.factors(&p.user)).unwrap_or_default(),
+            })),
+            Query::Login(identity) => Records::Login(self.identified(identity).map(|user| {
+                Box::new(LoginRecords {
+                    password: self.passwords.get(&user.id).cloned(),
+                    factors: self.factors(&user.id),
+                    history: self.habits.get(&user.id).cloned().unwrap_or_default(),
+                    user: user.clone(),
+                })
+            })),
+            Query::Password(query) => Records::Password(Box::new(PasswordRecords {
+                bearer: self.bearer(query),
+                password: query.person.as_ref().and_then(|p| self.passwords.get(&p.user)).cloned(),
+            })),
+            Query::User(query) => Records::User(self.user(&query.user).map(|user| {
+                let owner = query.username.as_ref().map(|name| UserRef::Username(name.as_str().into()));
+                let owner = owner.and_then(|name| self.user(&name)).map(|owner| owner.id.clone());
+                Box::new(UserRecords { user: user.clone(), username_owner: owner })
+            })),
+            Query::Account(who) => Records::Account(self.user(who).map(|user| {
+                Box::new(AccountRecords {
+                    password: self.passwords.get(&user.id).cloned(),
+                    factors: self.factors(&user.id),
+                    history: self.habits.get(&user.id).cloned().unwrap_or_default(),
+                    user: user.clone(),
+                })
+            })),
+            Query::Session(id) => Records::Session(self.sessions.get(id).cloned().map(Box::new)),
+            Query::TicketById(id) => {
+                let ticket = self.tickets.values().find(|ticket| ticket.id == *id);
+                Records::TicketById(ticket.cloned().map(Box::new))
+            }
+            Query::Keys => Records::Keys(self.keys.iter().map(|key| key.record.clone()).collect()),
+            Query::UserPage(query) => {
+                Records::UserPage(page(query, Order::Forwards, self.users.values(), |user| user.id.as_str()))
+            }
+            Query::ClientPage(query) => {
+                Records::ClientPage(page(query, Order::Forwards, self.clients.values(), |client| {
+                    client.id.as_str()
+                }))
+            }
+            Query::TicketPage(query) => {
+                Records::TicketPage(page(query, Order::Backwards, self.tickets.values(), |ticket| {
+                    ticket.id.as_str()
+                }))
+            }
+            Query::SessionPage(query) => Records::SessionPage(self.session_page(query)),
+            Query::Sessions(query) => {
+                let bearer = self.bearer(query);
+                let own = bearer.session.as_ref().filter(|s| s.ended_at.is_none()).map(|s| &s.user_id);
+                let person = query.person.as_ref().filter(|p| own == Some(&p.user));
+                let whose = |s: &&Session| person.is_some_and(|p| p.user == s.user_id);
+                let stands = |s: &&Session| {
+                    let is = |user: &User, epoch| user.is_active() && user.epoch == epoch;
+                    let is_client =
+                        |named: &ClientRef| self.clients.get(&named.id).is_some_and(|c| c.is(named));
+                    let client = s.client_epoch.map(|epoch| ClientRef { id: s.client_id.clone(), epoch });
+                    s.actor
+                        .as_ref()
+                        .is_none_or(|a| self.users.get(&a.id).is_some_and(|user| is(user, a.epoch)))
+                        && client.iter().chain(&s.issuer).all(is_client)
+                };
+                let live =
+                    self.sessions.values().filter(|s| s.ended_at.is_none()).filter(whose).filter(stands);
+                let mut sessions: Vec<Session> = live.cloned().collect();
+                sessions.sort_by(|a, b| (b.auth_time, &b.id).cmp(&(a.auth_time, &a.id)));
+                sessions.truncate(MAX_SESSIONS);
+                Records::Sessions(Box::new(SessionsRecords { bearer, sessions }))
+            }
+        };
+        Found { generation: self.generation, state_epoch: self.state_epoch, records }
+    }
+}
+
+/// The order of a list, by the names of its records.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    Forwards,
+    /// Names of tickets and sessions begin with their time: about the newest first.
+    Backwards,
+}
+
+/// One page of `all`.
+fn page<'a, T: Clone + 'a>(
+    query: &PageQuery,
+    order: Order,
+    all: impl Iterator<Item = &'a T>,
+    name: impl Fn(&T) -> &str,
+) -> Page<T> {
+    let compare = |one: &str, other: &str| match order {
+        Order::Forwards => one.cmp(other),
+        Order::Backwards => other.cmp(one),
+    };
+    let is_later =
+        |record: &&T| query.after.as_ref().is_none_or(|Cursor(after)| compare(name(record), after).is_gt());
+    let mut found: Vec<&T> = all.filter(is_later).collect();
+    found.sort_by(|one, other| compare(name(one), name(other)));
+    Page::of(query, found.into_iter().map(|record| (record.clone(), Cursor(name(record).into()))))
+}
