@@ -1,5 +1,6 @@
 //! The server around the core: sockets, the store, the keys, the clock and the command line.
 
+mod authority;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr as _;
 
 /// A record to print: its keys in the order they are shown.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -219,18 +220,6 @@ const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns the columns that `text` takes on a terminal: two for each character of East Asian scripts.
-fn width(text: &str) -> usize {
-    text.chars().map(|c| 1 + usize::from(is_wide(c))).sum()
-}
-
-const fn is_wide(c: char) -> bool {
-    matches!(c,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{1f300}'..='\u{1faff}'
-        | '\u{20000}'..='\u{3fffd}')
-}
-
 fn bold(text: &str, terminal: bool) -> String {
     if terminal { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
 }
@@ -260,17 +249,17 @@ fn aligned(
     let rows: Vec<Vec<String>> = records.iter().map(row).collect();
     let names: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
     if widths.is_empty() {
-        *widths = names.iter().map(|name| width(name)).collect();
+        *widths = names.iter().map(|name| name.width()).collect();
     }
     for row in &rows {
         for (widest, cell) in widths.iter_mut().zip(row) {
-            *widest = width(cell).max(*widest);
+            *widest = cell.width().max(*widest);
         }
     }
     let line = |row: &[String]| {
         let cells = row.iter().zip(&*widths);
         let padded: String =
-            cells.map(|(cell, widest)| format!("{cell}{}  ", " ".repeat(widest - width(cell)))).collect();
+            cells.map(|(cell, widest)| format!("{cell}{}  ", " ".repeat(widest - cell.width()))).collect();
         padded.trim_end().to_owned()
     };
     let mut text = String::new();

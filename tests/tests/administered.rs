@@ -66,7 +66,9 @@ fn altered<O: Operation>(
     operation: O,
     alter: impl FnOnce(&mut Tables),
 ) -> (usize, Result<O::Output, AdminError>) {
-    let (mut step, mut commits, mut alter) = (begin(operation, inputs(NOON, 7)), 0, Some(alter));
+    // Every operation has randomness of its own.
+    let seed = store.with(|tables| tables.audit.len() + tables.clients.len() + 7) as u64;
+    let (mut step, mut commits, mut alter) = (begin(operation, inputs(NOON, seed)), 0, Some(alter));
     loop {
         step = match step {
             Step::Read(read) => {

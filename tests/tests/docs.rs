@@ -115,5 +115,5 @@ fn the_endpoints_are_those_of_the_table_of_routes() {
         list.sort_unstable();
         list.dedup();
     }
-    assert_eq!(listed, served, "docs/http-api.md and core/src/api/routes.rs");
+    assert_eq!(listed, served, "docs/http-api.md and core/src/api/routes/mod.rs");
 }

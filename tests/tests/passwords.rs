@@ -366,7 +366,7 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
             steps.push((who, step));
         }
         changed += usize::from(is_changed);
-        let failures = tables.habits.get(&pam()).map_or(0, |history| history.failures.len());
+        let failures = tables.histories.get(&pam()).map_or(0, |history| history.failures.len());
         let refused = |e: &&gatepass_core::store::audit::Event| e.refusal == Some(Refusal::PasswordWrong);
         assert_eq!(failures, tables.audit.iter().filter(refused).count(), "schedule {schedule}");
     }

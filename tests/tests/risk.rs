@@ -33,7 +33,7 @@ fn enrolled(names: &[&str]) -> Tables {
         let place = DeviceOnNetwork::of("laptop", b"", [192, 0, 2, 1].into()).expect("a place");
         let known = KnownPlace { place, last_at: NOON };
         tables
-            .habits
+            .histories
             .insert(user_id(name), SignInHistory { places: vec![known], ..SignInHistory::default() });
     }
     tables
@@ -77,7 +77,7 @@ fn answers(server: &InMemoryServer, challenge: &Value, code: &str) -> Value {
 }
 
 fn history(server: &InMemoryServer, name: &str) -> SignInHistory {
-    server.store.with(|tables| tables.habits.get(&user_id(name)).cloned().unwrap_or_default())
+    server.store.with(|tables| tables.histories.get(&user_id(name)).cloned().unwrap_or_default())
 }
 
 fn places(server: &InMemoryServer, name: &str) -> usize {
@@ -101,7 +101,7 @@ fn a_first_device_is_learnt_and_a_new_one_asked_once() {
     assert_eq!(places(&server, "fay"), 1);
     // The first device of a user with a factor has not shown it.
     let mut unknown = enrolled(&["fay"]);
-    unknown.habits.clear();
+    unknown.histories.clear();
     let server = server_with(settings(), unknown);
     let asked = signs_in(&server, "fay", "laptop");
     assert_eq!((is_challenged(&asked), &asked["mfa_check_reason"]), (true, &json!("new_device")));
@@ -127,7 +127,7 @@ fn a_first_device_is_learnt_and_a_new_one_asked_once() {
 fn without_a_device_id_the_user_agent_is_the_device() {
     let mut tables = enrolled(&["fay"]);
     let browser = DeviceOnNetwork::of("", b"Mozilla/5.0 \xff", [192, 0, 2, 1].into()).expect("a place");
-    tables.habits.get_mut(&user_id("fay")).expect("a habit").places[0].place = browser;
+    tables.histories.get_mut(&user_id("fay")).expect("a habit").places[0].place = browser;
     let server = server_with(settings(), tables);
     let by = |agent: &[u8]| {
         let ticket = issue(&server, TicketRequest::new(UserRef::Username("fay".into())));

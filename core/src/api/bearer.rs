@@ -217,7 +217,7 @@ impl<'a> VerifiedToken<'a> {
         &self.claims
     }
 
-    /// What it allows now: the claim's, as far as it may be granted still.
+    /// The scope that it allows now: the claim's, as far as it may still be granted.
     pub(crate) const fn scope(&self) -> &Scope {
         &self.scope
     }

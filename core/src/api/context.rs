@@ -1,4 +1,4 @@
-//! What every flow carries, and the replies every flow can give.
+//! The context that every flow carries, and the replies that every flow can give.
 
 use core::net::IpAddr;
 
@@ -15,7 +15,7 @@ use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Outcome;
 use serde::Serialize;
 
-/// How the errors of a route are written.
+/// The format of a route's errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorFormat {
     /// SimpleResponse.

@@ -22,9 +22,9 @@ use crate::store::query::{Found, Query, Records};
 
 /// An endpoint. Its values are requests to it that have been parsed.
 pub(crate) trait Endpoint: Sized {
-    /// What a commit is followed by; [`Infallible`] where the endpoint never commits.
+    /// The work that follows a commit; [`Infallible`] if the endpoint never commits.
     type Pending: Pending;
-    /// What a hash is followed by; [`Infallible`] where the endpoint never hashes.
+    /// The work that follows a hash; [`Infallible`] if the endpoint never hashes.
     type Hash: Hashing<Self>;
 
     /// Parses a request.
@@ -43,7 +43,7 @@ pub(crate) trait Endpoint: Sized {
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<Self::Pending, Self::Hash>;
 }
 
-/// What is left to do when a commit is over.
+/// The work that is left when a commit is over.
 pub(crate) trait Pending: Sized {
     /// Makes the reply, here and nowhere earlier: the changes are durable.
     fn applied(self, ctx: &Context, engine: &Engine) -> Reply;
@@ -91,7 +91,7 @@ pub(crate) struct Call<'a> {
     pub(crate) id: &'a str,
 }
 
-/// What every decision rests on, beside the records.
+/// The basis of every decision, beside the records.
 pub(crate) struct Basis<'a> {
     pub(crate) ctx: &'a Context,
     pub(crate) engine: &'a Engine,
@@ -118,7 +118,7 @@ impl<'a> Basis<'a> {
     }
 }
 
-/// What an endpoint does next.
+/// The next step of an endpoint.
 pub(crate) enum Next<P = Infallible, H = Infallible> {
     Reply(Reply),
     /// Records a refusal, then sends this whatever the outcome: it is refused whether or not that could be recorded.
@@ -169,7 +169,7 @@ impl<P, H> From<Response> for Next<P, H> {
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Flow<S> {
     pub(crate) ctx: Context,
-    /// How often the records were read again after a conflict.
+    /// The number of times that the records were read again after a conflict.
     pub(crate) conflicts: u8,
     pub(crate) state: S,
 }

@@ -9,7 +9,7 @@ use crate::records::id::UserId;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
 
-/// What is written when a code of `user` was wrong; nothing while the factors are locked.
+/// Returns the changes for a wrong code of `user`; none while the factors are locked.
 pub(crate) fn count_wrong(ctx: &Context, factors: &Factors, user: &UserId) -> Vec<Change> {
     let (before, longest) = (factors.lockout, Lockout::LONGEST_LOCK);
     let after = before.without_dated_ahead(longest, ctx.now()).failed(ctx.now());

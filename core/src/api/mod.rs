@@ -1,6 +1,6 @@
 //! The HTTP API: one file for each endpoint, each read top to bottom in the order it happens, and one table of [routes].
 //!
-//! A request is looked up in the table and parsed by its endpoint. From there on [`endpoint::Flow`] goes on with it, one
+//! A request is looked up in the table and parsed by its endpoint. From there on `endpoint::Flow` goes on with it, one
 //! [`step`] after the other.
 
 pub(crate) mod auth;

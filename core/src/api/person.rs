@@ -19,7 +19,7 @@ use crate::store::query::{BearerQuery, BearerRecords, Query, Records};
 
 /// An endpoint for the bearer of an access token. Its values are requests to it that have been parsed, the token apart.
 pub(crate) trait BearerEndpoint: Sized {
-    /// What is read beside the bearer.
+    /// The records that are read beside the bearer.
     type Records: ReadWithBearer;
     /// As [`Endpoint::Pending`].
     type Pending: Pending;
@@ -103,7 +103,7 @@ impl ReadWithBearer for Option<Password> {
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Bearer<E> {
     presented: Presented,
-    /// What is asked, or what was wrong with it: a bad token is answered before a bad body.
+    /// The request, or the error in it: a bad token is answered before a bad body.
     asked: Result<E, Problem>,
 }
 

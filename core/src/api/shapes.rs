@@ -13,7 +13,7 @@ use crate::records::scope::Scope;
 use crate::records::session::Purpose;
 use crate::records::user::User;
 
-/// How a sign-in's risk was judged: `dto.RiskAssessmentInfo`.
+/// The risk of a sign-in: `dto.RiskAssessmentInfo`.
 #[derive(Serialize)]
 pub(crate) struct RiskAssessment<'a> {
     pub(crate) level: &'static str,
@@ -94,7 +94,7 @@ impl<'a> LoginResponse<'a> {
     }
 }
 
-/// What is said of a password's age, in the answer and in its `user`.
+/// The age of a password, in the answer and in its `user`.
 #[derive(Serialize)]
 struct PasswordNotice {
     must_change_password: bool,
@@ -154,7 +154,7 @@ pub(crate) struct AccessToken<'a> {
     pub(crate) refresh_token: Option<&'a str>,
 }
 
-/// What a token is good for (RFC 7662 §2.2). Of one that is not active nothing is said but that.
+/// The answer of introspection (RFC 7662 §2.2). An inactive token has no other member.
 #[derive(Serialize, Default)]
 pub(crate) struct Introspection<'a> {
     pub(crate) active: bool,
@@ -228,7 +228,7 @@ pub(crate) struct IssuedTicket<'a> {
     pub(crate) expires_in: u32,
 }
 
-/// Who a token speaks for: the origin document's seven keys, then the OpenID Connect names (Core §5.1) that the
+/// The person or service of a token: seven keys that are always there, then the OpenID Connect names (Core §5.1) that the
 /// granted scope brings.
 #[derive(Serialize)]
 pub(crate) struct UserInfo<'a> {

@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Found, Query, Records};
 
-/// What a flow waits for. A flow ends after at most [`Step::MAX`] steps, whatever the store answers.
+/// The next thing that a flow waits for. A flow ends after at most [`Step::MAX`] steps, whatever the store answers.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "a step that is dropped leaves its request unanswered"]
@@ -59,7 +59,7 @@ pub struct Read {
 }
 
 impl Read {
-    /// What it asks.
+    /// Returns the query.
     pub const fn query(&self) -> &Query {
         &self.query
     }
@@ -85,7 +85,7 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// What is to be applied: all of it or nothing. Cheap to clone, so that a writer elsewhere can hold it.
+    /// Returns the changes to apply, all or none. Cheap to clone, so that a writer elsewhere can hold it.
     pub const fn changes(&self) -> &Arc<[Change]> {
         &self.changes
     }

@@ -55,7 +55,7 @@ pub struct Tables {
     /// Lockouts of second factors.
     pub lockout: BTreeMap<UserId, Lockout>,
     /// Sign-in histories.
-    pub habits: BTreeMap<UserId, SignInHistory>,
+    pub histories: BTreeMap<UserId, SignInHistory>,
     /// Passwords.
     pub passwords: BTreeMap<UserId, Password>,
     /// Challenges by digest.
@@ -188,9 +188,9 @@ impl Tables {
             }
             Change::SetLockout { user, after, .. } => drop(self.lockout.insert(user.clone(), *after)),
             Change::RecordSignIn { user, place, at } => {
-                self.habits.entry(user.clone()).or_default().learn(*place, *at);
+                self.histories.entry(user.clone()).or_default().learn(*place, *at);
             }
-            Change::CountFailure { user, at } => self.habits.entry(user.clone()).or_default().fail(*at),
+            Change::CountFailure { user, at } => self.histories.entry(user.clone()).or_default().fail(*at),
             Change::SetPassword { user, hash } => {
                 let password = Password { hash: hash.clone(), lockout: Lockout::default() };
                 self.passwords.insert(user.clone(), password);
@@ -207,7 +207,7 @@ impl Tables {
                 self.devices.retain(|device| device.user_id != *id);
                 self.backup_codes.retain(|(whose, _), _| whose != id);
                 self.lockout.remove(id);
-                self.habits.remove(id);
+                self.histories.remove(id);
                 self.passwords.remove(id);
                 self.users.remove(id);
                 self.deleted.insert(id.clone());

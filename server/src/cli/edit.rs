@@ -1,11 +1,17 @@
-//! Values of `add` and `set`: one that is left out stays, an empty one is cleared.
+//! Arguments of commands. Of the values of `add` and `set`, one that is left out stays, and an empty one is cleared.
 
 use std::fmt;
 use std::io::{self, Read};
 
 use gatepass_core::records::factor::AskFactor;
+use gatepass_core::records::id::UserRef;
 
 use crate::error::ProgramError;
+
+/// Returns the user that an argument names.
+pub(super) fn named(who: &str) -> UserRef {
+    UserRef::IdOrUsername(who.to_owned())
+}
 
 /// Reads when a second factor is asked for; empty clears it.
 pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, ProgramError> {

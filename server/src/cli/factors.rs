@@ -9,7 +9,7 @@ use gatepass_core::records::user::User;
 use serde_json::Value;
 
 use super::context::Context;
-use super::user::named;
+use super::edit::named;
 use crate::config::ConfigLayer;
 use crate::error::{OperationError, ProgramError};
 use crate::output::Record;

@@ -16,8 +16,7 @@ use gatepass_core::store::query::AccountRecords;
 use serde_json::{Map, Value};
 
 use super::context::Context;
-use super::edit::parsed;
-use super::user::named;
+use super::edit::{named, parsed};
 use crate::config::value::span;
 use crate::error::ProgramError;
 use crate::output::Record;

@@ -10,8 +10,7 @@ use gatepass_core::records::id::{SessionId, UserId};
 use gatepass_core::records::session::Session;
 
 use super::context::Context;
-use super::edit::parsed;
-use super::user::named;
+use super::edit::{named, parsed};
 use crate::error::ProgramError;
 use crate::output::Record;
 

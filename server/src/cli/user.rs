@@ -13,7 +13,7 @@ use gatepass_core::records::user::{Gender, User, Username};
 use serde_json::Value;
 
 use super::context::Context;
-use super::edit::{ask_factor, parsed};
+use super::edit::{ask_factor, named, parsed};
 use super::{factors, password};
 use crate::error::ProgramError;
 use crate::output::Record;
@@ -179,11 +179,6 @@ pub(super) fn record(user: &User) -> Record {
         .with("second_factor", user.second_factor.map(AskFactor::as_str))
         .with("created_at", user.created_at.rfc3339())
         .with("updated_at", user.updated_at.rfc3339())
-}
-
-/// Returns the user that an argument names.
-pub(super) fn named(who: &str) -> UserRef {
-    UserRef::IdOrUsername(who.to_owned())
 }
 
 fn changing(who: &str) -> String {

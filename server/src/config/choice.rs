@@ -69,9 +69,9 @@ choices! {
     LogLevel {
         /// None.
         Off = "off",
-        /// What an operator must repair.
+        /// Events that an operator must repair.
         Error = "error",
-        /// What an operator should know.
+        /// Events that an operator should know.
         Warn = "warn",
         /// Starts, stops, changes.
         Info = "info",

@@ -9,6 +9,8 @@ use gatepass_core::records::scope::Scope;
 use gatepass_core::settings::Issuer;
 use ipnet::IpNet;
 
+use crate::authority;
+
 /// A value of the configuration.
 pub trait Value: Clone + Send + Sync + Sized + 'static {
     /// The placeholder of the value in the help text.
@@ -256,19 +258,9 @@ impl Authority {
     }
 }
 
-/// Returns true if `text` is `host` or `host:port` (RFC 3986 §3.2.2, without user information).
+/// Returns true if `text` is `host` or `host:port`. A request may leave the port empty or escape the name; nobody writes that down.
 fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((inside, after)) if inside.parse::<std::net::Ipv6Addr>().is_ok() => {
-                ("v6", after.strip_prefix(':').or(after.is_empty().then_some("0")))
-            }
-            _ => return false,
-        },
-        None => text.split_once(':').map_or((text, Some("0")), |(host, port)| (host, Some(port))),
-    };
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~');
-    !host.is_empty() && host.bytes().all(plain) && port.is_some_and(|port| port.parse::<u16>().is_ok())
+    authority::Authority::parse(text.as_bytes()).is_some() && !text.contains('%') && !text.ends_with(':')
 }
 
 impl Value for Authority {

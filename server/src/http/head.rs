@@ -9,7 +9,8 @@ use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
 
 use super::Limits;
-use super::authority::{Absolute, Authority};
+use super::absolute::Absolute;
+use crate::authority::Authority;
 
 /// The most header fields that can be allowed ([`Limits::headers`]).
 const MAX_HEADERS: usize = 64;

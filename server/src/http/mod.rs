@@ -20,7 +20,7 @@ use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 
-mod authority;
+mod absolute;
 mod chunked;
 pub mod connection;
 pub mod guarded;

@@ -1,7 +1,7 @@
 //! The answer as bytes: one buffer with head and body, so that it is sent in one write.
 
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatepass_core::http::response::Response;
 
@@ -102,18 +102,9 @@ impl Date {
     }
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` for seconds since 1970.
+/// `Sun, 06 Nov 1994 08:49:37 GMT` for seconds since 1970. The year 9999 is the last.
 fn imf_fixdate(unix: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let weekday = DAYS.into_iter().cycle().nth((unix / 86_400 % 7) as usize).unwrap_or_default();
-    // The core already knows the calendar: `YYYY-MM-DDThh:mm:ssZ`.
-    let iso = gatepass_core::base::time::Time::from_unix(unix).rfc3339();
-    let part = |from: usize, to: usize| iso.get(from..to).unwrap_or_default();
-    let month = part(5, 7).parse::<usize>().unwrap_or(1);
-    let month = MONTHS.into_iter().nth(month.saturating_sub(1)).unwrap_or_default();
-    format!("{weekday}, {} {month} {} {} GMT", part(8, 10), part(0, 4), part(11, 19))
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix.min(253_402_300_799)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use gatepass_core::base::secret::same_bytes;
 use serde_json::{Map, Value, json};
 
 use super::audit_chain::{COLUMNS, Chain, Field, Head, WIDTH, broken};
-use super::backend::{OnProgress, Phase};
+use super::backend::{Archived, OnProgress, Phase};
 use super::error::StoreError;
 use crate::secrets::files::{Files, exists, give_name, with_suffix};
 use crate::secrets::master_key::{hex, unhex};
@@ -20,24 +20,6 @@ use crate::secrets::random::random;
 
 /// The longest line that is read.
 const LONGEST: u64 = 1024 * 1024;
-
-/// The rows that a file holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Archived {
-    /// The first row.
-    pub first: u64,
-    /// The last row.
-    pub last: u64,
-    /// The last row's link, in hexadecimal digits.
-    pub head: String,
-}
-
-impl Archived {
-    /// Returns the number of rows.
-    pub const fn rows(&self) -> u64 {
-        self.last.saturating_sub(self.first).saturating_add(1)
-    }
-}
 
 /// The rows that are to be archived.
 #[derive(Clone, Debug)]

@@ -21,7 +21,6 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
 use gatepass_core::store::query::{Found, Query, Records};
 
-use super::audit_archive::Archived;
 use super::audit_chain::{AuditRow, AuditVerdict};
 use super::error::StoreError;
 use super::notice::Notice;
@@ -297,6 +296,24 @@ fn every_page<T>(read: impl Fn(PageQuery) -> Result<Page<T>, StoreError>) -> Res
             None => return Ok(all),
             after => query = PageQuery::new(after, MAX_PAGE),
         }
+    }
+}
+
+/// The rows that a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archived {
+    /// The first row.
+    pub first: u64,
+    /// The last row.
+    pub last: u64,
+    /// The last row's link, in hexadecimal digits.
+    pub head: String,
+}
+
+impl Archived {
+    /// Returns the number of rows.
+    pub const fn rows(&self) -> u64 {
+        self.last.saturating_sub(self.first).saturating_add(1)
     }
 }
 

@@ -16,10 +16,9 @@ pub mod sqlite;
 use std::sync::Arc;
 
 pub use admin_session::AdminSession;
-pub use audit_archive::Archived;
 pub use audit_chain::{AuditRow, AuditVerdict, BrokenLink};
 pub use backend::{
-    Access, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, Create, EndedAhead,
+    Access, Archived, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, Create, EndedAhead,
     KEEP_EXPIRED, OnProgress, Phase, Requests, STEP, SigningKeys, StoredKeys, Swept, Then, Upkeep,
 };
 pub use clock::Clock;

@@ -108,13 +108,22 @@ pub struct System<S> {
     /// The secrets of each kind, in the order of their first appearance.
     secrets: BTreeMap<&'static str, Vec<String>>,
     backup_codes: Vec<Vec<String>>,
+    /// The first epoch of every client that was added, and that of the model.
+    client_epochs: Vec<(u64, u64)>,
 }
 
 impl<S: RestartableStore> System<S> {
     /// Makes the core with these rules on a store that holds [`tables`].
     pub fn new(rules: Rules, store: S) -> Self {
         let engine = Engine::new(settings(rules), Keys::new(1, Some(fixtures::signing_key()), vec![]));
-        Self { engine, store, asked: 0, secrets: BTreeMap::new(), backup_codes: vec![] }
+        Self {
+            engine,
+            store,
+            asked: 0,
+            secrets: BTreeMap::new(),
+            backup_codes: vec![],
+            client_epochs: vec![],
+        }
     }
 
     /// Runs `operation`. `model` is the state before it, for its picks.
@@ -135,7 +144,7 @@ impl<S: RestartableStore> System<S> {
             | Operation::AddClient(client)
             | Operation::NarrowClient(client)
             | Operation::WidenClient(client) => {
-                self.edit_client(client, operation, now);
+                self.edit_client(client, operation, model.next_client_epoch(), now);
             }
             _ => {
                 if let Some(request) = self.request(operation, model) {
@@ -267,6 +276,9 @@ impl<S: RestartableStore> System<S> {
             let payload = URL_SAFE_NO_PAD.decode(payload).expect("base64url");
             body["claims"] = serde_json::from_slice(&payload).expect("JSON");
             self.number("sid", &mut body["claims"]["sid"]);
+            if let Some(epoch) = body["claims"]["client_epoch"].as_u64() {
+                body["claims"]["client_epoch"] = self.epoch_of_the_model(epoch).into();
+            }
         }
         for kind in ["access_token", "refresh_token", "ticket", "challenge_token", "sid"] {
             if body.get(kind).is_some() {
@@ -294,6 +306,15 @@ impl<S: RestartableStore> System<S> {
             _ => {}
         }
         body
+    }
+
+    /// Returns the epoch that the model has for a client's: the first one of a registration is drawn, and raised by one.
+    fn epoch_of_the_model(&self, epoch: u64) -> u64 {
+        let raised = |(first, model): &(u64, u64)| {
+            let raised = epoch.checked_sub(*first).filter(|raised| *raised < 1_000)?;
+            Some(model + raised)
+        };
+        self.client_epochs.iter().find_map(raised).unwrap_or(epoch)
     }
 
     fn number(&mut self, kind: &'static str, value: &mut Value) {
@@ -332,21 +353,25 @@ impl<S: RestartableStore> System<S> {
         }
     }
 
-    /// Does an administrator's operation, which may find nobody to do it to.
     fn operate<O: admin::Operation>(&self, operation: O, now: Time) {
+        self.result_of(operation, now);
+    }
+
+    /// Does an administrator's operation, which may find nobody to do it to.
+    fn result_of<O: admin::Operation>(&self, operation: O, now: Time) -> Option<O::Output> {
         let told = format!("{operation:?}");
         match administrator::run(operation, inputs(now, self.asked), self.engine.settings(), &self.store) {
-            Ok(_)
-            | Err(
+            Ok(output) => Some(output),
+            Err(
                 AdminError::NotFound(_)
                 | AdminError::AlreadyExists(Item::Client(_))
                 | AdminError::Refused(Obstacle::NoPassword | Obstacle::AlreadyEnded),
-            ) => {}
+            ) => None,
             Err(error) => panic!("{told}: {error}"),
         }
     }
 
-    fn edit_client(&self, name: Name, operation: &Operation, now: Time) {
+    fn edit_client(&mut self, name: Name, operation: &Operation, anew: u64, now: Time) {
         let client = ClientId::parse(name).expect("a client id");
         let first = fixtures::tables().clients.remove(&client).expect("a client of the world");
         let scope = |scope| ClientFields::default().scope(scope).expect("a scope");
@@ -359,7 +384,10 @@ impl<S: RestartableStore> System<S> {
                 let fields = fields.default_scope(first.default_scope);
                 let secret = SecretText::new(secret_of(name).into());
                 let secret = ImportedSecret::new(secret).expect("a secret");
-                self.operate(AddClient::new(client, fields, Some(secret)).expect("a client"), now);
+                let add = AddClient::new(client, fields, Some(secret)).expect("a client");
+                if let Some(added) = self.result_of(add, now) {
+                    self.client_epochs.push((added.client.epoch, anew));
+                }
             }
             Operation::DisableClient(_) => self.operate(DisableClient { client }, now),
             Operation::EnableClient(_) => self.operate(EnableClient { client }, now),

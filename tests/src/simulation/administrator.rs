@@ -129,7 +129,7 @@ impl World {
                 self.decide(DeleteClient { client: portal() }, now)
             }
             Some(true) => {
-                // Until somebody notices.
+                // Later the disabled portal is noticed.
                 self.later(2_000, 8_000, Event::Reopen);
                 self.decide(DisableClient { client: portal() }, now)
             }

@@ -26,8 +26,9 @@ fn interface() -> String {
     let mut modules = Vec::new();
     read("gatepass_core", false, &Path::new(CORE).join("src/lib.rs"), &mut modules);
     let names = Names::of(&modules);
-    let mut text =
-        String::from("// The public interface of gatepass-core. Written by tests/tests/public_api.rs.\n");
+    let mut text = String::from(
+        "// The public interface of gatepass-core. Written by tests/tests/public_api/main.rs.\n",
+    );
     for Module { path, items, hidden } in modules {
         let kept: Vec<Item> = items
             .into_iter()

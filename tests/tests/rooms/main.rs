@@ -46,7 +46,7 @@ const CORE: Order = Order {
     ],
 };
 
-/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock` and `threads` lie below everything.
+/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock`, `authority` and `threads` lie below everything.
 const SERVER: Order = Order {
     name: "gatepass",
     source: "server/src",
@@ -54,13 +54,14 @@ const SERVER: Order = Order {
         ("error", &[]),
         ("output", &["error"]),
         ("clock", &[]),
+        ("authority", &[]),
         ("threads", &[]),
-        ("config", &["error", "threads"]),
+        ("config", &["error", "threads", "authority"]),
         ("secrets", &["error", "clock"]),
         ("store", &["secrets", "error", "clock", "threads"]),
         ("net", &[]),
         ("telemetry", &["net"]),
-        ("http", &["net", "threads"]),
+        ("http", &["net", "threads", "authority"]),
         ("cli", &["store", "secrets", "config", "telemetry", "error", "output", "clock"]),
         (
             "runtime",

@@ -28,7 +28,7 @@ use crate::store::query::{BearerRecords, IssueQuery, Query, Records};
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct GenerateTicket {
     presented: Presented,
-    /// What was asked, or what was wrong with it: a bad token is answered before a bad body.
+    /// The request, or the error in it: a bad token is answered before a bad body.
     asked: Result<TicketRequest, Problem>,
 }
 
@@ -84,7 +84,7 @@ impl Endpoint for GenerateTicket {
 }
 
 impl GenerateTicket {
-    /// What the bearer of `token` may do, and what must still hold when the ticket is written.
+    /// Returns the authority of the bearer of `token`, and adds the conditions that the commit must name.
     fn authority<'a>(
         &self,
         ctx: &Context,

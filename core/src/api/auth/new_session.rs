@@ -29,9 +29,9 @@ pub(crate) struct NewSession {
     session: Session,
     token_lifetime: u64,
     password: Standing,
-    /// What the first refresh token is made of.
+    /// The material of the first refresh token.
     origin: Origin,
-    /// How the sign-in was judged, where the reply says so.
+    /// The risk of the sign-in, if the reply tells it.
     notice: Option<RiskNotice>,
 }
 

@@ -9,7 +9,7 @@ use crate::records::challenge::challenge_text;
 use crate::records::delivery::{Delivery, RequestSecret};
 use crate::records::session::{FreshToken, Salt};
 
-/// What a sign-in's first refresh token, or its challenge, is made of.
+/// The material of a sign-in's first refresh token or challenge.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum Origin {
@@ -51,7 +51,7 @@ impl Origin {
         }
     }
 
-    /// What the store keeps of a use that led to `result`; none where the answer cannot be given again.
+    /// Returns the record of a use that led to `result`; none if the answer cannot be repeated.
     pub(crate) fn delivery<R>(&self, result: impl FnOnce(&Self) -> R) -> Option<Delivery<R>> {
         match self {
             Self::Seed => None,

@@ -38,11 +38,11 @@ pub(crate) struct Refresh {
     token: SecretText,
     digest: RefreshDigest,
     presenter: Redeemer,
-    /// What the client asks for; it may be less than the session's.
+    /// The scope that the client asks for; it may be less than the session's.
     scope: Option<Scope>,
 }
 
-/// What is awaited for a refresh token.
+/// The commit that a refresh token waits for.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum PendingRefresh {
@@ -52,7 +52,7 @@ pub(crate) enum PendingRefresh {
     Refreshed(Box<Refreshed>),
 }
 
-/// What fresh tokens are made of.
+/// The material of fresh tokens.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Refreshed {

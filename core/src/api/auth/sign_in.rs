@@ -35,9 +35,9 @@ pub(crate) struct SignInAttempt<'a> {
     pub(crate) client: Option<&'a Client>,
     pub(crate) factors: &'a Factors,
     pub(crate) history: &'a SignInHistory,
-    /// When the ticket was issued and when it would have expired.
+    /// The times at which the ticket was issued and would have expired.
     pub(crate) ticket: Option<(Time, Time)>,
-    /// Whether the ticket was meant for another address.
+    /// True if the ticket was meant for another address.
     pub(crate) address_mismatch: bool,
 }
 
@@ -70,7 +70,7 @@ impl SignInAttempt<'_> {
     }
 }
 
-/// What a sign-in leads to.
+/// The result of a sign-in.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum SignInResult {
@@ -109,7 +109,7 @@ impl Pending for PendingSignIn {
     }
 }
 
-/// How the risk of a sign-in was judged, and the second factor that is called for: why, and by what it can be shown.
+/// The risk of a sign-in, and the second factor that is asked for: the reason and the methods.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct RiskNotice {

@@ -1,4 +1,4 @@
-//! What a user does to their own account.
+//! A user's own account: password and sessions.
 
 pub(crate) mod password;
 pub(crate) mod sessions;

@@ -1,4 +1,4 @@
-//! What anybody may read: the key set (RFC 7517 §5) and the metadata (RFC 8414, OpenID Connect Discovery).
+//! Public documents: the key set (RFC 7517 §5) and the metadata (RFC 8414, OpenID Connect Discovery).
 
 use alloc::vec;
 use core::convert::Infallible;

@@ -1,4 +1,4 @@
-//! How an authenticator is told its secret: an `otpauth` URI, and the same as a picture.
+//! The `otpauth` URI that tells an authenticator its secret, also as a picture.
 
 use alloc::{format, string::String, vec};
 

@@ -1,4 +1,4 @@
-//! How a client authenticates in a form that it posts (RFC 6749 §2.3): by Basic, or by the form itself, not by both.
+//! Authentication of a client in a form that it posts (RFC 6749 §2.3): by Basic or by the form itself, not by both.
 
 use alloc::vec;
 

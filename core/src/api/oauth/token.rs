@@ -17,7 +17,7 @@ use crate::records::client_credentials::ClientCredentials;
 use crate::records::scope::Scope;
 use crate::store::query::{Query, Records};
 
-/// What a token is asked for by.
+/// A request for a token, by its grant type.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum Token {
@@ -91,7 +91,7 @@ fn token(
     Ok(Response::json(200, &body).uncached())
 }
 
-/// What the client asked for, if it may have all of it; its default where it did not ask.
+/// Returns the scope that the client asked for, if it may have all of it, or else its default scope.
 fn granted_scope(asked: Option<&str>, client: &AuthenticatedClient<'_>) -> Result<Scope, OAuthError> {
     let client = client.client();
     let Some(asked) = asked else {

@@ -17,9 +17,9 @@ use crate::store::query::{Query, Records, TokenQuery, TokenRecords};
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct TokenInquiry {
     credentials: ClientCredentials,
-    /// Where it may be an access token.
+    /// The token as an access token, if it may be one.
     pub(super) access: Option<Presented>,
-    /// Where it may be a refresh token.
+    /// The token as a refresh token, if it may be one.
     pub(super) refresh: Option<RefreshDigest>,
 }
 

@@ -21,7 +21,7 @@ use rows::routes;
 
 mod rows;
 
-/// What a request has to show at a route.
+/// The authentication that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
     /// Nothing.
@@ -35,7 +35,7 @@ pub enum Authentication {
     Client,
 }
 
-/// What a failure at a route means for the address that it comes from.
+/// The meaning of a failure at a route for the address that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
     /// It may be a guess, and counts: after too many of them the address gets 429 here.
@@ -51,11 +51,11 @@ pub struct Route {
     pub methods: &'static [&'static str],
     /// The path; `{id}` at its end stands for one segment.
     pub path: &'static str,
-    /// What a request has to show.
+    /// The authentication that it requires.
     pub authentication: Authentication,
-    /// How errors are written.
+    /// The format of errors.
     pub errors: ErrorFormat,
-    /// What a failure means.
+    /// The meaning of a failure.
     pub failures: FailureClass,
     /// The path before its `{id}`, where it has one.
     before_id: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! What a row of the table becomes: a [`Route`](super::Route), and a variant of each state that its requests can be in. So
+//! The parts that a row of the table becomes: a [`Route`](super::Route), and a variant of each state that its requests can be in. So
 //! a new endpoint needs no dispatch of its own.
 
 macro_rules! routes {
@@ -14,12 +14,12 @@ macro_rules! routes {
             begin: Flow::<$endpoint>::begin,
         },)+];
 
-        /// Whose records are awaited.
+        /// The endpoints that wait for records.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
         pub(crate) enum AwaitRecords { $($name($endpoint),)+ }
 
-        /// Whose commit is awaited.
+        /// The endpoints that wait for a commit.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
         pub(crate) enum AwaitCommit {
@@ -28,7 +28,7 @@ macro_rules! routes {
             Record(Reply),
         }
 
-        /// Whose hash is awaited.
+        /// The endpoints that wait for a hash.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
         pub(crate) enum AwaitHash { $($name($endpoint, <$endpoint as Endpoint>::Hash),)+ }

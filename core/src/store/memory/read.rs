@@ -119,7 +119,7 @@ impl Tables {
     pub fn owners(&self) -> impl Iterator<Item = &UserId> {
         let devices = self.devices.iter().map(|device| &device.user_id);
         let codes = self.backup_codes.keys().map(|(user, _)| user);
-        let rest = self.lockout.keys().chain(self.habits.keys()).chain(self.passwords.keys());
+        let rest = self.lockout.keys().chain(self.histories.keys()).chain(self.passwords.keys());
         devices.chain(codes).chain(rest)
     }
 
@@ -133,7 +133,7 @@ impl Tables {
                 let actor = ticket.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
                 Box::new(TicketRecords {
                     factors: self.factors(ticket.presented_by()),
-                    history: self.habits.get(ticket.presented_by()).cloned().unwrap_or_default(),
+                    history: self.histories.get(ticket.presented_by()).cloned().unwrap_or_default(),
                     user: self.users.get(&ticket.user_id).cloned(),
                     actor: actor.cloned(),
                     client: self.clients.get(&ticket.client_id).cloned(),
@@ -177,7 +177,7 @@ impl Tables {
                 Box::new(LoginRecords {
                     password: self.passwords.get(&user.id).cloned(),
                     factors: self.factors(&user.id),
-                    history: self.habits.get(&user.id).cloned().unwrap_or_default(),
+                    history: self.histories.get(&user.id).cloned().unwrap_or_default(),
                     user: user.clone(),
                 })
             })),
@@ -194,7 +194,7 @@ impl Tables {
                 Box::new(AccountRecords {
                     password: self.passwords.get(&user.id).cloned(),
                     factors: self.factors(&user.id),
-                    history: self.habits.get(&user.id).cloned().unwrap_or_default(),
+                    history: self.histories.get(&user.id).cloned().unwrap_or_default(),
                     user: user.clone(),
                 })
             })),

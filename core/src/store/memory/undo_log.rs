@@ -58,7 +58,7 @@ impl Before {
         };
         let challenge =
             |digest: &ChallengeDigest| Self::Challenge(*digest, tables.challenges.get(digest).cloned());
-        let history = |id: &UserId| Self::SignInHistory(id.clone(), tables.habits.get(id).cloned());
+        let history = |id: &UserId| Self::SignInHistory(id.clone(), tables.histories.get(id).cloned());
         let password = |id: &UserId| Self::Password(id.clone(), tables.passwords.get(id).cloned());
         match change {
             Change::RequireStateEpoch(_)
@@ -136,7 +136,7 @@ impl Before {
             Self::Challenge(digest, before) => put(&mut tables.challenges, digest, before),
             Self::Factors(devices, codes) => (tables.devices, tables.backup_codes) = (devices, codes),
             Self::Lockout(id, before) => put(&mut tables.lockout, id, before),
-            Self::SignInHistory(id, before) => put(&mut tables.habits, id, before),
+            Self::SignInHistory(id, before) => put(&mut tables.histories, id, before),
             Self::Password(id, before) => put(&mut tables.passwords, id, before),
             Self::Keys(keys, generation) => (tables.keys, tables.generation) = (keys, generation),
             Self::Audit(length) => tables.audit.truncate(length),

@@ -12,9 +12,9 @@ use super::rows::{signed, stamp};
 use super::transaction_error::TransactionError;
 use super::walk::{self, PAGE};
 use super::{Store, schema};
-use crate::store::audit_archive::{self, Archived, ArchivedRow, Span};
+use crate::store::audit_archive::{self, ArchivedRow, Span};
 use crate::store::audit_chain::{AuditRow, AuditVerdict, COLUMNS, Chain, Head, Marks, WIDTH, broken};
-use crate::store::backend::{AuditCut, AuditTrail, OnProgress};
+use crate::store::backend::{Archived, AuditCut, AuditTrail, OnProgress};
 use crate::store::error::StoreError;
 
 /// The number of rows deleted in one transaction.
