@@ -36,6 +36,22 @@ pub trait Operation: core::fmt::Debug {
     ) -> Result<Decision<Self::Output>, AdminError>;
 }
 
+impl<O: Operation + ?Sized> Operation for &O {
+    type Output = O::Output;
+
+    fn query(&self) -> Query {
+        (**self).query()
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Self::Output>, AdminError> {
+        (**self).decide(inputs, records)
+    }
+}
+
 /// Everything that a decision rests on beside the records.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationInputs<'a> {
@@ -63,8 +79,8 @@ pub enum Decision<T> {
 }
 
 impl<T> Decision<T> {
-    /// Makes another result of this one.
-    pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Decision<U> {
+    /// Returns the same decision with another result.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Decision<U> {
         match self {
             Self::Done(output) => Decision::Done(make(output)),
             Self::HashPassword(password) => Decision::HashPassword(password),

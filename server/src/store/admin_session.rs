@@ -1,12 +1,15 @@
 //! An open store as an administrator's commands see it.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use gatepass_core::admin::{self, Operation};
+use gatepass_core::admin::{self, AdminError, Decision, Operation, OperationInputs};
 use gatepass_core::base::time::Time;
 use gatepass_core::settings::Settings;
 use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
+use gatepass_core::store::query::{Query, Records};
 
 use super::Backend;
 use crate::clock::{ClockStatus, FAR_AHEAD};
@@ -37,6 +40,13 @@ impl AdminSession {
     /// # Errors
     /// [`OperationError`] says what stands against it.
     pub fn run<O: Operation>(&self, operation: O) -> Result<O::Output, OperationError> {
+        let kept = Kept { operation, output: RefCell::new(None) };
+        self.drive(&kept)?;
+        kept.output.into_inner().ok_or(OperationError::Refused(AdminError::Internal))
+    }
+
+    /// Drives an operation. It is compiled once, and not for each operation.
+    fn drive(&self, operation: &dyn Operation<Output = ()>) -> Result<(), OperationError> {
         let mut step = admin::begin(operation, request_inputs(&self.clock).map_err(ProgramError::from)?);
         loop {
             step = match step {
@@ -99,5 +109,30 @@ impl AdminSession {
                  time: {way_out}"
             )
         })
+    }
+}
+
+/// An operation whose result is kept aside, so that one driver does for all.
+struct Kept<O: Operation> {
+    operation: O,
+    output: RefCell<Option<O::Output>>,
+}
+
+impl<O: Operation> fmt::Debug for Kept<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.operation.fmt(f)
+    }
+}
+
+impl<O: Operation> Operation for Kept<O> {
+    type Output = ();
+
+    fn query(&self) -> Query {
+        self.operation.query()
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<()>, AdminError> {
+        let decision = self.operation.decide(inputs, records)?;
+        Ok(decision.map(|output| drop(self.output.replace(Some(output)))))
     }
 }
