@@ -86,6 +86,12 @@ pub(super) const CASES: &[Entry] = &[
     ("a user is inserted whose id a deleted user had, of whom a session is left", |s| {
         Case::conflicts([s.begin(1), delete(s)], [Change::InsertUser(s.user("alice"))])
     }),
+    ("a user is inserted whose id a deleted user had, of whom a ticket is left", |s| {
+        Case::conflicts([s.issue(1), delete(s)], [Change::InsertUser(s.user("alice"))])
+    }),
+    ("a user is inserted whose id a deleted user had, of whom a challenge is left", |s| {
+        Case::conflicts([s.ask(1), delete(s)], [Change::InsertUser(s.user("alice"))])
+    }),
     ("a user is active and of the epoch", |s| Case::applies([], [is(s, "alice", 0)])),
     ("a user is of the raised epoch", |s| {
         Case::applies([Change::RaiseEpoch { id: s.user_id("alice"), epoch: 0 }], [is(s, "alice", 1)])
