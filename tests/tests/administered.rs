@@ -1,4 +1,4 @@
-//! What an administrator does to clients, keys and tickets: the rules, what each operation rests on, and when a secret can be had.
+//! Operations on clients, keys and tickets: their rules, their conditions, and when a secret can be had.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

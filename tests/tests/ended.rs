@@ -1,4 +1,4 @@
-//! What was issued ends with whom it depends on: the inputs with which ended accounts once went on.
+//! Everything issued ends with the accounts it depends on: the inputs with which ended accounts once went on.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

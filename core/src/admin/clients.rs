@@ -217,11 +217,8 @@ impl Operation for SetClient {
         records: &Records,
     ) -> Result<Decision<ChangedClient>, AdminError> {
         let found = found(&self.client, records)?;
-        let mut client = found.clone();
-        self.fields.apply(&mut client)?;
-        let narrowed = !found.scope.is_within(&client.scope);
-        let changed = |client| ChangedClient { client, narrowed };
-        Ok(update(inputs, Kind::ClientChanged, found, client).map(changed))
+        let decision = edit(inputs, Kind::ClientChanged, found, |client| self.fields.apply(client))?;
+        Ok(decision.map(|client| ChangedClient { narrowed: !found.scope.is_within(&client.scope), client }))
     }
 }
 
@@ -237,10 +234,10 @@ impl Operation for DisableClient {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Client>, AdminError> {
-        let found = found(&self.client, records)?;
-        let mut client = found.clone();
-        client.disable();
-        Ok(update(inputs, Kind::ClientDisabled, found, client))
+        edit(inputs, Kind::ClientDisabled, found(&self.client, records)?, |client| {
+            client.disable();
+            Ok(())
+        })
     }
 }
 
@@ -256,10 +253,10 @@ impl Operation for EnableClient {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Client>, AdminError> {
-        let found = found(&self.client, records)?;
-        let mut client = found.clone();
-        client.enable();
-        Ok(update(inputs, Kind::ClientEnabled, found, client))
+        edit(inputs, Kind::ClientEnabled, found(&self.client, records)?, |client| {
+            client.enable();
+            Ok(())
+        })
     }
 }
 
@@ -294,12 +291,11 @@ impl Operation for RotateSecret {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<ClientWithSecret>, AdminError> {
-        let found = found(&self.client, records)?;
-        let mut client = found.clone();
         let (kept, secret) = new_secret(self.secret.as_ref(), inputs.request);
-        succeed(&mut client, kept, self.overlap, inputs.request.now)?;
-        let with_secret = |client| ClientWithSecret { client, secret };
-        Ok(update(inputs, Kind::SecretRotated, found, client).map(with_secret))
+        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
+            succeed(client, kept, self.overlap, inputs.request.now)
+        })?;
+        Ok(decision.map(|client| ClientWithSecret { client, secret }))
     }
 }
 
@@ -315,15 +311,14 @@ impl Operation for RenewClient {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<ClientWithSecret>, AdminError> {
-        let found = found(&self.client, records)?;
-        let mut client = found.clone();
-        client.enable();
-        client.scope = self.scope.clone();
-        client.default_scope = Scope::default();
         let (kept, secret) = new_secret(None, inputs.request);
-        succeed(&mut client, kept, 0, inputs.request.now)?;
-        let with_secret = |client| ClientWithSecret { client, secret };
-        Ok(update(inputs, Kind::SecretRotated, found, client).map(with_secret))
+        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
+            client.enable();
+            client.scope = self.scope.clone();
+            client.default_scope = Scope::default();
+            succeed(client, kept, 0, inputs.request.now)
+        })?;
+        Ok(decision.map(|client| ClientWithSecret { client, secret }))
     }
 }
 
@@ -332,13 +327,20 @@ fn found<'r>(id: &ClientId, records: &'r Records) -> Result<&'r Client, AdminErr
     found.as_ref().ok_or_else(|| AdminError::NotFound(Item::Client(id.clone())))
 }
 
-/// Writes `client` in place of what was found. Where nothing changes, nothing is written.
-fn update(inputs: &OperationInputs<'_>, kind: Kind, found: &Client, client: Client) -> Decision<Client> {
+/// Writes `change` to a client's record, on top of what was read. Where nothing changes, nothing is written.
+fn edit(
+    inputs: &OperationInputs<'_>,
+    kind: Kind,
+    found: &Client,
+    change: impl FnOnce(&mut Client) -> Result<(), AdminError>,
+) -> Result<Decision<Client>, AdminError> {
+    let mut client = found.clone();
+    change(&mut client)?;
     if client == *found {
-        return Decision::Done(client);
+        return Ok(Decision::Done(client));
     }
     let changes = vec![Change::UpdateClient(client.clone()), event(inputs, kind, &client.id)];
-    Plan::new(changes, client).into()
+    Ok(Plan::new(changes, client).into())
 }
 
 /// Returns the 64 random bits that the epoch of a new client is made of.

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::admin::error::{AdminError, Field, Obstacle};
 use crate::admin::fields::plain;
-use crate::admin::step::{Decision, Operation, OperationInputs, Plan};
-use crate::admin::users::{account, event};
+use crate::admin::step::{Decision, Operation, OperationInputs};
+use crate::admin::users::{account, account_by_id, event};
 use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, verified, waiting};
 use crate::records::factor::{Lockout, TotpDevice};
 use crate::records::id::{DeviceId, UserId, UserRef};
@@ -125,10 +125,9 @@ impl Operation for SetUpTotp {
         })?;
         let mut changes = set_up.changes();
         changes.push(device_event(inputs, Kind::DeviceAdded, &user.id, &set_up.device.id));
-        let retry = Query::Account(UserRef::from(&user.id));
         let SetUp { device, codes, abandoned: _ } = set_up;
         let output = NewDevice { user, device, backup_codes: codes.map(BackupCodes) };
-        Ok(Plan::new(changes, output).retry_with(retry).into())
+        Ok(account_by_id(changes, &records.user.id, output))
     }
 }
 
@@ -151,9 +150,8 @@ impl Operation for VerifyTotp {
         let mut changes = verified(factors, device, &self.code, None, inputs.request.clocks())
             .ok_or(AdminError::Refused(Obstacle::WrongCode))?;
         changes.push(device_event(inputs, Kind::DeviceVerified, &user.id, &device.id));
-        let retry = Query::Account(UserRef::from(&user.id));
         let output = VerifiedDevice { user, device: device.id.clone() };
-        Ok(Plan::new(changes, output).retry_with(retry).into())
+        Ok(account_by_id(changes, &records.user.id, output))
     }
 }
 
@@ -183,9 +181,8 @@ impl Operation for ResetFactors {
             Change::RaiseEpoch { id: id(), epoch: user.epoch },
             event(inputs, Kind::FactorsReset, &user.id),
         ]);
-        let retry = Query::Account(UserRef::from(&user.id));
         let (devices, backup_codes) = (factors.devices.len(), factors.backup_codes.len());
-        Ok(Plan::new(changes, RemovedFactors { user, devices, backup_codes }).retry_with(retry).into())
+        Ok(account_by_id(changes, &records.user.id, RemovedFactors { user, devices, backup_codes }))
     }
 }
 

@@ -88,11 +88,7 @@ impl Operation for AddKey {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<KeyRecord>, AdminError> {
-        let id = self.key.key_id();
-        if keys(records)?.iter().any(|key| key.id == id) {
-            return Err(AdminError::AlreadyExists(Item::Key(id.to_owned())));
-        }
-        Ok(add(inputs, &self.key, self.activate).into())
+        Ok(add(inputs, keys(records)?, &self.key, self.activate)?.into())
     }
 }
 
@@ -108,10 +104,11 @@ impl Operation for AddFirstKey {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Option<KeyRecord>>, AdminError> {
-        if !keys(records)?.is_empty() {
+        let keys = keys(records)?;
+        if !keys.is_empty() {
             return Ok(Decision::Done(None));
         }
-        Ok(add(inputs, &self.key, true).map(Some).into())
+        Ok(add(inputs, keys, &self.key, true)?.map(Some).into())
     }
 }
 
@@ -138,10 +135,7 @@ impl Operation for RotateKey {
             return Ok(Plan::new(changes, Rotated::Signs(signs)).into());
         }
         if let Some(made) = &self.made {
-            if keys.iter().any(|key| key.id == made.key_id()) {
-                return Err(AdminError::AlreadyExists(Item::Key(made.key_id().to_owned())));
-            }
-            return Ok(add(inputs, made, true).map(Rotated::Signs).into());
+            return Ok(add(inputs, keys, made, true)?.map(Rotated::Signs).into());
         }
         let current = keys.iter().find(|key| key.state == KeyState::Signing).map(|key| key.algorithm);
         let algorithm = self.algorithm.or(current).unwrap_or(Algorithm::Rs256);
@@ -177,8 +171,16 @@ fn keys(records: &Records) -> Result<&[KeyRecord], AdminError> {
     Ok(keys)
 }
 
-/// Plans to add `key`, to sign from now on or to wait.
-fn add(inputs: &OperationInputs<'_>, key: &SigningKey, activate: bool) -> Plan<KeyRecord> {
+/// Plans to add `key` to `keys`, to sign from now on or to wait.
+fn add(
+    inputs: &OperationInputs<'_>,
+    keys: &[KeyRecord],
+    key: &SigningKey,
+    activate: bool,
+) -> Result<Plan<KeyRecord>, AdminError> {
+    if keys.iter().any(|other| other.id == key.key_id()) {
+        return Err(AdminError::AlreadyExists(Item::Key(key.key_id().to_owned())));
+    }
     let state = if activate { KeyState::Signing } else { KeyState::Published };
     let key = StoredKey::new(key, state, inputs.request.now);
     let record = key.record.clone();
@@ -187,7 +189,7 @@ fn add(inputs: &OperationInputs<'_>, key: &SigningKey, activate: bool) -> Plan<K
     if activate {
         changes.push(event(inputs, Kind::KeyActivated, &record.id));
     }
-    Plan::new(changes, record)
+    Ok(Plan::new(changes, record))
 }
 
 fn event(inputs: &OperationInputs<'_>, kind: Kind, id: &str) -> Change {

@@ -1,7 +1,7 @@
 //! Operations on a user's record and password.
 
 use alloc::borrow::ToOwned;
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 
 use crate::admin::error::{AdminError, Field, Invalid, Item, Obstacle};
 use crate::admin::fields::UserFields;
@@ -244,8 +244,7 @@ impl Operation for DeleteUser {
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
         let user = found(&self.user, records)?.user.clone();
         let changes = vec![Change::DeleteUser(user.id.clone()), event(inputs, Kind::UserDeleted, &user.id)];
-        let retry = user_query(&UserRef::from(&user.id));
-        Ok(Plan::new(changes, user).retry_with(retry).into())
+        Ok(by_id(changes, user))
     }
 }
 
@@ -270,8 +269,7 @@ impl Operation for SetPassword {
             Change::SetPassword { user: user.id.clone(), hash: hash.clone() },
             event(inputs, Kind::PasswordSet, &user.id),
         ];
-        let retry = user_query(&UserRef::from(&user.id));
-        Ok(Plan::new(changes, user).retry_with(retry).into())
+        Ok(by_id(changes, user))
     }
 }
 
@@ -311,8 +309,7 @@ impl Operation for UnlockUser {
         ];
         let lockout = password.as_ref().map(|password| password.lockout);
         changes.extend(lockout.map(|before| Change::SetPasswordLockout { user: id(), before, after }));
-        let retry = Query::Account(UserRef::from(&user.id));
-        Ok(Plan::new(changes, user.clone()).retry_with(retry).into())
+        Ok(account_by_id(changes, &user.id, user.clone()))
     }
 }
 
@@ -371,9 +368,18 @@ fn edit(
     }
     user.updated_at = inputs.request.now;
     let changes = vec![Change::UpdateUser(user.clone()), event(inputs, kind, &user.id)];
-    // By identifier from here on, whatever happens to the name.
+    by_id(changes, user)
+}
+
+/// Plans `changes`. After a conflict the user is read by identifier, whatever happens to the name.
+fn by_id(changes: Vec<Change>, user: User) -> Decision<User> {
     let retry = user_query(&UserRef::from(&user.id));
     Plan::new(changes, user).retry_with(retry).into()
+}
+
+/// Does the same for an operation that reads the whole account.
+pub(super) fn account_by_id<T>(changes: Vec<Change>, user: &UserId, output: T) -> Decision<T> {
+    Plan::new(changes, output).retry_with(Query::Account(UserRef::from(user))).into()
 }
 
 pub(super) fn event(inputs: &OperationInputs<'_>, kind: Kind, user: &UserId) -> Change {

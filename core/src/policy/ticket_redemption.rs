@@ -131,7 +131,7 @@ pub(crate) mod tests {
     use crate::records::scope::Scope;
     use crate::records::sign_in_history::SignInHistory;
     use crate::records::ticket::{Impersonation, TicketDigest};
-    use crate::records::user::{Status, Username};
+    use crate::records::user::Username;
     use crate::settings::Issuer;
     use alloc::vec;
 
@@ -139,23 +139,7 @@ pub(crate) mod tests {
     const HERE: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1));
 
     pub(crate) fn user(name: &str) -> User {
-        User {
-            id: UserId::parse(name).unwrap(),
-            username: Username::parse(name).unwrap(),
-            email: None,
-            phone: None,
-            name: None,
-            gender: None,
-            address: None,
-            status: Status::Active,
-            must_change_password: false,
-            password_changed_at: None,
-            second_factor: None,
-            created_at: Time::from_unix(0),
-            updated_at: Time::from_unix(0),
-            epoch: 0,
-            revision: 0,
-        }
+        User::new(UserId::parse(name).unwrap(), Username::parse(name).unwrap(), Time::from_unix(0))
     }
 
     /// A plain ticket of `backend` for alice, with 60 seconds to live.

@@ -171,9 +171,9 @@ keys! {
     second_factor in second_factor.ask: AskFactor = "risk";
     /// The same for an administrator who acts as a user
     second_factor_impersonation in second_factor.impersonation: AskFactor = "always";
-    /// What happens to users without a device who should show one: sign_in, refuse, or enrol (a token for enrolling alone)
+    /// Result for users without a device who should show one: sign_in, refuse, or enrol (a token for enrolling alone)
     second_factor_unenrolled in second_factor.unenrolled: Unenrolled = "sign_in";
-    /// What a ticket redeemed at another address than its client_ip does: refuse, or risk (it adds to the score)
+    /// Result of a ticket redeemed at another address than its client_ip: refuse, or risk (it adds to the score)
     address_mismatch: AddressMismatch = "refuse";
     /// Score from which a second factor is asked for
     risk_second_factor in risk.second_factor: Count<1, 100> = "40";

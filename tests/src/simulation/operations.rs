@@ -1,4 +1,4 @@
-//! What people do: request tickets, sign in, use their sessions, and retry; beside thieves and services.
+//! The people: they request tickets, sign in, use their sessions, and retry; beside thieves and services.
 
 use gatepass_core::http::request::Request;
 use serde_json::{Value, json};
