@@ -317,47 +317,23 @@ pub(crate) fn rows(data: &[u8]) {
 /// A session for the client `svc`, whose secret is `s`, with an unused refresh token of 43 `A`.
 fn token_records() -> gatepass_core::store::query::TokenRecords {
     use gatepass_core::base::time::Time;
-    use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
+    use gatepass_core::records::client::{Client, ClientSecret};
     use gatepass_core::records::id::{ClientId, SessionId, UserId};
     use gatepass_core::records::scope::Scope;
     use gatepass_core::records::session::{Purpose, RefreshDigest, RefreshToken, Session};
-    use gatepass_core::records::user::{Status, User, Username};
+    use gatepass_core::records::user::{User, Username};
     use gatepass_core::store::query::{BearerRecords, Family, TokenRecords};
 
     let (before, after) = (Time::from_unix(1_700_000_000), Time::from_unix(1_800_000_000));
     let id = SessionId::parse("ses_1").expect("an id");
+    let svc = ClientId::parse("svc").expect("an id");
     let client = Client {
-        id: ClientId::parse("svc").expect("an id"),
-        name: None,
-        scope: Scope::default(),
-        default_scope: Scope::default(),
-        audiences: vec![],
-        enabled: true,
-        token_lifetime: None,
-        user_token_lifetime: None,
-        second_factor: None,
-        created_at: before,
-        secrets: vec![ClientSecret { digest: SecretDigest::of("s"), created_at: before, expires_at: None }],
-        revision: 0,
+        secrets: vec![ClientSecret::new("s", before)],
         epoch: 0,
+        ..Client::new(svc, Scope::default(), 0, before)
     };
-    let user = User {
-        id: UserId::parse("usr_a").expect("an id"),
-        username: Username::parse("a").expect("a name"),
-        email: None,
-        phone: None,
-        name: None,
-        gender: None,
-        address: None,
-        status: Status::Active,
-        must_change_password: false,
-        password_changed_at: Some(before),
-        second_factor: None,
-        created_at: before,
-        updated_at: before,
-        epoch: 0,
-        revision: 0,
-    };
+    let (id_of_user, name) = (UserId::parse("usr_a").expect("an id"), Username::parse("a").expect("a name"));
+    let user = User { password_changed_at: Some(before), ..User::new(id_of_user, name, before) };
     let family = Family {
         refresh: RefreshToken {
             digest: RefreshDigest::read(&format!("rft_{}", "A".repeat(51))).expect("a token"),

@@ -63,10 +63,25 @@ pub fn run<O: Operation>(
     settings: &Settings,
     store: &impl Store,
 ) -> Result<O::Output, AdminError> {
+    run_with(operation, inputs, settings, store, || {})
+}
+
+/// Does the same, and calls `before_commit` before each commit.
+///
+/// # Errors
+/// Those of the operation.
+pub fn run_with<O: Operation>(
+    operation: O,
+    inputs: RequestInputs,
+    settings: &Settings,
+    store: &impl Store,
+    mut before_commit: impl FnMut(),
+) -> Result<O::Output, AdminError> {
     let mut step = begin(operation, inputs);
     loop {
         match advance(step, settings, &|query| store.read(query)) {
             Ok(commit) => {
+                before_commit();
                 let outcome = store.commit(commit.changes());
                 step = commit.settle(outcome);
             }

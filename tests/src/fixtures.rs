@@ -16,7 +16,7 @@ use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::policy::ticket_request::TicketRequest;
-use gatepass_core::records::client::{Client, ClientSecret, SecretDigest};
+use gatepass_core::records::client::{Client, ClientSecret};
 use gatepass_core::records::factor::{AskFactor, Lockout};
 use gatepass_core::records::id::{ClientId, UserId, UserRef};
 use gatepass_core::records::password::{Password, PasswordHash};
@@ -113,23 +113,8 @@ pub fn segment(token: &str, number: usize) -> Value {
 
 /// A user called `name`, whose id is `usr_` and the name.
 pub fn user(name: &str, status: Status) -> User {
-    User {
-        id: user_id(name),
-        username: Username::parse(name).expect("a user name"),
-        email: None,
-        phone: None,
-        name: None,
-        gender: None,
-        address: None,
-        status,
-        must_change_password: false,
-        password_changed_at: None,
-        second_factor: None,
-        created_at: Time::from_unix(1_700_000_000),
-        updated_at: Time::from_unix(1_700_000_000),
-        epoch: 0,
-        revision: 0,
-    }
+    let created_at = Time::from_unix(1_700_000_000);
+    User { status, ..User::new(user_id(name), Username::parse(name).expect("a user name"), created_at) }
 }
 
 /// [`PAM_PASSWORD`], with the cheapest hash.
@@ -154,19 +139,9 @@ fn password((user, hash): (&str, &str)) -> (UserId, Password) {
 fn client(id: &str, scope: &str, secret: &str) -> Client {
     let created_at = Time::from_unix(1_700_000_000);
     Client {
-        id: client_id(id),
-        name: None,
-        scope: Scope::parse(scope).expect("a scope"),
-        default_scope: Scope::default(),
-        audiences: vec![],
-        enabled: true,
-        token_lifetime: None,
-        user_token_lifetime: None,
-        second_factor: None,
-        created_at,
-        secrets: vec![ClientSecret { digest: SecretDigest::of(secret), created_at, expires_at: None }],
-        revision: 0,
+        secrets: vec![ClientSecret::new(secret, created_at)],
         epoch: 0,
+        ..Client::new(client_id(id), Scope::parse(scope).expect("a scope"), 0, created_at)
     }
 }
 

@@ -32,6 +32,7 @@ use gatepass_core::store::Store;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::Outcome;
 use gatepass_core::store::page::PageQuery;
+use gatepass_tests::administrator::run_with;
 use gatepass_tests::fixtures::{self, NOON, PORTAL_SECRET, inputs};
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::json;
@@ -68,23 +69,12 @@ fn altered<O: Operation>(
 ) -> (usize, Result<O::Output, AdminError>) {
     // Every operation has randomness of its own.
     let seed = store.with(|tables| tables.audit.len() + tables.clients.len() + 7) as u64;
-    let (mut step, mut commits, mut alter) = (begin(operation, inputs(NOON, seed)), 0, Some(alter));
-    loop {
-        step = match step {
-            Step::Read(read) => {
-                let found = store.read(read.query());
-                read.resume(&settings(), found)
-            }
-            Step::Commit(commit) => {
-                commits += 1;
-                alter.take().into_iter().for_each(|alter| store.with(alter));
-                let outcome = store.commit(commit.changes());
-                commit.settle(outcome)
-            }
-            Step::Done(result) => return (commits, result),
-            other => panic!("{other:?}"),
-        };
-    }
+    let (mut commits, mut alter) = (0, Some(alter));
+    let result = run_with(operation, inputs(NOON, seed), &settings(), store, || {
+        commits += 1;
+        alter.take().into_iter().for_each(|alter| store.with(alter));
+    });
+    (commits, result)
 }
 
 fn is_known(store: &Memory, name: &str, secret: &str, at: Time) -> bool {

@@ -30,6 +30,7 @@ use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::page::PageQuery;
 use gatepass_core::store::query::{Found, Records};
+use gatepass_tests::administrator::run_with;
 use gatepass_tests::fixtures::{self, NOON, inputs, presents};
 use gatepass_tests::memory::Memory;
 
@@ -95,20 +96,12 @@ fn altered<O: Operation>(
     operation: O,
     alter: impl FnOnce(&mut gatepass_core::store::memory::Tables),
 ) -> (usize, Result<O::Output, AdminError>) {
-    let (mut step, mut commits) = (begin(operation, inputs(NOON, 7)), 0);
-    let mut alter = Some(alter);
-    loop {
-        step = match advanced(store, step) {
-            Step::Commit(commit) => {
-                commits += 1;
-                alter.take().into_iter().for_each(|alter| store.with(alter));
-                let outcome = store.commit(commit.changes());
-                commit.settle(outcome)
-            }
-            Step::Done(result) => return (commits, result),
-            other => panic!("{other:?}"),
-        };
-    }
+    let (mut commits, mut alter) = (0, Some(alter));
+    let result = run_with(operation, inputs(NOON, 7), &settings(), store, || {
+        commits += 1;
+        alter.take().into_iter().for_each(|alter| store.with(alter));
+    });
+    (commits, result)
 }
 
 #[test]

@@ -198,23 +198,9 @@ pub(crate) mod tests {
 
     pub(crate) fn client(id: &str, scope: &str, secret: &str) -> Client {
         Client {
-            id: ClientId::parse(id).unwrap(),
-            name: None,
-            scope: Scope::parse(scope).unwrap(),
-            default_scope: Scope::default(),
-            audiences: vec![],
-            enabled: true,
-            token_lifetime: None,
-            user_token_lifetime: None,
-            second_factor: None,
-            created_at: Time::from_unix(1),
-            secrets: vec![ClientSecret {
-                digest: SecretDigest::of(secret),
-                created_at: Time::from_unix(1),
-                expires_at: None,
-            }],
-            revision: 0,
+            secrets: vec![ClientSecret::new(secret, Time::from_unix(1))],
             epoch: 0,
+            ..Client::new(ClientId::parse(id).unwrap(), Scope::parse(scope).unwrap(), 0, Time::from_unix(1))
         }
     }
 
