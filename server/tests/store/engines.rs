@@ -3,8 +3,9 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use gatepass::store::{
     Archived, AuditCut, AuditRow, AuditTrail, AuditVerdict, Backend, ClockMark, ClockStore, EndedAhead,
@@ -122,6 +123,7 @@ struct State {
     memory: Memory,
     mark: Mutex<ClockMark>,
     held: Mutex<Option<Held>>,
+    held_more: Condvar,
 }
 
 /// Reads that wait to be released.
@@ -143,9 +145,12 @@ impl InMemory {
         self.0.held.lock().unwrap().get_or_insert_default();
     }
 
-    /// Returns the number of queries that are held back.
-    pub(crate) fn held_reads(&self) -> usize {
-        self.0.held.lock().unwrap().as_ref().map_or(0, |held| held.queries)
+    /// Waits until `queries` of them are held back, or `longest` has passed, and returns how many are.
+    pub(crate) fn wait_for_held_reads(&self, queries: usize, longest: Duration) -> usize {
+        let count = |held: &Option<Held>| held.as_ref().map_or(0, |held| held.queries);
+        let held = self.0.held.lock().unwrap();
+        let waited = self.0.held_more.wait_timeout_while(held, longest, |held| count(held) < queries);
+        count(&waited.unwrap().0)
     }
 
     /// Lets every read go on.
@@ -161,6 +166,7 @@ impl InMemory {
             Some(held) => {
                 held.queries += queries;
                 held.reads.push(Box::new(read));
+                self.0.held_more.notify_all();
             }
         }
     }
@@ -184,7 +190,12 @@ impl Engine for InMemory {
     fn empty() -> Self {
         let memory = Memory::new(Tables { generation: 1, ..Tables::default() });
         let mark = ClockMark { mark: Time::default(), resets: 0, jumped_at: None, ahead_since: None };
-        Self(Arc::new(State { memory, mark: Mutex::new(mark), held: Mutex::default() }))
+        Self(Arc::new(State {
+            memory,
+            mark: Mutex::new(mark),
+            held: Mutex::default(),
+            held_more: Condvar::new(),
+        }))
     }
 
     fn open(&self) -> Arc<dyn Backend> {

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatepass::config::ConfigLayer;
 use gatepass::http::Limits;
@@ -71,11 +71,11 @@ fn requests_that_wait_for_a_read_leave_the_only_worker_free() {
     engine.hold_reads();
     let body = format!("{{\"ticket\":\"{TICKET}\"}}");
     let waiting: Vec<_> = (0..8).map(|_| ask(address, "POST /auth/ticket/signin", &body)).collect();
-    let end = Instant::now() + TIMEOUT;
-    while engine.held_reads() < waiting.len() {
-        assert!(Instant::now() < end, "{} of them wait for their read", engine.held_reads());
-        thread::sleep(Duration::from_millis(1));
-    }
+    assert_eq!(
+        engine.wait_for_held_reads(waiting.len(), TIMEOUT),
+        waiting.len(),
+        "all of them wait for their read"
+    );
     assert_eq!(status(ask(address, "GET /nothing", "")), 404, "a request that reads nothing is answered");
     engine.release_reads();
     let statuses: Vec<u16> = waiting.into_iter().map(status).collect();
