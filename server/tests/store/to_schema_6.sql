@@ -1,4 +1,4 @@
--- Undoes the migrations to schemas 7 and 8.
+-- Undoes the migrations to schemas 7, 8 and 9.
 DROP INDEX refresh_tokens_by_session;
 ALTER TABLE refresh_tokens DROP COLUMN number;
 ALTER TABLE refresh_tokens DROP COLUMN refreshes;

@@ -1,0 +1,1 @@
+-- Schema 9. It is not released yet: sections are added and changed here. What one adds, ../../../../tests/store/to_schema_6.sql undoes.
