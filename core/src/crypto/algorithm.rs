@@ -1,4 +1,4 @@
-//! Signature algorithms (RFC 7518 §3.1, RFC 8037 §3.1).
+//! Signature algorithms (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
 
 use core::fmt;
 
@@ -27,8 +27,10 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384
     Es384,
-    /// Ed25519
+    /// Ed25519, under the name `EdDSA`
     EdDsa,
+    /// Ed25519, under the name `Ed25519`
+    Ed25519,
 }
 
 /// The type of keys that an algorithm takes.
@@ -61,6 +63,7 @@ impl Algorithm {
         Self::Es256,
         Self::Es384,
         Self::EdDsa,
+        Self::Ed25519,
     ];
 
     /// Its registered name, which is case-sensitive.
@@ -78,6 +81,7 @@ impl Algorithm {
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
             Self::EdDsa => "EdDSA",
+            Self::Ed25519 => "Ed25519",
         }
     }
 
@@ -93,7 +97,7 @@ impl Algorithm {
             Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => KeyType::Rsa,
             Self::Es256 => KeyType::P256,
             Self::Es384 => KeyType::P384,
-            Self::EdDsa => KeyType::Ed25519,
+            Self::EdDsa | Self::Ed25519 => KeyType::Ed25519,
         }
     }
 }
@@ -126,7 +130,9 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::parse(algorithm.as_str()), Some(*algorithm));
         }
-        for bad in ["", "none", "None", "NONE", "hs256", "ES512", "ES256K", "HS256 ", "EdDSA\0"] {
+        for bad in
+            ["", "none", "None", "NONE", "hs256", "ES512", "ES256K", "HS256 ", "EdDSA\0", "ed25519", "Ed448"]
+        {
             assert_eq!(Algorithm::parse(bad), None, "{bad}");
         }
     }

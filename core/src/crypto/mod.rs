@@ -29,7 +29,7 @@ use backend::signature::{
 use zeroize::Zeroizing;
 
 use crate::base::secret::Secret;
-use crate::crypto::algorithm::Algorithm;
+use crate::crypto::algorithm::{Algorithm, KeyType};
 
 /// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
@@ -188,7 +188,8 @@ const fn hmac_algorithm(algorithm: Algorithm) -> Option<(hmac::Algorithm, usize)
         | Algorithm::Ps512
         | Algorithm::Es256
         | Algorithm::Es384
-        | Algorithm::EdDsa => None,
+        | Algorithm::EdDsa
+        | Algorithm::Ed25519 => None,
     }
 }
 
@@ -215,7 +216,8 @@ fn rsa(algorithm: Algorithm) -> Option<RsaPair> {
         | Algorithm::Hs512
         | Algorithm::Es256
         | Algorithm::Es384
-        | Algorithm::EdDsa => return None,
+        | Algorithm::EdDsa
+        | Algorithm::Ed25519 => return None,
     })
 }
 
@@ -239,7 +241,8 @@ fn ecdsa(algorithm: Algorithm) -> Option<EcPair> {
         | Algorithm::Ps256
         | Algorithm::Ps384
         | Algorithm::Ps512
-        | Algorithm::EdDsa => None,
+        | Algorithm::EdDsa
+        | Algorithm::Ed25519 => None,
     }
 }
 
@@ -289,7 +292,7 @@ impl Signer {
                     EcdsaKeyPair::from_private_key_and_public_key(signing, d, &public, &SystemRandom::new());
                 Ok(Self::Ecdsa(pair.map_err(|_| Rejected)?))
             }
-            Private::Okp { d, x } if algorithm == Algorithm::EdDsa => {
+            Private::Okp { d, x } if algorithm.key_type() == KeyType::Ed25519 => {
                 Ok(Self::Ed25519(Ed25519KeyPair::from_seed_and_public_key(d, x).map_err(|_| Rejected)?))
             }
             Private::Okp { .. } => Err(Rejected),
@@ -327,7 +330,7 @@ impl Verifier {
                 let (_, verifying, length) = ecdsa(algorithm).ok_or(Rejected)?;
                 Ok(Self::Point(UnparsedPublicKey::new(verifying, point(x, y, length)?)))
             }
-            Public::Okp { x } if algorithm == Algorithm::EdDsa && x.len() == 32 => {
+            Public::Okp { x } if algorithm.key_type() == KeyType::Ed25519 && x.len() == 32 => {
                 Ok(Self::Point(UnparsedPublicKey::new(&signature::ED25519, x.to_vec())))
             }
             Public::Okp { .. } => Err(Rejected),

@@ -53,7 +53,7 @@ fn keys() -> Vec<SigningKey> {
         Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => &[7; 64][..],
         Algorithm::Es256 => include_bytes!("testdata/p256.pkcs8.pem"),
         Algorithm::Es384 => include_bytes!("testdata/p384.pkcs8.pem"),
-        Algorithm::EdDsa => include_bytes!("testdata/ed25519.v1.pem"),
+        Algorithm::EdDsa | Algorithm::Ed25519 => include_bytes!("testdata/ed25519.v1.pem"),
         Algorithm::Rs256
         | Algorithm::Rs384
         | Algorithm::Rs512
@@ -73,6 +73,39 @@ fn a_key_verifies_by_its_own_algorithm_alone() {
         for verifier in &keys {
             let verified = verifier.verifying_key().unwrap().verify(&jws).is_ok();
             assert_eq!(verified, signer.algorithm() == verifier.algorithm());
+        }
+    }
+}
+
+/// RFC 9864 gives `EdDSA` on Ed25519 a name of its own. A key has one of the two names, and signs and verifies under that.
+#[test]
+fn an_ed25519_key_has_one_name() {
+    let jwk = |members: &str| {
+        format!(
+            r#"{{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"{members}}}"#
+        )
+    };
+    use Algorithm::{Ed25519, EdDsa};
+    for (members, asked, bound) in [
+        ("", None, Some(EdDsa)),
+        ("", Some(Ed25519), Some(Ed25519)),
+        (r#","alg":"Ed25519""#, None, Some(Ed25519)),
+        (r#","alg":"Ed25519""#, Some(Ed25519), Some(Ed25519)),
+        (r#","alg":"Ed25519""#, Some(EdDsa), None),
+        (r#","alg":"EdDSA""#, Some(Ed25519), None),
+    ] {
+        let key = SigningKey::from_jwk(jwk(members).as_bytes(), asked).ok();
+        assert_eq!(key.as_ref().map(SigningKey::algorithm), bound, "{members} {asked:?}");
+        let Some(key) = key else { continue };
+        let again = SigningKey::from_jwk(&key.to_private_jwk(), None).unwrap();
+        let jws = again.sign("JWT", b"{}").unwrap();
+        let jws = Compact::parse(&jws).unwrap();
+        assert_eq!(jws.algorithm(), key.algorithm());
+        for name in [EdDsa, Ed25519] {
+            let verifier = VerifyingKey::from_jwk(jwk("").as_bytes(), Some(name)).unwrap();
+            assert_eq!(verifier.verify(&jws).is_ok(), Some(name) == bound, "{members} {name}");
+            let published = KeySet::new(alloc::vec![verifier]);
+            assert_eq!(published.public_algorithms(), [name.as_str()]);
         }
     }
 }
@@ -139,7 +172,7 @@ fn headers_that_are_refused() {
 
 #[test]
 fn a_kid_selects_and_nothing_else() {
-    let key = keys().pop().unwrap();
+    let key = import(include_bytes!("testdata/ed25519.v1.pem"), None).unwrap();
     let sign = |kid: &str| {
         let header = crate::base::base64url::encode(format!(r#"{{"alg":"EdDSA","kid":"{kid}"}}"#).as_bytes());
         let input = format!("{header}.e30");
@@ -175,6 +208,7 @@ fn a_key_says_what_it_is_for() {
     for (members, good) in [
         ("", true),
         (r#","use":"sig","key_ops":["verify"],"alg":"EdDSA""#, true),
+        (r#","alg":"Ed25519""#, true),
         (r#","use":"enc""#, false),
         (r#","use":1"#, false),
         (r#","key_ops":["sign"]"#, false),
@@ -197,7 +231,7 @@ proptest! {
     #[test]
     fn what_is_signed_verifies_and_what_is_bent_does_not(
         payload in proptest::collection::vec(any::<u8>(), 0..200),
-        algorithm in 0usize..12,
+        algorithm in 0usize..13,
         bit in any::<proptest::sample::Index>(),
     ) {
         let key = keys().remove(algorithm);

@@ -26,7 +26,7 @@ pub(super) enum Verb {
     List,
     /// Generate a key, and publish it
     Generate {
-        /// RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384 or HS512
+        /// RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, Ed25519, HS256, HS384 or HS512
         #[arg(long, value_name = "ALG", value_parser = algorithm)]
         alg: Algorithm,
         /// Sign with it from now on; the former key only verifies

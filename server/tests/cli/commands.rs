@@ -135,6 +135,9 @@ fn a_key_from_generate_to_retire() {
         (&second["kid"], &json!("signing")),
         "the one that waited"
     );
+    let named = installation.json(&["key", "generate", "--alg", "ed25519"]);
+    assert_eq!((&named["alg"], &named["state"]), (&json!("Ed25519"), &json!("published")));
+    installation.json(&["key", "retire", named["kid"].as_str().unwrap()]);
     let third = installation.json(&["key", "rotate"]);
     assert_eq!(third["alg"], "ES256", "as the one before");
     let states: Vec<Value> = installation
