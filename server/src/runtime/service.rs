@@ -23,8 +23,9 @@ use super::password_hash_pool::PasswordHashPool;
 use crate::config::Config;
 use crate::error::ProgramError;
 use crate::http::{Answered, Handler, Reply, caught};
-use crate::net::client_address::{CurrentProxies, Proxies};
-use crate::net::failure_limiter::{ExemptAddresses, FailureLimiter, RetryAfter};
+use crate::net::client_address::{Client, CurrentProxies, ExemptClients, Proxies};
+use crate::net::failure_limiter::{FailureLimiter, RetryAfter};
+use crate::net::unclear_clients::UnclearClients;
 use crate::secrets::random::request_inputs;
 use crate::store::Clock;
 use crate::store::{Backend, StoreError};
@@ -44,6 +45,8 @@ pub struct Service {
     hash_pool: PasswordHashPool,
     trusted: CurrentProxies,
     request_limits: ArcSwap<RequestLimits>,
+    failure_limiter: FailureLimiter,
+    unclear_clients: UnclearClients,
     began: Instant,
 }
 
@@ -51,35 +54,18 @@ pub struct Service {
 /// the stock front wait with them.
 const WAITING: usize = 32;
 
-/// The part of the configuration that is about the client's address.
+/// The part of the configuration that is about requests.
 #[derive(Debug)]
 struct RequestLimits {
     config: Config,
-    failure_limiter: Arc<FailureLimiter>,
+    exempt: ExemptClients,
 }
 
 impl RequestLimits {
     fn new(config: &Config) -> Self {
         let proxies =
             if config.exempt_trusted_proxies { super::trusted_proxies(config) } else { Proxies::default() };
-        let exempt = ExemptAddresses { loopback: config.exempt_loopback, proxies };
-        Self {
-            config: config.clone(),
-            failure_limiter: Arc::new(FailureLimiter::new(config.failures_per_minute.get(), exempt)),
-        }
-    }
-
-    /// Returns the limits for another configuration. Failures are forgotten only if the failure limit itself changes.
-    fn changed(&self, config: &Config) -> Self {
-        let of_limiter = |config: &Config| {
-            let proxies = config.trusted_proxies.clone();
-            (config.failures_per_minute, config.exempt_loopback, config.exempt_trusted_proxies, proxies)
-        };
-        if of_limiter(&self.config) == of_limiter(config) {
-            Self { config: config.clone(), failure_limiter: Arc::clone(&self.failure_limiter) }
-        } else {
-            Self::new(config)
-        }
+        Self { config: config.clone(), exempt: ExemptClients { loopback: config.exempt_loopback, proxies } }
     }
 }
 
@@ -108,6 +94,8 @@ impl Service {
             clock,
             refusal_counts: RefusalCounts::default(),
             request_limits: ArcSwap::from_pointee(RequestLimits::new(config)),
+            failure_limiter: FailureLimiter::new(config.failures_per_minute.get()),
+            unclear_clients: UnclearClients::default(),
             began: Instant::now(),
         })
     }
@@ -127,7 +115,8 @@ impl Service {
             tracing::warn!(keys = later.join(", "), "these keys hold from the next start on");
         }
         self.trusted.set(super::trusted_proxies(config));
-        self.request_limits.store(Arc::new(former.changed(config)));
+        self.failure_limiter.set_limit(config.failures_per_minute.get());
+        self.request_limits.store(Arc::new(RequestLimits::new(config)));
         Ok(())
     }
 
@@ -139,19 +128,25 @@ impl Service {
     /// Returns the first step of answering `request`, or the answer if there is no step.
     fn begin(&self, mut request: Request) -> Result<(RequestMeta, Step), Response> {
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
-        request.peer = self.trusted.get().origin(request.peer, forwarded.map(|(_, value)| value.as_slice()));
+        let client = self.trusted.get().client(request.peer, forwarded.map(|(_, value)| value.as_slice()));
+        request.peer = client.address;
         // Before the clock is read: a mark that is set in between is noticed.
         let resets = self.clock.resets();
-        self.start(request, Some(resets))
+        self.start(request, client, Some(resets))
     }
 
-    /// The same for a request that counts for its peer. With the number of `resets` it may start again once.
-    fn start(&self, request: Request, resets: Option<u64>) -> Result<(RequestMeta, Step), Response> {
+    /// The same for a request of `client`. With the number of `resets` it may start again once.
+    fn start(
+        &self,
+        request: Request,
+        client: Client,
+        resets: Option<u64>,
+    ) -> Result<(RequestMeta, Step), Response> {
         let routed = RoutedRequest::of(&request);
-        let (peer, language) = (request.peer, routed.language());
-        let budgeted = routed.failures() == FailureClass::Guess;
+        let language = routed.language();
+        let budgeted = routed.failures() == FailureClass::Guess && self.is_limited(client);
         if budgeted {
-            self.may_fail(peer, language)?;
+            self.may_fail(client.address, language)?;
         }
         let clock = self.clock.status();
         let mut inputs = request_inputs(&clock).map_err(|failure| {
@@ -172,7 +167,7 @@ impl Service {
         }
         let step = self.engine_cache.current().begin(&routed, inputs);
         let meta = RequestMeta {
-            peer,
+            client,
             budgeted,
             language,
             method: known_method(&request.method),
@@ -184,13 +179,18 @@ impl Service {
         Ok((meta, step))
     }
 
-    /// Checks that `peer` has not failed too often; otherwise returns the refusal.
-    fn may_fail(&self, peer: IpAddr, language: Language) -> Result<(), Response> {
-        self.request_limits.load().failure_limiter.check(peer, self.began.elapsed()).map_err(
-            |RetryAfter(seconds)| {
-                self.refuse(Problem::TooManyRequests, language).with("retry-after", seconds.to_string())
-            },
-        )
+    /// Returns true if failures of `client` count. Its own request is the occasion to say that its address is a
+    /// proxy's.
+    fn is_limited(&self, client: Client) -> bool {
+        self.unclear_clients.warn_of(client);
+        !self.request_limits.load().exempt.covers(client)
+    }
+
+    /// Checks that `address` has not failed too often; otherwise returns the refusal.
+    fn may_fail(&self, address: IpAddr, language: Language) -> Result<(), Response> {
+        self.failure_limiter.allow(address, self.began.elapsed()).map_err(|RetryAfter(seconds)| {
+            self.refuse(Problem::TooManyRequests, language).with("retry-after", seconds.to_string())
+        })
     }
 
     /// Continues with the records found. If the clock's mark was set after the request began, it starts again: the
@@ -203,7 +203,9 @@ impl Service {
     ) -> Result<(RequestMeta, Step), Response> {
         let engine = self.engine_cache.at_least(found.generation);
         match meta.again.take() {
-            Some((request, resets)) if resets != self.clock.resets() => self.start(request, None),
+            Some((request, resets)) if resets != self.clock.resets() => {
+                self.start(request, meta.client, None)
+            }
             Some(_) | None => Ok((meta, read.resume(&engine, found))),
         }
     }
@@ -293,7 +295,7 @@ impl Service {
         reply: Reply,
     ) -> Answered {
         if meta.budgeted
-            && let Err(refused) = self.may_fail(meta.peer, meta.language)
+            && let Err(refused) = self.may_fail(meta.client.address, meta.language)
         {
             return reply.send(refused);
         }
@@ -305,10 +307,12 @@ impl Service {
 
     /// Counts and logs an answer.
     fn count(&self, meta: &RequestMeta, answer: &gatepass_core::Reply) {
-        let RequestMeta { peer, budgeted, method, path, now, recorded, .. } = meta;
+        let RequestMeta {
+            client: Client { address: peer, .. }, budgeted, method, path, now, recorded, ..
+        } = meta;
         if let Some(refusal) = answer.refusal() {
             if *budgeted && answer.refuses_a_guess() {
-                self.request_limits.load().failure_limiter.record_failure(*peer, self.began.elapsed());
+                self.failure_limiter.record_failure(*peer, self.began.elapsed());
             }
             if !recorded {
                 self.refusal_counts.record(*peer, refusal, *now);
@@ -321,7 +325,8 @@ impl Service {
 
 /// A request that is being answered, and what is counted at its end.
 struct RequestMeta {
-    peer: IpAddr,
+    client: Client,
+    /// True if a failure here counts.
     budgeted: bool,
     language: Language,
     method: &'static str,

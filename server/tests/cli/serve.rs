@@ -253,6 +253,32 @@ fn a_trusted_proxy_names_the_client_address() {
     assert_eq!(guess("192.0.2.3, 192.0.2.1"), 429, "what stands further left is not believed");
 }
 
+/// Where the clients of a proxy are not known, the proxy's own exemption would hold for all of them.
+#[test]
+fn a_proxy_that_does_not_name_its_clients_is_limited_itself() {
+    for (trusted, header, told) in [
+        ("127.0.0.1", "", "sends no X-Forwarded-For"),
+        ("127.0.0.1", "X-Forwarded-For: \r\n", "sends no X-Forwarded-For"),
+        ("127.0.0.1", "X-Forwarded-For: unknown\r\n", "names its client `unknown`"),
+        ("127.0.0.1", "X-Forwarded-For: 192.0.2.1, unix:\r\n", "names its client `unix:`"),
+        ("127.0.0.1", "X-Forwarded-For: 192.0.2.1x\r\n", "something that is no address"),
+        ("192.0.2.9", "X-Forwarded-For: 192.0.2.1\r\n", "is no trusted proxy"),
+    ] {
+        let installation = TestInstallation::with_key();
+        let log = installation.path().join("log");
+        let options = ["--trusted-proxies", trusted, "--failures-per-minute", "2"];
+        let server = installation.serve_to(&options, std::fs::File::create(&log).unwrap().into());
+        let guess = || {
+            let headers = format!("Content-Type: application/json\r\n{header}");
+            server.ask("POST", "/auth/login", &headers, r#"{"identity":"nobody","password":"a guess"}"#).0
+        };
+        assert_eq!([guess(), guess(), guess()], [400, 400, 429], "{header}");
+        assert_eq!(server.end(), Some(0));
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(said.matches(told).count(), 1, "{header}: {said}");
+    }
+}
+
 #[test]
 fn requests_with_a_good_token_are_no_guesses() {
     let installation = TestInstallation::with_key();
