@@ -12,4 +12,5 @@ pub mod runtime;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
+mod terminal;
 mod threads;

@@ -51,13 +51,13 @@ impl Serialize for Record {
 pub struct Output {
     /// True for JSON.
     pub json: bool,
-    terminal: bool,
+    colours: bool,
 }
 
 impl Output {
-    /// Makes an output in JSON, or in text, on a terminal or not.
-    pub const fn new(json: bool, terminal: bool) -> Self {
-        Self { json, terminal }
+    /// Makes an output in JSON, or in text, with bold names or without.
+    pub const fn new(json: bool, colours: bool) -> Self {
+        Self { json, colours }
     }
 
     /// Prints one record.
@@ -70,7 +70,7 @@ impl Output {
             serde_json::to_writer(&mut stdout, record)?;
             writeln!(stdout)?;
         } else {
-            stdout.write_all(paragraph(record, self.terminal).as_bytes())?;
+            stdout.write_all(paragraph(record, self.colours).as_bytes())?;
         }
         stdout.flush()
     }
@@ -85,7 +85,7 @@ impl Output {
             serde_json::to_writer(&mut stdout, records)?;
             writeln!(stdout)?;
         } else {
-            stdout.write_all(table(columns, records, self.terminal).as_bytes())?;
+            stdout.write_all(table(columns, records, self.colours).as_bytes())?;
         }
         stdout.flush()
     }
@@ -134,7 +134,7 @@ enum Shown {
 /// Records that are printed one by one, however many there are.
 pub(super) struct Rows {
     json: bool,
-    terminal: bool,
+    colours: bool,
     shown: Shown,
     stdout: io::BufWriter<io::StdoutLock<'static>>,
     any: bool,
@@ -149,7 +149,7 @@ impl Rows {
         if out.json {
             stdout.write_all(b"[")?;
         }
-        Ok(Self { json: out.json, terminal: out.terminal, shown, stdout, any: false })
+        Ok(Self { json: out.json, colours: out.colours, shown, stdout, any: false })
     }
 
     pub(super) fn print(&mut self, record: Record) -> io::Result<()> {
@@ -173,7 +173,7 @@ impl Rows {
     /// Prints the lines that wait to be aligned.
     fn page(&mut self) -> io::Result<()> {
         let Shown::Columns { columns, waiting, widths } = &mut self.shown else { return Ok(()) };
-        let text = aligned(columns, &std::mem::take(waiting), widths, (!self.any).then_some(self.terminal));
+        let text = aligned(columns, &std::mem::take(waiting), widths, (!self.any).then_some(self.colours));
         self.any = true;
         self.stdout.write_all(text.as_bytes())
     }
@@ -220,20 +220,20 @@ const fn is_bidi_control(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn bold(text: &str, terminal: bool) -> String {
-    if terminal { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+fn bold(text: &str, colours: bool) -> String {
+    if colours { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-fn paragraph(record: &Record, terminal: bool) -> String {
+fn paragraph(record: &Record, colours: bool) -> String {
     let widest = record.0.iter().map(|(key, _)| key.len()).max().unwrap_or_default();
     let line = |(key, value): &(Cow<'static, str>, Value)| {
-        format!("{}{}  {}\n", bold(key, terminal), " ".repeat(widest - key.len()), plain(value))
+        format!("{}{}  {}\n", bold(key, colours), " ".repeat(widest - key.len()), plain(value))
     };
     record.0.iter().map(line).collect()
 }
 
-fn table(columns: &[&'static str], records: &[Record], terminal: bool) -> String {
-    aligned(columns, records, &mut Vec::new(), Some(terminal))
+fn table(columns: &[&'static str], records: &[Record], colours: bool) -> String {
+    aligned(columns, records, &mut Vec::new(), Some(colours))
 }
 
 /// Returns the lines of a table whose columns are at least `widths` wide, with an optional head, bold on a terminal.
@@ -263,8 +263,8 @@ fn aligned(
         padded.trim_end().to_owned()
     };
     let mut text = String::new();
-    if let Some(terminal) = head {
-        text.push_str(&bold(&line(&names), terminal));
+    if let Some(colours) = head {
+        text.push_str(&bold(&line(&names), colours));
         text.push('\n');
     }
     for row in &rows {

@@ -27,30 +27,35 @@ mod ticket;
 mod token;
 mod user;
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::config::environment::{CONFIG, DATA, variable};
 use crate::config::{ConfigLayer, variable_of};
 use crate::error::{ProgramError, USAGE};
 use crate::output::Output;
+use crate::terminal::shows_colours;
 use context::Context;
+
+/// The data directory, if none is named.
+const DEFAULT_DATA: &str = "./gatepass-data";
 
 /// One-time tickets that sign users in, and tokens for services
 #[derive(Debug, Parser)]
 #[command(name = "gatepass", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
-    /// Data directory
-    #[arg(long, global = true, value_name = "DIR", env = "GATEPASS_DATA", default_value = "./gatepass-data")]
-    data: PathBuf,
+    /// Data directory [default: ./gatepass-data] [env: GATEPASS_DATA]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Print one JSON object or array, and nothing else
     #[arg(long, global = true)]
     json: bool,
-    /// Configuration file [default: gatepass.toml in the data directory, if there is one]
-    #[arg(long, global = true, value_name = "FILE", env = "GATEPASS_CONFIG")]
+    /// Configuration file [default: gatepass.toml in the data directory, if there is one] [env: GATEPASS_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Create the installation if there is none
     #[arg(long, global = true)]
@@ -135,8 +140,10 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
-    let out = Output::new(cli.json, io::stdout().is_terminal());
-    let context = Context::new(cli.data, cli.config, cli.init, out);
+    let out = Output::new(cli.json, shows_colours(&io::stdout()));
+    let given = |flag: Option<PathBuf>, name| flag.or_else(|| variable(name).map(PathBuf::from));
+    let data = given(cli.data, DATA).unwrap_or_else(|| DEFAULT_DATA.into());
+    let context = Context::new(data, given(cli.config, CONFIG), cli.init, out);
     let done = match cli.noun {
         Noun::Serve(arguments) => serve(&context, *arguments),
         Noun::Client(verb) => client::run(&context, verb),

@@ -1,13 +1,14 @@
 //! A bar on a terminal for work that takes a while.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Output;
 use crate::store::Phase;
+use crate::terminal::moves_cursor;
 
-/// A progress bar on stderr; hidden with `--json`, or if stderr is no terminal.
+/// A progress bar on stderr; hidden with `--json`, or if stderr is no terminal that can draw one.
 pub(super) struct Progress {
     bar: ProgressBar,
     phase: Option<Phase>,
@@ -15,7 +16,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(out: Output) -> Self {
-        let bar = if io::stderr().is_terminal() && !out.json {
+        let bar = if moves_cursor(&io::stderr()) && !out.json {
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr())
         } else {
             ProgressBar::hidden()

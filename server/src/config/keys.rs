@@ -29,6 +29,9 @@ macro_rules! keys {
             /// The keys of the file that stand outside of their sections.
             #[arg(skip)]
             pub outside: Vec<&'static str>,
+            /// The variables that begin like ours and are no key's.
+            #[arg(skip)]
+            pub unknown_variables: Vec<String>,
         }
 
         /// The configuration in force: every source and the defaults together.
@@ -38,6 +41,8 @@ macro_rules! keys {
             $($(#[$bare_doc])* pub $bare: Option<$bare_type>,)+
             /// The keys of the file that stand outside of their sections.
             pub outside: Vec<&'static str>,
+            /// The variables that begin like ours and are no key's.
+            pub unknown_variables: Vec<String>,
         }
 
         impl Config {
@@ -85,7 +90,13 @@ macro_rules! keys {
             #[must_use]
             pub fn or(self, lower: Self) -> Self {
                 let outside = [self.outside, lower.outside].concat();
-                Self { $($name: self.$name.or(lower.$name),)+ $($bare: self.$bare.or(lower.$bare),)+ outside }
+                let unknown_variables = [self.unknown_variables, lower.unknown_variables].concat();
+                Self {
+                    $($name: self.$name.or(lower.$name),)+
+                    $($bare: self.$bare.or(lower.$bare),)+
+                    outside,
+                    unknown_variables,
+                }
             }
 
             /// Returns the keys that are set, and the defaults of the rest.
@@ -101,6 +112,7 @@ macro_rules! keys {
                     },)+
                     $($bare: self.$bare,)+
                     outside: self.outside,
+                    unknown_variables: self.unknown_variables,
                 })
             }
         }

@@ -11,6 +11,7 @@
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
 pub mod choice;
+pub mod environment;
 pub mod keys;
 mod settings;
 mod sources;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use crate::error::ProgramError;
 use crate::threads::default_workers;
 use choice::Front;
+pub use environment::variable_of;
 pub use keys::{Config, ConfigLayer};
 pub use sources::ConfigSources;
 
@@ -119,23 +121,6 @@ impl ConfigLayer {
             Some(Ok(())) => Ok(()),
         }
     }
-
-    /// Reads the environment; `variable` looks one up. An empty variable counts as absent.
-    ///
-    /// # Errors
-    /// If a value is out of range.
-    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut layer = Self::default();
-        for key in Self::KEYS {
-            let name = variable_of(key);
-            if let Some(text) = variable(&name).filter(|text| !text.is_empty())
-                && let Some(Err(problem)) = layer.take_text(key, &text)
-            {
-                return Err(ConfigError(format!("{name}: {problem}")));
-            }
-        }
-        Ok(layer)
-    }
 }
 
 impl Config {
@@ -208,11 +193,6 @@ fn unknown_in(section: &str, short: &str) -> ConfigError {
     })
 }
 
-/// Returns the environment variable of `key`.
-pub fn variable_of(key: &str) -> String {
-    format!("GATEPASS_{}", key.to_ascii_uppercase())
-}
-
 fn unknown(key: &str) -> ConfigError {
     ConfigError(match nearest(key, ConfigLayer::KEYS.iter().copied()) {
         Some(known) => format!("unknown key {key:?}: did you mean `{known}`?"),
@@ -249,11 +229,9 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn from_env(vars: &[(&str, &str)]) -> Result<ConfigLayer, ConfigError> {
-        let vars: BTreeMap<_, _> = vars.iter().copied().collect();
-        ConfigLayer::from_env(|name| vars.get(name).map(|value| (*value).to_owned()))
+        ConfigLayer::from_env(vars.iter().map(|(name, value)| (name.into(), value.into())))
     }
 
     #[test]
@@ -375,11 +353,6 @@ mod tests {
         ] {
             assert_eq!(ConfigLayer::from_toml(file).unwrap_err().to_string(), told, "{file}");
         }
-    }
-
-    #[test]
-    fn an_empty_variable_is_an_absent_one() {
-        assert_eq!(from_env(&[("GATEPASS_LISTEN", "")]), Ok(ConfigLayer::default()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl ConfigSources {
     /// # Errors
     /// [`ConfigError`] names the key or the value that cannot be used.
     pub fn read(&self, flags: ConfigLayer) -> Result<Config, ConfigError> {
-        let env = ConfigLayer::from_env(|name| std::env::var(name).ok())?;
+        let env = ConfigLayer::from_env(std::env::vars_os())?;
         let file = ConfigLayer::from_file(self.file.as_deref(), &self.data)?;
         let config = flags.or(env).or(file).resolve()?;
         config.agrees_with_itself()?;

@@ -81,6 +81,14 @@ fn warn_of_flat_keys(config: &Config) {
     }
 }
 
+/// Warns of variables that begin like ours and set nothing.
+fn warn_of_unknown_variables(config: &Config) {
+    if !config.unknown_variables.is_empty() {
+        let variables = config.unknown_variables.join(", ");
+        tracing::warn!(variables, "these variables set nothing: `gatepass serve --help` lists those that do");
+    }
+}
+
 /// Starts the log as the configuration wants it.
 fn start_log(config: &Config) {
     let json = match config.log_format {
@@ -107,6 +115,7 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let config = start.sources.read(start.flags.clone())?;
     start_log(&config);
     warn_of_flat_keys(&config);
+    warn_of_unknown_variables(&config);
     let installation = start.installation(&config);
     let store = start.open(&installation, &config)?;
     let clock = Clock::start(&*store)?;

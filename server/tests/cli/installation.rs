@@ -68,10 +68,9 @@ impl TestInstallation {
     /// Does the same; the server logs to `log`.
     pub(crate) fn serve_to(&self, arguments: &[&str], log: Stdio) -> Server {
         let all = [&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut child = self.command(&all).stderr(log).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Server { child, ready: serde_json::from_str(&line).unwrap() }
+        let mut command = self.command(&all);
+        command.stderr(log);
+        Server::start(command)
     }
 }
 
@@ -102,6 +101,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts a server by a command with `--json`, and waits until it is ready.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, ready: serde_json::from_str(&line).unwrap() }
+    }
+
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
         receive(self.send(method, path, headers, body))
     }

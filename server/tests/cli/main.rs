@@ -9,5 +9,6 @@
 mod accounts;
 mod clocks;
 mod commands;
+mod environment;
 mod installation;
 mod serve;

@@ -46,7 +46,7 @@ const CORE: Order = Order {
     ],
 };
 
-/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock`, `authority` and `threads` lie below everything.
+/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock`, `authority`, `terminal` and `threads` lie below everything.
 const SERVER: Order = Order {
     name: "gatepass",
     source: "server/src",
@@ -56,13 +56,14 @@ const SERVER: Order = Order {
         ("clock", &[]),
         ("authority", &[]),
         ("threads", &[]),
+        ("terminal", &[]),
         ("config", &["error", "threads", "authority"]),
         ("secrets", &["error", "clock"]),
         ("store", &["secrets", "error", "clock", "threads"]),
         ("net", &[]),
-        ("telemetry", &["net"]),
+        ("telemetry", &["net", "terminal"]),
         ("http", &["net", "threads", "authority"]),
-        ("cli", &["store", "secrets", "config", "telemetry", "error", "output", "clock"]),
+        ("cli", &["store", "secrets", "config", "telemetry", "error", "output", "clock", "terminal"]),
         (
             "runtime",
             &[

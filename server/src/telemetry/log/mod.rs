@@ -13,6 +13,7 @@ pub use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::terminal::shows_colours;
 use limit::Limit;
 
 /// The limit on the lines of this process.
@@ -20,9 +21,7 @@ static LIMIT: LazyLock<Limit> = LazyLock::new(Limit::default);
 
 /// Begins to log: in JSON, in text, or in text on a terminal alone if `json` is none. Called again, it changes nothing.
 pub fn start(json: Option<bool>, level: LevelFilter) {
-    let terminal = io::stderr().is_terminal();
-    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let json = json.unwrap_or(!terminal);
+    let json = json.unwrap_or_else(|| !io::stderr().is_terminal());
     // Errors of a closed stderr are not reported on it.
     let lines = fmt::layer().with_writer(io::stderr).with_target(false).log_internal_errors(false);
     let limited = tracing_subscriber::registry().with(level).with(&*LIMIT);
@@ -30,7 +29,7 @@ pub fn start(json: Option<bool>, level: LevelFilter) {
         let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
         is_first(limited.with(lines))
     } else {
-        is_first(limited.with(lines.with_ansi(colours)))
+        is_first(limited.with(lines.with_ansi(shows_colours(&io::stderr()))))
     };
     if !started {
         tracing::debug!("logging was started before");
