@@ -1,11 +1,13 @@
 //! The settings of the core.
 
 mod risk;
+mod totp_issuer;
 
 use alloc::{borrow::ToOwned, format, string::String};
 use core::fmt;
 
 pub use risk::{RiskRules, Weights};
+pub use totp_issuer::{TotpIssuer, TotpIssuerError};
 
 use crate::base::codes::codes;
 use crate::records::factor::{AskFactor, OtpParameters};
@@ -153,6 +155,8 @@ pub struct Settings {
     pub password_age: Option<PasswordAge>,
     /// The parameters of new TOTP devices.
     pub totp: OtpParameters,
+    /// The name of this server in authenticators.
+    pub totp_issuer: TotpIssuer,
     /// The name of the one tenant, if it has one.
     pub tenant: Option<String>,
     /// The time in which a request with an `Idempotency-Key` that redeemed a ticket or answered a challenge gets the same answer
@@ -173,7 +177,7 @@ impl Settings {
     /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days
     /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor where the risk calls for one
     /// and always of an actor, whoever has none being signed in, passwords of eight characters that last, TOTP with SHA-1
-    /// and six digits, no tenant, and 60 seconds in which an answer comes again.
+    /// and six digits under the name of the issuer's host, no tenant, and 60 seconds in which an answer comes again.
     ///
     /// Every setting is a public member, to be changed afterwards:
     ///
@@ -187,6 +191,7 @@ impl Settings {
     /// ```
     pub fn new(issuer: Issuer) -> Self {
         Self {
+            totp_issuer: TotpIssuer::of(&issuer),
             issuer,
             user_token_lifetime: 1800,
             client_token_lifetime: 3600,

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::edit::named;
-use crate::config::ConfigLayer;
 use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
 
@@ -21,11 +20,10 @@ fn shown(user: &User) -> Record {
 /// Sets up a device, and prints what an authenticator needs, once.
 pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result<(), ProgramError> {
     let set_up = SetUpTotp::new(named(who), name)?;
-    let config = context.config(ConfigLayer::default())?;
-    let issuer = config.issuer.as_ref().map_or("gatepass", |issuer| issuer.authority());
-    let set_up = context.writing()?.run(set_up);
+    let admin = context.writing()?;
+    let set_up = admin.run(set_up);
     let NewDevice { user, device, backup_codes } = set_up.map_err(|error| told(error, who))?;
-    let uri = otpauth_uri(&device, issuer, user.username.as_str());
+    let uri = otpauth_uri(&device, &admin.settings.totp_issuer, user.username.as_str());
     if let Some(blocks) = qr_blocks(&uri) {
         context.out.say(&blocks)?;
     }

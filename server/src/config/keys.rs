@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gatepass_core::records::factor::AskFactor;
-use gatepass_core::settings::{AddressMismatch, Issuer, Unenrolled};
+use gatepass_core::settings::{AddressMismatch, Issuer, TotpIssuer, Unenrolled};
 
 use super::ConfigError;
 use super::choice::{Front, LogFormat, LogLevel, TotpDigits, TotpHash};
@@ -16,7 +16,7 @@ macro_rules! keys {
     (
         $($(#[$doc:meta])* $name:ident $(in $section:ident $(. $short:ident)?)?: $type:ty = $default:literal $($at_start:ident)?;)+
         ---
-        $($(#[$bare_doc:meta])* $bare:ident: $bare_type:ty $(, $bare_at_start:ident)?;)+
+        $($(#[$bare_doc:meta])* $bare:ident $(in $bare_section:ident $(. $bare_short:ident)?)?: $bare_type:ty $(, $bare_at_start:ident)?;)+
     ) => {
         /// The keys of one source: the flags, the environment or the file. An absent key is `None`.
         #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
@@ -60,8 +60,10 @@ macro_rules! keys {
             pub const KEYS: &[&str] = &[$(stringify!($name),)+ $(stringify!($bare),)+];
 
             /// The keys that have a place in a section of the file: each with its section and its name there.
-            pub const PLACES: &[(&str, &str, &str)] =
-                &[$($((stringify!($name), stringify!($section), keys!(@short $name $($short)?)),)?)+];
+            pub const PLACES: &[(&str, &str, &str)] = &[
+                $($((stringify!($name), stringify!($section), keys!(@short $name $($short)?)),)?)+
+                $($((stringify!($bare), stringify!($bare_section), keys!(@short $bare $($bare_short)?)),)?)+
+            ];
 
             /// Returns the default of `key`, as it would be written.
             pub fn default_of(key: &str) -> Option<&'static str> {
@@ -254,6 +256,8 @@ keys! {
     issuer: Issuer;
     /// The one tenant served; a ticket for another is refused
     tenant: Tenant;
+    /// The name that authenticators show [default: the issuer's host if it has a name, or else Gatepass]
+    totp_issuer in second_factor: TotpIssuer;
     /// The master key's file [default: master.key in the data directory]
     master_key_file: PathBuf, at_start;
     /// The witness's file, best on another disk than the database [default: gatepass.witness in the data directory]

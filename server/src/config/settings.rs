@@ -29,6 +29,9 @@ impl Config {
         settings.password_age =
             (life > 0).then(|| PasswordAge::new(life, warning, self.password_grace.seconds()));
         settings.totp = self.otp_parameters();
+        if let Some(name) = &self.totp_issuer {
+            settings.totp_issuer = name.clone();
+        }
         settings.tenant = self.tenant.as_ref().map(|tenant| tenant.as_str().to_owned());
         settings.redeem_grace = self.redeem_grace.seconds();
         settings

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gatepass_core::records::scope::Scope;
-use gatepass_core::settings::Issuer;
+use gatepass_core::settings::{Issuer, TotpIssuer};
 use ipnet::IpNet;
 
 use crate::authority;
@@ -279,6 +279,14 @@ impl Value for Authority {
 
 impl Value for Issuer {
     const SHAPE: &'static str = "URL";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|bad| format!("{text:?} will not do: {bad}"))
+    }
+}
+
+impl Value for TotpIssuer {
+    const SHAPE: &'static str = "NAME";
 
     fn from_text(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|bad| format!("{text:?} will not do: {bad}"))

@@ -192,6 +192,33 @@ fn a_running_server_takes_over_new_keys_and_on_sighup_a_new_configuration() {
 }
 
 #[test]
+fn an_authenticator_shows_one_name_whoever_sets_it_up() {
+    let installation = TestInstallation::with_key();
+    installation.json(&["user", "add", "corp:alice"]);
+    for (file, label) in [
+        ("", "Gatepass:corp_alice"),
+        ("issuer = \"https://id.example:8443/gate\"", "id.example:corp_alice"),
+        ("[second_factor]\ntotp_issuer = \"Example & Sons\"", "Example%20%26%20Sons:corp_alice"),
+    ] {
+        std::fs::write(installation.path().join("gatepass.toml"), file).unwrap();
+        let server = installation.serve(&[]);
+        let ticket = installation.json(&["ticket", "issue", "--user", "corp:alice"])["ticket"].clone();
+        let token = server.sign_in(&ticket).1["access_token"].as_str().unwrap().to_owned();
+        let headers = format!("Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n");
+        let by_request =
+            server.ask("POST", "/mfa/totp/setup", &headers, "{}").1["data"]["qr_code_url"].clone();
+        let by_command = installation.json(&["user", "totp", "corp:alice"])["uri"].clone();
+        for uri in [by_request, by_command] {
+            assert!(uri.as_str().unwrap().starts_with(&format!("otpauth://totp/{label}?")), "{file}: {uri}");
+        }
+    }
+    std::fs::write(installation.path().join("gatepass.toml"), "[second_factor]\ntotp_issuer = \"a:b\"")
+        .unwrap();
+    let (code, said) = installation.refused(&["user", "list"]);
+    assert!(code == 2 && said.contains("totp_issuer") && said.contains("no colon"), "{said}");
+}
+
+#[test]
 fn guessing_is_slowed_and_counted() {
     let installation = TestInstallation::with_key();
     let server = installation.serve(&["--exempt-loopback", "false", "--failures-per-minute", "5"]);

@@ -9,15 +9,17 @@ use zeroize::Zeroizing;
 
 use crate::policy::totp::STEP;
 use crate::records::factor::TotpDevice;
+use crate::settings::TotpIssuer;
 
 /// The secret in base32, as people type it.
 pub fn secret_text(device: &TotpDevice) -> Zeroizing<String> {
     Zeroizing::new(BASE32_NOPAD.encode(device.secret.expose()))
 }
 
-/// `otpauth://totp/ISSUER:ACCOUNT?…` (the Key URI format that authenticators share).
-pub fn otpauth_uri(device: &TotpDevice, issuer: &str, account: &str) -> Zeroizing<String> {
-    let (issuer, account) = (escaped(issuer), escaped(account));
+/// `otpauth://totp/ISSUER:ACCOUNT?…` (the Key URI format that authenticators share). The label has exactly one colon, escaped ones
+/// included: an authenticator splits it there, so a colon of the account is written as `_`.
+pub fn otpauth_uri(device: &TotpDevice, issuer: &TotpIssuer, account: &str) -> Zeroizing<String> {
+    let (issuer, account) = (escaped(issuer.as_str()), escaped(&account.replace(':', "_")));
     let (hash, digits) = (device.parameters.hash.as_str(), device.parameters.digits);
     Zeroizing::new(format!(
         "otpauth://totp/{issuer}:{account}?secret={}&issuer={issuer}&algorithm={hash}&digits={digits}&period={STEP}",
@@ -95,15 +97,17 @@ pub(crate) fn qr_data_uri(text: &str) -> Option<Zeroizing<String>> {
 mod tests {
     use super::*;
     use crate::records::factor::tests::device;
+    use crate::settings::Issuer;
 
     #[test]
     fn an_authenticator_is_told_everything() {
         let device = device();
-        let uri = otpauth_uri(&device, "gate.example:8080", "张 伟");
+        let issuer = TotpIssuer::parse("Gate & Sons").unwrap();
+        let uri = otpauth_uri(&device, &issuer, "张 伟");
         assert_eq!(
             *uri,
-            "otpauth://totp/gate.example%3A8080:%E5%BC%A0%20%E4%BC%9F?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&\
-             issuer=gate.example%3A8080&algorithm=SHA1&digits=6&period=30"
+            "otpauth://totp/Gate%20%26%20Sons:%E5%BC%A0%20%E4%BC%9F?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&\
+             issuer=Gate%20%26%20Sons&algorithm=SHA1&digits=6&period=30"
         );
         let modules = qr_modules(&uri).unwrap();
         // A finder pattern in three corners: seven dark modules on their outer edges.
@@ -119,5 +123,32 @@ mod tests {
         assert!(rows.iter().all(|row| row.chars().count() == modules.len() + 4));
         // The quiet zone, then the finder pattern's edge and what is in it.
         assert!(rows[0].chars().all(|c| c == '█') && rows[1].starts_with("██ ▄▄▄▄▄ █"), "{}", *blocks);
+    }
+
+    /// An authenticator splits the label at its first colon, whether that is escaped or not.
+    #[test]
+    fn a_label_has_one_colon() {
+        for (issuer, account, label) in [
+            ("https://gate.example:8443", "alice", "gate.example:alice"),
+            ("http://127.0.0.1:8080", "alice", "Gatepass:alice"),
+            ("http://[::1]:8080/gate", "alice", "Gatepass:alice"),
+            ("https://gate.example", "corp:alice", "gate.example:corp_alice"),
+            ("https://gate.example", "a+b@c.example", "gate.example:a%2Bb%40c.example"),
+            ("https://gate.example", "a%3Ab/c?d#e", "gate.example:a%253Ab%2Fc%3Fd%23e"),
+        ] {
+            let issuer = TotpIssuer::of(&Issuer::parse(issuer).unwrap());
+            let uri = otpauth_uri(&device(), &issuer, account);
+            let (told, query) = uri.strip_prefix("otpauth://totp/").unwrap().split_once('?').unwrap();
+            assert_eq!(told, label);
+            assert_eq!(
+                label.split_once(':').unwrap().0,
+                query_value(query, "issuer"),
+                "one issuer, told twice"
+            );
+        }
+    }
+
+    fn query_value<'a>(query: &'a str, name: &str) -> &'a str {
+        query.split('&').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == name)).unwrap().1
     }
 }

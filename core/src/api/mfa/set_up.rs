@@ -134,7 +134,7 @@ fn enrolment(
     with_codes: bool,
 ) -> Option<Reply> {
     let device = device(engine.settings().totp, user, name, false, &ctx.inputs)?;
-    let uri = otpauth_uri(&device, engine.settings().issuer.authority(), account);
+    let uri = otpauth_uri(&device, &engine.settings().totp_issuer, account);
     let picture = qr_data_uri(&uri)?;
     let codes = with_codes.then(|| backup_codes(&ctx.inputs));
     let codes = codes.as_ref().map(|codes| codes.iter().map(|code| code.as_str()).collect::<Vec<_>>());
