@@ -8,6 +8,7 @@
 
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::SessionId;
+use gatepass_core::records::scope::Scope;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, grants, impersonates, inputs, posts, presents,
@@ -63,6 +64,29 @@ fn an_impersonation_is_recorded_from_issue_to_refusal() {
     let again = (Kind::TicketRefused, Some(Refusal::TicketSpent), everyone);
     assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), [again]);
     assert_eq!((&rows[0].ticket, &rows[0].session), (&id, &None));
+}
+
+#[test]
+fn the_issuer_of_a_ticket_is_recorded_and_whose_token_asked() {
+    let server = InMemoryServer::default();
+    let service = token(&server, "backend", BACKEND_SECRET, "ticket:issue");
+    let (issued, _) = issue(&server, &service, &json!({"user_id": "alice"}));
+    let (signed_in, _) = server.recorded(presents(issued["ticket"].as_str().expect("a ticket")));
+    // A person may issue tickets where their session and its client may.
+    server.store.with(|tables| {
+        tables.sessions.values_mut().for_each(|session| {
+            session.scope = Scope::parse("ticket:issue profile").expect("a scope");
+        });
+    });
+    let (refreshed, _) = server.recorded(refreshes(&text(&signed_in, "refresh_token")));
+    let person = format!("Bearer {}", text(&refreshed, "access_token"));
+    for (bearer, user) in [(&service, None), (&person, Some("usr_alice"))] {
+        let (_, rows) = issue(&server, bearer, &json!({"user_id": "boss", "audience": "portal"}));
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        let names = [&row.client, &row.issuer].map(|id| id.as_ref().map(|id| id.as_str()));
+        assert_eq!(names, [Some("portal"), Some("backend")]);
+        assert_eq!(row.issuer_user.as_ref().map(|id| id.as_str()), user);
+    }
 }
 
 #[test]

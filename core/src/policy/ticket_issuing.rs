@@ -7,7 +7,7 @@ use core::fmt;
 use crate::crypto::seed::Label;
 use crate::policy::ticket_request::{AskedImpersonation, TicketRequest};
 use crate::records::client::Client;
-use crate::records::id::{ClientId, TicketId};
+use crate::records::id::{ClientId, TicketId, UserId};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState, ticket_text};
 use crate::records::user::User;
@@ -66,6 +66,8 @@ pub(crate) struct TicketDraft {
     /// Its lifetime in seconds.
     pub(crate) lifetime: u32,
     conditions: Vec<Change>,
+    /// The user whose token asked for it.
+    asked_by: Option<UserId>,
 }
 
 impl TicketDraft {
@@ -79,6 +81,8 @@ impl TicketDraft {
             client: Some(ticket.client_id.clone()),
             ticket: Some(ticket.id.clone()),
             reason: ticket.impersonation.as_ref().map(|i| i.reason.clone()),
+            issuer: ticket.issuer.as_ref().map(|issuer| issuer.id.clone()),
+            issuer_user: self.asked_by,
             ..base
         };
         self.conditions.into_iter().chain([Change::InsertTicket(ticket), Change::Audit(event)])
@@ -133,6 +137,7 @@ pub(crate) fn draft(
     Ok(TicketDraft {
         lifetime,
         conditions,
+        asked_by: authority.person.map(|person| person.id.clone()),
         ticket: Ticket {
             id: TicketId::parse(&inputs.name(Label::TicketId, "tid_")).map_err(|_| IssueError::Internal)?,
             digest: TicketDigest::of(text.expose()).ok_or(IssueError::Internal)?,

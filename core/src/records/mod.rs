@@ -8,6 +8,7 @@ pub mod factor;
 pub mod id;
 pub mod named_clients;
 pub mod password;
+pub mod request_id;
 pub mod request_inputs;
 pub mod risk;
 pub mod scope;

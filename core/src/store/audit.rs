@@ -7,6 +7,7 @@ use crate::base::codes::codes;
 use crate::base::time::Time;
 use crate::records::client::ClientRefusal;
 use crate::records::id::{ClientId, SessionId, TicketId, UserId};
+use crate::records::request_id::RequestId;
 use crate::records::risk::Assessment;
 
 /// One security event: a row of the same transaction as what it records.
@@ -38,6 +39,16 @@ pub struct Event {
     pub risk: Option<Assessment>,
     /// The number of events that the row stands for.
     pub count: u32,
+    /// The client that issued the ticket.
+    pub issuer: Option<ClientId>,
+    /// The user whose token the issuer used.
+    pub issuer_user: Option<UserId>,
+    /// The id of the request.
+    pub request: Option<RequestId>,
+    /// The id that the caller gave to the request.
+    pub sent_request: Option<RequestId>,
+    /// The user of the operating system who ran the command.
+    pub operator: Option<String>,
 }
 
 impl Event {
@@ -57,6 +68,11 @@ impl Event {
             reason: None,
             risk: None,
             count: 1,
+            issuer: None,
+            issuer_user: None,
+            request: None,
+            sent_request: None,
+            operator: None,
         }
     }
 }

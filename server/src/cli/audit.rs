@@ -122,6 +122,8 @@ fn record(row: &AuditRow, json: bool) -> Record {
         .with("actor", event.actor.as_ref().map(|id| id.as_str()))
         .with("client", event.client.as_ref().map(|id| id.as_str()))
         .with("ticket", event.ticket.as_ref().map(|id| id.as_str()))
+        .with("issuer", event.issuer.as_ref().map(|id| id.as_str()))
+        .with("issuer_user", event.issuer_user.as_ref().map(|id| id.as_str()))
         .with("session", event.session.as_ref().map(|id| id.as_str()))
         .with("key", event.key.clone())
         .with("address", event.address.map(|address| address.to_string()))
@@ -129,6 +131,9 @@ fn record(row: &AuditRow, json: bool) -> Record {
         .with("reason", event.reason.clone())
         .with("risk", event.risk.as_ref().map_or(Value::Null, |risk| judged(risk, json)))
         .with("count", event.count)
+        .with("request", event.request.as_ref().map(|id| id.as_str()))
+        .with("sent_request", event.sent_request.as_ref().map(|id| id.as_str()))
+        .with("operator", event.operator.clone())
 }
 
 /// Reads a time, or how long ago it was at `now`.

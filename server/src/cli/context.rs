@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gatepass_core::settings::Issuer;
 
+use super::operator;
 use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
 use crate::output::Output;
@@ -42,6 +43,7 @@ impl Context {
     fn installation_of(&self, config: &Config) -> Installation {
         Installation::at(&self.sources.data)
             .with_files(config.master_key_file.clone(), config.witness_file.clone())
+            .operated_by(operator::current())
     }
 
     /// Returns the data directory.

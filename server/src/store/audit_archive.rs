@@ -11,13 +11,15 @@ use std::path::Path;
 use gatepass_core::base::secret::same_bytes;
 use serde_json::{Map, Value, json};
 
-use super::audit_chain::{COLUMNS, Chain, Field, Head, WIDTH, broken};
+use super::audit_chain::{COLUMNS, Chain, Field, Head, UNNUMBERED, WIDTH, broken};
 use super::backend::{Archived, OnProgress, Phase};
 use super::error::StoreError;
 use crate::secrets::files::{Files, exists, give_name, with_suffix};
 use crate::secrets::master_key::{hex, unhex};
 use crate::secrets::random::random;
 
+/// The member of the first line that says the format: 1 has the columns before schema 9, 2 has all of them.
+const FORMAT: &str = "gatepass_audit_archive";
 /// The longest line that is read.
 const LONGEST: u64 = 1024 * 1024;
 
@@ -55,7 +57,7 @@ impl ArchivedRow {
         let Some(head) = chain.follow(before, fields, mac) else {
             return Err(broken(&format!("row {} was altered or is missing", before.seq.saturating_add(1))));
         };
-        let columns = COLUMNS.split(", ").map(str::to_owned).zip(fields.iter().map(told));
+        let columns = COLUMNS.map(str::to_owned).into_iter().zip(fields.iter().map(told));
         let mac = ("mac".to_owned(), Value::from(hex(&head.mac).to_string()));
         Ok(Self { line: Value::Object(columns.chain([mac]).collect::<Map<_, _>>()), head })
     }
@@ -126,7 +128,7 @@ fn write_draft(
         serde_json::to_writer(&mut *out, value).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"))
     };
     let first = from.seq.saturating_add(1);
-    let head = json!({"gatepass_audit_archive": 1, "first": first, "before": &**hex(&from.mac)});
+    let head = json!({FORMAT: 2, "first": first, "before": &**hex(&from.mac)});
     line(&mut out, &head).map_err(failed)?;
     let mut at = from.clone();
     while at.seq < *last {
@@ -157,11 +159,15 @@ pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
     let mut lines = Lines { reader: BufReader::new(file), number: 0 };
     let mut next = || lines.next().map_err(&bad);
     let head = next()?;
-    let first = member(&head, "first")
-        .as_u64()
-        .filter(|first| *first > 0 && *member(&head, "gatepass_audit_archive") == 1);
-    let (first, before) =
-        first.zip(link(member(&head, "before"))).ok_or_else(|| bad("it is no archive".into()))?;
+    let first = member(&head, "first").as_u64().filter(|first| *first > 0);
+    let width = match member(&head, FORMAT).as_u64() {
+        Some(1) => Some(UNNUMBERED),
+        Some(2) => Some(WIDTH),
+        Some(newer) => return Err(bad(format!("it is of format {newer}, which a newer gatepass wrote"))),
+        None => None,
+    };
+    let whole = width.zip(first).zip(link(member(&head, "before")));
+    let ((width, first), before) = whole.ok_or_else(|| bad("it is no archive".into()))?;
     let from = Head { seq: first.saturating_sub(1), mac: before };
     let mut at = from.clone();
     loop {
@@ -177,7 +183,7 @@ pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
             }
             return Ok(Archived { first, last, head: hex(&at.mac).to_string() });
         }
-        let follows = || chain.follow(&at, &fields_of(&row)?, &link(member(&row, "mac"))?);
+        let follows = || chain.follow(&at, &fields_of(&row, width)?, &link(member(&row, "mac"))?);
         let altered = || bad(format!("row {} was altered or is missing", at.seq.saturating_add(1)));
         at = follows().ok_or_else(altered)?;
     }
@@ -192,10 +198,10 @@ fn told(field: &Field<'_>) -> Value {
     }
 }
 
-/// Returns the columns of a row of a file, if it has all of them and no other.
-fn fields_of(row: &Value) -> Option<Vec<Field<'_>>> {
-    let row = row.as_object().filter(|row| row.len() == WIDTH + 1)?;
-    COLUMNS.split(", ").map(|name| row.get(name).map(field_of)).collect()
+/// Returns the columns of a row of a file that has so many, if it has all of them and no other.
+fn fields_of(row: &Value, width: usize) -> Option<Vec<Field<'_>>> {
+    let row = row.as_object().filter(|row| row.len() == width + 1)?;
+    COLUMNS.iter().take(width).map(|name| row.get(*name).map(field_of)).collect()
 }
 
 fn field_of(value: &Value) -> Field<'_> {

@@ -15,10 +15,33 @@ use gatepass_core::store::audit::{Event, Refusal};
 use super::error::StoreError;
 
 /// The columns of a row apart from its link, in the order in which they are hashed.
-pub(super) const COLUMNS: &str =
-    "seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, risk";
+pub(super) const COLUMNS: [&str; WIDTH] = [
+    "seq",
+    "at",
+    "kind",
+    "subject",
+    "actor",
+    "client",
+    "ticket",
+    "session",
+    "key",
+    "address",
+    "refusal",
+    "reason",
+    "count",
+    "risk",
+    "issuer",
+    "issuer_user",
+    "request",
+    "sent_request",
+    "operator",
+];
 /// The number of [`COLUMNS`].
-pub(super) const WIDTH: usize = 14;
+pub(super) const WIDTH: usize = 19;
+/// The number of columns that every row has had since the first schema. Later ones are hashed only if they have a value.
+const FIRST: usize = 13;
+/// The number of columns before schema 9. Each column since then is hashed with its number.
+pub(super) const UNNUMBERED: usize = 14;
 
 /// One row of the audit table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +128,8 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Returns the values of the row `seq`, in the order of [`COLUMNS`].
-pub(super) fn fields(seq: u64, event: &Event) -> [Field<'_>; WIDTH] {
+/// Returns the values of the row `seq`, in the order of [`COLUMNS`]. The `operator` is that of the event, if it has one.
+pub(super) fn fields<'e>(seq: u64, event: &'e Event, operator: Option<&'e str>) -> [Field<'e>; WIDTH] {
     [
         Field::Integer(integer(seq)),
         Field::Integer(integer(event.at.unix())),
@@ -122,6 +145,11 @@ pub(super) fn fields(seq: u64, event: &Event) -> [Field<'_>; WIDTH] {
         Field::maybe(event.reason.as_deref()),
         Field::Integer(i64::from(event.count)),
         Field::owned(event.risk.as_ref().map(ToString::to_string)),
+        Field::maybe(event.issuer.as_ref().map(|id| id.as_str())),
+        Field::maybe(event.issuer_user.as_ref().map(|id| id.as_str())),
+        Field::maybe(event.request.as_ref().map(|id| id.as_str())),
+        Field::maybe(event.sent_request.as_ref().map(|id| id.as_str())),
+        Field::maybe(event.operator.as_deref().or(operator)),
     ]
 }
 
@@ -171,31 +199,46 @@ pub(super) struct Marks {
     pub(super) cut: Head,
 }
 
-/// The key of a chain.
-pub(super) struct Chain(MacKey);
+/// The key of a chain, and who appends to it.
+pub(super) struct Chain {
+    key: MacKey,
+    /// The user of the operating system whose command appends rows.
+    operator: Option<String>,
+}
 
 impl Chain {
     /// Makes a chain with this key.
     pub(super) fn new(key: &[u8]) -> Self {
-        Self(MacKey::new(key))
+        Self { key: MacKey::new(key), operator: None }
+    }
+
+    /// Returns the same chain for a command of `operator`: every row that is appended names them.
+    pub(super) fn operated_by(self, operator: Option<String>) -> Self {
+        Self { operator, ..self }
     }
 
     /// Returns the head of a chain without rows.
     pub(super) fn empty(&self) -> Head {
-        let mut mac = self.0.begin();
+        let mut mac = self.key.begin();
         mac.absorb(b"gatepass audit 1 start");
         Head { seq: 0, mac: mac.finish() }
     }
 
     /// Returns the link of a row of `fields` that follows the link `before`. Each field is hashed with its type and its length,
-    /// so that no two rows hash alike. The last field, which the first schema did not have, is hashed only if it has a value.
+    /// so that no two rows hash alike. Fields that came with a later schema are hashed only if they have a value, so that older
+    /// rows hash as they did. There may be several of those without a value, so each but the first is hashed with its number, which
+    /// is no type: no value can be moved from one to another.
     pub(super) fn link(&self, before: &[u8; 32], fields: &[Field<'_>]) -> [u8; 32] {
-        let mut mac = self.0.begin();
+        let mut mac = self.key.begin();
         mac.absorb(b"gatepass audit 1 row");
         mac.absorb(before);
-        let late = WIDTH - 1;
-        for (_, field) in fields.iter().enumerate().filter(|(i, field)| *i != late || **field != Field::Null)
-        {
+        for (column, field) in fields.iter().enumerate() {
+            if column >= FIRST && *field == Field::Null {
+                continue;
+            }
+            if column >= UNNUMBERED {
+                mac.absorb(&[u8::try_from(column).unwrap_or(u8::MAX)]);
+            }
             let number;
             let (kind, bytes): (u8, &[u8]) = match field {
                 Field::Null => (0, &[]),
@@ -224,7 +267,7 @@ impl Chain {
 
     /// Returns the seal of the number of the last archived row.
     pub(super) fn seal_of_archived(&self, seq: u64) -> [u8; 32] {
-        let mut mac = self.0.begin();
+        let mut mac = self.key.begin();
         mac.absorb(b"gatepass audit 1 archived");
         mac.absorb(&seq.to_be_bytes());
         mac.finish()
@@ -241,7 +284,7 @@ impl Chain {
     }
 
     fn seal(&self, purpose: &[u8], heads: &[&Head]) -> [u8; 32] {
-        let mut mac = self.0.begin();
+        let mut mac = self.key.begin();
         mac.absorb(purpose);
         for head in heads {
             mac.absorb(&head.seq.to_be_bytes());
@@ -278,9 +321,9 @@ impl Chain {
     }
 
     /// Returns the values of the row for `event` that follows `before`, and the row's number and link.
-    pub(super) fn next_row<'e>(&self, before: &Head, event: &'e Event) -> ([Field<'e>; WIDTH], Head) {
+    pub(super) fn next_row<'e>(&'e self, before: &Head, event: &'e Event) -> ([Field<'e>; WIDTH], Head) {
         let seq = before.seq.saturating_add(1);
-        let fields = fields(seq, event);
+        let fields = fields(seq, event, self.operator.as_deref());
         let mac = self.link(&before.mac, &fields);
         (fields, Head { seq, mac })
     }
@@ -395,6 +438,7 @@ impl Walk {
 mod tests {
     use gatepass_core::base::time::Time;
     use gatepass_core::records::id::{ClientId, UserId};
+    use gatepass_core::records::request_id::RequestId;
     use gatepass_core::records::risk::Assessment;
     use gatepass_core::store::audit::Kind;
 
@@ -415,7 +459,13 @@ mod tests {
             ..event(1_750_000_000)
         };
         let judged = Event { risk: Assessment::parse("40 medium new_device=40"), ..plain.clone() };
+        let issued = Event {
+            issuer: ClientId::parse("office").ok(),
+            request: RequestId::parse("req_1").ok(),
+            ..plain.clone()
+        };
         for (event, link) in [
+            (issued, "d840f52cb1a3ea043cd9f2473db272bb3cb167f39f0a286dbce2b66ee206e26c"),
             (plain, "859f144b3bc25ed16d40dad5fb7d4914fc3998bc7f4bd171a751eb5af6bd06ba"),
             (judged, "834794f3f3f6d06a6eca313b81f6bb7ab4e7b8513cbb12e1a1c434d7afb7afd4"),
         ] {

@@ -172,6 +172,8 @@ impl Common for Event {
         common(&mut self.address, &other.address);
         common(&mut self.reason, &other.reason);
         common(&mut self.risk, &other.risk);
+        common(&mut self.request, &other.request);
+        common(&mut self.sent_request, &other.sent_request);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every command, without a server.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::installation::{TestInstallation, read, told};
@@ -277,7 +279,20 @@ fn the_audit_is_verified_and_the_clock_is_shown_and_reset() {
     assert_eq!(installation.json(&["audit", "list", "--since", "9999-01-01T00:00:00Z"]), json!([]));
     assert_eq!(installation.json(&["clock", "show"])["behind"], Value::Null);
     installation.json(&["clock", "reset"]);
-    assert_eq!(installation.json(&["audit", "list"])[1]["kind"], "clock.reset");
+    let listed = installation.json(&["audit", "list"]);
+    assert_eq!(listed[1]["kind"], "clock.reset");
+    let id = String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout).unwrap();
+    for row in listed.as_array().unwrap() {
+        let operator = row["operator"].as_str().unwrap();
+        assert!(operator.contains(&format!("({})", id.trim())), "{operator}");
+    }
+    let output = installation
+        .command(&["user", "disable", "alice"])
+        .envs([("SUDO_USER", "eve"), ("SUDO_UID", "7")])
+        .output();
+    assert!(output.unwrap().status.success());
+    let listed = installation.json(&["audit", "list"]);
+    assert!(listed[2]["operator"].as_str().unwrap().ends_with(" by sudo from eve(7)"), "{listed}");
     let text = String::from_utf8(installation.run(&["audit", "list"]).stdout).unwrap();
     assert!(text.starts_with("seq=1 at=") && text.contains("kind=user.added"), "{text}");
 }

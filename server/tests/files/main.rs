@@ -10,6 +10,7 @@
 mod backup;
 mod check;
 mod first_start;
+mod former_chain;
 mod full;
 mod handover;
 mod harness;

@@ -4,6 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
+use crate::former_chain;
 use crate::harness::{
     DATABASE, QUICK, Running, SLOW, Session, Snapshot, WITNESS, all_refuse, installation, no_alarm,
     refused_start, serves_well, sql,
@@ -14,7 +15,9 @@ use crate::installation::TestInstallation;
 const TO_SIX: &str = include_str!("../store/to_schema_6.sql");
 
 fn to_six(installation: &TestInstallation) {
-    sql(installation).execute_batch(&format!("{TO_SIX} PRAGMA user_version = 6;")).unwrap();
+    let db = sql(installation);
+    db.execute_batch(&format!("{TO_SIX} PRAGMA user_version = 6;")).unwrap();
+    former_chain::relink(installation, &db);
 }
 
 /// Returns an installation as the version before left it, and what it had issued.
@@ -94,6 +97,21 @@ fn todays_directories_start_and_a_copy_is_kept() {
         .unwrap();
     assert_eq!(tickets, 2, "the copy is whole");
     assert_eq!(installation.json(&["check"])["ok"], true);
+    // Rows of both versions are in one chain; those from before cannot be given what they did not have.
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], true);
+    let first: i64 =
+        sql(&installation).query_row("SELECT min(seq) FROM audit", [], |row| row.get(0)).unwrap();
+    for column in ["issuer", "issuer_user", "request", "sent_request", "operator"] {
+        let set = |value: &str| {
+            let set = format!("UPDATE audit SET {column} = {value} WHERE seq = {first}");
+            assert_eq!(sql(&installation).execute(&set, []).unwrap(), 1);
+        };
+        set("'x'");
+        let broken = installation.no(&["audit", "verify"])["broken"].clone();
+        assert_eq!(broken, format!("row {first} was altered"), "{column}");
+        set("NULL");
+    }
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], true);
     let kept = fs::read(&copy).unwrap();
     for _ in 0..2 {
         let server = serves_well(&installation, QUICK);

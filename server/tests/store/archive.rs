@@ -5,6 +5,7 @@ use std::path::Path;
 
 use gatepass::store::{Archived, AuditCut, BrokenLink, Store, StoreError};
 use gatepass_core::base::time::Time;
+use gatepass_core::records::request_id::RequestId;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 
@@ -16,6 +17,8 @@ fn with_rows(fixture: &Fixture, rows: u64) -> Store {
     let event = |n| Event {
         at: NOW.plus(n),
         reason: Some("因为\0\n\u{2028}\"".into()),
+        request: (n % 2 == 0).then(|| RequestId::parse(&format!("req_{n}")).unwrap()),
+        issuer: (n % 3 == 0).then(portal),
         ..event(Kind::TicketIssued, n)
     };
     assert_eq!(commit(&store, (0..rows).map(event).map(Change::Audit)), Outcome::Applied);
@@ -103,7 +106,7 @@ fn a_cut_that_was_forged_shows() {
         ),
         (
             "INSERT INTO audit SELECT 3, at, kind, subject, actor, client, ticket, session, key, address, refusal, \
-             reason, count, mac, risk FROM audit WHERE seq = 50",
+             reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator FROM audit WHERE seq = 50",
             BrokenLink::Altered(41),
         ),
     ];
@@ -139,6 +142,10 @@ fn an_altered_archive_shows() {
     let bad = (0..lines.len()).map(without).chain([
         whole.replace("ticket.issued", "ticket.revoked"),
         whole.replacen("\"count\":1", "\"count\":2", 1),
+        whole.replacen("\"operator\":null", "\"operator\":\"root(0)\"", 1),
+        whole.replacen("\"sent_request\":null,", "", 1),
+        whole.replacen("archive\":2", "archive\":1", 1),
+        whole.replacen("archive\":2", "archive\":3", 1),
         whole.replacen("\"actor\":null", "\"actor\":\"usr_x\"", 1),
         format!("{whole}{{}}\n"),
         whole.trim_end().rsplit_once('}').unwrap().0.to_owned(),
@@ -154,6 +161,26 @@ fn an_altered_archive_shows() {
     assert_eq!(store.read_archive(&file).unwrap().rows(), 20);
     let other = Fixture::new();
     assert!(matches!(other.store().read_archive(&file), Err(StoreError::BadArchive { .. })));
+}
+
+#[test]
+fn an_archive_of_the_former_format_is_read() {
+    let fixture = Fixture::new();
+    let store = fixture.store();
+    let rows = (0..5).map(|n| Change::Audit(event(Kind::TicketIssued, n)));
+    assert_eq!(commit(&store, rows), Outcome::Applied);
+    let file = fixture.dir().join("a.jsonl");
+    let written = archive(&store, &file, None).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap().replacen("archive\":2", "archive\":1", 1);
+    let former = text.lines().map(|line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        for late in ["issuer", "issuer_user", "request", "sent_request", "operator"] {
+            line.as_object_mut().unwrap().remove(late);
+        }
+        format!("{line}\n")
+    });
+    std::fs::write(&file, former.collect::<String>()).unwrap();
+    assert_eq!(store.read_archive(&file).unwrap(), written);
 }
 
 #[test]

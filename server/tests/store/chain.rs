@@ -2,8 +2,9 @@
 
 use std::thread;
 
-use gatepass::store::{BrokenLink, StoreError};
+use gatepass::store::{Access, BrokenLink, Store, StoreError, StoreOptions};
 use gatepass_core::records::id::TicketId;
+use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::risk::Assessment;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
@@ -20,6 +21,11 @@ fn tampering_shows() {
         ("UPDATE audit SET seq = -3 WHERE seq = 3", BrokenLink::Altered(1)),
         ("UPDATE audit SET risk = '0 low' WHERE seq = 2", BrokenLink::Altered(2)),
         ("UPDATE audit SET risk = NULL WHERE seq = 4", BrokenLink::Altered(4)),
+        ("UPDATE audit SET issuer = 'portal' WHERE seq = 2", BrokenLink::Altered(2)),
+        ("UPDATE audit SET operator = 'root(0)' WHERE seq = 2", BrokenLink::Altered(2)),
+        ("UPDATE audit SET request = NULL WHERE seq = 5", BrokenLink::Altered(5)),
+        ("UPDATE audit SET sent_request = request, request = NULL WHERE seq = 5", BrokenLink::Altered(5)),
+        ("UPDATE audit SET issuer = risk, risk = NULL WHERE seq = 4", BrokenLink::Altered(4)),
         // The same text in another column makes another row.
         ("UPDATE audit SET actor = subject, subject = NULL WHERE seq = 2", BrokenLink::Altered(2)),
         ("DELETE FROM audit WHERE seq = 1", BrokenLink::Missing(1)),
@@ -43,7 +49,7 @@ fn tampering_shows() {
         ("UPDATE meta SET audit_seal = zeroblob(32)", BrokenLink::Head),
         ("UPDATE meta SET audit_mac = zeroblob(32)", BrokenLink::Head),
         (
-            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac, risk FROM audit WHERE seq = 5",
+            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator FROM audit WHERE seq = 5",
             BrokenLink::Altered(6),
         ),
     ];
@@ -52,7 +58,8 @@ fn tampering_shows() {
         let store = fixture.store();
         for i in 1..=5 {
             let risk = (i == 4).then(|| Assessment::parse("40 medium new_device=40").unwrap());
-            let event = Event { risk, ..event(Kind::TicketIssued, i) };
+            let request = (i == 5).then(|| RequestId::parse("req_5").unwrap());
+            let event = Event { risk, request, ..event(Kind::TicketIssued, i) };
             assert_eq!(commit(&store, [Change::Audit(event)]), Outcome::Applied);
         }
         assert!(store.verify_audit().unwrap().holds());
@@ -86,6 +93,11 @@ fn every_field_of_an_event_comes_back() {
         reason: Some("因为\0\n'\"".into()),
         risk: Assessment::parse("55 medium new_device=40 new_network=15"),
         count: u32::MAX,
+        issuer: Some(portal()),
+        issuer_user: Some(alice()),
+        request: RequestId::parse("req_1").ok(),
+        sent_request: RequestId::parse("a.b_c-1").ok(),
+        operator: Some("root(0) by sudo from José(1000)".into()),
         ..Event::new(Kind::Refusals, NOW)
     };
     let kinds = Kind::ALL.iter().map(|kind| Event::new(*kind, NOW));
@@ -102,6 +114,25 @@ fn every_field_of_an_event_comes_back() {
     all.unwrap();
     assert_eq!(later, 0);
     assert!(store.verify_audit().unwrap().holds());
+}
+
+#[test]
+fn every_row_of_a_command_names_who_ran_it() {
+    let fixture = Fixture::new();
+    let installation = fixture.installation().operated_by("root(0)".into());
+    let store = Store::open(&installation, Access::Write, &StoreOptions::default()).unwrap();
+    let other = Event { operator: Some("alice(1000)".into()), ..event(Kind::UserChanged, 2) };
+    let told = [event(Kind::UserAdded, 1), other].map(Change::Audit);
+    assert_eq!(commit(&store, told), Outcome::Applied);
+    store.set_clock_mark(NOW, Some(Event::new(Kind::ClockReset, NOW))).unwrap();
+    store.archive_audit(&fixture.dir().join("a"), None, NOW, &mut |_, _| ()).unwrap();
+    let told: Vec<_> = audit(&store).into_iter().filter_map(|row| row.event.operator).collect();
+    assert_eq!(told, ["root(0)", "alice(1000)", "root(0)", "root(0)"]);
+    assert!(store.verify_audit().unwrap().holds());
+    drop(store);
+    let server = fixture.serve().unwrap();
+    assert_eq!(commit(&server, [Change::Audit(event(Kind::UserAdded, 3))]), Outcome::Applied);
+    assert_eq!(audit(&server).last().unwrap().event.operator, None);
 }
 
 #[test]

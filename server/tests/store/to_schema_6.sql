@@ -48,3 +48,8 @@ ALTER TABLE challenges DROP COLUMN delivery_salt;
 ALTER TABLE challenges DROP COLUMN delivery_session;
 ALTER TABLE challenges DROP COLUMN delivery_refresh;
 ALTER TABLE challenges DROP COLUMN repeated;
+ALTER TABLE audit DROP COLUMN issuer;
+ALTER TABLE audit DROP COLUMN issuer_user;
+ALTER TABLE audit DROP COLUMN request;
+ALTER TABLE audit DROP COLUMN sent_request;
+ALTER TABLE audit DROP COLUMN operator;

@@ -7,13 +7,13 @@ use gatepass_core::base::time::Time;
 use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::{Connection, params};
 
-use super::audit::{kept_head, kept_marks, row_fields};
+use super::audit::{columns, kept_head, kept_marks, row_fields};
 use super::rows::{signed, stamp};
 use super::transaction_error::TransactionError;
 use super::walk::{self, PAGE};
 use super::{Store, schema};
 use crate::store::audit_archive::{self, ArchivedRow, Span};
-use crate::store::audit_chain::{AuditRow, AuditVerdict, COLUMNS, Chain, Head, Marks, WIDTH, broken};
+use crate::store::audit_chain::{AuditRow, AuditVerdict, Chain, Head, Marks, WIDTH, broken};
 use crate::store::backend::{Archived, AuditCut, AuditTrail, OnProgress};
 use crate::store::error::StoreError;
 
@@ -137,7 +137,8 @@ fn span(
 
 /// Reads the rows after `at`, at most up to `last`, and verifies them.
 fn page(db: &Connection, chain: &Chain, at: &Head, last: u64) -> Result<Vec<ArchivedRow>, TransactionError> {
-    let sql = format!("SELECT {COLUMNS}, mac FROM audit WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3");
+    let columns = columns(schema::known());
+    let sql = format!("SELECT {columns}, mac FROM audit WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3");
     let mut select = db.prepare_cached(&sql)?;
     let mut found = select.query(params![signed(at.seq)?, signed(last)?, PAGE])?;
     let mut rows: Vec<ArchivedRow> = Vec::new();

@@ -13,7 +13,7 @@ use super::rows::{self, Columns};
 use super::state::State;
 use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
-use crate::store::audit_chain::{AuditRow, Chain, Field, Head, SealedHead, SealedMarks, WIDTH};
+use crate::store::audit_chain::{AuditRow, COLUMNS, Chain, Field, Head, SealedHead, SealedMarks, WIDTH};
 
 impl<'a> From<ValueRef<'a>> for Field<'a> {
     fn from(value: ValueRef<'a>) -> Self {
@@ -80,7 +80,8 @@ impl<'a> Tail<'a> {
         let (fields, head) = self.chain.next_row(&before, event);
         db.prepare_cached(
             "INSERT INTO audit (seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, \
-             count, risk, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             count, risk, issuer, issuer_user, request, sent_request, operator, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+             ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         )?
         .execute(params_from_iter(fields.iter().chain([&Field::Blob(head.mac[..].into())])))
         // A row at the next number is damage, not a race.
@@ -127,7 +128,18 @@ pub(super) fn kept_marks(db: &Connection) -> Result<SealedMarks, TransactionErro
     first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })
 }
 
-/// Reads the values of a row that begins with [`COLUMNS`](crate::store::audit_chain::COLUMNS), of any types.
+/// Returns [`COLUMNS`] as a file of this schema can be asked for them: those that it does not have yet are null.
+pub(super) fn columns(schema: i64) -> String {
+    let has = match schema {
+        ..4 => 13,
+        4..9 => 14,
+        9.. => WIDTH,
+    };
+    let columns = COLUMNS.iter().enumerate().map(|(i, name)| if i < has { *name } else { "NULL" });
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+/// Reads the values of a row that begins with the [`columns`] of its schema, of any types.
 pub(super) fn row_fields<'a>(row: &'a Row<'_>) -> rusqlite::Result<[Field<'a>; WIDTH]> {
     let mut fields = [const { Field::Null }; WIDTH];
     for (i, field) in fields.iter_mut().enumerate() {
@@ -136,7 +148,7 @@ pub(super) fn row_fields<'a>(row: &'a Row<'_>) -> rusqlite::Result<[Field<'a>; W
     Ok(fields)
 }
 
-/// Reads a row of [`COLUMNS`](crate::store::audit_chain::COLUMNS).
+/// Reads a row of the [`columns`] of this schema.
 pub(super) fn audit_row(row: &Row<'_>) -> Result<AuditRow, TransactionError> {
     let mut c = Columns::of(row, "audit");
     Ok(AuditRow {
@@ -155,6 +167,11 @@ pub(super) fn audit_row(row: &Row<'_>) -> Result<AuditRow, TransactionError> {
             reason: c.maybe("reason", rows::owned)?,
             count: c.small("count")?,
             risk: c.maybe("risk", Assessment::parse)?,
+            issuer: c.maybe("issuer", rows::client_id)?,
+            issuer_user: c.maybe("issuer_user", rows::user_id)?,
+            request: c.maybe("request", rows::request_id)?,
+            sent_request: c.maybe("sent_request", rows::request_id)?,
+            operator: c.maybe("operator", rows::owned)?,
         },
     })
 }

@@ -46,6 +46,8 @@ pub struct Installation {
     pub master_key_file: Option<PathBuf>,
     /// The witness, if it is not in the data directory.
     pub witness_file: Option<PathBuf>,
+    /// The user of the operating system whose command this is, for the audit rows that it writes; none for a server.
+    pub operator: Option<String>,
     /// The access to the files.
     pub files: Arc<dyn Files>,
 }
@@ -80,7 +82,19 @@ impl Contents {
 impl Installation {
     /// Makes an installation whose files are all in `dir`.
     pub fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), master_key_file: None, witness_file: None, files: Arc::new(SystemFiles) }
+        Self {
+            dir: dir.to_owned(),
+            master_key_file: None,
+            witness_file: None,
+            operator: None,
+            files: Arc::new(SystemFiles),
+        }
+    }
+
+    /// Names the user of the operating system whose command this is.
+    #[must_use]
+    pub fn operated_by(self, operator: String) -> Self {
+        Self { operator: Some(operator), ..self }
     }
 
     /// Names files outside the data directory. The witness's path becomes absolute: it is stored for commands that

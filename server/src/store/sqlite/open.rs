@@ -99,7 +99,7 @@ pub(super) fn open(
         keys = MasterKeys::find(installation, &anchor)?;
     }
     let master = keys.current();
-    let chain = schema::chain(&anchor, &connector.path, &master)?;
+    let chain = schema::chain(&anchor, &connector.path, &master)?.operated_by(installation.operator.clone());
     if fit == Fit::Unreadable {
         let verdict =
             walk::verify(&chain, &anchor, schema::known()).map_err(|trouble| trouble.at(&connector.path))?;

@@ -6,6 +6,7 @@ use gatepass_core::base::time::Time;
 use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDigest};
 use gatepass_core::records::factor::{AskFactor, Lockout};
 use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::session::{Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
@@ -202,6 +203,10 @@ pub(super) fn user_id(text: &str) -> Option<UserId> {
 
 pub(super) fn client_id(text: &str) -> Option<ClientId> {
     ClientId::parse(text).ok()
+}
+
+pub(super) fn request_id(text: &str) -> Option<RequestId> {
+    RequestId::parse(text).ok()
 }
 
 pub(super) fn ticket_id(text: &str) -> Option<TicketId> {

@@ -4,11 +4,12 @@
 use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
 
-use super::audit::{audit_row, kept_head, kept_marks, row_fields};
+use super::audit::{audit_row, columns, kept_head, kept_marks, row_fields};
 use super::read::every;
 use super::rows::{signed, stamp};
+use super::schema;
 use super::transaction_error::TransactionError;
-use crate::store::audit_chain::{AuditRow, AuditVerdict, COLUMNS, Chain, WIDTH, Walk};
+use crate::store::audit_chain::{AuditRow, AuditVerdict, Chain, WIDTH, Walk};
 
 /// The rows of one page.
 pub(super) const PAGE: i64 = 500;
@@ -16,9 +17,16 @@ pub(super) const PAGE: i64 = 500;
 /// The first schema in which a chain may begin later than at its first row.
 const CUTS_SINCE: i64 = 8;
 
+/// A walk along the chain of a file.
+pub(super) struct FileWalk {
+    walk: Walk,
+    select: String,
+}
+
 /// Begins a walk along the chain of a file of this schema.
-pub(super) const fn walk(schema: i64) -> Walk {
-    Walk::new(schema >= CUTS_SINCE)
+pub(super) fn walk(schema: i64) -> FileWalk {
+    let select = format!("SELECT {}, mac FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2", columns(schema));
+    FileWalk { walk: Walk::new(schema >= CUTS_SINCE), select }
 }
 
 /// Verifies the chain of a file that nothing writes to, or of one snapshot.
@@ -33,7 +41,7 @@ pub(super) fn verify(chain: &Chain, db: &Connection, schema: i64) -> Result<Audi
 
 /// Verifies the next page, in one snapshot. Returns the verdict after the last.
 pub(super) fn verify_page(
-    walk: &mut Walk,
+    walk: &mut FileWalk,
     chain: &Chain,
     db: &Connection,
 ) -> Result<Option<AuditVerdict>, TransactionError> {
@@ -46,14 +54,17 @@ pub(super) fn verify_page(
     verified
 }
 
-fn follow(walk: &mut Walk, chain: &Chain, db: &Connection) -> Result<Option<AuditVerdict>, TransactionError> {
+fn follow(
+    FileWalk { walk, select }: &mut FileWalk,
+    chain: &Chain,
+    db: &Connection,
+) -> Result<Option<AuditVerdict>, TransactionError> {
     let marks = walk.has_cuts().then(|| kept_marks(db)).transpose()?;
     let from = match walk.begin(chain, marks.as_ref()) {
         Ok(from) => from,
         Err(verdict) => return Ok(Some(verdict)),
     };
-    let sql = format!("SELECT {COLUMNS}, mac FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2");
-    let mut select = db.prepare_cached(&sql)?;
+    let mut select = db.prepare_cached(select)?;
     let mut found = select.query(params![from, PAGE])?;
     let mut count = 0;
     while let Some(row) = found.next()? {
@@ -85,6 +96,7 @@ pub(super) fn rows_after(
             first.saturating_sub(1)
         }
     };
-    let sql = format!("SELECT {COLUMNS} FROM audit WHERE seq > ?1 AND +at >= ?2 ORDER BY seq LIMIT ?3");
+    let columns = columns(schema::known());
+    let sql = format!("SELECT {columns} FROM audit WHERE seq > ?1 AND +at >= ?2 ORDER BY seq LIMIT ?3");
     every(db, &sql, params![after, since, PAGE], audit_row)
 }

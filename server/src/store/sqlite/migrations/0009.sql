@@ -1,1 +1,10 @@
 -- Schema 9. It is not released yet: sections are added and changed here. What one adds, ../../../../tests/store/to_schema_6.sql undoes.
+
+-- ## Who and which request
+-- The client that issued a ticket and the user whose token it used, the id of the request and the one that the caller gave to it,
+-- and the user of the operating system who ran a command. Rows from before have none of it, and hash as they did.
+ALTER TABLE audit ADD COLUMN issuer TEXT;
+ALTER TABLE audit ADD COLUMN issuer_user TEXT;
+ALTER TABLE audit ADD COLUMN request TEXT;
+ALTER TABLE audit ADD COLUMN sent_request TEXT;
+ALTER TABLE audit ADD COLUMN operator TEXT;
