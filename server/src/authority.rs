@@ -1,6 +1,7 @@
 //! A host with its port: the one parser for requests and for the configuration.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A host with its port, as `Host`, `http://…` and the configuration name it.
 #[derive(Debug)]
@@ -35,21 +36,49 @@ impl<'a> Authority<'a> {
         Some(Self { host, port })
     }
 
-    /// Returns true if both are the same; a missing port means `default_port`.
-    pub(crate) fn is(&self, other: &Authority<'_>, default_port: u16) -> bool {
-        self.host.eq_ignore_ascii_case(other.host)
-            && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
+    /// Returns true if both are the same. A missing port means `default_port`, or any if there is none.
+    pub(crate) fn is(&self, other: &Authority<'_>, default_port: Option<u16>) -> bool {
+        self.host.eq_ignore_ascii_case(other.host) && same_port(self.port, other.port, default_port)
     }
 
-    /// Returns true if this is the address that a connection came in at; `localhost` is every loopback address.
-    pub(crate) fn is_address(&self, local: SocketAddr, default_port: u16) -> bool {
+    /// Returns true if this is the address that a connection came in at. Loopback addresses have three names:
+    /// `localhost`, `127.0.0.1` and `[::1]`. A missing port is as in [`Self::is`].
+    pub(crate) fn is_address(&self, local: SocketAddr, default_port: Option<u16>) -> bool {
         let ip = local.ip().to_canonical();
+        let same = match self.address() {
+            Some(named) if named == ip => true,
+            Some(named) => ip.is_loopback() && LOOPBACK.contains(&named),
+            None => ip.is_loopback() && self.is_localhost(),
+        };
+        same && same_port(self.port, Some(local.port()), default_port)
+    }
+
+    /// Returns true if the host is `localhost`.
+    pub(crate) fn is_localhost(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost")
+    }
+
+    /// Returns the host if it is an address.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let same = host.parse::<IpAddr>().map_or_else(
-            |_| ip.is_loopback() && host.eq_ignore_ascii_case("localhost"),
-            |named| named.to_canonical() == ip,
-        );
-        same && self.port.unwrap_or(default_port) == local.port()
+        host.parse().ok().map(|address: IpAddr| address.to_canonical())
+    }
+}
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// The loopback addresses that programs use as names.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+fn same_port(one: Option<u16>, other: Option<u16>, default: Option<u16>) -> bool {
+    match (one.or(default), other.or(default)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
     }
 }
 
@@ -121,5 +150,32 @@ mod tests {
             assert!(Authority::parse(bad.as_bytes()).is_none(), "{bad}");
         }
         assert!(Authority::parse(b"\xff").is_none());
+    }
+
+    #[test]
+    fn which_addresses_are_named() {
+        for (local, host, default_port, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", None, true),
+            ("127.0.0.1:80", "[::1]:80", None, true),
+            ("127.0.0.1:80", "localhost:80", None, true),
+            ("127.0.0.1:80", "localhost", Some(443), false),
+            ("127.0.0.1:80", "localhost", Some(80), true),
+            ("127.0.0.1:80", "localhost", None, true),
+            ("127.0.0.1:80", "127.0.0.1:81", None, false),
+            ("127.0.0.1:80", "127.0.0.9:80", None, false),
+            ("127.0.0.9:80", "127.0.0.9:80", None, true),
+            ("127.0.0.9:80", "127.0.0.1:80", None, true),
+            ("[::1]:80", "127.0.0.1", None, true),
+            ("[::ffff:127.0.0.1]:80", "localhost", None, true),
+            ("192.0.2.9:80", "192.0.2.9:80", None, true),
+            ("[::ffff:192.0.2.9]:80", "192.0.2.9:80", None, true),
+            ("192.0.2.9:80", "localhost:80", None, false),
+            ("192.0.2.9:80", "127.0.0.1:80", None, false),
+            ("192.0.2.9:80", "192.0.2.8:80", None, false),
+            ("[2001:db8::1]:80", "[2001:DB8:0::1]:80", None, true),
+        ] {
+            let named = Authority::parse(host.as_bytes()).unwrap();
+            assert_eq!(named.is_address(local.parse().unwrap(), default_port), expected, "{local} {host}");
+        }
     }
 }

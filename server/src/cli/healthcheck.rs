@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context) -> Result<(), ProgramError> {
 /// Asks `/readyz`, and returns the status and the body.
 fn ask(address: &str) -> io::Result<(u16, Vec<u8>)> {
     let listen = Listen::from_text(address).map_err(io::Error::other)?;
-    let request = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let request = |host: &str| format!("GET /readyz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     let (mut answer, end) = (Vec::new(), Instant::now() + PATIENCE);
     match listen {
         Listen::Tcp(address) => {
@@ -47,17 +47,18 @@ fn ask(address: &str) -> io::Result<(u16, Vec<u8>)> {
                 (true, true) => Ipv4Addr::LOCALHOST.into(),
                 (true, false) => Ipv6Addr::LOCALHOST.into(),
             };
-            let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, address.port()), PATIENCE)?;
+            let address = SocketAddr::new(ip, address.port());
+            let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            stream.write_all(request)?;
+            stream.write_all(request(&address.to_string()).as_bytes())?;
             read_until(stream, end, &mut answer)?;
         }
         Listen::Unix(path) => {
             let mut stream = UnixStream::connect(path)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
-            stream.write_all(request)?;
+            stream.write_all(request("localhost").as_bytes())?;
             read_until(stream, end, &mut answer)?;
         }
     }

@@ -148,13 +148,13 @@ keys! {
     /// Time for a whole request to arrive
     request_time in http: Deadline = "10s" at_start;
     /// Time without a request after which a connection is closed
-    idle_time in http: Deadline = "15s" at_start;
+    idle_time in http: Deadline = "75s" at_start;
     /// Time for the peer to take an answer
     answer_time in http: Deadline = "10s" at_start;
     /// Time for running requests to end when the server is asked to stop
     drain_time in http: Deadline = "10s" at_start;
-    /// Hosts that an absolute-form request may name, besides the issuer's and the address listened on
-    hosts in http: List<Authority> = "" at_start;
+    /// Hosts that a request may name, besides the issuer's and the address listened on; others get 421
+    hosts in http: List<Authority> = "";
     /// Proxies whose X-Forwarded-For is believed
     trusted_proxies in http: List<Network> = "";
     /// Failures per minute allowed to one address, then 429; 0 = no limit

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::own_hosts::OwnHosts;
 use crate::authority::Authority;
 
 /// An absolute-form target (RFC 9112 §3.2.2), taken apart.
@@ -30,15 +31,12 @@ impl<'a> Absolute<'a> {
         Some(Self { text, authority, default_port, origin })
     }
 
-    /// Returns true if it names this server: the address the connection came in at, or one of `ours`. Without any of
-    /// these, `Host` decides.
-    pub(super) fn is_ours(&self, ours: &[String], local: SocketAddr, host: Option<&Authority<'_>>) -> bool {
-        self.authority.is_address(local, self.default_port)
-            || ours
-                .iter()
-                .filter_map(|own| Authority::parse(own.as_bytes()))
-                .any(|own| self.authority.is(&own, self.default_port))
-            || (ours.is_empty() && host.is_some_and(|host| self.authority.is(host, self.default_port)))
+    /// Returns true if it names this server. If any host is served, `Host` decides.
+    pub(super) fn is_ours(&self, hosts: &OwnHosts, local: SocketAddr, host: Option<&Authority<'_>>) -> bool {
+        let default_port = Some(self.default_port);
+        hosts
+            .serve(&self.authority, Some(local), default_port)
+            .unwrap_or_else(|| host.is_some_and(|host| self.authority.is(host, default_port)))
     }
 }
 
@@ -66,8 +64,8 @@ mod tests {
     #[test]
     fn whose_host() {
         let local: SocketAddr = "127.0.0.1:8080".parse().unwrap();
-        let none: &[String] = &[];
-        let some: &[String] = &["sso.example".into(), "box:99".into()];
+        let (none, some) = (&OwnHosts::default(), &OwnHosts::default());
+        some.set(vec!["sso.example".into(), "box:99".into()]);
         for (target, host, ours, expected) in [
             ("http://127.0.0.1:8080/", "x", some, true),
             ("http://127.0.0.1/", "x", some, false),

@@ -257,10 +257,14 @@ fn origin_form(
         return Err(Problem::NotImplemented);
     }
     if target.starts_with('/') {
-        return Ok((target.into(), None));
+        // Only HTTP/1.0 has no `Host`, and no browser speaks that.
+        return match host {
+            Some(host) if !limits.hosts.serve_host(host, Some(local)) => Err(Problem::MisdirectedRequest),
+            Some(_) | None => Ok((target.into(), None)),
+        };
     }
     let absolute = Absolute::parse(target).ok_or(Problem::BadHttp)?;
-    if !absolute.is_ours(&limits.authorities, local, host) {
+    if !absolute.is_ours(&limits.hosts, local, host) {
         return Err(Problem::MisdirectedRequest);
     }
     Ok((absolute.origin, Some(absolute.text.into())))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gatepass_core::http::request::MAX_BODY;
 
+use super::own_hosts::OwnHosts;
 use crate::threads::default_workers;
 
 /// The addresses that may have any number of connections, up to [`Limits::connections`].
@@ -48,9 +49,8 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// The addresses without the limit [`Self::connections_per_address`]. Loopback.
     pub exempt: Exempt,
-    /// The authorities (`host` or `host:port`) that an absolute-form target may name, besides the address the
-    /// connection came in at. If empty: whatever `Host` names. Empty.
-    pub authorities: Vec<String>,
+    /// The hosts that requests may name. Any.
+    pub hosts: OwnHosts,
     /// The longest request line in bytes, without its end; past it 414. 8 KiB.
     pub request_line: usize,
     /// The longest head in bytes, from the request line to the empty line; past it 431. 16 KiB.
@@ -61,7 +61,8 @@ pub struct Limits {
     pub body: usize,
     /// The time from the first byte of a request to its last; then 408. 10 s.
     pub request_time: Duration,
-    /// The time without any byte of a request; then the connection is closed without an answer. 15 s.
+    /// The time without any byte of a request; then the connection is closed without an answer. Longer than the 60 s
+    /// for which nginx keeps a connection, so that it is never closed just as a request is sent. 75 s.
     pub idle_time: Duration,
     /// The time for the peer to take a whole answer; then the connection is closed. 10 s.
     pub answer_time: Duration,
@@ -85,13 +86,13 @@ impl Default for Limits {
             connections: 1024,
             connections_per_address: 64,
             exempt: Exempt::default(),
-            authorities: Vec::new(),
+            hosts: OwnHosts::default(),
             request_line: 8 * 1024,
             head: 16 * 1024,
             headers: 64,
             body: MAX_BODY,
             request_time: Duration::from_secs(10),
-            idle_time: Duration::from_secs(15),
+            idle_time: Duration::from_secs(75),
             answer_time: Duration::from_secs(10),
             linger_time: Duration::from_secs(2),
             linger_bytes: 1024 * 1024,

@@ -4,7 +4,7 @@
 //! connection, and for how long.
 //!
 //! - [`connection`] is one connection as a sans-IO state machine, made of the head (`head`), the target's
-//!   authority (`authority`), the chunked coding (`chunked`) and the printed answer (`response`).
+//!   authority (`authority`), the hosts that may be named (`own_hosts`), the chunked coding (`chunked`) and the printed answer (`response`).
 //! - [`guarded`] drives many of them from one readiness loop and a pool of workers. It can face a network.
 //! - [`stock`] is the plain `tiny_http` server, for a machine where a validating proxy stands in front.
 //!
@@ -26,11 +26,13 @@ pub mod connection;
 pub mod guarded;
 mod head;
 mod limits;
+mod own_hosts;
 mod reply;
 mod response;
 pub mod stock;
 
 pub use limits::{Exempt, Limits};
+pub use own_hosts::OwnHosts;
 pub use reply::{Answered, DeferredReply, Reply};
 
 /// The service behind a front.

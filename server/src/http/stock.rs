@@ -16,10 +16,11 @@ use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
-use tiny_http::{ConfigListenAddr, Header, Server, ServerConfig, StatusCode};
+use tiny_http::{ConfigListenAddr, HTTPVersion, Header, Server, ServerConfig, StatusCode};
 
 use super::reply::{AnswerState, Answered, Destination, Reply};
 use super::{Handler, Limits, caught, language_of, printed, refuse};
+use crate::authority::Authority;
 
 /// `tiny_http` reads the rest of a refused body into one allocation; past this length the request is abandoned with
 /// its connection instead.
@@ -59,7 +60,7 @@ impl Stop {
 }
 
 impl Stock {
-    /// Listens at `address`. Of the limits, the body, the workers with their stack and the drain time count here.
+    /// Listens at `address`. Of the limits, the hosts, the body, the workers with their stack and the drain time count here.
     ///
     /// # Errors
     /// An address that is not loopback; those of the socket.
@@ -108,10 +109,10 @@ impl Stock {
         let (gone, going) = mpsc::channel();
         for _ in 0..self.limits.workers.max(1) {
             let (stop, handler, gone) = (self.stop.clone(), Arc::clone(&handler), gone.clone());
-            let body = self.limits.body;
+            let limits = self.limits.clone();
             // A worker that is not waited for ends with the process.
             thread::Builder::new().stack_size(self.limits.worker_stack).spawn(move || {
-                let _ = gone.send(work(&stop, &handler, body));
+                let _ = gone.send(work(&stop, &handler, &limits));
             })?;
         }
         let mut outcome = going.recv().unwrap_or(Ok(()));
@@ -131,11 +132,11 @@ impl Stock {
 }
 
 /// Runs one worker, until it is stopped or nothing is accepted any more.
-fn work(stop: &Stop, handler: &Arc<dyn Handler>, max_body: usize) -> io::Result<()> {
+fn work(stop: &Stop, handler: &Arc<dyn Handler>, limits: &Limits) -> io::Result<()> {
     let outcome = loop {
         match stop.server.recv() {
             // `tiny_http` panics on some `TE` headers while it answers.
-            Ok(request) => drop(caught(|| serve(request, handler, max_body))),
+            Ok(request) => drop(caught(|| serve(request, &stop.server, handler, limits))),
             Err(_) if stop.asked.load(Ordering::Acquire) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -145,9 +146,9 @@ fn work(stop: &Stop, handler: &Arc<dyn Handler>, max_body: usize) -> io::Result<
     outcome
 }
 
-fn serve(mut incoming: tiny_http::Request, handler: &Arc<dyn Handler>, max_body: usize) {
+fn serve(mut incoming: tiny_http::Request, server: &Server, handler: &Arc<dyn Handler>, limits: &Limits) {
     let declared = incoming.body_length();
-    let (response, discard) = match read(&mut incoming, max_body) {
+    let (response, discard) = match read(&mut incoming, server.server_addr().to_ip(), limits) {
         Ok(request) => (answer(handler, request), true),
         Err(problem) => (
             refuse(&**handler, problem, Language::English),
@@ -182,8 +183,13 @@ fn answer(handler: &Arc<dyn Handler>, request: Request) -> Response {
     }
 }
 
-/// Returns the request in the core's form.
-fn read(incoming: &mut tiny_http::Request, max_body: usize) -> Result<Request, Problem> {
+/// Returns the request in the core's form. `local` is the address listened on; none for a Unix socket.
+fn read(
+    incoming: &mut tiny_http::Request,
+    local: Option<SocketAddr>,
+    limits: &Limits,
+) -> Result<Request, Problem> {
+    let max_body = limits.body;
     let headers: Vec<(String, Vec<u8>)> = incoming
         .headers()
         .iter()
@@ -194,6 +200,17 @@ fn read(incoming: &mut tiny_http::Request, max_body: usize) -> Result<Request, P
     let declared = incoming.body_length();
     if lengths + codings > 1 || (lengths == 1 && declared.is_none()) || !incoming.url().starts_with('/') {
         return Err(Problem::BadHttp);
+    }
+    let mut hosts = headers.iter().filter(|(name, _)| name == "host").map(|(_, value)| value.as_slice());
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            let host = Authority::parse(host).ok_or(Problem::BadHttp)?;
+            if !limits.hosts.serve_host(&host, local) {
+                return Err(Problem::MisdirectedRequest);
+            }
+        }
+        (None, _) if *incoming.http_version() <= HTTPVersion(1, 0) => {}
+        (None, _) | (Some(_), Some(_)) => return Err(Problem::BadHttp),
     }
     if declared.is_some_and(|length| length > max_body) {
         return Err(Problem::ContentTooLarge);

@@ -3,5 +3,6 @@
 pub mod client_address;
 mod failure_counts;
 pub mod failure_limiter;
+pub(crate) mod said;
 mod successful_addresses;
 pub mod unclear_clients;

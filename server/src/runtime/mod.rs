@@ -28,7 +28,7 @@ use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
 use crate::http::guarded::{self, Guarded};
 use crate::http::stock::{self, ListenAddress, Stock};
-use crate::http::{Exempt, Handler, Limits};
+use crate::http::{Exempt, Handler, Limits, OwnHosts};
 use crate::net::client_address::{CurrentProxies, Proxies};
 use crate::output::{Output, Record};
 use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, Notice, StoreOptions};
@@ -122,7 +122,8 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let told = maintenance::log_clock(&clock.status(), None);
     let trusted = CurrentProxies::default();
     trusted.set(trusted_proxies(&config));
-    let listener = Listener::open(&config, trusted.clone())?;
+    let hosts = OwnHosts::default();
+    let listener = Listener::open(&config, trusted.clone(), hosts.clone())?;
     let address = listener.address(&config);
     let issuer = match &config.issuer {
         Some(issuer) => issuer.clone(),
@@ -139,7 +140,8 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let admin_session = AdminSession::new(Arc::clone(&store), clock.status(), settings.clone());
     let first_client = first_start::prepare(&admin_session)?;
     let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };
-    let service = Arc::new(Service::new(Arc::clone(&store), clock, &config, trusted, settings)?);
+    let service =
+        Arc::new(Service::new(Arc::clone(&store), clock, &config, trusted, settings)?.with_hosts(hosts));
 
     let stopper = listener.stopper();
     let _signals = maintenance::handle_signals(
@@ -246,8 +248,8 @@ impl Stopper {
 }
 
 impl Listener {
-    fn open(config: &Config, trusted: CurrentProxies) -> Result<Self, ProgramError> {
-        let limits = limits(config, trusted);
+    fn open(config: &Config, trusted: CurrentProxies, hosts: OwnHosts) -> Result<Self, ProgramError> {
+        let limits = limits(config, trusted, hosts);
         let opened = match (config.front, &config.listen) {
             (Front::Guarded, Listen::Tcp(address)) => Guarded::bind(*address, limits).map(Self::Guarded),
             (Front::Guarded, Listen::Unix(_)) => {
@@ -305,14 +307,14 @@ fn not_bound(listen: &Listen, error: &io::Error) -> ProgramError {
     })
 }
 
-fn limits(config: &Config, trusted: CurrentProxies) -> Limits {
+fn limits(config: &Config, trusted: CurrentProxies, hosts: OwnHosts) -> Limits {
     Limits {
         connections: config.connections.size(),
         connections_per_address: config.connections_per_address.size(),
         exempt: Exempt::new(move |address| {
             address.to_canonical().is_loopback() || trusted.get().trusts(address)
         }),
-        authorities: own_hosts(config),
+        hosts,
         request_line: config.request_line_bytes.size(),
         head: config.head_bytes.size(),
         headers: config.headers.size(),
@@ -326,13 +328,10 @@ fn limits(config: &Config, trusted: CurrentProxies) -> Limits {
     }
 }
 
-/// Returns the hosts that an absolute-form request may name, besides the address it came in at. Never empty: otherwise
-/// a request could name any.
-fn own_hosts(config: &Config) -> Vec<String> {
-    let mut hosts: Vec<String> = config.hosts.iter().map(|host| host.as_str().to_owned()).collect();
-    hosts.extend(config.issuer.as_ref().map(|issuer| issuer.authority().to_owned()));
-    hosts.push(config.listen.to_string());
-    hosts
+/// Returns the hosts that requests may name, besides the address they came in at.
+fn own_hosts(config: &Config, issuer: &Issuer) -> Vec<String> {
+    let configured = config.hosts.iter().map(|host| host.as_str().to_owned());
+    configured.chain([issuer.authority().to_owned()]).collect()
 }
 
 /// Returns how a program on this machine reaches a server that listens at `address`: the arguments of `curl`, and the

@@ -22,7 +22,7 @@ use super::engine_cache::EngineCache;
 use super::password_hash_pool::PasswordHashPool;
 use crate::config::Config;
 use crate::error::ProgramError;
-use crate::http::{Answered, Handler, Reply, caught};
+use crate::http::{Answered, Handler, OwnHosts, Reply, caught};
 use crate::net::client_address::{Client, CurrentProxies, ExemptClients, Proxies};
 use crate::net::failure_limiter::{FailureLimiter, RetryAfter};
 use crate::net::unclear_clients::UnclearClients;
@@ -44,6 +44,7 @@ pub struct Service {
     pub refusal_counts: RefusalCounts,
     hash_pool: PasswordHashPool,
     trusted: CurrentProxies,
+    hosts: OwnHosts,
     request_limits: ArcSwap<RequestLimits>,
     failure_limiter: FailureLimiter,
     unclear_clients: UnclearClients,
@@ -84,6 +85,7 @@ impl Service {
         let clock = Arc::new(clock);
         Ok(Self {
             trusted,
+            hosts: OwnHosts::default(),
             engine_cache: EngineCache::new(Arc::clone(&store), Arc::clone(&clock), settings)?,
             hash_pool: PasswordHashPool::start(
                 config.password_hashes.size(),
@@ -98,6 +100,16 @@ impl Service {
             unclear_clients: UnclearClients::default(),
             began: Instant::now(),
         })
+    }
+
+    /// Lets requests name the hosts of the configuration alone; `hosts` are those of the front.
+    #[must_use]
+    pub fn with_hosts(self, hosts: OwnHosts) -> Self {
+        hosts.set(super::own_hosts(
+            &self.request_limits.load().config,
+            &self.engine_cache.current().settings().issuer,
+        ));
+        Self { hosts, ..self }
     }
 
     /// Changes the configuration, as far as that needs no restart; the log names the keys that do.
@@ -115,6 +127,7 @@ impl Service {
             tracing::warn!(keys = later.join(", "), "these keys hold from the next start on");
         }
         self.trusted.set(super::trusted_proxies(config));
+        self.hosts.set(super::own_hosts(config, &self.engine_cache.current().settings().issuer));
         self.failure_limiter.set_limit(config.failures_per_minute.get());
         self.request_limits.store(Arc::new(RequestLimits::new(config)));
         Ok(())

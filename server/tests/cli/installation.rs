@@ -67,7 +67,9 @@ impl TestInstallation {
 
     /// Does the same; the server logs to `log`.
     pub(crate) fn serve_to(&self, arguments: &[&str], log: Stdio) -> Server {
-        let all = [&["--json", "serve", "--listen", "127.0.0.1:0"], arguments].concat();
+        let listen: &[&str] =
+            if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let all = [&["--json", "serve"], listen, arguments].concat();
         let mut command = self.command(&all);
         command.stderr(log);
         Server::start(command)
@@ -113,11 +115,19 @@ impl Server {
         receive(self.send(method, path, headers, body))
     }
 
-    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
+    /// Asks `/healthz` with these lines for the version and the headers.
+    pub(crate) fn health(&self, lines: &str) -> u16 {
         let mut stream = TcpStream::connect(self.ready["listening"].as_str().unwrap()).unwrap();
+        stream.write_all(format!("GET /healthz {lines}Connection: close\r\n\r\n").as_bytes()).unwrap();
+        receive(stream).0
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
+        let address = self.ready["listening"].as_str().unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n"
         );
         stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).unwrap();
         stream

@@ -280,6 +280,67 @@ fn a_trusted_proxy_names_the_client_address() {
     assert_eq!(guess("192.0.2.3, 192.0.2.1"), 429, "what stands further left is not believed");
 }
 
+/// A page at `evil.example` whose name leads here could read the answers as its own (DNS rebinding).
+#[test]
+fn only_own_hosts_are_served() {
+    for front in ["guarded", "tiny_http"] {
+        let installation = TestInstallation::with_key();
+        let file = installation.path().join("gatepass.toml");
+        std::fs::write(&file, "[http]\nhosts = [\"gatepass:8080\", \"other.example\"]").unwrap();
+        let issuer = ["--front", front, "--issuer", "https://id.example.com"];
+        let server = installation.serve(&issuer);
+        let listening = server.ready["listening"].as_str().unwrap().to_owned();
+        let port = listening.rsplit_once(':').unwrap().1;
+        for (host, status) in [
+            (listening.clone(), 200),
+            (format!("localhost:{port}"), 200),
+            (format!("LOCALHOST:{port}"), 200),
+            (format!("[::1]:{port}"), 200),
+            ("localhost".into(), 200),
+            ("id.example.com".into(), 200),
+            ("ID.example.com:443".into(), 200),
+            ("gatepass:8080".into(), 200),
+            ("gatepass".into(), 200),
+            ("other.example:99".into(), 200),
+            ("evil.example".into(), 421),
+            (format!("evil.example:{port}"), 421),
+            ("id.example.com.evil.example".into(), 421),
+            ("localhost:1".into(), 421),
+            ("gatepass:8081".into(), 421),
+            (format!("127.0.0.2:{port}"), 421),
+            (format!("192.0.2.1:{port}"), 421),
+            ("a b".into(), 400),
+            (String::new(), 400),
+            ("localhost\r\nHost: evil.example".into(), 400),
+        ] {
+            assert_eq!(server.health(&format!("HTTP/1.1\r\nHost: {host}\r\n")), status, "{front} {host:?}");
+        }
+        assert_eq!(server.health("HTTP/1.1\r\n"), 400, "{front}");
+        assert_eq!(server.health("HTTP/1.0\r\n"), 200, "{front}");
+        assert_eq!(server.health("HTTP/1.0\r\nHost: evil.example\r\n"), 421, "{front}");
+
+        std::fs::write(&file, "[http]\nhosts = [\"new.example\"]").unwrap();
+        server.signal("-HUP");
+        // A thread of its own handles the signal: repeat the request.
+        assert!((0..1_000).any(|_| server.health("HTTP/1.1\r\nHost: new.example\r\n") == 200), "{front}");
+        assert_eq!(server.health("HTTP/1.1\r\nHost: other.example\r\n"), 421, "{front}");
+    }
+}
+
+/// A check by address asks the address that it connects to.
+#[test]
+fn who_listens_everywhere_is_reached_by_the_address_alone() {
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&["--listen", "0.0.0.0:0"]);
+    let port = server.ready["listening"].as_str().unwrap().rsplit_once(':').unwrap().1;
+    for (host, status) in
+        [("127.0.0.1", 200), ("localhost", 200), ("0.0.0.0", 200), ("192.0.2.1", 421), ("box", 421)]
+    {
+        assert_eq!(server.health(&format!("HTTP/1.1\r\nHost: {host}:{port}\r\n")), status, "{host}");
+    }
+    assert_eq!(installation.json(&["healthcheck"])["ready"], true);
+}
+
 /// Where the clients of a proxy are not known, the proxy's own exemption would hold for all of them.
 #[test]
 fn a_proxy_that_does_not_name_its_clients_is_limited_itself() {

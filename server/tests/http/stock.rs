@@ -69,16 +69,24 @@ fn it_serves_over_a_unix_socket() {
     let path = std::env::temp_dir().join(format!("gatepass-front-{}.sock", std::process::id()));
     // The socket of a dead server is replaced; that of a running one is not.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let front = Stock::bind(ListenAddress::Unix(path.clone()), bounds()).unwrap();
+    let limits = bounds();
+    limits.hosts.set(vec!["id.example.com".into()]);
+    let front = Stock::bind(ListenAddress::Unix(path.clone()), limits).unwrap();
     assert!(front.local_addr().is_none());
     assert!(Stock::bind(ListenAddress::Unix(path.clone()), bounds()).is_err());
     let stop = front.stopper();
     let thread = std::thread::spawn(move || front.run(Arc::new(Echo::default())));
     let mut client = UnixStream::connect(&path).unwrap();
-    client.write_all(b"GET /unix HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    let request = |host: &str| format!("GET /unix HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    client.write_all(request("localhost").as_bytes()).unwrap();
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("GET /unix "), "{answer}");
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.write_all(request("evil.example").as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
     stop.stop();
     thread.join().unwrap().unwrap();
     assert!(!path.exists());

@@ -15,7 +15,9 @@ const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 const T0: Duration = Duration::from_secs(100);
 
 fn limits() -> Limits {
-    Limits { authorities: vec!["sso.example".into()], ..Limits::default() }
+    let limits = Limits::default();
+    limits.hosts.set(vec!["sso.example".into(), "a".into(), "[::1]".into()]);
+    limits
 }
 
 fn connection(limits: &Limits) -> Connection {

@@ -95,6 +95,29 @@ fn targets_in_absolute_form() {
 }
 
 #[test]
+fn hosts_in_origin_form() {
+    for (host, expected) in [
+        ("sso.example", "GET / \"\"; idle"),
+        ("SSO.example:443", "GET / \"\"; idle"),
+        ("192.0.2.9:8080", "GET / \"\"; idle"),
+        ("192.0.2.9", "GET / \"\"; idle"),
+        ("192.0.2.9:80", "421; close"),
+        ("192.0.2.8:8080", "421; close"),
+        ("localhost:8080", "421; close"),
+        ("evil.example", "421; close"),
+        ("sso.example.", "421; close"),
+        ("sso.example.evil", "421; close"),
+    ] {
+        let bytes = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(story(&limits(), bytes.as_bytes()), expected, "{host}");
+    }
+    let closed = limits();
+    closed.hosts.set(Vec::new());
+    assert_eq!(story(&closed, GET.as_bytes()), "421; close");
+    assert_eq!(story(&Limits::default(), GET.as_bytes()), "GET / \"\"; idle", "no hosts are set");
+}
+
+#[test]
 fn the_authority_of_the_target_is_the_host() {
     let mut connection = connection(&limits());
     connection.receive(b"GET http://sso.example/ HTTP/1.1\r\nHost: liar\r\nX-Y: z\r\n\r\n");

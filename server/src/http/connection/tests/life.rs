@@ -69,7 +69,7 @@ fn a_request_has_ten_seconds_however_it_trickles() {
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n1\r\nx\r\n",
     ] {
         let mut connection = connection(&limits());
-        assert_eq!(connection.deadline(), Some(T0 + 15 * S), "idle");
+        assert_eq!(connection.deadline(), Some(T0 + 75 * S), "idle");
         let mut now = T0 + S;
         for byte in request.bytes() {
             connection.receive(&[byte]);
@@ -92,9 +92,9 @@ fn idle_ends_in_silence() {
         let mut connection = connection(&limits());
         connection.receive(before.as_bytes());
         assert!(matches!(connection.next_action(T0 + 9 * S), Action::Wait));
-        connection.handle_timeout(T0 + 14 * S);
+        connection.handle_timeout(T0 + 74 * S);
         assert!(!connection.is_closed());
-        connection.handle_timeout(T0 + 15 * S);
+        connection.handle_timeout(T0 + 75 * S);
         assert!(connection.is_closed() && connection.output().is_empty());
     }
 }
@@ -120,7 +120,7 @@ fn the_idle_time_begins_anew_with_every_answer() {
     let mut driver = Driver::new(&limits());
     driver.connection.receive(GET.as_bytes());
     driver.settle(T0 + 14 * S);
-    assert_eq!(driver.connection.deadline(), Some(T0 + 29 * S));
+    assert_eq!(driver.connection.deadline(), Some(T0 + 89 * S));
     // What was pipelined begins when it can be looked at.
     driver.connection.receive(format!("{GET}G").as_bytes());
     driver.settle(T0 + 20 * S);
