@@ -1,11 +1,14 @@
 //! Output on stdout: with `--json` exactly one JSON object or array, otherwise aligned text.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
 
+use rustix::fs::OFlags;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
+use zeroize::Zeroizing;
 
 /// A record to print: its keys in the order they are shown.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,6 +78,25 @@ impl Output {
         stdout.flush()
     }
 
+    /// Prints a record with a secret, which is shown this once, in one write.
+    ///
+    /// # Errors
+    /// Errors of stdout, and one if stdout was closed when the process started: nobody has read the secret.
+    pub fn once(self, record: &Record) -> Result<(), NotPrinted> {
+        if is_closed() {
+            return Err(NotPrinted("standard output is closed".into()));
+        }
+        let text = if self.json {
+            let json = serde_json::to_string(record).map_err(|error| NotPrinted(error.to_string()))?;
+            Zeroizing::new(json + "\n")
+        } else {
+            Zeroizing::new(paragraph(record, self.colours))
+        };
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        written.map_err(|error| NotPrinted(error.to_string()))
+    }
+
     /// Prints several records. Text shows `columns` of each.
     ///
     /// # Errors
@@ -118,6 +140,27 @@ impl Output {
         writeln!(stdout, "{line}")?;
         stdout.flush()
     }
+}
+
+/// The reason why a secret was not printed.
+#[derive(Debug)]
+pub struct NotPrinted(String);
+
+impl fmt::Display for NotPrinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns true if stdout was closed when the process started. Rust's runtime has put the null device there then, open for
+/// reading and writing, and writes to it succeed.
+fn is_closed() -> bool {
+    let is_null = || {
+        let (stdout, null) = (rustix::fs::fstat(io::stdout())?, rustix::fs::stat("/dev/null")?);
+        let both_ways = rustix::fs::fcntl_getfl(io::stdout())?.contains(OFlags::RDWR);
+        rustix::io::Result::Ok(stdout.st_rdev == null.st_rdev && stdout.st_ino == null.st_ino && both_ways)
+    };
+    is_null().unwrap_or(false)
 }
 
 /// The text format of records that are printed one by one.

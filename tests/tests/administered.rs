@@ -7,8 +7,8 @@
 )]
 
 use gatepass_core::admin::clients::{
-    AddClient, DeleteClient, DisableClient, EnableClient, ImportedSecret, ListClients, RenewClient,
-    RotateSecret, SetClient, ShowClient,
+    AddClient, BeginRotation, DeleteClient, DisableClient, EnableClient, ImportedSecret, ListClients,
+    RenewClient, RotateSecret, SetClient, ShowClient,
 };
 use gatepass_core::admin::keys::{AddFirstKey, AddKey, ListKeys, RetireKey, RotateKey, Rotated};
 use gatepass_core::admin::tickets::{IssueTicket, ListTickets, RevokeTicket};
@@ -201,6 +201,22 @@ fn a_secret_is_out_of_reach_until_it_is_durable_and_the_former_ones_end() {
         (enabled, renewed_scope, default_scope, secrets.len()),
         (true, scope("c"), Scope::default(), 1)
     );
+}
+
+#[test]
+fn a_rotation_ends_the_former_secrets_when_it_is_told_to() {
+    let store = store();
+    let known = |secret: &str, at| is_known(&store, "portal", secret, at);
+    let later = NOON.plus(3600);
+    let begun = does(&store, BeginRotation { client: id("portal"), overlap: 60 }).expect("a change");
+    let new = begun.secret.expose();
+    assert!(known(new, later) && known(PORTAL_SECRET, later), "both are good until it ends");
+    let ended = does(&store, begun.end.clone()).expect("a change");
+    assert_eq!(ended.secrets.len(), 2);
+    assert!(known(new, later) && known(PORTAL_SECRET, NOON.plus(59)) && !known(PORTAL_SECRET, NOON.plus(60)));
+    let revision = client(&store, "portal").revision;
+    does(&store, begun.end).expect("nothing to do");
+    assert_eq!(client(&store, "portal").revision, revision, "it has ended them already");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::base::base64url::prefixed;
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::crypto::seed::Label;
-use crate::records::client::{Client, ClientSecret};
+use crate::records::client::{Client, ClientSecret, SecretDigest};
 use crate::records::id::ClientId;
 use crate::records::request_inputs::RequestInputs;
 use crate::records::scope::Scope;
@@ -119,6 +119,35 @@ pub struct RotateSecret {
     pub overlap: u32,
     /// The secret; one is made where there is none.
     pub secret: Option<ImportedSecret>,
+}
+
+/// Gives a client another secret, and leaves the former ones good until [`EndRotation`]: a secret that does not arrive where it
+/// is needed costs nothing then.
+#[derive(Clone, Debug)]
+pub struct BeginRotation {
+    /// The client.
+    pub client: ClientId,
+    /// The seconds that the former secrets are to be good for once the rotation ends.
+    pub overlap: u32,
+}
+
+/// Ends the secrets that a client had before a rotation began. [`BeginRotation`] returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndRotation {
+    client: ClientId,
+    new: SecretDigest,
+    overlap: u32,
+}
+
+/// The result of [`BeginRotation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BegunRotation {
+    /// The client.
+    pub client: Client,
+    /// The new secret. The store does not keep it.
+    pub secret: SecretText,
+    /// Ends the former secrets: run it once the new one is in safe hands.
+    pub end: EndRotation,
 }
 
 /// Enables a client, gives it exactly this scope, and one new secret in place of all it had.
@@ -299,6 +328,47 @@ impl Operation for RotateSecret {
     }
 }
 
+impl Operation for BeginRotation {
+    type Output = BegunRotation;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<BegunRotation>, AdminError> {
+        let (kept, secret) = drawn_secret(inputs.request);
+        let end =
+            EndRotation { client: self.client.clone(), new: kept.digest.clone(), overlap: self.overlap };
+        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
+            add_secret(client, kept, self.overlap, inputs.request.now)
+        })?;
+        Ok(decision.map(|client| BegunRotation { client, secret, end }))
+    }
+}
+
+impl Operation for EndRotation {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
+            end_former(client, &self.new, self.overlap, inputs.request.now);
+            Ok(())
+        })
+    }
+}
+
 impl Operation for RenewClient {
     type Output = ClientWithSecret;
 
@@ -357,23 +427,49 @@ fn new_secret(
     if let Some(ImportedSecret(text)) = imported {
         return (ClientSecret::new(text.expose(), request.now), None);
     }
+    let (kept, text) = drawn_secret(request);
+    (kept, Some(text))
+}
+
+/// Draws a secret, and returns what is kept of it and its text.
+fn drawn_secret(request: &RequestInputs) -> (ClientSecret, SecretText) {
     let text = SecretText::new(prefixed("gps_", request.seed.draw(Label::ClientSecret).expose()));
-    (ClientSecret::new(text.expose(), request.now), Some(text))
+    (ClientSecret::new(text.expose(), request.now), text)
 }
 
 /// Makes `new` a secret of `client`. The former ones end after `overlap` seconds, or sooner where they were to.
 fn succeed(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
-    let end = now.plus(overlap.into());
-    client.secrets.retain(|former| former.digest != new.digest);
-    for former in &mut client.secrets {
-        former.expires_at = Some(former.expires_at.map_or(end, |sooner| sooner.min(end)));
-    }
-    client.secrets.retain(|former| former.expires_at.is_none_or(|end| now < end));
+    let digest = new.digest.clone();
+    add_secret(client, new, overlap, now)?;
+    end_former(client, &digest, overlap, now);
+    Ok(())
+}
+
+/// Makes `new` a secret of `client`, beside those that are still good. Where there is no room, the oldest gives way if it is to
+/// end at once.
+fn add_secret(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
+    let is_good = |former: &ClientSecret| former.expires_at.is_none_or(|end| now < end);
+    client.secrets.retain(|former| former.digest != new.digest && is_good(former));
     if client.secrets.len() >= Client::MAX_SECRETS {
-        return Err(AdminError::Refused(Obstacle::TooManySecrets));
+        if overlap > 0 {
+            return Err(AdminError::Refused(Obstacle::TooManySecrets));
+        }
+        let mut is_oldest = true;
+        client.secrets.retain(|_| !core::mem::take(&mut is_oldest));
     }
     client.secrets.push(new);
     Ok(())
+}
+
+/// Lets the secrets that `client` had before `new` end after `overlap` seconds, or sooner where they were to.
+fn end_former(client: &mut Client, new: &SecretDigest, overlap: u32, now: Time) {
+    let end = now.plus(overlap.into());
+    let Some(place) = client.secrets.iter().position(|secret| secret.digest == *new) else { return };
+    let (former, _) = client.secrets.split_at_mut(place);
+    for secret in former {
+        secret.expires_at = Some(secret.expires_at.map_or(end, |sooner| sooner.min(end)));
+    }
+    client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| now < end));
 }
 
 fn event(inputs: &OperationInputs<'_>, kind: Kind, id: &ClientId) -> Change {
@@ -415,5 +511,31 @@ mod tests {
         let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
         assert_eq!(succeed(&mut client, more(), 60, at(100)), many);
         assert_eq!(succeed(&mut client, more(), 0, at(100)), Ok(()));
+    }
+
+    #[test]
+    fn a_rotation_that_has_begun_leaves_the_former_secrets_as_they_are() {
+        let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
+        let new = |name: &str| ClientSecret::new(name, at(10));
+        let digest = |name: &str| SecretDigest::of(name);
+        for name in ["one", "two", "three"] {
+            add_secret(&mut client, new(name), 0, at(10)).unwrap();
+        }
+        assert_eq!(ends(&client), [None, None, None]);
+        // Another rotation that began later keeps its secret.
+        end_former(&mut client, &digest("two"), 60, at(20));
+        assert_eq!(ends(&client), [Some(80), None, None]);
+        end_former(&mut client, &digest("two"), 0, at(20));
+        assert_eq!(ends(&client), [None, None]);
+        // The secret of a rotation that another has ended meanwhile.
+        end_former(&mut client, &digest("one"), 0, at(20));
+        assert_eq!(client.secrets.len(), 2);
+        for n in client.secrets.len()..Client::MAX_SECRETS {
+            add_secret(&mut client, new(&n.to_string()), 60, at(20)).unwrap();
+        }
+        let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
+        assert_eq!(add_secret(&mut client, new("more"), 60, at(20)), many);
+        add_secret(&mut client, new("more"), 0, at(20)).unwrap();
+        assert!(client.secrets.len() == Client::MAX_SECRETS && client.secrets[0].digest == digest("three"));
     }
 }

@@ -161,6 +161,8 @@ codes! {
         ClientDeleted = "client.deleted",
         /// A client's secret was added.
         SecretRotated = "client.secret-rotated",
+        /// The former secrets of a client were ended, at once or after an overlap.
+        SecretsEnded = "client.secrets-ended",
         /// A key was added.
         KeyAdded = "key.added",
         /// A key began to sign.

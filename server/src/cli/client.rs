@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use gatepass_core::admin::clients::{
-    AddClient, ChangedClient, ClientWithSecret, DeleteClient, DisableClient, EnableClient, ImportedSecret,
-    ListClients, RotateSecret, SetClient, ShowClient,
+    AddClient, BeginRotation, ChangedClient, ClientWithSecret, DeleteClient, DisableClient, EnableClient,
+    ImportedSecret, ListClients, RotateSecret, SetClient, ShowClient,
 };
 use gatepass_core::admin::{AdminError, ClientFields, Field, Invalid, Obstacle, Operation};
 use gatepass_core::base::secret::SecretText;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::edit::{ask_factor, parsed, stdin};
-use crate::error::ProgramError;
+use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
 
 /// The message about a client that was disabled or deleted.
@@ -24,6 +24,8 @@ const ENDED: &str = "Ended with it: its tokens, tickets and sessions, and those 
 /// The message about a scope that was narrowed.
 const NARROWED: &str = "The scope is narrower than before: it holds for the client's tokens and for the sessions it issued from now on; \
                         tickets that ask for more are refused.";
+/// The message about a secret that was printed.
+const NOT_KEPT: &str = "The secret is not kept and cannot be shown again.";
 /// The longest secret that standard input may have, in bytes.
 const MAX_SECRET_BYTES: usize = 1024;
 
@@ -246,15 +248,46 @@ fn import() -> Result<ImportedSecret, ProgramError> {
     })
 }
 
-fn print_secret(context: &Context, with_secret: &ClientWithSecret) -> Result<(), ProgramError> {
-    let ClientWithSecret { client, secret } = with_secret;
-    // An imported secret is known already, and is not shown again.
-    let shown = secret.as_ref().map(SecretText::expose);
-    context.out.one(&Record::new().with("client_id", client.id.as_str()).with("client_secret", shown))?;
-    if shown.is_some() {
-        context.out.say("The secret is not kept and cannot be shown again.")?;
-    }
-    Ok(())
+/// Prints the secret of a client that was added. An imported secret is known already, and is not shown again.
+fn print_added(context: &Context, added: &ClientWithSecret) -> Result<(), ProgramError> {
+    let ClientWithSecret { client, secret } = added;
+    let Some(secret) = secret else { return print_imported(context, &client.id) };
+    context.print_once(&with_secret(&client.id, Some(secret)), || {
+        format!(
+            "client {id} was added, and nobody has seen its secret: run `gatepass client rotate-secret {id}` for another",
+            id = client.id
+        )
+    })?;
+    Ok(context.out.say(NOT_KEPT)?)
+}
+
+fn print_imported(context: &Context, id: &ClientId) -> Result<(), ProgramError> {
+    Ok(context.out.one(&with_secret(id, None))?)
+}
+
+fn with_secret(id: &ClientId, secret: Option<&SecretText>) -> Record {
+    let shown = secret.map(SecretText::expose);
+    Record::new().with("client_id", id.as_str()).with("client_secret", shown)
+}
+
+/// Gives a client a new secret. The former ones end when the new one was printed.
+fn rotate(context: &Context, id: &ClientId, overlap: u32) -> Result<(), ProgramError> {
+    let admin = context.writing()?;
+    let told = |error: OperationError| error.told(|error| words(error, id));
+    let begun = admin.run(BeginRotation { client: id.clone(), overlap }).map_err(told)?;
+    context.print_once(&with_secret(id, Some(&begun.secret)), || {
+        format!(
+            "client {id} has a new secret that nobody has seen, and its former secrets are as good as before: run \
+             `gatepass client rotate-secret {id}` again"
+        )
+    })?;
+    admin.run(begun.end).map_err(|error| {
+        ProgramError::failed(format!(
+            "the new secret is good, and the former ones did not end: {}",
+            told(error)
+        ))
+    })?;
+    Ok(context.out.say(NOT_KEPT)?)
 }
 
 /// Runs `operation` on the client `id`.
@@ -272,7 +305,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
                 .map_err(|error| told(&error).unwrap_or_else(|| error.into()))?;
             let secret = if secret_stdin { Some(import()?) } else { None };
             let add = AddClient::new(id.clone(), fields, secret)?;
-            print_secret(context, &change(context, &id, add)?)
+            print_added(context, &change(context, &id, add)?)
         }
         Verb::Set { id: given, fields } => {
             let (id, fields) = (id(&given)?, fields.read()?);
@@ -314,9 +347,12 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         }
         Verb::RotateSecret { id: given, overlap, secret_stdin } => {
             let id = id(&given)?;
-            let secret = if secret_stdin { Some(import()?) } else { None };
-            let rotate = RotateSecret { client: id.clone(), overlap, secret };
-            print_secret(context, &change(context, &id, rotate)?)
+            if !secret_stdin {
+                return rotate(context, &id, overlap);
+            }
+            let imported = RotateSecret { client: id.clone(), overlap, secret: Some(import()?) };
+            change(context, &id, imported)?;
+            print_imported(context, &id)
         }
     }
 }

@@ -9,7 +9,7 @@ use gatepass_core::settings::Issuer;
 use super::operator;
 use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
-use crate::output::Output;
+use crate::output::{Output, Record};
 use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, StoreOptions, sqlite};
 
 /// The installation that a command works on, and its output.
@@ -97,6 +97,16 @@ impl Context {
         let installation = self.installation_of(&config);
         let opened = sqlite::Store::open_or_create(&installation, access, self.create(access), &options)?;
         Ok((self.session(&config, Arc::new(opened.clone()))?, opened))
+    }
+
+    /// Prints a record with a secret, which is shown this once. If that fails, the error says by `done` what the command
+    /// has done, and how to go on.
+    ///
+    /// # Errors
+    /// If the secret was not printed. A closed output is no exception here.
+    pub fn print_once(&self, record: &Record, done: impl FnOnce() -> String) -> Result<(), ProgramError> {
+        let printed = self.out.once(record);
+        printed.map_err(|why| ProgramError::failed(format!("{} (not printed: {why})", done())))
     }
 
     /// Returns the cases in which a command creates an installation.

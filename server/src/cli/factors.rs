@@ -24,16 +24,22 @@ pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result
     let set_up = admin.run(set_up);
     let NewDevice { user, device, backup_codes } = set_up.map_err(|error| told(error, who))?;
     let uri = otpauth_uri(&device, &admin.settings.totp_issuer, user.username.as_str());
-    if let Some(blocks) = qr_blocks(&uri) {
-        context.out.say(&blocks)?;
-    }
     let codes = backup_codes.map(|codes| Value::from(codes.expose().collect::<Vec<_>>()));
     let record = shown(&user)
         .with("device_id", device.id.as_str())
         .with("secret", secret_text(&device).as_str())
         .with("uri", uri.as_str())
         .with("backup_codes", codes.unwrap_or(Value::Null));
-    context.out.one(&record)?;
+    context.print_once(&record, || {
+        format!(
+            "device {} of {who} was set up, and nobody has seen its secret: it never counts, and is gone within an hour; \
+             run `gatepass user totp {who}` again",
+            device.id
+        )
+    })?;
+    if let Some(blocks) = qr_blocks(&uri) {
+        context.out.say(&blocks)?;
+    }
     Ok(context.out.say(&format!(
         "Shown this once. It counts from a first code on, within an hour: gatepass user totp {} --verify CODE",
         user.username.as_str()

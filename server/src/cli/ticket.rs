@@ -105,7 +105,12 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             let issued = context.writing()?.run(IssueTicket { request })?;
             let IssuedTicket { id, ticket, expires_in } = &issued;
             let shown = Record::new().with("id", id.as_str()).with("ticket", ticket.expose());
-            Ok(context.out.one(&shown.with("expires_in", *expires_in))?)
+            context.print_once(&shown.with("expires_in", *expires_in), || {
+                format!(
+                    "ticket {id} was issued, and nobody has seen it: run the command again for another. This one ends in \
+                     {expires_in} s, or at once by `gatepass ticket revoke {id}`"
+                )
+            })
         }
         Verb::List => list(context),
         Verb::Revoke { id } => revoke(context, &id),

@@ -59,7 +59,9 @@ fn a_client_from_add_to_delete() {
             "client.added",
             "client.changed",
             "client.secret-rotated",
+            "client.secrets-ended",
             "client.secret-rotated",
+            "client.secrets-ended",
             "client.disabled",
             "client.enabled",
             "client.deleted"

@@ -11,4 +11,5 @@ mod clocks;
 mod commands;
 mod environment;
 mod installation;
+mod printing;
 mod serve;
