@@ -290,6 +290,51 @@ fn states(store: &Memory) -> Vec<(String, KeyState)> {
     keys.into_iter().map(|key| (key.id, key.state)).collect()
 }
 
+/// Verifiers keep copies of the key set, so a key that signs has to be in every copy.
+#[test]
+fn a_key_waits_until_every_copy_of_the_key_set_has_it() {
+    let store = store();
+    let mut settings = settings();
+    settings.key_set_lifetime = 300;
+    let rotates = |seconds: u64, algorithm, made: Option<&str>| {
+        let operation = RotateKey { algorithm, at_once: false, made: made.map(key) };
+        run(operation, inputs(NOON.plus(seconds), seconds), &settings, &store).expect("a result")
+    };
+    let signs = |rotated: Rotated| match rotated {
+        Rotated::Signs(key) => Some(key.id),
+        Rotated::Waits { .. } | Rotated::NeedsKey(_) => None,
+    };
+    let waits = |rotated: Rotated| match rotated {
+        Rotated::Waits { key, from } => (key.id, key.state, from),
+        Rotated::Signs(_) | Rotated::NeedsKey(_) => panic!("{rotated:?}"),
+    };
+    assert_eq!(
+        signs(rotates(0, None, Some("a"))).as_deref(),
+        Some("a"),
+        "no key signed, so nobody has a copy"
+    );
+    assert_eq!(rotates(100, None, None), Rotated::NeedsKey(Algorithm::Hs256));
+    let until = NOON.plus(100 + 360);
+    assert_eq!(waits(rotates(100, None, Some("b"))), ("b".into(), KeyState::Published, until));
+    assert_eq!(
+        waits(rotates(459, None, Some("c"))),
+        ("b".into(), KeyState::Published, until),
+        "it is not made twice"
+    );
+    assert_eq!(rotates(459, Some(Algorithm::Es256), None), Rotated::NeedsKey(Algorithm::Es256));
+    assert_eq!(states(&store).len(), 2);
+    assert_eq!(signs(rotates(460, None, Some("c"))).as_deref(), Some("b"));
+    // A newer one that still waits does not keep an older one from signing.
+    run(AddKey { key: key("c"), activate: false }, inputs(NOON.plus(500), 1), &settings, &store)
+        .expect("a key");
+    run(AddKey { key: key("d"), activate: false }, inputs(NOON.plus(800), 2), &settings, &store)
+        .expect("a key");
+    assert_eq!(signs(rotates(900, None, None)).as_deref(), Some("c"));
+    let now = RotateKey { algorithm: None, at_once: true, made: None };
+    let now = run(now, inputs(NOON.plus(901), 3), &settings, &store).expect("a result");
+    assert_eq!(signs(now).as_deref(), Some("d"));
+}
+
 #[test]
 fn keys_rotate_and_the_one_that_signs_stays() {
     use KeyState::{Published, Signing, VerifyingOnly};
@@ -300,11 +345,11 @@ fn keys_rotate_and_the_one_that_signs_stays() {
     let add = |id, activate| AddKey { key: key(id), activate };
     does(&store, add("b", false)).expect("a key");
     assert_eq!(does(&store, add("b", true)), Err(AdminError::AlreadyExists(Item::Key("b".into()))));
-    let rotate = |made| RotateKey { algorithm: None, made };
+    let rotate = |made| RotateKey { algorithm: None, at_once: true, made };
     let Ok(Rotated::Signs(signs)) = does(&store, rotate(None)) else { panic!("b waits") };
     assert_eq!((signs.id.as_str(), signs.state), ("b", Signing));
     assert_eq!(does(&store, rotate(None)), Ok(Rotated::NeedsKey(Algorithm::Hs256)), "as the one that signs");
-    let asked = RotateKey { algorithm: Some(Algorithm::EdDsa), made: None };
+    let asked = RotateKey { algorithm: Some(Algorithm::EdDsa), at_once: true, made: None };
     assert_eq!(does(&store, asked), Ok(Rotated::NeedsKey(Algorithm::EdDsa)));
     assert!(matches!(does(&store, rotate(Some(key("c")))), Ok(Rotated::Signs(key)) if key.id == "c"));
     let [a, b, c] = ["a", "b", "c"].map(String::from);

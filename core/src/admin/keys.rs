@@ -8,12 +8,16 @@ use alloc::vec::Vec;
 
 use super::error::{AdminError, Item, Obstacle};
 use super::step::{Decision, Operation, OperationInputs, Plan};
+use crate::base::time::Time;
 use crate::crypto::algorithm::Algorithm;
 use crate::jose::key::SigningKey;
 use crate::records::signing_key::{KeyRecord, KeyState, StoredKey};
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
 use crate::store::query::{Query, Records};
+
+/// The time in seconds that a key waits beyond the life of a copy of the key set: for answers on their way, and other people's clocks.
+const KEY_SET_MARGIN: u64 = 60;
 
 /// Lists the keys, oldest first.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +39,15 @@ pub struct AddFirstKey {
     pub key: SigningKey,
 }
 
-/// Has the key that was published last sign, or else the one that was made for it.
+/// Has a key sign that every copy of the key set holds: the newest one that was published for
+/// [`key_set_lifetime`](crate::Settings::key_set_lifetime) and a minute. Where there is none, a key is published and waits. Where no key
+/// signs at all, the newest one signs at once.
 #[derive(Debug)]
 pub struct RotateKey {
     /// The algorithm of the key; without, any key that waits will do.
     pub algorithm: Option<Algorithm>,
+    /// The key signs at once. Whoever holds an older copy of the key set refuses its tokens until that copy expires.
+    pub at_once: bool,
     /// A key for the case that none waits.
     pub made: Option<SigningKey>,
 }
@@ -49,6 +57,13 @@ pub struct RotateKey {
 pub enum Rotated {
     /// This key signs now.
     Signs(KeyRecord),
+    /// This key is published, and signs nothing yet. Rotate again at `from` or later.
+    Waits {
+        /// The key.
+        key: KeyRecord,
+        /// The time from which every copy of the key set holds it.
+        from: Time,
+    },
     /// No key waits. Make one for this algorithm, and rotate again.
     NeedsKey(Algorithm),
 }
@@ -124,18 +139,29 @@ impl Operation for RotateKey {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Rotated>, AdminError> {
-        let keys = keys(records)?;
-        let waits = |key: &&KeyRecord| {
-            key.state == KeyState::Published && self.algorithm.is_none_or(|asked| asked == key.algorithm)
+        let (keys, now) = (keys(records)?, inputs.request.now);
+        let known_from = |key: &KeyRecord| {
+            key.created_at.plus(u64::from(inputs.settings.key_set_lifetime).saturating_add(KEY_SET_MARGIN))
         };
-        if let Some(key) = keys.iter().filter(waits).max_by_key(|key| key.created_at) {
+        let at_once = self.at_once || !keys.iter().any(|key| key.state == KeyState::Signing);
+        let waiting = keys.iter().filter(|key| {
+            key.state == KeyState::Published && self.algorithm.is_none_or(|asked| asked == key.algorithm)
+        });
+        let newest = waiting.clone().max_by_key(|key| key.created_at);
+        let known = waiting.filter(|key| known_from(key) <= now).max_by_key(|key| key.created_at);
+        if let Some(key) = known.or(newest.filter(|_| at_once)) {
             let activate = Change::ActivateKey { id: key.id.clone(), generation: inputs.key_generation };
             let changes = vec![activate, event(inputs, Kind::KeyActivated, &key.id)];
             let signs = KeyRecord { state: KeyState::Signing, ..key.clone() };
             return Ok(Plan::new(changes, Rotated::Signs(signs)).into());
         }
+        let waits = |key: KeyRecord| Rotated::Waits { from: known_from(&key), key };
+        if let Some(key) = newest {
+            return Ok(Decision::Done(waits(key.clone())));
+        }
         if let Some(made) = &self.made {
-            return Ok(add(inputs, keys, made, true)?.map(Rotated::Signs).into());
+            let added = add(inputs, keys, made, at_once)?;
+            return Ok(added.map(|key| if at_once { Rotated::Signs(key) } else { waits(key) }).into());
         }
         let current = keys.iter().find(|key| key.state == KeyState::Signing).map(|key| key.algorithm);
         let algorithm = self.algorithm.or(current).unwrap_or(Algorithm::Rs256);

@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub(crate) mod body;
+pub(crate) mod conditional;
 pub mod idempotency;
 pub mod language;
 pub mod media;

@@ -157,6 +157,9 @@ pub struct Settings {
     pub totp: OtpParameters,
     /// The name of this server in authenticators.
     pub totp_issuer: TotpIssuer,
+    /// The time in seconds for which others may keep a copy of the key set. A key signs once it has been in the set for that and a
+    /// minute more.
+    pub key_set_lifetime: u32,
     /// The name of the one tenant, if it has one.
     pub tenant: Option<String>,
     /// The time in which a request with an `Idempotency-Key` that redeemed a ticket or answered a challenge gets the same answer
@@ -211,6 +214,7 @@ impl Settings {
             password_length: 8,
             password_age: None,
             totp: OtpParameters::DEFAULT,
+            key_set_lifetime: 300,
             tenant: None,
             redeem_grace: 60,
         }

@@ -1,7 +1,7 @@
 //! `gatepass key`: keys that sign tokens. One signs at a time; published keys wait to, others verify only.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -44,11 +44,14 @@ pub(super) enum Verb {
         #[arg(long)]
         activate: bool,
     },
-    /// Sign from now on with the key that was published last, or with a new key if none is waiting
+    /// Sign with a key that has been published for a while; if there is none, publish one and say when to rotate again
     Rotate {
         /// The algorithm of the new key [default: that of the signing key]
         #[arg(long, value_name = "ALG", value_parser = algorithm)]
         alg: Option<Algorithm>,
+        /// Sign at once, also with a new key; verifiers with an older copy of the key set refuse its tokens meanwhile
+        #[arg(long)]
+        now: bool,
     },
     /// Replace the master key, which encrypts the private keys in the database
     RotateMaster {
@@ -97,7 +100,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
                 .map_err(|error| ProgramError::failed(format!("{file}: {error}")))?;
             add(context, &context.writing()?, key, activate)
         }
-        Verb::Rotate { alg } => rotate(context, alg),
+        Verb::Rotate { alg, now } => rotate(context, alg, now),
         Verb::RotateMaster { to } => {
             let (admin, store) = context.open_sqlite(Access::Write)?;
             admin.warn_of_clock();
@@ -137,12 +140,30 @@ fn told(error: OperationError) -> ProgramError {
     })
 }
 
-fn rotate(context: &Context, algorithm: Option<Algorithm>) -> Result<(), ProgramError> {
+fn rotate(context: &Context, algorithm: Option<Algorithm>, at_once: bool) -> Result<(), ProgramError> {
     let admin = context.writing()?;
     let mut made = None;
     loop {
-        match admin.run(RotateKey { algorithm, made }).map_err(told)? {
-            Rotated::Signs(key) => return Ok(context.out.one(&in_its_state(&key))?),
+        match admin.run(RotateKey { algorithm, at_once, made }).map_err(told)? {
+            Rotated::Signs(key) => {
+                if at_once {
+                    let seconds = admin.settings.key_set_lifetime;
+                    // A closed stderr cannot be reported.
+                    let _ = writeln!(
+                        io::stderr(),
+                        "gatepass: whoever holds a copy of the key set from before {} was published refuses its tokens, for up to {seconds} s",
+                        key.id
+                    );
+                }
+                return Ok(context.out.one(&in_its_state(&key))?);
+            }
+            Rotated::Waits { key, from } => {
+                let from = from.rfc3339();
+                context.out.one(&in_its_state(&key).with("signs_from", from.as_str()))?;
+                return Ok(context.out.say(&format!(
+                    "It signs nothing yet: copies of the key set have to know it first. Run `gatepass key rotate` again at {from} or later."
+                ))?);
+            }
             Rotated::NeedsKey(algorithm) => made = Some(generate(algorithm)?),
         }
     }

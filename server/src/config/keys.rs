@@ -179,6 +179,8 @@ keys! {
     redeem_grace in lifetimes: Span<0, 600_000> = "60s";
     /// Lifetime of a session in which an administrator acts as a user
     impersonation_lifetime in lifetimes.impersonation: Span<1_000, 86_400_000> = "30m";
+    /// Time for which others may keep a copy of the key set; `key rotate` waits for it, and a minute more
+    key_set_lifetime in lifetimes.key_set: Span<0, 86_400_000> = "5m";
     /// Scope of a user's token, where the ticket names none
     user_scope: UserScope = "profile";
     /// When a second factor is asked of users who have one: never, risk or always

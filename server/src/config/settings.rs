@@ -18,6 +18,7 @@ impl Config {
         settings.refresh_lifetime = self.refresh_lifetime.seconds();
         settings.refresh_grace = self.refresh_grace.seconds();
         settings.impersonation_lifetime = self.impersonation_lifetime.seconds();
+        settings.key_set_lifetime = self.key_set_lifetime.seconds();
         settings.user_scope = self.user_scope.get().clone();
         settings.second_factor.ask = self.second_factor;
         settings.second_factor.ask_actor = self.second_factor_impersonation;

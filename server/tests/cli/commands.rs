@@ -134,16 +134,28 @@ fn a_key_from_generate_to_retire() {
     let second = installation.json(&["key", "generate", "--alg", "es256"]);
     assert_eq!((&second["alg"], &second["state"]), (&json!("ES256"), &json!("published")));
     let rotated = installation.json(&["key", "rotate"]);
+    assert_eq!((&rotated["kid"], &rotated["state"]), (&second["kid"], &json!("published")), "it is new");
+    let output = installation.command(&["key", "rotate"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let from = rotated["signs_from"].as_str().unwrap();
+    assert!(output.status.success() && said.contains(&format!("again at {from} or later")), "{said}");
+    let sql = rusqlite::Connection::open(installation.path().join("gatepass.db")).unwrap();
+    sql.execute("UPDATE keys SET created_at = created_at - 360 WHERE alg = 'ES256'", []).unwrap();
+    // A log that another program has begun would be refused.
+    drop(sql);
+    let rotated = installation.json(&["key", "rotate"]);
     assert_eq!(
         (&rotated["kid"], &rotated["state"]),
         (&second["kid"], &json!("signing")),
-        "the one that waited"
+        "every copy has it"
     );
     let named = installation.json(&["key", "generate", "--alg", "ed25519"]);
     assert_eq!((&named["alg"], &named["state"]), (&json!("Ed25519"), &json!("published")));
     installation.json(&["key", "retire", named["kid"].as_str().unwrap()]);
-    let third = installation.json(&["key", "rotate"]);
-    assert_eq!(third["alg"], "ES256", "as the one before");
+    let output = installation.command(&["--json", "key", "rotate", "--now"]).output().unwrap();
+    let (third, said) = (read(&[], &output, 0), String::from_utf8(output.stderr).unwrap());
+    assert_eq!((&third["alg"], &third["state"]), (&json!("ES256"), &json!("signing")), "as the one before");
+    assert!(said.contains("refuses its tokens, for up to 300 s"), "{said}");
     let states: Vec<Value> = installation
         .json(&["key", "list"])
         .as_array()

@@ -177,7 +177,7 @@ fn a_running_server_takes_over_new_keys_and_on_sighup_a_new_configuration() {
     installation.json(&["user", "add", "alice"]);
     let ticket = || installation.json(&["ticket", "issue", "--user", "alice"])["ticket"].clone();
     let former = server.sign_in(&ticket()).1["access_token"].as_str().unwrap().to_owned();
-    installation.json(&["key", "rotate"]);
+    installation.json(&["key", "rotate", "--now"]);
     let (_, session) = server.sign_in(&ticket());
     let newer = session["access_token"].as_str().unwrap();
     assert_ne!(former.split('.').next(), newer.split('.').next(), "the new key signs");

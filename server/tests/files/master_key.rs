@@ -90,7 +90,7 @@ fn it_is_replaced_under_load_without_a_request_that_fails() {
     // The running server also opens what is sealed with the new key.
     let header = |session: Session| session.access.split('.').next().unwrap().to_owned();
     let former = header(server.session());
-    installation.json(&["key", "rotate"]);
+    installation.json(&["key", "rotate", "--now"]);
     assert_ne!(header(server.session()), former, "{}", server.log());
     assert_eq!(server.readiness(), 200);
     no_alarm(&server.stop());

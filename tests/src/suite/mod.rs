@@ -48,6 +48,7 @@ pub const SUITE: &[(&str, Test)] = &[
     ("malformed sign-ins", sign_in::malformed_sign_ins),
     ("paths and methods", published::paths_and_methods),
     ("what is published", published::what_is_published),
+    ("copies of what is published", published::copies_of_what_is_published),
     ("messages in Chinese", published::messages_in_chinese),
     ("a session refreshes", refreshing::a_session_refreshes),
     ("a used refresh token ends its family", refreshing::a_used_refresh_token_ends_its_family),

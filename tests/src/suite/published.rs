@@ -50,6 +50,45 @@ pub(super) fn what_is_published(target: Target) {
     assert_eq!(openid["subject_types_supported"], json!(["public"]));
 }
 
+pub(super) fn copies_of_what_is_published(target: Target) {
+    for path in [
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+    ] {
+        let whole = target.ask(&TestRequest::new("GET", path));
+        assert_eq!(
+            (whole.status, whole.header("cache-control")),
+            (200, Some("public, max-age=300")),
+            "{path}"
+        );
+        let tag = whole.header("etag").expect("a tag").to_owned();
+        for (method, known, status) in [
+            ("GET", tag.clone(), 304),
+            ("HEAD", tag.clone(), 304),
+            ("GET", format!("W/{tag}"), 304),
+            ("GET", format!("\"other\", {tag}"), 304),
+            ("GET", "*".into(), 304),
+            ("GET", "\"other\"".into(), 200),
+            ("HEAD", "\"other\"".into(), 200),
+        ] {
+            let answer = target.ask(&TestRequest::new(method, path).header("If-None-Match", &known));
+            assert_eq!(
+                (answer.status, answer.header("etag")),
+                (status, Some(tag.as_str())),
+                "{method} {known}"
+            );
+            assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+            let has_body = status == 200 && method == "GET";
+            assert_eq!(
+                answer.body,
+                if has_body { whole.body.clone() } else { Vec::new() },
+                "{method} {known}"
+            );
+        }
+    }
+}
+
 pub(super) fn messages_in_chinese(target: Target) {
     let ask = sign_in("tkt_x").header("Accept-Language", "zh-CN,zh;q=0.9,en;q=0.8");
     let answer = target.ask(&ask);

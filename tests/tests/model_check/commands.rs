@@ -162,7 +162,7 @@ pub(crate) fn keys<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> 
         promised(signing == 1, "one key signs")?;
         promised(done(&told[2..4]) <= 1, "a key's id is given once")
     };
-    let rotates = || operates(1, || RotateKey { algorithm: None, made: None });
+    let rotates = || operates(1, || RotateKey { algorithm: None, at_once: true, made: None });
     let retires = || operates(1, || RetireKey { id: "waiting".into() });
     let imports = || operates(1, || AddKey { key: signing_key("new"), activate: true });
     let promises = Promises { check_transition: nothing, check_state: Box::new(check_state) };

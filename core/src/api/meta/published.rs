@@ -1,7 +1,8 @@
 //! Public documents: the key set (RFC 7517 §5) and the metadata (RFC 8414, OpenID Connect Discovery).
 
-use alloc::vec;
+use alloc::{format, vec};
 use core::convert::Infallible;
+use core::marker::PhantomData;
 
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
 use crate::api::oauth::introspect::Introspect;
@@ -11,39 +12,49 @@ use crate::api::oauth::userinfo::Userinfo;
 use crate::api::reply::Reply;
 use crate::api::routes::Routed;
 use crate::api::shapes::{Metadata, OpenIdMetadata as OpenIdShape};
+use crate::base::base64url::encode;
+use crate::crypto::sha256;
 use crate::engine::Engine;
+use crate::http::conditional::IfNoneMatch;
 use crate::http::response::Response;
 use crate::store::query::{Query, Records};
 
 const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post"];
 
-/// A document that is made of the engine alone. It waits for the generation of the keys, so that a key added by a command
-/// is published at once.
-trait Document: Default {
+/// A document that is made of the engine alone.
+pub(crate) trait Document {
     fn response(engine: &Engine) -> Response;
 }
 
+/// A request for a document. It waits for the generation of the keys, so that a key added by a command is published at once.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct Published<D> {
+    document: PhantomData<D>,
+    known: IfNoneMatch,
+}
+
 /// The key set.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Keys;
 
 /// The metadata of RFC 8414.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct ServerMetadata;
 
 /// The metadata of OpenID Connect.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct OpenIdMetadata;
 
-impl<D: Document> Endpoint for D {
+impl<D: Document> Endpoint for Published<D> {
     type Pending = Infallible;
     type Hash = Infallible;
 
-    fn parse(_: &Call<'_>) -> Result<Self, Reply> {
-        Ok(D::default())
+    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        Ok(Self { document: PhantomData, known: IfNoneMatch::of(call.request) })
     }
 
     fn query(&self) -> Query {
@@ -52,7 +63,11 @@ impl<D: Document> Endpoint for D {
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {
         let Records::Generation = records else { return Err(basis.ctx.internal()) };
-        Ok(D::response(basis.engine).into())
+        let whole = D::response(basis.engine);
+        let tag = format!("\"{}\"", encode(&sha256(whole.body())));
+        let response = if self.known.names(&tag) { whole.not_modified() } else { whole };
+        let cached = format!("public, max-age={}", basis.settings().key_set_lifetime);
+        Ok(response.with("cache-control", cached).with("etag", tag).into())
     }
 }
 
@@ -85,7 +100,7 @@ fn metadata(engine: &Engine) -> Metadata<'_> {
         issuer: issuer.as_str(),
         token_endpoint: issuer.url(Token::PATH),
         userinfo_endpoint: issuer.url(Userinfo::PATH),
-        jwks_uri: issuer.url(Keys::PATH),
+        jwks_uri: issuer.url(Published::<Keys>::PATH),
         introspection_endpoint: issuer.url(Introspect::PATH),
         revocation_endpoint: issuer.url(Revoke::PATH),
         scopes_supported: vec!["profile", "email", "phone"],

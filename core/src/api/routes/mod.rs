@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::api::context::{Context, ErrorFormat};
 use crate::api::endpoint::{Call, Endpoint, Flow};
+use crate::api::meta::published::{self, Published};
 use crate::api::person::Bearer;
 use crate::api::reply::Reply;
 use crate::api::step::Step;
@@ -91,9 +92,9 @@ routes! {
     Introspect:      POST       "/oauth2/introspect"                      => oauth::introspect::Introspect,             Client,         OAuth,  Guess;
     Revoke:          POST       "/oauth2/revoke"                          => oauth::revoke::Revoke,                     Client,         OAuth,  Guess;
     Userinfo:        GET | POST "/userinfo"                               => oauth::userinfo::Userinfo,                 AccessToken,    Bearer, NoGuess;
-    Keys:            GET        "/.well-known/jwks.json"                  => meta::published::Keys,                     Nobody,         Simple, NoGuess;
-    ServerMetadata:  GET        "/.well-known/oauth-authorization-server" => meta::published::ServerMetadata,           Nobody,         Simple, NoGuess;
-    OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => meta::published::OpenIdMetadata,           Nobody,         Simple, NoGuess;
+    Keys:            GET        "/.well-known/jwks.json"                  => Published<published::Keys>,                Nobody,         Simple, NoGuess;
+    ServerMetadata:  GET        "/.well-known/oauth-authorization-server" => Published<published::ServerMetadata>,      Nobody,         Simple, NoGuess;
+    OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => Published<published::OpenIdMetadata>,      Nobody,         Simple, NoGuess;
     Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple, NoGuess;
     Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple, NoGuess;
 }
