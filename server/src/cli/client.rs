@@ -287,7 +287,20 @@ fn rotate(context: &Context, id: &ClientId, overlap: u32) -> Result<(), ProgramE
             told(error)
         ))
     })?;
+    forget_first_secret(context, id)?;
     Ok(context.out.say(NOT_KEPT)?)
+}
+
+/// Removes the file with the secret that the first start made, once the client has another, or none.
+fn forget_first_secret(context: &Context, id: &ClientId) -> Result<(), ProgramError> {
+    if *id != ClientId::admin() {
+        return Ok(());
+    }
+    context.installation()?.forget_first_secret().map_err(|error| {
+        ProgramError::failed(format!(
+            "the command was carried out, and the former secret's file is still there: {error}"
+        ))
+    })
 }
 
 /// Runs `operation` on the client `id`.
@@ -342,6 +355,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         Verb::Delete { id: given } => {
             let id = id(&given)?;
             change(context, &id, DeleteClient { client: id.clone() })?;
+            forget_first_secret(context, &id)?;
             context.out.one(&Record::new().with("client_id", id.as_str()).with("deleted", true))?;
             Ok(context.out.say(ENDED)?)
         }
@@ -352,6 +366,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             }
             let imported = RotateSecret { client: id.clone(), overlap, secret: Some(import()?) };
             change(context, &id, imported)?;
+            forget_first_secret(context, &id)?;
             print_imported(context, &id)
         }
     }

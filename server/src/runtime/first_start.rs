@@ -1,6 +1,7 @@
 //! The contents of an empty data directory: a key that signs, and a client that issues tickets.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::{PathBuf, absolute};
 
 use gatepass_core::admin::clients::{AddClient, ClientWithSecret, ListClients};
 use gatepass_core::admin::keys::{AddFirstKey, ListKeys};
@@ -13,8 +14,9 @@ use gatepass_core::store::page::PageQuery;
 use zeroize::Zeroizing;
 
 use crate::error::{OperationError, ProgramError};
+use crate::output::{Output, Record};
 use crate::secrets::key_generation::generate;
-use crate::store::AdminSession;
+use crate::store::{AdminSession, Installation};
 
 /// The client that was made, with its secret.
 #[derive(Debug)]
@@ -23,6 +25,42 @@ pub struct FirstClient {
     pub id: ClientId,
     /// Its secret, to be shown once.
     pub secret: Zeroizing<String>,
+}
+
+impl FirstClient {
+    /// Tells the secret: on a terminal it is printed. Everywhere else it goes to a file, because output is collected in
+    /// journals. Returns the file.
+    pub fn tell(&self, out: Output, installation: &Installation) -> Option<PathBuf> {
+        let dir = absolute(&installation.dir).unwrap_or_else(|_| installation.dir.clone());
+        let begun = out.say(&format!("First start: everything is in {}.", dir.display()));
+        if begun.is_ok() && !out.json && io::stdout().is_terminal() {
+            let shown =
+                Record::new().with("client_id", self.id.as_str()).with("client_secret", self.secret.as_str());
+            if out.say("\nThe client that issues tickets, its secret shown this once:\n").is_ok()
+                && out.once(&shown).is_ok()
+            {
+                let _ = out.say("");
+                return None;
+            }
+        }
+        self.keep(installation)
+    }
+
+    /// Keeps the secret in a file, which the log names.
+    fn keep(&self, installation: &Installation) -> Option<PathBuf> {
+        let client = self.id.as_str();
+        match installation.keep_first_secret(&self.secret) {
+            Ok(file) => {
+                let shown = file.display();
+                tracing::warn!(client, file = %shown, "the first client's secret is in this file: take it over, and remove the file");
+                Some(file)
+            }
+            Err(error) => {
+                tracing::error!(%error, client, "the first client's secret is lost: `gatepass client rotate-secret admin` makes another");
+                None
+            }
+        }
+    }
 }
 
 /// The scope of the first client.

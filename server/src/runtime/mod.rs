@@ -18,8 +18,10 @@ pub mod service;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use gatepass_core::records::id::ClientId;
 use gatepass_core::settings::Issuer;
 
 use crate::config::choice::{Front, LogFormat, LogLevel};
@@ -139,6 +141,8 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
 
     let admin_session = AdminSession::new(Arc::clone(&store), clock.status(), settings.clone());
     let first_client = first_start::prepare(&admin_session)?;
+    // At once: whatever fails after this, the secret is not lost.
+    let secret_file = first_client.and_then(|first| first.tell(start.out, &installation));
     let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };
     let service =
         Arc::new(Service::new(Arc::clone(&store), clock, &config, trusted, settings)?.with_hosts(hosts));
@@ -152,8 +156,8 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     )?;
     let maintenance = maintenance::start(Arc::clone(&service), config.sweep_interval.get(), told)?;
     // The output may be closed; the server serves all the same.
-    if let Err(failure) = announce(&start, &address, &issuer, &config, first_client, shown) {
-        tracing::warn!(%failure, "what is told once was not read: `gatepass client rotate-secret admin` makes a new secret");
+    if let Err(failure) = announce(&start, &address, &issuer, &config, secret_file, shown.as_ref()) {
+        tracing::warn!(%failure, demo = shown.is_some(), "what the server prints at its start was not read");
     }
     installation.write_address(&address.to_string())?;
     tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
@@ -172,14 +176,14 @@ fn trusted_proxies(config: &Config) -> Proxies {
     Proxies::new(config.trusted_proxies.iter().map(Network::get))
 }
 
-/// Prints where it listens, and what is printed once. With `--json` it is one object on one line.
+/// Prints where it listens, and the texts of the demo. With `--json` it is one object on one line.
 fn announce(
     start: &Start,
     address: &Listen,
     issuer: &Issuer,
     config: &Config,
-    first_client: Option<first_start::FirstClient>,
-    demo: Option<demo::Shown>,
+    secret_file: Option<PathBuf>,
+    demo: Option<&demo::Shown>,
 ) -> Result<(), ProgramError> {
     let out = start.out;
     if out.json {
@@ -187,10 +191,11 @@ fn announce(
             .with("listening", address.to_string())
             .with("issuer", issuer.as_str())
             .with("front", config.front.as_str());
-        if let Some(first_client) = first_client {
+        if let Some(file) = secret_file {
+            let file = file.display().to_string();
             record = record.with(
                 "admin",
-                serde_json::json!({"client_id": first_client.id.as_str(), "client_secret": &**first_client.secret}),
+                serde_json::json!({"client_id": ClientId::admin().as_str(), "secret_file": file}),
             );
         }
         if let Some(demo) = demo {
@@ -207,17 +212,6 @@ fn announce(
         },
         issuer.as_str()
     ))?;
-    if let Some(first_client) = first_client {
-        out.say(&format!(
-            "\nFirst start: everything is in {}. The client that issues tickets, its secret shown this once:\n",
-            start.sources.data.display()
-        ))?;
-        out.one(
-            &Record::new()
-                .with("client_id", first_client.id.as_str())
-                .with("client_secret", first_client.secret.as_str()),
-        )?;
-    }
     if let Some(demo) = demo {
         out.say(&demo.text())?;
     }

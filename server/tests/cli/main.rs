@@ -10,6 +10,7 @@ mod accounts;
 mod clocks;
 mod commands;
 mod environment;
+mod first_secret;
 mod installation;
 mod printing;
 mod serve;

@@ -63,7 +63,8 @@ fn the_first_start_makes_everything_and_later_ones_nothing() {
     let installation = TestInstallation::new();
     let server = installation.serve(&[]);
     let admin = server.ready["admin"].clone();
-    assert_eq!(admin["client_id"], "admin");
+    let file = installation.path().join("admin.secret");
+    assert_eq!(admin, json!({"client_id": "admin", "secret_file": file}));
     assert_eq!(server.ask("GET", "/readyz", "", "").0, 200);
     let listening = server.ready["listening"].as_str().unwrap();
     assert!(!listening.ends_with(":0"), "{listening}");
@@ -76,6 +77,7 @@ fn the_first_start_makes_everything_and_later_ones_nothing() {
 
     installation.json(&["client", "add", "other"]);
     installation.json(&["client", "delete", "admin"]);
+    assert!(!file.exists(), "it goes with the client");
     let again = installation.serve(&[]);
     assert_eq!(again.ready["admin"], Value::Null, "what was deleted stays so");
     assert_eq!(installation.json(&["key", "list"]), keys);

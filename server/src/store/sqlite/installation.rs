@@ -6,6 +6,7 @@
 //! - `gatepass.lock`: held shared by every process that has the database open for writing, and by one alone while it starts
 //!   on files that no other process has open, or replaces them.
 //! - `gatepass.starting`: marks a first start that has not come to its end.
+//! - `admin.secret`: the secret of the first client, where the first start had no terminal to show it on.
 //!
 //! The directory itself is locked while a process starts, and while it changes the generation. It is never held for long.
 
@@ -17,7 +18,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::secrets::files::{FileKind, Files, SystemFiles, exists, give_to_owner, with_suffix};
+use zeroize::Zeroizing;
+
+use crate::secrets::files::{FileKind, Files, SystemFiles, exists, give_to_owner, replace, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
 use crate::store::error::StoreError;
 
@@ -27,6 +30,8 @@ pub const DATABASE: &str = "gatepass.db";
 pub const LOCK: &str = "gatepass.lock";
 /// The witness's name, if no other path is configured.
 pub const WITNESS: &str = "gatepass.witness";
+/// The name of the file with the first client's secret.
+pub(super) const FIRST_SECRET: &str = "admin.secret";
 /// The name of the mark of a first start.
 pub(super) const STARTING: &str = "gatepass.starting";
 /// The name of the file that holds the id of a handover that this directory accepts.
@@ -138,6 +143,35 @@ impl Installation {
     /// Returns the path of the id of an accepted handover.
     pub(super) fn accept(&self) -> PathBuf {
         self.dir.join(ACCEPT)
+    }
+
+    /// Returns the path of the first client's secret.
+    pub fn first_secret(&self) -> PathBuf {
+        self.dir.join(FIRST_SECRET)
+    }
+
+    /// Keeps the first client's secret in a file that only the directory's owner can read. One of a former installation is
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub fn keep_first_secret(&self, secret: &str) -> Result<PathBuf, StoreError> {
+        let path = self.first_secret();
+        let text = Zeroizing::new(format!("{secret}\n"));
+        replace(&*self.files, &path, text.as_bytes()).map_err(|e| StoreError::file(&path, "write", &e))?;
+        Ok(path)
+    }
+
+    /// Removes the first client's secret, if it was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be removed.
+    pub fn forget_first_secret(&self) -> Result<(), StoreError> {
+        let path = self.first_secret();
+        match self.files.remove(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::file(&path, "remove", &e)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Checks which files exist.

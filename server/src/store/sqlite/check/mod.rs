@@ -29,6 +29,7 @@ const CODES: &[&str] = &[
     "first-start-cut",
     "master-key-change-cut",
     "handover-expected",
+    "first-secret-kept",
     "database-missing",
     "database-foreign",
     "database-damaged",

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::super::installation::{ACCEPT, DATABASE, Installation, LOCK, STARTING};
+use super::super::installation::{ACCEPT, DATABASE, FIRST_SECRET, Installation, LOCK, STARTING};
 use super::super::reserve::RESERVE;
 use super::{RESTORE, Report};
 use crate::secrets::files::{self, FileKind, directory_of, with_suffix};
@@ -63,7 +63,7 @@ pub(super) fn permissions(installation: &Installation, report: &mut Report) {
     let Ok(dir) = files.about(&installation.dir) else { return };
     let Ok(names) = files.names(&installation.dir) else { return };
     for name in names {
-        if !name.starts_with("gatepass.") && !name.starts_with(MASTER_KEY) {
+        if !name.starts_with("gatepass.") && !name.starts_with(MASTER_KEY) && name != FIRST_SECRET {
             continue;
         }
         let path = installation.dir.join(&name);
@@ -121,6 +121,14 @@ pub(super) fn leftovers(installation: &Installation, report: &mut Report) {
             "handover-expected",
             "this directory accepts a handover, and none has come",
             "restore the copy that was made for it; where none will come, remove gatepass.accept",
+        );
+    }
+    let secret = installation.first_secret();
+    if there(&secret) {
+        report.warning(
+            "first-secret-kept",
+            format!("the secret of the first client, admin, is still in {}", secret.display()),
+            "put it where it is needed and remove the file, or run `gatepass client rotate-secret admin`, which does",
         );
     }
 }
