@@ -766,7 +766,8 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
         | Records::UserPage(_)
         | Records::ClientPage(_)
         | Records::TicketPage(_)
-        | Records::SessionPage(_) => {}
+        | Records::SessionPage(_)
+        | Records::ByClient(_) => {}
     }
 }
 
@@ -784,7 +785,8 @@ pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::settings::{Issuer, Settings, Unenrolled};
     use gatepass_core::store::change::Outcome;
     use gatepass_core::store::query::{
-        FactorsRecords, Found, IssueRecords, PasswordRecords, Records, SessionsRecords, TokenRecords,
+        ByClientRecords, FactorsRecords, Found, IssueRecords, PasswordRecords, Query, Records,
+        SessionsRecords, TokenRecords,
     };
 
     let [lie, place, body @ ..] = data else { return };
@@ -928,6 +930,11 @@ pub(crate) fn handle(data: &[u8]) {
                     })),
                 };
                 bend(&mut records, given);
+                if matches!(read.query(), Query::ByClient(_)) {
+                    let mut caller = token_records().caller;
+                    caller.iter_mut().for_each(|client| client.trusted_context = given.contains("trusted"));
+                    records = Records::ByClient(Box::new(ByClientRecords { caller, records }));
+                }
                 let (generation, state_epoch) = (u64::from(lie / 21 % 3), u64::from(superseded));
                 read.resume(&engine, Found { generation, state_epoch, records })
             }

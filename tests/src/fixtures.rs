@@ -174,6 +174,7 @@ pub fn tables() -> Tables {
     let portal = Client {
         default_scope: Scope::parse("orders:read").expect("a scope"),
         audiences: vec!["https://orders.example".into()],
+        trusted_context: true,
         ..client("portal", "orders:read orders:write", PORTAL_SECRET)
     };
     let closed = Client { enabled: false, ..client("closed", "orders:read", BACKEND_SECRET) };

@@ -154,6 +154,8 @@ impl TestInstallation {
             "orders:read",
             "--audience",
             "https://orders.example",
+            "--trusted-context",
+            "true",
             "--secret-stdin",
         ];
         self.json_with(&arguments, PORTAL_SECRET);

@@ -20,8 +20,9 @@ use gatepass_core::store::audit::Event;
 use gatepass_core::store::check::{check_races, check_store};
 use gatepass_core::store::page::{Cursor, Page, PageQuery};
 use gatepass_core::store::query::{
-    AccountRecords, BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, IssueRecords,
-    LoginRecords, PasswordRecords, SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
+    AccountRecords, BearerQuery, BearerRecords, ByClientRecords, ChallengeRecords, FactorsRecords, Family,
+    IssueRecords, LoginRecords, PasswordRecords, SessionRecords, SessionsRecords, TicketRecords,
+    TokenRecords, UserRecords,
 };
 use gatepass_core::{Change, Client, ClientId, Found, Outcome, Query, Records, Store, User, UserId, UserRef};
 
@@ -277,6 +278,10 @@ impl Rows {
                 Records::Factors(Box::new(FactorsRecords { bearer: self.bearer(query), factors }))
             }
             Query::Login(identity) => Records::Login(self.login(&identity.0).map(Box::new)),
+            Query::ByClient(by) => Records::ByClient(Box::new(ByClientRecords {
+                caller: self.client(&by.caller).cloned(),
+                records: self.answer(&by.query),
+            })),
             Query::User(query) => Records::User(self.named(&query.user).map(|user| {
                 let owner = self.users.iter().find(|user| Some(&user.username) == query.username.as_ref());
                 Box::new(UserRecords { user, username_owner: owner.map(|user| user.id.clone()) })

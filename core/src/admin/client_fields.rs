@@ -28,6 +28,7 @@ pub struct ClientFields {
     token_lifetime: Edit<Option<u32>>,
     user_token_lifetime: Edit<Option<u32>>,
     second_factor: Edit<Option<AskFactor>>,
+    trusted_context: Edit<bool>,
 }
 
 const fn invalid(field: Field, reason: Invalid) -> AdminError {
@@ -107,6 +108,12 @@ impl ClientFields {
         Self { second_factor: Edit::Set(ask), ..self }
     }
 
+    /// Sets whether the client is believed about the person before it: their address, user agent and device.
+    #[must_use]
+    pub fn trusted_context(self, trusted: bool) -> Self {
+        Self { trusted_context: Edit::Set(trusted), ..self }
+    }
+
     /// Applies what is named to `client`.
     ///
     /// # Errors
@@ -119,6 +126,7 @@ impl ClientFields {
         self.token_lifetime.apply(&mut client.token_lifetime);
         self.user_token_lifetime.apply(&mut client.user_token_lifetime);
         self.second_factor.apply(&mut client.second_factor);
+        self.trusted_context.apply(&mut client.trusted_context);
         if client.default_scope.is_within(&client.scope) {
             return Ok(());
         }
@@ -157,10 +165,11 @@ mod tests {
         assert_eq!(changed, client());
         let set = none().name("Service").unwrap().default_scope(scope("a"));
         let set = set.audience("x").unwrap().audience("x").unwrap().token_lifetime(Some(60)).unwrap();
-        set.apply(&mut changed).unwrap();
+        set.trusted_context(true).apply(&mut changed).unwrap();
+        assert!(changed.trusted_context);
         assert_eq!((changed.name.as_deref(), changed.token_lifetime), (Some("Service"), Some(60)));
         assert_eq!(changed.audiences, ["x"]);
-        let clear = none().name("").unwrap().default_scope(Scope::default());
+        let clear = none().name("").unwrap().default_scope(Scope::default()).trusted_context(false);
         clear.audience("").unwrap().token_lifetime(None).unwrap().apply(&mut changed).unwrap();
         assert_eq!(changed, client());
         for (wrong, field) in [

@@ -45,6 +45,11 @@ pub(crate) fn place(request: &Request) -> Result<DeviceOnNetwork, Problem> {
 }
 
 impl Context {
+    /// Returns the context of the same request, as one that comes from `address`.
+    pub(crate) fn at(&self, address: IpAddr) -> Self {
+        Self { inputs: self.inputs.clone(), peer: address, ..*self }
+    }
+
     pub(crate) const fn now(&self) -> Time {
         self.inputs.now
     }

@@ -100,6 +100,14 @@ pub(crate) struct Basis<'a> {
 }
 
 impl<'a> Basis<'a> {
+    /// Returns the same basis for a request of context `ctx`.
+    pub(crate) const fn at<'b>(&self, ctx: &'b Context) -> Basis<'b>
+    where
+        'a: 'b,
+    {
+        Basis { ctx, engine: self.engine, state_epoch: self.state_epoch }
+    }
+
     pub(crate) const fn settings(&self) -> &'a Settings {
         self.engine.settings()
     }

@@ -12,7 +12,7 @@ use crate::records::password::Workspace;
 use crate::records::request_inputs::RequestInputs;
 use crate::store::Store;
 use crate::store::change::{Change, Outcome};
-use crate::store::query::{Found, Query, Records};
+use crate::store::query::{Found, Query};
 
 /// The next thing that a flow waits for. A flow ends after at most [`Step::MAX`] steps, whatever the store answers.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Read {
     /// Goes on with what was found. `engine` must hold the keys of `found.generation` or later; where it does
     /// not, the answer is 503 and nothing has been changed.
     pub fn resume(self, engine: &Engine, found: Found) -> Step {
-        if engine.generation() < found.generation || found.records == Records::Unreadable {
+        if engine.generation() < found.generation || found.records.is_unreadable() {
             return Step::Reply(self.flow.ctx.unavailable());
         }
         self.flow.resume_any(engine, found)

@@ -1,5 +1,7 @@
 //! Errors as OAuth has them: RFC 6749 §5.2 at `/oauth2`, RFC 6750 §3 at `/userinfo`.
 
+use alloc::string::String;
+
 use serde::Serialize;
 
 use crate::http::problem::RETRY_AFTER;
@@ -13,6 +15,11 @@ struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     error_description: &'static str,
+}
+
+/// The challenge to a client that has to authenticate.
+pub(crate) fn basic_challenge() -> String {
+    alloc::format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"")
 }
 
 /// An error of the token endpoint (RFC 6749 §5.2). The text is the `error_description`.
@@ -55,8 +62,7 @@ impl OAuthError {
         let response = Response::json(status, &Body { error: Some(error), error_description }).uncached();
         match status {
             // RFC 9110 §15.5.2 wants a challenge with every 401, whichever way the client tried.
-            401 => response
-                .with("www-authenticate", alloc::format!("Basic realm=\"{REALM}\", charset=\"UTF-8\"")),
+            401 => response.with("www-authenticate", basic_challenge()),
             503 => response.with("retry-after", RETRY_AFTER),
             _ => response,
         }

@@ -48,6 +48,10 @@ problems! {
     BadHeader = 40002, 400, "a header is repeated or malformed", "请求头重复或格式错误";
     /// The `Idempotency-Key` header is repeated, or is no key.
     BadIdempotencyKey = 40003, 400, "Idempotency-Key must come once, 22 to 128 visible ASCII characters without quotes or backslashes inside", "Idempotency-Key 只能出现一次,须为 22 到 128 个可见 ASCII 字符,其中不含引号和反斜杠";
+    /// `user_agent` has a control character.
+    BadUserAgent = 40006, 400, "user_agent must be text without control characters", "user_agent 不得包含控制字符";
+    /// `device_id` is not one that the `X-Device-Id` header could carry.
+    BadDeviceId = 40007, 400, "device_id must be at most 256 visible ASCII characters", "device_id 须为最多 256 个可见 ASCII 字符";
     /// No such ticket, or expired, or used: never told apart.
     TicketRefused = 40010, 400, "the ticket is invalid, expired or already used", "票据无效、已过期或已使用";
     /// The subject of a ticket is unknown or disabled.
@@ -92,6 +96,8 @@ problems! {
     NoPassword = 40047, 400, "the account has no password: an administrator can set one", "该账户未设置密码,请联系管理员";
     /// No bearer token, or one that is not good.
     TokenRequired = 40100, 401, "a valid bearer token is required", "需要有效的访问令牌";
+    /// The client is unknown or disabled, or its secret is wrong or was not sent.
+    ClientRefused = 40101, 401, "client authentication failed", "客户端认证失败";
     /// The token is good and does not allow this.
     ScopeMissing = 40300, 403, "the token does not allow this", "令牌权限不足";
     /// An impersonated session may not issue tickets.
@@ -100,6 +106,8 @@ problems! {
     SecondFactorFirst = 40302, 403, "sign in with your second factor first", "请先使用第二因素登录";
     /// The session is good for enrolling, or for changing the password, and this is something else.
     SessionRestricted = 40303, 403, "this session is good for one thing only: see its scope", "此会话仅限特定操作,请参见其 scope";
+    /// `client_ip`, `user_agent` or `device_id` come from somebody who is not trusted to state them.
+    ContextRefused = 40304, 403, "client_ip, user_agent and device_id are taken from an authenticated client with trusted_context alone", "仅接受已认证且启用 trusted_context 的客户端提供 client_ip、user_agent 和 device_id";
     /// No such path.
     NotFound = 40400, 404, "no such path", "路径不存在";
     /// No such session of this user.

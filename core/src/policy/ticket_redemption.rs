@@ -4,7 +4,9 @@ use core::net::IpAddr;
 
 use crate::base::time::Time;
 use crate::policy::password::standing;
+use crate::records::client::{AuthenticatedClient, Client};
 use crate::records::client_credentials::ClientCredentials;
+use crate::records::id::ClientId;
 use crate::records::ticket::{Ticket, TicketState};
 use crate::records::user::User;
 use crate::settings::{AddressMismatch, Settings};
@@ -21,6 +23,32 @@ pub(crate) enum Redeemer {
     Claimed(ClientCredentials),
     /// A client whose Basic header cannot be read.
     Illegible,
+}
+
+impl Redeemer {
+    /// Returns the client that it says it is.
+    pub(crate) const fn claimed(&self) -> Option<&ClientId> {
+        match self {
+            Self::Claimed(credentials) => Some(&credentials.id),
+            Self::Anybody | Self::Illegible => None,
+        }
+    }
+
+    /// Authenticates the client that it says it is, whose record is `client`; none where it says nothing.
+    ///
+    /// # Errors
+    /// The reason why it is not that client.
+    pub(crate) fn authenticate<'r>(
+        &self,
+        client: Option<&'r Client>,
+        now: Time,
+    ) -> Result<Option<AuthenticatedClient<'r>>, Refusal> {
+        match self {
+            Self::Anybody => Ok(None),
+            Self::Illegible => Err(Refusal::RedeemerUnproven),
+            Self::Claimed(credentials) => Ok(Some(credentials.authenticate(client, now)?)),
+        }
+    }
 }
 
 /// The verdict about a presented ticket.
@@ -124,10 +152,9 @@ fn admit<'a>(
 pub(crate) mod tests {
     use super::*;
     use crate::base::secret::SecretText;
-    use crate::records::client::Client;
     use crate::records::client::tests::client;
     use crate::records::factor::Factors;
-    use crate::records::id::{ClientId, TicketId, UserId};
+    use crate::records::id::{TicketId, UserId};
     use crate::records::scope::Scope;
     use crate::records::sign_in_history::SignInHistory;
     use crate::records::ticket::{Impersonation, TicketDigest};

@@ -7,7 +7,7 @@ use crate::base::base64url::prefixed;
 use crate::base::secret::{Secret, SecretText};
 use crate::base::time::{Clocks, Time};
 use crate::crypto::sha256;
-use crate::records::client::ClientRef;
+use crate::records::client::{Client, ClientRef};
 use crate::records::delivery::AnswerDelivery;
 use crate::records::id::{ClientId, SessionId, TicketId, UserId};
 use crate::records::named_clients::NamedClients;
@@ -70,19 +70,25 @@ impl SignIn {
         }
     }
 
-    /// Makes the sign-in of `user` by a correct password, entered at `place`.
-    pub(crate) fn by_password(user: UserId, scope: Scope, place: DeviceOnNetwork) -> Self {
+    /// Makes the sign-in of `user` by a correct password, entered at `place`: for `client`, which it is bound to, or for nobody
+    /// but this server.
+    pub(crate) fn by_password(
+        user: UserId,
+        client: Option<&Client>,
+        scope: Scope,
+        place: DeviceOnNetwork,
+    ) -> Self {
         Self {
             user_id: user,
             impersonation: None,
-            client_id: ClientId::own(),
-            for_audience: false,
-            bind: false,
+            client_id: client.map_or_else(ClientId::own, |client| client.id.clone()),
+            for_audience: client.is_some(),
+            bind: client.is_some(),
             scope,
             methods: alloc::vec!["pwd".into()],
             ticket: None,
             place,
-            client_epoch: None,
+            client_epoch: client.map(|client| client.epoch),
             issuer: None,
         }
     }

@@ -30,6 +30,8 @@ pub struct Client {
     pub user_token_lifetime: Option<u32>,
     /// The rule about second factors for people who sign in for it; none takes the setting.
     pub second_factor: Option<AskFactor>,
+    /// True if it is believed about the person before it: their address, user agent and device.
+    pub trusted_context: bool,
     /// The time of registration.
     pub created_at: Time,
     /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
@@ -126,6 +128,7 @@ impl Client {
             token_lifetime: None,
             user_token_lifetime: None,
             second_factor: None,
+            trusted_context: false,
             created_at,
             secrets: Vec::new(),
             revision: 0,

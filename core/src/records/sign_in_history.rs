@@ -25,6 +25,11 @@ impl fmt::Debug for DeviceMark {
 }
 
 impl DeviceMark {
+    /// Returns true if a device may name itself so: at most 256 visible characters of ASCII, spaces and tabs.
+    pub fn is_device_id(text: &str) -> bool {
+        text.len() <= MAX_DEVICE_ID && text.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
+    }
+
     /// The mark of a device that names itself.
     pub fn of_device_id(id: &str) -> Self {
         Self(sha256(&[b"device-id:", id.as_bytes()].concat()))
@@ -85,9 +90,7 @@ impl DeviceOnNetwork {
     /// Of what a device says it is, its `X-Device-Id` and its `User-Agent`, and of its address: an empty id is none. No place
     /// where the id is longer than 256 characters, or has others than visible ones of ASCII.
     pub fn of(device_id: &str, user_agent: &[u8], address: IpAddr) -> Option<Self> {
-        if device_id.len() > MAX_DEVICE_ID
-            || !device_id.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
-        {
+        if !DeviceMark::is_device_id(device_id) {
             return None;
         }
         let device = match device_id {

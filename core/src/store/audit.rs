@@ -216,6 +216,8 @@ codes! {
         AudienceMismatch = "audience-mismatch",
         /// The redeemer's address is not the one the issuer named.
         AddressMismatch = "address-mismatch",
+        /// The client is not trusted to state the context of the person before it.
+        ContextUntrusted = "context-untrusted",
         /// No refresh token has this digest.
         RefreshUnknown = "refresh-unknown",
         /// The refresh token's time was over.
@@ -290,6 +292,7 @@ impl Refusal {
                 | Self::PasswordExpired
                 | Self::ActorForged
                 | Self::NotGrantable
+                | Self::ContextUntrusted
         )
     }
 }

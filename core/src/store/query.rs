@@ -60,6 +60,27 @@ pub enum Query {
     TicketPage(PageQuery),
     /// Sessions, ended ones included.
     SessionPage(SessionPageQuery),
+    /// A ticket, a challenge or a login, and the client that presents it. The core nests nothing else.
+    ByClient(ByClientQuery),
+}
+
+impl Query {
+    /// Asks the same together with the client `caller`, if there is one.
+    pub(crate) fn by(self, caller: Option<&ClientId>) -> Self {
+        match caller {
+            None => self,
+            Some(caller) => Self::ByClient(ByClientQuery { caller: caller.clone(), query: Box::new(self) }),
+        }
+    }
+}
+
+/// A question about something that a client presents, and that client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ByClientQuery {
+    /// The client.
+    pub caller: ClientId,
+    /// The question.
+    pub query: Box<Query>,
 }
 
 /// The user that an administrator names.
@@ -193,8 +214,32 @@ pub enum Records {
     TicketPage(Page<Ticket>),
     /// For [`Query::SessionPage`].
     SessionPage(Page<SessionRecords>),
+    /// For [`Query::ByClient`].
+    ByClient(Box<ByClientRecords>),
     /// The store could not be read.
     Unreadable,
+}
+
+impl Records {
+    /// Returns the client that presents something, and the answer about that.
+    pub(crate) fn by_client(self) -> (Option<Client>, Self) {
+        if let Self::ByClient(found) = self { (found.caller, found.records) } else { (None, self) }
+    }
+
+    /// Returns true if the store could not be read.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        let answer = if let Self::ByClient(found) = self { &found.records } else { self };
+        *answer == Self::Unreadable
+    }
+}
+
+/// A client that presents something, and the answer about that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ByClientRecords {
+    /// The client, if there is one of this id.
+    pub caller: Option<Client>,
+    /// The answer, from the same snapshot.
+    pub records: Records,
 }
 
 /// A ticket, and the records that it names.

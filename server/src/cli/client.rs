@@ -106,6 +106,9 @@ pub(super) struct Fields {
     /// When a second factor is asked of users who sign in for it: never, risk or always [default: second_factor]
     #[arg(long, value_name = "WHEN")]
     second_factor: Option<String>,
+    /// Whether it is believed about the user before it: address, user agent and device, as its requests state them [default: false]
+    #[arg(long, value_name = "true|false")]
+    trusted_context: Option<bool>,
 }
 
 impl Fields {
@@ -135,6 +138,9 @@ impl Fields {
         }
         if let Some(when) = &self.second_factor {
             fields = fields.second_factor(ask_factor(when)?);
+        }
+        if let Some(trusted) = self.trusted_context {
+            fields = fields.trusted_context(trusted);
         }
         Ok(fields)
     }
@@ -224,6 +230,7 @@ pub(super) fn record(client: &Client) -> Record {
         .with("token_lifetime", client.token_lifetime)
         .with("user_token_lifetime", client.user_token_lifetime)
         .with("second_factor", client.second_factor.map(AskFactor::as_str))
+        .with("trusted_context", client.trusted_context)
         .with("created_at", client.created_at.rfc3339())
         .with("secrets", client.secrets.iter().map(secret).collect::<Vec<_>>())
         .with("epoch", client.epoch)
@@ -332,7 +339,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         }
         Verb::List => {
             let admin = context.reading()?;
-            let columns = &["client_id", "name", "enabled", "scope", "default_scope", "created_at"];
+            let columns =
+                &["client_id", "name", "enabled", "scope", "default_scope", "trusted_context", "created_at"];
             let mut rows = context.out.rows(columns)?;
             admin.pages(|page| ListClients { page }, |client| Ok(rows.print(record(&client))?))?;
             Ok(rows.end()?)

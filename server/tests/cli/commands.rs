@@ -22,6 +22,7 @@ fn a_client_from_add_to_delete() {
     assert_eq!(shown["default_scope"], "a");
     assert_eq!(shown["audiences"], json!(["x"]));
     assert_eq!(shown["enabled"], true);
+    assert_eq!(shown["trusted_context"], false);
     assert_eq!(shown["secrets"].as_array().unwrap().len(), 1);
     assert!(!shown.to_string().contains(secret), "a secret is shown once");
     assert_eq!(installation.json(&["client", "list"]), json!([shown]));
@@ -31,6 +32,15 @@ fn a_client_from_add_to_delete() {
     assert_eq!((&set["name"], &set["token_lifetime"]), (&json!("Service"), &json!(60)));
     assert_eq!(set["audiences"], json!([]));
     assert_eq!(set["scope"], "a b", "what is not named stays");
+    let trusted = ["client", "set", "svc", "--trusted-context", "true"];
+    assert_eq!(installation.json(&trusted)["trusted_context"], true);
+    assert_eq!(installation.json(&["client", "set", "svc", "--scope", "a b"])["trusted_context"], true);
+    assert_eq!(
+        installation.json(&["client", "set", "svc", "--trusted-context", "false"])["trusted_context"],
+        false
+    );
+    let wrong = installation.run(&["client", "set", "svc", "--trusted-context", "yes"]);
+    assert_eq!(wrong.status.code(), Some(2));
 
     let rotated = installation.json(&["client", "rotate-secret", "svc", "--overlap", "60"]);
     assert_ne!(rotated["client_secret"], added["client_secret"]);
@@ -57,6 +67,8 @@ fn a_client_from_add_to_delete() {
         kinds,
         [
             "client.added",
+            "client.changed",
+            "client.changed",
             "client.changed",
             "client.secret-rotated",
             "client.secrets-ended",

@@ -82,22 +82,25 @@ fn clients() -> impl Strategy<Value = Client> {
         (name(), of(any::<String>()), scope(), scope(), proptest::collection::vec(any::<String>(), 0..4)),
         (any::<bool>(), of(any::<u32>()), of(any::<u32>()), time(), number(), of(ask())),
         proptest::collection::vec(secret, 0..=8),
-        number(),
+        (number(), any::<bool>()),
     )
-        .prop_map(|((id, name, scope, default_scope, audiences), rest, secrets, epoch)| Client {
-            id: ClientId::parse(&id).unwrap(),
-            name,
-            scope,
-            default_scope,
-            audiences,
-            enabled: rest.0,
-            token_lifetime: rest.1,
-            user_token_lifetime: rest.2,
-            created_at: rest.3,
-            revision: rest.4,
-            second_factor: rest.5,
-            secrets,
-            epoch,
+        .prop_map(|((id, name, scope, default_scope, audiences), rest, secrets, (epoch, trusted))| {
+            Client {
+                id: ClientId::parse(&id).unwrap(),
+                name,
+                scope,
+                default_scope,
+                audiences,
+                enabled: rest.0,
+                token_lifetime: rest.1,
+                user_token_lifetime: rest.2,
+                created_at: rest.3,
+                revision: rest.4,
+                second_factor: rest.5,
+                trusted_context: trusted,
+                secrets,
+                epoch,
+            }
         })
 }
 

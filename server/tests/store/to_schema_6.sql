@@ -48,6 +48,7 @@ ALTER TABLE challenges DROP COLUMN delivery_salt;
 ALTER TABLE challenges DROP COLUMN delivery_session;
 ALTER TABLE challenges DROP COLUMN delivery_refresh;
 ALTER TABLE challenges DROP COLUMN repeated;
+ALTER TABLE clients DROP COLUMN trusted_context;
 ALTER TABLE audit DROP COLUMN issuer;
 ALTER TABLE audit DROP COLUMN issuer_user;
 ALTER TABLE audit DROP COLUMN request;

@@ -337,12 +337,14 @@ impl Model {
             Operation::Again(_) | Operation::Restart | Operation::Sweep => {}
             Operation::PutBack => self.state_epoch = self.next_state_epoch(),
             Operation::Issue { by, spec } => return self.issue(by, &spec),
-            Operation::Redeem { ticket, caller, place, key } => {
-                return self.redeem(self.ticket(ticket), caller, place, key);
+            Operation::Redeem { ticket, caller, place, stated, key } => {
+                return self.redeem(self.ticket(ticket), caller, (place, stated), key);
             }
-            Operation::Login { user, right, place } => return self.login(user, right, place),
-            Operation::Answer { challenge, code, key } => {
-                return self.challenged(self.challenge(challenge), code, key);
+            Operation::Login { user, right, caller, place, stated } => {
+                return self.login(user, right, caller, (place, stated));
+            }
+            Operation::Answer { challenge, code, caller, key } => {
+                return self.challenged(self.challenge(challenge), code, caller, key);
             }
             Operation::Refresh { token, caller, grant, scope } => {
                 return self.refreshed(self.refresh(token), caller, grant, scope);

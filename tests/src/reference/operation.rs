@@ -82,9 +82,9 @@ pub enum Operation {
     Sweep,
     PutBack,
     Issue { by: Issuer, spec: TicketSpec },
-    Redeem { ticket: Pick, caller: Caller, place: DeviceOnNetwork, key: Option<Key> },
-    Login { user: Name, right: bool, place: DeviceOnNetwork },
-    Answer { challenge: Pick, code: Code, key: Option<Key> },
+    Redeem { ticket: Pick, caller: Caller, place: DeviceOnNetwork, stated: bool, key: Option<Key> },
+    Login { user: Name, right: bool, caller: Caller, place: DeviceOnNetwork, stated: bool },
+    Answer { challenge: Pick, code: Code, caller: Caller, key: Option<Key> },
     Refresh { token: Pick, caller: Caller, grant: bool, scope: Option<&'static str> },
     Credentials { caller: Caller, scope: Option<&'static str> },
     UserInfo(Bearer),
@@ -146,6 +146,21 @@ fn caller() -> impl Strategy<Value = Caller> {
 
 fn known() -> impl Strategy<Value = Caller> {
     prop_oneof![5 => client().prop_map(Caller::Client), 1 => caller()]
+}
+
+/// Whoever sends a login: mostly no client.
+fn asker() -> impl Strategy<Value = Caller> {
+    prop_oneof![5 => Just(Caller::Nobody), 2 => Just(Caller::Client("portal")), 1 => caller()]
+}
+
+/// Whoever answers a challenge: mostly the client that one may be bound to.
+fn answerer() -> impl Strategy<Value = Caller> {
+    prop_oneof![6 => Just(Caller::Client("portal")), 1 => caller()]
+}
+
+/// True if the place is stated in the body, and not shown by the connection.
+fn stated() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.1)
 }
 
 fn place() -> impl Strategy<Value = DeviceOnNetwork> {
@@ -311,7 +326,9 @@ fn narrowed() -> Vec<Part> {
 }
 
 fn redeem(caller: Caller) -> Part {
-    (place(), key()).prop_map(move |(place, key)| Operation::Redeem { ticket: 0, caller, place, key }).boxed()
+    (place(), stated(), key())
+        .prop_map(move |(place, stated, key)| Operation::Redeem { ticket: 0, caller, place, stated, key })
+        .boxed()
 }
 
 fn key() -> impl Strategy<Value = Option<Key>> {
@@ -321,15 +338,17 @@ fn key() -> impl Strategy<Value = Option<Key>> {
 /// A redemption with a key, the same again from the usual device, and anything in between.
 fn redeem_again(caller: Caller) -> Vec<Part> {
     let place = DeviceOnNetwork { device: "laptop", here: true };
-    let redeem = move || just(Operation::Redeem { ticket: 0, caller, place, key: Some(0) });
+    let redeem = move || just(Operation::Redeem { ticket: 0, caller, place, stated: false, key: Some(0) });
     vec![redeem(), soon(), redeem(), between(), redeem()]
 }
 
 /// A keyed answer, the same again, and another code.
 fn answer_again() -> Vec<Part> {
-    let keyed = |code| just(Operation::Answer { challenge: 0, code, key: Some(0) });
+    let caller = Caller::Nobody;
+    let keyed = |code| just(Operation::Answer { challenge: 0, code, caller, key: Some(0) });
     let code = select(vec![Code::Totp(0, 0), Code::Totp(0, 1), Code::Backup(0, 0)]);
-    let codes = code.prop_map(|code| Operation::Answer { challenge: 0, code, key: Some(0) }).boxed();
+    let codes =
+        code.prop_map(move |code| Operation::Answer { challenge: 0, code, caller, key: Some(0) }).boxed();
     vec![wait(), login(true), codes.clone(), again(), between(), keyed(Code::Wrong), again(), codes]
 }
 
@@ -339,11 +358,21 @@ fn soon() -> Part {
 }
 
 fn login(right: bool) -> Part {
-    place().prop_map(move |place| Operation::Login { user: "pam", right, place }).boxed()
+    (asker(), place(), stated())
+        .prop_map(move |(caller, place, stated)| Operation::Login {
+            user: "pam",
+            right,
+            caller,
+            place,
+            stated,
+        })
+        .boxed()
 }
 
 fn answer() -> Part {
-    (code(), key()).prop_map(|(code, key)| Operation::Answer { challenge: 0, code, key }).boxed()
+    (code(), answerer(), key())
+        .prop_map(|(code, caller, key)| Operation::Answer { challenge: 0, code, caller, key })
+        .boxed()
 }
 
 fn refresh() -> Part {
@@ -417,7 +446,8 @@ fn guesses() -> impl Strategy<Value = Vec<Part>> {
     let remove = |code| just(Operation::Remove { bearer: newest, device: 0, code });
     let first = enrols();
     let elsewhere = login(true);
-    let wrong = just(Operation::Answer { challenge: 0, code: Code::Wrong, key: None });
+    let caller = Caller::Client("portal");
+    let wrong = just(Operation::Answer { challenge: 0, code: Code::Wrong, caller, key: None });
     select(vec![
         vec![login(false), again(), wait(), login(true)],
         vec![change(false), again(), wait(), change(true)],
@@ -502,12 +532,14 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Sweep),
         1 => Just(Operation::PutBack),
         10 => issue(),
-        12 => (pick(), caller(), place(), key())
-            .prop_map(|(ticket, caller, place, key)| Operation::Redeem { ticket, caller, place, key }),
-        8 => (identity, prop::bool::weighted(0.7), place())
-            .prop_map(|(user, right, place)| Operation::Login { user, right, place }),
-        6 => (pick(), code(), key())
-            .prop_map(|(challenge, code, key)| Operation::Answer { challenge, code, key }),
+        12 => (pick(), caller(), place(), stated(), key()).prop_map(|(ticket, caller, place, stated, key)| {
+            Operation::Redeem { ticket, caller, place, stated, key }
+        }),
+        8 => (identity, prop::bool::weighted(0.7), asker(), place(), stated()).prop_map(
+            |(user, right, caller, place, stated)| Operation::Login { user, right, caller, place, stated }
+        ),
+        6 => (pick(), code(), answerer(), key())
+            .prop_map(|(challenge, code, caller, key)| Operation::Answer { challenge, code, caller, key }),
         10 => refresh,
         6 => credentials(),
         8 => (token(), known()).prop_map(|(token, caller)| Operation::Introspect { token, caller }),

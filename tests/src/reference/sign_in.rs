@@ -14,9 +14,12 @@ impl Model {
         &mut self,
         ticket: Option<usize>,
         caller: Caller,
-        place: DeviceOnNetwork,
+        (place, stated): (DeviceOnNetwork, bool),
         key: Option<Key>,
     ) -> Answer {
+        if let Some(refused) = self.distrusted(ticket.is_some(), caller, stated) {
+            return refused;
+        }
         let refused = |why| refused(40010).because(why);
         let Some(at) = ticket else { return refused("unknown") };
         let Ticket { grant, here, expires, over, state_epoch, delivered } = self.tickets[at];
@@ -93,8 +96,32 @@ impl Model {
         }
     }
 
-    pub(super) fn login(&mut self, user: Name, right: bool, place: DeviceOnNetwork) -> Answer {
+    /// Refuses a caller that states where a person is, and is not the portal. `known` is true if its secret is looked at.
+    fn distrusted(&self, known: bool, caller: Caller, stated: bool) -> Option<Answer> {
+        match (caller, self.is_proven(caller)) {
+            _ if !stated => None,
+            (Caller::Nobody, _) => Some(refused(40304)),
+            _ if !known => None,
+            (_, None) => Some(refused(40101)),
+            (_, Some(client)) => (client != "portal").then(|| refused(40304)),
+        }
+    }
+
+    pub(super) fn login(
+        &mut self,
+        user: Name,
+        right: bool,
+        caller: Caller,
+        (place, stated): (DeviceOnNetwork, bool),
+    ) -> Answer {
         let now = self.now;
+        let client = self.is_proven(caller);
+        if caller != Caller::Nobody && client.is_none() {
+            return refused(40101);
+        }
+        if let Some(refused) = self.distrusted(true, caller, stated) {
+            return refused;
+        }
         let password = self.people.get_mut(user).and_then(|person| person.password.as_mut());
         let refused = |why| refused(40040).because(why);
         let Some(password) = password else { return refused("unknown") };
@@ -112,11 +139,11 @@ impl Model {
         let grant = Grant {
             user,
             actor: None,
-            client: "gatepass",
-            audience: false,
-            bind: false,
+            client: client.unwrap_or("gatepass"),
+            audience: client.is_some(),
+            bind: client.is_some(),
             scope: "profile",
-            client_epoch: None,
+            client_epoch: client.and_then(|client| self.registration(client)),
             issuer: None,
         };
         self.admit(grant, place, "pwd")
@@ -169,11 +196,23 @@ impl Model {
         }
     }
 
-    pub(super) fn challenged(&mut self, challenge: Option<usize>, code: Code, key: Option<Key>) -> Answer {
+    pub(super) fn challenged(
+        &mut self,
+        challenge: Option<usize>,
+        code: Code,
+        caller: Caller,
+        key: Option<Key>,
+    ) -> Answer {
         let refused = |why| refused(40030).because(why);
         let Some(at) = challenge else { return refused("unknown") };
         let Challenge { grant, epochs, place, amr, expires, wrong, answered, state_epoch, delivered } =
             self.challenges[at];
+        match self.is_proven(caller) {
+            _ if !grant.bind => {}
+            None => return super::model::refused(40101),
+            Some(client) if client != grant.client => return refused("another client"),
+            Some(_) => {}
+        }
         let typed = self.typed(code);
         match () {
             () if state_epoch != self.state_epoch => return refused("superseded"),

@@ -1,6 +1,7 @@
 //! The core on a store, used as clients and administrators do.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -174,20 +175,19 @@ impl<S: RestartableStore> System<S> {
             Operation::Issue { by: Issuer::Bearer(by), spec } => {
                 sent("POST", "/auth/generate-ticket", by, asked(&spec))
             }
-            Operation::Redeem { ticket, caller, place, key } => {
-                let ticket = self.text("ticket", model.ticket(ticket));
-                let asked = request("/auth/ticket/signin", &basic(caller), &json!({ "ticket": ticket }));
-                at(place, keyed(asked, key))
+            Operation::Redeem { ticket, caller, place, stated, key } => {
+                let body = json!({ "ticket": self.text("ticket", model.ticket(ticket)) });
+                keyed(at(place, stated, "/auth/ticket/signin", caller, body), key)
             }
-            Operation::Login { user, right, place } => {
+            Operation::Login { user, right, caller, place, stated } => {
                 let body = json!({"identity": user, "password": model.password(user, right)});
-                at(place, request("/auth/login", "", &body))
+                at(place, stated, "/auth/login", caller, body)
             }
-            Operation::Answer { challenge, code: shown, key } => {
+            Operation::Answer { challenge, code: shown, caller, key } => {
                 let challenge = self.text("challenge_token", model.challenge(challenge));
                 let method = if matches!(shown, Code::Backup(..)) { "backup_code" } else { "totp" };
                 let body = json!({"challenge_token": challenge, "code": code(shown), "mfa_method": method});
-                keyed(request("/auth/mfa/verify-challenge", "", &body), key)
+                keyed(request("/auth/mfa/verify-challenge", &basic(caller), &body), key)
             }
             Operation::Refresh { token, caller, grant, scope } => {
                 let token = self.text("refresh_token", model.refresh(token));
@@ -381,7 +381,7 @@ impl<S: RestartableStore> System<S> {
                 let fields = first.audiences.iter().fold(scope(first.scope), |fields, audience| {
                     fields.audience(audience).expect("an audience")
                 });
-                let fields = fields.default_scope(first.default_scope);
+                let fields = fields.default_scope(first.default_scope).trusted_context(first.trusted_context);
                 let secret = SecretText::new(secret_of(name).into());
                 let secret = ImportedSecret::new(secret).expect("a secret");
                 let add = AddClient::new(client, fields, Some(secret)).expect("a client");
@@ -504,10 +504,21 @@ fn keyed(mut asked: Request, key: Option<Key>) -> Request {
     asked
 }
 
-fn at(place: super::model::DeviceOnNetwork, mut asked: Request) -> Request {
-    asked.headers.push(("x-device-id".into(), place.device.into()));
-    if !place.here {
-        asked.peer = [198, 51, 100, 1].into();
+/// Makes a request of somebody at a place, which the connection shows or the body states.
+fn at(
+    place: super::model::DeviceOnNetwork,
+    stated: bool,
+    path: &str,
+    caller: Caller,
+    mut body: Value,
+) -> Request {
+    let address: IpAddr = if place.here { [192, 0, 2, 1] } else { [198, 51, 100, 1] }.into();
+    if stated {
+        body["device_id"] = place.device.into();
+        body["client_ip"] = address.to_string().into();
+        return Request { peer: [203, 0, 113, 1].into(), ..request(path, &basic(caller), &body) };
     }
-    asked
+    let mut asked = request(path, &basic(caller), &body);
+    asked.headers.push(("x-device-id".into(), place.device.into()));
+    Request { peer: address, ..asked }
 }

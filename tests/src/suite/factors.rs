@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::{Target, claims as claims_of, keys, refresh, sign_in, simple, uncached};
+use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
 use crate::http::{Answer, TestRequest};
 use crate::totp::code_ahead;
 
@@ -177,6 +178,29 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     let remove = TestRequest::new("DELETE", &path).header("Content-Type", "application/json").body(body);
     simple(&target.ask(&remove.bearer(&last.text("access_token"))), 200, 0);
     target.challenged(&fay);
+}
+
+/// A sign-in that is bound to a client goes on only by that client.
+pub(super) fn a_bound_challenge_wants_its_client(target: Target) {
+    let pam = json!({"user_id": "pam"});
+    let token = target.signed_in(&pam).text("access_token");
+    let device = target.enrol(&token);
+    let bound = json!({"user_id": "pam", "audience": "portal", "bind": true});
+    let redeem = sign_in(&target.ticket(&bound)).header("X-Device-Id", "bound");
+    let challenge = target.ask(&redeem.basic("portal", PORTAL_SECRET)).text("challenge_token");
+    let code = &device.backup_codes[0];
+    let verify = || answer(&challenge, code, Some("backup_code"));
+    simple(&target.ask(&verify()), 401, 40101);
+    simple(&target.ask(&verify().basic("portal", "wrong")), 401, 40101);
+    simple(&target.ask(&verify().header("Authorization", "Basic !!!")), 401, 40101);
+    simple(&target.ask(&verify().basic("backend", BACKEND_SECRET)), 400, 40030);
+    // None of them counts against the challenge, or uses the code up.
+    for _ in 0..5 {
+        simple(&target.ask(&verify()), 401, 40101);
+    }
+    let whole = target.ask(&verify().basic("portal", PORTAL_SECRET));
+    assert_eq!((whole.status, &whole.json()["requires_mfa"]), (200, &json!(false)), "{whole:?}");
+    target.unenrol(&token, &device);
 }
 
 pub(super) fn backup_codes(target: Target) {

@@ -5,6 +5,7 @@ mod client_credentials;
 mod factors;
 mod issuing;
 mod passwords;
+mod portals;
 mod published;
 mod refreshing;
 mod sessions;
@@ -70,6 +71,11 @@ pub const SUITE: &[(&str, Test)] = &[
     ("wrong codes end a challenge, and lock", factors::wrong_codes),
     ("what factors are refused for", factors::what_factors_are_refused_for),
     ("a keyed redemption comes again", sign_in::a_keyed_redemption_comes_again),
+    ("a login for a client", portals::a_login_for_a_client),
+    ("who is no client at a login", portals::who_is_no_client_at_a_login),
+    ("whose word is taken about a person", portals::whose_word_is_taken),
+    ("a ticket for the address of a person at a portal", portals::a_ticket_for_the_address_of_a_person),
+    ("a bound challenge wants its client", factors::a_bound_challenge_wants_its_client),
 ];
 
 impl Target {

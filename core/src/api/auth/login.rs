@@ -1,23 +1,27 @@
-//! `POST /auth/login`: a name and a password sign a person in. Nobody learns from the answer, nor from how long it takes,
+//! `POST /auth/login`: a name and a password sign a person in, for the client that authenticates, or for nobody but this server. Nobody learns from the answer, nor from how long it takes,
 //! whether there is such an account: the password is hashed and something is made durable either way.
 
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use crate::api::auth::origin::Origin;
+use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
-use crate::api::context::{Context, place};
+use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, Pending};
 use crate::api::lockout::{count_wrong_password, lock_ignored};
+use crate::api::oauth::client_auth::{caller, redeemer};
 use crate::api::reply::Reply;
 use crate::base::secret::SecretText;
 use crate::engine::Engine;
+use crate::http::authorization::Authorization;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::policy::password;
+use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::SignIn;
+use crate::records::client::Client;
 use crate::records::factor::Lockout;
 use crate::records::password::{PasswordHash, Workspace};
-use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Identity, LoginRecords, Query, Records};
@@ -28,16 +32,21 @@ use crate::store::query::{Identity, LoginRecords, Query, Records};
 pub(crate) struct Login {
     identity: Identity,
     password: SecretText,
-    place: DeviceOnNetwork,
+    /// The client that it is for, if one says so.
+    redeemer: Redeemer,
+    person: PersonContext,
     /// The hash that the password was compared with before, and whether it is its own.
     compared: Option<(PasswordHash, bool)>,
 }
 
-/// The account as it was read, and the hash to compare the password with.
+/// The account as it was read, the client that has authenticated, and the hash to compare the password with.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Comparison {
     records: Option<Box<LoginRecords>>,
+    client: Option<Box<Client>>,
+    /// The context of the person.
+    ctx: Context,
     hash: PasswordHash,
 }
 
@@ -51,27 +60,36 @@ impl Endpoint for Login {
     type Hash = Comparison;
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
+        let redeemer = redeemer(authorization);
         let read = || {
             let body = Body::of(request)?;
-            let identity = body.text("identity")?.ok_or(Problem::BadJson)?;
-            let (password, place) = (body.required_text("password")?, place(request)?);
-            Ok(Self { identity: Identity(identity.into()), password, place, compared: None })
+            let identity = Identity(body.text("identity")?.ok_or(Problem::BadJson)?.into());
+            let password = body.required_text("password")?;
+            let person = PersonContext::of(request, &body, &redeemer)?;
+            Ok(Self { identity, password, redeemer, person, compared: None })
         };
         read().map_err(|problem| ctx.malformed(problem))
     }
 
     fn query(&self) -> Query {
-        Query::Login(self.identity.clone())
+        Query::Login(self.identity.clone()).by(self.redeemer.claimed())
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, Comparison> {
+        let (record, records) = records.by_client();
         let Records::Login(records) = records else { return Err(basis.ctx.internal()) };
         basis.require_signing_key()?;
+        let client = caller(basis.ctx, &self.redeemer, record.as_ref())?;
+        let ctx = self.person.accept(basis.ctx, client.as_ref())?;
+        let client = client.map(|client| Box::new(client.client().clone()));
         let hash = records.as_ref().and_then(|records| records.password.as_ref());
         let hash = hash.map_or_else(PasswordHash::of_nobody, |password| password.hash.clone());
         match &self.compared {
-            Some((before, good)) if *before == hash => self.sign_in(basis, records.as_deref(), *good),
-            Some(_) | None => Ok(Next::Hash(Comparison { records, hash })),
+            Some((before, good)) if *before == hash => {
+                self.sign_in(&basis.at(&ctx), records.as_deref(), client.as_deref(), *good)
+            }
+            Some(_) | None => Ok(Next::Hash(Comparison { records, client, ctx, hash })),
         }
     }
 }
@@ -85,7 +103,7 @@ impl Hashing<Login> for Comparison {
     ) -> Decided<PendingLogin, Self> {
         let good = self.hash.is_of(&login.password, workspace).ok_or_else(|| basis.ctx.unavailable())?;
         login.compared = Some((self.hash, good));
-        login.sign_in(basis, self.records.as_deref(), good)
+        login.sign_in(&basis.at(&self.ctx), self.records.as_deref(), self.client.as_deref(), good)
     }
 }
 
@@ -94,6 +112,7 @@ impl Login {
         &self,
         basis: &Basis<'_>,
         records: Option<&LoginRecords>,
+        client: Option<&Client>,
         good: bool,
     ) -> Decided<PendingLogin, Comparison> {
         let Some(records) = records else {
@@ -101,32 +120,33 @@ impl Login {
         };
         let (ctx, user, now) = (basis.ctx, &records.user, basis.now());
         let lockout = match &records.password {
-            None => return Ok(refuse(ctx, records, Refusal::PasswordMissing, Vec::new())),
+            None => return Ok(refuse(ctx, (records, client), Refusal::PasswordMissing, Vec::new())),
             Some(password) => password.lockout,
         };
         if password::is_locked(&lockout, now) {
-            return Ok(refuse(ctx, records, Refusal::PasswordLocked, Vec::new()));
+            return Ok(refuse(ctx, (records, client), Refusal::PasswordLocked, Vec::new()));
         }
         if !good {
             let mut counted = count_wrong_password(ctx, lockout, &user.id);
             counted.push(Change::CountFailure { user: user.id.clone(), at: now });
-            return Ok(refuse(ctx, records, Refusal::PasswordWrong, counted));
+            return Ok(refuse(ctx, (records, client), Refusal::PasswordWrong, counted));
         }
         if !user.is_active() {
-            return Ok(refuse(ctx, records, Refusal::UserInactive, Vec::new()));
+            return Ok(refuse(ctx, (records, client), Refusal::UserInactive, Vec::new()));
         }
         let scope = basis.settings().user_scope.clone();
         let attempt = SignInAttempt {
-            sign_in: SignIn::by_password(user.id.clone(), scope, self.place),
+            sign_in: SignIn::by_password(user.id.clone(), client, scope, self.person.place()),
             user,
             actor: None,
-            client: None,
+            client,
             factors: &records.factors,
             history: &records.history,
             ticket: None,
             address_mismatch: false,
         };
         let (result, mut changes) = SignInResult::decide(basis, &attempt, Origin::Seed)?;
+        changes.extend(attempt.sign_in.clients().conditions());
         // Named though nothing may change: what was guessed since counts against a right guess too.
         let after = Lockout::default();
         changes.push(Change::SetPasswordLockout { user: user.id.clone(), before: lockout, after });
@@ -141,12 +161,13 @@ const fn refused(refusal: Refusal) -> PendingLogin {
 
 fn refuse(
     ctx: &Context,
-    records: &LoginRecords,
+    (records, client): (&LoginRecords, Option<&Client>),
     refusal: Refusal,
     mut changes: Vec<Change>,
 ) -> Next<PendingLogin, Comparison> {
     changes.push(Change::Audit(Event {
         subject: Some(records.user.id.clone()),
+        client: client.map(|client| client.id.clone()),
         refusal: Some(refusal),
         ..ctx.event(Kind::PasswordRefused)
     }));

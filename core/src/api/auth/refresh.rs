@@ -77,10 +77,7 @@ impl Endpoint for Refresh {
     }
 
     fn query(&self) -> Query {
-        let caller = match &self.presenter {
-            Redeemer::Claimed(credentials) => Some(credentials.id.clone()),
-            Redeemer::Anybody | Redeemer::Illegible => None,
-        };
+        let caller = self.presenter.claimed().cloned();
         Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) })
     }
 
@@ -124,14 +121,8 @@ impl Refresh {
 
     /// Returns the client that presents the token, if it says who it is and proves it.
     fn caller(&self, records: &TokenRecords, now: Time) -> Result<Option<ClientId>, Refusal> {
-        match &self.presenter {
-            Redeemer::Anybody => Ok(None),
-            Redeemer::Illegible => Err(Refusal::RedeemerUnproven),
-            Redeemer::Claimed(credentials) => {
-                let client = credentials.authenticate(records.caller.as_ref(), now)?;
-                Ok(Some(client.client().id.clone()))
-            }
-        }
+        let client = self.presenter.authenticate(records.caller.as_ref(), now)?;
+        Ok(client.map(|client| client.client().id.clone()))
     }
 
     /// Uses the token, or hands out what its use led to once more, in one commit that names everyone it rests on.

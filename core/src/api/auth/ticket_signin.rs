@@ -2,14 +2,14 @@
 
 use alloc::{boxed::Box, vec};
 use core::convert::Infallible;
-use core::net::IpAddr;
 
 use crate::api::auth::new_session::NewSession;
 use crate::api::auth::origin::Origin;
+use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
-use crate::api::context::{Context, place};
+use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
-use crate::api::oauth::client_auth::redeemer;
+use crate::api::oauth::client_auth::{caller, redeemer};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
 use crate::http::authorization::Authorization;
@@ -20,7 +20,6 @@ use crate::policy::ticket_redemption::{Redeemer, Verdict, decide, is_elsewhere};
 use crate::records::challenge::SignIn;
 use crate::records::delivery::{Delivered, DeliveredSession, RequestSecret, TicketDelivery};
 use crate::records::session::Purpose;
-use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::records::ticket::TicketDigest;
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind, Refusal};
@@ -33,8 +32,7 @@ use crate::store::query::{Query, Records, TicketRecords};
 pub(crate) struct TicketSignin {
     digest: TicketDigest,
     redeemer: Redeemer,
-    peer: IpAddr,
-    place: DeviceOnNetwork,
+    person: PersonContext,
     /// The ticket with the key that it came with, where it came with one.
     secret: Option<RequestSecret>,
 }
@@ -46,28 +44,38 @@ impl Endpoint for TicketSignin {
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
         let key = IdempotencyKey::of(request).map_err(|_| ctx.malformed(Problem::BadIdempotencyKey))?;
-        let ticket = Body::of(request).and_then(|body| body.required_text("ticket"));
-        let ticket = ticket.map_err(|problem| ctx.malformed(problem))?;
-        let place = place(request).map_err(|problem| ctx.malformed(problem))?;
+        let redeemer = redeemer(authorization);
+        let read = || {
+            let body = Body::of(request)?;
+            Ok((body.required_text("ticket")?, PersonContext::of(request, &body, &redeemer)?))
+        };
+        let (ticket, person) = read().map_err(|problem| ctx.malformed(problem))?;
         Ok(Self {
             digest: TicketDigest::of(ticket.expose()).ok_or_else(|| unknown(ctx))?,
-            redeemer: redeemer(authorization),
-            peer: request.peer,
-            place,
+            redeemer,
+            person,
             secret: key.map(|key| RequestSecret::of_ticket(&ticket, &key)),
         })
     }
 
     fn query(&self) -> Query {
-        Query::Ticket(self.digest)
+        Query::Ticket(self.digest).by(self.redeemer.claimed())
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {
+        let (record, records) = records.by_client();
         let Records::Ticket(records) = records else { return Err(basis.ctx.internal()) };
         let records = records.filter(|r| r.ticket.digest == self.digest).ok_or_else(|| unknown(basis.ctx))?;
         basis.require_signing_key()?;
-        let (settings, now) = (basis.settings(), basis.now());
-        match decide(&records, &self.redeemer, self.peer, settings, basis.state_epoch, now) {
+        let client = match self.person.is_stated() {
+            true => caller(basis.ctx, &self.redeemer, record.as_ref())?,
+            // Credentials that nobody asked for are not looked at.
+            false => None,
+        };
+        let ctx = self.person.accept(basis.ctx, client.as_ref())?;
+        let basis = &basis.at(&ctx);
+        let (settings, now, address) = (basis.settings(), basis.now(), self.person.address());
+        match decide(&records, &self.redeemer, address, settings, basis.state_epoch, now) {
             Verdict::Refuse(Refusal::TicketSpent) => self.spent(basis, &records),
             Verdict::Refuse(refusal) => Ok(self.refuse(basis, &records, refusal)),
             Verdict::Spend(refusal) => Ok(self.spend_in_vain(basis, &records, refusal)),
@@ -92,7 +100,8 @@ impl TicketSignin {
     fn spent(&self, basis: &Basis<'_>, records: &TicketRecords) -> Decided<PendingSignIn> {
         let Some(secret) = &self.secret else { return Ok(self.refuse(basis, records, Refusal::TicketSpent)) };
         let (request, settings) = (secret.digest(), basis.settings());
-        Ok(match decide_ticket(records, &self.redeemer, self.peer, &request, settings, basis.now()) {
+        let address = self.person.address();
+        Ok(match decide_ticket(records, &self.redeemer, address, &request, settings, basis.now()) {
             Err(refusal) => self.refuse(basis, records, refusal),
             Ok(repetition) => self.repeat(basis, records, secret, &repetition),
         })
@@ -142,14 +151,14 @@ impl TicketSignin {
     fn attempt<'a>(&self, records: &'a TicketRecords, user: &'a User) -> SignInAttempt<'a> {
         let ticket = &records.ticket;
         SignInAttempt {
-            sign_in: SignIn::by_ticket(ticket, self.place),
+            sign_in: SignIn::by_ticket(ticket, self.person.place()),
             user,
             actor: records.actor.as_ref().filter(|_| ticket.impersonation.is_some()),
             client: records.client.as_ref(),
             factors: &records.factors,
             history: &records.history,
             ticket: Some((ticket.issued_at, ticket.expires_at)),
-            address_mismatch: is_elsewhere(ticket, self.peer),
+            address_mismatch: is_elsewhere(ticket, self.person.address()),
         }
     }
 
@@ -194,6 +203,6 @@ impl TicketSignin {
         records: &TicketRecords,
         refusal: Option<Refusal>,
     ) -> Event {
-        basis.ctx.sign_in_event(kind, &SignIn::by_ticket(&records.ticket, self.place), refusal)
+        basis.ctx.sign_in_event(kind, &SignIn::by_ticket(&records.ticket, self.person.place()), refusal)
     }
 }

@@ -6,21 +6,25 @@ use core::convert::Infallible;
 
 use crate::api::auth::new_session::NewSession;
 use crate::api::auth::origin::Origin;
+use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
 use crate::api::lockout::{count_wrong, dates_ignored};
+use crate::api::oauth::client_auth::{caller, redeemer, unproven};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
+use crate::http::authorization::Authorization;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
-use crate::http::request::Request;
 use crate::policy::delivery::{AnswerVerdict, Repetition, decide_answer};
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
+use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest};
+use crate::records::client::AuthenticatedClient;
 use crate::records::delivery::{AnswerDelivery, DeliveredSession, RequestSecret};
 use crate::records::user::User;
 use crate::settings::Settings;
@@ -35,6 +39,9 @@ pub(crate) struct VerifyChallenge {
     digest: ChallengeDigest,
     method: Method,
     code: SecretText,
+    /// The client that presents it, if one says so.
+    redeemer: Redeemer,
+    person: PersonContext,
     /// The challenge with its code and the key that it came with, where it came with one.
     secret: Option<RequestSecret>,
 }
@@ -45,22 +52,43 @@ impl Endpoint for VerifyChallenge {
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let key = IdempotencyKey::of(request).map_err(|_| ctx.malformed(Problem::BadIdempotencyKey))?;
-        let (challenge, code, method) = read(request).map_err(|problem| ctx.malformed(problem))?;
+        let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
+        let redeemer = redeemer(authorization);
+        let body = Body::of(request).map_err(|problem| ctx.malformed(problem))?;
+        let (challenge, code, method) = read(&body).map_err(|problem| ctx.malformed(problem))?;
+        let person =
+            PersonContext::of(request, &body, &redeemer).map_err(|problem| ctx.malformed(problem))?;
         let digest = ChallengeDigest::read(challenge.expose()).ok_or_else(|| unknown(ctx))?;
         let secret = key.map(|key| RequestSecret::of_answer(&challenge, &key, &code));
-        Ok(Self { digest, method, code, secret })
+        Ok(Self { digest, method, code, redeemer, person, secret })
     }
 
     fn query(&self) -> Query {
-        Query::Challenge(self.digest)
+        Query::Challenge(self.digest).by(self.redeemer.claimed())
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {
-        let ctx = basis.ctx;
-        let Records::Challenge(records) = records else { return Err(ctx.internal()) };
-        let records = records.filter(|r| r.challenge.digest == self.digest).ok_or_else(|| unknown(ctx))?;
+        let (record, records) = records.by_client();
+        let Records::Challenge(records) = records else { return Err(basis.ctx.internal()) };
+        let records =
+            records.filter(|r| r.challenge.digest == self.digest).ok_or_else(|| unknown(basis.ctx))?;
         basis.require_signing_key()?;
         let challenge = &records.challenge;
+        let bound = challenge.sign_in.bind;
+        let client = match bound || self.person.is_stated() {
+            true => caller(basis.ctx, &self.redeemer, record.as_ref())?,
+            // Credentials that nobody asked for are not looked at.
+            false => None,
+        };
+        let ctx = &self.person.accept(basis.ctx, client.as_ref())?;
+        let basis = &basis.at(ctx);
+        match client.as_ref().map(AuthenticatedClient::client) {
+            None if bound => return Err(unproven(ctx, Refusal::RedeemerUnproven)),
+            Some(client) if bound && client.id != challenge.sign_in.client_id => {
+                return Ok(refuse(ctx, challenge, Refusal::AudienceMismatch));
+            }
+            None | Some(_) => {}
+        }
         let user = match standing(&records, basis.settings(), basis.state_epoch, basis.now()) {
             Ok(user) => user,
             Err(Refusal::ChallengeClosed) => return Ok(self.closed(basis, &records)),
@@ -81,8 +109,7 @@ impl Endpoint for VerifyChallenge {
     }
 }
 
-fn read(request: &Request) -> Result<(SecretText, SecretText, Method), Problem> {
-    let body = Body::of(request)?;
+fn read(body: &Body) -> Result<(SecretText, SecretText, Method), Problem> {
     let method =
         body.text("mfa_method")?.map_or(Ok(Method::Totp), |m| Method::parse(m).ok_or(Problem::BadJson))?;
     Ok((body.required_text("challenge_token")?, body.required_text("code")?, method))

@@ -8,10 +8,11 @@ use crate::base::form::Form;
 use crate::base::secret::SecretText;
 use crate::http::authorization::Authorization;
 use crate::http::media::is_media_type;
-use crate::http::oauth_error::OAuthError;
+use crate::http::oauth_error::{OAuthError, basic_challenge};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::policy::ticket_redemption::Redeemer;
+use crate::records::client::{AuthenticatedClient, Client};
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::id::ClientId;
 use crate::store::audit::Refusal;
@@ -65,7 +66,7 @@ pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCr
     }
 }
 
-/// Returns who presents a ticket or a refresh token, by their `Authorization` header.
+/// Returns who presents a ticket, a password, a challenge or a refresh token, by their `Authorization` header.
 pub(crate) fn redeemer(authorization: Authorization) -> Redeemer {
     match authorization {
         Authorization::Basic(basic) => ClientCredentials::read(&basic.name, basic.readings)
@@ -77,4 +78,22 @@ pub(crate) fn redeemer(authorization: Authorization) -> Redeemer {
         | Authorization::BadBearer
         | Authorization::Other => Redeemer::Anybody,
     }
+}
+
+/// Authenticates the client that a request below `/auth` says it comes from; none where it says nothing.
+///
+/// # Errors
+/// 401 where it is not that client.
+pub(crate) fn caller<'r>(
+    ctx: &Context,
+    redeemer: &Redeemer,
+    record: Option<&'r Client>,
+) -> Result<Option<AuthenticatedClient<'r>>, Reply> {
+    redeemer.authenticate(record, ctx.now()).map_err(|refusal| unproven(ctx, refusal))
+}
+
+/// Returns 401 of the paths below `/auth` where a client has to authenticate.
+pub(crate) fn unproven(ctx: &Context, refusal: Refusal) -> Reply {
+    let response = ctx.problem(Problem::ClientRefused).into_response();
+    Reply::from(response.with("www-authenticate", basic_challenge())).refused(refusal)
 }

@@ -43,6 +43,24 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     queries.extend(accounts(sample));
     queries.extend((1..=4).map(|number| Query::Session(sample.session_id(number))));
     queries.extend(identities(sample).into_iter().map(|text| Query::Login(Identity(text))));
+    queries.extend(by_clients(sample));
+    queries
+}
+
+/// Asks for a client that is there, and for one that is not, with a ticket, a challenge and a login of each kind.
+fn by_clients(sample: &Sample) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for caller in ["portal", "backend", "nobody"] {
+        for query in [
+            Query::Ticket(sample.ticket(1).digest),
+            Query::Ticket(sample.ticket(5).digest),
+            Query::Challenge(sample.challenge_digest(1)),
+            Query::Login(Identity(sample.user("alice").username.as_str().to_string())),
+            Query::Login(Identity("nobody".into())),
+        ] {
+            queries.push(query.by(Some(&sample.client_id(caller))));
+        }
+    }
     queries
 }
 
@@ -113,13 +131,19 @@ fn identities(sample: &Sample) -> Vec<String> {
 
 /// Puts in order what a store may answer in any order: backup codes.
 pub(super) fn in_order(mut found: Found) -> Found {
+    put_in_order(&mut found.records);
+    found
+}
+
+fn put_in_order(records: &mut Records) {
     let sort = |factors: &mut Factors| factors.backup_codes.sort_unstable();
-    match &mut found.records {
+    match records {
         Records::Ticket(Some(records)) => sort(&mut records.factors),
         Records::Challenge(Some(records)) => sort(&mut records.factors),
         Records::Factors(records) => sort(&mut records.factors),
         Records::Login(Some(records)) => sort(&mut records.factors),
         Records::Account(Some(records)) => sort(&mut records.factors),
+        Records::ByClient(found) => put_in_order(&mut found.records),
         Records::Generation
         | Records::Client(_)
         | Records::Ticket(None)
@@ -141,7 +165,6 @@ pub(super) fn in_order(mut found: Found) -> Found {
         | Records::SessionPage(_)
         | Records::Unreadable => {}
     }
-    found
 }
 
 /// Tells where two answers differ: the first line that does, of what is shown of each.

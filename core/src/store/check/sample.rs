@@ -96,6 +96,7 @@ impl Sample {
             token_lifetime: Some(60),
             user_token_lifetime: Some(61),
             second_factor: Some(crate::records::factor::AskFactor::Never),
+            trusted_context: true,
             secrets: vec![secret("one", None), secret("two", Some(NOW.plus(60)))],
             ..self.client("portal")
         }

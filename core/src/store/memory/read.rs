@@ -13,9 +13,10 @@ use crate::records::ticket::{Ticket, TicketState};
 use crate::records::user::User;
 use crate::store::page::{Cursor, Page, PageQuery};
 use crate::store::query::{
-    AccountRecords, BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity,
-    IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionPageQuery,
-    SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
+    AccountRecords, BearerQuery, BearerRecords, ByClientQuery, ByClientRecords, ChallengeRecords,
+    FactorsRecords, Family, Found, Identity, IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords,
+    Query, Records, SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords, TokenRecords,
+    UserRecords,
 };
 
 use super::Tables;
@@ -125,7 +126,12 @@ impl Tables {
 
     /// Answers `query`.
     pub fn read(&self, query: &Query) -> Found {
-        let records = match query {
+        let records = self.records(query);
+        Found { generation: self.generation, state_epoch: self.state_epoch, records }
+    }
+
+    fn records(&self, query: &Query) -> Records {
+        match query {
             Query::Generation => Records::Generation,
             Query::Client(id) => Records::Client(self.clients.get(id).cloned()),
             Query::Bearer(query) => Records::Bearer(Box::new(self.bearer(query))),
@@ -240,8 +246,13 @@ impl Tables {
                 sessions.truncate(MAX_SESSIONS);
                 Records::Sessions(Box::new(SessionsRecords { bearer, sessions }))
             }
-        };
-        Found { generation: self.generation, state_epoch: self.state_epoch, records }
+            Query::ByClient(ByClientQuery { caller, query }) => {
+                Records::ByClient(Box::new(ByClientRecords {
+                    caller: self.clients.get(caller).cloned(),
+                    records: self.records(query),
+                }))
+            }
+        }
     }
 }
 

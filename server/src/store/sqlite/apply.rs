@@ -328,7 +328,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "INSERT INTO clients (",
         columns!(clients),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
     );
     write_client(db, sql, client, client.revision)?;
     insert_secrets(db, client)
@@ -338,7 +338,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "UPDATE clients SET (",
         columns!(client_values),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) WHERE id = ?1 AND revision = ?10 - 1"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) WHERE id = ?1 AND revision = ?10 - 1"
     );
     write_client(db, sql, client, client.revision.saturating_add(1))?;
     db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
@@ -363,6 +363,7 @@ fn write_client(db: &Connection, sql: &str, client: &Client, revision: u64) -> R
             signed(revision)?,
             client.second_factor.map(AskFactor::as_str),
             signed(client.epoch)?,
+            client.trusted_context,
         ],
     )
 }

@@ -13,9 +13,10 @@ use gatepass_core::records::ticket::{Ticket, TicketDigest};
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::page::Page;
 use gatepass_core::store::query::{
-    AccountRecords, BearerQuery, BearerRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity,
-    IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords, Query, Records, SessionPageQuery,
-    SessionRecords, SessionsRecords, TicketRecords, TokenQuery, TokenRecords, UserQuery, UserRecords,
+    AccountRecords, BearerQuery, BearerRecords, ByClientQuery, ByClientRecords, ChallengeRecords,
+    FactorsRecords, Family, Found, Identity, IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS,
+    PasswordRecords, Query, Records, SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords,
+    TokenQuery, TokenRecords, UserQuery, UserRecords,
 };
 use rusqlite::{Connection, Params, Row, params};
 
@@ -125,6 +126,10 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
         Query::ClientPage(query) => Records::ClientPage(pages::clients(db, query)?),
         Query::TicketPage(query) => Records::TicketPage(pages::tickets(db, query)?),
         Query::SessionPage(query) => Records::SessionPage(session_page(snapshot, query)?),
+        Query::ByClient(ByClientQuery { caller, query }) => Records::ByClient(Box::new(ByClientRecords {
+            caller: snapshot.client(caller)?,
+            records: records(snapshot, query)?,
+        })),
     })
 }
 

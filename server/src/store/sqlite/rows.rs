@@ -31,7 +31,7 @@ macro_rules! columns {
     };
     (client_values) => {
         "name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
-         revision, second_factor, epoch"
+         revision, second_factor, epoch, trusted_context"
     };
     (client_secrets) => {
         "digest, created_at, expires_at"
@@ -270,6 +270,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, TransactionError
         revision: c.number("revision")?,
         second_factor: c.maybe("second_factor", AskFactor::parse)?,
         epoch: c.number("epoch")?,
+        trusted_context: c.flag("trusted_context")?,
         secrets: Vec::new(),
     })
 }

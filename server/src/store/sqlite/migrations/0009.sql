@@ -1,5 +1,8 @@
 -- Schema 9. It is not released yet: sections are added and changed here. What one adds, ../../../../tests/store/to_schema_6.sql undoes.
 
+-- ## Clients that are believed about the person before them
+ALTER TABLE clients ADD COLUMN trusted_context INTEGER NOT NULL DEFAULT 0 CHECK (trusted_context IN (0, 1));
+
 -- ## Who and which request
 -- The client that issued a ticket and the user whose token it used, the id of the request and the one that the caller gave to it,
 -- and the user of the operating system who ran a command. Rows from before have none of it, and hash as they did.
