@@ -19,6 +19,9 @@ const LIMIT: u64 = 64 * 1024;
 
 pub(super) fn run(context: &Context) -> Result<(), ProgramError> {
     let installation = context.installation()?;
+    if installation.contents().is_ok_and(|contents| contents.is_empty()) {
+        return Err(installation.nothing().into());
+    }
     let address = installation
         .address()?
         .ok_or_else(|| ProgramError::failed(format!("no server runs on {}", context.data().display())))?;

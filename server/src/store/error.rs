@@ -79,7 +79,19 @@ pub enum StoreError {
     /// Another process holds the directory's lock.
     Busy(PathBuf),
     /// There is no installation in this directory.
-    Nothing(PathBuf),
+    Nothing {
+        /// The directory.
+        dir: PathBuf,
+        /// An installation close by, which may be meant.
+        near: Option<PathBuf>,
+    },
+    /// An installation would be created close to another one.
+    Second {
+        /// The directory.
+        dir: PathBuf,
+        /// The other installation.
+        near: PathBuf,
+    },
     /// There is no database, or an empty one, beside other files of an installation.
     DatabaseMissing {
         /// The database.
@@ -210,6 +222,11 @@ impl StoreError {
     }
 }
 
+/// Returns the path from the root on: a relative one says little to who stands in the wrong directory.
+fn whole(dir: &Path) -> PathBuf {
+    std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned())
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -262,10 +279,24 @@ impl fmt::Display for StoreError {
                 "another gatepass process is starting in {} or working on its files; try again",
                 dir.display()
             ),
-            Self::Nothing(dir) => write!(
+            Self::Nothing { dir, near: None } => write!(
                 f,
-                "there is no gatepass.db in {}: run `gatepass serve` once, or name the directory with --data",
-                dir.display()
+                "there is no installation in {}: name its directory with --data or GATEPASS_DATA, or run `gatepass serve` to begin a new one",
+                whole(dir).display()
+            ),
+            Self::Nothing { dir, near: Some(near) } => write!(
+                f,
+                "there is no installation in {}, but there is one in {}: name it with --data {}",
+                whole(dir).display(),
+                near.display(),
+                near.display()
+            ),
+            Self::Second { dir, near } => write!(
+                f,
+                "there is no installation in {}, but there is one in {}: name it with --data {}; to begin a second one all the same, add --init. Nothing was made",
+                whole(dir).display(),
+                near.display(),
+                near.display()
             ),
             Self::DatabaseMissing { database, beside } => write!(
                 f,

@@ -23,5 +23,6 @@ mod mixture;
 mod reading;
 mod replaced;
 mod schema;
+mod second;
 mod stop;
 mod witness;

@@ -37,6 +37,11 @@ pub(super) const STARTING: &str = "gatepass.starting";
 /// The name of the file that holds the id of a handover that this directory accepts.
 pub(super) const ACCEPT: &str = "gatepass.accept";
 
+/// The usual data directory of a service.
+const USUAL: &str = "/var/lib/gatepass";
+/// The name of a data directory that nobody named.
+const DEFAULT_NAME: &str = "gatepass-data";
+
 /// A symbolic link is not opened.
 const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 /// The pause between two attempts to get a lock.
@@ -203,6 +208,21 @@ impl Installation {
         })
     }
 
+    /// Returns the error that there is no installation here. It names one close by: who runs a command in the wrong directory
+    /// is told the right one.
+    pub fn nothing(&self) -> StoreError {
+        let near = self.around().or_else(|| Some(PathBuf::from(USUAL)).filter(|dir| is_installation(dir)));
+        StoreError::Nothing { dir: self.dir.clone(), near }
+    }
+
+    /// Returns the installation around this directory, or in its `gatepass-data`: a relative path was taken from the wrong
+    /// place.
+    pub(super) fn around(&self) -> Option<PathBuf> {
+        let dir = absolute(&self.dir).ok()?;
+        let below = dir.join(DEFAULT_NAME);
+        [dir.parent().map(Path::to_owned), Some(below)].into_iter().flatten().find(|dir| is_installation(dir))
+    }
+
     /// Locks the directory, for a start or a change of the generation.
     pub(super) fn lock_directory(&self, patience: Duration) -> Result<DirectoryLock, StoreError> {
         let failed = |e: &io::Error| StoreError::file(&self.dir, "lock the directory", e);
@@ -302,6 +322,11 @@ impl Installation {
             read => read.map_err(|e| StoreError::file(&path, "read", &e)),
         }
     }
+}
+
+/// Returns true if a directory has a database with content.
+fn is_installation(dir: &Path) -> bool {
+    fs::metadata(dir.join(DATABASE)).is_ok_and(|about| about.is_file() && about.len() > 0)
 }
 
 /// The lock of the directory, until it is dropped.

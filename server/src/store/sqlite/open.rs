@@ -47,7 +47,7 @@ pub(super) fn open(
 ) -> Result<Opened, StoreError> {
     match std::fs::metadata(&installation.dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(StoreError::Nothing(installation.dir.clone()));
+            return Err(installation.nothing());
         }
         Err(e) => return Err(StoreError::file(&installation.dir, "read the data directory", &e)),
         Ok(about) if !about.is_dir() => return Err(StoreError::NotADirectory(installation.dir.clone())),
@@ -151,7 +151,7 @@ pub(super) fn require_database(installation: &Installation, contents: &Contents)
     } else if contents.database.is_some() {
         installation.database()
     } else {
-        return Err(StoreError::Nothing(installation.dir.clone()));
+        return Err(installation.nothing());
     };
     Err(StoreError::DatabaseMissing { database: installation.database(), beside })
 }

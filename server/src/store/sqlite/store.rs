@@ -158,7 +158,12 @@ impl Store {
         options: &StoreOptions,
     ) -> Result<Self, StoreError> {
         match Self::open(installation, access, options) {
-            Err(StoreError::Nothing(_)) if create != Create::No => {}
+            Err(StoreError::Nothing { dir, .. }) if create == Create::InEmpty => {
+                if let Some(near) = installation.around() {
+                    return Err(StoreError::Second { dir, near });
+                }
+            }
+            Err(StoreError::Nothing { .. }) if create == Create::BesideKey => {}
             Err(StoreError::DatabaseMissing { .. }) if create == Create::BesideKey => {}
             opened => return opened,
         }

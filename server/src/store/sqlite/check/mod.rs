@@ -154,9 +154,10 @@ const RESTORE: &str = "restore a backup with `gatepass restore FILE --replace`";
 /// Returns the name of an error's kind, and the way out.
 const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
     match error {
-        StoreError::Nothing(_) => {
-            ("database-missing", "run `gatepass serve` for a new installation, or `gatepass restore FILE`")
-        }
+        StoreError::Nothing { .. } | StoreError::Second { .. } => (
+            "database-missing",
+            "name the directory with --data; or run `gatepass serve` for a new installation, or `gatepass restore FILE`",
+        ),
         StoreError::DatabaseMissing { .. } => {
             ("database-missing", "put the database back, or run `gatepass restore FILE`")
         }

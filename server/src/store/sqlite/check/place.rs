@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::installation::{ACCEPT, DATABASE, FIRST_SECRET, Installation, LOCK, STARTING};
 use super::super::reserve::RESERVE;
-use super::{RESTORE, Report};
+use super::{RESTORE, Report, name_of};
 use crate::secrets::files::{self, FileKind, directory_of, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
 use crate::store::error::StoreError;
@@ -20,8 +20,8 @@ pub(super) fn directory(installation: &Installation, report: &mut Report) -> boo
     let dir = &installation.dir;
     match installation.files.about(dir) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let what = format!("there is no directory {}", dir.display());
-            report.error("directory-missing", what, "name the data directory with --data");
+            let (_, way_out) = name_of(&installation.nothing());
+            report.error("directory-missing", installation.nothing().to_string(), way_out);
             false
         }
         Err(e) => {
