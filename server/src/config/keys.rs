@@ -8,8 +8,8 @@ use gatepass_core::settings::{AddressMismatch, Issuer, TotpIssuer, Unenrolled};
 use super::ConfigError;
 use super::choice::{Front, LogFormat, LogLevel, TotpDigits, TotpHash};
 use super::value::{
-    Authority, Count, Deadline, List, Listen, Network, PasswordSpan, Risked, SessionLifetime, Span, Tenant,
-    TicketLifetime, TokenLifetime, UserScope, Value,
+    Authority, Count, Deadline, List, Listen, Network, PasswordSpan, Risked, SessionLifetime, SocketMode,
+    Span, Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
 };
 
 macro_rules! keys {
@@ -129,6 +129,8 @@ macro_rules! keys {
 keys! {
     /// Address and port to listen on; port 0 takes a free port; `unix:PATH` with the tiny_http front
     listen in http: Listen = "127.0.0.1:8080" at_start;
+    /// Permissions of the Unix socket, in octal: who may connect
+    socket_mode in http: SocketMode = "0660" at_start;
     /// HTTP front: `guarded` can face a network; `tiny_http` only stands behind a proxy on this machine
     front in http: Front = "guarded" at_start;
     /// Threads that answer requests; 0 = one more than there are processors, or 64 with the tiny_http front
@@ -239,6 +241,8 @@ keys! {
     password_grace in passwords.grace: PasswordSpan = "7d";
     /// Passwords hashed at once, 19 MiB each
     password_hashes in passwords.hashes: Count<1, 64> = "1" at_start;
+    /// Passwords that may wait to be hashed; with the tiny_http front no more than half of the workers
+    password_queue in passwords.queue: Count<1, 1024> = "32" at_start;
     /// Hash of new TOTP devices: SHA1, SHA256 or SHA512
     totp_hash in second_factor: TotpHash = "SHA1";
     /// Digits of new TOTP devices' codes: 6 or 8

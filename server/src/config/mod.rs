@@ -134,6 +134,15 @@ impl Config {
         }
     }
 
+    /// Returns the number of passwords that may wait to be hashed. A worker of the `tiny_http` front waits with each, and
+    /// half of them go on answering everything else.
+    pub fn password_places(&self) -> usize {
+        match self.front {
+            Front::Guarded => self.password_queue.size(),
+            Front::TinyHttp => self.password_queue.size().min((self.threads() / 2).max(1)),
+        }
+    }
+
     /// Checks that keys that belong together agree.
     ///
     /// # Errors
@@ -243,6 +252,22 @@ mod tests {
         assert_eq!(config.session_lifetime.seconds(), 30 * 86_400);
         assert_eq!(config.failures_per_minute.get(), 30);
         assert!(config.trusted_proxies.is_empty());
+    }
+
+    /// On two cores it was one, so that two connections shut everybody out.
+    #[test]
+    fn the_front_decides_how_many_passwords_may_wait() {
+        for (file, places) in [
+            ("", 32),
+            ("[http]\nworkers = 1", 32),
+            ("[passwords]\nqueue = 100", 100),
+            ("[http]\nfront = \"tiny_http\"", 32),
+            ("[http]\nfront = \"tiny_http\"\nworkers = 8", 4),
+            ("[http]\nfront = \"tiny_http\"\nworkers = 1", 1),
+        ] {
+            let config = ConfigLayer::from_toml(file).unwrap().resolve().unwrap();
+            assert_eq!(config.password_places(), places, "{file}");
+        }
     }
 
     #[test]

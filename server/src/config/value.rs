@@ -91,6 +91,40 @@ impl Value for PathBuf {
     }
 }
 
+/// The permissions of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketMode(u32);
+
+impl SocketMode {
+    /// Returns the permission bits.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Value for SocketMode {
+    const SHAPE: &'static str = "MODE";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let digits = text.strip_prefix("0o").unwrap_or(text);
+        let octal = digits.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+        let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| octal && *mode <= 0o777);
+        match mode {
+            Some(mode) if mode & 0o600 == 0o600 => Ok(Self(mode)),
+            Some(_) => Err(format!("{text:?} shuts out the server itself: write for example 0660")),
+            None => Err(format!("{text:?} is no mode: write three octal digits, for example 0660")),
+        }
+    }
+
+    /// A number of TOML is decimal, and its octal digits are not known any more.
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some(text) => Self::from_text(text),
+            None => Err("a mode is a text with octal digits: write for example \"0660\"".into()),
+        }
+    }
+}
+
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count<const MIN: u32, const MAX: u32>(u32);
@@ -293,6 +327,12 @@ impl Value for TotpIssuer {
     }
 }
 
+/// Returns true if the host of `issuer` is `0.0.0.0` or `[::]`.
+pub fn is_unspecified(issuer: &Issuer) -> bool {
+    let authority = authority::Authority::parse(issuer.authority().as_bytes());
+    authority.and_then(|authority| authority.address()).is_some_and(|address| address.is_unspecified())
+}
+
 /// A scope of users' tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserScope(Scope);
@@ -367,6 +407,30 @@ mod tests {
         assert_eq!(in_words(Duration::from_millis(100)), "100ms");
         assert_eq!(in_words(Duration::from_secs(90)), "90s");
         assert_eq!(in_words(Duration::from_secs(3600)), "1h");
+    }
+
+    #[test]
+    fn modes() {
+        for (text, mode) in [
+            ("0660", Some(0o660)),
+            ("660", Some(0o660)),
+            ("0o660", Some(0o660)),
+            ("0777", Some(0o777)),
+            ("0600", Some(0o600)),
+            ("0060", None),
+            ("0400", None),
+            ("1777", None),
+            ("0680", None),
+            ("+660", None),
+            ("", None),
+            ("rw", None),
+        ] {
+            assert_eq!(SocketMode::from_text(text).ok().map(SocketMode::get), mode, "{text}");
+        }
+        for value in [toml::Value::Integer(660), toml::Value::Integer(0o660)] {
+            assert!(SocketMode::from_toml(&value).unwrap_err().contains("\"0660\""));
+        }
+        assert_eq!(SocketMode::from_toml(&"0666".into()).map(SocketMode::get), Ok(0o666));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! the proxy must check requests and limit bodies.
 
 use std::io::{self, Cursor, Read};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -16,7 +16,7 @@ use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
-use tiny_http::{ConfigListenAddr, HTTPVersion, Header, Server, ServerConfig, StatusCode};
+use tiny_http::{HTTPVersion, Header, Server, StatusCode};
 
 use super::reply::{AnswerState, Answered, Destination, Reply};
 use super::{Handler, Limits, caught, language_of, printed, refuse};
@@ -31,9 +31,9 @@ const MAX_DISCARD: usize = 1024 * 1024;
 pub enum ListenAddress {
     /// A loopback address; port 0 takes a free port.
     Tcp(SocketAddr),
-    /// A Unix socket. A socket that a dead server left at the path is removed.
+    /// A Unix socket with these permissions. A socket that a dead server left at the path is removed.
     #[cfg(unix)]
-    Unix(PathBuf),
+    Unix(PathBuf, u32),
 }
 
 /// A bound stock front.
@@ -65,9 +65,9 @@ impl Stock {
     /// # Errors
     /// An address that is not loopback; those of the socket.
     pub fn bind(address: ListenAddress, limits: Limits) -> io::Result<Self> {
-        let addr = match &address {
+        let server = match &address {
             ListenAddress::Tcp(address) if address.ip().to_canonical().is_loopback() => {
-                ConfigListenAddr::from_socket_addrs(address)?
+                Server::from_listener(TcpListener::bind(address)?, None)
             }
             ListenAddress::Tcp(address) => {
                 let why = format!(
@@ -76,16 +76,22 @@ impl Stock {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
             #[cfg(unix)]
-            ListenAddress::Unix(path) => {
-                use std::os::unix::{fs::FileTypeExt, net::UnixStream};
+            ListenAddress::Unix(path, mode) => {
+                use std::os::unix::{
+                    fs::{FileTypeExt, PermissionsExt},
+                    net::{UnixListener, UnixStream},
+                };
                 let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
                 if is_socket && UnixStream::connect(path).is_err() {
                     std::fs::remove_file(path)?;
                 }
-                ConfigListenAddr::unix_from_path(path)
+                let listener = UnixListener::bind(path)?;
+                // Its own would depend on the process's umask.
+                std::fs::set_permissions(path, std::fs::Permissions::from_mode(*mode))?;
+                Server::from_listener(listener, None)
             }
         };
-        let server = Arc::new(Server::new(ServerConfig { addr, ssl: None }).map_err(io::Error::other)?);
+        let server = Arc::new(server.map_err(io::Error::other)?);
         let stop = Stop { asked: Arc::default(), server: Arc::clone(&server) };
         Ok(Self { server, limits, stop, address })
     }
@@ -124,7 +130,7 @@ impl Stock {
             }
         }
         #[cfg(unix)]
-        if let ListenAddress::Unix(path) = &self.address {
+        if let ListenAddress::Unix(path, _) = &self.address {
             let _ = std::fs::remove_file(path);
         }
         outcome

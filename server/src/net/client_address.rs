@@ -147,9 +147,17 @@ fn address(hop: &[u8]) -> Result<IpAddr, Unclear> {
 /// Returns the key under which addresses are counted: an IPv4 address, or the /64 of an IPv6 address, which one host
 /// owns.
 pub(crate) fn source(address: IpAddr) -> IpAddr {
+    network(address, 64)
+}
+
+/// Returns an IPv4 address as it is, and an IPv6 address with its first `width` bits alone.
+pub(crate) fn network(address: IpAddr, width: u8) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        IpAddr::V6(address) => {
+            let host = u128::MAX.checked_shr(width.into()).unwrap_or_default();
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !host))
+        }
     }
 }
 
@@ -217,6 +225,21 @@ mod tests {
         }
         let malformed = proxies().client("10.0.0.1".parse().unwrap(), [&b"\xff\xfe"[..]].into_iter());
         assert_eq!(malformed.source, unclear(Unclear::Malformed));
+    }
+
+    #[test]
+    fn networks() {
+        for (address, width, expected) in [
+            ("192.0.2.1", 64, "192.0.2.1"),
+            ("::ffff:192.0.2.1", 48, "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::"),
+            ("2001:db8:1:2:3:4:5:6", 48, "2001:db8:1::"),
+            ("2001:db8::1", 128, "2001:db8::1"),
+            ("2001:db8::1", 0, "::"),
+        ] {
+            let (address, expected) = (address.parse().unwrap(), expected.parse::<IpAddr>().unwrap());
+            assert_eq!(network(address, width), expected, "{address}/{width}");
+        }
     }
 
     #[test]

@@ -12,11 +12,12 @@
 //! are not counted in advance, so as many as there are connections may overshoot.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::client_address::network;
 use super::failure_counts::FailureCounts;
 use super::successful_addresses::{Place, SuccessfulAddresses};
 
@@ -128,9 +129,7 @@ impl FailureLimiter {
             }
             IpAddr::V6(address) => {
                 let keys = WIDTHS.map(|(width, limits)| {
-                    let mask = u128::MAX << (128 - u32::from(width));
-                    let network = Ipv6Addr::from_bits(address.to_bits() & mask);
-                    (self.hasher.hash_one((network, width)), limits)
+                    (self.hasher.hash_one((network(address.into(), width), width)), limits)
                 });
                 let [(key, _), _, (of_48, _), (of_32, _)] = keys;
                 Counted { place: Place { key, around: Some((of_48, of_32)) }, keys: keys.map(Some) }

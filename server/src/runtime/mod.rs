@@ -2,7 +2,7 @@
 //!
 //! - [`service`]: the service behind the front: the client's address, the failure limit, the core.
 //! - [`engine_cache`]: the current engine, reloaded when its keys or settings change.
-//! - [`password_hash_pool`]: the threads that hash passwords.
+//! - [`password_hash_pool`]: the threads that hash passwords, with `fair_queue`, the order in which they do.
 //! - [`first_start`]: the contents of an empty data directory.
 //! - [`demo`]: a user and a client to try it with.
 //! - `retention`: limits on growth: old audit rows, a large log.
@@ -10,6 +10,7 @@
 
 pub mod demo;
 pub mod engine_cache;
+mod fair_queue;
 pub mod first_start;
 pub mod maintenance;
 pub mod password_hash_pool;
@@ -25,7 +26,7 @@ use gatepass_core::records::id::ClientId;
 use gatepass_core::settings::Issuer;
 
 use crate::config::choice::{Front, LogFormat, LogLevel};
-use crate::config::value::{Listen, Network};
+use crate::config::value::{Listen, Network, is_unspecified};
 use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
 use crate::http::guarded::{self, Guarded};
@@ -91,6 +92,17 @@ fn warn_of_unknown_variables(config: &Config) {
     }
 }
 
+/// Warns of an issuer at which nobody can ask.
+fn warn_of_issuer(issuer: &Issuer) {
+    if is_unspecified(issuer) {
+        tracing::warn!(
+            issuer = issuer.as_str(),
+            "the issuer is no address that others can ask at, and every token names it: set `issuer` to the URL by \
+             which they reach this server"
+        );
+    }
+}
+
 /// Starts the log as the configuration wants it.
 fn start_log(config: &Config) {
     let json = match config.log_format {
@@ -137,6 +149,7 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
             Issuer::parse(&own).map_err(|bad| ProgramError::failed(bad.to_string()))?
         }
     };
+    warn_of_issuer(&issuer);
     let settings = config.core_settings(issuer.clone());
 
     let admin_session = AdminSession::new(Arc::clone(&store), clock.status(), settings.clone());
@@ -256,7 +269,8 @@ impl Listener {
                 Stock::bind(ListenAddress::Tcp(*address), limits).map(Self::Stock)
             }
             (Front::TinyHttp, Listen::Unix(path)) => {
-                Stock::bind(ListenAddress::Unix(path.clone()), limits).map(Self::Stock)
+                let address = ListenAddress::Unix(path.clone(), config.socket_mode.get());
+                Stock::bind(address, limits).map(Self::Stock)
             }
         };
         opened.map_err(|error| not_bound(&config.listen, &error))
@@ -286,9 +300,7 @@ impl Listener {
 }
 
 fn not_bound(listen: &Listen, error: &io::Error) -> ProgramError {
-    // tiny_http wraps the system's error in its own.
-    let told = error.to_string();
-    ProgramError::Failed(if error.kind() == ErrorKind::AddrInUse || told.contains("in use") {
+    ProgramError::Failed(if error.kind() == ErrorKind::AddrInUse {
         format!("{listen} is in use: stop what listens there, or choose another address with --listen")
     } else if error.kind() == ErrorKind::PermissionDenied {
         format!(
@@ -297,7 +309,7 @@ fn not_bound(listen: &Listen, error: &io::Error) -> ProgramError {
     } else if error.kind() == ErrorKind::AddrNotAvailable {
         format!("{listen} is not an address of this machine: choose another with --listen")
     } else {
-        format!("cannot listen on {listen}: {told}")
+        format!("cannot listen on {listen}: {error}")
     })
 }
 

@@ -19,7 +19,7 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Found;
 
 use super::engine_cache::EngineCache;
-use super::password_hash_pool::PasswordHashPool;
+use super::password_hash_pool::{HashSource, PasswordHashPool};
 use crate::config::Config;
 use crate::error::ProgramError;
 use crate::http::{Answered, Handler, OwnHosts, Reply, caught};
@@ -42,7 +42,7 @@ pub struct Service {
     pub engine_cache: EngineCache,
     /// Counts of refusals without a row of their own.
     pub refusal_counts: RefusalCounts,
-    hash_pool: PasswordHashPool,
+    hash_pool: PasswordHashPool<()>,
     trusted: CurrentProxies,
     hosts: OwnHosts,
     request_limits: ArcSwap<RequestLimits>,
@@ -50,10 +50,6 @@ pub struct Service {
     unclear_clients: UnclearClients,
     began: Instant,
 }
-
-/// The most requests that wait for a password hash; further ones get 503. No more than half of the workers: those of
-/// the stock front wait with them.
-const WAITING: usize = 32;
 
 /// The part of the configuration that is about requests.
 #[derive(Debug)]
@@ -87,11 +83,8 @@ impl Service {
             trusted,
             hosts: OwnHosts::default(),
             engine_cache: EngineCache::new(Arc::clone(&store), Arc::clone(&clock), settings)?,
-            hash_pool: PasswordHashPool::start(
-                config.password_hashes.size(),
-                WAITING.min(config.threads() / 2),
-            )
-            .map_err(|error| ProgramError::failed(format!("cannot start a thread: {error}")))?,
+            hash_pool: PasswordHashPool::start(config.password_hashes.size(), config.password_places())
+                .map_err(|error| ProgramError::failed(format!("cannot start a thread: {error}")))?,
             store,
             clock,
             refusal_counts: RefusalCounts::default(),
@@ -121,6 +114,7 @@ impl Service {
             config.issuer.clone().unwrap_or_else(|| self.engine_cache.current().settings().issuer.clone());
         self.engine_cache.change(config.core_settings(issuer))?;
         super::warn_of_flat_keys(config);
+        super::warn_of_issuer(&self.engine_cache.current().settings().issuer);
         let former = self.request_limits.load();
         let later = former.config.needing_a_start(config);
         if !later.is_empty() {
@@ -273,7 +267,10 @@ impl Service {
                 Step::HashPassword(stretch) => {
                     let (deferred, answered) = reply.defer();
                     let service = Arc::clone(&self);
-                    self.hash_pool.submit(move |workspace| {
+                    let address = meta.client.address;
+                    let known = self.failure_limiter.succeeded_lately(address, self.began.elapsed());
+                    let source = HashSource { address, account: (), known };
+                    self.hash_pool.submit(source, move |workspace| {
                         let step = match workspace {
                             Some(workspace) => stretch.run_in(workspace, &service.engine_cache.current()),
                             None => stretch.refuse(),

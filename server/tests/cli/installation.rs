@@ -145,6 +145,18 @@ impl Server {
         sent.into_iter().map(receive).collect()
     }
 
+    /// Signs in by password, with names and passwords. All requests wait before the server reads the first.
+    pub(crate) fn log_in_together(&self, people: &[(&str, &str)]) -> Vec<u16> {
+        self.signal("-STOP");
+        let log_in = |(identity, password): &(&str, &str)| {
+            let body = json!({ "identity": identity, "password": password }).to_string();
+            self.send("POST", "/auth/login", "Content-Type: application/json\r\n", &body)
+        };
+        let sent: Vec<_> = people.iter().map(log_in).collect();
+        self.signal("-CONT");
+        sent.into_iter().map(|stream| receive(stream).0).collect()
+    }
+
     fn send_ticket(&self, ticket: &Value) -> TcpStream {
         let body = json!({ "ticket": ticket }).to_string();
         self.send("POST", "/auth/ticket/signin", "Content-Type: application/json\r\n", &body)

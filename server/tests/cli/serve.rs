@@ -1,5 +1,7 @@
 //! `serve`, and commands while it runs.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::installation::{TestInstallation, read, told};
@@ -326,6 +328,57 @@ fn only_own_hosts_are_served() {
         // A thread of its own handles the signal: repeat the request.
         assert!((0..1_000).any(|_| server.health("HTTP/1.1\r\nHost: new.example\r\n") == 200), "{front}");
         assert_eq!(server.health("HTTP/1.1\r\nHost: other.example\r\n"), 421, "{front}");
+    }
+}
+
+/// On two cores one password might wait: two connections that posted unknown names left everybody else 503.
+#[test]
+fn passwords_that_come_together_wait() {
+    let installation = TestInstallation::with_key();
+    installation.run_with(&["user", "add", "alice", "--password-stdin"], "correct horse battery\n");
+    let server = installation.serve(&[]);
+    let guess = ("nobody", "a guess");
+    let answers = server.log_in_together(&[guess, guess, ("alice", "correct horse battery"), guess, guess]);
+    assert_eq!(answers, [400, 400, 200, 400, 400]);
+}
+
+#[test]
+fn a_unix_socket_is_open_to_its_group() {
+    let installation = TestInstallation::with_key();
+    let path = installation.path().join("gatepass.sock");
+    let listen = format!("unix:{}", path.display());
+    for (mode, expected) in [("0660", 0o660), ("600", 0o600)] {
+        let options = ["--front", "tiny_http", "--listen", &listen, "--socket-mode", mode];
+        let server = installation.serve(if mode == "0660" { &options[..4] } else { &options });
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, expected);
+        assert_eq!(installation.json(&["healthcheck"])["ready"], true);
+        assert_eq!(server.end(), Some(0));
+    }
+    for mode in ["0460", "660x", "1777"] {
+        let (code, said) = installation.refused(&["serve", "--socket-mode", mode]);
+        assert!(code == 2 && said.contains("0660"), "{said}");
+    }
+}
+
+#[test]
+fn an_issuer_that_nobody_can_ask_at_is_warned_of() {
+    let installation = TestInstallation::with_key();
+    let log = installation.path().join("log");
+    for (options, warned) in [
+        (&["--listen", "0.0.0.0:0"][..], true),
+        (&["--listen", "[::]:0"], true),
+        (&["--issuer", "http://0.0.0.0:8080/a"], true),
+        (&["--listen", "0.0.0.0:0", "--issuer", "https://id.example.com"], false),
+        (&[], false),
+    ] {
+        let server = installation.serve_to(options, std::fs::File::create(&log).unwrap().into());
+        assert_eq!(server.end(), Some(0));
+        let said = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(
+            said.contains("the issuer is no address that others can ask at"),
+            warned,
+            "{options:?} {said}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! The stock server: its listeners, and the addresses that it refuses.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -71,9 +72,10 @@ fn it_serves_over_a_unix_socket() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let limits = bounds();
     limits.hosts.set(vec!["id.example.com".into()]);
-    let front = Stock::bind(ListenAddress::Unix(path.clone()), limits).unwrap();
+    let front = Stock::bind(ListenAddress::Unix(path.clone(), 0o640), limits).unwrap();
     assert!(front.local_addr().is_none());
-    assert!(Stock::bind(ListenAddress::Unix(path.clone()), bounds()).is_err());
+    assert!(Stock::bind(ListenAddress::Unix(path.clone(), 0o640), bounds()).is_err());
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     let stop = front.stopper();
     let thread = std::thread::spawn(move || front.run(Arc::new(Echo::default())));
     let mut client = UnixStream::connect(&path).unwrap();
