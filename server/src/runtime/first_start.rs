@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{PathBuf, absolute};
 
-use gatepass_core::admin::clients::{AddClient, ClientWithSecret, ListClients};
+use gatepass_core::admin::clients::{AddClient, BeginRotation, BegunRotation, ClientWithSecret, ListClients};
 use gatepass_core::admin::keys::{AddFirstKey, ListKeys};
 use gatepass_core::admin::{AdminError, ClientFields};
+use gatepass_core::base::secret::SecretText;
 use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::id::ClientId;
 use gatepass_core::records::scope::Scope;
@@ -28,6 +29,10 @@ pub struct FirstClient {
 }
 
 impl FirstClient {
+    fn new(id: ClientId, secret: &SecretText) -> Self {
+        Self { id, secret: Zeroizing::new(secret.expose().to_owned()) }
+    }
+
     /// Tells the secret: on a terminal it is printed. Everywhere else it goes to a file, because output is collected in
     /// journals. Returns the file.
     pub fn tell(&self, out: Output, installation: &Installation) -> Option<PathBuf> {
@@ -40,6 +45,9 @@ impl FirstClient {
                 && out.once(&shown).is_ok()
             {
                 let _ = out.say("");
+                if let Err(error) = installation.forget_first_secret() {
+                    tracing::warn!(%error, "the next start will make another secret of the first client");
+                }
                 return None;
             }
         }
@@ -49,7 +57,8 @@ impl FirstClient {
     /// Keeps the secret in a file, which the log names.
     fn keep(&self, installation: &Installation) -> Option<PathBuf> {
         let client = self.id.as_str();
-        match installation.keep_first_secret(&self.secret) {
+        let line = Zeroizing::new(format!("{}\n", *self.secret));
+        match installation.keep_first_secret(&line) {
             Ok(file) => {
                 let shown = file.display();
                 tracing::warn!(client, file = %shown, "the first client's secret is in this file: take it over, and remove the file");
@@ -67,11 +76,15 @@ impl FirstClient {
 const ADMIN_SCOPE: &str = "ticket:issue ticket:impersonate profile";
 
 /// Makes what is missing. A directory that was used before stays as it is, so a deleted client does not come back. But
-/// without any client nobody could request anything, so then there is one again.
+/// without any client nobody could request anything, so then there is one again. If a first start was interrupted before
+/// the client's secret was told, the client gets another.
 ///
 /// # Errors
 /// If the key or the client cannot be made or written.
-pub fn prepare(admin: &AdminSession) -> Result<Option<FirstClient>, ProgramError> {
+pub fn prepare(
+    admin: &AdminSession,
+    installation: &Installation,
+) -> Result<Option<FirstClient>, ProgramError> {
     let keys = admin.run(ListKeys)?;
     if keys.is_empty() {
         let mut stderr = io::stderr();
@@ -87,19 +100,42 @@ pub fn prepare(admin: &AdminSession) -> Result<Option<FirstClient>, ProgramError
     } else if keys.iter().all(|key| key.state != KeyState::Signing) {
         tracing::warn!("no key signs, so no token can be issued: run `gatepass key rotate`");
     }
-    if !admin.run(ListClients { page: PageQuery::new(None, 1) })?.items.is_empty() {
-        return Ok(None);
+    if admin.run(ListClients { page: PageQuery::new(None, 1) })?.items.is_empty() {
+        installation.await_first_secret()?;
+        return first_client(admin, installation);
     }
-    first_client(admin)
+    if installation.awaits_first_secret() { another_secret(admin, installation) } else { Ok(None) }
 }
 
-fn first_client(admin: &AdminSession) -> Result<Option<FirstClient>, ProgramError> {
+/// Gives the first client another secret. The untold one stays good: another server may be about to tell it.
+fn another_secret(
+    admin: &AdminSession,
+    installation: &Installation,
+) -> Result<Option<FirstClient>, ProgramError> {
+    match admin.run(BeginRotation { client: ClientId::admin(), overlap: 0 }) {
+        Ok(BegunRotation { client, secret, .. }) => Ok(Some(FirstClient::new(client.id, &secret))),
+        Err(OperationError::Refused(AdminError::NotFound(_))) => {
+            installation.forget_first_secret()?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn first_client(
+    admin: &AdminSession,
+    installation: &Installation,
+) -> Result<Option<FirstClient>, ProgramError> {
     let scope = Scope::parse(ADMIN_SCOPE).map_err(|bad| ProgramError::failed(bad.to_string()))?;
     let fields = ClientFields::default().scope(scope)?;
     match admin.run(AddClient::new(ClientId::admin(), fields, None)?) {
-        Ok(ClientWithSecret { client, secret }) => Ok(secret
-            .map(|secret| FirstClient { id: client.id, secret: Zeroizing::new(secret.expose().to_owned()) })),
-        // Another server on the same directory was first, and has shown the secret.
+        Ok(ClientWithSecret { client, secret }) => {
+            Ok(secret.map(|secret| FirstClient::new(client.id, &secret)))
+        }
+        // Another server on the same directory was first. It has told the secret, unless this one has emptied its file.
+        Err(OperationError::Refused(AdminError::AlreadyExists(_))) if installation.awaits_first_secret() => {
+            another_secret(admin, installation)
+        }
         Err(OperationError::Refused(AdminError::AlreadyExists(_))) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -153,7 +153,7 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let settings = config.core_settings(issuer.clone());
 
     let admin_session = AdminSession::new(Arc::clone(&store), clock.status(), settings.clone());
-    let first_client = first_start::prepare(&admin_session)?;
+    let first_client = first_start::prepare(&admin_session, &installation)?;
     // At once: whatever fails after this, the secret is not lost.
     let secret_file = first_client.and_then(|first| first.tell(start.out, &installation));
     let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };

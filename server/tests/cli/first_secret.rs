@@ -85,6 +85,22 @@ fn lines_until(read: impl Read, last: &str) -> String {
 }
 
 #[test]
+fn a_first_start_that_was_cut_short_tells_another_secret() {
+    let installation = TestInstallation::with_key();
+    let (_, former) = first_start(&installation);
+    // The client was made, and the file is as empty as before that.
+    fs::write(file(&installation), "").unwrap();
+    let (_, secret) = first_start(&installation);
+    assert_ne!(secret, former);
+    // There is no client any more to have one.
+    installation.json(&["client", "add", "other"]);
+    installation.json(&["client", "delete", "admin"]);
+    fs::write(file(&installation), "").unwrap();
+    assert!(installation.serve(&[]).ready["admin"].is_null());
+    assert!(!file(&installation).exists());
+}
+
+#[test]
 fn a_text_output_that_is_no_terminal_has_no_secret() {
     let installation = TestInstallation::with_key();
     let mut child = installation.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();

@@ -11,7 +11,7 @@ use crate::installation::TestInstallation;
 const MADE: &[&str] = &["gatepass.db", "gatepass.lock", "gatepass.witness", "master.key"];
 /// The files after a first start and a server.
 const SERVED: &[&str] =
-    &["gatepass.db", "gatepass.lock", "gatepass.reserve", "gatepass.witness", "master.key"];
+    &["admin.secret", "gatepass.db", "gatepass.lock", "gatepass.reserve", "gatepass.witness", "master.key"];
 /// A command that makes an installation, and does nothing else.
 const MAKE: &[&str] = &["--init", "key", "generate", "--alg", "EdDSA", "--activate"];
 

@@ -18,8 +18,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
 use crate::secrets::files::{FileKind, Files, SystemFiles, exists, give_to_owner, replace, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
 use crate::store::error::StoreError;
@@ -155,28 +153,45 @@ impl Installation {
         self.dir.join(FIRST_SECRET)
     }
 
-    /// Keeps the first client's secret in a file that only the directory's owner can read. One of a former installation is
-    /// replaced.
+    /// Makes an empty file for the first client's secret. While it is empty, nobody has been told the secret.
     ///
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
-    pub fn keep_first_secret(&self, secret: &str) -> Result<PathBuf, StoreError> {
+    pub fn await_first_secret(&self) -> Result<(), StoreError> {
+        self.keep_first_secret("").map(drop)
+    }
+
+    /// Returns true if the first client was made, or was about to be, and nobody has been told its secret.
+    pub fn awaits_first_secret(&self) -> bool {
+        self.files.about(&self.first_secret()).is_ok_and(|about| about.size == 0)
+    }
+
+    /// Keeps a line with the first client's secret in a file that only the directory's owner can read. One of a former
+    /// installation is replaced.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub fn keep_first_secret(&self, line: &str) -> Result<PathBuf, StoreError> {
         let path = self.first_secret();
-        let text = Zeroizing::new(format!("{secret}\n"));
-        replace(&*self.files, &path, text.as_bytes()).map_err(|e| StoreError::file(&path, "write", &e))?;
+        replace(&*self.files, &path, line.as_bytes()).map_err(|e| StoreError::file(&path, "write", &e))?;
         Ok(path)
     }
 
-    /// Removes the first client's secret, if it was kept.
+    /// Removes the first client's secret, if it was kept, and what an interrupted attempt to keep it has left.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be removed.
+    /// [`StoreError`] if a file cannot be removed.
     pub fn forget_first_secret(&self) -> Result<(), StoreError> {
         let path = self.first_secret();
-        match self.files.remove(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::file(&path, "remove", &e)),
-            Ok(()) | Err(_) => Ok(()),
+        for path in [with_suffix(&path, ".new"), path] {
+            match self.files.remove(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::file(&path, "remove", &e));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(())
     }
 
     /// Checks which files exist.
