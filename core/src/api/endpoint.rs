@@ -87,7 +87,7 @@ pub(crate) struct Call<'a> {
     pub(crate) ctx: Context,
     pub(crate) engine: &'a Engine,
     pub(crate) request: &'a Request,
-    /// The `{id}` of the path, empty where the route has none.
+    /// The variable end of the path, empty where the route has none.
     pub(crate) id: &'a str,
 }
 

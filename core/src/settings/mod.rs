@@ -61,6 +61,12 @@ impl Issuer {
         rest.split('/').next().unwrap_or_default()
     }
 
+    /// Returns its path without the slashes around it; empty where it has none.
+    pub(crate) fn path(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split_once('/').map_or("", |(_, path)| path.trim_end_matches('/'))
+    }
+
     /// Returns the URL of `path` below it.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.0.trim_end_matches('/'))
@@ -248,5 +254,14 @@ mod tests {
         }
         assert_eq!(Issuer::parse("https://[::1]:80/x").unwrap().authority(), "[::1]:80");
         assert_eq!(Issuer::parse("https://x/").unwrap().url("/userinfo"), "https://x/userinfo");
+        for (issuer, path) in [
+            ("https://x", ""),
+            ("https://x/", ""),
+            ("https://x/gate", "gate"),
+            ("https://x:80/gate/", "gate"),
+            ("https://x/a/b", "a/b"),
+        ] {
+            assert_eq!(Issuer::parse(issuer).unwrap().path(), path, "{issuer}");
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::base::base64url::encode;
 use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::http::conditional::IfNoneMatch;
+use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::store::query::{Query, Records};
 
@@ -33,6 +34,11 @@ pub(crate) struct Published<D> {
     document: PhantomData<D>,
     known: IfNoneMatch,
 }
+
+/// A request for a document at the place that RFC 8414 §3.1 gives it where the issuer has a path: the path stands at the end.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct AtIssuerPath<D>(Published<D>);
 
 /// The key set.
 #[derive(Debug)]
@@ -68,6 +74,26 @@ impl<D: Document> Endpoint for Published<D> {
         let response = if self.known.names(&tag) { whole.not_modified() } else { whole };
         let cached = format!("public, max-age={}", basis.settings().key_set_lifetime);
         Ok(response.with("cache-control", cached).with("etag", tag).into())
+    }
+}
+
+impl<D: Document> Endpoint for AtIssuerPath<D> {
+    type Pending = Infallible;
+    type Hash = Infallible;
+
+    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        if call.id != call.engine.settings().issuer.path() {
+            return Err(call.ctx.problem(Problem::NotFound));
+        }
+        Published::parse(call).map(Self)
+    }
+
+    fn query(&self) -> Query {
+        self.0.query()
+    }
+
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {
+        self.0.decide(basis, records)
     }
 }
 

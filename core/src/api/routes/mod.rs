@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::api::context::{Context, ErrorFormat};
 use crate::api::endpoint::{Call, Endpoint, Flow};
-use crate::api::meta::published::{self, Published};
+use crate::api::meta::published::{self, AtIssuerPath, Published};
 use crate::api::person::Bearer;
 use crate::api::reply::Reply;
 use crate::api::step::Step;
@@ -50,7 +50,7 @@ pub enum FailureClass {
 pub struct Route {
     /// The methods; `HEAD` goes with `GET`.
     pub methods: &'static [&'static str],
-    /// The path; `{id}` at its end stands for one segment.
+    /// The path; `{id}` at its end stands for one segment, `{path}` for one or more.
     pub path: &'static str,
     /// The authentication that it requires.
     pub authentication: Authentication,
@@ -58,9 +58,19 @@ pub struct Route {
     pub errors: ErrorFormat,
     /// The meaning of a failure.
     pub failures: FailureClass,
-    /// The path before its `{id}`, where it has one.
-    before_id: Option<&'static str>,
+    variable: Variable,
     begin: fn(Call<'_>) -> Step,
+}
+
+/// The variable end of a path, by what stands before it.
+#[derive(Clone, Copy)]
+enum Variable {
+    /// There is none.
+    Nothing,
+    /// `{id}`: one segment.
+    Segment(&'static str),
+    /// `{path}`: one or more segments.
+    Segments(&'static str),
 }
 
 /// An endpoint that has a row in the table.
@@ -95,30 +105,46 @@ routes! {
     Keys:            GET        "/.well-known/jwks.json"                  => Published<published::Keys>,                Nobody,         Simple, NoGuess;
     ServerMetadata:  GET        "/.well-known/oauth-authorization-server" => Published<published::ServerMetadata>,      Nobody,         Simple, NoGuess;
     OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => Published<published::OpenIdMetadata>,      Nobody,         Simple, NoGuess;
+    MetadataAtPath:  GET        "/.well-known/oauth-authorization-server/{path}" => AtIssuerPath<published::ServerMetadata>, Nobody,      Simple, NoGuess;
+    OpenIdAtPath:    GET        "/.well-known/openid-configuration/{path}" => AtIssuerPath<published::OpenIdMetadata>,  Nobody,         Simple, NoGuess;
     Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple, NoGuess;
     Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple, NoGuess;
 }
 
-/// Returns the part of `path` before an `{id}` at its end; none where there is no `{id}`.
-const fn before_id(path: &'static str) -> Option<&'static str> {
-    let [before @ .., b'{', b'i', b'd', b'}'] = path.as_bytes() else { return None };
-    match core::str::from_utf8(before) {
-        Ok(before) => Some(before),
-        Err(_) => None,
+impl Variable {
+    /// Returns the variable end of `path`.
+    const fn of(path: &'static str) -> Self {
+        match path.as_bytes() {
+            [before @ .., b'{', b'i', b'd', b'}'] => match core::str::from_utf8(before) {
+                Ok(before) => Self::Segment(before),
+                Err(_) => Self::Nothing,
+            },
+            [before @ .., b'{', b'p', b'a', b't', b'h', b'}'] => match core::str::from_utf8(before) {
+                Ok(before) => Self::Segments(before),
+                Err(_) => Self::Nothing,
+            },
+            _ => Self::Nothing,
+        }
     }
 }
 
 impl Route {
-    /// Returns the part of its path before an `{id}`.
-    fn label(&self) -> &'static str {
-        self.before_id.unwrap_or(self.path)
+    /// Returns the part of its path before a variable end.
+    const fn label(&self) -> &'static str {
+        match self.variable {
+            Variable::Nothing => self.path,
+            Variable::Segment(before) | Variable::Segments(before) => before,
+        }
     }
 
-    /// Matches `path`, and returns its `{id}`: empty where the route has none.
+    /// Matches `path`, and returns its variable end: empty where the route has none.
     fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
-        match self.before_id {
-            None => (path == self.path).then_some(""),
-            Some(before) => path.strip_prefix(before).filter(|id| !id.is_empty() && !id.contains('/')),
+        match self.variable {
+            Variable::Nothing => (path == self.path).then_some(""),
+            Variable::Segment(before) => {
+                path.strip_prefix(before).filter(|id| !id.is_empty() && !id.contains('/'))
+            }
+            Variable::Segments(before) => path.strip_prefix(before).filter(|rest| !rest.is_empty()),
         }
     }
 
@@ -161,7 +187,7 @@ pub struct RoutedRequest<'a> {
     language: Language,
     /// The first row that has the path.
     at_path: Option<&'static Route>,
-    /// The row that has the path and the method, and the `{id}`.
+    /// The row that has the path and the method, and the variable end of the path.
     route: Option<(&'static Route, &'a str)>,
 }
 
@@ -181,7 +207,7 @@ impl<'a> RoutedRequest<'a> {
         self.language
     }
 
-    /// Returns the path for a log: as the table has it, without an `{id}`, and empty where no route has it. The rest was
+    /// Returns the path for a log: as the table has it, without its variable end, and empty where no route has it. The rest was
     /// made up by the caller, and may be a secret in the wrong place.
     pub fn label(&self) -> &'static str {
         self.at_path.map_or("", Route::label)

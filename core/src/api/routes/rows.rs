@@ -10,7 +10,7 @@ macro_rules! routes {
             authentication: Authentication::$authentication,
             errors: ErrorFormat::$errors,
             failures: FailureClass::$failures,
-            before_id: before_id($path),
+            variable: Variable::of($path),
             begin: Flow::<$endpoint>::begin,
         },)+];
 

@@ -6,7 +6,8 @@ use crate::base::warning::Warnings;
 use crate::crypto::seed::Seed;
 use crate::engine::Keys;
 use crate::settings::{Issuer, Settings};
-use alloc::{vec, vec::Vec};
+use crate::store::query::Records;
+use alloc::{format, vec, vec::Vec};
 
 fn request(method: &str, path: &str) -> Request {
     Request {
@@ -19,11 +20,49 @@ fn request(method: &str, path: &str) -> Request {
 }
 
 fn begin(request: Request) -> Step {
-    let settings = Settings::new(Issuer::parse("http://gate.example").unwrap());
+    let settings = Settings::new(Issuer::parse("http://gate.example/x").unwrap());
+    Engine::new(settings, Keys::new(0, None, vec![])).handle(request, inputs())
+}
+
+fn inputs() -> RequestInputs {
     let now = Time::from_unix(1_750_000_000);
     let (seed, warnings) = (Seed::new([1; 32]), Warnings::NONE);
-    let inputs = RequestInputs { now, fraction: 0, seed, warnings, wall: now };
-    Engine::new(settings, Keys::new(0, None, vec![])).handle(request, inputs)
+    RequestInputs { now, fraction: 0, seed, warnings, wall: now }
+}
+
+/// Returns the path of a route whose variable end is the path of the issuer.
+fn filled(route: &Route) -> String {
+    route.path.replace("{id}", "x").replace("{path}", "x")
+}
+
+#[test]
+fn the_metadata_of_an_issuer_with_a_path_has_its_path_at_the_end() {
+    let status = |issuer: &str, path: &str| {
+        let settings = Settings::new(Issuer::parse(issuer).unwrap());
+        let engine = Engine::new(settings, Keys::new(0, None, vec![]));
+        let Step::Read(read) = engine.handle(request("GET", path), inputs()) else { return 404 };
+        let found = Found { generation: 0, state_epoch: 0, records: Records::Generation };
+        let Step::Reply(reply) = read.resume(&engine, found) else { panic!("nothing is committed") };
+        reply.status()
+    };
+    for place in ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"] {
+        for (issuer, end, expected) in [
+            ("https://gate.example", "", 200),
+            ("https://gate.example", "/", 404),
+            ("https://gate.example", "/gate", 404),
+            ("https://gate.example/gate", "/gate", 200),
+            ("https://gate.example/gate/", "/gate", 200),
+            // The proxy takes the path away.
+            ("https://gate.example/gate", "", 200),
+            ("https://gate.example/gate", "/gate/", 404),
+            ("https://gate.example/gate", "/Gate", 404),
+            ("https://gate.example/gate", "/gate/x", 404),
+            ("https://gate.example/a/b", "/a/b", 200),
+            ("https://gate.example/a/b", "/a", 404),
+        ] {
+            assert_eq!(status(issuer, &format!("{place}{end}")), expected, "{issuer} {place}{end}");
+        }
+    }
 }
 
 #[test]
@@ -40,6 +79,11 @@ fn no_log_is_told_what_a_caller_made_up() {
         ("/userinfo", "/userinfo", FailureClass::NoGuess),
         ("/userinfo/x", "", FailureClass::NoGuess),
         ("/.well-known/x", "", FailureClass::NoGuess),
+        (
+            "/.well-known/openid-configuration/tkt_x/y",
+            "/.well-known/openid-configuration/",
+            FailureClass::NoGuess,
+        ),
         ("/tkt_x", "", FailureClass::NoGuess),
         ("", "", FailureClass::NoGuess),
     ] {
@@ -57,7 +101,7 @@ fn a_path_has_each_method_once_and_allows_what_its_rows_take() {
             assert!(!seen.contains(&(method, route.path)), "{method} {}", route.path);
             seen.push((method, route.path));
         }
-        let path = route.path.replace("{id}", "x");
+        let path = filled(route);
         let Step::Reply(refused) = begin(request("BREW", &path)) else { panic!("{path} takes BREW") };
         let allow = refused.header("allow").unwrap_or_default();
         assert_eq!(refused.status(), 405, "{path}");
@@ -73,7 +117,7 @@ fn a_route_asks_for_what_its_row_says_in_its_format() {
         let form = Request {
             headers: vec![("content-type".into(), b"application/x-www-form-urlencoded".to_vec())],
             body: b"grant_type=client_credentials&token=x".to_vec(),
-            ..request(route.methods[0], &route.path.replace("{id}", "x"))
+            ..request(route.methods[0], &filled(route))
         };
         let step = begin(form);
         let reply = if let Step::Reply(reply) = &step { Some(reply) } else { None };
