@@ -319,7 +319,7 @@ impl Operation for UnlockUser {
 /// [`AdminError::Invalid`] where it will not do.
 fn check_password(password: &SecretText, user: &User, settings: &Settings) -> Result<(), AdminError> {
     let least = settings.password_length;
-    fit(password.expose(), user, least).map_err(|unfit| AdminError::Invalid {
+    fit(password, user, least).map_err(|unfit| AdminError::Invalid {
         field: Field::Password,
         reason: Invalid::Unfit { unfit, least },
     })

@@ -107,7 +107,8 @@ pub struct HashPassword {
 }
 
 impl HashPassword {
-    /// Hashes, and goes on: some 20 ms, twice that where a password is changed, in 19 MiB that are given back.
+    /// Hashes, and goes on: some 20 ms for each hash, in 19 MiB that are given back. A changed password is another hash, and so is
+    /// one that was sent in another form than Unicode's normalization form C.
     pub fn run(self, engine: &Engine) -> Step {
         self.run_in(&mut Workspace::default(), engine)
     }

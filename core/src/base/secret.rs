@@ -3,6 +3,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 use subtle::ConstantTimeEq;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// `N` secret bytes.
@@ -79,6 +80,18 @@ impl SecretText {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Returns the text in Unicode's normalization form C, if that differs.
+    pub fn nfc(&self) -> Option<Self> {
+        let text = self.expose();
+        if is_nfc(text) {
+            return None;
+        }
+        // In one piece: what a growing text leaves behind would not be wiped. The form is at most three times as long.
+        let mut nfc = String::with_capacity(text.len().saturating_mul(3));
+        nfc.extend(text.nfc());
+        Some(Self(nfc))
+    }
 }
 
 impl PartialEq for SecretText {
@@ -113,6 +126,20 @@ mod tests {
     fn debug_never_shows_the_value() {
         assert_eq!(format!("{:?}", Secret::new([7u8; 4])), "Secret<4>(…)");
         assert_eq!(format!("{:?}", SecretText::new("hunter2".into())), "SecretText(…)");
+    }
+
+    #[test]
+    fn a_text_has_one_normal_form() {
+        let nfc = |text: &str| SecretText::new(text.into()).nfc().map(|nfc| nfc.expose().into());
+        for same in ["", "correct horse", "Jos\u{e9}", "密码", "\u{1f600}", "e\u{327}\u{301}x\u{fffd}"] {
+            assert_eq!(nfc(same), nfc(same).filter(|form: &String| form != same), "{same}");
+        }
+        let changed = |text: &str| nfc(text).unwrap_or_default();
+        assert_eq!(changed("Jose\u{301}"), "Jos\u{e9}");
+        assert_eq!(changed("\u{212b}"), "\u{c5}");
+        assert_eq!(changed("\u{1100}\u{1161}"), "\u{ac00}");
+        // The longest there is: three times as long as it was.
+        assert_eq!(changed("\u{1d160}").len(), 12);
     }
 
     #[test]

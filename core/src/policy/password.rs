@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use crate::base::codes::codes;
+use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::records::factor::Lockout;
 use crate::records::session::Purpose;
@@ -27,11 +28,14 @@ pub enum PasswordError {
     Common,
 }
 
-/// Checks that `password` is good enough for `user`, with at least `least` characters.
+/// Checks that `password` is good enough for `user`, with at least `least` characters. It is measured as it is hashed, in Unicode's
+/// normalization form C.
 ///
 /// # Errors
 /// [`PasswordError`] says why not.
-pub fn fit(password: &str, user: &User, least: u32) -> Result<(), PasswordError> {
+pub fn fit(password: &SecretText, user: &User, least: u32) -> Result<(), PasswordError> {
+    let nfc = password.nfc();
+    let password = nfc.as_ref().unwrap_or(password).expose();
     if u32::try_from(password.chars().count()).unwrap_or(u32::MAX) < least {
         return Err(PasswordError::TooShort);
     }
@@ -167,6 +171,8 @@ mod tests {
             ("密码密码密码密码码", Ok(())),
             ("seven77", Err(PasswordError::TooShort)),
             ("密码密码密码密", Err(PasswordError::TooShort)),
+            // Seven characters, however they are composed.
+            ("e\u{301}e\u{301}e\u{301}e\u{301}abc", Err(PasswordError::TooShort)),
             (&"ab".repeat(512), Ok(())),
             (&"ab".repeat(513), Err(PasswordError::TooLong)),
             ("password", Err(PasswordError::Common)),
@@ -179,7 +185,7 @@ mod tests {
             ("+442079460000", Err(PasswordError::Common)),
             ("alice-liddell1", Ok(())),
         ] {
-            assert_eq!(fit(password, &alice, 8), expected, "{password}");
+            assert_eq!(fit(&SecretText::new(password.into()), &alice, 8), expected, "{password}");
         }
         assert_eq!(COMMON.lines().count(), 3_000);
         assert!(COMMON.lines().all(|line| line.len() >= 8 && line == line.to_lowercase()));

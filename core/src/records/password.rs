@@ -65,19 +65,23 @@ impl fmt::Display for PasswordHashError {
 impl core::error::Error for PasswordHashError {}
 
 impl PasswordHash {
-    /// Hashes `password` with 16 random bytes that nothing else is made of. Takes some 20 ms; none where there is no memory
+    /// Hashes `password`, in Unicode's normalization form C, with 16 random bytes that nothing else is made of. Takes some 20 ms; none where there is no memory
     /// for it.
     pub fn of(password: &SecretText, salt: [u8; 16], workspace: &mut Workspace) -> Option<Self> {
         let (memory, passes, lanes) = COST;
         let params = Params::new(memory, passes, lanes, Some(LENGTH)).ok()?;
         let mut output = zeroize::Zeroizing::new([0; LENGTH]);
-        workspace.hash(&params, password, &salt, &mut *output)?;
+        workspace.hash(&params, password.nfc().as_ref().unwrap_or(password), &salt, &mut *output)?;
+        Self::written(&params, &salt, &*output)
+    }
+
+    fn written(params: &Params, salt: &[u8], output: &[u8]) -> Option<Self> {
         let hash = phc::PasswordHash {
             algorithm: Algorithm::Argon2id.ident(),
             version: Some(Version::V0x13.into()),
-            params: phc::ParamsString::try_from(&params).ok()?,
-            salt: Some(phc::Salt::new(&salt).ok()?),
-            hash: Some(phc::Output::new(&*output).ok()?),
+            params: phc::ParamsString::try_from(params).ok()?,
+            salt: Some(phc::Salt::new(salt).ok()?),
+            hash: Some(phc::Output::new(output).ok()?),
         };
         Some(Self(hash.to_string()))
     }
@@ -102,13 +106,19 @@ impl PasswordHash {
         &self.0
     }
 
-    /// Returns true if `password` has this hash. It takes as long as hashing; none if there is no memory for it.
+    /// Returns true if `password` has this hash, in Unicode's normalization form C or, since passwords were hashed before as they
+    /// were sent, as it is. It takes as long as hashing, or twice as long if the two differ; none if there is no memory for it.
     pub fn is_of(&self, password: &SecretText, workspace: &mut Workspace) -> Option<bool> {
         let Parts { params, salt, output } = Parts::of(&self.0)?;
         let mut made = zeroize::Zeroizing::new([0; 64]);
         let made = made.get_mut(..output.as_ref().len())?;
-        workspace.hash(&params, password, salt.as_ref(), made)?;
-        Some(same_bytes(made, output.as_ref()))
+        for text in password.nfc().iter().chain([password]) {
+            workspace.hash(&params, text, salt.as_ref(), made)?;
+            if same_bytes(made, output.as_ref()) {
+                return Some(true);
+            }
+        }
+        Some(false)
     }
 
     /// The hash of nobody's password: what is verified where there is none, so that the answer comes no sooner.
@@ -169,6 +179,30 @@ mod tests {
         assert_eq!(PasswordHash::parse(hash.as_str()), Ok(hash));
         assert!(PasswordHash::parse(PasswordHash::of_nobody().as_str()).is_ok());
         assert_eq!(PasswordHash::of_nobody().is_of(&secret(""), &mut workspace), Some(false));
+    }
+
+    #[test]
+    fn a_password_is_one_whichever_way_it_is_composed() {
+        let mut workspace = Workspace::default();
+        let (composed, decomposed) = (secret("Jos\u{e9} of Arimathea"), secret("Jose\u{301} of Arimathea"));
+        for text in [&composed, &decomposed] {
+            let hash = PasswordHash::of(text, [7; 16], &mut workspace).unwrap();
+            for sent in [&composed, &decomposed] {
+                assert_eq!(hash.is_of(sent, &mut workspace), Some(true));
+            }
+            assert_eq!(hash.is_of(&secret("Jose of Arimathea"), &mut workspace), Some(false));
+        }
+    }
+
+    /// Of one that was hashed as it was sent, before passwords were normalized.
+    #[test]
+    fn an_old_hash_is_of_what_was_sent() {
+        let (mut workspace, mut output) = (Workspace::default(), [0; LENGTH]);
+        let params = Params::new(64, 1, 1, Some(LENGTH)).unwrap();
+        workspace.hash(&params, &secret("Jose\u{301} of Arimathea"), &[7; 16], &mut output).unwrap();
+        let hash = PasswordHash::written(&params, &[7; 16], &output).unwrap();
+        assert_eq!(hash.is_of(&secret("Jose\u{301} of Arimathea"), &mut workspace), Some(true));
+        assert_eq!(hash.is_of(&secret("Jos\u{e9} of Arimathea"), &mut workspace), Some(false));
     }
 
     /// A test of the reference implementation of Argon2.

@@ -71,6 +71,7 @@ pub const SUITE: &[(&str, Test)] = &[
     ("wrong codes end a challenge, and lock", factors::wrong_codes),
     ("what factors are refused for", factors::what_factors_are_refused_for),
     ("a keyed redemption comes again", sign_in::a_keyed_redemption_comes_again),
+    ("a password in each normal form", passwords::a_password_in_each_normal_form),
     ("a login for a client", portals::a_login_for_a_client),
     ("who is no client at a login", portals::who_is_no_client_at_a_login),
     ("whose word is taken about a person", portals::whose_word_is_taken),

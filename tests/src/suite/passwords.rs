@@ -119,6 +119,22 @@ pub(super) fn a_password_that_has_to_be_changed(target: Target) {
     simple(&target.ask(&super::refresh(&refresh)), 400, 40020);
 }
 
+/// It is the same password from every keyboard, however that composes its letters.
+pub(super) fn a_password_in_each_normal_form(target: Target) {
+    let (composed, decomposed) = ("caf\u{e9} cr\u{e8}me", "cafe\u{301} cre\u{300}me");
+    for (new, other) in [(decomposed, composed), (composed, decomposed)] {
+        let token = target.ask(&login("pam", PAM_PASSWORD)).text("access_token");
+        simple(&target.ask(&change(&token, PAM_PASSWORD, new)), 200, 0);
+        for typed in [new, other] {
+            assert_eq!(target.ask(&login("pam", typed)).status, 200, "{typed:?}");
+        }
+        simple(&target.ask(&login("pam", "cafe creme")), 400, 40040);
+        let token = target.ask(&login("pam", new)).text("access_token");
+        simple(&target.ask(&change(&token, new, other)), 400, 40046);
+        simple(&target.ask(&change(&token, other, PAM_PASSWORD)), 200, 0);
+    }
+}
+
 pub(super) fn who_may_not_change_a_password(target: Target) {
     let service = target.service_token("profile");
     simple(&target.ask(&change("x.y.z", "a", "b")), 401, 40100);

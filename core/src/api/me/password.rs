@@ -55,11 +55,11 @@ impl BearerEndpoint for ChangePassword {
         password: &Option<Password>,
     ) -> Decided<PendingChange, Comparison> {
         let ctx = basis.ctx;
-        let unfit = match fit(self.new.expose(), person.user, basis.settings().password_length) {
+        let unfit = match fit(&self.new, person.user, basis.settings().password_length) {
             Err(PasswordError::TooShort) => Some(Problem::PasswordTooShort),
             Err(PasswordError::TooLong) => Some(Problem::PasswordTooLong),
             Err(PasswordError::Common) => Some(Problem::PasswordTooCommon),
-            Ok(()) => (self.new == self.old).then_some(Problem::PasswordUnchanged),
+            Ok(()) => is_same(&self.new, &self.old).then_some(Problem::PasswordUnchanged),
         };
         if let Some(problem) = unfit {
             return Err(ctx.refuse(problem, Refusal::PasswordUnfit));
@@ -77,6 +77,11 @@ impl BearerEndpoint for ChangePassword {
             })),
         }
     }
+}
+
+/// Returns true if both are one password, whichever way they are composed.
+fn is_same(one: &SecretText, other: &SecretText) -> bool {
+    one.nfc().as_ref().unwrap_or(one) == other.nfc().as_ref().unwrap_or(other)
 }
 
 fn refuse(
