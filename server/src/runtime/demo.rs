@@ -1,6 +1,7 @@
 //! `serve --demo`: a user and a client to try it with, a new ticket, and three commands that work when pasted.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use gatepass_core::admin::clients::{AddClient, RenewClient};
 use gatepass_core::admin::tickets::IssueTicket;
@@ -15,6 +16,9 @@ use gatepass_core::records::scope::Scope;
 use gatepass_core::records::ticket::MAX_LIFETIME;
 use gatepass_core::records::user::Username;
 use gatepass_core::settings::Settings;
+use gatepass_core::store::Store;
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::store::query::{Found, Query};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -23,8 +27,7 @@ use crate::config::value::Listen;
 use crate::error::OperationError;
 use crate::error::ProgramError;
 use crate::secrets::random::request_inputs;
-use crate::store::AdminSession;
-use crate::store::load_engine;
+use crate::store::{AdminSession, Backend, load_engine};
 
 /// The name of both the user and the client.
 const NAME: &str = "demo";
@@ -97,6 +100,21 @@ fn told(secret: Option<&SecretText>) -> Zeroizing<String> {
     Zeroizing::new(secret.map(SecretText::expose).unwrap_or_default().to_owned())
 }
 
+/// The store, but for the memory of places: the demo signs in from none, and at the user's first own sign-in, no other device is
+/// known yet.
+struct Unremembered<'a>(&'a dyn Backend);
+
+impl Store for Unremembered<'_> {
+    fn read(&self, query: &Query) -> Found {
+        self.0.read(query)
+    }
+
+    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
+        let kept = changes.iter().filter(|change| !matches!(change, Change::RecordSignIn { .. }));
+        self.0.commit(&kept.cloned().collect())
+    }
+}
+
 /// Redeems `ticket` as any client would, for the token of the third command.
 fn sign_in(
     admin: &AdminSession,
@@ -111,7 +129,7 @@ fn sign_in(
         peer: Ipv4Addr::LOCALHOST.into(),
     };
     let engine = load_engine(&*admin.store, settings.clone())?;
-    let response = drive(&engine, &admin.store, request, request_inputs(&admin.clock)?);
+    let response = drive(&engine, &Unremembered(&*admin.store), request, request_inputs(&admin.clock)?);
     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
     let token = body.get("access_token").and_then(Value::as_str);
     token.map(|token| Zeroizing::new(token.to_owned())).ok_or_else(|| {
