@@ -203,18 +203,25 @@ pub(crate) fn give_to_owner(file: &File, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Creates a directory that only its owner can read, with those above it, if it does not exist.
+/// Creates a directory that only its owner can read, with those above it, if it does not exist. Each belongs to the owner of
+/// the one above it, if this process may choose.
 ///
 /// # Errors
 /// Errors of the system; [`io::ErrorKind::NotADirectory`] if the name is another file's.
 pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
     match fs::metadata(dir) {
-        Ok(about) if about.is_dir() => Ok(()),
-        Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-        }
+        Ok(about) if about.is_dir() => return Ok(()),
+        Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let above = directory_of(dir);
+    make_directory(above)?;
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        // Another process was faster.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(e) => Err(e),
+        Ok(()) => give_to_owner(&File::open(dir)?, above),
     }
 }
 

@@ -96,7 +96,7 @@ impl MasterKey {
         if about.kind != FileKind::File {
             return Err(SecretsError::Malformed(path.to_owned()));
         }
-        if !is_private(&about, rustix::process::geteuid().as_raw()) {
+        if !is_private(&about, &Caller::of_this_process()) {
             return Err(SecretsError::Exposed { key: path.to_owned(), mode: about.mode });
         }
         let bytes = files.read(path, MAX_FILE).map_err(|e| failed(&e))?;
@@ -138,12 +138,31 @@ fn draft_of(path: &Path) -> PathBuf {
     with_suffix(path, ".draft")
 }
 
-/// Returns true if only the owner may read a file; or its group, too, if the owner is the superuser or this process's
-/// user: service managers and clusters mount secrets so. Only the owner may write it.
-fn is_private(about: &About, user: u32) -> bool {
+/// The user of this process, and its groups.
+struct Caller {
+    user: u32,
+    groups: Vec<u32>,
+}
+
+impl Caller {
+    fn of_this_process() -> Self {
+        let others = rustix::process::getgroups().unwrap_or_default();
+        let groups = [rustix::process::getegid()].into_iter().chain(others);
+        Self {
+            user: rustix::process::geteuid().as_raw(),
+            groups: groups.map(|group| group.as_raw()).collect(),
+        }
+    }
+}
+
+/// Returns true if only the owner may read a file; or its group, too, if the file belongs to the superuser or to this
+/// process's user, or the group is one of this process's: service managers and clusters mount secrets so, and nobody can
+/// change the mode of what they mount. Only the owner may write it.
+fn is_private(about: &About, caller: &Caller) -> bool {
     let group_reads = about.mode & 0o040 != 0;
-    let (owner, _) = about.owner;
-    about.mode & 0o027 == 0 && (!group_reads || owner == 0 || owner == user || user == 0)
+    let (owner, group) = about.owner;
+    let is_ours = [0, caller.user].contains(&owner) || caller.groups.contains(&group) || caller.user == 0;
+    about.mode & 0o027 == 0 && (!group_reads || is_ours)
 }
 
 /// Returns the text of a key's file.
@@ -201,21 +220,29 @@ mod tests {
     #[test]
     fn a_key_is_private_where_no_stranger_reads_or_writes_it() {
         const US: u32 = 1000;
+        const OTHERS: u32 = 5;
+        const OURS: u32 = 6;
         for (mode, owner, private) in [
-            (0o600, US, true),
-            (0o400, US, true),
-            (0o640, US, true),
-            (0o440, 0, true),
-            (0o440, 2000, false),
-            (0o600, 2000, true),
-            (0o660, 0, false),
-            (0o644, 0, false),
-            (0o604, US, false),
-            (0o620, US, false),
-            (0o602, US, false),
+            (0o600, (US, OTHERS), true),
+            (0o400, (US, OTHERS), true),
+            (0o640, (US, OTHERS), true),
+            (0o440, (0, OTHERS), true),
+            (0o440, (0, OURS), true),
+            (0o440, (2000, OTHERS), false),
+            // As a mount in a container without a root of its own: its owner is nobody.
+            (0o440, (65_534, OURS), true),
+            (0o460, (65_534, OURS), false),
+            (0o444, (65_534, OURS), false),
+            (0o600, (2000, OTHERS), true),
+            (0o660, (0, OTHERS), false),
+            (0o644, (0, OURS), false),
+            (0o604, (US, OURS), false),
+            (0o620, (US, OURS), false),
+            (0o602, (US, OURS), false),
         ] {
-            let about = About { identity: (0, 0), size: 0, mode, owner: (owner, 5), kind: FileKind::File };
-            assert_eq!(is_private(&about, US), private, "{mode:o} {owner}");
+            let about = About { identity: (0, 0), size: 0, mode, owner, kind: FileKind::File };
+            let caller = Caller { user: US, groups: vec![OURS] };
+            assert_eq!(is_private(&about, &caller), private, "{mode:o} {owner:?}");
         }
     }
 

@@ -60,7 +60,7 @@ impl fmt::Display for SecretsError {
             ),
             Self::Exposed { key, mode } => write!(
                 f,
-                "others can read the master key {} (mode {mode:04o}); run `chmod 600 {}`",
+                "others can read the master key {} (mode {mode:04o}): run `chmod 600 {}`; where it is mounted, mount it as 0440 with a group of this user",
                 key.display(),
                 key.display()
             ),

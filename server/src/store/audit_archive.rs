@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::audit_chain::{COLUMNS, Chain, Field, Head, UNNUMBERED, WIDTH, broken};
 use super::backend::{Archived, OnProgress, Phase};
 use super::error::StoreError;
-use crate::secrets::files::{Files, exists, give_name, with_suffix};
+use crate::secrets::files::{Files, directory_of, exists, give_name, give_to_owner, with_suffix};
 use crate::secrets::master_key::{hex, unhex};
 use crate::secrets::random::random;
 
@@ -123,6 +123,7 @@ fn write_draft(
     let Span { from, last } = span;
     let failed = |e: io::Error| StoreError::file(path, "write", &e);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    give_to_owner(&file, directory_of(path)).map_err(failed)?;
     let mut out = BufWriter::new(&file);
     let line = |out: &mut BufWriter<&File>, value: &Value| {
         serde_json::to_writer(&mut *out, value).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"))

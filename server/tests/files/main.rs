@@ -20,6 +20,7 @@ mod installation;
 mod master_key;
 mod missing;
 mod mixture;
+mod owner;
 mod reading;
 mod replaced;
 mod schema;

@@ -172,9 +172,10 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
             "master-key-wrong",
             "put the key back that this database was made with; `master.key.old` may be it",
         ),
-        StoreError::Secrets(SecretsError::Exposed { .. }) => {
-            ("master-key-exposed", "run `chmod 600` on the file")
-        }
+        StoreError::Secrets(SecretsError::Exposed { .. }) => (
+            "master-key-exposed",
+            "run `chmod 600` on the file, or mount it as 0440 with a group of the server's user",
+        ),
         StoreError::Secrets(SecretsError::Malformed(_)) => {
             ("master-key-malformed", "put the right file back")
         }
