@@ -49,7 +49,7 @@ impl Presented {
 
     /// The same, or what is answered at the paths below `/auth` and `/mfa` where there is none.
     pub(crate) fn demanded(ctx: &Context, request: &Request) -> Result<Self, Reply> {
-        let presented = Self::by_header(request).map_err(|HeaderError| ctx.malformed(Problem::BadHeader))?;
+        let presented = Self::by_header(request).map_err(|error| ctx.malformed(error))?;
         presented.ok_or_else(|| unauthorized(ctx, Refusal::TokenInvalid))
     }
 

@@ -7,10 +7,11 @@ use crate::base::time::{Clocks, Time};
 use crate::http::language::Language;
 use crate::http::oauth_error::{BearerError, OAuthError};
 use crate::http::problem::{Problem, done};
-use crate::http::request::Request;
+use crate::http::request::{HeaderError, HeaderFault, Request};
+use crate::http::request_error::RequestError;
 use crate::records::challenge::SignIn;
 use crate::records::request_inputs::RequestInputs;
-use crate::records::sign_in_history::DeviceOnNetwork;
+use crate::records::sign_in_history::{DeviceOnNetwork, MAX_DEVICE_ID};
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Outcome;
 use serde::Serialize;
@@ -37,11 +38,13 @@ pub(crate) struct Context {
 }
 
 /// Returns the device and network that `request` comes from.
-pub(crate) fn place(request: &Request) -> Result<DeviceOnNetwork, Problem> {
-    let id = request.header("x-device-id").map_err(|_| Problem::BadHeader)?.unwrap_or_default();
+pub(crate) fn place(request: &Request) -> Result<DeviceOnNetwork, HeaderError> {
+    const HEADER: &str = "x-device-id";
+    let id = request.header(HEADER)?.unwrap_or_default();
     let agent = request.headers.iter().find(|(name, _)| name == "user-agent");
     let agent = agent.map(|(_, value)| value.as_slice()).unwrap_or_default();
-    DeviceOnNetwork::of(id, agent, request.peer).ok_or(Problem::BadHeader)
+    let fault = HeaderFault::TooLong { most: MAX_DEVICE_ID };
+    DeviceOnNetwork::of(id, agent, request.peer).ok_or(HeaderError { name: HEADER, fault })
 }
 
 impl Context {
@@ -64,17 +67,17 @@ impl Context {
     }
 
     /// Returns `problem` as a SimpleResponse.
-    pub(crate) fn problem(&self, problem: Problem) -> Reply {
-        problem.response(self.language, self.inputs.wall).into()
+    pub(crate) fn problem(&self, problem: impl Into<RequestError>) -> Reply {
+        problem.into().response(self.language, self.inputs.wall).into()
     }
 
     /// Returns `problem` as the refusal of something.
-    pub(crate) fn refuse(&self, problem: Problem, refusal: Refusal) -> Reply {
+    pub(crate) fn refuse(&self, problem: impl Into<RequestError>, refusal: Refusal) -> Reply {
         self.problem(problem).refused(refusal)
     }
 
     /// Returns `problem` of a request that could not be read.
-    pub(crate) fn malformed(&self, problem: Problem) -> Reply {
+    pub(crate) fn malformed(&self, problem: impl Into<RequestError>) -> Reply {
         self.refuse(problem, Refusal::Malformed)
     }
 

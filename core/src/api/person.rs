@@ -9,6 +9,7 @@ use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Pending};
 use crate::api::reply::Reply;
 use crate::engine::Engine;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::records::factor::Factors;
 use crate::records::password::Password;
 use crate::records::session::{Purpose, Session};
@@ -32,7 +33,7 @@ pub(crate) trait BearerEndpoint: Sized {
     const FOR_ACTORS: bool = false;
 
     /// Parses a request.
-    fn parse(call: &Call<'_>) -> Result<Self, Problem>;
+    fn parse(call: &Call<'_>) -> Result<Self, RequestError>;
     /// As [`Endpoint::decide`].
     fn decide(
         &self,
@@ -104,7 +105,7 @@ impl ReadWithBearer for Option<Password> {
 pub(crate) struct Bearer<E> {
     presented: Presented,
     /// The request, or the error in it: a bad token is answered before a bad body.
-    asked: Result<E, Problem>,
+    asked: Result<E, RequestError>,
 }
 
 /// The person whose token was believed, and their session.
@@ -135,7 +136,7 @@ impl<E: BearerEndpoint> Endpoint for Bearer<E> {
         if person.session.actor.is_some() && !E::FOR_ACTORS {
             return Err(ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated));
         }
-        let asked = self.asked.as_ref().map_err(|problem| ctx.malformed(*problem))?;
+        let asked = self.asked.as_ref().map_err(|problem| ctx.malformed(problem.clone()))?;
         asked.decide(basis, &person, records)
     }
 }

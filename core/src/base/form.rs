@@ -1,31 +1,78 @@
 //! `application/x-www-form-urlencoded` bodies, read strictly.
 
 use alloc::{borrow::Cow, collections::BTreeMap, string::String, vec::Vec};
+use core::fmt;
+
+use crate::base::plain_name::plain_name;
+
+/// The most parameters that are read. Each costs memory and a look-up.
+pub const MAX_PARAMETERS: usize = 1000;
+
+/// The one parameter that may be repeated (RFC 8707 §2). It is not used here.
+const REPEATABLE: &str = "resource";
 
 /// The parameters of a form body, each at most once.
 pub struct Form<'a>(BTreeMap<Cow<'a, str>, Cow<'a, str>>);
 
-/// Not a form with one reading: a bad percent-escape, NUL, not UTF-8, or a repeated parameter.
+/// A text that is not a form with one reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormError {
+    /// The parameter of this number, from 1, has a bad percent-escape, a NUL, or bytes that are not UTF-8.
+    Illegible(usize),
+    /// The parameter of this number, from 1, is repeated: this one, if its name can be told.
+    Repeated(usize, Option<String>),
+    /// There are more than [`MAX_PARAMETERS`].
+    TooMany,
+}
+
+impl fmt::Display for FormError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Illegible(number) => {
+                write!(
+                    f,
+                    "parameter {number} of the form has an invalid percent-escape, or is not UTF-8 text"
+                )
+            }
+            Self::Repeated(_, Some(name)) => write!(f, "the parameter {name} is repeated"),
+            Self::Repeated(number, None) => write!(f, "parameter {number} of the form is repeated"),
+            Self::TooMany => write!(f, "the form has more than {MAX_PARAMETERS} parameters"),
+        }
+    }
+}
+
+impl core::error::Error for FormError {}
+
+/// A text with an invalid percent-escape, a NUL, or bytes that are not UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FormError;
+pub(crate) struct EscapeError;
 
 impl<'a> Form<'a> {
     /// Reads `body`. The work is bounded by the body's own bound.
     ///
     /// # Errors
-    /// [`FormError`] where an escape is invalid, a NUL or non-UTF-8 comes out, or any parameter, known or not,
-    /// is repeated (RFC 6749 §3.2).
+    /// [`FormError`] where an escape is invalid, a NUL or non-UTF-8 comes out, any parameter, known or not, is repeated
+    /// (RFC 6749 §3.2; RFC 8707's `resource` apart), or there are more than [`MAX_PARAMETERS`].
     pub fn parse(body: &'a [u8]) -> Result<Self, FormError> {
         let mut parameters = BTreeMap::new();
-        for pair in body.split(|&b| b == b'&').filter(|pair| !pair.is_empty()) {
+        let pairs = body.split(|&b| b == b'&').filter(|pair| !pair.is_empty());
+        for (number, pair) in (1..).zip(pairs) {
+            if number > MAX_PARAMETERS {
+                return Err(FormError::TooMany);
+            }
             let split = pair.iter().position(|&b| b == b'=');
             let (name, value) = match split.and_then(|at| pair.split_at_checked(at)) {
                 Some((name, value)) => (name, value.get(1..).unwrap_or_default()),
                 None => (pair, &[][..]),
             };
-            if parameters.insert(decode(name)?, decode(value)?).is_some() {
-                return Err(FormError);
+            let illegible = |EscapeError| FormError::Illegible(number);
+            let (name, value) = (decode(name).map_err(illegible)?, decode(value).map_err(illegible)?);
+            // What has no value may be one in the wrong place.
+            let told = split.and_then(|_| plain_name(&name));
+            if name != REPEATABLE && parameters.contains_key(&name) {
+                return Err(FormError::Repeated(number, told));
             }
+            parameters.insert(name, value);
         }
         Ok(Self(parameters))
     }
@@ -36,16 +83,16 @@ impl<'a> Form<'a> {
     }
 }
 
-impl core::fmt::Debug for Form<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Debug for Form<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Form({} parameters)", self.0.len())
     }
 }
 
 /// `+` and `%XX` undone; also what a Basic header's parts are encoded with (RFC 6749 §2.3.1).
-pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormError> {
+pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, EscapeError> {
     if !encoded.iter().any(|b| matches!(b, b'+' | b'%' | 0)) {
-        return core::str::from_utf8(encoded).map(Cow::Borrowed).map_err(|_| FormError);
+        return core::str::from_utf8(encoded).map(Cow::Borrowed).map_err(|_| EscapeError);
     }
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut bytes = encoded.iter();
@@ -57,17 +104,17 @@ pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormError> {
         });
     }
     if decoded.contains(&0) {
-        return Err(FormError);
+        return Err(EscapeError);
     }
-    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| FormError)
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| EscapeError)
 }
 
-fn hex(digit: Option<&u8>) -> Result<u8, FormError> {
+fn hex(digit: Option<&u8>) -> Result<u8, EscapeError> {
     match digit {
         Some(d @ b'0'..=b'9') => Ok(d - b'0'),
         Some(d @ b'a'..=b'f') => Ok(d - b'a' + 10),
         Some(d @ b'A'..=b'F') => Ok(d - b'A' + 10),
-        Some(_) | None => Err(FormError),
+        Some(_) | None => Err(EscapeError),
     }
 }
 
@@ -87,29 +134,29 @@ mod tests {
         assert_eq!(ok("a", "a"), Ok(None));
         assert_eq!(ok("&&a=1&", "a"), Ok(Some("1".into())));
         assert_eq!(ok("a=%E5%BC%A0", "a"), Ok(Some("张".into())));
-        for bad in [
-            "a=1&a=1",
-            "a=&a=",
-            "x=1&%78=2",
-            "a=%",
-            "a=%4",
-            "a=%zz",
-            "a=%+1",
-            "a=%00",
-            "a=%ff",
-            "a=%c0%af",
-            "a=\0",
-        ] {
-            assert_eq!(ok(bad, "a"), Err(FormError), "{bad}");
+        for bad in ["a=%", "a=%4", "a=%zz", "a=%+1", "a=%00", "a=%ff", "a=%c0%af", "a=\0"] {
+            assert_eq!(ok(bad, "a"), Err(FormError::Illegible(1)), "{bad}");
+            let second = alloc::format!("b=1&{bad}&c=1");
+            assert_eq!(ok(&second, "a"), Err(FormError::Illegible(2)), "{bad}");
         }
+        for (twice, number, name) in [
+            ("a=1&a=1", 2, Some("a")),
+            ("a=&b=&a=", 3, Some("a")),
+            ("x=1&%78=2", 2, Some("x")),
+            ("a=1&a", 2, None),
+            ("p%20w=1&p%20w=1", 2, None),
+        ] {
+            assert_eq!(ok(twice, "a"), Err(FormError::Repeated(number, name.map(Into::into))), "{twice}");
+        }
+        assert!(ok("resource=https://a.example&resource=https://b.example&a=1", "a").is_ok());
     }
 
     #[test]
-    fn ten_thousand_parameters_are_only_slow_to_type() {
-        let mut body = String::new();
-        for i in 0..10_000 {
-            body.push_str(&alloc::format!("{i}=&"));
+    fn more_parameters_than_anybody_needs_are_refused() {
+        let form = |count: usize| (0..count).map(|i| alloc::format!("{i}=&")).collect::<String>();
+        assert_eq!(Form::parse(form(MAX_PARAMETERS).as_bytes()).unwrap().get("77"), None);
+        for count in [MAX_PARAMETERS + 1, 10_000] {
+            assert_eq!(Form::parse(form(count).as_bytes()).unwrap_err(), FormError::TooMany);
         }
-        assert_eq!(Form::parse(body.as_bytes()).unwrap().get("77"), None);
     }
 }

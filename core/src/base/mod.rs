@@ -5,6 +5,7 @@ pub(crate) mod codes;
 pub mod form;
 pub mod idempotency_key;
 pub mod json;
+pub(crate) mod plain_name;
 pub mod secret;
 pub mod time;
 pub mod warning;

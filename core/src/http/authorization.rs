@@ -5,7 +5,7 @@ use alloc::{borrow::Cow, string::String, vec::Vec};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
-use crate::base::form::{self, FormError};
+use crate::base::form::{self, EscapeError};
 use crate::base::secret::SecretText;
 use crate::http::request::{HeaderError, Request};
 
@@ -66,7 +66,7 @@ fn basic(encoded: &str) -> Option<BasicCredentials> {
     let decoded = match form::decode(secret.as_bytes()) {
         Ok(Cow::Owned(decoded)) => Some(SecretText::new(decoded)),
         // Nothing was to be decoded, or it cannot be.
-        Ok(Cow::Borrowed(_)) | Err(FormError) => None,
+        Ok(Cow::Borrowed(_)) | Err(EscapeError) => None,
     };
     let readings = decoded.into_iter().chain([SecretText::new(secret.into())]).collect();
     Some(BasicCredentials { name, readings })

@@ -1,4 +1,5 @@
-//! A JSON body, and its members by name. Malformed is never absent: a member of the wrong type, `null` included, is refused.
+//! A JSON body, and its members by name. Malformed is never absent: a member of the wrong type is refused, and so is one that is
+//! a member of the endpoint misspelt. A `null` counts as absent.
 
 use alloc::string::String;
 
@@ -6,52 +7,83 @@ use serde_json::{Map, Value};
 
 use crate::base::json::parse_object;
 use crate::base::secret::SecretText;
-use crate::http::media::is_media_type;
+use crate::http::detail::Detail;
+use crate::http::media::{has_content_coding, is_media_type};
+use crate::http::misspelling::meant;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::request_error::RequestError;
+
+/// The media type of every body that is no form.
+const JSON: &str = "application/json";
+
+/// The most unknown members that are compared with the known ones.
+const COMPARED: usize = 64;
 
 /// One JSON object, read strictly.
-pub(crate) struct Body(Map<String, Value>);
+pub(crate) struct Body {
+    members: Map<String, Value>,
+    known: &'static [&'static str],
+}
 
 impl Body {
-    /// The body of `request`.
+    /// The body of `request`, which may have the members `known`. Others are ignored.
     ///
     /// # Errors
-    /// [`Problem::UnsupportedMediaType`] where it is not `application/json`, [`Problem::BadJson`] where it is not one strict object.
-    pub(crate) fn of(request: &Request) -> Result<Self, Problem> {
-        let content_type = request.header("content-type").map_err(|_| Problem::BadHeader)?;
-        if !content_type.is_some_and(|t| is_media_type(t, "application/json")) {
-            return Err(Problem::UnsupportedMediaType);
+    /// 415 where it is not `application/json` or has a content coding; [`Problem::BadJson`] where it is not one strict
+    /// object, or a member is a known one misspelt.
+    pub(crate) fn of(request: &Request, known: &'static [&'static str]) -> Result<Self, RequestError> {
+        if has_content_coding(request) {
+            return Err(Problem::UnsupportedContentCoding.into());
         }
-        parse_object(&request.body).map(Self).map_err(|_| Problem::BadJson)
+        if !request.header("content-type")?.is_some_and(|t| is_media_type(t, JSON)) {
+            return Err(Problem::UnsupportedMediaType.with(Detail::media_type(JSON)));
+        }
+        let members = parse_object(&request.body)?;
+        let unknown = members.keys().filter(|name| !known.contains(&name.as_str()));
+        for name in unknown.take(COMPARED) {
+            if let Some(meant) = meant(name, known) {
+                return Err(RequestError::body(Detail::misspelt(name, meant)));
+            }
+        }
+        Ok(Self { members, known })
     }
 
     /// The body of `request`, where every member is optional: none at all is an empty object.
     ///
     /// # Errors
     /// As [`Body::of`].
-    pub(crate) fn of_any(request: &Request) -> Result<Self, Problem> {
-        let said = request.header("content-type").map_err(|_| Problem::BadHeader)?;
-        if request.body.is_empty() && said.is_none() { Ok(Self(Map::new())) } else { Self::of(request) }
+    pub(crate) fn of_any(request: &Request, known: &'static [&'static str]) -> Result<Self, RequestError> {
+        if request.body.is_empty() && request.header("content-type")?.is_none() {
+            return Ok(Self { members: Map::new(), known });
+        }
+        Self::of(request, known)
     }
 
     /// Member `name` as text, if it is there.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
-        self.0.get(name).map(|value| value.as_str().ok_or(Problem::BadJson)).transpose()
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, RequestError> {
+        let text = |value: &'_ Value| value.as_str().is_some();
+        match self.value(name) {
+            Some(value) if !text(value) => Err(RequestError::body(Detail::no_text(name))),
+            value => Ok(value.and_then(Value::as_str)),
+        }
     }
 
     /// Member `name` as text to keep secret.
-    pub(crate) fn required_text(&self, name: &str) -> Result<SecretText, Problem> {
-        self.text(name)?.map(|text| SecretText::new(text.into())).ok_or(Problem::BadJson)
+    pub(crate) fn required_text(&self, name: &str) -> Result<SecretText, RequestError> {
+        let text = self.text(name)?.map(|text| SecretText::new(text.into()));
+        text.ok_or_else(|| RequestError::body(Detail::missing(name)))
     }
 
     /// Member `name` as `true` or `false`; `false` if it is not there.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
-        self.0.get(name).map_or(Ok(false), |value| value.as_bool().ok_or(Problem::BadJson))
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, RequestError> {
+        let no_flag = || RequestError::body(Detail::no_flag(name));
+        self.value(name).map_or(Ok(false), |value| value.as_bool().ok_or_else(no_flag))
     }
 
     /// Member `name` as a JSON value, if it is there.
     pub(crate) fn value(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        debug_assert!(self.known.contains(&name), "{name} is not among the known members");
+        self.members.get(name).filter(|value| !value.is_null())
     }
 }

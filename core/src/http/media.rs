@@ -1,4 +1,6 @@
-//! `Content-Type`: what a body claims to be.
+//! `Content-Type` and `Content-Encoding`: what a body claims to be.
+
+use crate::http::request::Request;
 
 /// Returns true if `content_type` is `expected`, with a `charset` of UTF-8 or none (RFC 9110 §8.3). Other parameters are ignored.
 pub fn is_media_type(content_type: &str, expected: &str) -> bool {
@@ -14,6 +16,15 @@ pub fn is_media_type(content_type: &str, expected: &str) -> bool {
             Some(_) => true,
             None => parameter.trim().is_empty(),
         })
+}
+
+/// Returns true if the body of `request` has a content coding (RFC 9110 §8.4). None is undone here.
+pub(crate) fn has_content_coding(request: &Request) -> bool {
+    let codings = request.headers.iter().filter(|(name, _)| name == "content-encoding");
+    let mut codings = codings.flat_map(|(_, value)| value.split(|byte| *byte == b','));
+    codings.any(|coding| {
+        !matches!(coding.trim_ascii(), b"") && !coding.trim_ascii().eq_ignore_ascii_case(b"identity")
+    })
 }
 
 #[cfg(test)]

@@ -3,10 +3,13 @@
 pub mod authorization;
 pub(crate) mod body;
 pub(crate) mod conditional;
+pub mod detail;
 pub mod idempotency;
 pub mod language;
 pub mod media;
+pub(crate) mod misspelling;
 pub mod oauth_error;
 pub mod problem;
 pub mod request;
+pub mod request_error;
 pub mod response;

@@ -1,20 +1,23 @@
 //! Errors as OAuth has them: RFC 6749 §5.2 at `/oauth2`, RFC 6750 §3 at `/userinfo`.
 
-use alloc::string::String;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
 
 use serde::Serialize;
 
+use crate::base::form::FormError;
 use crate::http::problem::RETRY_AFTER;
+use crate::http::request::HeaderError;
 use crate::http::response::Response;
 
 /// The realm of every challenge.
 const REALM: &str = "gatepass";
 
 #[derive(Serialize)]
-struct Body {
+struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
-    error_description: &'static str,
+    error_description: &'a str,
 }
 
 /// The challenge to a client that has to authenticate.
@@ -23,14 +26,14 @@ pub(crate) fn basic_challenge() -> String {
 }
 
 /// An error of the token endpoint (RFC 6749 §5.2). The text is the `error_description`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OAuthError {
     /// 400 `invalid_request`
-    InvalidRequest(&'static str),
+    InvalidRequest(Cow<'static, str>),
     /// 401 `invalid_client`: one answer for an unknown client, a disabled one and a wrong secret.
     InvalidClient,
     /// 400 `invalid_scope`
-    InvalidScope(&'static str),
+    InvalidScope(Cow<'static, str>),
     /// 400 `invalid_grant`: one answer for an unknown refresh token, an expired one, a used one and another client's.
     InvalidGrant,
     /// 400 `unsupported_grant_type`
@@ -41,25 +44,39 @@ pub enum OAuthError {
     TemporarilyUnavailable,
 }
 
+impl From<HeaderError> for OAuthError {
+    fn from(error: HeaderError) -> Self {
+        Self::InvalidRequest(error.to_string().into())
+    }
+}
+
+impl From<FormError> for OAuthError {
+    fn from(error: FormError) -> Self {
+        Self::InvalidRequest(error.to_string().into())
+    }
+}
+
 impl OAuthError {
     /// The answer.
     pub fn response(self) -> Response {
-        let (status, error, error_description) = match self {
+        let (status, error, error_description): (_, _, Cow<'static, str>) = match self {
             Self::InvalidRequest(why) => (400, "invalid_request", why),
-            Self::InvalidClient => (401, "invalid_client", "client authentication failed"),
+            Self::InvalidClient => (401, "invalid_client", "client authentication failed".into()),
             Self::InvalidScope(why) => (400, "invalid_scope", why),
             Self::InvalidGrant => {
-                (400, "invalid_grant", "the refresh token is invalid, expired or already used")
+                (400, "invalid_grant", "the refresh token is invalid, expired or already used".into())
             }
             Self::UnsupportedGrantType => (
                 400,
                 "unsupported_grant_type",
-                "the grant types served here are client_credentials and refresh_token",
+                "the grant types served here are client_credentials and refresh_token".into(),
             ),
-            Self::ServerError => (500, "server_error", "internal error"),
-            Self::TemporarilyUnavailable => (503, "temporarily_unavailable", "try again"),
+            Self::ServerError => (500, "server_error", "internal error".into()),
+            Self::TemporarilyUnavailable => (503, "temporarily_unavailable", "try again".into()),
         };
-        let response = Response::json(status, &Body { error: Some(error), error_description }).uncached();
+        let response =
+            Response::json(status, &Body { error: Some(error), error_description: &error_description })
+                .uncached();
         match status {
             // RFC 9110 §15.5.2 wants a challenge with every 401, whichever way the client tried.
             401 => response.with("www-authenticate", basic_challenge()),
@@ -70,12 +87,12 @@ impl OAuthError {
 }
 
 /// An error of a bearer endpoint (RFC 6750 §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BearerError {
     /// 401 without an error code: no token was sent (RFC 6750 §3.1).
     Missing,
-    /// 400 `invalid_request`: two tokens, or a malformed header.
-    InvalidRequest,
+    /// 400 `invalid_request`: two tokens, or a malformed header or form. The text is the `error_description`.
+    InvalidRequest(Cow<'static, str>),
     /// 401 `invalid_token`
     InvalidToken,
     /// 403 `insufficient_scope`
@@ -86,18 +103,35 @@ pub enum BearerError {
     TemporarilyUnavailable,
 }
 
+impl From<HeaderError> for BearerError {
+    fn from(error: HeaderError) -> Self {
+        Self::InvalidRequest(error.to_string().into())
+    }
+}
+
+impl From<FormError> for BearerError {
+    fn from(error: FormError) -> Self {
+        Self::InvalidRequest(error.to_string().into())
+    }
+}
+
 impl BearerError {
     /// The answer.
     pub fn response(self) -> Response {
-        let (status, error, error_description) = match self {
-            Self::Missing => (401, None, "a bearer token is required"),
-            Self::InvalidRequest => (400, Some("invalid_request"), "send exactly one bearer token"),
-            Self::InvalidToken => (401, Some("invalid_token"), "the token is invalid, expired or revoked"),
-            Self::InsufficientScope => (403, Some("insufficient_scope"), "the token is not good for this"),
-            Self::ServerError => (500, Some("server_error"), "internal error"),
-            Self::TemporarilyUnavailable => (503, Some("temporarily_unavailable"), "try again"),
+        let (status, error, error_description): (_, _, Cow<'static, str>) = match self {
+            Self::Missing => (401, None, "a bearer token is required".into()),
+            Self::InvalidRequest(why) => (400, Some("invalid_request"), why),
+            Self::InvalidToken => {
+                (401, Some("invalid_token"), "the token is invalid, expired or revoked".into())
+            }
+            Self::InsufficientScope => {
+                (403, Some("insufficient_scope"), "the token is not good for this".into())
+            }
+            Self::ServerError => (500, Some("server_error"), "internal error".into()),
+            Self::TemporarilyUnavailable => (503, Some("temporarily_unavailable"), "try again".into()),
         };
-        let response = Response::json(status, &Body { error, error_description }).uncached();
+        let response =
+            Response::json(status, &Body { error, error_description: &error_description }).uncached();
         match (status, error) {
             (503, _) => response.with("retry-after", RETRY_AFTER),
             (400 | 401 | 403, Some(error)) => response.with(

@@ -1,10 +1,14 @@
 //! The one table of business codes: what `SimpleResponse` can say (docs/http-api.md), with its HTTP status and
 //! its message in English and Chinese.
 
+use alloc::borrow::Cow;
+use alloc::format;
+
 use serde::Serialize;
 
 use crate::base::time::Time;
 use crate::http::language::Language;
+use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 
 macro_rules! problems {
@@ -126,6 +130,8 @@ problems! {
     UriTooLong = 41400, 414, "the request line is too long", "请求行过长";
     /// The body is of another media type.
     UnsupportedMediaType = 41500, 415, "the body is not of the media type this path takes", "请求体的媒体类型不受支持";
+    /// The body has a content coding.
+    UnsupportedContentCoding = 41501, 415, "the body must come without a content coding", "请求体不得使用内容编码";
     /// `Expect` holds something other than `100-continue`.
     ExpectationFailed = 41700, 417, "the expectation cannot be met", "无法满足 Expect 请求头";
     /// The absolute-form target names another host.
@@ -149,9 +155,9 @@ pub(crate) const RETRY_AFTER: &str = "1";
 
 /// `{"code", "message", "timestamp"}` of the origin document, and `data` where there is any.
 #[derive(Serialize)]
-struct SimpleResponse<T: Serialize> {
+struct SimpleResponse<'a, T: Serialize> {
     code: u32,
-    message: &'static str,
+    message: &'a str,
     timestamp: alloc::string::String,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<T>,
@@ -170,10 +176,33 @@ impl Problem {
     /// The `SimpleResponse` for this problem, in `language`, said at `now`. Never cached: where a request is refused
     /// before its path is known, it may have been one that speaks of a person or a token.
     pub fn response(self, language: Language, now: Time) -> Response {
-        let (code, message) = (self.code(), self.message(language));
+        RequestError::from(self).response(language, now)
+    }
+}
+
+impl RequestError {
+    /// As [`Problem::response`], with the detail behind the message.
+    pub fn response(&self, language: Language, now: Time) -> Response {
+        let problem = self.problem;
+        let message = match (&self.detail, language) {
+            (None, _) => Cow::Borrowed(problem.message(language)),
+            (Some(detail), Language::English) => {
+                Cow::Owned(format!("{}: {}", problem.message(language), detail.text(language)))
+            }
+            (Some(detail), Language::Chinese) => {
+                Cow::Owned(format!("{}:{}", problem.message(language), detail.text(language)))
+            }
+        };
+        let (code, message) = (problem.code(), &*message);
         let body = SimpleResponse { code, message, timestamp: now.rfc3339(), data: None::<()> };
-        let response = Response::json(self.status(), &body).uncached();
-        if self.status() == 503 { response.with("retry-after", RETRY_AFTER) } else { response }
+        let response = Response::json(problem.status(), &body).uncached();
+        if problem == Problem::UnsupportedContentCoding {
+            response.with("accept-encoding", "identity")
+        } else if problem.status() == 503 {
+            response.with("retry-after", RETRY_AFTER)
+        } else {
+            response
+        }
     }
 }
 

@@ -21,9 +21,41 @@ pub struct Request {
 /// The longest body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// A header that may be sent only once was sent twice, or is not visible ASCII.
+/// A header that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeaderError;
+pub struct HeaderError {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// The reason.
+    pub fault: HeaderFault,
+}
+
+/// The reason why a header cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderFault {
+    /// It may be sent once, and was sent more often.
+    Repeated,
+    /// It holds something other than visible ASCII, space and tab.
+    NotText,
+    /// It is longer than this, in bytes.
+    TooLong {
+        /// The most bytes.
+        most: usize,
+    },
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the header {} ", self.name)?;
+        match self.fault {
+            HeaderFault::Repeated => f.write_str("is repeated"),
+            HeaderFault::NotText => f.write_str("has bytes other than visible ASCII, space and tab"),
+            HeaderFault::TooLong { most } => write!(f, "has more than {most} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for HeaderError {}
 
 impl Request {
     /// The path without its query.
@@ -35,15 +67,16 @@ impl Request {
     ///
     /// # Errors
     /// [`HeaderError`] where it is repeated or holds anything but visible ASCII, space and tab.
-    pub fn header(&self, name: &str) -> Result<Option<&str>, HeaderError> {
+    pub fn header(&self, name: &'static str) -> Result<Option<&str>, HeaderError> {
+        let error = |fault| HeaderError { name, fault };
         let mut found = None;
         for (_, value) in self.headers.iter().filter(|(n, _)| n == name) {
             if found.is_some() {
-                return Err(HeaderError);
+                return Err(error(HeaderFault::Repeated));
             }
-            let text = core::str::from_utf8(value).map_err(|_| HeaderError)?;
+            let text = core::str::from_utf8(value).map_err(|_| error(HeaderFault::NotText))?;
             if !text.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)) {
-                return Err(HeaderError);
+                return Err(error(HeaderFault::NotText));
             }
             found = Some(text);
         }

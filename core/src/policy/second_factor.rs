@@ -27,6 +27,9 @@ impl Method {
         totp.into_iter().chain(codes).collect()
     }
 
+    /// The names of all of them.
+    pub(crate) const NAMES: &[&str] = &["totp", "backup_code"];
+
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
             "totp" => Some(Self::Totp),

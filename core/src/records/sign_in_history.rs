@@ -84,7 +84,7 @@ pub struct DeviceOnNetwork {
 }
 
 /// The longest `X-Device-Id`, in characters.
-const MAX_DEVICE_ID: usize = 256;
+pub(crate) const MAX_DEVICE_ID: usize = 256;
 
 impl DeviceOnNetwork {
     /// Of what a device says it is, its `X-Device-Id` and its `User-Agent`, and of its address: an empty id is none. No place

@@ -4,6 +4,7 @@
 mod client_credentials;
 mod factors;
 mod issuing;
+mod mistakes;
 mod passwords;
 mod portals;
 mod published;
@@ -70,6 +71,10 @@ pub const SUITE: &[(&str, Test)] = &[
     ("removing a device", factors::removing_a_device),
     ("wrong codes end a challenge, and lock", factors::wrong_codes),
     ("what factors are refused for", factors::what_factors_are_refused_for),
+    ("what is wrong in a body", mistakes::what_is_wrong_in_a_body),
+    ("what is wrong in a request for a ticket", mistakes::what_is_wrong_in_a_request_for_a_ticket),
+    ("what is wrong in a header", mistakes::what_is_wrong_in_a_header),
+    ("what is wrong in a form", mistakes::what_is_wrong_in_a_form),
     ("a keyed redemption comes again", sign_in::a_keyed_redemption_comes_again),
     ("a password in each normal form", passwords::a_password_in_each_normal_form),
     ("a login for a client", portals::a_login_for_a_client),

@@ -11,7 +11,9 @@ use crate::api::shapes::IssuedTicket;
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
 use crate::http::body::Body;
+use crate::http::detail::Detail;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::policy::ticket_issuing::{Authority, IssueError, TicketDraft, draft};
 use crate::policy::ticket_request::{TicketRequest, TicketRequestError};
@@ -29,7 +31,7 @@ use crate::store::query::{BearerRecords, IssueQuery, Query, Records};
 pub(crate) struct GenerateTicket {
     presented: Presented,
     /// The request, or the error in it: a bad token is answered before a bad body.
-    asked: Result<TicketRequest, Problem>,
+    asked: Result<TicketRequest, RequestError>,
 }
 
 /// A ticket that is about to be durable.
@@ -45,7 +47,7 @@ impl Endpoint for GenerateTicket {
 
     fn parse(Call { ctx, engine, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let presented = Presented::demanded(ctx, request)?;
-        let asked = Body::of(request).and_then(|body| read_request(&body, engine.settings()));
+        let asked = Body::of(request, MEMBERS).and_then(|body| read_request(&body, engine.settings()));
         Ok(Self { presented, asked })
     }
 
@@ -67,13 +69,14 @@ impl Endpoint for GenerateTicket {
         let token = token.map_err(|refusal| unauthorized(ctx, refusal))?;
         let authority = self.authority(ctx, &token, &records.bearer, &mut conditions);
         let drafted = authority.and_then(|authority| {
-            let asked = self.asked.as_ref().map_err(|&problem| Refused::new(problem, Refusal::Malformed))?;
+            let asked =
+                self.asked.as_ref().map_err(|error| Refused::new(error.clone(), Refusal::Malformed))?;
             Ok(draft(asked, authority, &records, basis.state_epoch, basis.settings(), &ctx.inputs)?)
         });
         match drafted {
             Ok(draft) => Ok(issue(ctx, draft, conditions)),
-            Err(Refused { problem, refusal, about }) => {
-                let reply = ctx.refuse(problem, refusal);
+            Err(Refused { error, refusal, about }) => {
+                let reply = ctx.refuse(error, refusal);
                 Ok(match about {
                     Some(event) => Next::record(Event { refusal: Some(refusal), ..*event }, reply),
                     None => reply.into(),
@@ -98,7 +101,7 @@ impl GenerateTicket {
         } else {
             "ticket:issue"
         };
-        let refused = |problem, refusal, subject: Option<&UserId>, client: &ClientId| Refused {
+        let refused = |problem: Problem, refusal, subject: Option<&UserId>, client: &ClientId| Refused {
             about: Some(Box::new(Event {
                 subject: subject.cloned(),
                 client: Some(client.clone()),
@@ -165,15 +168,15 @@ impl Pending for PendingTicket {
 
 /// Why no ticket is issued.
 struct Refused {
-    problem: Problem,
+    error: RequestError,
     refusal: Refusal,
     /// The row it is written down as, where it concerns something that exists.
     about: Option<Box<Event>>,
 }
 
 impl Refused {
-    const fn new(problem: Problem, refusal: Refusal) -> Self {
-        Self { problem, refusal, about: None }
+    fn new(error: impl Into<RequestError>, refusal: Refusal) -> Self {
+        Self { error: error.into(), refusal, about: None }
     }
 }
 
@@ -191,12 +194,21 @@ impl From<IssueError> for Refused {
     }
 }
 
+/// The members of the body.
+const MEMBERS: &[&str] =
+    &["user_id", "username", "ttl", "audience", "bind", "scope", "client_ip", "tenant_id", "actor", "reason"];
+
 /// Reads the body of `generate-ticket`.
-fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, Problem> {
+fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, RequestError> {
     let user = match (body.text("user_id")?, body.text("username")?) {
         (Some(text), None) => UserRef::IdOrUsername(text.into()),
         (None, Some(text)) => UserRef::Username(text.into()),
-        (Some(_), Some(_)) | (None, None) => return Err(Problem::BadJson),
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(RequestError::body(Detail::fixed(
+                "exactly one of the members user_id and username is needed",
+                "成员 user_id 与 username 须有且仅有一个",
+            )));
+        }
     };
     let mut asked = TicketRequest::new(user);
     if let Some(ttl) = body.value("ttl") {
@@ -213,10 +225,10 @@ fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, Probl
         asked.client_ip = Some(ip.parse().map_err(|_| Problem::BadClientIp)?);
     }
     if body.text("tenant_id")?.is_some_and(|tenant| settings.tenant.as_deref() != Some(tenant)) {
-        return Err(Problem::TenantRefused);
+        return Err(Problem::TenantRefused.into());
     }
     let actor = body.text("actor")?.map(|actor| UserRef::IdOrUsername(actor.into()));
-    asked.impersonated(actor, body.text("reason")?).map_err(problem)
+    Ok(asked.impersonated(actor, body.text("reason")?).map_err(problem)?)
 }
 
 const fn problem(error: TicketRequestError) -> Problem {
@@ -245,7 +257,7 @@ mod tests {
                 body: format!("{{\"user_id\":\"alice\"{member}}}").into_bytes(),
                 peer: [127, 0, 0, 1].into(),
             };
-            read_request(&Body::of(&request).unwrap(), &settings).err()
+            read_request(&Body::of(&request, MEMBERS).unwrap(), &settings).err().map(|error| error.problem)
         };
         let named = |name: &str| format!(",\"tenant_id\":\"{name}\"");
         for (tenant, member, refused) in [
@@ -255,7 +267,7 @@ mod tests {
             (Some("acme"), &named("ACME"), Some(Problem::TenantRefused)),
             (Some("acme"), &named(""), Some(Problem::TenantRefused)),
             (None, &named("acme"), Some(Problem::TenantRefused)),
-            (Some("acme"), ",\"tenant_id\":null", Some(Problem::BadJson)),
+            (Some("acme"), ",\"tenant_id\":null", None),
         ] {
             assert_eq!(read(tenant, member), refused, "{tenant:?} {member}");
         }

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::http::authorization::Authorization;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::policy::password;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::SignIn;
@@ -25,6 +26,9 @@ use crate::records::password::{PasswordHash, Workspace};
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Identity, LoginRecords, Query, Records};
+
+/// The members of the body.
+const MEMBERS: &[&str] = &["identity", "password", "client_ip", "user_agent", "device_id"];
 
 /// A name and a password.
 #[derive(Debug)]
@@ -60,16 +64,16 @@ impl Endpoint for Login {
     type Hash = Comparison;
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
-        let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
+        let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
         let redeemer = redeemer(authorization);
         let read = || {
-            let body = Body::of(request)?;
-            let identity = Identity(body.text("identity")?.ok_or(Problem::BadJson)?.into());
+            let body = Body::of(request, MEMBERS)?;
+            let identity = Identity(body.required_text("identity")?.expose().into());
             let password = body.required_text("password")?;
             let person = PersonContext::of(request, &body, &redeemer)?;
             Ok(Self { identity, password, redeemer, person, compared: None })
         };
-        read().map_err(|problem| ctx.malformed(problem))
+        read().map_err(|error: RequestError| ctx.malformed(error))
     }
 
     fn query(&self) -> Query {

@@ -8,13 +8,14 @@ use crate::api::reply::Reply;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::request_error::RequestError;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::client::AuthenticatedClient;
 use crate::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network};
 use crate::store::audit::Refusal;
 
 /// The members of a body that state the context.
-const MEMBERS: [&str; 3] = ["client_ip", "user_agent", "device_id"];
+const MEMBERS: &[&str] = &["client_ip", "user_agent", "device_id"];
 
 /// The address and the place of the person who signs in.
 #[derive(Debug)]
@@ -31,14 +32,14 @@ impl PersonContext {
     /// # Errors
     /// [`Problem::ContextRefused`] where something is stated by nobody who could be trusted; the problem of a member or a header
     /// that cannot be read.
-    pub(crate) fn of(request: &Request, body: &Body, redeemer: &Redeemer) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &Request, body: &Body, redeemer: &Redeemer) -> Result<Self, RequestError> {
         let shown = place(request)?;
-        let stated = MEMBERS.iter().any(|name| body.value(name).is_some_and(|value| !value.is_null()));
+        let stated = MEMBERS.iter().any(|name| body.value(name).is_some());
         if !stated {
             return Ok(Self { address: request.peer, place: shown, stated });
         }
         if matches!(redeemer, Redeemer::Anybody) {
-            return Err(Problem::ContextRefused);
+            return Err(Problem::ContextRefused.into());
         }
         let address = match body.text("client_ip")? {
             None => request.peer,
@@ -80,16 +81,16 @@ impl PersonContext {
 
 /// Returns the device that the body states; none where it states neither an id nor a user agent. As with the headers, an id goes
 /// before a user agent, and an empty id is none.
-fn device(request: &Request, body: &Body) -> Result<Option<DeviceMark>, Problem> {
+fn device(request: &Request, body: &Body) -> Result<Option<DeviceMark>, RequestError> {
     let id = body.text("device_id")?;
     let agent = body.text("user_agent")?;
     if id.is_some_and(|id| !DeviceMark::is_device_id(id)) {
-        return Err(Problem::BadDeviceId);
+        return Err(Problem::BadDeviceId.into());
     }
     if agent.is_some_and(|agent| agent.chars().any(|c| c.is_control() && c != '\t')) {
-        return Err(Problem::BadUserAgent);
+        return Err(Problem::BadUserAgent.into());
     }
-    let sent = request.header("x-device-id").map_err(|_| Problem::BadHeader)?;
+    let sent = request.header("x-device-id")?;
     Ok(match (id.or(sent).filter(|id| !id.is_empty()), agent) {
         (Some(id), _) => Some(DeviceMark::of_device_id(id)),
         (None, Some(agent)) => Some(DeviceMark::of_user_agent(agent.as_bytes())),
@@ -118,7 +119,8 @@ mod tests {
 
     fn read(body: &str, headers: &[(&str, &str)], redeemer: &Redeemer) -> Result<PersonContext, Problem> {
         let request = request(body, headers);
-        PersonContext::of(&request, &Body::of(&request)?, redeemer)
+        let body = Body::of(&request, MEMBERS).map_err(|error| error.problem)?;
+        PersonContext::of(&request, &body, redeemer).map_err(|error| error.problem)
     }
 
     fn portal() -> Redeemer {

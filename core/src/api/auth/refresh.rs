@@ -70,9 +70,10 @@ impl Endpoint for Refresh {
     type Hash = Infallible;
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
-        let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
-        let token = Body::of(request).and_then(|body| body.required_text("refresh_token"));
-        let token = token.map_err(|problem| ctx.malformed(problem))?;
+        let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
+        let token =
+            Body::of(request, &["refresh_token"]).and_then(|body| body.required_text("refresh_token"));
+        let token = token.map_err(|error| ctx.malformed(error))?;
         Ok(Self::new(token, redeemer(authorization), None))
     }
 
@@ -138,7 +139,7 @@ impl Refresh {
         let scope = self.scope.clone().unwrap_or_else(|| grantable.clone());
         if !scope.is_within(grantable) {
             let refusal = Refusal::NotGrantable;
-            let error = OAuthError::InvalidScope("the session has not all of this scope");
+            let error = OAuthError::InvalidScope("the session has not all of this scope".into());
             return Ok(record(ctx, session, refusal, Reply::from(error).refused(refusal)));
         }
         let successor = FreshToken::successor(&self.token, used_at, &salt).digest;

@@ -15,6 +15,7 @@ use crate::base::idempotency_key::IdempotencyKey;
 use crate::http::authorization::Authorization;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::policy::delivery::{Repetition, decide_ticket};
 use crate::policy::ticket_redemption::{Redeemer, Verdict, decide, is_elsewhere};
 use crate::records::challenge::SignIn;
@@ -25,6 +26,9 @@ use crate::records::user::User;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
 use crate::store::query::{Query, Records, TicketRecords};
+
+/// The members of the body.
+const MEMBERS: &[&str] = &["ticket", "client_ip", "user_agent", "device_id"];
 
 /// A ticket that is presented.
 #[derive(Debug)]
@@ -42,14 +46,14 @@ impl Endpoint for TicketSignin {
     type Hash = Infallible;
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
-        let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
+        let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
         let key = IdempotencyKey::of(request).map_err(|_| ctx.malformed(Problem::BadIdempotencyKey))?;
         let redeemer = redeemer(authorization);
         let read = || {
-            let body = Body::of(request)?;
+            let body = Body::of(request, MEMBERS)?;
             Ok((body.required_text("ticket")?, PersonContext::of(request, &body, &redeemer)?))
         };
-        let (ticket, person) = read().map_err(|problem| ctx.malformed(problem))?;
+        let (ticket, person) = read().map_err(|error: RequestError| ctx.malformed(error))?;
         Ok(Self {
             digest: TicketDigest::of(ticket.expose()).ok_or_else(|| unknown(ctx))?,
             redeemer,

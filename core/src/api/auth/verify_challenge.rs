@@ -18,7 +18,9 @@ use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::http::authorization::Authorization;
 use crate::http::body::Body;
+use crate::http::detail::Detail;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::policy::delivery::{AnswerVerdict, Repetition, decide_answer};
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
@@ -31,6 +33,9 @@ use crate::settings::Settings;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
 use crate::store::query::{ChallengeRecords, Query, Records};
+
+/// The members of the body.
+const MEMBERS: &[&str] = &["challenge_token", "code", "mfa_method", "client_ip", "user_agent", "device_id"];
 
 /// A challenge, and a code for it.
 #[derive(Debug)]
@@ -52,12 +57,11 @@ impl Endpoint for VerifyChallenge {
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let key = IdempotencyKey::of(request).map_err(|_| ctx.malformed(Problem::BadIdempotencyKey))?;
-        let authorization = Authorization::of(request).map_err(|_| ctx.malformed(Problem::BadHeader))?;
+        let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
         let redeemer = redeemer(authorization);
-        let body = Body::of(request).map_err(|problem| ctx.malformed(problem))?;
-        let (challenge, code, method) = read(&body).map_err(|problem| ctx.malformed(problem))?;
-        let person =
-            PersonContext::of(request, &body, &redeemer).map_err(|problem| ctx.malformed(problem))?;
+        let body = Body::of(request, MEMBERS).map_err(|error| ctx.malformed(error))?;
+        let (challenge, code, method) = read(&body).map_err(|error| ctx.malformed(error))?;
+        let person = PersonContext::of(request, &body, &redeemer).map_err(|error| ctx.malformed(error))?;
         let digest = ChallengeDigest::read(challenge.expose()).ok_or_else(|| unknown(ctx))?;
         let secret = key.map(|key| RequestSecret::of_answer(&challenge, &key, &code));
         Ok(Self { digest, method, code, redeemer, person, secret })
@@ -109,9 +113,10 @@ impl Endpoint for VerifyChallenge {
     }
 }
 
-fn read(body: &Body) -> Result<(SecretText, SecretText, Method), Problem> {
-    let method =
-        body.text("mfa_method")?.map_or(Ok(Method::Totp), |m| Method::parse(m).ok_or(Problem::BadJson))?;
+fn read(body: &Body) -> Result<(SecretText, SecretText, Method), RequestError> {
+    let unknown = || RequestError::body(Detail::none_of("mfa_method", Method::NAMES));
+    let method = body.text("mfa_method")?;
+    let method = method.map_or(Ok(Method::Totp), |method| Method::parse(method).ok_or_else(unknown))?;
     Ok((body.required_text("challenge_token")?, body.required_text("code")?, method))
 }
 

@@ -10,6 +10,7 @@ use crate::base::secret::SecretText;
 use crate::crypto::seed::Label;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::policy::password::{MAX_LOCK, PasswordError, fit, is_locked};
 use crate::records::factor::Lockout;
 use crate::records::password::{Password, PasswordHash, Workspace};
@@ -43,8 +44,8 @@ impl BearerEndpoint for ChangePassword {
 
     const PURPOSE: Option<Purpose> = Some(Purpose::ChangePassword);
 
-    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
-        let body = Body::of(call.request)?;
+    fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
+        let body = Body::of(call.request, &["old_password", "new_password"])?;
         Ok(Self { old: body.required_text("old_password")?, new: body.required_text("new_password")? })
     }
 

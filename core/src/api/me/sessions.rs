@@ -8,6 +8,7 @@ use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::api::shapes::SessionEntry;
 use crate::base::time::Clocks;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::records::id::UserId;
 use crate::records::session::Session;
 use crate::store::audit::{Event, Kind};
@@ -35,7 +36,7 @@ impl BearerEndpoint for ListSessions {
 
     const FOR_ACTORS: bool = true;
 
-    fn parse(_: &Call<'_>) -> Result<Self, Problem> {
+    fn parse(_: &Call<'_>) -> Result<Self, RequestError> {
         Ok(Self)
     }
 
@@ -52,7 +53,7 @@ impl BearerEndpoint for EndSessions {
     type Pending = PendingChange;
     type Hash = Infallible;
 
-    fn parse(_: &Call<'_>) -> Result<Self, Problem> {
+    fn parse(_: &Call<'_>) -> Result<Self, RequestError> {
         Ok(Self)
     }
 
@@ -69,7 +70,7 @@ impl BearerEndpoint for EndSession {
     type Pending = PendingChange;
     type Hash = Infallible;
 
-    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
+    fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         Ok(Self(call.id.to_owned()))
     }
 

@@ -11,6 +11,7 @@ use crate::api::shapes::DeviceEntry;
 use crate::base::secret::SecretText;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::totp::{STEP, accepted_step};
 use crate::records::factor::{Factors, TotpDevice};
@@ -38,7 +39,7 @@ impl BearerEndpoint for ListDevices {
 
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
 
-    fn parse(_: &Call<'_>) -> Result<Self, Problem> {
+    fn parse(_: &Call<'_>) -> Result<Self, RequestError> {
         Ok(Self)
     }
 
@@ -67,8 +68,9 @@ impl BearerEndpoint for RemoveDevice {
 
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
 
-    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
-        Ok(Self { device: call.id.to_owned(), code: Body::of(call.request)?.required_text("code")? })
+    fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
+        let body = Body::of(call.request, &["code"])?;
+        Ok(Self { device: call.id.to_owned(), code: body.required_text("code")? })
     }
 
     /// Takes a device away for a code of one that counts; one that does not count yet goes for a code of its own too.

@@ -14,7 +14,9 @@ use crate::api::shapes::Enrolment;
 use crate::base::secret::SecretText;
 use crate::engine::Engine;
 use crate::http::body::Body;
+use crate::http::detail::Detail;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, backup_codes, device};
 use crate::policy::second_factor::{Method, accept, has_shown};
 use crate::records::factor::Factors;
@@ -54,15 +56,15 @@ impl BearerEndpoint for SetUpDevice {
 
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
 
-    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
-        let body = Body::of_any(call.request)?;
+    fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
+        let body = Body::of_any(call.request, &["account", "device_name", "code"])?;
         let name = |member: &str| match body.text(member)? {
             Some(text)
                 if text.is_empty()
                     || text.chars().count() > MAX_NAME
                     || text.chars().any(char::is_control) =>
             {
-                Err(Problem::BadJson)
+                Err(RequestError::body(Detail::not_plain(member, MAX_NAME)))
             }
             text => Ok(text.map(ToOwned::to_owned)),
         };

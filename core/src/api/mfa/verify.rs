@@ -10,6 +10,7 @@ use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::base::secret::SecretText;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::policy::enrolment::{verified, waiting};
 use crate::policy::second_factor::has_shown;
 use crate::records::factor::{Factors, Lockout};
@@ -32,8 +33,8 @@ impl BearerEndpoint for VerifyDevice {
 
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
 
-    fn parse(call: &Call<'_>) -> Result<Self, Problem> {
-        let body = Body::of(call.request)?;
+    fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
+        let body = Body::of(call.request, &["code", "device_id"])?;
         let device = body.text("device_id")?.map(ToOwned::to_owned);
         Ok(Self { device, code: body.required_text("code")? })
     }

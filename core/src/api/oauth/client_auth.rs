@@ -1,6 +1,6 @@
 //! Authentication of a client in a form that it posts (RFC 6749 §2.3): by Basic or by the form itself, not by both.
 
-use alloc::vec;
+use alloc::{borrow::Cow, vec};
 
 use crate::api::context::Context;
 use crate::api::reply::Reply;
@@ -17,17 +17,17 @@ use crate::records::client_credentials::ClientCredentials;
 use crate::records::id::ClientId;
 use crate::store::audit::Refusal;
 
-const BAD_FORM: OAuthError = OAuthError::InvalidRequest("the body is not a form with every parameter once");
-const TWO_METHODS: OAuthError = OAuthError::InvalidRequest("use one client authentication method");
+const TWO_METHODS: OAuthError =
+    OAuthError::InvalidRequest(Cow::Borrowed("use one client authentication method"));
 
 /// Reads the form that `request` posts.
 pub(crate) fn posted_form<'a>(ctx: &Context, request: &'a Request) -> Result<Form<'a>, Reply> {
     match request.header("content-type") {
         Ok(Some(t)) if is_media_type(t, "application/x-www-form-urlencoded") => {}
         Ok(_) => return Err(ctx.problem(Problem::UnsupportedMediaType)),
-        Err(_) => return Err(BAD_FORM.into()),
+        Err(error) => return Err(OAuthError::from(error).into()),
     }
-    Form::parse(&request.body).map_err(|_| BAD_FORM.into())
+    Form::parse(&request.body).map_err(|error| OAuthError::from(error).into())
 }
 
 /// Reads the one way in which the client authenticates.
@@ -35,8 +35,7 @@ pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCr
     let refused = || Reply::from(OAuthError::InvalidClient).refused(Refusal::Malformed);
     let named = form.get("client_id");
     let asserted = ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some());
-    let authorization = Authorization::of(request)
-        .map_err(|_| OAuthError::InvalidRequest("the Authorization header is repeated or malformed"))?;
+    let authorization = Authorization::of(request).map_err(OAuthError::from)?;
     match (authorization, form.get("client_secret")) {
         (Authorization::Absent, None) if asserted => Err(refused()),
         _ if asserted => Err(TWO_METHODS.into()),
@@ -50,8 +49,8 @@ pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCr
             let credentials = ClientCredentials::read(&basic.name, basic.readings).ok_or_else(refused)?;
             match named {
                 Some(id) if id != credentials.id.as_str() => {
-                    Err(OAuthError::InvalidRequest("client_id differs from the Authorization header's")
-                        .into())
+                    let differs = "client_id differs from the Authorization header's";
+                    Err(OAuthError::InvalidRequest(differs.into()).into())
                 }
                 Some(_) | None => Ok(credentials),
             }

@@ -1,5 +1,6 @@
 //! `POST /oauth2/token`: client credentials (RFC 6749 §4.4), and [`Refresh`] for a refresh token.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use core::convert::Infallible;
 
@@ -31,7 +32,8 @@ impl Endpoint for Token {
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let form = posted_form(ctx, request)?;
-        let required = |name, missing| form.get(name).ok_or(OAuthError::InvalidRequest(missing));
+        let required =
+            |name, missing| form.get(name).ok_or(OAuthError::InvalidRequest(Cow::Borrowed(missing)));
         let grant = required("grant_type", "grant_type is required")?;
         if !["client_credentials", "refresh_token"].contains(&grant) {
             return Err(OAuthError::UnsupportedGrantType.into());
@@ -43,7 +45,7 @@ impl Endpoint for Token {
         }
         let token = SecretText::new(required("refresh_token", "refresh_token is required")?.into());
         let scope = scope.map(Scope::parse).transpose();
-        let scope = scope.map_err(|_| OAuthError::InvalidScope("scope is malformed"))?;
+        let scope = scope.map_err(|_| OAuthError::InvalidScope("scope is malformed".into()))?;
         Ok(Self::RefreshToken(Refresh::grant(credentials, token, scope)))
     }
 
@@ -96,15 +98,15 @@ fn granted_scope(asked: Option<&str>, client: &AuthenticatedClient<'_>) -> Resul
     let client = client.client();
     let Some(asked) = asked else {
         return if client.default_scope.is_empty() {
-            Err(OAuthError::InvalidScope("scope is required"))
+            Err(OAuthError::InvalidScope("scope is required".into()))
         } else {
             Ok(client.default_scope.clone())
         };
     };
     match Scope::parse(asked) {
-        Err(_) => Err(OAuthError::InvalidScope("scope is malformed")),
+        Err(_) => Err(OAuthError::InvalidScope("scope is malformed".into())),
         Ok(scope) if !scope.is_within(&client.scope) => {
-            Err(OAuthError::InvalidScope("the client may not have all of this scope"))
+            Err(OAuthError::InvalidScope("the client may not have all of this scope".into()))
         }
         Ok(scope) => Ok(scope),
     }

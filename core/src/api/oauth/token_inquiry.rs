@@ -28,7 +28,8 @@ impl TokenInquiry {
     pub(super) fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let form = posted_form(ctx, request)?;
         let credentials = credentials(request, &form)?;
-        let token = form.get("token").ok_or(OAuthError::InvalidRequest("token is required"))?;
+        let token =
+            form.get("token").ok_or_else(|| OAuthError::InvalidRequest("token is required".into()))?;
         Ok(Self { credentials, refresh: RefreshDigest::read(token), access: Presented::read(token) })
     }
 

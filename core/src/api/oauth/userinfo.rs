@@ -53,7 +53,7 @@ fn refuse(refusal: Refusal) -> Reply {
 
 /// Reads the one token: from the header, or from a form that was posted (RFC 6750 §2.1, §2.2).
 fn token(request: &Request) -> Result<SecretText, Reply> {
-    let header = match Authorization::of(request).map_err(|_| BearerError::InvalidRequest)? {
+    let header = match Authorization::of(request).map_err(BearerError::from)? {
         Authorization::Bearer(token) => Some(token),
         Authorization::BadBearer => return Err(refuse(Refusal::TokenInvalid)),
         Authorization::Absent | Authorization::Basic(_) | Authorization::BadBasic | Authorization::Other => {
@@ -61,19 +61,19 @@ fn token(request: &Request) -> Result<SecretText, Reply> {
         }
     };
     match (header, posted(request)?) {
-        (Some(_), Some(_)) => Err(BearerError::InvalidRequest.into()),
+        (Some(_), Some(_)) => Err(BearerError::InvalidRequest("send exactly one bearer token".into()).into()),
         (Some(token), None) | (None, Some(token)) => Ok(token),
         (None, None) => Err(BearerError::Missing.into()),
     }
 }
 
 fn posted(request: &Request) -> Result<Option<SecretText>, BearerError> {
-    let content_type = request.header("content-type").map_err(|_| BearerError::InvalidRequest)?;
+    let content_type = request.header("content-type").map_err(BearerError::from)?;
     if request.method != "POST"
         || !content_type.is_some_and(|t| is_media_type(t, "application/x-www-form-urlencoded"))
     {
         return Ok(None);
     }
-    let form = Form::parse(&request.body).map_err(|_| BearerError::InvalidRequest)?;
+    let form = Form::parse(&request.body).map_err(BearerError::from)?;
     Ok(form.get("access_token").map(|token| SecretText::new(token.into())))
 }

@@ -1,0 +1,119 @@
+//! What an answer says beside the message of its problem: which member, header or parameter is wrong, and how. In English and in
+//! Chinese, and never with a value that was sent.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::base::json::{JsonError, JsonFault, MAX_DEPTH, MAX_VALUES};
+use crate::http::language::Language;
+use crate::http::request::{HeaderError, HeaderFault};
+
+/// A detail of a problem, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    english: Cow<'static, str>,
+    chinese: Cow<'static, str>,
+}
+
+impl Detail {
+    /// A fixed text.
+    pub(crate) const fn fixed(english: &'static str, chinese: &'static str) -> Self {
+        Self { english: Cow::Borrowed(english), chinese: Cow::Borrowed(chinese) }
+    }
+
+    /// A text that names something.
+    pub(crate) const fn new(english: String, chinese: String) -> Self {
+        Self { english: Cow::Owned(english), chinese: Cow::Owned(chinese) }
+    }
+
+    /// Member `name` has to be there.
+    pub(crate) fn missing(name: &str) -> Self {
+        Self::new(format!("the member {name} is missing"), format!("缺少成员 {name}"))
+    }
+
+    /// Member `name` is no text.
+    pub(crate) fn no_text(name: &str) -> Self {
+        Self::new(format!("the member {name} must be a string"), format!("成员 {name} 必须是字符串"))
+    }
+
+    /// Member `name` is neither true nor false.
+    pub(crate) fn no_flag(name: &str) -> Self {
+        Self::new(
+            format!("the member {name} must be true or false"),
+            format!("成员 {name} 必须是 true 或 false"),
+        )
+    }
+
+    /// Member `name` is no text of one to `longest` characters without control characters.
+    pub(crate) fn not_plain(name: &str, longest: usize) -> Self {
+        Self::new(
+            format!("the member {name} must have 1 to {longest} characters and no control characters"),
+            format!("成员 {name} 须为 1 到 {longest} 个字符,不含控制字符"),
+        )
+    }
+
+    /// Member `name` is none of `values`.
+    pub(crate) fn none_of(name: &str, values: &[&str]) -> Self {
+        Self::new(
+            format!("the member {name} must be {}", values.join(" or ")),
+            format!("成员 {name} 须为 {}", values.join(" 或 ")),
+        )
+    }
+
+    /// Member `sent` is `meant`, misspelt. The caller made `sent` up: it is near `meant`, but may have any characters.
+    pub(crate) fn misspelt(sent: &str, meant: &str) -> Self {
+        let sent = sent.escape_debug();
+        Self::new(
+            format!("the member {sent} is unknown: it should perhaps be {meant}"),
+            format!("未知成员 {sent},是否应为 {meant}"),
+        )
+    }
+
+    /// The body is of another media type than `expected`.
+    pub(crate) fn media_type(expected: &str) -> Self {
+        Self::new(
+            format!("it must be {expected}, and the Content-Type header must say so"),
+            format!("须为 {expected},并由 Content-Type 请求头注明"),
+        )
+    }
+
+    /// Returns the text in `language`.
+    pub fn text(&self, language: Language) -> &str {
+        match language {
+            Language::English => &self.english,
+            Language::Chinese => &self.chinese,
+        }
+    }
+}
+
+impl From<JsonError> for Detail {
+    fn from(error: JsonError) -> Self {
+        let JsonError { line, column, fault } = &error;
+        let fault = match fault {
+            JsonFault::NotUtf8 => "不是 UTF-8".into(),
+            JsonFault::ByteOrderMark => "以字节顺序标记开头".into(),
+            JsonFault::Syntax => "不是 JSON".into(),
+            JsonFault::Truncated => "内容不完整".into(),
+            JsonFault::NotAnObject => "不是对象".into(),
+            JsonFault::Trailing => "对象之后还有内容".into(),
+            JsonFault::Repeated(Some(name)) => format!("成员 {name} 重复"),
+            JsonFault::Repeated(None) => "有成员重复".into(),
+            JsonFault::TooDeep => format!("嵌套超过 {MAX_DEPTH} 层"),
+            JsonFault::TooMany => format!("值超过 {MAX_VALUES} 个"),
+        };
+        Self::new(error.to_string(), format!("{fault}(第 {line} 行第 {column} 列)"))
+    }
+}
+
+impl From<HeaderError> for Detail {
+    fn from(error: HeaderError) -> Self {
+        let HeaderError { name, fault } = error;
+        let fault = match fault {
+            HeaderFault::Repeated => "重复",
+            HeaderFault::NotText => "含有可见 ASCII 字符、空格和制表符以外的字节",
+            HeaderFault::TooLong { .. } => "过长",
+        };
+        Self::new(error.to_string(), format!("请求头 {name} {fault}"))
+    }
+}

@@ -1,0 +1,196 @@
+//! A member that is misspelt. It would be ignored as an unknown one, and what it asks for would silently not be done.
+
+use alloc::vec::Vec;
+
+/// Names that are near a known one, and mean something else.
+const OF_THEIR_OWN: &[&str] = &["client_id", "score"];
+
+/// The shortest known name that a typing error is looked for in: among shorter ones there are too many words.
+const SHORTEST: usize = 5;
+
+/// The length of a known name from which on two typing errors are accepted.
+const LONG: usize = 8;
+
+/// Returns the one of `known` that `name` probably stands for: it differs in case, `-` and `_` alone, or by one typing error, or two
+/// in a long name.
+pub(crate) fn meant(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    if OF_THEIR_OWN.contains(&name) {
+        return None;
+    }
+    // Twice the length is long enough for any writing of it.
+    let longest = known.iter().map(|known| known.len()).max()?;
+    if name.len() > longest.saturating_mul(2) {
+        return None;
+    }
+    let sent = letters(name);
+    known.iter().copied().find(|known| is_near(&sent, &letters(known)))
+}
+
+/// Returns the characters that count, in lower case.
+fn letters(name: &str) -> Vec<char> {
+    name.chars().filter(|c| !matches!(c, '-' | '_')).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn is_near(sent: &[char], known: &[char]) -> bool {
+    if sent == known {
+        return true;
+    }
+    let apart = sent.len().abs_diff(known.len());
+    if known.len() < SHORTEST || apart > 2 {
+        return false;
+    }
+    // A shorter or longer name that goes on alike is another word, such as `device` beside `device_id`; but for a plural.
+    let goes_on = sent.starts_with(known) || known.starts_with(sent);
+    let accepted = if known.len() < LONG || goes_on { 1 } else { 2 };
+    // In a short name a typing error at its beginning makes another word: `factor` beside `actor`.
+    let exchanged = (sent.first(), sent.get(1)) == (known.get(1), known.first());
+    let begins_alike = known.len() >= LONG || sent.first() == known.first() || exchanged;
+    apart <= accepted && begins_alike && distance(sent, known) <= accepted
+}
+
+/// Returns how many characters have to be inserted, left out, replaced or exchanged with their neighbour to make `a` into `b`
+/// (optimal string alignment).
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut previous = None;
+    for (row, &from) in (1..).zip(a) {
+        let mut here: Vec<usize> = Vec::with_capacity(above.len());
+        here.push(row);
+        for (column, &to) in b.iter().enumerate() {
+            let at = |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX);
+            let replaced = at(&above, column).saturating_add(usize::from(from != to));
+            let left_out = at(&above, column + 1).saturating_add(1);
+            let inserted = at(&here, column).saturating_add(1);
+            let mut least = replaced.min(left_out).min(inserted);
+            let left = column.checked_sub(1);
+            if let Some(left) = left.filter(|&left| previous == Some(to) && b.get(left) == Some(&from)) {
+                least = least.min(at(&before, left).saturating_add(1));
+            }
+            here.push(least);
+        }
+        before = core::mem::replace(&mut above, here);
+        previous = Some(from);
+    }
+    above.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICKET: &[&str] = &[
+        "user_id",
+        "username",
+        "ttl",
+        "audience",
+        "bind",
+        "scope",
+        "client_ip",
+        "tenant_id",
+        "actor",
+        "reason",
+        "device_id",
+        "code",
+    ];
+
+    #[test]
+    fn a_typing_error_is_found() {
+        for (name, known) in [
+            ("audiance", "audience"),
+            ("audienec", "audience"),
+            ("audiences", "audience"),
+            ("Audience", "audience"),
+            ("clientIp", "client_ip"),
+            ("client-ip", "client_ip"),
+            ("cleint_ip", "client_ip"),
+            ("clinet_iip", "client_ip"),
+            ("userId", "user_id"),
+            ("user_name", "username"),
+            ("usr_id", "user_id"),
+            ("TTL", "ttl"),
+            ("Bind", "bind"),
+            ("scpoe", "scope"),
+            ("scopes", "scope"),
+            ("csope", "scope"),
+            ("raeson", "reason"),
+            ("tenantID", "tenant_id"),
+            ("deviceid", "device_id"),
+        ] {
+            assert_eq!(meant(name, TICKET), Some(known), "{name}");
+        }
+    }
+
+    #[test]
+    fn another_word_is_none() {
+        for name in [
+            "",
+            "_",
+            "a",
+            "client_id",
+            "client_secret",
+            "score",
+            "store",
+            "state",
+            "factor",
+            "person",
+            "season",
+            "kind",
+            "find",
+            "url",
+            "title",
+            "mode",
+            "node",
+            "user",
+            "name",
+            "users",
+            "tenant",
+            "device",
+            "device_name",
+            "nonce",
+            "lang",
+            "locale",
+            "email",
+            "phone",
+            "timestamp",
+            "sign",
+            "token",
+            "version",
+            "type",
+            "id",
+            "codes",
+            "cause",
+            "date",
+            "redirect_uri",
+            "grant_type",
+            "\u{202e}",
+            "ticket",
+            "remember_me",
+            "captcha",
+            "action",
+            "origin",
+        ] {
+            assert_eq!(meant(name, TICKET), None, "{name}");
+        }
+        assert_eq!(meant(&"a".repeat(60_000), TICKET), None);
+        assert_eq!(meant("anything", &[]), None);
+    }
+
+    #[test]
+    fn the_distance_counts_typing_errors() {
+        for (a, b, errors) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("ab", "", 2),
+            ("abc", "abc", 0),
+            ("abc", "axc", 1),
+            ("abc", "ac", 1),
+            ("abc", "acb", 1),
+            ("abcd", "badc", 2),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(&letters(a), &letters(b)), errors, "{a} {b}");
+            assert_eq!(distance(&letters(b), &letters(a)), errors, "{b} {a}");
+        }
+    }
+}

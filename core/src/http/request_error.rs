@@ -1,0 +1,47 @@
+//! A problem with a request, and the part of the request that it is about.
+
+use crate::base::json::JsonError;
+use crate::http::detail::Detail;
+use crate::http::problem::Problem;
+use crate::http::request::HeaderError;
+
+/// A problem, with a detail where there is one to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestError {
+    /// The problem.
+    pub problem: Problem,
+    /// The part of the request that is wrong, and how.
+    pub detail: Option<Detail>,
+}
+
+impl RequestError {
+    /// A body that is not as expected.
+    pub(crate) fn body(detail: impl Into<Detail>) -> Self {
+        Problem::BadJson.with(detail)
+    }
+}
+
+impl Problem {
+    /// Returns this problem with `detail`.
+    pub(crate) fn with(self, detail: impl Into<Detail>) -> RequestError {
+        RequestError { problem: self, detail: Some(detail.into()) }
+    }
+}
+
+impl From<Problem> for RequestError {
+    fn from(problem: Problem) -> Self {
+        Self { problem, detail: None }
+    }
+}
+
+impl From<JsonError> for RequestError {
+    fn from(error: JsonError) -> Self {
+        Self::body(error)
+    }
+}
+
+impl From<HeaderError> for RequestError {
+    fn from(error: HeaderError) -> Self {
+        Problem::BadHeader.with(error)
+    }
+}
