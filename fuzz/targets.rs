@@ -989,8 +989,9 @@ pub(crate) fn connection(data: &[u8]) {
                 assert!(request.target.starts_with('/') || request.target == "*");
                 connection.answer(&response, "Thu, 01 Jan 1970 00:00:00 GMT", now);
             }
-            Action::Refuse(problem, language) => {
-                let refusal = problem.response(language, gatepass_core::base::time::Time::from_unix(0));
+            Action::Refuse(problem, caller) => {
+                let refusal =
+                    problem.response(caller.language, gatepass_core::base::time::Time::from_unix(0));
                 connection.answer(&refusal, "Thu, 01 Jan 1970 00:00:00 GMT", now);
             }
         }

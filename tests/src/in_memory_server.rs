@@ -72,7 +72,13 @@ impl InMemoryServer {
 
     /// Answers `request` at `now`.
     pub fn send_at(&self, now: Time, request: Request) -> Reply {
-        drive(&self.engine, &self.store, request, self.inputs(now))
+        let reply = drive(&self.engine, &self.store, request, self.inputs(now));
+        let id = reply.ids().map(|ids| ids.answered().as_str());
+        assert!(
+            id.is_some() && reply.header("x-request-id") == id,
+            "an answer without its request's id: {reply:?}"
+        );
+        reply
     }
 
     /// Answers `request` at noon, and returns the status and the body.

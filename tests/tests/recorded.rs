@@ -8,6 +8,7 @@
 
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::SessionId;
+use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_tests::fixtures::{
@@ -86,6 +87,24 @@ fn the_issuer_of_a_ticket_is_recorded_and_whose_token_asked() {
         let names = [&row.client, &row.issuer].map(|id| id.as_ref().map(|id| id.as_str()));
         assert_eq!(names, [Some("portal"), Some("backend")]);
         assert_eq!(row.issuer_user.as_ref().map(|id| id.as_str()), user);
+    }
+}
+
+#[test]
+fn a_row_has_the_ids_of_its_request() {
+    let server = InMemoryServer::default();
+    let bearer = token(&server, "backend", BACKEND_SECRET, "ticket:issue");
+    for sent in [None, Some("portal-4711"), Some("not an id")] {
+        let mut ask = request("/auth/generate-ticket", &bearer, &json!({"user_id": "alice"}));
+        ask.headers.extend(sent.map(|id| ("x-request-id".into(), id.into())));
+        let before = server.tables().audit.len();
+        let reply = server.send(ask);
+        let row = server.tables().audit.remove(before);
+        let ids = reply.ids().expect("ids");
+        assert_eq!((row.request.as_ref(), &row.sent_request), (Some(&ids.own), &ids.sent));
+        let told = sent.filter(|id| RequestId::parse(id).is_ok());
+        assert_eq!(ids.sent.as_ref().map(RequestId::as_str), told);
+        assert_eq!(reply.header("x-request-id"), told.or(Some(ids.own.as_str())));
     }
 }
 

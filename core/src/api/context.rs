@@ -7,9 +7,10 @@ use crate::base::time::{Clocks, Time};
 use crate::http::language::Language;
 use crate::http::oauth_error::{BearerError, OAuthError};
 use crate::http::problem::{Problem, done};
-use crate::http::request::{HeaderError, HeaderFault, Request};
+use crate::http::request::{HeaderError, HeaderFault, REQUEST_ID, Request};
 use crate::http::request_error::RequestError;
 use crate::records::challenge::SignIn;
+use crate::records::request_id::{RequestId, RequestIds};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::sign_in_history::{DeviceOnNetwork, MAX_DEVICE_ID};
 use crate::store::audit::{Event, Kind, Refusal};
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     pub(crate) inputs: RequestInputs,
     pub(crate) language: Language,
     pub(crate) peer: IpAddr,
+    pub(crate) ids: RequestIds,
     pub(crate) errors: ErrorFormat,
 }
 
@@ -47,10 +49,15 @@ pub(crate) fn place(request: &Request) -> Result<DeviceOnNetwork, HeaderError> {
     DeviceOnNetwork::of(id, agent, request.peer).ok_or(HeaderError { name: HEADER, fault })
 }
 
+/// Returns the id that the caller gave to `request`; none if it is no id, or there are several.
+pub(crate) fn sent_id(request: &Request) -> Option<RequestId> {
+    request.header(REQUEST_ID).ok().flatten().and_then(|text| RequestId::parse(text).ok())
+}
+
 impl Context {
     /// Returns the context of the same request, as one that comes from `address`.
     pub(crate) fn at(&self, address: IpAddr) -> Self {
-        Self { inputs: self.inputs.clone(), peer: address, ..*self }
+        Self { inputs: self.inputs.clone(), peer: address, ids: self.ids.clone(), ..*self }
     }
 
     pub(crate) const fn now(&self) -> Time {
@@ -109,7 +116,12 @@ impl Context {
 
     /// Returns an audit event of this request.
     pub(crate) fn event(&self, kind: Kind) -> Event {
-        Event { address: Some(self.peer), ..Event::new(kind, self.now()) }
+        Event {
+            address: Some(self.peer),
+            request: Some(self.ids.own.clone()),
+            sent_request: self.ids.sent.clone(),
+            ..Event::new(kind, self.now())
+        }
     }
 
     /// Returns an audit event about a sign-in, on its way or refused.

@@ -194,7 +194,7 @@ impl<E: Routed> Flow<E> {
     pub(crate) fn begin(call: Call<'_>) -> Step {
         match E::parse(&call) {
             Ok(state) => Flow { ctx: call.ctx, conflicts: 0, state }.ask(),
-            Err(reply) => Step::Reply(reply),
+            Err(reply) => Step::reply(&call.ctx, reply),
         }
     }
 
@@ -225,7 +225,7 @@ impl<E: Routed> Flow<E> {
 
     fn go_on(self, decided: Decided<E::Pending, E::Hash>, state_epoch: u64) -> Step {
         match decided {
-            Err(reply) | Ok(Next::Reply(reply)) => Step::Reply(reply),
+            Err(reply) | Ok(Next::Reply(reply)) => Step::reply(&self.ctx, reply),
             Ok(Next::Record(changes, reply)) => {
                 Step::commit(None, changes, self.with(|_| AwaitCommit::Record(reply)))
             }
@@ -241,12 +241,12 @@ impl<E: Routed> Flow<E> {
     /// Replies, or reads once more after a conflict.
     pub(crate) fn settle(self, pending: E::Pending, engine: &Engine, outcome: Outcome) -> Step {
         match outcome {
-            Outcome::Applied => Step::Reply(pending.applied(&self.ctx, engine)),
+            Outcome::Applied => Step::reply(&self.ctx, pending.applied(&self.ctx, engine)),
             Outcome::Conflict if self.conflicts < pending.retries() => {
                 Self { conflicts: self.conflicts + 1, ..self }.ask()
             }
             Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
-                Step::Reply(pending.failed(&self.ctx, outcome))
+                Step::reply(&self.ctx, pending.failed(&self.ctx, outcome))
             }
         }
     }

@@ -1,9 +1,12 @@
 //! The answer to a request, with what its caller is not told of a refusal.
 
+use alloc::string::String;
 use core::ops::Deref;
 
 use crate::http::oauth_error::{BearerError, OAuthError};
+use crate::http::request::REQUEST_ID;
 use crate::http::response::Response;
+use crate::records::request_id::RequestIds;
 use crate::store::audit::Refusal;
 
 /// A response to send, and why it refuses, where it does. It dereferences to its [`Response`]; nothing else of it goes on
@@ -15,6 +18,7 @@ pub struct Reply {
     refusal: Option<Refusal>,
     /// The refused client has authenticated.
     proven: bool,
+    ids: Option<RequestIds>,
 }
 
 impl Reply {
@@ -32,6 +36,17 @@ impl Reply {
     /// address of the request.
     pub fn refuses_a_guess(&self) -> bool {
         !self.proven && self.refusal.is_some_and(Refusal::may_be_a_guess)
+    }
+
+    /// Returns the ids of its request, for log lines.
+    pub const fn ids(&self) -> Option<&RequestIds> {
+        self.ids.as_ref()
+    }
+
+    /// Returns the same reply with the ids of its request, of which one is told.
+    pub(crate) fn of_request(self, ids: &RequestIds) -> Self {
+        let response = self.response.with(REQUEST_ID, String::from(ids.answered().as_str()));
+        Self { response, ids: Some(ids.clone()), ..self }
     }
 
     /// Returns the same reply as a refusal.
@@ -55,7 +70,7 @@ impl Deref for Reply {
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {
-        Self { response, refusal: None, proven: false }
+        Self { response, refusal: None, proven: false, ids: None }
     }
 }
 

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::api::context::Context;
 use crate::api::endpoint::Flow;
 use crate::api::reply::Reply;
 use crate::api::routes::{AwaitCommit, AwaitHash, AwaitRecords};
@@ -34,6 +35,11 @@ impl Step {
     /// The most steps one request takes: read, hash, commit, once more all three after a conflict, and the reply. Or three
     /// times read and commit, where an answer is given again.
     pub const MAX: usize = 7;
+
+    /// Replies with the id of the request.
+    pub(crate) fn reply(ctx: &Context, reply: Reply) -> Self {
+        Self::Reply(reply.of_request(&ctx.ids))
+    }
 
     pub(crate) const fn read(query: Query, flow: Flow<AwaitRecords>) -> Self {
         Self::Read(Read { query, flow })
@@ -68,7 +74,7 @@ impl Read {
     /// not, the answer is 503 and nothing has been changed.
     pub fn resume(self, engine: &Engine, found: Found) -> Step {
         if engine.generation() < found.generation || found.records.is_unreadable() {
-            return Step::Reply(self.flow.ctx.unavailable());
+            return Step::reply(&self.flow.ctx, self.flow.ctx.unavailable());
         }
         self.flow.resume_any(engine, found)
     }
@@ -120,7 +126,7 @@ impl HashPassword {
 
     /// Answers 503: there is no room for it now, and nothing has been changed.
     pub fn refuse(self) -> Step {
-        Step::Reply(self.flow.ctx.unavailable())
+        Step::reply(&self.flow.ctx, self.flow.ctx.unavailable())
     }
 }
 

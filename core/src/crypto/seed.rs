@@ -30,6 +30,7 @@ pub(crate) enum Label {
     User,
     ClientSecret,
     ClientEpoch,
+    RequestId,
 }
 
 impl Seed {
@@ -56,6 +57,7 @@ impl Seed {
             Label::User => b"user",
             Label::ClientSecret => b"client secret",
             Label::ClientEpoch => b"client epoch",
+            Label::RequestId => b"request id",
         };
         Secret::new(hmac_sha256(self.0.expose(), label))
     }

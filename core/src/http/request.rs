@@ -21,6 +21,9 @@ pub struct Request {
 /// The longest body that is read, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
+/// The header with the id of a request, both ways.
+pub const REQUEST_ID: &str = "x-request-id";
+
 /// A header that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderError {

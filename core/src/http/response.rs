@@ -14,7 +14,7 @@ pub struct Response {
 impl Response {
     /// An answer of `status` with a body of `content_type`. Nobody may guess another type for it (`nosniff`).
     pub fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        let headers = Vec::with_capacity(4);
+        let headers = Vec::with_capacity(5);
         let response = Self { status, headers, body };
         response.with("content-type", content_type).with("x-content-type-options", "nosniff")
     }

@@ -1,5 +1,6 @@
 //! The ids of one request: ours, and the one that its caller gave to it.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -33,6 +34,11 @@ impl RequestId {
         }
     }
 
+    /// Takes a text that was drawn, in base64url.
+    pub(crate) fn drawn(text: String) -> Self {
+        Self(text.into())
+    }
+
     /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -51,9 +57,37 @@ impl fmt::Debug for RequestId {
     }
 }
 
+/// The ids of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestIds {
+    /// The id that was drawn for it.
+    pub own: RequestId,
+    /// The id that its caller gave to it.
+    pub sent: Option<RequestId>,
+}
+
+impl RequestIds {
+    /// Returns the id that the answer tells: the caller's, if there is one.
+    pub fn answered(&self) -> &RequestId {
+        self.sent.as_ref().unwrap_or(&self.own)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Time;
+    use crate::crypto::seed::Seed;
+    use crate::records::request_inputs::RequestInputs;
+
+    #[test]
+    fn a_drawn_id_is_one_that_is_read() {
+        for seed in 0..=255 {
+            let id = RequestInputs::new(Time::from_unix(u64::from(seed) << 32), Seed::new([seed; 32]))
+                .request_id();
+            assert_eq!(RequestId::parse(id.as_str()), Ok(id.clone()), "{id}");
+        }
+    }
 
     #[test]
     fn an_id_needs_no_quoting_anywhere() {

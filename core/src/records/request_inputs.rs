@@ -6,6 +6,7 @@ use crate::base::base64url::prefixed;
 use crate::base::time::{Clocks, Stamp, Time};
 use crate::base::warning::Warnings;
 use crate::crypto::seed::{Label, Seed};
+use crate::records::request_id::RequestId;
 
 /// The time, and the randomness, of one request. The same request, records and moment give the same bytes
 /// (PS and ES signatures excepted, whose backend draws its own nonces).
@@ -41,6 +42,11 @@ impl RequestInputs {
     pub(crate) fn password_salt(&self) -> [u8; 16] {
         let drawn = self.seed.draw(Label::PasswordSalt);
         drawn.expose().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Returns the id of the request, for its answer, log lines and audit rows.
+    pub fn request_id(&self) -> RequestId {
+        RequestId::drawn(self.name(Label::RequestId, "req_"))
     }
 
     /// Returns the stamp that names of rows begin with.

@@ -14,12 +14,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 
 use super::Limits;
+use super::caller::Caller;
 use super::chunked::Chunked;
 use super::head::{self, Framing, Head, Scan};
 use super::response::{CONTINUE, print};
@@ -71,7 +71,7 @@ enum Phase {
     Head(Scan),
     Body(Box<Head>, Body),
     /// Refused; the driver does not know yet.
-    Refused(Problem, Language),
+    Refused(Problem, Caller),
     /// The driver owes an answer.
     Asked,
     Sending,
@@ -103,7 +103,7 @@ pub enum Action {
     /// Get the answer to this request, then call [`Connection::answer`].
     Request(Request),
     /// Get the answer to this refusal, then call [`Connection::answer`]. The connection ends with it.
-    Refuse(Problem, Language),
+    Refuse(Problem, Caller),
 }
 
 /// The thing that a connection waits for, while no request of it is being answered.
@@ -181,14 +181,14 @@ impl Connection {
             match scan.scan(&self.input, &self.limits) {
                 Err(problem) => {
                     self.head_only = scan.is_head_only();
-                    self.refuse(problem, Language::English);
+                    self.refuse(problem, Caller::default());
                 }
                 Ok(None) => {
                     let begun = scan.has_begun();
                     if self.ended && !begun {
                         self.close();
                     } else if self.ended {
-                        self.refuse(Problem::BadHttp, Language::English);
+                        self.refuse(Problem::BadHttp, Caller::default());
                     } else if begun {
                         self.begin(now);
                     }
@@ -205,12 +205,13 @@ impl Connection {
         {
             return Action::Request(request);
         }
-        if let Phase::Refused(problem, language) = self.phase {
+        if let Phase::Refused(problem, caller) = &mut self.phase {
+            let (problem, caller) = (*problem, std::mem::take(caller));
             self.phase = Phase::Asked;
             self.last = true;
             self.deadline = None;
             self.input = Vec::new();
-            return Action::Refuse(problem, language);
+            return Action::Refuse(problem, caller);
         }
         Action::Wait
     }
@@ -223,15 +224,15 @@ impl Connection {
         }
     }
 
-    fn refuse(&mut self, problem: Problem, language: Language) {
-        self.phase = Phase::Refused(problem, language);
+    fn refuse(&mut self, problem: Problem, caller: Caller) {
+        self.phase = Phase::Refused(problem, caller);
     }
 
     /// Reads the head that ends at `to`, and makes room for its body.
     fn head(&mut self, from: usize, to: usize) {
         let bytes = self.input.get(from..to).unwrap_or_default();
         match head::parse(bytes, &self.limits, self.local) {
-            Err(refusal) => self.refuse(refusal.problem, refusal.language),
+            Err(refusal) => self.refuse(refusal.problem, refusal.caller),
             Ok(head) => {
                 self.input.drain(..to);
                 self.last |= head.close;
@@ -247,7 +248,6 @@ impl Connection {
     /// Decodes the received part of the body; returns the request when it is whole.
     fn body(&mut self) -> Option<Request> {
         let Phase::Body(head, body) = &mut self.phase else { return None };
-        let language = head.language;
         let (used, whole) = match body {
             Body::Sized(length, bytes) => {
                 let used = self.input.len().min(*length - bytes.len());
@@ -257,7 +257,8 @@ impl Connection {
             Body::Chunked(chunked) => match chunked.decode(&self.input, &self.limits) {
                 Ok(used) => (used, chunked.is_whole()),
                 Err(problem) => {
-                    self.refuse(problem, language);
+                    let caller = head.caller.clone();
+                    self.refuse(problem, caller);
                     return None;
                 }
             },
@@ -269,7 +270,8 @@ impl Connection {
         }
         if !whole {
             if self.ended {
-                self.refuse(Problem::BadHttp, language);
+                let caller = head.caller.clone();
+                self.refuse(Problem::BadHttp, caller);
             } else if std::mem::take(&mut head.expects_continue) {
                 self.output.extend_from_slice(CONTINUE);
             }
@@ -339,11 +341,11 @@ impl Connection {
         match &self.phase {
             Phase::Head(scan) if self.begun => {
                 self.head_only = scan.is_head_only();
-                self.refuse(Problem::RequestTimeout, Language::English);
+                self.refuse(Problem::RequestTimeout, Caller::default());
             }
             Phase::Body(head, _) => {
-                let language = head.language;
-                self.refuse(Problem::RequestTimeout, language);
+                let caller = head.caller.clone();
+                self.refuse(Problem::RequestTimeout, caller);
             }
             Phase::Refused(..) | Phase::Asked => {}
             Phase::Head(_) | Phase::Sending | Phase::Lingering(_) | Phase::Closed => self.close(),

@@ -5,11 +5,11 @@
 
 use std::net::SocketAddr;
 
-use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
+use gatepass_core::http::request::REQUEST_ID;
 
-use super::Limits;
 use super::absolute::Absolute;
+use super::{Caller, Limits};
 use crate::authority::Authority;
 
 /// The most header fields that can be allowed ([`Limits::headers`]).
@@ -33,10 +33,10 @@ pub(super) struct Scan {
 }
 
 /// A malformed head, and what is known about how to answer it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) problem: Problem,
-    pub(super) language: Language,
+    pub(super) caller: Caller,
 }
 
 impl Scan {
@@ -147,12 +147,12 @@ pub(super) struct Head {
     pub(super) expects_continue: bool,
     /// The connection ends with the answer.
     pub(super) close: bool,
-    pub(super) language: Language,
+    pub(super) caller: Caller,
 }
 
 /// Reads a whole head that [`Scan`] accepted. `local` is the address the connection came in at.
 pub(super) fn parse(bytes: &[u8], limits: &Limits, local: SocketAddr) -> Result<Head, Refusal> {
-    let plain = |problem| Refusal { problem, language: Language::English };
+    let plain = |problem| Refusal { problem, caller: Caller::default() };
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut fields);
     match parsed.parse(bytes) {
@@ -165,9 +165,9 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits, local: SocketAddr) -> Result<
         return Err(plain(Problem::BadHttp));
     };
     let fields = Fields(parsed.headers);
-    let language =
-        Language::of(fields.one("accept-language").ok().flatten().and_then(|v| str::from_utf8(v).ok()));
-    let refuse = |problem| Refusal { problem, language };
+    let told = |name| fields.one(name).ok().flatten().and_then(|value| str::from_utf8(value).ok());
+    let caller = Caller::told(told("accept-language"), told(REQUEST_ID));
+    let refuse = |problem| Refusal { problem, caller: caller.clone() };
 
     let framing = framing(&fields, minor == 0, limits).map_err(refuse)?;
     let host = match fields.one("host").map_err(refuse)? {
@@ -198,7 +198,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits, local: SocketAddr) -> Result<
         headers.retain(|(name, _)| name != "host");
         headers.push(("host".into(), own.into_bytes()));
     }
-    Ok(Head { method: method.into(), target, headers, framing, expects_continue, close, language })
+    Ok(Head { method: method.into(), target, headers, framing, expects_continue, close, caller })
 }
 
 /// The fields of a head, looked up by name.

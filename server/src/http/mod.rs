@@ -17,10 +17,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gatepass_core::base::time::Time;
 use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
-use gatepass_core::http::request::Request;
+use gatepass_core::http::request::{REQUEST_ID, Request};
 use gatepass_core::http::response::Response;
 
 mod absolute;
+mod caller;
 mod chunked;
 pub mod connection;
 pub mod guarded;
@@ -31,6 +32,7 @@ mod reply;
 mod response;
 pub mod stock;
 
+pub use caller::Caller;
 pub use limits::{Exempt, Limits};
 pub use own_hosts::OwnHosts;
 pub use reply::{Answered, DeferredReply, Reply};
@@ -57,26 +59,30 @@ pub trait Handler: Send + Sync + 'static {
     fn refuse(&self, problem: Problem, language: Language) -> Response;
 }
 
-/// Returns the language of the error messages for the sender of `request`.
-fn language_of(request: &Request) -> Language {
-    Language::of(request.header("accept-language").ok().flatten())
-}
-
-/// Returns `response`, or a 500 if it cannot be printed.
-fn printed(handler: &dyn Handler, response: Response, language: Language) -> Response {
+/// Returns `response` with the id of its request, or a 500 if it cannot be printed.
+fn printed(handler: &dyn Handler, response: Response, caller: &Caller) -> Response {
     if response::printable(&response) {
-        return response;
+        return caller.name(response);
     }
     tracing::error!(status = response.status(), "an answer that cannot be printed became a 500");
-    refuse(handler, Problem::Internal, language)
+    refuse(handler, Problem::Internal, caller)
 }
 
 /// Returns the service's answer to a refusal, or the core's if that panics.
-fn refuse(handler: &dyn Handler, problem: Problem, language: Language) -> Response {
-    caught(|| handler.refuse(problem, language)).filter(response::printable).unwrap_or_else(|| {
+fn refuse(handler: &dyn Handler, problem: Problem, caller: &Caller) -> Response {
+    let refused = caught(|| handler.refuse(problem, caller.language)).filter(response::printable);
+    let response = refused.unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        problem.response(language, Time::from_unix(now))
-    })
+        problem.response(caller.language, Time::from_unix(now))
+    });
+    caller.name(response)
+}
+
+/// Returns the answer to a request that was given up: it panicked, and the log has the line before this one.
+fn given_up(handler: &dyn Handler, caller: &Caller) -> Response {
+    let response = refuse(handler, Problem::Internal, caller);
+    tracing::error!(request = response.header(REQUEST_ID), "a request was given up and answered with 500");
+    response
 }
 
 /// Returns what `call` returns, or none if it panics. A service keeps its own invariants across a panic: locks are

@@ -12,14 +12,13 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
-use gatepass_core::http::request::Request;
+use gatepass_core::http::request::{REQUEST_ID, Request};
 use gatepass_core::http::response::Response;
 use tiny_http::{HTTPVersion, Header, Server, StatusCode};
 
 use super::reply::{AnswerState, Answered, Destination, Reply};
-use super::{Handler, Limits, caught, language_of, printed, refuse};
+use super::{Caller, Handler, Limits, caught, given_up, printed, refuse};
 use crate::authority::Authority;
 
 /// `tiny_http` reads the rest of a refused body into one allocation; past this length the request is abandoned with
@@ -154,12 +153,13 @@ fn work(stop: &Stop, handler: &Arc<dyn Handler>, limits: &Limits) -> io::Result<
 
 fn serve(mut incoming: tiny_http::Request, server: &Server, handler: &Arc<dyn Handler>, limits: &Limits) {
     let declared = incoming.body_length();
-    let (response, discard) = match read(&mut incoming, server.server_addr().to_ip(), limits) {
+    let headers = headers(&incoming);
+    let caller = caller(&headers);
+    let (response, discard) = match read(&mut incoming, headers, server.server_addr().to_ip(), limits) {
         Ok(request) => (answer(handler, request), true),
-        Err(problem) => (
-            refuse(&**handler, problem, Language::English),
-            declared.is_none_or(|length| length <= MAX_DISCARD),
-        ),
+        Err(problem) => {
+            (refuse(&**handler, problem, &caller), declared.is_none_or(|length| length <= MAX_DISCARD))
+        }
     };
     let outgoing = print(response);
     if discard {
@@ -173,34 +173,47 @@ fn serve(mut incoming: tiny_http::Request, server: &Server, handler: &Arc<dyn Ha
 
 /// Returns the service's answer, and waits for it: a worker of this front has one request from beginning to end.
 fn answer(handler: &Arc<dyn Handler>, request: Request) -> Response {
-    let language = language_of(&request);
+    let caller = Caller::of(&request);
     let (worker, mut goes_on) = mpsc::channel();
     let mut answered = caught(|| Arc::clone(handler).answer(request, Reply::by(Destination::Stock(worker))));
     loop {
         match answered.map(Answered::what) {
-            Some(AnswerState::Response(_, response)) => return printed(&**handler, response, language),
+            Some(AnswerState::Response(_, response)) => return printed(&**handler, response, &caller),
             Some(AnswerState::Deferred) => {
                 let (worker, next) = mpsc::channel();
                 let work = std::mem::replace(&mut goes_on, next).recv();
                 answered = work.ok().and_then(|work| caught(|| work(Reply::by(Destination::Stock(worker)))));
             }
-            None => return refuse(&**handler, Problem::Internal, language),
+            None => return given_up(&**handler, &caller),
         }
     }
+}
+
+/// Returns the headers in the core's form.
+fn headers(incoming: &tiny_http::Request) -> Vec<(String, Vec<u8>)> {
+    let header =
+        |h: &Header| (h.field.as_str().as_str().to_ascii_lowercase(), h.value.as_str().as_bytes().to_vec());
+    incoming.headers().iter().map(header).collect()
+}
+
+/// Returns who sent `headers`.
+fn caller(headers: &[(String, Vec<u8>)]) -> Caller {
+    let one = |wanted: &str| {
+        let mut values = headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value);
+        let value = values.next().filter(|_| values.next().is_none());
+        value.and_then(|value| std::str::from_utf8(value).ok())
+    };
+    Caller::told(one("accept-language"), one(REQUEST_ID))
 }
 
 /// Returns the request in the core's form. `local` is the address listened on; none for a Unix socket.
 fn read(
     incoming: &mut tiny_http::Request,
+    headers: Vec<(String, Vec<u8>)>,
     local: Option<SocketAddr>,
     limits: &Limits,
 ) -> Result<Request, Problem> {
     let max_body = limits.body;
-    let headers: Vec<(String, Vec<u8>)> = incoming
-        .headers()
-        .iter()
-        .map(|h| (h.field.as_str().as_str().to_ascii_lowercase(), h.value.as_str().as_bytes().to_vec()))
-        .collect();
     let count = |name| headers.iter().filter(|(n, _)| n == name).count();
     let (lengths, codings) = (count("content-length"), count("transfer-encoding"));
     let declared = incoming.body_length();

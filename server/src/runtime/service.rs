@@ -14,6 +14,7 @@ use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
+use gatepass_core::records::request_id::RequestId;
 use gatepass_core::settings::Settings;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Found;
@@ -329,7 +330,15 @@ impl Service {
             }
         }
         let refusal = answer.refusal().map(|refusal| refusal.as_str());
-        tracing::debug!(%peer, method, path, status = answer.status(), refusal, "answered");
+        let ids = answer.ids();
+        let (request, sent) = (ids.map(|ids| &ids.own), ids.and_then(|ids| ids.sent.as_ref()));
+        let (request, sent) = (request.map(RequestId::as_str), sent.map(RequestId::as_str));
+        let status = answer.status();
+        if status >= 500 {
+            tracing::warn!(%peer, method, path, status, request, sent, "a request was not served");
+        } else {
+            tracing::debug!(%peer, method, path, status, refusal, request, sent, "answered");
+        }
     }
 }
 

@@ -33,6 +33,29 @@ fn no_content_length_stops_or_misleads_it() {
 }
 
 #[test]
+fn the_id_that_was_sent_comes_back_with_whatever_is_refused_once_the_head_is_read() {
+    let harness = Harness::open(Limits::default());
+    let id = "X-Request-Id: portal-1\r\n";
+    for (bytes, status) in [
+        (post(&format!("{id}Content-Length: 65537"), ""), 413),
+        (post(&format!("{id}Transfer-Encoding: chunked"), "z\r\n"), 400),
+        (post(&format!("{id}Transfer-Encoding: gzip"), ""), 501),
+        (post(&format!("{id}Expect: more"), ""), 417),
+        (format!("GET http://elsewhere/ HTTP/1.1\r\nHost: a\r\n{id}\r\n"), 421),
+        (format!("GET /panic HTTP/1.1\r\nHost: a\r\n{id}\r\n"), 500),
+        (format!("GET /unprintable HTTP/1.1\r\nHost: a\r\n{id}\r\n"), 500),
+        (format!("GET /later/dropped HTTP/1.1\r\nHost: a\r\n{id}\r\n"), 500),
+        (format!("GET /a HTTP/1.1\r\nHost: a\r\n{id}\r\n"), 200),
+    ] {
+        let mut client = harness.connect();
+        client.send(&bytes);
+        let answer = client.receive().expect("an answer");
+        assert_eq!(answer.status, status, "{bytes:?}");
+        assert!(answer.head.contains("\r\nx-request-id: portal-1\r\n"), "{bytes:?}: {}", answer.head);
+    }
+}
+
+#[test]
 fn every_refusal_is_seen_and_closes() {
     let harness = Harness::open(Limits::default());
     let long_line = format!("GET /{} HTTP/1.1\r\n", "x".repeat(9000));

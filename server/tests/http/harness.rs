@@ -208,7 +208,9 @@ impl Client {
             }
         }
         let head = String::from_utf8(head).unwrap();
-        let status = head[9..12].parse().unwrap();
+        let status: u16 = head[9..12].parse().unwrap();
+        let ids = head.lines().filter_map(|line| line.strip_prefix("x-request-id: ")).count();
+        assert_eq!(ids, usize::from(status >= 200), "one id: {head}");
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         let length = length.map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; if with_body { length } else { 0 }];

@@ -9,6 +9,7 @@ mod passwords;
 mod portals;
 mod published;
 mod refreshing;
+mod request_ids;
 mod sessions;
 mod sign_in;
 mod tokens;
@@ -16,6 +17,7 @@ mod userinfo;
 
 use std::net::SocketAddr;
 
+use gatepass_core::records::request_id::RequestId;
 use serde_json::{Value, json};
 
 pub use crate::fixtures::claims;
@@ -76,6 +78,7 @@ pub const SUITE: &[(&str, Test)] = &[
     ("what is wrong in a header", mistakes::what_is_wrong_in_a_header),
     ("what is wrong in a form", mistakes::what_is_wrong_in_a_form),
     ("a keyed redemption comes again", sign_in::a_keyed_redemption_comes_again),
+    ("every answer has the id of its request", request_ids::request_ids),
     ("a password in each normal form", passwords::a_password_in_each_normal_form),
     ("a login for a client", portals::a_login_for_a_client),
     ("who is no client at a login", portals::who_is_no_client_at_a_login),
@@ -90,6 +93,8 @@ impl Target {
         let answer = ask.to(self.address);
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{ask:?}");
         assert_eq!(answer.header("content-type"), Some("application/json"), "{ask:?}");
+        let id = answer.header("x-request-id").map(RequestId::parse);
+        assert!(matches!(id, Some(Ok(_))), "{ask:?} was answered without an id: {answer:?}");
         assert!(answer.status < 500, "{ask:?} was answered {answer:?}");
         answer
     }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-use crate::api::context::{Context, ErrorFormat};
+use crate::api::context::{Context, ErrorFormat, sent_id};
 use crate::api::endpoint::{Call, Endpoint, Flow};
 use crate::api::meta::published::{self, AtIssuerPath, Published};
 use crate::api::person::Bearer;
@@ -15,6 +15,7 @@ use crate::http::language::Language;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::records::password::Workspace;
+use crate::records::request_id::RequestIds;
 use crate::records::request_inputs::RequestInputs;
 use crate::store::change::Outcome;
 use crate::store::query::Found;
@@ -238,13 +239,14 @@ impl Engine {
     pub fn begin(&self, routed: &RoutedRequest<'_>, inputs: RequestInputs) -> Step {
         let RoutedRequest { request, language, at_path, route } = *routed;
         let errors = at_path.map_or(ErrorFormat::Simple, |route| route.errors);
-        let ctx = Context { inputs, language, peer: request.peer, errors };
+        let ids = RequestIds { own: inputs.request_id(), sent: sent_id(request) };
+        let ctx = Context { inputs, language, peer: request.peer, ids, errors };
         match route {
             Some((route, id)) => (route.begin)(Call { ctx, engine: self, request, id }),
-            None if at_path.is_none() => Step::Reply(ctx.problem(Problem::NotFound)),
+            None if at_path.is_none() => Step::reply(&ctx, ctx.problem(Problem::NotFound)),
             None => {
                 let response = ctx.problem(Problem::MethodNotAllowed).into_response();
-                Step::Reply(response.with("allow", allow(request.path())).into())
+                Step::reply(&ctx, response.with("allow", allow(request.path())).into())
             }
         }
     }

@@ -65,7 +65,7 @@ macro_rules! routes {
                     $(AwaitCommit::$name(state, pending) => {
                         Flow { ctx, conflicts, state }.settle(pending, engine, outcome)
                     })+
-                    AwaitCommit::Record(reply) => Step::Reply(reply),
+                    AwaitCommit::Record(reply) => Step::reply(&ctx, reply),
                 }
             }
         }

@@ -4,6 +4,8 @@
 
 use std::fmt::Write;
 
+use gatepass_core::http::language::Language;
+
 use super::*;
 
 mod any_bytes;

@@ -92,8 +92,8 @@ impl ConnectionIo {
         loop {
             match connection.next_action(driver.now) {
                 Action::Request(request) => return Driven::HasRequest(request),
-                Action::Refuse(problem, language) => {
-                    let response = refuse(driver.handler, problem, language);
+                Action::Refuse(problem, caller) => {
+                    let response = refuse(driver.handler, problem, &caller);
                     connection.answer(&response, driver.date.now(), driver.now);
                     continue;
                 }

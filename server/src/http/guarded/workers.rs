@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use gatepass_core::http::language::Language;
-use gatepass_core::http::problem::Problem;
 use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use mio::Waker;
 
 use super::super::reply::{AnswerState, Answered, Destination, Reply, Resumption};
 use super::super::response::Date;
-use super::super::{Handler, Limits, caught, language_of, printed, refuse};
+use super::super::{Caller, Handler, Limits, caught, given_up, printed};
 use super::Clock;
 use super::shared_connection::{Driven, Driver, SharedConnection, scratch};
 use crate::threads::named;
@@ -33,7 +31,7 @@ pub(in super::super) struct PendingRequest {
     shared: Arc<SharedConnection>,
     /// The connection's number in the event loop.
     number: usize,
-    language: Language,
+    caller: Caller,
     state: Arc<PoolState>,
     /// True once it was handed on or answered.
     done: bool,
@@ -56,7 +54,8 @@ impl Drop for PendingRequest {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Relaxed);
         if !self.done {
-            self.state.push(Job::Abandoned(Arc::clone(&self.shared), self.number, self.language));
+            let caller = std::mem::take(&mut self.caller);
+            self.state.push(Job::Abandoned(Arc::clone(&self.shared), self.number, caller));
         }
     }
 }
@@ -68,7 +67,7 @@ enum Job {
     /// Continue one that has waited.
     Resume(Resumption, PendingRequest),
     /// Answer a request that was given up with an error.
-    Abandoned(Arc<SharedConnection>, usize, Language),
+    Abandoned(Arc<SharedConnection>, usize, Caller),
 }
 
 /// Connections that the event loop must check again.
@@ -226,18 +225,18 @@ impl PoolState {
     }
 
     fn submit(self: &Arc<Self>, request: Request, shared: Arc<SharedConnection>, number: usize) {
-        let language = language_of(&request);
-        self.push(Job::Answer(request, self.pending(shared, number, language)));
+        let caller = Caller::of(&request);
+        self.push(Job::Answer(request, self.pending(shared, number, caller)));
     }
 
     fn pending(
         self: &Arc<Self>,
         shared: Arc<SharedConnection>,
         number: usize,
-        language: Language,
+        caller: Caller,
     ) -> PendingRequest {
         self.in_flight.fetch_add(1, Relaxed);
-        PendingRequest { shared, number, language, state: Arc::clone(self), done: false }
+        PendingRequest { shared, number, caller, state: Arc::clone(self), done: false }
     }
 
     /// Returns true if more requests are inside than workers, so that a worker without work may expect some soon.
@@ -304,9 +303,9 @@ impl PoolState {
                             send(answered);
                         }
                     }
-                    Job::Abandoned(shared, number, language) => {
-                        let pending = self.pending(shared, number, language);
-                        let response = refuse(&*self.handler, Problem::Internal, language);
+                    Job::Abandoned(shared, number, caller) => {
+                        let response = given_up(&*self.handler, &caller);
+                        let pending = self.pending(shared, number, caller);
                         send(Reply::by(Destination::Guarded(pending)).send(response));
                     }
                 }
@@ -328,7 +327,7 @@ impl PoolState {
     ) {
         pending.done = true;
         let handler = &*self.handler;
-        let response = printed(handler, response, pending.language);
+        let response = printed(handler, response, &pending.caller);
         let mut locked = pending.shared.lock();
         let now = self.clock.now();
         locked.connection.answer(&response, date.now(), now);

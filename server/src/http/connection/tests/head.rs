@@ -234,6 +234,10 @@ fn head_is_answered_without_a_body() {
 #[test]
 fn refusals_are_worded_in_the_language_asked_for() {
     let mut connection = connection(&limits());
-    connection.receive(b"POST / HTTP/1.1\r\nHost: a\r\nAccept-Language: zh\r\nContent-Length: x\r\n\r\n");
-    assert!(matches!(connection.next_action(T0), Action::Refuse(Problem::BadHttp, Language::Chinese)));
+    connection.receive(
+        b"POST / HTTP/1.1\r\nHost: a\r\nAccept-Language: zh\r\nX-Request-Id: a-1\r\nContent-Length: x\r\n\r\n",
+    );
+    let Action::Refuse(Problem::BadHttp, caller) = connection.next_action(T0) else { panic!("not refused") };
+    assert_eq!(caller.language, Language::Chinese);
+    assert_eq!(caller.id.unwrap().as_str(), "a-1");
 }
