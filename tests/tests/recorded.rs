@@ -6,6 +6,8 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::SessionId;
 use gatepass_core::records::request_id::RequestId;
@@ -88,6 +90,34 @@ fn the_issuer_of_a_ticket_is_recorded_and_whose_token_asked() {
         assert_eq!(names, [Some("portal"), Some("backend")]);
         assert_eq!(row.issuer_user.as_ref().map(|id| id.as_str()), user);
     }
+}
+
+/// Who stated an address is beside it, and where that client was.
+#[test]
+fn an_address_that_is_stated_is_recorded_with_whose_word_it_is() {
+    let server = InMemoryServer::default();
+    let bearer = token(&server, "backend", BACKEND_SECRET, "ticket:issue");
+    let (issued, _) = issue(&server, &bearer, &json!({"user_id": "alice"}));
+    let portal = format!("Basic {}", STANDARD.encode(format!("portal:{PORTAL_SECRET}")));
+    let redeem = json!({"ticket": issued["ticket"], "client_ip": "198.51.100.7"});
+    let login = json!({"identity": "pam", "password": "wrong", "client_ip": "198.51.100.7"});
+    let device = json!({"identity": "pam", "password": "wrong", "device_id": "telephone"});
+    for (path, body, address, kind) in [
+        ("/auth/ticket/signin", &redeem, "198.51.100.7", Kind::TicketRedeemed),
+        ("/auth/ticket/signin", &redeem, "198.51.100.7", Kind::TicketRefused),
+        ("/auth/login", &login, "198.51.100.7", Kind::PasswordRefused),
+        ("/auth/login", &device, "192.0.2.1", Kind::PasswordRefused),
+    ] {
+        let (_, rows) = server.recorded(request(path, &portal, body));
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        let shown = [row.address, row.peer].map(|address| address.map(|address| address.to_string()));
+        assert_eq!(row.kind, kind);
+        assert_eq!(shown, [Some(address.into()), Some("192.0.2.1".into())], "{body}");
+        assert_eq!(row.stated_by.as_ref().map(|id| id.as_str()), Some("portal"), "{body}");
+    }
+    let plain = json!({"identity": "pam", "password": "wrong"});
+    let (_, rows) = server.recorded(request("/auth/login", &portal, &plain));
+    assert_eq!((&rows[0].stated_by, rows[0].peer), (&None, None));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::http::problem::{Problem, done};
 use crate::http::request::{HeaderError, HeaderFault, REQUEST_ID, Request};
 use crate::http::request_error::RequestError;
 use crate::records::challenge::SignIn;
+use crate::records::id::ClientId;
 use crate::records::request_id::{RequestId, RequestIds};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::sign_in_history::{DeviceOnNetwork, MAX_DEVICE_ID};
@@ -34,9 +35,21 @@ pub enum ErrorFormat {
 pub(crate) struct Context {
     pub(crate) inputs: RequestInputs,
     pub(crate) language: Language,
+    /// The address that the request counts for.
     pub(crate) peer: IpAddr,
+    /// Who stated that address, if it is not the connection's.
+    pub(crate) stated: Option<Stated>,
     pub(crate) ids: RequestIds,
     pub(crate) errors: ErrorFormat,
+}
+
+/// The client that stated the address of the person before it.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+pub(crate) struct Stated {
+    client: ClientId,
+    /// The address that its own request came from.
+    peer: IpAddr,
 }
 
 /// Returns the device and network that `request` comes from.
@@ -55,9 +68,10 @@ pub(crate) fn sent_id(request: &Request) -> Option<RequestId> {
 }
 
 impl Context {
-    /// Returns the context of the same request, as one that comes from `address`.
-    pub(crate) fn at(&self, address: IpAddr) -> Self {
-        Self { inputs: self.inputs.clone(), peer: address, ids: self.ids.clone(), ..*self }
+    /// Returns the context of the same request, as one of a person whose address is `address`, as `client` states it.
+    pub(crate) fn of_person(&self, address: IpAddr, client: Option<&ClientId>) -> Self {
+        let stated = client.map(|client| Stated { client: client.clone(), peer: self.peer });
+        Self { inputs: self.inputs.clone(), peer: address, stated, ids: self.ids.clone(), ..*self }
     }
 
     pub(crate) const fn now(&self) -> Time {
@@ -118,6 +132,8 @@ impl Context {
     pub(crate) fn event(&self, kind: Kind) -> Event {
         Event {
             address: Some(self.peer),
+            stated_by: self.stated.as_ref().map(|stated| stated.client.clone()),
+            peer: self.stated.as_ref().map(|stated| stated.peer),
             request: Some(self.ids.own.clone()),
             sent_request: self.ids.sent.clone(),
             ..Event::new(kind, self.now())

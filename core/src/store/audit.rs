@@ -29,7 +29,7 @@ pub struct Event {
     pub session: Option<SessionId>,
     /// The `kid` of the key it is about.
     pub key: Option<String>,
-    /// The address that the request came from; none for the command line.
+    /// The address that the request came from, or that `stated_by` stated; none for the command line.
     pub address: Option<IpAddr>,
     /// The reason of a refusal.
     pub refusal: Option<Refusal>,
@@ -49,6 +49,10 @@ pub struct Event {
     pub sent_request: Option<RequestId>,
     /// The user of the operating system who ran the command.
     pub operator: Option<String>,
+    /// The client that stated the address of the person before it.
+    pub stated_by: Option<ClientId>,
+    /// The address that the request of that client came from.
+    pub peer: Option<IpAddr>,
 }
 
 impl Event {
@@ -73,6 +77,8 @@ impl Event {
             request: None,
             sent_request: None,
             operator: None,
+            stated_by: None,
+            peer: None,
         }
     }
 }

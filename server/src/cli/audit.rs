@@ -127,6 +127,8 @@ fn record(row: &AuditRow, json: bool) -> Record {
         .with("session", event.session.as_ref().map(|id| id.as_str()))
         .with("key", event.key.clone())
         .with("address", event.address.map(|address| address.to_string()))
+        .with("stated_by", event.stated_by.as_ref().map(|id| id.as_str()))
+        .with("peer", event.peer.map(|peer| peer.to_string()))
         .with("refusal", event.refusal.map(Refusal::as_str))
         .with("reason", event.reason.clone())
         .with("risk", event.risk.as_ref().map_or(Value::Null, |risk| judged(risk, json)))

@@ -35,9 +35,11 @@ pub(super) const COLUMNS: [&str; WIDTH] = [
     "request",
     "sent_request",
     "operator",
+    "stated_by",
+    "peer",
 ];
 /// The number of [`COLUMNS`].
-pub(super) const WIDTH: usize = 19;
+pub(super) const WIDTH: usize = 21;
 /// The number of columns that every row has had since the first schema. Later ones are hashed only if they have a value.
 const FIRST: usize = 13;
 /// The number of columns before schema 9. Each column since then is hashed with its number.
@@ -150,6 +152,8 @@ pub(super) fn fields<'e>(seq: u64, event: &'e Event, operator: Option<&'e str>) 
         Field::maybe(event.request.as_ref().map(|id| id.as_str())),
         Field::maybe(event.sent_request.as_ref().map(|id| id.as_str())),
         Field::maybe(event.operator.as_deref().or(operator)),
+        Field::maybe(event.stated_by.as_ref().map(|id| id.as_str())),
+        Field::owned(event.peer.map(|peer| peer.to_string())),
     ]
 }
 

@@ -170,6 +170,8 @@ impl Common for Event {
         common(&mut self.session, &other.session);
         common(&mut self.key, &other.key);
         common(&mut self.address, &other.address);
+        common(&mut self.stated_by, &other.stated_by);
+        common(&mut self.peer, &other.peer);
         common(&mut self.reason, &other.reason);
         common(&mut self.risk, &other.risk);
         common(&mut self.request, &other.request);

@@ -101,7 +101,7 @@ fn todays_directories_start_and_a_copy_is_kept() {
     assert_eq!(installation.json(&["audit", "verify"])["valid"], true);
     let first: i64 =
         sql(&installation).query_row("SELECT min(seq) FROM audit", [], |row| row.get(0)).unwrap();
-    for column in ["issuer", "issuer_user", "request", "sent_request", "operator"] {
+    for column in ["issuer", "issuer_user", "request", "sent_request", "operator", "stated_by", "peer"] {
         let set = |value: &str| {
             let set = format!("UPDATE audit SET {column} = {value} WHERE seq = {first}");
             assert_eq!(sql(&installation).execute(&set, []).unwrap(), 1);

@@ -106,7 +106,7 @@ fn a_cut_that_was_forged_shows() {
         ),
         (
             "INSERT INTO audit SELECT 3, at, kind, subject, actor, client, ticket, session, key, address, refusal, \
-             reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator FROM audit WHERE seq = 50",
+             reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer FROM audit WHERE seq = 50",
             BrokenLink::Altered(41),
         ),
     ];
@@ -174,7 +174,7 @@ fn an_archive_of_the_former_format_is_read() {
     let text = std::fs::read_to_string(&file).unwrap().replacen("archive\":2", "archive\":1", 1);
     let former = text.lines().map(|line| {
         let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        for late in ["issuer", "issuer_user", "request", "sent_request", "operator"] {
+        for late in ["issuer", "issuer_user", "request", "sent_request", "operator", "stated_by", "peer"] {
             line.as_object_mut().unwrap().remove(late);
         }
         format!("{line}\n")

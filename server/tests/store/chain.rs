@@ -49,7 +49,7 @@ fn tampering_shows() {
         ("UPDATE meta SET audit_seal = zeroblob(32)", BrokenLink::Head),
         ("UPDATE meta SET audit_mac = zeroblob(32)", BrokenLink::Head),
         (
-            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator FROM audit WHERE seq = 5",
+            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer FROM audit WHERE seq = 5",
             BrokenLink::Altered(6),
         ),
     ];
@@ -98,6 +98,8 @@ fn every_field_of_an_event_comes_back() {
         request: RequestId::parse("req_1").ok(),
         sent_request: RequestId::parse("a.b_c-1").ok(),
         operator: Some("root(0) by sudo from José(1000)".into()),
+        stated_by: Some(portal()),
+        peer: Some("192.0.2.1".parse().unwrap()),
         ..Event::new(Kind::Refusals, NOW)
     };
     let kinds = Kind::ALL.iter().map(|kind| Event::new(*kind, NOW));

@@ -54,3 +54,5 @@ ALTER TABLE audit DROP COLUMN issuer_user;
 ALTER TABLE audit DROP COLUMN request;
 ALTER TABLE audit DROP COLUMN sent_request;
 ALTER TABLE audit DROP COLUMN operator;
+ALTER TABLE audit DROP COLUMN stated_by;
+ALTER TABLE audit DROP COLUMN peer;

@@ -71,11 +71,11 @@ impl PersonContext {
         ctx: &Context,
         client: Option<&AuthenticatedClient<'_>>,
     ) -> Result<Context, Reply> {
-        let trusted = client.is_some_and(|client| client.client().trusted_context);
-        if self.stated && !trusted {
-            return Err(ctx.refuse(Problem::ContextRefused, Refusal::ContextUntrusted));
+        let client = client.map(AuthenticatedClient::client).filter(|client| client.trusted_context);
+        match client.filter(|_| self.stated) {
+            None if self.stated => Err(ctx.refuse(Problem::ContextRefused, Refusal::ContextUntrusted)),
+            client => Ok(ctx.of_person(self.address, client.map(|client| &client.id))),
         }
-        Ok(ctx.at(self.address))
     }
 }
 

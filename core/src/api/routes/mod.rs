@@ -240,7 +240,7 @@ impl Engine {
         let RoutedRequest { request, language, at_path, route } = *routed;
         let errors = at_path.map_or(ErrorFormat::Simple, |route| route.errors);
         let ids = RequestIds { own: inputs.request_id(), sent: sent_id(request) };
-        let ctx = Context { inputs, language, peer: request.peer, ids, errors };
+        let ctx = Context { inputs, language, peer: request.peer, stated: None, ids, errors };
         match route {
             Some((route, id)) => (route.begin)(Call { ctx, engine: self, request, id }),
             None if at_path.is_none() => Step::reply(&ctx, ctx.problem(Problem::NotFound)),

@@ -80,8 +80,8 @@ impl<'a> Tail<'a> {
         let (fields, head) = self.chain.next_row(&before, event);
         db.prepare_cached(
             "INSERT INTO audit (seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, \
-             count, risk, issuer, issuer_user, request, sent_request, operator, mac) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
-             ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+             count, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer, mac) VALUES (?1, ?2, ?3, ?4, \
+             ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         )?
         .execute(params_from_iter(fields.iter().chain([&Field::Blob(head.mac[..].into())])))
         // A row at the next number is damage, not a race.
@@ -172,6 +172,8 @@ pub(super) fn audit_row(row: &Row<'_>) -> Result<AuditRow, TransactionError> {
             request: c.maybe("request", rows::request_id)?,
             sent_request: c.maybe("sent_request", rows::request_id)?,
             operator: c.maybe("operator", rows::owned)?,
+            stated_by: c.maybe("stated_by", rows::client_id)?,
+            peer: c.maybe("peer", rows::address)?,
         },
     })
 }

@@ -11,3 +11,8 @@ ALTER TABLE audit ADD COLUMN issuer_user TEXT;
 ALTER TABLE audit ADD COLUMN request TEXT;
 ALTER TABLE audit ADD COLUMN sent_request TEXT;
 ALTER TABLE audit ADD COLUMN operator TEXT;
+
+-- ## Whose word an address is
+-- The client that stated the address of the person before it, and the address that the client's own request came from.
+ALTER TABLE audit ADD COLUMN stated_by TEXT;
+ALTER TABLE audit ADD COLUMN peer TEXT;
