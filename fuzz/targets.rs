@@ -942,6 +942,8 @@ pub(crate) fn handle(data: &[u8]) {
                 applied |= outcome == Outcome::Applied;
                 commit.settle(&engine, outcome)
             }
+            Step::Guess(guess) if *lie >= 200 => guess.limit(u64::from(*lie)),
+            Step::Guess(guess) => guess.allow(&engine),
             // Only the cheap hash and the one new password are worth the time.
             Step::HashPassword(stretch) if matches!(lie % 21, 12 | 20) => stretch.run(&engine),
             Step::HashPassword(stretch) => stretch.refuse(),

@@ -51,6 +51,8 @@ async fn drive(server: &Arc<Server>, mut step: Step) -> Result<Response, Failed>
                 let outcome = server.store.commit(commit.changes()).await;
                 commit.settle(&server.engine, outcome)
             }
+            // Limit an address that has guessed wrong too often: `guess.limit`. `Reply::attempt` tells how each one went.
+            Step::Guess(guess) => guess.allow(&server.engine),
             Step::HashPassword(hash) => match server.hashing.try_acquire() {
                 Err(_) => hash.refuse(),
                 Ok(_permit) => {

@@ -27,6 +27,8 @@
 //!                 let outcome = store.commit(commit.changes());
 //!                 commit.settle(engine, outcome)
 //!             }
+//!             // A password or a code is about to be compared: limit an address that guessed wrong too often.
+//!             Step::Guess(guess) => guess.allow(engine),
 //!             // 20 ms and 19 MiB: bound how many run at once.
 //!             Step::HashPassword(hash) => hash.run(engine),
 //!             Step::Reply(reply) => return reply.into_response(),
@@ -126,8 +128,9 @@ pub mod store;
 #[cfg(feature = "custom-rng")]
 pub use crypto::{CustomRngError, register_custom_getrandom};
 
+pub use api::guess::{Attempt, AttemptResult, Guess, GuessAccount, GuessSource};
 pub use api::reply::Reply;
-pub use api::routes::{FailureClass, RoutedRequest};
+pub use api::routes::RoutedRequest;
 pub use api::step::{Commit, HashPassword, Read, Step, drive, finish};
 pub use base::secret::SecretText;
 pub use base::time::Time;

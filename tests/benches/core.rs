@@ -192,6 +192,7 @@ fn answer(engine: &Engine, store: &Canned, request: Request, hashed: Option<Step
                 let outcome = store.commit(commit.changes());
                 commit.settle(engine, outcome)
             }
+            Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(_) => hashed.take().expect("one hash"),
             Step::Reply(response) => return response,
         }
@@ -203,12 +204,11 @@ fn after_hash(engine: &Engine, store: &Canned, request: Request) -> Option<Step>
     match engine.handle(request, inputs(NOON, 9)) {
         Step::Read(read) => {
             let found = store.read(read.query());
-            match read.resume(engine, found) {
-                Step::HashPassword(stretch) => Some(stretch.run(engine)),
-                Step::Read(_) | Step::Commit(_) | Step::Reply(_) => None,
-            }
+            let Step::Guess(guess) = read.resume(engine, found) else { return None };
+            let Step::HashPassword(stretch) = guess.allow(engine) else { return None };
+            Some(stretch.run(engine))
         }
-        Step::Commit(_) | Step::HashPassword(_) | Step::Reply(_) => None,
+        Step::Guess(_) | Step::Commit(_) | Step::HashPassword(_) | Step::Reply(_) => None,
     }
 }
 

@@ -50,7 +50,11 @@ fn asks_for_ticket(engine: &Engine, store: &Memory) -> Request {
 fn altered(engine: &Engine, store: &Memory, request: Request, alter: Alter) -> (bool, u16) {
     let Step::Read(read) = engine.handle(request, inputs(NOON, 3)) else { panic!("it reads first") };
     let found = store.read(read.query());
-    let Step::Commit(commit) = read.resume(engine, found) else { panic!("it commits next") };
+    let mut step = read.resume(engine, found);
+    if let Step::Guess(guess) = step {
+        step = guess.allow(engine);
+    }
+    let Step::Commit(commit) = step else { panic!("it commits next") };
     store.with(alter);
     let outcome = store.commit(commit.changes());
     let step = commit.settle(engine, outcome);

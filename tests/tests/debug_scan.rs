@@ -51,6 +51,7 @@ impl DebugScanner {
                     let outcome = self.store.commit(commit.changes());
                     commit.settle(&self.engine, outcome)
                 }
+                Step::Guess(guess) => guess.allow(&self.engine),
                 Step::HashPassword(stretch) => stretch.run(&self.engine),
                 Step::Reply(response) => {
                     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();

@@ -45,6 +45,7 @@ async fn answer(engine: &Engine, store: &AsyncStore, request: Request) -> Reply 
                 let outcome = store.lock().await.commit(commit.changes());
                 commit.settle(engine, outcome)
             }
+            Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => tokio::task::block_in_place(|| stretch.run(engine)),
             Step::Reply(response) => return response,
         }

@@ -115,6 +115,7 @@ fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, counts: &
                     commit.settle(engine, outcome)
                 }
             }
+            Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => stretch.run(engine),
             Step::Reply(response) => {
                 if response.status() == 200 {

@@ -56,6 +56,7 @@ fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, counts: 
                 Some(commit.settle(engine, outcome))
             }
         },
+        Step::Guess(guess) => Some(guess.allow(engine)),
         Step::HashPassword(stretch) => Some(stretch.run(engine)),
         Step::Reply(response) => {
             match response.status() {

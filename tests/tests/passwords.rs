@@ -7,6 +7,7 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use gatepass_core::api::guess::AttemptResult;
 use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::{self, Step, drive};
 use gatepass_core::base::time::Time;
@@ -53,6 +54,10 @@ fn steps(engine: &Engine, store: &Memory, request: Request) -> (Vec<&'static str
                 let found = store.with(|tables| tables.read(read.query()));
                 read.resume(engine, found)
             }
+            Step::Guess(guess) => {
+                taken.push("guess");
+                guess.allow(engine)
+            }
             Step::HashPassword(stretch) => {
                 taken.push("stretch");
                 stretch.run(engine)
@@ -72,7 +77,7 @@ fn the_same_work_and_the_same_answer_for_everybody() {
     let engine = fixtures::engine("http://gate.example");
     let store = Memory::new(fixtures::tables());
     let expected = steps(&engine, &store, login("pam", "wrong"));
-    assert_eq!(expected.0, ["read", "stretch", "commit"]);
+    assert_eq!(expected.0, ["read", "guess", "stretch", "commit"]);
     store.with(|tables| {
         tables.users.get_mut(&pam()).expect("pam").email = Some("both@example.com".into());
         let alice = user_id("alice");
@@ -161,6 +166,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
                         let found = store.read(read.query());
                         read.resume(&engine, found)
                     }
+                    Step::Guess(guess) => guess.allow(&engine),
                     Step::HashPassword(stretch) => {
                         stretched += 1;
                         stretch.run(&engine)
@@ -192,7 +198,8 @@ fn a_right_guess_among_many_at_once_is_one_of_them() {
         // Read and hashed before the others, committed after them.
         let Step::Read(read) = engine.handle(right, inputs(NOON, 2)) else { panic!("it reads") };
         let found = store.with(|tables| tables.read(read.query()));
-        let Step::HashPassword(stretch) = read.resume(&engine, found) else { panic!("it hashes") };
+        let Step::Guess(guess) = read.resume(&engine, found) else { panic!("it guesses") };
+        let Step::HashPassword(stretch) = guess.allow(&engine) else { panic!("it hashes") };
         let Step::Commit(commit) = stretch.run(&engine) else { panic!("it commits") };
         for seed in 3..6 {
             assert_eq!(drive(&engine, &store, login("pam", "wrong"), inputs(NOON, seed)).status(), 400);
@@ -219,13 +226,14 @@ fn two_conflicts_are_answered_as_a_wrong_password() {
                     let found = tables.read(read.query());
                     read.resume(&engine, found)
                 }
+                Step::Guess(guess) => guess.allow(&engine),
                 Step::HashPassword(stretch) => stretch.run(&engine),
                 Step::Commit(commit) => commit.settle(&engine, Outcome::Conflict),
                 Step::Reply(response) => break response,
             };
         };
         assert_eq!((response.status(), response.body()), (unknown.status(), unknown.body()));
-        assert!(response.refuses_a_guess());
+        assert_eq!(response.attempt().map(|attempt| attempt.result), Some(AttemptResult::Wrong));
     }
 }
 
@@ -237,7 +245,8 @@ fn no_room_for_a_hash_is_503_and_changes_nothing() {
         panic!("it reads first")
     };
     let found = tables.read(read.query());
-    let Step::HashPassword(stretch) = read.resume(&engine, found) else { panic!("it hashes then") };
+    let Step::Guess(guess) = read.resume(&engine, found) else { panic!("it guesses then") };
+    let Step::HashPassword(stretch) = guess.allow(&engine) else { panic!("it hashes then") };
     let Step::Reply(refused) = stretch.refuse() else { panic!("it is answered") };
     assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
 }
@@ -342,6 +351,7 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
                     let found = tables.read(read.query());
                     read.resume(&engine, found)
                 }
+                Step::Guess(guess) => guess.allow(&engine),
                 Step::HashPassword(stretch) => stretch.run(&engine),
                 Step::Commit(commit) => {
                     let outcome = tables.commit(commit.changes());

@@ -279,22 +279,26 @@ fn the_end_of_ones_sessions_is_recorded() {
 }
 
 #[test]
-fn an_authenticated_request_is_no_guess() {
+fn only_what_can_be_guessed_is_a_guess() {
     let server = InMemoryServer::default();
     let (token, _, session) = acting(&server);
     let is_guess = |request: Request| {
         let answer = server.send(request);
         assert!(answer.refusal().is_some(), "{answer:?}");
-        answer.refuses_a_guess()
+        answer.attempt().is_some()
     };
     let grant = |token: &str, secret: &str| {
         posts("/oauth2/token", "portal", secret, &format!("grant_type=refresh_token&refresh_token={token}"))
     };
     let unknown = fixtures::UNKNOWN_REFRESH_TOKEN;
-    assert!(is_guess(grant(&token, "wrong")), "a client's secret may be guessed");
-    assert!(is_guess(refreshes(unknown)) && is_guess(refreshes("x")));
+    assert!(
+        is_guess(grant(&token, "wrong")) && is_guess(grant("x", "wrong")),
+        "a client's secret may be guessed"
+    );
+    assert!(!is_guess(grant(&token, &format!("gps_{}", "x".repeat(43)))), "256 bits may not");
+    assert!(!is_guess(refreshes(unknown)) && !is_guess(refreshes("x")));
     assert!(!is_guess(grant(unknown, PORTAL_SECRET)) && !is_guess(grant("x", PORTAL_SECRET)));
     server.store.with(|tables| tables.sessions.get_mut(&session).expect("it").ended_at = Some(NOON));
     assert!(!is_guess(grant(&token, PORTAL_SECRET)), "people's sessions end");
-    assert!(is_guess(refreshes(&token)));
+    assert!(!is_guess(refreshes(&token)));
 }

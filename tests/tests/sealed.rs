@@ -38,6 +38,7 @@ fn drive(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) 
                 }
                 Some(&outcome) => commit.settle(engine, outcome),
             },
+            Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => stretch.run(engine),
             Step::Reply(response) => return (response, steps),
         };

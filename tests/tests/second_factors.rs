@@ -56,6 +56,7 @@ fn finish(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome])
                 }
                 Some(&outcome) => commit.settle(engine, outcome),
             },
+            Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => stretch.run(engine),
             Step::Reply(response) => return response,
         };
@@ -155,7 +156,8 @@ fn a_right_code_among_many_at_once_is_one_of_them() {
         panic!("it reads first")
     };
     let found = store.with(|tables| tables.read(read.query()));
-    let Step::Commit(commit) = read.resume(&engine, found) else { panic!("it commits") };
+    let Step::Guess(guess) = read.resume(&engine, found) else { panic!("it guesses") };
+    let Step::Commit(commit) = guess.allow(&engine) else { panic!("it commits") };
     assert_eq!(drive(&engine, &store, answers(&other, "wrong", "totp"), inputs(NOON, 31)).status(), 400);
     assert_eq!(store.with(|tables| tables.commit(commit.changes())), Outcome::Conflict);
 }
@@ -314,7 +316,8 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
     let asked = request("/mfa/totp/verify", &format!("Bearer {own}"), &code);
     let Step::Read(read) = engine.handle(asked, inputs(NOON, 42)) else { panic!("it reads first") };
     let found = store.with(|tables| tables.read(read.query()));
-    let Step::Commit(commit) = read.resume(&engine, found) else { panic!("it commits") };
+    let Step::Guess(guess) = read.resume(&engine, found) else { panic!("it guesses") };
+    let Step::Commit(commit) = guess.allow(&engine) else { panic!("it commits") };
     my(&engine, &store, &old, "verify", &wrong, 43);
     assert_eq!(store.with(|tables| tables.commit(commit.changes())), Outcome::Conflict);
     assert_eq!(my(&engine, &store, own, "verify", &code, 44).status(), 200);
@@ -402,6 +405,7 @@ fn a_challenge_opens_one_session_and_allows_five_wrong_codes() {
                     }
                     commit.settle(&engine, outcome)
                 }
+                Step::Guess(guess) => guess.allow(&engine),
                 Step::HashPassword(stretch) => stretch.run(&engine),
                 Step::Reply(response) => {
                     welcomed += usize::from(response.status() == 200);

@@ -433,7 +433,8 @@ fn new_secret(
 
 /// Draws a secret, and returns what is kept of it and its text.
 fn drawn_secret(request: &RequestInputs) -> (ClientSecret, SecretText) {
-    let text = SecretText::new(prefixed("gps_", request.seed.draw(Label::ClientSecret).expose()));
+    let text =
+        SecretText::new(prefixed(Client::SECRET_PREFIX, request.seed.draw(Label::ClientSecret).expose()));
     (ClientSecret::new(text.expose(), request.now), text)
 }
 

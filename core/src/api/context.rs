@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::reply::Reply;
 use crate::base::time::{Clocks, Time};
 use crate::http::language::Language;
@@ -109,6 +110,21 @@ impl Context {
             ErrorFormat::OAuth => OAuthError::TemporarilyUnavailable.into(),
             ErrorFormat::Bearer => BearerError::TemporarilyUnavailable.into(),
         }
+    }
+
+    /// Returns 429: the address has guessed wrong too often; nothing was compared.
+    pub(crate) fn too_many_requests(&self, retry_after_seconds: u64) -> Reply {
+        let response = match self.errors {
+            ErrorFormat::Simple => self.problem(Problem::TooManyRequests).into_response(),
+            ErrorFormat::OAuth => OAuthError::TooManyRequests.response(),
+            ErrorFormat::Bearer => BearerError::TooManyRequests.response(),
+        };
+        response.with("retry-after", alloc::format!("{retry_after_seconds}")).into()
+    }
+
+    /// Returns the source of a guess at `account`.
+    pub(crate) const fn guess_at(&self, account: GuessAccount) -> GuessSource {
+        GuessSource { address: self.peer, account }
     }
 
     /// Returns 500: our fault, or the outcome of a commit is unknown.

@@ -7,9 +7,10 @@ use alloc::{vec, vec::Vec};
 use core::convert::Infallible;
 
 use crate::api::context::Context;
+use crate::api::guess::{Guess, GuessSource, Guessed};
 use crate::api::reply::Reply;
 use crate::api::routes::{AwaitCommit, Routed};
-use crate::api::step::Step;
+use crate::api::step::{HashPassword, Step};
 use crate::base::time::{Clocks, Time};
 use crate::engine::Engine;
 use crate::http::request::Request;
@@ -35,6 +36,12 @@ pub(crate) trait Endpoint: Sized {
 
     /// Returns what to read.
     fn query(&self) -> Query;
+
+    /// Returns the source of a guess at `_guessed`, where [`decide`](Self::decide) would compare it and it can be guessed. Whatever
+    /// else was presented has been found good then, and what is compared before it too.
+    fn guess(&self, _guessed: Guessed, _basis: &Basis<'_>, _records: &Records) -> Option<GuessSource> {
+        None
+    }
 
     /// Decides on what was read. The same again after a conflict.
     ///
@@ -179,13 +186,33 @@ pub(crate) struct Flow<S> {
     pub(crate) ctx: Context,
     /// The number of times that the records were read again after a conflict.
     pub(crate) conflicts: u8,
+    pub(crate) guesses: Guesses,
     pub(crate) state: S,
+}
+
+/// The guesses of a request.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(PartialEq))]
+pub(crate) struct Guesses {
+    /// What may be asked for next.
+    next: Option<Guessed>,
+    /// The latest that was asked for.
+    asked: Option<GuessSource>,
+}
+
+impl Guesses {
+    const NONE: Self = Self { next: Some(Guessed::ClientSecret), asked: None };
 }
 
 impl<S> Flow<S> {
     /// Takes the state out, so that another can take its place.
     pub(crate) fn with<T>(self, state: impl FnOnce(S) -> T) -> Flow<T> {
-        Flow { ctx: self.ctx, conflicts: self.conflicts, state: state(self.state) }
+        Flow { ctx: self.ctx, conflicts: self.conflicts, guesses: self.guesses, state: state(self.state) }
+    }
+
+    /// Replies.
+    pub(crate) fn reply(&self, reply: Reply) -> Step {
+        Step::reply(&self.ctx, reply.to(self.ctx.peer, self.guesses.asked))
     }
 }
 
@@ -193,7 +220,7 @@ impl<E: Routed> Flow<E> {
     /// Begins to answer a call of this endpoint.
     pub(crate) fn begin(call: Call<'_>) -> Step {
         match E::parse(&call) {
-            Ok(state) => Flow { ctx: call.ctx, conflicts: 0, state }.ask(),
+            Ok(state) => Flow { ctx: call.ctx, conflicts: 0, guesses: Guesses::NONE, state }.ask(),
             Err(reply) => Step::reply(&call.ctx, reply),
         }
     }
@@ -203,11 +230,21 @@ impl<E: Routed> Flow<E> {
         Step::read(self.state.query(), self.with(E::await_records))
     }
 
-    /// Decides on what was found.
+    /// Decides on what was found, or asks whether a guess may be made.
     pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
         let basis = Basis { ctx: &self.ctx, engine, state_epoch: found.state_epoch };
+        let mut next = self.guesses.next;
+        while let Some(guessed) = next {
+            next = guessed.next();
+            if let Some(source) = self.state.guess(guessed, &basis, &found.records) {
+                let guesses = Guesses { next, asked: Some(source) };
+                let flow = Self { guesses, ..self }.with(E::await_records);
+                return Step::Guess(Guess { source, found, flow });
+            }
+        }
+        let guesses = Guesses { next, ..self.guesses };
         let decided = self.state.decide(&basis, found.records);
-        self.go_on(decided, found.state_epoch)
+        Self { guesses, ..self }.go_on(decided, found.state_epoch)
     }
 
     /// Hashes, and decides on what was found before, in `state_epoch`.
@@ -225,28 +262,33 @@ impl<E: Routed> Flow<E> {
 
     fn go_on(self, decided: Decided<E::Pending, E::Hash>, state_epoch: u64) -> Step {
         match decided {
-            Err(reply) | Ok(Next::Reply(reply)) => Step::reply(&self.ctx, reply),
+            Err(reply) | Ok(Next::Reply(reply)) => self.reply(reply),
             Ok(Next::Record(changes, reply)) => {
                 Step::commit(None, changes, self.with(|_| AwaitCommit::Record(reply)))
             }
             Ok(Next::Commit { state_epoch, changes, pending }) => {
                 Step::commit(state_epoch, changes, self.with(|endpoint| endpoint.await_commit(pending)))
             }
-            Ok(Next::Hash(hash)) => {
-                Step::hash_password(state_epoch, self.with(|endpoint| endpoint.await_hash(hash)))
-            }
+            Ok(Next::Hash(hash)) => match self.guesses.asked {
+                Some(source) => {
+                    let flow = self.with(|endpoint| endpoint.await_hash(hash));
+                    Step::HashPassword(HashPassword { source, state_epoch, flow })
+                }
+                // A password that is hashed is one to be compared.
+                None => self.reply(self.ctx.internal()),
+            },
         }
     }
 
     /// Replies, or reads once more after a conflict.
     pub(crate) fn settle(self, pending: E::Pending, engine: &Engine, outcome: Outcome) -> Step {
         match outcome {
-            Outcome::Applied => Step::reply(&self.ctx, pending.applied(&self.ctx, engine)),
+            Outcome::Applied => self.reply(pending.applied(&self.ctx, engine)),
             Outcome::Conflict if self.conflicts < pending.retries() => {
                 Self { conflicts: self.conflicts + 1, ..self }.ask()
             }
             Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
-                Step::reply(&self.ctx, pending.failed(&self.ctx, outcome))
+                self.reply(pending.failed(&self.ctx, outcome))
             }
         }
     }

@@ -7,6 +7,7 @@ pub(crate) mod auth;
 pub(crate) mod bearer;
 pub(crate) mod context;
 pub(crate) mod endpoint;
+pub mod guess;
 pub(crate) mod lockout;
 pub(crate) mod me;
 pub(crate) mod meta;

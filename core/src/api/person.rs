@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use crate::api::bearer::{Presented, unauthorized};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Pending};
+use crate::api::guess::{GuessAccount, GuessSource, Guessed};
 use crate::api::reply::Reply;
+use crate::base::time::Time;
 use crate::engine::Engine;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
@@ -31,9 +33,15 @@ pub(crate) trait BearerEndpoint: Sized {
     const PURPOSE: Option<Purpose> = None;
     /// True where a session in which somebody acts as the person may use it.
     const FOR_ACTORS: bool = false;
+    /// True where a password or a code may come with it.
+    const GUESSES: bool = false;
 
     /// Parses a request.
     fn parse(call: &Call<'_>) -> Result<Self, RequestError>;
+    /// Returns true if a password or a code of `person` is about to be compared.
+    fn compares(&self, _person: &Person<'_>, _records: &Self::Records, _now: Time) -> bool {
+        Self::GUESSES
+    }
     /// As [`Endpoint::decide`].
     fn decide(
         &self,
@@ -128,16 +136,39 @@ impl<E: BearerEndpoint> Endpoint for Bearer<E> {
         E::Records::query(self.presented.query().clone())
     }
 
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        if !E::GUESSES || guessed != Guessed::PasswordOrCode {
+            return None;
+        }
+        self.with_person(basis, records, |asked, person, records| {
+            let compares = asked.compares(person, records, basis.now());
+            compares.then(|| basis.ctx.guess_at(GuessAccount::of_user(&person.user.id)))
+        })
+        .ok()?
+    }
+
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<E::Pending, E::Hash> {
+        self.with_person(basis, &records, |asked, person, records| asked.decide(basis, person, records))?
+    }
+}
+
+impl<E: BearerEndpoint> Bearer<E> {
+    /// Verifies the token, and goes on with the request of its person.
+    fn with_person<T>(
+        &self,
+        basis: &Basis<'_>,
+        records: &Records,
+        then: impl FnOnce(&E, &Person<'_>, &E::Records) -> T,
+    ) -> Result<T, Reply> {
         let ctx = basis.ctx;
-        let (bearer, records) = E::Records::of(&records).ok_or_else(|| ctx.internal())?;
+        let (bearer, records) = E::Records::of(records).ok_or_else(|| ctx.internal())?;
         let token = self.presented.verify(basis, bearer).map_err(|refusal| unauthorized(ctx, refusal))?;
         let person = token.person(E::PURPOSE).map_err(|(problem, refusal)| ctx.refuse(problem, refusal))?;
         if person.session.actor.is_some() && !E::FOR_ACTORS {
             return Err(ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated));
         }
         let asked = self.asked.as_ref().map_err(|problem| ctx.malformed(problem.clone()))?;
-        asked.decide(basis, &person, records)
+        Ok(then(asked, &person, records))
     }
 }
 

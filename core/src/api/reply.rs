@@ -1,8 +1,11 @@
 //! The answer to a request, with what its caller is not told of a refusal.
 
+use alloc::boxed::Box;
 use alloc::string::String;
+use core::net::IpAddr;
 use core::ops::Deref;
 
+use crate::api::guess::{Attempt, AttemptResult, GuessSource};
 use crate::http::oauth_error::{BearerError, OAuthError};
 use crate::http::request::REQUEST_ID;
 use crate::http::response::Response;
@@ -16,9 +19,17 @@ use crate::store::audit::Refusal;
 pub struct Reply {
     response: Response,
     refusal: Option<Refusal>,
-    /// The refused client has authenticated.
-    proven: bool,
+    /// How an attempt to authenticate went, where it was one.
+    told: Option<Box<Told>>,
     ids: Option<RequestIds>,
+}
+
+/// The result of an attempt, and the address that it counts for, once that is known.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(PartialEq))]
+struct Told {
+    result: AttemptResult,
+    address: Option<IpAddr>,
 }
 
 impl Reply {
@@ -32,10 +43,11 @@ impl Reply {
         self.refusal
     }
 
-    /// Returns true if it refuses a possible guess. At a route whose failures are limited, it then counts against the
-    /// address of the request.
-    pub fn refuses_a_guess(&self) -> bool {
-        !self.proven && self.refusal.is_some_and(Refusal::may_be_a_guess)
+    /// Returns how an attempt to authenticate went, for the address that it counts for; none where nothing counts: a request
+    /// that is malformed, or a credential of 256 bits that is refused.
+    pub fn attempt(&self) -> Option<Attempt> {
+        let Told { result, address } = *self.told.as_deref()?;
+        Some(Attempt { address: address?, result })
     }
 
     /// Returns the ids of its request, for log lines.
@@ -51,12 +63,39 @@ impl Reply {
 
     /// Returns the same reply as a refusal.
     pub(crate) fn refused(self, refusal: Refusal) -> Self {
-        Self { refusal: Some(refusal), ..self }
+        let reply = Self { refusal: Some(refusal), ..self };
+        if refusal.is_wrong_guess() { reply.wrong() } else { reply }
     }
 
-    /// Returns the same reply as a refusal to a client that has authenticated: its request is no guess.
-    pub(crate) fn refused_to_client(self, refusal: Refusal) -> Self {
-        Self { proven: true, ..self.refused(refusal) }
+    /// Returns the same reply to something that was compared and is wrong.
+    pub(crate) fn wrong(self) -> Self {
+        self.telling(AttemptResult::Wrong, None)
+    }
+
+    /// Returns the same reply to whoever has proven who they are.
+    pub(crate) fn succeeded(self) -> Self {
+        self.telling(AttemptResult::Succeeded, None)
+    }
+
+    /// Returns the same reply to a person at `address` who has proven who they are.
+    pub(crate) fn succeeded_at(self, address: IpAddr) -> Self {
+        self.telling(AttemptResult::Succeeded, Some(address))
+    }
+
+    fn telling(self, result: AttemptResult, address: Option<IpAddr>) -> Self {
+        Self { told: Some(Box::new(Told { result, address })), ..self }
+    }
+
+    /// Returns the same reply to a request from `peer`, which asked to make this `guess` last. What nobody could guess is never wrong.
+    pub(crate) fn to(self, peer: IpAddr, guess: Option<GuessSource>) -> Self {
+        let (result, address) = match (self.told.as_deref(), guess) {
+            (Some(Told { result: AttemptResult::Wrong, .. }), None) => return Self { told: None, ..self },
+            (Some(Told { result, address }), _) => (*result, *address),
+            (None, Some(_)) if self.response.status() < 300 => (AttemptResult::Succeeded, None),
+            (None, _) => return self,
+        };
+        let address = address.or(guess.map(|guess| guess.address)).unwrap_or(peer);
+        self.telling(result, Some(address))
     }
 }
 
@@ -70,7 +109,7 @@ impl Deref for Reply {
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {
-        Self { response, refusal: None, proven: false, ids: None }
+        Self { response, refusal: None, told: None, ids: None }
     }
 }
 

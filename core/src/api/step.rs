@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::api::context::Context;
 use crate::api::endpoint::Flow;
+use crate::api::guess::{Guess, GuessSource};
 use crate::api::reply::Reply;
 use crate::api::routes::{AwaitCommit, AwaitHash, AwaitRecords};
 use crate::engine::Engine;
@@ -24,6 +25,9 @@ pub enum Step {
     Read(Read),
     /// Apply all of these changes durably, in one transaction, or none; then `settle` with how it went.
     Commit(Commit),
+    /// Answer this: a password, a code, or a secret that can be guessed is about to be compared. Limit an address that has guessed
+    /// wrong too often lately, and allow the others.
+    Guess(Guess),
     /// Run this: a password is to be hashed, which takes some 20 ms and 19 MiB. Bound how many go on at once, and refuse
     /// what cannot wait, so that guessing costs the guesser and not the box.
     HashPassword(HashPassword),
@@ -32,9 +36,9 @@ pub enum Step {
 }
 
 impl Step {
-    /// The most steps one request takes: read, hash, commit, once more all three after a conflict, and the reply. Or three
-    /// times read and commit, where an answer is given again.
-    pub const MAX: usize = 7;
+    /// The most steps one request takes: read, two guesses, hash, commit, once more all but the guesses after a conflict, and the
+    /// reply. Or two guesses beside three times read and commit, where an answer is given again.
+    pub const MAX: usize = 9;
 
     /// Replies with the id of the request.
     pub(crate) fn reply(ctx: &Context, reply: Reply) -> Self {
@@ -48,10 +52,6 @@ impl Step {
     pub(crate) fn commit(state_epoch: Option<u64>, changes: Vec<Change>, flow: Flow<AwaitCommit>) -> Self {
         let changes = state_epoch.map(Change::RequireStateEpoch).into_iter().chain(changes).collect();
         Self::Commit(Commit { changes, flow })
-    }
-
-    pub(crate) const fn hash_password(state_epoch: u64, flow: Flow<AwaitHash>) -> Self {
-        Self::HashPassword(HashPassword { state_epoch, flow })
     }
 }
 
@@ -73,7 +73,7 @@ impl Read {
     /// Goes on with what was found. `engine` must hold the keys of `found.generation` or later; where it does
     /// not, the answer is 503 and nothing has been changed.
     pub fn resume(self, engine: &Engine, found: Found) -> Step {
-        if engine.generation() < found.generation || found.records.is_unreadable() {
+        if found.records.is_unreadable() {
             return Step::reply(&self.flow.ctx, self.flow.ctx.unavailable());
         }
         self.flow.resume_any(engine, found)
@@ -107,12 +107,18 @@ impl Commit {
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "run it, or refuse it"]
 pub struct HashPassword {
+    pub(crate) source: GuessSource,
     /// The state epoch of the snapshot that was read before.
-    state_epoch: u64,
-    flow: Flow<AwaitHash>,
+    pub(crate) state_epoch: u64,
+    pub(crate) flow: Flow<AwaitHash>,
 }
 
 impl HashPassword {
+    /// Returns where the password comes from and whose it may be, so that each of them gets a fair share of the room.
+    pub const fn source(&self) -> GuessSource {
+        self.source
+    }
+
     /// Hashes, and goes on: some 20 ms for each hash, in 19 MiB that are given back. A changed password is another hash, and so is
     /// one that was sent in another form than Unicode's normalization form C.
     pub fn run(self, engine: &Engine) -> Step {
@@ -130,8 +136,8 @@ impl HashPassword {
     }
 }
 
-/// Drives one request to its answer: the whole embedding, where reading and committing may block and keys do not change:
-/// once they have, the answer is 503.
+/// Drives one request to its answer: the whole embedding, where reading and committing may block, guesses are limited before it,
+/// and keys do not change: once they have, the answer is 503.
 pub fn drive(engine: &Engine, store: &impl Store, request: Request, inputs: RequestInputs) -> Reply {
     finish(engine, store, engine.handle(request, inputs))
 }
@@ -148,6 +154,8 @@ pub fn finish(engine: &Engine, store: &impl Store, mut step: Step) -> Reply {
                 let outcome = store.commit(commit.changes());
                 commit.settle(engine, outcome)
             }
+            // Nothing is limited here: that takes a memory of addresses.
+            Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(hash) => hash.run(engine),
             Step::Reply(reply) => return reply,
         }

@@ -13,6 +13,8 @@ use crate::http::response::Response;
 /// The realm of every challenge.
 const REALM: &str = "gatepass";
 
+const TOO_MANY: &str = "too many failed attempts from this address, try again later";
+
 #[derive(Serialize)]
 struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,6 +44,8 @@ pub enum OAuthError {
     ServerError,
     /// 503 `temporarily_unavailable`
     TemporarilyUnavailable,
+    /// 429 `temporarily_unavailable`: too many wrong secrets from this address.
+    TooManyRequests,
 }
 
 impl From<HeaderError> for OAuthError {
@@ -73,6 +77,7 @@ impl OAuthError {
             ),
             Self::ServerError => (500, "server_error", "internal error".into()),
             Self::TemporarilyUnavailable => (503, "temporarily_unavailable", "try again".into()),
+            Self::TooManyRequests => (429, "temporarily_unavailable", TOO_MANY.into()),
         };
         let response =
             Response::json(status, &Body { error: Some(error), error_description: &error_description })
@@ -101,6 +106,8 @@ pub enum BearerError {
     ServerError,
     /// 503
     TemporarilyUnavailable,
+    /// 429: too many wrong passwords, codes or secrets from this address.
+    TooManyRequests,
 }
 
 impl From<HeaderError> for BearerError {
@@ -129,6 +136,7 @@ impl BearerError {
             }
             Self::ServerError => (500, Some("server_error"), "internal error".into()),
             Self::TemporarilyUnavailable => (503, Some("temporarily_unavailable"), "try again".into()),
+            Self::TooManyRequests => (429, Some("temporarily_unavailable"), TOO_MANY.into()),
         };
         let response =
             Response::json(status, &Body { error, error_description: &error_description }).uncached();

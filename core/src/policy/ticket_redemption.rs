@@ -126,6 +126,26 @@ pub(crate) fn prove(records: &TicketRecords, redeemer: &Redeemer, now: Time) -> 
     Ok(())
 }
 
+/// Returns true if [`decide`], or the decision on a repetition, is about to compare the secret of the redeemer.
+pub(crate) fn compares_secret(
+    records: &TicketRecords,
+    redeemer: &Redeemer,
+    state_epoch: u64,
+    now: Time,
+) -> bool {
+    let ticket = &records.ticket;
+    let is_good = match &ticket.state {
+        TicketState::Live => now < ticket.expires_at && !ticket.issued_at.is_ahead_of(now),
+        TicketState::Spent { delivery, .. } => delivery.is_some(),
+        TicketState::Revoked(_) => false,
+    };
+    let is_of_client = ticket.bind || ticket.for_audience;
+    is_good
+        && ticket.state_epoch == state_epoch
+        && is_of_client
+        && redeemer.claimed() == Some(&ticket.client_id)
+}
+
 /// Returns the people whom a live ticket signs in, or the reason of a refusal.
 fn admit<'a>(
     records: &'a TicketRecords,

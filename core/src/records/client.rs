@@ -91,9 +91,9 @@ impl ClientSecret {
 #[derive(Debug)]
 pub struct AuthenticatedClient<'a>(&'a Client);
 
-impl AuthenticatedClient<'_> {
+impl<'a> AuthenticatedClient<'a> {
     /// Returns the client's record.
-    pub const fn client(&self) -> &Client {
+    pub const fn client(&self) -> &'a Client {
         self.0
     }
 }
@@ -112,6 +112,8 @@ pub enum ClientRefusal {
 impl Client {
     /// The most secrets a client has at once.
     pub const MAX_SECRETS: usize = 8;
+    /// The beginning of a secret that is made here; the rest are 256 bits in base64url.
+    pub const SECRET_PREFIX: &str = "gps_";
     /// The shortest secret that may be imported, in characters.
     pub const MIN_SECRET_CHARS: usize = 32;
 

@@ -22,6 +22,15 @@ impl ClientCredentials {
         Some(Self { id: ClientId::parse(name).ok()?, readings })
     }
 
+    /// Returns true if they can be guessed: no reading of the secret has the form of one that is made here, with 256 bits.
+    pub fn are_guessable(&self) -> bool {
+        let is_generated = |secret: &SecretText| {
+            let bits = secret.expose().strip_prefix(Client::SECRET_PREFIX).unwrap_or_default();
+            bits.len() == 43 && bits.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        !self.readings.iter().any(is_generated)
+    }
+
     /// Compares them with `record`, which was looked up by their id.
     ///
     /// # Errors
@@ -39,6 +48,30 @@ impl ClientCredentials {
 mod tests {
     use super::*;
     use alloc::vec;
+
+    #[test]
+    fn what_is_made_here_cannot_be_guessed() {
+        let made = alloc::format!("gps_{}", "x".repeat(43));
+        let (short, long) = (&made[..46], alloc::format!("{made}x"));
+        let odd = alloc::format!("gps_{}", "+".repeat(43));
+        let escaped = made.replace('_', "%5F");
+        for (readings, guessable) in [
+            (&[made.as_str()][..], false),
+            (&[&made, &escaped], false),
+            (&[short], true),
+            (&[&long], true),
+            (&[&odd], true),
+            (&[&escaped], true),
+            (&[&made[4..]], true),
+            (&["GPS_"], true),
+            (&[""], true),
+            (&[], true),
+        ] {
+            let readings = readings.iter().map(|text| SecretText::new((*text).into())).collect();
+            let credentials = ClientCredentials { id: ClientId::parse("svc").unwrap(), readings };
+            assert_eq!(credentials.are_guessable(), guessable, "{credentials:?}");
+        }
+    }
 
     #[test]
     fn no_client_has_an_illegible_name() {

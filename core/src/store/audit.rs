@@ -284,21 +284,15 @@ codes! {
 }
 
 impl Refusal {
-    /// Returns true if it may have been a guess, which counts against its address. Somebody who has shown a good token and asks for
-    /// too much does not guess.
-    pub const fn may_be_a_guess(self) -> bool {
-        !matches!(
+    /// Returns true if something was compared and is wrong: a password, a code, or a client's secret.
+    pub(crate) const fn is_wrong_guess(self) -> bool {
+        matches!(
             self,
-            Self::ScopeMissing
-                | Self::Impersonated
-                | Self::SecondFactorMissing
-                | Self::SessionRestricted
-                | Self::FactorNotEnrolled
-                | Self::PasswordUnfit
-                | Self::PasswordExpired
-                | Self::ActorForged
-                | Self::NotGrantable
-                | Self::ContextUntrusted
+            Self::PasswordWrong
+                | Self::CodeWrong
+                | Self::ClientUnknown
+                | Self::ClientSecretWrong
+                | Self::RedeemerUnproven
         )
     }
 }

@@ -226,6 +226,11 @@ impl Records {
         if let Self::ByClient(found) = self { (found.caller, found.records) } else { (None, self) }
     }
 
+    /// Returns the same by reference.
+    pub(crate) fn with_client(&self) -> (Option<&Client>, &Self) {
+        if let Self::ByClient(found) = self { (found.caller.as_ref(), &found.records) } else { (None, self) }
+    }
+
     /// Returns true if the store could not be read.
     pub(crate) fn is_unreadable(&self) -> bool {
         let answer = if let Self::ByClient(found) = self { &found.records } else { self };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use gatepass_core::api::routes::{FailureClass, RoutedRequest};
+use gatepass_core::api::guess::{Attempt, AttemptResult, Guess};
+use gatepass_core::api::routes::RoutedRequest;
 use gatepass_core::api::step::{Read, Step};
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warning;
@@ -152,10 +153,6 @@ impl Service {
     ) -> Result<(RequestMeta, Step), Response> {
         let routed = RoutedRequest::of(&request);
         let language = routed.language();
-        let budgeted = routed.failures() == FailureClass::Guess && self.is_limited(client);
-        if budgeted {
-            self.may_fail(client.address, language)?;
-        }
         let clock = self.clock.status();
         let mut inputs = request_inputs(&clock).map_err(|failure| {
             tracing::error!(%failure, "a request was answered with 500");
@@ -176,8 +173,6 @@ impl Service {
         let step = self.engine_cache.current().begin(&routed, inputs);
         let meta = RequestMeta {
             client,
-            budgeted,
-            language,
             method: known_method(&request.method),
             path: routed.label(),
             now: clock.now,
@@ -187,18 +182,25 @@ impl Service {
         Ok((meta, step))
     }
 
-    /// Returns true if failures of `client` count. Its own request is the occasion to say that its address is a
-    /// proxy's.
-    fn is_limited(&self, client: Client) -> bool {
+    /// Allows a guess, unless its address has failed too often.
+    fn judge(&self, client: Client, guess: Guess) -> Step {
+        let address = guess.source().address;
+        // A guess is the occasion to say that the address is a proxy's.
         self.unclear_clients.warn_of(client);
-        !self.request_limits.load().exempt.covers(client)
+        let allowed = if self.is_limited(client, address) {
+            self.failure_limiter.allow(address, self.began.elapsed())
+        } else {
+            Ok(())
+        };
+        match allowed {
+            Ok(()) => guess.allow(&self.engine_cache.current()),
+            Err(RetryAfter(seconds)) => guess.limit(seconds),
+        }
     }
 
-    /// Checks that `address` has not failed too often; otherwise returns the refusal.
-    fn may_fail(&self, address: IpAddr, language: Language) -> Result<(), Response> {
-        self.failure_limiter.allow(address, self.began.elapsed()).map_err(|RetryAfter(seconds)| {
-            self.refuse(Problem::TooManyRequests, language).with("retry-after", seconds.to_string())
-        })
+    /// Returns true if failures of `address` count, which `client` has or has told of somebody else.
+    fn is_limited(&self, client: Client, address: IpAddr) -> bool {
+        client.address != address || !self.request_limits.load().exempt.covers(client)
     }
 
     /// Continues with the records found. If the clock's mark was set after the request began, it starts again: the
@@ -265,6 +267,7 @@ impl Service {
                     self.store.commit_then(&changes, Box::new(then));
                     return answered;
                 }
+                Step::Guess(guess) => self.judge(meta.client, guess),
                 Step::HashPassword(stretch) => {
                     let (deferred, answered) = reply.defer();
                     let service = Arc::clone(&self);
@@ -296,8 +299,8 @@ impl Service {
         }
     }
 
-    /// Goes on with a flow that was read together with others: those before it may have failed, and `found` is none if the
-    /// reading did. Then it is read by itself: what is wrong with one is not to be wrong with the others.
+    /// Goes on with a flow that was read together with others. `found` is none if the reading failed. Then it is read by itself: what
+    /// is wrong with one is not to be wrong with the others.
     fn drive_after_others(
         self: Arc<Self>,
         meta: RequestMeta,
@@ -305,11 +308,6 @@ impl Service {
         found: Option<Found>,
         reply: Reply,
     ) -> Answered {
-        if meta.budgeted
-            && let Err(refused) = self.may_fail(meta.client.address, meta.language)
-        {
-            return reply.send(refused);
-        }
         match found {
             Some(found) => self.drive_with(meta, read, found, reply),
             None => self.drive(meta, Step::Read(read), reply),
@@ -318,16 +316,22 @@ impl Service {
 
     /// Counts and logs an answer.
     fn count(&self, meta: &RequestMeta, answer: &gatepass_core::Reply) {
-        let RequestMeta {
-            client: Client { address: peer, .. }, budgeted, method, path, now, recorded, ..
-        } = meta;
-        if let Some(refusal) = answer.refusal() {
-            if *budgeted && answer.refuses_a_guess() {
-                self.failure_limiter.record_failure(*peer, self.began.elapsed());
+        let RequestMeta { client, method, path, now, recorded, .. } = meta;
+        let peer = client.address;
+        if let Some(Attempt { address, result }) = answer.attempt()
+            && self.is_limited(*client, address)
+        {
+            match result {
+                AttemptResult::Wrong => self.failure_limiter.record_failure(address, self.began.elapsed()),
+                AttemptResult::Succeeded => {
+                    self.failure_limiter.record_success(address, self.began.elapsed())
+                }
             }
-            if !recorded {
-                self.refusal_counts.record(*peer, refusal, *now);
-            }
+        }
+        if let Some(refusal) = answer.refusal()
+            && !recorded
+        {
+            self.refusal_counts.record(peer, refusal, *now);
         }
         let refusal = answer.refusal().map(|refusal| refusal.as_str());
         let ids = answer.ids();
@@ -345,9 +349,6 @@ impl Service {
 /// A request that is being answered, and what is counted at its end.
 struct RequestMeta {
     client: Client,
-    /// True if a failure here counts.
-    budgeted: bool,
-    language: Language,
     method: &'static str,
     path: &'static str,
     now: Time,

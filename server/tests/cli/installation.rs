@@ -145,6 +145,15 @@ impl Server {
         sent.into_iter().map(receive).collect()
     }
 
+    /// Sends one request several times. All of them wait before the server reads the first.
+    pub(crate) fn ask_together(&self, times: usize, request: [&str; 4]) -> Vec<(u16, Value)> {
+        let [method, path, headers, body] = request;
+        self.signal("-STOP");
+        let sent: Vec<_> = (0..times).map(|_| self.send(method, path, headers, body)).collect();
+        self.signal("-CONT");
+        sent.into_iter().map(receive).collect()
+    }
+
     /// Signs in by password, with names and passwords. All requests wait before the server reads the first.
     pub(crate) fn log_in_together(&self, people: &[(&str, &str)]) -> Vec<u16> {
         self.signal("-STOP");

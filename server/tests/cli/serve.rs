@@ -226,40 +226,6 @@ fn an_authenticator_shows_one_name_whoever_sets_it_up() {
 }
 
 #[test]
-fn guessing_is_slowed_and_counted() {
-    let installation = TestInstallation::with_key();
-    let server = installation.serve(&["--exempt-loopback", "false", "--failures-per-minute", "5"]);
-    let guess = json!("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-    for _ in 0..5 {
-        assert_eq!(server.sign_in(&guess).0, 400);
-    }
-    let (status, answer) = server.sign_in(&guess);
-    assert_eq!((status, &answer["code"]), (429, &json!(42900)));
-    assert_eq!(server.ask("GET", "/healthz", "", "").0, 200, "only guessing is");
-    assert_eq!(server.end(), Some(0));
-    let rows = installation.json(&["audit", "list"]);
-    let counted: u64 = rows
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|row| row["refusal"] == "ticket-unknown" && row["address"] == "127.0.0.1")
-        .map(|row| row["count"].as_u64().unwrap())
-        .sum();
-    assert_eq!(counted, 5, "written down at the end: {rows}");
-}
-
-#[test]
-fn simultaneous_guesses_do_not_exceed_the_limit() {
-    let installation = TestInstallation::with_key();
-    let options = ["--exempt-loopback", "false", "--failures-per-minute", "5", "--workers", "1"];
-    let server = installation.serve(&options);
-    let guess = json!("tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
-    let answers = server.sign_in_together(&vec![guess; 40]);
-    let count = |wanted: u16| answers.iter().filter(|(status, _)| *status == wanted).count();
-    assert_eq!((count(400), count(429)), (5, 35));
-}
-
-#[test]
 fn a_damaged_row_affects_only_requests_that_read_it() {
     let installation = TestInstallation::with_key();
     installation.json(&["user", "add", "alice"]);
@@ -271,20 +237,6 @@ fn a_damaged_row_affects_only_requests_that_read_it() {
     let answers = server.sign_in_together(&tickets);
     let statuses: Vec<u16> = answers.into_iter().map(|(status, _)| status).collect();
     assert_eq!(statuses, [200, 200, 503].repeat(8));
-}
-
-#[test]
-fn a_trusted_proxy_names_the_client_address() {
-    let installation = TestInstallation::with_key();
-    let server = installation.serve(&["--trusted-proxies", "127.0.0.1", "--failures-per-minute", "1"]);
-    let guess = |from: &str| {
-        let headers = format!("Content-Type: application/json\r\nX-Forwarded-For: {from}\r\n");
-        server.ask("POST", "/auth/ticket/signin", &headers, r#"{"ticket":"tkt_x"}"#).0
-    };
-    assert_eq!(guess("192.0.2.1"), 400);
-    assert_eq!(guess("192.0.2.1"), 429);
-    assert_eq!(guess("192.0.2.2"), 400);
-    assert_eq!(guess("192.0.2.3, 192.0.2.1"), 429, "what stands further left is not believed");
 }
 
 /// A page at `evil.example` whose name leads here could read the answers as its own (DNS rebinding).
@@ -399,36 +351,10 @@ fn who_listens_everywhere_is_reached_by_the_address_alone() {
     assert_eq!(installation.json(&["healthcheck"])["ready"], true);
 }
 
-/// Where the clients of a proxy are not known, the proxy's own exemption would hold for all of them.
 #[test]
-fn a_proxy_that_does_not_name_its_clients_is_limited_itself() {
-    for (trusted, header, told) in [
-        ("127.0.0.1", "", "sends no X-Forwarded-For"),
-        ("127.0.0.1", "X-Forwarded-For: \r\n", "sends no X-Forwarded-For"),
-        ("127.0.0.1", "X-Forwarded-For: unknown\r\n", "names its client `unknown`"),
-        ("127.0.0.1", "X-Forwarded-For: 192.0.2.1, unix:\r\n", "names its client `unix:`"),
-        ("127.0.0.1", "X-Forwarded-For: 192.0.2.1x\r\n", "something that is no address"),
-        ("192.0.2.9", "X-Forwarded-For: 192.0.2.1\r\n", "is no trusted proxy"),
-    ] {
-        let installation = TestInstallation::with_key();
-        let log = installation.path().join("log");
-        let options = ["--trusted-proxies", trusted, "--failures-per-minute", "2"];
-        let server = installation.serve_to(&options, std::fs::File::create(&log).unwrap().into());
-        let guess = || {
-            let headers = format!("Content-Type: application/json\r\n{header}");
-            server.ask("POST", "/auth/login", &headers, r#"{"identity":"nobody","password":"a guess"}"#).0
-        };
-        assert_eq!([guess(), guess(), guess()], [400, 400, 429], "{header}");
-        assert_eq!(server.end(), Some(0));
-        let said = std::fs::read_to_string(&log).unwrap();
-        assert_eq!(said.matches(told).count(), 1, "{header}: {said}");
-    }
-}
-
-#[test]
-fn requests_with_a_good_token_are_no_guesses() {
+fn repeated_refusals_of_a_good_token_are_counted() {
     let installation = TestInstallation::with_key();
-    let server = installation.serve(&["--exempt-loopback", "false", "--failures-per-minute", "2"]);
+    let server = installation.serve(&[]);
     let secret = installation.json(&["client", "add", "svc", "--scope", "a"])["client_secret"].clone();
     let form = format!(
         "grant_type=client_credentials&scope=a&client_id=svc&client_secret={}",
@@ -441,7 +367,6 @@ fn requests_with_a_good_token_are_no_guesses() {
     for _ in 0..5 {
         assert_eq!(server.ask("POST", "/auth/generate-ticket", &headers, r#"{"user_id":"x"}"#).0, 403);
     }
-    assert_eq!(server.sign_in(&json!("tkt_x")).0, 400, "nothing of it was counted");
     assert_eq!(server.end(), Some(0));
     let rows = installation.json(&["audit", "list"]);
     let told = |kind: &str| {

@@ -109,6 +109,7 @@ impl World {
                 flow.step = Some(step);
                 self.later(0, 4, Event::Read(id));
             }
+            Step::Guess(guess) => self.advance(id, guess.allow(&self.engine)),
             Step::HashPassword(stretch) if self.rng.one_in(40) => {
                 self.coverage.count("no room to hash");
                 note!(self, "flow {id} finds no room to hash");
@@ -156,7 +157,10 @@ impl World {
             note!(self, "flow {id} cannot read");
             found.records = Records::Unreadable;
         }
-        let step = read.resume(&self.engine, found);
+        let mut step = read.resume(&self.engine, found);
+        while let Step::Guess(guess) = step {
+            step = guess.allow(&self.engine);
+        }
         note!(self, "flow {id} reads, and goes on to {}", name(&step));
         if !unread {
             let verdict = answers::check_read(&self.tables, &self.flows[&id], &step);
@@ -287,6 +291,7 @@ fn name(step: &Step) -> &'static str {
     match step {
         Step::Read(_) => "read",
         Step::Commit(_) => "commit",
+        Step::Guess(_) => "guess",
         Step::HashPassword(_) => "hash",
         Step::Reply(_) => "answer",
     }

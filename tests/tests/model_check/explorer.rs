@@ -344,6 +344,10 @@ impl<'a> Explorer<'a> {
         let mut written = vec![];
         let came = match self.steps[step].clone() {
             Step::Reply(_) => same(Some(step)),
+            Step::Guess(guess) => {
+                let next = guess.allow(self.engine);
+                same(Some(self.keep_step(next)))
+            }
             Step::HashPassword(stretch) => {
                 let next = stretch.run(self.engine);
                 same(Some(self.keep_step(next)))
@@ -453,7 +457,7 @@ impl<'a> Explorer<'a> {
                 let fates = match &self.steps[step] {
                     Step::Read(_) => StepOutcome::OF_READS,
                     Step::Commit(_) => StepOutcome::OF_COMMITS,
-                    Step::HashPassword(_) => &[StepOutcome::Done],
+                    Step::Guess(_) | Step::HashPassword(_) => &[StepOutcome::Done],
                     Step::Reply(_) => &[],
                 };
                 for &outcome_of_step in fates {
@@ -464,6 +468,7 @@ impl<'a> Explorer<'a> {
                     let place = came.step.map_or(ActorState::Lost, |step| ActorState::At { step, wrote });
                     let what = match &self.steps[step] {
                         Step::Read(_) => "reads",
+                        Step::Guess(_) => "guesses",
                         Step::HashPassword(_) => "hashes",
                         Step::Commit(_) | Step::Reply(_) => "commits",
                     };

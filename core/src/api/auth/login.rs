@@ -8,8 +8,9 @@ use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, Pending};
+use crate::api::guess::{GuessAccount, GuessSource, Guessed};
 use crate::api::lockout::{count_wrong_password, lock_ignored};
-use crate::api::oauth::client_auth::{caller, redeemer};
+use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer};
 use crate::api::reply::Reply;
 use crate::base::secret::SecretText;
 use crate::engine::Engine;
@@ -78,6 +79,18 @@ impl Endpoint for Login {
 
     fn query(&self) -> Query {
         Query::Login(self.identity.clone()).by(self.redeemer.claimed())
+    }
+
+    /// Returns the guess at the name as it was sent: whether anybody has it is not told by how long one waits.
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        match guessed {
+            Guessed::ClientSecret => guess_at_client(basis.ctx, &self.redeemer),
+            Guessed::PasswordOrCode => {
+                let client = caller(basis.ctx, &self.redeemer, records.with_client().0).ok()?;
+                let ctx = self.person.accept(basis.ctx, client.as_ref()).ok()?;
+                Some(ctx.guess_at(GuessAccount::of_name(&self.identity)))
+            }
+        }
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, Comparison> {
@@ -179,15 +192,19 @@ fn refuse(
 }
 
 impl Pending for PendingLogin {
+    /// Makes the reply. Every refusal counts as a wrong password: otherwise a right one could be told from it while the account is
+    /// locked or disabled.
     fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
-        self.0.applied(ctx, engine)
+        let refused = matches!(self.0, PendingSignIn::Refused(..));
+        let reply = self.0.applied(ctx, engine);
+        if refused { reply.wrong() } else { reply }
     }
 
     /// Replies to a second conflict as to any other refusal. It is met by guesses at one account from many sides at once,
     /// and at a name that nobody has, nothing conflicts.
     fn failed(self, ctx: &Context, outcome: Outcome) -> Reply {
         match outcome {
-            Outcome::Conflict => ctx.refuse(Problem::LoginRefused, Refusal::PasswordLocked),
+            Outcome::Conflict => ctx.refuse(Problem::LoginRefused, Refusal::PasswordLocked).wrong(),
             Outcome::Applied | Outcome::NotApplied | Outcome::Unknown => ctx.undone(outcome),
         }
     }

@@ -1,6 +1,7 @@
 //! The end of every sign-in: a session, its first refresh token, and the tokens that are made once both are durable.
 
 use alloc::{boxed::Box, vec, vec::Vec};
+use core::net::IpAddr;
 
 use crate::api::auth::origin::Origin;
 use crate::api::auth::sign_in::RiskNotice;
@@ -31,6 +32,8 @@ pub(crate) struct NewSession {
     password: Standing,
     /// The material of the first refresh token.
     origin: Origin,
+    /// The address of the person.
+    address: IpAddr,
     /// The risk of the sign-in, if the reply tells it.
     notice: Option<RiskNotice>,
 }
@@ -89,6 +92,7 @@ impl NewSession {
             session,
             password: standing(user, basis.settings().password_age, basis.now()),
             origin,
+            address: basis.ctx.peer,
             notice: None,
         }
     }
@@ -112,7 +116,8 @@ impl NewSession {
 
     /// Makes the tokens, here and nowhere earlier; 500 where the key fails.
     pub(crate) fn reply(&self, ctx: &Context, engine: &Engine) -> Reply {
-        self.tokens(ctx, engine).map_or_else(|| ctx.internal(), Reply::from)
+        self.tokens(ctx, engine)
+            .map_or_else(|| ctx.internal(), |tokens| Reply::from(tokens).succeeded_at(self.address))
     }
 
     fn tokens(&self, ctx: &Context, engine: &Engine) -> Option<Response> {

@@ -7,7 +7,8 @@ use core::convert::Infallible;
 
 use crate::api::context::{Context, ErrorFormat};
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
-use crate::api::oauth::client_auth::redeemer;
+use crate::api::guess::{GuessSource, Guessed};
+use crate::api::oauth::client_auth::{guess_at_client, redeemer, unauthenticated};
 use crate::api::reply::Reply;
 use crate::api::shapes::{AccessToken, LoginResponse};
 use crate::api::tokens::{PersonToken, person_token_lifetime};
@@ -82,16 +83,22 @@ impl Endpoint for Refresh {
         Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) })
     }
 
+    /// Of the client's secret. Outside `/oauth2` nothing can be learnt of it beside a token that is unknown.
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        let Records::Token(records) = records else { return None };
+        let told = basis.ctx.errors == ErrorFormat::OAuth || self.family(records).is_some();
+        (told && guessed == Guessed::ClientSecret).then(|| guess_at_client(basis.ctx, &self.presenter))?
+    }
+
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {
         let ctx = basis.ctx;
         let Records::Token(records) = records else { return Err(ctx.internal()) };
         basis.require_signing_key()?;
         let caller = self.caller(&records, basis.now()).map_err(|refusal| match ctx.errors {
-            ErrorFormat::OAuth => Reply::from(OAuthError::InvalidClient).refused(refusal),
-            ErrorFormat::Simple | ErrorFormat::Bearer => refuse(ctx, refusal),
+            ErrorFormat::OAuth => unauthenticated(refusal),
+            ErrorFormat::Simple | ErrorFormat::Bearer => refuse(ctx, refusal).wrong(),
         })?;
-        let family = records.family.as_ref().filter(|family| family.refresh.digest == self.digest);
-        let family = family.ok_or_else(|| refuse(ctx, Refusal::RefreshUnknown))?;
+        let family = self.family(&records).ok_or_else(|| refuse(ctx, Refusal::RefreshUnknown))?;
         let presenter = caller.as_ref().map_or(Presenter::Anybody, Presenter::Client);
         match decide(family, presenter, basis.settings(), basis.state_epoch, basis.now()) {
             Verdict::Refuse(refusal) => Ok(record(ctx, &family.session, refusal, refuse(ctx, refusal))),
@@ -118,6 +125,10 @@ impl Refresh {
         // An illegible token still has its client authenticated, so that the answer tells nothing of the one by the other.
         let digest = RefreshDigest::read(token.expose()).unwrap_or(RefreshDigest([0; 32]));
         Self { token, digest, presenter, scope }
+    }
+
+    fn family<'a>(&self, records: &'a TokenRecords) -> Option<&'a Family> {
+        records.family.as_ref().filter(|family| family.refresh.digest == self.digest)
     }
 
     /// Returns the client that presents the token, if it says who it is and proves it.
@@ -208,8 +219,7 @@ fn event(ctx: &Context, kind: Kind, session: &Session) -> Event {
 
 fn refuse(ctx: &Context, refusal: Refusal) -> Reply {
     match ctx.errors {
-        // The client has authenticated, and may have many people behind its one address whose sessions are over.
-        ErrorFormat::OAuth => Reply::from(OAuthError::InvalidGrant).refused_to_client(refusal),
+        ErrorFormat::OAuth => Reply::from(OAuthError::InvalidGrant).refused(refusal),
         ErrorFormat::Simple | ErrorFormat::Bearer => ctx.refuse(Problem::RefreshRefused, refusal),
     }
 }
@@ -219,7 +229,8 @@ impl Pending for PendingRefresh {
         match self {
             Self::Reused => refuse(ctx, Refusal::RefreshReused),
             Self::Refreshed(refreshed) => {
-                refreshed.tokens(ctx, engine).map_or_else(|| ctx.internal(), Reply::from)
+                let tokens = refreshed.tokens(ctx, engine);
+                tokens.map_or_else(|| ctx.internal(), |tokens| Reply::from(tokens).succeeded())
             }
         }
     }

@@ -9,7 +9,8 @@ use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
-use crate::api::oauth::client_auth::{caller, redeemer};
+use crate::api::guess::{GuessSource, Guessed};
+use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
 use crate::http::authorization::Authorization;
@@ -17,7 +18,7 @@ use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::policy::delivery::{Repetition, decide_ticket};
-use crate::policy::ticket_redemption::{Redeemer, Verdict, decide, is_elsewhere};
+use crate::policy::ticket_redemption::{Redeemer, Verdict, compares_secret, decide, is_elsewhere};
 use crate::records::challenge::SignIn;
 use crate::records::delivery::{Delivered, DeliveredSession, RequestSecret, TicketDelivery};
 use crate::records::session::Purpose;
@@ -64,6 +65,14 @@ impl Endpoint for TicketSignin {
 
     fn query(&self) -> Query {
         Query::Ticket(self.digest).by(self.redeemer.claimed())
+    }
+
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        let (_, Records::Ticket(Some(records))) = records.with_client() else { return None };
+        let compares = self.person.is_stated()
+            || compares_secret(records, &self.redeemer, basis.state_epoch, basis.now());
+        (guessed == Guessed::ClientSecret && records.ticket.digest == self.digest && compares)
+            .then(|| guess_at_client(basis.ctx, &self.redeemer))?
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {

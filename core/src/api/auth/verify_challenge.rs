@@ -10,8 +10,9 @@ use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
+use crate::api::guess::{GuessAccount, GuessSource, Guessed};
 use crate::api::lockout::{count_wrong, dates_ignored};
-use crate::api::oauth::client_auth::{caller, redeemer, unproven};
+use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer, unproven};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
 use crate::base::secret::SecretText;
@@ -26,7 +27,7 @@ use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest};
-use crate::records::client::AuthenticatedClient;
+use crate::records::client::Client;
 use crate::records::delivery::{AnswerDelivery, DeliveredSession, RequestSecret};
 use crate::records::user::User;
 use crate::settings::Settings;
@@ -71,6 +72,24 @@ impl Endpoint for VerifyChallenge {
         Query::Challenge(self.digest).by(self.redeemer.claimed())
     }
 
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        let (record, Records::Challenge(Some(records))) = records.with_client() else { return None };
+        let challenge = Some(&records.challenge).filter(|challenge| challenge.digest == self.digest)?;
+        if guessed == Guessed::ClientSecret {
+            return self.asks_for_client(challenge).then(|| guess_at_client(basis.ctx, &self.redeemer))?;
+        }
+        let (client, ctx) = self.client(basis.ctx, challenge, record).ok()?;
+        if challenge.sign_in.bind && client.is_none_or(|client| client.id != challenge.sign_in.client_id) {
+            return None;
+        }
+        let compares = match standing(records, basis.settings(), basis.state_epoch, basis.now()) {
+            Ok(_) => true,
+            Err(Refusal::ChallengeClosed) => self.secret.is_some() && challenge.answered.is_some(),
+            Err(_) => false,
+        };
+        compares.then(|| ctx.guess_at(GuessAccount::of_user(challenge.sign_in.challenged())))
+    }
+
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {
         let (record, records) = records.by_client();
         let Records::Challenge(records) = records else { return Err(basis.ctx.internal()) };
@@ -79,14 +98,9 @@ impl Endpoint for VerifyChallenge {
         basis.require_signing_key()?;
         let challenge = &records.challenge;
         let bound = challenge.sign_in.bind;
-        let client = match bound || self.person.is_stated() {
-            true => caller(basis.ctx, &self.redeemer, record.as_ref())?,
-            // Credentials that nobody asked for are not looked at.
-            false => None,
-        };
-        let ctx = &self.person.accept(basis.ctx, client.as_ref())?;
-        let basis = &basis.at(ctx);
-        match client.as_ref().map(AuthenticatedClient::client) {
+        let (client, ctx) = self.client(basis.ctx, challenge, record.as_ref())?;
+        let (ctx, basis) = (&ctx, &basis.at(&ctx));
+        match client {
             None if bound => return Err(unproven(ctx, Refusal::RedeemerUnproven)),
             Some(client) if bound && client.id != challenge.sign_in.client_id => {
                 return Ok(refuse(ctx, challenge, Refusal::AudienceMismatch));
@@ -132,6 +146,24 @@ fn refuse(ctx: &Context, challenge: &Challenge, refusal: Refusal) -> Next<Pendin
 }
 
 impl VerifyChallenge {
+    /// Returns true if the client that it says it comes from has to authenticate. Credentials that nobody asked for are not looked at.
+    const fn asks_for_client(&self, challenge: &Challenge) -> bool {
+        challenge.sign_in.bind || self.person.is_stated()
+    }
+
+    /// Returns the client, where it is asked for and says who it is, and the context of the person.
+    fn client<'r>(
+        &self,
+        ctx: &Context,
+        challenge: &Challenge,
+        record: Option<&'r Client>,
+    ) -> Result<(Option<&'r Client>, Context), Reply> {
+        let client =
+            if self.asks_for_client(challenge) { caller(ctx, &self.redeemer, record)? } else { None };
+        let ctx = self.person.accept(ctx, client.as_ref())?;
+        Ok((client.map(|client| client.client()), ctx))
+    }
+
     /// Refuses, and counts a wrong code against the challenge, beside `more`.
     fn count(
         &self,

@@ -7,6 +7,7 @@ use crate::api::endpoint::{Basis, Call, Decided, Hashing, Next};
 use crate::api::lockout::{count_wrong_password, lock_ignored};
 use crate::api::person::{Bearer, BearerEndpoint, PendingChange, Person};
 use crate::base::secret::SecretText;
+use crate::base::time::Time;
 use crate::crypto::seed::Label;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
@@ -43,10 +44,15 @@ impl BearerEndpoint for ChangePassword {
     type Hash = Comparison;
 
     const PURPOSE: Option<Purpose> = Some(Purpose::ChangePassword);
+    const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of(call.request, &["old_password", "new_password"])?;
         Ok(Self { old: body.required_text("old_password")?, new: body.required_text("new_password")? })
+    }
+
+    fn compares(&self, _: &Person<'_>, password: &Option<Password>, _: Time) -> bool {
+        password.is_some()
     }
 
     fn decide(

@@ -9,6 +9,7 @@ use crate::api::lockout::dates_ignored;
 use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::api::shapes::DeviceEntry;
 use crate::base::secret::SecretText;
+use crate::base::time::Time;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
@@ -67,10 +68,15 @@ impl BearerEndpoint for RemoveDevice {
     type Hash = Infallible;
 
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
+    const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of(call.request, &["code"])?;
         Ok(Self { device: call.id.to_owned(), code: body.required_text("code")? })
+    }
+
+    fn compares(&self, _: &Person<'_>, factors: &Factors, _: Time) -> bool {
+        factors.devices.iter().any(|device| device.id.as_str() == self.device)
     }
 
     /// Takes a device away for a code of one that counts; one that does not count yet goes for a code of its own too.

@@ -12,6 +12,7 @@ use crate::api::person::{BearerEndpoint, Person};
 use crate::api::reply::Reply;
 use crate::api::shapes::Enrolment;
 use crate::base::secret::SecretText;
+use crate::base::time::Time;
 use crate::engine::Engine;
 use crate::http::body::Body;
 use crate::http::detail::Detail;
@@ -55,6 +56,7 @@ impl BearerEndpoint for SetUpDevice {
     type Hash = Infallible;
 
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
+    const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of_any(call.request, &["account", "device_name", "code"])?;
@@ -70,6 +72,10 @@ impl BearerEndpoint for SetUpDevice {
         };
         let code = body.text("code")?.map(|code| SecretText::new(code.into()));
         Ok(Self { account: name("account")?, name: name("device_name")?, code })
+    }
+
+    fn compares(&self, person: &Person<'_>, factors: &Factors, _: Time) -> bool {
+        self.code.is_some() && factors.is_enrolled() && !has_shown(person.session, factors)
     }
 
     fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, factors: &Factors) -> Decided<PendingDevice> {

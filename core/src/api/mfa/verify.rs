@@ -8,6 +8,7 @@ use crate::api::endpoint::{Basis, Call, Decided, Next};
 use crate::api::lockout::dates_ignored;
 use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::base::secret::SecretText;
+use crate::base::time::Time;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
@@ -32,11 +33,18 @@ impl BearerEndpoint for VerifyDevice {
     type Hash = Infallible;
 
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
+    const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of(call.request, &["code", "device_id"])?;
         let device = body.text("device_id")?.map(ToOwned::to_owned);
         Ok(Self { device, code: body.required_text("code")? })
+    }
+
+    /// Whoever holds the session of somebody without a factor could as well set up a device of their own: there is nothing to
+    /// guess.
+    fn compares(&self, _: &Person<'_>, factors: &Factors, now: Time) -> bool {
+        factors.is_enrolled() && waiting(factors, self.device.as_deref(), now).is_some()
     }
 
     fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, factors: &Factors) -> Decided<PendingChange> {
@@ -58,7 +66,6 @@ impl BearerEndpoint for VerifyDevice {
             if enrolled {
                 return wrong(Refusal::CodeWrong);
             }
-            // Whoever holds the session could as well set up a device of their own: there is nothing to guess.
             return Err(refused(Refusal::CodeWrong));
         };
         if enrolled && !device.vouched_for && !has_shown(session, factors) {

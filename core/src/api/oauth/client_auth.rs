@@ -3,6 +3,7 @@
 use alloc::{borrow::Cow, vec};
 
 use crate::api::context::Context;
+use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::reply::Reply;
 use crate::base::form::Form;
 use crate::base::secret::SecretText;
@@ -65,6 +66,11 @@ pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCr
     }
 }
 
+/// Refuses a client that has not authenticated.
+pub(crate) fn unauthenticated(refusal: Refusal) -> Reply {
+    Reply::from(OAuthError::InvalidClient).refused(refusal).wrong()
+}
+
 /// Returns who presents a ticket, a password, a challenge or a refresh token, by their `Authorization` header.
 pub(crate) fn redeemer(authorization: Authorization) -> Redeemer {
     match authorization {
@@ -91,8 +97,21 @@ pub(crate) fn caller<'r>(
     redeemer.authenticate(record, ctx.now()).map_err(|refusal| unproven(ctx, refusal))
 }
 
+/// Returns the guess at the secret of the client that a request says it comes from, where it can be guessed.
+pub(crate) fn guess_at_client(ctx: &Context, redeemer: &Redeemer) -> Option<GuessSource> {
+    match redeemer {
+        Redeemer::Claimed(credentials) => guess_at_secret(ctx, credentials),
+        Redeemer::Anybody | Redeemer::Illegible => None,
+    }
+}
+
+/// Does the same for credentials.
+pub(crate) fn guess_at_secret(ctx: &Context, credentials: &ClientCredentials) -> Option<GuessSource> {
+    credentials.are_guessable().then(|| ctx.guess_at(GuessAccount::of_client(&credentials.id)))
+}
+
 /// Returns 401 of the paths below `/auth` where a client has to authenticate.
 pub(crate) fn unproven(ctx: &Context, refusal: Refusal) -> Reply {
     let response = ctx.problem(Problem::ClientRefused).into_response();
-    Reply::from(response.with("www-authenticate", basic_challenge())).refused(refusal)
+    Reply::from(response.with("www-authenticate", basic_challenge())).refused(refusal).wrong()
 }

@@ -6,6 +6,7 @@ use core::convert::Infallible;
 
 use crate::api::bearer::Holder;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::guess::{GuessSource, Guessed};
 use crate::api::oauth::token_inquiry::TokenInquiry;
 use crate::api::reply::Reply;
 use crate::api::shapes::Introspection;
@@ -32,12 +33,16 @@ impl Endpoint for Introspect {
         self.0.query()
     }
 
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, _: &Records) -> Option<GuessSource> {
+        (guessed == Guessed::ClientSecret).then(|| self.0.guess(basis))?
+    }
+
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {
         let (caller, records) = self.0.authenticate(basis, records)?;
         let answer = self.access(basis, &records);
         let answer = answer.or_else(|| self.refresh(basis, &records, Presenter::Client(&caller)));
         let answer = answer.unwrap_or_else(|| Response::json(200, &Introspection::default()));
-        Ok(answer.uncached().into())
+        Ok(Reply::from(answer.uncached()).succeeded().into())
     }
 }
 

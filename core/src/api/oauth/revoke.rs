@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::api::bearer::Holder;
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::guess::{GuessSource, Guessed};
 use crate::api::oauth::token_inquiry::TokenInquiry;
 use crate::api::reply::Reply;
 use crate::engine::Engine;
@@ -33,7 +34,7 @@ pub(crate) struct PendingRevocation;
 struct Nothing {}
 
 fn revoked() -> Reply {
-    Response::json(200, &Nothing {}).uncached().into()
+    Reply::from(Response::json(200, &Nothing {}).uncached()).succeeded()
 }
 
 impl Endpoint for Revoke {
@@ -46,6 +47,10 @@ impl Endpoint for Revoke {
 
     fn query(&self) -> Query {
         self.0.query()
+    }
+
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, _: &Records) -> Option<GuessSource> {
+        (guessed == Guessed::ClientSecret).then(|| self.0.guess(basis))?
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRevocation> {

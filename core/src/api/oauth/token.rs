@@ -6,7 +6,8 @@ use core::convert::Infallible;
 
 use crate::api::auth::refresh::{PendingRefresh, Refresh};
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
-use crate::api::oauth::client_auth::{credentials, posted_form};
+use crate::api::guess::{GuessSource, Guessed};
+use crate::api::oauth::client_auth::{credentials, guess_at_secret, posted_form, unauthenticated};
 use crate::api::reply::Reply;
 use crate::api::shapes::AccessToken;
 use crate::api::tokens::ClientToken;
@@ -56,14 +57,27 @@ impl Endpoint for Token {
         }
     }
 
+    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        match (self, guessed) {
+            (Self::RefreshToken(refresh), _) => refresh.guess(guessed, basis, records),
+            (Self::ClientCredentials { credentials, .. }, Guessed::ClientSecret) => {
+                guess_at_secret(basis.ctx, credentials)
+            }
+            (Self::ClientCredentials { .. }, Guessed::PasswordOrCode) => None,
+        }
+    }
+
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {
         match self {
             Self::RefreshToken(refresh) => refresh.decide(basis, records),
             Self::ClientCredentials { credentials, scope } => {
                 let Records::Client(client) = records else { return Err(basis.ctx.internal()) };
                 match credentials.authenticate(client.as_ref(), basis.now()) {
-                    Ok(client) => Ok(token(basis, &client, scope.as_deref())?.into()),
-                    Err(refusal) => Err(Reply::from(OAuthError::InvalidClient).refused(refusal.into())),
+                    Ok(client) => {
+                        let token = token(basis, &client, scope.as_deref())?;
+                        Ok(Reply::from(token).succeeded().into())
+                    }
+                    Err(refusal) => Err(unauthenticated(refusal.into())),
                 }
             }
         }

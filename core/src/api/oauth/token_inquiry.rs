@@ -4,7 +4,8 @@ use alloc::boxed::Box;
 
 use crate::api::bearer::Presented;
 use crate::api::endpoint::{Basis, Call};
-use crate::api::oauth::client_auth::{credentials, posted_form};
+use crate::api::guess::GuessSource;
+use crate::api::oauth::client_auth::{credentials, guess_at_secret, posted_form, unauthenticated};
 use crate::api::reply::Reply;
 use crate::http::oauth_error::OAuthError;
 use crate::records::client_credentials::ClientCredentials;
@@ -41,6 +42,11 @@ impl TokenInquiry {
         })
     }
 
+    /// Returns the guess at the client's secret, where it can be guessed.
+    pub(super) fn guess(&self, basis: &Basis<'_>) -> Option<GuessSource> {
+        guess_at_secret(basis.ctx, &self.credentials)
+    }
+
     /// Returns the client that asks, which has to prove it, and what was read of the token.
     pub(super) fn authenticate(
         &self,
@@ -50,7 +56,7 @@ impl TokenInquiry {
         let Records::Token(records) = records else { return Err(basis.ctx.internal()) };
         match self.credentials.authenticate(records.caller.as_ref(), basis.now()) {
             Ok(caller) => Ok((caller.client().id.clone(), records)),
-            Err(refusal) => Err(Reply::from(OAuthError::InvalidClient).refused(refusal.into())),
+            Err(refusal) => Err(unauthenticated(refusal.into())),
         }
     }
 }

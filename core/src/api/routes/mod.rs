@@ -37,15 +37,6 @@ pub enum Authentication {
     Client,
 }
 
-/// The meaning of a failure at a route for the address that it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureClass {
-    /// It may be a guess, and counts: after too many of them the address gets 429 here.
-    Guess,
-    /// It does not count.
-    NoGuess,
-}
-
 /// One row of the table.
 #[derive(Clone, Copy)]
 pub struct Route {
@@ -57,8 +48,6 @@ pub struct Route {
     pub authentication: Authentication,
     /// The format of errors.
     pub errors: ErrorFormat,
-    /// The meaning of a failure.
-    pub failures: FailureClass,
     variable: Variable,
     begin: fn(Call<'_>) -> Step,
 }
@@ -84,32 +73,32 @@ pub(crate) trait Routed: Endpoint {
     fn await_hash(self, hash: Self::Hash) -> AwaitHash;
 }
 
-// Name, methods, path, endpoint, authentication, format of errors, meaning of failures.
+// Name, methods, path, endpoint, authentication, format of errors.
 routes! {
-    TicketSignin:    POST       "/auth/ticket/signin"                     => auth::ticket_signin::TicketSignin,         Credential,     Simple, Guess;
-    GenerateTicket:  POST       "/auth/generate-ticket"                   => auth::generate_ticket::GenerateTicket,     AccessToken,    Simple, Guess;
-    Login:           POST       "/auth/login"                             => auth::login::Login,                        Credential,     Simple, Guess;
-    VerifyChallenge: POST       "/auth/mfa/verify-challenge"              => auth::verify_challenge::VerifyChallenge,   Credential,     Simple, Guess;
-    Refresh:         POST       "/auth/refresh"                           => auth::refresh::Refresh,                    Credential,     Simple, Guess;
-    ChangePassword:  PUT        "/auth/me/password"                       => Bearer<me::password::ChangePassword>,      AccessToken,    Simple, Guess;
-    ListSessions:    GET        "/auth/me/sessions"                       => Bearer<me::sessions::ListSessions>,        AccessToken,    Simple, Guess;
-    EndSessions:     DELETE     "/auth/me/sessions"                       => Bearer<me::sessions::EndSessions>,         AccessToken,    Simple, Guess;
-    EndSession:      DELETE     "/auth/me/sessions/{id}"                  => Bearer<me::sessions::EndSession>,          AccessToken,    Simple, Guess;
-    SetUpDevice:     POST       "/mfa/totp/setup"                         => Bearer<mfa::set_up::SetUpDevice>,          AccessToken,    Simple, Guess;
-    VerifyDevice:    POST       "/mfa/totp/verify"                        => Bearer<mfa::verify::VerifyDevice>,         AccessToken,    Simple, Guess;
-    ListDevices:     GET        "/mfa/totp/devices"                       => Bearer<mfa::devices::ListDevices>,         AccessToken,    Simple, Guess;
-    RemoveDevice:    DELETE     "/mfa/totp/devices/{id}"                  => Bearer<mfa::devices::RemoveDevice>,        AccessToken,    Simple, Guess;
-    Token:           POST       "/oauth2/token"                           => oauth::token::Token,                       Client,         OAuth,  Guess;
-    Introspect:      POST       "/oauth2/introspect"                      => oauth::introspect::Introspect,             Client,         OAuth,  Guess;
-    Revoke:          POST       "/oauth2/revoke"                          => oauth::revoke::Revoke,                     Client,         OAuth,  Guess;
-    Userinfo:        GET | POST "/userinfo"                               => oauth::userinfo::Userinfo,                 AccessToken,    Bearer, NoGuess;
-    Keys:            GET        "/.well-known/jwks.json"                  => Published<published::Keys>,                Nobody,         Simple, NoGuess;
-    ServerMetadata:  GET        "/.well-known/oauth-authorization-server" => Published<published::ServerMetadata>,      Nobody,         Simple, NoGuess;
-    OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => Published<published::OpenIdMetadata>,      Nobody,         Simple, NoGuess;
-    MetadataAtPath:  GET        "/.well-known/oauth-authorization-server/{path}" => AtIssuerPath<published::ServerMetadata>, Nobody,      Simple, NoGuess;
-    OpenIdAtPath:    GET        "/.well-known/openid-configuration/{path}" => AtIssuerPath<published::OpenIdMetadata>,  Nobody,         Simple, NoGuess;
-    Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple, NoGuess;
-    Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple, NoGuess;
+    TicketSignin:    POST       "/auth/ticket/signin"                     => auth::ticket_signin::TicketSignin,         Credential,     Simple;
+    GenerateTicket:  POST       "/auth/generate-ticket"                   => auth::generate_ticket::GenerateTicket,     AccessToken,    Simple;
+    Login:           POST       "/auth/login"                             => auth::login::Login,                        Credential,     Simple;
+    VerifyChallenge: POST       "/auth/mfa/verify-challenge"              => auth::verify_challenge::VerifyChallenge,   Credential,     Simple;
+    Refresh:         POST       "/auth/refresh"                           => auth::refresh::Refresh,                    Credential,     Simple;
+    ChangePassword:  PUT        "/auth/me/password"                       => Bearer<me::password::ChangePassword>,      AccessToken,    Simple;
+    ListSessions:    GET        "/auth/me/sessions"                       => Bearer<me::sessions::ListSessions>,        AccessToken,    Simple;
+    EndSessions:     DELETE     "/auth/me/sessions"                       => Bearer<me::sessions::EndSessions>,         AccessToken,    Simple;
+    EndSession:      DELETE     "/auth/me/sessions/{id}"                  => Bearer<me::sessions::EndSession>,          AccessToken,    Simple;
+    SetUpDevice:     POST       "/mfa/totp/setup"                         => Bearer<mfa::set_up::SetUpDevice>,          AccessToken,    Simple;
+    VerifyDevice:    POST       "/mfa/totp/verify"                        => Bearer<mfa::verify::VerifyDevice>,         AccessToken,    Simple;
+    ListDevices:     GET        "/mfa/totp/devices"                       => Bearer<mfa::devices::ListDevices>,         AccessToken,    Simple;
+    RemoveDevice:    DELETE     "/mfa/totp/devices/{id}"                  => Bearer<mfa::devices::RemoveDevice>,        AccessToken,    Simple;
+    Token:           POST       "/oauth2/token"                           => oauth::token::Token,                       Client,         OAuth;
+    Introspect:      POST       "/oauth2/introspect"                      => oauth::introspect::Introspect,             Client,         OAuth;
+    Revoke:          POST       "/oauth2/revoke"                          => oauth::revoke::Revoke,                     Client,         OAuth;
+    Userinfo:        GET | POST "/userinfo"                               => oauth::userinfo::Userinfo,                 AccessToken,    Bearer;
+    Keys:            GET        "/.well-known/jwks.json"                  => Published<published::Keys>,                Nobody,         Simple;
+    ServerMetadata:  GET        "/.well-known/oauth-authorization-server" => Published<published::ServerMetadata>,      Nobody,         Simple;
+    OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => Published<published::OpenIdMetadata>,      Nobody,         Simple;
+    MetadataAtPath:  GET        "/.well-known/oauth-authorization-server/{path}" => AtIssuerPath<published::ServerMetadata>, Nobody,      Simple;
+    OpenIdAtPath:    GET        "/.well-known/openid-configuration/{path}" => AtIssuerPath<published::OpenIdMetadata>,  Nobody,         Simple;
+    Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple;
+    Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple;
 }
 
 impl Variable {
@@ -176,12 +165,7 @@ fn allow(path: &str) -> String {
     allow
 }
 
-/// Returns the first segment of `path`, where another follows.
-fn area(path: &str) -> Option<&str> {
-    path.strip_prefix('/')?.split_once('/').map(|(first, _)| first)
-}
-
-/// A request whose route is known. It says what a server may log and limit before the request is answered.
+/// A request whose route is known. It says what a server may log of it.
 #[derive(Debug)]
 pub struct RoutedRequest<'a> {
     request: &'a Request,
@@ -212,20 +196,6 @@ impl<'a> RoutedRequest<'a> {
     /// made up by the caller, and may be a secret in the wrong place.
     pub fn label(&self) -> &'static str {
         self.at_path.map_or("", Route::label)
-    }
-
-    /// Returns what a failure means. A path beside those where a guess is possible counts as one of them, so that an
-    /// address over its limit does not learn which paths exist.
-    pub fn failures(&self) -> FailureClass {
-        match self.at_path {
-            Some(route) => route.failures,
-            None => {
-                let area = area(self.request.path());
-                let beside = |route: &Route| area.is_some() && area == self::area(route.path);
-                let guessed = |route: &Route| route.failures == FailureClass::Guess && beside(route);
-                if ROUTES.iter().any(guessed) { FailureClass::Guess } else { FailureClass::NoGuess }
-            }
-        }
     }
 }
 

@@ -2,14 +2,13 @@
 //! a new endpoint needs no dispatch of its own.
 
 macro_rules! routes {
-    ($($name:ident: $($method:ident)|+ $path:literal => $endpoint:ty, $authentication:ident, $errors:ident, $failures:ident;)+) => {
+    ($($name:ident: $($method:ident)|+ $path:literal => $endpoint:ty, $authentication:ident, $errors:ident;)+) => {
         /// Every route.
         pub const ROUTES: &[Route] = &[$(Route {
             methods: &[$(stringify!($method)),+],
             path: $path,
             authentication: Authentication::$authentication,
             errors: ErrorFormat::$errors,
-            failures: FailureClass::$failures,
             variable: Variable::of($path),
             begin: Flow::<$endpoint>::begin,
         },)+];
@@ -51,31 +50,34 @@ macro_rules! routes {
 
         impl Flow<AwaitRecords> {
             pub(crate) fn resume_any(self, engine: &Engine, found: Found) -> Step {
-                let Self { ctx, conflicts, state } = self;
+                if engine.generation() < found.generation {
+                    return self.reply(self.ctx.unavailable());
+                }
+                let Self { ctx, conflicts, guesses, state } = self;
                 match state {
-                    $(AwaitRecords::$name(state) => Flow { ctx, conflicts, state }.resume(engine, found),)+
+                    $(AwaitRecords::$name(state) => Flow { ctx, conflicts, guesses, state }.resume(engine, found),)+
                 }
             }
         }
 
         impl Flow<AwaitCommit> {
             pub(crate) fn settle_any(self, engine: &Engine, outcome: Outcome) -> Step {
-                let Self { ctx, conflicts, state } = self;
+                let Self { ctx, conflicts, guesses, state } = self;
                 match state {
                     $(AwaitCommit::$name(state, pending) => {
-                        Flow { ctx, conflicts, state }.settle(pending, engine, outcome)
+                        Flow { ctx, conflicts, guesses, state }.settle(pending, engine, outcome)
                     })+
-                    AwaitCommit::Record(reply) => Step::reply(&ctx, reply),
+                    AwaitCommit::Record(reply) => Flow { ctx, conflicts, guesses, state: () }.reply(reply),
                 }
             }
         }
 
         impl Flow<AwaitHash> {
             pub(crate) fn run_any(self, state_epoch: u64, workspace: &mut Workspace, engine: &Engine) -> Step {
-                let Self { ctx, conflicts, state } = self;
+                let Self { ctx, conflicts, guesses, state } = self;
                 match state {
                     $(AwaitHash::$name(state, hash) => {
-                        Flow { ctx, conflicts, state }.run(hash, state_epoch, workspace, engine)
+                        Flow { ctx, conflicts, guesses, state }.run(hash, state_epoch, workspace, engine)
                     })+
                 }
             }
