@@ -14,7 +14,8 @@ use gatepass_core::admin::users::{
     UnlockUser,
 };
 use gatepass_core::admin::{
-    ATTEMPTS, AdminError, Commit, Field, Invalid, Item, Obstacle, Operation, Step, UserFields, begin, run,
+    ATTEMPTS, AdminError, Commit, Field, Invalid, Item, Obstacle, Operation, Step, UserFields, UserSearch,
+    begin, run,
 };
 use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
@@ -266,7 +267,7 @@ fn a_long_list_comes_in_pages() {
     let everybody = store.with(|tables| tables.users.len());
     let (mut page, mut names) = (PageQuery::new(None, 2), vec![]);
     loop {
-        let listed = does(&store, ListUsers { page }).expect("a page");
+        let listed = does(&store, ListUsers { page, search: None }).expect("a page");
         assert!(listed.items.len() <= 2);
         names.extend(listed.items.into_iter().map(|user| user.id));
         match listed.next {
@@ -277,6 +278,12 @@ fn a_long_list_comes_in_pages() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), everybody);
+    let found = |text: &str| {
+        let search = Some(UserSearch::new(text));
+        let page = does(&store, ListUsers { page: PageQuery::first(), search }).expect("a page");
+        page.items.into_iter().map(|user| user.username.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((found("ALIC"), found("no such text")), (vec!["alice".to_owned()], vec![]));
 }
 
 /// Signs alice in, and returns the name of her session.

@@ -38,6 +38,7 @@ pub mod keys;
 pub mod sessions;
 mod step;
 pub mod tickets;
+mod user_search;
 pub mod users;
 
 pub use client_fields::ClientFields;
@@ -46,3 +47,4 @@ pub use fields::UserFields;
 pub use step::{
     ATTEMPTS, Commit, Decision, HashPassword, Operation, OperationInputs, Plan, Read, Step, begin, run,
 };
+pub use user_search::UserSearch;

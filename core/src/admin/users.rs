@@ -6,6 +6,7 @@ use alloc::{vec, vec::Vec};
 use crate::admin::error::{AdminError, Field, Invalid, Item, Obstacle};
 use crate::admin::fields::UserFields;
 use crate::admin::step::{Decision, Operation, OperationInputs, Plan};
+use crate::admin::user_search::UserSearch;
 use crate::base::secret::SecretText;
 use crate::crypto::seed::Label;
 use crate::policy::password::fit;
@@ -24,6 +25,8 @@ use crate::store::query::{AccountRecords, Query, Records, UserQuery, UserRecords
 pub struct ListUsers {
     /// The page.
     pub page: PageQuery,
+    /// Only those whom it finds. A page may have fewer of them than were asked for, or none, and others after it.
+    pub search: Option<UserSearch>,
 }
 
 /// Shows a user.
@@ -117,7 +120,9 @@ impl Operation for ListUsers {
 
     fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<Page<User>>, AdminError> {
         let Records::UserPage(page) = records else { return Err(AdminError::Internal) };
-        Ok(Decision::Done(page.clone()))
+        let is_wanted = |user: &&User| self.search.as_ref().is_none_or(|search| search.finds(user));
+        let items = page.items.iter().filter(is_wanted).cloned().collect();
+        Ok(Decision::Done(Page { items, next: page.next.clone() }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatepass_core::settings::Issuer;
@@ -21,6 +22,8 @@ pub struct Context {
     pub init: bool,
     /// The store that the command has opened, to be closed at its end.
     opened: Arc<Mutex<Option<Arc<dyn Backend>>>>,
+    /// Set once the store was opened for a change.
+    changes: Arc<AtomicBool>,
     /// The output.
     pub out: Output,
 }
@@ -29,7 +32,13 @@ impl Context {
     /// Makes a context for the data directory `data` and the configuration file `config`. `init` lets a command create
     /// an installation if there is none.
     pub fn new(data: PathBuf, config: Option<PathBuf>, init: bool, out: Output) -> Self {
-        Self { sources: ConfigSources { data, file: config }, init, opened: Arc::default(), out }
+        Self {
+            sources: ConfigSources { data, file: config },
+            init,
+            opened: Arc::default(),
+            changes: Arc::default(),
+            out,
+        }
     }
 
     /// Returns the files of the installation.
@@ -84,6 +93,7 @@ impl Context {
     pub fn open(&self, access: Access) -> Result<AdminSession, ProgramError> {
         let (config, options) = (self.config(ConfigLayer::default())?, StoreOptions::default());
         let store = store::open(&self.installation_of(&config), access, self.create(access), &options)?;
+        self.changes.store(access != Access::Read, Relaxed);
         self.session(&config, store)
     }
 
@@ -96,6 +106,7 @@ impl Context {
         let (config, options) = (self.config(ConfigLayer::default())?, StoreOptions::default());
         let installation = self.installation_of(&config);
         let opened = sqlite::Store::open_or_create(&installation, access, self.create(access), &options)?;
+        self.changes.store(access != Access::Read, Relaxed);
         Ok((self.session(&config, Arc::new(opened.clone()))?, opened))
     }
 
@@ -126,6 +137,18 @@ impl Context {
         let issuer = config.issuer.clone().map_or_else(|| Issuer::parse("http://localhost"), Ok);
         let issuer = issuer.map_err(|bad| ProgramError::failed(bad.to_string()))?;
         Ok(AdminSession::new(store, clock, config.core_settings(issuer)))
+    }
+
+    /// Says that a change was made, if all that failed was to print its result.
+    pub fn told(&self, failure: ProgramError) -> ProgramError {
+        if let ProgramError::Unprinted(cause) = &failure
+            && self.changes.load(Relaxed)
+        {
+            return ProgramError::failed(format!(
+                "the command was carried out, and its result could not be printed: {cause}"
+            ));
+        }
+        failure
     }
 
     /// Closes what the command has opened. Its changes are committed, even if this fails.

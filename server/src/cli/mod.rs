@@ -171,7 +171,7 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
             }
             ExitCode::SUCCESS
         }
-        Err(failure) => failure.report(),
+        Err(failure) => context.told(failure).report(),
     }
 }
 

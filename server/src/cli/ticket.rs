@@ -9,15 +9,11 @@ use gatepass_core::base::time::Time;
 use gatepass_core::policy::ticket_request::{TicketRequest, TicketRequestError};
 use gatepass_core::records::id::{ClientId, TicketId, UserRef};
 use gatepass_core::records::scope::Scope;
-use gatepass_core::store::page::{MAX_PAGE, PageQuery};
 
 use super::context::Context;
 use super::edit::parsed;
 use crate::error::ProgramError;
 use crate::output::Record;
-
-/// The most tickets that are listed.
-const LISTED: usize = 10_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -119,17 +115,10 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
 
 fn list(context: &Context) -> Result<(), ProgramError> {
     let admin = context.reading()?;
-    let (mut tickets, mut query): (Vec<Record>, _) = (Vec::new(), PageQuery::first());
-    loop {
-        let page = admin.run(ListTickets { page: query })?;
-        tickets.extend(page.items.iter().map(record));
-        match page.next {
-            next @ Some(_) if tickets.len() < LISTED => query = PageQuery::new(next, MAX_PAGE),
-            _ => break,
-        }
-    }
-    let columns = ["id", "state", "user_id", "client_id", "actor", "issued_at", "expires_at"];
-    Ok(context.out.list(&columns, &tickets)?)
+    let columns = &["id", "state", "user_id", "client_id", "actor", "issued_at", "expires_at"];
+    let mut rows = context.out.rows(columns)?;
+    admin.pages(|page| ListTickets { page }, |ticket| Ok(rows.print(record(&ticket))?))?;
+    Ok(rows.end()?)
 }
 
 fn revoke(context: &Context, given: &str) -> Result<(), ProgramError> {

@@ -5,7 +5,7 @@ use gatepass_core::admin::users::{
     AddUser, DeleteUser, DisableUser, EnableUser, ListUsers, RequirePasswordChange, SetPassword, SetUser,
     ShowUser, UnlockUser,
 };
-use gatepass_core::admin::{AdminError, Invalid, Item, Obstacle, Operation, UserFields};
+use gatepass_core::admin::{AdminError, Invalid, Item, Obstacle, Operation, UserFields, UserSearch};
 use gatepass_core::base::time::Time;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::id::UserRef;
@@ -40,8 +40,12 @@ pub(super) enum Verb {
         #[command(flatten)]
         fields: Fields,
     },
-    /// List every user
-    List,
+    /// List every user, or those who are searched for
+    List {
+        /// Only users with this text in their id, user name, e-mail address, telephone number or name, whatever the case
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+    },
     /// Show one user
     Show {
         /// Their id or user name
@@ -189,10 +193,12 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let user = match verb {
         Verb::Add { username, fields, password_stdin } => add(context, &username, &fields, password_stdin)?,
         Verb::Set { id, username, fields } => set(context, &id, username.as_deref(), &fields)?,
-        Verb::List => {
+        Verb::List { search } => {
             let admin = context.reading()?;
+            let search = search.as_deref().map(UserSearch::new);
             let mut rows = context.out.rows(&["id", "username", "name", "status", "created_at"])?;
-            admin.pages(|page| ListUsers { page }, |user| Ok(rows.print(record(&user))?))?;
+            let list = |page| ListUsers { page, search: search.clone() };
+            admin.pages(list, |user| Ok(rows.print(record(&user))?))?;
             return Ok(rows.end()?);
         }
         Verb::Show { id } => context.reading()?.run(ShowUser { user: named(&id) })?,

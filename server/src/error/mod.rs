@@ -22,6 +22,8 @@ pub enum ProgramError {
     Failed(String),
     /// The command printed its answer, and the answer is no.
     Answered,
+    /// The output took nothing more; the reason.
+    Unprinted(String),
     /// Nothing reads the output any more (`| head`). This is not reported.
     Closed,
 }
@@ -41,12 +43,12 @@ impl ProgramError {
     pub fn report(&self) -> ExitCode {
         let code = match self {
             Self::Usage(_) => USAGE,
-            Self::Failed(_) | Self::Answered => FAILED,
+            Self::Failed(_) | Self::Unprinted(_) | Self::Answered => FAILED,
             Self::Closed => 0,
         };
-        if let Self::Usage(told) | Self::Failed(told) = self {
+        if !matches!(self, Self::Answered | Self::Closed) {
             // A closed stderr cannot be reported.
-            let _ = writeln!(io::stderr(), "gatepass: {told}");
+            let _ = writeln!(io::stderr(), "gatepass: {self}");
         }
         ExitCode::from(code)
     }
@@ -56,6 +58,7 @@ impl fmt::Display for ProgramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Usage(told) | Self::Failed(told) => f.write_str(told),
+            Self::Unprinted(cause) => write!(f, "cannot print: {cause}"),
             Self::Answered => f.write_str("no"),
             Self::Closed => f.write_str("the output is closed"),
         }
@@ -68,7 +71,7 @@ impl From<io::Error> for ProgramError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Self::Closed
         } else {
-            Self::Failed(format!("cannot print: {error}"))
+            Self::Unprinted(error.to_string())
         }
     }
 }

@@ -114,6 +114,22 @@ fn a_text_output_that_is_no_terminal_has_no_secret() {
 }
 
 #[test]
+fn a_server_whose_output_is_full_serves() {
+    let installation = TestInstallation::with_key();
+    for arguments in [&["serve"][..], &["serve", "--demo"], &["--json", "serve", "--demo"]] {
+        let mut serve = installation.command(&[arguments, &["--listen", "127.0.0.1:0"]].concat());
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut child = serve.stdout(full).spawn().unwrap();
+        let log = lines_until(child.stderr.take().unwrap(), "\"ready\"");
+        assert!(log.contains("was not read") && !log.contains("gps_"), "{log}");
+        assert_eq!(installation.json(&["healthcheck"])["ready"], true);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert!(file(&installation).exists());
+}
+
+#[test]
 fn on_a_terminal_the_secret_is_printed_and_goes_to_no_file() {
     if !Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success()) {
         println!("there is no script here: nothing is shown on a terminal");

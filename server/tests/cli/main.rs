@@ -13,5 +13,6 @@ mod environment;
 mod first_secret;
 mod guessing;
 mod installation;
+mod lists;
 mod printing;
 mod serve;

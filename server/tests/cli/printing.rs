@@ -103,3 +103,14 @@ fn an_output_that_is_thrown_away_on_purpose_is_no_failure() {
     let read = read(&again, &installation.run(&again), 0);
     assert_eq!((&read["client_id"], read["client_secret"].is_string()), (&json!("svc"), true));
 }
+
+#[test]
+fn a_change_whose_result_was_not_printed_is_told_to_be_made() {
+    let installation = TestInstallation::with_key();
+    installation.json(&["user", "add", "alice"]);
+    let (code, said) = told(&run_to(&installation, "a full disk", &["user", "disable", "alice"]));
+    assert!(code == 1 && said.contains("was carried out"), "{said}");
+    assert_eq!(installation.json(&["user", "show", "alice"])["status"], "disabled");
+    let (code, said) = told(&run_to(&installation, "a full disk", &["user", "list"]));
+    assert!(code == 1 && said.contains("cannot print") && !said.contains("carried out"), "{said}");
+}
