@@ -14,5 +14,6 @@ mod first_secret;
 mod guessing;
 mod installation;
 mod lists;
+mod portal;
 mod printing;
 mod serve;
