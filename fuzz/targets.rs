@@ -309,7 +309,8 @@ pub(crate) fn rows(data: &[u8]) {
             let _ = store.read(&query);
         }
         let _ = (store.users(), store.clients(), store.tickets());
-        let _ = store.audit(None, |_| Ok::<_, gatepass::store::StoreError>(()));
+        let _ = store
+            .audit(&gatepass::store::AuditFilter::default(), |_| Ok::<_, gatepass::store::StoreError>(()));
         let _ = store.verify_audit();
     });
 }

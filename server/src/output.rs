@@ -32,10 +32,10 @@ impl Record {
         self.0.iter().find(|(k, _)| *k == key).map(|(_, value)| value)
     }
 
-    /// Returns the record as one line.
+    /// Returns the record as one line of `key=value`. Whatever could be read as more than one value is in quotes.
     pub(crate) fn line(&self) -> String {
         let known = self.0.iter().filter(|(_, value)| !value.is_null());
-        known.map(|(key, value)| format!("{key}={}", plain(value))).collect::<Vec<_>>().join(" ")
+        known.map(|(key, value)| format!("{key}={}", quoted(value))).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -249,6 +249,18 @@ fn plain(value: &Value) -> String {
     harmless(&text)
 }
 
+/// Returns a value as a word: in quotes unless it has only characters that nobody takes for something else.
+fn quoted(value: &Value) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || "._:/@+-(),~%".contains(c);
+    match value {
+        Value::String(text) if !text.is_empty() && text.chars().all(word) => text.clone(),
+        // Control characters, and those that are invisible or change the direction, are escaped.
+        Value::String(text) => format!("{text:?}"),
+        Value::Number(_) | Value::Bool(_) | Value::Null => plain(value),
+        Value::Array(_) | Value::Object(_) => format!("{:?}", value.to_string()),
+    }
+}
+
 /// Returns a text with control characters escaped.
 pub(super) fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -345,6 +357,32 @@ mod tests {
         let pages = [(1, Some(false)), (0, None)]
             .map(|(at, head)| aligned(&columns, &rows[at..=at], &mut widths, head));
         assert_eq!(pages, ["ID    NAME\nlong  Bo\n", "a     张伟\n"]);
+    }
+
+    #[test]
+    fn no_value_of_a_line_forges_another() {
+        for (value, shown) in [
+            ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("root(0)", "root(0)"),
+            ("a call", r#""a call""#),
+            ("", r#""""#),
+            ("x\" refusal=ticket-spent", r#""x\" refusal=ticket-spent""#),
+            ("x\\", r#""x\\""#),
+            ("x=y", r#""x=y""#),
+            ("a\nseq=2", r#""a\nseq=2""#),
+            ("a\r\tb", r#""a\r\tb""#),
+            ("a\u{1b}[31mb", r#""a\u{1b}[31mb""#),
+            ("a\u{2028}b", r#""a\u{2028}b""#),
+            ("a\u{202e}b", r#""a\u{202e}b""#),
+            ("a\u{200b}b", r#""a\u{200b}b""#),
+            ("a\u{85}b", r#""a\u{85}b""#),
+            ("a\u{a0}b", r#""a\u{a0}b""#),
+            ("因为", r#""因为""#),
+        ] {
+            let line = Record::new().with("reason", value).with("none", Value::Null).with("count", 1).line();
+            assert_eq!(line, format!("reason={shown} count=1"));
+        }
     }
 
     #[test]

@@ -2,27 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
+use gatepass_core::admin::AdminError;
+use gatepass_core::admin::users::ShowUser;
 use gatepass_core::base::time::Time;
+use gatepass_core::records::id::{ClientId, UserId};
+use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::risk::Assessment;
-use gatepass_core::store::audit::Refusal;
+use gatepass_core::store::audit::{Kind, Refusal};
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
+use super::edit::named;
 use super::progress::Progress;
 use crate::config::value::span;
-use crate::error::ProgramError;
+use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
-use crate::store::{Archived, AuditRow, BackendExt as _, StoreError};
+use crate::store::{AdminSession, Archived, AuditFilter, AuditRow, BackendExt as _, Refused, StoreError};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// List the events, the oldest first
-    List {
-        /// Only events from this time on: a time (2026-01-31T12:00:00Z) or an age (90s, 5m, 2h, 7d)
-        #[arg(long, value_name = "T")]
-        since: Option<String>,
-    },
+    List(Box<List>),
     /// Verify that no row was changed, added or removed; exit code 1 if one was
     Verify {
         /// Verify this file, written by `gatepass audit archive`, instead
@@ -39,15 +41,90 @@ pub(super) enum Verb {
     },
 }
 
+/// The events that are listed: those for which every filter holds.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only events about this user, or in which this user acted or asked: an id or a name
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// Only events about this client, or about tickets that it issued
+    #[arg(long, value_name = "ID", value_parser = ClientId::parse)]
+    client: Option<ClientId>,
+    /// Only events of this kind, such as ticket.refused; may be repeated
+    #[arg(long = "kind", value_name = "KIND", value_parser = kinds(), hide_possible_values = true)]
+    kinds: Vec<String>,
+    /// Only refusals for this reason, such as ticket-spent, or `any`
+    #[arg(long, value_name = "REASON", value_parser = reasons(), hide_possible_values = true)]
+    refusal: Option<String>,
+    /// Only events of the request with this X-Request-Id
+    #[arg(long, value_name = "ID", value_parser = RequestId::parse)]
+    request: Option<RequestId>,
+    /// Only events from this time on: a time (2026-01-31T12:00:00Z) or an age (90s, 5m, 2h, 7d)
+    #[arg(long, value_name = "T")]
+    since: Option<String>,
+    /// Only events before this time: a time or an age
+    #[arg(long, value_name = "T")]
+    until: Option<String>,
+    /// Only the latest N of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    limit: Option<u16>,
+}
+
+/// The word for refusals of whatever reason.
+const ANY: &str = "any";
+
+/// Returns a parser of a kind, which suggests the right one.
+fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.as_str()))
+}
+
+/// Returns a parser of a reason, which suggests the right one.
+fn reasons() -> PossibleValuesParser {
+    PossibleValuesParser::new(Refusal::ALL.iter().map(|refusal| refusal.as_str()).chain([ANY]))
+}
+
+impl List {
+    fn filter(&self, admin: &AdminSession) -> Result<AuditFilter, ProgramError> {
+        let time =
+            |flag, text: &Option<String>| text.as_ref().map(|text| when(flag, text, admin.now)).transpose();
+        let refusal = self.refusal.as_deref();
+        Ok(AuditFilter {
+            user: self.user.as_deref().map(|who| user(admin, who)).transpose()?,
+            client: self.client.clone(),
+            kinds: self.kinds.iter().filter_map(|kind| Kind::parse(kind)).collect(),
+            refusal: refusal.map(|reason| Refusal::parse(reason).map_or(Refused::Any, Refused::For)),
+            request: self.request.clone(),
+            since: time("--since", &self.since)?,
+            until: time("--until", &self.until)?,
+        })
+    }
+}
+
+/// Returns the id of the user called `who`. The rows of one who was deleted are found by id.
+fn user(admin: &AdminSession, who: &str) -> Result<UserId, ProgramError> {
+    match admin.run(ShowUser { user: named(who) }) {
+        Ok(user) => Ok(user.id),
+        Err(OperationError::Refused(AdminError::NotFound(_))) if who.starts_with("usr_") => {
+            UserId::parse(who).map_err(|bad| ProgramError::usage(format!("--user {who:?}: {bad}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
-        Verb::List { since } => {
+        Verb::List(list) => {
             let admin = context.reading()?;
-            let since = since.map(|text| when("--since", &text, admin.now)).transpose()?;
+            let filter = list.filter(&admin)?;
             let mut rows = context.out.lines()?;
-            admin
-                .store
-                .audit(since, |row| Ok::<_, ProgramError>(rows.print(record(&row, context.out.json))?))?;
+            let mut print =
+                |row: AuditRow| Ok::<_, ProgramError>(rows.print(record(&row, context.out.json))?);
+            match list.limit {
+                None => admin.store.audit(&filter, print)?,
+                Some(limit) => {
+                    admin.store.latest_audit(&filter, limit.into())?.into_iter().try_for_each(&mut print)?;
+                }
+            }
             Ok(rows.end()?)
         }
         Verb::Verify { archive: None } => {

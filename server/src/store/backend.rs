@@ -22,6 +22,7 @@ use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
 use gatepass_core::store::query::{Found, Query, Records};
 
 use super::audit_chain::{AuditRow, AuditVerdict};
+use super::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
 use super::error::StoreError;
 use super::notice::Notice;
 
@@ -93,12 +94,23 @@ pub trait SigningKeys {
 
 /// The audit rows and their chain.
 pub trait AuditTrail {
-    /// Returns a page of the audit rows of the time `since` and later, oldest first: those after the row `after`, or the first
-    /// ones. An empty page is the end.
+    /// Returns the numbers of the rows that may be asked for; none if there is none.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read.
-    fn audit_page(&self, since: Option<Time>, after: Option<u64>) -> Result<Vec<AuditRow>, StoreError>;
+    fn audit_span(&self, filter: &AuditFilter) -> Result<Option<AuditSpan>, StoreError>;
+
+    /// Returns the next rows of `span` that are asked for, and what is left of it. A page looks at a bounded number of rows, and
+    /// has a snapshot of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    fn audit_page(
+        &self,
+        filter: &AuditFilter,
+        span: &AuditSpan,
+        order: AuditOrder,
+    ) -> Result<AuditPage, StoreError>;
 
     /// Verifies the audit chain, from the first row that is kept to the last.
     ///
@@ -218,22 +230,38 @@ pub trait Upkeep {
 
 /// Whole lists, read page by page. Nothing is being read while a callback runs.
 pub trait BackendExt: Backend {
-    /// Calls `each` with every audit row of the time `since` and later, oldest first.
+    /// Calls `each` with every audit row that is asked for, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be read, or `each` fails.
     fn audit<E: From<StoreError>>(
         &self,
-        since: Option<Time>,
+        filter: &AuditFilter,
         mut each: impl FnMut(AuditRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut after = None;
-        loop {
-            let rows = self.audit_page(since, after)?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = Some(last.seq);
-            rows.into_iter().try_for_each(&mut each)?;
+        let mut rest = self.audit_span(filter)?;
+        while let Some(span) = rest {
+            let page = self.audit_page(filter, &span, AuditOrder::OldestFirst)?;
+            page.rows.into_iter().try_for_each(&mut each)?;
+            rest = page.rest;
         }
+        Ok(())
+    }
+
+    /// Returns the latest audit rows that are asked for, at most `limit`, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    fn latest_audit(&self, filter: &AuditFilter, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
+        let (mut found, mut rest) = (Vec::new(), self.audit_span(filter)?);
+        while let Some(span) = rest.take().filter(|_| found.len() < limit) {
+            let page = self.audit_page(filter, &span, AuditOrder::NewestFirst)?;
+            found.extend(page.rows);
+            rest = page.rest;
+        }
+        found.truncate(limit);
+        found.reverse();
+        Ok(found)
     }
 
     /// Returns a client.

@@ -6,6 +6,7 @@
 mod admin_session;
 mod audit_archive;
 mod audit_chain;
+mod audit_filter;
 mod backend;
 mod clock;
 mod engine;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use admin_session::AdminSession;
 pub use audit_chain::{AuditRow, AuditVerdict, BrokenLink};
+pub use audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, Refused};
 pub use backend::{
     Access, Archived, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, Create, EndedAhead,
     KEEP_EXPIRED, OnProgress, Phase, Requests, STEP, SigningKeys, StoredKeys, Swept, Then, Upkeep,

@@ -324,6 +324,70 @@ fn the_audit_is_verified_and_the_clock_is_shown_and_reset() {
 }
 
 #[test]
+fn the_audit_is_asked() {
+    let installation = TestInstallation::new();
+    let alice = installation.json(&["--init", "user", "add", "alice"])["id"].clone();
+    installation.json(&["user", "add", "bob"]);
+    installation.json(&["client", "add", "svc", "--scope", "a"]);
+    installation.json(&["user", "disable", "alice"]);
+    let reason = "a call\" refusal=ticket-spent seq=9 \u{2028}\u{202e}";
+    installation.json(&["user", "add", "boss"]);
+    installation.json(&["ticket", "issue", "--user", "bob", "--actor", "boss", "--reason", reason]);
+    installation.json(&["user", "delete", "alice"]);
+    let alice = alice.as_str().unwrap();
+    let all = [
+        "user.added",
+        "user.added",
+        "client.added",
+        "user.disabled",
+        "user.added",
+        "ticket.issued",
+        "user.deleted",
+    ];
+    let kinds = |arguments: &[&str]| -> Vec<String> {
+        let listed = installation.json(&[&["audit", "list"], arguments].concat());
+        listed.as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    for (arguments, expected) in [
+        (&[][..], &all[..]),
+        (&["--user", alice], &["user.added", "user.disabled", "user.deleted"]),
+        (&["--user", "bob"], &["user.added", "ticket.issued"]),
+        (&["--user", "boss"], &["user.added", "ticket.issued"]),
+        (&["--client", "svc"], &["client.added"]),
+        (
+            &["--kind", "user.added", "--kind", "user.deleted", "--limit", "2"],
+            &["user.added", "user.deleted"],
+        ),
+        (&["--limit", "1"], &["user.deleted"]),
+        (&["--limit", "10000", "--since", "1h"], &all),
+        (&["--until", "1h"], &[]),
+        (&["--refusal", "any"], &[]),
+        (&["--refusal", "ticket-spent"], &[]),
+        (&["--request", "req_1"], &[]),
+        (&["--user", "usr_nobody"], &[]),
+    ] {
+        assert_eq!(kinds(arguments), expected, "{arguments:?}");
+    }
+    for (arguments, code, said) in [
+        (&["--user", "alice"][..], 1, "alice"),
+        (&["--kind", "ticket.isued"], 2, "ticket.issued"),
+        (&["--refusal", "ticket-spend"], 2, "ticket-spent"),
+        (&["--client", "a b"], 2, "64 characters"),
+        (&["--request", "a b"], 2, "64 characters"),
+        (&["--limit", "0"], 2, "10000"),
+        (&["--until", "tomorrow"], 2, "2h"),
+    ] {
+        let refused = installation.refused(&[&["audit", "list"], arguments].concat());
+        assert!(refused.0 == code && refused.1.contains(said), "{arguments:?}: {refused:?}");
+    }
+    let text = String::from_utf8(installation.run(&["audit", "list"]).stdout).unwrap();
+    assert_eq!(text.lines().count(), all.len(), "{text}");
+    let line = text.lines().find(|line| line.contains("kind=ticket.issued")).unwrap();
+    let told = r#" reason="a call\" refusal=ticket-spent seq=9 \u{2028}\u{202e}" count=1 "#;
+    assert!(line.contains(told) && !text.contains(['\u{2028}', '\u{202e}', '\u{1b}']), "{line}");
+}
+
+#[test]
 fn closed_output_is_no_failure() {
     let installation = TestInstallation::new();
     installation.json(&["--init", "user", "add", "alice"]);

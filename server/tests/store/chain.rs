@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use gatepass::store::{Access, BrokenLink, Store, StoreError, StoreOptions};
+use gatepass::store::{Access, AuditFilter, BrokenLink, Store, StoreError, StoreOptions};
 use gatepass_core::records::id::TicketId;
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::risk::Assessment;
@@ -109,7 +109,7 @@ fn every_field_of_an_event_comes_back() {
     assert_eq!(commit(&store, events.iter().cloned().map(Change::Audit)), Outcome::Applied);
     assert!(audit(&store).into_iter().map(|row| row.event).eq(events));
     let mut later = 0;
-    let all = store.audit(Some(NOW.plus(1)), |_| {
+    let all = store.audit(&AuditFilter { since: Some(NOW.plus(1)), ..AuditFilter::default() }, |_| {
         later += 1;
         Ok::<_, StoreError>(())
     });

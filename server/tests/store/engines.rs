@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use gatepass::store::{
-    Archived, AuditCut, AuditRow, AuditTrail, AuditVerdict, Backend, ClockMark, ClockStore, EndedAhead,
-    OnProgress, Requests, SigningKeys, StoreError, StoredKeys, Swept, Then, Upkeep,
+    Archived, AuditCut, AuditFilter, AuditOrder, AuditPage, AuditRow, AuditSpan, AuditTrail, AuditVerdict,
+    Backend, ClockMark, ClockStore, EndedAhead, OnProgress, Requests, SigningKeys, StoreError, StoredKeys,
+    Swept, Then, Upkeep,
 };
 use gatepass_core::base::time::Time;
 use gatepass_core::store::Store;
@@ -270,14 +271,23 @@ impl SigningKeys for InMemory {
 }
 
 impl AuditTrail for InMemory {
-    fn audit_page(&self, since: Option<Time>, after: Option<u64>) -> Result<Vec<AuditRow>, StoreError> {
-        let since = since.unwrap_or_default();
-        let rows = self.0.memory.with(|tables| {
-            let rows = (1..).zip(tables.audit.clone()).map(|(seq, event)| AuditRow { seq, event });
-            let rows = rows.filter(|row| row.seq > after.unwrap_or(0) && row.event.at >= since);
-            rows.take(2).collect()
-        });
-        Ok(rows)
+    fn audit_span(&self, _: &AuditFilter) -> Result<Option<AuditSpan>, StoreError> {
+        let rows = self.0.memory.with(|tables| tables.audit.len());
+        Ok(u64::try_from(rows).ok().filter(|rows| *rows > 0).map(|rows| 1..=rows))
+    }
+
+    fn audit_page(
+        &self,
+        filter: &AuditFilter,
+        span: &AuditSpan,
+        order: AuditOrder,
+    ) -> Result<AuditPage, StoreError> {
+        let (first, last) = (*span.start(), *span.end());
+        let at = if order == AuditOrder::OldestFirst { first } else { last };
+        let event = self.0.memory.with(|tables| tables.audit[usize::try_from(at - 1).unwrap()].clone());
+        let rest = if order == AuditOrder::OldestFirst { at + 1..=last } else { first..=at - 1 };
+        let rows = if filter.takes(&event) { vec![AuditRow { seq: at, event }] } else { Vec::new() };
+        Ok(AuditPage { rows, rest: (!rest.is_empty()).then_some(rest) })
     }
 
     fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 pub(crate) use gatepass::store::prelude::*;
 use gatepass::store::{
-    Access, AuditRow, Backend, Create, DATABASE, Installation, Store, StoreError, StoreOptions,
+    Access, AuditFilter, AuditRow, Backend, Create, DATABASE, Installation, Store, StoreError, StoreOptions,
 };
 use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::base::time::Time;
@@ -280,7 +280,7 @@ pub(crate) fn sessions_of(store: &(impl Contract + ?Sized), user: UserId, number
 
 pub(crate) fn audit(store: &(impl Backend + ?Sized)) -> Vec<AuditRow> {
     let mut rows = Vec::new();
-    let all = store.audit(None, |row| {
+    let all = store.audit(&AuditFilter::default(), |row| {
         rows.push(row);
         Ok::<_, StoreError>(())
     });

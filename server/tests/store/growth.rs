@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gatepass::store::{KEEP_EXPIRED, Store, StoreError, StoreOptions};
+use gatepass::store::{AuditFilter, KEEP_EXPIRED, Store, StoreError, StoreOptions};
 use gatepass_core::records::session::{MAX_USED, RefreshDigest, Rotation, Session};
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::Kind;
@@ -238,7 +238,7 @@ fn the_log_stays_small_beside_somebody_who_stopped_reading() {
         }
     };
     store
-        .audit(None, |_| {
+        .audit(&AuditFilter::default(), |_| {
             each(&mut read, &mut after);
             Ok::<_, StoreError>(())
         })

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod archive;
+mod audit_list;
 mod chain;
 mod changes;
 mod clocks;

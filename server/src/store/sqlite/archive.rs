@@ -11,9 +11,10 @@ use super::audit::{columns, kept_head, kept_marks, row_fields};
 use super::rows::{signed, stamp};
 use super::transaction_error::TransactionError;
 use super::walk::{self, PAGE};
-use super::{Store, schema};
+use super::{Store, audit_pages, schema};
 use crate::store::audit_archive::{self, ArchivedRow, Span};
-use crate::store::audit_chain::{AuditRow, AuditVerdict, Chain, Head, Marks, WIDTH, broken};
+use crate::store::audit_chain::{AuditVerdict, Chain, Head, Marks, WIDTH, broken};
+use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
 use crate::store::backend::{Archived, AuditCut, AuditTrail, OnProgress};
 use crate::store::error::StoreError;
 
@@ -21,8 +22,17 @@ use crate::store::error::StoreError;
 const CUT: i64 = 256;
 
 impl AuditTrail for Store {
-    fn audit_page(&self, since: Option<Time>, after: Option<u64>) -> Result<Vec<AuditRow>, StoreError> {
-        self.snapshot(|db| walk::rows_after(db, since, after))
+    fn audit_span(&self, filter: &AuditFilter) -> Result<Option<AuditSpan>, StoreError> {
+        self.snapshot(|db| audit_pages::span(db, filter))
+    }
+
+    fn audit_page(
+        &self,
+        filter: &AuditFilter,
+        span: &AuditSpan,
+        order: AuditOrder,
+    ) -> Result<AuditPage, StoreError> {
+        self.snapshot(|db| audit_pages::page(db, filter, span, order))
     }
 
     fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {

@@ -9,6 +9,7 @@ mod advance;
 mod apply;
 mod archive;
 mod audit;
+mod audit_pages;
 mod backup;
 mod batch;
 mod check;

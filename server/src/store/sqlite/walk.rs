@@ -1,15 +1,11 @@
 //! Follows the audit chain, a page at a time: no read transaction stays open between two pages, so a slow reader does
 //! not keep the write-ahead log from being emptied.
 
-use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
 
-use super::audit::{audit_row, columns, kept_head, kept_marks, row_fields};
-use super::read::every;
-use super::rows::{signed, stamp};
-use super::schema;
+use super::audit::{columns, kept_head, kept_marks, row_fields};
 use super::transaction_error::TransactionError;
-use crate::store::audit_chain::{AuditRow, AuditVerdict, Chain, WIDTH, Walk};
+use crate::store::audit_chain::{AuditVerdict, Chain, WIDTH, Walk};
 
 /// The rows of one page.
 pub(super) const PAGE: i64 = 500;
@@ -75,28 +71,4 @@ fn follow(
         }
     }
     if count == PAGE { Ok(None) } else { Ok(Some(walk.end(chain, &kept_head(db)?))) }
-}
-
-/// Reads a page of the rows of the time `since` and later, the oldest first: those after the row `after`, or the first ones.
-pub(super) fn rows_after(
-    db: &Connection,
-    since: Option<Time>,
-    after: Option<u64>,
-) -> Result<Vec<AuditRow>, TransactionError> {
-    let since = since.map_or(0, stamp);
-    let after = match after {
-        Some(after) => signed(after)?,
-        None if since == 0 => -1,
-        // Found by the index over times. The rows after it are in the order of writing, in which the clock may have
-        // been set back, so each row's time is compared.
-        None => {
-            let sql = "SELECT min(seq) FROM audit WHERE at >= ?1";
-            let first: Option<i64> = db.query_row(sql, [since], |row| row.get(0))?;
-            let Some(first) = first else { return Ok(Vec::new()) };
-            first.saturating_sub(1)
-        }
-    };
-    let columns = columns(schema::known());
-    let sql = format!("SELECT {columns} FROM audit WHERE seq > ?1 AND +at >= ?2 ORDER BY seq LIMIT ?3");
-    every(db, &sql, params![after, since, PAGE], audit_row)
 }

@@ -15,8 +15,9 @@ use super::super::rows::{self, columns};
 use super::super::schema::{self, Version};
 use super::super::transaction_error::TransactionError;
 use super::super::witness::Witness;
-use super::super::{Store, factors, keys, walk};
+use super::super::{Store, audit_pages, factors, keys, walk};
 use super::{RESTORE, Report};
+use crate::store::audit_filter::{AuditFilter, AuditOrder};
 use crate::store::error::StoreError;
 
 /// The most findings of one kind.
@@ -115,9 +116,10 @@ fn decode(db: &Connection, path: &Path, report: &mut Report) {
     each("tickets", columns!(tickets), |row| rows::ticket(row).map(drop));
     each("sessions", columns!(sessions), |row| rows::session(row).map(drop));
     let rows = || -> Result<(), TransactionError> {
-        let mut after = None;
-        while let Some(last) = walk::rows_after(db, None, after)?.last() {
-            after = Some(last.seq);
+        let all = AuditFilter::default();
+        let mut rest = audit_pages::span(db, &all)?;
+        while let Some(span) = rest {
+            rest = audit_pages::page(db, &all, &span, AuditOrder::OldestFirst)?.rest;
         }
         Ok(())
     };
