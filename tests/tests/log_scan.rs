@@ -42,7 +42,8 @@ fn scan(arguments: &[&str]) {
     let mut secrets = Secrets::default();
     let mut said = Commands { installation: &installation, secrets: &mut secrets, told: Vec::new() };
     said.run(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"], "");
-    let arguments = [&["--log-level", "trace"], arguments].concat();
+    // Requests name the port of the relay.
+    let arguments = [&["--log-level", "trace", "--hosts", "127.0.0.1"], arguments].concat();
     let server = installation.serve_to(&arguments, File::create(&log).expect("a log").into());
     installation.populate();
     let rounds = said.all();
