@@ -246,7 +246,7 @@ fn a_ticket_rests_on_everybody_it_names_and_is_withdrawn_once() {
     assert_eq!((commits, refused), (1, Err(AdminError::NotIssued(IssueError::User))));
     let mut bound = issue("alice");
     bound.request.bind = true;
-    assert_eq!(does(&store, bound), Err(AdminError::NotIssued(IssueError::Audience)));
+    assert_eq!(does(&store, bound), Err(AdminError::NotIssued(IssueError::Unbound)));
     let put_back = |tables: &mut Tables| tables.state_epoch = 7;
     let twice = altered(&store, IssueTicket { ..issue("fay") }, put_back);
     assert!(matches!(twice, (2, Ok(_))), "{twice:?}");

@@ -70,6 +70,15 @@ impl Detail {
         )
     }
 
+    /// So many tries are left.
+    pub(crate) fn tries_left(left: u32) -> Self {
+        let tries = if left == 1 { "try is" } else { "tries are" };
+        Self::new(
+            format!("{left} {tries} left before you have to sign in again"),
+            format!("还可尝试 {left} 次,之后须重新登录"),
+        )
+    }
+
     /// The body is of another media type than `expected`.
     pub(crate) fn media_type(expected: &str) -> Self {
         Self::new(

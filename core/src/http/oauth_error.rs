@@ -6,7 +6,8 @@ use alloc::string::{String, ToString};
 use serde::Serialize;
 
 use crate::base::form::FormError;
-use crate::http::problem::RETRY_AFTER;
+use crate::http::language::Language;
+use crate::http::problem::{Problem, RETRY_AFTER};
 use crate::http::request::HeaderError;
 use crate::http::response::Response;
 
@@ -34,12 +35,20 @@ pub enum OAuthError {
     InvalidRequest(Cow<'static, str>),
     /// 401 `invalid_client`: one answer for an unknown client, a disabled one and a wrong secret.
     InvalidClient,
+    /// 401 `invalid_client`: no credentials that could be compared with any client's. The text is the `error_description`.
+    NoCredentials(&'static str),
     /// 400 `invalid_scope`
     InvalidScope(Cow<'static, str>),
     /// 400 `invalid_grant`: one answer for an unknown refresh token, an expired one, a used one and another client's.
     InvalidGrant,
     /// 400 `unsupported_grant_type`
     UnsupportedGrantType,
+    /// 405 `invalid_request`
+    MethodNotAllowed,
+    /// 415 `invalid_request`: the body is no form.
+    UnsupportedMediaType,
+    /// 415 `invalid_request`: the body has a content coding.
+    UnsupportedContentCoding,
     /// 500 `server_error`
     ServerError,
     /// 503 `temporarily_unavailable`
@@ -63,9 +72,11 @@ impl From<FormError> for OAuthError {
 impl OAuthError {
     /// The answer.
     pub fn response(self) -> Response {
+        let coded = self == Self::UnsupportedContentCoding;
         let (status, error, error_description): (_, _, Cow<'static, str>) = match self {
             Self::InvalidRequest(why) => (400, "invalid_request", why),
             Self::InvalidClient => (401, "invalid_client", "client authentication failed".into()),
+            Self::NoCredentials(why) => (401, "invalid_client", why.into()),
             Self::InvalidScope(why) => (400, "invalid_scope", why),
             Self::InvalidGrant => {
                 (400, "invalid_grant", "the refresh token is invalid, expired or already used".into())
@@ -75,6 +86,18 @@ impl OAuthError {
                 "unsupported_grant_type",
                 "the grant types served here are client_credentials and refresh_token".into(),
             ),
+            Self::MethodNotAllowed => {
+                (405, "invalid_request", Problem::MethodNotAllowed.message(Language::English).into())
+            }
+            Self::UnsupportedMediaType => (
+                415,
+                "invalid_request",
+                "the body must be application/x-www-form-urlencoded, and the Content-Type header must say so"
+                    .into(),
+            ),
+            Self::UnsupportedContentCoding => {
+                (415, "invalid_request", Problem::UnsupportedContentCoding.message(Language::English).into())
+            }
             Self::ServerError => (500, "server_error", "internal error".into()),
             Self::TemporarilyUnavailable => (503, "temporarily_unavailable", "try again".into()),
             Self::TooManyRequests => (429, "temporarily_unavailable", TOO_MANY.into()),
@@ -83,6 +106,7 @@ impl OAuthError {
             Response::json(status, &Body { error: Some(error), error_description: &error_description })
                 .uncached();
         match status {
+            415 if coded => response.with("accept-encoding", "identity"),
             // RFC 9110 §15.5.2 wants a challenge with every 401, whichever way the client tried.
             401 => response.with("www-authenticate", basic_challenge()),
             503 => response.with("retry-after", RETRY_AFTER),

@@ -76,8 +76,8 @@ problems! {
     TenantRefused = 40019, 400, "tenant_id is not the tenant served here", "tenant_id 不是本服务的租户";
     /// No such refresh token, or expired, or used, or its session is over: never told apart.
     RefreshRefused = 40020, 400, "the refresh token is invalid, expired or already used", "刷新令牌无效、已过期或已使用";
-    /// No such challenge, or closed, or a wrong code: never told apart.
-    ChallengeRefused = 40030, 400, "the challenge or the code is invalid, expired or already used", "验证挑战或验证码无效、已过期或已使用";
+    /// No such challenge, or one that is answered, expired, withdrawn or has had its wrong codes: never told apart.
+    ChallengeRefused = 40030, 400, "the challenge is invalid, expired or closed: sign in again", "验证挑战无效、已过期或已关闭,请重新登录";
     /// A wrong code, or one that was accepted before, or a device that does not wait for one.
     CodeRefused = 40031, 400, "the code is wrong or already used", "验证码错误或已使用";
     /// No more devices.
@@ -163,6 +163,12 @@ struct SimpleResponse<'a, T: Serialize> {
     data: Option<T>,
 }
 
+/// The number of tries that are left, for programs.
+#[derive(Serialize)]
+struct Tries {
+    tries_left: u32,
+}
+
 /// Success as a `SimpleResponse`: code 0.
 pub(crate) fn done(language: Language, now: Time, data: Option<impl Serialize>) -> Response {
     let message = match language {
@@ -194,7 +200,12 @@ impl RequestError {
             }
         };
         let (code, message) = (problem.code(), &*message);
-        let body = SimpleResponse { code, message, timestamp: now.rfc3339(), data: None::<()> };
+        let body = SimpleResponse {
+            code,
+            message,
+            timestamp: now.rfc3339(),
+            data: self.tries_left.map(|tries_left| Tries { tries_left }),
+        };
         let response = Response::json(problem.status(), &body).uncached();
         if problem == Problem::UnsupportedContentCoding {
             response.with("accept-encoding", "identity")

@@ -12,6 +12,8 @@ pub struct RequestError {
     pub problem: Problem,
     /// The part of the request that is wrong, and how.
     pub detail: Option<Detail>,
+    /// The number of tries that are left.
+    pub tries_left: Option<u32>,
 }
 
 impl RequestError {
@@ -24,13 +26,21 @@ impl RequestError {
 impl Problem {
     /// Returns this problem with `detail`.
     pub(crate) fn with(self, detail: impl Into<Detail>) -> RequestError {
-        RequestError { problem: self, detail: Some(detail.into()) }
+        RequestError { problem: self, detail: Some(detail.into()), tries_left: None }
+    }
+}
+
+impl RequestError {
+    /// A wrong code, where `left` more may be tried.
+    pub(crate) fn wrong_code(left: u32) -> Self {
+        let detail = Detail::tries_left(left);
+        Self { tries_left: Some(left), ..Problem::CodeRefused.with(detail) }
     }
 }
 
 impl From<Problem> for RequestError {
     fn from(problem: Problem) -> Self {
-        Self { problem, detail: None }
+        Self { problem, detail: None, tries_left: None }
     }
 }
 

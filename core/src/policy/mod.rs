@@ -6,6 +6,7 @@ pub(crate) mod issuing;
 pub mod password;
 pub(crate) mod refresh;
 pub mod risk;
+pub mod scope_limit;
 pub(crate) mod second_factor;
 pub mod session_state;
 pub mod sign_in;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::crypto::seed::Label;
+use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_request::{AskedImpersonation, TicketRequest};
 use crate::records::client::Client;
 use crate::records::id::{ClientId, TicketId, UserId};
@@ -26,19 +27,21 @@ pub(crate) struct Authority<'a> {
 }
 
 /// The reason why a ticket is not issued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssueError {
     /// The user is not there, or is disabled.
     User,
-    /// The audience is not there or is disabled, or the ticket is bound to none.
+    /// The audience is not there or is disabled.
     Audience,
+    /// The ticket is to be bound, and has no audience.
+    Unbound,
     /// The actor is not there, is disabled or is the user.
     Actor,
     /// The actor is another person than the one who asks.
     ActorForged,
     /// The scope is reserved, or beyond the issuer's.
-    Scope,
+    Scope(ScopeLimit),
     /// The ticket could not be made.
     Internal,
 }
@@ -48,9 +51,10 @@ impl fmt::Display for IssueError {
         f.write_str(match self {
             Self::User => "the user does not exist or is disabled",
             Self::Audience => "audience must name an enabled client",
+            Self::Unbound => "bind needs an audience: the client that the ticket is bound to",
             Self::Actor => "the actor does not exist, is disabled or is the user itself",
             Self::ActorForged => "the actor is not who asks",
-            Self::Scope => "scope is malformed or beyond what may be granted",
+            Self::Scope(limit) => return write!(f, "the scope cannot be granted: {limit}"),
             Self::Internal => "internal error",
         })
     }
@@ -102,8 +106,7 @@ pub(crate) fn draft(
     let mut conditions = vec![Change::require_user(user)];
     let is_issuer = |client: &Client| authority.client.is_some_and(|issuer| issuer.id == client.id);
     let audience = match &asked.audience {
-        // Bound to nobody who was named.
-        None if asked.bind => return Err(IssueError::Audience),
+        None if asked.bind => return Err(IssueError::Unbound),
         None => None,
         Some(id) => {
             let client = records.audience.as_ref().filter(|client| client.id == *id && client.enabled);
@@ -123,9 +126,9 @@ pub(crate) fn draft(
     let scope = match &asked.scope {
         None => settings.user_scope.clone(),
         Some(scope) => {
-            let within = authority.client.is_none_or(|client| scope.is_within(&client.scope));
-            if !within || scope.has_reserved() {
-                return Err(IssueError::Scope);
+            ScopeLimit::unreserved(scope).map_err(IssueError::Scope)?;
+            if let Some(client) = authority.client {
+                ScopeLimit::of_client(scope, client).map_err(IssueError::Scope)?;
             }
             scope.clone()
         }

@@ -95,7 +95,12 @@ impl Scope {
 
     /// Returns true if it has a token that is reserved for services of this server, which never goes into a person's token.
     pub fn has_reserved(&self) -> bool {
-        self.tokens().any(|t| t.starts_with("ticket:") || t.starts_with("gatepass:"))
+        self.tokens().any(Self::is_reserved)
+    }
+
+    /// Returns true if `token` is such a one.
+    pub(crate) fn is_reserved(token: &str) -> bool {
+        token.starts_with("ticket:") || token.starts_with("gatepass:")
     }
 }
 

@@ -238,7 +238,12 @@ impl Model {
         }
         if let Err(why) = self.show(grant.person(), code, true) {
             self.challenges[at].wrong += 1;
-            return refused(why);
+            let left = 4 - wrong;
+            if left == 0 {
+                return refused(why);
+            }
+            let says = json!({"code": 40031, "data": {"tries_left": left}});
+            return Answer { says, ..super::model::refused(40031) }.because(why);
         }
         self.challenges[at].answered = true;
         let (by, amr) = match code {

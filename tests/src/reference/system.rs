@@ -442,9 +442,11 @@ impl<S: RestartableStore> System<S> {
                 return RawAnswer { body: body.to_string().into_bytes(), ..nothing(200) };
             }
             Err(AdminError::NotIssued(IssueError::User)) => Problem::UserRefused,
-            Err(AdminError::NotIssued(IssueError::Audience)) => Problem::AudienceRefused,
+            Err(AdminError::NotIssued(IssueError::Audience | IssueError::Unbound)) => {
+                Problem::AudienceRefused
+            }
             Err(AdminError::NotIssued(IssueError::Actor)) => Problem::ActorRefused,
-            Err(AdminError::NotIssued(IssueError::Scope)) => Problem::ScopeRefused,
+            Err(AdminError::NotIssued(IssueError::Scope(_))) => Problem::ScopeRefused,
             Err(error) => panic!("{spec:?}: {error}"),
         };
         problem.response(Language::English, now).into()

@@ -98,5 +98,6 @@ pub(super) fn token_endpoint_errors(target: Target) {
         }
     }
     let unlike = TestRequest::json("/oauth2/token", &json!({"grant_type": "client_credentials"}));
-    assert_eq!(target.ask(&unlike.basic("portal", PORTAL_SECRET)).status, 415);
+    let answer = target.ask(&unlike.basic("portal", PORTAL_SECRET));
+    assert_eq!((answer.status, answer.text("error").as_str()), (415, "invalid_request"));
 }

@@ -149,8 +149,8 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     }
 
     // The code that verified the device is not accepted again.
-    simple(&target.ask(&answer(&challenge, &verified, None)), 400, 40030);
-    simple(&target.ask(&answer(&challenge, &code_ahead(secret, 1), Some("backup_code"))), 400, 40030);
+    wrong(&target.ask(&answer(&challenge, &verified, None)), 4);
+    wrong(&target.ask(&answer(&challenge, &code_ahead(secret, 1), Some("backup_code"))), 3);
     let code = code_ahead(secret, 1);
     let signed_in = target.ask(&answer(&challenge, &code, Some("totp")));
     assert_eq!((signed_in.status, &signed_in.json()["requires_mfa"]), (200, &json!(false)), "{signed_in:?}");
@@ -166,7 +166,7 @@ pub(super) fn enrolling_and_being_challenged(target: Target) {
     simple(&target.ask(&refresh(&third.text("refresh_token"))), 400, 40020);
     assert_eq!((target.userinfo_status(&access), target.is_active(&access)), (401, false));
     simple(&target.ask(&answer(&challenge, &code, None)), 400, 40030);
-    simple(&target.ask(&answer(&target.challenged(&fay), &code, None)), 400, 40030);
+    wrong(&target.ask(&answer(&target.challenged(&fay), &code, None)), 4);
     // A verified device is removed by a backup code, the new one by its own first code.
     let code = data["backup_codes"][0].as_str().expect("a code");
     let last = target.ask(&answer(&target.challenged(&fay), code, Some("backup_code")));
@@ -210,11 +210,11 @@ pub(super) fn backup_codes(target: Target) {
     let [first, second, ..] = device.backup_codes.as_slice() else { panic!("ten codes") };
     let by_code = |code: &str| target.ask(&answer(&target.challenged(&lou), code, Some("backup_code")));
     assert_eq!(by_code(first).status, 200);
-    simple(&by_code(first), 400, 40030);
+    wrong(&by_code(first), 4);
     let typed = second.to_lowercase().replace('-', " ");
     let signed_in = by_code(&typed);
     assert_eq!(claims_of(&signed_in.text("access_token"))["amr"], json!(["ticket", "mfa"]));
-    simple(&by_code("AAAA-AAAA-AAAA-AAAA"), 400, 40030);
+    wrong(&by_code("AAAA-AAAA-AAAA-AAAA"), 4);
     target.unenrol(&token, &device);
     target.signed_in(&lou);
 }
@@ -254,25 +254,38 @@ pub(super) fn removing_a_device(target: Target) {
     assert_eq!(listed.json()["data"], json!([]));
 }
 
+/// Checks that a code was refused, and that `left` more may be tried.
+#[track_caller]
+fn wrong(answer: &Answer, left: u32) {
+    let (body, tries) = (answer.json(), if left == 1 { "try is" } else { "tries are" });
+    assert_eq!((answer.status, &body["code"]), (400, &json!(40031)), "{answer:?}");
+    assert_eq!(keys(&body), ["code", "data", "message", "timestamp"]);
+    assert_eq!(body["data"], json!({"tries_left": left}));
+    let message =
+        format!("the code is wrong or already used: {left} {tries} left before you have to sign in again");
+    assert_eq!(answer.text("message"), message);
+}
+
 pub(super) fn wrong_codes(target: Target) {
     let lou = json!({"user_id": "lou"});
     let token = target.signed_in(&lou).text("access_token");
     let device = target.enrol(&token);
     let challenge = target.challenged(&lou);
-    for _ in 0..5 {
-        simple(&target.ask(&answer(&challenge, "000000x", None)), 400, 40030);
+    for left in (1..5).rev() {
+        wrong(&target.ask(&answer(&challenge, "000000x", None)), left);
     }
+    simple(&target.ask(&answer(&challenge, "000000x", None)), 400, 40030);
     // Five wrong codes end the challenge, also for a right one.
     simple(&target.ask(&answer(&challenge, &device.backup_codes[0], Some("backup_code"))), 400, 40030);
     let other = target.challenged(&lou);
-    for _ in 0..4 {
-        simple(&target.ask(&answer(&other, "000000x", None)), 400, 40030);
+    for left in (1..5).rev() {
+        wrong(&target.ask(&answer(&other, "000000x", None)), left);
     }
     let third = target.challenged(&lou);
-    simple(&target.ask(&answer(&third, "000000x", None)), 400, 40030);
-    // Ten in a row lock every factor, on every challenge.
-    simple(&target.ask(&answer(&third, &device.backup_codes[0], Some("backup_code"))), 400, 40030);
-    simple(&target.ask(&answer(&target.challenged(&lou), &code_ahead(&device.secret, 1), None)), 400, 40030);
+    wrong(&target.ask(&answer(&third, "000000x", None)), 4);
+    // Ten in a row lock every factor, on every challenge. That is answered like a wrong code.
+    wrong(&target.ask(&answer(&third, &device.backup_codes[0], Some("backup_code"))), 3);
+    wrong(&target.ask(&answer(&target.challenged(&lou), &code_ahead(&device.secret, 1), None)), 4);
 }
 
 pub(super) fn what_factors_are_refused_for(target: Target) {

@@ -75,6 +75,7 @@ pub(super) fn what_is_wrong_in_a_request_for_a_ticket(target: Target) {
     let misspelt = |sent: &str, meant: &str| {
         format!("{BODY}: the member {sent} is unknown: it should perhaps be {meant}")
     };
+    let scope = |why: &str| format!("scope is malformed or beyond what may be granted: {why}");
     for (body, code, message) in [
         (json!({"user_id": "alice", "audiance": "portal"}), 40001, misspelt("audiance", "audience")),
         (json!({"user_id": "alice", "clientIp": "127.0.0.1"}), 40001, misspelt("clientIp", "client_ip")),
@@ -95,6 +96,31 @@ pub(super) fn what_is_wrong_in_a_request_for_a_ticket(target: Target) {
             json!({"user_id": "alice", "ttl": "60"}),
             40012,
             "ttl must be a whole number of seconds from 1 to 3600".into(),
+        ),
+        (
+            json!({"user_id": "alice", "bind": true}),
+            40013,
+            "audience must name an enabled client: bind needs one, and audience is missing".into(),
+        ),
+        (
+            json!({"user_id": "alice", "audience": "nobody"}),
+            40013,
+            "audience must name an enabled client".into(),
+        ),
+        (
+            json!({"user_id": "alice", "scope": "profile payroll"}),
+            40014,
+            scope("payroll is not in the scope of the client backend"),
+        ),
+        (
+            json!({"user_id": "alice", "scope": "ticket:issue"}),
+            40014,
+            scope("ticket:issue is reserved for clients: no ticket grants ticket:* or gatepass:*"),
+        ),
+        (
+            json!({"user_id": "alice", "scope": "a  b"}),
+            40014,
+            scope("a scope is at most 64 names of visible ASCII without \" and \\, one space between"),
         ),
     ] {
         told(&target.generate(&body), 400, code, &message);
@@ -150,4 +176,126 @@ pub(super) fn what_is_wrong_in_a_form(target: Target) {
     assert_eq!(target.ask(&basic(&format!("{good}&{resources}"))).status, 200);
     let twice = basic(good).basic("portal", PORTAL_SECRET);
     told_oauth(&target.ask(&twice), 400, "invalid_request", "the header authorization is repeated");
+}
+
+pub(super) fn what_is_wrong_at_the_token_endpoint(target: Target) {
+    let good = "grant_type=client_credentials&scope=orders:read";
+    let post = |body: &str| TestRequest::form("/oauth2/token", body);
+    let basic = |body: &str| post(body).basic("portal", PORTAL_SECRET);
+    let secret = PORTAL_SECRET.replace('+', "%2B").replace('/', "%2F");
+    let posted = format!("{good}&client_id=portal&client_secret={secret}");
+    for stray in ["Bearer abc", "Bearer", "Negotiate YII="] {
+        let answer = target.ask(&post(&posted).header("Authorization", stray));
+        assert_eq!(answer.status, 200, "{stray} beside form credentials: {answer:?}");
+    }
+    for (ask, status, error, description) in [
+        (
+            post(good),
+            401,
+            "invalid_client",
+            "client credentials are missing: send them by Basic, or as client_id and client_secret",
+        ),
+        (
+            post(good).bearer("abc"),
+            401,
+            "invalid_client",
+            "client credentials are missing: send them by Basic, or as client_id and client_secret",
+        ),
+        (
+            post(&format!("{good}&client_secret=x")),
+            401,
+            "invalid_client",
+            "client_id is missing, or is no client's id",
+        ),
+        (
+            post(good).header("Authorization", "Basic portal:secret"),
+            401,
+            "invalid_client",
+            "the Basic credentials cannot be read: they are base64 of a client's id, a colon and its secret",
+        ),
+        (
+            post(&format!("{good}&client_id=portal&client_assertion=x")),
+            401,
+            "invalid_client",
+            "client_assertion is not supported: use Basic, or client_id and client_secret",
+        ),
+        (basic(&posted), 400, "invalid_request", "use one client authentication method"),
+        (post(good).basic("portal", "wrong"), 401, "invalid_client", "client authentication failed"),
+        (basic("scope=orders:read"), 400, "invalid_request", "grant_type is required"),
+        (
+            basic("grant_type=authorization_code"),
+            400,
+            "unsupported_grant_type",
+            "the grant types served here are client_credentials and refresh_token",
+        ),
+        (
+            basic("grant_type=client_credentials&scope=orders:read+ticket:issue"),
+            400,
+            "invalid_scope",
+            "ticket:issue is not in the scope of the client portal",
+        ),
+        (
+            basic("grant_type=client_credentials&scope=a++b"),
+            400,
+            "invalid_scope",
+            "scope is malformed: names with one space between, without quotes and backslashes",
+        ),
+        (basic("grant_type=refresh_token"), 400, "invalid_request", "refresh_token is required"),
+        (
+            TestRequest::json("/oauth2/token", &json!({"grant_type": "client_credentials"})),
+            415,
+            "invalid_request",
+            "the body must be application/x-www-form-urlencoded, and the Content-Type header must say so",
+        ),
+        (
+            basic(good).header("Content-Encoding", "gzip"),
+            415,
+            "invalid_request",
+            "the body must come without a content coding",
+        ),
+        (
+            TestRequest::new("GET", "/oauth2/token"),
+            405,
+            "invalid_request",
+            "the path does not take this method",
+        ),
+        (
+            TestRequest::form("/oauth2/introspect", "").basic("portal", PORTAL_SECRET),
+            400,
+            "invalid_request",
+            "token is required",
+        ),
+    ] {
+        let answer = target.ask(&ask);
+        told_oauth(&answer, status, error, description);
+        match status {
+            401 => assert!(answer.header("www-authenticate").is_some_and(|c| c.starts_with("Basic realm="))),
+            405 => assert_eq!(answer.header("allow"), Some("POST")),
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn wrong_paths_and_methods(target: Target) {
+    for path in ["/oauth2/nothing", "/auth/nothing", "/nothing", "/mfa/totp/nothing"] {
+        for method in ["GET", "HEAD", "POST", "PUT"] {
+            let answer = target.ask(&TestRequest::new(method, path));
+            assert_eq!(answer.status, 404, "{method} {path}");
+            uncached(&answer);
+        }
+        told(&target.ask(&TestRequest::new("POST", path)), 404, 40400, "no such path");
+    }
+    for (method, path, allow) in [
+        ("HEAD", "/auth/login", "POST"),
+        ("GET", "/auth/login", "POST"),
+        ("GET", "/auth/me/password", "PUT"),
+        ("HEAD", "/oauth2/introspect", "POST"),
+        ("DELETE", "/oauth2/revoke", "POST"),
+        ("PUT", "/userinfo", "GET, HEAD, POST"),
+        ("POST", "/healthz", "GET, HEAD"),
+    ] {
+        let answer = target.ask(&TestRequest::new(method, path));
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(allow)), "{method} {path}");
+        uncached(&answer);
+    }
 }

@@ -77,6 +77,8 @@ pub const SUITE: &[(&str, Test)] = &[
     ("what is wrong in a request for a ticket", mistakes::what_is_wrong_in_a_request_for_a_ticket),
     ("what is wrong in a header", mistakes::what_is_wrong_in_a_header),
     ("what is wrong in a form", mistakes::what_is_wrong_in_a_form),
+    ("what is wrong at the token endpoint", mistakes::what_is_wrong_at_the_token_endpoint),
+    ("wrong paths and methods", mistakes::wrong_paths_and_methods),
     ("a keyed redemption comes again", sign_in::a_keyed_redemption_comes_again),
     ("every answer has the id of its request", request_ids::request_ids),
     ("a password in each normal form", passwords::a_password_in_each_normal_form),

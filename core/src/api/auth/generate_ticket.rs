@@ -1,6 +1,6 @@
 //! `POST /auth/generate-ticket`: a one-time ticket for a user.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, format, string::ToString, vec::Vec};
 use core::convert::Infallible;
 
 use crate::api::bearer::{Holder, Presented, VerifiedToken, unauthorized};
@@ -15,10 +15,11 @@ use crate::http::detail::Detail;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
+use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_issuing::{Authority, IssueError, TicketDraft, draft};
 use crate::policy::ticket_request::{TicketRequest, TicketRequestError};
 use crate::records::id::{ClientId, UserId, UserRef};
-use crate::records::scope::Scope;
+use crate::records::scope::{Scope, ScopeError};
 use crate::records::ticket::ticket_text;
 use crate::settings::Settings;
 use crate::store::audit::{Event, Kind, Refusal};
@@ -101,24 +102,24 @@ impl GenerateTicket {
         } else {
             "ticket:issue"
         };
-        let refused = |problem: Problem, refusal, subject: Option<&UserId>, client: &ClientId| Refused {
+        let refused = |error: RequestError, refusal, subject: Option<&UserId>, client: &ClientId| Refused {
             about: Some(Box::new(Event {
                 subject: subject.cloned(),
                 client: Some(client.clone()),
                 ..ctx.event(Kind::IssueRefused)
             })),
-            ..Refused::new(problem, refusal)
+            ..Refused::new(error, refusal)
         };
         match token.holder() {
             Holder::Client(client) => {
                 if !token.scope().contains(wanted) {
-                    return Err(refused(Problem::ScopeMissing, Refusal::ScopeMissing, None, &client.id));
+                    return Err(refused(scope_missing(wanted), Refusal::ScopeMissing, None, &client.id));
                 }
                 conditions.push(Change::require_client(client));
                 Ok(Authority { client: Some(client), person: None })
             }
             Holder::Restricted { user, session, .. } => Err(refused(
-                Problem::SessionRestricted,
+                Problem::SessionRestricted.into(),
                 Refusal::SessionRestricted,
                 Some(&user.id),
                 &session.client_id,
@@ -126,7 +127,7 @@ impl GenerateTicket {
             Holder::Person { user, session } => {
                 if session.actor.is_some() {
                     return Err(refused(
-                        Problem::ImpersonationRefused,
+                        Problem::ImpersonationRefused.into(),
                         Refusal::Impersonated,
                         Some(&user.id),
                         &session.client_id,
@@ -137,7 +138,7 @@ impl GenerateTicket {
                 let client = client.filter(|c| token.scope().contains(wanted) && c.scope.contains(wanted));
                 let Some(client) = client else {
                     return Err(refused(
-                        Problem::ScopeMissing,
+                        scope_missing(wanted),
                         Refusal::ScopeMissing,
                         Some(&user.id),
                         &session.client_id,
@@ -182,16 +183,44 @@ impl Refused {
 
 impl From<IssueError> for Refused {
     fn from(error: IssueError) -> Self {
-        let (problem, refusal) = match error {
-            IssueError::User => (Problem::UserRefused, Refusal::NotGrantable),
-            IssueError::Audience => (Problem::AudienceRefused, Refusal::NotGrantable),
-            IssueError::Actor => (Problem::ActorRefused, Refusal::NotGrantable),
-            IssueError::ActorForged => (Problem::ScopeMissing, Refusal::ActorForged),
-            IssueError::Scope => (Problem::ScopeRefused, Refusal::NotGrantable),
-            IssueError::Internal => (Problem::Internal, Refusal::NotGrantable),
+        let (error, refusal) = match error {
+            IssueError::User => (Problem::UserRefused.into(), Refusal::NotGrantable),
+            IssueError::Audience => (Problem::AudienceRefused.into(), Refusal::NotGrantable),
+            IssueError::Unbound => (Problem::AudienceRefused.with(unbound()), Refusal::NotGrantable),
+            IssueError::Actor => (Problem::ActorRefused.into(), Refusal::NotGrantable),
+            IssueError::ActorForged => (Problem::ScopeMissing.with(actor_forged()), Refusal::ActorForged),
+            IssueError::Scope(limit) => {
+                (Problem::ScopeRefused.with(scope_limit(&limit)), Refusal::NotGrantable)
+            }
+            IssueError::Internal => (Problem::Internal.into(), Refusal::NotGrantable),
         };
-        Self::new(problem, refusal)
+        Self::new(error, refusal)
     }
+}
+
+const fn unbound() -> Detail {
+    Detail::fixed("bind needs one, and audience is missing", "bind 需要 audience,而 audience 缺失")
+}
+
+const fn actor_forged() -> Detail {
+    Detail::fixed("a person can name nobody but themselves as actor", "用户只能以自己作为 actor")
+}
+
+fn scope_limit(limit: &ScopeLimit) -> Detail {
+    let chinese = match limit {
+        ScopeLimit::Reserved { scope } => {
+            format!("{scope} 仅供客户端使用,票据不授予 ticket:* 或 gatepass:*")
+        }
+        ScopeLimit::Client { scope, client } => format!("{scope} 不在客户端 {client} 的 scope 内"),
+        ScopeLimit::Session { scope } => format!("{scope} 不在会话的 scope 内"),
+    };
+    Detail::new(limit.to_string(), chinese)
+}
+
+/// Returns the error that `wanted` is not in the token's scope, or not in its client's.
+fn scope_missing(wanted: &str) -> RequestError {
+    Problem::ScopeMissing
+        .with(Detail::new(format!("it needs the scope {wanted}"), format!("需要 scope {wanted}")))
 }
 
 /// The members of the body.
@@ -219,7 +248,11 @@ fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, Reque
     }
     asked.bind = body.flag("bind")?;
     if let Some(scope) = body.text("scope")? {
-        asked.scope = Some(Scope::parse(scope).map_err(|_| Problem::ScopeRefused)?);
+        let malformed = |error: ScopeError| {
+            let chinese = format!("最多 {} 个名称,以单个空格分隔", Scope::MAX_TOKENS);
+            Problem::ScopeRefused.with(Detail::new(error.to_string(), chinese))
+        };
+        asked.scope = Some(Scope::parse(scope).map_err(malformed)?);
     }
     if let Some(ip) = body.text("client_ip")? {
         asked.client_ip = Some(ip.parse().map_err(|_| Problem::BadClientIp)?);
@@ -243,7 +276,7 @@ mod tests {
     use super::*;
     use crate::http::request::Request;
     use crate::settings::Issuer;
-    use alloc::{format, vec};
+    use alloc::vec;
 
     #[test]
     fn the_one_tenant_is_accepted_and_any_other_refused() {

@@ -2,7 +2,7 @@
 //! `POST /oauth2/token` (RFC 6749 §6). The token is used once; within a short grace the same one brings the same
 //! successor again, for an answer that was lost.
 
-use alloc::{boxed::Box, vec};
+use alloc::{boxed::Box, string::ToString, vec};
 use core::convert::Infallible;
 
 use crate::api::context::{Context, ErrorFormat};
@@ -22,6 +22,7 @@ use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::policy::password::standing;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
+use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::id::ClientId;
@@ -148,9 +149,9 @@ impl Refresh {
     ) -> Decided<PendingRefresh> {
         let (ctx, now, session) = (basis.ctx, basis.now(), &family.session);
         let scope = self.scope.clone().unwrap_or_else(|| grantable.clone());
-        if !scope.is_within(grantable) {
+        if let Err(limit) = ScopeLimit::of_session(&scope, grantable) {
             let refusal = Refusal::NotGrantable;
-            let error = OAuthError::InvalidScope("the session has not all of this scope".into());
+            let error = OAuthError::InvalidScope(limit.to_string().into());
             return Ok(record(ctx, session, refusal, Reply::from(error).refused(refusal)));
         }
         let successor = FreshToken::successor(&self.token, used_at, &salt).digest;

@@ -12,6 +12,7 @@ use crate::api::shapes::{ChallengeResponse, RiskAssessment};
 use crate::base::time::Time;
 use crate::engine::Engine;
 use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::policy::risk::Circumstances;
 use crate::policy::second_factor::Method;
@@ -86,6 +87,8 @@ pub(crate) enum SignInResult {
 pub(crate) enum PendingSignIn {
     /// Its refusal is written.
     Refused(Problem, Refusal),
+    /// A wrong code is counted. So many more may be tried.
+    WrongCode(u32, Refusal),
     /// Its result is written.
     First(SignInResult),
     /// Its result was written before, and is given again.
@@ -96,13 +99,15 @@ impl Pending for PendingSignIn {
     fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
         match self {
             Self::Refused(problem, refusal) => ctx.refuse(problem, refusal),
+            Self::WrongCode(0, refusal) => ctx.refuse(Problem::ChallengeRefused, refusal),
+            Self::WrongCode(left, refusal) => ctx.refuse(RequestError::wrong_code(left), refusal),
             Self::First(result) | Self::Repeated(result) => result.reply(ctx, engine),
         }
     }
 
     fn retries(&self) -> u8 {
         match self {
-            Self::Refused(..) | Self::First(_) => 1,
+            Self::Refused(..) | Self::WrongCode(..) | Self::First(_) => 1,
             // Whoever comes second to use a credential may come second to repeat it, too.
             Self::Repeated(_) => 2,
         }

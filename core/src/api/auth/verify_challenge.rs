@@ -1,5 +1,5 @@
 //! `POST /auth/mfa/verify-challenge`: a sign-in that waited for its second factor goes on. A wrong code counts against
-//! the challenge and against the factors; it is told apart from a closed challenge in the audit table alone.
+//! the challenge and against the factors, and may be followed by another; whoever meets a closed challenge has to begin anew.
 
 use alloc::{boxed::Box, vec, vec::Vec};
 use core::convert::Infallible;
@@ -26,7 +26,7 @@ use crate::policy::delivery::{AnswerVerdict, Repetition, decide_answer};
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::ticket_redemption::Redeemer;
-use crate::records::challenge::{Answered, Challenge, ChallengeDigest};
+use crate::records::challenge::{Answered, Challenge, ChallengeDigest, MAX_WRONG};
 use crate::records::client::Client;
 use crate::records::delivery::{AnswerDelivery, DeliveredSession, RequestSecret};
 use crate::records::user::User;
@@ -173,6 +173,8 @@ impl VerifyChallenge {
         more: Vec<Change>,
     ) -> Next<PendingSignIn> {
         let answered = challenge.answered.is_some();
+        // Nobody but who answered it has anything to try at a challenge that was answered.
+        let left = if answered { 0 } else { MAX_WRONG.saturating_sub(challenge.wrong.saturating_add(1)) };
         let mut changes = vec![Change::CountWrong { digest: self.digest, wrong: challenge.wrong, answered }];
         changes.extend(more);
         changes.push(Change::Audit(ctx.sign_in_event(
@@ -180,7 +182,7 @@ impl VerifyChallenge {
             &challenge.sign_in,
             Some(refusal),
         )));
-        Next::commit(changes, PendingSignIn::Refused(Problem::ChallengeRefused, refusal))
+        Next::commit(changes, PendingSignIn::WrongCode(left, refusal))
     }
 
     /// Gives the answer to an answered challenge again, or refuses.

@@ -8,7 +8,7 @@ use crate::api::reply::Reply;
 use crate::base::form::Form;
 use crate::base::secret::SecretText;
 use crate::http::authorization::Authorization;
-use crate::http::media::is_media_type;
+use crate::http::media::{has_content_coding, is_media_type};
 use crate::http::oauth_error::{OAuthError, basic_challenge};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
@@ -21,33 +21,53 @@ use crate::store::audit::Refusal;
 const TWO_METHODS: OAuthError =
     OAuthError::InvalidRequest(Cow::Borrowed("use one client authentication method"));
 
+const NO_CREDENTIALS: &str =
+    "client credentials are missing: send them by Basic, or as client_id and client_secret";
+const BAD_BASIC: &str =
+    "the Basic credentials cannot be read: they are base64 of a client's id, a colon and its secret";
+const NO_ASSERTION: &str = "client_assertion is not supported: use Basic, or client_id and client_secret";
+
 /// Reads the form that `request` posts.
-pub(crate) fn posted_form<'a>(ctx: &Context, request: &'a Request) -> Result<Form<'a>, Reply> {
+pub(crate) fn posted_form(request: &Request) -> Result<Form<'_>, OAuthError> {
+    if has_content_coding(request) {
+        return Err(OAuthError::UnsupportedContentCoding);
+    }
     match request.header("content-type") {
         Ok(Some(t)) if is_media_type(t, "application/x-www-form-urlencoded") => {}
-        Ok(_) => return Err(ctx.problem(Problem::UnsupportedMediaType)),
-        Err(error) => return Err(OAuthError::from(error).into()),
+        Ok(_) => return Err(OAuthError::UnsupportedMediaType),
+        Err(error) => return Err(error.into()),
     }
-    Form::parse(&request.body).map_err(|error| OAuthError::from(error).into())
+    Form::parse(&request.body).map_err(OAuthError::from)
 }
 
 /// Reads the one way in which the client authenticates.
 pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCredentials, Reply> {
-    let refused = || Reply::from(OAuthError::InvalidClient).refused(Refusal::Malformed);
+    let refused = |why| Reply::from(OAuthError::NoCredentials(why)).refused(Refusal::Malformed);
     let named = form.get("client_id");
     let asserted = ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some());
     let authorization = Authorization::of(request).map_err(OAuthError::from)?;
-    match (authorization, form.get("client_secret")) {
-        (Authorization::Absent, None) if asserted => Err(refused()),
+    let basic = match authorization {
+        Authorization::Basic(basic) => Some(Some(basic)),
+        Authorization::BadBasic => Some(None),
+        // Another scheme, which a client may send along with every request, authenticates no client.
+        Authorization::Absent
+        | Authorization::Bearer(_)
+        | Authorization::BadBearer
+        | Authorization::Other => None,
+    };
+    match (basic, form.get("client_secret")) {
+        (None, None) if asserted => Err(refused(NO_ASSERTION)),
         _ if asserted => Err(TWO_METHODS.into()),
-        (Authorization::Absent, Some(secret)) => {
-            let id = named.and_then(|id| ClientId::parse(id).ok()).ok_or_else(refused)?;
+        (None, Some(secret)) => {
+            let id = named.and_then(|id| ClientId::parse(id).ok());
+            let id = id.ok_or_else(|| refused("client_id is missing, or is no client's id"))?;
             Ok(ClientCredentials { id, readings: vec![SecretText::new(secret.into())] })
         }
-        (Authorization::Absent, None) => Err(refused()),
-        (_, Some(_)) => Err(TWO_METHODS.into()),
-        (Authorization::Basic(basic), None) => {
-            let credentials = ClientCredentials::read(&basic.name, basic.readings).ok_or_else(refused)?;
+        (None, None) => Err(refused(NO_CREDENTIALS)),
+        (Some(_), Some(_)) => Err(TWO_METHODS.into()),
+        (Some(basic), None) => {
+            let credentials = basic.and_then(|basic| ClientCredentials::read(&basic.name, basic.readings));
+            let credentials = credentials.ok_or_else(|| refused(BAD_BASIC))?;
             match named {
                 Some(id) if id != credentials.id.as_str() => {
                     let differs = "client_id differs from the Authorization header's";
@@ -56,13 +76,6 @@ pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCr
                 Some(_) | None => Ok(credentials),
             }
         }
-        (
-            Authorization::BadBasic
-            | Authorization::Bearer(_)
-            | Authorization::BadBearer
-            | Authorization::Other,
-            None,
-        ) => Err(refused()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `POST /oauth2/token`: client credentials (RFC 6749 §4.4), and [`Refresh`] for a refresh token.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::convert::Infallible;
 
 use crate::api::auth::refresh::{PendingRefresh, Refresh};
@@ -14,9 +14,10 @@ use crate::api::tokens::ClientToken;
 use crate::base::secret::SecretText;
 use crate::http::oauth_error::OAuthError;
 use crate::http::response::Response;
+use crate::policy::scope_limit::ScopeLimit;
 use crate::records::client::AuthenticatedClient;
 use crate::records::client_credentials::ClientCredentials;
-use crate::records::scope::Scope;
+use crate::records::scope::{Scope, ScopeError};
 use crate::store::query::{Query, Records};
 
 /// A request for a token, by its grant type.
@@ -31,8 +32,8 @@ impl Endpoint for Token {
     type Pending = PendingRefresh;
     type Hash = Infallible;
 
-    fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
-        let form = posted_form(ctx, request)?;
+    fn parse(Call { request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let form = posted_form(request)?;
         let required =
             |name, missing| form.get(name).ok_or(OAuthError::InvalidRequest(Cow::Borrowed(missing)));
         let grant = required("grant_type", "grant_type is required")?;
@@ -46,7 +47,7 @@ impl Endpoint for Token {
         }
         let token = SecretText::new(required("refresh_token", "refresh_token is required")?.into());
         let scope = scope.map(Scope::parse).transpose();
-        let scope = scope.map_err(|_| OAuthError::InvalidScope("scope is malformed".into()))?;
+        let scope = scope.map_err(malformed)?;
         Ok(Self::RefreshToken(Refresh::grant(credentials, token, scope)))
     }
 
@@ -107,21 +108,26 @@ fn token(
     Ok(Response::json(200, &body).uncached())
 }
 
+fn malformed(_: ScopeError) -> OAuthError {
+    let rule = "scope is malformed: names with one space between, without quotes and backslashes";
+    OAuthError::InvalidScope(Cow::Borrowed(rule))
+}
+
 /// Returns the scope that the client asked for, if it may have all of it, or else its default scope.
 fn granted_scope(asked: Option<&str>, client: &AuthenticatedClient<'_>) -> Result<Scope, OAuthError> {
     let client = client.client();
     let Some(asked) = asked else {
         return if client.default_scope.is_empty() {
-            Err(OAuthError::InvalidScope("scope is required".into()))
+            Err(OAuthError::InvalidScope("scope is required: the client has no default scope".into()))
         } else {
             Ok(client.default_scope.clone())
         };
     };
     match Scope::parse(asked) {
-        Err(_) => Err(OAuthError::InvalidScope("scope is malformed".into())),
-        Ok(scope) if !scope.is_within(&client.scope) => {
-            Err(OAuthError::InvalidScope("the client may not have all of this scope".into()))
-        }
-        Ok(scope) => Ok(scope),
+        Err(error) => Err(malformed(error)),
+        Ok(scope) => match ScopeLimit::of_client(&scope, client) {
+            Err(limit) => Err(OAuthError::InvalidScope(limit.to_string().into())),
+            Ok(()) => Ok(scope),
+        },
     }
 }

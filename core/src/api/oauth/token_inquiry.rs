@@ -26,8 +26,8 @@ pub(crate) struct TokenInquiry {
 
 impl TokenInquiry {
     /// Reads the form. `token_type_hint` may be wrong and is not needed.
-    pub(super) fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
-        let form = posted_form(ctx, request)?;
+    pub(super) fn parse(Call { request, .. }: &Call<'_>) -> Result<Self, Reply> {
+        let form = posted_form(request)?;
         let credentials = credentials(request, &form)?;
         let token =
             form.get("token").ok_or_else(|| OAuthError::InvalidRequest("token is required".into()))?;

@@ -3,14 +3,16 @@
 use core::convert::Infallible;
 
 use crate::api::bearer::{Holder, Presented};
+use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
 use crate::api::reply::Reply;
 use crate::api::shapes::UserInfo;
 use crate::base::form::Form;
 use crate::base::secret::SecretText;
 use crate::http::authorization::Authorization;
-use crate::http::media::is_media_type;
+use crate::http::media::{has_content_coding, is_media_type};
 use crate::http::oauth_error::BearerError;
+use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::store::audit::Refusal;
@@ -26,7 +28,7 @@ impl Endpoint for Userinfo {
     type Hash = Infallible;
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
-        let token = token(call.request)?;
+        let token = token(call)?;
         let presented = Presented::read(token.expose());
         presented.map(Self).ok_or_else(|| refuse(Refusal::TokenInvalid))
     }
@@ -52,7 +54,7 @@ fn refuse(refusal: Refusal) -> Reply {
 }
 
 /// Reads the one token: from the header, or from a form that was posted (RFC 6750 §2.1, §2.2).
-fn token(request: &Request) -> Result<SecretText, Reply> {
+fn token(Call { ctx, request, .. }: &Call<'_>) -> Result<SecretText, Reply> {
     let header = match Authorization::of(request).map_err(BearerError::from)? {
         Authorization::Bearer(token) => Some(token),
         Authorization::BadBearer => return Err(refuse(Refusal::TokenInvalid)),
@@ -60,19 +62,22 @@ fn token(request: &Request) -> Result<SecretText, Reply> {
             None
         }
     };
-    match (header, posted(request)?) {
+    match (header, posted(ctx, request)?) {
         (Some(_), Some(_)) => Err(BearerError::InvalidRequest("send exactly one bearer token".into()).into()),
         (Some(token), None) | (None, Some(token)) => Ok(token),
         (None, None) => Err(BearerError::Missing.into()),
     }
 }
 
-fn posted(request: &Request) -> Result<Option<SecretText>, BearerError> {
+fn posted(ctx: &Context, request: &Request) -> Result<Option<SecretText>, Reply> {
     let content_type = request.header("content-type").map_err(BearerError::from)?;
     if request.method != "POST"
         || !content_type.is_some_and(|t| is_media_type(t, "application/x-www-form-urlencoded"))
     {
         return Ok(None);
+    }
+    if has_content_coding(request) {
+        return Err(ctx.problem(Problem::UnsupportedContentCoding));
     }
     let form = Form::parse(&request.body).map_err(BearerError::from)?;
     Ok(form.get("access_token").map(|token| SecretText::new(token.into())))

@@ -12,6 +12,7 @@ use crate::api::step::Step;
 use crate::api::{auth, me, meta, mfa, oauth};
 use crate::engine::Engine;
 use crate::http::language::Language;
+use crate::http::oauth_error::OAuthError;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::records::password::Workspace;
@@ -215,7 +216,12 @@ impl Engine {
             Some((route, id)) => (route.begin)(Call { ctx, engine: self, request, id }),
             None if at_path.is_none() => Step::reply(&ctx, ctx.problem(Problem::NotFound)),
             None => {
-                let response = ctx.problem(Problem::MethodNotAllowed).into_response();
+                let response = match errors {
+                    ErrorFormat::OAuth => OAuthError::MethodNotAllowed.response(),
+                    ErrorFormat::Simple | ErrorFormat::Bearer => {
+                        ctx.problem(Problem::MethodNotAllowed).into_response()
+                    }
+                };
                 Step::reply(&ctx, response.with("allow", allow(request.path())).into())
             }
         }
