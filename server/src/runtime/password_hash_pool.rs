@@ -134,6 +134,10 @@ impl<A> fmt::Debug for Shared<A> {
 mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    /// The longest wait for what must happen. No test measures by it.
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     /// A pool with one thread, which is busy until `end` is used.
     fn busy(places: usize) -> (PasswordHashPool<u8>, Sender<()>) {
@@ -163,8 +167,9 @@ mod tests {
         pool.submit(source, move |memory| tells.send((name, memory.is_some())).unwrap());
     }
 
+    /// Returns what the next jobs tell.
     fn told(tells: &Receiver<(&'static str, bool)>, count: usize) -> Vec<(&'static str, bool)> {
-        tells.iter().take(count).collect()
+        (0..count).map(|_| tells.recv_timeout(TIMEOUT).expect("a job that ran")).collect()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use gatepass_core::api::guess::{Attempt, AttemptResult, Guess};
+use gatepass_core::api::guess::{Attempt, AttemptResult, Guess, GuessAccount, GuessSource};
 use gatepass_core::api::routes::RoutedRequest;
 use gatepass_core::api::step::{Read, Step};
 use gatepass_core::base::time::Time;
@@ -44,7 +44,7 @@ pub struct Service {
     pub engine_cache: EngineCache,
     /// Counts of refusals without a row of their own.
     pub refusal_counts: RefusalCounts,
-    hash_pool: PasswordHashPool<()>,
+    hash_pool: PasswordHashPool<GuessAccount>,
     trusted: CurrentProxies,
     hosts: OwnHosts,
     request_limits: ArcSwap<RequestLimits>,
@@ -271,9 +271,9 @@ impl Service {
                 Step::HashPassword(stretch) => {
                     let (deferred, answered) = reply.defer();
                     let service = Arc::clone(&self);
-                    let address = meta.client.address;
+                    let GuessSource { address, account } = stretch.source();
                     let known = self.failure_limiter.succeeded_lately(address, self.began.elapsed());
-                    let source = HashSource { address, account: (), known };
+                    let source = HashSource { address, account, known };
                     self.hash_pool.submit(source, move |workspace| {
                         let step = match workspace {
                             Some(workspace) => stretch.run_in(workspace, &service.engine_cache.current()),
@@ -318,14 +318,15 @@ impl Service {
     fn count(&self, meta: &RequestMeta, answer: &gatepass_core::Reply) {
         let RequestMeta { client, method, path, now, recorded, .. } = meta;
         let peer = client.address;
-        if let Some(Attempt { address, result }) = answer.attempt()
-            && self.is_limited(*client, address)
-        {
+        if let Some(Attempt { address, result }) = answer.attempt() {
+            let now = self.began.elapsed();
             match result {
-                AttemptResult::Wrong => self.failure_limiter.record_failure(address, self.began.elapsed()),
-                AttemptResult::Succeeded => {
-                    self.failure_limiter.record_success(address, self.began.elapsed())
+                AttemptResult::Wrong if self.is_limited(*client, address) => {
+                    self.failure_limiter.record_failure(address, now);
                 }
+                AttemptResult::Wrong => {}
+                // Whoever has no limit has turns for passwords, too.
+                AttemptResult::Succeeded => self.failure_limiter.record_success(address, now),
             }
         }
         if let Some(refusal) = answer.refusal()

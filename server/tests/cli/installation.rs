@@ -154,12 +154,13 @@ impl Server {
         sent.into_iter().map(receive).collect()
     }
 
-    /// Signs in by password, with names and passwords. All requests wait before the server reads the first.
-    pub(crate) fn log_in_together(&self, people: &[(&str, &str)]) -> Vec<u16> {
+    /// Signs in by password, with addresses, names and passwords. All requests wait before the server reads the first.
+    pub(crate) fn log_in_together(&self, people: &[(String, &str, &str)]) -> Vec<u16> {
         self.signal("-STOP");
-        let log_in = |(identity, password): &(&str, &str)| {
+        let log_in = |(address, identity, password): &(String, &str, &str)| {
             let body = json!({ "identity": identity, "password": password }).to_string();
-            self.send("POST", "/auth/login", "Content-Type: application/json\r\n", &body)
+            let headers = format!("Content-Type: application/json\r\nX-Forwarded-For: {address}\r\n");
+            self.send("POST", "/auth/login", &headers, &body)
         };
         let sent: Vec<_> = people.iter().map(log_in).collect();
         self.signal("-CONT");

@@ -14,6 +14,7 @@ mod first_secret;
 mod guessing;
 mod installation;
 mod lists;
+mod passwords;
 mod portal;
 mod printing;
 mod serve;

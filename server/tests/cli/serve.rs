@@ -286,17 +286,6 @@ fn only_own_hosts_are_served() {
     }
 }
 
-/// On two cores one password might wait: two connections that posted unknown names left everybody else 503.
-#[test]
-fn passwords_that_come_together_wait() {
-    let installation = TestInstallation::with_key();
-    installation.run_with(&["user", "add", "alice", "--password-stdin"], "correct horse battery\n");
-    let server = installation.serve(&[]);
-    let guess = ("nobody", "a guess");
-    let answers = server.log_in_together(&[guess, guess, ("alice", "correct horse battery"), guess, guess]);
-    assert_eq!(answers, [400, 400, 200, 400, 400]);
-}
-
 #[test]
 fn a_unix_socket_is_open_to_its_group() {
     let installation = TestInstallation::with_key();
