@@ -9,6 +9,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gatepass_core::http::request::Request;
+use gatepass_core::records::client::Client;
 use gatepass_core::records::id::SessionId;
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::scope::Scope;
@@ -118,6 +119,25 @@ fn an_address_that_is_stated_is_recorded_with_whose_word_it_is() {
     let plain = json!({"identity": "pam", "password": "wrong"});
     let (_, rows) = server.recorded(request("/auth/login", &portal, &plain));
     assert_eq!((&rows[0].stated_by, rows[0].peer), (&None, None));
+}
+
+#[test]
+fn the_client_with_a_wrong_secret_is_told_and_an_unknown_one_is_not() {
+    let server = InMemoryServer::default();
+    let refused = |id: &str, path: &str| {
+        let ask = if path == "/oauth2/token" {
+            asks_for_token(id, "wrong", "a")
+        } else {
+            posts(path, id, "wrong", "token=x")
+        };
+        server.send(ask).refused_client().map(|client| client.as_str().to_owned())
+    };
+    for path in ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"] {
+        assert_eq!(refused("portal", path).as_deref(), Some("portal"), "{path}");
+        assert_eq!(refused("nobody", path), None, "{path}");
+        server.edit_client("backend", Client::disable);
+        assert_eq!(refused("backend", path).as_deref(), Some("backend"), "{path}");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ use crate::api::guess::{Attempt, AttemptResult, GuessSource};
 use crate::http::oauth_error::{BearerError, OAuthError};
 use crate::http::request::REQUEST_ID;
 use crate::http::response::Response;
+use crate::records::client::ClientRefusal;
+use crate::records::id::ClientId;
 use crate::records::request_id::RequestIds;
 use crate::store::audit::Refusal;
 
@@ -19,6 +21,8 @@ use crate::store::audit::Refusal;
 pub struct Reply {
     response: Response,
     refusal: Option<Refusal>,
+    /// The existing client that did not authenticate.
+    client: Option<ClientId>,
     /// How an attempt to authenticate went, where it was one.
     told: Option<Box<Told>>,
     ids: Option<RequestIds>,
@@ -43,6 +47,11 @@ impl Reply {
         self.refusal
     }
 
+    /// Returns the existing client in whose name a wrong secret was presented, or one that is disabled.
+    pub const fn refused_client(&self) -> Option<&ClientId> {
+        self.client.as_ref()
+    }
+
     /// Returns how an attempt to authenticate went, for the address that it counts for; none where nothing counts: a request
     /// that is malformed, or a credential of 256 bits that is refused.
     pub fn attempt(&self) -> Option<Attempt> {
@@ -59,6 +68,12 @@ impl Reply {
     pub(crate) fn of_request(self, ids: &RequestIds) -> Self {
         let response = self.response.with(REQUEST_ID, String::from(ids.answered().as_str()));
         Self { response, ids: Some(ids.clone()), ..self }
+    }
+
+    /// Returns the same reply as the refusal of the client `id`, if there is one.
+    pub(crate) fn of_client(self, refusal: ClientRefusal, id: &ClientId) -> Self {
+        let client = (refusal != ClientRefusal::Unknown).then(|| id.clone());
+        Self { client, ..self }
     }
 
     /// Returns the same reply as a refusal.
@@ -109,7 +124,7 @@ impl Deref for Reply {
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {
-        Self { response, refusal: None, told: None, ids: None }
+        Self { response, refusal: None, client: None, told: None, ids: None }
     }
 }
 

@@ -332,7 +332,7 @@ impl Service {
         if let Some(refusal) = answer.refusal()
             && !recorded
         {
-            self.refusal_counts.record(peer, refusal, *now);
+            self.refusal_counts.record(peer, answer.refused_client(), refusal, *now);
         }
         let refusal = answer.refusal().map(|refusal| refusal.as_str());
         let ids = answer.ids();

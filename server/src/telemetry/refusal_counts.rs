@@ -29,7 +29,7 @@ pub struct RefusalCounts(Mutex<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     minute: u64,
-    running: BTreeMap<(Option<IpAddr>, Refusal), u32>,
+    running: BTreeMap<(Option<IpAddr>, Option<ClientId>, Refusal), u32>,
     /// Refusals with a row of their own in this minute, and how often each came again.
     repeated: BTreeMap<(Kind, Refusal, About), (Event, u32)>,
     finished: Vec<Event>,
@@ -71,13 +71,18 @@ pub enum Repeated {
 const FINISHED_ROWS: usize = 16 * NAMED_ROWS;
 
 impl RefusalCounts {
-    /// Counts one `refusal` of a request from `address` at `now`. IPv6 addresses count by their /64.
-    pub fn record(&self, address: IpAddr, refusal: Refusal, now: Time) {
+    /// Counts one `refusal` of a request from `address` at `now`, in the name of `client` where that is an existing one. IPv6
+    /// addresses count by their /64.
+    pub fn record(&self, address: IpAddr, client: Option<&ClientId>, refusal: Refusal, now: Time) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.turn(now);
-        let mut row = (Some(source(address)), refusal);
+        let mut row = (Some(source(address)), client.cloned(), refusal);
         if counts.running.len() >= NAMED_ROWS && !counts.running.contains_key(&row) {
             row.0 = None;
+        }
+        // A flood of addresses hides no client, unless there are very many of those.
+        if counts.running.len() >= 2 * NAMED_ROWS && !counts.running.contains_key(&row) {
+            row.1 = None;
         }
         let count = counts.running.entry(row).or_default();
         *count = count.saturating_add(1);
@@ -140,10 +145,15 @@ impl Counts {
                 self.finished.push(Event { at, count, ..event });
             }
         }
-        for ((address, refusal), count) in std::mem::take(&mut self.running) {
+        for ((address, client, refusal), count) in std::mem::take(&mut self.running) {
             if self.finished.len() < FINISHED_ROWS {
-                let event =
-                    Event { address, refusal: Some(refusal), count, ..Event::new(Kind::Refusals, at) };
+                let event = Event {
+                    address,
+                    client,
+                    refusal: Some(refusal),
+                    count,
+                    ..Event::new(Kind::Refusals, at)
+                };
                 self.finished.push(event);
             }
         }
@@ -206,10 +216,10 @@ mod tests {
             ("2001:db8::1", Refusal::Malformed, 62),
             ("2001:db8::2", Refusal::Malformed, 63),
         ] {
-            counts.record(ip(address), refusal, Time::from_unix(at));
+            counts.record(ip(address), None, refusal, Time::from_unix(at));
         }
         assert!(counts.finished(Time::from_unix(119)).is_empty());
-        counts.record(ip("192.0.2.1"), Refusal::TicketUnknown, Time::from_unix(120));
+        counts.record(ip("192.0.2.1"), None, Refusal::TicketUnknown, Time::from_unix(120));
         assert_eq!(
             rows(&counts.finished(Time::from_unix(120))),
             [
@@ -231,7 +241,7 @@ mod tests {
         for minute in 0..100u64 {
             for n in 0..1_000u32 {
                 let address = IpAddr::from(n.to_be_bytes());
-                counts.record(address, Refusal::TicketUnknown, Time::from_unix(minute * 60));
+                counts.record(address, None, Refusal::TicketUnknown, Time::from_unix(minute * 60));
             }
         }
         let events = counts.rest(Time::from_unix(100 * 60));
@@ -239,6 +249,28 @@ mod tests {
         let first: u32 = events.iter().filter(|event| event.at.unix() == 59).map(|event| event.count).sum();
         assert_eq!(first, 1_000, "nothing of the minute is lost");
         assert_eq!(events.iter().filter(|event| event.at.unix() == 59).count(), NAMED_ROWS + 1);
+    }
+
+    #[test]
+    fn a_client_with_a_wrong_secret_is_named_in_any_flood_and_fills_no_table() {
+        let counts = RefusalCounts::default();
+        let client = |n: u32| ClientId::parse(&format!("svc-{n}")).ok();
+        let now = Time::from_unix(60);
+        for n in 0..1_000u32 {
+            counts.record(IpAddr::from(n.to_be_bytes()), None, Refusal::TicketUnknown, now);
+        }
+        for n in 0..50u32 {
+            let svc = client(1);
+            counts.record(IpAddr::from(n.to_be_bytes()), svc.as_ref(), Refusal::ClientSecretWrong, now);
+        }
+        for n in 2..1_000 {
+            counts.record(ip("192.0.2.1"), client(n).as_ref(), Refusal::ClientInactive, now);
+        }
+        let rows = counts.rest(now);
+        assert!(rows.len() <= 2 * NAMED_ROWS + Refusal::ALL.len(), "{}", rows.len());
+        let told: u32 = rows.iter().filter(|row| row.client == client(1)).map(|row| row.count).sum();
+        assert_eq!(told, 50);
+        assert_eq!(rows.iter().map(|row| row.count).sum::<u32>(), 1_000 + 50 + 998);
     }
 
     fn refused(ticket: &str, address: &str, at: u64) -> Event {
