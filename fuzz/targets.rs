@@ -402,6 +402,7 @@ fn challenge_records() -> gatepass_core::store::query::ChallengeRecords {
             backup_codes: vec![BackupDigest::of(&session.user_id, "AAAA-BBBB-CCCC-DDDD")],
             lockout: Lockout::default(),
         },
+        history: login_records().history,
         challenge: Challenge {
             digest: ChallengeDigest::read(&format!("chg_{}", "A".repeat(43))).expect("a challenge"),
             sign_in: SignIn {
@@ -920,6 +921,7 @@ pub(crate) fn handle(data: &[u8]) {
                     18 => Records::Factors(Box::new(FactorsRecords {
                         bearer: bearer_records(),
                         factors: challenge_records().factors,
+                        history: login_records().history,
                     })),
                     19 => Records::Factors(Box::new(FactorsRecords {
                         bearer: bearer_records(),
@@ -928,6 +930,7 @@ pub(crate) fn handle(data: &[u8]) {
                     _ => Records::Password(Box::new(PasswordRecords {
                         bearer: bearer_records(),
                         password: login_records().password,
+                        history: login_records().history,
                     })),
                 };
                 bend(&mut records, given);

@@ -111,7 +111,7 @@ fn decisions(criterion: &mut Criterion) {
     settings.second_factor.ask = AskFactor::Risk;
     let (person, factors) = (fixtures::user("alice", Status::Active), Factors::default());
     let known = |n: u8| DeviceOnNetwork::of("laptop", b"", [192, 0, n, 1].into()).expect("a place");
-    let places = (0..32).map(|n| KnownPlace { place: known(n), last_at: NOON }).collect();
+    let places = (0..32).map(|n| KnownPlace::new(known(n), NOON)).collect();
     let history = SignInHistory { places, failures: vec![NOON; 20], ..SignInHistory::default() };
     let circumstances = Circumstances {
         person: &person,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gatepass_core::records::challenge::Challenge;
 use gatepass_core::records::client::ClientRef;
 use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
-use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, TotpDevice};
+use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, LockoutOf, TotpDevice};
 use gatepass_core::records::id::{DeviceId, SessionId};
 use gatepass_core::records::named_clients::NamedClients;
 use gatepass_core::records::password::Password;
@@ -184,6 +184,7 @@ impl Rows {
             client: self.client(&sign_in.client_id).cloned(),
             issuer: self.other_issuer(sign_in.clients()),
             factors: self.factors(actor.unwrap_or(&sign_in.user_id)),
+            history: self.history(actor.unwrap_or(&sign_in.user_id)),
             delivered: delivery.and_then(|delivery| self.opened(&delivery.result)),
             challenge,
         }
@@ -275,7 +276,9 @@ impl Rows {
             Query::Factors(query) => {
                 let factors =
                     query.person.as_ref().map(|person| self.factors(&person.user)).unwrap_or_default();
-                Records::Factors(Box::new(FactorsRecords { bearer: self.bearer(query), factors }))
+                let history = query.person.as_ref().map(|person| self.history(&person.user));
+                let history = history.unwrap_or_default();
+                Records::Factors(Box::new(FactorsRecords { bearer: self.bearer(query), factors, history }))
             }
             Query::Login(identity) => Records::Login(self.login(&identity.0).map(Box::new)),
             Query::ByClient(by) => Records::ByClient(Box::new(ByClientRecords {
@@ -325,7 +328,9 @@ impl Rows {
             Query::Password(query) => {
                 let password =
                     query.person.as_ref().and_then(|person| get(&self.passwords, &person.user)).cloned();
-                Records::Password(Box::new(PasswordRecords { bearer: self.bearer(query), password }))
+                let history = query.person.as_ref().map(|person| self.history(&person.user));
+                let history = history.unwrap_or_default();
+                Records::Password(Box::new(PasswordRecords { bearer: self.bearer(query), password, history }))
             }
         }
     }
@@ -545,6 +550,18 @@ impl Rows {
                 let (_, password) = row(&mut self.passwords, |(whose, _)| whose == user)?;
                 holds(password.lockout == *before)?;
                 password.lockout = *after;
+                Ok(())
+            }
+            Change::SetPlaceLockout { user, place, of, before, after } => {
+                let (_, history) = row(&mut self.histories, |(whose, _)| whose == user)?;
+                let known = history.places.iter_mut().take(4).find(|known| known.place == *place);
+                let known = known.ok_or(Conflict)?;
+                let lockout = match of {
+                    LockoutOf::Password => &mut known.password,
+                    LockoutOf::Factors => &mut known.factors,
+                };
+                holds(lockout == before)?;
+                *lockout = *after;
                 Ok(())
             }
             Change::InsertUser(new) => {

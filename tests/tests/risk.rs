@@ -31,7 +31,7 @@ fn enrolled(names: &[&str]) -> Tables {
     tables.devices.extend(names.iter().map(device));
     for name in names {
         let place = DeviceOnNetwork::of("laptop", b"", [192, 0, 2, 1].into()).expect("a place");
-        let known = KnownPlace { place, last_at: NOON };
+        let known = KnownPlace::new(place, NOON);
         tables
             .histories
             .insert(user_id(name), SignInHistory { places: vec![known], ..SignInHistory::default() });

@@ -294,7 +294,8 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
     let own = body(&drive(&engine, &store, presents(&ticket), inputs(NOON, 12)));
     let own = own["access_token"].as_str().expect("a token");
     let wrong = json!({"code": "wrong"});
-    let counted = || store.with(|tables| tables.lockout.get(&user_id("fay")).copied().unwrap_or_default());
+    // She signed in from here.
+    let counted = || store.with(|tables| tables.histories[&user_id("fay")].places[0].factors);
     let (_, first, _) = told(&my(&engine, &store, own, "setup", &json!({}), 13));
     my(&engine, &store, own, "verify", &wrong, 14);
     assert_eq!(counted().wrong, 0, "nothing is there to be guessed at");
@@ -311,7 +312,10 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
     for (session, seed) in [(old.as_str(), 40), (own, 41)] {
         assert_eq!(body(&my(&engine, &store, session, "verify", &code, seed))["code"], json!(40031));
     }
-    store.with(|tables| tables.lockout.get_mut(&user_id("fay")).expect("guesses").locked_until = None);
+    store.with(|tables| {
+        let history = tables.histories.get_mut(&user_id("fay")).expect("a sign-in");
+        history.places[0].factors.locked_until = None;
+    });
     // Guesses while a right code is in flight count against that too.
     let asked = request("/mfa/totp/verify", &format!("Bearer {own}"), &code);
     let Step::Read(read) = engine.handle(asked, inputs(NOON, 42)) else { panic!("it reads first") };

@@ -12,7 +12,8 @@ use crate::admin::fields::plain;
 use crate::admin::step::{Decision, Operation, OperationInputs};
 use crate::admin::users::{account, account_by_id, event};
 use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, verified, waiting};
-use crate::records::factor::{Lockout, TotpDevice};
+use crate::policy::guess_counter::clear_places;
+use crate::records::factor::{Lockout, LockoutOf, TotpDevice};
 use crate::records::id::{DeviceId, UserId, UserRef};
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind};
@@ -181,6 +182,7 @@ impl Operation for ResetFactors {
             Change::RaiseEpoch { id: id(), epoch: user.epoch },
             event(inputs, Kind::FactorsReset, &user.id),
         ]);
+        changes.extend(clear_places(&user.id, LockoutOf::Factors, &records.history));
         let (devices, backup_codes) = (factors.devices.len(), factors.backup_codes.len());
         Ok(account_by_id(changes, &records.user.id, RemovedFactors { user, devices, backup_codes }))
     }

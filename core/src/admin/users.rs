@@ -9,8 +9,9 @@ use crate::admin::step::{Decision, Operation, OperationInputs, Plan};
 use crate::admin::user_search::UserSearch;
 use crate::base::secret::SecretText;
 use crate::crypto::seed::Label;
+use crate::policy::guess_counter::clear_places;
 use crate::policy::password::fit;
-use crate::records::factor::Lockout;
+use crate::records::factor::{Lockout, LockoutOf};
 use crate::records::id::{UserId, UserRef};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::user::{User, Username};
@@ -257,11 +258,12 @@ impl Operation for SetPassword {
     type Output = User;
 
     fn query(&self) -> Query {
-        user_query(&self.user)
+        Query::Account(self.user.clone())
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let mut user = found(&self.user, records)?.user.clone();
+        let AccountRecords { user, history, .. } = account(&self.user, records)?;
+        let mut user = user.clone();
         check_password(&self.password, &user, inputs.settings)?;
         let Some(hash) = inputs.password_hash else {
             return Ok(Decision::HashPassword(self.password.clone()));
@@ -269,12 +271,14 @@ impl Operation for SetPassword {
         user.set_password(inputs.request.now);
         user.must_change_password = self.must_change;
         user.updated_at = inputs.request.now;
-        let changes = vec![
+        let mut changes = vec![
             Change::UpdateUser(user.clone()),
             Change::SetPassword { user: user.id.clone(), hash: hash.clone() },
             event(inputs, Kind::PasswordSet, &user.id),
         ];
-        Ok(by_id(changes, user))
+        changes.extend(clear_places(&user.id, LockoutOf::Password, history));
+        let id = user.id.clone();
+        Ok(account_by_id(changes, &id, user))
     }
 }
 
@@ -306,7 +310,7 @@ impl Operation for UnlockUser {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let AccountRecords { user, password, factors, .. } = account(&self.user, records)?;
+        let AccountRecords { user, password, factors, history, .. } = account(&self.user, records)?;
         let (id, after) = (|| user.id.clone(), Lockout::default());
         let mut changes = vec![
             event(inputs, Kind::Unlocked, &user.id),
@@ -314,6 +318,8 @@ impl Operation for UnlockUser {
         ];
         let lockout = password.as_ref().map(|password| password.lockout);
         changes.extend(lockout.map(|before| Change::SetPasswordLockout { user: id(), before, after }));
+        changes.extend(clear_places(&user.id, LockoutOf::Password, history));
+        changes.extend(clear_places(&user.id, LockoutOf::Factors, history));
         Ok(account_by_id(changes, &user.id, user.clone()))
     }
 }

@@ -12,13 +12,11 @@ use crate::base::time::Time;
 use crate::engine::Engine;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
-use crate::records::factor::Factors;
-use crate::records::password::Password;
 use crate::records::session::{Purpose, Session};
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
-use crate::store::query::{BearerQuery, BearerRecords, Query, Records};
+use crate::store::query::{BearerQuery, BearerRecords, FactorsRecords, PasswordRecords, Query, Records};
 
 /// An endpoint for the bearer of an access token. Its values are requests to it that have been parsed, the token apart.
 pub(crate) trait BearerEndpoint: Sized {
@@ -83,27 +81,27 @@ impl ReadWithBearer for Vec<Session> {
     }
 }
 
-/// The second factors of the person.
-impl ReadWithBearer for Factors {
+/// The second factors of the person, and the places that they know.
+impl ReadWithBearer for FactorsRecords {
     fn query(bearer: BearerQuery) -> Query {
         Query::Factors(bearer)
     }
 
     fn of(records: &Records) -> Option<(&BearerRecords, &Self)> {
         let Records::Factors(records) = records else { return None };
-        Some((&records.bearer, &records.factors))
+        Some((&records.bearer, records))
     }
 }
 
-/// The password of the person, where they have one.
-impl ReadWithBearer for Option<Password> {
+/// The password of the person, where they have one, and the places that they know.
+impl ReadWithBearer for PasswordRecords {
     fn query(bearer: BearerQuery) -> Query {
         Query::Password(bearer)
     }
 
     fn of(records: &Records) -> Option<(&BearerRecords, &Self)> {
         let Records::Password(records) = records else { return None };
-        Some((&records.bearer, &records.password))
+        Some((&records.bearer, records))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod delivery;
 pub mod enrolment;
+pub(crate) mod guess_counter;
 pub(crate) mod issuing;
 pub mod password;
 pub(crate) mod refresh;

@@ -66,11 +66,6 @@ const MAX_WAIT: u64 = 30;
 /// The longest lock, in seconds: whoever knows a name can bring one about, so it must not keep its owner out for long.
 pub(crate) const MAX_LOCK: u64 = 900;
 
-/// Returns true if every password is refused at `now`.
-pub(crate) fn is_locked(lockout: &Lockout, now: Time) -> bool {
-    lockout.is_locked(MAX_LOCK, now)
-}
-
 /// After one more wrong password at `now`: every further try has to wait, twice as long as the one before, and ten in a
 /// row lock as ten wrong codes do.
 #[must_use]

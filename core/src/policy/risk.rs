@@ -131,10 +131,8 @@ pub(crate) mod tests {
         /// Alice at her laptop, where she has signed in 30 times about noon, yesterday last.
         pub(crate) fn usual() -> Self {
             let laptop = place("laptop", "192.0.2.1");
-            let mut history = SignInHistory {
-                places: vec![KnownPlace { place: laptop, last_at: ago(DAY) }],
-                ..SignInHistory::default()
-            };
+            let mut history =
+                SignInHistory { places: vec![KnownPlace::new(laptop, ago(DAY))], ..SignInHistory::default() };
             history.hours[12] = 30;
             Self {
                 person: user("alice"),
@@ -194,11 +192,7 @@ pub(crate) mod tests {
             ("another address of the network", |s| s.place = place("laptop", "192.0.2.254"), &[]),
             (
                 "another place not seen for months",
-                |s| {
-                    s.history
-                        .places
-                        .push(KnownPlace { place: place("phone", "198.51.100.1"), last_at: ago(170 * DAY) })
-                },
+                |s| s.history.places.push(KnownPlace::new(place("phone", "198.51.100.1"), ago(170 * DAY))),
                 &[],
             ),
             ("by password", |s| s.ticket = None, &[]),

@@ -3,9 +3,9 @@
 use alloc::{vec, vec::Vec};
 
 use crate::base::time::Clocks;
+use crate::policy::guess_counter::GuessCounter;
 use crate::policy::totp::accepted_step;
-use crate::records::factor::{BackupDigest, Factors, Lockout};
-use crate::records::id::UserId;
+use crate::records::factor::{BackupDigest, Factors};
 use crate::records::session::Session;
 use crate::store::audit::Refusal;
 use crate::store::change::Change;
@@ -55,15 +55,15 @@ pub(crate) fn has_shown(session: &Session, factors: &Factors) -> bool {
         || factors.verified().any(|device| device.verified_by.as_ref() == Some(&session.id))
 }
 
-/// Returns the changes to write when `code` of `user` is accepted: it is used up, and the count of guesses begins anew.
+/// Returns the changes to write when `code` is accepted: it is used up, and the count of guesses begins anew.
 pub(crate) fn accept(
     factors: &Factors,
-    user: &UserId,
+    counter: &GuessCounter,
     method: Method,
     code: &str,
     clocks: Clocks,
 ) -> Result<Vec<Change>, Refusal> {
-    if factors.are_locked(clocks.now) {
+    if counter.is_locked(clocks.now) {
         return Err(Refusal::FactorsLocked);
     }
     let mut changes = match method {
@@ -74,6 +74,7 @@ pub(crate) fn accept(
             vec![Change::UseStep { id: device.id.clone(), step, before: device.last_step }]
         }
         Method::BackupCode => {
+            let user = counter.user();
             let code = BackupDigest::of(user, code);
             if !factors.has_backup_code(&code) {
                 return Err(Refusal::CodeWrong);
@@ -81,8 +82,6 @@ pub(crate) fn accept(
             vec![Change::UseBackupCode { user: user.clone(), code }]
         }
     };
-    // Named though nothing may change: what was guessed since counts against a right guess too.
-    let (before, after) = (factors.lockout, Lockout::default());
-    changes.push(Change::SetLockout { user: user.clone(), before, after });
+    changes.push(counter.begin_anew());
     Ok(changes)
 }

@@ -102,6 +102,15 @@ impl BackupDigest {
     }
 }
 
+/// What a lockout is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LockoutOf {
+    /// The password.
+    Password,
+    /// The second factors.
+    Factors,
+}
+
 /// The wrong guesses of a password or of second factors, and the lock that follows from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Lockout {
@@ -114,6 +123,8 @@ pub struct Lockout {
 }
 
 impl Lockout {
+    /// No wrong guess.
+    pub const NONE: Self = Self { wrong: 0, locks: 0, locked_until: None };
     /// The wrong guesses in a row that cause a lock.
     pub const PER_LOCK: u32 = 10;
     /// The first lock, in seconds; each one in a row is twice as long, up to a day.
@@ -165,11 +176,6 @@ impl Factors {
     /// Returns the verified devices.
     pub fn verified(&self) -> impl Iterator<Item = &TotpDevice> {
         self.devices.iter().filter(|device| device.verified_at.is_some())
-    }
-
-    /// Returns true if every code is refused at `now`.
-    pub fn are_locked(&self, now: Time) -> bool {
-        self.lockout.is_locked(Lockout::LONGEST_LOCK, now)
     }
 
     /// Returns true if the person can answer a challenge.

@@ -7,9 +7,13 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::time::Time;
 use crate::crypto::sha256;
+use crate::records::factor::{Lockout, LockoutOf};
 
 /// The most devices on networks that are remembered of a person. The one not seen for longest makes room.
 pub const MAX_PLACES: usize = 32;
+
+/// The latest places that have lockouts of their own: what is guessed elsewhere does not lock anybody out there.
+pub const PLACES_WITH_LOCKOUTS: usize = 4;
 
 /// The most failures that are remembered of a person, the latest.
 pub const MAX_FAILURES: usize = 20;
@@ -108,6 +112,25 @@ pub struct KnownPlace {
     pub place: DeviceOnNetwork,
     /// The time of the last sign-in from there.
     pub last_at: Time,
+    /// The wrong passwords from there, while it is one of the [`PLACES_WITH_LOCKOUTS`] latest.
+    pub password: Lockout,
+    /// The wrong codes from there, likewise.
+    pub factors: Lockout,
+}
+
+impl KnownPlace {
+    /// Makes a place from which somebody signed in at `last_at`, and nobody guessed.
+    pub const fn new(place: DeviceOnNetwork, last_at: Time) -> Self {
+        Self { place, last_at, password: Lockout::NONE, factors: Lockout::NONE }
+    }
+
+    /// Returns its lockout of a password or of factors.
+    pub const fn lockout(&self, of: LockoutOf) -> Lockout {
+        match of {
+            LockoutOf::Password => self.password,
+            LockoutOf::Factors => self.factors,
+        }
+    }
 }
 
 /// The sign-ins and failures that are remembered of a person.
@@ -126,12 +149,15 @@ impl SignInHistory {
     /// learnt by a clock that was ahead: it would stay for as long as that was.
     pub fn learn(&mut self, place: DeviceOnNetwork, at: Time) {
         self.places.retain(|known| !known.last_at.is_ahead_of(at));
-        let known = self.places.iter().find(|known| known.place == place);
-        let last_at = known.map_or(at, |known| known.last_at.max(at));
+        let known = self.places.iter().find(|known| known.place == place).copied();
+        let known = known.unwrap_or(KnownPlace::new(place, at));
         self.places.retain(|known| known.place != place);
-        self.places.push(KnownPlace { place, last_at });
+        self.places.push(KnownPlace { last_at: known.last_at.max(at), ..known });
         self.places.sort_by_key(|known| (Reverse(known.last_at), known.place));
         self.places.truncate(MAX_PLACES);
+        for known in self.places.iter_mut().skip(PLACES_WITH_LOCKOUTS) {
+            *known = KnownPlace::new(known.place, known.last_at);
+        }
         if let Some(times) = self.hours.get_mut(hour_of(at)) {
             *times = times.saturating_add(1);
         }
@@ -141,6 +167,26 @@ impl SignInHistory {
     pub fn fail(&mut self, at: Time) {
         self.failures.insert(0, at);
         self.failures.truncate(MAX_FAILURES);
+    }
+
+    /// Returns the places that have lockouts of their own, the latest first.
+    pub fn with_lockouts(&self) -> impl Iterator<Item = &KnownPlace> {
+        self.places.iter().take(PLACES_WITH_LOCKOUTS)
+    }
+
+    /// Returns the lockout that `place` has of its own; none where it has none.
+    pub fn lockout(&self, of: LockoutOf, place: &DeviceOnNetwork) -> Option<Lockout> {
+        self.with_lockouts().find(|known| known.place == *place).map(|known| known.lockout(of))
+    }
+
+    /// Sets the lockout that `place` has of its own, if it has one.
+    pub fn set_lockout(&mut self, of: LockoutOf, place: &DeviceOnNetwork, lockout: Lockout) {
+        let mut latest = self.places.iter_mut().take(PLACES_WITH_LOCKOUTS);
+        let Some(known) = latest.find(|known| known.place == *place) else { return };
+        match of {
+            LockoutOf::Password => known.password = lockout,
+            LockoutOf::Factors => known.factors = lockout,
+        }
     }
 
     /// Returns when they last signed in, as far as that is known at `now`: what is dated ahead does not count.
@@ -226,6 +272,31 @@ mod tests {
         // What a clock learnt that was ahead is forgotten.
         history.learn(place(7), Time::from_unix(8_939));
         assert!(history.places.iter().all(|known| known.place != place(1)));
+    }
+
+    #[test]
+    fn the_latest_places_have_lockouts_of_their_own() {
+        let place =
+            |number: u64| DeviceOnNetwork::of(&number.to_string(), b"", Ipv4Addr::LOCALHOST.into()).unwrap();
+        let one = Lockout { wrong: 1, ..Lockout::NONE };
+        let mut history = SignInHistory::default();
+        for number in 0..4 {
+            history.learn(place(number), Time::from_unix(1_000 + number));
+            history.set_lockout(LockoutOf::Password, &place(number), one);
+        }
+        history.set_lockout(LockoutOf::Factors, &place(9), one);
+        let counts = |history: &SignInHistory, of| {
+            let wrong = |number| Some(history.lockout(of, &place(number))?.wrong);
+            [wrong(0), wrong(3), wrong(4), wrong(9)]
+        };
+        assert_eq!(counts(&history, LockoutOf::Password), [Some(1), Some(1), None, None]);
+        assert_eq!(counts(&history, LockoutOf::Factors), [Some(0), Some(0), None, None]);
+        // A sign-in leaves the count of its place, and the place that makes room forgets its own.
+        history.learn(place(3), Time::from_unix(2_000));
+        history.learn(place(4), Time::from_unix(2_001));
+        assert_eq!(counts(&history, LockoutOf::Password), [None, Some(1), Some(0), None]);
+        history.learn(place(0), Time::from_unix(2_002));
+        assert_eq!(counts(&history, LockoutOf::Password), [Some(0), Some(1), Some(0), None]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::base::time::Time;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest};
 use crate::records::client::Client;
 use crate::records::delivery::TicketDelivery;
-use crate::records::factor::{BackupDigest, Lockout, TotpDevice};
+use crate::records::factor::{BackupDigest, Lockout, LockoutOf, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use crate::records::password::PasswordHash;
 use crate::records::session::{RefreshDigest, RefreshToken, Rotation, Session};
@@ -242,6 +242,21 @@ pub enum Change {
         /// The new value.
         after: Lockout,
     },
+    /// Sets the lockout of the user's password or second factors that one of the user's latest places has of its own
+    /// ([`PLACES_WITH_LOCKOUTS`](crate::records::sign_in_history::PLACES_WITH_LOCKOUTS)). Holds while the place is one of them, and the lockout is
+    /// as read.
+    SetPlaceLockout {
+        /// The user.
+        user: UserId,
+        /// The place.
+        place: DeviceOnNetwork,
+        /// What the lockout is of.
+        of: LockoutOf,
+        /// As read.
+        before: Lockout,
+        /// The new value.
+        after: Lockout,
+    },
     /// Inserts a user. Holds if neither id nor user name is taken, and nothing is left of a deleted user of the id.
     InsertUser(User),
     /// Replaces the user's record, and raises its revision by one. Holds while the revision is as read, and no
@@ -325,6 +340,7 @@ impl Change {
             | Self::SetLockout { .. }
             | Self::CountFailure { .. }
             | Self::SetPasswordLockout { .. }
+            | Self::SetPlaceLockout { .. }
             | Self::DeleteUser(_)
             | Self::DeleteClient(_)
             | Self::RetireKey { .. }

@@ -198,6 +198,10 @@ impl Tables {
             Change::SetPasswordLockout { user, after, .. } => {
                 self.passwords.get_mut(user).into_iter().for_each(|password| password.lockout = *after);
             }
+            Change::SetPlaceLockout { user, place, of, after, .. } => {
+                let history = self.histories.get_mut(user);
+                history.into_iter().for_each(|history| history.set_lockout(*of, place, *after));
+            }
             Change::InsertUser(user) => drop(self.users.insert(user.id.clone(), user.clone())),
             Change::UpdateUser(user) => {
                 let after = User { revision: user.revision + 1, ..user.clone() };

@@ -288,6 +288,8 @@ pub struct PasswordRecords {
     pub bearer: BearerRecords,
     /// The user's password, if there is one.
     pub password: Option<Password>,
+    /// The user's sign-in history.
+    pub history: SignInHistory,
 }
 
 /// A user whom an administrator names.
@@ -340,6 +342,8 @@ pub struct ChallengeRecords {
     pub client: Option<Client>,
     /// The second factors of the actor, or else of the user.
     pub factors: Factors,
+    /// The sign-in history of the actor, or else of the user.
+    pub history: SignInHistory,
     /// The client that issued the ticket, where one did that is another than `client`.
     pub issuer: Option<Client>,
     /// The session that the answer opened, where it came with an `Idempotency-Key` and that session is still there.
@@ -353,6 +357,8 @@ pub struct FactorsRecords {
     pub bearer: BearerRecords,
     /// The user's factors.
     pub factors: Factors,
+    /// The user's sign-in history.
+    pub history: SignInHistory,
 }
 
 /// The records that an access token names.

@@ -18,6 +18,7 @@ mod factors;
 mod handover;
 mod healthcheck;
 mod key;
+mod lockouts;
 mod operator;
 mod password;
 mod progress;

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use gatepass_core::admin::users::{
     AddUser, DeleteUser, DisableUser, EnableUser, ListUsers, RequirePasswordChange, SetPassword, SetUser,
-    ShowUser, UnlockUser,
+    ShowAccount, ShowUser, UnlockUser,
 };
 use gatepass_core::admin::{AdminError, Invalid, Item, Obstacle, Operation, UserFields, UserSearch};
 use gatepass_core::base::time::Time;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::edit::{ask_factor, named, parsed};
-use super::{factors, password};
+use super::{factors, lockouts, password};
 use crate::error::ProgramError;
 use crate::output::Record;
 
@@ -201,7 +201,16 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             admin.pages(list, |user| Ok(rows.print(record(&user))?))?;
             return Ok(rows.end()?);
         }
-        Verb::Show { id } => context.reading()?.run(ShowUser { user: named(&id) })?,
+        Verb::Show { id } => {
+            let account = context.reading()?.run(ShowAccount { user: named(&id) })?;
+            let lockouts = lockouts::of(&account, context.out.json);
+            let record = record(&account.user);
+            let record = match lockouts {
+                None => record,
+                Some(lockouts) => record.with("lockouts", lockouts),
+            };
+            return Ok(context.out.one(&record)?);
+        }
         Verb::Disable { id } => change(context, &id, DisableUser { user: named(&id) })?,
         Verb::Enable { id } => change(context, &id, EnableUser { user: named(&id) })?,
         Verb::SetPassword { id, must_change } => {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use gatepass_core::records::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
 use gatepass_core::records::client::{Client, ClientRef};
 use gatepass_core::records::delivery::TicketResult;
-use gatepass_core::records::factor::{BackupDigest, Lockout};
+use gatepass_core::records::factor::{BackupDigest, Lockout, LockoutOf};
 use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
 use gatepass_core::records::password::PasswordHash;
 use gatepass_core::records::session::{RefreshDigest, Session};
@@ -64,6 +64,7 @@ enum Operation {
     Fail { user: usize, times: u64 },
     SetPassword { user: usize, password: u64 },
     GuessPassword { user: usize, stale: bool },
+    GuessAtPlace { user: usize, at: usize, of: LockoutOf, stale: bool },
     Rename { user: usize, like: usize },
     Challenge { challenge: u64, user: usize, actor: Option<usize>, by: Option<usize> },
     CountWrong { challenge: u64, wrong: u32, answered: bool },
@@ -122,6 +123,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (user(), 1..30u64).prop_map(|(user, times)| Operation::Fail { user, times }),
         3 => (user(), 0..3u64).prop_map(|(user, password)| Operation::SetPassword { user, password }),
         2 => (user(), any::<bool>()).prop_map(|(user, stale)| Operation::GuessPassword { user, stale }),
+        4 => (user(), 0..6usize, any::<bool>(), any::<bool>()).prop_map(|(user, at, password, stale)| {
+            let of = if password { LockoutOf::Password } else { LockoutOf::Factors };
+            Operation::GuessAtPlace { user, at, of, stale }
+        }),
         1 => (user(), user()).prop_map(|(user, like)| Operation::Rename { user, like }),
         3 => (ticket(), user(), proptest::option::of(user()), issuer())
             .prop_map(|(challenge, user, actor, by)| Operation::Challenge { challenge, user, actor, by }),
@@ -334,6 +339,14 @@ fn changes(operation: &Operation, names: &Names, tables: &Tables) -> Vec<Change>
                 Change::SetPasswordLockout { user: user_id(user), before, after },
                 Change::DummyWrite,
             ]
+        }
+        Operation::GuessAtPlace { user, at, of, stale } => {
+            let history = tables.histories.get(&names.users[user]);
+            let Some(known) = history.and_then(|history| history.places.get(at)) else { return vec![] };
+            let mut before = known.lockout(of);
+            let after = if before.wrong > 2 { Lockout::NONE } else { before.failed(NOW) };
+            before.locks += u32::from(stale);
+            vec![Change::SetPlaceLockout { user: user_id(user), place: known.place, of, before, after }]
         }
         Operation::Rename { user, like } => {
             let Some(mut user) = tables.users.get(&names.users[user]).cloned() else { return vec![] };

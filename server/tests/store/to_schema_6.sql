@@ -56,3 +56,4 @@ ALTER TABLE audit DROP COLUMN sent_request;
 ALTER TABLE audit DROP COLUMN operator;
 ALTER TABLE audit DROP COLUMN stated_by;
 ALTER TABLE audit DROP COLUMN peer;
+ALTER TABLE habits DROP COLUMN lockouts;

@@ -22,6 +22,7 @@ impl Model {
         let person = self.people.entry(user).or_default();
         let Some(password) = person.password.as_mut() else { return refused(40047) };
         let refused = |why| refused(40041).because(why);
+        // A bearer's requests come from no place that somebody signed in from.
         if now < password.lockout.until {
             return refused("waits");
         }
@@ -30,6 +31,7 @@ impl Model {
             return refused("wrong");
         }
         *password = Password { text: new, set_at: now, must_change: false, lockout: Lockout::default() };
+        person.forgive_passwords();
         person.epoch += 1;
         done()
     }

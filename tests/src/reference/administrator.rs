@@ -4,12 +4,6 @@ use super::model::{Client, Lockout, Model, Name, Password, Ticket};
 use super::operation::Operation;
 
 impl Model {
-    pub(super) fn forgive_password(&mut self, user: Name) {
-        if let Some(password) = self.people.get_mut(user).and_then(|person| person.password.as_mut()) {
-            password.lockout = Lockout::default();
-        }
-    }
-
     pub(super) fn edit(&mut self, user: Name, operation: &Operation) {
         let Some(person) = self.people.get_mut(user) else { return };
         match operation {
@@ -22,11 +16,12 @@ impl Model {
             Operation::SetPassword(_, text) => {
                 let (set_at, lockout) = (self.now, Lockout::default());
                 person.password = Some(Password { text, set_at, must_change: false, lockout });
+                person.forgive_passwords();
                 person.epoch += 1;
             }
             Operation::Unlock(_) => {
-                person.lockout = Lockout::default();
-                self.forgive_password(user);
+                person.forgive_codes();
+                person.forgive_passwords();
             }
             _ => {
                 let password = person.password.as_mut().filter(|password| !password.must_change);
@@ -63,7 +58,7 @@ impl Model {
         self.devices_of(user).into_iter().for_each(|device| self.devices[device].gone = true);
         if let Some(person) = self.people.get_mut(user) {
             person.codes.clear();
-            person.lockout = Lockout::default();
+            person.forgive_codes();
             person.epoch += 1;
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::model::{Answer, Device, Lockout, Model, Name, Session, done, granted, refused};
+use super::model::{Answer, Device, DeviceOnNetwork, Lockout, Model, Name, Session, done, granted, refused};
 use super::operation::Code;
 
 impl Model {
@@ -31,9 +31,15 @@ impl Model {
     }
 
     /// Checks `code` as a second factor of `user`. A right one is used up; a wrong one is counted.
-    pub(super) fn show(&mut self, user: Name, code: Code, with_backup: bool) -> Result<(), &'static str> {
+    pub(super) fn show(
+        &mut self,
+        user: Name,
+        place: Option<DeviceOnNetwork>,
+        code: Code,
+        with_backup: bool,
+    ) -> Result<(), &'static str> {
         let now = self.now;
-        if now < self.people[user].lockout.until {
+        if now < self.people.get_mut(user).ok_or("nobody")?.factors_lockout(place).until {
             return Err("locked");
         }
         let mut fitting = self.devices_of(user).into_iter().filter(|at| self.devices[*at].counts);
@@ -49,10 +55,10 @@ impl Model {
             (None, None) => false,
         };
         if shown {
-            person.lockout = Lockout::default();
+            *person.factors_lockout(place) = Lockout::default();
             return Ok(());
         }
-        person.lockout.fail(now);
+        person.factors_lockout(place).fail(now);
         Err("wrong")
     }
 
@@ -80,7 +86,7 @@ impl Model {
         if !shown && enrolled {
             let before = (self.devices.clone(), self.people.clone());
             let Some(code) = code else { return refused(40302) };
-            if let Err(why) = self.show(user, code, false) {
+            if let Err(why) = self.show(user, None, code, false) {
                 return refused(40031).because(why);
             }
             if left.len() >= 8 {
@@ -148,7 +154,7 @@ impl Model {
             return refused(40402);
         };
         let by_its_own = !self.devices[device].counts && self.fits(device, code).is_some();
-        if !by_its_own && let Err(why) = self.show(user, code, false) {
+        if !by_its_own && let Err(why) = self.show(user, None, code, false) {
             return refused(40031).because(why);
         }
         self.forget(device);

@@ -14,6 +14,7 @@ mod factors;
 mod issuing;
 pub mod model;
 pub mod operation;
+mod places;
 mod refreshing;
 mod sign_in;
 pub mod system;

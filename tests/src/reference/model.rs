@@ -7,6 +7,7 @@ use gatepass_core::settings::Unenrolled;
 use serde_json::{Value, json};
 
 use super::operation::{Key, Operation};
+use super::places::KnownPlace;
 use crate::fixtures::{KIM_PASSWORD, NOON, PAM_PASSWORD};
 
 /// A user name, or a client's id.
@@ -126,7 +127,8 @@ pub(super) struct Person {
     /// Raised to end everything that began before.
     pub(super) epoch: u32,
     pub(super) password: Option<Password>,
-    pub(super) places: BTreeSet<DeviceOnNetwork>,
+    /// The latest first.
+    pub(super) places: Vec<KnownPlace>,
     /// The remaining backup codes: the device they came with, and which of ten.
     pub(super) codes: BTreeSet<(usize, usize)>,
     pub(super) lockout: Lockout,

@@ -122,20 +122,22 @@ impl Model {
         if let Some(refused) = self.distrusted(true, caller, stated) {
             return refused;
         }
-        let password = self.people.get_mut(user).and_then(|person| person.password.as_mut());
         let refused = |why| refused(40040).because(why);
-        let Some(password) = password else { return refused("unknown") };
-        if now < password.lockout.until {
+        let Some(lockout) = self.people.get_mut(user).and_then(|person| person.password_lockout(Some(place)))
+        else {
+            return refused("unknown");
+        };
+        if now < lockout.until {
             return refused("waits");
         }
         if !right {
-            password.lockout.fail_password(now);
+            lockout.fail_password(now);
             return refused("wrong");
         }
         if !self.is_active(user) {
             return refused("disabled");
         }
-        self.forgive_password(user);
+        self.people.entry(user).or_default().password_lockout(Some(place)).map(std::mem::take);
         let grant = Grant {
             user,
             actor: None,
@@ -154,7 +156,7 @@ impl Model {
         let places = &self.people[grant.person()].places;
         // The first device is learnt, unless a factor could be asked for.
         let suspected = !places.is_empty() || self.is_enrolled(grant.person());
-        let is_new = suspected && !places.contains(&place);
+        let is_new = suspected && !self.people[grant.person()].knows(place);
         let reason = match grant.actor {
             _ if is_new => Some("new_device"),
             Some(_) => Some("impersonation"),
@@ -236,7 +238,7 @@ impl Model {
             () if self.grantable(&grant, grant.scope) != grant.scope => return refused("scope"),
             () => {}
         }
-        if let Err(why) = self.show(grant.person(), code, true) {
+        if let Err(why) = self.show(grant.person(), Some(place), code, true) {
             self.challenges[at].wrong += 1;
             let left = 4 - wrong;
             if left == 0 {
@@ -298,7 +300,8 @@ impl Model {
                 None,
             );
         }
-        self.people.entry(grant.person()).or_default().places.insert(place);
+        let now = self.now;
+        self.people.entry(grant.person()).or_default().learn(place, now);
         let refresh = self.refresh_token(session);
         self.tokens("session", session, None, Some(refresh))
     }

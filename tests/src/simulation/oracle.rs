@@ -347,6 +347,7 @@ impl Oracle {
             | Change::RecordSignIn { .. }
             | Change::CountFailure { .. }
             | Change::SetPasswordLockout { .. }
+            | Change::SetPlaceLockout { .. }
             | Change::InsertUser(_)
             | Change::DeleteUser(_)
             | Change::InsertKey { .. }

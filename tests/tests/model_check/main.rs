@@ -64,6 +64,7 @@ const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
     ("a second device", |g, off, _| factors::second_device(g, off), 0, 0),
     ("an eighth device", |g, off, _| factors::eighth_device(g, off), 0, 0),
     ("guesses at a password", |g, off, _| passwords::guesses(g, off), 0, 0),
+    ("guesses at a place", |g, off, _| passwords::guesses_at_a_place(g, off), 0, 0),
     ("users", |g, off, _| commands::users(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("keys", |g, off, _| commands::keys(g, off), 0, 0),

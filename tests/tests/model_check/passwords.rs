@@ -3,6 +3,7 @@
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::UserId;
+use gatepass_core::records::sign_in_history::DeviceOnNetwork;
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
 use gatepass_tests::fixtures::{self, NOON, PAM_PASSWORD, request, user_id};
@@ -22,7 +23,25 @@ fn login(password: &'static str) -> impl Fn() -> Request {
 
 /// Two guesses, a right sign-in, and an operator who sets another password.
 pub(crate) fn guesses<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
-    let tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
+    explorer(engine, Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() })
+}
+
+/// The same from a place that pam has signed in from.
+pub(crate) fn guesses_at_a_place<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let mut tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
+    let place = DeviceOnNetwork::of("", b"", login("")().peer).expect("a place");
+    tables.histories.entry(pam()).or_default().learn(place, NOON);
+    explorer(engine, tables)
+}
+
+/// Returns the wrong passwords that are counted.
+fn counted(tables: &Tables) -> u32 {
+    let at_places = tables.histories.get(&pam()).into_iter().flat_map(|history| &history.places);
+    let account = tables.passwords.get(&pam()).map_or(0, |password| password.lockout.wrong);
+    at_places.fold(account, |sum, known| sum + known.password.wrong)
+}
+
+fn explorer(engine: &Engine, tables: Tables) -> Explorer<'_> {
     let first = tables.passwords.get(&pam()).expect("a password").hash.clone();
     let another = fixtures::tables().passwords.into_values().find(|password| password.hash != first);
     let another = another.expect("another").hash;
@@ -30,8 +49,10 @@ pub(crate) fn guesses<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'
         let is_wrong = |told: &&ActorResult<'_>| matches!(told, ActorResult::Answer(a) if a.refusal == Some(Refusal::PasswordWrong));
         let wrong = told[..2].iter().filter(is_wrong).count();
         let forgiven = told[2].welcome().is_some() || told[3].is_done();
-        let counted = tables.passwords.get(&pam()).map_or(0, |password| password.lockout.wrong);
-        promised(forgiven || wrong <= counted as usize, "every guess that was told wrong is counted")?;
+        promised(
+            forgiven || wrong <= counted(tables) as usize,
+            "every guess that was told wrong is counted",
+        )?;
         let sessions =
             tables.sessions.values().filter(|session| session.user_epoch == tables.users[&pam()].epoch);
         promised(!told[3].is_done() || sessions.count() == 0, "a former password opens no session that lasts")

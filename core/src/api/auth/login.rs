@@ -9,7 +9,7 @@ use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, Pending};
 use crate::api::guess::{GuessAccount, GuessSource, Guessed};
-use crate::api::lockout::{count_wrong_password, lock_ignored};
+use crate::api::lockout::{count_wrong, lock_ignored};
 use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer};
 use crate::api::reply::Reply;
 use crate::base::secret::SecretText;
@@ -18,11 +18,10 @@ use crate::http::authorization::Authorization;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
-use crate::policy::password;
+use crate::policy::guess_counter::GuessCounter;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::SignIn;
 use crate::records::client::Client;
-use crate::records::factor::Lockout;
 use crate::records::password::{PasswordHash, Workspace};
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
@@ -136,15 +135,15 @@ impl Login {
             return Ok(Next::commit(vec![Change::DummyWrite], refused(Refusal::IdentityUnknown)));
         };
         let (ctx, user, now) = (basis.ctx, &records.user, basis.now());
-        let lockout = match &records.password {
-            None => return Ok(refuse(ctx, (records, client), Refusal::PasswordMissing, Vec::new())),
-            Some(password) => password.lockout,
+        let Some(password) = &records.password else {
+            return Ok(refuse(ctx, (records, client), Refusal::PasswordMissing, Vec::new()));
         };
-        if password::is_locked(&lockout, now) {
+        let counter = GuessCounter::of_password(&user.id, password, &records.history, &self.person.place());
+        if counter.is_locked(now) {
             return Ok(refuse(ctx, (records, client), Refusal::PasswordLocked, Vec::new()));
         }
         if !good {
-            let mut counted = count_wrong_password(ctx, lockout, &user.id);
+            let mut counted = count_wrong(ctx, &counter);
             counted.push(Change::CountFailure { user: user.id.clone(), at: now });
             return Ok(refuse(ctx, (records, client), Refusal::PasswordWrong, counted));
         }
@@ -164,10 +163,9 @@ impl Login {
         };
         let (result, mut changes) = SignInResult::decide(basis, &attempt, Origin::Seed)?;
         changes.extend(attempt.sign_in.clients().conditions());
-        // Named though nothing may change: what was guessed since counts against a right guess too.
-        let after = Lockout::default();
-        changes.push(Change::SetPasswordLockout { user: user.id.clone(), before: lockout, after });
-        changes.extend(lock_ignored(ctx, &lockout, password::MAX_LOCK, &user.id));
+        // Before the sign-in is remembered, which changes the places.
+        changes.insert(0, counter.begin_anew());
+        changes.extend(lock_ignored(ctx, &counter));
         Ok(Next::commit_in(basis.state_epoch, changes, PendingLogin(PendingSignIn::First(result))))
     }
 }

@@ -23,6 +23,7 @@ use crate::http::detail::Detail;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::policy::delivery::{AnswerVerdict, Repetition, decide_answer};
+use crate::policy::guess_counter::GuessCounter;
 use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::ticket_redemption::Redeemer;
@@ -112,15 +113,16 @@ impl Endpoint for VerifyChallenge {
             Err(Refusal::ChallengeClosed) => return Ok(self.closed(basis, &records)),
             Err(refusal) => return Ok(refuse(ctx, challenge, refusal)),
         };
-        let challenged = challenge.sign_in.challenged();
-        match accept(&records.factors, challenged, self.method, self.code.expose(), basis.clocks()) {
+        let (challenged, place) = (challenge.sign_in.challenged(), &challenge.sign_in.place);
+        let counter = GuessCounter::of_factors(challenged, &records.factors, &records.history, place);
+        match accept(&records.factors, &counter, self.method, self.code.expose(), basis.clocks()) {
             Ok(mut changes) => {
-                changes.extend(dates_ignored(ctx, &records.factors, challenged, &changes));
+                changes.extend(dates_ignored(ctx, &counter, &changes));
                 self.sign_in(basis, &records, user, changes)
             }
             Err(refusal) => {
                 let mut changes = vec![Change::CountFailure { user: challenged.clone(), at: basis.now() }];
-                changes.extend(count_wrong(ctx, &records.factors, challenged));
+                changes.extend(count_wrong(ctx, &counter));
                 Ok(self.count(ctx, challenge, refusal, changes))
             }
         }

@@ -2,9 +2,9 @@
 
 use alloc::{boxed::Box, vec, vec::Vec};
 
-use crate::api::context::Context;
+use crate::api::context::{Context, place};
 use crate::api::endpoint::{Basis, Call, Decided, Hashing, Next};
-use crate::api::lockout::{count_wrong_password, lock_ignored};
+use crate::api::lockout::{count_wrong, lock_ignored};
 use crate::api::person::{Bearer, BearerEndpoint, PendingChange, Person};
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
@@ -12,13 +12,15 @@ use crate::crypto::seed::Label;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
-use crate::policy::password::{MAX_LOCK, PasswordError, fit, is_locked};
-use crate::records::factor::Lockout;
+use crate::policy::guess_counter::GuessCounter;
+use crate::policy::password::{PasswordError, fit};
 use crate::records::password::{Password, PasswordHash, Workspace};
 use crate::records::session::{Purpose, Session};
+use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
+use crate::store::query::PasswordRecords;
 
 /// The old password and the new one.
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ use crate::store::change::Change;
 pub(crate) struct ChangePassword {
     old: SecretText,
     new: SecretText,
+    place: DeviceOnNetwork,
 }
 
 /// Both passwords, to be hashed, and the account as it was read.
@@ -36,10 +39,13 @@ pub(crate) struct Comparison {
     user: Box<User>,
     session: Box<Session>,
     password: Password,
+    counter: Box<GuessCounter>,
+    /// What begins anew with the new password.
+    begins_anew: Vec<Change>,
 }
 
 impl BearerEndpoint for ChangePassword {
-    type Records = Option<Password>;
+    type Records = PasswordRecords;
     type Pending = PendingChange;
     type Hash = Comparison;
 
@@ -48,18 +54,19 @@ impl BearerEndpoint for ChangePassword {
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of(call.request, &["old_password", "new_password"])?;
-        Ok(Self { old: body.required_text("old_password")?, new: body.required_text("new_password")? })
+        let (old, new) = (body.required_text("old_password")?, body.required_text("new_password")?);
+        Ok(Self { old, new, place: place(call.request)? })
     }
 
-    fn compares(&self, _: &Person<'_>, password: &Option<Password>, _: Time) -> bool {
-        password.is_some()
+    fn compares(&self, _: &Person<'_>, records: &PasswordRecords, _: Time) -> bool {
+        records.password.is_some()
     }
 
     fn decide(
         &self,
         basis: &Basis<'_>,
         person: &Person<'_>,
-        password: &Option<Password>,
+        records: &PasswordRecords,
     ) -> Decided<PendingChange, Comparison> {
         let ctx = basis.ctx;
         let unfit = match fit(&self.new, person.user, basis.settings().password_length) {
@@ -71,18 +78,22 @@ impl BearerEndpoint for ChangePassword {
         if let Some(problem) = unfit {
             return Err(ctx.refuse(problem, Refusal::PasswordUnfit));
         }
-        match password {
-            None => Err(ctx.refuse(Problem::NoPassword, Refusal::PasswordMissing)),
-            Some(password) if is_locked(&password.lockout, ctx.now()) => {
-                Ok(refuse(ctx, person, Refusal::PasswordLocked, vec![]))
-            }
-            Some(password) => Ok(Next::Hash(Comparison {
-                asked: self.clone(),
-                user: Box::new(person.user.clone()),
-                session: Box::new(person.session.clone()),
-                password: password.clone(),
-            })),
+        let PasswordRecords { password, history, .. } = records;
+        let Some(password) = password else {
+            return Err(ctx.refuse(Problem::NoPassword, Refusal::PasswordMissing));
+        };
+        let counter = GuessCounter::of_password(&person.user.id, password, history, &self.place);
+        if counter.is_locked(ctx.now()) {
+            return Ok(refuse(ctx, person, Refusal::PasswordLocked, vec![]));
         }
+        Ok(Next::Hash(Comparison {
+            asked: self.clone(),
+            user: Box::new(person.user.clone()),
+            session: Box::new(person.session.clone()),
+            password: password.clone(),
+            begins_anew: counter.begin_anew_everywhere(history),
+            counter: Box::new(counter),
+        }))
     }
 }
 
@@ -109,11 +120,11 @@ impl Hashing<Bearer<ChangePassword>> for Comparison {
         basis: &Basis<'_>,
         workspace: &mut Workspace,
     ) -> Decided<PendingChange, Self> {
-        let Self { asked, user, session, password } = self;
+        let Self { asked, user, session, password, counter, begins_anew } = self;
         let (ctx, now, person) = (basis.ctx, basis.now(), Person { user: &user, session: &session });
         let good = password.hash.is_of(&asked.old, workspace).ok_or_else(|| ctx.unavailable())?;
         if !good {
-            let mut changes = count_wrong_password(ctx, password.lockout, &user.id);
+            let mut changes = count_wrong(ctx, &counter);
             changes.push(Change::CountFailure { user: user.id.clone(), at: now });
             return Ok(refuse(ctx, &person, Refusal::PasswordWrong, changes));
         }
@@ -124,18 +135,14 @@ impl Hashing<Bearer<ChangePassword>> for Comparison {
         changed.set_password(now);
         changed.updated_at = now;
         let mut changes = person.conditions();
+        // What was guessed at the old password is nothing against the new one.
+        changes.extend(begins_anew);
         changes.extend([
             Change::UpdateUser(changed),
-            // What was guessed since counts against a right guess too.
-            Change::SetPasswordLockout {
-                user: user.id.clone(),
-                before: password.lockout,
-                after: Lockout::default(),
-            },
             Change::SetPassword { user: user.id.clone(), hash },
             Change::Audit(person.event(ctx, Kind::PasswordChanged)),
         ]);
-        changes.extend(lock_ignored(ctx, &password.lockout, MAX_LOCK, &user.id));
+        changes.extend(lock_ignored(ctx, &counter));
         Ok(Next::commit_in(basis.state_epoch, changes, PendingChange::Done))
     }
 }

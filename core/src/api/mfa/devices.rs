@@ -3,7 +3,8 @@
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::convert::Infallible;
 
-use super::{event, wrong_code};
+use super::{counter, event, wrong_code};
+use crate::api::context::place;
 use crate::api::endpoint::{Basis, Call, Decided, Next};
 use crate::api::lockout::dates_ignored;
 use crate::api::person::{BearerEndpoint, PendingChange, Person};
@@ -15,10 +16,12 @@ use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::totp::{STEP, accepted_step};
-use crate::records::factor::{Factors, TotpDevice};
+use crate::records::factor::TotpDevice;
 use crate::records::session::Purpose;
+use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::store::audit::Kind;
 use crate::store::change::Change;
+use crate::store::query::FactorsRecords;
 
 /// `GET`: the devices.
 #[derive(Debug)]
@@ -31,10 +34,11 @@ pub(crate) struct ListDevices;
 pub(crate) struct RemoveDevice {
     device: String,
     code: SecretText,
+    place: DeviceOnNetwork,
 }
 
 impl BearerEndpoint for ListDevices {
-    type Records = Factors;
+    type Records = FactorsRecords;
     type Pending = Infallible;
     type Hash = Infallible;
 
@@ -44,8 +48,8 @@ impl BearerEndpoint for ListDevices {
         Ok(Self)
     }
 
-    fn decide(&self, basis: &Basis<'_>, _: &Person<'_>, factors: &Factors) -> Decided {
-        let entries: Vec<DeviceEntry<'_>> = factors.devices.iter().map(entry).collect();
+    fn decide(&self, basis: &Basis<'_>, _: &Person<'_>, records: &FactorsRecords) -> Decided {
+        let entries: Vec<DeviceEntry<'_>> = records.factors.devices.iter().map(entry).collect();
         Ok(basis.ctx.done(Some(entries)).into())
     }
 }
@@ -63,7 +67,7 @@ fn entry(device: &TotpDevice) -> DeviceEntry<'_> {
 }
 
 impl BearerEndpoint for RemoveDevice {
-    type Records = Factors;
+    type Records = FactorsRecords;
     type Pending = PendingChange;
     type Hash = Infallible;
 
@@ -72,28 +76,38 @@ impl BearerEndpoint for RemoveDevice {
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of(call.request, &["code"])?;
-        Ok(Self { device: call.id.to_owned(), code: body.required_text("code")? })
+        Ok(Self {
+            device: call.id.to_owned(),
+            code: body.required_text("code")?,
+            place: place(call.request)?,
+        })
     }
 
-    fn compares(&self, _: &Person<'_>, factors: &Factors, _: Time) -> bool {
-        factors.devices.iter().any(|device| device.id.as_str() == self.device)
+    fn compares(&self, _: &Person<'_>, records: &FactorsRecords, _: Time) -> bool {
+        records.factors.devices.iter().any(|device| device.id.as_str() == self.device)
     }
 
     /// Takes a device away for a code of one that counts; one that does not count yet goes for a code of its own too.
-    fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, factors: &Factors) -> Decided<PendingChange> {
+    fn decide(
+        &self,
+        basis: &Basis<'_>,
+        person: &Person<'_>,
+        records: &FactorsRecords,
+    ) -> Decided<PendingChange> {
         let (ctx, user, code, clocks) = (basis.ctx, person.user, self.code.expose(), basis.clocks());
+        let (factors, counter) = (&records.factors, counter(person, records, &self.place));
         let device = factors.devices.iter().find(|device| device.id.as_str() == self.device);
         let device = device.ok_or_else(|| ctx.problem(Problem::DeviceUnknown))?;
         let mut changes = person.conditions();
         let own = device.verified_at.is_none().then(|| accepted_step(device, code, clocks)).flatten();
-        match (own, accept(factors, &user.id, Method::Totp, code, clocks)) {
+        match (own, accept(factors, &counter, Method::Totp, code, clocks)) {
             (Some(_), _) => {}
             (None, Ok(used)) => {
-                changes.extend(dates_ignored(ctx, factors, &user.id, &used));
+                changes.extend(dates_ignored(ctx, &counter, &used));
                 changes.extend(used);
             }
             (None, Err(refusal)) => {
-                let changes = wrong_code(ctx, person, factors, Some(&device.id), refusal);
+                let changes = wrong_code(ctx, person, &counter, Some(&device.id), refusal);
                 return Ok(Next::commit(changes, PendingChange::Refused(Problem::CodeRefused, refusal)));
             }
         }

@@ -6,10 +6,12 @@ use alloc::{borrow::ToOwned, vec::Vec};
 use crate::api::context::Context;
 use crate::api::lockout::count_wrong;
 use crate::api::person::Person;
-use crate::records::factor::Factors;
+use crate::policy::guess_counter::GuessCounter;
 use crate::records::id::DeviceId;
+use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
+use crate::store::query::FactorsRecords;
 
 pub(crate) mod devices;
 pub mod otpauth;
@@ -21,15 +23,20 @@ fn event(ctx: &Context, person: &Person<'_>, kind: Kind, device: &DeviceId) -> E
     Event { key: Some(device.as_str().to_owned()), ..person.event(ctx, kind) }
 }
 
+/// Returns the count of wrong codes that one from `place` adds to.
+fn counter(person: &Person<'_>, records: &FactorsRecords, place: &DeviceOnNetwork) -> GuessCounter {
+    GuessCounter::of_factors(&person.user.id, &records.factors, &records.history, place)
+}
+
 /// Returns what is written of a wrong code; `device` where it was meant for one.
 fn wrong_code(
     ctx: &Context,
     person: &Person<'_>,
-    factors: &Factors,
+    counter: &GuessCounter,
     device: Option<&DeviceId>,
     refusal: Refusal,
 ) -> Vec<Change> {
-    let mut changes = count_wrong(ctx, factors, &person.user.id);
+    let mut changes = count_wrong(ctx, counter);
     changes.push(Change::CountFailure { user: person.user.id.clone(), at: ctx.now() });
     let key = device.map(|id| id.as_str().to_owned());
     changes.push(Change::Audit(Event {

@@ -3,8 +3,8 @@
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::convert::Infallible;
 
-use super::{event, wrong_code};
-use crate::api::context::Context;
+use super::{counter, event, wrong_code};
+use crate::api::context::{Context, place};
 use crate::api::endpoint::{Basis, Call, Decided, Next, Pending};
 use crate::api::lockout::dates_ignored;
 use crate::api::mfa::otpauth::{otpauth_uri, qr_data_uri, secret_text};
@@ -20,11 +20,12 @@ use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, backup_codes, device};
 use crate::policy::second_factor::{Method, accept, has_shown};
-use crate::records::factor::Factors;
 use crate::records::id::UserId;
 use crate::records::session::Purpose;
+use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::store::audit::{Kind, Refusal};
 use crate::store::change::Change;
+use crate::store::query::FactorsRecords;
 
 /// A new device, for an account that is called so in the authenticator. Whoever has not shown a factor yet shows one by its
 /// code.
@@ -34,6 +35,7 @@ pub(crate) struct SetUpDevice {
     account: Option<String>,
     name: Option<String>,
     code: Option<SecretText>,
+    place: DeviceOnNetwork,
 }
 
 /// A device that is about to be durable, or the refusal of one.
@@ -51,7 +53,7 @@ pub(crate) enum PendingDevice {
 }
 
 impl BearerEndpoint for SetUpDevice {
-    type Records = Factors;
+    type Records = FactorsRecords;
     type Pending = PendingDevice;
     type Hash = Infallible;
 
@@ -71,15 +73,22 @@ impl BearerEndpoint for SetUpDevice {
             text => Ok(text.map(ToOwned::to_owned)),
         };
         let code = body.text("code")?.map(|code| SecretText::new(code.into()));
-        Ok(Self { account: name("account")?, name: name("device_name")?, code })
+        Ok(Self { account: name("account")?, name: name("device_name")?, code, place: place(call.request)? })
     }
 
-    fn compares(&self, person: &Person<'_>, factors: &Factors, _: Time) -> bool {
+    fn compares(&self, person: &Person<'_>, records: &FactorsRecords, _: Time) -> bool {
+        let factors = &records.factors;
         self.code.is_some() && factors.is_enrolled() && !has_shown(person.session, factors)
     }
 
-    fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, factors: &Factors) -> Decided<PendingDevice> {
-        let (ctx, user) = (basis.ctx, person.user);
+    fn decide(
+        &self,
+        basis: &Basis<'_>,
+        person: &Person<'_>,
+        records: &FactorsRecords,
+    ) -> Decided<PendingDevice> {
+        let (ctx, user, factors) = (basis.ctx, person.user, &records.factors);
+        let counter = counter(person, records, &self.place);
         let mut changes = person.conditions();
         let vouched_for = match (has_shown(person.session, factors), &self.code) {
             (true, _) => true,
@@ -88,13 +97,13 @@ impl BearerEndpoint for SetUpDevice {
                 return Err(ctx.refuse(Problem::SecondFactorFirst, Refusal::SecondFactorMissing));
             }
             (false, Some(code)) => {
-                match accept(factors, &user.id, Method::Totp, code.expose(), basis.clocks()) {
+                match accept(factors, &counter, Method::Totp, code.expose(), basis.clocks()) {
                     Err(refusal) => {
-                        let changes = wrong_code(ctx, person, factors, None, refusal);
+                        let changes = wrong_code(ctx, person, &counter, None, refusal);
                         return Ok(Next::commit(changes, PendingDevice::Refused(refusal)));
                     }
                     Ok(used) => {
-                        changes.extend(dates_ignored(ctx, factors, &user.id, &used));
+                        changes.extend(dates_ignored(ctx, &counter, &used));
                         changes.extend(used);
                         true
                     }

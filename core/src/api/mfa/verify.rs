@@ -3,7 +3,8 @@
 use alloc::{borrow::ToOwned, string::String};
 use core::convert::Infallible;
 
-use super::{event, wrong_code};
+use super::{counter, event, wrong_code};
+use crate::api::context::place;
 use crate::api::endpoint::{Basis, Call, Decided, Next};
 use crate::api::lockout::dates_ignored;
 use crate::api::person::{BearerEndpoint, PendingChange, Person};
@@ -14,10 +15,11 @@ use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::policy::enrolment::{verified, waiting};
 use crate::policy::second_factor::has_shown;
-use crate::records::factor::{Factors, Lockout};
 use crate::records::session::Purpose;
+use crate::records::sign_in_history::DeviceOnNetwork;
 use crate::store::audit::{Kind, Refusal};
 use crate::store::change::Change;
+use crate::store::query::FactorsRecords;
 
 /// A first code of a device: of the newest that waits for one, unless one is named.
 #[derive(Debug)]
@@ -25,10 +27,11 @@ use crate::store::change::Change;
 pub(crate) struct VerifyDevice {
     device: Option<String>,
     code: SecretText,
+    place: DeviceOnNetwork,
 }
 
 impl BearerEndpoint for VerifyDevice {
-    type Records = Factors;
+    type Records = FactorsRecords;
     type Pending = PendingChange;
     type Hash = Infallible;
 
@@ -38,27 +41,34 @@ impl BearerEndpoint for VerifyDevice {
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of(call.request, &["code", "device_id"])?;
         let device = body.text("device_id")?.map(ToOwned::to_owned);
-        Ok(Self { device, code: body.required_text("code")? })
+        Ok(Self { device, code: body.required_text("code")?, place: place(call.request)? })
     }
 
     /// Whoever holds the session of somebody without a factor could as well set up a device of their own: there is nothing to
     /// guess.
-    fn compares(&self, _: &Person<'_>, factors: &Factors, now: Time) -> bool {
+    fn compares(&self, _: &Person<'_>, records: &FactorsRecords, now: Time) -> bool {
+        let factors = &records.factors;
         factors.is_enrolled() && waiting(factors, self.device.as_deref(), now).is_some()
     }
 
-    fn decide(&self, basis: &Basis<'_>, person: &Person<'_>, factors: &Factors) -> Decided<PendingChange> {
-        let (ctx, now, user, session) = (basis.ctx, basis.now(), person.user, person.session);
+    fn decide(
+        &self,
+        basis: &Basis<'_>,
+        person: &Person<'_>,
+        records: &FactorsRecords,
+    ) -> Decided<PendingChange> {
+        let (ctx, now, session, factors) = (basis.ctx, basis.now(), person.session, &records.factors);
+        let counter = counter(person, records, &self.place);
         let refused = |refusal| ctx.refuse(Problem::CodeRefused, refusal);
         let device = waiting(factors, self.device.as_deref(), now);
         let device = device.ok_or_else(|| refused(Refusal::CodeWrong))?;
         let wrong = |refusal| {
-            let changes = wrong_code(ctx, person, factors, Some(&device.id), refusal);
+            let changes = wrong_code(ctx, person, &counter, Some(&device.id), refusal);
             Ok(Next::commit(changes, PendingChange::Refused(Problem::CodeRefused, refusal)))
         };
         let enrolled = factors.is_enrolled();
         // A first code beside a factor that counts is one shown, so guesses at it are guesses at them.
-        if enrolled && factors.are_locked(now) {
+        if enrolled && counter.is_locked(now) {
             return wrong(Refusal::FactorsLocked);
         }
         let counted = verified(factors, device, self.code.expose(), Some(&session.id), basis.clocks());
@@ -73,9 +83,8 @@ impl BearerEndpoint for VerifyDevice {
         }
         let mut changes = person.conditions();
         if enrolled {
-            changes.extend(dates_ignored(ctx, factors, &user.id, &[]));
-            let (before, after) = (factors.lockout, Lockout::default());
-            changes.push(Change::SetLockout { user: user.id.clone(), before, after });
+            changes.extend(dates_ignored(ctx, &counter, &[]));
+            changes.push(counter.begin_anew());
         }
         changes.extend(counted);
         changes.push(Change::Audit(event(ctx, person, Kind::DeviceVerified, &device.id)));

@@ -14,7 +14,7 @@ use crate::records::factor::Factors;
 use crate::records::id::{ClientId, SessionId, UserId};
 use crate::records::scope::Scope;
 use crate::records::session::{Actor, RefreshDigest, RefreshToken, Rotation, Salt};
-use crate::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network};
+use crate::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network, SignInHistory};
 use crate::records::ticket::Impersonation;
 use crate::settings::{AddressMismatch, Issuer, PasswordAge};
 
@@ -113,6 +113,7 @@ fn answered() -> ChallengeRecords {
         actor: None,
         client: Some(client("backend", "", "right")),
         factors: Factors::default(),
+        history: SignInHistory::default(),
         issuer: None,
         delivered: Some(session()),
     }

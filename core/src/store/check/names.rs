@@ -28,7 +28,7 @@ names! {
     InsertChallenge CountWrong AnswerChallenge RepeatAnswer RequireOpenChallenge
     InsertDevice VerifyDevice UseStep DeleteDevice
     AddBackupCodes KeepBackupCodes DropBackupCodes UseBackupCode SetLockout
-    RecordSignIn CountFailure SetPassword SetPasswordLockout
+    RecordSignIn CountFailure SetPassword SetPasswordLockout SetPlaceLockout
     InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient
     InsertKey ActivateKey RetireKey
     Audit Probe DummyWrite

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::records::client::Client;
-use crate::records::factor::{Lockout, MAX_DEVICES};
+use crate::records::factor::{Lockout, LockoutOf, MAX_DEVICES};
 use crate::records::signing_key::KeyState;
 use crate::records::user::User;
 use crate::store::Store;
@@ -52,6 +52,10 @@ const RACES: &[Race] = &[
         let (before, after) = (Lockout::default(), Lockout { wrong: 1, ..Lockout::default() });
         let guess = Change::SetPasswordLockout { user: s.user_id("alice"), before, after };
         (Vec::from([s.set_password(1)]), (0..AT_ONCE).map(|_| Vec::from([guess.clone()])).collect())
+    }),
+    ("SetPlaceLockout", "several guess from one place at once", |s| {
+        let guess = s.guess_at(1, LockoutOf::Password, Lockout::NONE, Lockout { wrong: 1, ..Lockout::NONE });
+        (Vec::from([s.learn(1, NOW)]), (0..AT_ONCE).map(|_| Vec::from([guess.clone()])).collect())
     }),
     ("UpdateUser", "one user is updated by several at once", |s| {
         let update = |n| Change::UpdateUser(User { updated_at: NOW.plus(n), ..s.user("alice") });

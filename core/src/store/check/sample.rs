@@ -14,7 +14,7 @@ use crate::crypto::sha256;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
 use crate::records::client::{Client, ClientSecret};
 use crate::records::delivery::{Delivery, OpenedSession, RequestDigest, TicketResult};
-use crate::records::factor::{BackupDigest, OtpParameters, TotpDevice};
+use crate::records::factor::{BackupDigest, Lockout, LockoutOf, OtpParameters, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use crate::records::password::PasswordHash;
 use crate::records::scope::Scope;
@@ -347,6 +347,17 @@ impl Sample {
 
     pub(in crate::store::check) fn learn(&self, place: u64, at: Time) -> Change {
         Change::RecordSignIn { user: self.user_id("alice"), place: self.place(place), at }
+    }
+
+    /// Sets a lockout that `place` of alice has of its own.
+    pub(in crate::store::check) fn guess_at(
+        &self,
+        place: u64,
+        of: LockoutOf,
+        before: Lockout,
+        after: Lockout,
+    ) -> Change {
+        Change::SetPlaceLockout { user: self.user_id("alice"), place: self.place(place), of, before, after }
     }
 
     pub(in crate::store::check) fn fail(&self, at: Time) -> Change {

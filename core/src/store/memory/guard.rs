@@ -113,6 +113,8 @@ guards! {
     GuessesAreAsRead,
     /// `SetPasswordLockout`: nobody has counted since.
     PasswordGuessesAreAsRead,
+    /// `SetPlaceLockout`: nobody has counted since, and the place is one of the latest.
+    PlaceGuessesAreAsRead,
     /// `InsertUser`: no other user has the id.
     UserIdIsFree,
     /// `InsertUser`: no other user has the name.
@@ -189,6 +191,7 @@ impl Tables {
             | Change::UseBackupCode { .. }
             | Change::SetLockout { .. }
             | Change::SetPasswordLockout { .. }
+            | Change::SetPlaceLockout { .. }
             | Change::InsertUser(_)
             | Change::UpdateUser(_)
             | Change::DeleteUser(_)
@@ -338,6 +341,11 @@ impl Tables {
             Change::SetPasswordLockout { user, before, .. } => {
                 let same = self.passwords.get(user).is_some_and(|password| password.lockout == *before);
                 vec![(Guard::PasswordGuessesAreAsRead, same)]
+            }
+            Change::SetPlaceLockout { user, place, of, before, .. } => {
+                let history = self.histories.get(user);
+                let lockout = history.and_then(|history| history.lockout(*of, place));
+                vec![(Guard::PlaceGuessesAreAsRead, lockout == Some(*before))]
             }
             Change::InsertUser(user) => vec![
                 (Guard::UserIdIsFree, !self.users.contains_key(&user.id)),

@@ -9,6 +9,7 @@ use crate::records::factor::Factors;
 use crate::records::id::{UserId, UserRef};
 use crate::records::named_clients::NamedClients;
 use crate::records::session::{RefreshDigest, Session};
+use crate::records::sign_in_history::SignInHistory;
 use crate::records::ticket::{Ticket, TicketState};
 use crate::records::user::User;
 use crate::store::page::{Cursor, Page, PageQuery};
@@ -63,6 +64,10 @@ impl Tables {
             session,
         };
         Page { items: items.into_iter().map(with_names).collect(), next }
+    }
+
+    fn history(&self, user: &UserId) -> SignInHistory {
+        self.histories.get(user).cloned().unwrap_or_default()
     }
 
     fn factors(&self, user: &UserId) -> Factors {
@@ -139,7 +144,7 @@ impl Tables {
                 let actor = ticket.impersonation.as_ref().and_then(|i| self.users.get(&i.actor));
                 Box::new(TicketRecords {
                     factors: self.factors(ticket.presented_by()),
-                    history: self.histories.get(ticket.presented_by()).cloned().unwrap_or_default(),
+                    history: self.history(ticket.presented_by()),
                     user: self.users.get(&ticket.user_id).cloned(),
                     actor: actor.cloned(),
                     client: self.clients.get(&ticket.client_id).cloned(),
@@ -168,6 +173,7 @@ impl Tables {
                     client: self.clients.get(&sign_in.client_id).cloned(),
                     issuer: self.other_issuer(sign_in.clients()),
                     factors: self.factors(sign_in.challenged()),
+                    history: self.history(sign_in.challenged()),
                     delivered: challenge
                         .answered
                         .as_ref()
@@ -178,18 +184,20 @@ impl Tables {
             Query::Factors(query) => Records::Factors(Box::new(FactorsRecords {
                 bearer: self.bearer(query),
                 factors: query.person.as_ref().map(|p| self.factors(&p.user)).unwrap_or_default(),
+                history: query.person.as_ref().map(|p| self.history(&p.user)).unwrap_or_default(),
             })),
             Query::Login(identity) => Records::Login(self.identified(identity).map(|user| {
                 Box::new(LoginRecords {
                     password: self.passwords.get(&user.id).cloned(),
                     factors: self.factors(&user.id),
-                    history: self.histories.get(&user.id).cloned().unwrap_or_default(),
+                    history: self.history(&user.id),
                     user: user.clone(),
                 })
             })),
             Query::Password(query) => Records::Password(Box::new(PasswordRecords {
                 bearer: self.bearer(query),
                 password: query.person.as_ref().and_then(|p| self.passwords.get(&p.user)).cloned(),
+                history: query.person.as_ref().map(|p| self.history(&p.user)).unwrap_or_default(),
             })),
             Query::User(query) => Records::User(self.user(&query.user).map(|user| {
                 let owner = query.username.as_ref().map(|name| UserRef::Username(name.as_str().into()));
@@ -200,7 +208,7 @@ impl Tables {
                 Box::new(AccountRecords {
                     password: self.passwords.get(&user.id).cloned(),
                     factors: self.factors(&user.id),
-                    history: self.histories.get(&user.id).cloned().unwrap_or_default(),
+                    history: self.history(&user.id),
                     user: user.clone(),
                 })
             })),

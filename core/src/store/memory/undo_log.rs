@@ -101,7 +101,9 @@ impl Before {
                 Self::Factors(tables.devices.clone(), tables.backup_codes.clone())
             }
             Change::SetLockout { user, .. } => Self::Lockout(user.clone(), tables.lockout.get(user).copied()),
-            Change::RecordSignIn { user, .. } | Change::CountFailure { user, .. } => history(user),
+            Change::RecordSignIn { user, .. }
+            | Change::CountFailure { user, .. }
+            | Change::SetPlaceLockout { user, .. } => history(user),
             Change::SetPassword { user, .. } | Change::SetPasswordLockout { user, .. } => password(user),
             Change::InsertUser(new) | Change::UpdateUser(new) => user(&new.id),
             Change::DeleteUser(_) => Self::Everything(Box::new(tables.clone())),

@@ -105,6 +105,9 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::CountFailure { user, at } => sign_in_history::fail(db, user, *at),
         Change::SetPassword { user, hash } => passwords::set(db, user, hash),
         Change::SetPasswordLockout { user, before, after } => passwords::set_guesses(db, user, before, after),
+        Change::SetPlaceLockout { user, place, of, before, after } => {
+            sign_in_history::set_lockout(db, user, (place, *of), before, after)
+        }
         Change::InsertUser(user) => insert_user(db, user),
         Change::UpdateUser(user) => update_user(db, user),
         Change::DeleteUser(id) => {

@@ -9,6 +9,7 @@ use gatepass_core::records::factor::Factors;
 use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
 use gatepass_core::records::named_clients::NamedClients;
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
+use gatepass_core::records::sign_in_history::SignInHistory;
 use gatepass_core::records::ticket::{Ticket, TicketDigest};
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::page::Page;
@@ -111,11 +112,13 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
                 None => Factors::default(),
                 Some(person) => factors::of(db, master, &person.user)?,
             },
+            history: history_of(db, query)?,
         })),
         Query::Login(identity) => Records::Login(login(db, master, identity)?.map(Box::new)),
         Query::Password(query) => Records::Password(Box::new(PasswordRecords {
             bearer: bearer(snapshot, query)?,
             password: named(query.person.as_ref(), |person| passwords::of(db, &person.user))?,
+            history: history_of(db, query)?,
         })),
         Query::User(query) => Records::User(user_records(db, query)?.map(Box::new)),
         Query::Account(who) => Records::Account(account(db, master, who)?.map(Box::new)),
@@ -348,6 +351,14 @@ fn session_page(
     Ok(Page { items, next })
 }
 
+/// Returns the sign-in history of the person whom a token names.
+fn history_of(db: &Connection, query: &BearerQuery) -> Result<SignInHistory, TransactionError> {
+    match &query.person {
+        None => Ok(SignInHistory::default()),
+        Some(person) => sign_in_history::of(db, &person.user),
+    }
+}
+
 fn challenge(
     snapshot: &mut Snapshot<'_>,
     digest: &ChallengeDigest,
@@ -361,6 +372,7 @@ fn challenge(
         client: snapshot.client(&sign_in.client_id)?,
         issuer: snapshot.other_issuer(sign_in.clients())?,
         factors: factors::of(db, master, sign_in.challenged())?,
+        history: sign_in_history::of(db, sign_in.challenged())?,
         delivered: named(
             challenge.answered.as_ref().and_then(|answered| answered.delivery.as_deref()),
             |delivery| delivered_session(db, &delivery.result),

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::base::time::LEEWAY;
-use crate::records::factor::Lockout;
+use crate::records::factor::{Lockout, LockoutOf};
 use crate::records::sign_in_history::{MAX_FAILURES, MAX_PLACES};
 use crate::records::user::User;
 use crate::store::change::Change;
@@ -39,6 +39,8 @@ fn belongings(s: &Sample) -> Vec<Change> {
     factors.into_iter().chain(account).chain(sign_ins).collect()
 }
 
+/// The places that have lockouts of their own.
+const PLACES: u64 = 4;
 const ONE: Lockout = Lockout { wrong: 1, locks: 0, locked_until: None };
 const LOCKED: Lockout = Lockout { wrong: 10, locks: 2, locked_until: Some(NOW) };
 
@@ -137,6 +139,42 @@ pub(super) const CASES: &[Entry] = &[
     }),
     ("a sign-in of somebody who is not there is remembered", |s| {
         Case::conflicts([], [Change::RecordSignIn { user: s.user_id("nobody"), place: s.place(1), at: NOW }])
+    }),
+    ("guesses from the latest places are counted there", |s| {
+        let signed_in = (0..PLACES).map(|number| s.learn(number, NOW.plus(number)));
+        let guesses = [
+            s.guess_at(0, LockoutOf::Password, Lockout::NONE, ONE),
+            s.guess_at(0, LockoutOf::Password, ONE, LOCKED),
+            s.guess_at(0, LockoutOf::Factors, Lockout::NONE, ONE),
+            s.guess_at(2, LockoutOf::Factors, Lockout::NONE, LOCKED),
+            s.guess_at(2, LockoutOf::Factors, LOCKED, Lockout::NONE),
+        ];
+        Case::applies(signed_in, guesses)
+    }),
+    ("guesses from a place are counted, though others were counted since", |s| {
+        let guess = || s.guess_at(1, LockoutOf::Password, Lockout::NONE, ONE);
+        Case::conflicts([s.learn(1, NOW), guess()], [guess()])
+    }),
+    ("codes from a place are counted as if they were passwords", |s| {
+        let before = [s.learn(1, NOW), s.guess_at(1, LockoutOf::Password, Lockout::NONE, ONE)];
+        Case::conflicts(before, [s.guess_at(1, LockoutOf::Factors, ONE, LOCKED)])
+    }),
+    ("guesses from a place that is not known are counted there", |s| {
+        Case::conflicts([s.learn(1, NOW)], [s.guess_at(2, LockoutOf::Password, Lockout::NONE, ONE)])
+    }),
+    ("guesses from a known place that is not one of the latest are counted there", |s| {
+        let signed_in = (0..=PLACES).map(|number| s.learn(number, NOW.plus(number)));
+        Case::conflicts(signed_in, [s.guess_at(0, LockoutOf::Password, Lockout::NONE, ONE)])
+    }),
+    ("a place that is not one of the latest any more forgets its guesses", |s| {
+        let guess = |number| s.guess_at(number, LockoutOf::Factors, Lockout::NONE, LOCKED);
+        let signed_in = (0..PLACES).flat_map(|number| [s.learn(number, NOW.plus(number)), guess(number)]);
+        let again = [s.learn(PLACES, NOW.plus(60)), s.learn(0, NOW.plus(90))];
+        Case::applies(signed_in, again)
+    }),
+    ("guesses at somebody who is not there are counted for a place", |s| {
+        let guess = s.guess_at(1, LockoutOf::Password, Lockout::NONE, ONE);
+        Case::conflicts([s.learn(1, NOW)], [delete(s), guess])
     }),
     ("a failure is remembered", |s| {
         Case::applies([s.issue(1), s.learn(1, NOW)], [s.fail(NOW), s.fail(NOW.plus(7))])

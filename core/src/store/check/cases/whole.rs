@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::records::client::Client;
-use crate::records::factor::Lockout;
+use crate::records::factor::{Lockout, LockoutOf};
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
@@ -40,6 +40,8 @@ fn everything(s: &Sample) -> Vec<Change> {
         Change::DropBackupCodes(alice()),
         Change::SetLockout { user: alice(), before, after },
         s.learn(2, NOW),
+        s.guess_at(2, LockoutOf::Password, Lockout::NONE, after),
+        s.guess_at(2, LockoutOf::Factors, Lockout::NONE, after),
         s.fail(NOW),
         Change::SetPasswordLockout { user: alice(), before, after },
         s.set_password(2),

@@ -16,3 +16,8 @@ ALTER TABLE audit ADD COLUMN operator TEXT;
 -- The client that stated the address of the person before it, and the address that the client's own request came from.
 ALTER TABLE audit ADD COLUMN stated_by TEXT;
 ALTER TABLE audit ADD COLUMN peer TEXT;
+
+-- ## Known places
+-- A JSON array of [password, codes], one for each of the latest places in their order, each [wrong, locks, locked until]; empty where
+-- nothing is counted.
+ALTER TABLE habits ADD COLUMN lockouts TEXT NOT NULL DEFAULT '[]';
