@@ -565,7 +565,7 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
     };
     use gatepass_core::records::ticket::{Impersonation, TicketState};
     use gatepass_core::records::user::User;
-    use gatepass_core::store::query::{BearerRecords, Records};
+    use gatepass_core::store::query::{BearerRecords, Named, Records};
 
     let is = |word: &str| given.split(' ').any(|other| other == word);
     let (long_ago, lately) = (Time::from_unix(1_740_000_000), Time::from_unix(1_749_999_995));
@@ -722,7 +722,7 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
                 of_user(&mut family.user);
             }
         }
-        Records::Login(Some(records)) => {
+        Records::Login(Named::One(records)) => {
             of_factors(&mut records.factors);
             let mut user = Some(records.user.clone());
             of_user(&mut user);
@@ -737,8 +737,10 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
         Records::Bearer(bearer) => of_bearer(bearer),
         Records::Issue(records) => {
             of_bearer(&mut records.bearer);
-            records.actor = boss(&records.user);
-            of_user(&mut records.user);
+            let mut user = records.user.one().cloned();
+            records.actor = boss(&user).into();
+            of_user(&mut user);
+            records.user = user.into();
         }
         Records::Sessions(records) => of_bearer(&mut records.bearer),
         Records::Factors(records) => {
@@ -756,11 +758,12 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
         }
         Records::Ticket(None)
         | Records::Challenge(None)
-        | Records::Login(None)
+        | Records::Login(_)
         | Records::Unreadable
         | Records::Generation
         | Records::Client(_)
         | Records::User(_)
+        | Records::Owners(_)
         | Records::Account(_)
         | Records::Session(_)
         | Records::TicketById(_)
@@ -787,7 +790,7 @@ pub(crate) fn handle(data: &[u8]) {
     use gatepass_core::settings::{Issuer, Settings, Unenrolled};
     use gatepass_core::store::change::Outcome;
     use gatepass_core::store::query::{
-        ByClientRecords, FactorsRecords, Found, IssueRecords, PasswordRecords, Query, Records,
+        ByClientRecords, FactorsRecords, Found, IssueRecords, Named, PasswordRecords, Query, Records,
         SessionsRecords, TokenRecords,
     };
 
@@ -904,14 +907,14 @@ pub(crate) fn handle(data: &[u8]) {
                     9 => Records::Challenge(Some(Box::new(challenge_records()))),
                     10 => Records::Challenge(None),
                     11 => Records::Factors(Box::default()),
-                    12 => Records::Login(Some(Box::new(login_records()))),
-                    13 => Records::Login(None),
+                    12 => Records::Login(Named::One(Box::new(login_records()))),
+                    13 => Records::Login(Named::Nobody),
                     14 => Records::Ticket(Some(Box::new(ticket_records()))),
                     15 => Records::Bearer(Box::new(bearer_records())),
                     16 => Records::Issue(Box::new(IssueRecords {
                         bearer: bearer_records(),
-                        user: bearer_records().user,
-                        actor: None,
+                        user: bearer_records().user.into(),
+                        actor: Named::Nobody,
                         audience: bearer_records().client,
                     })),
                     17 => Records::Sessions(Box::new(SessionsRecords {

@@ -188,7 +188,7 @@ pub fn tables() -> Tables {
 
 /// Issues a ticket for `user` as the command line does.
 pub fn issue(engine: &Engine, store: &Memory, user: &str, inputs: RequestInputs) -> String {
-    let request = TicketRequest::new(UserRef::IdOrUsername(user.into()));
+    let request = TicketRequest::new(UserRef::Any(user.into()));
     issue_as_asked(engine, store, request, inputs).expect("a ticket")
 }
 

@@ -24,13 +24,14 @@ use gatepass_core::policy::password::PasswordError;
 use gatepass_core::policy::session_state::SessionState;
 use gatepass_core::records::factor::Lockout;
 use gatepass_core::records::id::{SessionId, UserId, UserRef};
+use gatepass_core::records::identifier::IdentifierKind;
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::settings::Settings;
 use gatepass_core::store::Store;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::page::PageQuery;
-use gatepass_core::store::query::{Found, Records};
+use gatepass_core::store::query::{Found, IdentifierOwner, Records};
 use gatepass_tests::administrator::run_with;
 use gatepass_tests::fixtures::{self, NOON, inputs, presents};
 use gatepass_tests::memory::Memory;
@@ -50,7 +51,7 @@ fn id(name: &str) -> UserId {
 }
 
 fn named(name: &str) -> UserRef {
-    UserRef::IdOrUsername(name.into())
+    UserRef::Any(name.into())
 }
 
 fn username(name: &str) -> Username {
@@ -179,7 +180,12 @@ fn what_is_changed_meanwhile_stays_changed() {
 #[test]
 fn a_user_name_is_one_users() {
     let store = store();
-    let taken = |name: &str| Some(AdminError::AlreadyExists(Item::User(name.into())));
+    let taken = |name: &str| {
+        let owner =
+            IdentifierOwner { user: id("boss"), username: username(name), kind: IdentifierKind::Username };
+        let (identifier, kind) = (name.into(), IdentifierKind::Username);
+        Some(AdminError::IdentifierTaken { identifier, kind, owner })
+    };
     let add = |name| AddUser { username: username(name), fields: UserFields::default(), password: None };
     let rename = |name| SetUser {
         user: named("alice"),

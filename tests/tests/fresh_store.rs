@@ -10,6 +10,7 @@ use gatepass_core::records::client::ClientRef;
 use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, LockoutOf, TotpDevice};
 use gatepass_core::records::id::{DeviceId, SessionId};
+use gatepass_core::records::identifier::{CanonicalIdentifier, IdentifierKind};
 use gatepass_core::records::named_clients::NamedClients;
 use gatepass_core::records::password::Password;
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
@@ -21,8 +22,8 @@ use gatepass_core::store::check::{check_races, check_store};
 use gatepass_core::store::page::{Cursor, Page, PageQuery};
 use gatepass_core::store::query::{
     AccountRecords, BearerQuery, BearerRecords, ByClientRecords, ChallengeRecords, FactorsRecords, Family,
-    IssueRecords, LoginRecords, PasswordRecords, SessionRecords, SessionsRecords, TicketRecords,
-    TokenRecords, UserRecords,
+    IdentifierOwner, IssueRecords, LoginRecords, Named, PasswordRecords, SessionRecords, SessionsRecords,
+    TicketRecords, TokenRecords, UserRecords,
 };
 use gatepass_core::{Change, Client, ClientId, Found, Outcome, Query, Records, Store, User, UserId, UserRef};
 
@@ -88,15 +89,40 @@ impl Rows {
         self.users.iter().find(|user| user.id == *id)
     }
 
-    fn named(&self, who: &UserRef) -> Option<User> {
-        let by_name = |name: &str| self.users.iter().find(|user| user.username.as_str() == name);
-        match who {
-            UserRef::Username(name) => by_name(name),
-            UserRef::IdOrUsername(text) => {
-                self.users.iter().find(|user| user.id.as_str() == text).or_else(|| by_name(text))
+    /// Nobody can give two users one identifier here, so none names several.
+    fn named(&self, who: &UserRef) -> Named<User> {
+        let found = match who {
+            UserRef::Username(name) => {
+                self.owner(name, None).filter(|owned| owned.0 == IdentifierKind::Username)
             }
-        }
-        .cloned()
+            UserRef::Any(text) => match self.users.iter().find(|user| user.id.as_str() == text) {
+                Some(user) => return Named::One(user.clone()),
+                None => self.owner(text, None),
+            },
+        };
+        found.map(|(_, user)| user.clone()).into()
+    }
+
+    /// Returns the user who has the identifier, but for `but`, and the kind that it is of the user's.
+    fn owner(&self, text: &str, but: Option<&UserId>) -> Option<(IdentifierKind, &User)> {
+        let form = CanonicalIdentifier::of(text, None);
+        self.users.iter().filter(|user| Some(&user.id) != but).find_map(|user| {
+            let kind = user.canonical_identifiers(None).find(|(_, other)| *other == form)?.0;
+            Some((kind, user))
+        })
+    }
+
+    fn owners(&self, texts: &[String], but: Option<&UserId>) -> Vec<Option<IdentifierOwner>> {
+        let of = |(kind, user): (IdentifierKind, &User)| IdentifierOwner {
+            user: user.id.clone(),
+            username: user.username.clone(),
+            kind,
+        };
+        texts.iter().map(|text| self.owner(text, but).map(of)).collect()
+    }
+
+    fn are_free(&self, new: &User) -> bool {
+        new.identifiers().all(|(_, text)| self.owner(text, Some(&new.id)).is_none())
     }
 
     fn client(&self, id: &ClientId) -> Option<&Client> {
@@ -230,13 +256,7 @@ impl Rows {
     }
 
     fn login(&self, text: &str) -> Option<LoginRecords> {
-        let named = self.users.iter().find(|user| user.username.as_str() == text);
-        let by = |user: &&User| {
-            let email = user.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(text));
-            email || user.phone.as_deref() == Some(text)
-        };
-        let mut others = self.users.iter().filter(by);
-        let user = named.or_else(|| others.next().filter(|_| others.next().is_none()))?.clone();
+        let user = self.owner(text, None)?.1.clone();
         Some(LoginRecords {
             password: get(&self.passwords, &user.id).cloned(),
             factors: self.factors(&user.id),
@@ -256,8 +276,8 @@ impl Rows {
             Query::Bearer(bearer) => Records::Bearer(Box::new(self.bearer(bearer))),
             Query::Issue(issue) => Records::Issue(Box::new(IssueRecords {
                 bearer: issue.bearer.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
-                user: issue.user.as_ref().and_then(|who| self.named(who)),
-                actor: issue.actor.as_ref().and_then(|who| self.named(who)),
+                user: issue.user.as_ref().map(|who| self.named(who)).unwrap_or_default(),
+                actor: issue.actor.as_ref().map(|who| self.named(who)).unwrap_or_default(),
                 audience: issue.audience.as_ref().and_then(|id| self.client(id)).cloned(),
             })),
             Query::Token(token) => Records::Token(Box::new(TokenRecords {
@@ -280,15 +300,16 @@ impl Rows {
                 let history = history.unwrap_or_default();
                 Records::Factors(Box::new(FactorsRecords { bearer: self.bearer(query), factors, history }))
             }
-            Query::Login(identity) => Records::Login(self.login(&identity.0).map(Box::new)),
+            Query::Login(identity) => Records::Login(self.login(&identity.0).map(Box::new).into()),
             Query::ByClient(by) => Records::ByClient(Box::new(ByClientRecords {
                 caller: self.client(&by.caller).cloned(),
                 records: self.answer(&by.query),
             })),
             Query::User(query) => Records::User(self.named(&query.user).map(|user| {
-                let owner = self.users.iter().find(|user| Some(&user.username) == query.username.as_ref());
-                Box::new(UserRecords { user, username_owner: owner.map(|user| user.id.clone()) })
+                let owners = self.owners(&query.identifiers, Some(&user.id));
+                Box::new(UserRecords { user, owners })
             })),
+            Query::Owners(texts) => Records::Owners(self.owners(texts, None)),
             Query::Account(who) => Records::Account(self.named(who).map(|user| {
                 Box::new(AccountRecords {
                     password: get(&self.passwords, &user.id).cloned(),
@@ -565,13 +586,13 @@ impl Rows {
                 Ok(())
             }
             Change::InsertUser(new) => {
-                holds(!self.users.iter().any(|user| user.id == new.id || user.username == new.username))?;
+                holds(self.user(&new.id).is_none() && self.are_free(new))?;
                 holds(!self.deleted.contains(&new.id))?;
                 self.users.push(new.clone());
                 Ok(())
             }
             Change::UpdateUser(new) => {
-                holds(!self.users.iter().any(|user| user.id != new.id && user.username == new.username))?;
+                holds(self.are_free(new))?;
                 let user = row(&mut self.users, |user| user.id == new.id)?;
                 holds(user.revision == new.revision)?;
                 *user = User { revision: new.revision + 1, ..new.clone() };

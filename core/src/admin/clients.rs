@@ -13,6 +13,7 @@ use crate::records::client::{Client, ClientSecret, SecretDigest};
 use crate::records::id::ClientId;
 use crate::records::request_inputs::RequestInputs;
 use crate::records::scope::Scope;
+use crate::records::user::User;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
 use crate::store::page::{Page, PageQuery};
@@ -66,7 +67,7 @@ impl AddClient {
     /// Adds a client called `id`. Without `secret` one is made.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] where the id is the server's own, or the default scope is not within the scope.
+    /// [`AdminError::Invalid`] where the id is the server's own or like a user's, or the default scope is not within the scope.
     pub fn new(
         id: ClientId,
         fields: ClientFields,
@@ -74,6 +75,9 @@ impl AddClient {
     ) -> Result<Self, AdminError> {
         if id == ClientId::own() {
             return Err(AdminError::Invalid { field: Field::ClientId, reason: Invalid::Reserved });
+        }
+        if id.as_str().starts_with(User::ID_PREFIX) {
+            return Err(AdminError::Invalid { field: Field::ClientId, reason: Invalid::LikeUserId });
         }
         fields.apply(&mut Client::new(id.clone(), Scope::default(), 0, Time::default()))?;
         Ok(Self { id, fields, secret })

@@ -1,12 +1,15 @@
 //! The errors of the room.
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use crate::policy::password::PasswordError;
 use crate::policy::ticket_issuing::IssueError;
-use crate::records::id::{ClientId, SessionId, TicketId};
+use crate::records::id::{ClientId, SessionId, TicketId, UserId};
+use crate::records::identifier::IdentifierKind;
 use crate::records::scope::Scope;
+use crate::records::user::User;
+use crate::store::query::IdentifierOwner;
 
 /// The reason why an operation failed. Nothing was written, except perhaps after [`AdminError::Unknown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,22 @@ pub enum AdminError {
     NotFound(Item),
     /// Another record has the name.
     AlreadyExists(Item),
+    /// Several users have the identifier, from a time when its forms were not compared.
+    Ambiguous {
+        /// The identifier.
+        identifier: String,
+        /// The users, at most [`MAX_NAMESAKES`](crate::store::query::MAX_NAMESAKES).
+        users: Vec<UserId>,
+    },
+    /// Another user has the identifier.
+    IdentifierTaken {
+        /// The identifier.
+        identifier: String,
+        /// The kind that it was to be.
+        kind: IdentifierKind,
+        /// The user who has it.
+        owner: IdentifierOwner,
+    },
     /// A value of the request breaks a rule.
     Invalid {
         /// The field that the value is for.
@@ -49,7 +68,7 @@ pub enum AdminError {
 pub enum Item {
     /// A client.
     Client(ClientId),
-    /// A user, by id or user name.
+    /// A user, as named.
     User(String),
     /// A key, by its id.
     Key(String),
@@ -105,6 +124,10 @@ pub enum Invalid {
         /// The most characters.
         longest: usize,
     },
+    /// It has this character, which is not seen.
+    Hidden(char),
+    /// It has the form of a user's id.
+    LikeUserId,
     /// It is no e-mail address: it has no `@`.
     NoAtSign,
     /// It has more bytes of JSON than this, or is nested deeper.
@@ -174,6 +197,17 @@ impl fmt::Display for AdminError {
         match self {
             Self::NotFound(item) => write!(f, "there is no {item}"),
             Self::AlreadyExists(item) => write!(f, "there is a {item} already"),
+            Self::Ambiguous { identifier, users } => {
+                write!(f, "{identifier:?} is an identifier of several users:")?;
+                users.iter().try_for_each(|user| write!(f, " {user}"))
+            }
+            Self::IdentifierTaken { identifier, kind, owner } => write!(
+                f,
+                "the {kind} {identifier:?} is taken: it is the {} of user {:?} ({})",
+                owner.kind,
+                owner.username.as_str(),
+                owner.user
+            ),
             Self::Invalid { field, reason } => write!(f, "{field} {reason}"),
             Self::Refused(obstacle) => obstacle.fmt(f),
             Self::NotIssued(error) => write!(f, "no ticket was issued: {error}"),
@@ -242,6 +276,10 @@ impl fmt::Display for Invalid {
                 write!(f, "is at most {longest} characters, none of them a control character")
             }
             Self::NotOneWord { longest } => write!(f, "is 1 to {longest} characters without white space"),
+            Self::Hidden(character) => {
+                write!(f, "has no characters that are not seen, as U+{:04X}", u32::from(*character))
+            }
+            Self::LikeUserId => write!(f, "does not begin with {}, as the ids of users do", User::ID_PREFIX),
             Self::NoAtSign => f.write_str("has an @"),
             Self::TooLarge { bytes, depth } => write!(f, "is at most {bytes} bytes of JSON, {depth} deep"),
             Self::TooMany { most } => write!(f, "is one of at most {most}"),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::admin::error::{AdminError, Field, Invalid};
 use crate::records::factor::AskFactor;
+use crate::records::identifier::{IdentifierKind, hidden};
 use crate::records::user::{Gender, User};
 
 /// The longest e-mail address, in characters.
@@ -48,6 +49,15 @@ pub(super) fn plain(field: Field, given: &str, longest: usize) -> Result<Option<
     Ok(Some(given.trim().to_string()).filter(|text| !text.is_empty()))
 }
 
+/// Reads a plain text in which every character is seen.
+fn identifier(field: Field, given: &str, longest: usize) -> Result<Option<String>, AdminError> {
+    let text = plain(field, given, longest)?;
+    match text.as_deref().and_then(hidden) {
+        Some(character) => Err(AdminError::Invalid { field, reason: Invalid::Hidden(character) }),
+        None => Ok(text),
+    }
+}
+
 /// The values of a user that an administrator may set. Those that are not named stay as they are; an empty text clears.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct UserFields {
@@ -70,9 +80,9 @@ impl UserFields {
     /// Sets the e-mail address.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] where it is longer than 254 characters, has a control character or no `@`.
+    /// [`AdminError::Invalid`] where it is longer than 254 characters, has an invisible character or no `@`.
     pub fn email(self, given: &str) -> Result<Self, AdminError> {
-        let email = plain(Field::Email, given, MAX_EMAIL)?;
+        let email = identifier(Field::Email, given, MAX_EMAIL)?;
         if email.as_ref().is_some_and(|email| !email.contains('@')) {
             return Err(AdminError::Invalid { field: Field::Email, reason: Invalid::NoAtSign });
         }
@@ -82,9 +92,9 @@ impl UserFields {
     /// Sets the telephone number.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] where it is longer than 64 characters, or has a control character.
+    /// [`AdminError::Invalid`] where it is longer than 64 characters, or has an invisible character.
     pub fn phone(self, given: &str) -> Result<Self, AdminError> {
-        Ok(Self { phone: Edit::Set(plain(Field::Phone, given, MAX_PHONE)?), ..self })
+        Ok(Self { phone: Edit::Set(identifier(Field::Phone, given, MAX_PHONE)?), ..self })
     }
 
     /// Sets the full name.
@@ -118,6 +128,15 @@ impl UserFields {
     #[must_use]
     pub fn second_factor(self, ask: Option<AskFactor>) -> Self {
         Self { second_factor: Edit::Set(ask), ..self }
+    }
+
+    /// Returns the identifiers that are set.
+    pub(super) fn identifiers(&self) -> impl Iterator<Item = (IdentifierKind, &str)> {
+        let set = [(IdentifierKind::Email, &self.email), (IdentifierKind::Phone, &self.phone)];
+        set.into_iter().filter_map(|(kind, edit)| match edit {
+            Edit::Set(Some(text)) => Some((kind, text.as_str())),
+            Edit::Set(None) | Edit::Keep => None,
+        })
     }
 
     /// Applies what is named to `user`.
@@ -179,6 +198,12 @@ mod tests {
         let plain = |longest| Invalid::NotPlain { longest };
         assert_eq!(refused(none().email("nobody")), (Field::Email, Invalid::NoAtSign));
         assert_eq!(refused(none().phone("1\n2")), (Field::Phone, plain(64)));
+        for (text, character) in
+            [("a\u{200b}@b", '\u{200b}'), ("a@b\u{202e}", '\u{202e}'), ("a@b\u{2028}c", '\u{2028}')]
+        {
+            assert_eq!(refused(none().email(text)), (Field::Email, Invalid::Hidden(character)));
+            assert_eq!(refused(none().phone(text)), (Field::Phone, Invalid::Hidden(character)));
+        }
         assert!(none().name(&"名".repeat(256)).is_ok());
         assert_eq!(refused(none().name(&"名".repeat(257))), (Field::Name, plain(256)));
         let nested = |times| (0..times).fold(json!(1), |value, _| json!([value]));

@@ -23,7 +23,7 @@
 //! let settings = Settings::new(Issuer::parse("https://gate.example")?);
 //! let Step::Read(read) = begin(DisableUser { user: UserRef::Username("alice".into()) }, inputs) else { panic!() };
 //! // A store that has nobody in it.
-//! let found = Found { generation: 1, state_epoch: 0, records: Records::User(None) };
+//! let found = Found { generation: 1, state_epoch: 0, records: Records::User(gatepass_core::store::query::Named::Nobody) };
 //! let Step::Done(result) = read.resume(&settings, found) else { panic!() };
 //! assert_eq!(result.err(), Some(AdminError::NotFound(Item::User("alice".into()))));
 //! # Ok::<(), gatepass_core::settings::IssuerError>(())

@@ -1,7 +1,7 @@
 //! Operations on a user's record and password.
 
 use alloc::borrow::ToOwned;
-use alloc::{vec, vec::Vec};
+use alloc::{boxed::Box, string::String, vec, vec::Vec};
 
 use crate::admin::error::{AdminError, Field, Invalid, Item, Obstacle};
 use crate::admin::fields::UserFields;
@@ -13,13 +13,14 @@ use crate::policy::guess_counter::clear_places;
 use crate::policy::password::fit;
 use crate::records::factor::{Lockout, LockoutOf};
 use crate::records::id::{UserId, UserRef};
+use crate::records::identifier::IdentifierKind;
 use crate::records::request_inputs::RequestInputs;
 use crate::records::user::{User, Username};
 use crate::settings::Settings;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
 use crate::store::page::{Page, PageQuery};
-use crate::store::query::{AccountRecords, Query, Records, UserQuery, UserRecords};
+use crate::store::query::{AccountRecords, IdentifierOwner, Named, Query, Records, UserQuery, UserRecords};
 
 /// Lists users.
 #[derive(Clone, Debug)]
@@ -159,14 +160,12 @@ impl Operation for AddUser {
     type Output = User;
 
     fn query(&self) -> Query {
-        user_query(&UserRef::Username(self.username.as_str().to_owned()))
+        Query::Owners(texts(&wanted(Some(&self.username), &self.fields)))
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let Records::User(other) = records else { return Err(AdminError::Internal) };
-        if other.is_some() {
-            return Err(taken(&self.username));
-        }
+        let Records::Owners(owners) = records else { return Err(AdminError::Internal) };
+        require_free(wanted(Some(&self.username), &self.fields), owners)?;
         let mut user = new_user(&self.username, inputs.request)?;
         self.fields.apply(&mut user);
         let added = event(inputs, Kind::UserAdded, &user.id);
@@ -185,16 +184,12 @@ impl Operation for SetUser {
     type Output = User;
 
     fn query(&self) -> Query {
-        Query::User(UserQuery { user: self.user.clone(), username: self.username.clone() })
+        self.query_of(self.user.clone())
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let UserRecords { user, username_owner } = found(&self.user, records)?;
-        if let Some(username) = &self.username
-            && username_owner.as_ref().is_some_and(|owner| *owner != user.id)
-        {
-            return Err(taken(username));
-        }
+        let UserRecords { user, owners } = found(&self.user, records)?;
+        require_free(wanted(self.username.as_ref(), &self.fields), owners)?;
         let decision = edit(inputs, Kind::UserChanged, user, |user| {
             if let Some(username) = &self.username {
                 user.username = username.clone();
@@ -202,12 +197,16 @@ impl Operation for SetUser {
             self.fields.apply(user);
         });
         Ok(match decision {
-            Decision::Commit(plan) => {
-                let query = UserQuery { user: UserRef::from(&user.id), username: self.username.clone() };
-                plan.retry_with(Query::User(query)).into()
-            }
+            Decision::Commit(plan) => plan.retry_with(self.query_of(UserRef::from(&user.id))).into(),
             done @ (Decision::Done(_) | Decision::HashPassword(_)) => done,
         })
+    }
+}
+
+impl SetUser {
+    fn query_of(&self, user: UserRef) -> Query {
+        let identifiers = texts(&wanted(self.username.as_ref(), &self.fields));
+        Query::User(UserQuery { user, identifiers })
     }
 }
 
@@ -344,25 +343,49 @@ fn new_user(username: &Username, inputs: &RequestInputs) -> Result<User, AdminEr
 }
 
 pub(super) fn user_query(user: &UserRef) -> Query {
-    Query::User(UserQuery { user: user.clone(), username: None })
+    Query::User(UserQuery { user: user.clone(), identifiers: Vec::new() })
 }
 
 pub(super) fn found<'r>(who: &UserRef, records: &'r Records) -> Result<&'r UserRecords, AdminError> {
     let Records::User(found) = records else { return Err(AdminError::Internal) };
-    found.as_deref().ok_or_else(|| no_user(who))
+    one(who, found)
 }
 
 pub(super) fn account<'r>(who: &UserRef, records: &'r Records) -> Result<&'r AccountRecords, AdminError> {
     let Records::Account(found) = records else { return Err(AdminError::Internal) };
-    found.as_deref().ok_or_else(|| no_user(who))
+    one(who, found)
 }
 
-fn no_user(who: &UserRef) -> AdminError {
-    AdminError::NotFound(Item::User(who.as_str().to_owned()))
+fn one<'r, T>(who: &UserRef, named: &'r Named<Box<T>>) -> Result<&'r T, AdminError> {
+    match named {
+        Named::One(found) => Ok(found),
+        Named::Nobody => Err(AdminError::NotFound(Item::User(who.as_str().to_owned()))),
+        Named::Several(users) => {
+            Err(AdminError::Ambiguous { identifier: who.as_str().to_owned(), users: users.clone() })
+        }
+    }
 }
 
-fn taken(username: &Username) -> AdminError {
-    AdminError::AlreadyExists(Item::User(username.as_str().to_owned()))
+/// Returns the identifiers that a user is to get.
+fn wanted<'a>(username: Option<&'a Username>, fields: &'a UserFields) -> Vec<(IdentifierKind, &'a str)> {
+    let username = username.map(|name| (IdentifierKind::Username, name.as_str()));
+    username.into_iter().chain(fields.identifiers()).collect()
+}
+
+fn texts(wanted: &[(IdentifierKind, &str)]) -> Vec<String> {
+    wanted.iter().map(|(_, text)| (*text).to_owned()).collect()
+}
+
+/// Checks that nobody else has what a user is to get.
+fn require_free(
+    wanted: Vec<(IdentifierKind, &str)>,
+    owners: &[Option<IdentifierOwner>],
+) -> Result<(), AdminError> {
+    let taken = wanted.into_iter().zip(owners).find_map(|(wanted, owner)| Some((wanted, owner.as_ref()?)));
+    taken.map_or(Ok(()), |((kind, identifier), owner)| {
+        let identifier = identifier.to_owned();
+        Err(AdminError::IdentifierTaken { identifier, kind, owner: owner.clone() })
+    })
 }
 
 /// Writes `change` to a user's record, on top of what was read. Where nothing changes, nothing is written.

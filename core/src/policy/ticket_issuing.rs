@@ -15,7 +15,7 @@ use crate::records::user::User;
 use crate::settings::Settings;
 use crate::store::audit::Event;
 use crate::store::change::Change;
-use crate::store::query::IssueRecords;
+use crate::store::query::{IssueRecords, Named};
 
 /// The authority that a ticket is issued by. An administrator's has neither client nor person.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +32,8 @@ pub(crate) struct Authority<'a> {
 pub enum IssueError {
     /// The user is not there, or is disabled.
     User,
+    /// Several users have the identifier of the user or the actor.
+    Ambiguous,
     /// The audience is not there or is disabled.
     Audience,
     /// The ticket is to be bound, and has no audience.
@@ -50,6 +52,7 @@ impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::User => "the user does not exist or is disabled",
+            Self::Ambiguous => "several users have the identifier: name the one that is meant by id",
             Self::Audience => "audience must name an enabled client",
             Self::Unbound => "bind needs an audience: the client that the ticket is bound to",
             Self::Actor => "the actor does not exist, is disabled or is the user itself",
@@ -102,7 +105,8 @@ pub(crate) fn draft(
     settings: &Settings,
     inputs: &RequestInputs,
 ) -> Result<TicketDraft, IssueError> {
-    let user = records.user.as_ref().filter(|user| user.is_active()).ok_or(IssueError::User)?;
+    let user = one(&records.user, IssueError::User)?;
+    let user = Some(user).filter(|user| user.is_active()).ok_or(IssueError::User)?;
     let mut conditions = vec![Change::require_user(user)];
     let is_issuer = |client: &Client| authority.client.is_some_and(|issuer| issuer.id == client.id);
     let audience = match &asked.audience {
@@ -162,12 +166,22 @@ pub(crate) fn draft(
 }
 
 /// Returns who acts as `user`: somebody else, active, and the very person who asks where a person does.
+/// Returns the one user that is named; `nobody` is the error where there is no such user.
+fn one(named: &Named<User>, nobody: IssueError) -> Result<&User, IssueError> {
+    match named {
+        Named::One(user) => Ok(user),
+        Named::Nobody => Err(nobody),
+        Named::Several(_) => Err(IssueError::Ambiguous),
+    }
+}
+
 fn actor<'r>(
     user: &User,
     authority: Authority<'_>,
     records: &'r IssueRecords,
 ) -> Result<&'r User, IssueError> {
-    let actor = records.actor.as_ref().filter(|actor| actor.is_active() && actor.id != user.id);
+    let actor = one(&records.actor, IssueError::Actor)?;
+    let actor = Some(actor).filter(|actor| actor.is_active() && actor.id != user.id);
     let actor = actor.ok_or(IssueError::Actor)?;
     if authority.person.is_some_and(|person| person.id != actor.id) {
         return Err(IssueError::ActorForged);

@@ -96,11 +96,11 @@ impl ClientId {
     }
 }
 
-/// A person as others name them: by identifier or by user name.
+/// A person as others name them. Identifiers are compared in their canonical form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserRef {
-    /// By identifier, or else by user name. User names never begin as identifiers do, so one text means one person.
-    IdOrUsername(String),
+    /// By id, or else by user name, e-mail address or telephone number.
+    Any(String),
     /// By user name alone.
     Username(String),
 }
@@ -109,14 +109,14 @@ impl UserRef {
     /// The text to look up.
     pub fn as_str(&self) -> &str {
         match self {
-            Self::IdOrUsername(text) | Self::Username(text) => text,
+            Self::Any(text) | Self::Username(text) => text,
         }
     }
 }
 
 impl From<&UserId> for UserRef {
     fn from(id: &UserId) -> Self {
-        Self::IdOrUsername(id.as_str().to_owned())
+        Self::Any(id.as_str().to_owned())
     }
 }
 

@@ -6,6 +6,7 @@ pub mod client_credentials;
 pub mod delivery;
 pub mod factor;
 pub mod id;
+pub mod identifier;
 pub mod named_clients;
 pub mod password;
 pub mod request_id;

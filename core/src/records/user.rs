@@ -6,13 +6,14 @@ use core::fmt;
 use crate::base::time::Time;
 use crate::records::factor::AskFactor;
 use crate::records::id::UserId;
+use crate::records::identifier::{CanonicalIdentifier, IdentifierKind, NumberingPlan, hidden};
 
 /// A person with an account. `None` means unknown; an empty text is never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
     /// The `sub` of this person's tokens.
     pub id: UserId,
-    /// The name they sign in with; unique, and never begins with [`User::ID_PREFIX`].
+    /// The name they sign in with; never begins with [`User::ID_PREFIX`]. No other user has the same identifier, of whatever kind.
     pub username: Username,
     /// E-mail address, as entered.
     pub email: Option<String>,
@@ -89,22 +90,32 @@ impl Gender {
     }
 }
 
-/// The name a person signs in with: 1–128 characters without control characters, no space at either end.
+/// The name a person signs in with: 1–128 characters, none of them invisible, no space at either end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Username(String);
 
-/// A text that cannot be a user name.
+/// The reason why a text cannot be a user name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UsernameError;
+pub enum UsernameError {
+    /// It is empty, too long, has a control character or a space at an end, or could be mistaken for an id.
+    Malformed,
+    /// It has this character, which is not seen.
+    Hidden(char),
+}
 
 impl fmt::Display for UsernameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a user name is 1 to {} characters, none of them a control character, no space at either end, not beginning with {}",
-            Username::MAX_CHARS,
-            User::ID_PREFIX
-        )
+        match self {
+            Self::Malformed => write!(
+                f,
+                "a user name is 1 to {} characters, none of them a control character, no space at either end, not beginning with {}",
+                Username::MAX_CHARS,
+                User::ID_PREFIX
+            ),
+            Self::Hidden(character) => {
+                write!(f, "it has the character U+{:04X}, which is not seen", u32::from(*character))
+            }
+        }
     }
 }
 
@@ -114,16 +125,25 @@ impl Username {
     /// The longest user name, in characters.
     pub const MAX_CHARS: usize = 128;
 
-    /// Reads a user name.
+    /// Reads a user name that somebody is to get.
     ///
     /// # Errors
-    /// [`UsernameError`] where it is empty, too long, has control characters or outer spaces, or could be mistaken for an identifier.
+    /// [`UsernameError`] where it is empty, too long, has invisible characters or outer spaces, or could be mistaken for an id.
     pub fn parse(text: &str) -> Result<Self, UsernameError> {
+        let name = Self::stored(text)?;
+        hidden(text).map_or(Ok(name), |character| Err(UsernameError::Hidden(character)))
+    }
+
+    /// Reads a user name that a store holds. It may be from before invisible characters were refused.
+    ///
+    /// # Errors
+    /// [`UsernameError`] where it is empty, too long, has control characters or outer spaces, or could be mistaken for an id.
+    pub fn stored(text: &str) -> Result<Self, UsernameError> {
         let plain = (1..=Self::MAX_CHARS).contains(&text.chars().count())
             && !text.chars().any(char::is_control)
             && text.trim() == text
             && !text.starts_with(User::ID_PREFIX);
-        if plain { Ok(Self(text.into())) } else { Err(UsernameError) }
+        if plain { Ok(Self(text.into())) } else { Err(UsernameError::Malformed) }
     }
 
     /// Takes a text that is known to be a user name.
@@ -162,6 +182,20 @@ impl User {
             epoch: 0,
             revision: 0,
         }
+    }
+
+    /// Returns the texts that name this person beside the id, in the order of [`IdentifierKind::ALL`].
+    pub fn identifiers(&self) -> impl Iterator<Item = (IdentifierKind, &str)> {
+        let texts = [Some(self.username.as_str()), self.email.as_deref(), self.phone.as_deref()];
+        IdentifierKind::ALL.into_iter().zip(texts).filter_map(|(kind, text)| Some((kind, text?)))
+    }
+
+    /// Returns the canonical form of each identifier.
+    pub fn canonical_identifiers(
+        &self,
+        plan: Option<&NumberingPlan>,
+    ) -> impl Iterator<Item = (IdentifierKind, CanonicalIdentifier)> {
+        self.identifiers().map(move |(kind, text)| (kind, CanonicalIdentifier::of(text, plan)))
     }
 
     /// Returns true if this person may sign in.
@@ -223,7 +257,12 @@ mod tests {
         }
         let too_long = "名".repeat(129);
         for bad in ["", " a", "a ", "a\nb", "a\0", "usr_abc", &too_long] {
-            assert_eq!(Username::parse(bad), Err(UsernameError), "{bad:?}");
+            assert_eq!(Username::parse(bad), Err(UsernameError::Malformed), "{bad:?}");
+        }
+        for bad in ['\u{200b}', '\u{202e}', '\u{2028}', '\u{feff}', '\u{a0}'] {
+            let name = alloc::format!("a{bad}b");
+            assert_eq!(Username::parse(&name), Err(UsernameError::Hidden(bad)), "{bad:?}");
+            assert!(Username::stored(&name).is_ok());
         }
     }
 }

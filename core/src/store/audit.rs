@@ -240,6 +240,8 @@ codes! {
         FactorsLocked = "factors-locked",
         /// Nobody is called so.
         IdentityUnknown = "identity-unknown",
+        /// Several users have the identifier, from a time when its forms were not compared.
+        IdentityAmbiguous = "identity-ambiguous",
         /// The user has no password.
         PasswordMissing = "password-missing",
         /// The password is wrong.

@@ -257,10 +257,11 @@ pub enum Change {
         /// The new value.
         after: Lockout,
     },
-    /// Inserts a user. Holds if neither id nor user name is taken, and nothing is left of a deleted user of the id.
+    /// Inserts a user. Holds if the id is free, no other user has an identifier of the same canonical form as one of the user's
+    /// (see [`User::canonical_identifiers`]), and nothing is left of a deleted user of the id.
     InsertUser(User),
-    /// Replaces the user's record, and raises its revision by one. Holds while the revision is as read, and no
-    /// other user has the name.
+    /// Replaces the user's record, and raises its revision by one. Holds while the revision is as read, and no other user has an
+    /// identifier that this one does not have yet, of whatever kind.
     UpdateUser(User),
     /// Deletes the user. Tickets, sessions and challenges stay until they are swept, and are good for nothing. Holds if
     /// the user exists.

@@ -17,6 +17,7 @@ use crate::records::challenge::{Challenge, ChallengeDigest};
 use crate::records::client::Client;
 use crate::records::factor::{BackupDigest, Lockout, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, UserId};
+use crate::records::identifier::NumberingPlan;
 use crate::records::password::Password;
 use crate::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
@@ -38,6 +39,8 @@ pub struct Tables {
     pub generation: u64,
     /// The state epoch.
     pub state_epoch: u64,
+    /// The numbering plan that canonical identifiers are made with.
+    pub numbering_plan: Option<NumberingPlan>,
     /// Users by id.
     pub users: BTreeMap<UserId, User>,
     /// Clients by id.

@@ -8,6 +8,7 @@ use crate::records::client::Client;
 use crate::records::delivery::{Delivered, DeliveredSession};
 use crate::records::factor::Factors;
 use crate::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
+use crate::records::identifier::IdentifierKind;
 use crate::records::password::Password;
 use crate::records::session::{RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
@@ -44,6 +45,8 @@ pub enum Query {
     Password(BearerQuery),
     /// A user whom an administrator names.
     User(UserQuery),
+    /// The users who have identifiers of the same form as these texts.
+    Owners(Vec<String>),
     /// A user whom an administrator names, with their password, second factors and sign-in history.
     Account(UserRef),
     /// A session.
@@ -88,8 +91,8 @@ pub struct ByClientQuery {
 pub struct UserQuery {
     /// The user.
     pub user: UserRef,
-    /// The new user name, if the user is to have another.
-    pub username: Option<Username>,
+    /// The identifiers that the user is to have, if the owners of any are asked for.
+    pub identifiers: Vec<String>,
 }
 
 /// Sessions of everybody, or of one user.
@@ -101,8 +104,7 @@ pub struct SessionPageQuery {
     pub page: PageQuery,
 }
 
-/// The text that somebody signs in with: a user name, or else an e-mail address (the case of ASCII letters does not matter) or a telephone
-/// number that one user alone has.
+/// The text that somebody signs in with: a user name, an e-mail address or a telephone number, compared in its canonical form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity(pub String);
 
@@ -192,14 +194,16 @@ pub enum Records {
     Challenge(Option<Box<ChallengeRecords>>),
     /// For [`Query::Factors`].
     Factors(Box<FactorsRecords>),
-    /// For [`Query::Login`]; none if the text names nobody.
-    Login(Option<Box<LoginRecords>>),
+    /// For [`Query::Login`].
+    Login(Named<Box<LoginRecords>>),
     /// For [`Query::Password`].
     Password(Box<PasswordRecords>),
-    /// For [`Query::User`]; none if there is no such user.
-    User(Option<Box<UserRecords>>),
-    /// For [`Query::Account`]; none if there is no such user.
-    Account(Option<Box<AccountRecords>>),
+    /// For [`Query::User`].
+    User(Named<Box<UserRecords>>),
+    /// For [`Query::Owners`], in the order of the texts.
+    Owners(Vec<Option<IdentifierOwner>>),
+    /// For [`Query::Account`].
+    Account(Named<Box<AccountRecords>>),
     /// For [`Query::Session`].
     Session(Option<Box<Session>>),
     /// For [`Query::TicketById`].
@@ -218,6 +222,67 @@ pub enum Records {
     ByClient(Box<ByClientRecords>),
     /// The store could not be read.
     Unreadable,
+}
+
+/// The user whom a text names.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Named<T> {
+    /// There is no such user.
+    #[default]
+    Nobody,
+    /// One user.
+    One(T),
+    /// Several users have the identifier, from a time when its forms were not compared: the first of them by their ids, at most
+    /// [`MAX_NAMESAKES`]. It names none of them.
+    Several(Vec<UserId>),
+}
+
+/// The most users that [`Named::Several`] lists.
+pub const MAX_NAMESAKES: usize = 8;
+
+impl<T> Named<T> {
+    /// Returns the one user.
+    pub const fn one(&self) -> Option<&T> {
+        match self {
+            Self::One(user) => Some(user),
+            Self::Nobody | Self::Several(_) => None,
+        }
+    }
+
+    /// Returns the same, but nobody where the one user is not so.
+    #[must_use]
+    pub fn filter(self, is_so: impl FnOnce(&T) -> bool) -> Self {
+        match self {
+            Self::One(user) if !is_so(&user) => Self::Nobody,
+            Self::Nobody | Self::One(_) | Self::Several(_) => self,
+        }
+    }
+
+    /// Returns the same with another value in place of the one user.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Named<U> {
+        match self {
+            Self::Nobody => Named::Nobody,
+            Self::One(user) => Named::One(make(user)),
+            Self::Several(users) => Named::Several(users),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Named<T> {
+    fn from(user: Option<T>) -> Self {
+        user.map_or(Self::Nobody, Self::One)
+    }
+}
+
+/// The user who has an identifier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentifierOwner {
+    /// The user.
+    pub user: UserId,
+    /// The name of the user.
+    pub username: Username,
+    /// The kind of identifier that it is of the user's.
+    pub kind: IdentifierKind,
 }
 
 impl Records {
@@ -297,8 +362,8 @@ pub struct PasswordRecords {
 pub struct UserRecords {
     /// The user.
     pub user: User,
-    /// The user who has the user name that was asked about, if anybody does.
-    pub username_owner: Option<UserId>,
+    /// For each of the identifiers that were asked about, another user who has it, if there is one.
+    pub owners: Vec<Option<IdentifierOwner>>,
 }
 
 /// A user, and the records that belong to the user.
@@ -427,9 +492,9 @@ pub struct IssueRecords {
     /// The caller's records.
     pub bearer: BearerRecords,
     /// The user to be signed in.
-    pub user: Option<User>,
+    pub user: Named<User>,
     /// The user who is to act.
-    pub actor: Option<User>,
+    pub actor: Named<User>,
     /// The client it is for.
     pub audience: Option<Client>,
 }

@@ -194,7 +194,7 @@ fn words(error: &AdminError, id: &ClientId) -> Option<ProgramError> {
             "the default scope \"{default_scope}\" is not within the scope \"{scope}\": widen --scope or narrow \
              --default-scope"
         ))),
-        AdminError::Invalid { field: Field::ClientId, .. } => {
+        AdminError::Invalid { field: Field::ClientId, reason: Invalid::Reserved } => {
             Some(ProgramError::usage(format!("{id} is this server's own name: choose another id")))
         }
         AdminError::AlreadyExists(_) => Some(ProgramError::failed(format!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::settings::Issuer;
 
 use super::operator;
@@ -137,6 +138,15 @@ impl Context {
         let issuer = config.issuer.clone().map_or_else(|| Issuer::parse("http://localhost"), Ok);
         let issuer = issuer.map_err(|bad| ProgramError::failed(bad.to_string()))?;
         Ok(AdminSession::new(store, clock, config.core_settings(issuer)))
+    }
+
+    /// Returns the numbering plan of the store that the command has opened.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn numbering_plan(&self) -> Result<Option<NumberingPlan>, ProgramError> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(opened.as_ref().map(|store| store.numbering_plan()).transpose()?.flatten())
     }
 
     /// Says that a change was made, if all that failed was to print its result.

@@ -10,7 +10,7 @@ use crate::error::ProgramError;
 
 /// Returns the user that an argument names.
 pub(super) fn named(who: &str) -> UserRef {
-    UserRef::IdOrUsername(who.to_owned())
+    UserRef::Any(who.to_owned())
 }
 
 /// Reads when a second factor is asked for; empty clears it.

@@ -30,7 +30,7 @@ pub(super) enum Verb {
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// The user who would sign in: id or user name
+    /// The user who would sign in: id, user name, e-mail address or telephone number
     #[arg(long)]
     user: String,
     /// The address they would sign in from
@@ -45,7 +45,7 @@ pub(super) struct Explain {
     /// The client they would sign in for: the ticket's audience, or else its issuer
     #[arg(long, value_name = "ID", requires = "ticket_age")]
     client: Option<String>,
-    /// The administrator who would act as the user: id or user name
+    /// The administrator who would act as the user: id, user name, e-mail address or telephone number
     #[arg(long, value_name = "USER", requires = "ticket_age")]
     actor: Option<String>,
     /// The age of the ticket, such as 90s [default: sign in by password, not by ticket]

@@ -18,7 +18,7 @@ use crate::output::Record;
 pub(super) enum Verb {
     /// List sessions, the newest first
     List {
-        /// Only sessions of this user: id or user name
+        /// Only sessions of this user: id, user name, e-mail address or telephone number
         #[arg(long)]
         user: Option<String>,
         /// Also sessions that are over
@@ -30,7 +30,7 @@ pub(super) enum Verb {
         /// The session's id
         #[arg(required_unless_present = "user")]
         id: Option<String>,
-        /// End every session of this user: id or user name
+        /// End every session of this user: id, user name, e-mail address or telephone number
         #[arg(long, conflicts_with = "id")]
         user: Option<String>,
     },

@@ -30,7 +30,7 @@ pub(super) enum Verb {
 
 #[derive(Debug, Args)]
 pub(super) struct Issue {
-    /// The user it signs in: id or user name
+    /// The user it signs in: id, user name, e-mail address or telephone number
     #[arg(long)]
     user: String,
     /// Its lifetime, 1 to 3600 [default: ticket_lifetime]
@@ -48,7 +48,7 @@ pub(super) struct Issue {
     /// The only address that may redeem it
     #[arg(long, value_name = "IP")]
     client_ip: Option<IpAddr>,
-    /// The administrator who acts as the user: id or user name
+    /// The administrator who acts as the user: id, user name, e-mail address or telephone number
     #[arg(long, requires = "reason")]
     actor: Option<String>,
     /// The reason why they act as the user
@@ -59,7 +59,7 @@ pub(super) struct Issue {
 impl Issue {
     fn asked(&self) -> Result<TicketRequest, ProgramError> {
         let wrong = |error: TicketRequestError| ProgramError::usage(error.to_string());
-        let who = |text: &String| UserRef::IdOrUsername(text.clone());
+        let who = |text: &String| UserRef::Any(text.clone());
         let mut asked = TicketRequest::new(who(&self.user));
         if let Some(ttl) = self.ttl {
             asked = asked.lasting(ttl).map_err(wrong)?;

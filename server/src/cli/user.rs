@@ -5,10 +5,11 @@ use gatepass_core::admin::users::{
     AddUser, DeleteUser, DisableUser, EnableUser, ListUsers, RequirePasswordChange, SetPassword, SetUser,
     ShowAccount, ShowUser, UnlockUser,
 };
-use gatepass_core::admin::{AdminError, Invalid, Item, Obstacle, Operation, UserFields, UserSearch};
+use gatepass_core::admin::{AdminError, Invalid, Obstacle, Operation, UserFields, UserSearch};
 use gatepass_core::base::time::Time;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::id::UserRef;
+use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::records::user::{Gender, User, Username};
 use serde_json::Value;
 
@@ -32,7 +33,7 @@ pub(super) enum Verb {
     },
     /// Change a user; an option left out changes nothing, an empty value clears
     Set {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
         /// The new name they sign in with
         #[arg(long)]
@@ -48,22 +49,22 @@ pub(super) enum Verb {
     },
     /// Show one user
     Show {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
     },
     /// Disable a user, and end their sessions
     Disable {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
     },
     /// Enable a disabled user; sessions that ended stay ended
     Enable {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
     },
     /// Set a user's password, read from standard input or a prompt, and end their sessions
     SetPassword {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
         /// Make them choose their own when they sign in with it
         #[arg(long)]
@@ -71,17 +72,17 @@ pub(super) enum Verb {
     },
     /// Make a user change their password at the next sign-in, and end their sessions
     RequirePasswordChange {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
     },
     /// Remove the locks that wrong passwords and codes caused
     Unlock {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
     },
     /// Set up a TOTP device for a user and show its QR code, or verify its first code
     Totp {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
         /// A name for the device
         #[arg(long, value_name = "NAME")]
@@ -92,12 +93,12 @@ pub(super) enum Verb {
     },
     /// Remove every second factor and backup code of a user and their lock, and end their sessions
     ResetMfa {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
     },
     /// Delete a user and their sessions; tickets for them are refused from now on
     Delete {
-        /// Their id or user name
+        /// Their id, user name, e-mail address or telephone number
         id: String,
     },
 }
@@ -167,13 +168,17 @@ impl Fields {
 }
 
 /// Returns the facts to show about a user.
-pub(super) fn record(user: &User) -> Record {
+fn record(user: &User, plan: Option<&NumberingPlan>) -> Record {
+    let forms = user.canonical_identifiers(plan);
+    let forms: Value =
+        forms.map(|(kind, form)| (kind.as_str().to_owned(), Value::from(form.as_str()))).collect();
     let address = user.address.as_deref().map(|text| serde_json::from_str(text).unwrap_or(Value::Null));
     Record::new()
         .with("id", user.id.as_str())
         .with("username", user.username.as_str())
         .with("email", user.email.clone())
         .with("phone", user.phone.clone())
+        .with("canonical", forms)
         .with("name", user.name.clone())
         .with("gender", user.gender.map(Gender::as_str))
         .with("address", address.unwrap_or(Value::Null))
@@ -195,16 +200,17 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         Verb::Set { id, username, fields } => set(context, &id, username.as_deref(), &fields)?,
         Verb::List { search } => {
             let admin = context.reading()?;
+            let plan = context.numbering_plan()?;
             let search = search.as_deref().map(UserSearch::new);
             let mut rows = context.out.rows(&["id", "username", "name", "status", "created_at"])?;
             let list = |page| ListUsers { page, search: search.clone() };
-            admin.pages(list, |user| Ok(rows.print(record(&user))?))?;
+            admin.pages(list, |user| Ok(rows.print(record(&user, plan.as_ref()))?))?;
             return Ok(rows.end()?);
         }
         Verb::Show { id } => {
             let account = context.reading()?.run(ShowAccount { user: named(&id) })?;
             let lockouts = lockouts::of(&account, context.out.json);
-            let record = record(&account.user);
+            let record = record(&account.user, context.numbering_plan()?.as_ref());
             let record = match lockouts {
                 None => record,
                 Some(lockouts) => record.with("lockouts", lockouts),
@@ -249,7 +255,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             return Ok(context.out.one(&gone.with("deleted", true))?);
         }
     };
-    Ok(context.out.one(&record(&user))?)
+    Ok(context.out.one(&record(&user, context.numbering_plan()?.as_ref()))?)
 }
 
 /// Runs `operation` on the user called `who`.
@@ -266,28 +272,12 @@ fn add(
     let username = parsed("the user name", username, Username::parse)?;
     let fields = fields.read()?;
     let password = if password_stdin { Some(password::read()?) } else { None };
-    let added = context.writing()?.run(AddUser { username: username.clone(), fields, password });
-    added.map_err(|error| {
-        let name = username.as_str();
-        let exists = format!(
-            "user {name:?} exists already: choose another name, or change it with `gatepass user set {name}`"
-        );
-        error.told_as([taken(name, exists)])
-    })
+    Ok(context.writing()?.run(AddUser { username, fields, password })?)
 }
 
 fn set(context: &Context, who: &str, username: Option<&str>, fields: &Fields) -> Result<User, ProgramError> {
     let username = username.map(|name| parsed("--username", name, Username::parse)).transpose()?;
     let fields = fields.read()?;
-    let name = username.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
     let changed = context.writing()?.run(SetUser { user: named(who), username, fields });
-    changed.map_err(|error| {
-        let is_taken = format!("the user name {name:?} is taken: choose another");
-        error.told_as([taken(&name, is_taken), (AdminError::Conflict, changing(who))])
-    })
-}
-
-/// The words for a user name that is taken.
-fn taken(name: &str, words: String) -> (AdminError, String) {
-    (AdminError::AlreadyExists(Item::User(name.to_owned())), words)
+    changed.map_err(|error| error.or_conflict(|| changing(who)))
 }

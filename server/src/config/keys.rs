@@ -8,8 +8,8 @@ use gatepass_core::settings::{AddressMismatch, Issuer, TotpIssuer, Unenrolled};
 use super::ConfigError;
 use super::choice::{Front, LogFormat, LogLevel, TotpDigits, TotpHash};
 use super::value::{
-    Authority, Count, Deadline, List, Listen, Network, PasswordSpan, Risked, SessionLifetime, SocketMode,
-    Span, Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
+    Authority, Count, Deadline, List, Listen, Network, PasswordSpan, PhoneCountry, Risked, SessionLifetime,
+    SocketMode, Span, Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
 };
 
 macro_rules! keys {
@@ -262,6 +262,8 @@ keys! {
     issuer: Issuer;
     /// The one tenant served; a ticket for another is refused
     tenant: Tenant;
+    /// Calling code of the country whose telephone numbers are written without it, and the trunk prefix where that is not 0: 86, 7/8 [default: none]
+    phone_country: PhoneCountry, at_start;
     /// The name that authenticators show [default: the issuer's host if it has a name, or else Gatepass]
     totp_issuer in second_factor: TotpIssuer;
     /// The master key's file [default: master.key in the data directory]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::settings::{Issuer, TotpIssuer};
 use ipnet::IpNet;
@@ -353,6 +354,25 @@ impl Value for UserScope {
             return Err("ticket:… and gatepass:… are for services and never go into a person's token".into());
         }
         Ok(Self(scope))
+    }
+}
+
+/// The country whose telephone numbers are written without its code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneCountry(NumberingPlan);
+
+impl PhoneCountry {
+    /// Returns the numbering plan.
+    pub const fn plan(&self) -> &NumberingPlan {
+        &self.0
+    }
+}
+
+impl Value for PhoneCountry {
+    const SHAPE: &'static str = "CODE[/TRUNK]";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        NumberingPlan::parse(text).map(Self).map_err(|wrong| wrong.to_string())
     }
 }
 

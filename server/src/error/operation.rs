@@ -75,6 +75,15 @@ fn told(error: &AdminError) -> ProgramError {
             "there is no {item}: `gatepass {noun} list` shows those there are"
         ));
     }
+    if let AdminError::IdentifierTaken { owner, .. } = error {
+        return ProgramError::failed(format!(
+            "{error}: choose another, or change that user with `gatepass user set {}`",
+            owner.user
+        ));
+    }
+    if let AdminError::Ambiguous { .. } = error {
+        return ProgramError::failed(format!("{error}: name the one that is meant by id"));
+    }
     if matches!(error, AdminError::Invalid { .. }) {
         return ProgramError::usage(error.to_string());
     }

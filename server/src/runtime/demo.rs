@@ -12,6 +12,7 @@ use gatepass_core::base::secret::SecretText;
 use gatepass_core::http::request::Request;
 use gatepass_core::policy::ticket_request::TicketRequest;
 use gatepass_core::records::id::{ClientId, UserRef};
+use gatepass_core::records::identifier::IdentifierKind;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::ticket::MAX_LIFETIME;
 use gatepass_core::records::user::Username;
@@ -71,7 +72,10 @@ fn person(admin: &AdminSession) -> Result<(), ProgramError> {
     let fields = UserFields::default().name("Demo Person")?.email("demo@example.com")?;
     match admin.run(AddUser { username, fields, password: None }) {
         // If the name is taken, that user is used.
-        Ok(_) | Err(OperationError::Refused(AdminError::AlreadyExists(_))) => Ok(()),
+        Err(OperationError::Refused(AdminError::IdentifierTaken {
+            kind: IdentifierKind::Username, ..
+        })) => Ok(()),
+        Ok(_) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

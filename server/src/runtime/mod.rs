@@ -63,14 +63,21 @@ impl Start {
     /// Opens the store, and creates an installation in an empty directory.
     fn open(&self, installation: &Installation, config: &Config) -> Result<Arc<dyn Backend>, ProgramError> {
         let create = if self.init { Create::BesideKey } else { Create::InEmpty };
-        let options =
-            StoreOptions { witness_interval: config.witness_interval.get(), ..StoreOptions::default() };
+        let options = StoreOptions {
+            witness_interval: config.witness_interval.get(),
+            numbering_plan: Some(config.phone_country.as_ref().map(|country| country.plan().clone())),
+            ..StoreOptions::default()
+        };
         let store = store::open(installation, Access::Serve, create, &options)?;
         for notice in store.notices() {
-            if matches!(notice, Notice::HandoverTaken(_)) {
-                tracing::info!("{notice}");
-            } else {
-                tracing::error!("{notice}");
+            match notice {
+                Notice::HandoverTaken(_) => tracing::info!("{notice}"),
+                Notice::AmbiguousIdentifiers(_) => tracing::warn!("{notice}"),
+                Notice::StateSuperseded { .. }
+                | Notice::StateRestored { .. }
+                | Notice::WitnessNotAsked(_) => {
+                    tracing::error!("{notice}");
+                }
             }
         }
         Ok(store)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::Client;
 use gatepass_core::records::id::ClientId;
+use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::records::signing_key::StoredKey;
 use gatepass_core::records::ticket::Ticket;
 use gatepass_core::records::user::User;
@@ -67,6 +68,12 @@ pub trait Requests: Store + fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`] if it cannot be answered.
     fn find(&self, query: &Query) -> Result<Found, StoreError>;
+
+    /// Returns the numbering plan that canonical identifiers are made with.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    fn numbering_plan(&self) -> Result<Option<NumberingPlan>, StoreError>;
 
     /// Answers several queries from one snapshot, whose cost they share. Returns the answers in the order of the queries.
     ///

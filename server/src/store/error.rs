@@ -108,6 +108,8 @@ pub enum StoreError {
         /// The number that this binary needs.
         known: i64,
     },
+    /// The table of identifiers has to be made, or made to the end, which `serve` does.
+    IdentifiersNotMade(PathBuf),
     /// Another process has the file open and does not hold our lock: an earlier version, or another program.
     InUse(PathBuf),
     /// The log beside the file is of another file.
@@ -308,6 +310,11 @@ impl fmt::Display for StoreError {
             Self::Older { path, found, known } => write!(
                 f,
                 "{} is of schema {found}, this gatepass needs {known}: stop the earlier version and run `gatepass serve`, which brings it up to date",
+                path.display()
+            ),
+            Self::IdentifiersNotMade(path) => write!(
+                f,
+                "the identifiers in {} are not all in the form in which this gatepass compares them: run `gatepass serve`, which brings them up to date",
                 path.display()
             ),
             Self::InUse(path) => write!(

@@ -19,6 +19,8 @@ pub enum Notice {
     },
     /// The state of another machine was taken over, with everything issued there.
     HandoverTaken(String),
+    /// So many identifiers name several users, from a time when their forms were not compared.
+    AmbiguousIdentifiers(u64),
     /// The witness could not be read; a running server has read it.
     WitnessNotAsked(StoreError),
 }
@@ -38,6 +40,13 @@ impl std::fmt::Display for Notice {
                 return write!(
                     f,
                     "the installation was taken over (handover {id}); everything issued stays good"
+                );
+            }
+            Self::AmbiguousIdentifiers(count) => {
+                return write!(
+                    f,
+                    "{count} identifiers name more than one user each, and sign nobody in until one of them gets another: \
+                     `gatepass check` lists them"
                 );
             }
             Self::WitnessNotAsked(error) => return error.fmt(f),

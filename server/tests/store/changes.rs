@@ -48,6 +48,8 @@ fn each_change_holds_or_leaves_nothing<E: Engine>() {
     let named = |name: &str, id: &str| User {
         id: UserId::parse(id).unwrap(),
         username: Username::parse(name).unwrap(),
+        email: None,
+        phone: None,
         ..alice_now.clone()
     };
     let portal_now = store.client(&portal()).unwrap().unwrap();
@@ -295,8 +297,8 @@ fn lists_are_whole<E: Engine>() {
     assert_eq!((by_id(3), by_id(9)), (Some(ticket(3)), None));
     assert_eq!(store.users().unwrap().len(), EVERYBODY);
     assert_eq!(store.clients().unwrap().len(), 3);
-    let by_id = user_called(&store, &UserRef::IdOrUsername("usr_alice".into()));
-    assert_eq!(by_id, user_called(&store, &UserRef::IdOrUsername("alice".into())));
+    let by_id = user_called(&store, &UserRef::Any("usr_alice".into()));
+    assert_eq!(by_id, user_called(&store, &UserRef::Any("alice".into())));
     assert_eq!(user_called(&store, &UserRef::Username("usr_alice".into())), None);
     fixture.check();
 }

@@ -13,6 +13,7 @@ use gatepass::store::{
     Swept, Then, Upkeep,
 };
 use gatepass_core::base::time::Time;
+use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::store::Store;
 use gatepass_core::store::audit::Event;
 use gatepass_core::store::change::{Change, Outcome};
@@ -243,6 +244,10 @@ impl Requests for InMemory {
 
     fn find(&self, query: &Query) -> Result<Found, StoreError> {
         Ok(self.read(query))
+    }
+
+    fn numbering_plan(&self) -> Result<Option<NumberingPlan>, StoreError> {
+        Ok(self.0.memory.with(|tables| tables.numbering_plan.clone()))
     }
 
     fn read_all(&self, queries: &[&Query]) -> Result<Vec<Found>, StoreError> {

@@ -14,7 +14,7 @@ use gatepass_core::records::sign_in_history;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
-use gatepass_core::store::query::{Query, Records, TokenQuery};
+use gatepass_core::store::query::{Named, Query, Records, TokenQuery};
 
 use crate::fixture::*;
 
@@ -102,7 +102,7 @@ fn sign_in_history_of_an_earlier_schema_is_kept() {
     let changes = [learn(1, 0), fail(9), learn(0xab, 5000), fail(8), learn(2, 5001)];
     assert_eq!(commit(&fixture.store(), changes), Outcome::Applied);
     let history = |store: Store| match store.find(&Query::Account((&alice).into())).unwrap().records {
-        Records::Account(Some(account)) => account.history,
+        Records::Account(Named::One(account)) => account.history,
         other => panic!("{other:?}"),
     };
     let before = history(fixture.store());

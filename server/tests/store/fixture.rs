@@ -263,11 +263,11 @@ pub(crate) fn state(store: &(impl Contract + ?Sized), number: u64) -> Option<Tic
     found.map(|records| records.ticket.state)
 }
 
-/// Returns the user with this id or user name.
+/// Returns the user who is named so.
 pub(crate) fn user_called(store: &(impl Contract + ?Sized), who: &UserRef) -> Option<User> {
     let query = IssueQuery { bearer: None, user: Some(who.clone()), actor: None, audience: None };
     let Records::Issue(found) = store.read(&Query::Issue(query)).records else { panic!() };
-    found.user
+    found.user.one().cloned()
 }
 
 /// Returns the sessions of `user`, as a token of session `number` lists them.

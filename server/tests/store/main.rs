@@ -20,6 +20,7 @@ mod engines;
 mod faults;
 mod fixture;
 mod growth;
+mod identifiers;
 mod keys;
 mod model;
 mod old_state;

@@ -12,7 +12,7 @@ use gatepass_core::records::session::{RefreshDigest, Session};
 use gatepass_core::records::sign_in_history::{DeviceMark, DeviceOnNetwork as Whereabouts, Network};
 use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest};
-use gatepass_core::records::user::{User, Username};
+use gatepass_core::records::user::User;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::Change;
@@ -453,7 +453,7 @@ fn queries(names: &Names) -> Vec<Query> {
         }));
         queries.push(Query::Issue(IssueQuery {
             bearer: Some(bearer(0)),
-            user: Some(UserRef::IdOrUsername(user.as_str().trim_start_matches("usr_").into())),
+            user: Some(UserRef::Any(user.as_str().trim_start_matches("usr_").into())),
             actor: Some(user.into()),
             audience: names.clients.first().cloned(),
         }));
@@ -462,15 +462,13 @@ fn queries(names: &Names) -> Vec<Query> {
     queries.extend((0..6).map(|i| Query::Session(SessionId::parse(&format!("ses_{i}")).unwrap())));
     for user in names.users.iter().take(USERS) {
         let name = user.as_str().trim_start_matches("usr_");
-        let username = names
-            .users
-            .first()
-            .and_then(|first| Username::parse(first.as_str().trim_start_matches("usr_")).ok());
-        for who in [UserRef::from(user), UserRef::IdOrUsername(name.into())] {
+        let first = names.users.first().map(|first| first.as_str().trim_start_matches("usr_").to_owned());
+        let asked: Vec<String> = first.into_iter().chain(["U1@example.com".into(), "u2".into()]).collect();
+        for who in [UserRef::from(user), UserRef::Any(name.into())] {
             queries.push(Query::Account(who.clone()));
             queries.extend(
-                [None, username.clone()]
-                    .map(|username| Query::User(UserQuery { user: who.clone(), username })),
+                [Vec::new(), asked.clone()]
+                    .map(|identifiers| Query::User(UserQuery { user: who.clone(), identifiers })),
             );
         }
     }

@@ -180,7 +180,7 @@ impl<S: RestartableStore> System<S> {
                 keyed(at(place, stated, "/auth/ticket/signin", caller, body), key)
             }
             Operation::Login { user, right, caller, place, stated } => {
-                let body = json!({"identity": user, "password": model.password(user, right)});
+                let body = json!({"identity": self.spelled(user), "password": model.password(user, right)});
                 at(place, stated, "/auth/login", caller, body)
             }
             Operation::Answer { challenge, code: shown, caller, key } => {
@@ -325,6 +325,19 @@ impl<S: RestartableStore> System<S> {
             known.len() - 1
         });
         *value = number.into();
+    }
+}
+
+impl<S: RestartableStore> System<S> {
+    /// Returns one of the texts that name `user`, another one for each request. The model knows users by their names alone.
+    fn spelled(&self, user: Name) -> String {
+        match (user, self.asked % 4) {
+            ("alice" | "pam", 1) => format!("{}@EXAMPLE.com", user.to_uppercase()),
+            ("alice", 2) => "0044 20 7946-0000".into(),
+            ("pam", 2) => "+442079460001".into(),
+            (_, 3) => format!(" {user}"),
+            _ => user.into(),
+        }
     }
 }
 

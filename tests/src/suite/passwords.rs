@@ -17,7 +17,14 @@ fn change(token: &str, old: &str, new: &str) -> TestRequest {
 }
 
 pub(super) fn a_password_signs_in(target: Target) {
-    for identity in ["pam", "PAM@example.com", "+44 20 7946 0001"] {
+    for identity in [
+        "pam",
+        " pam\n",
+        "PAM@example.com",
+        "+44 20 7946 0001",
+        "0044 (20) 7946-0001",
+        "\u{ff0b}\u{ff14}\u{ff14}2079460001",
+    ] {
         let answer = target.ask(&login(identity, PAM_PASSWORD));
         assert_eq!(answer.status, 200, "{identity}: {answer:?}");
         uncached(&answer);
@@ -52,9 +59,16 @@ pub(super) fn what_a_login_is_refused_for(target: Target) {
     simple(&wrong, 400, 40040);
     uncached(&wrong);
     // The answer is the same for no such account, no password and a disabled user.
-    for (identity, password) in
-        [("nobody", PAM_PASSWORD), ("alice", PAM_PASSWORD), ("gone", ""), ("", ""), ("usr_pam", PAM_PASSWORD)]
-    {
+    for (identity, password) in [
+        ("nobody", PAM_PASSWORD),
+        ("alice", PAM_PASSWORD),
+        ("gone", ""),
+        ("", ""),
+        ("usr_pam", PAM_PASSWORD),
+        ("PAM", PAM_PASSWORD),
+        ("p\u{200b}am", PAM_PASSWORD),
+        ("2079460001", PAM_PASSWORD),
+    ] {
         assert_eq!(message(&target.ask(&login(identity, password))), message(&wrong), "{identity}");
     }
     assert_eq!(target.ask(&login("pam", PAM_PASSWORD)).status, 200);

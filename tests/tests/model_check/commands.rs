@@ -87,9 +87,10 @@ pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a>
         promised(done(&told[4..6]) <= 1, "an id is given once")?;
         let again = tables.users.contains_key(&user_id("lou")) && done(&told[2..4]) == 1;
         promised(!again, "nobody gets the id of somebody who was deleted")?;
-        let mut names: Vec<&str> = tables.users.values().map(|user| user.username.as_str()).collect();
-        names.sort_unstable();
-        promised(names.windows(2).all(|pair| pair[0] != pair[1]), "a user name is one user's")
+        let forms = tables.users.values().flat_map(|user| user.canonical_identifiers(None));
+        let mut forms: Vec<_> = forms.map(|(_, form)| form).collect();
+        forms.sort_unstable();
+        promised(forms.windows(2).all(|pair| pair[0] != pair[1]), "an identifier is one user's")
     };
     Explorer::new(
         engine,

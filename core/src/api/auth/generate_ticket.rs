@@ -185,6 +185,7 @@ impl From<IssueError> for Refused {
     fn from(error: IssueError) -> Self {
         let (error, refusal) = match error {
             IssueError::User => (Problem::UserRefused.into(), Refusal::NotGrantable),
+            IssueError::Ambiguous => (Problem::UserRefused.into(), Refusal::IdentityAmbiguous),
             IssueError::Audience => (Problem::AudienceRefused.into(), Refusal::NotGrantable),
             IssueError::Unbound => (Problem::AudienceRefused.with(unbound()), Refusal::NotGrantable),
             IssueError::Actor => (Problem::ActorRefused.into(), Refusal::NotGrantable),
@@ -230,7 +231,7 @@ const MEMBERS: &[&str] =
 /// Reads the body of `generate-ticket`.
 fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, RequestError> {
     let user = match (body.text("user_id")?, body.text("username")?) {
-        (Some(text), None) => UserRef::IdOrUsername(text.into()),
+        (Some(text), None) => UserRef::Any(text.into()),
         (None, Some(text)) => UserRef::Username(text.into()),
         (Some(_), Some(_)) | (None, None) => {
             return Err(RequestError::body(Detail::fixed(
@@ -260,7 +261,7 @@ fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, Reque
     if body.text("tenant_id")?.is_some_and(|tenant| settings.tenant.as_deref() != Some(tenant)) {
         return Err(Problem::TenantRefused.into());
     }
-    let actor = body.text("actor")?.map(|actor| UserRef::IdOrUsername(actor.into()));
+    let actor = body.text("actor")?.map(|actor| UserRef::Any(actor.into()));
     Ok(asked.impersonated(actor, body.text("reason")?).map_err(problem)?)
 }
 

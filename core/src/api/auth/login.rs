@@ -1,7 +1,7 @@
 //! `POST /auth/login`: a name and a password sign a person in, for the client that authenticates, or for nobody but this server. Nobody learns from the answer, nor from how long it takes,
 //! whether there is such an account: the password is hashed and something is made durable either way.
 
-use alloc::{boxed::Box, vec, vec::Vec};
+use alloc::{boxed::Box, format, vec, vec::Vec};
 
 use crate::api::auth::origin::Origin;
 use crate::api::auth::person_context::PersonContext;
@@ -22,10 +22,11 @@ use crate::policy::guess_counter::GuessCounter;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::SignIn;
 use crate::records::client::Client;
+use crate::records::id::UserId;
 use crate::records::password::{PasswordHash, Workspace};
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
-use crate::store::query::{Identity, LoginRecords, Query, Records};
+use crate::store::query::{Identity, LoginRecords, Named, Query, Records};
 
 /// The members of the body.
 const MEMBERS: &[&str] = &["identity", "password", "client_ip", "user_agent", "device_id"];
@@ -47,7 +48,7 @@ pub(crate) struct Login {
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Comparison {
-    records: Option<Box<LoginRecords>>,
+    records: Named<Box<LoginRecords>>,
     client: Option<Box<Client>>,
     /// The context of the person.
     ctx: Context,
@@ -99,11 +100,11 @@ impl Endpoint for Login {
         let client = caller(basis.ctx, &self.redeemer, record.as_ref())?;
         let ctx = self.person.accept(basis.ctx, client.as_ref())?;
         let client = client.map(|client| Box::new(client.client().clone()));
-        let hash = records.as_ref().and_then(|records| records.password.as_ref());
+        let hash = records.one().and_then(|records| records.password.as_ref());
         let hash = hash.map_or_else(PasswordHash::of_nobody, |password| password.hash.clone());
         match &self.compared {
             Some((before, good)) if *before == hash => {
-                self.sign_in(&basis.at(&ctx), records.as_deref(), client.as_deref(), *good)
+                self.sign_in(&basis.at(&ctx), &records, client.as_deref(), *good)
             }
             Some(_) | None => Ok(Next::Hash(Comparison { records, client, ctx, hash })),
         }
@@ -119,7 +120,7 @@ impl Hashing<Login> for Comparison {
     ) -> Decided<PendingLogin, Self> {
         let good = self.hash.is_of(&login.password, workspace).ok_or_else(|| basis.ctx.unavailable())?;
         login.compared = Some((self.hash, good));
-        login.sign_in(&basis.at(&self.ctx), self.records.as_deref(), self.client.as_deref(), good)
+        login.sign_in(&basis.at(&self.ctx), &self.records, self.client.as_deref(), good)
     }
 }
 
@@ -127,12 +128,16 @@ impl Login {
     fn sign_in(
         &self,
         basis: &Basis<'_>,
-        records: Option<&LoginRecords>,
+        records: &Named<Box<LoginRecords>>,
         client: Option<&Client>,
         good: bool,
     ) -> Decided<PendingLogin, Comparison> {
-        let Some(records) = records else {
-            return Ok(Next::commit(vec![Change::DummyWrite], refused(Refusal::IdentityUnknown)));
+        let records = match records {
+            Named::One(records) => records,
+            Named::Nobody => {
+                return Ok(Next::commit(vec![Change::DummyWrite], refused(Refusal::IdentityUnknown)));
+            }
+            Named::Several(users) => return Ok(refuse_ambiguous(basis.ctx, users, client)),
         };
         let (ctx, user, now) = (basis.ctx, &records.user, basis.now());
         let Some(password) = &records.password else {
@@ -172,6 +177,23 @@ impl Login {
 
 const fn refused(refusal: Refusal) -> PendingLogin {
     PendingLogin(PendingSignIn::Refused(Problem::LoginRefused, refusal))
+}
+
+/// Refuses an identifier of several users. Nobody guesses at one of them by that, so nothing is counted.
+fn refuse_ambiguous(
+    ctx: &Context,
+    users: &[UserId],
+    client: Option<&Client>,
+) -> Next<PendingLogin, Comparison> {
+    let refusal = Refusal::IdentityAmbiguous;
+    let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
+    let event = Event {
+        refusal: Some(refusal),
+        reason: Some(format!("the identifier of {}", users.join(", "))),
+        client: client.map(|client| client.id.clone()),
+        ..ctx.event(Kind::PasswordRefused)
+    };
+    Next::commit(vec![Change::Audit(event)], refused(refusal))
 }
 
 fn refuse(

@@ -38,5 +38,5 @@ names! {
     /// Returns the name of a query.
     query_name(Query):
     Generation Client Ticket Bearer Issue Token Sessions Challenge Factors Login Password
-    User Account Session TicketById Keys UserPage ClientPage TicketPage SessionPage ByClient
+    User Owners Account Session TicketById Keys UserPage ClientPage TicketPage SessionPage ByClient
 }

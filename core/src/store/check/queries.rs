@@ -9,7 +9,7 @@ use crate::records::factor::Factors;
 use crate::records::id::UserRef;
 use crate::store::check::sample::Sample;
 use crate::store::query::{
-    BearerQuery, Found, Identity, IssueQuery, PersonQuery, Query, Records, TokenQuery, UserQuery,
+    BearerQuery, Found, Identity, IssueQuery, Named, PersonQuery, Query, Records, TokenQuery, UserQuery,
 };
 
 /// Returns every query that could find something of the case.
@@ -42,7 +42,12 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     queries.extend(issues(sample));
     queries.extend(accounts(sample));
     queries.extend((1..=4).map(|number| Query::Session(sample.session_id(number))));
-    queries.extend(identities(sample).into_iter().map(|text| Query::Login(Identity(text))));
+    for text in identities(sample) {
+        queries.push(Query::Account(UserRef::Any(text.clone())));
+        queries.push(Query::Account(UserRef::Username(text.clone())));
+        queries.push(Query::Login(Identity(text)));
+    }
+    queries.push(Query::Owners(identities(sample)));
     queries.extend(by_clients(sample));
     queries
 }
@@ -84,11 +89,11 @@ fn issues(sample: &Sample) -> Vec<Query> {
     let user = |user| Query::Issue(IssueQuery { bearer: None, user, actor: None, audience: None });
     vec![
         user(None),
-        user(Some(UserRef::IdOrUsername(id.clone()))),
-        user(Some(UserRef::IdOrUsername(username.clone()))),
+        user(Some(UserRef::Any(id.clone()))),
+        user(Some(UserRef::Any(username.clone()))),
         user(Some(UserRef::Username(username.clone()))),
         user(Some(UserRef::Username(id))),
-        user(Some(UserRef::IdOrUsername(username.to_uppercase()))),
+        user(Some(UserRef::Any(username.to_uppercase()))),
         Query::Issue(IssueQuery {
             bearer: Some(bearer(sample, "alice", 1, None)),
             user: Some(UserRef::Username(username)),
@@ -103,29 +108,42 @@ fn accounts(sample: &Sample) -> Vec<Query> {
     let mut queries = Vec::new();
     for name in ["alice", "bob", "nobody"] {
         let user = sample.user(name);
-        let by_name = UserRef::IdOrUsername(user.username.as_str().to_string());
+        let by_name = UserRef::Any(user.username.as_str().to_string());
         for who in [UserRef::from(&user.id), by_name] {
             queries.push(Query::Account(who.clone()));
-            for username in [None, Some(sample.user("bob").username), Some(sample.user("nobody").username)] {
-                queries.push(Query::User(UserQuery { user: who.clone(), username }));
+            let names = ["bob", "nobody"].map(|name| sample.user(name).username.as_str().to_string());
+            for identifiers in [Vec::new(), names.to_vec(), identities(sample)] {
+                queries.push(Query::User(UserQuery { user: who.clone(), identifiers }));
             }
         }
     }
     queries
 }
 
-/// Returns every text that alice or bob could sign in with: user name, address, number, each in its own and in another spelling.
+/// Returns every text that alice or bob could sign in with: user name, address, number, each in its own and in other spellings, and
+/// texts that are none of theirs.
 fn identities(sample: &Sample) -> Vec<String> {
     let mut texts = Vec::new();
     for user in [sample.user("alice"), sample.alice_in_full(), sample.user("bob")] {
         texts.extend([user.username.as_str().to_string(), user.username.as_str().to_uppercase()]);
-        texts.extend(
-            [user.email.clone(), user.email.map(|email| email.to_uppercase()), user.phone]
-                .into_iter()
-                .flatten(),
-        );
+        texts.push(format!(" {}\t", user.username.as_str()));
+        let email = user.email.into_iter();
+        texts.extend(email.flat_map(|email| {
+            let decomposed = email.replace('É', "E\u{301}");
+            [email.to_uppercase(), email.to_lowercase(), email.replace('É', "E"), decomposed, email]
+        }));
+        let phone = user.phone.into_iter();
+        texts.extend(phone.flat_map(|phone| {
+            let compact = phone.replace(' ', "");
+            [
+                compact.replace('+', "00"),
+                compact.replace('+', ""),
+                compact.replace('+', "\u{ff0b}"),
+                compact,
+                phone,
+            ]
+        }));
     }
-    texts.extend(["É".to_string(), "é".to_string()].map(|text| format!("{text}{}", sample.user_id("bob"))));
     texts
 }
 
@@ -141,8 +159,8 @@ fn put_in_order(records: &mut Records) {
         Records::Ticket(Some(records)) => sort(&mut records.factors),
         Records::Challenge(Some(records)) => sort(&mut records.factors),
         Records::Factors(records) => sort(&mut records.factors),
-        Records::Login(Some(records)) => sort(&mut records.factors),
-        Records::Account(Some(records)) => sort(&mut records.factors),
+        Records::Login(Named::One(records)) => sort(&mut records.factors),
+        Records::Account(Named::One(records)) => sort(&mut records.factors),
         Records::ByClient(found) => put_in_order(&mut found.records),
         Records::Generation
         | Records::Client(_)
@@ -152,10 +170,11 @@ fn put_in_order(records: &mut Records) {
         | Records::Token(_)
         | Records::Sessions(_)
         | Records::Challenge(None)
-        | Records::Login(None)
+        | Records::Login(_)
         | Records::Password(_)
         | Records::User(_)
-        | Records::Account(None)
+        | Records::Owners(_)
+        | Records::Account(_)
         | Records::Session(_)
         | Records::TicketById(_)
         | Records::Keys(_)

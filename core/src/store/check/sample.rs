@@ -63,8 +63,8 @@ impl Sample {
     /// Alice with every member set.
     pub(in crate::store::check) fn alice_in_full(&self) -> User {
         User {
-            email: Some(format!("{}@Example.com", self.name("alice"))),
-            phone: Some(format!("+44 {}", self.number)),
+            email: Some(format!("{}-É@Example.com", self.name("alice"))),
+            phone: Some(format!("+44 20 7946 {:05}", self.number)),
             name: Some("Alice Liddell".into()),
             gender: Some(crate::records::user::Gender::Female),
             address: Some(r#"{"locality":"牛津"}"#.into()),

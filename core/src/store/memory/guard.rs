@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::records::challenge::{Challenge, ChallengeDigest, MAX_WRONG};
 use crate::records::factor::{Lockout, MAX_DEVICES, TotpDevice};
 use crate::records::id::{DeviceId, UserId};
+use crate::records::identifier::CanonicalIdentifier;
 use crate::records::session::RefreshDigest;
 use crate::records::signing_key::{KeyState, StoredKey};
 use crate::records::ticket::{Ticket, TicketState};
@@ -117,14 +118,14 @@ guards! {
     PlaceGuessesAreAsRead,
     /// `InsertUser`: no other user has the id.
     UserIdIsFree,
-    /// `InsertUser`: no other user has the name.
-    UsernameIsFree,
+    /// `InsertUser`: no other user has one of the identifiers.
+    IdentifiersAreFree,
     /// `InsertUser`: nothing of a deleted user of the id is left.
     NothingIsLeftOfTheId,
     /// `UpdateUser`: the user is there, and nobody has changed the record since.
     UserRevisionIsAsRead,
-    /// `UpdateUser`: no other user has the name.
-    NewUsernameIsFree,
+    /// `UpdateUser`: no other user has an identifier that the user gets.
+    NewIdentifiersAreFree,
     /// `DeleteUser`: the user is there.
     DeletedUserWasThere,
     /// `InsertClient`: no other client has the id.
@@ -349,14 +350,14 @@ impl Tables {
             }
             Change::InsertUser(user) => vec![
                 (Guard::UserIdIsFree, !self.users.contains_key(&user.id)),
-                (Guard::UsernameIsFree, self.has_its_name_alone(user)),
+                (Guard::IdentifiersAreFree, self.gets_free_identifiers(user)),
                 (Guard::NothingIsLeftOfTheId, !self.deleted.contains(&user.id)),
             ],
             Change::UpdateUser(user) => {
                 let same = self.users.get(&user.id).is_some_and(|before| before.revision == user.revision);
                 vec![
                     (Guard::UserRevisionIsAsRead, same),
-                    (Guard::NewUsernameIsFree, self.has_its_name_alone(user)),
+                    (Guard::NewIdentifiersAreFree, self.gets_free_identifiers(user)),
                 ]
             }
             Change::DeleteUser(id) => vec![(Guard::DeletedUserWasThere, self.users.contains_key(id))],
@@ -413,8 +414,16 @@ impl Tables {
         self.devices.iter().any(|device| device.user_id == *user && device.verified_at.is_some())
     }
 
-    fn has_its_name_alone(&self, user: &User) -> bool {
-        !self.users.values().any(|other| other.username == user.username && other.id != user.id)
+    /// Returns true if nobody else has an identifier that `user` does not have yet. What two users have since before this was compared
+    /// stays until one of them gets another.
+    fn gets_free_identifiers(&self, user: &User) -> bool {
+        let plan = self.numbering_plan.as_ref();
+        let before = self.users.get(&user.id);
+        let had = |form: &CanonicalIdentifier| {
+            before.is_some_and(|before| before.canonical_identifiers(plan).any(|(_, other)| other == *form))
+        };
+        let mut forms = user.canonical_identifiers(plan);
+        forms.all(|(_, form)| had(&form) || self.owner(&form, Some(&user.id)).is_none())
     }
 }
 

@@ -1,12 +1,14 @@
 //! The answers of the store in memory.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::records::client::{Client, ClientRef};
 use crate::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use crate::records::factor::Factors;
 use crate::records::id::{UserId, UserRef};
+use crate::records::identifier::{CanonicalIdentifier, IdentifierKind};
 use crate::records::named_clients::NamedClients;
 use crate::records::session::{RefreshDigest, Session};
 use crate::records::sign_in_history::SignInHistory;
@@ -15,22 +17,64 @@ use crate::records::user::User;
 use crate::store::page::{Cursor, Page, PageQuery};
 use crate::store::query::{
     AccountRecords, BearerQuery, BearerRecords, ByClientQuery, ByClientRecords, ChallengeRecords,
-    FactorsRecords, Family, Found, Identity, IssueRecords, LoginRecords, MAX_SESSIONS, PasswordRecords,
-    Query, Records, SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords, TokenRecords,
-    UserRecords,
+    FactorsRecords, Family, Found, IdentifierOwner, Identity, IssueRecords, LoginRecords, MAX_NAMESAKES,
+    MAX_SESSIONS, Named, PasswordRecords, Query, Records, SessionPageQuery, SessionRecords, SessionsRecords,
+    TicketRecords, TokenRecords, UserRecords,
 };
 
 use super::Tables;
 
 impl Tables {
-    fn user(&self, who: &UserRef) -> Option<&User> {
-        let by_name = |name: &str| self.users.values().find(|user| user.username.as_str() == name);
+    fn user(&self, who: &UserRef) -> Named<&User> {
         match who {
-            UserRef::Username(name) => by_name(name),
-            UserRef::IdOrUsername(text) => {
-                UserId::parse(text).ok().and_then(|id| self.users.get(&id)).or_else(|| by_name(text))
+            UserRef::Any(text) => match UserId::parse(text).ok().and_then(|id| self.users.get(&id)) {
+                Some(user) => Named::One(user),
+                None => self.identified(text),
+            },
+            UserRef::Username(text) => {
+                let form = self.canonical(text);
+                self.identified(text).filter(|user| self.has(user, &form, Some(IdentifierKind::Username)))
             }
         }
+    }
+
+    fn canonical(&self, text: &str) -> CanonicalIdentifier {
+        CanonicalIdentifier::of(text, self.numbering_plan.as_ref())
+    }
+
+    /// Returns true if the user has the identifier, and it is of the kind, if one is asked for.
+    fn has(&self, user: &User, form: &CanonicalIdentifier, kind: Option<IdentifierKind>) -> bool {
+        let mut own = user.canonical_identifiers(self.numbering_plan.as_ref());
+        own.any(|(own, other)| other == *form && kind.is_none_or(|kind| kind == own))
+    }
+
+    /// Returns the user who has the identifier, of whatever kind.
+    fn identified(&self, text: &str) -> Named<&User> {
+        let form = self.canonical(text);
+        let mut all = self.users.values().filter(|user| self.has(user, &form, None));
+        match (all.next(), all.next()) {
+            (None, _) => Named::Nobody,
+            (Some(user), None) => Named::One(user),
+            (Some(first), Some(second)) => {
+                let users = [first, second].into_iter().chain(all).take(MAX_NAMESAKES);
+                Named::Several(users.map(|user| user.id.clone()).collect())
+            }
+        }
+    }
+
+    /// Returns the first user by id who has the identifier, but for `but`.
+    pub(super) fn owner(&self, form: &CanonicalIdentifier, but: Option<&UserId>) -> Option<IdentifierOwner> {
+        let others = self.users.values().filter(|user| Some(&user.id) != but);
+        let mut owned = others.filter_map(|user| {
+            let mut own = user.canonical_identifiers(self.numbering_plan.as_ref());
+            let (kind, _) = own.find(|(_, other)| other == form)?;
+            Some(IdentifierOwner { user: user.id.clone(), username: user.username.clone(), kind })
+        });
+        owned.next()
+    }
+
+    fn owners_of(&self, texts: &[String], but: Option<&UserId>) -> Vec<Option<IdentifierOwner>> {
+        texts.iter().map(|text| self.owner(&self.canonical(text), but)).collect()
     }
 
     /// The client that issued what rests on `named`, where that is another than the one it is for.
@@ -77,18 +121,6 @@ impl Tables {
             backup_codes: codes.map(|(_, code)| *code).collect(),
             lockout: self.lockout.get(user).copied().unwrap_or_default(),
         }
-    }
-
-    /// The user called so: by user name, or else by an address or a number that nobody else has.
-    fn identified(&self, Identity(text): &Identity) -> Option<&User> {
-        let only = |is: &dyn Fn(&User) -> bool| {
-            let mut all = self.users.values().filter(|user| is(user));
-            all.next().filter(|_| all.next().is_none())
-        };
-        let has_email =
-            |user: &User| user.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(text));
-        only(&|user| user.username.as_str() == text)
-            .or_else(|| only(&|user| has_email(user) || user.phone.as_deref() == Some(text)))
     }
 
     fn family(&self, digest: &RefreshDigest) -> Option<Family> {
@@ -155,8 +187,8 @@ impl Tables {
             })),
             Query::Issue(query) => Records::Issue(Box::new(IssueRecords {
                 bearer: query.bearer.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
-                user: query.user.as_ref().and_then(|who| self.user(who)).cloned(),
-                actor: query.actor.as_ref().and_then(|who| self.user(who)).cloned(),
+                user: query.user.as_ref().map(|who| self.user(who).map(User::clone)).unwrap_or_default(),
+                actor: query.actor.as_ref().map(|who| self.user(who).map(User::clone)).unwrap_or_default(),
                 audience: query.audience.as_ref().and_then(|id| self.clients.get(id)).cloned(),
             })),
             Query::Token(query) => Records::Token(Box::new(TokenRecords {
@@ -186,7 +218,7 @@ impl Tables {
                 factors: query.person.as_ref().map(|p| self.factors(&p.user)).unwrap_or_default(),
                 history: query.person.as_ref().map(|p| self.history(&p.user)).unwrap_or_default(),
             })),
-            Query::Login(identity) => Records::Login(self.identified(identity).map(|user| {
+            Query::Login(Identity(text)) => Records::Login(self.identified(text).map(|user| {
                 Box::new(LoginRecords {
                     password: self.passwords.get(&user.id).cloned(),
                     factors: self.factors(&user.id),
@@ -200,10 +232,10 @@ impl Tables {
                 history: query.person.as_ref().map(|p| self.history(&p.user)).unwrap_or_default(),
             })),
             Query::User(query) => Records::User(self.user(&query.user).map(|user| {
-                let owner = query.username.as_ref().map(|name| UserRef::Username(name.as_str().into()));
-                let owner = owner.and_then(|name| self.user(&name)).map(|owner| owner.id.clone());
-                Box::new(UserRecords { user: user.clone(), username_owner: owner })
+                let owners = self.owners_of(&query.identifiers, Some(&user.id));
+                Box::new(UserRecords { user: user.clone(), owners })
             })),
+            Query::Owners(texts) => Records::Owners(self.owners_of(texts, None)),
             Query::Account(who) => Records::Account(self.user(who).map(|user| {
                 Box::new(AccountRecords {
                     password: self.passwords.get(&user.id).cloned(),

@@ -18,7 +18,7 @@ use super::deliveries::DeliveryColumns;
 use super::read::first;
 use super::rows::{columns, signed, stamp};
 use super::transaction_error::TransactionError;
-use super::{deliveries, factors, keys, passwords, sign_in_history};
+use super::{deliveries, factors, identifiers, keys, passwords, sign_in_history};
 
 /// Applies `change` inside the transaction of `db`; if this fails, the caller rolls back what came before.
 pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result<(), TransactionError> {
@@ -284,7 +284,8 @@ fn insert_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
         ") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 \
          WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE user_id = ?1)"
     );
-    write_user(db, sql, user, user.revision)
+    write_user(db, sql, user, user.revision)?;
+    identifiers::update(db, user)
 }
 
 fn update_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
@@ -293,7 +294,8 @@ fn update_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
         columns!(user_values),
         ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) WHERE id = ?1 AND revision = ?13 - 1"
     );
-    write_user(db, sql, user, user.revision.saturating_add(1))
+    write_user(db, sql, user, user.revision.saturating_add(1))?;
+    identifiers::update(db, user)
 }
 
 /// Runs a statement that writes one user, whose values are those of `columns!(users)`.

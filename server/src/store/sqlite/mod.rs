@@ -20,6 +20,7 @@ mod dated_ahead;
 mod deliveries;
 mod factors;
 mod generation;
+mod identifiers;
 mod installation;
 mod keys;
 mod lineage;

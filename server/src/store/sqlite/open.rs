@@ -12,12 +12,12 @@ use super::backup::in_one_line;
 use super::connect::{Connector, Role};
 use super::installation::{Contents, Installation, Presence};
 use super::lineage::{self, Fit};
-use super::migrate::migrate;
+use super::migrate::{make_identifiers, migrate};
 use super::schema::{self, Version};
 use super::start::{Start, remove_marker};
 use super::state::MasterKeys;
 use super::transaction_error::TransactionError;
-use super::{StoreOptions, rotate, walk};
+use super::{StoreOptions, identifiers, rotate, walk};
 use crate::secrets::files::{exists, with_suffix};
 use crate::store::audit_chain::Chain;
 use crate::store::backend::Access;
@@ -68,12 +68,7 @@ pub(super) fn open(
     if fit == Fit::Unreadable {
         require_whole(&connector)?;
     }
-    let older = match version(&connector)? {
-        Version::Schema(found) if access == Access::Serve && found < schema::known() => Some(found),
-        version @ (Version::Schema(_) | Version::Empty | Version::Foreign) => {
-            version.check(&connector.path).map(|()| None)?
-        }
-    };
+    let (older, identifiers_are_due) = due(&connector, access, options)?;
     if presence.is_none() && access != Access::Read {
         // Created now that the file is known to be ours. The directory is locked, so no other process has created it
         // since.
@@ -87,6 +82,12 @@ pub(super) fn open(
             return Err(StoreError::InUse(connector.path.clone()));
         }
         migrate(installation, &connector, found)?;
+    }
+    if identifiers_are_due {
+        if !alone {
+            return Err(StoreError::InUse(connector.path.clone()));
+        }
+        make_identifiers(installation, &connector, options.numbering_plan.as_ref())?;
     }
     let role = if access == Access::Read { Role::Reader } else { Role::Writer };
     let anchor = connector.connect(role)?;
@@ -114,6 +115,11 @@ pub(super) fn open(
         let start = Start { installation, db: &anchor, chain: &chain, master: &master, access, alone };
         start.settle(contents.starting, &mut notices)?;
         remove_marker(installation)?;
+        if access == Access::Serve {
+            let count =
+                identifiers::count_ambiguous(&anchor).map_err(|trouble| trouble.at(&connector.path))?;
+            notices.extend((count > 0).then_some(Notice::AmbiguousIdentifiers(count)));
+        }
     }
     if let Some(presence) = &mut presence {
         presence.share();
@@ -181,9 +187,26 @@ fn require_whole(connector: &Connector) -> Result<(), StoreError> {
     Err(StoreError::NotWhole { path: connector.path.clone(), problem })
 }
 
-fn version(connector: &Connector) -> Result<Version, StoreError> {
+/// Returns what a server has to bring up to date: the schema of the file, if it is an earlier one, and whether the table of identifiers
+/// has to be made. Nobody else opens such a file.
+fn due(
+    connector: &Connector,
+    access: Access,
+    options: &StoreOptions,
+) -> Result<(Option<i64>, bool), StoreError> {
     let db = connector.connect(Role::Reader)?;
-    schema::version(&db).map_err(|e| TransactionError::Sql(e).at(&connector.path))
+    let version = schema::version(&db).map_err(|e| TransactionError::Sql(e).at(&connector.path))?;
+    match version {
+        Version::Schema(found) if access == Access::Serve && found < schema::known() => {
+            return Ok((Some(found), true));
+        }
+        Version::Schema(_) | Version::Empty | Version::Foreign => version.check(&connector.path)?,
+    }
+    let plan = options.numbering_plan.as_ref().filter(|_| access == Access::Serve);
+    match identifiers::are_due(&db, plan).map_err(|trouble| trouble.at(&connector.path))? {
+        true if access != Access::Serve => Err(StoreError::IdentifiersNotMade(connector.path.clone())),
+        due => Ok((None, due)),
+    }
 }
 
 /// Returns a name beside the database that is not taken.

@@ -11,11 +11,11 @@ use gatepass_core::records::named_clients::NamedClients;
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::sign_in_history::SignInHistory;
 use gatepass_core::records::ticket::{Ticket, TicketDigest};
-use gatepass_core::records::user::{User, Username};
+use gatepass_core::records::user::User;
 use gatepass_core::store::page::Page;
 use gatepass_core::store::query::{
     AccountRecords, BearerQuery, BearerRecords, ByClientQuery, ByClientRecords, ChallengeRecords,
-    FactorsRecords, Family, Found, Identity, IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS,
+    FactorsRecords, Family, Found, Identity, IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS, Named,
     PasswordRecords, Query, Records, SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords,
     TokenQuery, TokenRecords, UserQuery, UserRecords,
 };
@@ -24,7 +24,7 @@ use rusqlite::{Connection, Params, Row, params};
 use super::rows::{self, columns};
 use super::state::{MasterKeys, State, handed_over};
 use super::transaction_error::TransactionError;
-use super::{deliveries, factors, keys, pages, passwords, sign_in_history};
+use super::{deliveries, factors, identifiers, keys, pages, passwords, sign_in_history};
 use crate::secrets::master_key::MasterKey;
 
 /// Answers `query` from the snapshot of `db`.
@@ -121,6 +121,7 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
             history: history_of(db, query)?,
         })),
         Query::User(query) => Records::User(user_records(db, query)?.map(Box::new)),
+        Query::Owners(texts) => Records::Owners(identifiers::owners(db, texts, "")?),
         Query::Account(who) => Records::Account(account(db, master, who)?.map(Box::new)),
         Query::Session(id) => Records::Session(session(db, id)?.map(Box::new)),
         Query::TicketById(id) => Records::TicketById(ticket_by_id(db, id)?.map(Box::new)),
@@ -168,21 +169,12 @@ pub(super) fn ticket_by_id(db: &Connection, id: &TicketId) -> Result<Option<Tick
     first(db, sql, [id.as_str()], rows::ticket)
 }
 
-pub(super) fn user(db: &Connection, who: &UserRef) -> Result<Option<User>, TransactionError> {
-    let by = |column: &str, text: &str| {
-        first(db, &format!("SELECT {} FROM users WHERE {column} = ?1", columns!(users)), [text], rows::user)
-    };
-    match who {
-        UserRef::Username(name) => by("username", name),
-        UserRef::IdOrUsername(text) => match by("id", text)? {
-            Some(user) => Ok(Some(user)),
-            None => by("username", text),
-        },
-    }
+fn user_by_id(db: &Connection, id: &UserId) -> Result<Option<User>, TransactionError> {
+    user_by_id_text(db, id.as_str())
 }
 
-fn user_by_id(db: &Connection, id: &UserId) -> Result<Option<User>, TransactionError> {
-    first(db, concat!("SELECT ", columns!(users), " FROM users WHERE id = ?1"), [id.as_str()], rows::user)
+pub(super) fn user_by_id_text(db: &Connection, id: &str) -> Result<Option<User>, TransactionError> {
+    first(db, concat!("SELECT ", columns!(users), " FROM users WHERE id = ?1"), [id], rows::user)
 }
 
 pub(super) fn client(db: &Connection, id: &ClientId) -> Result<Option<Client>, TransactionError> {
@@ -272,64 +264,65 @@ fn delivered_session(
     Ok(Some(DeliveredSession { session, refresh }))
 }
 
-/// Returns the user of a login: by user name, or else by an e-mail address or a telephone number that no other user
-/// has.
+/// Returns the user of a login.
 fn login(
     db: &Connection,
     master: &MasterKey,
     identity: &Identity,
-) -> Result<Option<LoginRecords>, TransactionError> {
-    let Identity(text) = identity;
-    let sql = format!(
-        "SELECT {user} FROM users WHERE id IN (SELECT id FROM users WHERE email = ?1 COLLATE NOCASE \
-         UNION SELECT id FROM users WHERE phone = ?1) LIMIT 2",
-        user = columns!(users)
-    );
-    let user = match user(db, &UserRef::Username(text.clone()))? {
-        Some(user) => Some(user),
-        None => {
-            let mut all = every(db, &sql, [text], rows::user)?.into_iter();
-            all.next().filter(|_| all.next().is_none())
-        }
-    };
-    let Some(user) = user else {
+) -> Result<Named<LoginRecords>, TransactionError> {
+    let (named, ..) = identifiers::identified(db, &identity.0)?;
+    if named.one().is_none()
+        && let Ok(nobody) = UserId::parse("usr_nobody")
+    {
         // The same amount is read as for a user who exists.
-        if let Ok(nobody) = UserId::parse("usr_nobody") {
-            let _ = (
-                passwords::of(db, &nobody)?,
-                factors::of(db, master, &nobody)?,
-                sign_in_history::of(db, &nobody)?,
-            );
-        }
-        return Ok(None);
-    };
-    Ok(Some(LoginRecords {
-        password: passwords::of(db, &user.id)?,
-        factors: factors::of(db, master, &user.id)?,
-        history: sign_in_history::of(db, &user.id)?,
-        user,
-    }))
+        let _ = (
+            passwords::of(db, &nobody)?,
+            factors::of(db, master, &nobody)?,
+            sign_in_history::of(db, &nobody)?,
+        );
+    }
+    with_user(named, |user| {
+        Ok(LoginRecords {
+            password: passwords::of(db, &user.id)?,
+            factors: factors::of(db, master, &user.id)?,
+            history: sign_in_history::of(db, &user.id)?,
+            user,
+        })
+    })
 }
 
-fn user_records(db: &Connection, query: &UserQuery) -> Result<Option<UserRecords>, TransactionError> {
-    let Some(found) = user(db, &query.user)? else { return Ok(None) };
-    let owner = |name: &Username| user(db, &UserRef::Username(name.as_str().to_owned()));
-    let owner = named(query.username.as_ref(), owner)?;
-    Ok(Some(UserRecords { user: found, username_owner: owner.map(|owner| owner.id) }))
+fn user_records(db: &Connection, query: &UserQuery) -> Result<Named<UserRecords>, TransactionError> {
+    with_user(identifiers::named(db, &query.user)?, |user| {
+        let owners = identifiers::owners(db, &query.identifiers, user.id.as_str())?;
+        Ok(UserRecords { user, owners })
+    })
+}
+
+/// Returns what `read` reads for the one user.
+fn with_user<T>(
+    named: Named<User>,
+    read: impl FnOnce(User) -> Result<T, TransactionError>,
+) -> Result<Named<T>, TransactionError> {
+    Ok(match named {
+        Named::One(user) => Named::One(read(user)?),
+        Named::Nobody => Named::Nobody,
+        Named::Several(users) => Named::Several(users),
+    })
 }
 
 fn account(
     db: &Connection,
     master: &MasterKey,
     who: &UserRef,
-) -> Result<Option<AccountRecords>, TransactionError> {
-    let Some(user) = user(db, who)? else { return Ok(None) };
-    Ok(Some(AccountRecords {
-        password: passwords::of(db, &user.id)?,
-        factors: factors::of(db, master, &user.id)?,
-        history: sign_in_history::of(db, &user.id)?,
-        user,
-    }))
+) -> Result<Named<AccountRecords>, TransactionError> {
+    with_user(identifiers::named(db, who)?, |user| {
+        Ok(AccountRecords {
+            password: passwords::of(db, &user.id)?,
+            factors: factors::of(db, master, &user.id)?,
+            history: sign_in_history::of(db, &user.id)?,
+            user,
+        })
+    })
 }
 
 fn session_page(
@@ -470,8 +463,8 @@ fn issue(snapshot: &mut Snapshot<'_>, query: &IssueQuery) -> Result<IssueRecords
     let db = snapshot.db;
     Ok(IssueRecords {
         bearer: query.bearer.as_ref().map(|b| bearer(snapshot, b)).transpose()?.unwrap_or_default(),
-        user: named(query.user.as_ref(), |who| user(db, who))?,
-        actor: named(query.actor.as_ref(), |who| user(db, who))?,
+        user: query.user.as_ref().map(|who| identifiers::named(db, who)).transpose()?.unwrap_or_default(),
+        actor: query.actor.as_ref().map(|who| identifiers::named(db, who)).transpose()?.unwrap_or_default(),
         audience: named(query.audience.as_ref(), |id| snapshot.client(id))?,
     })
 }

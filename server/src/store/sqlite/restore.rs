@@ -9,7 +9,7 @@ use super::installation::{Installation, Presence};
 use super::lineage::Fit;
 use super::open::{self, free_name};
 use super::transaction_error::TransactionError;
-use super::{BackupReport, Store, StoreOptions, backup, schema};
+use super::{BackupReport, Store, StoreOptions, backup, identifiers, schema};
 use crate::clock::wall;
 use crate::secrets::SecretsError;
 use crate::secrets::files::{Files, make_directory, replace, with_suffix};
@@ -143,8 +143,9 @@ fn copy(
         schema::bring_up_to_date(&tx, found).map_err(at)?;
     }
     backup::mark(&tx, wall()).map_err(at)?;
-    let commit_id = tx.query_row("SELECT commit_id FROM meta", [], |row| row.get(0)).map_err(at)?;
     tx.commit().map_err(at)?;
+    identifiers::make(&mut db, None).map_err(|trouble| trouble.at(draft))?;
+    let commit_id = db.query_row("SELECT commit_id FROM meta", [], |row| row.get(0)).map_err(at)?;
     db.close().map_err(|(_, e)| at(e))?;
     files.sync(draft).map_err(|e| StoreError::file(draft, "sync", &e))?;
     Ok(commit_id)

@@ -237,7 +237,7 @@ pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, TransactionError> {
     let mut c = Columns::of(row, "users");
     Ok(User {
         id: c.parsed("id", user_id)?,
-        username: c.parsed("username", |t| Username::parse(t).ok())?,
+        username: c.parsed("username", |t| Username::stored(t).ok())?,
         email: c.maybe("email", owned)?,
         phone: c.maybe("phone", owned)?,
         name: c.maybe("name", owned)?,

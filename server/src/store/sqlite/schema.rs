@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
+use super::identifiers;
 use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
 use crate::secrets::random::random;
@@ -93,9 +94,9 @@ pub(super) fn make(db: &Connection, master: &MasterKey) -> Result<(), Transactio
     let check = master.check()?;
     db.execute(
         "INSERT INTO meta (id, generation, clock_mark, clock_resets, audit_seq, audit_mac, audit_seal, audit_key, \
-         master_check, commits, commit_id, installation) \
-         VALUES (1, 1, 0, 0, ?1, ?2, ?3, ?4, ?5, 0, randomblob(16), randomblob(16))",
-        params![0, head.mac, chain.seal_of(&head), sealed, check],
+         master_check, commits, commit_id, installation, identifier_rules) \
+         VALUES (1, 1, 0, 0, ?1, ?2, ?3, ?4, ?5, 0, randomblob(16), randomblob(16), ?6)",
+        params![0, head.mac, chain.seal_of(&head), sealed, check, identifiers::rules()],
     )?;
     Ok(())
 }

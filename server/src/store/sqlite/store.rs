@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepass_core::base::time::Time;
+use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query, Records};
 use rusqlite::Connection;
@@ -19,7 +20,7 @@ use super::reserve::Reserve;
 use super::state::MasterKeys;
 use super::transaction_error::TransactionError;
 use super::writer::{Class, Writer};
-use super::{apply, create, open, read};
+use super::{apply, create, identifiers, open, read};
 use crate::secrets::files;
 use crate::store::audit_chain::Chain;
 use crate::store::backend::{Access, Create, EndedAhead, Requests, Swept, Then, Upkeep};
@@ -43,6 +44,8 @@ pub struct StoreOptions {
     pub proof: Duration,
     /// The longest time from a commit to a new state generation.
     pub witness_interval: Duration,
+    /// The numbering plan that a server makes canonical identifiers with; none keeps that of the file.
+    pub numbering_plan: Option<Option<NumberingPlan>>,
 }
 
 impl Default for StoreOptions {
@@ -55,6 +58,7 @@ impl Default for StoreOptions {
             max_pages: None,
             proof: Duration::from_secs(1),
             witness_interval: Duration::from_secs(1),
+            numbering_plan: None,
         }
     }
 }
@@ -366,6 +370,10 @@ impl Requests for Store {
                 read::answer(db, self.master_keys(), query)
             }
         })
+    }
+
+    fn numbering_plan(&self) -> Result<Option<NumberingPlan>, StoreError> {
+        self.snapshot(identifiers::plan)
     }
 
     fn read_all(&self, queries: &[&Query]) -> Result<Vec<Found>, StoreError> {

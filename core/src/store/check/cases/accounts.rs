@@ -1,11 +1,12 @@
 //! Users, their passwords, and what is remembered of their sign-ins.
 
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
 use crate::base::time::LEEWAY;
 use crate::records::factor::{Lockout, LockoutOf};
 use crate::records::sign_in_history::{MAX_FAILURES, MAX_PLACES};
-use crate::records::user::User;
+use crate::records::user::{User, Username};
 use crate::store::change::Change;
 use crate::store::check::case::{Case, Entry};
 use crate::store::check::sample::{NOW, Sample};
@@ -20,6 +21,16 @@ fn delete(s: &Sample) -> Change {
 
 fn guessed(s: &Sample, before: Lockout, after: Lockout) -> Change {
     Change::SetPasswordLockout { user: s.user_id("alice"), before, after }
+}
+
+/// The e-mail address of `Sample::alice_in_full`.
+fn email(s: &Sample) -> String {
+    s.alice_in_full().email.unwrap_or_default()
+}
+
+/// The telephone number of `Sample::alice_in_full`.
+fn phone(s: &Sample) -> String {
+    s.alice_in_full().phone.unwrap_or_default()
 }
 
 fn disabled(s: &Sample) -> Change {
@@ -53,6 +64,66 @@ pub(super) const CASES: &[Entry] = &[
     ("a user is inserted whose user name is taken", |s| {
         let named = User { username: s.user("alice").username, ..s.user("carol") };
         Case::conflicts([], [Change::InsertUser(named)])
+    }),
+    ("a user is inserted whose user name is another's e-mail address", |s| {
+        let carol = User { username: Username::known(email(s).to_lowercase()), ..s.user("carol") };
+        Case::conflicts([Change::UpdateUser(s.alice_in_full())], [Change::InsertUser(carol)])
+    }),
+    ("a user is inserted whose user name is another's telephone number", |s| {
+        let carol = User { username: Username::known(phone(s).replace(' ', "")), ..s.user("carol") };
+        Case::conflicts([Change::UpdateUser(s.alice_in_full())], [Change::InsertUser(carol)])
+    }),
+    ("a user is inserted whose e-mail address is another's user name", |s| {
+        let bob = User { username: Username::known(email(s)), ..s.user("bob") };
+        let carol = User { email: Some(email(s).to_uppercase()), ..s.user("carol") };
+        Case::conflicts([Change::UpdateUser(bob)], [Change::InsertUser(carol)])
+    }),
+    ("a user is inserted whose user name is another's in decomposed letters", |s| {
+        let named = |name: &str, user| User {
+            username: Username::known(s.user("dora").username.as_str().to_string() + name),
+            ..user
+        };
+        let bob = named("Jos\u{e9}", s.user("bob"));
+        Case::conflicts(
+            [Change::UpdateUser(bob)],
+            [Change::InsertUser(named("Jose\u{301}", s.user("carol")))],
+        )
+    }),
+    ("a user is inserted whose user name is another's but for the case of letters", |s| {
+        let name = Username::known(s.user("alice").username.as_str().to_uppercase());
+        Case::applies([], [Change::InsertUser(User { username: name, ..s.user("carol") })])
+    }),
+    ("a user is inserted with one identifier twice", |s| {
+        let carol = User {
+            username: Username::known(email(s)),
+            email: Some(email(s).to_uppercase()),
+            ..s.user("carol")
+        };
+        Case::applies([], [Change::InsertUser(carol)])
+    }),
+    ("a user gets another's e-mail address", |s| {
+        let bob = User { email: Some(email(s).to_uppercase()), ..s.user("bob") };
+        Case::conflicts([Change::UpdateUser(s.alice_in_full())], [Change::UpdateUser(bob)])
+    }),
+    ("a user gets another's telephone number in another spelling", |s| {
+        let bob = User { phone: Some(phone(s).replace('+', "00")), ..s.user("bob") };
+        Case::conflicts([Change::UpdateUser(s.alice_in_full())], [Change::UpdateUser(bob)])
+    }),
+    ("a user gets as user name the own e-mail address", |s| {
+        let named = User { username: Username::known(email(s)), revision: 1, ..s.alice_in_full() };
+        Case::applies([Change::UpdateUser(s.alice_in_full())], [Change::UpdateUser(named)])
+    }),
+    ("the identifiers that a user gave up are free", |s| {
+        let gave_up = User { revision: 1, ..s.user("alice") };
+        let bob = User { email: Some(email(s)), phone: Some(phone(s)), ..s.user("bob") };
+        Case::applies(
+            [Change::UpdateUser(s.alice_in_full()), Change::UpdateUser(gave_up)],
+            [Change::UpdateUser(bob)],
+        )
+    }),
+    ("the identifiers of a deleted user are free", |s| {
+        let bob = User { email: Some(email(s)), phone: Some(phone(s)), ..s.user("bob") };
+        Case::applies([Change::UpdateUser(s.alice_in_full()), delete(s)], [Change::UpdateUser(bob)])
     }),
     ("a user is updated", |s| Case::applies([], [Change::UpdateUser(s.alice_in_full())])),
     ("a user is disabled", |s| {
@@ -188,16 +259,5 @@ pub(super) const CASES: &[Entry] = &[
     }),
     ("somebody is found by user name, address and number", |s| {
         Case::reads([Change::UpdateUser(s.alice_in_full()), s.set_password(1), s.learn(1, NOW)])
-    }),
-    ("an address or a number that two have is nobody's", |s| {
-        let alice = s.alice_in_full();
-        let email = alice.email.clone().map(|email| email.to_lowercase());
-        let bob = User { email, phone: alice.phone.clone(), ..s.user("bob") };
-        Case::reads([Change::UpdateUser(alice), Change::UpdateUser(bob)])
-    }),
-    ("a user name goes before somebody else's address or number", |s| {
-        let name = s.user("alice").username.as_str().into();
-        let bob = User { phone: Some(name), email: s.alice_in_full().phone, ..s.user("bob") };
-        Case::reads([Change::UpdateUser(s.alice_in_full()), Change::UpdateUser(bob)])
     }),
 ];

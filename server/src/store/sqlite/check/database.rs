@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use gatepass_core::records::signing_key::KeyState;
+use gatepass_core::records::user::User;
 use rusqlite::{Connection, Row};
 
 use super::super::backup::in_one_line;
 use super::super::generation::{self, Standing};
+use super::super::identifiers::{self, Ambiguous};
 use super::super::installation::Installation;
 use super::super::read::every;
 use super::super::rows::{self, columns};
@@ -44,6 +46,7 @@ pub(super) fn database(
         return;
     }
     decode(db, &path, report);
+    names(db, &path, report);
     origin(installation, db, report);
     if let Some(store) = store {
         sealed(store, db, report);
@@ -125,6 +128,41 @@ fn decode(db: &Connection, path: &Path, report: &mut Report) {
     };
     if let Err(trouble) = rows() {
         report.store_error(&trouble.at(path));
+    }
+}
+
+/// Finds identifiers of several users, and clients that are called like a user's id.
+fn names(db: &Connection, path: &Path, report: &mut Report) {
+    match identifiers::ambiguous(db, MOST) {
+        Ok(found) => {
+            for Ambiguous { canonical, owners } in found {
+                let owners: Vec<String> = owners
+                    .iter()
+                    .map(|owner| {
+                        format!("the {} of {} ({:?})", owner.kind, owner.user, owner.username.as_str())
+                    })
+                    .collect();
+                report.warning(
+                    "identifier-ambiguous",
+                    format!("{canonical:?} is {}: it signs nobody in", owners.join(" and ")),
+                    "give all but one of them another with `gatepass user set ID`; until then each signs in by another of theirs",
+                );
+            }
+        }
+        Err(trouble) => report.store_error(&trouble.at(path)),
+    }
+    let sql = format!("SELECT id FROM clients WHERE id GLOB ?1 LIMIT {MOST}");
+    match every(db, &sql, [format!("{}*", User::ID_PREFIX)], |row| Ok(row.get::<_, String>(0)?)) {
+        Ok(clients) => {
+            for client in clients {
+                report.warning(
+                    "client-like-user",
+                    format!("the client {client} is called like a user's id: in a token the one reads like the other"),
+                    "add it under another id, and delete this one",
+                );
+            }
+        }
+        Err(trouble) => report.store_error(&trouble.at(path)),
     }
 }
 

@@ -47,6 +47,8 @@ const CODES: &[&str] = &[
     "master-key-exposed",
     "master-key-malformed",
     "sealed-altered",
+    "identifier-ambiguous",
+    "client-like-user",
     "key-none",
     "key-none-signs",
     "audit-chain-broken",
@@ -164,7 +166,9 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::NotADirectory(_) => ("directory-missing", "name the data directory with --data"),
         StoreError::Foreign(_) => ("database-foreign", "move the file away, or name another directory"),
         StoreError::Newer { .. } => ("schema-newer", "install the gatepass that wrote it, or a later one"),
-        StoreError::Older { .. } => ("schema-older", "run `gatepass serve`, which brings it up to date"),
+        StoreError::Older { .. } | StoreError::IdentifiersNotMade(_) => {
+            ("schema-older", "run `gatepass serve`, which brings it up to date")
+        }
         StoreError::MasterKeyMissing { .. } => {
             ("master-key-missing", "put the key back, or name its file with master_key_file")
         }
@@ -254,6 +258,7 @@ pub fn check(installation: &Installation) -> Report {
                     | StoreError::Secrets(SecretsError::Exposed { .. })
                     | StoreError::Secrets(SecretsError::Malformed(_))
                     | StoreError::Older { .. }
+                    | StoreError::IdentifiersNotMade(_)
                     | StoreError::Unsealable { .. }
                     | StoreError::Row { .. }
                     | StoreError::Sqlite { fault: SqliteErrorKind::Corrupt, .. }

@@ -21,3 +21,24 @@ ALTER TABLE audit ADD COLUMN peer TEXT;
 -- A JSON array of [password, codes], one for each of the latest places in their order, each [wrong, locks, locked until]; empty where
 -- nothing is counted.
 ALTER TABLE habits ADD COLUMN lockouts TEXT NOT NULL DEFAULT '[]';
+
+-- ## Identifiers
+-- User names, e-mail addresses and telephone numbers in the form in which they are compared. The rows are made from those of `users`
+-- afterwards, in batches: see identifiers.rs.
+CREATE TABLE identifiers (
+  user      INTEGER NOT NULL REFERENCES users (seq) ON DELETE CASCADE,
+  kind      TEXT    NOT NULL CHECK (kind IN ('username', 'email', 'phone')),
+  canonical TEXT    NOT NULL,
+  PRIMARY KEY (user, kind)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX identifiers_by_canonical ON identifiers (canonical);
+DROP INDEX users_by_email;
+DROP INDEX users_by_phone;
+
+-- Forms that several users had when the rows were made. New ones are refused.
+CREATE TABLE ambiguous_identifiers (canonical TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+-- The rules and the numbering plan that the rows are made by, and the user up to whom they are; NULL when all are.
+ALTER TABLE meta ADD COLUMN identifier_rules TEXT;
+ALTER TABLE meta ADD COLUMN numbering_plan TEXT;
+ALTER TABLE meta ADD COLUMN identifiers_made INTEGER;
