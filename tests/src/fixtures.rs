@@ -226,6 +226,12 @@ pub fn presents(ticket: &str) -> Request {
     request("/auth/ticket/signin", "", &json!({ "ticket": ticket }))
 }
 
+/// The same by the client `id` with `secret`.
+pub fn presents_as(id: &str, secret: &str, ticket: &str) -> Request {
+    let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+    request("/auth/ticket/signin", &basic, &json!({ "ticket": ticket }))
+}
+
 /// The request that presents the refresh token `token`.
 pub fn refreshes(token: &str) -> Request {
     request("/auth/refresh", "", &json!({ "refresh_token": token }))

@@ -114,9 +114,9 @@ fn a_portal_by_its_guide() {
     let token = first(&shell.paste(asks), "eyJ");
     shell.variables.insert("TOKEN", token);
     let ticket = first(&shell.paste(issues), "tkt_");
-    let device = [("USER_AGENT", "Firefox"), ("DEVICE", "0123456789abcdef")]
+    let person = [("USER_ADDRESS", "192.0.2.7"), ("USER_AGENT", "Firefox"), ("DEVICE", "0123456789abcdef")]
         .map(|(name, text)| (name, text.to_owned()));
-    shell.variables.extend(device);
+    shell.variables.extend(person);
     shell.variables.insert("TICKET", ticket);
     let session = shell.paste(block(&guide, "Idempotency-Key: $KEY"));
     shell.variables.insert("REFRESH", first(&session, "rft_"));

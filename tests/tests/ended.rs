@@ -93,7 +93,9 @@ fn a_client_that_ends_takes_everything_along_that_was_issued_for_it() {
         let basic = posts("", "portal", PORTAL_SECRET, "").headers.pop().expect("credentials");
         let mut presented = presents(&bound);
         presented.headers.push(basic);
-        assert_eq!(server.ask(presented).status, 400, "a bound ticket for a client {what}");
+        // 401 where the client can no longer prove to be anybody.
+        let status = server.ask(presented).status;
+        assert!([400, 401].contains(&status), "a bound ticket for a client {what}: {status}");
     }
 }
 

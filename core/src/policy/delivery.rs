@@ -6,6 +6,7 @@ use crate::base::time::Time;
 use crate::policy::refresh::{Parties, others_stand};
 use crate::policy::ticket_redemption::{Redeemer, is_refused_here, prove};
 use crate::records::challenge::{Challenge, MAX_WRONG};
+use crate::records::client::Client;
 use crate::records::delivery::{
     AnswerDelivery, Delivered, DeliveredSession, RequestDigest, TicketDelivery, TicketResult,
 };
@@ -39,7 +40,7 @@ pub(crate) enum AnswerVerdict<'a> {
 /// Decides on a ticket of this state epoch that was spent before, presented by `request`.
 pub(crate) fn decide_ticket<'a>(
     records: &'a TicketRecords,
-    redeemer: &Redeemer,
+    redeemer: (&Redeemer, Option<&Client>),
     peer: IpAddr,
     request: &RequestDigest,
     settings: &Settings,

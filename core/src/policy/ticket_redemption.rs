@@ -60,6 +60,8 @@ pub(crate) enum Verdict<'a> {
     Spend(Refusal),
     /// It could not have signed anybody in any more: nothing changes.
     Refuse(Refusal),
+    /// It is for a client, and whoever presents it has not proved to be any client: nothing changes.
+    Unproven,
 }
 
 /// Returns true if `ticket` was meant for another address than `peer`.
@@ -75,7 +77,7 @@ pub(crate) fn is_refused_here(ticket: &Ticket, peer: IpAddr, settings: &Settings
 /// Decides on a ticket that exists.
 pub(crate) fn decide<'a>(
     records: &'a TicketRecords,
-    redeemer: &Redeemer,
+    (redeemer, caller): (&Redeemer, Option<&Client>),
     peer: IpAddr,
     settings: &Settings,
     state_epoch: u64,
@@ -99,27 +101,30 @@ pub(crate) fn decide<'a>(
     if is_refused_here(&records.ticket, peer, settings) {
         return Verdict::Spend(Refusal::AddressMismatch);
     }
-    match admit(records, redeemer, settings, now) {
+    match admit(records, (redeemer, caller), settings, now) {
         Ok(user) => Verdict::SignIn(user),
+        Err(Refusal::RedeemerUnproven) => Verdict::Unproven,
         Err(refusal) => Verdict::Spend(refusal),
     }
 }
 
-/// Checks that the redeemer may redeem a ticket that is for a client.
-pub(crate) fn prove(records: &TicketRecords, redeemer: &Redeemer, now: Time) -> Result<(), Refusal> {
+/// Checks that the redeemer may redeem a ticket that is for a client. `caller` is the record of the client that it says it is.
+pub(crate) fn prove(
+    records: &TicketRecords,
+    (redeemer, caller): (&Redeemer, Option<&Client>),
+    now: Time,
+) -> Result<(), Refusal> {
     let ticket = &records.ticket;
     if ticket.bind || ticket.for_audience {
         match redeemer {
             Redeemer::Anybody if ticket.bind => return Err(Refusal::RedeemerUnproven),
             Redeemer::Anybody => {}
             Redeemer::Illegible => return Err(Refusal::RedeemerUnproven),
-            Redeemer::Claimed(credentials) if credentials.id != ticket.client_id => {
-                return Err(Refusal::AudienceMismatch);
-            }
             Redeemer::Claimed(credentials) => {
-                credentials
-                    .authenticate(records.client.as_ref(), now)
-                    .map_err(|_| Refusal::RedeemerUnproven)?;
+                credentials.authenticate(caller, now).map_err(|_| Refusal::RedeemerUnproven)?;
+                if credentials.id != ticket.client_id {
+                    return Err(Refusal::AudienceMismatch);
+                }
             }
         }
     }
@@ -140,16 +145,13 @@ pub(crate) fn compares_secret(
         TicketState::Revoked(_) => false,
     };
     let is_of_client = ticket.bind || ticket.for_audience;
-    is_good
-        && ticket.state_epoch == state_epoch
-        && is_of_client
-        && redeemer.claimed() == Some(&ticket.client_id)
+    is_good && ticket.state_epoch == state_epoch && is_of_client && redeemer.claimed().is_some()
 }
 
 /// Returns the people whom a live ticket signs in, or the reason of a refusal.
 fn admit<'a>(
     records: &'a TicketRecords,
-    redeemer: &Redeemer,
+    redeemer: (&Redeemer, Option<&Client>),
     settings: &Settings,
     now: Time,
 ) -> Result<&'a User, Refusal> {
@@ -229,13 +231,14 @@ pub(crate) mod tests {
         In,
         Spend(Refusal),
         Refuse(Refusal),
+        Unproven,
     }
 
     type Case = (&'static str, fn(&mut TicketRecords), Redeemer, Short);
 
     #[test]
     fn who_is_let_in() {
-        use Short::{In, Refuse, Spend};
+        use Short::{In, Refuse, Spend, Unproven};
         let table: &[Case] = &[
             ("a plain ticket", |_| {}, Redeemer::Anybody, In),
             ("with credentials nobody asked for", |_| {}, basic("other", "wrong"), In),
@@ -295,24 +298,9 @@ pub(crate) mod tests {
                 Spend(Refusal::AddressMismatch),
             ),
             ("bound, proven", |r| r.ticket.bind = true, basic("backend", "right"), In),
-            (
-                "bound, unproven",
-                |r| r.ticket.bind = true,
-                Redeemer::Anybody,
-                Spend(Refusal::RedeemerUnproven),
-            ),
-            (
-                "bound, illegible",
-                |r| r.ticket.bind = true,
-                Redeemer::Illegible,
-                Spend(Refusal::RedeemerUnproven),
-            ),
-            (
-                "bound, wrong secret",
-                |r| r.ticket.bind = true,
-                basic("backend", "wrong"),
-                Spend(Refusal::RedeemerUnproven),
-            ),
+            ("bound, unproven", |r| r.ticket.bind = true, Redeemer::Anybody, Unproven),
+            ("bound, illegible", |r| r.ticket.bind = true, Redeemer::Illegible, Unproven),
+            ("bound, wrong secret", |r| r.ticket.bind = true, basic("backend", "wrong"), Unproven),
             (
                 "bound, another client",
                 |r| r.ticket.bind = true,
@@ -328,10 +316,22 @@ pub(crate) mod tests {
                 Spend(Refusal::AudienceMismatch),
             ),
             (
+                "bound, another client that proves nothing",
+                |r| r.ticket.bind = true,
+                basic("other", "wrong"),
+                Unproven,
+            ),
+            (
+                "bound, a client that does not exist",
+                |r| r.ticket.bind = true,
+                basic("nobody", "right"),
+                Unproven,
+            ),
+            (
                 "for an audience, wrong secret",
                 |r| r.ticket.for_audience = true,
                 basic("backend", "wrong"),
-                Spend(Refusal::RedeemerUnproven),
+                Unproven,
             ),
             (
                 "for an audience that is disabled",
@@ -441,7 +441,12 @@ pub(crate) mod tests {
         for (what, alter, redeemer, expected) in table {
             let mut records = records();
             alter(&mut records);
+            let others = client("other", "", "right");
+            let own = records.client.clone().filter(|own| redeemer.claimed() == Some(&own.id));
+            let caller = own.or_else(|| Some(others).filter(|other| redeemer.claimed() == Some(&other.id)));
+            let redeemer = (redeemer, caller.as_ref());
             let verdict = match decide(&records, redeemer, HERE, &settings, 3, NOW) {
+                Verdict::Unproven => Unproven,
                 Verdict::SignIn(_) => In,
                 Verdict::Spend(refusal) => Spend(refusal),
                 Verdict::Refuse(refusal) => Refuse(refusal),

@@ -26,8 +26,15 @@ impl Model {
         if state_epoch != self.state_epoch {
             return refused("superseded");
         }
-        // Whatever the answer, the ticket is spent.
-        self.tickets[at].over |= self.now < expires;
+        // Whatever else the answer is, the ticket is spent, but by whoever has not proved to be a client that it asks for.
+        let unproven = match caller {
+            Caller::Nobody => grant.bind,
+            Caller::Client(_) | Caller::Impostor(_) => {
+                (grant.bind || grant.audience) && self.is_proven(caller).is_none()
+            }
+        };
+        let spends = !unproven || here && !place.here;
+        self.tickets[at].over |= spends && self.now < expires;
         let by_its_client = match caller {
             Caller::Nobody => !grant.bind && self.is_enabled(grant.client),
             Caller::Client(_) | Caller::Impostor(_) => self.is_proven(caller) == Some(grant.client),
@@ -43,6 +50,7 @@ impl Model {
             }
             () if self.now >= expires => refused("expired"),
             () if here && !place.here => refused("elsewhere"),
+            () if unproven => super::model::refused(40101),
             () if (grant.bind || grant.audience) && !by_its_client => refused("client"),
             () if !self.clients_stand(&grant) => refused("issuer"),
             () if self.grantable(&grant, grant.scope) != grant.scope => refused("scope"),

@@ -98,16 +98,24 @@ pub(super) fn an_audience_joins_the_token(target: Target) {
 pub(super) fn a_bound_ticket_wants_its_client(target: Target) {
     let bound = || target.ticket(&json!({"user_id": "alice", "audience": "portal", "bind": true}));
     assert_eq!(target.ask(&sign_in(&bound()).basic("portal", PORTAL_SECRET)).status, 200);
+    // Whoever has not proved to be a client spends nothing.
+    let ticket = bound();
     for ask in [
-        |ticket: &str| sign_in(ticket),
-        |ticket: &str| sign_in(ticket).basic("portal", "wrong"),
-        |ticket: &str| sign_in(ticket).basic("backend", BACKEND_SECRET),
-        |ticket: &str| sign_in(ticket).header("Authorization", "Basic !!!"),
+        sign_in(&ticket),
+        sign_in(&ticket).basic("portal", "wrong"),
+        sign_in(&ticket).basic("backend", "wrong"),
+        sign_in(&ticket).basic("nobody", BACKEND_SECRET),
+        sign_in(&ticket).header("Authorization", "Basic !!!"),
     ] {
-        let ticket = bound();
-        simple(&target.ask(&ask(&ticket)), 400, 40010);
-        simple(&target.ask(&sign_in(&ticket).basic("portal", PORTAL_SECRET)), 400, 40010);
+        let answer = target.ask(&ask);
+        simple(&answer, 401, 40101);
+        assert!(answer.header("www-authenticate").is_some_and(|told| told.starts_with("Basic realm=")));
     }
+    assert_eq!(target.ask(&sign_in(&ticket).basic("portal", PORTAL_SECRET)).status, 200);
+    // Another client spends it.
+    let ticket = bound();
+    simple(&target.ask(&sign_in(&ticket).basic("backend", BACKEND_SECRET)), 400, 40010);
+    simple(&target.ask(&sign_in(&ticket).basic("portal", PORTAL_SECRET)), 400, 40010);
 }
 
 pub(super) fn another_address(target: Target) {

@@ -7,7 +7,7 @@ use gatepass_core::http::request::Request;
 use gatepass_core::records::id::UserRef;
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::change::Change;
-use gatepass_tests::fixtures::{self, NOON, inputs, presents, refreshes};
+use gatepass_tests::fixtures::{self, BACKEND_SECRET, NOON, inputs, presents, presents_as, refreshes};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 
@@ -58,9 +58,10 @@ pub(crate) fn wasted<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a
     store.with(|tables| tables.tickets.values_mut().for_each(|ticket| ticket.bind = true));
     let tables = store.with(|tables| tables.clone());
     let promises = Promises { check_transition, check_state: Box::new(|_, _| Ok(())) };
+    let by_another = |ticket: String| move || presents_as("backend", BACKEND_SECRET, &ticket);
     Explorer::new(engine, tables, &[NOON.plus(5)], promises)
-        .sends("a stranger", presenting(&ticket))
-        .sends("another", presenting(&ticket))
+        .sends("another client", by_another(ticket.clone()))
+        .sends("the same again", by_another(ticket))
         .commands_at_once("one who deletes boss", deletes("boss"))
 }
 

@@ -10,7 +10,7 @@ use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
 use crate::api::guess::{GuessSource, Guessed};
-use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer};
+use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer, unproven};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
 use crate::http::authorization::Authorization;
@@ -20,6 +20,7 @@ use crate::http::request_error::RequestError;
 use crate::policy::delivery::{Repetition, decide_ticket};
 use crate::policy::ticket_redemption::{Redeemer, Verdict, compares_secret, decide, is_elsewhere};
 use crate::records::challenge::SignIn;
+use crate::records::client::Client;
 use crate::records::delivery::{Delivered, DeliveredSession, RequestSecret, TicketDelivery};
 use crate::records::session::Purpose;
 use crate::records::ticket::TicketDigest;
@@ -88,8 +89,14 @@ impl Endpoint for TicketSignin {
         let ctx = self.person.accept(basis.ctx, client.as_ref())?;
         let basis = &basis.at(&ctx);
         let (settings, now, address) = (basis.settings(), basis.now(), self.person.address());
-        match decide(&records, &self.redeemer, address, settings, basis.state_epoch, now) {
-            Verdict::Refuse(Refusal::TicketSpent) => self.spent(basis, &records),
+        let redeemer = (&self.redeemer, record.as_ref());
+        match decide(&records, redeemer, address, settings, basis.state_epoch, now) {
+            Verdict::Unproven => {
+                let refusal = Refusal::RedeemerUnproven;
+                let event = self.event(basis, Kind::TicketRefused, &records, Some(refusal));
+                Ok(Next::record(event, unproven(basis.ctx, refusal)))
+            }
+            Verdict::Refuse(Refusal::TicketSpent) => self.spent(basis, &records, record.as_ref()),
             Verdict::Refuse(refusal) => Ok(self.refuse(basis, &records, refusal)),
             Verdict::Spend(refusal) => Ok(self.spend_in_vain(basis, &records, refusal)),
             Verdict::SignIn(user) => self.sign_in(basis, &records, user),
@@ -110,11 +117,16 @@ impl TicketSignin {
     }
 
     /// Gives the answer to a spent ticket again, or refuses.
-    fn spent(&self, basis: &Basis<'_>, records: &TicketRecords) -> Decided<PendingSignIn> {
+    fn spent(
+        &self,
+        basis: &Basis<'_>,
+        records: &TicketRecords,
+        caller: Option<&Client>,
+    ) -> Decided<PendingSignIn> {
         let Some(secret) = &self.secret else { return Ok(self.refuse(basis, records, Refusal::TicketSpent)) };
         let (request, settings) = (secret.digest(), basis.settings());
         let address = self.person.address();
-        Ok(match decide_ticket(records, &self.redeemer, address, &request, settings, basis.now()) {
+        Ok(match decide_ticket(records, (&self.redeemer, caller), address, &request, settings, basis.now()) {
             Err(refusal) => self.refuse(basis, records, refusal),
             Ok(repetition) => self.repeat(basis, records, secret, &repetition),
         })
@@ -184,10 +196,7 @@ impl TicketSignin {
     ) -> Next<PendingSignIn> {
         let event = self.event(basis, Kind::TicketRefused, records, Some(refusal));
         let mut changes = vec![self.spend(basis, None), Change::Audit(event)];
-        let stolen = matches!(
-            refusal,
-            Refusal::AddressMismatch | Refusal::AudienceMismatch | Refusal::RedeemerUnproven
-        );
+        let stolen = matches!(refusal, Refusal::AddressMismatch | Refusal::AudienceMismatch);
         let person = records.actor.as_ref().or(records.user.as_ref()).filter(|_| stolen);
         changes
             .extend(person.map(|person| Change::CountFailure { user: person.id.clone(), at: basis.now() }));

@@ -338,7 +338,10 @@ fn restrict_opened(records: &mut TicketRecords, purpose: Purpose) {
 
 fn decided(records: &TicketRecords, ask: &Ask) -> Option<Refusal> {
     let now = AT.plus(ask.after);
-    decide_ticket(records, &ask.redeemer, ask.peer, &ask.request, &ask.settings, now).err()
+    let clients = [records.client.clone(), Some(client("other", "", "right"))];
+    let mut named = clients.iter().flatten().filter(|client| ask.redeemer.claimed() == Some(&client.id));
+    let redeemer = (&ask.redeemer, named.next());
+    decide_ticket(records, redeemer, ask.peer, &ask.request, &ask.settings, now).err()
 }
 
 #[test]
