@@ -21,7 +21,7 @@ type Place = (&'static str, u8);
 
 const LAPTOP: Place = ("laptop", 0);
 const PHONE: Place = ("phone", 1);
-/// Where the stranger is.
+/// The stranger's place.
 const ELSEWHERE: Place = ("scanner", 99);
 
 struct World {

@@ -93,7 +93,7 @@ fn the_issuer_of_a_ticket_is_recorded_and_whose_token_asked() {
     }
 }
 
-/// Who stated an address is beside it, and where that client was.
+/// A stated address has the client that stated it beside it, and that client's own address.
 #[test]
 fn an_address_that_is_stated_is_recorded_with_whose_word_it_is() {
     let server = InMemoryServer::default();

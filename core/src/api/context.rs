@@ -38,7 +38,7 @@ pub(crate) struct Context {
     pub(crate) language: Language,
     /// The address that the request counts for.
     pub(crate) peer: IpAddr,
-    /// Who stated that address, if it is not the connection's.
+    /// The client that stated that address, if it is not the connection's.
     pub(crate) stated: Option<Stated>,
     pub(crate) ids: RequestIds,
     pub(crate) errors: ErrorFormat,

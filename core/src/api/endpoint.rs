@@ -194,7 +194,7 @@ pub(crate) struct Flow<S> {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(PartialEq))]
 pub(crate) struct Guesses {
-    /// What may be asked for next.
+    /// The one that may be asked for next.
     next: Option<Guessed>,
     /// The latest that was asked for.
     asked: Option<GuessSource>,

@@ -38,7 +38,7 @@ impl GuessAccount {
     }
 }
 
-/// Where a guess comes from and whom it is at.
+/// The origin and the target of a guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuessSource {
     /// The address that it counts for.
@@ -47,7 +47,7 @@ pub struct GuessSource {
     pub account: GuessAccount,
 }
 
-/// What is guessed at, in the order in which it is compared.
+/// The kinds of credential that can be guessed, in the order in which they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Guessed {
     /// The secret of the client that asks.
@@ -78,7 +78,7 @@ pub struct Guess {
 }
 
 impl Guess {
-    /// Returns where it comes from and whom it is at.
+    /// Returns its origin and its target.
     pub const fn source(&self) -> GuessSource {
         self.source
     }
@@ -94,12 +94,12 @@ impl Guess {
     }
 }
 
-/// How an attempt to authenticate went, for the address that it counts for.
+/// An attempt to authenticate, and the address that it counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// The address that it counts for.
     pub address: IpAddr,
-    /// How it went.
+    /// The result.
     pub result: AttemptResult,
 }
 

@@ -23,7 +23,7 @@ pub struct Reply {
     refusal: Option<Refusal>,
     /// The existing client that did not authenticate.
     client: Option<ClientId>,
-    /// How an attempt to authenticate went, where it was one.
+    /// The result of an attempt to authenticate, where it was one.
     told: Option<Box<Told>>,
     ids: Option<RequestIds>,
 }

@@ -130,7 +130,8 @@ impl Rules {
             Category::Eof => JsonFault::Truncated,
             Category::Syntax | Category::Data | Category::Io => JsonFault::Syntax,
         });
-        JsonError { line: error.line(), column: error.column(), fault }
+        // The column of the byte read last: an empty text has none.
+        JsonError { line: error.line(), column: error.column().max(1), fault }
     }
 }
 
@@ -256,7 +257,7 @@ mod tests {
             case(b"{}{}", (1, 3), Trailing),
             case(b"{} x", (1, 4), Trailing),
             case(b"{}\0", (1, 3), Trailing),
-            case(b"", (1, 0), Truncated),
+            case(b"", (1, 1), Truncated),
             case(b"{\"a\":", (1, 5), Truncated),
             case(b"[]", (1, 1), NotAnObject),
             case(b"null", (1, 1), NotAnObject),

@@ -1,5 +1,5 @@
-//! What an answer says beside the message of its problem: which member, header or parameter is wrong, and how. In English and in
-//! Chinese, and never with a value that was sent.
+//! The part of an answer that goes on after the message of its problem: which member, header or parameter is wrong, and how. It is in
+//! English and in Chinese, and never repeats a value that was sent.
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -77,6 +77,16 @@ impl Detail {
             format!("{left} {tries} left before you have to sign in again"),
             format!("还可尝试 {left} 次,之后须重新登录"),
         )
+    }
+
+    /// No client's credentials are there.
+    pub(crate) const fn no_basic() -> Self {
+        Self::fixed("credentials are missing, send them by Basic", "缺少凭据,须以 Basic 方式提交")
+    }
+
+    /// The Basic credentials are no credentials: `english` says why.
+    pub(crate) const fn bad_basic(english: &'static str) -> Self {
+        Self::fixed(english, "无法读取 Basic 凭据:须为客户端标识、冒号与密钥的 base64 编码")
     }
 
     /// The body is of another media type than `expected`.

@@ -71,7 +71,7 @@ problems! {
     /// `actor` is unknown, disabled or the subject itself.
     ActorRefused = 40017, 400, "the actor does not exist, is disabled or is the user itself", "代理人不存在、已停用或与用户相同";
     /// `actor` without `reason`, or `reason` without `actor`, or a reason out of bounds.
-    ReasonRequired = 40018, 400, "actor and reason go together; reason is 1 to 500 characters", "actor 与 reason 必须同时提供;reason 为 1 到 500 个字符";
+    ReasonRequired = 40018, 400, "actor and reason go together; reason is 1 to 500 characters, none of them a control character", "actor 与 reason 必须同时提供;reason 为 1 到 500 个字符,不含控制字符";
     /// `tenant_id` is not the configured tenant.
     TenantRefused = 40019, 400, "tenant_id is not the tenant served here", "tenant_id 不是本服务的租户";
     /// No such refresh token, or expired, or used, or its session is over: never told apart.

@@ -1,5 +1,5 @@
-//! What a guess counts for: the place that it is made from, where that is one of the person's latest, or else the account. So nobody
-//! who guesses from elsewhere locks a person out of the places that they sign in from.
+//! The count that a guess goes to: that of the place it is made from, where that is one of the person's latest, or else the account's. So
+//! nobody who guesses from elsewhere locks a person out of the places that they sign in from.
 
 use alloc::vec::Vec;
 use core::iter;

@@ -40,7 +40,7 @@ impl fmt::Display for TicketRequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Lifetime => "ttl must be a whole number of seconds from 1 to 3600",
-            Self::Reason => "actor and reason go together; reason is 1 to 500 characters",
+            Self::Reason => "actor and reason go together; reason is 1 to 500 characters, none of them a control character",
         })
     }
 }

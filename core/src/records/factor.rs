@@ -102,7 +102,7 @@ impl BackupDigest {
     }
 }
 
-/// What a lockout is of.
+/// The kind of credential that a lockout is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LockoutOf {
     /// The password.

@@ -250,7 +250,7 @@ pub enum Change {
         user: UserId,
         /// The place.
         place: DeviceOnNetwork,
-        /// What the lockout is of.
+        /// The kind of credential.
         of: LockoutOf,
         /// As read.
         before: Lockout,

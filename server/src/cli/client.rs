@@ -106,7 +106,7 @@ pub(super) struct Fields {
     /// When a second factor is asked of users who sign in for it: never, risk or always [default: second_factor]
     #[arg(long, value_name = "WHEN")]
     second_factor: Option<String>,
-    /// Whether it is believed about the user before it: address, user agent and device, as its requests state them [default: false]
+    /// Believe its requests about the user before it: address, user agent and device [default: false]
     #[arg(long, value_name = "true|false")]
     trusted_context: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! What `gatepass user show` tells of wrong passwords and codes.
+//! The counts of wrong passwords and codes that `gatepass user show` prints.
 
 use std::fmt;
 

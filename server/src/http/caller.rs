@@ -1,4 +1,4 @@
-//! What an answer needs to know of the request: the language of its messages, and the id that its caller gave to it.
+//! The parts of a request that its answer needs: the language of its messages, and the id that its caller gave to it.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

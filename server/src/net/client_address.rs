@@ -73,11 +73,11 @@ impl Proxies {
 pub struct Client {
     /// The address.
     pub address: IpAddr,
-    /// How it was found.
+    /// The way in which it was found.
     pub source: Source,
 }
 
-/// How the address of a client was found.
+/// The way in which the address of a client was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// It is the peer of the connection, which does not speak for others.

@@ -35,7 +35,7 @@ struct State<A> {
     told: bool,
 }
 
-/// Where a password comes from.
+/// The origin of a password.
 #[derive(Clone, Copy, Debug)]
 pub struct HashSource<A> {
     /// The address that it counts for.

@@ -1,4 +1,4 @@
-//! What counts as a guess, what is limited then, and whom the limit does not touch.
+//! The limit of guesses: which answers count, what is refused then, and who is not.
 
 use serde_json::{Value, json};
 

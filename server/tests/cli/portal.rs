@@ -78,7 +78,7 @@ fn one_person_at_a_portal_shuts_out_nobody_else() {
     }
 }
 
-/// Who guesses a portal's secret is the one that sends the request, whomever they name.
+/// A wrong secret of a portal counts for the sender of the request, whomever they name.
 #[test]
 fn a_wrong_secret_counts_for_whoever_sends_it() {
     let portal = Portal::new(&["--exempt-loopback", "false"]);

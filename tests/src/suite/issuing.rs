@@ -35,6 +35,7 @@ pub(super) fn what_cannot_be_issued(target: Target) {
         (json!({"user_id": "alice", "actor": "boss"}), 40018),
         (json!({"user_id": "alice", "actor": "boss", "reason": ""}), 40018),
         (json!({"user_id": "alice", "actor": "boss", "reason": long}), 40018),
+        (json!({"user_id": "alice", "actor": "boss", "reason": "a\nb"}), 40018),
         (json!({"user_id": "alice", "reason": "r"}), 40018),
         (json!({"user_id": "alice", "tenant_id": "elsewhere"}), 40019),
     ] {

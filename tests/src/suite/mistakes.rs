@@ -29,7 +29,7 @@ fn told_oauth(answer: &Answer, status: u16, error: &str, description: &str) {
 pub(super) fn what_is_wrong_in_a_body(target: Target) {
     const BODY: &str = "the body is not the expected JSON object";
     for (body, detail) in [
-        ("", "it ends too soon (line 1, column 0)"),
+        ("", "it ends too soon (line 1, column 1)"),
         ("{\"ticket\":", "it ends too soon (line 1, column 10)"),
         ("{\"ticket\":\"a\",}", "it is not JSON (line 1, column 15)"),
         ("{\n  'ticket': 'a'}", "it is not JSON (line 2, column 3)"),

@@ -100,15 +100,20 @@ pub(super) fn a_bound_ticket_wants_its_client(target: Target) {
     assert_eq!(target.ask(&sign_in(&bound()).basic("portal", PORTAL_SECRET)).status, 200);
     // Whoever has not proved to be a client spends nothing.
     let ticket = bound();
-    for ask in [
-        sign_in(&ticket),
-        sign_in(&ticket).basic("portal", "wrong"),
-        sign_in(&ticket).basic("backend", "wrong"),
-        sign_in(&ticket).basic("nobody", BACKEND_SECRET),
-        sign_in(&ticket).header("Authorization", "Basic !!!"),
+    let missing = ": credentials are missing, send them by Basic";
+    let illegible =
+        ": the Basic credentials cannot be read: they are base64 of a client's id, a colon and its secret";
+    for (ask, why) in [
+        (sign_in(&ticket), missing),
+        (sign_in(&ticket).basic("portal", "wrong"), ""),
+        (sign_in(&ticket).basic("backend", "wrong"), ""),
+        (sign_in(&ticket).basic("nobody", BACKEND_SECRET), ""),
+        (sign_in(&ticket).header("Authorization", "Basic !!!"), illegible),
+        (sign_in(&ticket).header("Authorization", "Bearer x"), missing),
     ] {
         let answer = target.ask(&ask);
         simple(&answer, 401, 40101);
+        assert_eq!(answer.text("message"), format!("client authentication failed{why}"));
         assert!(answer.header("www-authenticate").is_some_and(|told| told.starts_with("Basic realm=")));
     }
     assert_eq!(target.ask(&sign_in(&ticket).basic("portal", PORTAL_SECRET)).status, 200);

@@ -94,7 +94,7 @@ impl Endpoint for TicketSignin {
             Verdict::Unproven => {
                 let refusal = Refusal::RedeemerUnproven;
                 let event = self.event(basis, Kind::TicketRefused, &records, Some(refusal));
-                Ok(Next::record(event, unproven(basis.ctx, refusal)))
+                Ok(Next::record(event, unproven(basis.ctx, &self.redeemer, refusal)))
             }
             Verdict::Refuse(Refusal::TicketSpent) => self.spent(basis, &records, record.as_ref()),
             Verdict::Refuse(refusal) => Ok(self.refuse(basis, &records, refusal)),

@@ -102,7 +102,7 @@ impl Endpoint for VerifyChallenge {
         let (client, ctx) = self.client(basis.ctx, challenge, record.as_ref())?;
         let (ctx, basis) = (&ctx, &basis.at(&ctx));
         match client {
-            None if bound => return Err(unproven(ctx, Refusal::RedeemerUnproven)),
+            None if bound => return Err(unproven(ctx, &self.redeemer, Refusal::RedeemerUnproven)),
             Some(client) if bound && client.id != challenge.sign_in.client_id => {
                 return Ok(refuse(ctx, challenge, Refusal::AudienceMismatch));
             }

@@ -40,7 +40,7 @@ pub(crate) struct Comparison {
     session: Box<Session>,
     password: Password,
     counter: Box<GuessCounter>,
-    /// What begins anew with the new password.
+    /// The changes that clear what the old password left: they belong to the new one.
     begins_anew: Vec<Change>,
 }
 

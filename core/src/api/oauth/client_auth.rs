@@ -8,6 +8,7 @@ use crate::api::reply::Reply;
 use crate::base::form::Form;
 use crate::base::secret::SecretText;
 use crate::http::authorization::Authorization;
+use crate::http::detail::Detail;
 use crate::http::media::{has_content_coding, is_media_type};
 use crate::http::oauth_error::{OAuthError, basic_challenge};
 use crate::http::problem::Problem;
@@ -107,7 +108,7 @@ pub(crate) fn caller<'r>(
     redeemer: &Redeemer,
     record: Option<&'r Client>,
 ) -> Result<Option<AuthenticatedClient<'r>>, Reply> {
-    redeemer.authenticate(record, ctx.now()).map_err(|refusal| unproven(ctx, refusal))
+    redeemer.authenticate(record, ctx.now()).map_err(|refusal| unproven(ctx, redeemer, refusal))
 }
 
 /// Returns the guess at the secret of the client that a request says it comes from, where it can be guessed.
@@ -123,8 +124,13 @@ pub(crate) fn guess_at_secret(ctx: &Context, credentials: &ClientCredentials) ->
     credentials.are_guessable().then(|| ctx.guess_at(GuessAccount::of_client(&credentials.id)))
 }
 
-/// Returns 401 of the paths below `/auth` where a client has to authenticate.
-pub(crate) fn unproven(ctx: &Context, refusal: Refusal) -> Reply {
-    let response = ctx.problem(Problem::ClientRefused).into_response();
+/// Returns 401 of the paths below `/auth` where a client has to authenticate, and `redeemer` has not.
+pub(crate) fn unproven(ctx: &Context, redeemer: &Redeemer, refusal: Refusal) -> Reply {
+    let error = match redeemer {
+        Redeemer::Anybody => Problem::ClientRefused.with(Detail::no_basic()),
+        Redeemer::Illegible => Problem::ClientRefused.with(Detail::bad_basic(BAD_BASIC)),
+        Redeemer::Claimed(_) => Problem::ClientRefused.into(),
+    };
+    let response = ctx.problem(error).into_response();
     Reply::from(response.with("www-authenticate", basic_challenge())).refused(refusal).wrong()
 }
