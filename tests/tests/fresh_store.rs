@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gatepass_core::records::challenge::Challenge;
-use gatepass_core::records::client::ClientRef;
+use gatepass_core::records::client::{ClientRef, UsedSecret};
 use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, LockoutOf, TotpDevice};
 use gatepass_core::records::id::{DeviceId, SessionId};
@@ -623,6 +623,14 @@ impl Rows {
             Change::DeleteClient(id) => {
                 holds(self.client(id).is_some())?;
                 self.clients.retain(|client| client.id != *id);
+                Ok(())
+            }
+            Change::RecordSecretUse(UsedSecret { client, digest, at }) => {
+                let client = row(&mut self.clients, |known| known.id == *client);
+                let secrets = client.into_iter().flat_map(|client| &mut client.secrets);
+                for secret in secrets.filter(|secret| secret.digest == *digest) {
+                    secret.last_used_at = secret.last_used_at.max(Some(*at));
+                }
                 Ok(())
             }
             Change::InsertKey { key, generation } => {

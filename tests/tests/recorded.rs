@@ -8,15 +8,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gatepass_core::base::time::Time;
 use gatepass_core::http::request::Request;
-use gatepass_core::records::client::Client;
+use gatepass_core::records::client::{Client, SecretDigest, UsedSecret};
 use gatepass_core::records::id::SessionId;
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
+use gatepass_core::store::change::Change;
 use gatepass_tests::fixtures::{
-    self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, grants, impersonates, inputs, posts, presents,
-    refreshes, request, revokes, text, user_id,
+    self, BACKEND_SECRET, NOON, PORTAL_SECRET, asks_for_token, client_id, grants, impersonates, inputs,
+    posts, presents, refreshes, request, revokes, text, user_id,
 };
 use gatepass_tests::in_memory_server::InMemoryServer;
 use gatepass_tests::memory::Tables;
@@ -137,6 +139,46 @@ fn the_client_with_a_wrong_secret_is_told_and_an_unknown_one_is_not() {
         assert_eq!(refused("nobody", path), None, "{path}");
         server.edit_client("backend", Client::disable);
         assert_eq!(refused("backend", path).as_deref(), Some("backend"), "{path}");
+    }
+}
+
+#[test]
+fn the_use_of_a_clients_secret_is_told_once_an_hour() {
+    let server = InMemoryServer::default();
+    let bearer = token(&server, "backend", BACKEND_SECRET, "ticket:issue");
+    let bound = json!({"user_id": "alice", "audience": "portal", "bind": true});
+    let bound = issue(&server, &bearer, &bound).0;
+    let plain = issue(&server, &bearer, &json!({"user_id": "alice"})).0;
+    let by = |secret: &str| format!("Basic {}", STANDARD.encode(format!("portal:{secret}")));
+    let presents = |ticket: &Value, secret: &str| {
+        request("/auth/ticket/signin", &by(secret), &json!({"ticket": ticket["ticket"]}))
+    };
+    let login = json!({"identity": "nobody", "password": "wrong"});
+    let asks = |secret: &str| {
+        [
+            asks_for_token("portal", secret, "orders:read"),
+            posts("/oauth2/token", "portal", secret, "grant_type=refresh_token&refresh_token=x"),
+            posts("/oauth2/introspect", "portal", secret, "token=x"),
+            posts("/oauth2/revoke", "portal", secret, "token=x"),
+            request("/auth/login", &by(secret), &login),
+            request("/auth/refresh", &by(secret), &json!({"refresh_token": "x"})),
+        ]
+    };
+    let used = |at: Time, ask: Request| server.send_at(at, ask).used_secret().cloned();
+    let told = |at| UsedSecret { client: client_id("portal"), digest: SecretDigest::of(PORTAL_SECRET), at };
+    for ask in asks(PORTAL_SECRET) {
+        assert_eq!(used(NOON, ask.clone()), Some(told(NOON)), "{}", ask.target);
+    }
+    for ask in asks("wrong") {
+        assert_eq!(used(NOON, ask.clone()), None, "{}", ask.target);
+    }
+    assert_eq!(used(NOON, presents(&plain, PORTAL_SECRET)), None, "nobody asked for the secret");
+    assert_eq!(used(NOON, presents(&bound, PORTAL_SECRET)), Some(told(NOON)));
+
+    server.commit(vec![Change::RecordSecretUse(told(NOON))]);
+    for (seconds, is_told) in [(0, false), (3_599, false), (3_600, true)] {
+        let at = NOON.plus(seconds);
+        assert_eq!(used(at, asks(PORTAL_SECRET)[0].clone()), is_told.then(|| told(at)), "{seconds}");
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! An endpoint has no control flow of its own. [`Flow`] reads again after a conflict, and turns a failed commit into a reply.
 
-use alloc::{vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 use core::convert::Infallible;
 
 use crate::api::context::Context;
@@ -15,6 +15,7 @@ use crate::base::time::{Clocks, Time};
 use crate::engine::Engine;
 use crate::http::request::Request;
 use crate::http::response::Response;
+use crate::records::client::UsedSecret;
 use crate::records::password::Workspace;
 use crate::settings::Settings;
 use crate::store::audit::Event;
@@ -40,6 +41,11 @@ pub(crate) trait Endpoint: Sized {
     /// Returns the source of a guess at `_guessed`, where [`decide`](Self::decide) would compare it and it can be guessed. Whatever
     /// else was presented has been found good then, and what is compared before it too.
     fn guess(&self, _guessed: Guessed, _basis: &Basis<'_>, _records: &Records) -> Option<GuessSource> {
+        None
+    }
+
+    /// Returns the use of the client's secret that [`decide`](Self::decide) is about to find good, where it is to be written down.
+    fn used_secret(&self, _basis: &Basis<'_>, _records: &Records) -> Option<UsedSecret> {
         None
     }
 
@@ -187,6 +193,8 @@ pub(crate) struct Flow<S> {
     /// The number of times that the records were read again after a conflict.
     pub(crate) conflicts: u8,
     pub(crate) guesses: Guesses,
+    /// The use of a client's secret that is to be written down.
+    pub(crate) used: Option<Box<UsedSecret>>,
     pub(crate) state: S,
 }
 
@@ -207,12 +215,13 @@ impl Guesses {
 impl<S> Flow<S> {
     /// Takes the state out, so that another can take its place.
     pub(crate) fn with<T>(self, state: impl FnOnce(S) -> T) -> Flow<T> {
-        Flow { ctx: self.ctx, conflicts: self.conflicts, guesses: self.guesses, state: state(self.state) }
+        let Self { ctx, conflicts, guesses, used, state: before } = self;
+        Flow { ctx, conflicts, guesses, used, state: state(before) }
     }
 
     /// Replies.
     pub(crate) fn reply(&self, reply: Reply) -> Step {
-        Step::reply(&self.ctx, reply.to(self.ctx.peer, self.guesses.asked))
+        Step::reply(&self.ctx, reply.to(self.ctx.peer, self.guesses.asked).using(self.used.clone()))
     }
 }
 
@@ -220,7 +229,9 @@ impl<E: Routed> Flow<E> {
     /// Begins to answer a call of this endpoint.
     pub(crate) fn begin(call: Call<'_>) -> Step {
         match E::parse(&call) {
-            Ok(state) => Flow { ctx: call.ctx, conflicts: 0, guesses: Guesses::NONE, state }.ask(),
+            Ok(state) => {
+                Flow { ctx: call.ctx, conflicts: 0, guesses: Guesses::NONE, used: None, state }.ask()
+            }
             Err(reply) => Step::reply(&call.ctx, reply),
         }
     }
@@ -243,8 +254,9 @@ impl<E: Routed> Flow<E> {
             }
         }
         let guesses = Guesses { next, ..self.guesses };
+        let used = self.state.used_secret(&basis, &found.records).map(Box::new);
         let decided = self.state.decide(&basis, found.records);
-        Self { guesses, ..self }.go_on(decided, found.state_epoch)
+        Self { guesses, used, ..self }.go_on(decided, found.state_epoch)
     }
 
     /// Hashes, and decides on what was found before, in `state_epoch`.

@@ -9,7 +9,7 @@ use crate::api::guess::{Attempt, AttemptResult, GuessSource};
 use crate::http::oauth_error::{BearerError, OAuthError};
 use crate::http::request::REQUEST_ID;
 use crate::http::response::Response;
-use crate::records::client::ClientRefusal;
+use crate::records::client::{ClientRefusal, UsedSecret};
 use crate::records::id::ClientId;
 use crate::records::request_id::RequestIds;
 use crate::store::audit::Refusal;
@@ -22,10 +22,11 @@ pub struct Reply {
     response: Response,
     refusal: Option<Refusal>,
     /// The existing client that did not authenticate.
-    client: Option<ClientId>,
+    client: Option<Box<ClientId>>,
     /// The result of an attempt to authenticate, where it was one.
     told: Option<Box<Told>>,
     ids: Option<RequestIds>,
+    used: Option<Box<UsedSecret>>,
 }
 
 /// The result of an attempt, and the address that it counts for, once that is known.
@@ -48,8 +49,8 @@ impl Reply {
     }
 
     /// Returns the existing client in whose name a wrong secret was presented, or one that is disabled.
-    pub const fn refused_client(&self) -> Option<&ClientId> {
-        self.client.as_ref()
+    pub fn refused_client(&self) -> Option<&ClientId> {
+        self.client.as_deref()
     }
 
     /// Returns how an attempt to authenticate went, for the address that it counts for; none where nothing counts: a request
@@ -64,6 +65,18 @@ impl Reply {
         self.ids.as_ref()
     }
 
+    /// Returns the use of a client's secret that is to be written down, by
+    /// [`Change::RecordSecretUse`](crate::store::change::Change::RecordSecretUse); later and together with others, so that no request
+    /// waits for it. It is told until it was written.
+    pub fn used_secret(&self) -> Option<&UsedSecret> {
+        self.used.as_deref()
+    }
+
+    /// Returns the same reply with the use of a secret.
+    pub(crate) fn using(self, used: Option<Box<UsedSecret>>) -> Self {
+        Self { used, ..self }
+    }
+
     /// Returns the same reply with the ids of its request, of which one is told.
     pub(crate) fn of_request(self, ids: &RequestIds) -> Self {
         let response = self.response.with(REQUEST_ID, String::from(ids.answered().as_str()));
@@ -72,7 +85,7 @@ impl Reply {
 
     /// Returns the same reply as the refusal of the client `id`, if there is one.
     pub(crate) fn of_client(self, refusal: ClientRefusal, id: &ClientId) -> Self {
-        let client = (refusal != ClientRefusal::Unknown).then(|| id.clone());
+        let client = (refusal != ClientRefusal::Unknown).then(|| Box::new(id.clone()));
         Self { client, ..self }
     }
 
@@ -124,7 +137,7 @@ impl Deref for Reply {
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {
-        Self { response, refusal: None, client: None, told: None, ids: None }
+        Self { response, refusal: None, client: None, told: None, ids: None, used: None }
     }
 }
 

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use crate::base::time::Time;
 use crate::policy::password::standing;
-use crate::records::client::{AuthenticatedClient, Client};
+use crate::records::client::{AuthenticatedClient, Client, UsedSecret};
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::id::ClientId;
 use crate::records::ticket::{Ticket, TicketState};
@@ -47,6 +47,14 @@ impl Redeemer {
             Self::Anybody => Ok(None),
             Self::Illegible => Err(Refusal::RedeemerUnproven),
             Self::Claimed(credentials) => Ok(Some(credentials.authenticate(client, now)?)),
+        }
+    }
+
+    /// Returns the use of a secret of `client` that its credentials are, where it is to be written down.
+    pub(crate) fn used_secret(&self, client: Option<&Client>, now: Time) -> Option<UsedSecret> {
+        match self {
+            Self::Claimed(credentials) => credentials.used_secret(client, now),
+            Self::Anybody | Self::Illegible => None,
         }
     }
 }

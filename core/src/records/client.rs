@@ -61,10 +61,24 @@ pub struct ClientSecret {
     pub created_at: Time,
     /// The time from which it is refused; none is never.
     pub expires_at: Option<Time>,
+    /// The time of the last use that was written down; none where there was none. A use is written down where the one before lies
+    /// [`USE_INTERVAL`](Self::USE_INTERVAL) back or more.
+    pub last_used_at: Option<Time>,
+}
+
+/// A use of a secret that is to be written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedSecret {
+    /// The client.
+    pub client: ClientId,
+    /// SHA-256 of the secret's text.
+    pub digest: SecretDigest,
+    /// The time of the use.
+    pub at: Time,
 }
 
 /// SHA-256 of a client secret. Secrets have 256 bits, or 32 characters at least, so a fast digest is enough.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretDigest(pub [u8; 32]);
 
 impl core::fmt::Debug for SecretDigest {
@@ -81,9 +95,28 @@ impl SecretDigest {
 }
 
 impl ClientSecret {
+    /// The least time between two uses that are written down, in seconds.
+    pub const USE_INTERVAL: u64 = 3600;
+
     /// Makes the record of `secret`, which does not expire. Draw a secret of 256 random bits, and give its text to the client alone.
     pub fn new(secret: &str, created_at: Time) -> Self {
-        Self { digest: SecretDigest::of(secret), created_at, expires_at: None }
+        Self { digest: SecretDigest::of(secret), created_at, expires_at: None, last_used_at: None }
+    }
+
+    /// Returns true if it is good at `now`.
+    fn is_live(&self, now: Time) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Returns true if a use at `now` is to be written down.
+    fn is_use_due(&self, now: Time) -> bool {
+        self.last_used_at.is_none_or(|last| last.plus(Self::USE_INTERVAL) <= now)
+    }
+
+    /// Remembers a use; one that is older than the last changes nothing.
+    #[cfg(feature = "memory")]
+    pub(crate) fn record_use(&mut self, at: Time) {
+        self.last_used_at = self.last_used_at.max(Some(at));
     }
 }
 
@@ -178,13 +211,17 @@ impl Client {
         now: Time,
     ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
         let secrets = client.map(|c| c.secrets.as_slice()).unwrap_or_default();
-        let nothing = ClientSecret { digest: SecretDigest([0; 32]), created_at: now, expires_at: Some(now) };
+        let nothing = ClientSecret {
+            digest: SecretDigest([0; 32]),
+            created_at: now,
+            expires_at: Some(now),
+            last_used_at: None,
+        };
         let mut found = false;
         for reading in readings {
             let digest = SecretDigest::of(reading.expose());
             for secret in secrets.iter().chain(core::iter::repeat(&nothing)).take(Self::MAX_SECRETS) {
-                let live = secret.expires_at.is_none_or(|end| now < end);
-                found |= same_bytes(&digest.0, &secret.digest.0) & live;
+                found |= same_bytes(&digest.0, &secret.digest.0) & secret.is_live(now);
             }
         }
         match client {
@@ -193,6 +230,20 @@ impl Client {
             Some(_) if !found => Err(ClientRefusal::WrongSecret),
             Some(client) => Ok(AuthenticatedClient(client)),
         }
+    }
+
+    /// Returns the use of the secret that `readings` are, which authenticate the client, where it is to be written down.
+    pub(crate) fn used_secret(&self, readings: &[SecretText], now: Time) -> Option<UsedSecret> {
+        if !self.secrets.iter().any(|secret| secret.is_use_due(now)) {
+            return None;
+        }
+        Self::authenticate(Some(self), readings, now).ok()?;
+        let digests: Vec<_> = readings.iter().map(|reading| SecretDigest::of(reading.expose())).collect();
+        let mut used = self.secrets.iter().filter(|secret| secret.is_live(now));
+        let secret =
+            used.find(|secret| digests.iter().any(|digest| same_bytes(&digest.0, &secret.digest.0)))?;
+        let used = UsedSecret { client: self.id.clone(), digest: secret.digest.clone(), at: now };
+        secret.is_use_due(now).then_some(used)
     }
 }
 
@@ -218,6 +269,7 @@ pub(crate) mod tests {
             digest: SecretDigest::of("new"),
             created_at: now,
             expires_at: Some(Time::from_unix(101)),
+            last_used_at: None,
         });
         let text = |s: &str| SecretText::new(s.into());
         let refusal =
@@ -229,6 +281,29 @@ pub(crate) mod tests {
         assert_eq!(refusal(None, &[text("new")]), Some(ClientRefusal::Unknown));
         c.disable();
         assert_eq!(refusal(Some(&c), &[text("new")]), Some(ClientRefusal::Disabled));
+    }
+
+    #[test]
+    fn a_use_is_written_down_of_the_secret_that_authenticates_and_once_an_hour() {
+        let mut c = client("svc", "a", "old");
+        c.secrets.push(ClientSecret::new("new", Time::from_unix(1)));
+        c.secrets.push(ClientSecret {
+            expires_at: Some(Time::from_unix(2)),
+            ..ClientSecret::new("ended", Time::from_unix(1))
+        });
+        c.secrets[0].last_used_at = Some(Time::from_unix(10_000));
+        let used = |c: &Client, secret: &str, now| {
+            let readings = [SecretText::new("ne+".into()), SecretText::new(secret.into())];
+            c.used_secret(&readings, Time::from_unix(now)).map(|used| (used.digest, used.at.unix()))
+        };
+        assert_eq!(used(&c, "new", 10_000), Some((SecretDigest::of("new"), 10_000)));
+        assert_eq!(used(&c, "old", 13_599), None);
+        assert_eq!(used(&c, "old", 13_600), Some((SecretDigest::of("old"), 13_600)));
+        for wrong in ["ended", "other", ""] {
+            assert_eq!(used(&c, wrong, 20_000), None, "{wrong}");
+        }
+        c.disable();
+        assert_eq!(used(&c, "new", 20_000), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::records::client::{AuthenticatedClient, Client, ClientRefusal};
+use crate::records::client::{AuthenticatedClient, Client, ClientRefusal, UsedSecret};
 use crate::records::id::ClientId;
 
 /// A client id with a secret that has not been compared yet.
@@ -41,6 +41,11 @@ impl ClientCredentials {
         now: Time,
     ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
         Client::authenticate(record.filter(|client| client.id == self.id), &self.readings, now)
+    }
+
+    /// Returns the use of a secret of `record` that they are, where it is to be written down.
+    pub(crate) fn used_secret(&self, record: Option<&Client>, now: Time) -> Option<UsedSecret> {
+        record.filter(|client| client.id == self.id)?.used_secret(&self.readings, now)
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 
 use crate::base::time::Time;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest};
-use crate::records::client::Client;
+use crate::records::client::{Client, UsedSecret};
 use crate::records::delivery::TicketDelivery;
 use crate::records::factor::{BackupDigest, Lockout, LockoutOf, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
@@ -272,6 +272,9 @@ pub enum Change {
     UpdateClient(Client),
     /// Deletes the client. Holds if it exists.
     DeleteClient(ClientId),
+    /// Remembers the use of a client's secret: the later of its last use and this one. The revision stays. Always holds: the
+    /// secret may have been deleted since.
+    RecordSecretUse(UsedSecret),
     /// Inserts a key. If it signs, the key that signed before only verifies from now on. Raises the generation of the keys
     /// by one. Holds while the generation is as read, and no key has the id.
     InsertKey {
@@ -344,6 +347,7 @@ impl Change {
             | Self::SetPlaceLockout { .. }
             | Self::DeleteUser(_)
             | Self::DeleteClient(_)
+            | Self::RecordSecretUse(_)
             | Self::RetireKey { .. }
             | Self::Audit(_)
             | Self::Probe

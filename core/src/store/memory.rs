@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::records::challenge::{Challenge, ChallengeDigest};
-use crate::records::client::Client;
+use crate::records::client::{Client, UsedSecret};
 use crate::records::factor::{BackupDigest, Lockout, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, UserId};
 use crate::records::identifier::NumberingPlan;
@@ -225,6 +225,10 @@ impl Tables {
                 self.clients.insert(client.id.clone(), after);
             }
             Change::DeleteClient(id) => drop(self.clients.remove(id)),
+            Change::RecordSecretUse(UsedSecret { client, digest, at }) => {
+                let secrets = self.clients.get_mut(client).into_iter().flat_map(|client| &mut client.secrets);
+                secrets.filter(|secret| secret.digest == *digest).for_each(|secret| secret.record_use(*at));
+            }
             Change::InsertKey { key, .. } => {
                 if key.record.state == KeyState::Signing {
                     self.stop_signing();

@@ -218,6 +218,7 @@ pub(super) fn record(client: &Client) -> Record {
         let mut shown = serde_json::Map::new();
         shown.insert("created_at".into(), time(secret.created_at));
         shown.insert("expires_at".into(), secret.expires_at.map_or(Value::Null, time));
+        shown.insert("last_used_at".into(), secret.last_used_at.map_or(Value::Null, time));
         Value::Object(shown)
     };
     Record::new()

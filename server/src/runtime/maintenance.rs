@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gatepass_core::store::Store as _;
-use gatepass_core::store::audit::Event;
 use gatepass_core::store::change::{Change, Outcome};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
@@ -61,10 +60,11 @@ pub fn start(
             let pause = if more { Duration::ZERO } else { ROUND.min(sweep_interval) };
             let over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
             let now = service.clock.now();
-            write_down(
-                &service,
-                if over { service.refusal_counts.rest(now) } else { service.refusal_counts.finished(now) },
-            );
+            let counts =
+                if over { service.refusal_counts.rest(now) } else { service.refusal_counts.finished(now) };
+            let rows = counts.into_iter().map(Change::Audit).collect();
+            write_down(&service, rows, "counts of refusals were not written to the audit table");
+            write_down(&service, service.secret_uses.take(), "uses of client secrets were not written");
             let kept = if over {
                 service.clock.persist(&*service.store)
             } else {
@@ -97,15 +97,16 @@ pub fn start(
     Ok(Maintenance { end, thread })
 }
 
-fn write_down(service: &Service, events: Vec<Event>) {
-    if events.is_empty() {
+/// Commits `changes`, or logs that this failed.
+fn write_down(service: &Service, changes: Vec<Change>, failure: &str) {
+    if changes.is_empty() {
         return;
     }
-    let changes: Arc<[Change]> = events.into_iter().map(Change::Audit).collect();
+    let changes: Arc<[Change]> = changes.into();
     match service.store.commit(&changes) {
         Outcome::Applied => {}
         Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
-            tracing::error!(rows = changes.len(), "counts of refusals were not written to the audit table");
+            tracing::error!(rows = changes.len(), "{failure}");
         }
     }
 }

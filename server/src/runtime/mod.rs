@@ -15,6 +15,7 @@ pub mod first_start;
 pub mod maintenance;
 pub mod password_hash_pool;
 mod retention;
+mod secret_uses;
 pub mod service;
 
 use std::io::{self, ErrorKind};

@@ -22,6 +22,7 @@ use gatepass_core::store::query::Found;
 
 use super::engine_cache::EngineCache;
 use super::password_hash_pool::{HashSource, PasswordHashPool};
+use super::secret_uses::SecretUses;
 use crate::config::Config;
 use crate::error::ProgramError;
 use crate::http::{Answered, Handler, OwnHosts, Reply, caught};
@@ -44,6 +45,8 @@ pub struct Service {
     pub engine_cache: EngineCache,
     /// Counts of refusals without a row of their own.
     pub refusal_counts: RefusalCounts,
+    /// Uses of client secrets that wait to be written.
+    pub secret_uses: SecretUses,
     hash_pool: PasswordHashPool<GuessAccount>,
     trusted: CurrentProxies,
     hosts: OwnHosts,
@@ -90,6 +93,7 @@ impl Service {
             store,
             clock,
             refusal_counts: RefusalCounts::default(),
+            secret_uses: SecretUses::default(),
             request_limits: ArcSwap::from_pointee(RequestLimits::new(config)),
             failure_limiter: FailureLimiter::new(config.failures_per_minute.get()),
             unclear_clients: UnclearClients::default(),
@@ -328,6 +332,9 @@ impl Service {
                 // Whoever has no limit has turns for passwords, too.
                 AttemptResult::Succeeded => self.failure_limiter.record_success(address, now),
             }
+        }
+        if let Some(used) = answer.used_secret() {
+            self.secret_uses.record(used);
         }
         if let Some(refusal) = answer.refusal()
             && !recorded

@@ -374,6 +374,36 @@ fn repeated_refusals_of_a_good_token_are_counted() {
 }
 
 #[test]
+fn the_last_use_of_a_secret_is_written_at_the_end() {
+    let installation = TestInstallation::with_key();
+    let server = installation.serve(&[]);
+    let mut forms = Vec::new();
+    for id in ["used", "refused", "idle"] {
+        let secret = installation.json(&["client", "add", id, "--scope", "a"])["client_secret"].clone();
+        let secret = if id == "refused" { "wrong" } else { secret.as_str().unwrap() };
+        forms.push(format!("grant_type=client_credentials&scope=a&client_id={id}&client_secret={secret}"));
+    }
+    let headers = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let status = |form: &str| server.ask("POST", "/oauth2/token", headers, form).0;
+    assert_eq!([0, 0, 1].map(|n: usize| status(&forms[n])), [200, 200, 401]);
+    let record = |id| installation.json(&["client", "show", id]);
+    let before = record("used");
+    assert_eq!(server.end(), Some(0));
+    let last_used = |id| record(id)["secrets"][0]["last_used_at"].clone();
+    let used = last_used("used");
+    assert!(used.as_str().unwrap() >= before["created_at"].as_str().unwrap(), "{used}");
+    assert_eq!([last_used("refused"), last_used("idle")], [Value::Null, Value::Null]);
+    let listed = installation.json(&["client", "list"]);
+    let mut listed = listed.as_array().unwrap().iter();
+    assert!(listed.any(|client| client["secrets"][0]["last_used_at"] == used), "the list tells it, too");
+
+    let server = installation.serve(&[]);
+    assert_eq!(server.ask("POST", "/oauth2/token", headers, &forms[0]).0, 200);
+    assert_eq!(server.end(), Some(0));
+    assert_eq!(last_used("used"), used, "it is written once an hour");
+}
+
+#[test]
 fn old_rows_are_swept_while_it_serves() {
     let installation = TestInstallation::with_key();
     installation.json(&["user", "add", "alice"]);

@@ -186,7 +186,9 @@ fn an_update_raises_the_revision_and_a_deletion_takes_along() {
     let mut portal_now = store.client(&portal()).unwrap().unwrap();
     let mut secret = |text, expires_at| {
         let digest = SecretDigest::of(text);
-        portal_now.secrets.insert(0, ClientSecret { digest, created_at: NOW, expires_at });
+        portal_now
+            .secrets
+            .insert(0, ClientSecret { digest, created_at: NOW, expires_at, last_used_at: expires_at });
     };
     secret("a", None);
     secret("b", Some(NOW));

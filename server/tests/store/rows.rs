@@ -75,8 +75,12 @@ fn users() -> impl Strategy<Value = User> {
 }
 
 fn clients() -> impl Strategy<Value = Client> {
-    let secret = (any::<[u8; 32]>(), time(), of(time())).prop_map(|(digest, created_at, expires_at)| {
-        ClientSecret { digest: SecretDigest(digest), created_at, expires_at }
+    let secret = (any::<[u8; 32]>(), time(), of(time()), of(time()));
+    let secret = secret.prop_map(|(digest, created_at, expires_at, last_used_at)| ClientSecret {
+        digest: SecretDigest(digest),
+        created_at,
+        expires_at,
+        last_used_at,
     });
     (
         (name(), of(any::<String>()), scope(), scope(), proptest::collection::vec(any::<String>(), 0..4)),

@@ -10,6 +10,7 @@ ALTER TABLE meta DROP COLUMN audit_archived_seal;
 ALTER TABLE meta DROP COLUMN audit_cut;
 ALTER TABLE meta DROP COLUMN audit_cut_mac;
 ALTER TABLE meta DROP COLUMN audit_cut_seal;
+ALTER TABLE client_secrets DROP COLUMN last_used_at;
 ALTER TABLE clients DROP COLUMN epoch;
 ALTER TABLE tickets DROP COLUMN client_epoch;
 ALTER TABLE tickets DROP COLUMN issuer_epoch;

@@ -350,6 +350,7 @@ impl Oracle {
             | Change::SetPlaceLockout { .. }
             | Change::InsertUser(_)
             | Change::DeleteUser(_)
+            | Change::RecordSecretUse(_)
             | Change::InsertKey { .. }
             | Change::ActivateKey { .. }
             | Change::RetireKey { .. }

@@ -21,7 +21,7 @@ use crate::http::request_error::RequestError;
 use crate::policy::guess_counter::GuessCounter;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::SignIn;
-use crate::records::client::Client;
+use crate::records::client::{Client, UsedSecret};
 use crate::records::id::UserId;
 use crate::records::password::{PasswordHash, Workspace};
 use crate::store::audit::{Event, Kind, Refusal};
@@ -91,6 +91,10 @@ impl Endpoint for Login {
                 Some(ctx.guess_at(GuessAccount::of_name(&self.identity)))
             }
         }
+    }
+
+    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        self.redeemer.used_secret(records.with_client().0, basis.now())
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, Comparison> {

@@ -24,6 +24,7 @@ use crate::policy::password::standing;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
 use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_redemption::Redeemer;
+use crate::records::client::UsedSecret;
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::id::ClientId;
 use crate::records::scope::Scope;
@@ -89,6 +90,11 @@ impl Endpoint for Refresh {
         let Records::Token(records) = records else { return None };
         let told = basis.ctx.errors == ErrorFormat::OAuth || self.family(records).is_some();
         (told && guessed == Guessed::ClientSecret).then(|| guess_at_client(basis.ctx, &self.presenter))?
+    }
+
+    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        let Records::Token(records) = records else { return None };
+        self.presenter.used_secret(records.caller.as_ref(), basis.now())
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {

@@ -20,7 +20,7 @@ use crate::http::request_error::RequestError;
 use crate::policy::delivery::{Repetition, decide_ticket};
 use crate::policy::ticket_redemption::{Redeemer, Verdict, compares_secret, decide, is_elsewhere};
 use crate::records::challenge::SignIn;
-use crate::records::client::Client;
+use crate::records::client::{Client, UsedSecret};
 use crate::records::delivery::{Delivered, DeliveredSession, RequestSecret, TicketDelivery};
 use crate::records::session::Purpose;
 use crate::records::ticket::TicketDigest;
@@ -69,11 +69,13 @@ impl Endpoint for TicketSignin {
     }
 
     fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
-        let (_, Records::Ticket(Some(records))) = records.with_client() else { return None };
-        let compares = self.person.is_stated()
-            || compares_secret(records, &self.redeemer, basis.state_epoch, basis.now());
-        (guessed == Guessed::ClientSecret && records.ticket.digest == self.digest && compares)
-            .then(|| guess_at_client(basis.ctx, &self.redeemer))?
+        let compares = guessed == Guessed::ClientSecret && self.compares_secret(basis, records);
+        compares.then(|| guess_at_client(basis.ctx, &self.redeemer))?
+    }
+
+    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        let compares = self.compares_secret(basis, records);
+        compares.then(|| self.redeemer.used_secret(records.with_client().0, basis.now()))?
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {
@@ -110,6 +112,15 @@ fn unknown(ctx: &Context) -> Reply {
 }
 
 impl TicketSignin {
+    /// Returns true if the secret of the client that presents the ticket is compared. Credentials that nobody asked for are not
+    /// looked at.
+    fn compares_secret(&self, basis: &Basis<'_>, records: &Records) -> bool {
+        let (_, Records::Ticket(Some(records))) = records.with_client() else { return false };
+        let (redeemer, epoch) = (&self.redeemer, basis.state_epoch);
+        records.ticket.digest == self.digest
+            && (self.person.is_stated() || compares_secret(records, redeemer, epoch, basis.now()))
+    }
+
     /// Refuses, and changes nothing.
     fn refuse(&self, basis: &Basis<'_>, records: &TicketRecords, refusal: Refusal) -> Next<PendingSignIn> {
         let event = self.event(basis, Kind::TicketRefused, records, Some(refusal));

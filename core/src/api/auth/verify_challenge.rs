@@ -28,7 +28,7 @@ use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest, MAX_WRONG};
-use crate::records::client::Client;
+use crate::records::client::{Client, UsedSecret};
 use crate::records::delivery::{AnswerDelivery, DeliveredSession, RequestSecret};
 use crate::records::user::User;
 use crate::settings::Settings;
@@ -89,6 +89,12 @@ impl Endpoint for VerifyChallenge {
             Err(_) => false,
         };
         compares.then(|| ctx.guess_at(GuessAccount::of_user(challenge.sign_in.challenged())))
+    }
+
+    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        let (record, Records::Challenge(Some(records))) = records.with_client() else { return None };
+        let asks = records.challenge.digest == self.digest && self.asks_for_client(&records.challenge);
+        asks.then(|| self.redeemer.used_secret(record, basis.now()))?
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {

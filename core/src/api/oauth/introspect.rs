@@ -13,6 +13,7 @@ use crate::api::shapes::Introspection;
 use crate::http::response::Response;
 use crate::jose::claims::Actor;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide};
+use crate::records::client::UsedSecret;
 use crate::records::id::UserId;
 use crate::store::query::{Query, Records, TokenRecords};
 
@@ -35,6 +36,10 @@ impl Endpoint for Introspect {
 
     fn guess(&self, guessed: Guessed, basis: &Basis<'_>, _: &Records) -> Option<GuessSource> {
         (guessed == Guessed::ClientSecret).then(|| self.0.guess(basis))?
+    }
+
+    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        self.0.used_secret(basis, records)
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {

@@ -14,6 +14,7 @@ use crate::api::oauth::token_inquiry::TokenInquiry;
 use crate::api::reply::Reply;
 use crate::engine::Engine;
 use crate::http::response::Response;
+use crate::records::client::UsedSecret;
 use crate::records::id::ClientId;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::{Change, Outcome};
@@ -51,6 +52,10 @@ impl Endpoint for Revoke {
 
     fn guess(&self, guessed: Guessed, basis: &Basis<'_>, _: &Records) -> Option<GuessSource> {
         (guessed == Guessed::ClientSecret).then(|| self.0.guess(basis))?
+    }
+
+    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        self.0.used_secret(basis, records)
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRevocation> {

@@ -15,7 +15,7 @@ use crate::base::secret::SecretText;
 use crate::http::oauth_error::OAuthError;
 use crate::http::response::Response;
 use crate::policy::scope_limit::ScopeLimit;
-use crate::records::client::AuthenticatedClient;
+use crate::records::client::{AuthenticatedClient, UsedSecret};
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::scope::{Scope, ScopeError};
 use crate::store::query::{Query, Records};
@@ -65,6 +65,16 @@ impl Endpoint for Token {
                 guess_at_secret(basis.ctx, credentials)
             }
             (Self::ClientCredentials { .. }, Guessed::PasswordOrCode) => None,
+        }
+    }
+
+    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        match self {
+            Self::RefreshToken(refresh) => refresh.used_secret(basis, records),
+            Self::ClientCredentials { credentials, .. } => {
+                let Records::Client(client) = records else { return None };
+                credentials.used_secret(client.as_ref(), basis.now())
+            }
         }
     }
 

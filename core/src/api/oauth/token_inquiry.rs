@@ -8,6 +8,7 @@ use crate::api::guess::GuessSource;
 use crate::api::oauth::client_auth::{credentials, guess_at_secret, posted_form, unauthenticated};
 use crate::api::reply::Reply;
 use crate::http::oauth_error::OAuthError;
+use crate::records::client::UsedSecret;
 use crate::records::client_credentials::ClientCredentials;
 use crate::records::id::ClientId;
 use crate::records::session::RefreshDigest;
@@ -45,6 +46,12 @@ impl TokenInquiry {
     /// Returns the guess at the client's secret, where it can be guessed.
     pub(super) fn guess(&self, basis: &Basis<'_>) -> Option<GuessSource> {
         guess_at_secret(basis.ctx, &self.credentials)
+    }
+
+    /// Returns the use of the client's secret, where it is to be written down.
+    pub(super) fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+        let Records::Token(records) = records else { return None };
+        self.credentials.used_secret(records.caller.as_ref(), basis.now())
     }
 
     /// Returns the client that asks, which has to prove it, and what was read of the token.

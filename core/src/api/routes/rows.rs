@@ -53,31 +53,31 @@ macro_rules! routes {
                 if engine.generation() < found.generation {
                     return self.reply(self.ctx.unavailable());
                 }
-                let Self { ctx, conflicts, guesses, state } = self;
+                let Self { ctx, conflicts, guesses, used, state } = self;
                 match state {
-                    $(AwaitRecords::$name(state) => Flow { ctx, conflicts, guesses, state }.resume(engine, found),)+
+                    $(AwaitRecords::$name(state) => Flow { ctx, conflicts, guesses, used, state }.resume(engine, found),)+
                 }
             }
         }
 
         impl Flow<AwaitCommit> {
             pub(crate) fn settle_any(self, engine: &Engine, outcome: Outcome) -> Step {
-                let Self { ctx, conflicts, guesses, state } = self;
+                let Self { ctx, conflicts, guesses, used, state } = self;
                 match state {
                     $(AwaitCommit::$name(state, pending) => {
-                        Flow { ctx, conflicts, guesses, state }.settle(pending, engine, outcome)
+                        Flow { ctx, conflicts, guesses, used, state }.settle(pending, engine, outcome)
                     })+
-                    AwaitCommit::Record(reply) => Flow { ctx, conflicts, guesses, state: () }.reply(reply),
+                    AwaitCommit::Record(reply) => Flow { ctx, conflicts, guesses, used, state: () }.reply(reply),
                 }
             }
         }
 
         impl Flow<AwaitHash> {
             pub(crate) fn run_any(self, state_epoch: u64, workspace: &mut Workspace, engine: &Engine) -> Step {
-                let Self { ctx, conflicts, guesses, state } = self;
+                let Self { ctx, conflicts, guesses, used, state } = self;
                 match state {
                     $(AwaitHash::$name(state, hash) => {
-                        Flow { ctx, conflicts, guesses, state }.run(hash, state_epoch, workspace, engine)
+                        Flow { ctx, conflicts, guesses, used, state }.run(hash, state_epoch, workspace, engine)
                     })+
                 }
             }

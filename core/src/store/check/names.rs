@@ -29,7 +29,7 @@ names! {
     InsertDevice VerifyDevice UseStep DeleteDevice
     AddBackupCodes KeepBackupCodes DropBackupCodes UseBackupCode SetLockout
     RecordSignIn CountFailure SetPassword SetPasswordLockout SetPlaceLockout
-    InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient
+    InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient RecordSecretUse
     InsertKey ActivateKey RetireKey
     Audit Probe DummyWrite
 }

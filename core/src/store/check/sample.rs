@@ -97,7 +97,10 @@ impl Sample {
             user_token_lifetime: Some(61),
             second_factor: Some(crate::records::factor::AskFactor::Never),
             trusted_context: true,
-            secrets: vec![secret("one", None), secret("two", Some(NOW.plus(60)))],
+            secrets: vec![
+                secret("one", None),
+                ClientSecret { last_used_at: Some(NOW.plus(7)), ..secret("two", Some(NOW.plus(60))) },
+            ],
             ..self.client("portal")
         }
     }

@@ -199,6 +199,7 @@ impl Tables {
             | Change::InsertClient(_)
             | Change::UpdateClient(_)
             | Change::DeleteClient(_)
+            | Change::RecordSecretUse(_)
             | Change::InsertKey { .. }
             | Change::ActivateKey { .. }
             | Change::RetireKey { .. }
@@ -388,6 +389,7 @@ impl Tables {
             | Change::RecordSignIn { .. }
             | Change::CountFailure { .. }
             | Change::SetPassword { .. }
+            | Change::RecordSecretUse(_)
             | Change::Audit(_)
             | Change::Probe
             | Change::DummyWrite => vec![],

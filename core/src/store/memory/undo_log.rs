@@ -109,6 +109,7 @@ impl Before {
             Change::DeleteUser(_) => Self::Everything(Box::new(tables.clone())),
             Change::InsertClient(new) | Change::UpdateClient(new) => client(&new.id),
             Change::DeleteClient(id) => client(id),
+            Change::RecordSecretUse(used) => client(&used.client),
             Change::InsertKey { .. } | Change::ActivateKey { .. } | Change::RetireKey { .. } => {
                 Self::Keys(tables.keys.clone(), tables.generation)
             }

@@ -3,7 +3,7 @@
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::challenge::MAX_WRONG;
-use gatepass_core::records::client::Client;
+use gatepass_core::records::client::{Client, UsedSecret};
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Rotation, Session};
 use gatepass_core::records::ticket::{Ticket, TicketState};
@@ -118,6 +118,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::InsertClient(client) => insert_client(db, client),
         Change::UpdateClient(client) => update_client(db, client),
         Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
+        Change::RecordSecretUse(used) => record_secret_use(db, used),
         Change::InsertKey { key, generation } => keys::insert(db, tail.master(), key, *generation),
         Change::ActivateKey { id, generation } => keys::activate(db, id, *generation),
         Change::RetireKey { id, generation } => keys::retire(db, id, *generation),
@@ -377,16 +378,26 @@ fn insert_secrets(db: &Connection, client: &Client) -> Result<(), TransactionErr
     for (position, secret) in (0i64..).zip(&client.secrets) {
         one(
             db,
-            "INSERT INTO client_secrets (client_id, position, digest, created_at, expires_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO client_secrets (client_id, position, digest, created_at, expires_at, last_used_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 client.id.as_str(),
                 position,
                 secret.digest.0,
                 stamp(secret.created_at),
-                secret.expires_at.map(stamp)
+                secret.expires_at.map(stamp),
+                secret.last_used_at.map(stamp)
             ],
         )?;
     }
+    Ok(())
+}
+
+fn record_secret_use(db: &Connection, used: &UsedSecret) -> Result<(), TransactionError> {
+    let UsedSecret { client, digest, at } = used;
+    db.prepare_cached(
+        "UPDATE client_secrets SET last_used_at = max(ifnull(last_used_at, ?3), ?3) WHERE client_id = ?1 AND digest = ?2",
+    )?
+    .execute(params![client.as_str(), digest.0, stamp(*at)])?;
     Ok(())
 }

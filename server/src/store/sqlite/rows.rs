@@ -34,7 +34,7 @@ macro_rules! columns {
          revision, second_factor, epoch, trusted_context"
     };
     (client_secrets) => {
-        "digest, created_at, expires_at"
+        "digest, created_at, expires_at, last_used_at"
     };
     (tickets) => {
         "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, reason, \
@@ -281,6 +281,7 @@ pub(super) fn secret(row: &rusqlite::Row<'_>) -> Result<ClientSecret, Transactio
         digest: SecretDigest(c.bytes("digest")?),
         created_at: c.time("created_at")?,
         expires_at: c.maybe_time("expires_at")?,
+        last_used_at: c.maybe_time("last_used_at")?,
     })
 }
 

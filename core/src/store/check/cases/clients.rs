@@ -1,9 +1,10 @@
 //! Clients.
 
-use crate::records::client::Client;
+use crate::base::time::Time;
+use crate::records::client::{Client, SecretDigest, UsedSecret};
 use crate::store::change::Change;
 use crate::store::check::case::{Case, Entry};
-use crate::store::check::sample::Sample;
+use crate::store::check::sample::{NOW, Sample};
 
 fn require(s: &Sample, client: &str, above: u64) -> Change {
     let epoch = s.client(client).epoch.saturating_add(above);
@@ -12,6 +13,12 @@ fn require(s: &Sample, client: &str, above: u64) -> Change {
 
 fn delete(s: &Sample) -> Change {
     Change::DeleteClient(s.client_id("portal"))
+}
+
+/// The use of a secret of the portal that has every member set.
+fn used(s: &Sample, secret: &str, at: Time) -> Change {
+    let digest = SecretDigest::of(secret);
+    Change::RecordSecretUse(UsedSecret { client: s.client_id("portal"), digest, at })
 }
 
 pub(super) const CASES: &[Entry] = &[
@@ -36,6 +43,21 @@ pub(super) const CASES: &[Entry] = &[
     ("a client that is not there is updated", |s| {
         Case::conflicts([], [Change::UpdateClient(s.client("nobody"))])
     }),
+    ("a secret is used for the first time, and the revision stays", |s| {
+        Case::applies(
+            [Change::UpdateClient(s.portal_in_full())],
+            [used(s, "one", NOW.plus(9)), Change::UpdateClient(Client { revision: 1, ..s.portal_in_full() })],
+        )
+    }),
+    ("secrets are used once more", |s| {
+        let uses = [used(s, "two", NOW.plus(8)), used(s, "one", NOW.plus(9)), used(s, "one", NOW.plus(10))];
+        Case::applies([Change::UpdateClient(s.portal_in_full())], uses)
+    }),
+    ("the use of a secret is older than its last", |s| {
+        Case::applies([Change::UpdateClient(s.portal_in_full())], [used(s, "two", NOW.plus(6))])
+    }),
+    ("a secret is used that is not there", |s| Case::applies([], [used(s, "one", NOW)])),
+    ("a secret of a client that is not there is used", |s| Case::applies([delete(s)], [used(s, "one", NOW)])),
     ("a client is deleted", |s| Case::applies([s.issue(1), s.begin(1)], [delete(s)])),
     ("a client that is not there is deleted", |s| {
         Case::conflicts([], [Change::DeleteClient(s.client_id("nobody"))])

@@ -42,3 +42,6 @@ CREATE TABLE ambiguous_identifiers (canonical TEXT PRIMARY KEY) STRICT, WITHOUT 
 ALTER TABLE meta ADD COLUMN identifier_rules TEXT;
 ALTER TABLE meta ADD COLUMN numbering_plan TEXT;
 ALTER TABLE meta ADD COLUMN identifiers_made INTEGER;
+
+-- ## When a secret was last used
+ALTER TABLE client_secrets ADD COLUMN last_used_at INTEGER;
