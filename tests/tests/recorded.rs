@@ -142,6 +142,31 @@ fn the_client_with_a_wrong_secret_is_told_and_an_unknown_one_is_not() {
     }
 }
 
+/// By whichever way it presents the secret.
+#[test]
+fn a_client_with_a_wrong_secret_is_told_where_it_signs_somebody_in() {
+    let server = InMemoryServer::default();
+    let bearer = token(&server, "backend", BACKEND_SECRET, "ticket:issue");
+    let (issued, _) = issue(&server, &bearer, &json!({"user_id": "alice"}));
+    let ticket = json!({"ticket": text(&issued, "ticket"), "client_ip": "198.51.100.7"});
+    for (path, asked) in [
+        ("/auth/login", json!({"identity": "pam", "password": "x"})),
+        ("/auth/refresh", json!({"refresh_token": "x"})),
+        ("/auth/ticket/signin", ticket),
+    ] {
+        for (id, told) in [("portal", Some("portal")), ("nobody", None)] {
+            let basic = format!("Basic {}", STANDARD.encode(format!("{id}:wrong")));
+            let reply = server.send(request(path, &basic, &asked));
+            assert_eq!(reply.refused_client().map(|client| client.as_str()), told, "{path} {id}");
+        }
+    }
+    for (id, told) in [("portal", Some("portal")), ("nobody", None)] {
+        let reply =
+            server.send(posts("/oauth2/token", id, "wrong", "grant_type=refresh_token&refresh_token=x"));
+        assert_eq!(reply.refused_client().map(|client| client.as_str()), told, "{id}");
+    }
+}
+
 #[test]
 fn the_use_of_a_clients_secret_is_told_once_an_hour() {
     let server = InMemoryServer::default();

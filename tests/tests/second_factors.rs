@@ -296,7 +296,7 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
     let wrong = json!({"code": "wrong"});
     // She signed in from here.
     let counted = || store.with(|tables| tables.histories[&user_id("fay")].places[0].factors);
-    let (_, first, _) = told(&my(&engine, &store, own, "setup", &json!({}), 13));
+    let (device, first, _) = told(&my(&engine, &store, own, "setup", &json!({}), 13));
     my(&engine, &store, own, "verify", &wrong, 14);
     assert_eq!(counted().wrong, 0, "nothing is there to be guessed at");
     let verify = json!({ "code": first });
@@ -309,6 +309,16 @@ fn a_first_code_is_guessed_at_like_any_other_once_a_device_counts() {
         assert_eq!(counted().wrong, guess);
     }
     assert!(counted().is_locked(Lockout::LONGEST_LOCK, NOON));
+    // Whatever is refused then writes a row and nothing else: rows that say the same are counted, and fill no disk.
+    for (path, method) in [("verify", "POST"), ("setup", "POST"), (&*format!("devices/{device}"), "DELETE")] {
+        let asked = request(&format!("/mfa/totp/{path}"), &format!("Bearer {old}"), &wrong);
+        let step = engine.handle(Request { method: method.into(), ..asked }, inputs(NOON, 39));
+        let Step::Read(read) = step else { panic!("it reads first") };
+        let found = store.with(|tables| tables.read(read.query()));
+        let Step::Guess(guess) = read.resume(&engine, found) else { panic!("it guesses") };
+        let Step::Commit(commit) = guess.allow(&engine) else { panic!("it commits") };
+        assert!(matches!(commit.changes()[..], [Change::Audit(_)]), "{path}: {:?}", commit.changes());
+    }
     for (session, seed) in [(old.as_str(), 40), (own, 41)] {
         assert_eq!(body(&my(&engine, &store, session, "verify", &code, seed))["code"], json!(40031));
     }

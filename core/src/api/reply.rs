@@ -9,7 +9,7 @@ use crate::api::guess::{Attempt, AttemptResult, GuessSource};
 use crate::http::oauth_error::{BearerError, OAuthError};
 use crate::http::request::REQUEST_ID;
 use crate::http::response::Response;
-use crate::records::client::{ClientRefusal, UsedSecret};
+use crate::records::client::UsedSecret;
 use crate::records::id::ClientId;
 use crate::records::request_id::RequestIds;
 use crate::store::audit::Refusal;
@@ -83,10 +83,10 @@ impl Reply {
         Self { response, ids: Some(ids.clone()), ..self }
     }
 
-    /// Returns the same reply as the refusal of the client `id`, if there is one.
-    pub(crate) fn of_client(self, refusal: ClientRefusal, id: &ClientId) -> Self {
-        let client = (refusal != ClientRefusal::Unknown).then(|| Box::new(id.clone()));
-        Self { client, ..self }
+    /// Returns the same reply, which refuses a client that says it is `id`. It is named if it exists.
+    pub(crate) fn of_client(self, id: Option<&ClientId>) -> Self {
+        let exists = matches!(self.refusal, Some(Refusal::ClientSecretWrong | Refusal::ClientInactive));
+        Self { client: id.filter(|_| exists).cloned().map(Box::new), ..self }
     }
 
     /// Returns the same reply as a refusal.

@@ -106,12 +106,16 @@ pub(crate) fn decide<'a>(
     if now >= records.ticket.expires_at {
         return Verdict::Refuse(Refusal::TicketExpired);
     }
+    let proven = prove(records, (redeemer, caller), now);
+    // Before the address: who has to prove to be a client, and does not, spends nothing from anywhere.
+    if proven == Err(Refusal::RedeemerUnproven) {
+        return Verdict::Unproven;
+    }
     if is_refused_here(&records.ticket, peer, settings) {
         return Verdict::Spend(Refusal::AddressMismatch);
     }
-    match admit(records, (redeemer, caller), settings, now) {
+    match proven.and_then(|()| admit(records, settings, now)) {
         Ok(user) => Verdict::SignIn(user),
-        Err(Refusal::RedeemerUnproven) => Verdict::Unproven,
         Err(refusal) => Verdict::Spend(refusal),
     }
 }
@@ -157,14 +161,8 @@ pub(crate) fn compares_secret(
 }
 
 /// Returns the people whom a live ticket signs in, or the reason of a refusal.
-fn admit<'a>(
-    records: &'a TicketRecords,
-    redeemer: (&Redeemer, Option<&Client>),
-    settings: &Settings,
-    now: Time,
-) -> Result<&'a User, Refusal> {
+fn admit<'a>(records: &'a TicketRecords, settings: &Settings, now: Time) -> Result<&'a User, Refusal> {
     let ticket = &records.ticket;
-    prove(records, redeemer, now)?;
     let issuing = ticket.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
     if !issuing.may_grant(&ticket.scope, settings) {
         return Err(Refusal::NotGrantable);
@@ -308,6 +306,18 @@ pub(crate) mod tests {
             ("bound, proven", |r| r.ticket.bind = true, basic("backend", "right"), In),
             ("bound, unproven", |r| r.ticket.bind = true, Redeemer::Anybody, Unproven),
             ("bound, illegible", |r| r.ticket.bind = true, Redeemer::Illegible, Unproven),
+            (
+                "bound, unproven and from elsewhere",
+                |r| (r.ticket.bind, r.ticket.client_ip) = (true, "192.0.2.2".parse().ok()),
+                Redeemer::Anybody,
+                Unproven,
+            ),
+            (
+                "bound, proven and from elsewhere",
+                |r| (r.ticket.bind, r.ticket.client_ip) = (true, "192.0.2.2".parse().ok()),
+                basic("backend", "right"),
+                Spend(Refusal::AddressMismatch),
+            ),
             ("bound, wrong secret", |r| r.ticket.bind = true, basic("backend", "wrong"), Unproven),
             (
                 "bound, another client",

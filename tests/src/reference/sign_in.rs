@@ -33,8 +33,7 @@ impl Model {
                 (grant.bind || grant.audience) && self.is_proven(caller).is_none()
             }
         };
-        let spends = !unproven || here && !place.here;
-        self.tickets[at].over |= spends && self.now < expires;
+        self.tickets[at].over |= !unproven && self.now < expires;
         let by_its_client = match caller {
             Caller::Nobody => !grant.bind && self.is_enabled(grant.client),
             Caller::Client(_) | Caller::Impostor(_) => self.is_proven(caller) == Some(grant.client),
@@ -49,8 +48,8 @@ impl Model {
                 return again.unwrap_or_else(|| refused("over"));
             }
             () if self.now >= expires => refused("expired"),
-            () if here && !place.here => refused("elsewhere"),
             () if unproven => super::model::refused(40101),
+            () if here && !place.here => refused("elsewhere"),
             () if (grant.bind || grant.audience) && !by_its_client => refused("client"),
             () if !self.clients_stand(&grant) => refused("issuer"),
             () if self.grantable(&grant, grant.scope) != grant.scope => refused("scope"),

@@ -101,10 +101,13 @@ impl Endpoint for Refresh {
         let ctx = basis.ctx;
         let Records::Token(records) = records else { return Err(ctx.internal()) };
         basis.require_signing_key()?;
-        let caller = self.caller(&records, basis.now()).map_err(|refusal| match ctx.errors {
+        let refused = |refusal| match ctx.errors {
             ErrorFormat::OAuth => unauthenticated(refusal),
             ErrorFormat::Simple | ErrorFormat::Bearer => refuse(ctx, refusal).wrong(),
-        })?;
+        };
+        let caller = self
+            .caller(&records, basis.now())
+            .map_err(|refusal| refused(refusal).of_client(self.presenter.claimed()))?;
         let family = self.family(&records).ok_or_else(|| refuse(ctx, Refusal::RefreshUnknown))?;
         let presenter = caller.as_ref().map_or(Presenter::Anybody, Presenter::Client);
         match decide(family, presenter, basis.settings(), basis.state_epoch, basis.now()) {

@@ -28,7 +28,8 @@ fn counter(person: &Person<'_>, records: &FactorsRecords, place: &DeviceOnNetwor
     GuessCounter::of_factors(&person.user.id, &records.factors, &records.history, place)
 }
 
-/// Returns what is written of a wrong code; `device` where it was meant for one.
+/// Returns what is written of a wrong code; `device` where it was meant for one. While every code is refused that is a row and
+/// nothing else: the server counts rows that say the same instead of writing them.
 fn wrong_code(
     ctx: &Context,
     person: &Person<'_>,
@@ -37,7 +38,9 @@ fn wrong_code(
     refusal: Refusal,
 ) -> Vec<Change> {
     let mut changes = count_wrong(ctx, counter);
-    changes.push(Change::CountFailure { user: person.user.id.clone(), at: ctx.now() });
+    if !counter.is_locked(ctx.now()) {
+        changes.push(Change::CountFailure { user: person.user.id.clone(), at: ctx.now() });
+    }
     let key = device.map(|id| id.as_str().to_owned());
     changes.push(Change::Audit(Event {
         key,

@@ -108,7 +108,8 @@ pub(crate) fn caller<'r>(
     redeemer: &Redeemer,
     record: Option<&'r Client>,
 ) -> Result<Option<AuthenticatedClient<'r>>, Reply> {
-    redeemer.authenticate(record, ctx.now()).map_err(|refusal| unproven(ctx, redeemer, refusal))
+    let refused = |refusal| unproven(ctx, redeemer, refusal).of_client(redeemer.claimed());
+    redeemer.authenticate(record, ctx.now()).map_err(refused)
 }
 
 /// Returns the guess at the secret of the client that a request says it comes from, where it can be guessed.

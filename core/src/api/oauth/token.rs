@@ -88,7 +88,7 @@ impl Endpoint for Token {
                         let token = token(basis, &client, scope.as_deref())?;
                         Ok(Reply::from(token).succeeded().into())
                     }
-                    Err(refusal) => Err(unauthenticated(refusal.into()).of_client(refusal, &credentials.id)),
+                    Err(refusal) => Err(unauthenticated(refusal.into()).of_client(Some(&credentials.id))),
                 }
             }
         }

@@ -63,7 +63,7 @@ impl TokenInquiry {
         let Records::Token(records) = records else { return Err(basis.ctx.internal()) };
         match self.credentials.authenticate(records.caller.as_ref(), basis.now()) {
             Ok(caller) => Ok((caller.client().id.clone(), records)),
-            Err(refusal) => Err(unauthenticated(refusal.into()).of_client(refusal, &self.credentials.id)),
+            Err(refusal) => Err(unauthenticated(refusal.into()).of_client(Some(&self.credentials.id))),
         }
     }
 }
