@@ -19,7 +19,9 @@ use gatepass_core::records::id::{ClientId, UserRef};
 use gatepass_core::records::identifier::{IdentifierKind, NumberingPlan};
 use gatepass_core::records::user::{User, Username, UsernameError};
 use gatepass_core::store::audit::{Kind, Refusal};
-use gatepass_tests::fixtures::{self, NOON, PAM_PASSWORD, body, inputs, request, user_id};
+use gatepass_tests::fixtures::{
+    self, BACKEND_SECRET, NOON, PAM_PASSWORD, asks_for_token, body, inputs, request, user_id,
+};
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::json;
 
@@ -215,7 +217,7 @@ fn an_ambiguous_identifier_signs_nobody_in() {
     assert_eq!(does(&store, ShowUser { user: by("pam@example.com") }).err(), Some(ambiguous));
     let issue = |text: &str| IssueTicket { request: TicketRequest::new(by(text)) };
     let refused = does(&store, issue("pam@example.com")).err();
-    assert_eq!(refused, Some(AdminError::NotIssued(IssueError::Ambiguous)));
+    assert_eq!(refused, Some(AdminError::NotIssued(IssueError::UserAmbiguous)));
     does(&store, issue("usr_pam")).expect("ids win");
 
     // A change of something else leaves it as it is, and a change of one of the two resolves it at once.
@@ -231,6 +233,27 @@ fn an_ambiguous_identifier_signs_nobody_in() {
     does(&store, set(UserFields::default().phone("").expect("none"), None)).expect("cleared");
     assert_eq!(status(&store, "+8613800138000"), 200);
     assert!(body(&logs_in(&store, "pam@example.com"))["access_token"].is_string());
+}
+
+#[test]
+fn a_ticket_is_refused_as_for_somebody_unknown() {
+    let store = ambiguous();
+    let asks = asks_for_token("backend", BACKEND_SECRET, "ticket:issue ticket:impersonate");
+    let token = body(&drive(&engine(), &store, asks, inputs(NOON, 1)))["access_token"].clone();
+    let bearer = format!("Bearer {}", token.as_str().expect("a token"));
+    let refused = |user: &str, actor: &str| {
+        let asked = json!({"user_id": user, "audience": "portal", "actor": actor, "reason": "a call"});
+        let reply =
+            drive(&engine(), &store, request("/auth/generate-ticket", &bearer, &asked), inputs(NOON, 2));
+        (reply.status(), body(&reply))
+    };
+    assert_eq!(refused("pam@example.com", "usr_boss"), refused("nobody", "usr_boss"));
+    assert_eq!(refused("alice", "pam@example.com"), refused("alice", "nobody"));
+    assert_ne!(
+        refused("alice", "pam@example.com"),
+        refused("pam@example.com", "usr_boss"),
+        "each names its own"
+    );
 }
 
 #[test]

@@ -3,12 +3,15 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
+use crate::records::identifier::CanonicalIdentifier;
 use crate::records::user::User;
 
-/// A text that is looked for in ids, user names, e-mail addresses, telephone numbers and names of users, whatever the case.
+/// A text that is looked for in ids, user names, e-mail addresses, telephone numbers and names of users, whatever the case. Whoever has
+/// it as an identifier, in whatever spelling, is found, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSearch {
     text: String,
+    form: CanonicalIdentifier,
     /// The digits of a text that is a part of a telephone number.
     digits: Option<String>,
 }
@@ -21,7 +24,7 @@ impl UserSearch {
     pub fn new(text: &str) -> Self {
         let is_number = text.chars().all(|c| c.is_ascii_digit() || "+ -.()".contains(c));
         let digits = Some(digits_of(text)).filter(|digits| is_number && digits.len() >= FEWEST_DIGITS);
-        Self { text: text.trim().to_lowercase(), digits }
+        Self { text: text.trim().to_lowercase(), form: CanonicalIdentifier::of(text, None), digits }
     }
 
     /// Returns true if the user is among those who are looked for.
@@ -33,7 +36,9 @@ impl UserSearch {
         };
         let names = [Some(user.id.as_str()), Some(user.username.as_str())];
         let others = [user.email.as_deref(), user.phone.as_deref(), user.name.as_deref()];
-        names.into_iter().chain(others).flatten().any(has) || user.phone.as_deref().is_some_and(has_digits)
+        names.into_iter().chain(others).flatten().any(has)
+            || user.phone.as_deref().is_some_and(has_digits)
+            || user.canonical_identifiers(None).any(|(_, form)| form == self.form)
     }
 }
 
@@ -69,6 +74,11 @@ mod tests {
             "008613800138000",
         ] {
             assert!(UserSearch::new(text).finds(&alice), "{text}");
+        }
+        let mut jose = User { email: Some("Stra\u{df}e@x".into()), ..alice.clone() };
+        jose.username = Username::parse("Jos\u{e9}").unwrap();
+        for text in ["Jose\u{301}", "STRASSE@X", "\u{ff0b}\u{ff18}\u{ff16}13800138000"] {
+            assert!(UserSearch::new(text).finds(&jose), "{text}");
         }
         for text in ["bob", "alice x", "139", "8000138", "x138", "21"] {
             assert!(!UserSearch::new(text).finds(&alice), "{text}");

@@ -32,14 +32,16 @@ pub(crate) struct Authority<'a> {
 pub enum IssueError {
     /// The user is not there, or is disabled.
     User,
-    /// Several users have the identifier of the user or the actor.
-    Ambiguous,
+    /// Several users have the identifier of the user.
+    UserAmbiguous,
     /// The audience is not there or is disabled.
     Audience,
     /// The ticket is to be bound, and has no audience.
     Unbound,
     /// The actor is not there, is disabled or is the user.
     Actor,
+    /// Several users have the identifier of the actor.
+    ActorAmbiguous,
     /// The actor is another person than the one who asks.
     ActorForged,
     /// The scope is reserved, or beyond the issuer's.
@@ -52,10 +54,15 @@ impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::User => "the user does not exist or is disabled",
-            Self::Ambiguous => "several users have the identifier: name the one that is meant by id",
+            Self::UserAmbiguous => {
+                "several users have the identifier of the user: name the one that is meant by id"
+            }
             Self::Audience => "audience must name an enabled client",
             Self::Unbound => "bind needs an audience: the client that the ticket is bound to",
             Self::Actor => "the actor does not exist, is disabled or is the user itself",
+            Self::ActorAmbiguous => {
+                "several users have the identifier of the actor: name the one that is meant by id"
+            }
             Self::ActorForged => "the actor is not who asks",
             Self::Scope(limit) => return write!(f, "the scope cannot be granted: {limit}"),
             Self::Internal => "internal error",
@@ -105,7 +112,7 @@ pub(crate) fn draft(
     settings: &Settings,
     inputs: &RequestInputs,
 ) -> Result<TicketDraft, IssueError> {
-    let user = one(&records.user, IssueError::User)?;
+    let user = one(&records.user, IssueError::User, IssueError::UserAmbiguous)?;
     let user = Some(user).filter(|user| user.is_active()).ok_or(IssueError::User)?;
     let mut conditions = vec![Change::require_user(user)];
     let is_issuer = |client: &Client| authority.client.is_some_and(|issuer| issuer.id == client.id);
@@ -165,22 +172,22 @@ pub(crate) fn draft(
     })
 }
 
-/// Returns who acts as `user`: somebody else, active, and the very person who asks where a person does.
-/// Returns the one user that is named; `nobody` is the error where there is no such user.
-fn one(named: &Named<User>, nobody: IssueError) -> Result<&User, IssueError> {
+/// Returns the one user that is named; `nobody` is the error where there is no such user, `several` where there are several.
+fn one(named: &Named<User>, nobody: IssueError, several: IssueError) -> Result<&User, IssueError> {
     match named {
         Named::One(user) => Ok(user),
         Named::Nobody => Err(nobody),
-        Named::Several(_) => Err(IssueError::Ambiguous),
+        Named::Several(_) => Err(several),
     }
 }
 
+/// Returns who acts as `user`: somebody else, active, and the very person who asks where a person does.
 fn actor<'r>(
     user: &User,
     authority: Authority<'_>,
     records: &'r IssueRecords,
 ) -> Result<&'r User, IssueError> {
-    let actor = one(&records.actor, IssueError::Actor)?;
+    let actor = one(&records.actor, IssueError::Actor, IssueError::ActorAmbiguous)?;
     let actor = Some(actor).filter(|actor| actor.is_active() && actor.id != user.id);
     let actor = actor.ok_or(IssueError::Actor)?;
     if authority.person.is_some_and(|person| person.id != actor.id) {

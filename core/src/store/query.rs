@@ -232,8 +232,8 @@ pub enum Named<T> {
     Nobody,
     /// One user.
     One(T),
-    /// Several users have the identifier, from a time when its forms were not compared: the first of them by their ids, at most
-    /// [`MAX_NAMESAKES`]. It names none of them.
+    /// Several users have the identifier, from a time when its forms were not compared: these, in the order of their ids, or
+    /// [`MAX_NAMESAKES`] of them where there are more. It names none of them.
     Several(Vec<UserId>),
 }
 

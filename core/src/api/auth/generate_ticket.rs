@@ -185,10 +185,11 @@ impl From<IssueError> for Refused {
     fn from(error: IssueError) -> Self {
         let (error, refusal) = match error {
             IssueError::User => (Problem::UserRefused.into(), Refusal::NotGrantable),
-            IssueError::Ambiguous => (Problem::UserRefused.into(), Refusal::IdentityAmbiguous),
+            IssueError::UserAmbiguous => (Problem::UserRefused.into(), Refusal::IdentityAmbiguous),
             IssueError::Audience => (Problem::AudienceRefused.into(), Refusal::NotGrantable),
             IssueError::Unbound => (Problem::AudienceRefused.with(unbound()), Refusal::NotGrantable),
             IssueError::Actor => (Problem::ActorRefused.into(), Refusal::NotGrantable),
+            IssueError::ActorAmbiguous => (Problem::ActorRefused.into(), Refusal::IdentityAmbiguous),
             IssueError::ActorForged => (Problem::ScopeMissing.with(actor_forged()), Refusal::ActorForged),
             IssueError::Scope(limit) => {
                 (Problem::ScopeRefused.with(scope_limit(&limit)), Refusal::NotGrantable)

@@ -145,7 +145,7 @@ fn names(db: &Connection, path: &Path, report: &mut Report) {
                 report.warning(
                     "identifier-ambiguous",
                     format!("{canonical:?} is {}: it signs nobody in", owners.join(" and ")),
-                    "give all but one of them another with `gatepass user set ID`; until then each signs in by another of theirs",
+                    "give all but one of them another with `gatepass user set ID`; until then each signs in by another of theirs, where they have one",
                 );
             }
         }
