@@ -3,7 +3,8 @@
 //! An IPv4 address counts alone. An IPv6 address counts for its /64, which one host owns, and at the same time for
 //! the /56, /48 and /32 around it, whose limits grow with their width: so a network cannot fail without end by
 //! changing its addresses. An address that succeeded within a day counts alone, with a whole limit of its own:
-//! a full network around it does not touch it.
+//! a full network around it does not touch it. Only the IPv6 addresses of one /48 that all succeeded have a limit
+//! together, a wide one: whoever has an account can succeed from as many of them as they like.
 //!
 //! The memory is fixed: about 2 MB, whatever comes. An address is refused only for failures that were counted for it or
 //! for a network around it. Where the table has no room, failures are forgotten, the fewest first.
@@ -23,6 +24,8 @@ use super::successful_addresses::{Place, SuccessfulAddresses};
 
 /// The widths of IPv6 networks that count, each with the number of limits that it has.
 const WIDTHS: [(u8, u32); 4] = [(64, 1), (56, 2), (48, 4), (32, 32)];
+/// The number of limits that the addresses of one IPv6 /48 have together if they succeeded lately.
+const LIMITS_OF_SUCCESSFUL: u32 = 32;
 /// Sets of 8 failing networks each: 800 kB.
 const FAILING: usize = 4096;
 /// Sets of 8 successful addresses each: 1.3 MB.
@@ -76,13 +79,12 @@ impl FailureLimiter {
             return Ok(());
         }
         let (counted, now) = (self.counted(address), milliseconds(now));
-        let mut tables = self.lock();
+        let tables = &mut *self.lock();
+        let failing = &tables.failing;
+        let full = |(key, limits)| failing.of(key).wait(limit.saturating_mul(limits), now);
         let wait = match tables.successful.find(counted.place, now) {
-            Some(own) => own.wait(limit, now),
-            None => counted
-                .networks()
-                .filter_map(|(key, limits)| tables.failing.of(key).wait(limit.saturating_mul(limits), now))
-                .max(),
+            Some(own) => own.wait(limit, now).max(counted.together.and_then(full)),
+            None => counted.networks().filter_map(full).max(),
         };
         match wait {
             None => Ok(()),
@@ -93,9 +95,12 @@ impl FailureLimiter {
     /// Counts one failure of `address` at `now`.
     pub fn record_failure(&self, address: IpAddr, now: Duration) {
         let (counted, now) = (self.counted(address), milliseconds(now));
-        let mut tables = self.lock();
+        let tables = &mut *self.lock();
         if let Some(own) = tables.successful.find(counted.place, now) {
             own.add(now);
+            if let Some((key, _)) = counted.together {
+                tables.failing.add(key, now);
+            }
             return;
         }
         for (key, _) in counted.networks() {
@@ -125,14 +130,17 @@ impl FailureLimiter {
         match address.to_canonical() {
             IpAddr::V4(address) => {
                 let key = self.hasher.hash_one(address);
-                Counted { place: Place { key, around: None }, keys: [Some((key, 1)), None, None, None] }
+                let keys = [Some((key, 1)), None, None, None];
+                Counted { place: Place { key, around: None }, keys, together: None }
             }
             IpAddr::V6(address) => {
                 let keys = WIDTHS.map(|(width, limits)| {
                     (self.hasher.hash_one((network(address.into(), width), width)), limits)
                 });
                 let [(key, _), _, (of_48, _), (of_32, _)] = keys;
-                Counted { place: Place { key, around: Some((of_48, of_32)) }, keys: keys.map(Some) }
+                let together = (self.hasher.hash_one((of_48, "succeeded")), LIMITS_OF_SUCCESSFUL);
+                let place = Place { key, around: Some((of_48, of_32)) };
+                Counted { place, keys: keys.map(Some), together: Some(together) }
             }
         }
     }
@@ -144,6 +152,8 @@ struct Counted {
     place: Place,
     /// The networks that it fails for, from the narrowest, with the number of limits that each has.
     keys: [Option<(u64, u32)>; WIDTHS.len()],
+    /// The key that it shares with the addresses of its /48 if they succeeded, with the number of limits that they have.
+    together: Option<(u64, u32)>,
 }
 
 impl Counted {

@@ -134,6 +134,29 @@ fn who_succeeded_keeps_a_share_in_a_full_network() {
     }
 }
 
+/// Whoever has an account and a /48 can succeed from each of its /64s before guessing there.
+#[test]
+fn a_success_from_each_of_its_addresses_gives_a_network_no_guesses_without_end() {
+    let limiter = FailureLimiter::new(30);
+    let mut counted = 0;
+    for n in 0..65_536_u64 {
+        let insider = v6(0x2001_0db8_0001_0000 + n, 1);
+        limiter.record_success(insider, at(0));
+        while limiter.allow(insider, at(0)).is_ok() {
+            limiter.record_failure(insider, at(0));
+            counted += 1;
+        }
+    }
+    assert_eq!(counted, 960, "the network has the guesses of as many addresses as a /32 of fresh ones");
+    let beside = v6(0x2001_0db8_0002_0000, 1);
+    limiter.record_success(beside, at(1));
+    for other in [beside, v6(0x2001_0db8_0001_ffff, 1)] {
+        let allowed = other == beside;
+        assert_eq!(limiter.allow(other, at(1)).is_ok(), allowed, "{other}");
+        assert_eq!(limiter.allow(other, at(60)), Ok(()), "{other} a minute later");
+    }
+}
+
 /// A success that everybody with an account and a network can have from each of its addresses.
 #[test]
 fn a_network_of_successes_takes_few_places_from_others() {
@@ -213,6 +236,7 @@ enum Deed {
 struct Unbounded {
     failures: HashMap<(u128, u8), Vec<u64>>,
     own: HashMap<u128, Vec<u64>>,
+    together: HashMap<(u128, u8), Vec<u64>>,
     succeeded: HashMap<u128, u64>,
     all: Vec<(IpAddr, u64)>,
 }
@@ -241,7 +265,9 @@ impl Unbounded {
     fn allows(&self, address: IpAddr, limit: usize, now: u64) -> bool {
         let (own, _) = Self::network(address, 64);
         if self.knows(address, now) {
-            return !Self::is_full(self.own.get(&own), limit, now);
+            let together = self.together.get(&Self::network(address, 48));
+            return !Self::is_full(self.own.get(&own), limit, now)
+                && !Self::is_full(together, limit * 32, now);
         }
         !WIDTHS.iter().any(|(width, limits)| {
             let window = self.failures.get(&Self::network(address, *width));
@@ -264,6 +290,7 @@ impl Unbounded {
         let (own, _) = Self::network(address, 64);
         if self.knows(address, now) {
             Self::add(self.own.entry(own).or_default(), now);
+            Self::add(self.together.entry(Self::network(address, 48)).or_default(), now);
             return;
         }
         for (width, _) in WIDTHS {
