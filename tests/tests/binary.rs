@@ -76,12 +76,7 @@ fn passwords_and_factors_by_commands() {
     let shown = installation.run(&["user", "totp", "lou"]);
     // The quiet zone, and the edges of two finder patterns in it.
     let picture = String::from_utf8_lossy(&shown.stdout);
-    assert!(
-        picture
-            .lines()
-            .nth(1)
-            .is_some_and(|row| row.starts_with("██ ▄▄▄▄▄ █") && row.ends_with("█ ▄▄▄▄▄ ██"))
-    );
+    assert!(picture.lines().any(|row| row.starts_with("██ ▄▄▄▄▄ █") && row.ends_with("█ ▄▄▄▄▄ ██")));
     let set_up = installation.json(&["user", "totp", "pam", "--device-name", "telephone"]);
     assert_eq!(set_up["backup_codes"].as_array().map(Vec::len), Some(10));
     assert_eq!(installation.run(&["user", "totp", "pam", "--verify", "wrong"]).status.code(), Some(1));

@@ -89,26 +89,26 @@ fn debug_output_tells_no_secret() {
     it.ask(401, posts("/oauth2/token", "portal", BACKEND_SECRET, form));
     let wish = json!({"user_id": "fay", "audience": "portal", "bind": true});
     let ticket = it.ask(200, request("/auth/generate-ticket", &service, &wish));
-    let body = json!({"ticket": text(&ticket, "ticket")}).to_string();
-    let presents = |secret| {
-        let mut asked = posts("/auth/ticket/signin", "portal", secret, &body);
+    let by_portal = |path: &str, body: &Value| {
+        let mut asked = posts(path, "portal", PORTAL_SECRET, &body.to_string());
         asked.headers[0].1 = b"application/json".to_vec();
         asked
     };
+    let presents = || by_portal("/auth/ticket/signin", &json!({"ticket": text(&ticket, "ticket")}));
     let keyed = |mut asked: Request| {
         asked.headers.push(("idempotency-key".into(), KEY.into()));
         asked
     };
-    let challenge = it.ask(200, keyed(presents(PORTAL_SECRET)));
-    it.ask(200, keyed(presents(PORTAL_SECRET)));
-    it.ask(400, presents(PORTAL_SECRET));
+    let challenge = it.ask(200, keyed(presents()));
+    it.ask(200, keyed(presents()));
+    it.ask(400, presents());
     let wrong = "2222-3333-4444-5555";
     for (status, code) in [(400, wrong), (200, BACKUP), (200, BACKUP), (400, wrong)] {
         let body = json!({"challenge_token": text(&challenge, "challenge_token"), "code": code, "mfa_method": "backup_code"});
-        it.ask(status, keyed(request("/auth/mfa/verify-challenge", "", &body)));
+        it.ask(status, keyed(by_portal("/auth/mfa/verify-challenge", &body)));
     }
     let body = json!({"challenge_token": text(&challenge, "challenge_token"), "code": BACKUP, "mfa_method": "backup_code"});
-    it.ask(400, request("/auth/mfa/verify-challenge", "", &body));
+    it.ask(400, by_portal("/auth/mfa/verify-challenge", &body));
     let body = json!({"identity": "pam", "password": "no password of hers"});
     it.ask(400, request("/auth/login", "", &body));
     let signed_in =
