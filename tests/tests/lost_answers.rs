@@ -130,7 +130,8 @@ impl SignIn<'_> {
                 }
             }
             Step::Reply(response) => return self.reply(sender, applied, well, &response),
-            Step::Guess(_) | Step::HashPassword(_) => panic!("nobody has a password here"),
+            Step::Guess(guess) => (guess.allow(self.engine), applied),
+            Step::HashPassword(_) => panic!("nobody has a password here"),
         };
         self.flows.push(Flow { sender, step, applied });
     }

@@ -108,7 +108,11 @@ impl Endpoint for VerifyChallenge {
         let (client, ctx) = self.client(basis.ctx, challenge, record.as_ref())?;
         let (ctx, basis) = (&ctx, &basis.at(&ctx));
         match client {
-            None if bound => return Err(unproven(ctx, &self.redeemer, Refusal::RedeemerUnproven)),
+            None if bound => {
+                let refusal = Refusal::RedeemerUnproven;
+                let event = ctx.sign_in_event(Kind::ChallengeRefused, &challenge.sign_in, Some(refusal));
+                return Ok(Next::record(event, unproven(ctx, &self.redeemer, refusal)));
+            }
             Some(client) if bound && client.id != challenge.sign_in.client_id => {
                 return Ok(refuse(ctx, challenge, Refusal::AudienceMismatch));
             }
