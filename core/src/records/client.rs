@@ -234,16 +234,13 @@ impl Client {
 
     /// Returns the use of the secret that `readings` are, which authenticate the client, where it is to be written down.
     pub(crate) fn used_secret(&self, readings: &[SecretText], now: Time) -> Option<UsedSecret> {
-        if !self.secrets.iter().any(|secret| secret.is_use_due(now)) {
-            return None;
-        }
-        Self::authenticate(Some(self), readings, now).ok()?;
+        let mut due =
+            self.secrets.iter().filter(|secret| secret.is_live(now) && secret.is_use_due(now)).peekable();
+        due.peek().filter(|_| self.enabled)?;
         let digests: Vec<_> = readings.iter().map(|reading| SecretDigest::of(reading.expose())).collect();
-        let mut used = self.secrets.iter().filter(|secret| secret.is_live(now));
         let secret =
-            used.find(|secret| digests.iter().any(|digest| same_bytes(&digest.0, &secret.digest.0)))?;
-        let used = UsedSecret { client: self.id.clone(), digest: secret.digest.clone(), at: now };
-        secret.is_use_due(now).then_some(used)
+            due.find(|secret| digests.iter().any(|digest| same_bytes(&digest.0, &secret.digest.0)))?;
+        Some(UsedSecret { client: self.id.clone(), digest: secret.digest.clone(), at: now })
     }
 }
 
