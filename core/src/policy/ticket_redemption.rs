@@ -127,20 +127,15 @@ pub(crate) fn prove(
     now: Time,
 ) -> Result<(), Refusal> {
     let ticket = &records.ticket;
-    if ticket.bind || ticket.for_audience {
-        match redeemer {
-            Redeemer::Anybody if ticket.bind => return Err(Refusal::RedeemerUnproven),
-            Redeemer::Anybody => {}
-            Redeemer::Illegible => return Err(Refusal::RedeemerUnproven),
-            Redeemer::Claimed(credentials) => {
-                credentials.authenticate(caller, now).map_err(|_| Refusal::RedeemerUnproven)?;
-                if credentials.id != ticket.client_id {
-                    return Err(Refusal::AudienceMismatch);
-                }
-            }
-        }
+    if !ticket.bind && !ticket.for_audience {
+        return Ok(());
     }
-    Ok(())
+    match redeemer.authenticate(caller, now) {
+        Err(_) => Err(Refusal::RedeemerUnproven),
+        Ok(None) if ticket.bind => Err(Refusal::RedeemerUnproven),
+        Ok(Some(client)) if client.client().id != ticket.client_id => Err(Refusal::AudienceMismatch),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Returns true if [`decide`], or the decision on a repetition, is about to compare the secret of the redeemer.
