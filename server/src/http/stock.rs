@@ -156,7 +156,7 @@ fn serve(mut incoming: tiny_http::Request, server: &Server, handler: &Arc<dyn Ha
     let headers = headers(&incoming);
     let caller = caller(&headers);
     let (response, discard) = match read(&mut incoming, headers, server.server_addr().to_ip(), limits) {
-        Ok(request) => (answer(handler, request), true),
+        Ok(request) => (answer(handler, request, &caller), true),
         Err(problem) => {
             (refuse(&**handler, problem, &caller), declared.is_none_or(|length| length <= MAX_DISCARD))
         }
@@ -172,19 +172,18 @@ fn serve(mut incoming: tiny_http::Request, server: &Server, handler: &Arc<dyn Ha
 }
 
 /// Returns the service's answer, and waits for it: a worker of this front has one request from beginning to end.
-fn answer(handler: &Arc<dyn Handler>, request: Request) -> Response {
-    let caller = Caller::of(&request);
+fn answer(handler: &Arc<dyn Handler>, request: Request, caller: &Caller) -> Response {
     let (worker, mut goes_on) = mpsc::channel();
     let mut answered = caught(|| Arc::clone(handler).answer(request, Reply::by(Destination::Stock(worker))));
     loop {
         match answered.map(Answered::what) {
-            Some(AnswerState::Response(_, response)) => return printed(&**handler, response, &caller),
+            Some(AnswerState::Response(_, response)) => return printed(&**handler, response, caller),
             Some(AnswerState::Deferred) => {
                 let (worker, next) = mpsc::channel();
                 let work = std::mem::replace(&mut goes_on, next).recv();
                 answered = work.ok().and_then(|work| caught(|| work(Reply::by(Destination::Stock(worker)))));
             }
-            None => return given_up(&**handler, &caller),
+            None => return given_up(&**handler, caller),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::sync::LazyLock;
 
 use gatepass_core::records::risk::Assessment;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
@@ -38,6 +39,12 @@ impl ToSql for Field<'_> {
         }))
     }
 }
+
+/// Writes a row: its [`COLUMNS`], then its link.
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let columns = COLUMNS.join(", ");
+    format!("INSERT INTO audit ({columns}, mac) VALUES ({}?)", "?, ".repeat(WIDTH))
+});
 
 /// The chain while one transaction, which holds the write lock, appends to it: its end is read once, and written once.
 pub(super) struct Tail<'a> {
@@ -78,14 +85,10 @@ impl<'a> Tail<'a> {
     pub(super) fn append(&self, db: &Connection, event: &Event) -> Result<(), TransactionError> {
         let before = self.end().map_or_else(|| kept_head(db).map(|kept| kept.head), Ok)?;
         let (fields, head) = self.chain.next_row(&before, event);
-        db.prepare_cached(
-            "INSERT INTO audit (seq, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, \
-             count, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer, mac) VALUES (?1, ?2, ?3, ?4, \
-             ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
-        )?
-        .execute(params_from_iter(fields.iter().chain([&Field::Blob(head.mac[..].into())])))
-        // A row at the next number is damage, not a race.
-        .map_err(TransactionError::Sql)?;
+        db.prepare_cached(&INSERT)?
+            .execute(params_from_iter(fields.iter().chain([&Field::Blob(head.mac[..].into())])))
+            // A row at the next number is damage, not a race.
+            .map_err(TransactionError::Sql)?;
         self.back_to(Some(head));
         Ok(())
     }
