@@ -70,7 +70,7 @@ impl Detail {
         )
     }
 
-    /// So many tries are left.
+    /// The number of tries that are left.
     pub(crate) fn tries_left(left: u32) -> Self {
         let tries = if left == 1 { "try is" } else { "tries are" };
         Self::new(

@@ -65,8 +65,8 @@ impl fmt::Display for PasswordHashError {
 impl core::error::Error for PasswordHashError {}
 
 impl PasswordHash {
-    /// Hashes `password`, in Unicode's normalization form C, with 16 random bytes that nothing else is made of. Takes some 20 ms; none where there is no memory
-    /// for it.
+    /// Hashes `password`, in Unicode's normalization form C, with 16 random bytes that nothing else is made of. Takes some 20 ms; none
+    /// where there is no memory for it.
     pub fn of(password: &SecretText, salt: [u8; 16], workspace: &mut Workspace) -> Option<Self> {
         let (memory, passes, lanes) = COST;
         let params = Params::new(memory, passes, lanes, Some(LENGTH)).ok()?;

@@ -19,7 +19,7 @@ pub enum Notice {
     },
     /// The state of another machine was taken over, with everything issued there.
     HandoverTaken(String),
-    /// So many identifiers name several users, from a time when their forms were not compared.
+    /// The number of identifiers that name several users, from a time when their forms were not compared.
     AmbiguousIdentifiers(u64),
     /// The witness could not be read; a running server has read it.
     WitnessNotAsked(StoreError),

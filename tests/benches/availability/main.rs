@@ -1,4 +1,5 @@
-//! Who still gets in while others press: the real binary, attackers on many connections, and honest users beside them.
+//! The share of honest users who get in while others press: the real binary, attackers on many connections, and honest users beside
+//! them.
 //!
 //! `cargo bench -p gatepass-tests --bench availability` runs every attack. With `--binary FILE` it measures another build. All addresses
 //! come by `X-Forwarded-For` from a trusted proxy, so that one machine can be as many as it likes.

@@ -1,5 +1,6 @@
-//! `POST /auth/login`: a name and a password sign a person in, for the client that authenticates, or for nobody but this server. Nobody learns from the answer, nor from how long it takes,
-//! whether there is such an account: the password is hashed and something is made durable either way.
+//! `POST /auth/login`: a name and a password sign a person in, for the client that authenticates, or for nobody but this server. Nobody
+//! learns from the answer, nor from how long it takes, whether there is such an account: the password is hashed and something is made
+//! durable either way.
 
 use alloc::{boxed::Box, format, vec, vec::Vec};
 
