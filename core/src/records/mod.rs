@@ -12,6 +12,7 @@ pub mod password;
 pub mod request_id;
 pub mod request_inputs;
 pub mod risk;
+pub mod role;
 pub mod scope;
 pub mod session;
 pub mod sign_in_history;
