@@ -8,6 +8,7 @@ use core::convert::Infallible;
 
 use crate::api::context::Context;
 use crate::api::guess::{Guess, GuessSource, Guessed};
+use crate::api::oauth::client_auth::guess_at_secret;
 use crate::api::reply::Reply;
 use crate::api::routes::{AwaitCommit, Routed};
 use crate::api::step::{HashPassword, Step};
@@ -15,7 +16,8 @@ use crate::base::time::{Clocks, Time};
 use crate::engine::Engine;
 use crate::http::request::Request;
 use crate::http::response::Response;
-use crate::records::client::UsedSecret;
+use crate::records::client::{AuthenticatedClient, Client, ClientProof, ClientRefusal, UsedSecret};
+use crate::records::client_credentials::ClientClaim;
 use crate::records::password::Workspace;
 use crate::settings::Settings;
 use crate::store::audit::Event;
@@ -38,14 +40,15 @@ pub(crate) trait Endpoint: Sized {
     /// Returns what to read.
     fn query(&self) -> Query;
 
-    /// Returns the source of a guess at `_guessed`, where [`decide`](Self::decide) would compare it and it can be guessed. Whatever
-    /// else was presented has been found good then, and what is compared before it too.
-    fn guess(&self, _guessed: Guessed, _basis: &Basis<'_>, _records: &Records) -> Option<GuessSource> {
+    /// Returns the credentials of the client that asks, where [`decide`](Self::decide) rests on them. It learns from
+    /// [`Basis::client`] whether they are right.
+    fn client<'a>(&'a self, _basis: &Basis<'_>, _records: &'a Records) -> Option<ClientClaim<'a>> {
         None
     }
 
-    /// Returns the use of the client's secret that [`decide`](Self::decide) is about to find good, where it is to be written down.
-    fn used_secret(&self, _basis: &Basis<'_>, _records: &Records) -> Option<UsedSecret> {
+    /// Returns the source of a guess at a password or a code, where [`decide`](Self::decide) would compare one. Whatever else was
+    /// presented has been found good then, and so has the client.
+    fn guess(&self, _basis: &Basis<'_>, _records: &Records) -> Option<GuessSource> {
         None
     }
 
@@ -110,15 +113,32 @@ pub(crate) struct Basis<'a> {
     pub(crate) engine: &'a Engine,
     /// The state epoch of the snapshot.
     pub(crate) state_epoch: u64,
+    /// Whether the client that asks has authenticated, where the endpoint rests on it.
+    pub(crate) proof: Option<&'a Result<ClientProof, ClientRefusal>>,
 }
 
 impl<'a> Basis<'a> {
+    /// Returns the client that asks, of the record that was found for it; none where the endpoint did not say that it rests on one.
+    ///
+    /// # Errors
+    /// The reason why it has not authenticated.
+    pub(crate) fn client<'r>(
+        &self,
+        record: Option<&'r Client>,
+    ) -> Result<Option<AuthenticatedClient<'r>>, ClientRefusal> {
+        match self.proof {
+            None => Ok(None),
+            Some(Err(refusal)) => Err(*refusal),
+            Some(Ok(proof)) => Ok(record.and_then(|record| proof.of(record))),
+        }
+    }
+
     /// Returns the same basis for a request of context `ctx`.
     pub(crate) const fn at<'b>(&self, ctx: &'b Context) -> Basis<'b>
     where
         'a: 'b,
     {
-        Basis { ctx, engine: self.engine, state_epoch: self.state_epoch }
+        Basis { ctx, ..*self }
     }
 
     pub(crate) const fn settings(&self) -> &'a Settings {
@@ -202,14 +222,19 @@ pub(crate) struct Flow<S> {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(PartialEq))]
 pub(crate) struct Guesses {
-    /// The one that may be asked for next.
-    next: Option<Guessed>,
+    /// The last kind that may be made without being asked for: it was allowed, or nothing of it is guessed.
+    allowed: Option<Guessed>,
     /// The latest that was asked for.
     asked: Option<GuessSource>,
 }
 
 impl Guesses {
-    const NONE: Self = Self { next: Some(Guessed::ClientSecret), asked: None };
+    const NONE: Self = Self { allowed: None, asked: None };
+
+    /// Returns true if a guess at `guessed` has to be asked for.
+    fn may_ask(self, guessed: Guessed) -> bool {
+        self.allowed < Some(guessed)
+    }
 }
 
 impl<S> Flow<S> {
@@ -243,20 +268,30 @@ impl<E: Routed> Flow<E> {
 
     /// Decides on what was found, or asks whether a guess may be made.
     pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let basis = Basis { ctx: &self.ctx, engine, state_epoch: found.state_epoch };
-        let mut next = self.guesses.next;
-        while let Some(guessed) = next {
-            next = guessed.next();
-            if let Some(source) = self.state.guess(guessed, &basis, &found.records) {
-                let guesses = Guesses { next, asked: Some(source) };
-                let flow = Self { guesses, ..self }.with(E::await_records);
-                return Step::Guess(Guess { source, found, flow });
-            }
+        let basis = Basis { ctx: &self.ctx, engine, state_epoch: found.state_epoch, proof: None };
+        let claim = self.state.client(&basis, &found.records);
+        let at_secret = claim.as_ref().filter(|_| self.guesses.may_ask(Guessed::ClientSecret));
+        if let Some(source) = at_secret.and_then(|claim| guess_at_secret(&self.ctx, claim)) {
+            return self.ask_for(Guessed::ClientSecret, source, found);
         }
-        let guesses = Guesses { next, ..self.guesses };
-        let used = self.state.used_secret(&basis, &found.records).map(Box::new);
+        let proof = claim.map(|claim| claim.authenticate(basis.now()));
+        let basis = Basis { proof: proof.as_ref(), ..basis };
+        if self.guesses.may_ask(Guessed::PasswordOrCode)
+            && let Some(source) = self.state.guess(&basis, &found.records)
+        {
+            return self.ask_for(Guessed::PasswordOrCode, source, found);
+        }
         let decided = self.state.decide(&basis, found.records);
+        let guesses = Guesses { allowed: Some(Guessed::PasswordOrCode), ..self.guesses };
+        let used = proof.and_then(Result::ok).and_then(ClientProof::into_used_secret).map(Box::new);
         Self { guesses, used, ..self }.go_on(decided, found.state_epoch)
+    }
+
+    /// Asks whether a guess may be made.
+    fn ask_for(self, guessed: Guessed, source: GuessSource, found: Found) -> Step {
+        let guesses = Guesses { allowed: Some(guessed), asked: Some(source) };
+        let flow = Self { guesses, ..self }.with(E::await_records);
+        Step::Guess(Guess { source, found, flow })
     }
 
     /// Hashes, and decides on what was found before, in `state_epoch`.
@@ -267,7 +302,7 @@ impl<E: Routed> Flow<E> {
         workspace: &mut Workspace,
         engine: &Engine,
     ) -> Step {
-        let basis = Basis { ctx: &self.ctx, engine, state_epoch };
+        let basis = Basis { ctx: &self.ctx, engine, state_epoch, proof: None };
         let decided = hash.run(&mut self.state, &basis, workspace);
         self.go_on(decided, state_epoch)
     }

@@ -48,22 +48,12 @@ pub struct GuessSource {
 }
 
 /// The kinds of credential that can be guessed, in the order in which they are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Guessed {
     /// The secret of the client that asks.
     ClientSecret,
     /// The password or the code of a person.
     PasswordOrCode,
-}
-
-impl Guessed {
-    /// Returns what is compared after it.
-    pub(crate) const fn next(self) -> Option<Self> {
-        match self {
-            Self::ClientSecret => Some(Self::PasswordOrCode),
-            Self::PasswordOrCode => None,
-        }
-    }
 }
 
 /// A flow that is about to compare a password, a code, or a client secret that was not made here. Whatever else the request

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::api::bearer::{Presented, unauthorized};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Pending};
-use crate::api::guess::{GuessAccount, GuessSource, Guessed};
+use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::reply::Reply;
 use crate::base::time::Time;
 use crate::engine::Engine;
@@ -134,8 +134,8 @@ impl<E: BearerEndpoint> Endpoint for Bearer<E> {
         E::Records::query(self.presented.query().clone())
     }
 
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
-        if !E::GUESSES || guessed != Guessed::PasswordOrCode {
+    fn guess(&self, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        if !E::GUESSES {
             return None;
         }
         self.with_person(basis, records, |asked, person, records| {

@@ -4,9 +4,8 @@ use core::net::IpAddr;
 
 use crate::base::time::Time;
 use crate::policy::refresh::{Parties, others_stand};
-use crate::policy::ticket_redemption::{Redeemer, is_refused_here, prove};
+use crate::policy::ticket_redemption::{Proven, is_refused_here, prove};
 use crate::records::challenge::{Challenge, MAX_WRONG};
-use crate::records::client::Client;
 use crate::records::delivery::{
     AnswerDelivery, Delivered, DeliveredSession, RequestDigest, TicketDelivery, TicketResult,
 };
@@ -40,7 +39,7 @@ pub(crate) enum AnswerVerdict<'a> {
 /// Decides on a ticket of this state epoch that was spent before, presented by `request`.
 pub(crate) fn decide_ticket<'a>(
     records: &'a TicketRecords,
-    redeemer: (&Redeemer, Option<&Client>),
+    redeemer: &Proven<'_>,
     peer: IpAddr,
     request: &RequestDigest,
     settings: &Settings,
@@ -56,7 +55,7 @@ pub(crate) fn decide_ticket<'a>(
     if is_refused_here(ticket, peer, settings) {
         return Err(Refusal::AddressMismatch);
     }
-    prove(records, redeemer, now)?;
+    prove(records, redeemer)?;
     ticket.clients().stand(records.client.as_ref(), records.issuer.as_ref())?;
     let result = records.delivered.as_ref().ok_or(Refusal::SessionOver)?;
     let user = match (result, &delivery.result) {

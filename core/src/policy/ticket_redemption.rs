@@ -4,8 +4,8 @@ use core::net::IpAddr;
 
 use crate::base::time::Time;
 use crate::policy::password::standing;
-use crate::records::client::{AuthenticatedClient, Client, UsedSecret};
-use crate::records::client_credentials::ClientCredentials;
+use crate::records::client::{AuthenticatedClient, Client};
+use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
 use crate::records::ticket::{Ticket, TicketState};
 use crate::records::user::User;
@@ -34,30 +34,17 @@ impl Redeemer {
         }
     }
 
-    /// Authenticates the client that it says it is, whose record is `client`; none where it says nothing.
-    ///
-    /// # Errors
-    /// The reason why it is not that client.
-    pub(crate) fn authenticate<'r>(
-        &self,
-        client: Option<&'r Client>,
-        now: Time,
-    ) -> Result<Option<AuthenticatedClient<'r>>, Refusal> {
+    /// Returns its credentials with the record that was found for them.
+    pub(crate) const fn claim<'a>(&'a self, record: Option<&'a Client>) -> Option<ClientClaim<'a>> {
         match self {
-            Self::Anybody => Ok(None),
-            Self::Illegible => Err(Refusal::RedeemerUnproven),
-            Self::Claimed(credentials) => Ok(Some(credentials.authenticate(client, now)?)),
-        }
-    }
-
-    /// Returns the use of a secret of `client` that its credentials are, where it is to be written down.
-    pub(crate) fn used_secret(&self, client: Option<&Client>, now: Time) -> Option<UsedSecret> {
-        match self {
-            Self::Claimed(credentials) => credentials.used_secret(client, now),
+            Self::Claimed(credentials) => Some(ClientClaim::new(credentials, record)),
             Self::Anybody | Self::Illegible => None,
         }
     }
 }
+
+/// The client that a redeemer has proven to be; none where it says nothing, and the reason where it is not that client.
+pub(crate) type Proven<'a> = Result<Option<AuthenticatedClient<'a>>, Refusal>;
 
 /// The verdict about a presented ticket.
 #[derive(Debug)]
@@ -85,7 +72,7 @@ pub(crate) fn is_refused_here(ticket: &Ticket, peer: IpAddr, settings: &Settings
 /// Decides on a ticket that exists.
 pub(crate) fn decide<'a>(
     records: &'a TicketRecords,
-    (redeemer, caller): (&Redeemer, Option<&Client>),
+    redeemer: &Proven<'_>,
     peer: IpAddr,
     settings: &Settings,
     state_epoch: u64,
@@ -106,7 +93,7 @@ pub(crate) fn decide<'a>(
     if now >= records.ticket.expires_at {
         return Verdict::Refuse(Refusal::TicketExpired);
     }
-    let proven = prove(records, (redeemer, caller), now);
+    let proven = prove(records, redeemer);
     // Before the address: who has to prove to be a client, and does not, spends nothing from anywhere.
     if proven == Err(Refusal::RedeemerUnproven) {
         return Verdict::Unproven;
@@ -120,17 +107,13 @@ pub(crate) fn decide<'a>(
     }
 }
 
-/// Checks that the redeemer may redeem a ticket that is for a client. `caller` is the record of the client that it says it is.
-pub(crate) fn prove(
-    records: &TicketRecords,
-    (redeemer, caller): (&Redeemer, Option<&Client>),
-    now: Time,
-) -> Result<(), Refusal> {
+/// Checks that the redeemer may redeem a ticket that is for a client.
+pub(crate) fn prove(records: &TicketRecords, redeemer: &Proven<'_>) -> Result<(), Refusal> {
     let ticket = &records.ticket;
     if !ticket.bind && !ticket.for_audience {
         return Ok(());
     }
-    match redeemer.authenticate(caller, now) {
+    match redeemer {
         Err(_) => Err(Refusal::RedeemerUnproven),
         Ok(None) if ticket.bind => Err(Refusal::RedeemerUnproven),
         Ok(Some(client)) if client.client().id != ticket.client_id => Err(Refusal::AudienceMismatch),
@@ -225,6 +208,15 @@ pub(crate) mod tests {
     fn basic(id: &str, secret: &str) -> Redeemer {
         let readings = vec![SecretText::new(secret.into())];
         Redeemer::Claimed(ClientCredentials { id: ClientId::parse(id).unwrap(), readings })
+    }
+
+    /// Authenticates `redeemer` as the flow does.
+    pub(crate) fn proven<'a>(redeemer: &Redeemer, record: Option<&'a Client>) -> Proven<'a> {
+        match redeemer {
+            Redeemer::Anybody => Ok(None),
+            Redeemer::Illegible => Err(Refusal::RedeemerUnproven),
+            Redeemer::Claimed(credentials) => Ok(Some(credentials.authenticate(record, NOW)?)),
+        }
     }
 
     #[derive(Debug, PartialEq)]
@@ -457,8 +449,8 @@ pub(crate) mod tests {
             let others = client("other", "", "right");
             let own = records.client.clone().filter(|own| redeemer.claimed() == Some(&own.id));
             let caller = own.or_else(|| Some(others).filter(|other| redeemer.claimed() == Some(&other.id)));
-            let redeemer = (redeemer, caller.as_ref());
-            let verdict = match decide(&records, redeemer, HERE, &settings, 3, NOW) {
+            let redeemer = proven(redeemer, caller.as_ref());
+            let verdict = match decide(&records, &redeemer, HERE, &settings, 3, NOW) {
                 Verdict::Unproven => Unproven,
                 Verdict::SignIn(_) => In,
                 Verdict::Spend(refusal) => Spend(refusal),

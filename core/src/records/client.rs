@@ -122,12 +122,44 @@ impl ClientSecret {
 
 /// Proof that a client presented one of its live secrets. Only [`Client::authenticate`] makes one.
 #[derive(Debug)]
-pub struct AuthenticatedClient<'a>(&'a Client);
+pub struct AuthenticatedClient<'a> {
+    client: &'a Client,
+    used: Option<UsedSecret>,
+}
 
 impl<'a> AuthenticatedClient<'a> {
     /// Returns the client's record.
     pub const fn client(&self) -> &'a Client {
-        self.0
+        self.client
+    }
+
+    /// Returns the use of the secret, where it is to be written down.
+    pub const fn used_secret(&self) -> Option<&UsedSecret> {
+        self.used.as_ref()
+    }
+
+    /// Returns the proof without the record.
+    pub(crate) fn into_proof(self) -> ClientProof {
+        ClientProof { id: self.client.id.clone(), used: self.used }
+    }
+}
+
+/// Proof that the client of a snapshot has authenticated, apart from its record.
+#[derive(Debug)]
+pub(crate) struct ClientProof {
+    id: ClientId,
+    used: Option<UsedSecret>,
+}
+
+impl ClientProof {
+    /// Returns the client, of the record that the proof was made with.
+    pub(crate) fn of<'a>(&self, record: &'a Client) -> Option<AuthenticatedClient<'a>> {
+        (record.id == self.id).then_some(AuthenticatedClient { client: record, used: None })
+    }
+
+    /// Returns the use of the secret, where it is to be written down.
+    pub(crate) fn into_used_secret(self) -> Option<UsedSecret> {
+        self.used
     }
 }
 
@@ -217,30 +249,22 @@ impl Client {
             expires_at: Some(now),
             last_used_at: None,
         };
-        let mut found = false;
+        let mut found = None;
         for reading in readings {
             let digest = SecretDigest::of(reading.expose());
             for secret in secrets.iter().chain(core::iter::repeat(&nothing)).take(Self::MAX_SECRETS) {
-                found |= same_bytes(&digest.0, &secret.digest.0) & secret.is_live(now);
+                if same_bytes(&digest.0, &secret.digest.0) & secret.is_live(now) {
+                    found = Some(secret);
+                }
             }
         }
-        match client {
-            None => Err(ClientRefusal::Unknown),
-            Some(client) if !client.enabled => Err(ClientRefusal::Disabled),
-            Some(_) if !found => Err(ClientRefusal::WrongSecret),
-            Some(client) => Ok(AuthenticatedClient(client)),
+        let client = client.ok_or(ClientRefusal::Unknown)?;
+        if !client.enabled {
+            return Err(ClientRefusal::Disabled);
         }
-    }
-
-    /// Returns the use of the secret that `readings` are, which authenticate the client, where it is to be written down.
-    pub(crate) fn used_secret(&self, readings: &[SecretText], now: Time) -> Option<UsedSecret> {
-        let mut due =
-            self.secrets.iter().filter(|secret| secret.is_live(now) && secret.is_use_due(now)).peekable();
-        due.peek().filter(|_| self.enabled)?;
-        let digests: Vec<_> = readings.iter().map(|reading| SecretDigest::of(reading.expose())).collect();
-        let secret =
-            due.find(|secret| digests.iter().any(|digest| same_bytes(&digest.0, &secret.digest.0)))?;
-        Some(UsedSecret { client: self.id.clone(), digest: secret.digest.clone(), at: now })
+        let secret = found.ok_or(ClientRefusal::WrongSecret)?;
+        let used = || UsedSecret { client: client.id.clone(), digest: secret.digest.clone(), at: now };
+        Ok(AuthenticatedClient { client, used: secret.is_use_due(now).then(used) })
     }
 }
 
@@ -291,7 +315,8 @@ pub(crate) mod tests {
         c.secrets[0].last_used_at = Some(Time::from_unix(10_000));
         let used = |c: &Client, secret: &str, now| {
             let readings = [SecretText::new("ne+".into()), SecretText::new(secret.into())];
-            c.used_secret(&readings, Time::from_unix(now)).map(|used| (used.digest, used.at.unix()))
+            let client = Client::authenticate(Some(c), &readings, Time::from_unix(now)).ok()?;
+            client.used_secret().map(|used| (used.digest.clone(), used.at.unix()))
         };
         assert_eq!(used(&c, "new", 10_000), Some((SecretDigest::of("new"), 10_000)));
         assert_eq!(used(&c, "old", 13_599), None);

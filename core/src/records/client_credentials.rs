@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::records::client::{AuthenticatedClient, Client, ClientRefusal, UsedSecret};
+use crate::records::client::{AuthenticatedClient, Client, ClientProof, ClientRefusal};
 use crate::records::id::ClientId;
 
 /// A client id with a secret that has not been compared yet.
@@ -42,10 +42,26 @@ impl ClientCredentials {
     ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
         Client::authenticate(record.filter(|client| client.id == self.id), &self.readings, now)
     }
+}
 
-    /// Returns the use of a secret of `record` that they are, where it is to be written down.
-    pub(crate) fn used_secret(&self, record: Option<&Client>, now: Time) -> Option<UsedSecret> {
-        record.filter(|client| client.id == self.id)?.used_secret(&self.readings, now)
+/// Credentials that a request rests on, and the record that was found for them. Nothing was compared yet.
+#[derive(Debug)]
+pub(crate) struct ClientClaim<'a> {
+    pub(crate) credentials: &'a ClientCredentials,
+    pub(crate) record: Option<&'a Client>,
+    /// True if the answer tells whether they are right.
+    pub(crate) is_told: bool,
+}
+
+impl<'a> ClientClaim<'a> {
+    /// Makes the claim of a request whose answer tells whether the credentials are right.
+    pub(crate) const fn new(credentials: &'a ClientCredentials, record: Option<&'a Client>) -> Self {
+        Self { credentials, record, is_told: true }
+    }
+
+    /// Compares the credentials with the record.
+    pub(crate) fn authenticate(&self, now: Time) -> Result<ClientProof, ClientRefusal> {
+        self.credentials.authenticate(self.record, now).map(AuthenticatedClient::into_proof)
     }
 }
 

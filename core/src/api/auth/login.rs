@@ -9,9 +9,9 @@ use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, Pending};
-use crate::api::guess::{GuessAccount, GuessSource, Guessed};
+use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::lockout::{count_wrong, lock_ignored};
-use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer};
+use crate::api::oauth::client_auth::{caller, redeemer};
 use crate::api::reply::Reply;
 use crate::base::secret::SecretText;
 use crate::engine::Engine;
@@ -22,7 +22,8 @@ use crate::http::request_error::RequestError;
 use crate::policy::guess_counter::GuessCounter;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::SignIn;
-use crate::records::client::{Client, UsedSecret};
+use crate::records::client::Client;
+use crate::records::client_credentials::ClientClaim;
 use crate::records::id::UserId;
 use crate::records::password::{PasswordHash, Workspace};
 use crate::store::audit::{Event, Kind, Refusal};
@@ -82,27 +83,22 @@ impl Endpoint for Login {
         Query::Login(self.identity.clone()).by(self.redeemer.claimed())
     }
 
-    /// Returns the guess at the name as it was sent: whether anybody has it is not told by how long one waits.
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
-        match guessed {
-            Guessed::ClientSecret => guess_at_client(basis.ctx, &self.redeemer),
-            Guessed::PasswordOrCode => {
-                let client = caller(basis.ctx, &self.redeemer, records.with_client().0).ok()?;
-                let ctx = self.person.accept(basis.ctx, client.as_ref()).ok()?;
-                Some(ctx.guess_at(GuessAccount::of_name(&self.identity)))
-            }
-        }
+    fn client<'a>(&'a self, _: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
+        self.redeemer.claim(records.with_client().0)
     }
 
-    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
-        self.redeemer.used_secret(records.with_client().0, basis.now())
+    /// Returns the guess at the name as it was sent: whether anybody has it is not told by how long one waits.
+    fn guess(&self, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+        let client = caller(basis, &self.redeemer, records.with_client().0).ok()?;
+        let ctx = self.person.accept(basis.ctx, client.as_ref()).ok()?;
+        Some(ctx.guess_at(GuessAccount::of_name(&self.identity)))
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, Comparison> {
         let (record, records) = records.by_client();
         let Records::Login(records) = records else { return Err(basis.ctx.internal()) };
         basis.require_signing_key()?;
-        let client = caller(basis.ctx, &self.redeemer, record.as_ref())?;
+        let client = caller(basis, &self.redeemer, record.as_ref())?;
         let ctx = self.person.accept(basis.ctx, client.as_ref())?;
         let client = client.map(|client| Box::new(client.client().clone()));
         let hash = records.one().and_then(|records| records.password.as_ref());

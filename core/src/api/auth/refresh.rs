@@ -7,8 +7,7 @@ use core::convert::Infallible;
 
 use crate::api::context::{Context, ErrorFormat};
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
-use crate::api::guess::{GuessSource, Guessed};
-use crate::api::oauth::client_auth::{guess_at_client, redeemer, unauthenticated};
+use crate::api::oauth::client_auth::{proven, redeemer, unauthenticated};
 use crate::api::reply::Reply;
 use crate::api::shapes::{AccessToken, LoginResponse};
 use crate::api::tokens::{PersonToken, person_token_lifetime};
@@ -24,8 +23,7 @@ use crate::policy::password::standing;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
 use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_redemption::Redeemer;
-use crate::records::client::UsedSecret;
-use crate::records::client_credentials::ClientCredentials;
+use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
 use crate::records::scope::Scope;
 use crate::records::session::{FreshToken, RefreshDigest, RefreshToken, Rotation, Salt, Session};
@@ -85,16 +83,12 @@ impl Endpoint for Refresh {
         Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) })
     }
 
-    /// Of the client's secret. Outside `/oauth2` nothing can be learnt of it beside a token that is unknown.
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+    /// Returns the client that presents the token. Outside `/oauth2` nothing can be learnt of its secret beside a token that is
+    /// unknown.
+    fn client<'a>(&'a self, basis: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
         let Records::Token(records) = records else { return None };
-        let told = basis.ctx.errors == ErrorFormat::OAuth || self.family(records).is_some();
-        (told && guessed == Guessed::ClientSecret).then(|| guess_at_client(basis.ctx, &self.presenter))?
-    }
-
-    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
-        let Records::Token(records) = records else { return None };
-        self.presenter.used_secret(records.caller.as_ref(), basis.now())
+        let is_told = basis.ctx.errors == ErrorFormat::OAuth || self.family(records).is_some();
+        Some(ClientClaim { is_told, ..self.presenter.claim(records.caller.as_ref())? })
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {
@@ -106,7 +100,7 @@ impl Endpoint for Refresh {
             ErrorFormat::Simple | ErrorFormat::Bearer => refuse(ctx, refusal).wrong(),
         };
         let caller = self
-            .caller(&records, basis.now())
+            .caller(basis, &records)
             .map_err(|refusal| refused(refusal).of_client(self.presenter.claimed()))?;
         let family = self.family(&records).ok_or_else(|| refuse(ctx, Refusal::RefreshUnknown))?;
         let presenter = caller.as_ref().map_or(Presenter::Anybody, Presenter::Client);
@@ -142,8 +136,8 @@ impl Refresh {
     }
 
     /// Returns the client that presents the token, if it says who it is and proves it.
-    fn caller(&self, records: &TokenRecords, now: Time) -> Result<Option<ClientId>, Refusal> {
-        let client = self.presenter.authenticate(records.caller.as_ref(), now)?;
+    fn caller(&self, basis: &Basis<'_>, records: &TokenRecords) -> Result<Option<ClientId>, Refusal> {
+        let client = proven(basis, &self.presenter, records.caller.as_ref())?;
         Ok(client.map(|client| client.client().id.clone()))
     }
 

@@ -9,8 +9,7 @@ use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
-use crate::api::guess::{GuessSource, Guessed};
-use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer, unproven};
+use crate::api::oauth::client_auth::{caller, proven, redeemer, unproven};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
 use crate::http::authorization::Authorization;
@@ -18,9 +17,9 @@ use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::policy::delivery::{Repetition, decide_ticket};
-use crate::policy::ticket_redemption::{Redeemer, Verdict, compares_secret, decide, is_elsewhere};
+use crate::policy::ticket_redemption::{Proven, Redeemer, Verdict, compares_secret, decide, is_elsewhere};
 use crate::records::challenge::SignIn;
-use crate::records::client::{Client, UsedSecret};
+use crate::records::client_credentials::ClientClaim;
 use crate::records::delivery::{Delivered, DeliveredSession, RequestSecret, TicketDelivery};
 use crate::records::session::Purpose;
 use crate::records::ticket::TicketDigest;
@@ -68,14 +67,13 @@ impl Endpoint for TicketSignin {
         Query::Ticket(self.digest).by(self.redeemer.claimed())
     }
 
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
-        let compares = guessed == Guessed::ClientSecret && self.compares_secret(basis, records);
-        compares.then(|| guess_at_client(basis.ctx, &self.redeemer))?
-    }
-
-    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
-        let compares = self.compares_secret(basis, records);
-        compares.then(|| self.redeemer.used_secret(records.with_client().0, basis.now()))?
+    fn client<'a>(&'a self, basis: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
+        let (record, Records::Ticket(Some(records))) = records.with_client() else { return None };
+        let (redeemer, epoch) = (&self.redeemer, basis.state_epoch);
+        let compares = records.ticket.digest == self.digest
+            && (self.person.is_stated() || compares_secret(records, redeemer, epoch, basis.now()));
+        // Credentials that nobody asked for are not looked at.
+        compares.then(|| redeemer.claim(record))?
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {
@@ -84,21 +82,21 @@ impl Endpoint for TicketSignin {
         let records = records.filter(|r| r.ticket.digest == self.digest).ok_or_else(|| unknown(basis.ctx))?;
         basis.require_signing_key()?;
         let client = match self.person.is_stated() {
-            true => caller(basis.ctx, &self.redeemer, record.as_ref())?,
+            true => caller(basis, &self.redeemer, record.as_ref())?,
             // Credentials that nobody asked for are not looked at.
             false => None,
         };
         let ctx = self.person.accept(basis.ctx, client.as_ref())?;
         let basis = &basis.at(&ctx);
         let (settings, now, address) = (basis.settings(), basis.now(), self.person.address());
-        let redeemer = (&self.redeemer, record.as_ref());
-        match decide(&records, redeemer, address, settings, basis.state_epoch, now) {
+        let redeemer = proven(basis, &self.redeemer, record.as_ref());
+        match decide(&records, &redeemer, address, settings, basis.state_epoch, now) {
             Verdict::Unproven => {
                 let refusal = Refusal::RedeemerUnproven;
                 let event = self.event(basis, Kind::TicketRefused, &records, Some(refusal));
                 Ok(Next::record(event, unproven(basis.ctx, &self.redeemer, refusal)))
             }
-            Verdict::Refuse(Refusal::TicketSpent) => self.spent(basis, &records, record.as_ref()),
+            Verdict::Refuse(Refusal::TicketSpent) => self.spent(basis, &records, &redeemer),
             Verdict::Refuse(refusal) => Ok(self.refuse(basis, &records, refusal)),
             Verdict::Spend(refusal) => Ok(self.spend_in_vain(basis, &records, refusal)),
             Verdict::SignIn(user) => self.sign_in(basis, &records, user),
@@ -112,15 +110,6 @@ fn unknown(ctx: &Context) -> Reply {
 }
 
 impl TicketSignin {
-    /// Returns true if the secret of the client that presents the ticket is compared. Credentials that nobody asked for are not
-    /// looked at.
-    fn compares_secret(&self, basis: &Basis<'_>, records: &Records) -> bool {
-        let (_, Records::Ticket(Some(records))) = records.with_client() else { return false };
-        let (redeemer, epoch) = (&self.redeemer, basis.state_epoch);
-        records.ticket.digest == self.digest
-            && (self.person.is_stated() || compares_secret(records, redeemer, epoch, basis.now()))
-    }
-
     /// Refuses, and changes nothing.
     fn refuse(&self, basis: &Basis<'_>, records: &TicketRecords, refusal: Refusal) -> Next<PendingSignIn> {
         let event = self.event(basis, Kind::TicketRefused, records, Some(refusal));
@@ -132,12 +121,12 @@ impl TicketSignin {
         &self,
         basis: &Basis<'_>,
         records: &TicketRecords,
-        caller: Option<&Client>,
+        redeemer: &Proven<'_>,
     ) -> Decided<PendingSignIn> {
         let Some(secret) = &self.secret else { return Ok(self.refuse(basis, records, Refusal::TicketSpent)) };
         let (request, settings) = (secret.digest(), basis.settings());
         let address = self.person.address();
-        Ok(match decide_ticket(records, (&self.redeemer, caller), address, &request, settings, basis.now()) {
+        Ok(match decide_ticket(records, redeemer, address, &request, settings, basis.now()) {
             Err(refusal) => self.refuse(basis, records, refusal),
             Ok(repetition) => self.repeat(basis, records, secret, &repetition),
         })

@@ -10,9 +10,9 @@ use crate::api::auth::person_context::PersonContext;
 use crate::api::auth::sign_in::{PendingSignIn, SignInResult};
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
-use crate::api::guess::{GuessAccount, GuessSource, Guessed};
+use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::lockout::{count_wrong, dates_ignored};
-use crate::api::oauth::client_auth::{caller, guess_at_client, redeemer, unproven};
+use crate::api::oauth::client_auth::{caller, redeemer, unproven};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
 use crate::base::secret::SecretText;
@@ -28,7 +28,8 @@ use crate::policy::password;
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest, MAX_WRONG};
-use crate::records::client::{Client, UsedSecret};
+use crate::records::client::Client;
+use crate::records::client_credentials::ClientClaim;
 use crate::records::delivery::{AnswerDelivery, DeliveredSession, RequestSecret};
 use crate::records::user::User;
 use crate::settings::Settings;
@@ -73,13 +74,16 @@ impl Endpoint for VerifyChallenge {
         Query::Challenge(self.digest).by(self.redeemer.claimed())
     }
 
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
+    fn client<'a>(&'a self, _: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
+        let (record, Records::Challenge(Some(records))) = records.with_client() else { return None };
+        let asks = records.challenge.digest == self.digest && self.asks_for_client(&records.challenge);
+        asks.then(|| self.redeemer.claim(record))?
+    }
+
+    fn guess(&self, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
         let (record, Records::Challenge(Some(records))) = records.with_client() else { return None };
         let challenge = Some(&records.challenge).filter(|challenge| challenge.digest == self.digest)?;
-        if guessed == Guessed::ClientSecret {
-            return self.asks_for_client(challenge).then(|| guess_at_client(basis.ctx, &self.redeemer))?;
-        }
-        let (client, ctx) = self.client(basis.ctx, challenge, record).ok()?;
+        let (client, ctx) = self.caller(basis, challenge, record).ok()?;
         if challenge.sign_in.bind && client.is_none_or(|client| client.id != challenge.sign_in.client_id) {
             return None;
         }
@@ -91,12 +95,6 @@ impl Endpoint for VerifyChallenge {
         compares.then(|| ctx.guess_at(GuessAccount::of_user(challenge.sign_in.challenged())))
     }
 
-    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
-        let (record, Records::Challenge(Some(records))) = records.with_client() else { return None };
-        let asks = records.challenge.digest == self.digest && self.asks_for_client(&records.challenge);
-        asks.then(|| self.redeemer.used_secret(record, basis.now()))?
-    }
-
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingSignIn> {
         let (record, records) = records.by_client();
         let Records::Challenge(records) = records else { return Err(basis.ctx.internal()) };
@@ -105,7 +103,7 @@ impl Endpoint for VerifyChallenge {
         basis.require_signing_key()?;
         let challenge = &records.challenge;
         let bound = challenge.sign_in.bind;
-        let (client, ctx) = self.client(basis.ctx, challenge, record.as_ref())?;
+        let (client, ctx) = self.caller(basis, challenge, record.as_ref())?;
         let (ctx, basis) = (&ctx, &basis.at(&ctx));
         match client {
             None if bound => {
@@ -164,15 +162,15 @@ impl VerifyChallenge {
     }
 
     /// Returns the client, where it is asked for and says who it is, and the context of the person.
-    fn client<'r>(
+    fn caller<'r>(
         &self,
-        ctx: &Context,
+        basis: &Basis<'_>,
         challenge: &Challenge,
         record: Option<&'r Client>,
     ) -> Result<(Option<&'r Client>, Context), Reply> {
         let client =
-            if self.asks_for_client(challenge) { caller(ctx, &self.redeemer, record)? } else { None };
-        let ctx = self.person.accept(ctx, client.as_ref())?;
+            if self.asks_for_client(challenge) { caller(basis, &self.redeemer, record)? } else { None };
+        let ctx = self.person.accept(basis.ctx, client.as_ref())?;
         Ok((client.map(|client| client.client()), ctx))
     }
 

@@ -3,6 +3,7 @@
 use alloc::{borrow::Cow, vec};
 
 use crate::api::context::Context;
+use crate::api::endpoint::Basis;
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::reply::Reply;
 use crate::base::form::Form;
@@ -13,9 +14,9 @@ use crate::http::media::{has_content_coding, is_media_type};
 use crate::http::oauth_error::{OAuthError, basic_challenge};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
-use crate::policy::ticket_redemption::Redeemer;
+use crate::policy::ticket_redemption::{Proven, Redeemer};
 use crate::records::client::{AuthenticatedClient, Client};
-use crate::records::client_credentials::ClientCredentials;
+use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
 use crate::store::audit::Refusal;
 
@@ -99,30 +100,48 @@ pub(crate) fn redeemer(authorization: Authorization) -> Redeemer {
     }
 }
 
-/// Authenticates the client that a request below `/auth` says it comes from; none where it says nothing.
-///
-/// # Errors
-/// 401 where it is not that client.
-pub(crate) fn caller<'r>(
-    ctx: &Context,
-    redeemer: &Redeemer,
-    record: Option<&'r Client>,
-) -> Result<Option<AuthenticatedClient<'r>>, Reply> {
-    let refused = |refusal| unproven(ctx, redeemer, refusal).of_client(redeemer.claimed());
-    redeemer.authenticate(record, ctx.now()).map_err(refused)
-}
-
-/// Returns the guess at the secret of the client that a request says it comes from, where it can be guessed.
-pub(crate) fn guess_at_client(ctx: &Context, redeemer: &Redeemer) -> Option<GuessSource> {
+/// Returns the client that presents something, where it has proven to be the one it says it is.
+pub(crate) fn proven<'r>(basis: &Basis<'_>, redeemer: &Redeemer, record: Option<&'r Client>) -> Proven<'r> {
     match redeemer {
-        Redeemer::Claimed(credentials) => guess_at_secret(ctx, credentials),
-        Redeemer::Anybody | Redeemer::Illegible => None,
+        Redeemer::Anybody => Ok(None),
+        Redeemer::Illegible => Err(Refusal::RedeemerUnproven),
+        Redeemer::Claimed(_) => basis.client(record)?.map(Some).ok_or(Refusal::RedeemerUnproven),
     }
 }
 
-/// Does the same for credentials.
-pub(crate) fn guess_at_secret(ctx: &Context, credentials: &ClientCredentials) -> Option<GuessSource> {
-    credentials.are_guessable().then(|| ctx.guess_at(GuessAccount::of_client(&credentials.id)))
+/// Returns the client that a request below `/auth` comes from; none where it does not say so.
+///
+/// # Errors
+/// 401 where it has not proven to be the client that it says it is.
+pub(crate) fn caller<'r>(
+    basis: &Basis<'_>,
+    redeemer: &Redeemer,
+    record: Option<&'r Client>,
+) -> Result<Option<AuthenticatedClient<'r>>, Reply> {
+    let refused = |refusal| unproven(basis.ctx, redeemer, refusal).of_client(redeemer.claimed());
+    proven(basis, redeemer, record).map_err(refused)
+}
+
+/// Returns the client that a request below `/oauth2` comes from.
+///
+/// # Errors
+/// 401 where it has not proven to be the client of these `credentials`.
+pub(crate) fn authenticated<'r>(
+    basis: &Basis<'_>,
+    credentials: &ClientCredentials,
+    record: Option<&'r Client>,
+) -> Result<AuthenticatedClient<'r>, Reply> {
+    match basis.client(record) {
+        Ok(client) => client.ok_or_else(|| basis.ctx.internal()),
+        Err(refusal) => Err(unauthenticated(refusal.into()).of_client(Some(&credentials.id))),
+    }
+}
+
+/// Returns the guess at the secret of a client, where it can be guessed and the answer tells whether it is right.
+pub(crate) fn guess_at_secret(ctx: &Context, claim: &ClientClaim<'_>) -> Option<GuessSource> {
+    let ClientClaim { credentials, is_told, .. } = claim;
+    let can_be = *is_told && credentials.are_guessable();
+    can_be.then(|| ctx.guess_at(GuessAccount::of_client(&credentials.id)))
 }
 
 /// Returns 401 of the paths below `/auth` where a client has to authenticate, and `redeemer` has not.

@@ -6,14 +6,13 @@ use core::convert::Infallible;
 
 use crate::api::bearer::Holder;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
-use crate::api::guess::{GuessSource, Guessed};
 use crate::api::oauth::token_inquiry::TokenInquiry;
 use crate::api::reply::Reply;
 use crate::api::shapes::Introspection;
 use crate::http::response::Response;
 use crate::jose::claims::Actor;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide};
-use crate::records::client::UsedSecret;
+use crate::records::client_credentials::ClientClaim;
 use crate::records::id::UserId;
 use crate::store::query::{Query, Records, TokenRecords};
 
@@ -34,12 +33,8 @@ impl Endpoint for Introspect {
         self.0.query()
     }
 
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, _: &Records) -> Option<GuessSource> {
-        (guessed == Guessed::ClientSecret).then(|| self.0.guess(basis))?
-    }
-
-    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
-        self.0.used_secret(basis, records)
+    fn client<'a>(&'a self, _: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
+        self.0.client(records)
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {

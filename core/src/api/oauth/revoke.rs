@@ -9,12 +9,11 @@ use serde::Serialize;
 use crate::api::bearer::Holder;
 use crate::api::context::Context;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
-use crate::api::guess::{GuessSource, Guessed};
 use crate::api::oauth::token_inquiry::TokenInquiry;
 use crate::api::reply::Reply;
 use crate::engine::Engine;
 use crate::http::response::Response;
-use crate::records::client::UsedSecret;
+use crate::records::client_credentials::ClientClaim;
 use crate::records::id::ClientId;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::{Change, Outcome};
@@ -50,12 +49,8 @@ impl Endpoint for Revoke {
         self.0.query()
     }
 
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, _: &Records) -> Option<GuessSource> {
-        (guessed == Guessed::ClientSecret).then(|| self.0.guess(basis))?
-    }
-
-    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
-        self.0.used_secret(basis, records)
+    fn client<'a>(&'a self, _: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
+        self.0.client(records)
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRevocation> {

@@ -6,8 +6,7 @@ use core::convert::Infallible;
 
 use crate::api::auth::refresh::{PendingRefresh, Refresh};
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
-use crate::api::guess::{GuessSource, Guessed};
-use crate::api::oauth::client_auth::{credentials, guess_at_secret, posted_form, unauthenticated};
+use crate::api::oauth::client_auth::{authenticated, credentials, posted_form};
 use crate::api::reply::Reply;
 use crate::api::shapes::AccessToken;
 use crate::api::tokens::ClientToken;
@@ -15,8 +14,8 @@ use crate::base::secret::SecretText;
 use crate::http::oauth_error::OAuthError;
 use crate::http::response::Response;
 use crate::policy::scope_limit::ScopeLimit;
-use crate::records::client::{AuthenticatedClient, UsedSecret};
-use crate::records::client_credentials::ClientCredentials;
+use crate::records::client::AuthenticatedClient;
+use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::scope::{Scope, ScopeError};
 use crate::store::query::{Query, Records};
 
@@ -58,22 +57,12 @@ impl Endpoint for Token {
         }
     }
 
-    fn guess(&self, guessed: Guessed, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
-        match (self, guessed) {
-            (Self::RefreshToken(refresh), _) => refresh.guess(guessed, basis, records),
-            (Self::ClientCredentials { credentials, .. }, Guessed::ClientSecret) => {
-                guess_at_secret(basis.ctx, credentials)
-            }
-            (Self::ClientCredentials { .. }, Guessed::PasswordOrCode) => None,
-        }
-    }
-
-    fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+    fn client<'a>(&'a self, basis: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
         match self {
-            Self::RefreshToken(refresh) => refresh.used_secret(basis, records),
+            Self::RefreshToken(refresh) => refresh.client(basis, records),
             Self::ClientCredentials { credentials, .. } => {
                 let Records::Client(client) = records else { return None };
-                credentials.used_secret(client.as_ref(), basis.now())
+                Some(ClientClaim::new(credentials, client.as_ref()))
             }
         }
     }
@@ -83,13 +72,8 @@ impl Endpoint for Token {
             Self::RefreshToken(refresh) => refresh.decide(basis, records),
             Self::ClientCredentials { credentials, scope } => {
                 let Records::Client(client) = records else { return Err(basis.ctx.internal()) };
-                match credentials.authenticate(client.as_ref(), basis.now()) {
-                    Ok(client) => {
-                        let token = token(basis, &client, scope.as_deref())?;
-                        Ok(Reply::from(token).succeeded().into())
-                    }
-                    Err(refusal) => Err(unauthenticated(refusal.into()).of_client(Some(&credentials.id))),
-                }
+                let client = authenticated(basis, credentials, client.as_ref())?;
+                Ok(Reply::from(token(basis, &client, scope.as_deref())?).succeeded().into())
             }
         }
     }

@@ -4,12 +4,10 @@ use alloc::boxed::Box;
 
 use crate::api::bearer::Presented;
 use crate::api::endpoint::{Basis, Call};
-use crate::api::guess::GuessSource;
-use crate::api::oauth::client_auth::{credentials, guess_at_secret, posted_form, unauthenticated};
+use crate::api::oauth::client_auth::{authenticated, credentials, posted_form};
 use crate::api::reply::Reply;
 use crate::http::oauth_error::OAuthError;
-use crate::records::client::UsedSecret;
-use crate::records::client_credentials::ClientCredentials;
+use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
 use crate::records::session::RefreshDigest;
 use crate::store::query::{Query, Records, TokenQuery, TokenRecords};
@@ -43,15 +41,10 @@ impl TokenInquiry {
         })
     }
 
-    /// Returns the guess at the client's secret, where it can be guessed.
-    pub(super) fn guess(&self, basis: &Basis<'_>) -> Option<GuessSource> {
-        guess_at_secret(basis.ctx, &self.credentials)
-    }
-
-    /// Returns the use of the client's secret, where it is to be written down.
-    pub(super) fn used_secret(&self, basis: &Basis<'_>, records: &Records) -> Option<UsedSecret> {
+    /// Returns the credentials of the client that asks.
+    pub(super) fn client<'a>(&'a self, records: &'a Records) -> Option<ClientClaim<'a>> {
         let Records::Token(records) = records else { return None };
-        self.credentials.used_secret(records.caller.as_ref(), basis.now())
+        Some(ClientClaim::new(&self.credentials, records.caller.as_ref()))
     }
 
     /// Returns the client that asks, which has to prove it, and what was read of the token.
@@ -61,9 +54,7 @@ impl TokenInquiry {
         records: Records,
     ) -> Result<(ClientId, Box<TokenRecords>), Reply> {
         let Records::Token(records) = records else { return Err(basis.ctx.internal()) };
-        match self.credentials.authenticate(records.caller.as_ref(), basis.now()) {
-            Ok(caller) => Ok((caller.client().id.clone(), records)),
-            Err(refusal) => Err(unauthenticated(refusal.into()).of_client(Some(&self.credentials.id))),
-        }
+        let caller = authenticated(basis, &self.credentials, records.caller.as_ref())?.client().id.clone();
+        Ok((caller, records))
     }
 }

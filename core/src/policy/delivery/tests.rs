@@ -4,7 +4,8 @@ use alloc::{boxed::Box, vec};
 
 use super::*;
 use crate::base::secret::SecretText;
-use crate::policy::ticket_redemption::tests::{records as live, user};
+use crate::policy::ticket_redemption::Redeemer;
+use crate::policy::ticket_redemption::tests::{proven, records as live, user};
 use crate::records::challenge::{Answered, ChallengeDigest, SignIn};
 use crate::records::client::Client;
 use crate::records::client::tests::client;
@@ -340,8 +341,8 @@ fn decided(records: &TicketRecords, ask: &Ask) -> Option<Refusal> {
     let now = AT.plus(ask.after);
     let clients = [records.client.clone(), Some(client("other", "", "right"))];
     let mut named = clients.iter().flatten().filter(|client| ask.redeemer.claimed() == Some(&client.id));
-    let redeemer = (&ask.redeemer, named.next());
-    decide_ticket(records, redeemer, ask.peer, &ask.request, &ask.settings, now).err()
+    let redeemer = proven(&ask.redeemer, named.next());
+    decide_ticket(records, &redeemer, ask.peer, &ask.request, &ask.settings, now).err()
 }
 
 #[test]
