@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use gatepass_core::admin::{
-    ClientFields, UserFields, clients::AddClient, run, tickets::IssueTicket, users::AddUser,
+    Administrator, ClientFields, UserFields, clients::AddClient, run, tickets::IssueTicket, users::AddUser,
 };
 use gatepass_core::store::memory::MemoryStore;
 use gatepass_core::{
@@ -56,16 +56,16 @@ pub fn main() -> Result<(), Box<dyn Error>> {
     // An administrator's operations: a client with a new secret, and a user.
     let fields = ClientFields::default().scope(Scope::parse("profile")?)?;
     let portal = AddClient::new(ClientId::parse("portal")?, fields, None)?;
-    let portal = run(portal, inputs()?, &settings, &store)?;
+    let portal = run(portal, Administrator::Machine, inputs()?, &settings, &store)?;
     let secret = portal.secret.ok_or("no secret was made")?;
     let alice =
         AddUser { username: Username::parse("alice")?, fields: UserFields::default(), password: None };
-    let alice = run(alice, inputs()?, &settings, &store)?;
+    let alice = run(alice, Administrator::Machine, inputs()?, &settings, &store)?;
 
     // A ticket that this client alone may redeem.
     let mut request = TicketRequest::new(UserRef::from(&alice.id));
     (request.audience, request.bind) = (Some(portal.client.id), true);
-    let issued = run(IssueTicket { request }, inputs()?, &settings, &store)?;
+    let issued = run(IssueTicket { request }, Administrator::Machine, inputs()?, &settings, &store)?;
 
     // The engine, with a new key that signs. A store raises the generation with every change of its keys.
     let key = SigningKey::from_ed25519_seed(&random()?)?;

@@ -6,7 +6,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gatepass_core::admin::{self, Operation, UserFields, tickets::IssueTicket, users::AddUser};
+use gatepass_core::admin::{
+    self, Administrator, Operation, UserFields, tickets::IssueTicket, users::AddUser,
+};
 use gatepass_core::store::memory::Tables;
 use gatepass_core::{
     Change, Engine, Found, Issuer, Keys, Outcome, Query, Request, RequestInputs, Response, SecretText, Seed,
@@ -68,7 +70,7 @@ async fn drive(server: &Arc<Server>, mut step: Step) -> Result<Response, Failed>
 /// Drives an administrator's operation to its result, in the same way.
 async fn operate<O: Operation>(server: &Server, operation: O) -> Result<O::Output, Failed> {
     let settings = server.engine.settings();
-    let mut step = admin::begin(operation, inputs()?);
+    let mut step = admin::begin(operation, Administrator::Machine, inputs()?);
     loop {
         step = match step {
             admin::Step::Read(read) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepass_core::admin::{AdminError, Commit, Operation, Step, begin};
+use gatepass_core::admin::{AdminError, Administrator, Commit, Operation, Step, begin};
 use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::settings::Settings;
 use gatepass_core::store::Store;
@@ -50,7 +50,7 @@ pub fn decide<O: Operation + 'static>(
     settings: &Settings,
     read: Reads<'_>,
 ) -> Option<Box<dyn PendingOperation>> {
-    pending(begin(operation, inputs), settings, read)
+    pending(begin(operation, Administrator::Machine, inputs), settings, read)
 }
 
 /// Does `operation`, whoever else is at work.
@@ -77,7 +77,7 @@ pub fn run_with<O: Operation>(
     store: &impl Store,
     mut before_commit: impl FnMut(),
 ) -> Result<O::Output, AdminError> {
-    let mut step = begin(operation, inputs);
+    let mut step = begin(operation, Administrator::Machine, inputs);
     loop {
         match advance(step, settings, &|query| store.read(query)) {
             Ok(commit) => {

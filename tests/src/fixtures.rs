@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatepass_core::admin::tickets::IssueTicket;
-use gatepass_core::admin::{self, AdminError};
+use gatepass_core::admin::{self, AdminError, Administrator};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
@@ -202,7 +202,8 @@ pub fn issue_as_asked(
     request: TicketRequest,
     inputs: RequestInputs,
 ) -> Result<String, AdminError> {
-    let issued = admin::run(IssueTicket { request }, inputs, engine.settings(), store)?;
+    let issued =
+        admin::run(IssueTicket { request }, Administrator::Machine, inputs, engine.settings(), store)?;
     Ok(issued.ticket.expose().to_owned())
 }
 

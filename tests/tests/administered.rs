@@ -13,7 +13,7 @@ use gatepass_core::admin::clients::{
 use gatepass_core::admin::keys::{AddFirstKey, AddKey, ListKeys, RetireKey, RotateKey, Rotated};
 use gatepass_core::admin::tickets::{IssueTicket, ListTickets, RevokeTicket};
 use gatepass_core::admin::{
-    AdminError, ClientFields, Field, Invalid, Item, Obstacle, Operation, Step, begin, run,
+    AdminError, Administrator, ClientFields, Field, Invalid, Item, Obstacle, Operation, Step, begin, run,
 };
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
@@ -163,7 +163,9 @@ fn what_a_client_may_not_be_is_refused_before_anything_is_read() {
 fn a_secret_is_out_of_reach_until_it_is_durable_and_the_former_ones_end() {
     let store = store();
     let rotate = |overlap| RotateSecret { client: id("portal"), overlap, secret: None };
-    let Step::Read(read) = begin(rotate(60), inputs(NOON, 7)) else { panic!("it reads first") };
+    let Step::Read(read) = begin(rotate(60), Administrator::Machine, inputs(NOON, 7)) else {
+        panic!("it reads first")
+    };
     let Step::Commit(commit) = read.resume(&settings(), store.read(&rotate(60).query())) else {
         panic!("it commits next")
     };
@@ -298,7 +300,8 @@ fn a_key_waits_until_every_copy_of_the_key_set_has_it() {
     settings.key_set_lifetime = 300;
     let rotates = |seconds: u64, algorithm, made: Option<&str>| {
         let operation = RotateKey { algorithm, at_once: false, made: made.map(key) };
-        run(operation, inputs(NOON.plus(seconds), seconds), &settings, &store).expect("a result")
+        run(operation, Administrator::Machine, inputs(NOON.plus(seconds), seconds), &settings, &store)
+            .expect("a result")
     };
     let signs = |rotated: Rotated| match rotated {
         Rotated::Signs(key) => Some(key.id),
@@ -325,13 +328,26 @@ fn a_key_waits_until_every_copy_of_the_key_set_has_it() {
     assert_eq!(states(&store).len(), 2);
     assert_eq!(signs(rotates(460, None, Some("c"))).as_deref(), Some("b"));
     // A newer one that still waits does not keep an older one from signing.
-    run(AddKey { key: key("c"), activate: false }, inputs(NOON.plus(500), 1), &settings, &store)
-        .expect("a key");
-    run(AddKey { key: key("d"), activate: false }, inputs(NOON.plus(800), 2), &settings, &store)
-        .expect("a key");
+    run(
+        AddKey { key: key("c"), activate: false },
+        Administrator::Machine,
+        inputs(NOON.plus(500), 1),
+        &settings,
+        &store,
+    )
+    .expect("a key");
+    run(
+        AddKey { key: key("d"), activate: false },
+        Administrator::Machine,
+        inputs(NOON.plus(800), 2),
+        &settings,
+        &store,
+    )
+    .expect("a key");
     assert_eq!(signs(rotates(900, None, None)).as_deref(), Some("c"));
     let now = RotateKey { algorithm: None, at_once: true, made: None };
-    let now = run(now, inputs(NOON.plus(901), 3), &settings, &store).expect("a result");
+    let now =
+        run(now, Administrator::Machine, inputs(NOON.plus(901), 3), &settings, &store).expect("a result");
     assert_eq!(signs(now).as_deref(), Some("d"));
 }
 
@@ -361,7 +377,10 @@ fn keys_rotate_and_the_one_that_signs_stays() {
     assert!(states(&store).iter().all(|(id, _)| *id != a));
     let generation = store.with(|tables| tables.generation);
     assert_eq!(generation, 5, "each change raises it");
-    assert_eq!(run(ListKeys, inputs(NOON, 1), &settings(), &store).map(|keys| keys.len()), Ok(2));
+    assert_eq!(
+        run(ListKeys, Administrator::Machine, inputs(NOON, 1), &settings(), &store).map(|keys| keys.len()),
+        Ok(2)
+    );
     // A key that waits is retired and activated at once: whoever is second decides again.
     does(&store, add("d", false)).expect("a key");
     let activates = |tables: &mut Tables| {

@@ -14,8 +14,8 @@ use gatepass_core::admin::users::{
     UnlockUser,
 };
 use gatepass_core::admin::{
-    ATTEMPTS, AdminError, Commit, Field, Invalid, Item, Obstacle, Operation, Step, UserFields, UserSearch,
-    begin, run,
+    ATTEMPTS, AdminError, Administrator, Commit, Field, Invalid, Item, Obstacle, Operation, Step, UserFields,
+    UserSearch, begin, run,
 };
 use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
@@ -67,7 +67,7 @@ fn password(text: &str) -> SecretText {
 }
 
 fn does<O: Operation>(store: &Memory, operation: O) -> Result<O::Output, AdminError> {
-    run(operation, inputs(NOON, 7), &settings(), store)
+    run(operation, Administrator::Machine, inputs(NOON, 7), &settings(), store)
 }
 
 /// Reads and decides, up to a commit.
@@ -111,6 +111,7 @@ fn an_operation_gives_up_where_others_change_the_record_at_each_attempt() {
     let store = store();
     let mut step = begin(
         SetPassword { user: named("alice"), password: password(GOOD), must_change: false },
+        Administrator::Machine,
         inputs(NOON, 7),
     );
     let (mut commits, mut hashes) = (0, 0);
@@ -142,7 +143,7 @@ fn a_result_is_out_of_reach_until_its_commit_is_applied() {
         [(Outcome::NotApplied, AdminError::NotApplied), (Outcome::Unknown, AdminError::Unknown)]
     {
         let set_up = SetUpTotp::new(named("alice"), Some("phone")).expect("a name");
-        let commit = decided(&store, begin(set_up, inputs(NOON, 7)));
+        let commit = decided(&store, begin(set_up, Administrator::Machine, inputs(NOON, 7)));
         let told = format!("{commit:?}");
         assert!(told.contains("SecretBytes(…)") && told.contains("BackupDigest(…)"), "{told}");
         let Step::Done(result) = commit.settle(outcome) else { panic!("it is over") };
@@ -152,7 +153,9 @@ fn a_result_is_out_of_reach_until_its_commit_is_applied() {
     let told = format!("{made:?}");
     let code = made.backup_codes.as_ref().expect("a first device").expose().next().expect("codes").to_owned();
     assert!(!told.contains(&code) && told.contains("BackupCodes(…)"), "{told}");
-    let Step::Read(read) = begin(DisableUser { user: named("alice") }, inputs(NOON, 7)) else {
+    let Step::Read(read) =
+        begin(DisableUser { user: named("alice") }, Administrator::Machine, inputs(NOON, 7))
+    else {
         panic!("it reads first")
     };
     let unreadable = Found { generation: 0, state_epoch: 0, records: Records::Unreadable };
@@ -215,7 +218,7 @@ fn where_nothing_changes_nothing_is_written() {
     does(&store, RequirePasswordChange { user: named("pam") }).expect("required");
     let before = store.with(|tables| tables.clone());
     let over = |step: Step<DisableUser>| matches!(advanced(&store, step), Step::Done(Ok(_)));
-    assert!(over(begin(DisableUser { user: named("alice") }, inputs(NOON, 8))));
+    assert!(over(begin(DisableUser { user: named("alice") }, Administrator::Machine, inputs(NOON, 8))));
     does(&store, EnableUser { user: named("boss") }).expect("enabled before");
     does(&store, RequirePasswordChange { user: named("pam") }).expect("required before");
     does(&store, SetUser { user: named("pam"), username: None, fields: UserFields::default() })
@@ -238,7 +241,9 @@ fn a_password_that_will_not_do_is_refused_before_it_is_hashed() {
     let fields = || UserFields::default().email("somebody@example.com").expect("an address");
     let add = |text| AddUser { username: username("new"), fields: fields(), password: Some(password(text)) };
     refused(does(&store, add("somebody")), PasswordError::Common);
-    let Step::Read(read) = begin(set(GOOD), inputs(NOON, 7)) else { panic!("it reads first") };
+    let Step::Read(read) = begin(set(GOOD), Administrator::Machine, inputs(NOON, 7)) else {
+        panic!("it reads first")
+    };
     let found = store.read(read.query());
     let Step::HashPassword(hash) = read.resume(&settings(), found) else { panic!("it hashes then") };
     assert!(!format!("{hash:?}").contains(GOOD));
@@ -308,7 +313,7 @@ fn sessions_have_the_state_that_their_tokens_have() {
     let store = store();
     let states = |now: Time| -> Vec<SessionState> {
         let list = ListSessions { user: Some(id("alice")), page: PageQuery::first() };
-        let listed = run(list, inputs(now, 9), &settings(), &store).expect("a list");
+        let listed = run(list, Administrator::Machine, inputs(now, 9), &settings(), &store).expect("a list");
         listed.items.into_iter().map(|ListedSession { state, .. }| state).collect()
     };
     let ended = signed_in(&store, 100);

@@ -9,7 +9,9 @@
 use gatepass_core::admin::clients::AddClient;
 use gatepass_core::admin::tickets::IssueTicket;
 use gatepass_core::admin::users::{AddUser, SetUser, ShowUser};
-use gatepass_core::admin::{self, AdminError, ClientFields, Field, Invalid, Operation, UserFields};
+use gatepass_core::admin::{
+    self, AdminError, Administrator, ClientFields, Field, Invalid, Operation, UserFields,
+};
 use gatepass_core::api::reply::Reply;
 use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
@@ -34,7 +36,7 @@ fn store() -> Memory {
 }
 
 fn does<O: Operation>(store: &Memory, operation: O) -> Result<O::Output, AdminError> {
-    admin::run(operation, inputs(NOON, 7), engine().settings(), store)
+    admin::run(operation, Administrator::Machine, inputs(NOON, 7), engine().settings(), store)
 }
 
 fn username(name: &str) -> Username {

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 
 use gatepass_core::admin::users::{SetPassword, UnlockUser};
-use gatepass_core::admin::{self, Operation};
+use gatepass_core::admin::{self, Administrator, Operation};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::engine::Engine;
@@ -69,7 +69,8 @@ impl World {
     }
 
     fn run<O: Operation>(&self, operation: O) {
-        let done = admin::run(operation, self.inputs(), self.engine.settings(), &self.store);
+        let done =
+            admin::run(operation, Administrator::Machine, self.inputs(), self.engine.settings(), &self.store);
         assert!(done.is_ok());
     }
 

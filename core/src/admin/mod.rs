@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use gatepass_core::admin::users::DisableUser;
-//! use gatepass_core::admin::{AdminError, Item, Step, begin};
+//! use gatepass_core::admin::{AdminError, Administrator, Item, Step, begin};
 //! # use gatepass_core::base::time::Time;
 //! # use gatepass_core::base::warning::Warnings;
 //! # use gatepass_core::crypto::seed::Seed;
@@ -21,7 +21,8 @@
 //! # let now = Time::from_unix(1_750_000_000);
 //! # let inputs = RequestInputs { now, fraction: 0, seed: Seed::new([7; 32]), warnings: Warnings::NONE, wall: now };
 //! let settings = Settings::new(Issuer::parse("https://gate.example")?);
-//! let Step::Read(read) = begin(DisableUser { user: UserRef::Username("alice".into()) }, inputs) else { panic!() };
+//! let disable = DisableUser { user: UserRef::Username("alice".into()) };
+//! let Step::Read(read) = begin(disable, Administrator::Machine, inputs) else { panic!() };
 //! // A store that has nobody in it.
 //! let found = Found { generation: 1, state_epoch: 0, records: Records::User(gatepass_core::store::query::Named::Nobody) };
 //! let Step::Done(result) = read.resume(&settings, found) else { panic!() };
@@ -29,6 +30,7 @@
 //! # Ok::<(), gatepass_core::settings::IssuerError>(())
 //! ```
 
+mod administrator;
 mod client_fields;
 pub mod clients;
 mod error;
@@ -41,6 +43,7 @@ pub mod tickets;
 mod user_search;
 pub mod users;
 
+pub use administrator::Administrator;
 pub use client_fields::ClientFields;
 pub use error::{AdminError, Field, Invalid, Item, Obstacle};
 pub use fields::UserFields;

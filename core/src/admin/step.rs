@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::admin::administrator::Administrator;
 use crate::admin::error::AdminError;
 use crate::base::secret::SecretText;
 use crate::records::password::{PasswordHash, Workspace};
@@ -55,6 +56,8 @@ impl<O: Operation + ?Sized> Operation for &O {
 /// Everything that a decision rests on beside the records.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationInputs<'a> {
+    /// The administrator who asks.
+    pub administrator: &'a Administrator,
     /// The settings of the server.
     pub settings: &'a Settings,
     /// The time and the randomness of the operation, the same at each attempt.
@@ -144,15 +147,17 @@ impl<O: Operation> Step<O> {
 #[derive(Debug)]
 struct Progress<O> {
     operation: O,
+    administrator: Administrator,
     inputs: RequestInputs,
     attempts: usize,
     password_hash: Option<PasswordHash>,
 }
 
-/// Begins `operation`. The inputs must not be those of anything else: secrets are drawn from their seed.
-pub fn begin<O: Operation>(operation: O, inputs: RequestInputs) -> Step<O> {
+/// Begins `operation` for `administrator`. The inputs must not be those of anything else: secrets are drawn from their seed.
+pub fn begin<O: Operation>(operation: O, administrator: Administrator, inputs: RequestInputs) -> Step<O> {
     let query = operation.query();
-    Step::Read(Read { query, progress: Progress { operation, inputs, attempts: 0, password_hash: None } })
+    let progress = Progress { operation, administrator, inputs, attempts: 0, password_hash: None };
+    Step::Read(Read { query, progress })
 }
 
 /// Drives `operation` to its result, where reading and committing may block.
@@ -161,11 +166,12 @@ pub fn begin<O: Operation>(operation: O, inputs: RequestInputs) -> Step<O> {
 /// [`AdminError`] says why nothing was changed; after [`AdminError::Unknown`] nobody knows.
 pub fn run<O: Operation>(
     operation: O,
+    administrator: Administrator,
     inputs: RequestInputs,
     settings: &Settings,
     store: &impl Store,
 ) -> Result<O::Output, AdminError> {
-    let mut step = begin(operation, inputs);
+    let mut step = begin(operation, administrator, inputs);
     loop {
         step = match step {
             Step::Read(read) => {
@@ -188,6 +194,7 @@ impl<O: Operation> Progress<O> {
             return Step::Done(Err(AdminError::Unreadable));
         }
         let inputs = OperationInputs {
+            administrator: &self.administrator,
             settings,
             request: &self.inputs,
             state_epoch: found.state_epoch,

@@ -7,6 +7,7 @@ use crate::base::time::Time;
 use crate::crypto::sha256;
 use crate::records::factor::AskFactor;
 use crate::records::id::ClientId;
+use crate::records::role::Roles;
 use crate::records::scope::Scope;
 
 /// A registered client.
@@ -32,6 +33,8 @@ pub struct Client {
     pub second_factor: Option<AskFactor>,
     /// True if it is believed about the person before it: their address, user agent and device.
     pub trusted_context: bool,
+    /// The roles: what the client may administer over HTTP.
+    pub roles: Roles,
     /// The time of registration.
     pub created_at: Time,
     /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
@@ -196,6 +199,7 @@ impl Client {
             user_token_lifetime: None,
             second_factor: None,
             trusted_context: false,
+            roles: Roles::NONE,
             created_at,
             secrets: Vec::new(),
             revision: 0,
@@ -223,6 +227,14 @@ impl Client {
     pub fn disable(&mut self) {
         if self.enabled {
             self.enabled = false;
+            self.epoch = self.epoch.saturating_add(1);
+        }
+    }
+
+    /// Gives the client exactly these roles. If they are others than before, what was issued by it or for it ends.
+    pub fn set_roles(&mut self, roles: Roles) {
+        if self.roles != roles {
+            self.roles = roles;
             self.epoch = self.epoch.saturating_add(1);
         }
     }

@@ -77,6 +77,26 @@ impl Roles {
         if bits <= Self::ALL.0 { Some(Self(bits)) } else { None }
     }
 
+    /// Reads what [`Display`](fmt::Display) writes: words with a comma between, or nothing for no role.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::NONE);
+        }
+        text.split(',').try_fold(Self::NONE, |roles, word| Some(roles.with(Role::parse(word)?)))
+    }
+
+    /// Returns the set with `role` in it.
+    #[must_use]
+    pub const fn with(self, role: Role) -> Self {
+        Self(self.0 | role.bit())
+    }
+
+    /// Returns the set without `role`.
+    #[must_use]
+    pub const fn without(self, role: Role) -> Self {
+        Self(self.0 & !role.bit())
+    }
+
     /// Returns true if there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -131,5 +151,12 @@ mod tests {
             assert_eq!(Role::parse(role.as_str()), Some(role));
         }
         assert_eq!(Role::parse("admin"), None);
+        for roles in (0..8).filter_map(Roles::from_bits) {
+            assert_eq!(Roles::parse(&roles.to_string()), Some(roles));
+        }
+        for other in ["admin", "operator,", ",", "operator auditor"] {
+            assert_eq!(Roles::parse(other), None, "{other}");
+        }
+        assert_eq!(two.with(Role::Officer).without(Role::Operator).to_string(), "officer,auditor");
     }
 }

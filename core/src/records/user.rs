@@ -7,6 +7,7 @@ use crate::base::time::Time;
 use crate::records::factor::AskFactor;
 use crate::records::id::UserId;
 use crate::records::identifier::{CanonicalIdentifier, IdentifierKind, NumberingPlan, hidden};
+use crate::records::role::Roles;
 
 /// A person with an account. `None` means unknown; an empty text is never stored.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub struct User {
     pub password_changed_at: Option<Time>,
     /// The rule about second factors for this person; none takes the setting.
     pub second_factor: Option<AskFactor>,
+    /// The roles: what the person may administer over HTTP.
+    pub roles: Roles,
     /// The time when the account was made.
     pub created_at: Time,
     /// The time of the last change of the account.
@@ -177,6 +180,7 @@ impl User {
             must_change_password: false,
             password_changed_at: None,
             second_factor: None,
+            roles: Roles::NONE,
             created_at,
             updated_at: created_at,
             epoch: 0,
@@ -227,6 +231,14 @@ impl User {
         self.end_sessions();
     }
 
+    /// Gives the person exactly these roles. If they are others than before, the sessions end.
+    pub fn set_roles(&mut self, roles: Roles) {
+        if self.roles != roles {
+            self.roles = roles;
+            self.end_sessions();
+        }
+    }
+
     /// Ends every session this person has.
     pub fn end_sessions(&mut self) {
         self.epoch = self.epoch.saturating_add(1);
@@ -239,6 +251,7 @@ impl fmt::Debug for User {
         f.debug_struct("User")
             .field("id", &self.id)
             .field("status", &self.status)
+            .field("roles", &self.roles)
             .field("epoch", &self.epoch)
             .field("revision", &self.revision)
             .finish_non_exhaustive()

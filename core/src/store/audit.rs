@@ -9,6 +9,7 @@ use crate::records::client::ClientRefusal;
 use crate::records::id::{ClientId, SessionId, TicketId, UserId};
 use crate::records::request_id::RequestId;
 use crate::records::risk::Assessment;
+use crate::records::role::Roles;
 
 /// One security event: a row of the same transaction as what it records.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,12 @@ pub struct Event {
     pub stated_by: Option<ClientId>,
     /// The address that the request of that client came from.
     pub peer: Option<IpAddr>,
+    /// The user who did it over HTTP, as an administrator.
+    pub by_user: Option<UserId>,
+    /// The client that did it over HTTP, as an administrator.
+    pub by_client: Option<ClientId>,
+    /// The roles that the subject, or else the client, has from now on.
+    pub roles: Option<Roles>,
 }
 
 impl Event {
@@ -79,6 +86,9 @@ impl Event {
             operator: None,
             stated_by: None,
             peer: None,
+            by_user: None,
+            by_client: None,
+            roles: None,
         }
     }
 }

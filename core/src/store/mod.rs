@@ -18,7 +18,7 @@ use crate::store::query::{Found, Query};
 /// The version of the contract between the core and a store: of [`Query`], [`Change`] and the records they
 /// carry. Both enums are exhaustive on purpose: a store that matches them without `_` does not compile until it knows a new one. A
 /// release that adds a variant, or changes what one means, raises this number and the crate's minor version.
-pub const CONTRACT_VERSION: u32 = 1;
+pub const CONTRACT_VERSION: u32 = 2;
 
 /// A store of the records. See `docs/embedding.md` for the contract, change by change.
 pub trait Store {

@@ -10,11 +10,12 @@ use gatepass_core::base::time::Time;
 use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::risk::Assessment;
+use gatepass_core::records::role::Roles;
 use gatepass_core::store::audit::{Kind, Refusal};
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
-use super::edit::named;
+use super::edit::{named, role_words};
 use super::progress::Progress;
 use crate::config::value::span;
 use crate::error::{OperationError, ProgramError};
@@ -44,10 +45,10 @@ pub(super) enum Verb {
 /// The events that are listed: those for which every filter holds.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only events about this user, or in which this user acted or asked: an id or a name
+    /// Only events about this user, or in which this user acted, asked or administered: an id or a name
     #[arg(long, value_name = "ID")]
     user: Option<String>,
-    /// Only events about this client, or about tickets that it issued
+    /// Only events about this client, about tickets that it issued, or of which it was the administrator
     #[arg(long, value_name = "ID", value_parser = ClientId::parse)]
     client: Option<ClientId>,
     /// Only events of this kind, such as ticket.refused; may be repeated
@@ -189,6 +190,11 @@ fn judged(risk: &Assessment, json: bool) -> Value {
     json!({"score": risk.score, "level": risk.level.as_str(), "signals": signals})
 }
 
+/// Returns roles as an array for `--json`, and as one word otherwise.
+fn held(roles: Roles, json: bool) -> Value {
+    if json { Value::from(role_words(roles)) } else { Value::from(roles.to_string()) }
+}
+
 fn record(row: &AuditRow, json: bool) -> Record {
     let event = &row.event;
     Record::new()
@@ -213,6 +219,9 @@ fn record(row: &AuditRow, json: bool) -> Record {
         .with("request", event.request.as_ref().map(|id| id.as_str()))
         .with("sent_request", event.sent_request.as_ref().map(|id| id.as_str()))
         .with("operator", event.operator.clone())
+        .with("by_user", event.by_user.as_ref().map(|id| id.as_str()))
+        .with("by_client", event.by_client.as_ref().map(|id| id.as_str()))
+        .with("roles", event.roles.map_or(Value::Null, |roles| held(roles, json)))
 }
 
 /// Reads a time, or how long ago it was at `now`.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::id::UserRef;
+use gatepass_core::records::role::{Role, Roles};
 
 use crate::error::ProgramError;
 
@@ -22,6 +23,11 @@ pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, ProgramError>
             "--second-factor {given:?} is not one of never, risk, always; empty clears it"
         ))),
     }
+}
+
+/// Returns roles as words.
+pub(super) fn role_words(roles: Roles) -> Vec<&'static str> {
+    roles.iter().map(Role::as_str).collect()
 }
 
 /// Reads `given` by `parse`; an error names `what`.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
-use gatepass_core::admin::{self, AdminError, Decision, Operation, OperationInputs};
+use gatepass_core::admin::{self, AdminError, Administrator, Decision, Operation, OperationInputs};
 use gatepass_core::base::time::Time;
 use gatepass_core::settings::Settings;
 use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
@@ -47,7 +47,8 @@ impl AdminSession {
 
     /// Drives an operation. It is compiled once, and not for each operation.
     fn drive(&self, operation: &dyn Operation<Output = ()>) -> Result<(), OperationError> {
-        let mut step = admin::begin(operation, request_inputs(&self.clock).map_err(ProgramError::from)?);
+        let inputs = request_inputs(&self.clock).map_err(ProgramError::from)?;
+        let mut step = admin::begin(operation, Administrator::Machine, inputs);
         loop {
             step = match step {
                 admin::Step::Read(read) => {

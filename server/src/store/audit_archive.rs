@@ -11,14 +11,15 @@ use std::path::Path;
 use gatepass_core::base::secret::same_bytes;
 use serde_json::{Map, Value, json};
 
-use super::audit_chain::{COLUMNS, Chain, Field, Head, UNNUMBERED, WIDTH, broken};
+use super::audit_chain::{BEFORE_ROLES, COLUMNS, Chain, Field, Head, UNNUMBERED, WIDTH, broken};
 use super::backend::{Archived, OnProgress, Phase};
 use super::error::StoreError;
 use crate::secrets::files::{Files, directory_of, exists, give_name, give_to_owner, with_suffix};
 use crate::secrets::master_key::{hex, unhex};
 use crate::secrets::random::random;
 
-/// The member of the first line that says the format: 1 has the columns before schema 9, 2 has all of them.
+/// The member of the first line that says the format: 1 has the columns before schema 9, 2 those before schema 10, 3 has
+/// all of them.
 const FORMAT: &str = "gatepass_audit_archive";
 /// The longest line that is read.
 const LONGEST: u64 = 1024 * 1024;
@@ -129,7 +130,7 @@ fn write_draft(
         serde_json::to_writer(&mut *out, value).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"))
     };
     let first = from.seq.saturating_add(1);
-    let head = json!({FORMAT: 2, "first": first, "before": &**hex(&from.mac)});
+    let head = json!({FORMAT: 3, "first": first, "before": &**hex(&from.mac)});
     line(&mut out, &head).map_err(failed)?;
     let mut at = from.clone();
     while at.seq < *last {
@@ -163,7 +164,8 @@ pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
     let first = member(&head, "first").as_u64().filter(|first| *first > 0);
     let width = match member(&head, FORMAT).as_u64() {
         Some(1) => Some(UNNUMBERED),
-        Some(2) => Some(WIDTH),
+        Some(2) => Some(BEFORE_ROLES),
+        Some(3) => Some(WIDTH),
         Some(newer) => return Err(bad(format!("it is of format {newer}, which a newer gatepass wrote"))),
         None => None,
     };

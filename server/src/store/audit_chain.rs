@@ -37,13 +37,18 @@ pub(super) const COLUMNS: [&str; WIDTH] = [
     "operator",
     "stated_by",
     "peer",
+    "by_user",
+    "by_client",
+    "roles",
 ];
 /// The number of [`COLUMNS`].
-pub(super) const WIDTH: usize = 21;
+pub(super) const WIDTH: usize = 24;
 /// The number of columns that every row has had since the first schema. Later ones are hashed only if they have a value.
 const FIRST: usize = 13;
 /// The number of columns before schema 9. Each column since then is hashed with its number.
 pub(super) const UNNUMBERED: usize = 14;
+/// The number of columns before schema 10.
+pub(super) const BEFORE_ROLES: usize = 21;
 
 /// One row of the audit table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +159,9 @@ pub(super) fn fields<'e>(seq: u64, event: &'e Event, operator: Option<&'e str>) 
         Field::maybe(event.operator.as_deref().or(operator)),
         Field::maybe(event.stated_by.as_ref().map(|id| id.as_str())),
         Field::owned(event.peer.map(|peer| peer.to_string())),
+        Field::maybe(event.by_user.as_ref().map(|id| id.as_str())),
+        Field::maybe(event.by_client.as_ref().map(|id| id.as_str())),
+        Field::owned(event.roles.map(|roles| roles.to_string())),
     ]
 }
 

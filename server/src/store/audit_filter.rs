@@ -12,9 +12,9 @@ use super::audit_chain::AuditRow;
 /// The rows that are asked for: those for which all that is given holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// The user it is about, who acted, or whose token asked.
+    /// The user it is about, who acted, whose token asked, or who did it as an administrator.
     pub user: Option<UserId>,
-    /// The client involved, or the issuer.
+    /// The client involved, the issuer, or the one that did it as an administrator.
     pub client: Option<ClientId>,
     /// One of these kinds; any, if there are none.
     pub kinds: Vec<Kind>,
@@ -40,9 +40,12 @@ pub enum Refused {
 impl AuditFilter {
     /// Returns true if `event` is asked for.
     pub fn takes(&self, event: &Event) -> bool {
-        let user =
-            |id: &UserId| [&event.subject, &event.actor, &event.issuer_user].contains(&&Some(id.clone()));
-        let client = |id: &ClientId| [&event.client, &event.issuer].contains(&&Some(id.clone()));
+        let user = |id: &UserId| {
+            let users = [&event.subject, &event.actor, &event.issuer_user, &event.by_user];
+            users.contains(&&Some(id.clone()))
+        };
+        let client =
+            |id: &ClientId| [&event.client, &event.issuer, &event.by_client].contains(&&Some(id.clone()));
         let request = |id: &RequestId| [&event.request, &event.sent_request].contains(&&Some(id.clone()));
         let refusal = |refused| match refused {
             Refused::Any => event.refusal.is_some(),

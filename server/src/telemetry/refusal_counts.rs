@@ -182,6 +182,8 @@ impl Common for Event {
         common(&mut self.address, &other.address);
         common(&mut self.stated_by, &other.stated_by);
         common(&mut self.peer, &other.peer);
+        common(&mut self.by_user, &other.by_user);
+        common(&mut self.by_client, &other.by_client);
         common(&mut self.reason, &other.reason);
         common(&mut self.risk, &other.risk);
         common(&mut self.request, &other.request);

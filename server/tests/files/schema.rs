@@ -11,7 +11,7 @@ use crate::harness::{
 };
 use crate::installation::TestInstallation;
 
-/// Undoes the migrations to schemas 7, 8 and 9.
+/// Undoes the migrations to schemas 7 to 10.
 const TO_SIX: &str = include_str!("../store/to_schema_6.sql");
 
 fn to_six(installation: &TestInstallation) {
@@ -90,7 +90,7 @@ fn todays_directories_start_and_a_copy_is_kept() {
     serves_on(&server, &session, &ticket);
     no_alarm(&server.stop());
     let copy = installation.path().join("gatepass.db.schema-6");
-    assert_eq!((version(&copy), version(&installation.path().join(DATABASE))), (6, 9));
+    assert_eq!((version(&copy), version(&installation.path().join(DATABASE))), (6, 10));
     let tickets: i64 = Connection::open(&copy)
         .unwrap()
         .query_row("SELECT count(*) FROM tickets", [], |row| row.get(0))
@@ -101,7 +101,8 @@ fn todays_directories_start_and_a_copy_is_kept() {
     assert_eq!(installation.json(&["audit", "verify"])["valid"], true);
     let first: i64 =
         sql(&installation).query_row("SELECT min(seq) FROM audit", [], |row| row.get(0)).unwrap();
-    for column in ["issuer", "issuer_user", "request", "sent_request", "operator", "stated_by", "peer"] {
+    let late = "issuer issuer_user request sent_request operator stated_by peer by_user by_client roles";
+    for column in late.split(' ') {
         let set = |value: &str| {
             let set = format!("UPDATE audit SET {column} = {value} WHERE seq = {first}");
             assert_eq!(sql(&installation).execute(&set, []).unwrap(), 1);
@@ -154,7 +155,7 @@ fn a_migration_that_is_killed_is_done_again() {
         crate::harness::lapse(std::time::Duration::from_millis(round * 2));
         child.kill().unwrap();
         child.wait().unwrap();
-        migrated += i32::from(version(&installation.path().join(DATABASE)) == 9);
+        migrated += i32::from(version(&installation.path().join(DATABASE)) == 10);
         let server = serves_well(&installation, SLOW);
         serves_on(&server, &session, &ticket);
         no_alarm(&server.stop());
@@ -182,7 +183,7 @@ fn a_file_that_somebody_else_has_open_is_not_migrated() {
 #[test]
 fn a_newer_schema_is_refused() {
     let installation = installation();
-    sql(&installation).execute_batch("PRAGMA user_version = 10").unwrap();
+    sql(&installation).execute_batch("PRAGMA user_version = 11").unwrap();
     all_refuse(&installation, &["newer gatepass", "install that version"]);
     let report = installation.no(&["check"]);
     assert!(report["findings"].as_array().unwrap().iter().any(|f| f["code"] == "schema-newer"), "{report}");

@@ -106,7 +106,7 @@ fn a_cut_that_was_forged_shows() {
         ),
         (
             "INSERT INTO audit SELECT 3, at, kind, subject, actor, client, ticket, session, key, address, refusal, \
-             reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer FROM audit WHERE seq = 50",
+             reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer, by_user, by_client, roles FROM audit WHERE seq = 50",
             BrokenLink::Altered(41),
         ),
     ];
@@ -144,8 +144,11 @@ fn an_altered_archive_shows() {
         whole.replacen("\"count\":1", "\"count\":2", 1),
         whole.replacen("\"operator\":null", "\"operator\":\"root(0)\"", 1),
         whole.replacen("\"sent_request\":null,", "", 1),
-        whole.replacen("archive\":2", "archive\":1", 1),
-        whole.replacen("archive\":2", "archive\":3", 1),
+        whole.replacen("\"by_user\":null,", "", 1),
+        whole.replacen("\"roles\":null", "\"roles\":\"officer\"", 1),
+        whole.replacen("archive\":3", "archive\":1", 1),
+        whole.replacen("archive\":3", "archive\":2", 1),
+        whole.replacen("archive\":3", "archive\":4", 1),
         whole.replacen("\"actor\":null", "\"actor\":\"usr_x\"", 1),
         format!("{whole}{{}}\n"),
         whole.trim_end().rsplit_once('}').unwrap().0.to_owned(),
@@ -164,23 +167,29 @@ fn an_altered_archive_shows() {
 }
 
 #[test]
-fn an_archive_of_the_former_format_is_read() {
+fn archives_of_the_former_formats_are_read() {
     let fixture = Fixture::new();
     let store = fixture.store();
     let rows = (0..5).map(|n| Change::Audit(event(Kind::TicketIssued, n)));
     assert_eq!(commit(&store, rows), Outcome::Applied);
     let file = fixture.dir().join("a.jsonl");
     let written = archive(&store, &file, None).unwrap();
-    let text = std::fs::read_to_string(&file).unwrap().replacen("archive\":2", "archive\":1", 1);
-    let former = text.lines().map(|line| {
-        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        for late in ["issuer", "issuer_user", "request", "sent_request", "operator", "stated_by", "peer"] {
-            line.as_object_mut().unwrap().remove(late);
-        }
-        format!("{line}\n")
-    });
-    std::fs::write(&file, former.collect::<String>()).unwrap();
-    assert_eq!(store.read_archive(&file).unwrap(), written);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let since_ten: &[_] = &["by_user", "by_client", "roles"];
+    let since_nine: &[_] =
+        &["issuer", "issuer_user", "request", "sent_request", "operator", "stated_by", "peer"];
+    for (format, late) in [(2, [since_ten, &[]]), (1, [since_nine, since_ten])] {
+        let text = text.replacen("archive\":3", &format!("archive\":{format}"), 1);
+        let former = text.lines().map(|line| {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            for late in late.concat() {
+                line.as_object_mut().unwrap().remove(late);
+            }
+            format!("{line}\n")
+        });
+        std::fs::write(&file, former.collect::<String>()).unwrap();
+        assert_eq!(store.read_archive(&file).unwrap(), written, "format {format}");
+    }
 }
 
 #[test]

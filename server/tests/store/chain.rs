@@ -6,6 +6,7 @@ use gatepass::store::{Access, AuditFilter, BrokenLink, Store, StoreError, StoreO
 use gatepass_core::records::id::TicketId;
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::risk::Assessment;
+use gatepass_core::records::role::Roles;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 
@@ -49,7 +50,7 @@ fn tampering_shows() {
         ("UPDATE meta SET audit_seal = zeroblob(32)", BrokenLink::Head),
         ("UPDATE meta SET audit_mac = zeroblob(32)", BrokenLink::Head),
         (
-            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer FROM audit WHERE seq = 5",
+            "INSERT INTO audit SELECT 6, at, kind, subject, actor, client, ticket, session, key, address, refusal, reason, count, mac, risk, issuer, issuer_user, request, sent_request, operator, stated_by, peer, by_user, by_client, roles FROM audit WHERE seq = 5",
             BrokenLink::Altered(6),
         ),
     ];
@@ -100,12 +101,17 @@ fn every_field_of_an_event_comes_back() {
         operator: Some("root(0) by sudo from José(1000)".into()),
         stated_by: Some(portal()),
         peer: Some("192.0.2.1".parse().unwrap()),
+        by_user: Some(alice()),
+        by_client: Some(portal()),
+        roles: Some(Roles::ALL),
         ..Event::new(Kind::Refusals, NOW)
     };
     let kinds = Kind::ALL.iter().map(|kind| Event::new(*kind, NOW));
+    let roles =
+        (0..8).map(|bits| Event { roles: Roles::from_bits(bits), ..Event::new(Kind::UserChanged, NOW) });
     let refusals =
         Refusal::ALL.iter().map(|r| Event { refusal: Some(*r), ..Event::new(Kind::TicketRefused, NOW) });
-    let events: Vec<Event> = std::iter::once(full).chain(kinds).chain(refusals).collect();
+    let events: Vec<Event> = std::iter::once(full).chain(kinds).chain(refusals).chain(roles).collect();
     assert_eq!(commit(&store, events.iter().cloned().map(Change::Audit)), Outcome::Applied);
     assert!(audit(&store).into_iter().map(|row| row.event).eq(events));
     let mut later = 0;

@@ -263,13 +263,13 @@ const NO_TIMES: &[&str] = &[
     "factor_guesses: user_id wrong locks",
     "passwords: user_id hash wrong locks",
     "habits: user_id hours",
-    "users: seq id username email phone name gender address status must_change_password epoch revision second_factor",
-    "clients: seq id name scope default_scope audiences enabled token_lifetime user_token_lifetime revision second_factor epoch trusted_context",
+    "users: seq id username email phone name gender address status must_change_password epoch revision second_factor roles",
+    "clients: seq id name scope default_scope audiences enabled token_lifetime user_token_lifetime revision second_factor epoch trusted_context roles",
     "client_secrets: client_id position digest",
     "keys: seq kid alg state sealed",
     "generations: number id",
     "deleted_users: seq user_id",
-    "audit: seq kind subject actor client ticket session key address refusal reason count risk mac issuer issuer_user request sent_request operator stated_by peer",
+    "audit: seq kind subject actor client ticket session key address refusal reason count risk mac issuer issuer_user request sent_request operator stated_by peer by_user by_client roles",
     "meta: id generation clock_resets audit_seq audit_mac audit_seal audit_key master_check commits state_epoch commit_id parent_id \
      installation master_key_id master_key_file witness_file handover audit_archived audit_archived_seal audit_cut audit_cut_mac \
      audit_cut_seal identifier_rules numbering_plan identifiers_made",

@@ -8,6 +8,7 @@ use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDige
 use gatepass_core::records::delivery::{OpenedSession, RequestDigest, TicketDelivery, TicketResult};
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::records::role::Roles;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::session::{Actor, Purpose, RefreshDigest, Salt, Session};
 use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
@@ -53,7 +54,7 @@ fn users() -> impl Strategy<Value = User> {
     let status = prop_oneof![Just(Status::Active), Just(Status::Disabled)];
     (
         (name(), username, text(), text(), text(), gender),
-        (text(), status, any::<bool>(), time(), time(), number(), number(), of(time()), of(ask())),
+        (text(), status, any::<bool>(), time(), time(), number(), number(), of(time()), of(ask()), 0..8u8),
     )
         .prop_map(|((id, username, email, phone, name, gender), rest)| User {
             id: UserId::parse(&id).unwrap(),
@@ -71,6 +72,7 @@ fn users() -> impl Strategy<Value = User> {
             revision: rest.6,
             password_changed_at: rest.7,
             second_factor: rest.8,
+            roles: Roles::from_bits(rest.9).unwrap(),
         })
 }
 
@@ -86,10 +88,10 @@ fn clients() -> impl Strategy<Value = Client> {
         (name(), of(any::<String>()), scope(), scope(), proptest::collection::vec(any::<String>(), 0..4)),
         (any::<bool>(), of(any::<u32>()), of(any::<u32>()), time(), number(), of(ask())),
         proptest::collection::vec(secret, 0..=8),
-        (number(), any::<bool>()),
+        (number(), any::<bool>(), 0..8u8),
     )
-        .prop_map(|((id, name, scope, default_scope, audiences), rest, secrets, (epoch, trusted))| {
-            Client {
+        .prop_map(
+            |((id, name, scope, default_scope, audiences), rest, secrets, (epoch, trusted, roles))| Client {
                 id: ClientId::parse(&id).unwrap(),
                 name,
                 scope,
@@ -102,10 +104,11 @@ fn clients() -> impl Strategy<Value = Client> {
                 revision: rest.4,
                 second_factor: rest.5,
                 trusted_context: trusted,
+                roles: Roles::from_bits(roles).unwrap(),
                 secrets,
                 epoch,
-            }
-        })
+            },
+        )
 }
 
 fn deliveries() -> impl Strategy<Value = Box<TicketDelivery>> {

@@ -1,4 +1,4 @@
--- Undoes the migrations to schemas 7, 8 and 9.
+-- Undoes the migrations to schemas 7 to 10.
 DROP INDEX refresh_tokens_by_session;
 ALTER TABLE refresh_tokens DROP COLUMN number;
 ALTER TABLE refresh_tokens DROP COLUMN refreshes;
@@ -50,6 +50,8 @@ ALTER TABLE challenges DROP COLUMN delivery_session;
 ALTER TABLE challenges DROP COLUMN delivery_refresh;
 ALTER TABLE challenges DROP COLUMN repeated;
 ALTER TABLE clients DROP COLUMN trusted_context;
+ALTER TABLE users DROP COLUMN roles;
+ALTER TABLE clients DROP COLUMN roles;
 ALTER TABLE audit DROP COLUMN issuer;
 ALTER TABLE audit DROP COLUMN issuer_user;
 ALTER TABLE audit DROP COLUMN request;
@@ -57,6 +59,9 @@ ALTER TABLE audit DROP COLUMN sent_request;
 ALTER TABLE audit DROP COLUMN operator;
 ALTER TABLE audit DROP COLUMN stated_by;
 ALTER TABLE audit DROP COLUMN peer;
+ALTER TABLE audit DROP COLUMN by_user;
+ALTER TABLE audit DROP COLUMN by_client;
+ALTER TABLE audit DROP COLUMN roles;
 ALTER TABLE habits DROP COLUMN lockouts;
 DROP TABLE identifiers;
 DROP TABLE ambiguous_identifiers;

@@ -14,7 +14,7 @@ use gatepass_core::admin::tickets::{IssueTicket, IssuedTicket, RevokeTicket};
 use gatepass_core::admin::users::{
     DeleteUser, DisableUser, EnableUser, RequirePasswordChange, SetPassword, UnlockUser,
 };
-use gatepass_core::admin::{self, AdminError, ClientFields, Item, Obstacle};
+use gatepass_core::admin::{self, AdminError, Administrator, ClientFields, Item, Obstacle};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
@@ -418,7 +418,13 @@ impl<S: RestartableStore> System<S> {
             return nothing(400);
         };
         let revoke = RevokeTicket { ticket: records.ticket.id };
-        match admin::run(revoke, inputs(now, self.asked), self.engine.settings(), &self.store) {
+        match admin::run(
+            revoke,
+            Administrator::Machine,
+            inputs(now, self.asked),
+            self.engine.settings(),
+            &self.store,
+        ) {
             Ok(_) => nothing(200),
             Err(error) => {
                 assert_eq!(error, AdminError::Refused(Obstacle::AlreadyEnded));
@@ -447,8 +453,13 @@ impl<S: RestartableStore> System<S> {
             Err(_) => return Problem::ReasonRequired.response(Language::English, now).into(),
             Ok(request) => request,
         };
-        let issued =
-            admin::run(IssueTicket { request }, inputs(now, self.asked), self.engine.settings(), &self.store);
+        let issued = admin::run(
+            IssueTicket { request },
+            Administrator::Machine,
+            inputs(now, self.asked),
+            self.engine.settings(),
+            &self.store,
+        );
         let problem = match issued {
             Ok(IssuedTicket { id, ticket, expires_in }) => {
                 let body = json!({"id": id.as_str(), "ticket": ticket.expose(), "expires_in": expires_in});

@@ -17,6 +17,7 @@ use crate::records::delivery::{Delivery, OpenedSession, RequestDigest, TicketRes
 use crate::records::factor::{BackupDigest, Lockout, LockoutOf, OtpParameters, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
 use crate::records::password::PasswordHash;
+use crate::records::role::{Role, Roles};
 use crate::records::scope::Scope;
 use crate::records::session::{Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use crate::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network};
@@ -71,6 +72,7 @@ impl Sample {
             must_change_password: true,
             password_changed_at: Some(NOW),
             second_factor: Some(crate::records::factor::AskFactor::Always),
+            roles: Roles::of(&[Role::Operator, Role::Auditor]),
             updated_at: NOW.plus(9),
             ..self.user("alice")
         }
@@ -97,6 +99,7 @@ impl Sample {
             user_token_lifetime: Some(61),
             second_factor: Some(crate::records::factor::AskFactor::Never),
             trusted_context: true,
+            roles: Roles::of(&[Role::Officer]),
             secrets: vec![
                 secret("one", None),
                 ClientSecret { last_used_at: Some(NOW.plus(7)), ..secret("two", Some(NOW.plus(60))) },

@@ -282,7 +282,7 @@ fn insert_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
     let sql = concat!(
         "INSERT INTO users (",
         columns!(users),
-        ") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 \
+        ") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16 \
          WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE user_id = ?1)"
     );
     write_user(db, sql, user, user.revision)?;
@@ -293,7 +293,7 @@ fn update_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
     let sql = concat!(
         "UPDATE users SET (",
         columns!(user_values),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) WHERE id = ?1 AND revision = ?13 - 1"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) WHERE id = ?1 AND revision = ?13 - 1"
     );
     write_user(db, sql, user, user.revision.saturating_add(1))?;
     identifiers::update(db, user)
@@ -320,6 +320,7 @@ fn write_user(db: &Connection, sql: &str, user: &User, revision: u64) -> Result<
             signed(revision)?,
             user.password_changed_at.map(stamp),
             user.second_factor.map(AskFactor::as_str),
+            user.roles.bits(),
         ],
     )
 }
@@ -334,7 +335,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "INSERT INTO clients (",
         columns!(clients),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
     );
     write_client(db, sql, client, client.revision)?;
     insert_secrets(db, client)
@@ -344,7 +345,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "UPDATE clients SET (",
         columns!(client_values),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) WHERE id = ?1 AND revision = ?10 - 1"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) WHERE id = ?1 AND revision = ?10 - 1"
     );
     write_client(db, sql, client, client.revision.saturating_add(1))?;
     db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
@@ -370,6 +371,7 @@ fn write_client(db: &Connection, sql: &str, client: &Client, revision: u64) -> R
             client.second_factor.map(AskFactor::as_str),
             signed(client.epoch)?,
             client.trusted_context,
+            client.roles.bits(),
         ],
     )
 }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::sync::LazyLock;
 
 use gatepass_core::records::risk::Assessment;
+use gatepass_core::records::role::Roles;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params, params_from_iter};
@@ -14,7 +15,9 @@ use super::rows::{self, Columns};
 use super::state::State;
 use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
-use crate::store::audit_chain::{AuditRow, COLUMNS, Chain, Field, Head, SealedHead, SealedMarks, WIDTH};
+use crate::store::audit_chain::{
+    AuditRow, BEFORE_ROLES, COLUMNS, Chain, Field, Head, SealedHead, SealedMarks, UNNUMBERED, WIDTH,
+};
 
 impl<'a> From<ValueRef<'a>> for Field<'a> {
     fn from(value: ValueRef<'a>) -> Self {
@@ -135,8 +138,9 @@ pub(super) fn kept_marks(db: &Connection) -> Result<SealedMarks, TransactionErro
 pub(super) fn columns(schema: i64) -> String {
     let has = match schema {
         ..4 => 13,
-        4..9 => 14,
-        9.. => WIDTH,
+        4..9 => UNNUMBERED,
+        9 => BEFORE_ROLES,
+        10.. => WIDTH,
     };
     let columns = COLUMNS.iter().enumerate().map(|(i, name)| if i < has { *name } else { "NULL" });
     columns.collect::<Vec<_>>().join(", ")
@@ -177,6 +181,9 @@ pub(super) fn audit_row(row: &Row<'_>) -> Result<AuditRow, TransactionError> {
             operator: c.maybe("operator", rows::owned)?,
             stated_by: c.maybe("stated_by", rows::client_id)?,
             peer: c.maybe("peer", rows::address)?,
+            by_user: c.maybe("by_user", rows::user_id)?,
+            by_client: c.maybe("by_client", rows::client_id)?,
+            roles: c.maybe("roles", Roles::parse)?,
         },
     })
 }

@@ -53,8 +53,8 @@ pub(super) fn page(
     let columns = columns(schema::known());
     let sql = format!(
         "SELECT {columns} FROM audit WHERE seq BETWEEN ?1 AND ?2 \
-         AND (?3 IS NULL OR ?3 IN (subject, actor, issuer_user)) \
-         AND (?4 IS NULL OR ?4 IN (client, issuer)) \
+         AND (?3 IS NULL OR ?3 IN (subject, actor, issuer_user, by_user)) \
+         AND (?4 IS NULL OR ?4 IN (client, issuer, by_client)) \
          AND (?5 IS NULL OR instr(?5, ' ' || kind || ' ') > 0) \
          AND (?6 IS NULL OR refusal = ?6 OR (?6 = '' AND refusal IS NOT NULL)) \
          AND (?7 IS NULL OR ?7 IN (request, sent_request)) \

@@ -7,6 +7,7 @@ use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDige
 use gatepass_core::records::factor::{AskFactor, Lockout};
 use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
 use gatepass_core::records::request_id::RequestId;
+use gatepass_core::records::role::Roles;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::session::{Actor, Purpose, RefreshDigest, RefreshToken, Rotation, Salt, Session};
 use gatepass_core::records::ticket::{Impersonation, Ticket, TicketDigest, TicketState};
@@ -24,14 +25,14 @@ macro_rules! columns {
     };
     (user_values) => {
         "username, email, phone, name, gender, address, status, must_change_password, created_at, \
-         updated_at, epoch, revision, password_changed_at, second_factor"
+         updated_at, epoch, revision, password_changed_at, second_factor, roles"
     };
     (clients) => {
         concat!("id, ", columns!(client_values))
     };
     (client_values) => {
         "name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
-         revision, second_factor, epoch, trusted_context"
+         revision, second_factor, epoch, trusted_context, roles"
     };
     (client_secrets) => {
         "digest, created_at, expires_at, last_used_at"
@@ -121,6 +122,12 @@ impl<'a> Columns<'a> {
 
     pub(super) fn maybe_time(&mut self, column: &'static str) -> Result<Option<Time>, TransactionError> {
         Ok(self.maybe_number(column)?.map(Time::from_unix))
+    }
+
+    /// Reads a set of roles, as a number.
+    fn roles(&mut self, column: &'static str) -> Result<Roles, TransactionError> {
+        let bits = u8::try_from(self.small(column)?).ok();
+        bits.and_then(Roles::from_bits).ok_or_else(|| self.unreadable(column))
     }
 
     /// Reads the next three columns: counts of wrong guesses.
@@ -251,6 +258,7 @@ pub(super) fn user(row: &rusqlite::Row<'_>) -> Result<User, TransactionError> {
         revision: c.number("revision")?,
         password_changed_at: c.maybe_time("password_changed_at")?,
         second_factor: c.maybe("second_factor", AskFactor::parse)?,
+        roles: c.roles("roles")?,
     })
 }
 
@@ -271,6 +279,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, TransactionError
         second_factor: c.maybe("second_factor", AskFactor::parse)?,
         epoch: c.number("epoch")?,
         trusted_context: c.flag("trusted_context")?,
+        roles: c.roles("roles")?,
         secrets: Vec::new(),
     })
 }
