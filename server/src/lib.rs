@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod http;
+pub mod measures;
 pub mod net;
 pub mod output;
 pub mod runtime;

@@ -128,6 +128,11 @@ impl Output {
         Rows::begin(self, Shown::Lines)
     }
 
+    /// Begins to print records that come one by one, without an end: each on a line of its own, an object with `--json`.
+    pub(crate) fn stream(self) -> Stream {
+        Stream { json: self.json, stdout: io::BufWriter::new(io::stdout().lock()) }
+    }
+
     /// Prints a line of text, and nothing with `--json`.
     ///
     /// # Errors
@@ -181,6 +186,26 @@ pub(super) struct Rows {
     shown: Shown,
     stdout: io::BufWriter<io::StdoutLock<'static>>,
     any: bool,
+}
+
+/// Records that are printed as they come.
+pub(super) struct Stream {
+    json: bool,
+    stdout: io::BufWriter<io::StdoutLock<'static>>,
+}
+
+impl Stream {
+    pub(super) fn print(&mut self, record: &Record) -> io::Result<()> {
+        if !self.json {
+            return writeln!(self.stdout, "{}", record.line());
+        }
+        serde_json::to_writer(&mut self.stdout, record)?;
+        self.stdout.write_all(b"\n")
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
 }
 
 /// The lines of a table that are aligned together.

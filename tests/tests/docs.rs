@@ -3,6 +3,7 @@
 
 use clap::Args as _;
 use gatepass::config::{ConfigLayer, place_of};
+use gatepass::telemetry::metrics::families::{Family, Type};
 use gatepass_core::api::routes::ROUTES;
 use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
@@ -11,6 +12,7 @@ use gatepass_core::store::audit::{Kind, Refusal};
 const AUDIT: &str = include_str!("../../docs/audit.md");
 const HTTP_API: &str = include_str!("../../docs/http-api.md");
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+const OPERATING: &str = include_str!("../../docs/operating.md");
 const README: &str = include_str!("../../README.md");
 
 #[test]
@@ -89,6 +91,26 @@ fn the_words_of_the_audit_log_are_the_ones_explained() {
     let mut written: Vec<_> = Refusal::ALL.iter().map(|refusal| refusal.as_str()).collect();
     written.sort_unstable();
     assert_eq!(explained(reasons), written);
+}
+
+#[test]
+fn every_metric_is_listed_and_no_other() {
+    let (_, section) = OPERATING.split_once("\n## Metrics\n").expect("a section of metrics");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let listed: Vec<_> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    for family in Family::ALL {
+        let (name, help) = (family.name(), family.help());
+        let kind = match family.kind() {
+            Type::Counter => "counter",
+            Type::Gauge => "gauge",
+            Type::Histogram => "histogram",
+            Type::Info => "info",
+        };
+        let row = listed.iter().find(|row| row.starts_with(&format!("| `{name}` | {kind} |")));
+        let row = row.unwrap_or_else(|| panic!("docs/operating.md lacks the metric {name}, a {kind}"));
+        assert!(row.ends_with(&format!("| {help} |")), "{row}: {help}");
+    }
+    assert_eq!(listed.len(), Family::ALL.len());
 }
 
 #[test]

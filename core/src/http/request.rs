@@ -8,7 +8,7 @@ use core::{fmt, net::IpAddr};
 pub struct Request {
     /// The method, as sent (case-sensitive, RFC 9110 §9.1).
     pub method: String,
-    /// The target in origin form: path and optional query, as sent.
+    /// The target in origin form: path and optional query, as sent. Or `*` with `OPTIONS`, for the server itself.
     pub target: String,
     /// Field names in lower case with their values, in the order they came.
     pub headers: Vec<(String, Vec<u8>)>,

@@ -1,5 +1,6 @@
 //! `gatepass audit`: the audit log.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
@@ -16,11 +17,15 @@ use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::edit::{named, role_words};
+use super::follow::{Follow, Waited};
 use super::progress::Progress;
 use crate::config::value::span;
 use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
-use crate::store::{AdminSession, Archived, AuditFilter, AuditRow, BackendExt as _, Refused, StoreError};
+use crate::store::{
+    AdminSession, Archived, AuditFilter, AuditOrder, AuditRow, AuditSpan, BackendExt as _, Refused,
+    StoreError,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -69,6 +74,9 @@ pub(super) struct List {
     /// Only the latest N of them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: Option<u16>,
+    /// Go on with new events until SIGINT; `--json` prints one object a line
+    #[arg(long, conflicts_with = "until")]
+    follow: bool,
 }
 
 /// The word for refusals of whatever reason.
@@ -117,6 +125,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         Verb::List(list) => {
             let admin = context.reading()?;
             let filter = list.filter(&admin)?;
+            if list.follow {
+                return follow(context, &admin, &filter, list.limit);
+            }
             let mut rows = context.out.lines()?;
             let mut print =
                 |row: AuditRow| Ok::<_, ProgramError>(rows.print(record(&row, context.out.json))?);
@@ -178,6 +189,60 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             )?)
         }
     }
+}
+
+/// Prints the rows that are asked for, all or the latest, and then those that are added, until it is stopped or nobody reads.
+fn follow(
+    context: &Context,
+    admin: &AdminSession,
+    filter: &AuditFilter,
+    limit: Option<u16>,
+) -> Result<(), ProgramError> {
+    let mut wait = Follow::new()?;
+    let json = context.out.json;
+    let mut rows = context.out.stream();
+    let every = AuditFilter::default();
+    let last = |span: Option<AuditSpan>| span.map_or(0, |span| *span.end());
+    // What comes while the first rows are read is among the next.
+    let mut seen = last(admin.store.audit_span(&every)?);
+    let first = admin.store.audit_span(filter)?.map(|span| *span.start()..=seen.min(*span.end()));
+    match (first.filter(|span| !span.is_empty()), limit) {
+        (None, _) => {}
+        (Some(span), None) => print_span(admin, filter, span, &mut |row| rows.print(&record(&row, json)))?,
+        (Some(_), Some(limit)) => {
+            let latest = admin.store.latest_audit(filter, limit.into())?.into_iter();
+            for row in latest.filter(|row| row.seq <= seen) {
+                rows.print(&record(&row, json))?;
+            }
+        }
+    }
+    loop {
+        rows.flush()?;
+        if wait.wait()? == Waited::Over {
+            return Ok(());
+        }
+        let newest = last(admin.store.audit_span(&every)?);
+        if newest > seen {
+            print_span(admin, filter, seen + 1..=newest, &mut |row| rows.print(&record(&row, json)))?;
+            seen = newest;
+        }
+    }
+}
+
+/// Calls `print` with the rows of `span` that are asked for, oldest first, page by page.
+fn print_span(
+    admin: &AdminSession,
+    filter: &AuditFilter,
+    span: AuditSpan,
+    print: &mut dyn FnMut(AuditRow) -> io::Result<()>,
+) -> Result<(), ProgramError> {
+    let mut rest = Some(span);
+    while let Some(span) = rest {
+        let page = admin.store.audit_page(filter, &span, AuditOrder::OldestFirst)?;
+        page.rows.into_iter().try_for_each(&mut *print)?;
+        rest = page.rest;
+    }
+    Ok(())
 }
 
 /// Returns a risk as an object for `--json`, and as one line otherwise.

@@ -13,7 +13,7 @@ use crate::error::ProgramError;
 use crate::output::Record;
 use crate::secrets::master_key::hex;
 use crate::secrets::random::random;
-use crate::store::{Access, BackupReport, StoreError};
+use crate::store::{Access, BackupReport, Store, StoreError};
 
 #[derive(Debug, Args)]
 pub(super) struct Backup {
@@ -60,6 +60,7 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
     let made = store.backup(&target, handover.as_deref(), &mut |phase, done| progress.show(phase, done));
     progress.end();
     let report = made.map_err(|error| after_handover(handover.as_deref(), error))?;
+    record_backup(&store, &report);
     let printed = record(&file.display().to_string(), &report).with("log_bytes", report.log_bytes);
     if !to_stdout {
         return Ok(context.out.one(&printed)?);
@@ -79,6 +80,18 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
 fn eprint_line(record: &Record) {
     // A closed stderr cannot be reported.
     let _ = io::Write::write_all(&mut io::stderr(), format!("gatepass: {}\n", record.line()).as_bytes());
+}
+
+/// Writes down when the last backup was made. Whoever may read the directory alone can make one all the same.
+fn record_backup(store: &Store, report: &BackupReport) {
+    let Some(made_at) = report.made_at else { return };
+    if let Err(error) = store.installation().record_backup(made_at) {
+        // A closed stderr cannot be reported.
+        let _ = io::Write::write_all(
+            &mut io::stderr(),
+            format!("gatepass: the backup is whole; the server does not learn of it: {error}\n").as_bytes(),
+        );
+    }
 }
 
 /// Adds both ways on to `error` if the installation may be handed over already.

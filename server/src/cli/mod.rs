@@ -15,6 +15,7 @@ mod clock;
 pub mod context;
 mod edit;
 mod factors;
+mod follow;
 mod handover;
 mod healthcheck;
 mod key;

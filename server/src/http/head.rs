@@ -244,7 +244,7 @@ fn framing(fields: &Fields<'_>, old: bool, limits: &Limits) -> Result<Framing, P
     }
 }
 
-/// Returns the target in origin form, and the authority in it, if any.
+/// Returns the target in origin form, or `*` for `OPTIONS` about the server itself, and the authority in it, if any.
 fn origin_form(
     method: &str,
     target: &str,
@@ -252,11 +252,11 @@ fn origin_form(
     local: SocketAddr,
     host: Option<&Authority<'_>>,
 ) -> Result<(String, Option<String>), Problem> {
-    if method == "CONNECT" || (method == "OPTIONS" && target == "*") {
-        // Tunnels (`CONNECT`) and `OPTIONS *` are not supported.
+    if method == "CONNECT" {
+        // Tunnels are not supported.
         return Err(Problem::NotImplemented);
     }
-    if target.starts_with('/') {
+    if target.starts_with('/') || (method == "OPTIONS" && target == "*") {
         // Only HTTP/1.0 has no `Host`, and no browser speaks that.
         return match host {
             Some(host) if !limits.hosts.serve_host(host, Some(local)) => Err(Problem::MisdirectedRequest),

@@ -27,6 +27,7 @@ pub mod connection;
 pub mod guarded;
 mod head;
 mod limits;
+mod measures;
 mod own_hosts;
 mod reply;
 mod response;
@@ -34,6 +35,7 @@ pub mod stock;
 
 pub use caller::Caller;
 pub use limits::{Exempt, Limits};
+pub use measures::FrontMeasures;
 pub use own_hosts::OwnHosts;
 pub use reply::{Answered, DeferredReply, Reply};
 

@@ -48,7 +48,11 @@ impl Reply {
 
     /// Frees the worker; the other half of the result continues.
     pub fn defer(self) -> (DeferredReply, Answered) {
-        (DeferredReply(self.0), Answered(AnswerState::Deferred))
+        let way = match self.0 {
+            Destination::Guarded(pending) => Destination::Guarded(pending.park()),
+            stock @ Destination::Stock(_) => stock,
+        };
+        (DeferredReply(way), Answered(AnswerState::Deferred))
     }
 }
 

@@ -216,7 +216,7 @@ fn read(
     let count = |name| headers.iter().filter(|(n, _)| n == name).count();
     let (lengths, codings) = (count("content-length"), count("transfer-encoding"));
     let declared = incoming.body_length();
-    if lengths + codings > 1 || (lengths == 1 && declared.is_none()) || !incoming.url().starts_with('/') {
+    if lengths + codings > 1 || (lengths == 1 && declared.is_none()) || !is_served(incoming) {
         return Err(Problem::BadHttp);
     }
     let mut hosts = headers.iter().filter(|(name, _)| name == "host").map(|(_, value)| value.as_slice());
@@ -247,6 +247,12 @@ fn read(
     let peer =
         incoming.remote_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip().to_canonical());
     Ok(Request { method: incoming.method().to_string(), target: incoming.url().into(), headers, body, peer })
+}
+
+/// Returns true if the target has a form that is served here: origin form, or `*` with `OPTIONS`.
+fn is_served(incoming: &tiny_http::Request) -> bool {
+    let (method, target) = (incoming.method(), incoming.url());
+    target.starts_with('/') || (*method == tiny_http::Method::Options && target == "*")
 }
 
 fn print(response: Response) -> tiny_http::Response<Cursor<Vec<u8>>> {

@@ -56,6 +56,7 @@ pub fn start(
         let (mut swept, mut more) = (Instant::now(), false);
         let (mut told, mut dated_ahead) = (told, is_dated_ahead(&service));
         let (mut large_log, mut cut) = (false, 0);
+        service.row_counts.count_on(&*service.store);
         loop {
             let pause = if more { Duration::ZERO } else { ROUND.min(sweep_interval) };
             let over = ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
@@ -78,6 +79,7 @@ pub fn start(
                 return;
             }
             service.store.make_reserve();
+            service.row_counts.count_on(&*service.store);
             large_log = retention::tell_a_large_log(&service, large_log);
             told = log_clock(&service.clock.status(), Some(told));
             dated_ahead |= service.clock.take_stepped_back() || service.clock.is_past_a_jump();

@@ -5,6 +5,7 @@
 //! - [`password_hash_pool`]: the threads that hash passwords, with `fair_queue`, the order in which they do.
 //! - [`first_start`]: the contents of an empty data directory.
 //! - [`demo`]: a user and a client to try it with.
+//! - [`metrics`]: the text of all metrics, with `row_counts`, the numbers of rows.
 //! - `retention`: limits on growth: old audit rows, a large log.
 //! - [`maintenance`]: the work beside the requests: signals, sweeps, the clock's mark, counts of refusals.
 
@@ -13,8 +14,10 @@ pub mod engine_cache;
 mod fair_queue;
 pub mod first_start;
 pub mod maintenance;
+pub mod metrics;
 pub mod password_hash_pool;
 mod retention;
+pub mod row_counts;
 mod secret_uses;
 pub mod service;
 
@@ -32,7 +35,7 @@ use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
 use crate::http::guarded::{self, Guarded};
 use crate::http::stock::{self, ListenAddress, Stock};
-use crate::http::{Exempt, Handler, Limits, OwnHosts};
+use crate::http::{Exempt, FrontMeasures, Handler, Limits, OwnHosts};
 use crate::net::client_address::{CurrentProxies, Proxies};
 use crate::output::{Output, Record};
 use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, Notice, StoreOptions};
@@ -165,8 +168,8 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     // At once: whatever fails after this, the secret is not lost.
     let secret_file = first_client.and_then(|first| first.tell(start.out, &installation));
     let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };
-    let service =
-        Arc::new(Service::new(Arc::clone(&store), clock, &config, trusted, settings)?.with_hosts(hosts));
+    let service = Service::new(Arc::clone(&store), clock, &config, trusted, settings)?.with_hosts(hosts);
+    let service = Arc::new(service.with_front("public", config.connections.size(), listener.measures()));
 
     let stopper = listener.stopper();
     let _signals = maintenance::handle_signals(
@@ -296,6 +299,14 @@ impl Listener {
         match self {
             Self::Guarded(front) => Stopper::Guarded(front.stopper()),
             Self::Stock(front) => Stopper::Stock(front.stopper()),
+        }
+    }
+
+    /// Returns the measures of the front; the stock one has none.
+    fn measures(&self) -> Option<Arc<FrontMeasures>> {
+        match self {
+            Self::Guarded(front) => Some(front.measures()),
+            Self::Stock(_) => None,
         }
     }
 

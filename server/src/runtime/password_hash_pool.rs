@@ -28,9 +28,23 @@ struct Shared<A> {
     changed: Condvar,
 }
 
+/// The jobs of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HashCounts {
+    /// Those that wait.
+    pub waiting: usize,
+    /// Those that run.
+    pub running: usize,
+    /// Those that were begun, since the start.
+    pub begun: u64,
+    /// Those that had no place, since the start.
+    pub refused: u64,
+}
+
 struct State<A> {
     queue: FairQueue<A, Work>,
     ended: bool,
+    counts: HashCounts,
     /// True if the log has a line about a refused job, since nobody waited.
     told: bool,
 }
@@ -52,7 +66,8 @@ impl<A: Copy + PartialEq + Send + 'static> PasswordHashPool<A> {
     /// # Errors
     /// If their threads cannot be started.
     pub fn start(at_once: usize, places: usize) -> io::Result<Self> {
-        let state = State { queue: FairQueue::new(places), ended: false, told: false };
+        let state =
+            State { queue: FairQueue::new(places), ended: false, counts: HashCounts::default(), told: false };
         let pool = Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }));
         for number in 0..at_once.max(1) {
             let shared = Arc::clone(&pool.0);
@@ -70,6 +85,10 @@ impl<A: Copy + PartialEq + Send + 'static> PasswordHashPool<A> {
         let out = state.queue.push(source, Box::new(work));
         let is_first = out.is_some() && !state.told;
         state.told |= is_first;
+        match out {
+            Some(_) => state.counts.refused += 1,
+            None => state.counts.waiting += 1,
+        }
         drop(state);
         self.0.changed.notify_one();
         if is_first {
@@ -80,6 +99,13 @@ impl<A: Copy + PartialEq + Send + 'static> PasswordHashPool<A> {
         if let Some(out) = out {
             out(None);
         }
+    }
+}
+
+impl<A> PasswordHashPool<A> {
+    /// Returns the numbers of its jobs.
+    pub fn counts(&self) -> HashCounts {
+        self.0.lock().counts
     }
 }
 
@@ -105,6 +131,7 @@ impl<A: Copy + PartialEq> Shared<A> {
             if caught(|| work(Some(&mut workspace))).is_none() {
                 workspace = Workspace::default();
             }
+            self.lock().counts.running -= 1;
         }
     }
 
@@ -113,6 +140,9 @@ impl<A: Copy + PartialEq> Shared<A> {
         let mut state = self.lock();
         loop {
             if let Some(work) = state.queue.pop() {
+                state.counts.waiting -= 1;
+                state.counts.running += 1;
+                state.counts.begun += 1;
                 return Some(work);
             }
             state.told = false;
@@ -180,6 +210,7 @@ mod tests {
             submit(&pool, &tells, name, source("192.0.2.1", 0, false));
         }
         assert_eq!(told(&hears, 1), [("refused", false)], "one more than may wait");
+        assert_eq!(pool.counts(), HashCounts { waiting: 1, running: 1, begun: 1, refused: 1 });
         end.send(()).unwrap();
         assert_eq!(told(&hears, 1), [("waits", true)]);
     }

@@ -17,21 +17,25 @@ use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::settings::Settings;
+use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Found;
 
 use super::engine_cache::EngineCache;
-use super::password_hash_pool::{HashSource, PasswordHashPool};
+use super::metrics::MeasuredFront;
+use super::password_hash_pool::{HashCounts, HashSource, PasswordHashPool};
+use super::row_counts::RowCounts;
 use super::secret_uses::SecretUses;
 use crate::config::Config;
 use crate::error::ProgramError;
-use crate::http::{Answered, Handler, OwnHosts, Reply, caught};
+use crate::http::{Answered, FrontMeasures, Handler, OwnHosts, Reply, caught};
 use crate::net::client_address::{Client, CurrentProxies, ExemptClients, Proxies};
 use crate::net::failure_limiter::{FailureLimiter, RetryAfter};
 use crate::net::unclear_clients::UnclearClients;
 use crate::secrets::random::request_inputs;
 use crate::store::Clock;
 use crate::store::{Backend, StoreError};
+use crate::telemetry::metrics::{self, Metrics};
 use crate::telemetry::refusal_counts::{RefusalCounts, Repeated};
 
 /// The service: the core with everything around it.
@@ -47,6 +51,11 @@ pub struct Service {
     pub refusal_counts: RefusalCounts,
     /// Uses of client secrets that wait to be written.
     pub secret_uses: SecretUses,
+    /// The counters of the metrics.
+    pub metrics: Metrics,
+    /// The numbers of rows.
+    pub row_counts: RowCounts,
+    fronts: Vec<MeasuredFront>,
     hash_pool: PasswordHashPool<GuessAccount>,
     trusted: CurrentProxies,
     hosts: OwnHosts,
@@ -94,6 +103,9 @@ impl Service {
             clock,
             refusal_counts: RefusalCounts::default(),
             secret_uses: SecretUses::default(),
+            metrics: Metrics::default(),
+            row_counts: RowCounts::default(),
+            fronts: Vec::new(),
             request_limits: ArcSwap::from_pointee(RequestLimits::new(config)),
             failure_limiter: FailureLimiter::new(config.failures_per_minute.get()),
             unclear_clients: UnclearClients::default(),
@@ -109,6 +121,33 @@ impl Service {
             &self.engine_cache.current().settings().issuer,
         ));
         Self { hosts, ..self }
+    }
+
+    /// Shows the measures of a front under this name, if it has any.
+    #[must_use]
+    pub fn with_front(
+        mut self,
+        name: &'static str,
+        connections: usize,
+        measures: Option<Arc<FrontMeasures>>,
+    ) -> Self {
+        self.fronts.extend(measures.map(|measures| MeasuredFront { name, connections, measures }));
+        self
+    }
+
+    /// Returns the fronts that have measures.
+    pub(super) fn fronts(&self) -> &[MeasuredFront] {
+        &self.fronts
+    }
+
+    /// Returns the numbers of passwords that wait and are hashed.
+    pub fn hash_counts(&self) -> HashCounts {
+        self.hash_pool.counts()
+    }
+
+    /// Returns the time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Changes the configuration, as far as that needs no restart; the log names the keys that do.
@@ -180,6 +219,9 @@ impl Service {
             method: known_method(&request.method),
             path: routed.label(),
             now: clock.now,
+            began: Instant::now(),
+            route: routed.number(),
+            written: None,
             recorded: false,
             again: resets.map(|resets| (request, resets)),
         };
@@ -198,7 +240,10 @@ impl Service {
         };
         match allowed {
             Ok(()) => guess.allow(&self.engine_cache.current()),
-            Err(RetryAfter(seconds)) => guess.limit(seconds),
+            Err(RetryAfter(seconds)) => {
+                self.metrics.guesses_limited.add();
+                guess.limit(seconds)
+            }
         }
     }
 
@@ -249,6 +294,7 @@ impl Service {
                     }
                 }
                 Step::Commit(commit) => {
+                    meta.written = metrics::first_event(commit.changes());
                     let changes = match self.refusal_counts.repeats(commit.changes()) {
                         None => Arc::clone(commit.changes()),
                         Some(Repeated::Written(instead)) => instead,
@@ -260,7 +306,12 @@ impl Service {
                     };
                     let (deferred, answered) = reply.defer();
                     let service = Arc::clone(&self);
+                    let written = Arc::clone(&changes);
                     let then = move |outcome| {
+                        service.metrics.committed(&written, outcome);
+                        if outcome != Outcome::Applied {
+                            meta.written = None;
+                        }
                         deferred.resume(move |reply| {
                             meta.recorded |=
                                 outcome == Outcome::Applied && commit.changes().iter().any(refuses);
@@ -320,7 +371,14 @@ impl Service {
 
     /// Counts and logs an answer.
     fn count(&self, meta: &RequestMeta, answer: &gatepass_core::Reply) {
-        let RequestMeta { client, method, path, now, recorded, .. } = meta;
+        let RequestMeta { client, method, path, now, recorded, began, route, written, .. } = meta;
+        self.metrics.answered(metrics::Answered {
+            route: *route,
+            status: answer.status(),
+            took: began.elapsed(),
+            written: *written,
+            refusal: answer.refusal(),
+        });
         let peer = client.address;
         if let Some(Attempt { address, result }) = answer.attempt() {
             let now = self.began.elapsed();
@@ -360,6 +418,12 @@ struct RequestMeta {
     method: &'static str,
     path: &'static str,
     now: Time,
+    /// The time when it was whole.
+    began: Instant,
+    /// The number of its route.
+    route: Option<usize>,
+    /// The kind of the first audit row of its last commit.
+    written: Option<Kind>,
     /// True if a refusal has a row of its own; then it is not counted again.
     recorded: bool,
     /// The request and the number of times that the mark had been set when it began, until records were found for it.
@@ -426,7 +490,9 @@ impl Handler for Service {
     }
 
     fn refuse(&self, problem: Problem, language: Language) -> Response {
-        problem.response(language, self.clock.now())
+        let response = problem.response(language, self.clock.now());
+        self.metrics.refused(response.status());
+        response
     }
 }
 

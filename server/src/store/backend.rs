@@ -25,6 +25,7 @@ use gatepass_core::store::query::{Found, Query, Records};
 use super::audit_chain::{AuditRow, AuditVerdict};
 use super::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
 use super::error::StoreError;
+use super::measures::StoreMeasures;
 use super::notice::Notice;
 
 /// A call with the result of a read or a commit. It may run on a thread of the engine, and must return soon.
@@ -228,6 +229,34 @@ pub trait Upkeep {
         0
     }
 
+    /// Returns the size of the database without its log, in bytes.
+    fn database_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Returns the time of the last backup that was made here; none if there was none, or its record was lost.
+    fn last_backup(&self) -> Option<Time> {
+        None
+    }
+
+    /// Counts at most `most` rows of `table`, those after `after` in the order of an index. None if the engine cannot.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    fn count_rows(
+        &self,
+        _table: CountedTable,
+        _after: Option<RowCursor>,
+        _most: u32,
+    ) -> Result<Option<CountedRows>, StoreError> {
+        Ok(None)
+    }
+
+    /// Returns the measures of the store; none if it has none.
+    fn measures(&self) -> Option<&StoreMeasures> {
+        None
+    }
+
     /// Writes the waiting jobs, and closes the store for every holder.
     ///
     /// # Errors
@@ -392,6 +421,47 @@ pub enum Phase {
     Copying,
     /// The copy is read back.
     Checking,
+}
+
+/// A table whose rows are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedTable {
+    /// Users.
+    Users,
+    /// Clients.
+    Clients,
+    /// Tickets, spent and expired ones too, until they are swept.
+    Tickets,
+    /// Sessions, ended ones too, until they are swept.
+    Sessions,
+}
+
+impl CountedTable {
+    /// Every one of them.
+    pub const ALL: [Self; 4] = [Self::Users, Self::Clients, Self::Tickets, Self::Sessions];
+
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Clients => "clients",
+            Self::Tickets => "tickets",
+            Self::Sessions => "sessions",
+        }
+    }
+}
+
+/// The last row that was counted, as the engine finds it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowCursor(pub(crate) i64, pub(crate) i64);
+
+/// The result of one step of [`Upkeep::count_rows`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedRows {
+    /// The number of rows.
+    pub rows: u32,
+    /// The last one, if there may be more.
+    pub rest: Option<RowCursor>,
 }
 
 /// The result of one step of [`AuditTrail::cut_audit`].

@@ -11,6 +11,7 @@ mod backend;
 mod clock;
 mod engine;
 mod error;
+mod measures;
 mod notice;
 pub mod sqlite;
 
@@ -20,12 +21,14 @@ pub use admin_session::AdminSession;
 pub use audit_chain::{AuditRow, AuditVerdict, BrokenLink};
 pub use audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, Refused};
 pub use backend::{
-    Access, Archived, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, Create, EndedAhead,
-    KEEP_EXPIRED, OnProgress, Phase, Requests, STEP, SigningKeys, StoredKeys, Swept, Then, Upkeep,
+    Access, Archived, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, CountedRows,
+    CountedTable, Create, EndedAhead, KEEP_EXPIRED, OnProgress, Phase, Requests, RowCursor, STEP,
+    SigningKeys, StoredKeys, Swept, Then, Upkeep,
 };
 pub use clock::Clock;
 pub use engine::load_engine;
 pub use error::{SqliteErrorKind, StoreError};
+pub use measures::StoreMeasures;
 pub use notice::Notice;
 pub use sqlite::{
     BackupReport, Contents, DATABASE, Finding, Generation, Installation, LOCK, RESERVE, Report, Restored,

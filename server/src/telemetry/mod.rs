@@ -1,4 +1,5 @@
-//! The reports of the server: log lines, and counts of refusals.
+//! The reports of the server: log lines, counts of refusals, and metrics.
 
 pub mod log;
+pub mod metrics;
 pub mod refusal_counts;

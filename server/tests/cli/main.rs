@@ -11,6 +11,7 @@ mod clocks;
 mod commands;
 mod environment;
 mod first_secret;
+mod follow;
 mod guessing;
 mod installation;
 mod lists;

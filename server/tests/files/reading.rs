@@ -44,6 +44,10 @@ fn every_verb_leaves_everything(installation: &TestInstallation, token: &str) {
                 "{verb:?}: {}",
                 String::from_utf8_lossy(&output.stderr)
             );
+            if verb.first() == Some(&"backup") {
+                // The one thing that it leaves: its own time, for the metrics.
+                fs::remove_file(installation.path().join("gatepass.backup")).unwrap();
+            }
             before.holds(installation.path(), &format!("{verb:?}"));
         }
         fs::remove_file(&backup).unwrap();

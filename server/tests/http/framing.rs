@@ -76,7 +76,7 @@ fn every_refusal_is_seen_and_closes() {
         (&post("Transfer-Encoding: chunked", "10001\r\n"), 413),
         (&post("Expect: the-unexpected", ""), 417),
         ("GET http://elsewhere/ HTTP/1.1\r\nHost: a\r\n\r\n", 421),
-        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+        ("POST * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
         ("GET / HTTP/2.0\r\n\r\n", 505),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),

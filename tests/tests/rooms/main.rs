@@ -46,7 +46,7 @@ const CORE: Order = Order {
     ],
 };
 
-/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock`, `authority`, `terminal` and `threads` lie below everything.
+/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock`, `authority`, `terminal`, `threads` and `measures` lie below everything.
 const SERVER: Order = Order {
     name: "gatepass",
     source: "server/src",
@@ -57,12 +57,13 @@ const SERVER: Order = Order {
         ("authority", &[]),
         ("threads", &[]),
         ("terminal", &[]),
+        ("measures", &[]),
         ("config", &["error", "threads", "authority"]),
         ("secrets", &["error", "clock"]),
-        ("store", &["secrets", "error", "clock", "threads"]),
+        ("store", &["secrets", "error", "clock", "threads", "measures"]),
         ("net", &[]),
-        ("telemetry", &["net", "terminal"]),
-        ("http", &["net", "threads", "authority"]),
+        ("telemetry", &["net", "terminal", "measures"]),
+        ("http", &["net", "threads", "authority", "measures"]),
         ("cli", &["store", "secrets", "config", "telemetry", "error", "output", "clock", "terminal"]),
         (
             "runtime",

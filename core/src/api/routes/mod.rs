@@ -1,6 +1,7 @@
 //! The one table of routes. Nothing else knows a path.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::api::context::{Context, ErrorFormat, sent_id};
@@ -15,6 +16,7 @@ use crate::http::language::Language;
 use crate::http::oauth_error::OAuthError;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::response::Response;
 use crate::records::password::Workspace;
 use crate::records::request_id::RequestIds;
 use crate::records::request_inputs::RequestInputs;
@@ -156,9 +158,23 @@ impl fmt::Debug for Route {
 
 /// Returns the value of `Allow` for a path: the methods of every row that has it.
 fn allow(path: &str) -> String {
-    let rows = ROUTES.iter().filter(|route| route.matches(path).is_some());
+    methods_of(ROUTES.iter().filter(|route| route.matches(path).is_some()))
+}
+
+/// Returns the answer to `OPTIONS *`: the methods that some route takes (RFC 9110 §9.3.7).
+fn options() -> Response {
+    let mut methods = methods_of(ROUTES.iter());
+    methods.push_str(", OPTIONS");
+    Response::new(204, "application/json", Vec::new()).with("allow", methods)
+}
+
+/// Returns the methods of `rows`, each once.
+fn methods_of(rows: impl Iterator<Item = &'static Route>) -> String {
     let mut allow = String::new();
     for &method in rows.flat_map(|route| route.methods) {
+        if allow.split(", ").any(|one| one == method) {
+            continue;
+        }
         let more = if method == "GET" { "GET, HEAD" } else { method };
         allow.push_str(if allow.is_empty() { "" } else { ", " });
         allow.push_str(more);
@@ -175,6 +191,8 @@ pub struct RoutedRequest<'a> {
     at_path: Option<&'static Route>,
     /// The row that has the path and the method, and the variable end of the path.
     route: Option<(&'static Route, &'a str)>,
+    /// The number of that row.
+    number: Option<usize>,
 }
 
 impl<'a> RoutedRequest<'a> {
@@ -182,15 +200,23 @@ impl<'a> RoutedRequest<'a> {
     pub fn of(request: &'a Request) -> Self {
         let language = Language::of(request.header("accept-language").unwrap_or_default());
         let path = request.path();
-        let mut rows = ROUTES.iter().filter_map(|route| Some((route, route.matches(path)?))).peekable();
-        let at_path = rows.peek().map(|(route, _)| *route);
-        let route = rows.find(|(route, _)| route.takes(&request.method));
-        Self { request, language, at_path, route }
+        let rows = ROUTES.iter().enumerate();
+        let mut rows =
+            rows.filter_map(|(number, route)| Some((number, route, route.matches(path)?))).peekable();
+        let at_path = rows.peek().map(|(_, route, _)| *route);
+        let found = rows.find(|(_, route, _)| route.takes(&request.method));
+        let (number, route) = found.map(|(number, route, id)| (number, (route, id))).unzip();
+        Self { request, language, at_path, route, number }
     }
 
     /// Returns the language of messages for people.
     pub const fn language(&self) -> Language {
         self.language
+    }
+
+    /// Returns the number of its row in [`ROUTES`]; none if no row has its path and its method.
+    pub const fn number(&self) -> Option<usize> {
+        self.number
     }
 
     /// Returns the path for a log: as the table has it, without its variable end, and empty where no route has it. The rest was
@@ -208,12 +234,15 @@ impl Engine {
 
     /// Does the same for a request that stays at hand: whoever finds that the clock was set since may begin anew.
     pub fn begin(&self, routed: &RoutedRequest<'_>, inputs: RequestInputs) -> Step {
-        let RoutedRequest { request, language, at_path, route } = *routed;
+        let RoutedRequest { request, language, at_path, route, .. } = *routed;
         let errors = at_path.map_or(ErrorFormat::Simple, |route| route.errors);
         let ids = RequestIds { own: inputs.request_id(), sent: sent_id(request) };
         let ctx = Context { inputs, language, peer: request.peer, stated: None, ids, errors };
         match route {
             Some((route, id)) => (route.begin)(Call { ctx, engine: self, request, id }),
+            None if request.method == "OPTIONS" && request.target == "*" => {
+                Step::reply(&ctx, options().into())
+            }
             None if at_path.is_none() => Step::reply(&ctx, ctx.problem(Problem::NotFound)),
             None => {
                 let response = match errors {

@@ -105,6 +105,15 @@ fn a_path_has_each_method_once_and_allows_what_its_rows_take() {
     }
     assert_eq!(allow("/auth/me/sessions"), "GET, HEAD, DELETE");
     assert_eq!(allow("/userinfo"), "GET, HEAD, POST");
+    let options = options();
+    let allow: Vec<_> = options.header("allow").unwrap_or_default().split(", ").collect();
+    let mut once = allow.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!((options.status(), allow.len()), (204, once.len()));
+    let every = ROUTES.iter().flat_map(|route| route.methods).copied().chain(["HEAD", "OPTIONS"]);
+    assert!(every.clone().all(|method| allow.contains(&method)), "{allow:?}");
+    assert!(allow.iter().all(|method| every.clone().any(|one| one == *method)), "{allow:?}");
 }
 
 #[test]

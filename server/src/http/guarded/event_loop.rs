@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use super::super::connection::{Connection, Waiting};
 use super::super::response::Date;
-use super::super::{Handler, Limits};
+use super::super::{FrontMeasures, Handler, Limits};
 use super::listener::{Accepted, Listener};
 use super::shared_connection::{Driven, Driver, SharedConnection, scratch};
 use super::workers::{Pool, ReadyList};
@@ -53,6 +53,7 @@ pub(super) struct EventLoop {
     warn_after: Duration,
     /// While stopping: the time at which the remaining connections are closed.
     drain: Option<Duration>,
+    measures: Arc<FrontMeasures>,
 }
 
 struct Entry {
@@ -69,6 +70,7 @@ impl EventLoop {
         handler: Arc<dyn Handler>,
         ready_list: Arc<ReadyList>,
         clock: Clock,
+        measures: Arc<FrontMeasures>,
     ) -> Self {
         Self {
             limits,
@@ -87,6 +89,7 @@ impl EventLoop {
             accept_after: Duration::ZERO,
             warn_after: Duration::ZERO,
             drain: None,
+            measures,
         }
     }
 
@@ -252,6 +255,7 @@ impl EventLoop {
             && self.listener.is_full_for(address)
             && !self.make_room(Some(address))
         {
+            self.measures.turned_away.add();
             return;
         }
         let number = self.free.last().copied().unwrap_or(self.entries.len());
@@ -274,6 +278,7 @@ impl EventLoop {
         } else {
             self.entries.push(entry);
         }
+        self.measures.connections.set(self.open());
         self.drive(number, &shared);
     }
 
@@ -303,6 +308,7 @@ impl EventLoop {
             let check_at = locked.check_at;
             drop(locked);
             self.remove(number, check_at);
+            self.measures.closed_for_others.add();
         }
         true
     }
@@ -313,6 +319,7 @@ impl EventLoop {
         if let Some(entry) = self.entries.get_mut(number).and_then(Option::take) {
             self.listener.leave(entry.address);
             self.free.push(number);
+            self.measures.connections.set(self.open());
         }
     }
 

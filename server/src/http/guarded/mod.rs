@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 
-use super::{Handler, Limits};
+use super::{FrontMeasures, Handler, Limits};
 
 mod event_loop;
 mod listener;
@@ -43,6 +43,7 @@ pub struct Guarded {
     poll: Poll,
     stop: Stop,
     local: SocketAddr,
+    measures: Arc<FrontMeasures>,
 }
 
 /// Ends [`Guarded::run`] from any thread: no new connections, idle ones closed, requests in flight finished within
@@ -76,7 +77,8 @@ impl Guarded {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let limits = Arc::new(Limits { connections: listener::affordable(limits.connections), ..limits });
         let (listener, local) = listener::Listener::open(address, Arc::clone(&limits), poll.registry())?;
-        Ok(Self { limits, listener, poll, stop: Stop { asked: Arc::default(), waker }, local })
+        let stop = Stop { asked: Arc::default(), waker };
+        Ok(Self { limits, listener, poll, stop, local, measures: Arc::default() })
     }
 
     /// Returns the address listened on, with its real port.
@@ -89,6 +91,11 @@ impl Guarded {
         self.stop.clone()
     }
 
+    /// Returns its measures.
+    pub fn measures(&self) -> Arc<FrontMeasures> {
+        Arc::clone(&self.measures)
+    }
+
     /// Serves until stopped.
     ///
     /// # Errors
@@ -96,9 +103,23 @@ impl Guarded {
     pub fn run(self, handler: Arc<dyn Handler>) -> io::Result<()> {
         let ready_list = Arc::new(workers::ReadyList::new(Arc::clone(&self.stop.waker)));
         let clock = Clock(Instant::now());
-        let pool = workers::Pool::start(&self.limits, Arc::clone(&handler), Arc::clone(&ready_list), clock)?;
-        let mut event_loop =
-            event_loop::EventLoop::new(self.limits, self.listener, pool, handler, ready_list, clock);
+        let measures = self.measures;
+        let pool = workers::Pool::start(
+            &self.limits,
+            Arc::clone(&handler),
+            Arc::clone(&ready_list),
+            clock,
+            Arc::clone(&measures),
+        )?;
+        let mut event_loop = event_loop::EventLoop::new(
+            self.limits,
+            self.listener,
+            pool,
+            handler,
+            ready_list,
+            clock,
+            measures,
+        );
         event_loop.run(self.poll, &self.stop)
     }
 }

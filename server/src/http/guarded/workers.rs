@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -14,7 +13,7 @@ use mio::Waker;
 
 use super::super::reply::{AnswerState, Answered, Destination, Reply, Resumption};
 use super::super::response::Date;
-use super::super::{Caller, Handler, Limits, caught, given_up, printed};
+use super::super::{Caller, FrontMeasures, Handler, Limits, caught, given_up, printed};
 use super::Clock;
 use super::shared_connection::{Driven, Driver, SharedConnection, scratch};
 use crate::threads::named;
@@ -35,6 +34,8 @@ pub(in super::super) struct PendingRequest {
     state: Arc<PoolState>,
     /// True once it was handed on or answered.
     done: bool,
+    /// True while it waits without a thread.
+    parked: bool,
 }
 
 impl fmt::Debug for PendingRequest {
@@ -44,7 +45,21 @@ impl fmt::Debug for PendingRequest {
 }
 
 impl PendingRequest {
-    pub(in super::super) fn resume(self, work: Resumption) {
+    /// Marks that it waits without a thread.
+    pub(in super::super) fn park(mut self) -> Self {
+        self.parked = true;
+        self.state.measures.parked.rise();
+        self
+    }
+
+    fn unpark(&mut self) {
+        if std::mem::take(&mut self.parked) {
+            self.state.measures.parked.fall();
+        }
+    }
+
+    pub(in super::super) fn resume(mut self, work: Resumption) {
+        self.unpark();
         let state = Arc::clone(&self.state);
         state.push(Job::Resume(work, self));
     }
@@ -52,7 +67,8 @@ impl PendingRequest {
 
 impl Drop for PendingRequest {
     fn drop(&mut self) {
-        self.state.in_flight.fetch_sub(1, Relaxed);
+        self.unpark();
+        self.state.measures.in_flight.fall();
         if !self.done {
             let caller = std::mem::take(&mut self.caller);
             self.state.push(Job::Abandoned(Arc::clone(&self.shared), self.number, caller));
@@ -113,8 +129,7 @@ struct PoolState {
     clock: Clock,
     /// The number of workers, to share the waiting requests.
     workers: usize,
-    /// Requests that are not answered yet, including those that wait for the disk.
-    in_flight: AtomicUsize,
+    measures: Arc<FrontMeasures>,
 }
 
 #[derive(Default)]
@@ -159,17 +174,10 @@ impl Pool {
         handler: Arc<dyn Handler>,
         ready_list: Arc<ReadyList>,
         clock: Clock,
+        measures: Arc<FrontMeasures>,
     ) -> io::Result<Self> {
         let (queue, not_empty, workers) = (Mutex::default(), Condvar::new(), limits.workers.max(1));
-        let state = Arc::new(PoolState {
-            queue,
-            not_empty,
-            handler,
-            ready_list,
-            clock,
-            workers,
-            in_flight: AtomicUsize::new(0),
-        });
+        let state = Arc::new(PoolState { queue, not_empty, handler, ready_list, clock, workers, measures });
         let mut pool = Self { state, threads: Vec::new() };
         for number in 0..workers {
             let state = Arc::clone(&pool.state);
@@ -216,6 +224,7 @@ impl PoolState {
                 return;
             }
             queue.jobs.push_back(job);
+            self.measures.waiting.set(queue.jobs.len());
             let Queue { jobs, idle, .. } = &mut *queue;
             idle.wake_one(jobs.len())
         };
@@ -235,13 +244,13 @@ impl PoolState {
         number: usize,
         caller: Caller,
     ) -> PendingRequest {
-        self.in_flight.fetch_add(1, Relaxed);
-        PendingRequest { shared, number, caller, state: Arc::clone(self), done: false }
+        self.measures.in_flight.rise();
+        PendingRequest { shared, number, caller, state: Arc::clone(self), done: false, parked: false }
     }
 
     /// Returns true if more requests are inside than workers, so that a worker without work may expect some soon.
     fn is_busy(&self) -> bool {
-        self.in_flight.load(Relaxed) > self.workers
+        self.measures.in_flight.get() > self.workers
     }
 
     /// Takes one job, or a fair share of the waiting requests. Returns false at the end.
@@ -254,6 +263,7 @@ impl PoolState {
                 let requests =
                     queue.jobs.iter().take(share).take_while(|job| matches!(job, Job::Answer(..))).count();
                 taken.extend(queue.jobs.drain(..requests.max(1)));
+                self.measures.waiting.set(queue.jobs.len());
                 let Queue { jobs, idle, .. } = &*queue;
                 debug_assert!(
                     idle.woken == idle.asleep || idle.expected() >= jobs.len(),

@@ -24,6 +24,7 @@ use super::writer::{Class, Writer};
 use crate::clock::wall;
 use crate::store::audit_chain::Chain;
 use crate::store::error::StoreError;
+use crate::store::measures::StoreMeasures;
 use crate::threads::named;
 
 /// The time that a change of the generation waits for another process that starts.
@@ -84,6 +85,7 @@ pub(super) struct Advance {
     pub(super) keys: Arc<MasterKeys>,
     pub(super) progress: Arc<Progress>,
     pub(super) reserve: Reserve,
+    pub(super) measures: Arc<StoreMeasures>,
 }
 
 impl Advance {

@@ -6,6 +6,7 @@
 //! - `gatepass.lock`: held shared by every process that has the database open for writing, and by one alone while it starts
 //!   on files that no other process has open, or replaces them.
 //! - `gatepass.starting`: marks a first start that has not come to its end.
+//! - `gatepass.backup`: the time of the last backup, in seconds since 1970.
 //! - `admin.secret`: the secret of the first client, where the first start had no terminal to show it on.
 //!
 //! The directory itself is locked while a process starts, and while it changes the generation. It is never held for long.
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use gatepass_core::base::time::Time;
 
 use crate::secrets::files::{FileKind, Files, SystemFiles, exists, give_to_owner, replace, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
@@ -34,6 +37,9 @@ pub(super) const FIRST_SECRET: &str = "admin.secret";
 pub(super) const STARTING: &str = "gatepass.starting";
 /// The name of the file that holds the id of a handover that this directory accepts.
 pub(super) const ACCEPT: &str = "gatepass.accept";
+
+/// The name of the file that holds the time of the last backup.
+const LAST_BACKUP: &str = "gatepass.backup";
 
 /// The usual data directory of a service.
 const USUAL: &str = "/var/lib/gatepass";
@@ -151,6 +157,22 @@ impl Installation {
     /// Returns the path of the first client's secret.
     pub fn first_secret(&self) -> PathBuf {
         self.dir.join(FIRST_SECRET)
+    }
+
+    /// Writes down that a backup was made at `at`, for the metrics and the status of a server.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be written.
+    pub fn record_backup(&self, at: Time) -> Result<(), StoreError> {
+        let path = self.dir.join(LAST_BACKUP);
+        let text = format!("{}\n", at.unix());
+        replace(&*self.files, &path, text.as_bytes()).map_err(|e| StoreError::file(&path, "write", &e))
+    }
+
+    /// Returns the time of the last backup; none if none was written down.
+    pub fn last_backup(&self) -> Option<Time> {
+        let text = fs::read_to_string(self.dir.join(LAST_BACKUP)).ok()?;
+        text.trim_end().parse().ok().map(Time::from_unix)
     }
 
     /// Makes an empty file for the first client's secret. While it is empty, nobody has been told the secret.

@@ -34,6 +34,7 @@ mod reader;
 mod reserve;
 mod restore;
 mod rotate;
+mod row_counts;
 mod rows;
 mod schema;
 mod sign_in_history;

@@ -20,11 +20,14 @@ use super::reserve::Reserve;
 use super::state::MasterKeys;
 use super::transaction_error::TransactionError;
 use super::writer::{Class, Writer};
-use super::{apply, create, identifiers, open, read};
+use super::{apply, create, identifiers, open, read, row_counts};
 use crate::secrets::files;
 use crate::store::audit_chain::Chain;
-use crate::store::backend::{Access, Create, EndedAhead, Requests, Swept, Then, Upkeep};
+use crate::store::backend::{
+    Access, CountedRows, CountedTable, Create, EndedAhead, Requests, RowCursor, Swept, Then, Upkeep,
+};
 use crate::store::error::StoreError;
+use crate::store::measures::StoreMeasures;
 use crate::store::notice::Notice;
 use crate::threads::default_workers;
 
@@ -118,6 +121,7 @@ impl Store {
             keys: Arc::new(opened.keys),
             progress: Arc::<Progress>::default(),
             reserve: Reserve::at(&installation.dir),
+            measures: Arc::default(),
         };
         if access == Access::Serve {
             files.reserve.make();
@@ -442,6 +446,28 @@ impl Upkeep for Store {
     fn log_bytes(&self) -> u64 {
         let installation = self.installation();
         installation.files.about(&installation.log()).map_or(0, |about| about.size)
+    }
+
+    fn database_bytes(&self) -> u64 {
+        let installation = self.installation();
+        installation.files.about(&installation.database()).map_or(0, |about| about.size)
+    }
+
+    fn last_backup(&self) -> Option<Time> {
+        self.installation().last_backup()
+    }
+
+    fn count_rows(
+        &self,
+        table: CountedTable,
+        after: Option<RowCursor>,
+        most: u32,
+    ) -> Result<Option<CountedRows>, StoreError> {
+        self.snapshot(|db| row_counts::count(db, table, after, most)).map(Some)
+    }
+
+    fn measures(&self) -> Option<&StoreMeasures> {
+        Some(&self.0.files.measures)
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, current};
 
 use arc_swap::ArcSwapOption;
@@ -16,6 +16,7 @@ use super::checkpoint::Checkpoints;
 use super::connect::Role;
 use super::transaction_error::TransactionError;
 use crate::store::error::{SqliteErrorKind, StoreError};
+use crate::store::measures::StoreMeasures;
 use crate::threads::named;
 
 /// One transaction may always have this many jobs: enough for a sync to cost each of them little.
@@ -40,16 +41,18 @@ pub(super) enum Class {
 pub(super) struct Writer {
     queue: ArcSwapOption<SyncSender<Box<dyn Work>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    measures: Arc<StoreMeasures>,
 }
 
 impl Writer {
     /// Starts the thread; at most `bound` jobs wait.
     pub(super) fn start(files: Advance, bound: usize) -> std::io::Result<Self> {
         let (queue, waiting) = sync_channel(bound);
+        let measures = Arc::clone(&files.measures);
         let checkpoints = Checkpoints::new(files.connector.clone());
         let mut writer_thread = WriterThread { files, db: None, checkpoints, room: LEAST };
         let thread = named("writer").stack_size(STACK).spawn(move || writer_thread.work(&waiting))?;
-        Ok(Self { queue: ArcSwapOption::from_pointee(queue), thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: ArcSwapOption::from_pointee(queue), thread: Mutex::new(Some(thread)), measures })
     }
 
     /// Runs `run` on the writing thread, all or none, and waits until its writes are durable.
@@ -78,10 +81,16 @@ impl Writer {
     {
         let job = Box::new(Job { class, run, made: None, then: Some(then) });
         let refused = match &*self.queue.load() {
-            Some(queue) => match queue.try_send(job) {
-                Ok(()) => return,
-                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => job,
-            },
+            Some(queue) => {
+                self.measures.waiting.rise();
+                match queue.try_send(job) {
+                    Ok(()) => return,
+                    Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                        self.measures.waiting.fall();
+                        job
+                    }
+                }
+            }
             None => job,
         };
         refused.settle(Err(Failure::NotApplied(StoreError::Overloaded)));
@@ -188,6 +197,7 @@ impl WriterThread {
         while let Ok(first) = waiting.recv() {
             let mut jobs = vec![first];
             jobs.extend(waiting.try_iter().take(self.room - 1));
+            jobs.iter().for_each(|_| self.files.measures.waiting.fall());
             // A bug in one job must not stop all later ones. Its batch is dropped, which reports an unknown outcome to
             // the waiters, and so is the connection, which rolls back.
             if catch_unwind(AssertUnwindSafe(|| self.write(jobs))).is_err() {
@@ -223,6 +233,9 @@ impl WriterThread {
         match end {
             End::Committed(went, timing) => {
                 // Writes to a file that was removed from its path are as good as lost.
+                if let Some(timing) = timing {
+                    self.files.measures.took(jobs.len(), timing.writing, timing.syncing);
+                }
                 if timing.is_some()
                     && let Err(error) = connector.verify()
                 {
@@ -296,7 +309,6 @@ mod tests {
     use super::super::state::{META, MasterKeys};
     use super::*;
     use crate::store::audit_chain::Chain;
-    use std::sync::Arc;
     use std::sync::mpsc::channel;
     use std::time::Duration;
 
@@ -330,6 +342,7 @@ mod tests {
             keys: Arc::new(MasterKeys::for_test()),
             progress: Arc::default(),
             reserve: Reserve::at(dir.path()),
+            measures: Arc::default(),
         };
         WriterThread { files, db: Some(db), checkpoints, room: 5 }.work(&waiting);
         let numbers: Vec<i64> = tells.iter().collect();
