@@ -772,7 +772,8 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
         | Records::ClientPage(_)
         | Records::TicketPage(_)
         | Records::SessionPage(_)
-        | Records::ByClient(_) => {}
+        | Records::ByClient(_)
+        | Records::Administered(_) => {}
     }
 }
 
@@ -954,6 +955,7 @@ pub(crate) fn handle(data: &[u8]) {
             // Only the cheap hash and the one new password are worth the time.
             Step::HashPassword(stretch) if matches!(lie % 21, 12 | 20) => stretch.run(&engine),
             Step::HashPassword(stretch) => stretch.refuse(),
+            Step::Task(task) => task.refuse(),
             Step::Reply(response) => {
                 assert!(
                     response.status() != 200 || open || matches!(lie % 21, 2 | 6 | 9 | 12 | 14..),

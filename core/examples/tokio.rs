@@ -62,6 +62,8 @@ async fn drive(server: &Arc<Server>, mut step: Step) -> Result<Response, Failed>
                     tokio::task::spawn_blocking(move || hash.run(&server.engine)).await?
                 }
             },
+            // Administration over HTTP asks for what only a server can do or knows.
+            Step::Task(task) => task.refuse(),
             Step::Reply(reply) => return Ok(reply.into_response()),
         }
     }

@@ -31,6 +31,8 @@
 //!             Step::Guess(guess) => guess.allow(engine),
 //!             // 20 ms and 19 MiB: bound how many run at once.
 //!             Step::HashPassword(hash) => hash.run(engine),
+//!             // An administrator asks for something that only the server can do or knows.
+//!             Step::Task(task) => task.refuse(),
 //!             Step::Reply(reply) => return reply.into_response(),
 //!         }
 //!     }
@@ -132,6 +134,7 @@ pub use api::guess::{Attempt, AttemptResult, Guess, GuessAccount, GuessSource};
 pub use api::reply::Reply;
 pub use api::routes::RoutedRequest;
 pub use api::step::{Commit, HashPassword, Read, Step, drive, finish};
+pub use api::task::{Task, TaskAnswer, TaskRequest};
 pub use base::secret::SecretText;
 pub use base::time::Time;
 pub use base::warning::Warnings;

@@ -194,6 +194,7 @@ fn answer(engine: &Engine, store: &Canned, request: Request, hashed: Option<Step
             }
             Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(_) => hashed.take().expect("one hash"),
+            Step::Task(task) => task.refuse(),
             Step::Reply(response) => return response,
         }
     }
@@ -208,7 +209,7 @@ fn after_hash(engine: &Engine, store: &Canned, request: Request) -> Option<Step>
             let Step::HashPassword(stretch) = guess.allow(engine) else { return None };
             Some(stretch.run(engine))
         }
-        Step::Guess(_) | Step::Commit(_) | Step::HashPassword(_) | Step::Reply(_) => None,
+        Step::Guess(_) | Step::Commit(_) | Step::HashPassword(_) | Step::Task(_) | Step::Reply(_) => None,
     }
 }
 

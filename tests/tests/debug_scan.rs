@@ -53,6 +53,7 @@ impl DebugScanner {
                 }
                 Step::Guess(guess) => guess.allow(&self.engine),
                 Step::HashPassword(stretch) => stretch.run(&self.engine),
+                Step::Task(task) => task.refuse(),
                 Step::Reply(response) => {
                     let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
                     assert_eq!(response.status(), status, "{path}: {body}");

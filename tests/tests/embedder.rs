@@ -47,6 +47,7 @@ async fn answer(engine: &Engine, store: &AsyncStore, request: Request) -> Reply 
             }
             Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => tokio::task::block_in_place(|| stretch.run(engine)),
+            Step::Task(task) => task.refuse(),
             Step::Reply(response) => return response,
         }
     }

@@ -117,6 +117,7 @@ fn run(engine: &Engine, prepared: &Tables, first: &str, schedule: u64, counts: &
             }
             Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => stretch.run(engine),
+            Step::Task(task) => task.refuse(),
             Step::Reply(response) => {
                 if response.status() == 200 {
                     counts.fresh += 1;

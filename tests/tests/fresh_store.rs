@@ -21,9 +21,9 @@ use gatepass_core::store::audit::Event;
 use gatepass_core::store::check::{check_races, check_store};
 use gatepass_core::store::page::{Cursor, Page, PageQuery};
 use gatepass_core::store::query::{
-    AccountRecords, BearerQuery, BearerRecords, ByClientRecords, ChallengeRecords, FactorsRecords, Family,
-    IdentifierOwner, IssueRecords, LoginRecords, Named, PasswordRecords, SessionRecords, SessionsRecords,
-    TicketRecords, TokenRecords, UserRecords,
+    AccountRecords, AdministeredRecords, BearerQuery, BearerRecords, ByClientRecords, ChallengeRecords,
+    FactorsRecords, Family, IdentifierOwner, IssueRecords, LoginRecords, Named, PasswordRecords,
+    SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
 };
 use gatepass_core::{Change, Client, ClientId, Found, Outcome, Query, Records, Store, User, UserId, UserRef};
 
@@ -304,6 +304,10 @@ impl Rows {
             Query::ByClient(by) => Records::ByClient(Box::new(ByClientRecords {
                 caller: self.client(&by.caller).cloned(),
                 records: self.answer(&by.query),
+            })),
+            Query::Administered(asked) => Records::Administered(Box::new(AdministeredRecords {
+                bearer: self.bearer(&asked.bearer),
+                records: self.answer(&asked.query),
             })),
             Query::User(query) => Records::User(self.named(&query.user).map(|user| {
                 let owners = self.owners(&query.identifiers, Some(&user.id));

@@ -58,6 +58,7 @@ fn advance(engine: &Engine, tables: &mut Tables, step: Step, fate: u32, counts: 
         },
         Step::Guess(guess) => Some(guess.allow(engine)),
         Step::HashPassword(stretch) => Some(stretch.run(engine)),
+        Step::Task(task) => Some(task.refuse()),
         Step::Reply(response) => {
             match response.status() {
                 200 => counts.welcomed += 1,

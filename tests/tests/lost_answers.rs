@@ -132,6 +132,7 @@ impl SignIn<'_> {
             Step::Reply(response) => return self.reply(sender, applied, well, &response),
             Step::Guess(guess) => (guess.allow(self.engine), applied),
             Step::HashPassword(_) => panic!("nobody has a password here"),
+            Step::Task(_) => panic!("nobody administers here"),
         };
         self.flows.push(Flow { sender, step, applied });
     }

@@ -62,6 +62,7 @@ fn steps(engine: &Engine, store: &Memory, request: Request) -> (Vec<&'static str
                 taken.push("stretch");
                 stretch.run(engine)
             }
+            Step::Task(task) => task.refuse(),
             Step::Commit(commit) => {
                 taken.push("commit");
                 let outcome = store.with(|tables| tables.commit(commit.changes()));
@@ -171,6 +172,7 @@ fn every_outcome_has_one_answer_and_nothing_leaves_but_by_an_applied_commit() {
                         stretched += 1;
                         stretch.run(&engine)
                     }
+                    Step::Task(task) => task.refuse(),
                     Step::Commit(commit) => commit.settle(&engine, *left.next().expect("an outcome")),
                     Step::Reply(response) => return Some(response),
                 };
@@ -228,6 +230,7 @@ fn two_conflicts_are_answered_as_a_wrong_password() {
                 }
                 Step::Guess(guess) => guess.allow(&engine),
                 Step::HashPassword(stretch) => stretch.run(&engine),
+                Step::Task(task) => task.refuse(),
                 Step::Commit(commit) => commit.settle(&engine, Outcome::Conflict),
                 Step::Reply(response) => break response,
             };
@@ -353,6 +356,7 @@ fn two_hundred_schedules_of_guesses_logins_and_changes() {
                 }
                 Step::Guess(guess) => guess.allow(&engine),
                 Step::HashPassword(stretch) => stretch.run(&engine),
+                Step::Task(task) => task.refuse(),
                 Step::Commit(commit) => {
                     let outcome = tables.commit(commit.changes());
                     if outcome == Outcome::Applied {

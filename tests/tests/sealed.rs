@@ -40,6 +40,7 @@ fn drive(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome]) 
             },
             Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => stretch.run(engine),
+            Step::Task(task) => task.refuse(),
             Step::Reply(response) => return (response, steps),
         };
     }

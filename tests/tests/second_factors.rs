@@ -58,6 +58,7 @@ fn finish(engine: &Engine, store: &Memory, mut step: Step, outcomes: &[Outcome])
             },
             Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(stretch) => stretch.run(engine),
+            Step::Task(task) => task.refuse(),
             Step::Reply(response) => return response,
         };
     }
@@ -421,6 +422,7 @@ fn a_challenge_opens_one_session_and_allows_five_wrong_codes() {
                 }
                 Step::Guess(guess) => guess.allow(&engine),
                 Step::HashPassword(stretch) => stretch.run(&engine),
+                Step::Task(task) => task.refuse(),
                 Step::Reply(response) => {
                     welcomed += usize::from(response.status() == 200);
                     continue;

@@ -278,6 +278,7 @@ fn commit_of(server: &InMemoryServer, mut step: Step) -> Commit {
             }
             Step::Guess(guess) => guess.allow(&server.engine),
             Step::HashPassword(stretch) => stretch.run(&server.engine),
+            Step::Task(task) => task.refuse(),
             Step::Commit(commit) => return commit,
             Step::Reply(response) => panic!("it is answered {} {}", response.status(), body(&response)),
         };

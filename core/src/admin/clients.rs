@@ -42,21 +42,21 @@ impl ImportedSecret {
 }
 
 /// Lists clients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListClients {
     /// The page.
     pub page: PageQuery,
 }
 
 /// Shows a client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShowClient {
     /// The client.
     pub client: ClientId,
 }
 
 /// Adds a client with one secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddClient {
     id: ClientId,
     fields: ClientFields,
@@ -85,7 +85,7 @@ impl AddClient {
 }
 
 /// Changes a client's record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SetClient {
     /// The client.
     pub client: ClientId,
@@ -94,28 +94,28 @@ pub struct SetClient {
 }
 
 /// Disables a client, and ends everything that was issued by it or for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DisableClient {
     /// The client.
     pub client: ClientId,
 }
 
 /// Enables a disabled client. Everything that ended stays ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EnableClient {
     /// The client.
     pub client: ClientId,
 }
 
 /// Deletes a client, and ends everything that was issued by it or for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteClient {
     /// The client.
     pub client: ClientId,
 }
 
 /// Gives a client another secret. The former ones end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RotateSecret {
     /// The client.
     pub client: ClientId,
@@ -127,7 +127,7 @@ pub struct RotateSecret {
 
 /// Gives a client another secret, and leaves the former ones good until [`EndRotation`]: a secret that does not arrive where it
 /// is needed costs nothing then.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BeginRotation {
     /// The client.
     pub client: ClientId,
@@ -155,7 +155,7 @@ pub struct BegunRotation {
 }
 
 /// Enables a client, gives it exactly this scope, and one new secret in place of all it had.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RenewClient {
     /// The client.
     pub client: ClientId,

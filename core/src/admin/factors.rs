@@ -21,7 +21,7 @@ use crate::store::change::Change;
 use crate::store::query::{Query, Records};
 
 /// Sets up a TOTP device for a user. It counts from a first code on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SetUpTotp {
     user: UserRef,
     name: Option<String>,
@@ -67,7 +67,7 @@ impl core::fmt::Debug for BackupCodes {
 }
 
 /// Verifies a first code of the newest device that waits for one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VerifyTotp {
     /// The user.
     pub user: UserRef,
@@ -76,7 +76,7 @@ pub struct VerifyTotp {
 }
 
 /// A device that counts from now on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VerifiedDevice {
     /// The user it belongs to.
     pub user: User,
@@ -86,14 +86,14 @@ pub struct VerifiedDevice {
 
 /// Takes every device and backup code of a user away, lifts the lock on their factors, and ends their sessions: one that has
 /// shown a factor could add another, and may be a thief's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResetFactors {
     /// The user.
     pub user: UserRef,
 }
 
 /// The factors that were taken away.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RemovedFactors {
     /// The user.
     pub user: User,

@@ -20,7 +20,7 @@ use crate::store::query::{Query, Records};
 const KEY_SET_MARGIN: u64 = 60;
 
 /// Lists the keys, oldest first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ListKeys;
 
 /// Adds a key.
@@ -69,7 +69,7 @@ pub enum Rotated {
 }
 
 /// Removes a key that does not sign. Tokens that it signed are refused from now on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RetireKey {
     /// Its `kid`.
     pub id: String,

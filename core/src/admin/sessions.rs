@@ -15,7 +15,7 @@ use crate::store::page::{Page, PageQuery};
 use crate::store::query::{Query, Records, SessionPageQuery, SessionRecords};
 
 /// Lists sessions, whatever became of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListSessions {
     /// The user whose sessions are listed; everybody's where none.
     pub user: Option<UserId>,
@@ -33,14 +33,14 @@ pub struct ListedSession {
 }
 
 /// Ends a session, and every token of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndSession {
     /// The session.
     pub session: SessionId,
 }
 
 /// Ends every session of a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EndUserSessions {
     /// The user.
     pub user: UserRef,

@@ -106,6 +106,11 @@ impl<T> Plan<T> {
         Self { changes, output, retry: None }
     }
 
+    /// Returns the changes, and the result once they are durable.
+    pub(crate) fn into_parts(self) -> (Vec<Change>, T) {
+        (self.changes, self.output)
+    }
+
     /// Makes another result of this one.
     pub(super) fn map<U>(self, make: impl FnOnce(T) -> U) -> Plan<U> {
         Plan { changes: self.changes, output: make(self.output), retry: self.retry }

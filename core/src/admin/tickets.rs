@@ -18,7 +18,7 @@ use crate::store::page::{Page, PageQuery};
 use crate::store::query::{IssueQuery, Query, Records};
 
 /// Lists tickets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListTickets {
     /// The page.
     pub page: PageQuery,
@@ -36,7 +36,7 @@ pub struct ListedTicket {
 }
 
 /// Issues a ticket. No client answers for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct IssueTicket {
     /// The request.
     pub request: TicketRequest,
@@ -54,7 +54,7 @@ pub struct IssuedTicket {
 }
 
 /// Withdraws a ticket that nobody has redeemed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RevokeTicket {
     /// The ticket.
     pub ticket: TicketId,

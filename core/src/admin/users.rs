@@ -23,7 +23,7 @@ use crate::store::page::{Page, PageQuery};
 use crate::store::query::{AccountRecords, IdentifierOwner, Named, Query, Records, UserQuery, UserRecords};
 
 /// Lists users.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListUsers {
     /// The page.
     pub page: PageQuery,
@@ -32,21 +32,21 @@ pub struct ListUsers {
 }
 
 /// Shows a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShowUser {
     /// The user.
     pub user: UserRef,
 }
 
 /// Shows a user with their password, factors and sign-in history.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ShowAccount {
     /// The user.
     pub user: UserRef,
 }
 
 /// Adds a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AddUser {
     /// The name they sign in with.
     pub username: Username,
@@ -57,7 +57,7 @@ pub struct AddUser {
 }
 
 /// Changes a user's record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SetUser {
     /// The user.
     pub user: UserRef,
@@ -68,28 +68,28 @@ pub struct SetUser {
 }
 
 /// Disables a user, and ends their sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DisableUser {
     /// The user.
     pub user: UserRef,
 }
 
 /// Enables a disabled user. Sessions that ended stay ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EnableUser {
     /// The user.
     pub user: UserRef,
 }
 
 /// Deletes a user, with everything that is theirs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeleteUser {
     /// The user.
     pub user: UserRef,
 }
 
 /// Gives a user a new password, and ends their sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SetPassword {
     /// The user.
     pub user: UserRef,
@@ -100,14 +100,14 @@ pub struct SetPassword {
 }
 
 /// Has a user change their password before anything else, and ends their sessions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RequirePasswordChange {
     /// The user.
     pub user: UserRef,
 }
 
 /// Lifts the locks on a user's password and factors.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UnlockUser {
     /// The user.
     pub user: UserRef,

@@ -12,6 +12,7 @@ use crate::api::oauth::client_auth::guess_at_secret;
 use crate::api::reply::Reply;
 use crate::api::routes::{AwaitCommit, Routed};
 use crate::api::step::{HashPassword, Step};
+use crate::api::task::{Task, TaskRequest};
 use crate::base::time::{Clocks, Time};
 use crate::engine::Engine;
 use crate::http::request::Request;
@@ -52,6 +53,11 @@ pub(crate) trait Endpoint: Sized {
         None
     }
 
+    /// Returns what is to be done outside the core before [`decide`](Self::decide). Whatever was presented has been found good then.
+    fn task(&self, _basis: &Basis<'_>, _records: &Records) -> Option<TaskRequest> {
+        None
+    }
+
     /// Decides on what was read. The same again after a conflict.
     ///
     /// # Errors
@@ -77,6 +83,11 @@ pub(crate) trait Pending: Sized {
 
 /// A password to be hashed, and what is to be decided then.
 pub(crate) trait Hashing<E: Endpoint>: Sized {
+    /// Returns whose password it is, where it is none to be compared.
+    fn source(&self) -> Option<GuessSource> {
+        None
+    }
+
     /// Hashes, then decides for `endpoint` on the records that were read before.
     fn run(
         self,
@@ -103,8 +114,16 @@ pub(crate) struct Call<'a> {
     pub(crate) ctx: Context,
     pub(crate) engine: &'a Engine,
     pub(crate) request: &'a Request,
-    /// The variable end of the path, empty where the route has none.
-    pub(crate) id: &'a str,
+    /// The variable segments of the path, empty where the route has fewer.
+    pub(crate) segments: [&'a str; 2],
+}
+
+impl<'a> Call<'a> {
+    /// Returns the first variable segment of the path.
+    pub(crate) const fn id(&self) -> &'a str {
+        let [first, _] = self.segments;
+        first
+    }
 }
 
 /// The basis of every decision, beside the records.
@@ -113,6 +132,8 @@ pub(crate) struct Basis<'a> {
     pub(crate) engine: &'a Engine,
     /// The state epoch of the snapshot.
     pub(crate) state_epoch: u64,
+    /// The generation of the keys of the snapshot.
+    pub(crate) key_generation: u64,
     /// Whether the client that asks has authenticated, where the endpoint rests on it.
     pub(crate) proof: Option<&'a Result<ClientProof, ClientRefusal>>,
 }
@@ -254,11 +275,14 @@ impl<E: Routed> Flow<E> {
     /// Begins to answer a call of this endpoint.
     pub(crate) fn begin(call: Call<'_>) -> Step {
         match E::parse(&call) {
-            Ok(state) => {
-                Flow { ctx: call.ctx, conflicts: 0, guesses: Guesses::NONE, used: None, state }.ask()
-            }
+            Ok(state) => Self::begin_with(call.ctx, state),
             Err(reply) => Step::reply(&call.ctx, reply),
         }
+    }
+
+    /// Begins with a request that has been parsed.
+    pub(crate) fn begin_with(ctx: Context, state: E) -> Step {
+        Self { ctx, conflicts: 0, guesses: Guesses::NONE, used: None, state }.ask()
     }
 
     /// Asks for the records.
@@ -268,7 +292,8 @@ impl<E: Routed> Flow<E> {
 
     /// Decides on what was found, or asks whether a guess may be made.
     pub(crate) fn resume(self, engine: &Engine, found: Found) -> Step {
-        let basis = Basis { ctx: &self.ctx, engine, state_epoch: found.state_epoch, proof: None };
+        let Found { generation: key_generation, state_epoch, .. } = found;
+        let basis = Basis { ctx: &self.ctx, engine, state_epoch, key_generation, proof: None };
         let claim = self.state.client(&basis, &found.records);
         let at_secret = claim.as_ref().filter(|_| self.guesses.may_ask(Guessed::ClientSecret));
         if let Some(source) = at_secret.and_then(|claim| guess_at_secret(&self.ctx, claim)) {
@@ -281,10 +306,13 @@ impl<E: Routed> Flow<E> {
         {
             return self.ask_for(Guessed::PasswordOrCode, source, found);
         }
+        if let Some(request) = self.state.task(&basis, &found.records) {
+            return Step::Task(Task { request, found, flow: self.with(E::await_records) });
+        }
         let decided = self.state.decide(&basis, found.records);
         let guesses = Guesses { allowed: Some(Guessed::PasswordOrCode), ..self.guesses };
         let used = proof.and_then(Result::ok).and_then(ClientProof::into_used_secret).map(Box::new);
-        Self { guesses, used, ..self }.go_on(decided, found.state_epoch)
+        Self { guesses, used, ..self }.go_on(decided, state_epoch)
     }
 
     /// Asks whether a guess may be made.
@@ -302,7 +330,7 @@ impl<E: Routed> Flow<E> {
         workspace: &mut Workspace,
         engine: &Engine,
     ) -> Step {
-        let basis = Basis { ctx: &self.ctx, engine, state_epoch, proof: None };
+        let basis = Basis { ctx: &self.ctx, engine, state_epoch, key_generation: 0, proof: None };
         let decided = hash.run(&mut self.state, &basis, workspace);
         self.go_on(decided, state_epoch)
     }
@@ -316,12 +344,12 @@ impl<E: Routed> Flow<E> {
             Ok(Next::Commit { state_epoch, changes, pending }) => {
                 Step::commit(state_epoch, changes, self.with(|endpoint| endpoint.await_commit(pending)))
             }
-            Ok(Next::Hash(hash)) => match self.guesses.asked {
+            Ok(Next::Hash(hash)) => match self.guesses.asked.or_else(|| hash.source()) {
                 Some(source) => {
                     let flow = self.with(|endpoint| endpoint.await_hash(hash));
                     Step::HashPassword(HashPassword { source, state_epoch, flow })
                 }
-                // A password that is hashed is one to be compared.
+                // A password that is hashed is one to be compared, or an administrator's.
                 None => self.reply(self.ctx.internal()),
             },
         }

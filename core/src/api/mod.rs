@@ -3,6 +3,7 @@
 //! A request is looked up in the table and parsed by its endpoint. From there on `endpoint::Flow` goes on with it, one
 //! [`step`] after the other.
 
+pub(crate) mod admin;
 pub(crate) mod auth;
 pub(crate) mod bearer;
 pub(crate) mod context;
@@ -18,4 +19,5 @@ pub mod reply;
 pub mod routes;
 pub(crate) mod shapes;
 pub mod step;
+pub mod task;
 pub(crate) mod tokens;

@@ -8,6 +8,7 @@ use crate::api::endpoint::Flow;
 use crate::api::guess::{Guess, GuessSource};
 use crate::api::reply::Reply;
 use crate::api::routes::{AwaitCommit, AwaitHash, AwaitRecords};
+use crate::api::task::Task;
 use crate::engine::Engine;
 use crate::http::request::Request;
 use crate::records::password::Workspace;
@@ -31,6 +32,8 @@ pub enum Step {
     /// Run this: a password is to be hashed, which takes some 20 ms and 19 MiB. Bound how many go on at once, and refuse
     /// what cannot wait, so that guessing costs the guesser and not the box.
     HashPassword(HashPassword),
+    /// Do this for an administrator, or refuse it: only the driver can do it, or knows.
+    Task(Task),
     /// Send this.
     Reply(Reply),
 }
@@ -157,6 +160,7 @@ pub fn finish(engine: &Engine, store: &impl Store, mut step: Step) -> Reply {
             // Nothing is limited here: that takes a memory of addresses.
             Step::Guess(guess) => guess.allow(engine),
             Step::HashPassword(hash) => hash.run(engine),
+            Step::Task(task) => task.refuse(),
             Step::Reply(reply) => return reply,
         }
     }

@@ -89,6 +89,18 @@ impl fmt::Debug for Form<'_> {
     }
 }
 
+/// Undoes the `%XX` of one segment of a path; a `+` is one.
+///
+/// # Errors
+/// [`EscapeError`] where an escape is invalid, or a NUL or bytes that are not UTF-8 come out.
+pub(crate) fn decode_segment(segment: &str) -> Result<Cow<'_, str>, EscapeError> {
+    if segment.contains('%') {
+        let decoded = decode(segment.replace('+', "%2B").as_bytes())?.into_owned();
+        return Ok(Cow::Owned(decoded));
+    }
+    Ok(Cow::Borrowed(segment))
+}
+
 /// `+` and `%XX` undone; also what a Basic header's parts are encoded with (RFC 6749 §2.3.1).
 pub(crate) fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, EscapeError> {
     if !encoded.iter().any(|b| matches!(b, b'+' | b'%' | 0)) {

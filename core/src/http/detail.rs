@@ -5,6 +5,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use crate::base::form::{FormError, MAX_PARAMETERS};
 use crate::base::json::{JsonError, JsonFault, MAX_DEPTH, MAX_VALUES};
 use crate::http::language::Language;
 use crate::http::request::{HeaderError, HeaderFault};
@@ -70,6 +71,11 @@ impl Detail {
         )
     }
 
+    /// The parameter `name` of a query is not as `expected` says, in English and Chinese.
+    pub(crate) fn parameter(name: &str, (english, chinese): (&str, &str)) -> Self {
+        Self::new(format!("{name} {english}"), format!("{name} {chinese}"))
+    }
+
     /// The number of tries that are left.
     pub(crate) fn tries_left(left: u32) -> Self {
         let tries = if left == 1 { "try is" } else { "tries are" };
@@ -122,6 +128,29 @@ impl From<JsonError> for Detail {
             JsonFault::TooMany => format!("值超过 {MAX_VALUES} 个"),
         };
         Self::new(error.to_string(), format!("{fault}(第 {line} 行第 {column} 列)"))
+    }
+}
+
+impl From<FormError> for Detail {
+    /// The fault of a query.
+    fn from(error: FormError) -> Self {
+        let (english, chinese) = match error {
+            FormError::Illegible(number) => (
+                format!("parameter {number} has an invalid percent-escape, or is not UTF-8 text"),
+                format!("第 {number} 个参数的百分号转义无效,或不是 UTF-8"),
+            ),
+            FormError::Repeated(_, Some(name)) => {
+                (format!("the parameter {name} is repeated"), format!("参数 {name} 重复"))
+            }
+            FormError::Repeated(number, None) => {
+                (format!("parameter {number} is repeated"), format!("第 {number} 个参数重复"))
+            }
+            FormError::TooMany => (
+                format!("there are more than {MAX_PARAMETERS} parameters"),
+                format!("参数超过 {MAX_PARAMETERS} 个"),
+            ),
+        };
+        Self::new(english, chinese)
     }
 }
 

@@ -52,6 +52,8 @@ problems! {
     BadHeader = 40002, 400, "a header is repeated or malformed", "请求头重复或格式错误";
     /// The `Idempotency-Key` header is repeated, or is no key.
     BadIdempotencyKey = 40003, 400, "Idempotency-Key must come once, 22 to 128 visible ASCII characters without quotes or backslashes inside", "Idempotency-Key 只能出现一次,须为 22 到 128 个可见 ASCII 字符,其中不含引号和反斜杠";
+    /// The query has a parameter that is malformed, repeated, or out of bounds.
+    BadQuery = 40004, 400, "the query is not as expected", "查询参数不符合预期";
     /// `user_agent` has a control character.
     BadUserAgent = 40006, 400, "user_agent must be text without control characters", "user_agent 不得包含控制字符";
     /// `device_id` is not one that the `X-Device-Id` header could carry.
@@ -98,6 +100,8 @@ problems! {
     PasswordUnchanged = 40046, 400, "the new password is the old one: choose another", "新密码与原密码相同,请更换";
     /// The account has no password.
     NoPassword = 40047, 400, "the account has no password: an administrator can set one", "该账户未设置密码,请联系管理员";
+    /// A value breaks a rule; `field` names its member.
+    InvalidValue = 40050, 400, "a value is not allowed", "取值不符合要求";
     /// No bearer token, or one that is not good.
     TokenRequired = 40100, 401, "a valid bearer token is required", "需要有效的访问令牌";
     /// The client is unknown or disabled, or its secret is wrong or was not sent.
@@ -112,16 +116,24 @@ problems! {
     SessionRestricted = 40303, 403, "this session is good for one thing only: see its scope", "此会话仅限特定操作,请参见其 scope";
     /// `client_ip`, `user_agent` or `device_id` come from somebody who is not trusted to state them.
     ContextRefused = 40304, 403, "client_ip, user_agent and device_id are taken from an authenticated client with trusted_context alone", "仅接受已认证且启用 trusted_context 的客户端提供 client_ip、user_agent 和 device_id";
+    /// The token's holder has none of the roles that the path takes.
+    RoleMissing = 40305, 403, "the token's holder has not the role for this", "令牌持有者没有所需角色";
     /// No such path.
     NotFound = 40400, 404, "no such path", "路径不存在";
     /// No such session of this user.
     SessionUnknown = 40401, 404, "no such session", "会话不存在";
     /// No such device of this user.
     DeviceUnknown = 40402, 404, "no such device", "设备不存在";
+    /// There is no record of this name.
+    NoSuchRecord = 40403, 404, "there is no such record", "记录不存在";
     /// The path does not take this method.
     MethodNotAllowed = 40500, 405, "the path does not take this method", "该路径不支持此方法";
     /// The request took too long to arrive.
     RequestTimeout = 40800, 408, "the request took too long to arrive", "请求接收超时";
+    /// Another record has the name, or the identifier.
+    AlreadyExists = 40900, 409, "it exists already", "已存在";
+    /// The record is in a state that does not allow it.
+    RecordRefuses = 40901, 409, "the record does not allow it now", "记录当前状态不允许此操作";
     /// A body without a length.
     LengthRequired = 41100, 411, "the body needs a Content-Length", "请求体需要 Content-Length";
     /// The body is over 64 KiB.
@@ -160,6 +172,8 @@ struct SimpleResponse<'a, T: Serialize> {
     message: &'a str,
     timestamp: alloc::string::String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<T>,
 }
 
@@ -175,7 +189,8 @@ pub(crate) fn done(language: Language, now: Time, data: Option<impl Serialize>) 
         Language::English => "done",
         Language::Chinese => "成功",
     };
-    Response::json(200, &SimpleResponse { code: 0, message, timestamp: now.rfc3339(), data }).uncached()
+    Response::json(200, &SimpleResponse { code: 0, message, timestamp: now.rfc3339(), field: None, data })
+        .uncached()
 }
 
 impl Problem {
@@ -204,6 +219,7 @@ impl RequestError {
             code,
             message,
             timestamp: now.rfc3339(),
+            field: self.field.as_deref(),
             data: self.tries_left.map(|tries_left| Tries { tries_left }),
         };
         let response = Response::json(problem.status(), &body).uncached();

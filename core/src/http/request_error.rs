@@ -1,5 +1,7 @@
 //! A problem with a request, and the part of the request that it is about.
 
+use alloc::string::String;
+
 use crate::base::json::JsonError;
 use crate::http::detail::Detail;
 use crate::http::problem::Problem;
@@ -12,6 +14,8 @@ pub struct RequestError {
     pub problem: Problem,
     /// The part of the request that is wrong, and how.
     pub detail: Option<Detail>,
+    /// The member of the body, or the parameter, that is to blame: `ttl`, `keys[0].kty`.
+    pub field: Option<String>,
     /// The number of tries that are left.
     pub tries_left: Option<u32>,
 }
@@ -26,7 +30,7 @@ impl RequestError {
 impl Problem {
     /// Returns this problem with `detail`.
     pub(crate) fn with(self, detail: impl Into<Detail>) -> RequestError {
-        RequestError { problem: self, detail: Some(detail.into()), tries_left: None }
+        RequestError { problem: self, detail: Some(detail.into()), field: None, tries_left: None }
     }
 }
 
@@ -40,7 +44,7 @@ impl RequestError {
 
 impl From<Problem> for RequestError {
     fn from(problem: Problem) -> Self {
-        Self { problem, detail: None, tries_left: None }
+        Self { problem, detail: None, field: None, tries_left: None }
     }
 }
 

@@ -25,6 +25,11 @@ impl Response {
         Self::new(status, "application/json", serde_json::to_vec(body).unwrap_or_default())
     }
 
+    /// Returns an answer of `status` without a body.
+    pub(crate) const fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
     /// Returns this answer with one more header. The name is in lower case.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {

@@ -83,6 +83,9 @@ impl Scope {
         Self(kept.join(" ").into())
     }
 
+    /// The token of administration (`/admin/v1`).
+    pub const ADMIN: &str = "gatepass:admin";
+
     /// Returns true if it has no token.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

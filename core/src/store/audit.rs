@@ -284,6 +284,8 @@ codes! {
         SessionOver = "session-over",
         /// The bearer token does not allow it.
         ScopeMissing = "scope-missing",
+        /// The bearer token's holder has none of the roles that this takes.
+        RoleMissing = "role-missing",
         /// An impersonated session asked for what it may not.
         Impersonated = "impersonated",
         /// The session has not shown the second factor that its user has.

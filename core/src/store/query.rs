@@ -63,8 +63,10 @@ pub enum Query {
     TicketPage(PageQuery),
     /// Sessions, ended ones included.
     SessionPage(SessionPageQuery),
-    /// A ticket, a challenge or a login, and the client that presents it. The core nests nothing else.
+    /// A ticket, a challenge or a login, and the client that presents it.
     ByClient(ByClientQuery),
+    /// The bearer of an access token, and the answer to an administrator's question. The core nests nothing else.
+    Administered(AdministeredQuery),
 }
 
 impl Query {
@@ -82,6 +84,15 @@ impl Query {
 pub struct ByClientQuery {
     /// The client.
     pub caller: ClientId,
+    /// The question.
+    pub query: Box<Query>,
+}
+
+/// A question of the bearer of an access token who administers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdministeredQuery {
+    /// The bearer.
+    pub bearer: BearerQuery,
     /// The question.
     pub query: Box<Query>,
 }
@@ -220,6 +231,8 @@ pub enum Records {
     SessionPage(Page<SessionRecords>),
     /// For [`Query::ByClient`].
     ByClient(Box<ByClientRecords>),
+    /// For [`Query::Administered`].
+    Administered(Box<AdministeredRecords>),
     /// The store could not be read.
     Unreadable,
 }
@@ -299,8 +312,18 @@ impl Records {
     /// Returns true if the store could not be read.
     pub(crate) fn is_unreadable(&self) -> bool {
         let answer = if let Self::ByClient(found) = self { &found.records } else { self };
+        let answer = if let Self::Administered(found) = answer { &found.records } else { answer };
         *answer == Self::Unreadable
     }
+}
+
+/// The bearer of an access token, and the answer to the bearer's question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdministeredRecords {
+    /// The records that the token names.
+    pub bearer: BearerRecords,
+    /// The answer, from the same snapshot.
+    pub records: Records,
 }
 
 /// A client that presents something, and the answer about that.

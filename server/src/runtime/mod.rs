@@ -6,6 +6,7 @@
 //! - [`first_start`]: the contents of an empty data directory.
 //! - [`demo`]: a user and a client to try it with.
 //! - [`metrics`]: the text of all metrics, with `row_counts`, the numbers of rows.
+//! - [`tasks`]: what administrators ask for and only the server can do.
 //! - `retention`: limits on growth: old audit rows, a large log.
 //! - [`maintenance`]: the work beside the requests: signals, sweeps, the clock's mark, counts of refusals.
 
@@ -20,6 +21,7 @@ mod retention;
 pub mod row_counts;
 mod secret_uses;
 pub mod service;
+pub mod tasks;
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -26,6 +26,7 @@ use super::metrics::MeasuredFront;
 use super::password_hash_pool::{HashCounts, HashSource, PasswordHashPool};
 use super::row_counts::RowCounts;
 use super::secret_uses::SecretUses;
+use super::tasks::{self, Tasks};
 use crate::config::Config;
 use crate::error::ProgramError;
 use crate::http::{Answered, FrontMeasures, Handler, OwnHosts, Reply, caught};
@@ -62,6 +63,7 @@ pub struct Service {
     request_limits: ArcSwap<RequestLimits>,
     failure_limiter: FailureLimiter,
     unclear_clients: UnclearClients,
+    tasks: Tasks,
     began: Instant,
 }
 
@@ -109,6 +111,7 @@ impl Service {
             request_limits: ArcSwap::from_pointee(RequestLimits::new(config)),
             failure_limiter: FailureLimiter::new(config.failures_per_minute.get()),
             unclear_clients: UnclearClients::default(),
+            tasks: Tasks::default(),
             began: Instant::now(),
         })
     }
@@ -333,6 +336,19 @@ impl Service {
                         let step = match workspace {
                             Some(workspace) => stretch.run_in(workspace, &service.engine_cache.current()),
                             None => stretch.refuse(),
+                        };
+                        deferred.resume(move |reply| service.drive(meta, step, reply));
+                    });
+                    return answered;
+                }
+                Step::Task(task) => {
+                    let (deferred, answered) = reply.defer();
+                    let service = Arc::clone(&self);
+                    self.tasks.start(move |has_room| {
+                        let answer = has_room.then(|| tasks::answer(task.request()));
+                        let step = match answer {
+                            Some(answer) => task.resume(&service.engine_cache.current(), answer),
+                            None => task.refuse(),
                         };
                         deferred.resume(move |reply| service.drive(meta, step, reply));
                     });

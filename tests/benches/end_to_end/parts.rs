@@ -93,7 +93,9 @@ pub(crate) fn of_the_store(engine: &Engine, store: &Store, now: Time, requests: 
             let found = store.read(read.query());
             match read.resume(engine, found) {
                 Step::Commit(commit) => Some(Arc::clone(commit.changes())),
-                Step::Read(_) | Step::Guess(_) | Step::HashPassword(_) | Step::Reply(_) => None,
+                Step::Read(_) | Step::Guess(_) | Step::HashPassword(_) | Step::Task(_) | Step::Reply(_) => {
+                    None
+                }
             }
         })
         .collect();

@@ -115,6 +115,7 @@ impl World {
                 note!(self, "flow {id} finds no room to hash");
                 self.advance(id, stretch.refuse());
             }
+            Step::Task(task) => self.advance(id, task.refuse()),
             Step::HashPassword(_) => {
                 flow.step = Some(step);
                 self.later(15, 200, Event::Hashed(id));
@@ -293,6 +294,7 @@ fn name(step: &Step) -> &'static str {
         Step::Commit(_) => "commit",
         Step::Guess(_) => "guess",
         Step::HashPassword(_) => "hash",
+        Step::Task(_) => "task",
         Step::Reply(_) => "answer",
     }
 }

@@ -352,6 +352,10 @@ impl<'a> Explorer<'a> {
                 let next = stretch.run(self.engine);
                 same(Some(self.keep_step(next)))
             }
+            Step::Task(task) => {
+                let next = task.refuse();
+                same(Some(self.keep_step(next)))
+            }
             Step::Read(read) => {
                 let mut found = self.tables[tables].read(read.query());
                 if outcome_of_step == StepOutcome::Unreadable {
@@ -457,7 +461,7 @@ impl<'a> Explorer<'a> {
                 let fates = match &self.steps[step] {
                     Step::Read(_) => StepOutcome::OF_READS,
                     Step::Commit(_) => StepOutcome::OF_COMMITS,
-                    Step::Guess(_) | Step::HashPassword(_) => &[StepOutcome::Done],
+                    Step::Guess(_) | Step::HashPassword(_) | Step::Task(_) => &[StepOutcome::Done],
                     Step::Reply(_) => &[],
                 };
                 for &outcome_of_step in fates {
@@ -470,6 +474,7 @@ impl<'a> Explorer<'a> {
                         Step::Read(_) => "reads",
                         Step::Guess(_) => "guesses",
                         Step::HashPassword(_) => "hashes",
+                        Step::Task(_) => "does a task",
                         Step::Commit(_) | Step::Reply(_) => "commits",
                     };
                     let told = came.step.and_then(|step| self.answers.get(&step)).map(|a| a.status);

@@ -71,7 +71,7 @@ impl BearerEndpoint for EndSession {
     type Hash = Infallible;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
-        Ok(Self(call.id.to_owned()))
+        Ok(Self(call.id().to_owned()))
     }
 
     fn decide(

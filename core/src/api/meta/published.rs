@@ -10,7 +10,7 @@ use crate::api::oauth::revoke::Revoke;
 use crate::api::oauth::token::Token;
 use crate::api::oauth::userinfo::Userinfo;
 use crate::api::reply::Reply;
-use crate::api::routes::Routed;
+use crate::api::routes::AtPath;
 use crate::api::shapes::{Metadata, OpenIdMetadata as OpenIdShape};
 use crate::base::base64url::encode;
 use crate::crypto::sha256;
@@ -82,7 +82,7 @@ impl<D: Document> Endpoint for AtIssuerPath<D> {
     type Hash = Infallible;
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
-        if call.id != call.engine.settings().issuer.path() {
+        if call.id() != call.engine.settings().issuer.path() {
             return Err(call.ctx.problem(Problem::NotFound));
         }
         Published::parse(call).map(Self)

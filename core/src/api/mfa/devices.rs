@@ -77,7 +77,7 @@ impl BearerEndpoint for RemoveDevice {
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         let body = Body::of(call.request, &["code"])?;
         Ok(Self {
-            device: call.id.to_owned(),
+            device: call.id().to_owned(),
             code: body.required_text("code")?,
             place: place(call.request)?,
         })

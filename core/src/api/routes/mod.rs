@@ -4,12 +4,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::admin::users::{AddUser, DeleteUser, ListUsers, ShowUser};
+use crate::api::admin::{self, AdminEndpoint, Administered, AwaitPasswordHash, PendingResponse};
 use crate::api::context::{Context, ErrorFormat, sent_id};
 use crate::api::endpoint::{Call, Endpoint, Flow};
 use crate::api::meta::published::{self, AtIssuerPath, Published};
 use crate::api::person::Bearer;
 use crate::api::reply::Reply;
 use crate::api::step::Step;
+use crate::api::task::TaskAnswer;
 use crate::api::{auth, me, meta, mfa, oauth};
 use crate::engine::Engine;
 use crate::http::language::Language;
@@ -20,6 +23,7 @@ use crate::http::response::Response;
 use crate::records::password::Workspace;
 use crate::records::request_id::RequestIds;
 use crate::records::request_inputs::RequestInputs;
+use crate::records::role::Roles;
 use crate::store::change::Outcome;
 use crate::store::query::Found;
 use rows::routes;
@@ -38,6 +42,8 @@ pub enum Authentication {
     AccessToken,
     /// A client's id and secret (RFC 6749 §2.3).
     Client,
+    /// An access token with the scope `gatepass:admin`, of a user or a client with a role.
+    Administrator,
 }
 
 /// One row of the table.
@@ -45,39 +51,33 @@ pub enum Authentication {
 pub struct Route {
     /// The methods; `HEAD` goes with `GET`.
     pub methods: &'static [&'static str],
-    /// The path; `{id}` at its end stands for one segment, `{path}` for one or more.
+    /// The path; `{path}` at its end stands for one segment or more, and any other name in braces for one.
     pub path: &'static str,
     /// The authentication that it requires.
     pub authentication: Authentication,
     /// The format of errors.
     pub errors: ErrorFormat,
-    variable: Variable,
+    /// The roles, one of which an administrator must have.
+    pub roles: Roles,
     begin: fn(Call<'_>) -> Step,
-}
-
-/// The variable end of a path, by what stands before it.
-#[derive(Clone, Copy)]
-enum Variable {
-    /// There is none.
-    Nothing,
-    /// `{id}`: one segment.
-    Segment(&'static str),
-    /// `{path}`: one or more segments.
-    Segments(&'static str),
 }
 
 /// An endpoint that has a row in the table.
 pub(crate) trait Routed: Endpoint {
-    /// Its path.
-    const PATH: &'static str;
-
     fn await_records(self) -> AwaitRecords;
     fn await_commit(self, pending: Self::Pending) -> AwaitCommit;
     fn await_hash(self, hash: Self::Hash) -> AwaitHash;
 }
 
+/// An endpoint that has one path.
+pub(crate) trait AtPath {
+    /// The path.
+    const PATH: &'static str;
+}
+
 // Name, methods, path, endpoint, authentication, format of errors.
 routes! {
+public {
     TicketSignin:    POST       "/auth/ticket/signin"                     => auth::ticket_signin::TicketSignin,         Credential,     Simple;
     GenerateTicket:  POST       "/auth/generate-ticket"                   => auth::generate_ticket::GenerateTicket,     AccessToken,    Simple;
     Login:           POST       "/auth/login"                             => auth::login::Login,                        Credential,     Simple;
@@ -103,41 +103,54 @@ routes! {
     Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple;
     Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple;
 }
-
-impl Variable {
-    /// Returns the variable end of `path`.
-    const fn of(path: &'static str) -> Self {
-        match path.as_bytes() {
-            [before @ .., b'{', b'i', b'd', b'}'] => match core::str::from_utf8(before) {
-                Ok(before) => Self::Segment(before),
-                Err(_) => Self::Nothing,
-            },
-            [before @ .., b'{', b'p', b'a', b't', b'h', b'}'] => match core::str::from_utf8(before) {
-                Ok(before) => Self::Segments(before),
-                Err(_) => Self::Nothing,
-            },
-            _ => Self::Nothing,
-        }
-    }
+// Administration: method, path, operation.
+admin {
+    GET    "/admin/v1/users"      => ListUsers;
+    POST   "/admin/v1/users"      => AddUser;
+    GET    "/admin/v1/users/{id}" => ShowUser;
+    DELETE "/admin/v1/users/{id}" => DeleteUser;
+}
 }
 
+/// The end of a path that stands for one segment or more.
+const REST: &str = "{path}";
+
 impl Route {
-    /// Returns the part of its path before a variable end.
-    const fn label(&self) -> &'static str {
-        match self.variable {
-            Variable::Nothing => self.path,
-            Variable::Segment(before) | Variable::Segments(before) => before,
-        }
+    /// Returns the part of its path before the first variable segment.
+    fn fixed(&self) -> &'static str {
+        self.path.split_once('{').map_or(self.path, |(before, _)| before)
     }
 
-    /// Matches `path`, and returns its variable end: empty where the route has none.
-    fn matches<'a>(&self, path: &'a str) -> Option<&'a str> {
-        match self.variable {
-            Variable::Nothing => (path == self.path).then_some(""),
-            Variable::Segment(before) => {
-                path.strip_prefix(before).filter(|id| !id.is_empty() && !id.contains('/'))
+    /// Matches `path`, and returns its variable segments: empty where the route has fewer.
+    fn matches<'a>(&self, path: &'a str) -> Option<[&'a str; 2]> {
+        let fixed = self.fixed();
+        if fixed.len() == self.path.len() {
+            return (path == fixed).then_some(["", ""]);
+        }
+        let mut rest = path.strip_prefix(fixed)?;
+        let mut found = [""; 2];
+        let mut free = found.iter_mut();
+        let mut pattern = self.path.get(fixed.len()..)?;
+        if pattern == REST {
+            return (!rest.is_empty()).then_some([rest, ""]);
+        }
+        loop {
+            let (own, own_rest) =
+                pattern.split_once('/').map_or((pattern, None), |(own, more)| (own, Some(more)));
+            let (sent, sent_rest) =
+                rest.split_once('/').map_or((rest, None), |(sent, more)| (sent, Some(more)));
+            if !own.starts_with('{') {
+                (own == sent).then_some(())?;
+            } else if sent.is_empty() {
+                return None;
+            } else {
+                *free.next()? = sent;
             }
-            Variable::Segments(before) => path.strip_prefix(before).filter(|rest| !rest.is_empty()),
+            match (own_rest, sent_rest) {
+                (None, None) => return Some(found),
+                (Some(own), Some(sent)) => (pattern, rest) = (own, sent),
+                (None, Some(_)) | (Some(_), None) => return None,
+            }
         }
     }
 
@@ -189,8 +202,8 @@ pub struct RoutedRequest<'a> {
     language: Language,
     /// The first row that has the path.
     at_path: Option<&'static Route>,
-    /// The row that has the path and the method, and the variable end of the path.
-    route: Option<(&'static Route, &'a str)>,
+    /// The row that has the path and the method, and the variable segments of the path.
+    route: Option<(&'static Route, [&'a str; 2])>,
     /// The number of that row.
     number: Option<usize>,
 }
@@ -219,10 +232,10 @@ impl<'a> RoutedRequest<'a> {
         self.number
     }
 
-    /// Returns the path for a log: as the table has it, without its variable end, and empty where no route has it. The rest was
-    /// made up by the caller, and may be a secret in the wrong place.
+    /// Returns the path for a log: as the table has it, and empty where no route has it. What stands in place of a variable segment
+    /// was made up by the caller, and may be a secret in the wrong place.
     pub fn label(&self) -> &'static str {
-        self.at_path.map_or("", Route::label)
+        self.at_path.map_or("", |route| route.path)
     }
 }
 
@@ -239,7 +252,7 @@ impl Engine {
         let ids = RequestIds { own: inputs.request_id(), sent: sent_id(request) };
         let ctx = Context { inputs, language, peer: request.peer, stated: None, ids, errors };
         match route {
-            Some((route, id)) => (route.begin)(Call { ctx, engine: self, request, id }),
+            Some((route, segments)) => (route.begin)(Call { ctx, engine: self, request, segments }),
             None if request.method == "OPTIONS" && request.target == "*" => {
                 Step::reply(&ctx, options().into())
             }

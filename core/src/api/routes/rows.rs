@@ -2,27 +2,38 @@
 //! a new endpoint needs no dispatch of its own.
 
 macro_rules! routes {
-    ($($name:ident: $($method:ident)|+ $path:literal => $endpoint:ty, $authentication:ident, $errors:ident;)+) => {
+    (
+        public { $($name:ident: $($method:ident)|+ $path:literal => $endpoint:ty, $authentication:ident, $errors:ident;)+ }
+        admin { $($verb:ident $place:literal => $operation:ty;)+ }
+    ) => {
         /// Every route.
         pub const ROUTES: &[Route] = &[$(Route {
             methods: &[$(stringify!($method)),+],
             path: $path,
             authentication: Authentication::$authentication,
             errors: ErrorFormat::$errors,
-            variable: Variable::of($path),
+            roles: Roles::NONE,
             begin: Flow::<$endpoint>::begin,
+        },)+ $(Route {
+            methods: &[stringify!($verb)],
+            path: $place,
+            authentication: Authentication::Administrator,
+            errors: ErrorFormat::Simple,
+            roles: <$operation as AdminEndpoint>::ROLES,
+            begin: admin::begin::<$operation>,
         },)+];
 
         /// The endpoints that wait for records.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-        pub(crate) enum AwaitRecords { $($name($endpoint),)+ }
+        pub(crate) enum AwaitRecords { $($name($endpoint),)+ Administered(Administered) }
 
         /// The endpoints that wait for a commit.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
         pub(crate) enum AwaitCommit {
             $($name($endpoint, <$endpoint as Endpoint>::Pending),)+
+            Administered(Administered, PendingResponse),
             /// The record of a refusal. This is the reply, whatever the outcome.
             Record(Reply),
         }
@@ -30,11 +41,16 @@ macro_rules! routes {
         /// The endpoints that wait for a hash.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-        pub(crate) enum AwaitHash { $($name($endpoint, <$endpoint as Endpoint>::Hash),)+ }
+        pub(crate) enum AwaitHash {
+            $($name($endpoint, <$endpoint as Endpoint>::Hash),)+
+            Administered(Administered, AwaitPasswordHash),
+        }
+
+        $(impl AtPath for $endpoint {
+            const PATH: &'static str = $path;
+        })+
 
         $(impl Routed for $endpoint {
-            const PATH: &'static str = $path;
-
             fn await_records(self) -> AwaitRecords {
                 AwaitRecords::$name(self)
             }
@@ -48,6 +64,20 @@ macro_rules! routes {
             }
         })+
 
+        impl Routed for Administered {
+            fn await_records(self) -> AwaitRecords {
+                AwaitRecords::Administered(self)
+            }
+
+            fn await_commit(self, pending: Self::Pending) -> AwaitCommit {
+                AwaitCommit::Administered(self, pending)
+            }
+
+            fn await_hash(self, hash: Self::Hash) -> AwaitHash {
+                AwaitHash::Administered(self, hash)
+            }
+        }
+
         impl Flow<AwaitRecords> {
             pub(crate) fn resume_any(self, engine: &Engine, found: Found) -> Step {
                 if engine.generation() < found.generation {
@@ -56,7 +86,18 @@ macro_rules! routes {
                 let Self { ctx, conflicts, guesses, used, state } = self;
                 match state {
                     $(AwaitRecords::$name(state) => Flow { ctx, conflicts, guesses, used, state }.resume(engine, found),)+
+                    AwaitRecords::Administered(state) => {
+                        Flow { ctx, conflicts, guesses, used, state }.resume(engine, found)
+                    }
                 }
+            }
+
+            /// Takes the answer to a task.
+            pub(crate) fn take_answer(mut self, answer: TaskAnswer) -> Self {
+                if let AwaitRecords::Administered(state) = &mut self.state {
+                    state.take_answer(answer);
+                }
+                self
             }
         }
 
@@ -67,6 +108,9 @@ macro_rules! routes {
                     $(AwaitCommit::$name(state, pending) => {
                         Flow { ctx, conflicts, guesses, used, state }.settle(pending, engine, outcome)
                     })+
+                    AwaitCommit::Administered(state, pending) => {
+                        Flow { ctx, conflicts, guesses, used, state }.settle(pending, engine, outcome)
+                    }
                     AwaitCommit::Record(reply) => Flow { ctx, conflicts, guesses, used, state: () }.reply(reply),
                 }
             }
@@ -79,6 +123,9 @@ macro_rules! routes {
                     $(AwaitHash::$name(state, hash) => {
                         Flow { ctx, conflicts, guesses, used, state }.run(hash, state_epoch, workspace, engine)
                     })+
+                    AwaitHash::Administered(state, hash) => {
+                        Flow { ctx, conflicts, guesses, used, state }.run(hash, state_epoch, workspace, engine)
+                    }
                 }
             }
         }

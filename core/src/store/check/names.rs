@@ -39,4 +39,5 @@ names! {
     query_name(Query):
     Generation Client Ticket Bearer Issue Token Sessions Challenge Factors Login Password
     User Owners Account Session TicketById Keys UserPage ClientPage TicketPage SessionPage ByClient
+    Administered
 }

@@ -1,5 +1,6 @@
 //! Every query about the records of one case, and how two answers are compared.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -9,7 +10,8 @@ use crate::records::factor::Factors;
 use crate::records::id::UserRef;
 use crate::store::check::sample::Sample;
 use crate::store::query::{
-    BearerQuery, Found, Identity, IssueQuery, Named, PersonQuery, Query, Records, TokenQuery, UserQuery,
+    AdministeredQuery, BearerQuery, Found, Identity, IssueQuery, Named, PersonQuery, Query, Records,
+    TokenQuery, UserQuery,
 };
 
 /// Returns every query that could find something of the case.
@@ -49,6 +51,7 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     }
     queries.push(Query::Owners(identities(sample)));
     queries.extend(by_clients(sample));
+    queries.extend(administered(sample));
     queries
 }
 
@@ -64,6 +67,27 @@ fn by_clients(sample: &Sample) -> Vec<Query> {
             Query::Login(Identity("nobody".into())),
         ] {
             queries.push(query.by(Some(&sample.client_id(caller))));
+        }
+    }
+    queries
+}
+
+/// Asks as the bearer of a token, who may be unknown.
+fn administered(sample: &Sample) -> Vec<Query> {
+    let service =
+        BearerQuery { client: sample.client_id("portal"), token_id: sample.token_id(9), person: None };
+    let mut queries = Vec::new();
+    for asks in [service, bearer(sample, "alice", 1, None), bearer(sample, "nobody", 9, None)] {
+        for query in [
+            Query::Generation,
+            Query::Keys,
+            Query::Account(UserRef::from(&sample.user_id("alice"))),
+            Query::Client(sample.client_id("portal")),
+        ] {
+            queries.push(Query::Administered(AdministeredQuery {
+                bearer: asks.clone(),
+                query: Box::new(query),
+            }));
         }
     }
     queries
@@ -162,6 +186,7 @@ fn put_in_order(records: &mut Records) {
         Records::Login(Named::One(records)) => sort(&mut records.factors),
         Records::Account(Named::One(records)) => sort(&mut records.factors),
         Records::ByClient(found) => put_in_order(&mut found.records),
+        Records::Administered(found) => put_in_order(&mut found.records),
         Records::Generation
         | Records::Client(_)
         | Records::Ticket(None)

@@ -16,10 +16,10 @@ use crate::records::ticket::{Ticket, TicketState};
 use crate::records::user::User;
 use crate::store::page::{Cursor, Page, PageQuery};
 use crate::store::query::{
-    AccountRecords, BearerQuery, BearerRecords, ByClientQuery, ByClientRecords, ChallengeRecords,
-    FactorsRecords, Family, Found, IdentifierOwner, Identity, IssueRecords, LoginRecords, MAX_NAMESAKES,
-    MAX_SESSIONS, Named, PasswordRecords, Query, Records, SessionPageQuery, SessionRecords, SessionsRecords,
-    TicketRecords, TokenRecords, UserRecords,
+    AccountRecords, AdministeredQuery, AdministeredRecords, BearerQuery, BearerRecords, ByClientQuery,
+    ByClientRecords, ChallengeRecords, FactorsRecords, Family, Found, IdentifierOwner, Identity,
+    IssueRecords, LoginRecords, MAX_NAMESAKES, MAX_SESSIONS, Named, PasswordRecords, Query, Records,
+    SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
 };
 
 use super::Tables;
@@ -289,6 +289,12 @@ impl Tables {
             Query::ByClient(ByClientQuery { caller, query }) => {
                 Records::ByClient(Box::new(ByClientRecords {
                     caller: self.clients.get(caller).cloned(),
+                    records: self.records(query),
+                }))
+            }
+            Query::Administered(AdministeredQuery { bearer, query }) => {
+                Records::Administered(Box::new(AdministeredRecords {
+                    bearer: self.bearer(bearer),
                     records: self.records(query),
                 }))
             }

@@ -14,10 +14,10 @@ use gatepass_core::records::ticket::{Ticket, TicketDigest};
 use gatepass_core::records::user::User;
 use gatepass_core::store::page::Page;
 use gatepass_core::store::query::{
-    AccountRecords, BearerQuery, BearerRecords, ByClientQuery, ByClientRecords, ChallengeRecords,
-    FactorsRecords, Family, Found, Identity, IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS, Named,
-    PasswordRecords, Query, Records, SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords,
-    TokenQuery, TokenRecords, UserQuery, UserRecords,
+    AccountRecords, AdministeredQuery, AdministeredRecords, BearerQuery, BearerRecords, ByClientQuery,
+    ByClientRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueQuery, IssueRecords,
+    LoginRecords, MAX_SESSIONS, Named, PasswordRecords, Query, Records, SessionPageQuery, SessionRecords,
+    SessionsRecords, TicketRecords, TokenQuery, TokenRecords, UserQuery, UserRecords,
 };
 use rusqlite::{Connection, Params, Row, params};
 
@@ -134,6 +134,12 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
             caller: snapshot.client(caller)?,
             records: records(snapshot, query)?,
         })),
+        Query::Administered(AdministeredQuery { bearer: query, query: asked }) => {
+            Records::Administered(Box::new(AdministeredRecords {
+                bearer: bearer(snapshot, query)?,
+                records: records(snapshot, asked)?,
+            }))
+        }
     })
 }
 

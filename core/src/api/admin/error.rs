@@ -1,0 +1,130 @@
+//! The errors of operations as they are answered.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::admin::{AdminError, Field, Invalid, Item, Obstacle};
+use crate::http::detail::Detail;
+use crate::http::problem::Problem;
+use crate::http::request_error::RequestError;
+use crate::records::identifier::IdentifierKind;
+use crate::records::role::{Role, Roles};
+
+/// Returns the refusal of a caller who has none of `roles`.
+pub(super) fn role_missing(roles: Roles) -> RequestError {
+    let names = |or: &str| roles.iter().map(Role::as_str).map(String::from).reduce(|a, b| a + or + &b);
+    Problem::RoleMissing.with(Detail::new(
+        format!("it takes the role {}", names(" or ").unwrap_or_default()),
+        format!("需要角色 {}", names(" 或 ").unwrap_or_default()),
+    ))
+}
+
+/// Returns what is answered where an operation fails.
+pub(crate) fn request_error(error: &AdminError) -> RequestError {
+    let told = |chinese: String| Detail::new(error.to_string(), chinese);
+    match error {
+        AdminError::Unknown | AdminError::Internal => Problem::Internal.into(),
+        AdminError::Conflict
+        | AdminError::NotApplied
+        | AdminError::Unreadable
+        | AdminError::NoMemory
+        | AdminError::Overloaded => Problem::Unavailable.into(),
+        AdminError::NotFound(item) => Problem::NoSuchRecord.with(told(format!("没有此{}", noun(item)))),
+        AdminError::AlreadyExists(item) => {
+            about(member_of(item), Problem::AlreadyExists.with(told(format!("已存在此{}", noun(item)))))
+        }
+        AdminError::Ambiguous { .. } => Problem::NoSuchRecord.with(told("该标识对应多个用户".into())),
+        AdminError::IdentifierTaken { kind, owner, .. } => {
+            let taken = told(format!("该标识已属于用户 {}", owner.user));
+            about(identifier(*kind), Problem::AlreadyExists.with(taken))
+        }
+        AdminError::Invalid { field, reason } => {
+            about(member(*field), Problem::InvalidValue.with(told(rule(reason))))
+        }
+        AdminError::Refused(obstacle) => Problem::RecordRefuses.with(told(why_not(*obstacle).into())),
+        AdminError::NotIssued(_) => Problem::RecordRefuses.with(told("无法签发票据".into())),
+    }
+}
+
+/// Returns the error, for which `member` is to blame.
+pub(crate) fn about(member: &str, error: RequestError) -> RequestError {
+    RequestError { field: Some(member.into()), ..error }
+}
+
+const fn noun(item: &Item) -> &'static str {
+    match item {
+        Item::Client(_) => "客户端",
+        Item::User(_) => "用户",
+        Item::Key(_) => "密钥",
+        Item::Ticket(_) => "票据",
+        Item::Session(_) => "会话",
+    }
+}
+
+/// Returns the member that names an item.
+const fn member_of(item: &Item) -> &'static str {
+    match item {
+        Item::Client(_) => "client_id",
+        Item::User(_) => "username",
+        Item::Key(_) => "kid",
+        Item::Ticket(_) | Item::Session(_) => "id",
+    }
+}
+
+/// Returns the member that an identifier is of.
+const fn identifier(kind: IdentifierKind) -> &'static str {
+    match kind {
+        IdentifierKind::Username => "username",
+        IdentifierKind::Email => "email",
+        IdentifierKind::Phone => "phone",
+    }
+}
+
+/// Returns the member that a field is of.
+const fn member(field: Field) -> &'static str {
+    match field {
+        Field::Name => "name",
+        Field::Email => "email",
+        Field::Phone => "phone",
+        Field::Address => "address",
+        Field::Password => "password",
+        Field::DeviceName => "device_name",
+        Field::ClientId => "client_id",
+        Field::Scope => "scope",
+        Field::DefaultScope => "default_scope",
+        Field::Audience => "audiences",
+        Field::TokenLifetime => "token_lifetime",
+        Field::UserTokenLifetime => "user_token_lifetime",
+        Field::Secret => "secret",
+    }
+}
+
+fn rule(reason: &Invalid) -> String {
+    match reason {
+        Invalid::NotPlain { longest } => format!("最多 {longest} 个字符,不含控制字符"),
+        Invalid::NotOneWord { longest } => format!("须为 1 到 {longest} 个字符,不含空白"),
+        Invalid::Hidden(character) => format!("不得包含不可见字符(U+{:04X})", u32::from(*character)),
+        Invalid::LikeUserId => "不得以用户标识的前缀开头".into(),
+        Invalid::NoAtSign => "须包含 @".into(),
+        Invalid::TooLarge { bytes, depth } => format!("最多 {bytes} 字节的 JSON,嵌套不超过 {depth} 层"),
+        Invalid::TooMany { most } => format!("最多 {most} 个"),
+        Invalid::OutOfRange { most } => format!("须为 1 到 {most} 之间的整数"),
+        Invalid::TooShort { least } => format!("至少 {least} 个字符"),
+        Invalid::NotOneLine => "须为一行,不含控制字符".into(),
+        Invalid::Reserved => "该名称保留给本服务".into(),
+        Invalid::NotWithinScope { .. } => "默认范围须在 scope 之内".into(),
+        Invalid::Unfit { least, .. } => format!("密码不合要求(至少 {least} 个字符,且不常见)"),
+    }
+}
+
+const fn why_not(obstacle: Obstacle) -> &'static str {
+    match obstacle {
+        Obstacle::NoPassword => "该用户没有密码",
+        Obstacle::TooManyDevices => "该用户的设备数量已达上限",
+        Obstacle::NoDeviceWaits => "该用户没有等待首个验证码的设备",
+        Obstacle::WrongCode => "验证码错误",
+        Obstacle::AlreadyEnded => "此前已结束",
+        Obstacle::KeySigns => "该密钥正在签名",
+        Obstacle::TooManySecrets => "该客户端的密钥数量已达上限",
+    }
+}

@@ -1,0 +1,56 @@
+//! Tasks: what an administrator asks for, and only the driver can do or knows.
+
+use alloc::boxed::Box;
+
+use crate::api::endpoint::Flow;
+use crate::api::routes::AwaitRecords;
+use crate::api::step::Step;
+use crate::crypto::algorithm::Algorithm;
+use crate::engine::Engine;
+use crate::jose::key::SigningKey;
+use crate::store::query::Found;
+
+/// A task. Whoever asks for it has been authorized.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum TaskRequest {
+    /// Make a new private key for this algorithm. For RSA that takes seconds.
+    MakeKey(Algorithm),
+}
+
+/// The result of a task.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TaskAnswer {
+    /// For [`TaskRequest::MakeKey`].
+    Key(Box<SigningKey>),
+    /// The task could not be done now: nothing was changed.
+    Failed,
+}
+
+/// A flow that waits for a task. A task may take long: run it where no other request waits for it.
+#[derive(Debug)]
+#[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
+#[must_use = "resume it with the answer, or refuse it"]
+pub struct Task {
+    pub(crate) request: TaskRequest,
+    pub(crate) found: Found,
+    pub(crate) flow: Flow<AwaitRecords>,
+}
+
+impl Task {
+    /// Returns what to do.
+    pub const fn request(&self) -> &TaskRequest {
+        &self.request
+    }
+
+    /// Goes on with the answer.
+    pub fn resume(self, engine: &Engine, answer: TaskAnswer) -> Step {
+        self.flow.take_answer(answer).resume_any(engine, self.found)
+    }
+
+    /// Replies with 503: the task cannot be done here or now, and nothing has been changed.
+    pub fn refuse(self) -> Step {
+        Step::reply(&self.flow.ctx, self.flow.ctx.unavailable())
+    }
+}

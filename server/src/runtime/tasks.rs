@@ -1,0 +1,95 @@
+//! The tasks of administrators: what only the server can do or knows. Each runs on a thread of its own, so that no request waits for
+//! one, and few at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gatepass_core::api::task::{TaskAnswer, TaskRequest};
+
+use crate::secrets::key_generation;
+use crate::threads::named;
+
+/// The most tasks at once. Each takes a processor for seconds.
+const AT_ONCE: usize = 2;
+
+/// The tasks that run now.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    running: Arc<AtomicUsize>,
+}
+
+/// A task that runs. It is over when this is dropped, also by a panic.
+struct Running(Arc<AtomicUsize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Tasks {
+    /// Runs `task` on a thread of its own. `task` is told whether there is room for it; where there is none, it runs here.
+    pub fn start(&self, task: impl FnOnce(bool) + Send + 'static) {
+        let has_room = self.running.fetch_add(1, Ordering::AcqRel) < AT_ONCE;
+        let running = Running(Arc::clone(&self.running));
+        if !has_room {
+            drop(running);
+            return task(false);
+        }
+        let run = move || {
+            let _running = running;
+            task(true);
+        };
+        // A task whose thread cannot start is dropped, and its request with it: that is answered 500.
+        if let Err(error) = named("task").spawn(run) {
+            tracing::error!(%error, "an administrator's task has no thread");
+        }
+    }
+}
+
+/// Does what an administrator asks for.
+pub fn answer(request: &TaskRequest) -> TaskAnswer {
+    match request {
+        TaskRequest::MakeKey(algorithm) => match key_generation::generate(*algorithm) {
+            Ok(key) => TaskAnswer::Key(Box::new(key)),
+            Err(failure) => {
+                tracing::error!(%failure, "a key that an administrator asked for could not be made");
+                TaskAnswer::Failed
+            }
+        },
+        _ => TaskAnswer::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn few_tasks_run_at_once_and_a_panic_makes_room() {
+        let tasks = Tasks::default();
+        let (told, hears) = mpsc::channel();
+        let holds: Vec<_> = (0..AT_ONCE)
+            .map(|_| {
+                let (hold, wait) = mpsc::channel::<()>();
+                let told = told.clone();
+                tasks.start(move |has_room| {
+                    told.send(has_room).unwrap();
+                    wait.recv().unwrap_err();
+                });
+                hold
+            })
+            .collect();
+        assert_eq!([hears.recv(), hears.recv()], [Ok(true), Ok(true)]);
+        let again = told.clone();
+        tasks.start(move |has_room| again.send(has_room).unwrap());
+        assert_eq!(hears.recv(), Ok(false));
+        drop(holds);
+        while tasks.running.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+        tasks.start(move |has_room| told.send(has_room).unwrap());
+        assert_eq!(hears.recv(), Ok(true));
+    }
+}
