@@ -7,6 +7,7 @@ use alloc::{boxed::Box, vec, vec::Vec};
 use core::convert::Infallible;
 
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::guess::{Guess, GuessSource, Guessed};
 use crate::api::oauth::client_auth::guess_at_secret;
 use crate::api::reply::Reply;
@@ -31,6 +32,10 @@ pub(crate) trait Endpoint: Sized {
     type Pending: Pending;
     /// The work that follows a hash; [`Infallible`] if the endpoint never hashes.
     type Hash: Hashing<Self>;
+
+    /// The endpoint, for the document of the API.
+    #[allow(dead_code, reason = "the document of the API reads it")]
+    const DESCRIPTION: Description = Description::NONE;
 
     /// Parses a request.
     ///

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::api::bearer::{Presented, unauthorized};
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Pending};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::reply::Reply;
@@ -27,6 +28,9 @@ pub(crate) trait BearerEndpoint: Sized {
     /// As [`Endpoint::Hash`].
     type Hash: Hashing<Bearer<Self>>;
 
+    /// As [`Endpoint::DESCRIPTION`].
+    #[allow(dead_code, reason = "the document of the API reads it")]
+    const DESCRIPTION: Description = Description::NONE;
     /// The restricted session that may use it, beside every session that is good for everything.
     const PURPOSE: Option<Purpose> = None;
     /// True where a session in which somebody acts as the person may use it.
@@ -124,6 +128,8 @@ pub(crate) struct Person<'a> {
 impl<E: BearerEndpoint> Endpoint for Bearer<E> {
     type Pending = E::Pending;
     type Hash = E::Hash;
+
+    const DESCRIPTION: Description = E::DESCRIPTION;
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let presented = Presented::demanded(&call.ctx, call.request)?;

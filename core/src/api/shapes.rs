@@ -6,6 +6,7 @@ use alloc::{string::String, vec::Vec};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::http::shape::answer;
 use crate::jose::claims::{Actor, Audience};
 use crate::policy::password::{Standing, Warning};
 use crate::records::client::Client;
@@ -184,15 +185,20 @@ pub(crate) struct Introspection<'a> {
     pub(crate) act: Option<Actor<'a>>,
 }
 
-/// A TOTP device just set up.
-#[derive(Serialize)]
-pub(crate) struct Enrolment<'a> {
-    pub(crate) device_id: &'a str,
-    pub(crate) secret: &'a str,
-    pub(crate) qr_code: &'a str,
-    pub(crate) qr_code_url: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) backup_codes: Option<Vec<&'a str>>,
+answer! {
+    /// A TOTP device that was just set up. It counts once a first code was verified.
+    pub(crate) struct Enrolment<'a> {
+        /// The device's id.
+        device_id: &'a str = "dev_AAAAAAAAAAAAAAAAAAAAAA",
+        /// The secret, in Base32, for typing it in.
+        secret: &'a str,
+        /// An image of `qr_code_url`, as a data URI.
+        qr_code: &'a str,
+        /// The `otpauth://` URI.
+        qr_code_url: &'a str,
+        /// The backup codes, with the first device alone.
+        backup_codes: Option<Vec<&'a str>>,
+    }
 }
 
 /// A TOTP device as its owner sees it.
@@ -221,11 +227,14 @@ pub(crate) struct SessionEntry<'a> {
     pub(crate) actor: Option<&'a str>,
 }
 
-/// A ticket just issued.
-#[derive(Serialize)]
-pub(crate) struct IssuedTicket<'a> {
-    pub(crate) ticket: &'a str,
-    pub(crate) expires_in: u32,
+answer! {
+    /// A ticket that was just issued.
+    pub(crate) struct IssuedTicket<'a> {
+        /// The ticket. It is shown here alone.
+        ticket: &'a str = "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        /// Its lifetime in seconds.
+        expires_in: u32 = 120,
+    }
 }
 
 /// The person or service of a token: seven keys that are always there, then the OpenID Connect names (Core §5.1) that the

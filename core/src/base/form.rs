@@ -77,6 +77,11 @@ impl<'a> Form<'a> {
         Ok(Self(parameters))
     }
 
+    /// The parameters, the empty ones too, by name.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The value of `name`; an empty one counts as absent (RFC 6749 §3.2).
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| &**value).filter(|value| !value.is_empty())

@@ -49,17 +49,6 @@ impl Body {
         Ok(Self { members, known })
     }
 
-    /// The body of `request`, where every member is optional: none at all is an empty object.
-    ///
-    /// # Errors
-    /// As [`Body::of`].
-    pub(crate) fn of_any(request: &Request, known: &'static [&'static str]) -> Result<Self, RequestError> {
-        if request.body.is_empty() && request.header("content-type")?.is_none() {
-            return Ok(Self { members: Map::new(), known });
-        }
-        Self::of(request, known)
-    }
-
     /// Member `name` as text, if it is there.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, RequestError> {
         let text = |value: &'_ Value| value.as_str().is_some();
@@ -73,12 +62,6 @@ impl Body {
     pub(crate) fn required_text(&self, name: &str) -> Result<SecretText, RequestError> {
         let text = self.text(name)?.map(|text| SecretText::new(text.into()));
         text.ok_or_else(|| RequestError::body(Detail::missing(name)))
-    }
-
-    /// Member `name` as `true` or `false`; `false` if it is not there.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, RequestError> {
-        let no_flag = || RequestError::body(Detail::no_flag(name));
-        self.value(name).map_or(Ok(false), |value| value.as_bool().ok_or_else(no_flag))
     }
 
     /// Member `name` as a JSON value, if it is there.

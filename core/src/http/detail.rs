@@ -46,12 +46,72 @@ impl Detail {
         )
     }
 
-    /// Member `name` is no text of one to `longest` characters without control characters.
-    pub(crate) fn not_plain(name: &str, longest: usize) -> Self {
+    /// Member `name` is no whole number, or none from `least` to `most`.
+    pub(crate) fn no_integer(name: &str, least: Option<u64>, most: Option<u64>) -> Self {
+        let (english, chinese) = match (least, most) {
+            (Some(least), Some(most)) => (format!(" from {least} to {most}"), format!("({least} 到 {most})")),
+            (Some(least), None) => (format!(" of at least {least}"), format!("(至少 {least})")),
+            (None, Some(most)) => (format!(" of at most {most}"), format!("(至多 {most})")),
+            (None, None) => Default::default(),
+        };
         Self::new(
-            format!("the member {name} must have 1 to {longest} characters and no control characters"),
-            format!("成员 {name} 须为 1 到 {longest} 个字符,不含控制字符"),
+            format!("the member {name} must be a whole number{english}"),
+            format!("成员 {name} 必须是整数{chinese}"),
         )
+    }
+
+    /// Member `name` is no list, or none of `least` to `most` items.
+    pub(crate) fn no_list(name: &str, least: Option<u64>, most: Option<u64>) -> Self {
+        let (english, chinese) = count(least, most).map_or_else(Default::default, |(english, chinese)| {
+            (format!(" of {english} items"), format!("({chinese} 个元素)"))
+        });
+        Self::new(
+            format!("the member {name} must be a list{english}"),
+            format!("成员 {name} 必须是数组{chinese}"),
+        )
+    }
+
+    /// Member `name` is no object.
+    pub(crate) fn no_object(name: &str) -> Self {
+        Self::new(format!("the member {name} must be an object"), format!("成员 {name} 必须是对象"))
+    }
+
+    /// Member `name` has a value of none of the expected types.
+    pub(crate) fn unfit(name: &str) -> Self {
+        Self::new(
+            format!("the member {name} has a value of another type than expected"),
+            format!("成员 {name} 的类型不符"),
+        )
+    }
+
+    /// Member `name` is no text of `least` to `most` characters, or has a control character where it must be `plain`.
+    pub(crate) fn no_such_text(name: &str, (least, most): (Option<u64>, Option<u64>), plain: bool) -> Self {
+        let (english, chinese) = match (count(least, most), plain) {
+            (Some((english, chinese)), true) => (
+                format!("{english} characters and no control characters"),
+                format!("须为 {chinese} 个字符,不含控制字符"),
+            ),
+            (Some((english, chinese)), false) => {
+                (format!("{english} characters"), format!("须为 {chinese} 个字符"))
+            }
+            (None, _) => ("no control characters".into(), "不得包含控制字符".into()),
+        };
+        Self::new(format!("the member {name} must have {english}"), format!("成员 {name} {chinese}"))
+    }
+
+    /// Member `name` breaks a rule, which is told in English and in Chinese.
+    pub(crate) fn breaks_rule(name: &str, (english, chinese): (&str, &str)) -> Self {
+        Self::new(format!("the member {name} {english}"), format!("成员 {name} {chinese}"))
+    }
+
+    /// Returns the same detail, of a parameter where it says "member".
+    pub(crate) fn of_parameter(self) -> Self {
+        let english = self.english.strip_prefix("the member ").map(|rest| format!("the parameter {rest}"));
+        let chinese = self.chinese.strip_prefix("成员 ").map(|rest| format!("参数 {rest}"));
+        Self {
+            english: english.map_or(self.english, Cow::Owned),
+            chinese: chinese.map_or(self.chinese, Cow::Owned),
+        }
     }
 
     /// Member `name` is none of `values`.
@@ -69,11 +129,6 @@ impl Detail {
             format!("the member {sent} is unknown: it should perhaps be {meant}"),
             format!("未知成员 {sent},是否应为 {meant}"),
         )
-    }
-
-    /// The parameter `name` of a query is not as `expected` says, in English and Chinese.
-    pub(crate) fn parameter(name: &str, (english, chinese): (&str, &str)) -> Self {
-        Self::new(format!("{name} {english}"), format!("{name} {chinese}"))
     }
 
     /// The number of tries that are left.
@@ -109,6 +164,17 @@ impl Detail {
             Language::English => &self.english,
             Language::Chinese => &self.chinese,
         }
+    }
+}
+
+/// Returns how many there have to be, in both languages; none where any number is fine.
+fn count(least: Option<u64>, most: Option<u64>) -> Option<(String, String)> {
+    match (least.filter(|least| *least > 0), most) {
+        (Some(least), Some(most)) if least == most => Some((format!("{least}"), format!("{least}"))),
+        (Some(least), Some(most)) => Some((format!("{least} to {most}"), format!("{least} 到 {most}"))),
+        (Some(least), None) => Some((format!("at least {least}"), format!("至少 {least}"))),
+        (None, Some(most)) => Some((format!("at most {most}"), format!("至多 {most}"))),
+        (None, None) => None,
     }
 }
 

@@ -13,3 +13,4 @@ pub mod problem;
 pub mod request;
 pub mod request_error;
 pub mod response;
+pub(crate) mod shape;

@@ -171,6 +171,7 @@ struct SimpleResponse<'a, T: Serialize> {
     code: u32,
     message: &'a str,
     timestamp: alloc::string::String,
+    /// The member of the body, or the parameter, that is to blame.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

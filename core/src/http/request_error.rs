@@ -1,11 +1,12 @@
 //! A problem with a request, and the part of the request that it is about.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 use crate::base::json::JsonError;
 use crate::http::detail::Detail;
 use crate::http::problem::Problem;
 use crate::http::request::HeaderError;
+use crate::http::shape::Place;
 
 /// A problem, with a detail where there is one to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,29 @@ impl RequestError {
     /// A body that is not as expected.
     pub(crate) fn body(detail: impl Into<Detail>) -> Self {
         Problem::BadJson.with(detail)
+    }
+
+    /// A value of a body that is not as expected: `detail` tells how, and is given the name of the place.
+    pub(crate) fn at(place: &Place<'_>, detail: impl FnOnce(&str) -> Detail) -> Self {
+        let name = place.to_string();
+        Self { field: Some(name.clone()).filter(|name| !name.is_empty()), ..Self::body(detail(&name)) }
+    }
+
+    /// Returns the same error, for which the member or parameter `field` is to blame.
+    pub(crate) fn about(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
+    }
+
+    /// Returns the same error as `problem`. Its message says all, unless it is a general one.
+    pub(crate) fn told_as(self, problem: Problem) -> Self {
+        let is_general = matches!(problem, Problem::BadJson | Problem::BadQuery | Problem::InvalidValue);
+        Self { problem, detail: self.detail.filter(|_| is_general), ..self }
+    }
+
+    /// Returns the same error about a query: what is no member is a parameter.
+    pub(crate) fn of_query(self) -> Self {
+        let problem = if self.problem == Problem::BadJson { Problem::BadQuery } else { self.problem };
+        Self { problem, detail: self.detail.map(Detail::of_parameter), ..self }
     }
 }
 

@@ -4,36 +4,31 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 
 use crate::api::endpoint::Call;
-use crate::base::form::{Form, decode_segment};
-use crate::http::body::Body;
-use crate::http::detail::Detail;
+use crate::base::form::decode_segment;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::store::page::{Cursor, PageQuery};
 
 /// The most records of one page.
-const MAX_PAGE: usize = 200;
+const MAX_PAGE: u32 = 200;
 
 /// The records of a page that says nothing about its length.
-const DEFAULT_PAGE: usize = 100;
+const DEFAULT_PAGE: u8 = 100;
 
 /// A request to administer.
 pub(crate) struct AdminCall<'a> {
     request: &'a Request,
     segments: [Cow<'a, str>; 2],
-    query: Form<'a>,
 }
 
 impl<'a> AdminCall<'a> {
-    /// Reads the variable segments of the path, and the query.
+    /// Reads the variable segments of the path.
     pub(super) fn of(call: &'a Call<'_>) -> Result<Self, RequestError> {
         let segment = |text: &'a str| decode_segment(text).map_err(|_| RequestError::from(Problem::NotFound));
         let [first, second] = call.segments;
-        let query = call.request.target.split_once('?').map_or("", |(_, query)| query);
-        let query =
-            Form::parse(query.as_bytes()).map_err(|error| Problem::BadQuery.with(Detail::from(error)))?;
-        Ok(Self { request: call.request, segments: [segment(first)?, segment(second)?], query })
+        Ok(Self { request: call.request, segments: [segment(first)?, segment(second)?] })
     }
 
     /// Returns variable segment `number` of the path, from 0, read by `parse`.
@@ -49,43 +44,36 @@ impl<'a> AdminCall<'a> {
         segment.and_then(Result::ok).ok_or_else(|| Problem::NoSuchRecord.into())
     }
 
-    /// Returns the value of a parameter of the query; an empty one counts as absent.
-    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.get(name)
-    }
-
-    /// Returns the value of a parameter, read by `parse`.
+    /// Reads the body.
     ///
     /// # Errors
-    /// [`Problem::BadQuery`] with what `expected` says of it.
-    pub(crate) fn parsed<T>(
-        &self,
-        name: &'static str,
-        expected: (&'static str, &'static str),
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, RequestError> {
-        let read = |value: &str| {
-            parse(value).ok_or_else(|| Problem::BadQuery.with(Detail::parameter(name, expected)))
-        };
-        self.parameter(name).map(read).transpose()
+    /// As [`ReadBody::of_json`].
+    pub(crate) fn json<B: ReadBody>(&self) -> Result<B, RequestError> {
+        B::of_json(self.request)
     }
 
-    /// Returns the page that is asked for, by `limit` and `after`.
+    /// Reads the query.
     ///
     /// # Errors
-    /// [`Problem::BadQuery`] where `limit` is not from 1 to 200.
-    pub(crate) fn page(&self) -> Result<PageQuery, RequestError> {
-        let expected = ("must be a whole number from 1 to 200", "须为 1 到 200 之间的整数");
-        let in_range = |value: &str| value.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
-        let limit = self.parsed("limit", expected, in_range)?.unwrap_or(DEFAULT_PAGE);
-        Ok(PageQuery::new(self.parameter("after").map(|after| Cursor(String::from(after))), limit))
+    /// As [`ReadBody::of_query`].
+    pub(crate) fn query<Q: ReadBody>(&self) -> Result<Q, RequestError> {
+        Q::of_query(self.request)
     }
+}
 
-    /// Returns the body, which may have the members `known`.
-    ///
-    /// # Errors
-    /// As [`Body::of`].
-    pub(crate) fn body(&self, known: &'static [&'static str]) -> Result<Body, RequestError> {
-        Body::of(self.request, known)
+body! {
+    /// The page of a list.
+    pub(crate) struct PageParameters {
+        /// The most records of the page.
+        limit: Option<u8> [within(1, MAX_PAGE)] = 50,
+        /// The cursor after which it begins: `next` of the page before.
+        after: Option<String>,
+    }
+}
+
+impl PageParameters {
+    /// Returns the page.
+    pub(crate) fn page(self) -> PageQuery {
+        PageQuery::new(self.after.map(Cursor), self.limit.unwrap_or(DEFAULT_PAGE).into())
     }
 }

@@ -31,24 +31,19 @@ pub(crate) fn request_error(error: &AdminError) -> RequestError {
         | AdminError::Overloaded => Problem::Unavailable.into(),
         AdminError::NotFound(item) => Problem::NoSuchRecord.with(told(format!("没有此{}", noun(item)))),
         AdminError::AlreadyExists(item) => {
-            about(member_of(item), Problem::AlreadyExists.with(told(format!("已存在此{}", noun(item)))))
+            Problem::AlreadyExists.with(told(format!("已存在此{}", noun(item)))).about(member_of(item))
         }
         AdminError::Ambiguous { .. } => Problem::NoSuchRecord.with(told("该标识对应多个用户".into())),
         AdminError::IdentifierTaken { kind, owner, .. } => {
             let taken = told(format!("该标识已属于用户 {}", owner.user));
-            about(identifier(*kind), Problem::AlreadyExists.with(taken))
+            Problem::AlreadyExists.with(taken).about(identifier(*kind))
         }
         AdminError::Invalid { field, reason } => {
-            about(member(*field), Problem::InvalidValue.with(told(rule(reason))))
+            Problem::InvalidValue.with(told(rule(reason))).about(member(*field))
         }
         AdminError::Refused(obstacle) => Problem::RecordRefuses.with(told(why_not(*obstacle).into())),
         AdminError::NotIssued(_) => Problem::RecordRefuses.with(told("无法签发票据".into())),
     }
-}
-
-/// Returns the error, for which `member` is to blame.
-pub(crate) fn about(member: &str, error: RequestError) -> RequestError {
-    RequestError { field: Some(member.into()), ..error }
 }
 
 const fn noun(item: &Item) -> &'static str {

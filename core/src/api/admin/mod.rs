@@ -18,6 +18,7 @@ use crate::admin::{AdminError, Administrator, Decision, Operation, OperationInpu
 use crate::api::admin::call::AdminCall;
 use crate::api::bearer::{Holder, Presented, unauthorized};
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Flow, Hashing, Next, Pending};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::person::Person;
@@ -41,6 +42,10 @@ use crate::store::query::{AdministeredQuery, AdministeredRecords, BearerRecords,
 pub(crate) trait AdminEndpoint: Operation + Clone + PartialEq + Send + Sync + 'static {
     /// The roles, one of which its caller must have.
     const ROLES: Roles;
+
+    /// The endpoint, for the document of the API.
+    #[allow(dead_code, reason = "the document of the API reads it")]
+    const DESCRIPTION: Description;
 
     /// Parses a request, its token apart.
     ///

@@ -1,53 +1,92 @@
 //! `/admin/v1/users`: people.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::admin::users::{AddUser, DeleteUser, ListUsers, ShowUser};
-use crate::admin::{UserFields, UserSearch};
+use crate::admin::{AdminError, UserFields, UserSearch};
 use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::{created, no_content, page, shown};
-use crate::api::admin::call::AdminCall;
-use crate::api::admin::error::{about, request_error};
+use crate::api::admin::call::{AdminCall, PageParameters};
+use crate::api::admin::error::request_error;
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::base::secret::SecretText;
-use crate::http::body::Body;
-use crate::http::detail::Detail;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
+use crate::http::shape::{Nullable, answer, body};
 use crate::records::factor::AskFactor;
 use crate::records::id::{UserId, UserRef};
 use crate::records::role::{Role, Roles};
-use crate::records::user::{Gender, User, Username, UsernameError};
+use crate::records::user::{Gender, User, Username};
 use crate::store::page::Page;
 
 const OPERATOR: Roles = Roles::of(&[Role::Operator]);
 
-/// The members that a user may be given.
-const MEMBERS: &[&str] =
-    &["username", "email", "phone", "name", "gender", "address", "second_factor", "password"];
+answer! {
+    /// A user, as administrators see them.
+    struct ShownUser<'a> {
+        /// The id.
+        id: &'a str = "usr_01JZ8Q4V7N3K5T9W2X6Y0B1C2D",
+        /// The user name.
+        username: &'a str = "alice",
+        /// The e-mail address.
+        email: Nullable<&'a str> = "alice@example.com",
+        /// The telephone number.
+        phone: Nullable<&'a str>,
+        /// The full name.
+        name: Nullable<&'a str> = "Alice",
+        /// The gender.
+        gender: Nullable<Gender>,
+        /// The address, any JSON value.
+        address: Value,
+        /// `active` or `disabled`.
+        status: &'a str = "active",
+        /// True if the password has to be changed at the next sign-in.
+        must_change_password: bool = false,
+        /// The time when the password was set.
+        password_changed_at: Nullable<String> [format("date-time")],
+        /// When the user is asked for a second factor; null: as everybody is.
+        second_factor: Nullable<&'a str>,
+        /// The time when the user was added.
+        created_at: String [format("date-time")],
+        /// The time when the user was last changed.
+        updated_at: String [format("date-time")],
+        /// The number of the change, to be sent along with the next one.
+        revision: u64 = 1,
+    }
+}
 
-/// A user, as administrators see them.
-#[derive(Serialize)]
-struct ShownUser<'a> {
-    id: &'a str,
-    username: &'a str,
-    email: Option<&'a str>,
-    phone: Option<&'a str>,
-    name: Option<&'a str>,
-    gender: Option<&'static str>,
-    address: Value,
-    status: &'static str,
-    must_change_password: bool,
-    password_changed_at: Option<String>,
-    second_factor: Option<&'static str>,
-    created_at: String,
-    updated_at: String,
-    revision: u64,
+body! {
+    /// A user to be added.
+    struct AddUserBody {
+        /// The user name.
+        username: Username => InvalidValue = "alice",
+        /// The e-mail address.
+        email: Option<String> = "alice@example.com",
+        /// The telephone number.
+        phone: Option<String>,
+        /// The full name.
+        name: Option<String> = "Alice",
+        /// The gender.
+        gender: Option<Gender>,
+        /// The address, any JSON value.
+        address: Option<Value>,
+        /// The password. Without one the user signs in by ticket alone.
+        password: Option<SecretText>,
+    }
+}
+
+body! {
+    /// The users to be listed.
+    struct ListUsersQuery {
+        /// A part of the user name or the full name, or any identifier.
+        search: Option<String> = "alice",
+        ..page: PageParameters,
+    }
 }
 
 impl<'a> ShownUser<'a> {
@@ -56,15 +95,15 @@ impl<'a> ShownUser<'a> {
         Self {
             id: user.id.as_str(),
             username: user.username.as_str(),
-            email: user.email.as_deref(),
-            phone: user.phone.as_deref(),
-            name: user.name.as_deref(),
-            gender: user.gender.map(Gender::as_str),
+            email: Nullable(user.email.as_deref()),
+            phone: Nullable(user.phone.as_deref()),
+            name: Nullable(user.name.as_deref()),
+            gender: Nullable(user.gender),
             address: address.unwrap_or_default(),
             status: user.status.as_str(),
             must_change_password: user.must_change_password,
-            password_changed_at: user.password_changed_at.map(|at| at.rfc3339()),
-            second_factor: user.second_factor.map(AskFactor::as_str),
+            password_changed_at: Nullable(user.password_changed_at.map(|at| at.rfc3339())),
+            second_factor: Nullable(user.second_factor.map(AskFactor::as_str)),
             created_at: user.created_at.rfc3339(),
             updated_at: user.updated_at.rfc3339(),
             revision: user.revision,
@@ -72,39 +111,31 @@ impl<'a> ShownUser<'a> {
     }
 }
 
-fn fields(body: &Body) -> Result<UserFields, RequestError> {
+fn fields(body: &AddUserBody) -> Result<UserFields, AdminError> {
     let mut fields = UserFields::default();
-    if let Some(email) = body.text("email")? {
-        fields = fields.email(email).map_err(|error| request_error(&error))?;
+    if let Some(email) = &body.email {
+        fields = fields.email(email)?;
     }
-    if let Some(phone) = body.text("phone")? {
-        fields = fields.phone(phone).map_err(|error| request_error(&error))?;
+    if let Some(phone) = &body.phone {
+        fields = fields.phone(phone)?;
     }
-    if let Some(name) = body.text("name")? {
-        fields = fields.name(name).map_err(|error| request_error(&error))?;
+    if let Some(name) = &body.name {
+        fields = fields.name(name)?;
     }
-    if let Some(gender) = body.text("gender")? {
-        let gender = Gender::parse(gender);
-        let gender =
-            gender.ok_or_else(|| RequestError::body(Detail::none_of("gender", &["female", "male"])))?;
-        fields = fields.gender(Some(gender));
+    if let Some(address) = &body.address {
+        fields = fields.address(address)?;
     }
-    if let Some(address) = body.value("address") {
-        fields = fields.address(address).map_err(|error| request_error(&error))?;
-    }
-    Ok(fields)
-}
-
-fn no_username(error: UsernameError) -> RequestError {
-    let chinese = "用户名须为 1 到 128 个可见字符,两端无空格,且不以 usr_ 开头";
-    about("username", Problem::InvalidValue.with(Detail::new(error.to_string(), chinese.into())))
+    Ok(fields.gender(body.gender))
 }
 
 impl AdminEndpoint for ListUsers {
     const ROLES: Roles = OPERATOR;
+    const DESCRIPTION: Description =
+        Description::new("Lists users").queries::<ListUsersQuery>().answers_page::<ShownUser<'_>>();
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { page: call.page()?, search: call.parameter("search").map(UserSearch::new) })
+        let ListUsersQuery { search, page } = call.query()?;
+        Ok(Self { page: page.page(), search: search.as_deref().map(UserSearch::new) })
     }
 
     fn respond(_: &Context, found: Page<User>) -> Response {
@@ -114,6 +145,8 @@ impl AdminEndpoint for ListUsers {
 
 impl AdminEndpoint for ShowUser {
     const ROLES: Roles = OPERATOR;
+    const DESCRIPTION: Description =
+        Description::new("Shows a user").answers::<ShownUser<'_>>(200).refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: UserRef::from(&call.id(0, UserId::parse)?) })
@@ -126,13 +159,15 @@ impl AdminEndpoint for ShowUser {
 
 impl AdminEndpoint for AddUser {
     const ROLES: Roles = OPERATOR;
+    const DESCRIPTION: Description = Description::new("Adds a user")
+        .takes::<AddUserBody>()
+        .answers::<ShownUser<'_>>(201)
+        .refuses(&[Problem::InvalidValue, Problem::AlreadyExists]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        let body = call.body(MEMBERS)?;
-        let username = body.required_text("username")?;
-        let username = Username::parse(username.expose()).map_err(no_username)?;
-        let password = body.text("password")?.map(|text| SecretText::new(text.into()));
-        Ok(Self { username, fields: fields(&body)?, password })
+        let body: AddUserBody = call.json()?;
+        let fields = fields(&body).map_err(|error| request_error(&error))?;
+        Ok(Self { username: body.username, fields, password: body.password })
     }
 
     fn respond(_: &Context, user: User) -> Response {
@@ -142,6 +177,8 @@ impl AdminEndpoint for AddUser {
 
 impl AdminEndpoint for DeleteUser {
     const ROLES: Roles = OPERATOR;
+    const DESCRIPTION: Description =
+        Description::new("Deletes a user").answers_nothing(204).refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: UserRef::from(&call.id(0, UserId::parse)?) })

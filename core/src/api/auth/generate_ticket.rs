@@ -1,26 +1,29 @@
 //! `POST /auth/generate-ticket`: a one-time ticket for a user.
 
-use alloc::{boxed::Box, format, string::ToString, vec::Vec};
+use alloc::string::{String, ToString};
+use alloc::{boxed::Box, format, vec::Vec};
 use core::convert::Infallible;
+use core::net::IpAddr;
 
 use crate::api::bearer::{Holder, Presented, VerifiedToken, unauthorized};
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
 use crate::api::reply::Reply;
 use crate::api::shapes::IssuedTicket;
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
-use crate::http::body::Body;
 use crate::http::detail::Detail;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_issuing::{Authority, IssueError, TicketDraft, draft};
 use crate::policy::ticket_request::{TicketRequest, TicketRequestError};
 use crate::records::id::{ClientId, UserId, UserRef};
 use crate::records::scope::{Scope, ScopeError};
-use crate::records::ticket::ticket_text;
+use crate::records::ticket::{MAX_LIFETIME, MAX_REASON_CHARS, ticket_text};
 use crate::settings::Settings;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
@@ -46,9 +49,23 @@ impl Endpoint for GenerateTicket {
     type Pending = PendingTicket;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Issues a ticket for a user")
+        .takes::<GenerateTicketBody>()
+        .answers::<IssuedTicket<'_>>(200)
+        .refuses(&[
+            Problem::UserRefused,
+            Problem::AudienceRefused,
+            Problem::ScopeRefused,
+            Problem::ActorRefused,
+            Problem::ScopeMissing,
+            Problem::ImpersonationRefused,
+            Problem::SessionRestricted,
+        ]);
+
     fn parse(Call { ctx, engine, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let presented = Presented::demanded(ctx, request)?;
-        let asked = Body::of(request, MEMBERS).and_then(|body| read_request(&body, engine.settings()));
+        let body = GenerateTicketBody::of_json(request);
+        let asked = body.and_then(|body| read_request(body, engine.settings()));
         Ok(Self { presented, asked })
     }
 
@@ -225,15 +242,37 @@ fn scope_missing(wanted: &str) -> RequestError {
         .with(Detail::new(format!("it needs the scope {wanted}"), format!("需要 scope {wanted}")))
 }
 
-/// The members of the body.
-const MEMBERS: &[&str] =
-    &["user_id", "username", "ttl", "audience", "bind", "scope", "client_ip", "tenant_id", "actor", "reason"];
+body! {
+    /// A request for a ticket. One of `user_id` and `username` says who is to be signed in.
+    struct GenerateTicketBody {
+        /// Id, user name, e-mail address or telephone number of an enabled user.
+        user_id: Option<String> = "alice",
+        /// The user name of an enabled user, in place of `user_id`.
+        username: Option<String>,
+        /// The lifetime in seconds; 300 by default.
+        ttl: Option<u64> [within(1, MAX_LIFETIME)] => BadTtl = 120,
+        /// Id of the client that the sign-in is for: it becomes the tokens' `client_id` and joins `aud`.
+        audience: Option<ClientId> => AudienceRefused,
+        /// True if whoever redeems the ticket has to authenticate as `audience`, by Basic.
+        bind: Option<bool>,
+        /// The scope of the session, within what the issuing client may have itself.
+        scope: Option<String> = "profile",
+        /// The only address that may redeem the ticket.
+        client_ip: Option<IpAddr> => BadClientIp,
+        /// The one tenant that is served here.
+        tenant_id: Option<String> => TenantRefused,
+        /// The user who acts: id, user name, e-mail address or telephone number.
+        actor: Option<String>,
+        /// The reason why the actor acts. It goes with `actor`.
+        reason: Option<String> [length(1, MAX_REASON_CHARS).plain()] => ReasonRequired,
+    }
+}
 
 /// Reads the body of `generate-ticket`.
-fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, RequestError> {
-    let user = match (body.text("user_id")?, body.text("username")?) {
-        (Some(text), None) => UserRef::Any(text.into()),
-        (None, Some(text)) => UserRef::Username(text.into()),
+fn read_request(body: GenerateTicketBody, settings: &Settings) -> Result<TicketRequest, RequestError> {
+    let user = match (body.user_id, body.username) {
+        (Some(text), None) => UserRef::Any(text),
+        (None, Some(text)) => UserRef::Username(text),
         (Some(_), Some(_)) | (None, None) => {
             return Err(RequestError::body(Detail::fixed(
                 "exactly one of the members user_id and username is needed",
@@ -242,28 +281,24 @@ fn read_request(body: &Body, settings: &Settings) -> Result<TicketRequest, Reque
         }
     };
     let mut asked = TicketRequest::new(user);
-    if let Some(ttl) = body.value("ttl") {
-        asked = asked.lasting(ttl.as_u64().ok_or(Problem::BadTtl)?).map_err(problem)?;
+    if let Some(ttl) = body.ttl {
+        asked = asked.lasting(ttl).map_err(problem)?;
     }
-    if let Some(audience) = body.text("audience")? {
-        asked.audience = Some(ClientId::parse(audience).map_err(|_| Problem::AudienceRefused)?);
-    }
-    asked.bind = body.flag("bind")?;
-    if let Some(scope) = body.text("scope")? {
+    asked.audience = body.audience;
+    asked.bind = body.bind.unwrap_or_default();
+    if let Some(scope) = body.scope {
         let malformed = |error: ScopeError| {
             let chinese = format!("最多 {} 个名称,以单个空格分隔", Scope::MAX_TOKENS);
             Problem::ScopeRefused.with(Detail::new(error.to_string(), chinese))
         };
-        asked.scope = Some(Scope::parse(scope).map_err(malformed)?);
+        asked.scope = Some(Scope::parse(&scope).map_err(malformed)?);
     }
-    if let Some(ip) = body.text("client_ip")? {
-        asked.client_ip = Some(ip.parse().map_err(|_| Problem::BadClientIp)?);
-    }
-    if body.text("tenant_id")?.is_some_and(|tenant| settings.tenant.as_deref() != Some(tenant)) {
+    asked.client_ip = body.client_ip;
+    if body.tenant_id.as_deref().is_some_and(|tenant| settings.tenant.as_deref() != Some(tenant)) {
         return Err(Problem::TenantRefused.into());
     }
-    let actor = body.text("actor")?.map(|actor| UserRef::Any(actor.into()));
-    Ok(asked.impersonated(actor, body.text("reason")?).map_err(problem)?)
+    let actor = body.actor.map(UserRef::Any);
+    Ok(asked.impersonated(actor, body.reason.as_deref()).map_err(problem)?)
 }
 
 const fn problem(error: TicketRequestError) -> Problem {
@@ -292,7 +327,8 @@ mod tests {
                 body: format!("{{\"user_id\":\"alice\"{member}}}").into_bytes(),
                 peer: [127, 0, 0, 1].into(),
             };
-            read_request(&Body::of(&request, MEMBERS).unwrap(), &settings).err().map(|error| error.problem)
+            let body = GenerateTicketBody::of_json(&request).unwrap();
+            read_request(body, &settings).err().map(|error| error.problem)
         };
         let named = |name: &str| format!(",\"tenant_id\":\"{name}\"");
         for (tenant, member, refused) in [

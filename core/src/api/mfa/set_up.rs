@@ -5,6 +5,7 @@ use core::convert::Infallible;
 
 use super::{counter, event, wrong_code};
 use crate::api::context::{Context, place};
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Next, Pending};
 use crate::api::lockout::dates_ignored;
 use crate::api::mfa::otpauth::{otpauth_uri, qr_data_uri, secret_text};
@@ -14,10 +15,9 @@ use crate::api::shapes::Enrolment;
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::engine::Engine;
-use crate::http::body::Body;
-use crate::http::detail::Detail;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, backup_codes, device};
 use crate::policy::second_factor::{Method, accept, has_shown};
 use crate::records::id::UserId;
@@ -52,28 +52,33 @@ pub(crate) enum PendingDevice {
     Refused(Refusal),
 }
 
+body! {
+    /// A device to be set up.
+    struct SetUpDeviceBody {
+        /// The name of the account in the authenticator; the user name by default.
+        account: Option<String> [length(1, MAX_NAME).plain()],
+        /// The name of the device.
+        device_name: Option<String> [length(1, MAX_NAME).plain()] = "Phone",
+        /// A code of a factor that counts, where the session has not shown one.
+        code: Option<SecretText>,
+    }
+}
+
 impl BearerEndpoint for SetUpDevice {
     type Records = FactorsRecords;
     type Pending = PendingDevice;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Sets up a TOTP device")
+        .takes::<SetUpDeviceBody>()
+        .done_with::<Enrolment<'_>>()
+        .refuses(&[Problem::CodeRefused, Problem::TooManyDevices, Problem::SecondFactorFirst]);
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
     const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
-        let body = Body::of_any(call.request, &["account", "device_name", "code"])?;
-        let name = |member: &str| match body.text(member)? {
-            Some(text)
-                if text.is_empty()
-                    || text.chars().count() > MAX_NAME
-                    || text.chars().any(char::is_control) =>
-            {
-                Err(RequestError::body(Detail::not_plain(member, MAX_NAME)))
-            }
-            text => Ok(text.map(ToOwned::to_owned)),
-        };
-        let code = body.text("code")?.map(|code| SecretText::new(code.into()));
-        Ok(Self { account: name("account")?, name: name("device_name")?, code, place: place(call.request)? })
+        let SetUpDeviceBody { account, device_name, code } = SetUpDeviceBody::of_json(call.request)?;
+        Ok(Self { account, name: device_name, code, place: place(call.request)? })
     }
 
     fn compares(&self, person: &Person<'_>, records: &FactorsRecords, _: Time) -> bool {

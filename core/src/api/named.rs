@@ -1,0 +1,35 @@
+//! The types of records that are texts in bodies and answers.
+
+use crate::http::shape::{Schema, named};
+use crate::records::id::ClientId;
+use crate::records::role::Role;
+use crate::records::user::{Gender, Username};
+
+named!(Role);
+
+named! {
+    Gender: Schema::one_of(&[Self::Female.as_str(), Self::Male.as_str()]),
+    Self::parse,
+    ("must be female or male", "须为 female 或 male")
+}
+
+named! {
+    Username: Schema::TEXT.length(1, Self::MAX_CHARS),
+    |text| Self::parse(text).ok(),
+    (
+        "must have 1 to 128 visible characters, no space at an end, and must not begin with usr_",
+        "须为 1 到 128 个可见字符,两端无空格,且不以 usr_ 开头"
+    )
+}
+
+named! {
+    ClientId: Schema::TEXT.length(1, 64),
+    |text| Self::parse(text).ok(),
+    ("must be 1 to 64 of A-Z a-z 0-9 . _ ~ -", "须为 1 到 64 个字符:A-Z a-z 0-9 . _ ~ -")
+}
+
+impl serde::Serialize for Gender {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
