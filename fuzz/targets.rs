@@ -173,6 +173,9 @@ pub(crate) fn records(data: &[u8]) {
     if let Ok(hash) = PasswordHash::parse(text) {
         assert_eq!(hash.as_str(), text);
     }
+    if let Ok(hash) = PasswordHash::import(text) {
+        assert_eq!(PasswordHash::parse(hash.as_str()), PasswordHash::import(hash.as_str()));
+    }
 }
 
 /// Reads the files that are read before SQLite opens any. The first two bytes say where the page ends and the log begins.

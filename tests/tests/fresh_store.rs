@@ -571,6 +571,12 @@ impl Rows {
                 self.passwords.push((user.clone(), password));
                 Ok(())
             }
+            Change::ReplacePasswordHash { user, before, after } => {
+                let (_, password) = row(&mut self.passwords, |(whose, _)| whose == user)?;
+                holds(password.hash == *before)?;
+                password.hash = after.clone();
+                Ok(())
+            }
             Change::SetPasswordLockout { user, before, after } => {
                 let (_, password) = row(&mut self.passwords, |(whose, _)| whose == user)?;
                 holds(password.lockout == *before)?;

@@ -14,11 +14,12 @@ use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::UserId;
+use gatepass_core::records::password::PasswordHash;
 use gatepass_core::settings::{Issuer, PasswordAge, Settings};
 use gatepass_core::store::audit::{Kind, Refusal};
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::fixtures::{
-    self, NOON, PAM_PASSWORD, body, impersonates, inputs, presents, refreshes, request, user_id,
+    self, NOON, PAM_HASH, PAM_PASSWORD, body, impersonates, inputs, presents, refreshes, request, user_id,
 };
 use gatepass_tests::memory::{Memory, Tables};
 use proptest::prelude::Rng;
@@ -102,6 +103,45 @@ fn the_same_work_and_the_same_answer_for_everybody() {
         let (taken, response) = steps(&engine, &Memory::new(tables), login("pam", password));
         assert_eq!((taken, response.body()), (expected.0.clone(), expected.1.body()));
     }
+}
+
+/// The test data, in which another program hashed pam's password.
+fn of_another_program(hash: &str) -> Tables {
+    let mut tables = fixtures::tables();
+    let password = tables.passwords.get_mut(&pam()).expect("a password");
+    password.hash = PasswordHash::import(hash).expect("a hash");
+    password.lockout.wrong = 1;
+    tables
+}
+
+#[test]
+fn a_sign_in_replaces_the_hash_of_another_program() {
+    let engine = fixtures::engine("http://gate.example");
+    let bcrypt = "$2b$04$y9iwiS0A2VjZWCeJeGOmueuOhOkybeNj4JkKsj6WIH6SFTk8y6Y7.";
+    for (hash, right) in [(PAM_HASH, PAM_PASSWORD), (bcrypt, "correct horse")] {
+        let store = Memory::new(of_another_program(hash));
+        let before = store.with(|tables| tables.passwords[&pam()].hash.clone());
+        let (taken, refused) = steps(&engine, &store, login("pam", "wrong"));
+        assert_eq!((taken, refused.status()), (vec!["read", "guess", "stretch", "commit"], 400));
+        assert!(store.with(|tables| tables.passwords[&pam()].hash == before));
+        let (taken, answer) = steps(&engine, &store, login("pam", right));
+        assert_eq!((taken, answer.status()), (vec!["read", "guess", "stretch", "commit"], 200));
+        let (after, user) =
+            store.with(|tables| (tables.passwords[&pam()].clone(), tables.users[&pam()].clone()));
+        assert!(!after.hash.is_foreign());
+        assert_eq!(after.lockout.wrong, 0);
+        // To the user it is the same password: no session ends.
+        assert_eq!(user, fixtures::tables().users[&pam()]);
+        for (seed, password, status) in [(2, "wrong", 400), (3, right, 200)] {
+            assert_eq!(drive(&engine, &store, login("pam", password), inputs(NOON, seed)).status(), status);
+        }
+        assert!(store.with(|tables| tables.passwords[&pam()].hash == after.hash));
+    }
+    let mut tables = of_another_program(PAM_HASH);
+    tables.users.get_mut(&pam()).expect("pam").disable();
+    let store = Memory::new(tables);
+    assert_eq!(steps(&engine, &store, login("pam", PAM_PASSWORD)).1.status(), 400);
+    assert!(store.with(|tables| tables.passwords[&pam()].hash.is_foreign()));
 }
 
 /// The test data, in which pam is disabled.

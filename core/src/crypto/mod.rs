@@ -4,6 +4,7 @@ pub mod algorithm;
 pub mod seed;
 
 use alloc::{boxed::Box, vec, vec::Vec};
+use core::num::NonZeroU32;
 
 #[cfg(feature = "aws-lc")]
 use aws_lc_rs as backend;
@@ -43,6 +44,42 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut mac = MacKey::new(key).begin();
     mac.absorb(message);
     mac.finish()
+}
+
+/// The hash of a PBKDF2 (RFC 8018 §5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pbkdf2Hash {
+    Sha1,
+    Sha256,
+    Sha512,
+}
+
+impl Pbkdf2Hash {
+    /// Returns its bytes: so many are made by each run of all iterations.
+    pub(crate) const fn length(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// Derives `output` from `password` (PBKDF2 with HMAC); none without iterations.
+pub(crate) fn pbkdf2(
+    hash: Pbkdf2Hash,
+    iterations: u32,
+    password: &[u8],
+    salt: &[u8],
+    output: &mut [u8],
+) -> Option<()> {
+    let hash = match hash {
+        Pbkdf2Hash::Sha1 => backend::pbkdf2::PBKDF2_HMAC_SHA1,
+        Pbkdf2Hash::Sha256 => backend::pbkdf2::PBKDF2_HMAC_SHA256,
+        Pbkdf2Hash::Sha512 => backend::pbkdf2::PBKDF2_HMAC_SHA512,
+    };
+    backend::pbkdf2::derive(hash, NonZeroU32::new(iterations)?, salt, password, output);
+    Some(())
 }
 
 /// The hash of a TOTP device (RFC 6238 §1.2).

@@ -233,6 +233,16 @@ pub enum Change {
         /// The hash.
         hash: PasswordHash,
     },
+    /// Replaces the hash of the user's password by another one of the same password. The wrong guesses stay. Holds while the hash is
+    /// as read.
+    ReplacePasswordHash {
+        /// The user.
+        user: UserId,
+        /// The hash as read.
+        before: PasswordHash,
+        /// The new hash.
+        after: PasswordHash,
+    },
     /// Sets the lockout of the user's password. Holds while it is as read.
     SetPasswordLockout {
         /// The user.
@@ -366,6 +376,7 @@ impl Change {
             | Self::KeepBackupCodes { .. }
             | Self::RecordSignIn { .. }
             | Self::SetPassword { .. }
+            | Self::ReplacePasswordHash { .. }
             | Self::InsertUser(_)
             | Self::InsertClient(_)
             | Self::InsertKey { .. }

@@ -198,6 +198,10 @@ impl Tables {
                 let password = Password { hash: hash.clone(), lockout: Lockout::default() };
                 self.passwords.insert(user.clone(), password);
             }
+            Change::ReplacePasswordHash { user, after, .. } => {
+                let password = self.passwords.get_mut(user);
+                password.into_iter().for_each(|password| password.hash = after.clone());
+            }
             Change::SetPasswordLockout { user, after, .. } => {
                 self.passwords.get_mut(user).into_iter().for_each(|password| password.lockout = *after);
             }

@@ -63,6 +63,7 @@ enum Operation {
     RecordSignIn { user: usize, places: std::ops::Range<u64>, at: u64 },
     Fail { user: usize, times: u64 },
     SetPassword { user: usize, password: u64 },
+    ReplaceHash { user: usize, before: u64, after: u64 },
     GuessPassword { user: usize, stale: bool },
     GuessAtPlace { user: usize, at: usize, of: LockoutOf, stale: bool },
     Rename { user: usize, like: usize },
@@ -80,6 +81,11 @@ enum Operation {
 }
 
 const USERS: usize = 3;
+
+fn password_hash(number: u64) -> PasswordHash {
+    let output = STANDARD_NO_PAD.encode(digest(number));
+    PasswordHash::parse(&format!("$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ${output}")).unwrap()
+}
 
 fn operation() -> impl Strategy<Value = Operation> {
     let (ticket, session, user) = (|| 0..6u64, || 0..6u64, || 0..USERS);
@@ -122,6 +128,7 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(user, first, more, at)| Operation::RecordSignIn { user, places: first..first + more, at }),
         2 => (user(), 1..30u64).prop_map(|(user, times)| Operation::Fail { user, times }),
         3 => (user(), 0..3u64).prop_map(|(user, password)| Operation::SetPassword { user, password }),
+        3 => (user(), 0..3u64, 0..3u64).prop_map(|(user, before, after)| Operation::ReplaceHash { user, before, after }),
         2 => (user(), any::<bool>()).prop_map(|(user, stale)| Operation::GuessPassword { user, stale }),
         4 => (user(), 0..6usize, any::<bool>(), any::<bool>()).prop_map(|(user, at, password, stale)| {
             let of = if password { LockoutOf::Password } else { LockoutOf::Factors };
@@ -321,14 +328,11 @@ fn changes(operation: &Operation, names: &Names, tables: &Tables) -> Vec<Change>
             (0..times).map(|at| Change::CountFailure { user: user_id(user), at: NOW.plus(at) }).collect()
         }
         Operation::SetPassword { user, password } => {
-            let hash = |number: u64| {
-                PasswordHash::parse(&format!(
-                    "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ${}",
-                    STANDARD_NO_PAD.encode(digest(number))
-                ))
-                .unwrap()
-            };
-            vec![is(user), Change::SetPassword { user: user_id(user), hash: hash(password) }]
+            vec![is(user), Change::SetPassword { user: user_id(user), hash: password_hash(password) }]
+        }
+        Operation::ReplaceHash { user, before, after } => {
+            let (before, after) = (password_hash(before), password_hash(after));
+            vec![is(user), Change::ReplacePasswordHash { user: user_id(user), before, after }]
         }
         Operation::GuessPassword { user, stale } => {
             let mut before = tables.passwords.get(&names.users[user]).map(|p| p.lockout).unwrap_or_default();

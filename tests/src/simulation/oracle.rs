@@ -346,6 +346,7 @@ impl Oracle {
             | Change::SetLockout { .. }
             | Change::RecordSignIn { .. }
             | Change::CountFailure { .. }
+            | Change::ReplacePasswordHash { .. }
             | Change::SetPasswordLockout { .. }
             | Change::SetPlaceLockout { .. }
             | Change::InsertUser(_)

@@ -65,6 +65,7 @@ const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
     ("an eighth device", |g, off, _| factors::eighth_device(g, off), 0, 0),
     ("guesses at a password", |g, off, _| passwords::guesses(g, off), 0, 0),
     ("guesses at a place", |g, off, _| passwords::guesses_at_a_place(g, off), 0, 0),
+    ("a hash of another program", |g, off, _| passwords::of_another_program(g, off), 0, 0),
     ("users", |g, off, _| commands::users(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("keys", |g, off, _| commands::keys(g, off), 0, 0),
@@ -107,10 +108,11 @@ fn every_promise_holds_in_every_scenario() {
 
 /// Guards that are needed only without another one, and a scenario in which either is enough. Ending all sessions depends
 /// on the epoch of the caller, who is the user whose epoch is raised. A wrong code of a challenge is also counted for its
-/// user.
+/// user. A password that is set ends the user's sessions.
 const REDUNDANT: &[(Guard, Guard, &str)] = &[
     (Guard::RaisedEpochIsAsRead, Guard::UserIsOfEpoch, "ends of all sessions"),
     (Guard::AnsweredWrongIsAsRead, Guard::GuessesAreAsRead, "a challenge near its end"),
+    (Guard::ReplacedHashIsAsRead, Guard::UserIsOfEpoch, "a hash of another program"),
 ];
 
 /// The findings of [`every_guard_keeps_a_promise`].

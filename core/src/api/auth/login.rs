@@ -25,7 +25,7 @@ use crate::records::challenge::SignIn;
 use crate::records::client::Client;
 use crate::records::client_credentials::ClientClaim;
 use crate::records::id::UserId;
-use crate::records::password::{PasswordHash, Workspace};
+use crate::records::password::{Comparison, PasswordHash, Workspace};
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Identity, LoginRecords, Named, Query, Records};
@@ -42,14 +42,14 @@ pub(crate) struct Login {
     /// The client that it is for, if one says so.
     redeemer: Redeemer,
     person: PersonContext,
-    /// The hash that the password was compared with before, and whether it is its own.
-    compared: Option<(PasswordHash, bool)>,
+    /// The hash that the password was compared with before, and the result.
+    compared: Option<(PasswordHash, Comparison)>,
 }
 
 /// The account as it was read, the client that has authenticated, and the hash to compare the password with.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct Comparison {
+pub(crate) struct AwaitComparison {
     records: Named<Box<LoginRecords>>,
     client: Option<Box<Client>>,
     /// The context of the person.
@@ -64,7 +64,7 @@ pub(crate) struct PendingLogin(PendingSignIn);
 
 impl Endpoint for Login {
     type Pending = PendingLogin;
-    type Hash = Comparison;
+    type Hash = AwaitComparison;
 
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
@@ -94,7 +94,7 @@ impl Endpoint for Login {
         Some(ctx.guess_at(GuessAccount::of_name(&self.identity)))
     }
 
-    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, Comparison> {
+    fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, AwaitComparison> {
         let (record, records) = records.by_client();
         let Records::Login(records) = records else { return Err(basis.ctx.internal()) };
         basis.require_signing_key()?;
@@ -104,24 +104,27 @@ impl Endpoint for Login {
         let hash = records.one().and_then(|records| records.password.as_ref());
         let hash = hash.map_or_else(PasswordHash::of_nobody, |password| password.hash.clone());
         match &self.compared {
-            Some((before, good)) if *before == hash => {
-                self.sign_in(&basis.at(&ctx), &records, client.as_deref(), *good)
+            Some((before, compared)) if *before == hash => {
+                self.sign_in(&basis.at(&ctx), &records, client.as_deref(), compared)
             }
-            Some(_) | None => Ok(Next::Hash(Comparison { records, client, ctx, hash })),
+            Some(_) | None => Ok(Next::Hash(AwaitComparison { records, client, ctx, hash })),
         }
     }
 }
 
-impl Hashing<Login> for Comparison {
+impl Hashing<Login> for AwaitComparison {
     fn run(
         self,
         login: &mut Login,
         basis: &Basis<'_>,
         workspace: &mut Workspace,
     ) -> Decided<PendingLogin, Self> {
-        let good = self.hash.is_of(&login.password, workspace).ok_or_else(|| basis.ctx.unavailable())?;
-        login.compared = Some((self.hash, good));
-        login.sign_in(&basis.at(&self.ctx), &self.records, self.client.as_deref(), good)
+        let salt = basis.ctx.inputs.password_salt();
+        let compared = self.hash.compare(&login.password, salt, workspace);
+        let compared = compared.ok_or_else(|| basis.ctx.unavailable())?;
+        let (_, compared) = login.compared.insert((self.hash, compared));
+        let compared = compared.clone();
+        login.sign_in(&basis.at(&self.ctx), &self.records, self.client.as_deref(), &compared)
     }
 }
 
@@ -131,8 +134,8 @@ impl Login {
         basis: &Basis<'_>,
         records: &Named<Box<LoginRecords>>,
         client: Option<&Client>,
-        good: bool,
-    ) -> Decided<PendingLogin, Comparison> {
+        compared: &Comparison,
+    ) -> Decided<PendingLogin, AwaitComparison> {
         let records = match records {
             Named::One(records) => records,
             Named::Nobody => {
@@ -148,7 +151,7 @@ impl Login {
         if counter.is_locked(now) {
             return Ok(refuse(ctx, (records, client), Refusal::PasswordLocked, Vec::new()));
         }
-        if !good {
+        if !compared.good {
             let mut counted = count_wrong(ctx, &counter);
             counted.push(Change::CountFailure { user: user.id.clone(), at: now });
             return Ok(refuse(ctx, (records, client), Refusal::PasswordWrong, counted));
@@ -172,6 +175,11 @@ impl Login {
         // Before the sign-in is remembered, which changes the places.
         changes.insert(0, counter.begin_anew());
         changes.extend(lock_ignored(ctx, &counter));
+        changes.extend(compared.replacement.as_ref().map(|ours| Change::ReplacePasswordHash {
+            user: user.id.clone(),
+            before: password.hash.clone(),
+            after: ours.clone(),
+        }));
         Ok(Next::commit_in(basis.state_epoch, changes, PendingLogin(PendingSignIn::First(result))))
     }
 }
@@ -185,7 +193,7 @@ fn refuse_ambiguous(
     ctx: &Context,
     users: &[UserId],
     client: Option<&Client>,
-) -> Next<PendingLogin, Comparison> {
+) -> Next<PendingLogin, AwaitComparison> {
     let refusal = Refusal::IdentityAmbiguous;
     let users: Vec<&str> = users.iter().map(UserId::as_str).collect();
     let event = Event {
@@ -202,7 +210,7 @@ fn refuse(
     (records, client): (&LoginRecords, Option<&Client>),
     refusal: Refusal,
     mut changes: Vec<Change>,
-) -> Next<PendingLogin, Comparison> {
+) -> Next<PendingLogin, AwaitComparison> {
     changes.push(Change::Audit(Event {
         subject: Some(records.user.id.clone()),
         client: client.map(|client| client.id.clone()),

@@ -8,7 +8,6 @@ use crate::api::lockout::{count_wrong, lock_ignored};
 use crate::api::person::{Bearer, BearerEndpoint, PendingChange, Person};
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::crypto::seed::Label;
 use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
@@ -128,9 +127,8 @@ impl Hashing<Bearer<ChangePassword>> for Comparison {
             changes.push(Change::CountFailure { user: user.id.clone(), at: now });
             return Ok(refuse(ctx, &person, Refusal::PasswordWrong, changes));
         }
-        let salt = ctx.inputs.seed.draw(Label::PasswordSalt);
-        let salt = salt.expose().first_chunk::<16>().copied().unwrap_or_default();
-        let hash = PasswordHash::of(&asked.new, salt, workspace).ok_or_else(|| ctx.unavailable())?;
+        let hash = PasswordHash::of(&asked.new, ctx.inputs.password_salt(), workspace);
+        let hash = hash.ok_or_else(|| ctx.unavailable())?;
         let mut changed = (*user).clone();
         changed.set_password(now);
         changed.updated_at = now;

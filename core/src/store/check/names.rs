@@ -28,7 +28,7 @@ names! {
     InsertChallenge CountWrong AnswerChallenge RepeatAnswer RequireOpenChallenge
     InsertDevice VerifyDevice UseStep DeleteDevice
     AddBackupCodes KeepBackupCodes DropBackupCodes UseBackupCode SetLockout
-    RecordSignIn CountFailure SetPassword SetPasswordLockout SetPlaceLockout
+    RecordSignIn CountFailure SetPassword ReplacePasswordHash SetPasswordLockout SetPlaceLockout
     InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient RecordSecretUse
     InsertKey ActivateKey RetireKey
     Audit Probe DummyWrite

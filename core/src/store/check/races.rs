@@ -53,6 +53,10 @@ const RACES: &[Race] = &[
         let guess = Change::SetPasswordLockout { user: s.user_id("alice"), before, after };
         (Vec::from([s.set_password(1)]), (0..AT_ONCE).map(|_| Vec::from([guess.clone()])).collect())
     }),
+    ("ReplacePasswordHash", "one hash is replaced by several at once", |s| {
+        let replace = |n| Vec::from([s.replace_hash(1, n)]);
+        (Vec::from([s.set_password(1)]), (2..2 + AT_ONCE).map(replace).collect())
+    }),
     ("SetPlaceLockout", "several guess from one place at once", |s| {
         let guess = s.guess_at(1, LockoutOf::Password, Lockout::NONE, Lockout { wrong: 1, ..Lockout::NONE });
         (Vec::from([s.learn(1, NOW)]), (0..AT_ONCE).map(|_| Vec::from([guess.clone()])).collect())

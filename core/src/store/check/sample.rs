@@ -377,6 +377,15 @@ impl Sample {
         PasswordHash::parse(&text).unwrap_or_else(|_| PasswordHash::of_nobody())
     }
 
+    /// Replaces the hash of alice's password.
+    pub(in crate::store::check) fn replace_hash(&self, before: u64, after: u64) -> Change {
+        Change::ReplacePasswordHash {
+            user: self.user_id("alice"),
+            before: self.hash(before),
+            after: self.hash(after),
+        }
+    }
+
     pub(in crate::store::check) fn key_id(&self, number: u64) -> String {
         self.name(&format!("key{number}"))
     }

@@ -112,6 +112,8 @@ guards! {
     UsedBackupCodeWasThere,
     /// `SetLockout`: nobody has counted since.
     GuessesAreAsRead,
+    /// `ReplacePasswordHash`: the user has the password as read.
+    ReplacedHashIsAsRead,
     /// `SetPasswordLockout`: nobody has counted since.
     PasswordGuessesAreAsRead,
     /// `SetPlaceLockout`: nobody has counted since, and the place is one of the latest.
@@ -191,6 +193,7 @@ impl Tables {
             | Change::DropBackupCodes(_)
             | Change::UseBackupCode { .. }
             | Change::SetLockout { .. }
+            | Change::ReplacePasswordHash { .. }
             | Change::SetPasswordLockout { .. }
             | Change::SetPlaceLockout { .. }
             | Change::InsertUser(_)
@@ -339,6 +342,10 @@ impl Tables {
             Change::SetLockout { user, before, .. } => {
                 let same = self.lockout.get(user).copied().unwrap_or_default() == *before;
                 vec![(Guard::GuessesAreAsRead, same)]
+            }
+            Change::ReplacePasswordHash { user, before, .. } => {
+                let same = self.passwords.get(user).is_some_and(|password| password.hash == *before);
+                vec![(Guard::ReplacedHashIsAsRead, same)]
             }
             Change::SetPasswordLockout { user, before, .. } => {
                 let same = self.passwords.get(user).is_some_and(|password| password.lockout == *before);

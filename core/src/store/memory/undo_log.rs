@@ -104,7 +104,9 @@ impl Before {
             Change::RecordSignIn { user, .. }
             | Change::CountFailure { user, .. }
             | Change::SetPlaceLockout { user, .. } => history(user),
-            Change::SetPassword { user, .. } | Change::SetPasswordLockout { user, .. } => password(user),
+            Change::SetPassword { user, .. }
+            | Change::ReplacePasswordHash { user, .. }
+            | Change::SetPasswordLockout { user, .. } => password(user),
             Change::InsertUser(new) | Change::UpdateUser(new) => user(&new.id),
             Change::DeleteUser(_) => Self::Everything(Box::new(tables.clone())),
             Change::InsertClient(new) | Change::UpdateClient(new) => client(&new.id),

@@ -104,6 +104,7 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::RecordSignIn { user, place, at } => sign_in_history::learn(db, user, *place, *at),
         Change::CountFailure { user, at } => sign_in_history::fail(db, user, *at),
         Change::SetPassword { user, hash } => passwords::set(db, user, hash),
+        Change::ReplacePasswordHash { user, before, after } => passwords::replace(db, user, before, after),
         Change::SetPasswordLockout { user, before, after } => passwords::set_guesses(db, user, before, after),
         Change::SetPlaceLockout { user, place, of, before, after } => {
             sign_in_history::set_lockout(db, user, (place, *of), before, after)

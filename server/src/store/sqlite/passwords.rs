@@ -29,6 +29,19 @@ pub(super) fn set(db: &Connection, user: &UserId, hash: &PasswordHash) -> Result
     )
 }
 
+pub(super) fn replace(
+    db: &Connection,
+    user: &UserId,
+    before: &PasswordHash,
+    after: &PasswordHash,
+) -> Result<(), TransactionError> {
+    one(
+        db,
+        "UPDATE passwords SET hash = ?3 WHERE user_id = ?1 AND hash = ?2",
+        params![user.as_str(), before.as_str(), after.as_str()],
+    )
+}
+
 pub(super) fn set_guesses(
     db: &Connection,
     user: &UserId,

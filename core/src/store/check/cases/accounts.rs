@@ -181,6 +181,16 @@ pub(super) const CASES: &[Entry] = &[
     ("the password of somebody who is not there is set", |s| {
         Case::conflicts([], [Change::SetPassword { user: s.user_id("nobody"), hash: s.hash(1) }])
     }),
+    ("a password's hash is replaced, and the guesses stay", |s| {
+        let before = [s.set_password(1), guessed(s, Lockout::default(), LOCKED)];
+        Case::applies(before, [s.replace_hash(1, 2)])
+    }),
+    ("a password's hash is replaced, though another password was set since", |s| {
+        Case::conflicts([s.set_password(1), s.set_password(2)], [s.replace_hash(1, 3)])
+    }),
+    ("the hash of a password of somebody who has none is replaced", |s| {
+        Case::conflicts([], [s.replace_hash(1, 2)])
+    }),
     ("guesses at a password are counted", |s| {
         Case::applies([s.set_password(1)], [guessed(s, Lockout::default(), ONE), guessed(s, ONE, LOCKED)])
     }),

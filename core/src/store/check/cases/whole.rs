@@ -45,6 +45,7 @@ fn everything(s: &Sample) -> Vec<Change> {
         s.fail(NOW),
         Change::SetPasswordLockout { user: alice(), before, after },
         s.set_password(2),
+        s.replace_hash(2, 3),
         Change::RaiseEpoch { id: alice(), epoch: 0 },
         Change::InsertUser(s.user("carol")),
         Change::UpdateUser(User { epoch: 5, ..s.alice_in_full() }),
