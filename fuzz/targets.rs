@@ -146,16 +146,20 @@ const ED25519: &[u8] = br#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuw
 
 /// Reads a configuration file and, chosen by the first byte, the value of one key.
 pub(crate) fn config(data: &[u8]) {
-    use gatepass::config::ConfigLayer;
+    use gatepass::config::{ConfigLayer, KEYS, Source};
     let Some((key, text)) = data.split_first() else { return };
     let Ok(text) = core::str::from_utf8(text) else { return };
-    if let Ok(config) = ConfigLayer::from_toml(text).and_then(ConfigLayer::resolve) {
-        let _ = config.agrees_with_itself();
+    if let Ok(layer) = ConfigLayer::from_toml(text) {
+        let config = layer.resolve().expect("what was read can be used");
+        let _ = config.contradictions();
+        assert_eq!(config.changes(&config).count(), 0);
     }
     let mut given = ConfigLayer::default();
-    let key = ConfigLayer::KEYS[usize::from(*key) % ConfigLayer::KEYS.len()];
-    let taken = given.take_text(key, text).expect("there is such a key");
-    assert!(taken.is_ok() || given == ConfigLayer::default(), "{key} is refused and taken");
+    let key = KEYS[usize::from(*key) % KEYS.len()].name;
+    let taken = given.set(key, text, Source::Flag).expect("there is such a key");
+    let config = given.resolve().expect("what was taken can be used");
+    let set = config.settings.iter().filter(|setting| setting.source == Source::Flag).count();
+    assert_eq!(set, usize::from(taken.is_ok()), "{key} is refused and taken");
 }
 
 /// Reads texts that the store keeps in its own form. What is read is written back unchanged.

@@ -1,8 +1,7 @@
 //! The tables of the documents are what the code says.
 #![allow(clippy::panic, reason = "a failed expectation is a failed test")]
 
-use clap::Args as _;
-use gatepass::config::{ConfigLayer, place_of};
+use gatepass::config::{ConfigLayer, KEYS};
 use gatepass::telemetry::metrics::families::{Family, Type};
 use gatepass_core::api::routes::ROUTES;
 use gatepass_core::http::language::Language;
@@ -40,26 +39,24 @@ fn keys_of_the_page() -> Vec<(&'static str, Vec<&'static str>)> {
 
 #[test]
 fn every_key_of_the_configuration_is_listed_in_its_section_with_default_and_help() {
-    let (rows, flags) = (keys_of_the_page(), ConfigLayer::augment_args(clap::Command::new("serve")));
-    for key in ConfigLayer::KEYS {
-        let row = rows.iter().find(|(_, cells)| cells.get(1) == Some(key));
-        let (section, cells) = row.unwrap_or_else(|| panic!("docs/configuration.md lacks the key {key}"));
-        assert_eq!((*section, cells[0]), place_of(key).unwrap_or(("", key)), "{key}");
-        if let Some(default) = ConfigLayer::default_of(key).filter(|default| !default.is_empty()) {
-            assert_eq!(cells[2], default, "{key}");
+    let rows = keys_of_the_page();
+    for key in KEYS {
+        let row = rows.iter().find(|(_, cells)| cells.get(1) == Some(&key.name));
+        let (section, cells) = row.unwrap_or_else(|| panic!("docs/configuration.md lacks the key {key:?}"));
+        assert_eq!((*section, cells[0]), key.place.unwrap_or(("", key.name)), "{key:?}");
+        if let Some(default) = key.default.filter(|default| !default.is_empty()) {
+            assert_eq!(cells[2], default, "{key:?}");
         }
-        let help = flags.get_arguments().find(|flag| flag.get_id() == key).and_then(clap::Arg::get_help);
-        let help = help.map(ToString::to_string).unwrap_or_default();
-        let meaning = help.split(" [default: ").next().unwrap_or_default();
-        assert_eq!(cells[3], meaning.trim_end_matches('`'), "{key}");
+        let meaning = key.meaning().split(" [default: ").next().unwrap_or_default();
+        assert_eq!(cells[3], meaning.trim_end_matches('`'), "{key:?}");
     }
 }
 
 #[test]
 fn the_example_of_the_configuration_is_read_without_a_warning() {
     let example = CONFIGURATION.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
-    let config = ConfigLayer::from_toml(example.expect("an example")).and_then(ConfigLayer::resolve);
-    let config = config.expect("a configuration");
+    let layer = ConfigLayer::from_toml(example.expect("an example")).expect("a configuration");
+    let config = layer.resolve().expect("a configuration");
     assert_eq!(config.outside_of_sections(), None);
     assert_eq!((config.ticket_lifetime.seconds(), config.risk_new_device.get()), (600, 30));
 }
@@ -67,7 +64,7 @@ fn the_example_of_the_configuration_is_read_without_a_warning() {
 #[test]
 fn nothing_is_listed_that_is_not_there() {
     for (_, cells) in keys_of_the_page() {
-        assert!(ConfigLayer::KEYS.contains(&cells[1]), "there is no key {}", cells[1]);
+        assert!(KEYS.iter().any(|key| key.name == cells[1]), "there is no key {}", cells[1]);
     }
     let code = |line: &str| line.strip_prefix("| ")?.split(' ').next()?.parse::<u32>().ok();
     let listed = HTTP_API.lines().filter_map(code).count();

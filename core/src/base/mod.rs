@@ -1,4 +1,4 @@
-//! Time, secrets, words of fixed lists, and strict readers of JSON, forms and base64url. Uses no other room.
+//! Time, secrets, words of fixed lists, typing errors, and strict readers of JSON, forms and base64url. Uses no other room.
 
 pub(crate) mod base64url;
 pub(crate) mod codes;
@@ -8,4 +8,5 @@ pub mod json;
 pub(crate) mod plain_name;
 pub mod secret;
 pub mod time;
+pub mod typing;
 pub mod warning;

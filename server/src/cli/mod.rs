@@ -12,6 +12,7 @@ mod backup;
 mod check;
 mod client;
 mod clock;
+mod config;
 pub mod context;
 mod edit;
 mod factors;
@@ -35,10 +36,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
 
+use crate::config::ConfigLayer;
 use crate::config::environment::{CONFIG, DATA, variable};
-use crate::config::{ConfigLayer, variable_of};
 use crate::error::{ProgramError, USAGE};
 use crate::output::Output;
 use crate::terminal::shows_colours;
@@ -104,6 +105,9 @@ enum Noun {
     /// Move the installation to another machine
     #[command(subcommand)]
     Handover(handover::Verb),
+    /// Check and show the configuration
+    #[command(subcommand)]
+    Config(config::Verb),
     /// Ask the server of this data directory if it is ready; exit code 1 if it is not
     Healthcheck,
     /// Show or reset the clock mark, the latest time the server has seen
@@ -122,24 +126,14 @@ pub struct Serve {
     pub layer: ConfigLayer,
 }
 
-/// Returns the tree of commands, with the default and the variable of every key in its help.
+/// Returns the tree of commands.
 pub fn tree() -> Command {
-    let describe = |arg: clap::Arg| {
-        let key = arg.get_id().to_string();
-        if !ConfigLayer::KEYS.contains(&key.as_str()) {
-            return arg;
-        }
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let default = ConfigLayer::default_of(&key).filter(|default| !default.is_empty());
-        let default = default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
-        arg.help(format!("{help}{default} [env: {}]", variable_of(&key)))
-    };
-    Cli::command().mut_subcommand("serve", |serve| serve.mut_args(describe))
+    Cli::command()
 }
 
 /// Runs the command that the process was started with; `serve` runs the server.
 pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> ExitCode {
-    let cli = match tree().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return misused(&error),
     };
@@ -163,6 +157,7 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
         Noun::Handover(verb) => handover::run(&context, verb),
         Noun::Healthcheck => healthcheck::run(&context),
         Noun::Clock(verb) => clock::run(&context, verb),
+        Noun::Config(verb) => config::run(&context, verb),
     };
     let closed = context.close();
     match done {
@@ -203,6 +198,7 @@ fn misused(error: &clap::Error) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KEYS;
 
     #[test]
     fn the_tree_holds_together() {
@@ -213,10 +209,10 @@ mod tests {
     fn every_key_is_a_flag_of_serve_with_its_variable() {
         let tree = tree();
         let serve = tree.find_subcommand("serve").unwrap();
-        for key in ConfigLayer::KEYS {
-            let flag = serve.get_arguments().find(|arg| arg.get_id() == key).unwrap();
-            assert_eq!(flag.get_long().unwrap().replace('-', "_"), *key);
-            assert!(flag.get_help().unwrap().to_string().contains(&variable_of(key)), "{key}");
+        for key in KEYS {
+            let flag = serve.get_arguments().find(|arg| arg.get_id() == key.name).unwrap();
+            assert_eq!(format!("--{}", flag.get_long().unwrap()), key.flag());
+            assert!(flag.get_help().unwrap().to_string().contains(&key.variable()), "{key:?}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::store::AdminSession;
 
 use super::context::Context;
 use super::edit::stdin;
-use crate::config::ConfigLayer;
+use crate::config::{ConfigLayer, Source};
 use crate::error::ProgramError;
 use crate::output::Record;
 use crate::secrets::random::request_inputs;
@@ -42,7 +42,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let token = token.trim();
     let mut flags = ConfigLayer::default();
     if let Some(issuer) = issuer
-        && let Some(Err(wrong)) = flags.take_text("issuer", &issuer)
+        && let Some(Err(wrong)) = flags.set("issuer", &issuer, Source::Flag)
     {
         return Err(ProgramError::usage(format!("--issuer: {wrong}")));
     }

@@ -7,7 +7,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use super::{ConfigError, ConfigLayer, nearest};
+use super::file::key_in;
+use super::layer::{ConfigLayer, Source};
+use super::nearest::nearest;
+use super::{ConfigError, KEYS};
 
 /// The beginning of every variable.
 const PREFIX: &str = "GATEPASS_";
@@ -27,46 +30,49 @@ pub fn variable(name: &str) -> Option<OsString> {
 }
 
 impl ConfigLayer {
-    /// Reads the environment. Of `variables`, those of other programs are left alone.
-    ///
-    /// # Errors
-    /// If a value is out of range or not UTF-8, or a name is nearly that of a key.
-    pub fn from_env(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
+    /// Reads the environment. Of `variables`, those of other programs are left alone. What is wrong goes to `errors`: a value out of range
+    /// or not UTF-8, a name that is nearly that of a key.
+    pub(super) fn from_env(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        errors: &mut Vec<ConfigError>,
+    ) -> Self {
         let variables: BTreeMap<OsString, OsString> = variables.into_iter().collect();
         let mut layer = Self::default();
         for (name, value) in variables.iter().filter(|(_, value)| !value.is_empty()) {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
-            layer.take_variable(name, value)?;
+            if let Err(problem) = layer.take_variable(name, value) {
+                errors.push(ConfigError::at(name, problem));
+            }
         }
-        Ok(layer)
+        layer
     }
 
-    fn take_variable(&mut self, name: &str, value: &OsStr) -> Result<(), ConfigError> {
+    fn take_variable(&mut self, name: &str, value: &OsStr) -> Result<(), String> {
         if [DATA, CONFIG].contains(&name) {
             return Ok(());
         }
-        let Some(key) = Self::KEYS.iter().find(|key| variable_of(key) == name) else {
-            return self.take_unknown(name);
-        };
-        let text = value.to_str().ok_or_else(|| ConfigError(format!("{name}: the value is not UTF-8")))?;
-        match self.take_text(key, text) {
-            Some(Err(problem)) => Err(ConfigError(format!("{name}: {problem}"))),
-            Some(Ok(())) | None => Ok(()),
+        if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
+            let text = value.to_str().ok_or("the value is not UTF-8")?;
+            return self.set_key(key, text, Source::Environment);
+        }
+        match meant(name) {
+            Some(meant) => Err(format!("no such variable: did you mean {meant}? Correct it, or unset it")),
+            None => {
+                self.unknown_variables.push(name.to_owned());
+                Ok(())
+            }
         }
     }
+}
 
-    /// Refuses the name of a variable that may be meant for a key, and keeps any other to be told.
-    fn take_unknown(&mut self, name: &str) -> Result<(), ConfigError> {
-        let rest = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
-        if let Some(near) = nearest(&rest, Self::KEYS.iter().copied().chain(["data", "config"])) {
-            let near = variable_of(near);
-            return Err(ConfigError(format!(
-                "the variable {name} is not one of ours: did you mean {near}? Correct it, or unset it"
-            )));
-        }
-        self.unknown_variables.push(name.to_owned());
-        Ok(())
+/// Returns the variable that a name may be meant for: one that it nearly is, or that of the key whose section and short name it has.
+fn meant(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
+    let mut parts = rest.match_indices('_').map(|(at, _)| (rest.get(..at), rest.get(at + 1..)));
+    if let Some(key) = parts.find_map(|(section, short)| key_in(section?, short?)) {
+        return Some(key.variable());
     }
+    nearest(&rest, KEYS.iter().map(|key| key.name).chain(["data", "config"])).map(variable_of)
 }
 
 #[cfg(test)]
@@ -74,14 +80,18 @@ mod tests {
     use super::*;
     use std::os::unix::ffi::OsStringExt as _;
 
-    fn from_env(variables: &[(&str, &str)]) -> Result<ConfigLayer, ConfigError> {
-        ConfigLayer::from_env(variables.iter().map(|(name, value)| (name.into(), value.into())))
+    /// Returns the errors of these variables, and the names of those that are no key's.
+    fn from_env(variables: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let mut errors = Vec::new();
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let layer = ConfigLayer::from_env(variables, &mut errors);
+        (errors.iter().map(ToString::to_string).collect(), layer.unknown_variables)
     }
 
     #[test]
     fn an_empty_variable_is_an_absent_one() {
         for name in ["GATEPASS_LISTEN", "GATEPASS_DATA", "GATEPASS_LISEN", "GATEPASS_"] {
-            assert_eq!(from_env(&[(name, "")]), Ok(ConfigLayer::default()), "{name}");
+            assert_eq!(from_env(&[(name, "")]), Default::default(), "{name}");
         }
     }
 
@@ -94,9 +104,12 @@ mod tests {
             ("GATEPASS_TRUSTED_PROXY", "GATEPASS_TRUSTED_PROXIES"),
             ("GATEPASS_DATE", "GATEPASS_DATA"),
             ("GATEPASS_CONFG", "GATEPASS_CONFIG"),
+            ("GATEPASS_HTTP_LISTEN", "GATEPASS_LISTEN"),
+            ("GATEPASS_LIFETIMES_USER_TOKEN", "GATEPASS_USER_TOKEN_LIFETIME"),
+            ("GATEPASS_SECOND_FACTOR_ASK", "GATEPASS_SECOND_FACTOR"),
         ] {
-            let told = from_env(&[(name, "x")]).unwrap_err().to_string();
-            assert!(told.contains(name) && told.contains(&format!("did you mean {meant}?")), "{told}");
+            let told = format!("{name}: no such variable: did you mean {meant}? Correct it, or unset it");
+            assert_eq!(from_env(&[(name, "x")]), (vec![told], vec![]));
         }
     }
 
@@ -108,17 +121,30 @@ mod tests {
             ["CHECK", "DISK", "DISK_LIST", "GROWTH", "KILLS", "ROUNDS", "SEED", "SEEDS", "STATES", "WRITE"];
         for rest in cluster.iter().chain(&tests) {
             let name = format!("{PREFIX}{rest}");
-            assert_eq!(from_env(&[(&name, "1")]).unwrap().unknown_variables, [name]);
+            assert_eq!(from_env(&[(&name, "1")]), (vec![], vec![name.clone()]));
         }
         let ours =
             [("GATEPASS_DATA", "/x"), ("GATEPASS_CONFIG", "/y"), ("PATH", "/bin"), ("GATEPASSES", "1")];
-        assert_eq!(from_env(&ours), Ok(ConfigLayer::default()));
+        assert_eq!(from_env(&ours), Default::default());
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let (errors, unknown) = from_env(&[
+            ("GATEPASS_WORKERS", "many"),
+            ("GATEPASS_LISEN", "x"),
+            ("GATEPASS_HEADERS", "0"),
+            ("GATEPASS_SERVICE_HOST", "x"),
+        ]);
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert_eq!(unknown, ["GATEPASS_SERVICE_HOST"]);
     }
 
     #[test]
     fn a_value_that_is_no_text_is_refused() {
         let value = OsString::from_vec(b"127.0.0.1:\xff".to_vec());
-        let told = ConfigLayer::from_env([("GATEPASS_LISTEN".into(), value)]).unwrap_err();
-        assert_eq!(told.to_string(), "GATEPASS_LISTEN: the value is not UTF-8");
+        let mut errors = Vec::new();
+        ConfigLayer::from_env([("GATEPASS_LISTEN".into(), value)], &mut errors);
+        assert_eq!(errors, [ConfigError::at("GATEPASS_LISTEN", "the value is not UTF-8")]);
     }
 }

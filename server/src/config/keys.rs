@@ -5,123 +5,82 @@ use std::path::PathBuf;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{AddressMismatch, Issuer, TotpIssuer, Unenrolled};
 
-use super::ConfigError;
 use super::choice::{Front, LogFormat, LogLevel, TotpDigits, TotpHash};
+use super::key::{Key, KindOf};
+use super::layer::{ConfigLayer, Setting};
 use super::value::{
     Authority, Count, Deadline, List, Listen, Network, PasswordSpan, PhoneCountry, Risked, SessionLifetime,
     SocketMode, Span, Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
 };
+use super::{ConfigError, value_of};
 
 macro_rules! keys {
     (
-        $($(#[$doc:meta])* $name:ident $(in $section:ident $(. $short:ident)?)?: $type:ty = $default:literal $($at_start:ident)?;)+
+        $($(#[doc = $doc:literal])* $name:ident $(in $section:ident $(. $short:ident)?)?: $type:ty = $default:literal $($at_start:ident)?;)+
         ---
-        $($(#[$bare_doc:meta])* $bare:ident $(in $bare_section:ident $(. $bare_short:ident)?)?: $bare_type:ty $(, $bare_at_start:ident)?;)+
+        $($(#[doc = $bare_doc:literal])* $bare:ident $(in $bare_section:ident $(. $bare_short:ident)?)?: $bare_type:ty $(, $bare_at_start:ident)?;)+
     ) => {
-        /// The keys of one source: the flags, the environment or the file. An absent key is `None`.
-        #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
-        #[command(next_help_heading = "Configuration (also keys of gatepass.toml and variables GATEPASS_…)")]
-        pub struct ConfigLayer {
-            $($(#[$doc])* #[arg(long, value_name = <$type as Value>::SHAPE, value_parser = <$type as Value>::from_text)]
-            pub $name: Option<$type>,)+
-            $($(#[$bare_doc])* #[arg(long, value_name = <$bare_type as Value>::SHAPE, value_parser = <$bare_type as Value>::from_text)]
-            pub $bare: Option<$bare_type>,)+
-            /// The keys of the file that stand outside of their sections.
-            #[arg(skip)]
-            pub outside: Vec<&'static str>,
-            /// The variables that begin like ours and are no key's.
-            #[arg(skip)]
-            pub unknown_variables: Vec<String>,
-        }
-
         /// The configuration in force: every source and the defaults together.
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug)]
         pub struct Config {
-            $($(#[$doc])* pub $name: $type,)+
-            $($(#[$bare_doc])* pub $bare: Option<$bare_type>,)+
+            $($(#[doc = $doc])* pub $name: $type,)+
+            $($(#[doc = $bare_doc])* pub $bare: Option<$bare_type>,)+
+            /// Every key with its value as it was written, and where it comes from.
+            pub settings: Vec<Setting>,
             /// The keys of the file that stand outside of their sections.
-            pub outside: Vec<&'static str>,
+            pub outside: Vec<&'static Key>,
             /// The variables that begin like ours and are no key's.
             pub unknown_variables: Vec<String>,
         }
 
-        impl Config {
-            /// Returns the keys that differ in `newer` and that only a restart changes.
-            pub fn needing_a_start(&self, newer: &Self) -> Vec<&'static str> {
-                let mut keys = Vec::new();
-                $($(if self.$name != newer.$name { keys.push(keys!(@name $name $at_start)); })?)+
-                $($(if self.$bare != newer.$bare { keys.push(keys!(@name $bare $bare_at_start)); })?)+
-                keys
-            }
-        }
+        /// Every key.
+        pub static KEYS: &[Key] = &[
+            $(Key {
+                name: stringify!($name),
+                place: keys!(@place $name $(, $section $(. $short)?)?),
+                meaning: concat!($($doc),*),
+                shape: <$type as Value>::SHAPE,
+                default: Some($default),
+                is_secret: <$type as Value>::IS_SECRET,
+                is_read_at_start: keys!(@at_start $($at_start)?),
+                kind: &KindOf::<$type>::NEW,
+            },)+
+            $(Key {
+                name: stringify!($bare),
+                place: keys!(@place $bare $(, $bare_section $(. $bare_short)?)?),
+                meaning: concat!($($bare_doc),*),
+                shape: <$bare_type as Value>::SHAPE,
+                default: None,
+                is_secret: <$bare_type as Value>::IS_SECRET,
+                is_read_at_start: keys!(@at_start $($bare_at_start)?),
+                kind: &KindOf::<$bare_type>::NEW,
+            },)+
+        ];
 
         impl ConfigLayer {
-            /// Every key, as the file spells it.
-            pub const KEYS: &[&str] = &[$(stringify!($name),)+ $(stringify!($bare),)+];
-
-            /// The keys that have a place in a section of the file: each with its section and its name there.
-            pub const PLACES: &[(&str, &str, &str)] = &[
-                $($((stringify!($name), stringify!($section), keys!(@short $name $($short)?)),)?)+
-                $($((stringify!($bare), stringify!($bare_section), keys!(@short $bare $($bare_short)?)),)?)+
-            ];
-
-            /// Returns the default of `key`, as it would be written.
-            pub fn default_of(key: &str) -> Option<&'static str> {
-                match key { $(stringify!($name) => Some($default),)+ _ => None }
-            }
-
-            /// Takes `text` for `key`; none if there is no such key.
-            pub fn take_text(&mut self, key: &str, text: &str) -> Option<Result<(), String>> {
-                match key {
-                    $(stringify!($name) => Some(Value::from_text(text).map(|value| self.$name = Some(value))),)+
-                    $(stringify!($bare) => Some(Value::from_text(text).map(|value| self.$bare = Some(value))),)+
-                    _ => None,
-                }
-            }
-
-            /// Takes the TOML `value` for `key`; none if there is no such key.
-            pub fn take_toml(&mut self, key: &str, value: &toml::Value) -> Option<Result<(), String>> {
-                match key {
-                    $(stringify!($name) => Some(Value::from_toml(value).map(|value| self.$name = Some(value))),)+
-                    $(stringify!($bare) => Some(Value::from_toml(value).map(|value| self.$bare = Some(value))),)+
-                    _ => None,
-                }
-            }
-
-            /// Returns the keys of `self`, and those of `lower` for the rest.
-            #[must_use]
-            pub fn or(self, lower: Self) -> Self {
-                let outside = [self.outside, lower.outside].concat();
-                let unknown_variables = [self.unknown_variables, lower.unknown_variables].concat();
-                Self {
-                    $($name: self.$name.or(lower.$name),)+
-                    $($bare: self.$bare.or(lower.$bare),)+
-                    outside,
-                    unknown_variables,
-                }
-            }
-
             /// Returns the keys that are set, and the defaults of the rest.
             ///
             /// # Errors
             /// None in a build whose tests pass: where a default is not a value of its key.
             pub fn resolve(self) -> Result<Config, ConfigError> {
+                let settings = self.settings();
+                let mut texts = settings.iter();
+                // The settings are in the order of the keys.
                 Ok(Config {
-                    $($name: match self.$name {
-                        Some(value) => value,
-                        None => Value::from_text($default)
-                            .map_err(|problem| ConfigError(format!("{}: {problem}", stringify!($name))))?,
-                    },)+
-                    $($bare: self.$bare,)+
+                    $($name: value_of(texts.next())?.ok_or_else(|| ConfigError::new(stringify!($name), "has no value"))?,)+
+                    $($bare: value_of(texts.next())?,)+
                     outside: self.outside,
                     unknown_variables: self.unknown_variables,
+                    settings,
                 })
             }
         }
     };
-    (@short $name:ident) => { stringify!($name) };
-    (@short $name:ident $short:ident) => { stringify!($short) };
-    (@name $name:ident at_start) => { stringify!($name) };
+    (@place $name:ident) => { None };
+    (@place $name:ident, $section:ident) => { Some((stringify!($section), stringify!($name))) };
+    (@place $name:ident, $section:ident . $short:ident) => { Some((stringify!($section), stringify!($short))) };
+    (@at_start) => { false };
+    (@at_start at_start) => { true };
 }
 
 // `in section.name`: the key's place in the file; flags and variables have the name that stands first.

@@ -12,10 +12,16 @@ use ipnet::IpNet;
 
 use crate::authority;
 
+/// A value of the file.
+pub type TomlValue<'a> = toml::de::DeValue<'a>;
+
 /// A value of the configuration.
-pub trait Value: Clone + Send + Sync + Sized + 'static {
+pub trait Value: Clone + PartialEq + Send + Sync + Sized + 'static {
     /// The placeholder of the value in the help text.
     const SHAPE: &'static str;
+
+    /// True if the value is shown to nobody.
+    const IS_SECRET: bool = false;
 
     /// Reads the value.
     ///
@@ -23,24 +29,28 @@ pub trait Value: Clone + Send + Sync + Sized + 'static {
     /// The fault of `text`, and what to write instead; the caller names the key.
     fn from_text(text: &str) -> Result<Self, String>;
 
-    /// Reads the value from a TOML value: any scalar is as good as its text.
+    /// Returns the text of a value of the file: any scalar is as good as its text.
     ///
     /// # Errors
-    /// As [`Self::from_text`].
-    fn from_toml(value: &toml::Value) -> Result<Self, String> {
-        Self::from_text(&scalar(value)?)
+    /// If it is none.
+    fn text_of(value: &TomlValue<'_>) -> Result<String, String> {
+        scalar(value)
     }
 }
 
-fn scalar(value: &toml::Value) -> Result<String, String> {
+fn scalar(value: &TomlValue<'_>) -> Result<String, String> {
+    let not = |what: &str| Err(format!("{what} cannot be a value here"));
     match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        toml::Value::Integer(number) => Ok(number.to_string()),
-        toml::Value::Boolean(truth) => Ok(truth.to_string()),
-        toml::Value::Float(_) => Err("a number with a fraction cannot be a value here".into()),
-        toml::Value::Datetime(_) => Err("a date cannot be a value here".into()),
-        toml::Value::Array(_) => Err("a list cannot be a value here".into()),
-        toml::Value::Table(_) => Err("a table cannot be a value here".into()),
+        TomlValue::String(text) => Ok(text.clone().into_owned()),
+        TomlValue::Integer(number) => {
+            let read = i64::from_str_radix(number.as_str(), number.radix());
+            read.map(|number| number.to_string()).map_err(|_| format!("{number} is too large"))
+        }
+        TomlValue::Boolean(truth) => Ok(truth.to_string()),
+        TomlValue::Float(_) => not("a number with a fraction"),
+        TomlValue::Datetime(_) => not("a date"),
+        TomlValue::Array(_) => not("a list"),
+        TomlValue::Table(_) => not("a table"),
     }
 }
 
@@ -118,9 +128,9 @@ impl Value for SocketMode {
     }
 
     /// A number of TOML is decimal, and its octal digits are not known any more.
-    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+    fn text_of(value: &TomlValue<'_>) -> Result<String, String> {
         match value.as_str() {
-            Some(text) => Self::from_text(text),
+            Some(text) => Ok(text.to_owned()),
             None => Err("a mode is a text with octal digits: write for example \"0660\"".into()),
         }
     }
@@ -151,11 +161,13 @@ impl<const MIN: u32, const MAX: u32> Value for Count<MIN, MAX> {
     const SHAPE: &'static str = "N";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        match text.parse() {
-            Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
-            _ => Err(format!("{text:?} is not a whole number from {MIN} to {MAX}")),
-        }
+        number(text, MIN, MAX).map(Self)
     }
+}
+
+fn number(text: &str, min: u32, max: u32) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| format!("{text:?} is not a whole number from {min} to {max}"))
 }
 
 /// A length of time from `MIN` to `MAX` milliseconds: whole seconds, or a number with its unit.
@@ -178,17 +190,20 @@ impl<const MIN: u64, const MAX: u64> Value for Span<MIN, MAX> {
     const SHAPE: &'static str = "TIME";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let span = span(text).ok_or_else(|| {
-            format!(
-                "{text:?} is not a length of time: write whole seconds, or a number with ms, s, m, h or d"
-            )
-        })?;
-        if (u128::from(MIN)..=u128::from(MAX)).contains(&span.as_millis()) {
-            Ok(Self(span))
-        } else {
-            let bound = |bound| in_words(Duration::from_millis(bound));
-            Err(format!("{text:?} is out of range: from {} to {}", bound(MIN), bound(MAX)))
-        }
+        span_between(text, MIN, MAX).map(Self)
+    }
+}
+
+/// Reads a length of time from `min` to `max` milliseconds.
+fn span_between(text: &str, min: u64, max: u64) -> Result<Duration, String> {
+    let span = span(text).ok_or_else(|| {
+        format!("{text:?} is not a length of time: write whole seconds, or a number with ms, s, m, h or d")
+    })?;
+    if (u128::from(min)..=u128::from(max)).contains(&span.as_millis()) {
+        Ok(span)
+    } else {
+        let bound = |bound| in_words(Duration::from_millis(bound));
+        Err(format!("{text:?} is out of range: from {} to {}", bound(min), bound(max)))
     }
 }
 
@@ -252,11 +267,17 @@ impl<T: Value> Value for List<T> {
         items.map(T::from_text).collect::<Result<_, _>>().map(Self)
     }
 
-    fn from_toml(value: &toml::Value) -> Result<Self, String> {
-        match value.as_array() {
-            Some(items) => items.iter().map(T::from_toml).collect::<Result<_, _>>().map(Self),
-            None => Self::from_text(&scalar(value)?),
+    fn text_of(value: &TomlValue<'_>) -> Result<String, String> {
+        let Some(items) = value.as_array() else { return scalar(value) };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            let text = T::text_of(item.get_ref())?;
+            if text.contains(',') {
+                return Err(format!("{text:?} is no item: a comma separates two"));
+            }
+            texts.push(text);
         }
+        Ok(texts.join(","))
     }
 }
 
@@ -447,10 +468,11 @@ mod tests {
         ] {
             assert_eq!(SocketMode::from_text(text).ok().map(SocketMode::get), mode, "{text}");
         }
-        for value in [toml::Value::Integer(660), toml::Value::Integer(0o660)] {
-            assert!(SocketMode::from_toml(&value).unwrap_err().contains("\"0660\""));
+        let text_of = |text: &str| SocketMode::text_of(toml::de::DeValue::parse(text).unwrap().get_ref());
+        for number in ["660", "0o660"] {
+            assert!(text_of(number).unwrap_err().contains("\"0660\""));
         }
-        assert_eq!(SocketMode::from_toml(&"0666".into()).map(SocketMode::get), Ok(0o666));
+        assert_eq!(text_of("\"0666\""), Ok("0666".into()));
     }
 
     #[test]
@@ -479,8 +501,12 @@ mod tests {
     fn lists_are_arrays_or_texts_with_commas() {
         let both = List::<Network>::from_text("10.0.0.0/8, ::1").unwrap();
         assert_eq!(both.len(), 2);
-        let array = toml::Value::Array(vec!["10.0.0.0/8".into(), "::1".into()]);
-        assert_eq!(List::<Network>::from_toml(&array).unwrap(), both);
+        let text_of =
+            |text: &str| List::<Network>::text_of(toml::de::DeValue::parse(text).unwrap().get_ref());
+        let array = text_of("[\"10.0.0.0/8\", \"::1\"]").unwrap();
+        assert_eq!(List::<Network>::from_text(&array).unwrap(), both);
+        assert!(text_of("[\"10.0.0.0/8,::1\"]").unwrap_err().contains("a comma"));
+        assert!(text_of("[[]]").is_err());
         assert!(List::<Network>::from_text("").unwrap().is_empty());
         assert!(List::<Network>::from_text("a").is_err());
     }

@@ -1,9 +1,9 @@
 //! A table of fixed size that counts failures within a minute.
 
+use super::sets::Sets;
+
 /// The time for which failures count, in milliseconds.
 const WINDOW: u64 = 60_000;
-/// Slots in one set.
-const WAYS: usize = 8;
 
 /// The failures of one minute. The minute begins with the first of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,17 +38,17 @@ pub(super) struct Slot {
     count: Count,
 }
 
-/// The table. Its keys are hashes that nobody outside can foresee; a key chooses a set of `WAYS` slots. If a set is
+/// The table. Its keys are hashes that nobody outside can foresee; a key chooses a set of slots. If a set is
 /// full, the key with the fewest failures makes room. So a flood of keys with one failure each replaces only
 /// its own, and a key that has many failures stays.
 #[derive(Debug)]
 pub(super) struct FailureCounts {
-    pub(super) sets: Vec<[Slot; WAYS]>,
+    pub(super) sets: Sets<Slot>,
 }
 
 impl FailureCounts {
     pub(super) fn with_sets(sets: usize) -> Self {
-        Self { sets: vec![[Slot::default(); WAYS]; sets] }
+        Self { sets: Sets::new(sets) }
     }
 
     /// Returns the count of `key`.
@@ -60,7 +60,7 @@ impl FailureCounts {
     /// Counts one failure of `key`.
     pub(super) fn add(&mut self, key: u64, now: u64) {
         let at = self.set_of(key);
-        let Some(set) = self.sets.get_mut(at) else { return };
+        let Some(set) = self.sets.writable(at) else { return };
         if let Some(slot) = set.iter_mut().find(|slot| slot.key == key) {
             slot.count.add(now);
         } else if let Some(fewest) =
@@ -71,7 +71,7 @@ impl FailureCounts {
     }
 
     fn set_of(&self, key: u64) -> usize {
-        at(key, self.sets.len())
+        at(key, self.sets.count())
     }
 }
 

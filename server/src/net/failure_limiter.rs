@@ -6,7 +6,7 @@
 //! a full network around it does not touch it. Only the IPv6 addresses of one /48 that all succeeded have a limit
 //! together, a wide one: whoever has an account can succeed from as many of them as they like.
 //!
-//! The memory is fixed: about 2 MB, whatever comes. An address is refused only for failures that were counted for it or
+//! The memory is bounded: about 2 MB, whatever comes, and less while few addresses come. An address is refused only for failures that were counted for it or
 //! for a network around it. Where the table has no room, failures are forgotten, the fewest first.
 //!
 //! A window begins with the first failure and lasts a minute. Requests that are already being answered
@@ -26,9 +26,9 @@ use super::successful_addresses::{Place, SuccessfulAddresses};
 const WIDTHS: [(u8, u32); 4] = [(64, 1), (56, 2), (48, 4), (32, 32)];
 /// The number of limits that the addresses of one IPv6 /48 have together if they succeeded lately.
 const LIMITS_OF_SUCCESSFUL: u32 = 32;
-/// Sets of 8 failing networks each: 800 kB.
+/// Sets of 8 failing networks each: 800 kB at most.
 const FAILING: usize = 4096;
-/// Sets of 8 successful addresses each: 1.3 MB.
+/// Sets of 8 successful addresses each: 1.3 MB at most.
 const SUCCESSFUL: usize = 4096;
 
 /// The failure limits of all addresses.

@@ -4,5 +4,6 @@ pub mod client_address;
 mod failure_counts;
 pub mod failure_limiter;
 pub(crate) mod said;
+mod sets;
 mod successful_addresses;
 pub mod unclear_clients;

@@ -1,11 +1,10 @@
 //! A table of fixed size that remembers which addresses succeeded lately.
 
 use super::failure_counts::{Count, at};
+use super::sets::Sets;
 
 /// The time for which a success counts, in milliseconds: a day.
 const LATELY: u64 = 86_400_000;
-/// Slots in one set.
-const WAYS: usize = 8;
 /// The sets among which one IPv6 /48 may have its addresses.
 const SETS_OF_48: usize = 32;
 /// The number of such groups among which one /32 may have them.
@@ -40,23 +39,23 @@ impl Slot {
 /// addresses in a few sets, and a /32 in a few more: they make no room among the addresses of everybody else.
 #[derive(Debug)]
 pub(super) struct SuccessfulAddresses {
-    pub(super) sets: Vec<[Slot; WAYS]>,
+    pub(super) sets: Sets<Slot>,
 }
 
 impl SuccessfulAddresses {
     pub(super) fn with_sets(sets: usize) -> Self {
-        Self { sets: vec![[Slot::default(); WAYS]; sets] }
+        Self { sets: Sets::new(sets) }
     }
 
     /// Returns the own count of failures of an address that succeeded lately.
     pub(super) fn find(&mut self, place: Place, now: u64) -> Option<&mut Count> {
-        let set = self.set(place)?;
+        let set = self.sets.get_mut(self.index(place))?;
         set.iter_mut().find(|slot| slot.holds(place.key, now)).map(|slot| &mut slot.count)
     }
 
     /// Records a success. An address that is new here brings its `count` of failures.
     pub(super) fn record(&mut self, place: Place, now: u64, count: Count) {
-        let Some(set) = self.set(place) else { return };
+        let Some(set) = self.sets.writable(self.index(place)) else { return };
         let succeeded = Some(now);
         if let Some(slot) = set.iter_mut().find(|slot| slot.holds(place.key, now)) {
             slot.succeeded = succeeded;
@@ -65,14 +64,14 @@ impl SuccessfulAddresses {
         }
     }
 
-    fn set(&mut self, place: Place) -> Option<&mut [Slot; WAYS]> {
-        let index = match place.around {
-            None => at(place.key, self.sets.len()),
+    /// Returns the index of the place's set, modulo the number of sets.
+    fn index(&self, place: Place) -> usize {
+        let sets = self.sets.count();
+        match place.around {
+            None => at(place.key, sets),
             Some((of_48, of_32)) => {
-                at(of_32, self.sets.len()) + at(of_48, GROUPS_OF_32) * SETS_OF_48 + at(place.key, SETS_OF_48)
+                at(of_32, sets) + at(of_48, GROUPS_OF_32) * SETS_OF_48 + at(place.key, SETS_OF_48)
             }
-        };
-        let sets = self.sets.len().max(1);
-        self.sets.get_mut(index % sets)
+        }
     }
 }

@@ -255,10 +255,9 @@ pub(crate) fn handle_signals(
                 let read = sources
                     .read(flags.clone())
                     .map_err(ProgramError::from)
-                    .and_then(|config| service.reconfigure(&config));
-                match read {
-                    Ok(()) => tracing::info!("the configuration was read again"),
-                    Err(failure) => tracing::error!(%failure, "the former configuration stays"),
+                    .and_then(|config| service.reconfigure(config));
+                if let Err(failure) = read {
+                    tracing::error!(%failure, "the former configuration stays");
                 }
             } else if stopping {
                 tracing::warn!("asked to stop twice: requests in flight are cut");

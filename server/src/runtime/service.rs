@@ -27,7 +27,7 @@ use super::password_hash_pool::{HashCounts, HashSource, PasswordHashPool};
 use super::row_counts::RowCounts;
 use super::secret_uses::SecretUses;
 use super::tasks::{self, Tasks};
-use crate::config::Config;
+use crate::config::{Config, Setting};
 use crate::error::ProgramError;
 use crate::http::{Answered, FrontMeasures, Handler, OwnHosts, Reply, caught};
 use crate::net::client_address::{Client, CurrentProxies, ExemptClients, Proxies};
@@ -80,6 +80,15 @@ impl RequestLimits {
             if config.exempt_trusted_proxies { super::trusted_proxies(config) } else { Proxies::default() };
         Self { config: config.clone(), exempt: ExemptClients { loopback: config.exempt_loopback, proxies } }
     }
+}
+
+/// Returns the keys that have another value, each with the former one; only those that are read `at_start`, or only the others.
+fn changed_keys(former: &Config, newer: &Config, at_start: bool) -> String {
+    let value =
+        |setting: &Setting| setting.shown().filter(|text| !text.is_empty()).unwrap_or("(none)").to_owned();
+    let changed = former.changes(newer).filter(|(_, new)| new.key.is_read_at_start == at_start);
+    let told = changed.map(|(old, new)| format!("{}: {} -> {}", new.key.path(), value(old), value(new)));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 impl Service {
@@ -153,25 +162,32 @@ impl Service {
         self.began.elapsed()
     }
 
-    /// Changes the configuration, as far as that needs no restart; the log names the keys that do.
+    /// Changes the configuration, as far as that needs no restart; the log names every key that has another value.
     ///
     /// # Errors
     /// If the keys cannot be read; the former configuration stays.
-    pub fn reconfigure(&self, config: &Config) -> Result<(), ProgramError> {
+    pub fn reconfigure(&self, mut config: Config) -> Result<(), ProgramError> {
         let issuer =
             config.issuer.clone().unwrap_or_else(|| self.engine_cache.current().settings().issuer.clone());
         self.engine_cache.change(config.core_settings(issuer))?;
-        super::warn_of_flat_keys(config);
+        super::warn_of_flat_keys(&config);
         super::warn_of_issuer(&self.engine_cache.current().settings().issuer);
         let former = self.request_limits.load();
-        let later = former.config.needing_a_start(config);
+        let later = changed_keys(&former.config, &config, true);
         if !later.is_empty() {
-            tracing::warn!(keys = later.join(", "), "these keys hold from the next start on");
+            tracing::warn!(keys = later, "these keys hold from the next start on");
         }
-        self.trusted.set(super::trusted_proxies(config));
-        self.hosts.set(super::own_hosts(config, &self.engine_cache.current().settings().issuer));
+        let changed = changed_keys(&former.config, &config, false);
+        if changed.is_empty() {
+            tracing::info!("the configuration was read again; nothing changed");
+        } else {
+            tracing::info!(changed, "the configuration was read again");
+        }
+        config.keep_until_a_start(&former.config);
+        self.trusted.set(super::trusted_proxies(&config));
+        self.hosts.set(super::own_hosts(&config, &self.engine_cache.current().settings().issuer));
         self.failure_limiter.set_limit(config.failures_per_minute.get());
-        self.request_limits.store(Arc::new(RequestLimits::new(config)));
+        self.request_limits.store(Arc::new(RequestLimits::new(&config)));
         Ok(())
     }
 

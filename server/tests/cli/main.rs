@@ -9,6 +9,7 @@
 mod accounts;
 mod clocks;
 mod commands;
+mod config;
 mod environment;
 mod first_secret;
 mod follow;

@@ -68,7 +68,8 @@ fn calls(command: &str, installation: &ClockedInstallation, issued: &Issued) -> 
         "key import" => vec![reading("-", KEY)],
         "key rotate" => vec![with("--alg ES256")],
         "key rotate-master" | "client list" | "user list" | "ticket list" | "session list" | "key list"
-        | "audit list" | "audit verify" | "check" | "healthcheck" | "clock show" | "clock reset" => {
+        | "audit list" | "audit verify" | "check" | "config check" | "config show" | "healthcheck"
+        | "clock show" | "clock reset" => {
             vec![call(command)]
         }
         "key retire" => {

@@ -234,7 +234,7 @@ fn work(advance: &Advance, writer: &OnceLock<Writer>, interval: Duration) {
 
 /// Opens a connection that does not wait for readers: then the log is emptied later.
 fn connect(connector: &Connector) -> Result<Connection, StoreError> {
-    let db = connector.connect(Role::Writer)?;
+    let db = connector.connect(Role::Occasional)?;
     db.busy_timeout(Duration::from_millis(100)).map_err(|e| TransactionError::Sql(e).at(&connector.path))?;
     Ok(db)
 }

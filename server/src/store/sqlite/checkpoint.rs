@@ -81,7 +81,7 @@ impl Drop for Checkpoints {
 fn work(connector: &Connector, asked: &Receiver<()>, nearly: &AtomicBool) {
     let mut db = None;
     while asked.recv().is_ok() {
-        match db.take().map_or_else(|| connector.connect(Role::Writer), Ok) {
+        match db.take().map_or_else(|| connector.connect(Role::Occasional), Ok) {
             Ok(open) => {
                 nearly.store(copy(&open), Relaxed);
                 db = Some(open);

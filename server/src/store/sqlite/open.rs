@@ -89,7 +89,7 @@ pub(super) fn open(
         }
         make_identifiers(installation, &connector, options.numbering_plan.as_ref())?;
     }
-    let role = if access == Access::Read { Role::Reader } else { Role::Writer };
+    let role = if access == Access::Read { Role::Reader } else { Role::Occasional };
     let anchor = connector.connect(role)?;
     if access != Access::Read {
         connector.use_wal(&anchor)?;
