@@ -311,7 +311,12 @@ pub(crate) fn rows(data: &[u8]) {
             Query::Factors(bearer.clone()),
             Query::Password(bearer.clone()),
             Query::Sessions(bearer.clone()),
-            Query::Token(TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(DIGEST)) }),
+            Query::Token(TokenQuery {
+                caller: None,
+                access: None,
+                refresh: Some(RefreshDigest(DIGEST)),
+                assertion: None,
+            }),
         ] {
             let _ = store.read(&query);
         }
@@ -326,17 +331,17 @@ pub(crate) fn rows(data: &[u8]) {
 fn token_records() -> gatepass_core::store::query::TokenRecords {
     use gatepass_core::base::time::Time;
     use gatepass_core::records::client::{Client, ClientSecret};
-    use gatepass_core::records::id::{ClientId, SessionId, UserId};
+    use gatepass_core::records::id::{ClientId, SecretId, SessionId, UserId};
     use gatepass_core::records::scope::Scope;
     use gatepass_core::records::session::{Purpose, RefreshDigest, RefreshToken, Session};
     use gatepass_core::records::user::{User, Username};
-    use gatepass_core::store::query::{BearerRecords, Family, TokenRecords};
+    use gatepass_core::store::query::{Family, TokenRecords};
 
     let (before, after) = (Time::from_unix(1_700_000_000), Time::from_unix(1_800_000_000));
     let id = SessionId::parse("ses_1").expect("an id");
     let svc = ClientId::parse("svc").expect("an id");
     let client = Client {
-        secrets: vec![ClientSecret::new("s", before)],
+        secrets: vec![ClientSecret::new(SecretId::parse("sec_1").expect("an id"), "s", before)],
         epoch: 0,
         ..Client::new(svc, Scope::default(), 0, before)
     };
@@ -378,7 +383,7 @@ fn token_records() -> gatepass_core::store::query::TokenRecords {
         client: Some(client.clone()),
         issuer: None,
     };
-    TokenRecords { caller: Some(client), bearer: BearerRecords::default(), family: Some(family) }
+    TokenRecords { caller: Some(client), family: Some(family), ..TokenRecords::default() }
 }
 
 /// A challenge of 43 `A` for the user of [`token_records`], who has a device and the backup code `AAAA-BBBB-CCCC-DDDD`.

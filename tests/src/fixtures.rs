@@ -18,7 +18,7 @@ use gatepass_core::jose::key::SigningKey;
 use gatepass_core::policy::ticket_request::TicketRequest;
 use gatepass_core::records::client::{Client, ClientSecret};
 use gatepass_core::records::factor::{AskFactor, Lockout};
-use gatepass_core::records::id::{ClientId, UserId, UserRef};
+use gatepass_core::records::id::{ClientId, SecretId, UserId, UserRef};
 use gatepass_core::records::password::{Password, PasswordHash};
 use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::records::scope::Scope;
@@ -139,7 +139,7 @@ fn password((user, hash): (&str, &str)) -> (UserId, Password) {
 fn client(id: &str, scope: &str, secret: &str) -> Client {
     let created_at = Time::from_unix(1_700_000_000);
     Client {
-        secrets: vec![ClientSecret::new(secret, created_at)],
+        secrets: vec![ClientSecret::new(SecretId::parse("sec_1").expect("an id"), secret, created_at)],
         epoch: 0,
         ..Client::new(client_id(id), Scope::parse(scope).expect("a scope"), 0, created_at)
     }

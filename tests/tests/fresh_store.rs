@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gatepass_core::records::challenge::Challenge;
 use gatepass_core::records::client::{ClientRef, UsedSecret};
+use gatepass_core::records::client_assertion::AssertionDigest;
 use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use gatepass_core::records::factor::{BackupDigest, Factors, Lockout, LockoutOf, TotpDevice};
 use gatepass_core::records::id::{DeviceId, SessionId};
@@ -53,6 +54,7 @@ struct Rows {
     lockouts: Vec<(UserId, Lockout)>,
     histories: Vec<(UserId, SignInHistory)>,
     revoked: Vec<String>,
+    assertions: Vec<AssertionDigest>,
     deleted: Vec<UserId>,
     audit: Vec<Event>,
 }
@@ -284,6 +286,7 @@ impl Rows {
                 caller: token.caller.as_ref().and_then(|id| self.client(id)).cloned(),
                 bearer: token.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
                 family: token.refresh.as_ref().and_then(|digest| self.family(digest)),
+                is_assertion_used: token.assertion.is_some_and(|digest| self.assertions.contains(&digest)),
             })),
             Query::Sessions(query) => {
                 let (bearer, sessions) = (self.bearer(query), self.listed(query));
@@ -641,6 +644,11 @@ impl Rows {
                 for secret in secrets.filter(|secret| secret.digest == *digest) {
                     secret.last_used_at = secret.last_used_at.max(Some(*at));
                 }
+                Ok(())
+            }
+            Change::UseAssertion(used) => {
+                holds(!self.assertions.contains(&used.digest))?;
+                self.assertions.push(used.digest);
                 Ok(())
             }
             Change::InsertKey { key, generation } => {

@@ -15,6 +15,7 @@ use gatepass_core::http::request::Request;
 use gatepass_core::store::Store;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query, Records};
+use gatepass_tests::assertions::{claims, give_key, posts_with, signed};
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, grants, impersonates, inputs, presents, refreshes, request,
     revokes,
@@ -107,6 +108,28 @@ const TRIED_TWICE: &[(&[Outcome], u16)] = &[
     (&[Outcome::Conflict, Outcome::Unknown], 500),
     (&[Outcome::Conflict, Outcome::Conflict], 503),
 ];
+
+#[test]
+fn every_outcome_of_an_assertion_has_one_answer() {
+    let engine = fixtures::engine("http://gate.example");
+    let assertion = signed(&claims("portal", "http://gate.example", "one", NOON));
+    for (path, form, is_token) in
+        [("/oauth2/token", "grant_type=client_credentials", true), ("/oauth2/introspect", "token=x", false)]
+    {
+        for (outcomes, status) in TRIED_TWICE {
+            let mut tables = fixtures::tables();
+            give_key(&mut tables, "portal");
+            let store = Memory::new(tables.clone());
+            let step = engine.handle(posts_with(path, &assertion, form), inputs(NOON, 2));
+            let (response, steps) = drive(&engine, &store, step, outcomes);
+            assert_eq!(response.status(), *status, "{path}: {outcomes:?}");
+            assert!(steps <= Step::MAX, "{outcomes:?} took {steps} steps");
+            assert_eq!(holds_a_secret(&response), *status == 200 && is_token, "{outcomes:?}");
+            let used = store.with(|tables| tables.used_assertions.len());
+            assert_eq!(used, usize::from(*status == 200), "{outcomes:?}");
+        }
+    }
+}
 
 /// Sends `ask` in a session in which boss acts as alice, whose refresh token was used once, with `outcomes`: only an
 /// applied commit writes anything or yields a token.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::error::{AdminError, Field, Invalid};
 use super::fields::{Edit, plain};
 use crate::records::client::Client;
+use crate::records::client_key::ClientKey;
 use crate::records::factor::AskFactor;
 use crate::records::scope::Scope;
 
@@ -29,6 +30,7 @@ pub struct ClientFields {
     user_token_lifetime: Edit<Option<u32>>,
     second_factor: Edit<Option<AskFactor>>,
     trusted_context: Edit<bool>,
+    keys: Edit<Vec<ClientKey>>,
 }
 
 const fn invalid(field: Field, reason: Invalid) -> AdminError {
@@ -114,6 +116,16 @@ impl ClientFields {
         Self { trusted_context: Edit::Set(trusted), ..self }
     }
 
+    /// Sets the public keys by which the client's assertions are verified, as a JWK set; none: it has no keys.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] where it is no such set, has a private key or a shared secret, or a key that cannot be used.
+    pub fn keys(self, jwk_set: Option<&[u8]>) -> Result<Self, AdminError> {
+        let keys = jwk_set.map_or(Ok(Vec::new()), ClientKey::read_set);
+        let keys = keys.map_err(|error| invalid(Field::Keys, Invalid::Keys(error)))?;
+        Ok(Self { keys: Edit::Set(keys), ..self })
+    }
+
     /// Applies what is named to `client`.
     ///
     /// # Errors
@@ -127,6 +139,7 @@ impl ClientFields {
         self.user_token_lifetime.apply(&mut client.user_token_lifetime);
         self.second_factor.apply(&mut client.second_factor);
         self.trusted_context.apply(&mut client.trusted_context);
+        self.keys.apply(&mut client.keys);
         if client.default_scope.is_within(&client.scope) {
             return Ok(());
         }

@@ -10,7 +10,7 @@ use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::crypto::seed::Label;
 use crate::records::client::{Client, ClientSecret, SecretDigest};
-use crate::records::id::ClientId;
+use crate::records::id::{ClientId, SecretId};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::scope::Scope;
 use crate::records::user::User;
@@ -64,7 +64,7 @@ pub struct AddClient {
 }
 
 impl AddClient {
-    /// Adds a client called `id`. Without `secret` one is made.
+    /// Adds a client called `id`. Without `secret` one is made, unless the client has keys.
     ///
     /// # Errors
     /// [`AdminError::Invalid`] where the id is the server's own or like a user's, or the default scope is not within the scope.
@@ -154,6 +154,41 @@ pub struct BegunRotation {
     pub end: EndRotation,
 }
 
+/// Gives a client another secret, beside those that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddSecret {
+    /// The client.
+    pub client: ClientId,
+    /// The seconds after which the former secrets end; none leaves them as they are.
+    pub overlap: Option<u32>,
+    /// The seconds that the new secret is good for; none: until it is ended.
+    pub lifetime: Option<u32>,
+    /// The secret; one is made where there is none.
+    pub secret: Option<ImportedSecret>,
+}
+
+/// The result of [`AddSecret`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedSecret {
+    /// The client.
+    pub client: Client,
+    /// What is kept of the secret.
+    pub kept: ClientSecret,
+    /// The secret, where one was made. The store does not keep it.
+    pub secret: Option<SecretText>,
+}
+
+/// Ends one secret of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndSecret {
+    /// The client.
+    pub client: ClientId,
+    /// The secret.
+    pub secret: SecretId,
+    /// The seconds that it is still good for. It never gets a later end than it had.
+    pub overlap: u32,
+}
+
 /// Enables a client, gives it exactly this scope, and one new secret in place of all it had.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RenewClient {
@@ -229,8 +264,11 @@ impl Operation for AddClient {
         let request = inputs.request;
         let mut client = Client::new(self.id.clone(), Scope::default(), registration(request), request.now);
         self.fields.apply(&mut client)?;
-        let (kept, secret) = new_secret(self.secret.as_ref(), request);
-        client.secrets.push(kept);
+        // Whoever signs assertions needs no secret.
+        let wants_secret = client.keys.is_empty() || self.secret.is_some();
+        let made = wants_secret.then(|| new_secret(self.secret.as_ref(), request)).transpose()?;
+        let (kept, secret) = made.map_or((None, None), |(kept, secret)| (Some(kept), secret));
+        client.secrets.extend(kept);
         let changes =
             vec![Change::InsertClient(client.clone()), event(inputs, Kind::ClientAdded, &client.id)];
         Ok(Plan::new(changes, ClientWithSecret { client, secret }).into())
@@ -324,7 +362,7 @@ impl Operation for RotateSecret {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<ClientWithSecret>, AdminError> {
-        let (kept, secret) = new_secret(self.secret.as_ref(), inputs.request);
+        let (kept, secret) = new_secret(self.secret.as_ref(), inputs.request)?;
         let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
             succeed(client, kept, self.overlap, inputs.request.now)
         })?;
@@ -344,7 +382,7 @@ impl Operation for BeginRotation {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<BegunRotation>, AdminError> {
-        let (kept, secret) = drawn_secret(inputs.request);
+        let (kept, secret) = drawn_secret(inputs.request)?;
         let end =
             EndRotation { client: self.client.clone(), new: kept.digest.clone(), overlap: self.overlap };
         let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
@@ -373,6 +411,52 @@ impl Operation for EndRotation {
     }
 }
 
+impl Operation for AddSecret {
+    type Output = AddedSecret;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<AddedSecret>, AdminError> {
+        let now = inputs.request.now;
+        let (mut kept, secret) = new_secret(self.secret.as_ref(), inputs.request)?;
+        kept.expires_at = self.lifetime.map(|seconds| now.plus(seconds.into()));
+        let decision =
+            edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| match self.overlap {
+                Some(overlap) => succeed(client, kept.clone(), overlap, now),
+                None => add_secret(client, kept.clone(), 1, now),
+            })?;
+        Ok(decision.map(|client| AddedSecret { client, kept, secret }))
+    }
+}
+
+impl Operation for EndSecret {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
+            let end = inputs.request.now.plus(self.overlap.into());
+            let named = client.secrets.iter_mut().find(|secret| secret.id == self.secret);
+            named.ok_or_else(|| AdminError::NotFound(Item::Secret(self.secret.clone())))?.end_by(end);
+            client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| inputs.request.now < end));
+            Ok(())
+        })
+    }
+}
+
 impl Operation for RenewClient {
     type Output = ClientWithSecret;
 
@@ -385,7 +469,7 @@ impl Operation for RenewClient {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<ClientWithSecret>, AdminError> {
-        let (kept, secret) = new_secret(None, inputs.request);
+        let (kept, secret) = new_secret(None, inputs.request)?;
         let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
             client.enable();
             client.scope = self.scope.clone();
@@ -427,19 +511,25 @@ fn registration(request: &RequestInputs) -> u64 {
 fn new_secret(
     imported: Option<&ImportedSecret>,
     request: &RequestInputs,
-) -> (ClientSecret, Option<SecretText>) {
+) -> Result<(ClientSecret, Option<SecretText>), AdminError> {
     if let Some(ImportedSecret(text)) = imported {
-        return (ClientSecret::new(text.expose(), request.now), None);
+        return Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), None));
     }
-    let (kept, text) = drawn_secret(request);
-    (kept, Some(text))
+    let (kept, text) = drawn_secret(request)?;
+    Ok((kept, Some(text)))
+}
+
+/// Draws the public name of a secret.
+fn secret_id(request: &RequestInputs) -> Result<SecretId, AdminError> {
+    let name = request.seed.name(Label::ClientSecretId, "sec_");
+    SecretId::parse(&name).map_err(|_| AdminError::Internal)
 }
 
 /// Draws a secret, and returns what is kept of it and its text.
-fn drawn_secret(request: &RequestInputs) -> (ClientSecret, SecretText) {
+fn drawn_secret(request: &RequestInputs) -> Result<(ClientSecret, SecretText), AdminError> {
     let text =
         SecretText::new(prefixed(Client::SECRET_PREFIX, request.seed.draw(Label::ClientSecret).expose()));
-    (ClientSecret::new(text.expose(), request.now), text)
+    Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), text))
 }
 
 /// Makes `new` a secret of `client`. The former ones end after `overlap` seconds, or sooner where they were to.
@@ -472,7 +562,7 @@ fn end_former(client: &mut Client, new: &SecretDigest, overlap: u32, now: Time) 
     let Some(place) = client.secrets.iter().position(|secret| secret.digest == *new) else { return };
     let (former, _) = client.secrets.split_at_mut(place);
     for secret in former {
-        secret.expires_at = Some(secret.expires_at.map_or(end, |sooner| sooner.min(end)));
+        secret.end_by(end);
     }
     client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| now < end));
 }
@@ -491,6 +581,10 @@ mod tests {
         Time::from_unix(seconds)
     }
 
+    fn new_at(text: &str, now: Time) -> ClientSecret {
+        ClientSecret::new(SecretId::parse("sec_1").unwrap(), text, now)
+    }
+
     fn ends(client: &Client) -> Vec<Option<u64>> {
         client.secrets.iter().map(|secret| secret.expires_at.map(Time::unix)).collect()
     }
@@ -506,13 +600,13 @@ mod tests {
             ("five", 0, 80, vec![None]),
             ("five", 60, 80, vec![None]),
         ] {
-            succeed(&mut client, ClientSecret::new(name, at(now)), overlap, at(now)).unwrap();
+            succeed(&mut client, new_at(name, at(now)), overlap, at(now)).unwrap();
             assert_eq!(ends(&client), expected, "{name}");
         }
         for n in 1..Client::MAX_SECRETS {
-            succeed(&mut client, ClientSecret::new(&n.to_string(), at(100)), 60, at(100)).unwrap();
+            succeed(&mut client, new_at(&n.to_string(), at(100)), 60, at(100)).unwrap();
         }
-        let more = || ClientSecret::new("more", at(100));
+        let more = || new_at("more", at(100));
         let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
         assert_eq!(succeed(&mut client, more(), 60, at(100)), many);
         assert_eq!(succeed(&mut client, more(), 0, at(100)), Ok(()));
@@ -521,7 +615,7 @@ mod tests {
     #[test]
     fn a_rotation_that_has_begun_leaves_the_former_secrets_as_they_are() {
         let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
-        let new = |name: &str| ClientSecret::new(name, at(10));
+        let new = |name: &str| new_at(name, at(10));
         let digest = |name: &str| SecretDigest::of(name);
         for name in ["one", "two", "three"] {
             add_secret(&mut client, new(name), 0, at(10)).unwrap();

@@ -5,7 +5,8 @@ use core::fmt;
 
 use crate::policy::password::PasswordError;
 use crate::policy::ticket_issuing::IssueError;
-use crate::records::id::{ClientId, SessionId, TicketId, UserId};
+use crate::records::client_key::ClientKeysError;
+use crate::records::id::{ClientId, SecretId, SessionId, TicketId, UserId};
 use crate::records::identifier::IdentifierKind;
 use crate::records::scope::Scope;
 use crate::records::user::User;
@@ -76,6 +77,8 @@ pub enum Item {
     Ticket(TicketId),
     /// A session.
     Session(SessionId),
+    /// A secret of a client.
+    Secret(SecretId),
 }
 
 /// A field of a request.
@@ -108,6 +111,8 @@ pub enum Field {
     UserTokenLifetime,
     /// The secret of a client.
     Secret,
+    /// The public keys of a client.
+    Keys,
 }
 
 /// The rule that a value breaks.
@@ -156,6 +161,8 @@ pub enum Invalid {
     NotOneLine,
     /// It is the server's own.
     Reserved,
+    /// It is no set of public keys that can be used.
+    Keys(ClientKeysError),
     /// The default scope is not within the scope.
     NotWithinScope {
         /// The default scope.
@@ -225,7 +232,7 @@ impl fmt::Display for AdminError {
 impl core::error::Error for AdminError {}
 
 impl Item {
-    /// Returns `client`, `user`, `key`, `ticket` or `session`.
+    /// Returns `client`, `user`, `key`, `ticket`, `session` or `secret`.
     pub const fn noun(&self) -> &'static str {
         match self {
             Self::Client(_) => "client",
@@ -233,6 +240,7 @@ impl Item {
             Self::Key(_) => "key",
             Self::Ticket(_) => "ticket",
             Self::Session(_) => "session",
+            Self::Secret(_) => "secret",
         }
     }
 }
@@ -245,6 +253,7 @@ impl fmt::Display for Item {
             Self::Key(kid) => write!(f, "key {kid:?}"),
             Self::Ticket(id) => write!(f, "ticket {id}"),
             Self::Session(id) => write!(f, "session {id}"),
+            Self::Secret(id) => write!(f, "secret {id}"),
         }
     }
 }
@@ -265,6 +274,7 @@ impl fmt::Display for Field {
             Self::TokenLifetime => "the lifetime of tokens",
             Self::UserTokenLifetime => "the lifetime of users' tokens",
             Self::Secret => "a secret",
+            Self::Keys => "the JWK set",
         })
     }
 }
@@ -287,6 +297,7 @@ impl fmt::Display for Invalid {
             Self::TooShort { least } => write!(f, "has {least} characters at least"),
             Self::NotOneLine => f.write_str("is one line without control characters"),
             Self::Reserved => f.write_str("is the server's own"),
+            Self::Keys(error) => write!(f, "cannot be used: {error}"),
             Self::NotWithinScope { default_scope, scope } => {
                 write!(f, "\"{default_scope}\" is not within the scope \"{scope}\"")
             }

@@ -11,7 +11,7 @@ use crate::api::description::Description;
 use crate::api::guess::{Guess, GuessSource, Guessed};
 use crate::api::oauth::client_auth::guess_at_secret;
 use crate::api::reply::Reply;
-use crate::api::routes::{AwaitCommit, Routed};
+use crate::api::routes::{AwaitCommit, AwaitRecords, Routed};
 use crate::api::step::{HashPassword, Step};
 use crate::api::task::{Task, TaskRequest};
 use crate::base::time::{Clocks, Time};
@@ -316,8 +316,10 @@ impl<E: Routed> Flow<E> {
         }
         let decided = self.state.decide(&basis, found.records);
         let guesses = Guesses { allowed: Some(Guessed::PasswordOrCode), ..self.guesses };
-        let used = proof.and_then(Result::ok).and_then(ClientProof::into_used_secret).map(Box::new);
-        Self { guesses, used, ..self }.go_on(decided, state_epoch)
+        let proof = proof.and_then(Result::ok);
+        let assertion = proof.as_ref().and_then(ClientProof::used_assertion).map(Change::UseAssertion);
+        let used = proof.and_then(ClientProof::into_used_secret).map(Box::new);
+        Self { guesses, used, ..self }.go_on(decided, state_epoch, assertion)
     }
 
     /// Asks whether a guess may be made.
@@ -337,17 +339,34 @@ impl<E: Routed> Flow<E> {
     ) -> Step {
         let basis = Basis { ctx: &self.ctx, engine, state_epoch, key_generation: 0, proof: None };
         let decided = hash.run(&mut self.state, &basis, workspace);
-        self.go_on(decided, state_epoch)
+        self.go_on(decided, state_epoch, None)
     }
 
-    fn go_on(self, decided: Decided<E::Pending, E::Hash>, state_epoch: u64) -> Step {
+    /// Takes the next step. The use of an assertion is committed with it, or before the reply.
+    fn go_on(
+        self,
+        decided: Decided<E::Pending, E::Hash>,
+        state_epoch: u64,
+        assertion: Option<Change>,
+    ) -> Step {
+        let with_use = |mut changes: Vec<Change>| {
+            changes.splice(..0, assertion.clone());
+            changes
+        };
         match decided {
+            // After a 5xx the same request may be sent again.
+            Err(reply) | Ok(Next::Reply(reply)) if assertion.is_some() && reply.status() < 500 => {
+                let query = Box::new(self.state.query());
+                let awaits = |endpoint: E| AwaitCommit::UseAssertion(query, endpoint.await_records(), reply);
+                Step::commit(None, with_use(Vec::new()), self.with(awaits))
+            }
             Err(reply) | Ok(Next::Reply(reply)) => self.reply(reply),
             Ok(Next::Record(changes, reply)) => {
-                Step::commit(None, changes, self.with(|_| AwaitCommit::Record(reply)))
+                Step::commit(None, with_use(changes), self.with(|_| AwaitCommit::Record(reply)))
             }
             Ok(Next::Commit { state_epoch, changes, pending }) => {
-                Step::commit(state_epoch, changes, self.with(|endpoint| endpoint.await_commit(pending)))
+                let awaits = |endpoint: E| endpoint.await_commit(pending);
+                Step::commit(state_epoch, with_use(changes), self.with(awaits))
             }
             Ok(Next::Hash(hash)) => match self.guesses.asked.or_else(|| hash.source()) {
                 Some(source) => {
@@ -369,6 +388,19 @@ impl<E: Routed> Flow<E> {
             }
             Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
                 self.reply(pending.failed(&self.ctx, outcome))
+            }
+        }
+    }
+}
+
+impl Flow<AwaitRecords> {
+    /// Sends `reply` now that an assertion was used for it, or reads once more where another request has used it.
+    pub(crate) fn settle_assertion(self, query: Query, reply: Reply, outcome: Outcome) -> Step {
+        match outcome {
+            Outcome::Applied => self.reply(reply),
+            Outcome::Conflict if self.conflicts == 0 => Step::read(query, Self { conflicts: 1, ..self }),
+            Outcome::Conflict | Outcome::NotApplied | Outcome::Unknown => {
+                self.reply(self.ctx.undone(outcome))
             }
         }
     }

@@ -48,7 +48,7 @@ impl Reply {
         self.refusal
     }
 
-    /// Returns the existing client in whose name a wrong secret was presented, or one that is disabled.
+    /// Returns the existing client in whose name a wrong secret or assertion was presented, or one that is disabled.
     pub fn refused_client(&self) -> Option<&ClientId> {
         self.client.as_deref()
     }
@@ -85,7 +85,15 @@ impl Reply {
 
     /// Returns the same reply, which refuses a client that says it is `id`. It is named if it exists.
     pub(crate) fn of_client(self, id: Option<&ClientId>) -> Self {
-        let exists = matches!(self.refusal, Some(Refusal::ClientSecretWrong | Refusal::ClientInactive));
+        let exists = matches!(
+            self.refusal,
+            Some(
+                Refusal::ClientSecretWrong
+                    | Refusal::ClientInactive
+                    | Refusal::AssertionWrong
+                    | Refusal::AssertionReused
+            )
+        );
         Self { client: id.filter(|_| exists).cloned().map(Box::new), ..self }
     }
 

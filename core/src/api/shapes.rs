@@ -315,8 +315,11 @@ pub(crate) struct Metadata<'a> {
     pub(crate) response_types_supported: &'static [&'static str],
     pub(crate) grant_types_supported: &'static [&'static str],
     pub(crate) token_endpoint_auth_methods_supported: &'static [&'static str],
+    pub(crate) token_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     pub(crate) introspection_endpoint_auth_methods_supported: &'static [&'static str],
+    pub(crate) introspection_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
     pub(crate) revocation_endpoint_auth_methods_supported: &'static [&'static str],
+    pub(crate) revocation_endpoint_auth_signing_alg_values_supported: &'static [&'static str],
 }
 
 /// The same with what OpenID Connect Discovery §3 requires beside it. No ID token is issued here; the algorithms

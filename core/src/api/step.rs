@@ -83,8 +83,8 @@ impl Read {
     }
 }
 
-/// A flow that waits for its changes to be durable. What it will answer does not exist yet: tokens and tickets are
-/// made in [`Commit::settle`], for [`Outcome::Applied`] alone.
+/// A flow that waits for its changes to be durable. What it will answer is out of reach: [`Commit::settle`] alone hands it out, for
+/// [`Outcome::Applied`] alone. Tickets and the tokens of people do not even exist before.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 #[must_use = "settle it with the outcome of its commit"]

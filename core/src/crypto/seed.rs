@@ -29,6 +29,7 @@ pub(crate) enum Label {
     PasswordSalt,
     User,
     ClientSecret,
+    ClientSecretId,
     ClientEpoch,
     RequestId,
 }
@@ -56,6 +57,7 @@ impl Seed {
             Label::PasswordSalt => b"password salt",
             Label::User => b"user",
             Label::ClientSecret => b"client secret",
+            Label::ClientSecretId => b"client secret id",
             Label::ClientEpoch => b"client epoch",
             Label::RequestId => b"request id",
         };

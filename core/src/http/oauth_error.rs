@@ -36,7 +36,7 @@ pub enum OAuthError {
     /// 401 `invalid_client`: one answer for an unknown client, a disabled one and a wrong secret.
     InvalidClient,
     /// 401 `invalid_client`: no credentials that could be compared with any client's. The text is the `error_description`.
-    NoCredentials(&'static str),
+    NoCredentials(Cow<'static, str>),
     /// 400 `invalid_scope`
     InvalidScope(Cow<'static, str>),
     /// 400 `invalid_grant`: one answer for an unknown refresh token, an expired one, a used one and another client's.
@@ -76,7 +76,7 @@ impl OAuthError {
         let (status, error, error_description): (_, _, Cow<'static, str>) = match self {
             Self::InvalidRequest(why) => (400, "invalid_request", why),
             Self::InvalidClient => (401, "invalid_client", "client authentication failed".into()),
-            Self::NoCredentials(why) => (401, "invalid_client", why.into()),
+            Self::NoCredentials(why) => (401, "invalid_client", why),
             Self::InvalidScope(why) => (400, "invalid_scope", why),
             Self::InvalidGrant => {
                 (400, "invalid_grant", "the refresh token is invalid, expired or already used".into())

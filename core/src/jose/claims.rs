@@ -31,14 +31,18 @@ impl TokenType {
         }
     }
 
-    /// Reads a `typ`: with or without `application/`, in any case (RFC 9068 §4, RFC 7515 §4.1.9).
     fn read(text: &str) -> Option<Self> {
-        let subtype = match text.split_at_checked("application/".len()) {
-            Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
-            Some(_) | None => text,
-        };
-        [Self::Access, Self::Restricted].into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(subtype))
+        [Self::Access, Self::Restricted].into_iter().find(|kind| is_token_type(text, kind.as_str()))
     }
+}
+
+/// Returns true if a `typ` is `wanted`: with or without `application/`, in any case (RFC 9068 §4, RFC 7515 §4.1.9).
+pub(crate) fn is_token_type(text: &str, wanted: &str) -> bool {
+    let subtype = match text.split_at_checked("application/".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+        Some(_) | None => text,
+    };
+    subtype.eq_ignore_ascii_case(wanted)
 }
 
 /// The claims of an access token. Times are whole seconds.
@@ -362,10 +366,10 @@ impl core::error::Error for TokenError {}
 /// A payload's members. Malformed is never absent.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-struct Claims(Map<String, Value>);
+pub(crate) struct Claims(Map<String, Value>);
 
 impl Claims {
-    fn parse(payload: &[u8]) -> Result<Self, ClaimError> {
+    pub(crate) fn parse(payload: &[u8]) -> Result<Self, ClaimError> {
         parse_object(payload).map(Self).map_err(|_| ClaimError::Malformed("payload"))
     }
 
@@ -373,7 +377,7 @@ impl Claims {
         self.0.get(name).map(|value| value.as_str().ok_or(ClaimError::Malformed(name))).transpose()
     }
 
-    fn text(&self, name: &'static str) -> Result<&str, ClaimError> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<&str, ClaimError> {
         self.optional_text(name)?.filter(|text| !text.is_empty()).ok_or(ClaimError::Malformed(name))
     }
 
@@ -383,7 +387,7 @@ impl Claims {
     }
 
     /// A whole number of seconds that RFC 3339 can name.
-    fn time(&self, name: &'static str) -> Result<Option<Time>, ClaimError> {
+    pub(crate) fn time(&self, name: &'static str) -> Result<Option<Time>, ClaimError> {
         let Some(seconds) = self.number(name)? else { return Ok(None) };
         let time = Time::from_unix(seconds);
         if time.unix() == seconds { Ok(Some(time)) } else { Err(ClaimError::Malformed(name)) }
@@ -394,6 +398,11 @@ impl Claims {
         let listed = value.as_array().ok_or(ClaimError::Malformed(name))?;
         let texts: Option<Vec<String>> = listed.iter().map(|t| t.as_str().map(ToOwned::to_owned)).collect();
         texts.map(Some).ok_or(ClaimError::Malformed(name))
+    }
+
+    /// `aud` where it is one text, and no list.
+    pub(crate) fn one_audience(&self) -> Option<&str> {
+        self.0.get("aud").and_then(Value::as_str)
     }
 
     /// One text, or a list of at least one (RFC 7519 §4.1.3).

@@ -154,7 +154,7 @@ impl Jwk {
         Self { numbers, key_id: None, algorithm: None, usage: None, operations: None }
     }
 
-    fn read(members: &Map<String, Value>) -> Result<Self, JwkError> {
+    pub(crate) fn read(members: &Map<String, Value>) -> Result<Self, JwkError> {
         let text = |name: &str| match members.get(name) {
             None => Ok(None),
             Some(value) => value.as_str().map(Some).ok_or(JwkError::Malformed),

@@ -106,6 +106,11 @@ impl Compact {
         self.key_id.as_deref()
     }
 
+    /// The `typ` of the header, which nobody has vouched for.
+    pub(crate) fn unverified_type(&self) -> Option<&str> {
+        self.token_type.as_deref()
+    }
+
     /// The payload, which nobody has vouched for.
     pub(crate) fn unverified_payload(&self) -> &[u8] {
         &self.payload

@@ -179,6 +179,11 @@ impl VerifyingKey {
         self.algorithm
     }
 
+    /// Returns the public JWK, `alg` and `kid` included; none of a shared key.
+    pub(crate) fn public_json(&self) -> Option<String> {
+        serde_json::to_string(self.public.as_ref()?).ok()
+    }
+
     /// Verifies `jws` by this key's algorithm, whatever the header says.
     ///
     /// # Errors

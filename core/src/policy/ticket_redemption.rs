@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use crate::base::time::Time;
 use crate::policy::password::standing;
 use crate::records::client::{AuthenticatedClient, Client};
+use crate::records::client_assertion::ClientAssertion;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
 use crate::records::ticket::{Ticket, TicketState};
@@ -30,6 +31,14 @@ impl Redeemer {
     pub(crate) const fn claimed(&self) -> Option<&ClientId> {
         match self {
             Self::Claimed(credentials) => Some(&credentials.id),
+            Self::Anybody | Self::Illegible => None,
+        }
+    }
+
+    /// Returns the assertion by which it authenticates, where it does so.
+    pub(crate) const fn assertion(&self) -> Option<&ClientAssertion> {
+        match self {
+            Self::Claimed(credentials) => credentials.assertion(),
             Self::Anybody | Self::Illegible => None,
         }
     }
@@ -207,7 +216,7 @@ pub(crate) mod tests {
 
     fn basic(id: &str, secret: &str) -> Redeemer {
         let readings = vec![SecretText::new(secret.into())];
-        Redeemer::Claimed(ClientCredentials { id: ClientId::parse(id).unwrap(), readings })
+        Redeemer::Claimed(ClientCredentials::read(id, readings).unwrap())
     }
 
     /// Authenticates `redeemer` as the flow does.
@@ -215,7 +224,7 @@ pub(crate) mod tests {
         match redeemer {
             Redeemer::Anybody => Ok(None),
             Redeemer::Illegible => Err(Refusal::RedeemerUnproven),
-            Redeemer::Claimed(credentials) => Ok(Some(credentials.authenticate(record, NOW)?)),
+            Redeemer::Claimed(credentials) => Ok(Some(credentials.authenticate(record, false, NOW)?)),
         }
     }
 

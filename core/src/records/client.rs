@@ -5,8 +5,10 @@ use alloc::{string::String, vec::Vec};
 use crate::base::secret::{SecretText, same_bytes};
 use crate::base::time::Time;
 use crate::crypto::sha256;
+use crate::records::client_assertion::{ClientAssertion, UsedAssertion};
+use crate::records::client_key::ClientKey;
 use crate::records::factor::AskFactor;
-use crate::records::id::ClientId;
+use crate::records::id::{ClientId, SecretId};
 use crate::records::role::Roles;
 use crate::records::scope::Scope;
 
@@ -39,6 +41,8 @@ pub struct Client {
     pub created_at: Time,
     /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
     pub secrets: Vec<ClientSecret>,
+    /// The public keys by which its assertions are verified; at most [`ClientKey::MAX`].
+    pub keys: Vec<ClientKey>,
     /// Raised by every change to the record, so that two editors do not overwrite each other.
     pub revision: u64,
     /// Tells it from every namesake, and is raised to end whatever was issued by it or for it: see [`ClientRef`].
@@ -58,6 +62,8 @@ pub struct ClientRef {
 /// A secret: its digest and its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSecret {
+    /// Its public name.
+    pub id: SecretId,
     /// SHA-256 of the secret's text.
     pub digest: SecretDigest,
     /// The time when it was made.
@@ -101,9 +107,14 @@ impl ClientSecret {
     /// The least time between two uses that are written down, in seconds.
     pub const USE_INTERVAL: u64 = 3600;
 
-    /// Makes the record of `secret`, which does not expire. Draw a secret of 256 random bits, and give its text to the client alone.
-    pub fn new(secret: &str, created_at: Time) -> Self {
-        Self { digest: SecretDigest::of(secret), created_at, expires_at: None, last_used_at: None }
+    /// Makes the record of `secret`, which does not expire, called `id`. Draw a secret of 256 random bits, and give its text to the client alone.
+    pub fn new(id: SecretId, secret: &str, created_at: Time) -> Self {
+        Self { id, digest: SecretDigest::of(secret), created_at, expires_at: None, last_used_at: None }
+    }
+
+    /// Lets it end at `end`, unless it was to end sooner.
+    pub(crate) fn end_by(&mut self, end: Time) {
+        self.expires_at = Some(self.expires_at.map_or(end, |sooner| sooner.min(end)));
     }
 
     /// Returns true if it is good at `now`.
@@ -123,11 +134,12 @@ impl ClientSecret {
     }
 }
 
-/// Proof that a client presented one of its live secrets. Only [`Client::authenticate`] makes one.
+/// Proof that a client presented one of its live secrets, or an assertion that it signed. Only [`Client::authenticate`] and
+/// [`Client::authenticate_by_assertion`] make one.
 #[derive(Debug)]
 pub struct AuthenticatedClient<'a> {
     client: &'a Client,
-    used: Option<UsedSecret>,
+    proof: ClientProof,
 }
 
 impl<'a> AuthenticatedClient<'a> {
@@ -138,31 +150,59 @@ impl<'a> AuthenticatedClient<'a> {
 
     /// Returns the use of the secret, where it is to be written down.
     pub const fn used_secret(&self) -> Option<&UsedSecret> {
-        self.used.as_ref()
+        match &self.proof.accepted {
+            Accepted::Secret(used) => used.as_ref(),
+            Accepted::Assertion(_) => None,
+        }
+    }
+
+    /// Returns the use of the assertion. Commit it with whatever rests on the proof.
+    pub const fn used_assertion(&self) -> Option<UsedAssertion> {
+        self.proof.used_assertion()
     }
 
     /// Returns the proof without the record.
     pub(crate) fn into_proof(self) -> ClientProof {
-        ClientProof { id: self.client.id.clone(), used: self.used }
+        self.proof
     }
 }
 
 /// Proof that the client of a snapshot has authenticated, apart from its record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ClientProof {
     id: ClientId,
-    used: Option<UsedSecret>,
+    accepted: Accepted,
+}
+
+/// The credential that was good.
+#[derive(Clone, Debug)]
+enum Accepted {
+    /// A secret, whose use may have to be written down.
+    Secret(Option<UsedSecret>),
+    /// An assertion, whose use has to be.
+    Assertion(UsedAssertion),
 }
 
 impl ClientProof {
     /// Returns the client, of the record that the proof was made with.
     pub(crate) fn of<'a>(&self, record: &'a Client) -> Option<AuthenticatedClient<'a>> {
-        (record.id == self.id).then_some(AuthenticatedClient { client: record, used: None })
+        (record.id == self.id).then(|| AuthenticatedClient { client: record, proof: self.clone() })
     }
 
     /// Returns the use of the secret, where it is to be written down.
     pub(crate) fn into_used_secret(self) -> Option<UsedSecret> {
-        self.used
+        match self.accepted {
+            Accepted::Secret(used) => used,
+            Accepted::Assertion(_) => None,
+        }
+    }
+
+    /// Returns the use of the assertion, which is to be committed with whatever rests on the proof.
+    pub(crate) const fn used_assertion(&self) -> Option<UsedAssertion> {
+        match self.accepted {
+            Accepted::Secret(_) => None,
+            Accepted::Assertion(used) => Some(used),
+        }
     }
 }
 
@@ -175,6 +215,10 @@ pub enum ClientRefusal {
     Disabled,
     /// The secret is wrong, or expired.
     WrongSecret,
+    /// None of its keys verifies the assertion.
+    WrongAssertion,
+    /// The assertion was used before.
+    UsedAssertion,
 }
 
 impl Client {
@@ -202,6 +246,7 @@ impl Client {
             roles: Roles::NONE,
             created_at,
             secrets: Vec::new(),
+            keys: Vec::new(),
             revision: 0,
             epoch: Self::first_epoch(random),
         }
@@ -255,18 +300,14 @@ impl Client {
         now: Time,
     ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
         let secrets = client.map(|c| c.secrets.as_slice()).unwrap_or_default();
-        let nothing = ClientSecret {
-            digest: SecretDigest([0; 32]),
-            created_at: now,
-            expires_at: Some(now),
-            last_used_at: None,
-        };
-        let mut found = None;
+        let (nothing, mut found) = (SecretDigest([0; 32]), None);
         for reading in readings {
             let digest = SecretDigest::of(reading.expose());
-            for secret in secrets.iter().chain(core::iter::repeat(&nothing)).take(Self::MAX_SECRETS) {
-                if same_bytes(&digest.0, &secret.digest.0) & secret.is_live(now) {
-                    found = Some(secret);
+            let known = secrets.iter().map(|secret| (&secret.digest, Some(secret)));
+            let filled = known.chain(core::iter::repeat((&nothing, None)));
+            for (known, secret) in filled.take(Self::MAX_SECRETS) {
+                if same_bytes(&digest.0, &known.0) && secret.is_some_and(|secret| secret.is_live(now)) {
+                    found = secret;
                 }
             }
         }
@@ -276,7 +317,30 @@ impl Client {
         }
         let secret = found.ok_or(ClientRefusal::WrongSecret)?;
         let used = || UsedSecret { client: client.id.clone(), digest: secret.digest.clone(), at: now };
-        Ok(AuthenticatedClient { client, used: secret.is_use_due(now).then(used) })
+        let accepted = Accepted::Secret(secret.is_use_due(now).then(used));
+        Ok(AuthenticatedClient { client, proof: ClientProof { id: client.id.clone(), accepted } })
+    }
+
+    /// Returns a proof if one of the keys of `client` verifies `assertion`, which is about that client and was not used before.
+    ///
+    /// # Errors
+    /// [`ClientRefusal`], for the audit table alone.
+    pub fn authenticate_by_assertion<'a>(
+        client: Option<&'a Self>,
+        assertion: &ClientAssertion,
+        is_used: bool,
+    ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
+        let client =
+            client.filter(|client| client.id == *assertion.client()).ok_or(ClientRefusal::Unknown)?;
+        if !client.enabled {
+            return Err(ClientRefusal::Disabled);
+        }
+        let used = assertion.verify(&client.keys).ok_or(ClientRefusal::WrongAssertion)?;
+        if is_used {
+            return Err(ClientRefusal::UsedAssertion);
+        }
+        let proof = ClientProof { id: client.id.clone(), accepted: Accepted::Assertion(used) };
+        Ok(AuthenticatedClient { client, proof })
     }
 }
 
@@ -285,9 +349,13 @@ pub(crate) mod tests {
     use super::*;
     use alloc::vec;
 
+    fn made(secret: &str) -> ClientSecret {
+        ClientSecret::new(SecretId::parse("sec_1").unwrap(), secret, Time::from_unix(1))
+    }
+
     pub(crate) fn client(id: &str, scope: &str, secret: &str) -> Client {
         Client {
-            secrets: vec![ClientSecret::new(secret, Time::from_unix(1))],
+            secrets: vec![made(secret)],
             epoch: 0,
             ..Client::new(ClientId::parse(id).unwrap(), Scope::parse(scope).unwrap(), 0, Time::from_unix(1))
         }
@@ -298,12 +366,7 @@ pub(crate) mod tests {
         let now = Time::from_unix(100);
         let mut c = client("svc", "a", "old");
         c.secrets[0].expires_at = Some(Time::from_unix(100));
-        c.secrets.push(ClientSecret {
-            digest: SecretDigest::of("new"),
-            created_at: now,
-            expires_at: Some(Time::from_unix(101)),
-            last_used_at: None,
-        });
+        c.secrets.push(ClientSecret { expires_at: Some(Time::from_unix(101)), ..made("new") });
         let text = |s: &str| SecretText::new(s.into());
         let refusal =
             |c: Option<&Client>, readings: &[SecretText]| Client::authenticate(c, readings, now).err();
@@ -319,11 +382,8 @@ pub(crate) mod tests {
     #[test]
     fn a_use_is_written_down_of_the_secret_that_authenticates_and_once_an_hour() {
         let mut c = client("svc", "a", "old");
-        c.secrets.push(ClientSecret::new("new", Time::from_unix(1)));
-        c.secrets.push(ClientSecret {
-            expires_at: Some(Time::from_unix(2)),
-            ..ClientSecret::new("ended", Time::from_unix(1))
-        });
+        c.secrets.push(made("new"));
+        c.secrets.push(ClientSecret { expires_at: Some(Time::from_unix(2)), ..made("ended") });
         c.secrets[0].last_used_at = Some(Time::from_unix(10_000));
         let used = |c: &Client, secret: &str, now| {
             let readings = [SecretText::new("ne+".into()), SecretText::new(secret.into())];

@@ -1,25 +1,43 @@
 //! A client's credentials as it presents them.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::records::client::{AuthenticatedClient, Client, ClientProof, ClientRefusal};
+use crate::records::client_assertion::ClientAssertion;
 use crate::records::id::ClientId;
 
-/// A client id with a secret that has not been compared yet.
+/// A client id with a credential that has not been compared yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCredentials {
     /// The client id.
     pub id: ClientId,
-    /// The secret, in each way that it can be read.
-    pub readings: Vec<SecretText>,
+    /// The credential.
+    pub credential: ClientCredential,
+}
+
+/// The credential by which a client authenticates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientCredential {
+    /// A secret, in each way that it can be read.
+    Secret(Vec<SecretText>),
+    /// An assertion.
+    Assertion(Box<ClientAssertion>),
 }
 
 impl ClientCredentials {
     /// Returns the credentials of the client called `name`; none where no client can have that name.
     pub fn read(name: &str, readings: Vec<SecretText>) -> Option<Self> {
-        Some(Self { id: ClientId::parse(name).ok()?, readings })
+        Some(Self { id: ClientId::parse(name).ok()?, credential: ClientCredential::Secret(readings) })
+    }
+
+    /// Returns the assertion, where they are one.
+    pub(crate) const fn assertion(&self) -> Option<&ClientAssertion> {
+        match &self.credential {
+            ClientCredential::Secret(_) => None,
+            ClientCredential::Assertion(assertion) => Some(assertion),
+        }
     }
 
     /// Returns true if they can be guessed: no reading of the secret has the form of one that is made here, with 256 bits.
@@ -28,19 +46,35 @@ impl ClientCredentials {
             let bits = secret.expose().strip_prefix(Client::SECRET_PREFIX).unwrap_or_default();
             bits.len() == 43 && bits.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
-        !self.readings.iter().any(is_generated)
+        match &self.credential {
+            ClientCredential::Secret(readings) => !readings.iter().any(is_generated),
+            ClientCredential::Assertion(_) => false,
+        }
     }
 
-    /// Compares them with `record`, which was looked up by their id.
+    /// Compares them with `record`, which was looked up by their id. `is_used` says that they are an assertion that was used before.
     ///
     /// # Errors
     /// [`ClientRefusal`], for the audit table alone.
     pub fn authenticate<'a>(
         &self,
         record: Option<&'a Client>,
+        is_used: bool,
         now: Time,
     ) -> Result<AuthenticatedClient<'a>, ClientRefusal> {
-        Client::authenticate(record.filter(|client| client.id == self.id), &self.readings, now)
+        let record = record.filter(|client| client.id == self.id);
+        match &self.credential {
+            ClientCredential::Secret(readings) => Client::authenticate(record, readings, now),
+            ClientCredential::Assertion(assertion) => {
+                Client::authenticate_by_assertion(record, assertion, is_used)
+            }
+        }
+    }
+}
+
+impl From<ClientAssertion> for ClientCredentials {
+    fn from(assertion: ClientAssertion) -> Self {
+        Self { id: assertion.client().clone(), credential: ClientCredential::Assertion(Box::new(assertion)) }
     }
 }
 
@@ -51,17 +85,19 @@ pub(crate) struct ClientClaim<'a> {
     pub(crate) record: Option<&'a Client>,
     /// True if the answer tells whether they are right.
     pub(crate) is_told: bool,
+    /// True if they are an assertion that was used before.
+    pub(crate) is_used: bool,
 }
 
 impl<'a> ClientClaim<'a> {
     /// Makes the claim of a request whose answer tells whether the credentials are right.
     pub(crate) const fn new(credentials: &'a ClientCredentials, record: Option<&'a Client>) -> Self {
-        Self { credentials, record, is_told: true }
+        Self { credentials, record, is_told: true, is_used: false }
     }
 
     /// Compares the credentials with the record.
     pub(crate) fn authenticate(&self, now: Time) -> Result<ClientProof, ClientRefusal> {
-        self.credentials.authenticate(self.record, now).map(AuthenticatedClient::into_proof)
+        self.credentials.authenticate(self.record, self.is_used, now).map(AuthenticatedClient::into_proof)
     }
 }
 
@@ -89,7 +125,7 @@ mod tests {
             (&[], true),
         ] {
             let readings = readings.iter().map(|text| SecretText::new((*text).into())).collect();
-            let credentials = ClientCredentials { id: ClientId::parse("svc").unwrap(), readings };
+            let credentials = ClientCredentials::read("svc", readings).unwrap();
             assert_eq!(credentials.are_guessable(), guessable, "{credentials:?}");
         }
     }

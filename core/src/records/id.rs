@@ -82,6 +82,8 @@ names! {
     SessionId;
     /// A factor's name.
     DeviceId;
+    /// The public name of a client's secret; it authenticates nobody.
+    SecretId;
 }
 
 impl ClientId {

@@ -2,7 +2,9 @@
 
 pub mod challenge;
 pub mod client;
+pub mod client_assertion;
 pub mod client_credentials;
+pub mod client_key;
 pub mod delivery;
 pub mod factor;
 pub mod id;

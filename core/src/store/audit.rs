@@ -276,6 +276,12 @@ codes! {
         ClientUnknown = "client-unknown",
         /// A wrong or expired client secret.
         ClientSecretWrong = "client-secret-wrong",
+        /// A client's assertion whose claims are no good.
+        AssertionRefused = "assertion-refused",
+        /// A client's assertion that none of its keys verifies.
+        AssertionWrong = "assertion-wrong",
+        /// A client's assertion that was used before.
+        AssertionReused = "assertion-reused",
         /// The bearer token is not one of ours, or expired.
         TokenInvalid = "token-invalid",
         /// The bearer token was revoked.
@@ -317,6 +323,8 @@ impl From<ClientRefusal> for Refusal {
             ClientRefusal::Unknown => Self::ClientUnknown,
             ClientRefusal::Disabled => Self::ClientInactive,
             ClientRefusal::WrongSecret => Self::ClientSecretWrong,
+            ClientRefusal::WrongAssertion => Self::AssertionWrong,
+            ClientRefusal::UsedAssertion => Self::AssertionReused,
         }
     }
 }

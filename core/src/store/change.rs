@@ -6,6 +6,7 @@ use alloc::{boxed::Box, string::String, vec::Vec};
 use crate::base::time::Time;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest};
 use crate::records::client::{Client, UsedSecret};
+use crate::records::client_assertion::UsedAssertion;
 use crate::records::delivery::TicketDelivery;
 use crate::records::factor::{BackupDigest, Lockout, LockoutOf, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
@@ -285,6 +286,8 @@ pub enum Change {
     /// Remembers the use of a client's secret: the later of its last use and this one. The revision stays. Always holds: the
     /// secret may have been deleted since.
     RecordSecretUse(UsedSecret),
+    /// Uses an assertion by which a client authenticates. It is remembered until it expires. Holds if it was not used before.
+    UseAssertion(UsedAssertion),
     /// Inserts a key. If it signs, the key that signed before only verifies from now on. Raises the generation of the keys
     /// by one. Holds while the generation is as read, and no key has the id.
     InsertKey {
@@ -358,6 +361,7 @@ impl Change {
             | Self::DeleteUser(_)
             | Self::DeleteClient(_)
             | Self::RecordSecretUse(_)
+            | Self::UseAssertion(_)
             | Self::RetireKey { .. }
             | Self::Audit(_)
             | Self::Probe

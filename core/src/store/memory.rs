@@ -15,6 +15,7 @@ use core::cell::RefCell;
 
 use crate::records::challenge::{Challenge, ChallengeDigest};
 use crate::records::client::{Client, UsedSecret};
+use crate::records::client_assertion::AssertionDigest;
 use crate::records::factor::{BackupDigest, Lockout, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, UserId};
 use crate::records::identifier::NumberingPlan;
@@ -65,6 +66,8 @@ pub struct Tables {
     pub challenges: BTreeMap<ChallengeDigest, Challenge>,
     /// The identifiers of access tokens that were revoked.
     pub revoked: BTreeSet<String>,
+    /// The assertions of clients that were used.
+    pub used_assertions: BTreeSet<AssertionDigest>,
     /// The keys, oldest first.
     pub keys: Vec<StoredKey>,
     /// The audit table, oldest first.
@@ -233,6 +236,7 @@ impl Tables {
                 let secrets = self.clients.get_mut(client).into_iter().flat_map(|client| &mut client.secrets);
                 secrets.filter(|secret| secret.digest == *digest).for_each(|secret| secret.record_use(*at));
             }
+            Change::UseAssertion(used) => drop(self.used_assertions.insert(used.digest)),
             Change::InsertKey { key, .. } => {
                 if key.record.state == KeyState::Signing {
                     self.stop_signing();

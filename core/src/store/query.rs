@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::records::challenge::{Challenge, ChallengeDigest};
 use crate::records::client::Client;
+use crate::records::client_assertion::AssertionDigest;
 use crate::records::delivery::{Delivered, DeliveredSession};
 use crate::records::factor::Factors;
 use crate::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
@@ -125,7 +126,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// A token of either kind, and who presents it.
+/// A token of either kind, if there is one, and who presents it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenQuery {
     /// The client that presents it, if it says so.
@@ -134,6 +135,8 @@ pub struct TokenQuery {
     pub access: Option<BearerQuery>,
     /// Its digest, if it may be a refresh token.
     pub refresh: Option<RefreshDigest>,
+    /// The assertion by which the client authenticates, if it does so.
+    pub assertion: Option<AssertionDigest>,
 }
 
 /// The names in an access token. The token is not verified yet, so they are only good for looking up.
@@ -475,6 +478,8 @@ pub struct TokenRecords {
     pub bearer: BearerRecords,
     /// The family that it belongs to as a refresh token.
     pub family: Option<Family>,
+    /// True if the assertion was used before.
+    pub is_assertion_used: bool,
 }
 
 /// A refresh token with its session and everyone in it.

@@ -1,16 +1,20 @@
 //! `gatepass client`: services with their own credentials.
 
+use std::fs::File;
+use std::io::{self, Read};
+
 use clap::{Args, Subcommand};
 use gatepass_core::admin::clients::{
-    AddClient, BeginRotation, ChangedClient, ClientWithSecret, DeleteClient, DisableClient, EnableClient,
-    ImportedSecret, ListClients, RotateSecret, SetClient, ShowClient,
+    AddClient, AddSecret, BeginRotation, ChangedClient, ClientWithSecret, DeleteClient, DisableClient,
+    EnableClient, EndSecret, ImportedSecret, ListClients, RotateSecret, SetClient, ShowClient,
 };
-use gatepass_core::admin::{AdminError, ClientFields, Field, Invalid, Obstacle, Operation};
+use gatepass_core::admin::{AdminError, ClientFields, Field, Invalid, Item, Obstacle, Operation};
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::{Client, ClientSecret};
+use gatepass_core::records::client_key::ClientKey;
 use gatepass_core::records::factor::AskFactor;
-use gatepass_core::records::id::ClientId;
+use gatepass_core::records::id::{ClientId, SecretId};
 use gatepass_core::records::scope::Scope;
 use serde_json::Value;
 
@@ -26,6 +30,8 @@ const NARROWED: &str = "The scope is narrower than before: it holds for the clie
                         tickets that ask for more are refused.";
 /// The message about a secret that was printed.
 const NOT_KEPT: &str = "The secret is not kept and cannot be shown again.";
+/// The bytes of a JWK set that are read. The keys that a client may have take a tenth of it.
+const MAX_KEY_SET_BYTES: u64 = 64 * 1024;
 /// The longest secret that standard input may have, in bytes.
 const MAX_SECRET_BYTES: usize = 1024;
 
@@ -81,6 +87,24 @@ pub(super) enum Verb {
         #[arg(long)]
         secret_stdin: bool,
     },
+    /// Add one more secret to a client, leave its others as they are, and print it once
+    AddSecret {
+        /// Its client_id
+        id: String,
+        /// Time after which the new secret ends [default: never]
+        #[arg(long, value_name = "SECONDS")]
+        lifetime: Option<u32>,
+    },
+    /// End one secret of a client
+    EndSecret {
+        /// Its client_id
+        id: String,
+        /// The secret's id: `gatepass client show` lists them
+        secret: String,
+        /// Time for which the secret stays valid
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        overlap: u32,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -109,6 +133,9 @@ pub(super) struct Fields {
     /// Believe its requests about the user before it: address, user agent and device [default: false]
     #[arg(long, value_name = "true|false")]
     trusted_context: Option<bool>,
+    /// A file with a JWK set of its public keys, for clients that authenticate by private_key_jwt; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<String>,
 }
 
 impl Fields {
@@ -142,7 +169,41 @@ impl Fields {
         if let Some(trusted) = self.trusted_context {
             fields = fields.trusted_context(trusted);
         }
+        match self.jwks.as_deref() {
+            None => {}
+            Some("") => fields = fields.keys(None)?,
+            Some(file) => {
+                let set = key_set(file)?;
+                fields = fields.keys(Some(&set)).map_err(|error| told_of_keys(&error, file))?;
+            }
+        }
         Ok(fields)
+    }
+}
+
+/// Reads the file of a JWK set.
+fn key_set(file: &str) -> Result<Vec<u8>, ProgramError> {
+    let failed = |error: io::Error| ProgramError::failed(format!("cannot read the JWK set {file}: {error}"));
+    let mut bytes = Vec::new();
+    if file == "-" {
+        io::stdin().lock().take(MAX_KEY_SET_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        let read = File::open(file).and_then(|file| file.take(MAX_KEY_SET_BYTES).read_to_end(&mut bytes));
+        read.map_err(failed)?;
+    }
+    Ok(bytes)
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an error without words of its own keeps the general ones"
+)]
+fn told_of_keys(error: &AdminError, file: &str) -> ProgramError {
+    match error {
+        AdminError::Invalid { reason: Invalid::Keys(error), .. } => {
+            ProgramError::failed(format!("the JWK set {file} cannot be used: {error}"))
+        }
+        other => other.clone().into(),
     }
 }
 
@@ -201,8 +262,12 @@ fn words(error: &AdminError, id: &ClientId) -> Option<ProgramError> {
             "client {id} exists already: choose another id, or change it with `gatepass client set {id}`"
         ))),
         AdminError::Refused(Obstacle::TooManySecrets) => Some(ProgramError::failed(format!(
-            "client {id} has {} live secrets: wait until one has ended, or end them all with --overlap 0",
+            "client {id} has {} live secrets: end one with `gatepass client end-secret {id} SECRET`, or all with `gatepass client \
+             rotate-secret {id}`",
             Client::MAX_SECRETS
+        ))),
+        AdminError::NotFound(Item::Secret(secret)) => Some(ProgramError::failed(format!(
+            "client {id} has no secret {secret}: `gatepass client show {id}` lists those that it has"
         ))),
         AdminError::Conflict => Some(ProgramError::failed(format!(
             "client {id} is being changed by others all the time: try again"
@@ -216,11 +281,13 @@ pub(super) fn record(client: &Client) -> Record {
     let time = |time: Time| Value::from(time.rfc3339());
     let secret = |secret: &ClientSecret| {
         let mut shown = serde_json::Map::new();
+        shown.insert("id".into(), secret.id.as_str().into());
         shown.insert("created_at".into(), time(secret.created_at));
         shown.insert("expires_at".into(), secret.expires_at.map_or(Value::Null, time));
         shown.insert("last_used_at".into(), secret.last_used_at.map_or(Value::Null, time));
         Value::Object(shown)
     };
+    let key = |key: &ClientKey| serde_json::from_str::<Value>(key.jwk()).unwrap_or_default();
     Record::new()
         .with("client_id", client.id.as_str())
         .with("name", client.name.clone())
@@ -234,6 +301,7 @@ pub(super) fn record(client: &Client) -> Record {
         .with("trusted_context", client.trusted_context)
         .with("created_at", client.created_at.rfc3339())
         .with("secrets", client.secrets.iter().map(secret).collect::<Vec<_>>())
+        .with("keys", client.keys.iter().map(key).collect::<Vec<_>>())
         .with("epoch", client.epoch)
 }
 
@@ -259,6 +327,7 @@ fn import() -> Result<ImportedSecret, ProgramError> {
 /// Prints the secret of a client that was added. An imported secret is known already, and is not shown again.
 fn print_added(context: &Context, added: &ClientWithSecret) -> Result<(), ProgramError> {
     let ClientWithSecret { client, secret } = added;
+    // It was imported, or the client has keys alone.
     let Some(secret) = secret else { return print_imported(context, &client.id) };
     context.print_once(&with_secret(&client.id, Some(secret)), || {
         format!(
@@ -377,6 +446,26 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             change(context, &id, imported)?;
             forget_first_secret(context, &id)?;
             print_imported(context, &id)
+        }
+        Verb::AddSecret { id: given, lifetime } => {
+            let id = id(&given)?;
+            let add = AddSecret { client: id.clone(), overlap: None, lifetime, secret: None };
+            let added = change(context, &id, add)?;
+            let record = with_secret(&id, added.secret.as_ref()).with("secret_id", added.kept.id.as_str());
+            context.print_once(&record, || {
+                format!(
+                    "client {id} has the secret {secret} that nobody has seen: run `gatepass client end-secret {id} {secret}`, and \
+                     add another",
+                    secret = added.kept.id
+                )
+            })?;
+            Ok(context.out.say(NOT_KEPT)?)
+        }
+        Verb::EndSecret { id: given, secret, overlap } => {
+            let id = id(&given)?;
+            let secret = parsed("the id of the secret", &secret, SecretId::parse)?;
+            let client = change(context, &id, EndSecret { client: id.clone(), secret, overlap })?;
+            Ok(context.out.one(&record(&client))?)
         }
     }
 }

@@ -197,8 +197,8 @@ pub trait Upkeep {
     /// [`StoreError`] if they cannot be read or written. What was ended before stays ended; the rest can be tried again.
     fn end_dated_ahead(&self, now: Time) -> Result<EndedAhead, StoreError>;
 
-    /// Deletes at most `batch` tickets, as many sessions, challenges and revoked tokens that expired [`KEEP_EXPIRED`] before
-    /// `now`, and as many of a deleted user's; of their refresh tokens, as many as fit about [`STEP`]. A spent
+    /// Deletes at most `batch` tickets, as many sessions, challenges, revoked tokens and used assertions that expired
+    /// [`KEEP_EXPIRED`] before `now`, and as many of a deleted user's; of their refresh tokens, as many as fit about [`STEP`]. A spent
     /// ticket that could still pass for a live one by its time is never deleted.
     ///
     /// # Errors
@@ -521,6 +521,8 @@ pub struct Swept {
     pub challenges: usize,
     /// Forgotten access tokens that had been revoked.
     pub revoked: usize,
+    /// Used assertions of clients.
+    pub assertions: usize,
     /// True if there is more to delete.
     pub more: bool,
     /// The time it took, apart from the wait for its turn and for the disk.

@@ -185,7 +185,12 @@ pub(crate) fn serve_and_hold(fixture: &DiskFixture, told: &[ReportedCommit], cas
 }
 
 fn session_is_there(store: &Store, number: u64) -> bool {
-    let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(number))) };
+    let query = TokenQuery {
+        caller: None,
+        access: None,
+        refresh: Some(RefreshDigest(digest(number))),
+        assertion: None,
+    };
     let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!("unreadable") };
     found.family.is_some()
 }

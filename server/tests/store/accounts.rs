@@ -132,7 +132,12 @@ fn rows_from_before_there_were_epochs_name_those_of_the_clients_that_are_there()
         let told = found.as_ref().map(|t| (t.client_epoch, t.state == TicketState::Live));
         assert_eq!(told, *of_ticket, "a ticket {what}");
         assert_eq!(found.and_then(|t| t.issuer), of.ticket(number).issuer, "a ticket {what}");
-        let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(number))) };
+        let query = TokenQuery {
+            caller: None,
+            access: None,
+            refresh: Some(RefreshDigest(digest(number))),
+            assertion: None,
+        };
         let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
         let found = found.family.map(|family| family.session);
         let told = found.as_ref().map(|s| (s.client_epoch, s.ended_at.is_none()));

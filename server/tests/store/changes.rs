@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gatepass::store::{Backend, KEEP_EXPIRED};
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::{ClientSecret, SecretDigest};
-use gatepass_core::records::id::{ClientId, SessionId, UserId, UserRef};
+use gatepass_core::records::id::{ClientId, SecretId, SessionId, UserId, UserRef};
 use gatepass_core::records::session::{RefreshDigest, Session};
 use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::records::ticket::{Ticket, TicketState};
@@ -185,10 +185,10 @@ fn an_update_raises_the_revision_and_a_deletion_takes_along() {
 
     let mut portal_now = store.client(&portal()).unwrap().unwrap();
     let mut secret = |text, expires_at| {
-        let digest = SecretDigest::of(text);
+        let (id, digest) = (SecretId::parse(text).unwrap(), SecretDigest::of(text));
         portal_now
             .secrets
-            .insert(0, ClientSecret { digest, created_at: NOW, expires_at, last_used_at: expires_at });
+            .insert(0, ClientSecret { id, digest, created_at: NOW, expires_at, last_used_at: expires_at });
     };
     secret("a", None);
     secret("b", Some(NOW));

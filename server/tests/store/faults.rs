@@ -79,7 +79,8 @@ fn a_file_of_the_first_schema_is_brought_up_to_date() {
                 ALTER TABLE refresh_tokens DROP COLUMN successor";
     fixture.downgrade(1, back);
     let store = fixture.serve().unwrap();
-    let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(1))) };
+    let query =
+        TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(1))), assertion: None };
     let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
     assert_eq!(found.family.unwrap().session, acted);
     assert!(store.verify_audit().unwrap().holds());
@@ -129,7 +130,7 @@ fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
     let look = |store: &Store| {
         let family = |number| {
             let refresh = Some(RefreshDigest(digest(number)));
-            let query = Query::Token(TokenQuery { caller: None, access: None, refresh });
+            let query = Query::Token(TokenQuery { caller: None, access: None, refresh, assertion: None });
             let Records::Token(found) = store.read(&query).records else { panic!() };
             let mut family = found.family.unwrap();
             // Fields that the earlier schema lacks.

@@ -40,7 +40,12 @@ fn next(number: u64, recorded: u32) -> Change {
 }
 
 fn is_known(store: &Store, token: u64) -> bool {
-    let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(token))) };
+    let query = TokenQuery {
+        caller: None,
+        access: None,
+        refresh: Some(RefreshDigest(digest(token))),
+        assertion: None,
+    };
     let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
     found.family.is_some()
 }
@@ -82,7 +87,12 @@ fn refreshes_that_are_only_counted_are_told_by_the_next_row() {
     let store = fixture.store();
     assert_eq!(commit(&store, [begin_session(session(1), 0)]), Outcome::Applied);
     let counted = |token| {
-        let query = TokenQuery { caller: None, access: None, refresh: Some(RefreshDigest(digest(token))) };
+        let query = TokenQuery {
+            caller: None,
+            access: None,
+            refresh: Some(RefreshDigest(digest(token))),
+            assertion: None,
+        };
         let Records::Token(found) = store.read(&Query::Token(query)).records else { panic!() };
         found.family.unwrap().refresh.refreshes
     };

@@ -453,6 +453,7 @@ fn queries(names: &Names) -> Vec<Query> {
                 caller: names.clients.get(i).cloned(),
                 access: Some(bearer(number)),
                 refresh: Some(RefreshDigest(digest(number))),
+                assertion: None,
             })
         }));
         queries.push(Query::Issue(IssueQuery {

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use gatepass_core::base::time::Time;
 use gatepass_core::records::challenge::ChallengeDigest;
 use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDigest};
+use gatepass_core::records::client_key::ClientKey;
 use gatepass_core::records::delivery::{OpenedSession, RequestDigest, TicketDelivery, TicketResult};
 use gatepass_core::records::factor::AskFactor;
-use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::records::id::{ClientId, SecretId, SessionId, TicketId, UserId};
 use gatepass_core::records::role::Roles;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::session::{Actor, Purpose, RefreshDigest, Salt, Session};
@@ -76,9 +77,14 @@ fn users() -> impl Strategy<Value = User> {
         })
 }
 
+const KEYS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const NO_KEYS: &str = r#"{"keys":[]}"#;
+
 fn clients() -> impl Strategy<Value = Client> {
-    let secret = (any::<[u8; 32]>(), time(), of(time()), of(time()));
-    let secret = secret.prop_map(|(digest, created_at, expires_at, last_used_at)| ClientSecret {
+    let secret = (name(), any::<[u8; 32]>(), time(), of(time()), of(time()));
+    let secret = secret.prop_map(|(id, digest, created_at, expires_at, last_used_at)| ClientSecret {
+        id: SecretId::parse(&id).unwrap(),
         digest: SecretDigest(digest),
         created_at,
         expires_at,
@@ -104,6 +110,7 @@ fn clients() -> impl Strategy<Value = Client> {
                 revision: rest.4,
                 second_factor: rest.5,
                 trusted_context: trusted,
+                keys: ClientKey::read_set(if trusted { KEYS } else { NO_KEYS }.as_bytes()).unwrap(),
                 roles: Roles::from_bits(roles).unwrap(),
                 secrets,
                 epoch,

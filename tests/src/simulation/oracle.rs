@@ -352,6 +352,7 @@ impl Oracle {
             | Change::InsertUser(_)
             | Change::DeleteUser(_)
             | Change::RecordSecretUse(_)
+            | Change::UseAssertion(_)
             | Change::InsertKey { .. }
             | Change::ActivateKey { .. }
             | Change::RetireKey { .. }

@@ -52,6 +52,11 @@ fn calls(command: &str, installation: &ClockedInstallation, issued: &Issued) -> 
         "client set" => vec![with("extra --name Extra")],
         "client show" | "client disable" | "client enable" => vec![with("extra")],
         "client rotate-secret" => vec![with("extra --overlap 60")],
+        "client add-secret" => vec![with("extra --lifetime 60")],
+        "client end-secret" => {
+            let extra = installation.json(&["client", "show", "extra"], "");
+            vec![with(&format!("extra {}", extra["secrets"][0]["id"].as_str().expect("an id")))]
+        }
         "client delete" => vec![with("other")],
         "user add" => vec![with("eve --email eve@example.com")],
         "user set" => vec![with("eve --name Eve")],

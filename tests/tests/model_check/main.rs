@@ -12,6 +12,7 @@
     reason = "a failed expectation is a failed test"
 )]
 
+mod assertions;
 mod collisions;
 mod commands;
 mod deliveries;
@@ -69,6 +70,7 @@ const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
     ("users", |g, off, _| commands::users(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("keys", |g, off, _| commands::keys(g, off), 0, 0),
+    ("an assertion", assertions::explorer, 1, 2),
     ("issuing", commands::issuing, 1, 2),
     ("ends of clients", commands::ends_of_clients, 1, 2),
     ("a ticket's id drawn twice", |g, off, _| collisions::explorer(g, off, Collision::TicketId), 0, 0),

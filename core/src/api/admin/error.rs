@@ -53,6 +53,7 @@ const fn noun(item: &Item) -> &'static str {
         Item::Key(_) => "密钥",
         Item::Ticket(_) => "票据",
         Item::Session(_) => "会话",
+        Item::Secret(_) => "客户端密钥",
     }
 }
 
@@ -62,7 +63,7 @@ const fn member_of(item: &Item) -> &'static str {
         Item::Client(_) => "client_id",
         Item::User(_) => "username",
         Item::Key(_) => "kid",
-        Item::Ticket(_) | Item::Session(_) => "id",
+        Item::Ticket(_) | Item::Session(_) | Item::Secret(_) => "id",
     }
 }
 
@@ -91,6 +92,7 @@ const fn member(field: Field) -> &'static str {
         Field::TokenLifetime => "token_lifetime",
         Field::UserTokenLifetime => "user_token_lifetime",
         Field::Secret => "secret",
+        Field::Keys => "keys",
     }
 }
 
@@ -107,6 +109,7 @@ fn rule(reason: &Invalid) -> String {
         Invalid::TooShort { least } => format!("至少 {least} 个字符"),
         Invalid::NotOneLine => "须为一行,不含控制字符".into(),
         Invalid::Reserved => "该名称保留给本服务".into(),
+        Invalid::Keys(error) => format!("不是可用的公钥 JWK 集({error})"),
         Invalid::NotWithinScope { .. } => "默认范围须在 scope 之内".into(),
         Invalid::Unfit { least, .. } => format!("密码不合要求(至少 {least} 个字符,且不常见)"),
     }

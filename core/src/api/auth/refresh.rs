@@ -23,6 +23,7 @@ use crate::policy::password::standing;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
 use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_redemption::Redeemer;
+use crate::records::client_assertion::ClientAssertion;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
 use crate::records::scope::Scope;
@@ -80,7 +81,8 @@ impl Endpoint for Refresh {
 
     fn query(&self) -> Query {
         let caller = self.presenter.claimed().cloned();
-        Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest) })
+        let assertion = self.presenter.assertion().map(ClientAssertion::digest);
+        Query::Token(TokenQuery { caller, access: None, refresh: Some(self.digest), assertion })
     }
 
     /// Returns the client that presents the token. Outside `/oauth2` nothing can be learnt of its secret beside a token that is
@@ -88,7 +90,8 @@ impl Endpoint for Refresh {
     fn client<'a>(&'a self, basis: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
         let Records::Token(records) = records else { return None };
         let is_told = basis.ctx.errors == ErrorFormat::OAuth || self.family(records).is_some();
-        Some(ClientClaim { is_told, ..self.presenter.claim(records.caller.as_ref())? })
+        let claim = self.presenter.claim(records.caller.as_ref())?;
+        Some(ClientClaim { is_told, is_used: records.is_assertion_used, ..claim })
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {

@@ -20,7 +20,10 @@ use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::store::query::{Query, Records};
 
-const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post"];
+const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
+/// The algorithms of [`ClientKey`](crate::records::client_key::ClientKey)s.
+const ASSERTION_ALGORITHMS: &[&str] =
+    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"];
 
 /// A document that is made of the engine alone.
 pub(crate) trait Document {
@@ -133,7 +136,22 @@ fn metadata(engine: &Engine) -> Metadata<'_> {
         response_types_supported: &[],
         grant_types_supported: &["client_credentials", "refresh_token"],
         token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+        token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         introspection_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+        introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
         revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
+        revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::algorithm::Algorithm;
+
+    #[test]
+    fn every_algorithm_of_a_pair_is_named() {
+        let pairs = Algorithm::ALL.iter().filter(|algorithm| algorithm.is_asymmetric());
+        assert!(pairs.map(|algorithm| algorithm.as_str()).eq(ASSERTION_ALGORITHMS.iter().copied()));
     }
 }

@@ -1,9 +1,11 @@
-//! Authentication of a client in a form that it posts (RFC 6749 §2.3): by Basic or by the form itself, not by both.
+//! Authentication of a client in a form that it posts: by Basic or by the form itself (RFC 6749 §2.3), or by an assertion that it
+//! signed (RFC 7523 §2.2); in one way alone.
 
+use alloc::string::ToString;
 use alloc::{borrow::Cow, vec};
 
 use crate::api::context::Context;
-use crate::api::endpoint::Basis;
+use crate::api::endpoint::{Basis, Call};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::reply::Reply;
 use crate::base::form::Form;
@@ -16,18 +18,24 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::policy::ticket_redemption::{Proven, Redeemer};
 use crate::records::client::{AuthenticatedClient, Client};
+use crate::records::client_assertion::ClientAssertion;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
-use crate::records::id::ClientId;
 use crate::store::audit::Refusal;
+use crate::store::query::TokenRecords;
 
 const TWO_METHODS: OAuthError =
     OAuthError::InvalidRequest(Cow::Borrowed("use one client authentication method"));
 
-const NO_CREDENTIALS: &str =
-    "client credentials are missing: send them by Basic, or as client_id and client_secret";
+const NO_CREDENTIALS: &str = "client credentials are missing: send them by Basic, as client_id and client_secret, or as a client_assertion";
 const BAD_BASIC: &str =
     "the Basic credentials cannot be read: they are base64 of a client's id, a colon and its secret";
-const NO_ASSERTION: &str = "client_assertion is not supported: use Basic, or client_id and client_secret";
+const NO_ASSERTION: &str = "client_assertion is missing";
+const NO_ASSERTION_TYPE: &str = "client_assertion_type is not urn:ietf:params:oauth:client-assertion-type:jwt-bearer, the one that is served here";
+const REUSED: &str =
+    "the client assertion was used before: make one for every request, each with a jti of its own";
+
+/// The type of a JWT as an assertion (RFC 7523 §2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Reads the form that `request` posts.
 pub(crate) fn posted_form(request: &Request) -> Result<Form<'_>, OAuthError> {
@@ -43,11 +51,16 @@ pub(crate) fn posted_form(request: &Request) -> Result<Form<'_>, OAuthError> {
 }
 
 /// Reads the one way in which the client authenticates.
-pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCredentials, Reply> {
-    let refused = |why| Reply::from(OAuthError::NoCredentials(why)).refused(Refusal::Malformed);
+pub(crate) fn credentials(call: &Call<'_>, form: &Form<'_>) -> Result<ClientCredentials, Reply> {
+    let refused = |why: &'static str| {
+        Reply::from(OAuthError::NoCredentials(Cow::Borrowed(why))).refused(Refusal::Malformed)
+    };
     let named = form.get("client_id");
-    let asserted = ["client_assertion", "client_assertion_type"].iter().any(|name| form.get(name).is_some());
-    let authorization = Authorization::of(request).map_err(OAuthError::from)?;
+    let asserted = match (form.get("client_assertion_type"), form.get("client_assertion")) {
+        (None, None) => None,
+        (kind, text) => Some((kind, text)),
+    };
+    let authorization = Authorization::of(call.request).map_err(OAuthError::from)?;
     let basic = match authorization {
         Authorization::Basic(basic) => Some(Some(basic)),
         Authorization::BadBasic => Some(None),
@@ -57,33 +70,45 @@ pub(crate) fn credentials(request: &Request, form: &Form<'_>) -> Result<ClientCr
         | Authorization::BadBearer
         | Authorization::Other => None,
     };
-    match (basic, form.get("client_secret")) {
-        (None, None) if asserted => Err(refused(NO_ASSERTION)),
-        _ if asserted => Err(TWO_METHODS.into()),
-        (None, Some(secret)) => {
-            let id = named.and_then(|id| ClientId::parse(id).ok());
-            let id = id.ok_or_else(|| refused("client_id is missing, or is no client's id"))?;
-            Ok(ClientCredentials { id, readings: vec![SecretText::new(secret.into())] })
+    let (credentials, differs) = match (basic, form.get("client_secret"), asserted) {
+        (None, None, None) => return Err(refused(NO_CREDENTIALS)),
+        (None, Some(secret), None) => {
+            let secret = vec![SecretText::new(secret.into())];
+            let credentials = named.and_then(|id| ClientCredentials::read(id, secret));
+            return credentials.ok_or_else(|| refused("client_id is missing, or is no client's id"));
         }
-        (None, None) => Err(refused(NO_CREDENTIALS)),
-        (Some(_), Some(_)) => Err(TWO_METHODS.into()),
-        (Some(basic), None) => {
+        (Some(basic), None, None) => {
             let credentials = basic.and_then(|basic| ClientCredentials::read(&basic.name, basic.readings));
-            let credentials = credentials.ok_or_else(|| refused(BAD_BASIC))?;
-            match named {
-                Some(id) if id != credentials.id.as_str() => {
-                    let differs = "client_id differs from the Authorization header's";
-                    Err(OAuthError::InvalidRequest(differs.into()).into())
-                }
-                Some(_) | None => Ok(credentials),
-            }
+            let differs = "client_id differs from the Authorization header's";
+            (credentials.ok_or_else(|| refused(BAD_BASIC))?, differs)
         }
+        (None, None, Some((kind, text))) => {
+            if kind != Some(JWT_BEARER) {
+                return Err(refused(NO_ASSERTION_TYPE));
+            }
+            let text = text.ok_or_else(|| refused(NO_ASSERTION))?;
+            let issuer = call.engine.settings().issuer.as_str();
+            let assertion = ClientAssertion::read(SecretText::new(text.into()), issuer, call.ctx.clocks());
+            let assertion = assertion.map_err(|error| {
+                let told = OAuthError::NoCredentials(error.to_string().into());
+                Reply::from(told).refused(Refusal::AssertionRefused)
+            })?;
+            (ClientCredentials::from(assertion), "client_id differs from the sub of the client assertion")
+        }
+        (Some(_), _, _) | (_, Some(_), Some(_)) => return Err(TWO_METHODS.into()),
+    };
+    match named {
+        Some(id) if id != credentials.id.as_str() => Err(OAuthError::InvalidRequest(differs.into()).into()),
+        Some(_) | None => Ok(credentials),
     }
 }
 
 /// Refuses a client that has not authenticated.
 pub(crate) fn unauthenticated(refusal: Refusal) -> Reply {
-    Reply::from(OAuthError::InvalidClient).refused(refusal).wrong()
+    // Only whoever has an assertion that the client signed learns of it.
+    let reused = refusal == Refusal::AssertionReused;
+    let error = if reused { OAuthError::NoCredentials(REUSED.into()) } else { OAuthError::InvalidClient };
+    Reply::from(error).refused(refusal).wrong()
 }
 
 /// Returns who presents a ticket, a password, a challenge or a refresh token, by their `Authorization` header.
@@ -135,6 +160,15 @@ pub(crate) fn authenticated<'r>(
         Ok(client) => client.ok_or_else(|| basis.ctx.internal()),
         Err(refusal) => Err(unauthenticated(refusal.into()).of_client(Some(&credentials.id))),
     }
+}
+
+/// Returns the credentials of whoever presents a token, or asks for one, and the record that was found for them.
+pub(crate) const fn claim_of_caller<'a>(
+    credentials: &'a ClientCredentials,
+    records: &'a TokenRecords,
+) -> ClientClaim<'a> {
+    let is_used = records.is_assertion_used;
+    ClientClaim { is_used, ..ClientClaim::new(credentials, records.caller.as_ref()) }
 }
 
 /// Returns the guess at the secret of a client, where it can be guessed and the answer tells whether it is right.

@@ -6,7 +6,7 @@ use core::convert::Infallible;
 
 use crate::api::auth::refresh::{PendingRefresh, Refresh};
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
-use crate::api::oauth::client_auth::{authenticated, credentials, posted_form};
+use crate::api::oauth::client_auth::{authenticated, claim_of_caller, credentials, posted_form};
 use crate::api::reply::Reply;
 use crate::api::shapes::AccessToken;
 use crate::api::tokens::ClientToken;
@@ -17,7 +17,7 @@ use crate::policy::scope_limit::ScopeLimit;
 use crate::records::client::AuthenticatedClient;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::scope::{Scope, ScopeError};
-use crate::store::query::{Query, Records};
+use crate::store::query::{Query, Records, TokenQuery};
 
 /// A request for a token, by its grant type.
 #[derive(Debug)]
@@ -31,15 +31,15 @@ impl Endpoint for Token {
     type Pending = PendingRefresh;
     type Hash = Infallible;
 
-    fn parse(Call { request, .. }: &Call<'_>) -> Result<Self, Reply> {
-        let form = posted_form(request)?;
+    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        let form = posted_form(call.request)?;
         let required =
             |name, missing| form.get(name).ok_or(OAuthError::InvalidRequest(Cow::Borrowed(missing)));
         let grant = required("grant_type", "grant_type is required")?;
         if !["client_credentials", "refresh_token"].contains(&grant) {
             return Err(OAuthError::UnsupportedGrantType.into());
         }
-        let credentials = credentials(request, &form)?;
+        let credentials = credentials(call, &form)?;
         let scope = form.get("scope");
         if grant == "client_credentials" {
             return Ok(Self::ClientCredentials { credentials, scope: scope.map(String::from) });
@@ -52,7 +52,13 @@ impl Endpoint for Token {
 
     fn query(&self) -> Query {
         match self {
-            Self::ClientCredentials { credentials, .. } => Query::Client(credentials.id.clone()),
+            Self::ClientCredentials { credentials, .. } => match credentials.assertion() {
+                None => Query::Client(credentials.id.clone()),
+                Some(assertion) => {
+                    let (caller, assertion) = (Some(credentials.id.clone()), Some(assertion.digest()));
+                    Query::Token(TokenQuery { caller, access: None, refresh: None, assertion })
+                }
+            },
             Self::RefreshToken(refresh) => refresh.query(),
         }
     }
@@ -61,6 +67,9 @@ impl Endpoint for Token {
         match self {
             Self::RefreshToken(refresh) => refresh.client(basis, records),
             Self::ClientCredentials { credentials, .. } => {
+                if let Records::Token(records) = records {
+                    return Some(claim_of_caller(credentials, records));
+                }
                 let Records::Client(client) = records else { return None };
                 Some(ClientClaim::new(credentials, client.as_ref()))
             }
@@ -71,7 +80,12 @@ impl Endpoint for Token {
         match self {
             Self::RefreshToken(refresh) => refresh.decide(basis, records),
             Self::ClientCredentials { credentials, scope } => {
-                let Records::Client(client) = records else { return Err(basis.ctx.internal()) };
+                let client = if let Records::Token(records) = records {
+                    records.caller
+                } else {
+                    let Records::Client(client) = records else { return Err(basis.ctx.internal()) };
+                    client
+                };
                 let client = authenticated(basis, credentials, client.as_ref())?;
                 Ok(Reply::from(token(basis, &client, scope.as_deref())?).succeeded().into())
             }

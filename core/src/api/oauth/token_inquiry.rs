@@ -4,9 +4,10 @@ use alloc::boxed::Box;
 
 use crate::api::bearer::Presented;
 use crate::api::endpoint::{Basis, Call};
-use crate::api::oauth::client_auth::{authenticated, credentials, posted_form};
+use crate::api::oauth::client_auth::{authenticated, claim_of_caller, credentials, posted_form};
 use crate::api::reply::Reply;
 use crate::http::oauth_error::OAuthError;
+use crate::records::client_assertion::ClientAssertion;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
 use crate::records::session::RefreshDigest;
@@ -25,9 +26,9 @@ pub(crate) struct TokenInquiry {
 
 impl TokenInquiry {
     /// Reads the form. `token_type_hint` may be wrong and is not needed.
-    pub(super) fn parse(Call { request, .. }: &Call<'_>) -> Result<Self, Reply> {
-        let form = posted_form(request)?;
-        let credentials = credentials(request, &form)?;
+    pub(super) fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        let form = posted_form(call.request)?;
+        let credentials = credentials(call, &form)?;
         let token =
             form.get("token").ok_or_else(|| OAuthError::InvalidRequest("token is required".into()))?;
         Ok(Self { credentials, refresh: RefreshDigest::read(token), access: Presented::read(token) })
@@ -38,13 +39,14 @@ impl TokenInquiry {
             caller: Some(self.credentials.id.clone()),
             access: self.access.as_ref().map(|access| access.query().clone()),
             refresh: self.refresh,
+            assertion: self.credentials.assertion().map(ClientAssertion::digest),
         })
     }
 
     /// Returns the credentials of the client that asks.
     pub(super) fn client<'a>(&'a self, records: &'a Records) -> Option<ClientClaim<'a>> {
         let Records::Token(records) = records else { return None };
-        Some(ClientClaim::new(&self.credentials, records.caller.as_ref()))
+        Some(claim_of_caller(&self.credentials, records))
     }
 
     /// Returns the client that asks, which has to prove it, and what was read of the token.

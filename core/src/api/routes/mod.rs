@@ -1,5 +1,6 @@
 //! The one table of routes. Nothing else knows a path.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -25,7 +26,7 @@ use crate::records::request_id::RequestIds;
 use crate::records::request_inputs::RequestInputs;
 use crate::records::role::Roles;
 use crate::store::change::Outcome;
-use crate::store::query::Found;
+use crate::store::query::{Found, Query};
 use rows::routes;
 
 mod rows;

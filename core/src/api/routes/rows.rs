@@ -36,6 +36,8 @@ macro_rules! routes {
             Administered(Administered, PendingResponse),
             /// The record of a refusal. This is the reply, whatever the outcome.
             Record(Reply),
+            /// The use of a client's assertion. This is the reply once it is durable.
+            UseAssertion(Box<Query>, AwaitRecords, Reply),
         }
 
         /// The endpoints that wait for a hash.
@@ -112,6 +114,9 @@ macro_rules! routes {
                         Flow { ctx, conflicts, guesses, used, state }.settle(pending, engine, outcome)
                     }
                     AwaitCommit::Record(reply) => Flow { ctx, conflicts, guesses, used, state: () }.reply(reply),
+                    AwaitCommit::UseAssertion(query, state, reply) => {
+                        Flow { ctx, conflicts, guesses, used, state }.settle_assertion(*query, reply, outcome)
+                    }
                 }
             }
         }

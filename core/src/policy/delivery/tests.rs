@@ -158,7 +158,7 @@ fn restrict(session: &mut DeliveredSession, purpose: Purpose) {
 
 fn claimed(id: &str, secret: &str) -> Redeemer {
     let readings = vec![SecretText::new(secret.into())];
-    Redeemer::Claimed(ClientCredentials { id: ClientId::parse(id).unwrap(), readings })
+    Redeemer::Claimed(ClientCredentials::read(id, readings).unwrap())
 }
 
 fn boss(records: &mut TicketRecords) {

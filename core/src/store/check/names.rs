@@ -29,7 +29,7 @@ names! {
     InsertDevice VerifyDevice UseStep DeleteDevice
     AddBackupCodes KeepBackupCodes DropBackupCodes UseBackupCode SetLockout
     RecordSignIn CountFailure SetPassword ReplacePasswordHash SetPasswordLockout SetPlaceLockout
-    InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient RecordSecretUse
+    InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient RecordSecretUse UseAssertion
     InsertKey ActivateKey RetireKey
     Audit Probe DummyWrite
 }

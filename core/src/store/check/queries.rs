@@ -23,7 +23,16 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     queries.push(Query::Keys);
     queries.extend((1..=3).map(|number| Query::Challenge(sample.challenge_digest(number))));
     queries.extend((1..=16).map(|number| {
-        Query::Token(TokenQuery { caller: None, access: None, refresh: Some(sample.refresh_digest(number)) })
+        Query::Token(TokenQuery {
+            caller: None,
+            access: None,
+            refresh: Some(sample.refresh_digest(number)),
+            assertion: None,
+        })
+    }));
+    queries.extend((1..=3).map(|number| {
+        let (caller, assertion) = (Some(sample.client_id("portal")), Some(sample.assertion(number)));
+        Query::Token(TokenQuery { caller, access: None, refresh: None, assertion })
     }));
     let client_alone = BearerQuery { person: None, ..bearer(sample, "alice", 1, None) };
     for bearer in [
@@ -39,7 +48,12 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
         queries.push(Query::Factors(bearer.clone()));
         queries.push(Query::Password(bearer.clone()));
         let caller = Some(sample.client_id("backend"));
-        queries.push(Query::Token(TokenQuery { caller, access: Some(bearer), refresh: None }));
+        queries.push(Query::Token(TokenQuery {
+            caller,
+            access: Some(bearer),
+            refresh: None,
+            assertion: None,
+        }));
     }
     queries.extend(issues(sample));
     queries.extend(accounts(sample));

@@ -13,9 +13,11 @@ use crate::crypto::algorithm::Algorithm;
 use crate::crypto::sha256;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest, SignIn};
 use crate::records::client::{Client, ClientSecret};
+use crate::records::client_assertion::{AssertionDigest, UsedAssertion};
+use crate::records::client_key::ClientKey;
 use crate::records::delivery::{Delivery, OpenedSession, RequestDigest, TicketResult};
 use crate::records::factor::{BackupDigest, Lockout, LockoutOf, OtpParameters, TotpDevice};
-use crate::records::id::{ClientId, DeviceId, SessionId, TicketId, UserId};
+use crate::records::id::{ClientId, DeviceId, SecretId, SessionId, TicketId, UserId};
 use crate::records::password::PasswordHash;
 use crate::records::role::{Role, Roles};
 use crate::records::scope::Scope;
@@ -28,6 +30,12 @@ use crate::store::change::Change;
 
 /// The time of everything.
 pub(in crate::store::check) const NOW: Time = Time::from_unix(1_750_000_000);
+
+/// The public keys of a client.
+const KEYS: &str = r#"{"keys":[
+    {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","kid":"钥匙 1"},
+    {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","alg":"Ed25519"}
+]}"#;
 
 /// The records of one case, made from its number. The users `alice`, `bob` and `boss` and the clients `portal` and `backend` are there
 /// from the start.
@@ -84,13 +92,18 @@ impl Sample {
 
     pub(in crate::store::check) fn client(&self, name: &str) -> Client {
         let mut client = Client::new(self.client_id(name), scope("profile"), self.number << 20, NOW);
-        client.secrets.push(ClientSecret::new(&self.name("secret"), NOW));
+        client.secrets.push(self.secret("secret", &self.name("secret"), None));
         client
+    }
+
+    fn secret(&self, name: &str, text: &str, expires_at: Option<Time>) -> ClientSecret {
+        let id = SecretId::known(self.name(name));
+        ClientSecret { expires_at, ..ClientSecret::new(id, text, NOW) }
     }
 
     /// The portal with every member set.
     pub(in crate::store::check) fn portal_in_full(&self) -> Client {
-        let secret = |text: &str, expires_at| ClientSecret { expires_at, ..ClientSecret::new(text, NOW) };
+        let secret = |text: &str, expires_at| self.secret(text, text, expires_at);
         Client {
             name: Some("门户".into()),
             default_scope: scope("orders:read"),
@@ -99,6 +112,7 @@ impl Sample {
             user_token_lifetime: Some(61),
             second_factor: Some(crate::records::factor::AskFactor::Never),
             trusted_context: true,
+            keys: ClientKey::read_set(KEYS.as_bytes()).unwrap_or_default(),
             roles: Roles::of(&[Role::Officer]),
             secrets: vec![
                 secret("one", None),
@@ -106,6 +120,14 @@ impl Sample {
             ],
             ..self.client("portal")
         }
+    }
+
+    pub(in crate::store::check) fn assertion(&self, number: u64) -> AssertionDigest {
+        AssertionDigest(self.bytes("assertion", number))
+    }
+
+    pub(in crate::store::check) fn use_assertion(&self, number: u64) -> Change {
+        Change::UseAssertion(UsedAssertion { digest: self.assertion(number), expires_at: NOW.plus(60) })
     }
 
     /// The people and services of every case.

@@ -136,6 +136,8 @@ guards! {
     ClientRevisionIsAsRead,
     /// `DeleteClient`: the client is there.
     DeletedClientWasThere,
+    /// `UseAssertion`: the assertion was not used.
+    UsedAssertionIsNew,
     /// `InsertKey`: no key was changed since, and no other key has the id.
     KeyIdIsFree,
     /// `ActivateKey`: no key was changed since, and the key is there.
@@ -203,6 +205,7 @@ impl Tables {
             | Change::UpdateClient(_)
             | Change::DeleteClient(_)
             | Change::RecordSecretUse(_)
+            | Change::UseAssertion(_)
             | Change::InsertKey { .. }
             | Change::ActivateKey { .. }
             | Change::RetireKey { .. }
@@ -378,6 +381,9 @@ impl Tables {
                 vec![(Guard::ClientRevisionIsAsRead, same)]
             }
             Change::DeleteClient(id) => vec![(Guard::DeletedClientWasThere, self.clients.contains_key(id))],
+            Change::UseAssertion(used) => {
+                vec![(Guard::UsedAssertionIsNew, !self.used_assertions.contains(&used.digest))]
+            }
             Change::InsertKey { key, generation } => {
                 let free = self.key(&key.record.id).is_none();
                 vec![(Guard::KeyIdIsFree, self.generation == *generation && free)]

@@ -195,6 +195,9 @@ impl Tables {
                 caller: query.caller.as_ref().and_then(|id| self.clients.get(id)).cloned(),
                 bearer: query.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
                 family: query.refresh.as_ref().and_then(|digest| self.family(digest)),
+                is_assertion_used: query
+                    .assertion
+                    .is_some_and(|digest| self.used_assertions.contains(&digest)),
             })),
             Query::Challenge(digest) => Records::Challenge(self.challenges.get(digest).map(|challenge| {
                 let sign_in = &challenge.sign_in;

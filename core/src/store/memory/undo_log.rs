@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use crate::records::challenge::{Challenge, ChallengeDigest};
 use crate::records::client::Client;
+use crate::records::client_assertion::AssertionDigest;
 use crate::records::factor::{BackupDigest, Lockout, TotpDevice};
 use crate::records::id::{ClientId, DeviceId, SessionId, UserId};
 use crate::records::password::Password;
@@ -29,6 +30,7 @@ pub(crate) enum Before {
     Session(SessionId, Option<Session>, Option<(RefreshDigest, Option<RefreshToken>)>),
     Tokens(Vec<(RefreshDigest, Option<RefreshToken>)>),
     Revoked(String, bool),
+    Assertion(AssertionDigest, bool),
     Challenge(ChallengeDigest, Option<Challenge>),
     Factors(Vec<TotpDevice>, BTreeMap<(UserId, BackupDigest), DeviceId>),
     Lockout(UserId, Option<Lockout>),
@@ -112,6 +114,9 @@ impl Before {
             Change::InsertClient(new) | Change::UpdateClient(new) => client(&new.id),
             Change::DeleteClient(id) => client(id),
             Change::RecordSecretUse(used) => client(&used.client),
+            Change::UseAssertion(used) => {
+                Self::Assertion(used.digest, tables.used_assertions.contains(&used.digest))
+            }
             Change::InsertKey { .. } | Change::ActivateKey { .. } | Change::RetireKey { .. } => {
                 Self::Keys(tables.keys.clone(), tables.generation)
             }
@@ -136,7 +141,8 @@ impl Before {
                     put(&mut tables.refresh_tokens, digest, before);
                 }
             }
-            Self::Revoked(_, true) => {}
+            Self::Revoked(_, true) | Self::Assertion(_, true) => {}
+            Self::Assertion(digest, false) => drop(tables.used_assertions.remove(&digest)),
             Self::Revoked(token_id, false) => drop(tables.revoked.remove(&token_id)),
             Self::Challenge(digest, before) => put(&mut tables.challenges, digest, before),
             Self::Factors(devices, codes) => (tables.devices, tables.backup_codes) = (devices, codes),

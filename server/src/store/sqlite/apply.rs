@@ -4,6 +4,7 @@
 use gatepass_core::base::time::Time;
 use gatepass_core::records::challenge::MAX_WRONG;
 use gatepass_core::records::client::{Client, UsedSecret};
+use gatepass_core::records::client_key::ClientKey;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Rotation, Session};
 use gatepass_core::records::ticket::{Ticket, TicketState};
@@ -120,6 +121,11 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
         Change::UpdateClient(client) => update_client(db, client),
         Change::DeleteClient(id) => one(db, "DELETE FROM clients WHERE id = ?1", [id.as_str()]),
         Change::RecordSecretUse(used) => record_secret_use(db, used),
+        Change::UseAssertion(used) => one(
+            db,
+            "INSERT OR IGNORE INTO used_assertions (digest, expires_at) VALUES (?1, ?2)",
+            params![used.digest.0, stamp(used.expires_at)],
+        ),
         Change::InsertKey { key, generation } => keys::insert(db, tail.master(), key, *generation),
         Change::ActivateKey { id, generation } => keys::activate(db, id, *generation),
         Change::RetireKey { id, generation } => keys::retire(db, id, *generation),
@@ -336,7 +342,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "INSERT INTO clients (",
         columns!(clients),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
     );
     write_client(db, sql, client, client.revision)?;
     insert_secrets(db, client)
@@ -346,7 +352,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "UPDATE clients SET (",
         columns!(client_values),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) WHERE id = ?1 AND revision = ?10 - 1"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) WHERE id = ?1 AND revision = ?10 - 1"
     );
     write_client(db, sql, client, client.revision.saturating_add(1))?;
     db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
@@ -373,6 +379,7 @@ fn write_client(db: &Connection, sql: &str, client: &Client, revision: u64) -> R
             signed(client.epoch)?,
             client.trusted_context,
             client.roles.bits(),
+            (!client.keys.is_empty()).then(|| ClientKey::write_set(&client.keys)),
         ],
     )
 }
@@ -381,15 +388,16 @@ fn insert_secrets(db: &Connection, client: &Client) -> Result<(), TransactionErr
     for (position, secret) in (0i64..).zip(&client.secrets) {
         one(
             db,
-            "INSERT INTO client_secrets (client_id, position, digest, created_at, expires_at, last_used_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO client_secrets (client_id, position, digest, created_at, expires_at, last_used_at, id) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 client.id.as_str(),
                 position,
                 secret.digest.0,
                 stamp(secret.created_at),
                 secret.expires_at.map(stamp),
-                secret.last_used_at.map(stamp)
+                secret.last_used_at.map(stamp),
+                secret.id.as_str(),
             ],
         )?;
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gatepass_core::records::challenge::ChallengeDigest;
 use gatepass_core::records::client::Client;
+use gatepass_core::records::client_assertion::AssertionDigest;
 use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use gatepass_core::records::factor::Factors;
 use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
@@ -420,11 +421,16 @@ fn family(snapshot: &mut Snapshot<'_>, digest: &RefreshDigest) -> Result<Option<
     }))
 }
 
+fn is_used(db: &Connection, assertion: &AssertionDigest) -> Result<bool, TransactionError> {
+    Ok(db.prepare_cached("SELECT 1 FROM used_assertions WHERE digest = ?1")?.exists([assertion.0])?)
+}
+
 fn token(snapshot: &mut Snapshot<'_>, query: &TokenQuery) -> Result<TokenRecords, TransactionError> {
     Ok(TokenRecords {
         caller: named(query.caller.as_ref(), |id| snapshot.client(id))?,
         bearer: query.access.as_ref().map(|b| bearer(snapshot, b)).transpose()?.unwrap_or_default(),
         family: named(query.refresh.as_ref(), |digest| family(snapshot, digest))?,
+        is_assertion_used: query.assertion.map_or(Ok(false), |digest| is_used(snapshot.db, &digest))?,
     })
 }
 

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDigest};
+use gatepass_core::records::client_key::ClientKey;
 use gatepass_core::records::factor::{AskFactor, Lockout};
-use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId};
+use gatepass_core::records::id::{ClientId, SecretId, SessionId, TicketId, UserId};
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::role::Roles;
 use gatepass_core::records::scope::Scope;
@@ -32,10 +33,10 @@ macro_rules! columns {
     };
     (client_values) => {
         "name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
-         revision, second_factor, epoch, trusted_context, roles"
+         revision, second_factor, epoch, trusted_context, roles, jwks"
     };
     (client_secrets) => {
-        "digest, created_at, expires_at, last_used_at"
+        "id, digest, created_at, expires_at, last_used_at"
     };
     (tickets) => {
         "id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, reason, \
@@ -212,6 +213,14 @@ pub(super) fn client_id(text: &str) -> Option<ClientId> {
     ClientId::parse(text).ok()
 }
 
+fn secret_id(text: &str) -> Option<SecretId> {
+    SecretId::parse(text).ok()
+}
+
+fn client_keys(text: &str) -> Option<Vec<ClientKey>> {
+    ClientKey::read_set(text.as_bytes()).ok()
+}
+
 pub(super) fn request_id(text: &str) -> Option<RequestId> {
     RequestId::parse(text).ok()
 }
@@ -280,6 +289,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, TransactionError
         epoch: c.number("epoch")?,
         trusted_context: c.flag("trusted_context")?,
         roles: c.roles("roles")?,
+        keys: c.maybe("jwks", client_keys)?.unwrap_or_default(),
         secrets: Vec::new(),
     })
 }
@@ -287,6 +297,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, TransactionError
 pub(super) fn secret(row: &rusqlite::Row<'_>) -> Result<ClientSecret, TransactionError> {
     let mut c = Columns::of(row, "client_secrets");
     Ok(ClientSecret {
+        id: c.parsed("id", secret_id)?,
         digest: SecretDigest(c.bytes("digest")?),
         created_at: c.time("created_at")?,
         expires_at: c.maybe_time("expires_at")?,

@@ -34,7 +34,7 @@ struct Deleted {
 }
 
 impl Store {
-    /// Deletes at most `batch` tickets, as many sessions, challenges and revoked tokens that expired [`KEEP_EXPIRED`]
+    /// Deletes at most `batch` tickets, as many sessions, challenges, revoked tokens and used assertions that expired [`KEEP_EXPIRED`]
     /// before `now`, and as many of a deleted user's; of their refresh tokens, as many as fit about [`STEP`]. A spent
     /// ticket that could still pass for a live one by its time is never deleted.
     ///
@@ -72,7 +72,13 @@ impl Store {
                 params![before, limit],
                 |row| Ok(row.get::<_, i64>(0)?),
             )?;
-            swept.more = [swept.tickets, sessions.len(), swept.challenges, swept.revoked]
+            swept.assertions = db
+                .prepare_cached(
+                    "DELETE FROM used_assertions WHERE digest IN \
+                     (SELECT digest FROM used_assertions WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+                )?
+                .execute(params![before, limit])?;
+            swept.more = [swept.tickets, sessions.len(), swept.challenges, swept.revoked, swept.assertions]
                 .iter()
                 .any(|taken| *taken >= batch);
             if let Some(deleted) = &deleted {
@@ -134,7 +140,7 @@ fn end_deleted(db: &Connection, deleted: &Deleted, limit: i64) -> Result<usize, 
 
 /// Returns true if anything expired before `before`. So a server without requests writes nothing.
 fn has_expired(db: &Connection, before: i64) -> Result<bool, TransactionError> {
-    for table in ["tickets", "sessions", "challenges", "revoked_tokens"] {
+    for table in ["tickets", "sessions", "challenges", "revoked_tokens", "used_assertions"] {
         let sql = format!("SELECT 1 FROM {table} WHERE expires_at < ?1 LIMIT 1");
         if db.prepare_cached(&sql)?.exists([before])? {
             return Ok(true);

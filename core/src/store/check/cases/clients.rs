@@ -2,6 +2,7 @@
 
 use crate::base::time::Time;
 use crate::records::client::{Client, SecretDigest, UsedSecret};
+use crate::records::client_assertion::UsedAssertion;
 use crate::store::change::Change;
 use crate::store::check::case::{Case, Entry};
 use crate::store::check::sample::{NOW, Sample};
@@ -58,6 +59,13 @@ pub(super) const CASES: &[Entry] = &[
     }),
     ("a secret is used that is not there", |s| Case::applies([], [used(s, "one", NOW)])),
     ("a secret of a client that is not there is used", |s| Case::applies([delete(s)], [used(s, "one", NOW)])),
+    ("an assertion is used", |s| Case::applies([], [s.use_assertion(1), s.use_assertion(2)])),
+    ("an assertion is used again", |s| Case::conflicts([s.use_assertion(1)], [s.use_assertion(1)])),
+    ("an assertion is used again that expires at another time", |s| {
+        let Change::UseAssertion(used) = s.use_assertion(1) else { return Case::reads([]) };
+        let later = UsedAssertion { expires_at: NOW.plus(120), ..used };
+        Case::conflicts([s.use_assertion(1)], [Change::UseAssertion(later)])
+    }),
     ("a client is deleted", |s| Case::applies([s.issue(1), s.begin(1)], [delete(s)])),
     ("a client that is not there is deleted", |s| {
         Case::conflicts([], [Change::DeleteClient(s.client_id("nobody"))])

@@ -116,6 +116,7 @@ fn decode(db: &Connection, path: &Path, report: &mut Report) {
     each("users", columns!(users), |row| rows::user(row).map(drop));
     each("clients", columns!(clients), |row| rows::client(row).map(drop));
     each("client_secrets", columns!(client_secrets), |row| rows::secret(row).map(drop));
+    each("used_assertions", "digest", |row| Ok(row.get::<_, [u8; 32]>(0).map(drop)?));
     each("tickets", columns!(tickets), |row| rows::ticket(row).map(drop));
     each("sessions", columns!(sessions), |row| rows::session(row).map(drop));
     let rows = || -> Result<(), TransactionError> {

@@ -9,3 +9,18 @@ ALTER TABLE clients ADD COLUMN roles INTEGER NOT NULL DEFAULT 0 CHECK (roles BET
 ALTER TABLE audit ADD COLUMN by_user TEXT;
 ALTER TABLE audit ADD COLUMN by_client TEXT;
 ALTER TABLE audit ADD COLUMN roles TEXT;
+
+-- ## Keys and assertions of clients
+-- The public keys of a client as a JWK set; NULL where it has none.
+ALTER TABLE clients ADD COLUMN jwks TEXT;
+
+-- SHA-256 over a client and the `jti` of an assertion that it has used.
+CREATE TABLE used_assertions (
+  digest     BLOB    PRIMARY KEY CHECK (length(digest) = 32),
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX used_assertions_by_expiry ON used_assertions (expires_at);
+
+-- ## Secrets of clients have names
+ALTER TABLE client_secrets ADD COLUMN id TEXT NOT NULL DEFAULT '';
+UPDATE client_secrets SET id = 'sec_' || lower(hex(randomblob(8)));
