@@ -782,10 +782,12 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
         | Records::Keys(_)
         | Records::UserPage(_)
         | Records::ClientPage(_)
+        | Records::RoleHolderPage(_)
         | Records::TicketPage(_)
         | Records::SessionPage(_)
         | Records::ByClient(_)
-        | Records::Administered(_) => {}
+        | Records::Administered(_)
+        | Records::Explain(_) => {}
     }
 }
 

@@ -124,7 +124,8 @@ fn decisions(criterion: &mut Criterion) {
         now: NOON,
     };
     group.bench_function("risk", |b| b.iter(|| assess(&settings.risk, black_box(&circumstances))));
-    let candidate = Candidate { user: &person, client: None, factors: &factors, circumstances };
+    let candidate =
+        Candidate { user: &person, client: None, factors: &factors, administers: false, circumstances };
     group.bench_function("admission", |b| b.iter(|| decide(&settings, black_box(&candidate))));
     group.finish();
 }

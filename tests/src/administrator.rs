@@ -50,7 +50,18 @@ pub fn decide<O: Operation + 'static>(
     settings: &Settings,
     read: Reads<'_>,
 ) -> Option<Box<dyn PendingOperation>> {
-    pending(begin(operation, Administrator::Machine, inputs), settings, read)
+    decide_as(operation, Administrator::Machine, inputs, settings, read)
+}
+
+/// Does the same for `administrator`.
+pub fn decide_as<O: Operation + 'static>(
+    operation: O,
+    administrator: Administrator,
+    inputs: RequestInputs,
+    settings: &Settings,
+    read: Reads<'_>,
+) -> Option<Box<dyn PendingOperation>> {
+    pending(begin(operation, administrator, inputs), settings, read)
 }
 
 /// Does `operation`, whoever else is at work.

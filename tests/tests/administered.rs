@@ -11,7 +11,7 @@ use gatepass_core::admin::clients::{
     RenewClient, RotateSecret, SetClient, ShowClient,
 };
 use gatepass_core::admin::keys::{AddFirstKey, AddKey, ListKeys, RetireKey, RotateKey, Rotated};
-use gatepass_core::admin::tickets::{IssueTicket, ListTickets, RevokeTicket};
+use gatepass_core::admin::tickets::{IssueTicket, ListTickets, RevokeTicket, TicketFilter};
 use gatepass_core::admin::{
     AdminError, Administrator, ClientFields, Field, Invalid, Item, Obstacle, Operation, Step, begin, run,
 };
@@ -253,7 +253,8 @@ fn a_ticket_rests_on_everybody_it_names_and_is_withdrawn_once() {
     let twice = altered(&store, IssueTicket { ..issue("fay") }, put_back);
     assert!(matches!(twice, (2, Ok(_))), "{twice:?}");
     let statuses = || {
-        let page = does(&store, ListTickets { page: PageQuery::first() }).expect("a page");
+        let page = does(&store, ListTickets { page: PageQuery::first(), filter: TicketFilter::default() })
+            .expect("a page");
         let mut statuses: Vec<_> =
             page.items.iter().map(|listed| (listed.ticket.user_id.to_string(), listed.status)).collect();
         statuses.sort();

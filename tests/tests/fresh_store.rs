@@ -14,6 +14,7 @@ use gatepass_core::records::id::{DeviceId, SessionId};
 use gatepass_core::records::identifier::{CanonicalIdentifier, IdentifierKind};
 use gatepass_core::records::named_clients::NamedClients;
 use gatepass_core::records::password::Password;
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::sign_in_history::SignInHistory;
 use gatepass_core::records::signing_key::{KeyState, StoredKey};
@@ -23,8 +24,8 @@ use gatepass_core::store::check::{check_races, check_store};
 use gatepass_core::store::page::{Cursor, Page, PageQuery};
 use gatepass_core::store::query::{
     AccountRecords, AdministeredRecords, BearerQuery, BearerRecords, ByClientRecords, ChallengeRecords,
-    FactorsRecords, Family, IdentifierOwner, IssueRecords, LoginRecords, Named, PasswordRecords,
-    SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
+    ExplainRecords, FactorsRecords, Family, IdentifierOwner, IssueRecords, LoginRecords, Named,
+    PasswordRecords, RoleHolder, SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
 };
 use gatepass_core::{Change, Client, ClientId, Found, Outcome, Query, Records, Store, User, UserId, UserRef};
 
@@ -282,6 +283,19 @@ impl Rows {
                 actor: issue.actor.as_ref().map(|who| self.named(who)).unwrap_or_default(),
                 audience: issue.audience.as_ref().and_then(|id| self.client(id)).cloned(),
             })),
+            Query::Explain(asked) => {
+                let actor = asked.actor.as_ref().map(|who| self.named(who)).unwrap_or_default();
+                let user = self.named(&asked.user);
+                let person = if asked.actor.is_some() { &actor } else { &user };
+                let id = person.one().map(|person| person.id.clone());
+                Records::Explain(Box::new(ExplainRecords {
+                    client: asked.client.as_ref().and_then(|id| self.client(id)).cloned(),
+                    factors: id.as_ref().map(|id| self.factors(id)).unwrap_or_default(),
+                    history: id.as_ref().map(|id| self.history(id)).unwrap_or_default(),
+                    user,
+                    actor,
+                }))
+            }
             Query::Token(token) => Records::Token(Box::new(TokenRecords {
                 caller: token.caller.as_ref().and_then(|id| self.client(id)).cloned(),
                 bearer: token.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
@@ -314,7 +328,8 @@ impl Rows {
             })),
             Query::User(query) => Records::User(self.named(&query.user).map(|user| {
                 let owners = self.owners(&query.identifiers, Some(&user.id));
-                Box::new(UserRecords { user, owners })
+                let another_officer = self.has_another_officer(&user);
+                Box::new(UserRecords { user, owners, another_officer })
             })),
             Query::Owners(texts) => Records::Owners(self.owners(texts, None)),
             Query::Account(who) => Records::Account(self.named(who).map(|user| {
@@ -322,6 +337,7 @@ impl Rows {
                     password: get(&self.passwords, &user.id).cloned(),
                     factors: self.factors(&user.id),
                     history: self.history(&user.id),
+                    another_officer: self.has_another_officer(&user),
                     user,
                 })
             })),
@@ -336,6 +352,17 @@ impl Rows {
             }
             Query::ClientPage(query) => {
                 Records::ClientPage(page(query, self.clients.clone(), |client| client.id.as_str()))
+            }
+            Query::RoleHolderPage(query) => {
+                let users = self.users.iter().filter(|user| user.roles != Roles::NONE);
+                let clients = self.clients.iter().filter(|client| client.roles != Roles::NONE);
+                let users =
+                    users.map(|user| (format!("a{}", user.id), RoleHolder::User(Box::new(user.clone()))));
+                let clients = clients
+                    .map(|client| (format!("b{}", client.id), RoleHolder::Client(Box::new(client.clone()))));
+                let Page { items, next } = page(query, users.chain(clients), |(name, _)| name);
+                let items = items.into_iter().map(|(_, holder)| holder).collect();
+                Records::RoleHolderPage(Page { items, next })
             }
             Query::TicketPage(query) => {
                 Records::TicketPage(page(query, self.tickets.clone(), |ticket| ticket.id.as_str()))
@@ -375,6 +402,15 @@ impl Rows {
         row(&mut self.refresh_tokens, |token| token.digest == *digest)
     }
 
+    fn has_officer_besides(&self, besides: &UserId) -> bool {
+        let is_officer = |user: &User| user.is_active() && user.roles.contains(Role::Officer);
+        self.users.iter().any(|user| user.id != *besides && is_officer(user))
+    }
+
+    fn has_another_officer(&self, user: &User) -> bool {
+        user.roles.contains(Role::Officer) && self.has_officer_besides(&user.id)
+    }
+
     fn has_verified(&self, user: &UserId) -> bool {
         self.devices.iter().any(|device| device.user_id == *user && device.verified_at.is_some())
     }
@@ -397,6 +433,7 @@ impl Rows {
             Change::RequireClientEpoch { id, epoch } => {
                 holds(self.client(id).is_some_and(|client| client.enabled && client.epoch == *epoch))
             }
+            Change::RequireAnotherOfficer { besides } => holds(self.has_officer_besides(besides)),
             Change::RequireLiveSession(id) => {
                 holds(self.session(id).is_some_and(|session| session.ended_at.is_none()))
             }

@@ -19,6 +19,11 @@ impl Administrator {
         matches!(self, Self::User(id) if id == user)
     }
 
+    /// Returns true if it is `client`.
+    pub fn is_client(&self, client: &ClientId) -> bool {
+        matches!(self, Self::Client(id) if id == client)
+    }
+
     /// Returns true if it is a command on the machine itself.
     pub const fn is_machine(&self) -> bool {
         matches!(self, Self::Machine)

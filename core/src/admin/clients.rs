@@ -4,6 +4,7 @@ use alloc::vec;
 
 use super::client_fields::ClientFields;
 use super::error::{AdminError, Field, Invalid, Item, Obstacle};
+use super::roles::take_from_client;
 use super::step::{Decision, Operation, OperationInputs, Plan};
 use crate::base::base64url::prefixed;
 use crate::base::secret::SecretText;
@@ -324,7 +325,11 @@ impl Operation for EnableClient {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Client>, AdminError> {
-        edit(inputs, Kind::ClientEnabled, found(&self.client, records)?, |client| {
+        let client = found(&self.client, records)?;
+        if client.enabled {
+            return Ok(Decision::Done(client.clone()));
+        }
+        edit(inputs, Kind::ClientEnabled, client, |client| {
             client.enable();
             Ok(())
         })
@@ -480,12 +485,13 @@ impl Operation for RenewClient {
     }
 }
 
-fn found<'r>(id: &ClientId, records: &'r Records) -> Result<&'r Client, AdminError> {
+pub(super) fn found<'r>(id: &ClientId, records: &'r Records) -> Result<&'r Client, AdminError> {
     let Records::Client(found) = records else { return Err(AdminError::Internal) };
     found.as_ref().ok_or_else(|| AdminError::NotFound(Item::Client(id.clone())))
 }
 
-/// Writes `change` to a client's record, on top of what was read. Where nothing changes, nothing is written.
+/// Writes `change` to a client's record, on top of what was read. Where nothing changes, nothing is written. A change of how the client
+/// authenticates takes its roles away.
 fn edit(
     inputs: &OperationInputs<'_>,
     kind: Kind,
@@ -497,7 +503,10 @@ fn edit(
     if client == *found {
         return Ok(Decision::Done(client));
     }
-    let changes = vec![Change::UpdateClient(client.clone()), event(inputs, kind, &client.id)];
+    let authenticates_alike = client.secrets == found.secrets && client.keys == found.keys;
+    let roles = if authenticates_alike { None } else { take_from_client(inputs, &mut client) };
+    let mut changes = vec![Change::UpdateClient(client.clone()), event(inputs, kind, &client.id)];
+    changes.extend(roles);
     Ok(Plan::new(changes, client).into())
 }
 

@@ -111,6 +111,10 @@ pub enum Field {
     UserTokenLifetime,
     /// The secret of a client.
     Secret,
+    /// The user who acts.
+    Actor,
+    /// The roles of a user or a client.
+    Roles,
     /// The public keys of a client.
     Keys,
 }
@@ -124,6 +128,8 @@ pub enum Invalid {
         /// The most characters.
         longest: usize,
     },
+    /// It is the user whom it acts as.
+    IsTheUser,
     /// It is empty, has more characters than this, or has white space.
     NotOneWord {
         /// The most characters.
@@ -161,6 +167,8 @@ pub enum Invalid {
     NotOneLine,
     /// It is the server's own.
     Reserved,
+    /// There are several, and nobody has more than one.
+    NotSeparate,
     /// It is no set of public keys that can be used.
     Keys(ClientKeysError),
     /// The default scope is not within the scope.
@@ -197,6 +205,12 @@ pub enum Obstacle {
     KeySigns,
     /// The client has as many secrets as there can be, and none of them has expired.
     TooManySecrets,
+    /// The administrator would change their own roles.
+    OwnRoles,
+    /// The roles are a client's, and the administrator is not the machine itself.
+    RolesOfClients,
+    /// No other active user is an officer.
+    LastOfficer,
 }
 
 impl fmt::Display for AdminError {
@@ -274,6 +288,8 @@ impl fmt::Display for Field {
             Self::TokenLifetime => "the lifetime of tokens",
             Self::UserTokenLifetime => "the lifetime of users' tokens",
             Self::Secret => "a secret",
+            Self::Actor => "the actor",
+            Self::Roles => "a role",
             Self::Keys => "the JWK set",
         })
     }
@@ -289,6 +305,7 @@ impl fmt::Display for Invalid {
             Self::Hidden(character) => {
                 write!(f, "has no characters that are not seen, as U+{:04X}", u32::from(*character))
             }
+            Self::IsTheUser => f.write_str("is another than the user: nobody acts as themselves"),
             Self::LikeUserId => write!(f, "does not begin with {}, as the ids of users do", User::ID_PREFIX),
             Self::NoAtSign => f.write_str("has an @"),
             Self::TooLarge { bytes, depth } => write!(f, "is at most {bytes} bytes of JSON, {depth} deep"),
@@ -297,6 +314,9 @@ impl fmt::Display for Invalid {
             Self::TooShort { least } => write!(f, "has {least} characters at least"),
             Self::NotOneLine => f.write_str("is one line without control characters"),
             Self::Reserved => f.write_str("is the server's own"),
+            Self::NotSeparate => {
+                f.write_str("is the only one that somebody has, unless separate_roles is false")
+            }
             Self::Keys(error) => write!(f, "cannot be used: {error}"),
             Self::NotWithinScope { default_scope, scope } => {
                 write!(f, "\"{default_scope}\" is not within the scope \"{scope}\"")
@@ -318,6 +338,13 @@ impl fmt::Display for Obstacle {
             Self::AlreadyEnded => "it was ended before",
             Self::KeySigns => "the key signs",
             Self::TooManySecrets => "the client has as many secrets as there can be",
+            Self::OwnRoles => "nobody changes their own roles: ask another officer, or run `gatepass user set` on the machine",
+            Self::RolesOfClients => {
+                "a client's roles are changed on the machine alone: run `gatepass client set ID --role ROLE` there"
+            }
+            Self::LastOfficer => {
+                "no other active user is an officer: make somebody one first, or run the command on the machine"
+            }
         })
     }
 }

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::admin::error::{AdminError, Field, Obstacle};
 use crate::admin::fields::plain;
+use crate::admin::roles::take_from_user;
 use crate::admin::step::{Decision, Operation, OperationInputs};
 use crate::admin::users::{account, account_by_id, event};
 use crate::policy::enrolment::{MAX_NAME, SetUp, SetUpError, verified, waiting};
@@ -18,7 +19,7 @@ use crate::records::id::{DeviceId, UserId, UserRef};
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
-use crate::store::query::{Query, Records};
+use crate::store::query::{AccountRecords, Query, Records};
 
 /// Sets up a TOTP device for a user. It counts from a first code on.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,6 +127,8 @@ impl Operation for SetUpTotp {
         })?;
         let mut changes = set_up.changes();
         changes.push(device_event(inputs, Kind::DeviceAdded, &user.id, &set_up.device.id));
+        let (user, roles) = without_roles(inputs, records)?;
+        changes.extend(roles);
         let SetUp { device, codes, abandoned: _ } = set_up;
         let output = NewDevice { user, device, backup_codes: codes.map(BackupCodes) };
         Ok(account_by_id(changes, &records.user.id, output))
@@ -151,6 +154,8 @@ impl Operation for VerifyTotp {
         let mut changes = verified(factors, device, &self.code, None, inputs.request.clocks())
             .ok_or(AdminError::Refused(Obstacle::WrongCode))?;
         changes.push(device_event(inputs, Kind::DeviceVerified, &user.id, &device.id));
+        let (user, roles) = without_roles(inputs, records)?;
+        changes.extend(roles);
         let output = VerifiedDevice { user, device: device.id.clone() };
         Ok(account_by_id(changes, &records.user.id, output))
     }
@@ -182,10 +187,30 @@ impl Operation for ResetFactors {
             Change::RaiseEpoch { id: id(), epoch: user.epoch },
             event(inputs, Kind::FactorsReset, &user.id),
         ]);
+        let (user, roles) = without_roles(inputs, records)?;
+        if !roles.is_empty() {
+            // The record has the raised epoch then.
+            changes.retain(|change| !matches!(change, Change::RaiseEpoch { .. }));
+            changes.extend(roles);
+        }
         changes.extend(clear_places(&user.id, LockoutOf::Factors, &records.history));
         let (devices, backup_codes) = (factors.devices.len(), factors.backup_codes.len());
         Ok(account_by_id(changes, &records.user.id, RemovedFactors { user, devices, backup_codes }))
     }
+}
+
+/// Takes the roles of a user whose factors somebody else changes over HTTP. Returns the user, and what is to be written.
+fn without_roles(
+    inputs: &OperationInputs<'_>,
+    records: &AccountRecords,
+) -> Result<(User, Vec<Change>), AdminError> {
+    let mut user = records.user.clone();
+    let mut changes = take_from_user(inputs, &mut user, records.another_officer)?;
+    if !changes.is_empty() {
+        user.updated_at = inputs.request.now;
+        changes.insert(0, Change::UpdateUser(user.clone()));
+    }
+    Ok((user, changes))
 }
 
 fn device_event(inputs: &OperationInputs<'_>, kind: Kind, user: &UserId, device: &DeviceId) -> Change {

@@ -37,6 +37,8 @@ mod error;
 pub mod factors;
 mod fields;
 pub mod keys;
+pub mod risk;
+pub mod roles;
 pub mod sessions;
 mod step;
 pub mod tickets;

@@ -10,7 +10,7 @@ use crate::crypto::seed::Label;
 use crate::policy::ticket_issuing::{Authority, TicketDraft, draft};
 use crate::policy::ticket_request::TicketRequest;
 use crate::policy::ticket_status::{TicketStatus, ticket_status};
-use crate::records::id::TicketId;
+use crate::records::id::{ClientId, TicketId, UserId};
 use crate::records::ticket::{Ticket, TicketState, ticket_text};
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
@@ -22,6 +22,36 @@ use crate::store::query::{IssueQuery, Query, Records};
 pub struct ListTickets {
     /// The page.
     pub page: PageQuery,
+    /// Only those that pass it. A page may have fewer of them than were asked for, or none, and others after it.
+    pub filter: TicketFilter,
+}
+
+/// The tickets that are looked for: those of which everything that is named here is so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TicketFilter {
+    /// The user whom a ticket signs in, or who acts.
+    pub user: Option<UserId>,
+    /// The client that a ticket is for, or that issued it.
+    pub client: Option<ClientId>,
+    /// The status of a ticket.
+    pub status: Option<TicketStatus>,
+}
+
+impl TicketFilter {
+    fn passes(&self, ListedTicket { ticket, status, .. }: &ListedTicket) -> bool {
+        let actor = ticket.impersonation.as_ref().map(|impersonation| &impersonation.actor);
+        let issuer = ticket.issuer.as_ref().map(|issuer| &issuer.id);
+        self.user.as_ref().is_none_or(|user| *user == ticket.user_id || Some(user) == actor)
+            && self.client.as_ref().is_none_or(|client| *client == ticket.client_id || Some(client) == issuer)
+            && self.status.is_none_or(|wanted| wanted == *status)
+    }
+}
+
+/// Shows a ticket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShowTicket {
+    /// The ticket.
+    pub ticket: TicketId,
 }
 
 /// A ticket, and its status.
@@ -73,8 +103,25 @@ impl Operation for ListTickets {
         records: &Records,
     ) -> Result<Decision<Page<ListedTicket>>, AdminError> {
         let Records::TicketPage(Page { items, next }) = records else { return Err(AdminError::Internal) };
-        let items = items.iter().map(|ticket| listed(inputs, ticket.clone())).collect();
+        let listed = items.iter().map(|ticket| listed(inputs, ticket.clone()));
+        let items = listed.filter(|ticket| self.filter.passes(ticket)).collect();
         Ok(Decision::Done(Page { items, next: next.clone() }))
+    }
+}
+
+impl Operation for ShowTicket {
+    type Output = ListedTicket;
+
+    fn query(&self) -> Query {
+        Query::TicketById(self.ticket.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ListedTicket>, AdminError> {
+        Ok(Decision::Done(listed(inputs, found(&self.ticket, records)?.clone())))
     }
 }
 
@@ -125,9 +172,7 @@ impl Operation for RevokeTicket {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<ListedTicket>, AdminError> {
-        let Records::TicketById(found) = records else { return Err(AdminError::Internal) };
-        let not_found = || AdminError::NotFound(Item::Ticket(self.ticket.clone()));
-        let ticket = found.as_deref().ok_or_else(not_found)?;
+        let ticket = found(&self.ticket, records)?;
         if ticket.state != TicketState::Live {
             return Err(AdminError::Refused(Obstacle::AlreadyEnded));
         }
@@ -143,6 +188,11 @@ impl Operation for RevokeTicket {
         let ticket = Ticket { state: TicketState::Revoked(now), ..ticket.clone() };
         Ok(Plan::new(changes, listed(inputs, ticket)).into())
     }
+}
+
+fn found<'r>(id: &TicketId, records: &'r Records) -> Result<&'r Ticket, AdminError> {
+    let Records::TicketById(found) = records else { return Err(AdminError::Internal) };
+    found.as_deref().ok_or_else(|| AdminError::NotFound(Item::Ticket(id.clone())))
 }
 
 fn listed(inputs: &OperationInputs<'_>, ticket: Ticket) -> ListedTicket {

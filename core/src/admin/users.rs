@@ -1,10 +1,11 @@
 //! Operations on a user's record and password.
 
 use alloc::borrow::ToOwned;
-use alloc::{boxed::Box, string::String, vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 
 use crate::admin::error::{AdminError, Field, Invalid, Item, Obstacle};
 use crate::admin::fields::UserFields;
+use crate::admin::roles::{leave_an_officer, take_from_user};
 use crate::admin::step::{Decision, Operation, OperationInputs, Plan};
 use crate::admin::user_search::UserSearch;
 use crate::base::secret::SecretText;
@@ -188,14 +189,22 @@ impl Operation for SetUser {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let UserRecords { user, owners } = found(&self.user, records)?;
-        require_free(wanted(self.username.as_ref(), &self.fields), owners)?;
-        let decision = edit(inputs, Kind::UserChanged, user, |user| {
+        let records = found(&self.user, records)?;
+        let user = &records.user;
+        require_free(wanted(self.username.as_ref(), &self.fields), &records.owners)?;
+        let change = |user: &mut User| {
             if let Some(username) = &self.username {
                 user.username = username.clone();
             }
             self.fields.apply(user);
-        });
+        };
+        let mut changed = user.clone();
+        change(&mut changed);
+        let decision = if signs_in_alike(user, &changed) {
+            edit(inputs, Kind::UserChanged, user, change)
+        } else {
+            edit_sign_in(inputs, Kind::UserChanged, records, change)?
+        };
         Ok(match decision {
             Decision::Commit(plan) => plan.retry_with(self.query_of(UserRef::from(&user.id))).into(),
             done @ (Decision::Done(_) | Decision::HashPassword(_)) => done,
@@ -218,12 +227,12 @@ impl Operation for DisableUser {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let user = &found(&self.user, records)?.user;
-        Ok(edit(inputs, Kind::UserDisabled, user, |user| {
-            if user.is_active() {
-                user.disable();
-            }
-        }))
+        let UserRecords { user, another_officer, .. } = found(&self.user, records)?;
+        if !user.is_active() {
+            return Ok(Decision::Done(user.clone()));
+        }
+        let condition = leave_an_officer(inputs, user, *another_officer)?;
+        Ok(edit_if(inputs, Kind::UserDisabled, user, condition.into_iter().collect(), User::disable))
     }
 }
 
@@ -235,7 +244,11 @@ impl Operation for EnableUser {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        Ok(edit(inputs, Kind::UserEnabled, &found(&self.user, records)?.user, User::enable))
+        let records = found(&self.user, records)?;
+        if records.user.is_active() {
+            return Ok(Decision::Done(records.user.clone()));
+        }
+        edit_sign_in(inputs, Kind::UserEnabled, records, User::enable)
     }
 }
 
@@ -247,9 +260,11 @@ impl Operation for DeleteUser {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let user = found(&self.user, records)?.user.clone();
-        let changes = vec![Change::DeleteUser(user.id.clone()), event(inputs, Kind::UserDeleted, &user.id)];
-        Ok(by_id(changes, user))
+        let UserRecords { user, another_officer, .. } = found(&self.user, records)?;
+        let mut changes: Vec<_> = leave_an_officer(inputs, user, *another_officer)?.into_iter().collect();
+        changes.push(Change::DeleteUser(user.id.clone()));
+        changes.push(event(inputs, Kind::UserDeleted, &user.id));
+        Ok(by_id(changes, user.clone()))
     }
 }
 
@@ -261,12 +276,13 @@ impl Operation for SetPassword {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let AccountRecords { user, history, .. } = account(&self.user, records)?;
+        let AccountRecords { user, history, another_officer, .. } = account(&self.user, records)?;
         let mut user = user.clone();
         check_password(&self.password, &user, inputs.settings)?;
         let Some(hash) = inputs.password_hash else {
             return Ok(Decision::HashPassword(self.password.clone()));
         };
+        let roles = take_from_user(inputs, &mut user, *another_officer)?;
         user.set_password(inputs.request.now);
         user.must_change_password = self.must_change;
         user.updated_at = inputs.request.now;
@@ -275,6 +291,7 @@ impl Operation for SetPassword {
             Change::SetPassword { user: user.id.clone(), hash: hash.clone() },
             event(inputs, Kind::PasswordSet, &user.id),
         ];
+        changes.extend(roles);
         changes.extend(clear_places(&user.id, LockoutOf::Password, history));
         let id = user.id.clone();
         Ok(account_by_id(changes, &id, user))
@@ -289,15 +306,15 @@ impl Operation for RequirePasswordChange {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let user = &found(&self.user, records)?.user;
+        let records = found(&self.user, records)?;
+        let user = &records.user;
         if user.password_changed_at.is_none() {
             return Err(AdminError::Refused(Obstacle::NoPassword));
         }
-        Ok(edit(inputs, Kind::PasswordChangeRequired, user, |user| {
-            if !user.must_change_password {
-                user.require_password_change();
-            }
-        }))
+        if user.must_change_password {
+            return Ok(Decision::Done(user.clone()));
+        }
+        edit_sign_in(inputs, Kind::PasswordChangeRequired, records, User::require_password_change)
     }
 }
 
@@ -348,15 +365,16 @@ pub(super) fn user_query(user: &UserRef) -> Query {
 
 pub(super) fn found<'r>(who: &UserRef, records: &'r Records) -> Result<&'r UserRecords, AdminError> {
     let Records::User(found) = records else { return Err(AdminError::Internal) };
-    one(who, found)
+    Ok(&**one(who, found)?)
 }
 
 pub(super) fn account<'r>(who: &UserRef, records: &'r Records) -> Result<&'r AccountRecords, AdminError> {
     let Records::Account(found) = records else { return Err(AdminError::Internal) };
-    one(who, found)
+    Ok(&**one(who, found)?)
 }
 
-fn one<'r, T>(who: &UserRef, named: &'r Named<Box<T>>) -> Result<&'r T, AdminError> {
+/// Returns the one user whom `who` names.
+pub(super) fn one<'r, T>(who: &UserRef, named: &'r Named<T>) -> Result<&'r T, AdminError> {
     match named {
         Named::One(found) => Ok(found),
         Named::Nobody => Err(AdminError::NotFound(Item::User(who.as_str().to_owned()))),
@@ -388,11 +406,43 @@ fn require_free(
     })
 }
 
+/// Returns true if both sign in by the same identifiers, and are asked for a second factor by the same rule.
+fn signs_in_alike(one: &User, other: &User) -> bool {
+    one.identifiers().eq(other.identifiers()) && one.second_factor == other.second_factor
+}
+
 /// Writes `change` to a user's record, on top of what was read. Where nothing changes, nothing is written.
 fn edit(
     inputs: &OperationInputs<'_>,
     kind: Kind,
     found: &User,
+    change: impl FnOnce(&mut User),
+) -> Decision<User> {
+    edit_if(inputs, kind, found, Vec::new(), change)
+}
+
+/// Does the same for a change of how the user signs in, which takes roles away.
+fn edit_sign_in(
+    inputs: &OperationInputs<'_>,
+    kind: Kind,
+    found: &UserRecords,
+    change: impl FnOnce(&mut User),
+) -> Result<Decision<User>, AdminError> {
+    let mut user = found.user.clone();
+    let roles = take_from_user(inputs, &mut user, found.another_officer)?;
+    let changed = |found: &mut User| {
+        *found = user;
+        change(found);
+    };
+    Ok(edit_if(inputs, kind, &found.user, roles, changed))
+}
+
+/// Writes `change` to a user's record, on top of what was read, and `more`.
+fn edit_if(
+    inputs: &OperationInputs<'_>,
+    kind: Kind,
+    found: &User,
+    more: Vec<Change>,
     change: impl FnOnce(&mut User),
 ) -> Decision<User> {
     let mut user = found.clone();
@@ -401,12 +451,13 @@ fn edit(
         return Decision::Done(user);
     }
     user.updated_at = inputs.request.now;
-    let changes = vec![Change::UpdateUser(user.clone()), event(inputs, kind, &user.id)];
+    let mut changes = vec![Change::UpdateUser(user.clone()), event(inputs, kind, &user.id)];
+    changes.extend(more);
     by_id(changes, user)
 }
 
 /// Plans `changes`. After a conflict the user is read by identifier, whatever happens to the name.
-fn by_id(changes: Vec<Change>, user: User) -> Decision<User> {
+pub(super) fn by_id(changes: Vec<Change>, user: User) -> Decision<User> {
     let retry = user_query(&UserRef::from(&user.id));
     Plan::new(changes, user).retry_with(retry).into()
 }

@@ -11,6 +11,7 @@ use crate::http::authorization::Authorization;
 use crate::http::problem::Problem;
 use crate::http::request::{HeaderError, Request};
 use crate::jose::claims::{AccessClaims, ClaimError, TokenError, TokenType, UnverifiedToken};
+use crate::policy::administration::{scope_of_client, scope_of_person};
 use crate::policy::issuing::Issuing;
 use crate::records::client::Client;
 use crate::records::id::{ClientId, SessionId, UserId};
@@ -101,12 +102,19 @@ impl Presented {
         let (holder, scope) = match &claims.sid {
             None if token_type == TokenType::Access => {
                 let client = service(&claims, records, state_epoch)?;
-                (Holder::Client(client), scope.filtered(|token| client.scope.contains(token)))
+                (Holder::Client(client), scope_of_client(&scope, client, engine.settings()))
             }
             None => return Err(Refusal::TokenInvalid),
             Some(sid) => {
                 let (holder, issuing) = person((token_type, &claims), sid, records, state_epoch, now)?;
-                (holder, issuing.grantable(&scope, engine.settings()))
+                let scope = issuing.grantable(&scope, engine.settings());
+                let scope = match holder {
+                    Holder::Person { user, session } | Holder::Restricted { user, session, .. } => {
+                        scope_of_person(scope, user, session, engine.settings())
+                    }
+                    Holder::Client(_) => scope,
+                };
+                (holder, scope)
             }
         };
         Ok(VerifiedToken { claims, scope, holder })

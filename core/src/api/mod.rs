@@ -19,6 +19,7 @@ pub(crate) mod oauth;
 pub(crate) mod person;
 pub mod reply;
 pub mod routes;
+pub(crate) mod scope_detail;
 pub(crate) mod shapes;
 pub mod step;
 pub mod task;

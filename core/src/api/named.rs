@@ -1,11 +1,13 @@
 //! The types of records that are texts in bodies and answers.
 
 use crate::http::shape::{Schema, named};
-use crate::records::id::ClientId;
+use crate::policy::ticket_status::TicketStatus;
+use crate::records::id::{ClientId, UserId};
 use crate::records::role::Role;
 use crate::records::user::{Gender, Username};
 
 named!(Role);
+named!(TicketStatus);
 
 named! {
     Gender: Schema::one_of(&[Self::Female.as_str(), Self::Male.as_str()]),
@@ -26,6 +28,12 @@ named! {
     ClientId: Schema::TEXT.length(1, 64),
     |text| Self::parse(text).ok(),
     ("must be 1 to 64 of A-Z a-z 0-9 . _ ~ -", "须为 1 到 64 个字符:A-Z a-z 0-9 . _ ~ -")
+}
+
+named! {
+    UserId: Schema::TEXT.length(1, 64),
+    |text| Self::parse(text).ok(),
+    ("must be the id of a user", "须为用户标识")
 }
 
 impl serde::Serialize for Gender {

@@ -24,11 +24,16 @@ pub(crate) struct PersonToken<'a> {
     pub(crate) lifetime: u64,
 }
 
-/// Returns how long a token for `session` lives, in seconds: as its client says, and no longer than the session.
+/// Returns how long a token for `session` lives, in seconds: as its client says, and no longer than the session. One that administers
+/// lives as long as its session, which has no refresh token.
 pub(crate) fn person_token_lifetime(basis: &Basis<'_>, client: Option<&Client>, session: &Session) -> u64 {
+    let left = basis.now().until(session.expires_at);
+    if session.scope.contains(Scope::ADMIN) {
+        return left;
+    }
     let lifetime = client.and_then(|client| client.user_token_lifetime);
     let lifetime = u64::from(lifetime.unwrap_or(basis.settings().user_token_lifetime));
-    lifetime.min(basis.now().until(session.expires_at))
+    lifetime.min(left)
 }
 
 impl PersonToken<'_> {

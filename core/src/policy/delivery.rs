@@ -135,10 +135,10 @@ fn session_stands<'a>(
     if user.id != session.user_id || session.is_over(user.epoch, now) {
         return Err(Refusal::SessionOver);
     }
-    match (&delivered.refresh, session.purpose) {
-        (Some(first), Purpose::Anything) if first.rotation.is_none() && now < first.expires_at => {}
-        (None, Purpose::Enrol | Purpose::ChangePassword) => {}
-        (Some(_), _) | (None, Purpose::Anything) => return Err(used),
+    match (&delivered.refresh, session.is_prolonged()) {
+        (Some(first), true) if first.rotation.is_none() && now < first.expires_at => {}
+        (None, false) => {}
+        (Some(_), _) | (None, true) => return Err(used),
     }
     let grantable = others_stand(parties, settings, now)?;
     if session.purpose == Purpose::Anything && grantable != session.scope {

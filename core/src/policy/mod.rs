@@ -1,5 +1,6 @@
 //! Decisions, as pure functions of records, settings and time.
 
+pub mod administration;
 pub(crate) mod delivery;
 pub mod enrolment;
 pub(crate) mod guess_counter;

@@ -77,6 +77,8 @@ pub(crate) fn decide<'a>(
     };
     match others_stand(&Parties::of(family), settings, now) {
         Err(refusal) => Verdict::Refuse(refusal),
+        // A session that administers has no refresh token.
+        Ok(_) if !family.session.is_prolonged() => Verdict::Refuse(Refusal::NotGrantable),
         Ok(scope) if again => Verdict::Again(Granted { user, scope }),
         Ok(scope) if now < family.refresh.expires_at => Verdict::Rotate(Granted { user, scope }),
         Ok(_) => Verdict::Refuse(Refusal::RefreshExpired),

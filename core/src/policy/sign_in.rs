@@ -19,6 +19,8 @@ pub struct Candidate<'a> {
     pub client: Option<&'a Client>,
     /// The second factors of who is at the keyboard: the actor's, where somebody acts as the user.
     pub factors: &'a Factors,
+    /// True if they ask for administration.
+    pub administers: bool,
     /// The rest of what is known.
     pub circumstances: Circumstances<'a>,
 }
@@ -89,11 +91,12 @@ pub fn refused_before(settings: &Settings, candidate: &Candidate<'_>) -> Option<
 
 /// Decides on `candidate`.
 pub fn decide(settings: &Settings, candidate: &Candidate<'_>) -> Decision {
-    let Candidate { user, factors, circumstances, .. } = *candidate;
+    let Candidate { user, factors, administers, circumstances, .. } = *candidate;
     let assessment = assess(&settings.risk, &circumstances);
     let password = standing(user, settings.password_age, circumstances.now);
     let acts = circumstances.impersonation;
-    let verdict = match (reason(settings, candidate, &assessment), settings.second_factor.unenrolled) {
+    let unenrolled = if administers { Unenrolled::Enrol } else { settings.second_factor.unenrolled };
+    let verdict = match (reason(settings, candidate, &assessment), unenrolled) {
         (Some(reason), _) if factors.is_enrolled() => Verdict::Challenge(reason),
         (Some(reason), Unenrolled::Refuse) => Verdict::Refuse(reason),
         (_, _) if password.purpose(acts) == Purpose::ChangePassword => Verdict::ChangePassword,
@@ -104,9 +107,12 @@ pub fn decide(settings: &Settings, candidate: &Candidate<'_>) -> Decision {
     Decision { assessment, password, verdict }
 }
 
-/// Returns the reason for a second factor, if one is called for: the strongest signal of a risk that is high enough, or else the
+/// Returns the reason for a second factor, if one is called for: that administration is asked for, or else the strongest signal of a risk that is high enough, or else the
 /// policy that asks for one whatever the risk.
 fn reason(settings: &Settings, candidate: &Candidate<'_>, assessment: &Assessment) -> Option<&'static str> {
+    if candidate.administers {
+        return Some("administration");
+    }
     let (rules, acts) = (&settings.second_factor, candidate.circumstances.impersonation);
     let own = candidate.circumstances.person.second_factor;
     let for_client = candidate.client.and_then(|client| client.second_factor);
@@ -174,6 +180,7 @@ mod tests {
             "user=risk" => scene.person.second_factor = Some(AskFactor::Risk),
             "user=always" => scene.person.second_factor = Some(AskFactor::Always),
             "none=refuse" => case.settings.second_factor.unenrolled = Unenrolled::Refuse,
+            "administers" => case.administers = true,
             "none=enrol" => case.settings.second_factor.unenrolled = Unenrolled::Enrol,
             other => panic!("{other} is no word of the table"),
         }
@@ -184,6 +191,7 @@ mod tests {
         user: User,
         client: Client,
         factors: Factors,
+        administers: bool,
     }
 
     fn decided(words: &str) -> String {
@@ -199,6 +207,7 @@ mod tests {
             },
             client: client("portal", "", "right"),
             factors: Factors::default(),
+            administers: false,
         };
         for word in words.split_whitespace() {
             bring_about(word, &mut scene, &mut case);
@@ -210,6 +219,7 @@ mod tests {
                 user: &case.user,
                 client: Some(&case.client),
                 factors: &case.factors,
+                administers: case.administers,
                 circumstances: scene.circumstances(),
             },
         );
@@ -235,7 +245,7 @@ mod tests {
     /// In every case, only users with a factor are challenged, and only those without one are refused or sent to enrol.
     #[test]
     fn nobody_is_asked_for_what_they_do_not_have() {
-        let ways = ["usual", "new-device", "acting", "failures elsewhere"];
+        let ways = ["usual", "new-device", "acting", "failures elsewhere", "password administers"];
         let factors = ["", "enrolled", "set-up"];
         let asks = ["", "ask=never", "ask=always", "user=always", "client=always", "user=never ask=always"];
         let nones = ["", "none=refuse", "none=enrol"];

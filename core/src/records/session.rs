@@ -100,6 +100,11 @@ impl Session {
         NamedClients::new(&self.client_id, self.client_epoch, self.issuer.as_ref())
     }
 
+    /// Returns true if it has refresh tokens. A session for one thing is not prolonged, and neither is one that administers.
+    pub fn is_prolonged(&self) -> bool {
+        self.purpose == Purpose::Anything && !self.scope.contains(Scope::ADMIN)
+    }
+
     /// Returns true if it is over, or not to be accepted, at `now` for a user of `epoch`.
     pub fn is_over(&self, epoch: u64, now: Time) -> bool {
         self.ended_at.is_some()

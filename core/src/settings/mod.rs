@@ -171,6 +171,8 @@ pub struct Settings {
     /// The time in which a request with an `Idempotency-Key` that redeemed a ticket or answered a challenge gets the same answer
     /// again; 0 switches it off.
     pub redeem_grace: u32,
+    /// True if nobody may have two roles of administration.
+    pub separate_roles: bool,
 }
 
 impl Settings {
@@ -186,7 +188,7 @@ impl Settings {
     /// The defaults: people 30 minutes, services an hour, tickets 5 minutes, sessions 30 days, refresh tokens 14 days
     /// with 10 seconds of grace, impersonation 30 minutes, scope `profile`, a second factor where the risk calls for one
     /// and always of an actor, whoever has none being signed in, passwords of eight characters that last, TOTP with SHA-1
-    /// and six digits under the name of the issuer's host, no tenant, and 60 seconds in which an answer comes again.
+    /// and six digits under the name of the issuer's host, no tenant, 60 seconds in which an answer comes again, and separate roles.
     ///
     /// Every setting is a public member, to be changed afterwards:
     ///
@@ -223,6 +225,7 @@ impl Settings {
             key_set_lifetime: 300,
             tenant: None,
             redeem_grace: 60,
+            separate_roles: true,
         }
     }
 }

@@ -163,6 +163,8 @@ codes! {
         UserDisabled = "user.disabled",
         /// A user was enabled.
         UserEnabled = "user.enabled",
+        /// A user has other roles of administration.
+        UserRolesChanged = "user.roles-changed",
         /// A user was deleted.
         UserDeleted = "user.deleted",
         /// A client was added.
@@ -173,6 +175,8 @@ codes! {
         ClientDisabled = "client.disabled",
         /// A client was enabled.
         ClientEnabled = "client.enabled",
+        /// A client has other roles of administration.
+        ClientRolesChanged = "client.roles-changed",
         /// A client was deleted.
         ClientDeleted = "client.deleted",
         /// A client's secret was added.

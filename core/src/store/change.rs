@@ -38,6 +38,11 @@ pub enum Change {
         /// The epoch as read.
         epoch: u64,
     },
+    /// Writes nothing. Holds while another active user than `besides` is an officer.
+    RequireAnotherOfficer {
+        /// The user who ceases to be one.
+        besides: UserId,
+    },
     /// Writes nothing. Holds while the session has not been ended.
     RequireLiveSession(SessionId),
     /// Inserts a ticket. Holds if neither its id nor its digest is taken.
@@ -338,6 +343,7 @@ impl Change {
             Self::RequireStateEpoch(_)
             | Self::RequireUserEpoch { .. }
             | Self::RequireClientEpoch { .. }
+            | Self::RequireAnotherOfficer { .. }
             | Self::RequireOpenChallenge(_)
             | Self::RepeatTicket { .. }
             | Self::RepeatAnswer { .. }

@@ -258,6 +258,7 @@ impl Tables {
             Change::RequireStateEpoch(_)
             | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
+            | Change::RequireAnotherOfficer { .. }
             | Change::RequireLiveSession(_)
             | Change::RequireUnusedRefresh(_)
             | Change::RequireOpenChallenge(_)

@@ -50,6 +50,8 @@ pub enum Query {
     Owners(Vec<String>),
     /// A user whom an administrator names, with their password, second factors and sign-in history.
     Account(UserRef),
+    /// A sign-in that is explained and not made: the user, the actor and the client, and everything that the decision rests on.
+    Explain(ExplainQuery),
     /// A session.
     Session(SessionId),
     /// A ticket by its identifier.
@@ -60,6 +62,8 @@ pub enum Query {
     UserPage(PageQuery),
     /// Clients, with their secrets.
     ClientPage(PageQuery),
+    /// Users with roles of administration, then clients with such.
+    RoleHolderPage(PageQuery),
     /// Tickets.
     TicketPage(PageQuery),
     /// Sessions, ended ones included.
@@ -105,6 +109,17 @@ pub struct UserQuery {
     pub user: UserRef,
     /// The identifiers that the user is to have, if the owners of any are asked for.
     pub identifiers: Vec<String>,
+}
+
+/// A sign-in that is explained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExplainQuery {
+    /// The user who would be signed in.
+    pub user: UserRef,
+    /// The user who would act as that one.
+    pub actor: Option<UserRef>,
+    /// The client that it would be for.
+    pub client: Option<ClientId>,
 }
 
 /// Sessions of everybody, or of one user.
@@ -218,6 +233,8 @@ pub enum Records {
     Owners(Vec<Option<IdentifierOwner>>),
     /// For [`Query::Account`].
     Account(Named<Box<AccountRecords>>),
+    /// For [`Query::Explain`].
+    Explain(Box<ExplainRecords>),
     /// For [`Query::Session`].
     Session(Option<Box<Session>>),
     /// For [`Query::TicketById`].
@@ -228,6 +245,8 @@ pub enum Records {
     UserPage(Page<User>),
     /// For [`Query::ClientPage`].
     ClientPage(Page<Client>),
+    /// For [`Query::RoleHolderPage`].
+    RoleHolderPage(Page<RoleHolder>),
     /// For [`Query::TicketPage`].
     TicketPage(Page<Ticket>),
     /// For [`Query::SessionPage`].
@@ -390,6 +409,17 @@ pub struct UserRecords {
     pub user: User,
     /// For each of the identifiers that were asked about, another user who has it, if there is one.
     pub owners: Vec<Option<IdentifierOwner>>,
+    /// True if the user is an officer, and another active user is one, too.
+    pub another_officer: bool,
+}
+
+/// A user or a client with roles of administration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleHolder {
+    /// A user.
+    User(Box<User>),
+    /// A client.
+    Client(Box<Client>),
 }
 
 /// A user, and the records that belong to the user.
@@ -402,6 +432,23 @@ pub struct AccountRecords {
     /// Their second factors.
     pub factors: Factors,
     /// The sign-in history.
+    pub history: SignInHistory,
+    /// True if the user is an officer, and another active user is one, too.
+    pub another_officer: bool,
+}
+
+/// The records that a sign-in rests on.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ExplainRecords {
+    /// The user who would be signed in.
+    pub user: Named<User>,
+    /// The user who would act as that one.
+    pub actor: Named<User>,
+    /// The client that it would be for.
+    pub client: Option<Client>,
+    /// The second factors of the actor if one was asked about, or else of the user.
+    pub factors: Factors,
+    /// The sign-in history of the same.
     pub history: SignInHistory,
 }
 

@@ -8,6 +8,7 @@ use gatepass_core::admin::clients::{
     AddClient, AddSecret, BeginRotation, ChangedClient, ClientWithSecret, DeleteClient, DisableClient,
     EnableClient, EndSecret, ImportedSecret, ListClients, RotateSecret, SetClient, ShowClient,
 };
+use gatepass_core::admin::roles::SetClientRoles;
 use gatepass_core::admin::{AdminError, ClientFields, Field, Invalid, Item, Obstacle, Operation};
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
@@ -19,7 +20,7 @@ use gatepass_core::records::scope::Scope;
 use serde_json::Value;
 
 use super::context::Context;
-use super::edit::{ask_factor, parsed, stdin};
+use super::edit::{ask_factor, parsed, role_words, roles, stdin};
 use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
 
@@ -133,6 +134,9 @@ pub(super) struct Fields {
     /// Believe its requests about the user before it: address, user agent and device [default: false]
     #[arg(long, value_name = "true|false")]
     trusted_context: Option<bool>,
+    /// What it may administer over HTTP: operator, officer or auditor; may be repeated where separate_roles is false
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
     /// A file with a JWK set of its public keys, for clients that authenticate by private_key_jwt; `-` for standard input
     #[arg(long, value_name = "FILE")]
     jwks: Option<String>,
@@ -299,6 +303,7 @@ pub(super) fn record(client: &Client) -> Record {
         .with("user_token_lifetime", client.user_token_lifetime)
         .with("second_factor", client.second_factor.map(AskFactor::as_str))
         .with("trusted_context", client.trusted_context)
+        .with("roles", role_words(client.roles))
         .with("created_at", client.created_at.rfc3339())
         .with("secrets", client.secrets.iter().map(secret).collect::<Vec<_>>())
         .with("keys", client.keys.iter().map(key).collect::<Vec<_>>())
@@ -388,19 +393,26 @@ fn change<O: Operation>(context: &Context, id: &ClientId, operation: O) -> Resul
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::Add { id: given, fields, secret_stdin } => {
-            let (id, fields) = (id(&given)?, fields.read()?);
+            let (id, roles, fields) = (id(&given)?, roles(context, &fields.roles)?, fields.read()?);
             let told = |error: &AdminError| words(error, &id);
             // Wrong arguments are reported before a secret is read.
             AddClient::new(id.clone(), fields.clone(), None)
                 .map_err(|error| told(&error).unwrap_or_else(|| error.into()))?;
             let secret = if secret_stdin { Some(import()?) } else { None };
             let add = AddClient::new(id.clone(), fields, secret)?;
-            print_added(context, &change(context, &id, add)?)
+            print_added(context, &change(context, &id, add)?)?;
+            let Some(roles) = roles else { return Ok(()) };
+            change(context, &id, SetClientRoles { client: id.clone(), roles }).map(drop).map_err(|error| {
+                ProgramError::failed(format!("client {id} was added, and has no role: {error}"))
+            })
         }
         Verb::Set { id: given, fields } => {
-            let (id, fields) = (id(&given)?, fields.read()?);
+            let (id, roles, fields) = (id(&given)?, roles(context, &fields.roles)?, fields.read()?);
             let set = SetClient { client: id.clone(), fields };
-            let ChangedClient { client, narrowed } = change(context, &id, set)?;
+            let ChangedClient { mut client, narrowed } = change(context, &id, set)?;
+            if let Some(roles) = roles {
+                client = change(context, &id, SetClientRoles { client: id.clone(), roles })?;
+            }
             context.out.one(&record(&client))?;
             if narrowed {
                 context.out.say(NARROWED)?;

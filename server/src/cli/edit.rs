@@ -3,10 +3,13 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use gatepass_core::admin::roles::require_separate;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::id::UserRef;
 use gatepass_core::records::role::{Role, Roles};
 
+use super::context::Context;
+use crate::config::ConfigLayer;
 use crate::error::ProgramError;
 
 /// Returns the user that an argument names.
@@ -23,6 +26,27 @@ pub(super) fn ask_factor(given: &str) -> Result<Option<AskFactor>, ProgramError>
             "--second-factor {given:?} is not one of never, risk, always; empty clears it"
         ))),
     }
+}
+
+/// Reads `--role`, which may be repeated: none where it was left out, and no role where it is empty. So wrong roles are reported before
+/// anything is written.
+pub(super) fn roles(context: &Context, given: &[String]) -> Result<Option<Roles>, ProgramError> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let mut words = given.iter().filter(|word| !word.is_empty());
+    let roles = words.try_fold(Roles::NONE, |roles, word| {
+        Role::parse(word).map(|role| roles.with(role)).ok_or_else(|| {
+            ProgramError::usage(format!(
+                "--role {word:?} is not one of operator, officer, auditor; empty clears the roles"
+            ))
+        })
+    })?;
+    let separate = context.config(ConfigLayer::default())?.separate_roles;
+    require_separate(roles, separate).map_err(|_| {
+        ProgramError::usage("nobody has two roles: give --role once, or set separate_roles = false")
+    })?;
+    Ok(Some(roles))
 }
 
 /// Returns roles as words.

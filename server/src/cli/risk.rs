@@ -3,16 +3,13 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use gatepass_core::admin::users::{ShowAccount, ShowUser};
+use gatepass_core::admin::risk::{ExplainRisk, ExplainedTicket};
 use gatepass_core::base::time::Time;
 use gatepass_core::policy::password::Warning;
-use gatepass_core::policy::risk::Circumstances;
-use gatepass_core::policy::sign_in::{Candidate, decide, refused_before};
 use gatepass_core::records::id::ClientId;
 use gatepass_core::records::risk::Signal;
 use gatepass_core::records::sign_in_history::DeviceOnNetwork;
 use gatepass_core::store::audit::Refusal;
-use gatepass_core::store::query::AccountRecords;
 use serde_json::{Map, Value};
 
 use super::context::Context;
@@ -20,7 +17,6 @@ use super::edit::{named, parsed};
 use crate::config::value::span;
 use crate::error::ProgramError;
 use crate::output::Record;
-use crate::store::BackendExt as _;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -62,18 +58,7 @@ pub(super) struct Explain {
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let Verb::Explain(asked) = verb;
     let admin = context.reading()?;
-    let settings = &admin.settings;
-    let find = |who: &str| admin.run(ShowUser { user: named(who) });
-    let user = find(&asked.user)?;
-    let actor = asked.actor.as_deref().map(find).transpose()?;
-    let client = match &asked.client {
-        None => None,
-        Some(id) => {
-            let id = parsed("--client", id, ClientId::parse)?;
-            let client = admin.store.client(&id)?;
-            Some(client.ok_or_else(|| ProgramError::failed(format!("there is no client {id}")))?)
-        }
-    };
+    let client = asked.client.as_deref().map(|id| parsed("--client", id, ClientId::parse)).transpose()?;
     let seconds = |text: &str| {
         span(text).map(|span| span.as_secs()).ok_or_else(|| {
             ProgramError::usage(format!("{text:?} is not a length of time: write for example 90s or 5m"))
@@ -81,36 +66,23 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     };
     let ticket = match &asked.ticket_age {
         None => None,
-        Some(age) => {
-            let issued = Time::from_unix(admin.now.unix().saturating_sub(seconds(age)?));
-            let life = asked.ticket_life.as_deref().map(seconds).transpose()?;
-            Some((issued, issued.plus(life.unwrap_or(settings.ticket_lifetime.into()))))
-        }
+        Some(age) => Some(ExplainedTicket {
+            age: seconds(age)?,
+            lifetime: asked.ticket_life.as_deref().map(seconds).transpose()?,
+            address_mismatch: asked.address_mismatch,
+        }),
     };
-    if actor.as_ref().is_some_and(|actor| actor.id == user.id) {
-        return Err(ProgramError::usage("nobody acts as themselves: leave out --actor"));
-    }
-    let person = actor.as_ref().unwrap_or(&user);
     let device = asked.device.as_deref().unwrap_or_default();
     let place = DeviceOnNetwork::of(device, asked.user_agent.as_bytes(), asked.address)
         .ok_or_else(|| ProgramError::usage("an X-Device-Id is at most 256 visible characters of ASCII"))?;
-    let AccountRecords { factors, history, .. } = admin.run(ShowAccount { user: (&person.id).into() })?;
-    let candidate = Candidate {
-        user: &user,
-        client: client.as_ref(),
-        factors: &factors,
-        circumstances: Circumstances {
-            person,
-            history: &history,
-            place: &place,
-            enrolled: factors.is_enrolled(),
-            ticket,
-            address_mismatch: asked.address_mismatch,
-            impersonation: actor.is_some(),
-            now: admin.now,
-        },
-    };
-    let decision = decide(settings, &candidate);
+    let explained = admin.run(ExplainRisk {
+        user: named(&asked.user),
+        actor: asked.actor.as_deref().map(named),
+        client,
+        place,
+        ticket,
+    })?;
+    let decision = &explained.decision;
     let assessment = &decision.assessment;
     let mut signals = Map::new();
     for (signal, weight) in &assessment.signals {
@@ -121,21 +93,20 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         .map(|signal| signal.as_str())
         .filter(|name| !signals.contains_key(*name))
         .collect();
-    let refused = refused_before(settings, &candidate).map(Refusal::as_str);
-    let known = history.places.len();
+    let refused = explained.refused.map(Refusal::as_str);
     let record = Record::new()
-        .with("user", user.username.as_str())
-        .with("actor", actor.as_ref().map(|actor| actor.username.as_str()))
-        .with("network", place.network.to_string())
-        .with("known_places", known)
-        .with("known_sign_ins", history.sign_ins())
-        .with("last_sign_in", history.last_sign_in(admin.now).map(Time::rfc3339))
+        .with("user", explained.user.username.as_str())
+        .with("actor", explained.actor.as_ref().map(|actor| actor.username.as_str()))
+        .with("network", explained.network.to_string())
+        .with("known_places", explained.known_places)
+        .with("known_sign_ins", explained.known_sign_ins)
+        .with("last_sign_in", explained.last_sign_in.map(Time::rfc3339))
         .with("score", assessment.score)
         .with("level", assessment.level.as_str())
         .with("signals", if context.out.json { Value::Object(signals) } else { assessment.reasons().into() })
         .with("not_seen", not_seen)
-        .with("second_factor_from", settings.risk.second_factor)
-        .with("enrolled", factors.is_enrolled())
+        .with("second_factor_from", explained.second_factor_from)
+        .with("enrolled", explained.enrolled)
         .with("decision", if refused.is_some() { "refuse" } else { decision.verdict.as_str() })
         .with("reason", refused.or(decision.verdict.reason()))
         .with("must_change_password", decision.password.must_change)

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
-use gatepass_core::admin::tickets::{IssueTicket, IssuedTicket, ListTickets, ListedTicket, RevokeTicket};
+use gatepass_core::admin::tickets::{
+    IssueTicket, IssuedTicket, ListTickets, ListedTicket, RevokeTicket, TicketFilter,
+};
 use gatepass_core::admin::{AdminError, Obstacle};
 use gatepass_core::base::time::Time;
 use gatepass_core::policy::ticket_request::{TicketRequest, TicketRequestError};
@@ -117,7 +119,10 @@ fn list(context: &Context) -> Result<(), ProgramError> {
     let admin = context.reading()?;
     let columns = &["id", "state", "user_id", "client_id", "actor", "issued_at", "expires_at"];
     let mut rows = context.out.rows(columns)?;
-    admin.pages(|page| ListTickets { page }, |ticket| Ok(rows.print(record(&ticket))?))?;
+    admin.pages(
+        |page| ListTickets { page, filter: TicketFilter::default() },
+        |ticket| Ok(rows.print(record(&ticket))?),
+    )?;
     Ok(rows.end()?)
 }
 

@@ -1,6 +1,7 @@
 //! `gatepass user`: users.
 
 use clap::{Args, Subcommand};
+use gatepass_core::admin::roles::SetUserRoles;
 use gatepass_core::admin::users::{
     AddUser, DeleteUser, DisableUser, EnableUser, ListUsers, RequirePasswordChange, SetPassword, SetUser,
     ShowAccount, ShowUser, UnlockUser,
@@ -14,7 +15,7 @@ use gatepass_core::records::user::{Gender, User, Username};
 use serde_json::Value;
 
 use super::context::Context;
-use super::edit::{ask_factor, named, parsed};
+use super::edit::{ask_factor, named, parsed, role_words, roles};
 use super::{factors, lockouts, password};
 use crate::error::ProgramError;
 use crate::output::Record;
@@ -123,6 +124,9 @@ pub(super) struct Fields {
     /// When a second factor is asked of them: never, risk or always [default: as configured]
     #[arg(long, value_name = "WHEN")]
     second_factor: Option<String>,
+    /// What they may administer over HTTP: operator, officer or auditor; may be repeated where separate_roles is false
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
 }
 
 impl Fields {
@@ -186,6 +190,7 @@ fn record(user: &User, plan: Option<&NumberingPlan>) -> Record {
         .with("must_change_password", user.must_change_password)
         .with("password_changed_at", user.password_changed_at.map(Time::rfc3339))
         .with("second_factor", user.second_factor.map(AskFactor::as_str))
+        .with("roles", role_words(user.roles))
         .with("created_at", user.created_at.rfc3339())
         .with("updated_at", user.updated_at.rfc3339())
 }
@@ -270,14 +275,27 @@ fn add(
     password_stdin: bool,
 ) -> Result<User, ProgramError> {
     let username = parsed("the user name", username, Username::parse)?;
-    let fields = fields.read()?;
+    let (fields, roles) = (fields.read()?, roles(context, &fields.roles)?);
     let password = if password_stdin { Some(password::read()?) } else { None };
-    Ok(context.writing()?.run(AddUser { username, fields, password })?)
+    let admin = context.writing()?;
+    let user = admin.run(AddUser { username, fields, password })?;
+    let Some(roles) = roles else { return Ok(user) };
+    let name = user.username.as_str();
+    admin.run(SetUserRoles { user: UserRef::from(&user.id), roles }).map_err(|error| {
+        ProgramError::failed(format!(
+            "user {name:?} was added, and has no role: {}",
+            ProgramError::from(error)
+        ))
+    })
 }
 
 fn set(context: &Context, who: &str, username: Option<&str>, fields: &Fields) -> Result<User, ProgramError> {
     let username = username.map(|name| parsed("--username", name, Username::parse)).transpose()?;
-    let fields = fields.read()?;
-    let changed = context.writing()?.run(SetUser { user: named(who), username, fields });
+    let (fields, roles) = (fields.read()?, roles(context, &fields.roles)?);
+    let admin = context.writing()?;
+    let changed = admin.run(SetUser { user: named(who), username, fields });
+    let user = changed.map_err(|error| error.or_conflict(|| changing(who)))?;
+    let Some(roles) = roles else { return Ok(user) };
+    let changed = admin.run(SetUserRoles { user: UserRef::from(&user.id), roles });
     changed.map_err(|error| error.or_conflict(|| changing(who)))
 }

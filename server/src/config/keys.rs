@@ -152,6 +152,8 @@ keys! {
     second_factor_unenrolled in second_factor.unenrolled: Unenrolled = "sign_in";
     /// Result of a ticket redeemed at another address than its client_ip: refuse, or risk (it adds to the score)
     address_mismatch: AddressMismatch = "refuse";
+    /// Nobody has two roles of administration
+    separate_roles: bool = "true";
     /// Score from which a second factor is asked for
     risk_second_factor in risk.second_factor: Count<1, 100> = "40";
     /// Score from which a risk is medium

@@ -34,6 +34,7 @@ impl Config {
             settings.totp_issuer = name.clone();
         }
         settings.tenant = self.tenant.as_ref().map(|tenant| tenant.as_str().to_owned());
+        settings.separate_roles = self.separate_roles;
         settings.redeem_grace = self.redeem_grace.seconds();
         settings
     }

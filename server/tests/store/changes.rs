@@ -65,6 +65,7 @@ fn each_change_holds_or_leaves_nothing<E: Engine>() {
         Change::RequireClientEpoch { id: ClientId::parse("closed").unwrap(), epoch: 0 },
         Change::RequireClientEpoch { id: portal(), epoch: 1 },
         Change::RequireClientEpoch { id: no_client.clone(), epoch: 0 },
+        Change::RequireAnotherOfficer { besides: nobody.clone() },
         Change::RequireLiveSession(SessionId::parse("ses_2").unwrap()),
         Change::RequireLiveSession(SessionId::parse("ses_9").unwrap()),
         Change::InsertTicket(ticket(1)),

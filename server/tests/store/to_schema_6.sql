@@ -50,6 +50,8 @@ ALTER TABLE challenges DROP COLUMN delivery_session;
 ALTER TABLE challenges DROP COLUMN delivery_refresh;
 ALTER TABLE challenges DROP COLUMN repeated;
 ALTER TABLE clients DROP COLUMN trusted_context;
+DROP INDEX users_with_roles;
+DROP INDEX clients_with_roles;
 ALTER TABLE users DROP COLUMN roles;
 ALTER TABLE clients DROP COLUMN roles;
 ALTER TABLE clients DROP COLUMN jwks;

@@ -338,6 +338,7 @@ impl Oracle {
             Change::RequireStateEpoch(_)
             | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
+            | Change::RequireAnotherOfficer { .. }
             | Change::InsertDevice(_)
             | Change::DeleteDevice { .. }
             | Change::AddBackupCodes { .. }

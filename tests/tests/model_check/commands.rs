@@ -2,17 +2,20 @@
 
 use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
 use gatepass_core::admin::keys::{AddKey, RetireKey, RotateKey};
+use gatepass_core::admin::roles::SetUserRoles;
 use gatepass_core::admin::users::{AddUser, DeleteUser, DisableUser, SetUser};
-use gatepass_core::admin::{ClientFields, Operation, UserFields};
+use gatepass_core::admin::{Administrator, ClientFields, Operation, UserFields};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::records::client::{Client, ClientRef};
 use gatepass_core::records::id::ClientId;
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::signing_key::{KeyState, StoredKey};
 use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::change::Change;
+use gatepass_core::store::query::Query;
 use gatepass_tests::administrator;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, client_id, inputs, request, user_id,
@@ -36,6 +39,17 @@ pub(crate) fn operates<O: Operation + 'static>(
     move |tables, now| {
         let inputs = inputs(now, seed);
         let decided = administrator::decide(operation(), inputs, &settings, &|query| tables.read(query))?;
+        Some(decided.changes().to_vec())
+    }
+}
+
+/// Takes the roles of somebody, as a client does over HTTP that is an officer.
+fn takes_roles(name: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {
+    let settings = fixtures::asking().settings().clone();
+    move |tables, now| {
+        let take = SetUserRoles { user: (&user_id(name)).into(), roles: Roles::NONE };
+        let (by, read) = (Administrator::Client(backend()), |query: &Query| tables.read(query));
+        let decided = administrator::decide_as(take, by, inputs(now, 1), &settings, &read)?;
         Some(decided.changes().to_vec())
     }
 }
@@ -106,6 +120,23 @@ pub(crate) fn users<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a>
     .commands("another who adds", adds(2, "max"))
     .commands("a third who adds", adds(3, "max"))
     .commands("one who adds her again", adds_again)
+}
+
+/// Two officers, whose roles are taken at the same time.
+pub(crate) fn officers<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let mut tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };
+    for name in ["fay", "lou"] {
+        let user = tables.users.get_mut(&user_id(name)).expect("a user");
+        user.roles = Roles::of(&[Role::Officer]);
+    }
+    let check_state = |tables: &Tables, _: &[ActorResult<'_>]| {
+        let is_officer = |user: &User| user.is_active() && user.roles.contains(Role::Officer);
+        promised(tables.users.values().any(is_officer), "an officer is left")
+    };
+    let promises = Promises { check_transition: nothing, check_state: Box::new(check_state) };
+    Explorer::new(engine, tables, &[NOON], promises)
+        .commands("one who takes the role of fay", takes_roles("fay"))
+        .commands("one who takes the role of lou", takes_roles("lou"))
 }
 
 pub(crate) fn disables_client(id: &'static str) -> impl Fn(&Tables, Time) -> Option<Vec<Change>> {

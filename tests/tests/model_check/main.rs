@@ -68,6 +68,7 @@ const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
     ("guesses at a place", |g, off, _| passwords::guesses_at_a_place(g, off), 0, 0),
     ("a hash of another program", |g, off, _| passwords::of_another_program(g, off), 0, 0),
     ("users", |g, off, _| commands::users(g, off), 0, 0),
+    ("officers", |g, off, _| commands::officers(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("keys", |g, off, _| commands::keys(g, off), 0, 0),
     ("an assertion", assertions::explorer, 1, 2),

@@ -32,7 +32,7 @@ pub(crate) fn no_content() -> Response {
 }
 
 /// Returns 200 with a page, each record as `show` makes it.
-pub(crate) fn page<T, S: Serialize>(page: &Page<T>, show: impl Fn(&T) -> S) -> Response {
+pub(crate) fn page<'t, T, S: Serialize>(page: &'t Page<T>, show: impl Fn(&'t T) -> S) -> Response {
     let items = page.items.iter().map(show).collect();
     shown(&Items { items, next: page.next.as_ref().map(|cursor| cursor.0.clone()) })
 }

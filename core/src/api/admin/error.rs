@@ -92,6 +92,8 @@ const fn member(field: Field) -> &'static str {
         Field::TokenLifetime => "token_lifetime",
         Field::UserTokenLifetime => "user_token_lifetime",
         Field::Secret => "secret",
+        Field::Actor => "actor",
+        Field::Roles => "roles",
         Field::Keys => "keys",
     }
 }
@@ -101,6 +103,7 @@ fn rule(reason: &Invalid) -> String {
         Invalid::NotPlain { longest } => format!("最多 {longest} 个字符,不含控制字符"),
         Invalid::NotOneWord { longest } => format!("须为 1 到 {longest} 个字符,不含空白"),
         Invalid::Hidden(character) => format!("不得包含不可见字符(U+{:04X})", u32::from(*character)),
+        Invalid::IsTheUser => "不得与用户相同".into(),
         Invalid::LikeUserId => "不得以用户标识的前缀开头".into(),
         Invalid::NoAtSign => "须包含 @".into(),
         Invalid::TooLarge { bytes, depth } => format!("最多 {bytes} 字节的 JSON,嵌套不超过 {depth} 层"),
@@ -108,6 +111,7 @@ fn rule(reason: &Invalid) -> String {
         Invalid::OutOfRange { most } => format!("须为 1 到 {most} 之间的整数"),
         Invalid::TooShort { least } => format!("至少 {least} 个字符"),
         Invalid::NotOneLine => "须为一行,不含控制字符".into(),
+        Invalid::NotSeparate => "不得同时拥有多个角色,除非 separate_roles 为 false".into(),
         Invalid::Reserved => "该名称保留给本服务".into(),
         Invalid::Keys(error) => format!("不是可用的公钥 JWK 集({error})"),
         Invalid::NotWithinScope { .. } => "默认范围须在 scope 之内".into(),
@@ -124,5 +128,8 @@ const fn why_not(obstacle: Obstacle) -> &'static str {
         Obstacle::AlreadyEnded => "此前已结束",
         Obstacle::KeySigns => "该密钥正在签名",
         Obstacle::TooManySecrets => "该客户端的密钥数量已达上限",
+        Obstacle::OwnRoles => "不得更改自己的角色",
+        Obstacle::RolesOfClients => "客户端的角色只能在服务器本机以命令更改",
+        Obstacle::LastOfficer => "没有其他可用的安全管理员:请先指定另一位,或在服务器本机以命令更改",
     }
 }

@@ -4,9 +4,12 @@
 //! snapshot, and commits the operation's changes together with the condition that the holder still is who they were. One
 //! dispatch serves every operation, so that a route costs a parser and a writer and no more.
 
+mod accounts;
 pub(crate) mod answer;
 pub(crate) mod call;
 pub(crate) mod error;
+mod risk;
+mod tickets;
 mod users;
 
 use alloc::boxed::Box;
@@ -30,9 +33,10 @@ use crate::engine::Engine;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
+use crate::policy::administration::roles_that_count;
 use crate::records::id::ClientId;
 use crate::records::password::{PasswordHash, Workspace};
-use crate::records::role::Roles;
+use crate::records::role::{Role, Roles};
 use crate::records::scope::Scope;
 use crate::store::audit::{Event, Refusal};
 use crate::store::change::Change;
@@ -64,6 +68,9 @@ pub(crate) trait AdminEndpoint: Operation + Clone + PartialEq + Send + Sync + 's
     /// Takes the answer to the task.
     fn take_answer(&mut self, _answer: TaskAnswer) {}
 }
+
+/// The role of those who administer people.
+const OPERATOR: Roles = Roles::of(&[Role::Operator]);
 
 /// Any [`AdminEndpoint`].
 trait AdminRequest: fmt::Debug + Send + Sync {
@@ -214,7 +221,7 @@ impl Administered {
         if !token.scope().contains(Scope::ADMIN) {
             return Err(ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing));
         }
-        if !roles.intersects(self.roles) {
+        if !roles_that_count(roles, basis.settings()).intersects(self.roles) {
             return Err(ctx.refuse(error::role_missing(self.roles), Refusal::RoleMissing));
         }
         Ok(authorized)

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::admin::users::{AddUser, DeleteUser, ListUsers, ShowUser};
 use crate::admin::{AdminError, UserFields, UserSearch};
-use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::{created, no_content, page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
 use crate::api::admin::error::request_error;
+use crate::api::admin::{AdminEndpoint, OPERATOR};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::base::secret::SecretText;
@@ -20,15 +20,13 @@ use crate::http::response::Response;
 use crate::http::shape::{Nullable, answer, body};
 use crate::records::factor::AskFactor;
 use crate::records::id::{UserId, UserRef};
-use crate::records::role::{Role, Roles};
+use crate::records::role::Roles;
 use crate::records::user::{Gender, User, Username};
 use crate::store::page::Page;
 
-const OPERATOR: Roles = Roles::of(&[Role::Operator]);
-
 answer! {
     /// A user, as administrators see them.
-    struct ShownUser<'a> {
+    pub(super) struct ShownUser<'a> {
         /// The id.
         id: &'a str = "usr_01JZ8Q4V7N3K5T9W2X6Y0B1C2D",
         /// The user name.
@@ -90,7 +88,7 @@ body! {
 }
 
 impl<'a> ShownUser<'a> {
-    fn of(user: &'a User) -> Self {
+    pub(super) fn of(user: &'a User) -> Self {
         let address = user.address.as_deref().map(|text| serde_json::from_str(text).unwrap_or_default());
         Self {
             id: user.id.as_str(),
@@ -139,7 +137,7 @@ impl AdminEndpoint for ListUsers {
     }
 
     fn respond(_: &Context, found: Page<User>) -> Response {
-        page(&found, |user| serde_json::to_value(ShownUser::of(user)).unwrap_or_default())
+        page(&found, ShownUser::of)
     }
 }
 

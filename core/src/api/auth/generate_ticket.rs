@@ -1,7 +1,6 @@
 //! `POST /auth/generate-ticket`: a one-time ticket for a user.
 
-use alloc::string::{String, ToString};
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::convert::Infallible;
 use core::net::IpAddr;
 
@@ -10,6 +9,7 @@ use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
 use crate::api::reply::Reply;
+use crate::api::scope_detail::{malformed_scope, scope_detail};
 use crate::api::shapes::IssuedTicket;
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
@@ -18,11 +18,10 @@ use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::http::shape::{ReadBody, body};
-use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_issuing::{Authority, IssueError, TicketDraft, draft};
 use crate::policy::ticket_request::{TicketRequest, TicketRequestError};
 use crate::records::id::{ClientId, UserId, UserRef};
-use crate::records::scope::{Scope, ScopeError};
+use crate::records::scope::Scope;
 use crate::records::ticket::{MAX_LIFETIME, MAX_REASON_CHARS, ticket_text};
 use crate::settings::Settings;
 use crate::store::audit::{Event, Kind, Refusal};
@@ -209,7 +208,7 @@ impl From<IssueError> for Refused {
             IssueError::ActorAmbiguous => (Problem::ActorRefused.into(), Refusal::IdentityAmbiguous),
             IssueError::ActorForged => (Problem::ScopeMissing.with(actor_forged()), Refusal::ActorForged),
             IssueError::Scope(limit) => {
-                (Problem::ScopeRefused.with(scope_limit(&limit)), Refusal::NotGrantable)
+                (Problem::ScopeRefused.with(scope_detail(&limit)), Refusal::NotGrantable)
             }
             IssueError::Internal => (Problem::Internal.into(), Refusal::NotGrantable),
         };
@@ -223,17 +222,6 @@ const fn unbound() -> Detail {
 
 const fn actor_forged() -> Detail {
     Detail::fixed("a person can name nobody but themselves as actor", "用户只能以自己作为 actor")
-}
-
-fn scope_limit(limit: &ScopeLimit) -> Detail {
-    let chinese = match limit {
-        ScopeLimit::Reserved { scope } => {
-            format!("{scope} 仅供客户端使用,票据不授予 ticket:* 或 gatepass:*")
-        }
-        ScopeLimit::Client { scope, client } => format!("{scope} 不在客户端 {client} 的 scope 内"),
-        ScopeLimit::Session { scope } => format!("{scope} 不在会话的 scope 内"),
-    };
-    Detail::new(limit.to_string(), chinese)
 }
 
 /// Returns the error that `wanted` is not in the token's scope, or not in its client's.
@@ -287,10 +275,7 @@ fn read_request(body: GenerateTicketBody, settings: &Settings) -> Result<TicketR
     asked.audience = body.audience;
     asked.bind = body.bind.unwrap_or_default();
     if let Some(scope) = body.scope {
-        let malformed = |error: ScopeError| {
-            let chinese = format!("最多 {} 个名称,以单个空格分隔", Scope::MAX_TOKENS);
-            Problem::ScopeRefused.with(Detail::new(error.to_string(), chinese))
-        };
+        let malformed = |error| Problem::ScopeRefused.with(malformed_scope(error));
         asked.scope = Some(Scope::parse(&scope).map_err(malformed)?);
     }
     asked.client_ip = body.client_ip;

@@ -13,6 +13,7 @@ use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::lockout::{count_wrong, lock_ignored};
 use crate::api::oauth::client_auth::{caller, redeemer};
 use crate::api::reply::Reply;
+use crate::api::scope_detail::{malformed_scope, scope_detail};
 use crate::base::secret::SecretText;
 use crate::engine::Engine;
 use crate::http::authorization::Authorization;
@@ -20,18 +21,20 @@ use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::policy::guess_counter::GuessCounter;
+use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::challenge::SignIn;
-use crate::records::client::Client;
+use crate::records::client::{AuthenticatedClient, Client};
 use crate::records::client_credentials::ClientClaim;
 use crate::records::id::UserId;
 use crate::records::password::{Comparison, PasswordHash, Workspace};
+use crate::records::scope::Scope;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Identity, LoginRecords, Named, Query, Records};
 
 /// The members of the body.
-const MEMBERS: &[&str] = &["identity", "password", "client_ip", "user_agent", "device_id"];
+const MEMBERS: &[&str] = &["identity", "password", "scope", "client_ip", "user_agent", "device_id"];
 
 /// A name and a password.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ const MEMBERS: &[&str] = &["identity", "password", "client_ip", "user_agent", "d
 pub(crate) struct Login {
     identity: Identity,
     password: SecretText,
+    /// The scope that is asked for.
+    scope: Option<Scope>,
     /// The client that it is for, if one says so.
     redeemer: Redeemer,
     person: PersonContext,
@@ -60,7 +65,11 @@ pub(crate) struct AwaitComparison {
 /// A sign-in, or its refusal.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct PendingLogin(PendingSignIn);
+pub(crate) enum PendingLogin {
+    SignIn(PendingSignIn),
+    /// The password was right, and the user may not have the scope.
+    BeyondLimit(ScopeLimit),
+}
 
 impl Endpoint for Login {
     type Pending = PendingLogin;
@@ -73,8 +82,10 @@ impl Endpoint for Login {
             let body = Body::of(request, MEMBERS)?;
             let identity = Identity(body.required_text("identity")?.expose().into());
             let password = body.required_text("password")?;
+            let scope = body.text("scope")?.map(Scope::parse).transpose();
+            let scope = scope.map_err(|error| Problem::ScopeRefused.with(malformed_scope(error)))?;
             let person = PersonContext::of(request, &body, &redeemer)?;
-            Ok(Self { identity, password, redeemer, person, compared: None })
+            Ok(Self { identity, password, scope, redeemer, person, compared: None })
         };
         read().map_err(|error: RequestError| ctx.malformed(error))
     }
@@ -91,6 +102,7 @@ impl Endpoint for Login {
     fn guess(&self, basis: &Basis<'_>, records: &Records) -> Option<GuessSource> {
         let client = caller(basis, &self.redeemer, records.with_client().0).ok()?;
         let ctx = self.person.accept(basis.ctx, client.as_ref()).ok()?;
+        self.scope(basis, client.as_ref().map(AuthenticatedClient::client)).ok()?;
         Some(ctx.guess_at(GuessAccount::of_name(&self.identity)))
     }
 
@@ -100,6 +112,8 @@ impl Endpoint for Login {
         basis.require_signing_key()?;
         let client = caller(basis, &self.redeemer, record.as_ref())?;
         let ctx = self.person.accept(basis.ctx, client.as_ref())?;
+        self.scope(basis, client.as_ref().map(AuthenticatedClient::client))
+            .map_err(|limit| beyond(&ctx, &limit))?;
         let client = client.map(|client| Box::new(client.client().clone()));
         let hash = records.one().and_then(|records| records.password.as_ref());
         let hash = hash.map_or_else(PasswordHash::of_nobody, |password| password.hash.clone());
@@ -129,6 +143,13 @@ impl Hashing<Login> for AwaitComparison {
 }
 
 impl Login {
+    /// Returns the scope that is asked for, or else that of everybody who signs in.
+    fn scope(&self, basis: &Basis<'_>, client: Option<&Client>) -> Result<Scope, ScopeLimit> {
+        let Some(scope) = &self.scope else { return Ok(basis.settings().user_scope.clone()) };
+        ScopeLimit::of_sign_in(scope, client, basis.settings())?;
+        Ok(scope.clone())
+    }
+
     fn sign_in(
         &self,
         basis: &Basis<'_>,
@@ -159,7 +180,11 @@ impl Login {
         if !user.is_active() {
             return Ok(refuse(ctx, (records, client), Refusal::UserInactive, Vec::new()));
         }
-        let scope = basis.settings().user_scope.clone();
+        let scope = self.scope(basis, client).map_err(|limit| beyond(ctx, &limit))?;
+        if let Err(limit) = ScopeLimit::of_user(&scope, user, basis.settings()) {
+            let refused = refusal_event(ctx, (records, client), Refusal::NotGrantable);
+            return Ok(Next::commit(vec![refused], PendingLogin::BeyondLimit(limit)));
+        }
         let attempt = SignInAttempt {
             sign_in: SignIn::by_password(user.id.clone(), client, scope, self.person.place()),
             user,
@@ -180,12 +205,17 @@ impl Login {
             before: password.hash.clone(),
             after: ours.clone(),
         }));
-        Ok(Next::commit_in(basis.state_epoch, changes, PendingLogin(PendingSignIn::First(result))))
+        Ok(Next::commit_in(basis.state_epoch, changes, PendingLogin::SignIn(PendingSignIn::First(result))))
     }
 }
 
 const fn refused(refusal: Refusal) -> PendingLogin {
-    PendingLogin(PendingSignIn::Refused(Problem::LoginRefused, refusal))
+    PendingLogin::SignIn(PendingSignIn::Refused(Problem::LoginRefused, refusal))
+}
+
+/// Refuses a scope that cannot be granted.
+fn beyond(ctx: &Context, limit: &ScopeLimit) -> Reply {
+    ctx.refuse(Problem::ScopeRefused.with(scope_detail(limit)), Refusal::NotGrantable)
 }
 
 /// Refuses an identifier of several users. Nobody guesses at one of them by that, so nothing is counted.
@@ -211,21 +241,33 @@ fn refuse(
     refusal: Refusal,
     mut changes: Vec<Change>,
 ) -> Next<PendingLogin, AwaitComparison> {
-    changes.push(Change::Audit(Event {
+    changes.push(refusal_event(ctx, (records, client), refusal));
+    Next::commit(changes, refused(refusal))
+}
+
+fn refusal_event(
+    ctx: &Context,
+    (records, client): (&LoginRecords, Option<&Client>),
+    refusal: Refusal,
+) -> Change {
+    Change::Audit(Event {
         subject: Some(records.user.id.clone()),
         client: client.map(|client| client.id.clone()),
         refusal: Some(refusal),
         ..ctx.event(Kind::PasswordRefused)
-    }));
-    Next::commit(changes, refused(refusal))
+    })
 }
 
 impl Pending for PendingLogin {
     /// Makes the reply. Every refusal counts as a wrong password: otherwise a right one could be told from it while the account is
     /// locked or disabled.
     fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
-        let refused = matches!(self.0, PendingSignIn::Refused(..));
-        let reply = self.0.applied(ctx, engine);
+        let sign_in = match self {
+            Self::SignIn(sign_in) => sign_in,
+            Self::BeyondLimit(limit) => return beyond(ctx, &limit),
+        };
+        let refused = matches!(sign_in, PendingSignIn::Refused(..));
+        let reply = sign_in.applied(ctx, engine);
         if refused { reply.wrong() } else { reply }
     }
 

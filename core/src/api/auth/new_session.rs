@@ -13,11 +13,13 @@ use crate::api::tokens::{PersonToken, person_token_lifetime};
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
 use crate::http::response::Response;
+use crate::policy::administration::SESSION_LIFETIME;
 use crate::policy::password::{Standing, standing};
 use crate::records::challenge::SignIn;
 use crate::records::client::Client;
 use crate::records::delivery::{AnswerDelivery, OpenedSession};
 use crate::records::id::SessionId;
+use crate::records::scope::Scope;
 use crate::records::session::{Purpose, RefreshToken, Session};
 use crate::records::user::User;
 use crate::store::change::Change;
@@ -40,8 +42,7 @@ pub(crate) struct NewSession {
 
 impl NewSession {
     /// Prepares the session that `sign_in` becomes, good for `purpose`, and what opens it; 500 where no name could be made
-    /// for it. Whoever is signed in for everything is remembered by where they were; a session for one thing is not
-    /// prolonged.
+    /// for it. Whoever is signed in for everything is remembered by where they were.
     pub(crate) fn prepare(
         basis: &Basis<'_>,
         sign_in: &SignIn,
@@ -52,16 +53,17 @@ impl NewSession {
     ) -> Result<(Self, Vec<Change>), Reply> {
         let (ctx, now, settings) = (basis.ctx, basis.now(), basis.settings());
         let id = SessionId::parse(&ctx.inputs.name(Label::Session, "ses_")).map_err(|_| ctx.internal())?;
+        let lifetime = settings.lifetime_of_session(purpose, sign_in.impersonation.is_some());
+        let administers = purpose == Purpose::Anything && sign_in.scope.contains(Scope::ADMIN);
         let session = sign_in.session(
             id,
             (user, actor),
             purpose,
-            settings.lifetime_of_session(purpose, sign_in.impersonation.is_some()),
+            if administers { lifetime.min(SESSION_LIFETIME) } else { lifetime },
             basis.state_epoch,
             ctx.clocks(),
         );
-        let whole = purpose == Purpose::Anything;
-        let refresh = whole.then(|| RefreshToken {
+        let refresh = session.is_prolonged().then(|| RefreshToken {
             digest: origin.refresh_token(ctx).digest,
             session_id: session.id.clone(),
             issued_at: now,
@@ -72,7 +74,7 @@ impl NewSession {
             recorded_at: None,
         });
         let mut changes = vec![Change::InsertSession { session: session.clone(), refresh }];
-        if whole {
+        if purpose == Purpose::Anything {
             let user = sign_in.challenged().clone();
             changes.push(Change::RecordSignIn { user, place: sign_in.place, at: now });
         }
@@ -110,7 +112,7 @@ impl NewSession {
     pub(crate) fn delivery(&self, ctx: &Context) -> Option<AnswerDelivery> {
         self.origin.delivery(|origin| OpenedSession {
             id: self.session.id.clone(),
-            refresh: (self.session.purpose == Purpose::Anything).then(|| origin.refresh_token(ctx).digest),
+            refresh: self.session.is_prolonged().then(|| origin.refresh_token(ctx).digest),
         })
     }
 
@@ -122,7 +124,7 @@ impl NewSession {
 
     fn tokens(&self, ctx: &Context, engine: &Engine) -> Option<Response> {
         let purpose = self.session.purpose;
-        let refresh_token = (purpose == Purpose::Anything).then(|| self.origin.refresh_token(ctx).text);
+        let refresh_token = self.session.is_prolonged().then(|| self.origin.refresh_token(ctx).text);
         let token =
             PersonToken { session: &self.session, scope: &self.session.scope, lifetime: self.token_lifetime };
         let access_token = token.sign(ctx, engine)?;

@@ -22,6 +22,7 @@ use crate::records::client::Client;
 use crate::records::delivery::{AnswerDelivery, Delivery, TicketDelivery, TicketResult};
 use crate::records::factor::Factors;
 use crate::records::risk::Assessment;
+use crate::records::scope::Scope;
 use crate::records::session::Purpose;
 use crate::records::sign_in_history::SignInHistory;
 use crate::records::user::User;
@@ -51,6 +52,7 @@ impl SignInAttempt<'_> {
                 user: self.user,
                 client: self.client,
                 factors: self.factors,
+                administers: self.sign_in.scope.contains(Scope::ADMIN),
                 circumstances: Circumstances {
                     person: self.actor.unwrap_or(self.user),
                     history: self.history,

@@ -13,10 +13,12 @@ use crate::api::tokens::ClientToken;
 use crate::base::secret::SecretText;
 use crate::http::oauth_error::OAuthError;
 use crate::http::response::Response;
+use crate::policy::administration::CLIENT_LIFETIME;
 use crate::policy::scope_limit::ScopeLimit;
 use crate::records::client::AuthenticatedClient;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::scope::{Scope, ScopeError};
+use crate::settings::Settings;
 use crate::store::query::{Query, Records, TokenQuery};
 
 /// A request for a token, by its grant type.
@@ -99,9 +101,11 @@ fn token(
     client: &AuthenticatedClient<'_>,
     scope: Option<&str>,
 ) -> Result<Response, Reply> {
-    let scope = granted_scope(scope, client)?;
+    let scope = granted_scope(scope, client, basis.settings())?;
     let (ctx, client) = (basis.ctx, client.client());
-    let lifetime = client.token_lifetime.unwrap_or(basis.settings().client_token_lifetime).into();
+    let lifetime = client.token_lifetime.unwrap_or(basis.settings().client_token_lifetime);
+    let longest = if scope.contains(Scope::ADMIN) { CLIENT_LIFETIME } else { u32::MAX };
+    let lifetime = lifetime.min(longest).into();
     basis.require_signing_key()?;
     let token = ClientToken { client, scope: &scope, state_epoch: basis.state_epoch, lifetime };
     let access_token = token.sign(ctx, basis.engine);
@@ -122,7 +126,11 @@ fn malformed(_: ScopeError) -> OAuthError {
 }
 
 /// Returns the scope that the client asked for, if it may have all of it, or else its default scope.
-fn granted_scope(asked: Option<&str>, client: &AuthenticatedClient<'_>) -> Result<Scope, OAuthError> {
+fn granted_scope(
+    asked: Option<&str>,
+    client: &AuthenticatedClient<'_>,
+    settings: &Settings,
+) -> Result<Scope, OAuthError> {
     let client = client.client();
     let Some(asked) = asked else {
         return if client.default_scope.is_empty() {
@@ -133,7 +141,7 @@ fn granted_scope(asked: Option<&str>, client: &AuthenticatedClient<'_>) -> Resul
     };
     match Scope::parse(asked) {
         Err(error) => Err(malformed(error)),
-        Ok(scope) => match ScopeLimit::of_client(&scope, client) {
+        Ok(scope) => match ScopeLimit::of_client_token(&scope, client, settings) {
             Err(limit) => Err(OAuthError::InvalidScope(limit.to_string().into())),
             Ok(()) => Ok(scope),
         },

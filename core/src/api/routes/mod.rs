@@ -5,7 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::admin::users::{AddUser, DeleteUser, ListUsers, ShowUser};
+use crate::admin::factors::ResetFactors;
+use crate::admin::risk::ExplainRisk;
+use crate::admin::sessions::{EndSessionOf, EndUserSessions, ListSessions};
+use crate::admin::tickets::{ListTickets, RevokeTicket, ShowTicket};
+use crate::admin::users::{
+    AddUser, DeleteUser, ListUsers, RequirePasswordChange, SetPassword, ShowAccount, ShowUser, UnlockUser,
+};
 use crate::api::admin::{self, AdminEndpoint, Administered, AwaitPasswordHash, PendingResponse};
 use crate::api::context::{Context, ErrorFormat, sent_id};
 use crate::api::endpoint::{Call, Endpoint, Flow};
@@ -60,6 +66,8 @@ pub struct Route {
     pub errors: ErrorFormat,
     /// The roles, one of which an administrator must have.
     pub roles: Roles,
+    /// The length of its path before the first variable segment.
+    fixed: usize,
     begin: fn(Call<'_>) -> Step,
 }
 
@@ -106,32 +114,50 @@ public {
 }
 // Administration: method, path, operation.
 admin {
-    GET    "/admin/v1/users"      => ListUsers;
-    POST   "/admin/v1/users"      => AddUser;
-    GET    "/admin/v1/users/{id}" => ShowUser;
-    DELETE "/admin/v1/users/{id}" => DeleteUser;
+    GET    "/admin/v1/users"                         => ListUsers;
+    POST   "/admin/v1/users"                         => AddUser;
+    GET    "/admin/v1/users/{id}"                    => ShowUser;
+    DELETE "/admin/v1/users/{id}"                    => DeleteUser;
+    PUT    "/admin/v1/users/{id}/password"           => SetPassword;
+    POST   "/admin/v1/users/{id}/password/require-change" => RequirePasswordChange;
+    POST   "/admin/v1/users/{id}/unlock"             => UnlockUser;
+    GET    "/admin/v1/users/{id}/factors"            => ShowAccount;
+    DELETE "/admin/v1/users/{id}/factors"            => ResetFactors;
+    GET    "/admin/v1/users/{id}/sessions"           => ListSessions;
+    DELETE "/admin/v1/users/{id}/sessions"           => EndUserSessions;
+    DELETE "/admin/v1/users/{id}/sessions/{session}" => EndSessionOf;
+    GET    "/admin/v1/tickets"                       => ListTickets;
+    GET    "/admin/v1/tickets/{id}"                  => ShowTicket;
+    DELETE "/admin/v1/tickets/{id}"                  => RevokeTicket;
+    POST   "/admin/v1/risk:explain"                  => ExplainRisk;
 }
 }
 
 /// The end of a path that stands for one segment or more.
 const REST: &str = "{path}";
 
-impl Route {
-    /// Returns the part of its path before the first variable segment.
-    fn fixed(&self) -> &'static str {
-        self.path.split_once('{').map_or(self.path, |(before, _)| before)
+/// Returns the length of `path` before its first variable segment.
+const fn fixed_length(path: &str) -> usize {
+    let mut rest = path.as_bytes();
+    while let [first, others @ ..] = rest {
+        if *first == b'{' {
+            break;
+        }
+        rest = others;
     }
+    path.len().saturating_sub(rest.len())
+}
 
+impl Route {
     /// Matches `path`, and returns its variable segments: empty where the route has fewer.
     fn matches<'a>(&self, path: &'a str) -> Option<[&'a str; 2]> {
-        let fixed = self.fixed();
-        if fixed.len() == self.path.len() {
-            return (path == fixed).then_some(["", ""]);
+        if self.fixed == self.path.len() {
+            return (path == self.path).then_some(["", ""]);
         }
+        let (fixed, mut pattern) = self.path.split_at_checked(self.fixed)?;
         let mut rest = path.strip_prefix(fixed)?;
         let mut found = [""; 2];
         let mut free = found.iter_mut();
-        let mut pattern = self.path.get(fixed.len()..)?;
         if pattern == REST {
             return (!rest.is_empty()).then_some([rest, ""]);
         }

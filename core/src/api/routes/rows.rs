@@ -13,6 +13,7 @@ macro_rules! routes {
             authentication: Authentication::$authentication,
             errors: ErrorFormat::$errors,
             roles: Roles::NONE,
+            fixed: fixed_length($path),
             begin: Flow::<$endpoint>::begin,
         },)+ $(Route {
             methods: &[stringify!($verb)],
@@ -20,6 +21,7 @@ macro_rules! routes {
             authentication: Authentication::Administrator,
             errors: ErrorFormat::Simple,
             roles: <$operation as AdminEndpoint>::ROLES,
+            fixed: fixed_length($place),
             begin: admin::begin::<$operation>,
         },)+];
 

@@ -22,7 +22,7 @@ macro_rules! names {
 names! {
     /// Returns the name of a change.
     change_name(Change):
-    RequireStateEpoch RequireUserEpoch RequireClientEpoch RequireLiveSession
+    RequireStateEpoch RequireUserEpoch RequireClientEpoch RequireAnotherOfficer RequireLiveSession
     InsertTicket SpendTicket RepeatTicket RevokeTicket
     InsertSession RotateRefresh CountRefresh RequireUnusedRefresh EndSession RaiseEpoch RevokeToken
     InsertChallenge CountWrong AnswerChallenge RepeatAnswer RequireOpenChallenge
@@ -38,6 +38,6 @@ names! {
     /// Returns the name of a query.
     query_name(Query):
     Generation Client Ticket Bearer Issue Token Sessions Challenge Factors Login Password
-    User Owners Account Session TicketById Keys UserPage ClientPage TicketPage SessionPage ByClient
+    User Owners Account Explain Session TicketById Keys UserPage ClientPage RoleHolderPage TicketPage SessionPage ByClient
     Administered
 }

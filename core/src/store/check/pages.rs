@@ -11,7 +11,7 @@ use crate::store::check::names::query_name;
 use crate::store::check::sample::Sample;
 use crate::store::memory::Tables;
 use crate::store::page::{MAX_PAGE, Page, PageQuery};
-use crate::store::query::{Query, Records, SessionPageQuery};
+use crate::store::query::{Query, Records, RoleHolder, SessionPageQuery};
 
 /// A list that was not as it should be: the query's name, and what was found.
 pub(super) type Wrong = (&'static str, String);
@@ -44,6 +44,14 @@ pub(super) fn check(
         read: |records| if let Records::TicketPage(page) = records { Some(page) } else { None },
         name: |ticket| ticket.id.as_str(),
     };
+    let role_holders = List {
+        query: |_, page| Query::RoleHolderPage(page),
+        read: |records| if let Records::RoleHolderPage(page) = records { Some(page) } else { None },
+        name: |holder| match holder {
+            RoleHolder::User(user) => user.id.as_str(),
+            RoleHolder::Client(client) => client.id.as_str(),
+        },
+    };
     let sessions = List {
         query: |_, page| Query::SessionPage(SessionPageQuery { user: None, page }),
         read: |records| if let Records::SessionPage(page) = records { Some(page) } else { None },
@@ -58,6 +66,7 @@ pub(super) fn check(
     let mut asked = Vec::new();
     users.check(store, sample, expected, &mut asked)?;
     clients.check(store, sample, expected, &mut asked)?;
+    role_holders.check(store, sample, expected, &mut asked)?;
     tickets.check(store, sample, expected, &mut asked)?;
     sessions.check(store, sample, expected, &mut asked)?;
     of_alice.check(store, sample, expected, &mut asked)?;

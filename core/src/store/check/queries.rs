@@ -10,8 +10,8 @@ use crate::records::factor::Factors;
 use crate::records::id::UserRef;
 use crate::store::check::sample::Sample;
 use crate::store::query::{
-    AdministeredQuery, BearerQuery, Found, Identity, IssueQuery, Named, PersonQuery, Query, Records,
-    TokenQuery, UserQuery,
+    AdministeredQuery, BearerQuery, ExplainQuery, Found, Identity, IssueQuery, Named, PersonQuery, Query,
+    Records, TokenQuery, UserQuery,
 };
 
 /// Returns every query that could find something of the case.
@@ -66,6 +66,7 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     queries.push(Query::Owners(identities(sample)));
     queries.extend(by_clients(sample));
     queries.extend(administered(sample));
+    queries.extend(explained(sample));
     queries
 }
 
@@ -86,25 +87,34 @@ fn by_clients(sample: &Sample) -> Vec<Query> {
     queries
 }
 
+/// Asks about sign-ins by one user or by another who acts, for a client that is there or not.
+fn explained(sample: &Sample) -> Vec<Query> {
+    let who = |name: &str| UserRef::from(&sample.user_id(name));
+    let asked = [
+        ("alice", None, None),
+        ("alice", Some("bob"), Some("portal")),
+        ("alice", Some("nobody"), None),
+        ("nobody", None, Some("nobody")),
+    ];
+    let explain = |(user, actor, client): (&str, Option<&str>, Option<&str>)| ExplainQuery {
+        user: who(user),
+        actor: actor.map(who),
+        client: client.map(|name| sample.client_id(name)),
+    };
+    asked.into_iter().map(explain).map(Query::Explain).collect()
+}
+
 /// Asks as the bearer of a token, who may be unknown.
 fn administered(sample: &Sample) -> Vec<Query> {
     let service =
         BearerQuery { client: sample.client_id("portal"), token_id: sample.token_id(9), person: None };
-    let mut queries = Vec::new();
-    for asks in [service, bearer(sample, "alice", 1, None), bearer(sample, "nobody", 9, None)] {
-        for query in [
-            Query::Generation,
-            Query::Keys,
-            Query::Account(UserRef::from(&sample.user_id("alice"))),
-            Query::Client(sample.client_id("portal")),
-        ] {
-            queries.push(Query::Administered(AdministeredQuery {
-                bearer: asks.clone(),
-                query: Box::new(query),
-            }));
-        }
-    }
-    queries
+    let asked = [
+        (service, Query::Keys),
+        (bearer(sample, "alice", 1, None), Query::Account(UserRef::from(&sample.user_id("alice")))),
+        (bearer(sample, "nobody", 9, None), Query::Client(sample.client_id("portal"))),
+    ];
+    let ask = |(bearer, query)| Query::Administered(AdministeredQuery { bearer, query: Box::new(query) });
+    asked.into_iter().map(ask).collect()
 }
 
 fn bearer(sample: &Sample, user: &str, session: u64, actor: Option<&str>) -> BearerQuery {
@@ -200,6 +210,7 @@ fn put_in_order(records: &mut Records) {
         Records::Login(Named::One(records)) => sort(&mut records.factors),
         Records::Account(Named::One(records)) => sort(&mut records.factors),
         Records::ByClient(found) => put_in_order(&mut found.records),
+        Records::Explain(found) => sort(&mut found.factors),
         Records::Administered(found) => put_in_order(&mut found.records),
         Records::Generation
         | Records::Client(_)
@@ -219,6 +230,7 @@ fn put_in_order(records: &mut Records) {
         | Records::Keys(_)
         | Records::UserPage(_)
         | Records::ClientPage(_)
+        | Records::RoleHolderPage(_)
         | Records::TicketPage(_)
         | Records::SessionPage(_)
         | Records::Unreadable => {}

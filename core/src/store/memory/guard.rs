@@ -46,6 +46,8 @@ guards! {
     ClientIsEnabled,
     /// `RequireClientEpoch`: it was neither disabled nor deleted and added anew since.
     ClientIsOfEpoch,
+    /// `RequireAnotherOfficer`: another active user is an officer.
+    RequireAnotherOfficer,
     /// `RequireLiveSession`: there is such a session, and it was not ended.
     RequireLiveSession,
     /// `InsertTicket`: no other ticket has its id.
@@ -173,6 +175,7 @@ impl Tables {
             Change::RequireStateEpoch(_)
             | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
+            | Change::RequireAnotherOfficer { .. }
             | Change::RequireLiveSession(_)
             | Change::InsertTicket(_)
             | Change::SpendTicket { .. }
@@ -234,6 +237,9 @@ impl Tables {
                     (Guard::ClientIsEnabled, client.is_some_and(|client| client.enabled)),
                     (Guard::ClientIsOfEpoch, client.is_none_or(|client| client.epoch == *epoch)),
                 ]
+            }
+            Change::RequireAnotherOfficer { besides } => {
+                vec![(Guard::RequireAnotherOfficer, self.has_officer_besides(besides))]
             }
             Change::RequireLiveSession(id) => {
                 vec![(Guard::RequireLiveSession, self.sessions.get(id).is_some_and(|s| s.ended_at.is_none()))]

@@ -1,6 +1,7 @@
 //! The answers of the store in memory.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -10,6 +11,7 @@ use crate::records::factor::Factors;
 use crate::records::id::{UserId, UserRef};
 use crate::records::identifier::{CanonicalIdentifier, IdentifierKind};
 use crate::records::named_clients::NamedClients;
+use crate::records::role::Role;
 use crate::records::session::{RefreshDigest, Session};
 use crate::records::sign_in_history::SignInHistory;
 use crate::records::ticket::{Ticket, TicketState};
@@ -17,9 +19,10 @@ use crate::records::user::User;
 use crate::store::page::{Cursor, Page, PageQuery};
 use crate::store::query::{
     AccountRecords, AdministeredQuery, AdministeredRecords, BearerQuery, BearerRecords, ByClientQuery,
-    ByClientRecords, ChallengeRecords, FactorsRecords, Family, Found, IdentifierOwner, Identity,
-    IssueRecords, LoginRecords, MAX_NAMESAKES, MAX_SESSIONS, Named, PasswordRecords, Query, Records,
-    SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
+    ByClientRecords, ChallengeRecords, ExplainQuery, ExplainRecords, FactorsRecords, Family, Found,
+    IdentifierOwner, Identity, IssueRecords, LoginRecords, MAX_NAMESAKES, MAX_SESSIONS, Named,
+    PasswordRecords, Query, Records, RoleHolder, SessionPageQuery, SessionRecords, SessionsRecords,
+    TicketRecords, TokenRecords, UserRecords,
 };
 
 use super::Tables;
@@ -110,6 +113,30 @@ impl Tables {
         Page { items: items.into_iter().map(with_names).collect(), next }
     }
 
+    /// Returns the users with roles, then the clients.
+    fn role_holder_page(&self, query: &PageQuery) -> Page<RoleHolder> {
+        let users = self.users.values().filter(|user| !user.roles.is_empty());
+        let clients = self.clients.values().filter(|client| !client.roles.is_empty());
+        let users =
+            users.map(|user| (RoleHolder::User(Box::new(user.clone())), Cursor(format!("1 {}", user.id))));
+        let clients = clients
+            .map(|client| (RoleHolder::Client(Box::new(client.clone())), Cursor(format!("2 {}", client.id))));
+        let is_later = |(_, Cursor(cursor)): &(RoleHolder, Cursor)| {
+            query.after.as_ref().is_none_or(|Cursor(after)| cursor > after)
+        };
+        Page::of(query, users.chain(clients).filter(is_later))
+    }
+
+    /// Returns true if another active user than `besides` is an officer.
+    pub(super) fn has_officer_besides(&self, besides: &UserId) -> bool {
+        let mut others = self.users.values().filter(|user| user.id != *besides);
+        others.any(|user| user.is_active() && user.roles.contains(Role::Officer))
+    }
+
+    fn has_another_officer(&self, user: &User) -> bool {
+        user.roles.contains(Role::Officer) && self.has_officer_besides(&user.id)
+    }
+
     fn history(&self, user: &UserId) -> SignInHistory {
         self.histories.get(user).cloned().unwrap_or_default()
     }
@@ -191,6 +218,19 @@ impl Tables {
                 actor: query.actor.as_ref().map(|who| self.user(who).map(User::clone)).unwrap_or_default(),
                 audience: query.audience.as_ref().and_then(|id| self.clients.get(id)).cloned(),
             })),
+            Query::Explain(ExplainQuery { user, actor, client }) => {
+                let [user, person] = [user, actor.as_ref().unwrap_or(user)].map(|who| self.user(who));
+                let id = person.one().map(|person| &person.id);
+                let of_person = id.map(|id| (self.factors(id), self.history(id)));
+                let (factors, history) = of_person.unwrap_or_default();
+                Records::Explain(Box::new(ExplainRecords {
+                    user: user.map(User::clone),
+                    actor: if actor.is_some() { person.map(User::clone) } else { Named::Nobody },
+                    client: client.as_ref().and_then(|id| self.clients.get(id)).cloned(),
+                    factors,
+                    history,
+                }))
+            }
             Query::Token(query) => Records::Token(Box::new(TokenRecords {
                 caller: query.caller.as_ref().and_then(|id| self.clients.get(id)).cloned(),
                 bearer: query.access.as_ref().map(|bearer| self.bearer(bearer)).unwrap_or_default(),
@@ -236,7 +276,8 @@ impl Tables {
             })),
             Query::User(query) => Records::User(self.user(&query.user).map(|user| {
                 let owners = self.owners_of(&query.identifiers, Some(&user.id));
-                Box::new(UserRecords { user: user.clone(), owners })
+                let another_officer = self.has_another_officer(user);
+                Box::new(UserRecords { user: user.clone(), owners, another_officer })
             })),
             Query::Owners(texts) => Records::Owners(self.owners_of(texts, None)),
             Query::Account(who) => Records::Account(self.user(who).map(|user| {
@@ -244,6 +285,7 @@ impl Tables {
                     password: self.passwords.get(&user.id).cloned(),
                     factors: self.factors(&user.id),
                     history: self.history(&user.id),
+                    another_officer: self.has_another_officer(user),
                     user: user.clone(),
                 })
             })),
@@ -261,6 +303,7 @@ impl Tables {
                     client.id.as_str()
                 }))
             }
+            Query::RoleHolderPage(query) => Records::RoleHolderPage(self.role_holder_page(query)),
             Query::TicketPage(query) => {
                 Records::TicketPage(page(query, Order::Backwards, self.tickets.values(), |ticket| {
                     ticket.id.as_str()

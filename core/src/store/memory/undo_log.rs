@@ -66,6 +66,7 @@ impl Before {
             Change::RequireStateEpoch(_)
             | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
+            | Change::RequireAnotherOfficer { .. }
             | Change::RequireLiveSession(_)
             | Change::RequireUnusedRefresh(_)
             | Change::RequireOpenChallenge(_)

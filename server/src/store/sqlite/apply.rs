@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::audit::Tail;
 use super::deliveries::DeliveryColumns;
-use super::read::first;
+use super::read::{first, has_officer_besides};
 use super::rows::{columns, signed, stamp};
 use super::transaction_error::TransactionError;
 use super::{deliveries, factors, identifiers, keys, passwords, sign_in_history};
@@ -36,6 +36,13 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
             "SELECT 1 FROM clients WHERE id = ?1 AND epoch = ?2 AND enabled = 1",
             params![id.as_str(), signed(*epoch)?],
         ),
+        Change::RequireAnotherOfficer { besides } => {
+            if has_officer_besides(db, besides)? {
+                Ok(())
+            } else {
+                Err(TransactionError::Conflict)
+            }
+        }
         Change::RequireLiveSession(id) => {
             holds(db, "SELECT 1 FROM sessions WHERE id = ?1 AND ended_at IS NULL", [id.as_str()])
         }

@@ -5,7 +5,7 @@ use gatepass_core::records::session::Session;
 use gatepass_core::records::ticket::Ticket;
 use gatepass_core::records::user::User;
 use gatepass_core::store::page::{Cursor, Page, PageQuery};
-use gatepass_core::store::query::SessionPageQuery;
+use gatepass_core::store::query::{RoleHolder, SessionPageQuery};
 use rusqlite::{Connection, Params, Row, params};
 
 use super::read::{every, sessions_of, with_secrets};
@@ -24,6 +24,44 @@ pub(super) fn clients(db: &Connection, query: &PageQuery) -> Result<Page<Client>
     let Some(after) = after(query, i64::MIN) else { return Ok(Page::default()) };
     let read = |row: &Row<'_>| with_secrets(db, rows::client(row)?);
     page(db, query, sql, params![after, limit(query)?], read)
+}
+
+/// Returns the users with roles, then the clients. Cursors are the number of a user's row, or that of a client's after a `c`.
+pub(super) fn role_holders(db: &Connection, query: &PageQuery) -> Result<Page<RoleHolder>, TransactionError> {
+    const AFTER_USERS: &str = "c";
+    let most = limit(query)?;
+    let of_clients = query.after.as_ref().and_then(|Cursor(text)| text.strip_prefix(AFTER_USERS));
+    let mut found = Vec::new();
+    let after_client = match of_clients {
+        Some(text) => text.parse().ok(),
+        None => {
+            let Some(after) = after(query, i64::MIN) else { return Ok(Page::default()) };
+            let sql = concat!(
+                "SELECT ",
+                columns!(users),
+                ", seq FROM users WHERE roles <> 0 AND seq > ?1 ORDER BY seq LIMIT ?2"
+            );
+            found = every(db, sql, params![after, most], |row| {
+                let holder = RoleHolder::User(Box::new(rows::user(row)?));
+                Ok((holder, Cursor(row.get::<_, i64>("seq")?.to_string())))
+            })?;
+            Some(i64::MIN)
+        }
+    };
+    let Some(after) = after_client else { return Ok(Page::default()) };
+    let rest = most.saturating_sub(i64::try_from(found.len()).unwrap_or(i64::MAX));
+    if rest > 0 {
+        let sql = concat!(
+            "SELECT ",
+            columns!(clients),
+            ", seq FROM clients WHERE roles <> 0 AND seq > ?1 ORDER BY seq LIMIT ?2"
+        );
+        found.extend(every(db, sql, params![after, rest], |row| {
+            let holder = RoleHolder::Client(Box::new(with_secrets(db, rows::client(row)?)?));
+            Ok((holder, Cursor(format!("{AFTER_USERS}{}", row.get::<_, i64>("seq")?))))
+        })?);
+    }
+    Ok(Page::of(query, found))
 }
 
 pub(super) fn tickets(db: &Connection, query: &PageQuery) -> Result<Page<Ticket>, TransactionError> {

@@ -9,6 +9,7 @@ use gatepass_core::records::delivery::{Delivered, DeliveredSession, OpenedSessio
 use gatepass_core::records::factor::Factors;
 use gatepass_core::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
 use gatepass_core::records::named_clients::NamedClients;
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::sign_in_history::SignInHistory;
 use gatepass_core::records::ticket::{Ticket, TicketDigest};
@@ -16,9 +17,10 @@ use gatepass_core::records::user::User;
 use gatepass_core::store::page::Page;
 use gatepass_core::store::query::{
     AccountRecords, AdministeredQuery, AdministeredRecords, BearerQuery, BearerRecords, ByClientQuery,
-    ByClientRecords, ChallengeRecords, FactorsRecords, Family, Found, Identity, IssueQuery, IssueRecords,
-    LoginRecords, MAX_SESSIONS, Named, PasswordRecords, Query, Records, SessionPageQuery, SessionRecords,
-    SessionsRecords, TicketRecords, TokenQuery, TokenRecords, UserQuery, UserRecords,
+    ByClientRecords, ChallengeRecords, ExplainQuery, ExplainRecords, FactorsRecords, Family, Found, Identity,
+    IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS, Named, PasswordRecords, Query, Records,
+    SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords, TokenQuery, TokenRecords, UserQuery,
+    UserRecords,
 };
 use rusqlite::{Connection, Params, Row, params};
 
@@ -124,11 +126,13 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
         Query::User(query) => Records::User(user_records(db, query)?.map(Box::new)),
         Query::Owners(texts) => Records::Owners(identifiers::owners(db, texts, "")?),
         Query::Account(who) => Records::Account(account(db, master, who)?.map(Box::new)),
+        Query::Explain(query) => Records::Explain(Box::new(explain(snapshot, query)?)),
         Query::Session(id) => Records::Session(session(db, id)?.map(Box::new)),
         Query::TicketById(id) => Records::TicketById(ticket_by_id(db, id)?.map(Box::new)),
         Query::Keys => Records::Keys(keys::records_of(db)?),
         Query::UserPage(query) => Records::UserPage(pages::users(db, query)?),
         Query::ClientPage(query) => Records::ClientPage(pages::clients(db, query)?),
+        Query::RoleHolderPage(query) => Records::RoleHolderPage(pages::role_holders(db, query)?),
         Query::TicketPage(query) => Records::TicketPage(pages::tickets(db, query)?),
         Query::SessionPage(query) => Records::SessionPage(session_page(snapshot, query)?),
         Query::ByClient(ByClientQuery { caller, query }) => Records::ByClient(Box::new(ByClientRecords {
@@ -301,7 +305,8 @@ fn login(
 fn user_records(db: &Connection, query: &UserQuery) -> Result<Named<UserRecords>, TransactionError> {
     with_user(identifiers::named(db, &query.user)?, |user| {
         let owners = identifiers::owners(db, &query.identifiers, user.id.as_str())?;
-        Ok(UserRecords { user, owners })
+        let another_officer = has_another_officer(db, &user)?;
+        Ok(UserRecords { user, owners, another_officer })
     })
 }
 
@@ -327,9 +332,40 @@ fn account(
             password: passwords::of(db, &user.id)?,
             factors: factors::of(db, master, &user.id)?,
             history: sign_in_history::of(db, &user.id)?,
+            another_officer: has_another_officer(db, &user)?,
             user,
         })
     })
+}
+
+fn explain(snapshot: &mut Snapshot<'_>, query: &ExplainQuery) -> Result<ExplainRecords, TransactionError> {
+    let db = snapshot.db;
+    let user = identifiers::named(db, &query.user)?;
+    let actor = query.actor.as_ref().map(|who| identifiers::named(db, who)).transpose()?;
+    let person = actor.as_ref().unwrap_or(&user).one();
+    Ok(ExplainRecords {
+        factors: person
+            .map(|person| factors::of(db, snapshot.master, &person.id))
+            .transpose()?
+            .unwrap_or_default(),
+        history: person.map(|person| sign_in_history::of(db, &person.id)).transpose()?.unwrap_or_default(),
+        client: named(query.client.as_ref(), |id| snapshot.client(id))?,
+        user,
+        actor: actor.unwrap_or_default(),
+    })
+}
+
+/// Returns true if `user` is an officer, and another active user is one, too.
+fn has_another_officer(db: &Connection, user: &User) -> Result<bool, TransactionError> {
+    if user.roles.contains(Role::Officer) { has_officer_besides(db, &user.id) } else { Ok(false) }
+}
+
+/// Returns true if another active user than `besides` is an officer.
+pub(super) fn has_officer_besides(db: &Connection, besides: &UserId) -> Result<bool, TransactionError> {
+    let sql = "SELECT 1 FROM users INDEXED BY users_with_roles WHERE roles <> 0 AND roles & ?2 <> 0 AND status = 'active' \
+               AND id <> ?1";
+    let officer = Roles::of(&[Role::Officer]).bits();
+    Ok(db.prepare_cached(sql)?.exists(params![besides.as_str(), officer])?)
 }
 
 fn session_page(

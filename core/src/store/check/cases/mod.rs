@@ -5,13 +5,14 @@ mod challenges;
 mod clients;
 mod factors;
 mod keys;
+mod roles;
 mod sessions;
 mod tickets;
 mod whole;
 
 use crate::store::check::case::Entry;
 
-pub(super) const ALL: [&[Entry]; 8] = [
+pub(super) const ALL: [&[Entry]; 9] = [
     accounts::CASES,
     clients::CASES,
     tickets::CASES,
@@ -20,4 +21,5 @@ pub(super) const ALL: [&[Entry]; 8] = [
     factors::CASES,
     keys::CASES,
     whole::CASES,
+    roles::CASES,
 ];

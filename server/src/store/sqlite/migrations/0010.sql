@@ -5,6 +5,9 @@
 ALTER TABLE users ADD COLUMN roles INTEGER NOT NULL DEFAULT 0 CHECK (roles BETWEEN 0 AND 7);
 ALTER TABLE clients ADD COLUMN roles INTEGER NOT NULL DEFAULT 0 CHECK (roles BETWEEN 0 AND 7);
 
+CREATE INDEX users_with_roles ON users (seq) WHERE roles <> 0;
+CREATE INDEX clients_with_roles ON clients (seq) WHERE roles <> 0;
+
 -- Who administered over HTTP, and the roles that somebody has since. Rows from before have none of it, and hash as they did.
 ALTER TABLE audit ADD COLUMN by_user TEXT;
 ALTER TABLE audit ADD COLUMN by_client TEXT;
