@@ -5,25 +5,37 @@ use core::fmt;
 
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
+use crate::crypto::algorithm::Algorithm;
 use crate::jose::claims::{AccessClaims, TokenError, TokenType, UnverifiedToken, WireClaims};
 use crate::jose::key::{KeySet, SigningKey, VerifyingKey};
 use crate::settings::Settings;
 
-/// The keys of one generation: at most one signs, all of them verify.
+/// The keys of one generation: at most one of each algorithm signs, all of them verify.
 pub struct Keys {
     generation: u64,
-    signing: Option<SigningKey>,
+    /// The default key first.
+    signing: Vec<SigningKey>,
     verifying: KeySet,
 }
 
 impl Keys {
-    /// Makes the keys of `generation`: `signing` signs and verifies, `others` only verify.
+    /// Makes the keys of `generation`: `signing` sign and verify, `others` only verify. The first of `signing` is the default key: it
+    /// signs for every client that chooses no algorithm. A client that chooses one gets the tokens of the first key of that algorithm.
     ///
     /// The generation is a number that the store raises with every change of its keys.
-    pub fn new(generation: u64, signing: Option<SigningKey>, others: Vec<VerifyingKey>) -> Self {
-        let mut verifying = others;
-        verifying.extend(signing.as_ref().and_then(|key| key.verifying_key().ok()));
+    pub fn new(
+        generation: u64,
+        signing: impl IntoIterator<Item = SigningKey>,
+        others: Vec<VerifyingKey>,
+    ) -> Self {
+        let (signing, mut verifying) = (signing.into_iter().collect::<Vec<_>>(), others);
+        verifying.extend(signing.iter().filter_map(|key| key.verifying_key().ok()));
         Self { generation, signing, verifying: KeySet::new(verifying) }
+    }
+
+    /// Returns the key of the algorithm that a client chooses, or the default key where it chooses none.
+    fn signing(&self, chosen: Option<Algorithm>) -> Option<&SigningKey> {
+        self.signing.iter().find(|key| chosen.is_none_or(|chosen| chosen == key.algorithm()))
     }
 }
 
@@ -78,12 +90,19 @@ impl Engine {
         Ok((token_type, claims))
     }
 
-    pub(crate) const fn can_sign(&self) -> bool {
-        self.keys.signing.is_some()
+    /// Returns true if there is a key for a client that chooses this algorithm, or none.
+    pub(crate) fn can_sign(&self, chosen: Option<Algorithm>) -> bool {
+        self.keys.signing(chosen).is_some()
     }
 
-    pub(crate) fn sign(&self, token_type: TokenType, claims: &WireClaims<'_>) -> Option<SecretText> {
-        let key = self.keys.signing.as_ref()?;
+    /// Signs a token for a client that chooses this algorithm, or none. No key of another algorithm takes its place.
+    pub(crate) fn sign(
+        &self,
+        chosen: Option<Algorithm>,
+        token_type: TokenType,
+        claims: &WireClaims<'_>,
+    ) -> Option<SecretText> {
+        let key = self.keys.signing(chosen)?;
         key.sign(token_type.as_str(), &claims.to_json()).ok().map(SecretText::new)
     }
 

@@ -128,6 +128,16 @@ impl Output {
         Rows::begin(self, Shown::Lines)
     }
 
+    /// Prints `text` as it is, also with `--json`.
+    ///
+    /// # Errors
+    /// Errors of stdout.
+    pub fn text(self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
     /// Begins to print records that come one by one, without an end: each on a line of its own, an object with `--json`.
     pub(crate) fn stream(self) -> Stream {
         Stream { json: self.json, stdout: io::BufWriter::new(io::stdout().lock()) }

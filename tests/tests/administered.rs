@@ -300,7 +300,7 @@ fn a_key_waits_until_every_copy_of_the_key_set_has_it() {
     let mut settings = settings();
     settings.key_set_lifetime = 300;
     let rotates = |seconds: u64, algorithm, made: Option<&str>| {
-        let operation = RotateKey { algorithm, at_once: false, made: made.map(key) };
+        let operation = RotateKey { algorithm, at_once: false, beside: false, made: made.map(key) };
         run(operation, Administrator::Machine, inputs(NOON.plus(seconds), seconds), &settings, &store)
             .expect("a result")
     };
@@ -329,24 +329,11 @@ fn a_key_waits_until_every_copy_of_the_key_set_has_it() {
     assert_eq!(states(&store).len(), 2);
     assert_eq!(signs(rotates(460, None, Some("c"))).as_deref(), Some("b"));
     // A newer one that still waits does not keep an older one from signing.
-    run(
-        AddKey { key: key("c"), activate: false },
-        Administrator::Machine,
-        inputs(NOON.plus(500), 1),
-        &settings,
-        &store,
-    )
-    .expect("a key");
-    run(
-        AddKey { key: key("d"), activate: false },
-        Administrator::Machine,
-        inputs(NOON.plus(800), 2),
-        &settings,
-        &store,
-    )
-    .expect("a key");
+    let add = |id| AddKey { key: key(id), activate: false, beside: false };
+    run(add("c"), Administrator::Machine, inputs(NOON.plus(500), 1), &settings, &store).expect("a key");
+    run(add("d"), Administrator::Machine, inputs(NOON.plus(800), 2), &settings, &store).expect("a key");
     assert_eq!(signs(rotates(900, None, None)).as_deref(), Some("c"));
-    let now = RotateKey { algorithm: None, at_once: true, made: None };
+    let now = RotateKey { algorithm: None, at_once: true, beside: false, made: None };
     let now =
         run(now, Administrator::Machine, inputs(NOON.plus(901), 3), &settings, &store).expect("a result");
     assert_eq!(signs(now).as_deref(), Some("d"));
@@ -359,19 +346,19 @@ fn keys_rotate_and_the_one_that_signs_stays() {
     let first = |id| AddFirstKey { key: key(id) };
     assert_eq!(does(&store, first("a")).map(|added| added.map(|key| key.state)), Ok(Some(Signing)));
     assert_eq!(does(&store, first("b")), Ok(None), "there is a key");
-    let add = |id, activate| AddKey { key: key(id), activate };
+    let add = |id, activate| AddKey { key: key(id), activate, beside: false };
     does(&store, add("b", false)).expect("a key");
     assert_eq!(does(&store, add("b", true)), Err(AdminError::AlreadyExists(Item::Key("b".into()))));
-    let rotate = |made| RotateKey { algorithm: None, at_once: true, made };
+    let rotate = |made| RotateKey { algorithm: None, at_once: true, beside: false, made };
     let Ok(Rotated::Signs(signs)) = does(&store, rotate(None)) else { panic!("b waits") };
     assert_eq!((signs.id.as_str(), signs.state), ("b", Signing));
     assert_eq!(does(&store, rotate(None)), Ok(Rotated::NeedsKey(Algorithm::Hs256)), "as the one that signs");
-    let asked = RotateKey { algorithm: Some(Algorithm::EdDsa), at_once: true, made: None };
+    let asked = RotateKey { algorithm: Some(Algorithm::EdDsa), at_once: true, beside: false, made: None };
     assert_eq!(does(&store, asked), Ok(Rotated::NeedsKey(Algorithm::EdDsa)));
     assert!(matches!(does(&store, rotate(Some(key("c")))), Ok(Rotated::Signs(key)) if key.id == "c"));
     let [a, b, c] = ["a", "b", "c"].map(String::from);
     assert_eq!(states(&store), [(a.clone(), VerifyingOnly), (b, VerifyingOnly), (c, Signing)]);
-    let retire = |id: &str| RetireKey { id: id.into() };
+    let retire = |id: &str| RetireKey { id: id.into(), at_once: true };
     assert_eq!(does(&store, retire("c")), Err(AdminError::Refused(Obstacle::KeySigns)));
     assert_eq!(does(&store, retire("x")), Err(AdminError::NotFound(Item::Key("x".into()))));
     does(&store, retire("a")).expect("a change");

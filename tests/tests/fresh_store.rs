@@ -17,7 +17,7 @@ use gatepass_core::records::password::Password;
 use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::sign_in_history::SignInHistory;
-use gatepass_core::records::signing_key::{KeyState, StoredKey};
+use gatepass_core::records::signing_key::{KeyRecord, KeyRecords, KeyState, StoredKey};
 use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::audit::Event;
 use gatepass_core::store::check::{check_races, check_store};
@@ -27,7 +27,9 @@ use gatepass_core::store::query::{
     ExplainRecords, FactorsRecords, Family, IdentifierOwner, IssueRecords, LoginRecords, Named,
     PasswordRecords, RoleHolder, SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
 };
-use gatepass_core::{Change, Client, ClientId, Found, Outcome, Query, Records, Store, User, UserId, UserRef};
+use gatepass_core::{
+    Algorithm, Change, Client, ClientId, Found, Outcome, Query, Records, Store, Time, User, UserId, UserRef,
+};
 
 /// A condition that does not hold.
 struct Conflict;
@@ -346,7 +348,18 @@ impl Rows {
                 let ticket = self.tickets.iter().find(|ticket| ticket.id == *id);
                 Records::TicketById(ticket.cloned().map(Box::new))
             }
-            Query::Keys => Records::Keys(self.keys.iter().map(|key| key.record.clone()).collect()),
+            Query::Keys => {
+                let mut found = KeyRecords::default();
+                found.keys.extend(self.keys.iter().map(|key| key.record.clone()));
+                for client in &self.clients {
+                    found.chosen.extend(client.signing_algorithm);
+                    let lifetimes = [client.token_lifetime, client.user_token_lifetime];
+                    found.longest_lifetime = lifetimes.into_iter().fold(found.longest_lifetime, Ord::max);
+                }
+                found.chosen.sort();
+                found.chosen.dedup();
+                Records::Keys(Box::new(found))
+            }
             Query::UserPage(query) => {
                 Records::UserPage(page(query, self.users.clone(), |user| user.id.as_str()))
             }
@@ -421,9 +434,27 @@ impl Rows {
         Ok(())
     }
 
-    fn stop_signing(&mut self) {
-        let signing = self.keys.iter_mut().filter(|key| key.record.state == KeyState::Signing);
-        signing.for_each(|key| key.record.state = KeyState::VerifyingOnly);
+    fn activate(&mut self, id: &str, beside: bool, retire_from: Time) -> Held {
+        let algorithm = row(&mut self.keys, |key| key.record.id == id)?.record.algorithm;
+        let chosen = |by: Algorithm| self.clients.iter().any(|client| client.signing_algorithm == Some(by));
+        let mut is_default = true;
+        for KeyRecord { id: other, algorithm: by, state, beside: aside, retire_from: until, .. } in
+            self.keys.iter_mut().map(|key| &mut key.record)
+        {
+            if other == id || *state != KeyState::Signing {
+                continue;
+            }
+            if *by == algorithm || (!beside && !*aside && !chosen(*by)) {
+                (*state, *aside, *until) = (KeyState::VerifyingOnly, false, Some(retire_from));
+            } else if beside {
+                is_default &= *aside;
+            } else {
+                *aside = true;
+            }
+        }
+        let key = &mut row(&mut self.keys, |key| key.record.id == id)?.record;
+        (key.state, key.beside, key.retire_from) = (KeyState::Signing, !is_default, None);
+        Ok(())
     }
 
     fn apply(&mut self, change: &Change) -> Held {
@@ -688,19 +719,31 @@ impl Rows {
                 self.assertions.push(used.digest);
                 Ok(())
             }
-            Change::InsertKey { key, generation } => {
+            Change::RequireSigningKey(algorithm) => holds(
+                self.keys
+                    .iter()
+                    .any(|key| key.record.algorithm == *algorithm && key.record.state == KeyState::Signing),
+            ),
+            Change::InsertKey { key, generation, retire_from } => {
                 holds(!self.keys.iter().any(|other| other.record.id == key.record.id))?;
                 self.raise_generation(*generation)?;
-                if key.record.state == KeyState::Signing {
-                    self.stop_signing();
-                }
                 self.keys.push(StoredKey::clone(key));
+                if key.record.state == KeyState::Signing {
+                    self.activate(&key.record.id, key.record.beside, *retire_from)?;
+                }
                 Ok(())
             }
-            Change::ActivateKey { id, generation } => {
+            Change::ActivateKey { id, generation, beside, retire_from } => {
                 self.raise_generation(*generation)?;
-                self.stop_signing();
-                row(&mut self.keys, |key| key.record.id == *id)?.record.state = KeyState::Signing;
+                self.activate(id, *beside, *retire_from)
+            }
+            Change::StopKey { id, generation, retire_from } => {
+                self.raise_generation(*generation)?;
+                let key = &mut row(&mut self.keys, |key| key.record.id == *id)?.record;
+                holds(key.state == KeyState::Signing && key.beside)?;
+                holds(self.clients.iter().all(|client| client.signing_algorithm != Some(key.algorithm)))?;
+                (key.state, key.beside) = (KeyState::VerifyingOnly, false);
+                key.retire_from = Some(*retire_from);
                 Ok(())
             }
             Change::RetireKey { id, generation } => {

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::error::{AdminError, Field, Invalid};
 use super::fields::{Edit, plain};
+use crate::crypto::algorithm::Algorithm;
 use crate::records::client::Client;
 use crate::records::client_key::ClientKey;
 use crate::records::factor::AskFactor;
@@ -30,6 +31,7 @@ pub struct ClientFields {
     user_token_lifetime: Edit<Option<u32>>,
     second_factor: Edit<Option<AskFactor>>,
     trusted_context: Edit<bool>,
+    signing_algorithm: Edit<Option<Algorithm>>,
     keys: Edit<Vec<ClientKey>>,
 }
 
@@ -116,6 +118,21 @@ impl ClientFields {
         Self { trusted_context: Edit::Set(trusted), ..self }
     }
 
+    /// Sets the algorithm that signs the client's tokens, and those of people signed in for it; none: the default key's. A key of it has
+    /// to sign.
+    #[must_use]
+    pub fn signing_algorithm(self, algorithm: Option<Algorithm>) -> Self {
+        Self { signing_algorithm: Edit::Set(algorithm), ..self }
+    }
+
+    /// Returns the algorithm that the client is to choose, if it is to choose one.
+    pub(super) const fn chosen_algorithm(&self) -> Option<Algorithm> {
+        match self.signing_algorithm {
+            Edit::Set(algorithm) => algorithm,
+            Edit::Keep => None,
+        }
+    }
+
     /// Sets the public keys by which the client's assertions are verified, as a JWK set; none: it has no keys.
     ///
     /// # Errors
@@ -139,6 +156,7 @@ impl ClientFields {
         self.user_token_lifetime.apply(&mut client.user_token_lifetime);
         self.second_factor.apply(&mut client.second_factor);
         self.trusted_context.apply(&mut client.trusted_context);
+        self.signing_algorithm.apply(&mut client.signing_algorithm);
         self.keys.apply(&mut client.keys);
         if client.default_scope.is_within(&client.scope) {
             return Ok(());

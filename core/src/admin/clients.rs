@@ -14,6 +14,7 @@ use crate::records::client::{Client, ClientSecret, SecretDigest};
 use crate::records::id::{ClientId, SecretId};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::scope::Scope;
+use crate::records::signing_key::{KeyRecord, KeyState};
 use crate::records::user::User;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
@@ -250,7 +251,7 @@ impl Operation for AddClient {
     type Output = ClientWithSecret;
 
     fn query(&self) -> Query {
-        Query::Client(self.id.clone())
+        query(&self.id, &self.fields)
     }
 
     fn decide(
@@ -258,10 +259,10 @@ impl Operation for AddClient {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<ClientWithSecret>, AdminError> {
-        let Records::Client(other) = records else { return Err(AdminError::Internal) };
-        if other.is_some() {
+        if recorded(records)?.is_some() {
             return Err(AdminError::AlreadyExists(Item::Client(self.id.clone())));
         }
+        let required = required_key(&self.fields, records)?;
         let request = inputs.request;
         let mut client = Client::new(self.id.clone(), Scope::default(), registration(request), request.now);
         self.fields.apply(&mut client)?;
@@ -270,8 +271,8 @@ impl Operation for AddClient {
         let made = wants_secret.then(|| new_secret(self.secret.as_ref(), request)).transpose()?;
         let (kept, secret) = made.map_or((None, None), |(kept, secret)| (Some(kept), secret));
         client.secrets.extend(kept);
-        let changes =
-            vec![Change::InsertClient(client.clone()), event(inputs, Kind::ClientAdded, &client.id)];
+        let added = [Change::InsertClient(client.clone()), event(inputs, Kind::ClientAdded, &client.id)];
+        let changes = required.into_iter().chain(added).collect();
         Ok(Plan::new(changes, ClientWithSecret { client, secret }).into())
     }
 }
@@ -280,7 +281,7 @@ impl Operation for SetClient {
     type Output = ChangedClient;
 
     fn query(&self) -> Query {
-        Query::Client(self.client.clone())
+        query(&self.client, &self.fields)
     }
 
     fn decide(
@@ -290,6 +291,7 @@ impl Operation for SetClient {
     ) -> Result<Decision<ChangedClient>, AdminError> {
         let found = found(&self.client, records)?;
         let decision = edit(inputs, Kind::ClientChanged, found, |client| self.fields.apply(client))?;
+        let decision = decision.require(required_key(&self.fields, records)?);
         Ok(decision.map(|client| ChangedClient { narrowed: !found.scope.is_within(&client.scope), client }))
     }
 }
@@ -485,9 +487,38 @@ impl Operation for RenewClient {
     }
 }
 
+/// Asks for the client `id`, and for the keys where it is to choose among their algorithms.
+fn query(id: &ClientId, fields: &ClientFields) -> Query {
+    match fields.chosen_algorithm() {
+        None => Query::Client(id.clone()),
+        Some(_) => Query::Keys.by(Some(id)),
+    }
+}
+
+/// Returns the client that was found, alone or with the keys.
+fn recorded(records: &Records) -> Result<Option<&Client>, AdminError> {
+    let (caller, records) = records.with_client();
+    if let Records::Client(client) = records { Ok(client.as_ref()) } else { keys(records).map(|_| caller) }
+}
+
 pub(super) fn found<'r>(id: &ClientId, records: &'r Records) -> Result<&'r Client, AdminError> {
-    let Records::Client(found) = records else { return Err(AdminError::Internal) };
-    found.as_ref().ok_or_else(|| AdminError::NotFound(Item::Client(id.clone())))
+    recorded(records)?.ok_or_else(|| AdminError::NotFound(Item::Client(id.clone())))
+}
+
+fn keys(records: &Records) -> Result<&[KeyRecord], AdminError> {
+    let Records::Keys(found) = records else { return Err(AdminError::Internal) };
+    Ok(&found.keys)
+}
+
+/// Returns what must still hold where a client chooses an algorithm: a key of it signs.
+fn required_key(fields: &ClientFields, records: &Records) -> Result<Option<Change>, AdminError> {
+    let Some(algorithm) = fields.chosen_algorithm() else { return Ok(None) };
+    let signs = |key: &KeyRecord| key.state == KeyState::Signing && key.algorithm == algorithm;
+    if keys(records.with_client().1)?.iter().any(signs) {
+        return Ok(Some(Change::RequireSigningKey(algorithm)));
+    }
+    let (field, reason) = (Field::SigningAlgorithm, Invalid::NoKeySigns(algorithm));
+    Err(AdminError::Invalid { field, reason })
 }
 
 /// Writes `change` to a client's record, on top of what was read. Where nothing changes, nothing is written. A change of how the client

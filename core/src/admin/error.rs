@@ -3,6 +3,8 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
+use crate::base::time::Time;
+use crate::crypto::algorithm::Algorithm;
 use crate::policy::password::PasswordError;
 use crate::policy::ticket_issuing::IssueError;
 use crate::records::client_key::ClientKeysError;
@@ -109,6 +111,8 @@ pub enum Field {
     TokenLifetime,
     /// The lifetime of the access tokens of people signed in for a client.
     UserTokenLifetime,
+    /// The algorithm that signs the tokens for a client.
+    SigningAlgorithm,
     /// The secret of a client.
     Secret,
     /// The user who acts.
@@ -165,6 +169,8 @@ pub enum Invalid {
     },
     /// It is more than one line, or has a control character.
     NotOneLine,
+    /// No key of this algorithm signs.
+    NoKeySigns(Algorithm),
     /// It is the server's own.
     Reserved,
     /// There are several, and nobody has more than one.
@@ -201,8 +207,20 @@ pub enum Obstacle {
     WrongCode,
     /// It was ended before.
     AlreadyEnded,
-    /// The key signs.
+    /// The key is the default key.
     KeySigns,
+    /// The key signs, and a client chooses its algorithm.
+    KeyIsChosen(Algorithm),
+    /// Copies of the key set may not hold the key yet.
+    KeyIsNew {
+        /// The time from which every copy holds it.
+        from: Time,
+    },
+    /// A token that the key signed may still be good.
+    KeyVerifies {
+        /// The time from which none is.
+        until: Time,
+    },
     /// The client has as many secrets as there can be, and none of them has expired.
     TooManySecrets,
     /// The administrator would change their own roles.
@@ -287,6 +305,7 @@ impl fmt::Display for Field {
             Self::Audience => "an audience",
             Self::TokenLifetime => "the lifetime of tokens",
             Self::UserTokenLifetime => "the lifetime of users' tokens",
+            Self::SigningAlgorithm => "the signing algorithm",
             Self::Secret => "a secret",
             Self::Actor => "the actor",
             Self::Roles => "a role",
@@ -313,6 +332,9 @@ impl fmt::Display for Invalid {
             Self::OutOfRange { most } => write!(f, "is a whole number from 1 to {most}"),
             Self::TooShort { least } => write!(f, "has {least} characters at least"),
             Self::NotOneLine => f.write_str("is one line without control characters"),
+            Self::NoKeySigns(algorithm) => {
+                write!(f, "is one that a key signs by, and no {algorithm} key signs")
+            }
             Self::Reserved => f.write_str("is the server's own"),
             Self::NotSeparate => {
                 f.write_str("is the only one that somebody has, unless separate_roles is false")
@@ -331,12 +353,21 @@ impl fmt::Display for Invalid {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::KeyIsChosen(algorithm) => {
+                return write!(f, "the key signs for clients that choose {algorithm}");
+            }
+            Self::KeyIsNew { from } => {
+                return write!(f, "copies of the key set may not hold the key before {from}");
+            }
+            Self::KeyVerifies { until } => {
+                return write!(f, "tokens that the key signed are good until {until} at the latest");
+            }
             Self::NoPassword => "the user has no password",
             Self::TooManyDevices => "the user has as many devices as there can be",
             Self::NoDeviceWaits => "no device of the user waits for a first code",
             Self::WrongCode => "the code is wrong",
             Self::AlreadyEnded => "it was ended before",
-            Self::KeySigns => "the key signs",
+            Self::KeySigns => "the key is the default key, which signs",
             Self::TooManySecrets => "the client has as many secrets as there can be",
             Self::OwnRoles => "nobody changes their own roles: ask another officer, or run `gatepass user set` on the machine",
             Self::RolesOfClients => {

@@ -11,13 +11,11 @@ use super::step::{Decision, Operation, OperationInputs, Plan};
 use crate::base::time::Time;
 use crate::crypto::algorithm::Algorithm;
 use crate::jose::key::SigningKey;
-use crate::records::signing_key::{KeyRecord, KeyState, StoredKey};
+use crate::records::signing_key::{KeyRecord, KeyRecords, KeyState, StoredKey};
+use crate::settings::Settings;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
 use crate::store::query::{Query, Records};
-
-/// The time in seconds that a key waits beyond the life of a copy of the key set: for answers on their way, and other people's clocks.
-const KEY_SET_MARGIN: u64 = 60;
 
 /// Lists the keys, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,8 +26,10 @@ pub struct ListKeys;
 pub struct AddKey {
     /// The key.
     pub key: SigningKey,
-    /// The key signs from now on, and the key that did only verifies. Otherwise it is published and waits.
+    /// The key signs from now on. Otherwise it is published and waits.
     pub activate: bool,
+    /// The key is to sign for the clients alone that choose its algorithm. Otherwise it is to be the default key.
+    pub beside: bool,
 }
 
 /// Adds a key that signs where there is no key at all. The result is none where there is one.
@@ -44,10 +44,13 @@ pub struct AddFirstKey {
 /// signs at all, the newest one signs at once.
 #[derive(Debug)]
 pub struct RotateKey {
-    /// The algorithm of the key; without, any key that waits will do.
+    /// The algorithm of the key; without, any key that waits to be the default key will do.
     pub algorithm: Option<Algorithm>,
     /// The key signs at once. Whoever holds an older copy of the key set refuses its tokens until that copy expires.
     pub at_once: bool,
+    /// The key is to sign for the clients alone that choose its algorithm. So it is, too, where it takes the place of such a key, or was
+    /// published as one. Otherwise it becomes the default key.
+    pub beside: bool,
     /// A key for the case that none waits.
     pub made: Option<SigningKey>,
 }
@@ -68,11 +71,35 @@ pub enum Rotated {
     NeedsKey(Algorithm),
 }
 
-/// Removes a key that does not sign. Tokens that it signed are refused from now on.
+/// Has one key sign.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActivateKey {
+    /// Its `kid`.
+    pub id: String,
+    /// The key signs at once, also where copies of the key set may not hold it.
+    pub at_once: bool,
+    /// True for a key that is to sign for the clients alone that choose its algorithm, false for one that is to be the default key; none
+    /// for what it was published as.
+    pub beside: Option<bool>,
+}
+
+/// Removes a key that does not sign, from the time on when nothing that it signed is still good. A key that signs beside the default
+/// key, and whose algorithm no client chooses, stops signing first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetireKey {
     /// Its `kid`.
     pub id: String,
+    /// The key is removed at once. Tokens that it signed are refused from now on.
+    pub at_once: bool,
+}
+
+/// The result of [`RetireKey`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retired {
+    /// The key is removed.
+    Removed(KeyRecord),
+    /// The key signs no more, and only verifies. Retire it again when [`KeyRecord::retire_from`] has come.
+    Stopped(KeyRecord),
 }
 
 impl Operation for ListKeys {
@@ -87,7 +114,7 @@ impl Operation for ListKeys {
         _: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Vec<KeyRecord>>, AdminError> {
-        Ok(Decision::Done(keys(records)?.to_vec()))
+        Ok(Decision::Done(found(records)?.keys.clone()))
     }
 }
 
@@ -103,7 +130,7 @@ impl Operation for AddKey {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<KeyRecord>, AdminError> {
-        Ok(add(inputs, keys(records)?, &self.key, self.activate)?.into())
+        Ok(add(inputs, found(records)?, &self.key, self.activate, self.beside)?.into())
     }
 }
 
@@ -119,11 +146,11 @@ impl Operation for AddFirstKey {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Option<KeyRecord>>, AdminError> {
-        let keys = keys(records)?;
-        if !keys.is_empty() {
+        let found = found(records)?;
+        if !found.keys.is_empty() {
             return Ok(Decision::Done(None));
         }
-        Ok(add(inputs, keys, &self.key, true)?.map(Some).into())
+        Ok(add(inputs, found, &self.key, true, false)?.map(Some).into())
     }
 }
 
@@ -139,37 +166,36 @@ impl Operation for RotateKey {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Rotated>, AdminError> {
-        let (keys, now) = (keys(records)?, inputs.request.now);
-        let known_from = |key: &KeyRecord| {
-            key.created_at.plus(u64::from(inputs.settings.key_set_lifetime).saturating_add(KEY_SET_MARGIN))
+        let (found, now) = (found(records)?, inputs.request.now);
+        let known_from = |key: &KeyRecord| key.signs_from(inputs.settings.key_set_lifetime);
+        let at_once = self.at_once || !found.keys.iter().any(|key| key.state == KeyState::Signing);
+        let is_asked = |key: &&KeyRecord| match self.algorithm {
+            Some(algorithm) => key.algorithm == algorithm,
+            None => key.beside == self.beside,
         };
-        let at_once = self.at_once || !keys.iter().any(|key| key.state == KeyState::Signing);
-        let waiting = keys.iter().filter(|key| {
-            key.state == KeyState::Published && self.algorithm.is_none_or(|asked| asked == key.algorithm)
-        });
+        let waiting = found.keys.iter().filter(|key| key.state == KeyState::Published).filter(is_asked);
         let newest = waiting.clone().max_by_key(|key| key.created_at);
         let known = waiting.filter(|key| known_from(key) <= now).max_by_key(|key| key.created_at);
         if let Some(key) = known.or(newest.filter(|_| at_once)) {
-            let activate = Change::ActivateKey { id: key.id.clone(), generation: inputs.key_generation };
-            let changes = vec![activate, event(inputs, Kind::KeyActivated, &key.id)];
-            let signs = KeyRecord { state: KeyState::Signing, ..key.clone() };
-            return Ok(Plan::new(changes, Rotated::Signs(signs)).into());
+            let signs = activate(inputs, found, key, self.beside || key.beside);
+            return Ok(signs.map(Rotated::Signs).into());
         }
         let waits = |key: KeyRecord| Rotated::Waits { from: known_from(&key), key };
         if let Some(key) = newest {
             return Ok(Decision::Done(waits(key.clone())));
         }
         if let Some(made) = &self.made {
-            let added = add(inputs, keys, made, at_once)?;
+            let beside = self.beside || signs_beside(found, made.algorithm());
+            let added = add(inputs, found, made, at_once, beside)?;
             return Ok(added.map(|key| if at_once { Rotated::Signs(key) } else { waits(key) }).into());
         }
-        let current = keys.iter().find(|key| key.state == KeyState::Signing).map(|key| key.algorithm);
+        let current = default_key(found).map(|key| key.algorithm);
         let algorithm = self.algorithm.or(current).unwrap_or(Algorithm::Rs256);
         Ok(Decision::Done(Rotated::NeedsKey(algorithm)))
     }
 }
 
-impl Operation for RetireKey {
+impl Operation for ActivateKey {
     type Output = KeyRecord;
 
     fn query(&self) -> Query {
@@ -181,36 +207,126 @@ impl Operation for RetireKey {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<KeyRecord>, AdminError> {
-        let key = keys(records)?.iter().find(|key| key.id == self.id);
-        let key = key.ok_or_else(|| AdminError::NotFound(Item::Key(self.id.clone())))?;
-        if key.state == KeyState::Signing {
-            return Err(AdminError::Refused(Obstacle::KeySigns));
+        let found = found(records)?;
+        let key = named(found, &self.id)?;
+        let beside = self.beside.unwrap_or(key.beside);
+        if key.state == KeyState::Signing && (key.beside == beside || key.is_default()) {
+            return Ok(Decision::Done(key.clone()));
         }
-        let retire = Change::RetireKey { id: key.id.clone(), generation: inputs.key_generation };
-        let changes = vec![retire, event(inputs, Kind::KeyRetired, &key.id)];
-        Ok(Plan::new(changes, key.clone()).into())
+        let from = key.signs_from(inputs.settings.key_set_lifetime);
+        let is_known = key.state != KeyState::Published || from <= inputs.request.now;
+        if is_known || self.at_once || default_key(found).is_none() {
+            return Ok(activate(inputs, found, key, beside).into());
+        }
+        Err(AdminError::Refused(Obstacle::KeyIsNew { from }))
     }
 }
 
-fn keys(records: &Records) -> Result<&[KeyRecord], AdminError> {
-    let Records::Keys(keys) = records else { return Err(AdminError::Internal) };
-    Ok(keys)
+impl Operation for RetireKey {
+    type Output = Retired;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Retired>, AdminError> {
+        let found = found(records)?;
+        let (key, generation) = (named(found, &self.id)?, inputs.key_generation);
+        if key.is_default() {
+            return Err(AdminError::Refused(Obstacle::KeySigns));
+        }
+        if key.state == KeyState::Signing && found.chosen.contains(&key.algorithm) {
+            return Err(AdminError::Refused(Obstacle::KeyIsChosen(key.algorithm)));
+        }
+        let retire_from = retire_from(inputs, found);
+        let mut changes = Vec::new();
+        if key.state == KeyState::Signing {
+            changes.push(Change::StopKey { id: key.id.clone(), generation, retire_from });
+            changes.push(event(inputs, Kind::KeyStopped, &key.id));
+            if !self.at_once {
+                let (state, beside, retire_from) = (KeyState::VerifyingOnly, false, Some(retire_from));
+                let stopped = KeyRecord { state, beside, retire_from, ..key.clone() };
+                return Ok(Plan::new(changes, Retired::Stopped(stopped)).into());
+            }
+        } else if let Some(until) = key.retire_from.filter(|from| inputs.request.now < *from)
+            && !self.at_once
+        {
+            return Err(AdminError::Refused(Obstacle::KeyVerifies { until }));
+        }
+        let generation = generation.saturating_add(u64::from(key.state == KeyState::Signing));
+        changes.push(Change::RetireKey { id: key.id.clone(), generation });
+        changes.push(event(inputs, Kind::KeyRetired, &key.id));
+        Ok(Plan::new(changes, Retired::Removed(key.clone())).into())
+    }
 }
 
-/// Plans to add `key` to `keys`, to sign from now on or to wait.
+fn found(records: &Records) -> Result<&KeyRecords, AdminError> {
+    let Records::Keys(found) = records else { return Err(AdminError::Internal) };
+    Ok(found)
+}
+
+fn named<'r>(found: &'r KeyRecords, id: &str) -> Result<&'r KeyRecord, AdminError> {
+    let key = found.keys.iter().find(|key| key.id == id);
+    key.ok_or_else(|| AdminError::NotFound(Item::Key(id.to_owned())))
+}
+
+fn default_key(found: &KeyRecords) -> Option<&KeyRecord> {
+    found.keys.iter().find(|key| key.is_default())
+}
+
+/// Returns true if a key of `algorithm` signs for the clients alone that choose it.
+fn signs_beside(found: &KeyRecords, algorithm: Algorithm) -> bool {
+    let mut signing = found.keys.iter().filter(|key| key.state == KeyState::Signing && key.beside);
+    signing.any(|key| key.algorithm == algorithm)
+}
+
+/// Returns true if a key of `algorithm` that is to sign beside the default key does: there is one, of another algorithm.
+fn stays_beside(found: &KeyRecords, algorithm: Algorithm, beside: bool) -> bool {
+    beside && default_key(found).is_some_and(|key| key.algorithm != algorithm)
+}
+
+/// Returns the time from which nothing is good that a key signed that signs until now.
+fn retire_from(inputs: &OperationInputs<'_>, found: &KeyRecords) -> Time {
+    let Settings { user_token_lifetime, client_token_lifetime, .. } = *inputs.settings;
+    let longest = user_token_lifetime.max(client_token_lifetime).max(found.longest_lifetime.unwrap_or(0));
+    inputs.request.now.plus(u64::from(longest).saturating_add(KeyRecord::MARGIN))
+}
+
+/// Plans to have `key` sign.
+fn activate(
+    inputs: &OperationInputs<'_>,
+    found: &KeyRecords,
+    key: &KeyRecord,
+    beside: bool,
+) -> Plan<KeyRecord> {
+    let (id, generation, retire_from) = (key.id.clone(), inputs.key_generation, retire_from(inputs, found));
+    let activate = Change::ActivateKey { id, generation, beside, retire_from };
+    let changes = vec![activate, event(inputs, Kind::KeyActivated, &key.id)];
+    let beside = stays_beside(found, key.algorithm, beside);
+    Plan::new(changes, KeyRecord { state: KeyState::Signing, beside, retire_from: None, ..key.clone() })
+}
+
+/// Plans to add `key` to those that were found, to sign from now on or to wait.
 fn add(
     inputs: &OperationInputs<'_>,
-    keys: &[KeyRecord],
+    found: &KeyRecords,
     key: &SigningKey,
     activate: bool,
+    beside: bool,
 ) -> Result<Plan<KeyRecord>, AdminError> {
-    if keys.iter().any(|other| other.id == key.key_id()) {
+    if found.keys.iter().any(|other| other.id == key.key_id()) {
         return Err(AdminError::AlreadyExists(Item::Key(key.key_id().to_owned())));
     }
     let state = if activate { KeyState::Signing } else { KeyState::Published };
-    let key = StoredKey::new(key, state, inputs.request.now);
+    let mut key = StoredKey::new(key, state, inputs.request.now);
+    key.record.beside = if activate { stays_beside(found, key.record.algorithm, beside) } else { beside };
     let record = key.record.clone();
-    let insert = Change::InsertKey { key: Box::new(key), generation: inputs.key_generation };
+    let (generation, retire_from) = (inputs.key_generation, retire_from(inputs, found));
+    let insert = Change::InsertKey { key: Box::new(key), generation, retire_from };
     let mut changes = vec![insert, event(inputs, Kind::KeyAdded, &record.id)];
     if activate {
         changes.push(event(inputs, Kind::KeyActivated, &record.id));

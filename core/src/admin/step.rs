@@ -92,6 +92,19 @@ impl<T> Decision<T> {
     }
 }
 
+impl<T> Decision<T> {
+    /// Commits the changes, if there are any, only while `required` holds, too.
+    pub(super) fn require(self, required: Option<Change>) -> Self {
+        match self {
+            Self::Commit(mut plan) => {
+                plan.changes.extend(required);
+                Self::Commit(plan)
+            }
+            other @ (Self::Done(_) | Self::HashPassword(_)) => other,
+        }
+    }
+}
+
 /// Changes, and the result once they are durable.
 #[derive(Debug)]
 pub struct Plan<T> {
@@ -195,7 +208,7 @@ pub fn run<O: Operation>(
 
 impl<O: Operation> Progress<O> {
     fn decide(self, settings: &Settings, found: Found) -> Step<O> {
-        if found.records == Records::Unreadable {
+        if found.records.is_unreadable() {
             return Step::Done(Err(AdminError::Unreadable));
         }
         let inputs = OperationInputs {

@@ -179,9 +179,10 @@ impl<'a> Basis<'a> {
         self.ctx.clocks()
     }
 
-    /// Refuses to go on without a key that signs: nothing is spent for a token that cannot be made.
-    pub(crate) fn require_signing_key(&self) -> Result<(), Reply> {
-        if self.engine.can_sign() { Ok(()) } else { Err(self.ctx.unavailable()) }
+    /// Refuses to go on without a key that signs for `client`: nothing is spent for a token that cannot be made.
+    pub(crate) fn require_signing_key(&self, client: Option<&Client>) -> Result<(), Reply> {
+        let chosen = client.and_then(|client| client.signing_algorithm);
+        if self.engine.can_sign(chosen) { Ok(()) } else { Err(self.ctx.unavailable()) }
     }
 }
 

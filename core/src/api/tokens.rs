@@ -8,9 +8,11 @@ use crate::api::context::Context;
 use crate::api::endpoint::Basis;
 use crate::base::secret::SecretText;
 use crate::base::time::Clocks;
+use crate::crypto::algorithm::Algorithm;
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
 use crate::jose::claims::{Actor, TokenType, WireClaims};
+use crate::policy::resources::Resources;
 use crate::records::client::Client;
 use crate::records::scope::Scope;
 use crate::records::session::Session;
@@ -22,6 +24,10 @@ pub(crate) struct PersonToken<'a> {
     pub(crate) scope: &'a Scope,
     /// Seconds.
     pub(crate) lifetime: u64,
+    /// The algorithm that its client chooses.
+    pub(crate) algorithm: Option<Algorithm>,
+    /// True if the token is good for the client that the session is for, where it is for one as an audience.
+    pub(crate) for_client: bool,
 }
 
 /// Returns how long a token for `session` lives, in seconds: as its client says, and no longer than the session. One that administers
@@ -41,7 +47,7 @@ impl PersonToken<'_> {
     pub(crate) fn sign(&self, ctx: &Context, engine: &Engine) -> Option<SecretText> {
         let token_id = ctx.inputs.seed.name(Label::TokenId, "");
         let claims = person_claims(self, engine.settings().issuer.as_str(), ctx.clocks(), &token_id);
-        engine.sign(self.session.purpose.token_type(), &claims)
+        engine.sign(self.algorithm, self.session.purpose.token_type(), &claims)
     }
 }
 
@@ -52,10 +58,11 @@ fn person_claims<'a>(
     token_id: &'a str,
 ) -> WireClaims<'a> {
     let (session, issued) = (token.session, Issued::of(clocks, token.lifetime));
+    let for_client = session.for_audience && token.for_client;
     WireClaims {
         iss: issuer,
         sub: session.user_id.as_str(),
-        aud: once(issuer).chain(session.for_audience.then(|| session.client_id.as_str())).collect(),
+        aud: once(issuer).chain(for_client.then(|| session.client_id.as_str())).collect(),
         exp: issued.exp,
         iat: issued.iat,
         nbf: Some(issued.iat),
@@ -98,6 +105,8 @@ pub(crate) struct ClientToken<'a> {
     pub(crate) client: &'a Client,
     /// The client's, or less.
     pub(crate) scope: &'a Scope,
+    /// Those of the client's audiences that the token is good for.
+    pub(crate) resources: &'a Resources,
     pub(crate) state_epoch: u64,
     /// Seconds.
     pub(crate) lifetime: u64,
@@ -108,7 +117,7 @@ impl ClientToken<'_> {
     pub(crate) fn sign(&self, ctx: &Context, engine: &Engine) -> Option<SecretText> {
         let token_id = ctx.inputs.seed.name(Label::TokenId, "");
         let claims = client_claims(self, engine.settings().issuer.as_str(), ctx.clocks(), &token_id);
-        engine.sign(TokenType::Access, &claims)
+        engine.sign(self.client.signing_algorithm, TokenType::Access, &claims)
     }
 }
 
@@ -119,7 +128,8 @@ fn client_claims<'a>(
     token_id: &'a str,
 ) -> WireClaims<'a> {
     let (client, issued) = (token.client, Issued::of(clocks, token.lifetime));
-    let others = client.audiences.iter().map(String::as_str).filter(|audience| *audience != issuer);
+    let others = client.audiences.iter().map(String::as_str);
+    let others = others.filter(|audience| *audience != issuer && token.resources.include(audience));
     WireClaims {
         iss: issuer,
         sub: client.id.as_str(),

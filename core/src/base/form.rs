@@ -8,11 +8,14 @@ use crate::base::plain_name::plain_name;
 /// The most parameters that are read. Each costs memory and a look-up.
 pub const MAX_PARAMETERS: usize = 1000;
 
-/// The one parameter that may be repeated (RFC 8707 §2). It is not used here.
+/// The one parameter that may be repeated (RFC 8707 §2).
 const REPEATABLE: &str = "resource";
 
-/// The parameters of a form body, each at most once.
-pub struct Form<'a>(BTreeMap<Cow<'a, str>, Cow<'a, str>>);
+/// The parameters of a form body, each at most once, and `resource` as often as it stands there.
+pub struct Form<'a> {
+    parameters: BTreeMap<Cow<'a, str>, Cow<'a, str>>,
+    resources: Vec<Cow<'a, str>>,
+}
 
 /// A text that is not a form with one reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ impl<'a> Form<'a> {
     /// [`FormError`] where an escape is invalid, a NUL or non-UTF-8 comes out, any parameter, known or not, is repeated
     /// (RFC 6749 §3.2; RFC 8707's `resource` apart), or there are more than [`MAX_PARAMETERS`].
     pub fn parse(body: &'a [u8]) -> Result<Self, FormError> {
-        let mut parameters = BTreeMap::new();
+        let (mut parameters, mut resources) = (BTreeMap::new(), Vec::new());
         let pairs = body.split(|&b| b == b'&').filter(|pair| !pair.is_empty());
         for (number, pair) in (1..).zip(pairs) {
             if number > MAX_PARAMETERS {
@@ -69,28 +72,37 @@ impl<'a> Form<'a> {
             let (name, value) = (decode(name).map_err(illegible)?, decode(value).map_err(illegible)?);
             // What has no value may be one in the wrong place.
             let told = split.and_then(|_| plain_name(&name));
-            if name != REPEATABLE && parameters.contains_key(&name) {
+            if name == REPEATABLE {
+                resources.push(value);
+                continue;
+            }
+            if parameters.contains_key(&name) {
                 return Err(FormError::Repeated(number, told));
             }
             parameters.insert(name, value);
         }
-        Ok(Self(parameters))
+        Ok(Self { parameters, resources })
     }
 
     /// The parameters, the empty ones too, by name.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.parameters.iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// The value of `name`; an empty one counts as absent (RFC 6749 §3.2).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| &**value).filter(|value| !value.is_empty())
+        self.parameters.get(name).map(|value| &**value).filter(|value| !value.is_empty())
+    }
+
+    /// The values of `resource`, in their order; empty ones count as absent.
+    pub fn resources(&self) -> impl Iterator<Item = &str> {
+        self.resources.iter().map(|value| &**value).filter(|value| !value.is_empty())
     }
 }
 
 impl fmt::Debug for Form<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Form({} parameters)", self.0.len())
+        write!(f, "Form({} parameters)", self.parameters.len() + self.resources.len())
     }
 }
 
@@ -165,7 +177,9 @@ mod tests {
         ] {
             assert_eq!(ok(twice, "a"), Err(FormError::Repeated(number, name.map(Into::into))), "{twice}");
         }
-        assert!(ok("resource=https://a.example&resource=https://b.example&a=1", "a").is_ok());
+        let form = Form::parse(b"resource=https://a.example&resource=&resource=b&a=1").unwrap();
+        assert_eq!(form.resources().collect::<Vec<_>>(), ["https://a.example", "b"]);
+        assert_eq!((form.get("a"), form.get("resource")), (Some("1"), None));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum OAuthError {
     NoCredentials(Cow<'static, str>),
     /// 400 `invalid_scope`
     InvalidScope(Cow<'static, str>),
+    /// 400 `invalid_target` (RFC 8707 §2)
+    InvalidTarget(Cow<'static, str>),
     /// 400 `invalid_grant`: one answer for an unknown refresh token, an expired one, a used one and another client's.
     InvalidGrant,
     /// 400 `unsupported_grant_type`
@@ -78,6 +80,7 @@ impl OAuthError {
             Self::InvalidClient => (401, "invalid_client", "client authentication failed".into()),
             Self::NoCredentials(why) => (401, "invalid_client", why),
             Self::InvalidScope(why) => (400, "invalid_scope", why),
+            Self::InvalidTarget(why) => (400, "invalid_target", why),
             Self::InvalidGrant => {
                 (400, "invalid_grant", "the refresh token is invalid, expired or already used".into())
             }

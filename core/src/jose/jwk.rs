@@ -11,6 +11,7 @@ use crate::base::base64url::{decode, encode};
 use crate::base::json::parse_object;
 use crate::crypto::algorithm::{Algorithm, KeyType};
 use crate::crypto::{Private, Public, sha256};
+use crate::jose::spki::{PublicNumbers, to_pem};
 
 /// The reason why a text is not a key that can be used. It repeats nothing of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,6 +312,17 @@ impl Jwk {
             Numbers::Okp { x, .. } => members.x = Some(encode(x)),
         }
         Some(members)
+    }
+
+    /// Returns the public part as SubjectPublicKeyInfo in PEM; none of a shared secret.
+    pub(super) fn to_public_pem(&self) -> Option<String> {
+        to_pem(&match &self.numbers {
+            Numbers::Octets(_) => return None,
+            Numbers::Rsa { n, e, .. } => PublicNumbers::Rsa { n, e },
+            Numbers::Ec { key_type: KeyType::P384, x, y, .. } => PublicNumbers::P384 { x, y },
+            Numbers::Ec { x, y, .. } => PublicNumbers::P256 { x, y },
+            Numbers::Okp { x, .. } => PublicNumbers::Ed25519 { x },
+        })
     }
 
     /// The whole of it, private members included.

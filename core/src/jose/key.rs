@@ -95,6 +95,11 @@ impl SigningKey {
         VerifyingKey::bound(&self.jwk, self.key_id.clone(), self.algorithm)
     }
 
+    /// Returns the public part as SubjectPublicKeyInfo in PEM, ended by a line break; none of a shared secret.
+    pub fn public_pem(&self) -> Option<String> {
+        self.jwk.to_public_pem()
+    }
+
     /// The private JWK: `alg` and `kid` included, to be sealed and stored. [`SigningKey::from_jwk`] reads it back.
     pub fn to_private_jwk(&self) -> Zeroizing<Vec<u8>> {
         self.jwk.to_private_json(&self.key_id, self.algorithm)

@@ -9,3 +9,4 @@ pub mod import;
 pub mod jwk;
 pub mod jws;
 pub mod key;
+mod spki;

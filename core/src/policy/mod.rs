@@ -7,6 +7,7 @@ pub(crate) mod guess_counter;
 pub(crate) mod issuing;
 pub mod password;
 pub(crate) mod refresh;
+pub(crate) mod resources;
 pub mod risk;
 pub mod scope_limit;
 pub(crate) mod second_factor;

@@ -4,6 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use crate::base::secret::{SecretText, same_bytes};
 use crate::base::time::Time;
+use crate::crypto::algorithm::Algorithm;
 use crate::crypto::sha256;
 use crate::records::client_assertion::{ClientAssertion, UsedAssertion};
 use crate::records::client_key::ClientKey;
@@ -37,6 +38,8 @@ pub struct Client {
     pub trusted_context: bool,
     /// The roles: what the client may administer over HTTP.
     pub roles: Roles,
+    /// The algorithm that signs its own access tokens, and those of people signed in for it; none takes the default key's.
+    pub signing_algorithm: Option<Algorithm>,
     /// The time of registration.
     pub created_at: Time,
     /// Its secrets, several so that they rotate without downtime; at most [`Client::MAX_SECRETS`].
@@ -244,6 +247,7 @@ impl Client {
             second_factor: None,
             trusted_context: false,
             roles: Roles::NONE,
+            signing_algorithm: None,
             created_at,
             secrets: Vec::new(),
             keys: Vec::new(),

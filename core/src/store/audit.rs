@@ -187,6 +187,8 @@ codes! {
         KeyAdded = "key.added",
         /// A key began to sign.
         KeyActivated = "key.activated",
+        /// A key signs no more, and only verifies.
+        KeyStopped = "key.stopped",
         /// A key is gone.
         KeyRetired = "key.retired",
         /// The clock's mark was set by a command.

@@ -4,6 +4,7 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use crate::base::time::Time;
+use crate::crypto::algorithm::Algorithm;
 use crate::records::challenge::{Answered, Challenge, ChallengeDigest};
 use crate::records::client::{Client, UsedSecret};
 use crate::records::client_assertion::UsedAssertion;
@@ -293,21 +294,41 @@ pub enum Change {
     RecordSecretUse(UsedSecret),
     /// Uses an assertion by which a client authenticates. It is remembered until it expires. Holds if it was not used before.
     UseAssertion(UsedAssertion),
-    /// Inserts a key. If it signs, the key that signed before only verifies from now on. Raises the generation of the keys
-    /// by one. Holds while the generation is as read, and no key has the id.
+    /// Writes nothing. Holds while a key of the algorithm signs.
+    RequireSigningKey(Algorithm),
+    /// Inserts a key. If it signs, it does as by [`ActivateKey`](Self::ActivateKey). Raises the generation of the keys by one. Holds
+    /// while the generation is as read, and no key has the id.
     InsertKey {
         /// The key.
         key: Box<StoredKey>,
         /// The generation of the keys, as read.
         generation: u64,
+        /// The time from which a key that stops signing by this may be retired.
+        retire_from: Time,
     },
-    /// Lets the key sign. The key that signed before only verifies from now on. Raises the generation of the keys by one.
+    /// Lets the key sign, and raises the generation of the keys by one. Another key of its algorithm that signed only verifies from now
+    /// on. Where the key is to be the default, the former default key signs on beside it if a client chooses that one's
+    /// algorithm, and only verifies otherwise. Where no other key is the default, this one is, whatever it is to be.
     /// Holds while the generation is as read, if the key exists.
     ActivateKey {
         /// The `kid`.
         id: String,
         /// The generation of the keys, as read.
         generation: u64,
+        /// True if it is to sign for the clients alone that choose its algorithm.
+        beside: bool,
+        /// The time from which a key that stops signing by this may be retired.
+        retire_from: Time,
+    },
+    /// Lets the key only verify. Raises the generation of the keys by one. Holds while the generation is as read, if the key signs beside
+    /// the default key and no client chooses its algorithm.
+    StopKey {
+        /// The `kid`.
+        id: String,
+        /// The generation of the keys, as read.
+        generation: u64,
+        /// The time from which it may be retired.
+        retire_from: Time,
     },
     /// Deletes the key. Raises the generation of the keys by one.
     /// Holds while the generation is as read, if the key exists and does not sign.
@@ -367,6 +388,8 @@ impl Change {
             | Self::DeleteUser(_)
             | Self::DeleteClient(_)
             | Self::RecordSecretUse(_)
+            | Self::RequireSigningKey(_)
+            | Self::StopKey { .. }
             | Self::UseAssertion(_)
             | Self::RetireKey { .. }
             | Self::Audit(_)

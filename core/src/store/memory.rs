@@ -13,6 +13,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
+use crate::base::time::Time;
+use crate::crypto::algorithm::Algorithm;
 use crate::records::challenge::{Challenge, ChallengeDigest};
 use crate::records::client::{Client, UsedSecret};
 use crate::records::client_assertion::AssertionDigest;
@@ -22,7 +24,7 @@ use crate::records::identifier::NumberingPlan;
 use crate::records::password::Password;
 use crate::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
-use crate::records::signing_key::{KeyState, StoredKey};
+use crate::records::signing_key::{KeyRecord, KeyState, StoredKey};
 use crate::records::ticket::{Ticket, TicketDigest, TicketState};
 use crate::records::user::User;
 use crate::store::Store;
@@ -237,17 +239,20 @@ impl Tables {
                 secrets.filter(|secret| secret.digest == *digest).for_each(|secret| secret.record_use(*at));
             }
             Change::UseAssertion(used) => drop(self.used_assertions.insert(used.digest)),
-            Change::InsertKey { key, .. } => {
-                if key.record.state == KeyState::Signing {
-                    self.stop_signing();
-                }
+            Change::InsertKey { key, retire_from, .. } => {
                 self.keys.push(StoredKey::clone(key));
+                if key.record.state == KeyState::Signing {
+                    self.activate(&key.record.id, key.record.beside, *retire_from);
+                }
                 self.generation += 1;
             }
-            Change::ActivateKey { id, .. } => {
-                self.stop_signing();
+            Change::ActivateKey { id, beside, retire_from, .. } => {
+                self.activate(id, *beside, *retire_from);
+                self.generation += 1;
+            }
+            Change::StopKey { id, retire_from, .. } => {
                 let key = self.keys.iter_mut().find(|key| key.record.id == *id);
-                key.into_iter().for_each(|key| key.record.state = KeyState::Signing);
+                key.into_iter().for_each(|key| key.record.stop(*retire_from));
                 self.generation += 1;
             }
             Change::RetireKey { id, .. } => {
@@ -256,6 +261,7 @@ impl Tables {
             }
             Change::Audit(event) => self.audit.push(event.clone()),
             Change::RequireStateEpoch(_)
+            | Change::RequireSigningKey(_)
             | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
             | Change::RequireAnotherOfficer { .. }
@@ -267,9 +273,39 @@ impl Tables {
         }
     }
 
-    fn stop_signing(&mut self) {
-        let signing = self.keys.iter_mut().filter(|key| key.record.state == KeyState::Signing);
-        signing.for_each(|key| key.record.state = KeyState::VerifyingOnly);
+    /// Lets the key `id` sign, beside the default key or as that.
+    fn activate(&mut self, id: &str, beside: bool, retire_from: Time) {
+        let algorithm = self.keys.iter().find(|key| key.record.id == id).map(|key| key.record.algorithm);
+        let chosen: Vec<_> = self.clients.values().filter_map(|client| client.signing_algorithm).collect();
+        for KeyRecord { id: other, .. } in self.signing() {
+            let Some(key) = self.keys.iter_mut().map(|key| &mut key.record).find(|key| key.id == other)
+            else {
+                continue;
+            };
+            let makes_room = key.is_default() && !beside;
+            if key.id == id {
+                // It signs already.
+            } else if Some(key.algorithm) == algorithm || makes_room && !chosen.contains(&key.algorithm) {
+                key.stop(retire_from);
+            } else if makes_room {
+                key.beside = true;
+            }
+        }
+        let beside = beside && self.signing().iter().any(|key| key.id != id && key.is_default());
+        if let Some(key) = self.keys.iter_mut().map(|key| &mut key.record).find(|key| key.id == id) {
+            (key.state, key.beside, key.retire_from) = (KeyState::Signing, beside, None);
+        }
+    }
+
+    /// Returns the keys that sign.
+    fn signing(&self) -> Vec<KeyRecord> {
+        let records = self.keys.iter().map(|key| &key.record);
+        records.filter(|key| key.state == KeyState::Signing).cloned().collect()
+    }
+
+    /// Returns true if a client chooses `algorithm`.
+    pub(crate) fn is_chosen(&self, algorithm: Algorithm) -> bool {
+        self.clients.values().any(|client| client.signing_algorithm == Some(algorithm))
     }
 
     /// The tokens that have no room beside `successor`, the oldest first, and no more than are deleted at once.

@@ -13,7 +13,7 @@ use crate::records::identifier::IdentifierKind;
 use crate::records::password::Password;
 use crate::records::session::{RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
-use crate::records::signing_key::KeyRecord;
+use crate::records::signing_key::KeyRecords;
 use crate::records::ticket::{Ticket, TicketDigest};
 use crate::records::user::{User, Username};
 use crate::store::page::{Page, PageQuery};
@@ -56,7 +56,7 @@ pub enum Query {
     Session(SessionId),
     /// A ticket by its identifier.
     TicketById(TicketId),
-    /// Every key without its private part. There are few.
+    /// Every key without its private part, and what the clients ask of them. There are few.
     Keys,
     /// Users.
     UserPage(PageQuery),
@@ -68,7 +68,7 @@ pub enum Query {
     TicketPage(PageQuery),
     /// Sessions, ended ones included.
     SessionPage(SessionPageQuery),
-    /// A ticket, a challenge or a login, and the client that presents it.
+    /// A ticket, a challenge or a login, and the client that presents it; or the keys, and the client that an administrator names.
     ByClient(ByClientQuery),
     /// The bearer of an access token, and the answer to an administrator's question. The core nests nothing else.
     Administered(AdministeredQuery),
@@ -239,8 +239,8 @@ pub enum Records {
     Session(Option<Box<Session>>),
     /// For [`Query::TicketById`].
     TicketById(Option<Box<Ticket>>),
-    /// For [`Query::Keys`], in the order in which they were added.
-    Keys(Vec<KeyRecord>),
+    /// For [`Query::Keys`].
+    Keys(Box<KeyRecords>),
     /// For [`Query::UserPage`].
     UserPage(Page<User>),
     /// For [`Query::ClientPage`].

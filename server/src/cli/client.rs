@@ -12,6 +12,7 @@ use gatepass_core::admin::roles::SetClientRoles;
 use gatepass_core::admin::{AdminError, ClientFields, Field, Invalid, Item, Obstacle, Operation};
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::client::{Client, ClientSecret};
 use gatepass_core::records::client_key::ClientKey;
 use gatepass_core::records::factor::AskFactor;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::edit::{ask_factor, parsed, role_words, roles, stdin};
+use super::key::algorithm;
 use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
 
@@ -134,6 +136,9 @@ pub(super) struct Fields {
     /// Believe its requests about the user before it: address, user agent and device [default: false]
     #[arg(long, value_name = "true|false")]
     trusted_context: Option<bool>,
+    /// The algorithm that signs its tokens and those of users signed in for it: one that a key signs by [default: the default key's]
+    #[arg(long, value_name = "ALG")]
+    signing_alg: Option<String>,
     /// What it may administer over HTTP: operator, officer or auditor; may be repeated where separate_roles is false
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
@@ -172,6 +177,11 @@ impl Fields {
         }
         if let Some(trusted) = self.trusted_context {
             fields = fields.trusted_context(trusted);
+        }
+        if let Some(name) = &self.signing_alg {
+            let chosen = (!name.is_empty()).then(|| algorithm(name)).transpose();
+            let chosen = chosen.map_err(|known| ProgramError::usage(format!("--signing-alg: {known}")))?;
+            fields = fields.signing_algorithm(chosen);
         }
         match self.jwks.as_deref() {
             None => {}
@@ -270,6 +280,11 @@ fn words(error: &AdminError, id: &ClientId) -> Option<ProgramError> {
              rotate-secret {id}`",
             Client::MAX_SECRETS
         ))),
+        AdminError::Invalid { reason: Invalid::NoKeySigns(algorithm), .. } => {
+            Some(ProgramError::failed(format!(
+                "no {algorithm} key signs: run `gatepass key rotate --alg {algorithm} --beside` first, and again when it says so"
+            )))
+        }
         AdminError::NotFound(Item::Secret(secret)) => Some(ProgramError::failed(format!(
             "client {id} has no secret {secret}: `gatepass client show {id}` lists those that it has"
         ))),
@@ -303,6 +318,7 @@ pub(super) fn record(client: &Client) -> Record {
         .with("user_token_lifetime", client.user_token_lifetime)
         .with("second_factor", client.second_factor.map(AskFactor::as_str))
         .with("trusted_context", client.trusted_context)
+        .with("signing_alg", client.signing_algorithm.map(Algorithm::as_str))
         .with("roles", role_words(client.roles))
         .with("created_at", client.created_at.rfc3339())
         .with("secrets", client.secrets.iter().map(secret).collect::<Vec<_>>())

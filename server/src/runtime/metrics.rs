@@ -121,7 +121,7 @@ fn add_store(service: &Service, samples: &mut Samples) -> Result<(), StoreError>
     let audit = audit.map_or(0, |span| span.end().saturating_sub(*span.start()).saturating_add(1));
     samples.number(Family::Rows, vec![("table", "audit".into())], audit);
     let Records::Keys(keys) = store.find(&Query::Keys)?.records else { return Ok(()) };
-    for key in keys {
+    for key in keys.keys {
         let age = key.created_at.until(now);
         let labels = vec![
             ("kid", key.id.into()),

@@ -178,7 +178,11 @@ fn a_key_from_generate_to_retire() {
     assert_eq!(states, ["verifying-only", "verifying-only", "signing"]);
     let (code, said) = installation.refused(&["key", "retire", third["kid"].as_str().unwrap()]);
     assert!(code == 1 && said.contains("gatepass key rotate"), "{said}");
-    assert_eq!(installation.json(&["key", "retire", first["kid"].as_str().unwrap()])["state"], "retired");
+    let (code, said) = installation.refused(&["key", "retire", first["kid"].as_str().unwrap()]);
+    let until = installation.json(&["key", "list"])[0]["retire_from"].as_str().unwrap().to_owned();
+    assert!(code == 1 && said.contains(&until), "{said}");
+    let now = ["key", "retire", first["kid"].as_str().unwrap(), "--now"];
+    assert_eq!(installation.json(&now)["state"], "retired");
 
     let file = installation.path().join("jwk.json");
     let jwk = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;

@@ -100,8 +100,8 @@ fn each_change_holds_or_leaves_nothing<E: Engine>() {
         Change::DeleteClient(no_client),
         insert_key("a", KeyState::Published, 2),
         insert_key("b", KeyState::Published, 1),
-        Change::ActivateKey { id: "b".into(), generation: 2 },
-        Change::ActivateKey { id: "a".into(), generation: 3 },
+        activate_key("b", 2),
+        activate_key("a", 3),
         Change::RetireKey { id: "b".into(), generation: 2 },
         Change::RetireKey { id: "a".into(), generation: 2 },
     ];

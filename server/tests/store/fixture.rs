@@ -234,12 +234,17 @@ pub(crate) fn delivery<R>(number: u64, result: R) -> Option<Box<Delivery<R>>> {
 
 /// A key that was made elsewhere, whose private part is a known text.
 pub(crate) fn key(id: &str, state: KeyState) -> StoredKey {
-    let record = KeyRecord { id: id.into(), algorithm: Algorithm::Rs256, state, created_at: NOW };
+    let (algorithm, beside, retire_from) = (Algorithm::Rs256, false, None);
+    let record = KeyRecord { id: id.into(), algorithm, state, created_at: NOW, beside, retire_from };
     StoredKey { record, private_jwk: SecretBytes::new(format!("private bytes of {id}").into_bytes()) }
 }
 
 pub(crate) fn insert_key(id: &str, state: KeyState, generation: u64) -> Change {
-    Change::InsertKey { key: Box::new(key(id, state)), generation }
+    Change::InsertKey { key: Box::new(key(id, state)), generation, retire_from: NOW.plus(3660) }
+}
+
+pub(crate) fn activate_key(id: &str, generation: u64) -> Change {
+    Change::ActivateKey { id: id.into(), generation, beside: false, retire_from: NOW.plus(3660) }
 }
 
 pub(crate) fn event(kind: Kind, number: u64) -> Event {

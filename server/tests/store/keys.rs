@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use gatepass::secrets::SecretsError;
 use gatepass::secrets::master_key::{MASTER_KEY, MasterKey};
 use gatepass::store::{DATABASE, SigningKeys, StoreError, StoreOptions};
-use gatepass_core::records::signing_key::KeyState;
+use gatepass_core::records::signing_key::{KeyRecords, KeyState};
 use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
@@ -34,7 +34,7 @@ fn one_key_signs_at_a_time_and_every_change_raises_the_generation<E: Engine>() {
     applied(insert_key("a", Signing, began), Kind::KeyAdded);
     applied(insert_key("b", Published, began + 1), Kind::KeyAdded);
     assert_eq!(states(&*store), [("a".into(), Signing), ("b".into(), Published)]);
-    applied(Change::ActivateKey { id: "b".into(), generation: began + 2 }, Kind::KeyActivated);
+    applied(activate_key("b", began + 2), Kind::KeyActivated);
     assert_eq!(states(&*store), [("a".into(), VerifyingOnly), ("b".into(), Signing)]);
     applied(insert_key("c", Signing, began + 3), Kind::KeyAdded);
     assert_eq!(states(&*store)[1..], [("b".into(), VerifyingOnly), ("c".into(), Signing)]);
@@ -42,10 +42,10 @@ fn one_key_signs_at_a_time_and_every_change_raises_the_generation<E: Engine>() {
     for refused in [
         Change::RetireKey { id: "c".into(), generation: now },
         Change::RetireKey { id: "x".into(), generation: now },
-        Change::ActivateKey { id: "x".into(), generation: now },
+        activate_key("x", now),
         insert_key("a", Signing, now),
         Change::RetireKey { id: "a".into(), generation: now - 1 },
-        Change::ActivateKey { id: "a".into(), generation: now - 1 },
+        activate_key("a", now - 1),
         insert_key("d", Signing, now - 1),
     ] {
         let shown = format!("{refused:?}");
@@ -59,8 +59,9 @@ fn one_key_signs_at_a_time_and_every_change_raises_the_generation<E: Engine>() {
     assert_eq!((kept.generation, generation()), (began + 5, began + 5));
     assert_eq!(kept.keys[0].private_jwk.expose(), b"private bytes of b");
     assert_eq!(audit(&*store).len(), 5);
-    let records = kept.keys.iter().map(|key| key.record.clone()).collect();
-    assert_eq!(store.read(&Query::Keys).records, Records::Keys(records));
+    let keys = kept.keys.iter().map(|key| key.record.clone()).collect();
+    let records = KeyRecords { keys, ..KeyRecords::default() };
+    assert_eq!(store.read(&Query::Keys).records, Records::Keys(Box::new(records)));
     assert!(!format!("{:?} {:?}", kept, insert_key("z", Published, 1)).contains("112, 114, 105"));
 }
 

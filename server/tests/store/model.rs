@@ -407,7 +407,7 @@ fn changes(operation: &Operation, names: &Names, tables: &Tables) -> Vec<Change>
             vec![audit(Kind::KeyAdded, key), insert_key(&format!("k{key}"), state, generation(stale))]
         }
         Operation::ActivateKey { key, stale } => {
-            vec![Change::ActivateKey { id: format!("k{key}"), generation: generation(stale) }]
+            vec![activate_key(&format!("k{key}"), generation(stale))]
         }
         Operation::RetireKey { key, stale } => {
             vec![

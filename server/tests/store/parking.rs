@@ -57,7 +57,7 @@ fn requests_that_wait_for_a_read_leave_the_only_worker_free() {
     assert_eq!(commit(&store, [Change::InsertTicket(good)]), Outcome::Applied);
     let key = Box::new(StoredKey::new(&fixtures::signing_key(), KeyState::Signing, now));
     let generation = store.read(&Query::Generation).generation;
-    assert_eq!(commit(&store, [Change::InsertKey { key, generation }]), Outcome::Applied);
+    assert_eq!(commit(&store, [Change::InsertKey { key, generation, retire_from: now }]), Outcome::Applied);
 
     let config = ConfigLayer::default().resolve().unwrap();
     let clock = Clock::start(&*store).unwrap();

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use gatepass_core::base::time::Time;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::challenge::ChallengeDigest;
 use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDigest};
 use gatepass_core::records::client_key::ClientKey;
@@ -94,10 +95,15 @@ fn clients() -> impl Strategy<Value = Client> {
         (name(), of(any::<String>()), scope(), scope(), proptest::collection::vec(any::<String>(), 0..4)),
         (any::<bool>(), of(any::<u32>()), of(any::<u32>()), time(), number(), of(ask())),
         proptest::collection::vec(secret, 0..=8),
-        (number(), any::<bool>(), 0..8u8),
+        (number(), any::<bool>(), 0..8u8, of(proptest::sample::select(Algorithm::ALL))),
     )
         .prop_map(
-            |((id, name, scope, default_scope, audiences), rest, secrets, (epoch, trusted, roles))| Client {
+            |(
+                (id, name, scope, default_scope, audiences),
+                rest,
+                secrets,
+                (epoch, trusted, roles, algorithm),
+            )| Client {
                 id: ClientId::parse(&id).unwrap(),
                 name,
                 scope,
@@ -112,6 +118,7 @@ fn clients() -> impl Strategy<Value = Client> {
                 trusted_context: trusted,
                 keys: ClientKey::read_set(if trusted { KEYS } else { NO_KEYS }.as_bytes()).unwrap(),
                 roles: Roles::from_bits(roles).unwrap(),
+                signing_algorithm: algorithm,
                 secrets,
                 epoch,
             },

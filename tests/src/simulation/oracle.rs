@@ -353,8 +353,10 @@ impl Oracle {
             | Change::InsertUser(_)
             | Change::DeleteUser(_)
             | Change::RecordSecretUse(_)
+            | Change::RequireSigningKey(_)
             | Change::UseAssertion(_)
             | Change::InsertKey { .. }
+            | Change::StopKey { .. }
             | Change::ActivateKey { .. }
             | Change::RetireKey { .. }
             | Change::Audit(_)

@@ -44,6 +44,50 @@ pub(super) fn client_credentials(target: Target) {
     assert_eq!((default.status, default.text("scope").as_str()), (200, "orders:read"));
 }
 
+/// RFC 8707: the issuer is always in `aud`, and a resource chooses among the others.
+pub(super) fn resources(target: Target) {
+    let (basic, orders) = (("portal", PORTAL_SECRET), "https://orders.example");
+    let asks = |form: &str| target.ask(&TestRequest::form("/oauth2/token", form).basic(basic.0, basic.1));
+    let good = "grant_type=client_credentials&scope=orders:read";
+    let issuer = claims(&asks(good).text("access_token"))["iss"].as_str().expect("an issuer").to_owned();
+    let both = json!([issuer, orders]);
+    for (resources, aud) in [
+        (vec![], Some(&both)),
+        (vec![""], Some(&both)),
+        (vec![orders], Some(&both)),
+        (vec![orders, &issuer, orders], Some(&both)),
+        (vec![&*issuer], Some(&json!(issuer))),
+        (vec!["https://other.example"], None),
+        (vec![orders, "https://other.example"], None),
+        (vec!["https://orders.example/"], None),
+        (vec!["portal"], None),
+    ] {
+        let form: String = resources.iter().map(|resource| format!("&resource={resource}")).collect();
+        let answer = asks(&format!("{good}{form}"));
+        match aud {
+            Some(aud) => assert_eq!(claims(&answer.text("access_token"))["aud"], *aud, "{resources:?}"),
+            None => assert_eq!((answer.status, answer.text("error").as_str()), (400, "invalid_target")),
+        }
+    }
+    let session = target.signed_in(&json!({"user_id": "alice", "audience": "portal"}));
+    let mut refresh = session.text("refresh_token");
+    for (resource, aud) in [
+        ("portal", Some(json!([issuer, "portal"]))),
+        (orders, None),
+        (&*issuer, Some(json!(issuer))),
+        ("", Some(json!([issuer, "portal"]))),
+    ] {
+        let answer = asks(&format!("grant_type=refresh_token&refresh_token={refresh}&resource={resource}"));
+        match aud {
+            Some(aud) => {
+                assert_eq!(claims(&answer.text("access_token"))["aud"], aud, "{resource}");
+                refresh = answer.text("refresh_token");
+            }
+            None => assert_eq!((answer.status, answer.text("error").as_str()), (400, "invalid_target")),
+        }
+    }
+}
+
 pub(super) fn token_endpoint_errors(target: Target) {
     let good = "grant_type=client_credentials&scope=orders:read";
     let basic = |body: &str| TestRequest::form("/oauth2/token", body).basic("portal", PORTAL_SECRET);

@@ -172,7 +172,7 @@ pub(super) fn what_is_wrong_in_a_form(target: Target) {
     let many: String = (0..2_000).map(|i| format!("&{i}=")).collect();
     let many = target.ask(&basic(&format!("{good}{many}")));
     told_oauth(&many, 400, "invalid_request", "the form has more than 1000 parameters");
-    let resources = "resource=https://a.example&resource=https://b.example";
+    let resources = "resource=https://orders.example&resource=https://orders.example";
     assert_eq!(target.ask(&basic(&format!("{good}&{resources}"))).status, 200);
     let twice = basic(good).basic("portal", PORTAL_SECRET);
     told_oauth(&target.ask(&twice), 400, "invalid_request", "the header authorization is repeated");

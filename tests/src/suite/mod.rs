@@ -40,6 +40,7 @@ pub const SUITE: &[(&str, Test)] = &[
     ("64 redeem one ticket", sign_in::sixty_four_redeem_one_ticket),
     ("the login response is the origin document's", sign_in::the_login_response_is_the_origin_documents),
     ("client credentials, both ways of authenticating", client_credentials::client_credentials),
+    ("resources choose among audiences", client_credentials::resources),
     ("token endpoint errors", client_credentials::token_endpoint_errors),
     ("userinfo of a person and of a service", userinfo::userinfo),
     ("userinfo errors", userinfo::userinfo_errors),

@@ -72,6 +72,15 @@ fn calls(command: &str, installation: &ClockedInstallation, issued: &Issued) -> 
         "key generate" => vec![with("--alg EdDSA")],
         "key import" => vec![reading("-", KEY)],
         "key rotate" => vec![with("--alg ES256")],
+        "key export" => vec![call(command), with("--pem")],
+        "key activate" => {
+            let keys = installation.json(&["key", "list"], "");
+            let new = keys.as_array().expect("a list").iter().find(|key| key["state"] == "published");
+            vec![with(&format!(
+                "{} --now --beside",
+                new.expect("a key that waits")["kid"].as_str().expect("text")
+            ))]
+        }
         "key rotate-master" | "client list" | "user list" | "ticket list" | "session list" | "key list"
         | "audit list" | "audit verify" | "check" | "config check" | "config show" | "healthcheck"
         | "clock show" | "clock reset" => {

@@ -1,12 +1,13 @@
 //! Two administrators who decide at the same time, while a client issues tickets.
 
 use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
-use gatepass_core::admin::keys::{AddKey, RetireKey, RotateKey};
+use gatepass_core::admin::keys::{ActivateKey, AddKey, RetireKey, RotateKey};
 use gatepass_core::admin::roles::SetUserRoles;
 use gatepass_core::admin::users::{AddUser, DeleteUser, DisableUser, SetUser};
 use gatepass_core::admin::{Administrator, ClientFields, Operation, UserFields};
 use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::engine::Engine;
 use gatepass_core::jose::key::SigningKey;
 use gatepass_core::records::client::{Client, ClientRef};
@@ -177,16 +178,16 @@ pub(crate) fn clients<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'
     .commands("another who adds", adds_client("another"))
 }
 
-fn signing_key(id: &str) -> SigningKey {
+fn signing_key(id: &str, algorithm: &str) -> SigningKey {
     let jwk = json!({
-        "kty": "oct", "kid": id, "alg": "HS256", "k": "c2l4dHktZm91ciBjaGFyYWN0ZXJzIG9mIGEgc2hhcmVkIGtleSBmb3IgdGhlIGNoZWNr",
+        "kty": "oct", "kid": id, "alg": algorithm, "k": "c2l4dHktZm91ciBjaGFyYWN0ZXJzIG9mIGEgc2hhcmVkIGtleSwgYWxsIG9mIHRoZW0gZm9yIHRoZSBjaGVjaw",
     });
     SigningKey::from_jwk(jwk.to_string().as_bytes(), None).expect("a key")
 }
 
 /// A key signs and another waits. The one that waits is activated and retired, and a third is imported twice.
 pub(crate) fn keys<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
-    let key = |id, state| StoredKey::new(&signing_key(id), state, NOON);
+    let key = |id, state| StoredKey::new(&signing_key(id, "HS256"), state, NOON);
     let keys = vec![key("old", KeyState::Signing), key("waiting", KeyState::Published)];
     let tables = Tables { unguarded: unguarded.to_vec(), keys, ..fixtures::tables() };
     let check_state = |tables: &Tables, told: &[ActorResult<'_>]| {
@@ -194,15 +195,51 @@ pub(crate) fn keys<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> 
         promised(signing == 1, "one key signs")?;
         promised(done(&told[2..4]) <= 1, "a key's id is given once")
     };
-    let rotates = || operates(1, || RotateKey { algorithm: None, at_once: true, made: None });
-    let retires = || operates(1, || RetireKey { id: "waiting".into() });
-    let imports = || operates(1, || AddKey { key: signing_key("new"), activate: true });
+    let rotates = || operates(1, || RotateKey { algorithm: None, at_once: true, beside: false, made: None });
+    let retires = || operates(1, || RetireKey { id: "waiting".into(), at_once: true });
+    let imports =
+        || operates(1, || AddKey { key: signing_key("new", "HS256"), activate: true, beside: false });
     let promises = Promises { check_transition: nothing, check_state: Box::new(check_state) };
     Explorer::new(engine, tables, &[NOON], promises)
         .commands("one who activates", rotates())
         .commands("one who retires", retires())
         .commands("one who imports", imports())
         .commands("another who imports", imports())
+}
+
+/// A key signs beside the default key, and the portal chooses its algorithm: the backend does so, too, the portal does no more, the key is
+/// retired, and another becomes the default key.
+pub(crate) fn chosen_keys<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> {
+    let key = |id, algorithm, state| StoredKey::new(&signing_key(id, algorithm), state, NOON);
+    let mut beside = key("beside", "HS384", KeyState::Signing);
+    beside.record.beside = true;
+    let keys =
+        vec![key("old", "HS256", KeyState::Signing), beside, key("waiting", "HS512", KeyState::Published)];
+    let mut tables = Tables { unguarded: unguarded.to_vec(), keys, ..fixtures::tables() };
+    tables.clients.values_mut().filter(|client| client.id == client_id("portal")).for_each(|portal| {
+        portal.signing_algorithm = Some(Algorithm::Hs384);
+    });
+    let check_state = |tables: &Tables, _: &[ActorResult<'_>]| {
+        let signing =
+            || tables.keys.iter().map(|key| &key.record).filter(|key| key.state == KeyState::Signing);
+        let mut chosen = tables.clients.values().filter_map(|client| client.signing_algorithm);
+        promised(signing().filter(|key| key.is_default()).count() == 1, "one key is the default key")?;
+        let signs = |algorithm| signing().any(|key| key.algorithm == algorithm);
+        promised(chosen.all(signs), "a key signs of every algorithm that a client chooses")
+    };
+    let choose = |id, algorithm| {
+        let fields = ClientFields::default().signing_algorithm(algorithm);
+        operates(1, move || SetClient { client: client_id(id), fields: fields.clone() })
+    };
+    let activates = || ActivateKey { id: "waiting".into(), at_once: true, beside: None };
+    let retires = |at_once| operates(1, move || RetireKey { id: "beside".into(), at_once });
+    let promises = Promises { check_transition: nothing, check_state: Box::new(check_state) };
+    Explorer::new(engine, tables, &[NOON], promises)
+        .commands("one who chooses", choose("backend", Some(Algorithm::Hs384)))
+        .commands("one who chooses the default key's", choose("backend", Some(Algorithm::Hs256)))
+        .commands("one who chooses none", choose("portal", None))
+        .commands("one who activates", operates(1, activates))
+        .commands("one who retires", retires(false))
 }
 
 /// Returns true if the client is enabled, and of the named epoch.

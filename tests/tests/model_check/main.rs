@@ -71,6 +71,7 @@ const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
     ("officers", |g, off, _| commands::officers(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("keys", |g, off, _| commands::keys(g, off), 0, 0),
+    ("chosen keys", |g, off, _| commands::chosen_keys(g, off), 0, 0),
     ("an assertion", assertions::explorer, 1, 2),
     ("issuing", commands::issuing, 1, 2),
     ("ends of clients", commands::ends_of_clients, 1, 2),

@@ -41,7 +41,7 @@ pub(crate) fn request_error(error: &AdminError) -> RequestError {
         AdminError::Invalid { field, reason } => {
             Problem::InvalidValue.with(told(rule(reason))).about(member(*field))
         }
-        AdminError::Refused(obstacle) => Problem::RecordRefuses.with(told(why_not(*obstacle).into())),
+        AdminError::Refused(obstacle) => Problem::RecordRefuses.with(told(why_not(*obstacle))),
         AdminError::NotIssued(_) => Problem::RecordRefuses.with(told("无法签发票据".into())),
     }
 }
@@ -91,6 +91,7 @@ const fn member(field: Field) -> &'static str {
         Field::Audience => "audiences",
         Field::TokenLifetime => "token_lifetime",
         Field::UserTokenLifetime => "user_token_lifetime",
+        Field::SigningAlgorithm => "signing_alg",
         Field::Secret => "secret",
         Field::Actor => "actor",
         Field::Roles => "roles",
@@ -111,6 +112,7 @@ fn rule(reason: &Invalid) -> String {
         Invalid::OutOfRange { most } => format!("须为 1 到 {most} 之间的整数"),
         Invalid::TooShort { least } => format!("至少 {least} 个字符"),
         Invalid::NotOneLine => "须为一行,不含控制字符".into(),
+        Invalid::NoKeySigns(algorithm) => format!("没有 {algorithm} 密钥在签名"),
         Invalid::NotSeparate => "不得同时拥有多个角色,除非 separate_roles 为 false".into(),
         Invalid::Reserved => "该名称保留给本服务".into(),
         Invalid::Keys(error) => format!("不是可用的公钥 JWK 集({error})"),
@@ -119,17 +121,21 @@ fn rule(reason: &Invalid) -> String {
     }
 }
 
-const fn why_not(obstacle: Obstacle) -> &'static str {
-    match obstacle {
+fn why_not(obstacle: Obstacle) -> String {
+    let why = match obstacle {
+        Obstacle::KeyIsChosen(algorithm) => return format!("该密钥为选择 {algorithm} 的客户端签名"),
+        Obstacle::KeyIsNew { from } => return format!("在 {from} 之前,公钥集的副本可能尚未包含该密钥"),
+        Obstacle::KeyVerifies { until } => return format!("该密钥签名的令牌最迟到 {until} 仍可能有效"),
         Obstacle::NoPassword => "该用户没有密码",
         Obstacle::TooManyDevices => "该用户的设备数量已达上限",
         Obstacle::NoDeviceWaits => "该用户没有等待首个验证码的设备",
         Obstacle::WrongCode => "验证码错误",
         Obstacle::AlreadyEnded => "此前已结束",
-        Obstacle::KeySigns => "该密钥正在签名",
+        Obstacle::KeySigns => "该密钥是正在签名的默认密钥",
         Obstacle::TooManySecrets => "该客户端的密钥数量已达上限",
         Obstacle::OwnRoles => "不得更改自己的角色",
         Obstacle::RolesOfClients => "客户端的角色只能在服务器本机以命令更改",
         Obstacle::LastOfficer => "没有其他可用的安全管理员:请先指定另一位,或在服务器本机以命令更改",
-    }
+    };
+    why.into()
 }

@@ -109,7 +109,7 @@ impl Endpoint for Login {
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingLogin, AwaitComparison> {
         let (record, records) = records.by_client();
         let Records::Login(records) = records else { return Err(basis.ctx.internal()) };
-        basis.require_signing_key()?;
+        basis.require_signing_key(record.as_ref())?;
         let client = caller(basis, &self.redeemer, record.as_ref())?;
         let ctx = self.person.accept(basis.ctx, client.as_ref())?;
         self.scope(basis, client.as_ref().map(AuthenticatedClient::client))

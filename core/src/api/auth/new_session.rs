@@ -10,6 +10,7 @@ use crate::api::endpoint::Basis;
 use crate::api::reply::Reply;
 use crate::api::shapes::LoginResponse;
 use crate::api::tokens::{PersonToken, person_token_lifetime};
+use crate::crypto::algorithm::Algorithm;
 use crate::crypto::seed::Label;
 use crate::engine::Engine;
 use crate::http::response::Response;
@@ -31,6 +32,8 @@ pub(crate) struct NewSession {
     user: Box<User>,
     session: Session,
     token_lifetime: u64,
+    /// The algorithm that its client chooses.
+    algorithm: Option<Algorithm>,
     password: Standing,
     /// The material of the first refresh token.
     origin: Origin,
@@ -91,6 +94,7 @@ impl NewSession {
         Self {
             user: Box::new(user.clone()),
             token_lifetime: person_token_lifetime(basis, client, &session),
+            algorithm: client.and_then(|client| client.signing_algorithm),
             session,
             password: standing(user, basis.settings().password_age, basis.now()),
             origin,
@@ -125,8 +129,13 @@ impl NewSession {
     fn tokens(&self, ctx: &Context, engine: &Engine) -> Option<Response> {
         let purpose = self.session.purpose;
         let refresh_token = self.session.is_prolonged().then(|| self.origin.refresh_token(ctx).text);
-        let token =
-            PersonToken { session: &self.session, scope: &self.session.scope, lifetime: self.token_lifetime };
+        let token = PersonToken {
+            session: &self.session,
+            scope: &self.session.scope,
+            lifetime: self.token_lifetime,
+            algorithm: self.algorithm,
+            for_client: true,
+        };
         let access_token = token.sign(ctx, engine)?;
         let mut body = LoginResponse::new(
             (access_token.expose(), self.token_lifetime),

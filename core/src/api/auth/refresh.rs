@@ -13,6 +13,7 @@ use crate::api::shapes::{AccessToken, LoginResponse};
 use crate::api::tokens::{PersonToken, person_token_lifetime};
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
+use crate::crypto::algorithm::Algorithm;
 use crate::engine::Engine;
 use crate::http::authorization::Authorization;
 use crate::http::body::Body;
@@ -21,6 +22,7 @@ use crate::http::problem::Problem;
 use crate::http::response::Response;
 use crate::policy::password::standing;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
+use crate::policy::resources::Resources;
 use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::client_assertion::ClientAssertion;
@@ -42,6 +44,8 @@ pub(crate) struct Refresh {
     presenter: Redeemer,
     /// The scope that the client asks for; it may be less than the session's.
     scope: Option<Scope>,
+    /// Those of the session's audiences that the client asks for.
+    resources: Resources,
 }
 
 /// The commit that a refresh token waits for.
@@ -65,6 +69,9 @@ pub(crate) struct Refreshed {
     session: Session,
     scope: Scope,
     token_lifetime: u64,
+    /// The algorithm that its client chooses.
+    algorithm: Option<Algorithm>,
+    for_client: bool,
 }
 
 impl Endpoint for Refresh {
@@ -76,7 +83,7 @@ impl Endpoint for Refresh {
         let token =
             Body::of(request, &["refresh_token"]).and_then(|body| body.required_text("refresh_token"));
         let token = token.map_err(|error| ctx.malformed(error))?;
-        Ok(Self::new(token, redeemer(authorization), None))
+        Ok(Self::new(token, redeemer(authorization), None, Resources::default()))
     }
 
     fn query(&self) -> Query {
@@ -97,7 +104,7 @@ impl Endpoint for Refresh {
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {
         let ctx = basis.ctx;
         let Records::Token(records) = records else { return Err(ctx.internal()) };
-        basis.require_signing_key()?;
+        basis.require_signing_key(records.family.as_ref().and_then(|family| family.client.as_ref()))?;
         let refused = |refusal| match ctx.errors {
             ErrorFormat::OAuth => unauthenticated(refusal),
             ErrorFormat::Simple | ErrorFormat::Bearer => refuse(ctx, refusal).wrong(),
@@ -124,14 +131,19 @@ impl Endpoint for Refresh {
 
 impl Refresh {
     /// Presents `token` as `grant_type=refresh_token`, by a client that says who it is.
-    pub(crate) fn grant(credentials: ClientCredentials, token: SecretText, scope: Option<Scope>) -> Self {
-        Self::new(token, Redeemer::Claimed(credentials), scope)
+    pub(crate) fn grant(
+        credentials: ClientCredentials,
+        token: SecretText,
+        scope: Option<Scope>,
+        resources: Resources,
+    ) -> Self {
+        Self::new(token, Redeemer::Claimed(credentials), scope, resources)
     }
 
-    fn new(token: SecretText, presenter: Redeemer, scope: Option<Scope>) -> Self {
+    fn new(token: SecretText, presenter: Redeemer, scope: Option<Scope>, resources: Resources) -> Self {
         // An illegible token still has its client authenticated, so that the answer tells nothing of the one by the other.
         let digest = RefreshDigest::read(token.expose()).unwrap_or(RefreshDigest([0; 32]));
-        Self { token, digest, presenter, scope }
+        Self { token, digest, presenter, scope, resources }
     }
 
     fn family<'a>(&self, records: &'a TokenRecords) -> Option<&'a Family> {
@@ -158,6 +170,13 @@ impl Refresh {
         if let Err(limit) = ScopeLimit::of_session(&scope, grantable) {
             let refusal = Refusal::NotGrantable;
             let error = OAuthError::InvalidScope(limit.to_string().into());
+            return Ok(record(ctx, session, refusal, Reply::from(error).refused(refusal)));
+        }
+        let (issuer, audience) = (basis.settings().issuer.as_str(), session.client_id.as_str());
+        let known = |resource: &str| resource == issuer || session.for_audience && resource == audience;
+        if let Err(unknown) = self.resources.check(known) {
+            let refusal = Refusal::NotGrantable;
+            let error = OAuthError::InvalidTarget(unknown.to_string().into());
             return Ok(record(ctx, session, refusal, Reply::from(error).refused(refusal)));
         }
         let successor = FreshToken::successor(&self.token, used_at, &salt).digest;
@@ -197,6 +216,8 @@ impl Refresh {
             session: session.clone(),
             scope,
             token_lifetime: person_token_lifetime(basis, family.client.as_ref(), session),
+            algorithm: family.client.as_ref().and_then(|client| client.signing_algorithm),
+            for_client: self.resources.include(audience),
         };
         Ok(Next::commit_in(basis.state_epoch, changes, PendingRefresh::Refreshed(Box::new(refreshed))))
     }
@@ -262,7 +283,13 @@ impl Refreshed {
     /// Makes the tokens, here and nowhere earlier; none where the key fails.
     fn tokens(&self, ctx: &Context, engine: &Engine) -> Option<Response> {
         let refresh_token = FreshToken::successor(&self.token, self.used_at, &self.salt).text;
-        let token = PersonToken { session: &self.session, scope: &self.scope, lifetime: self.token_lifetime };
+        let token = PersonToken {
+            session: &self.session,
+            scope: &self.scope,
+            lifetime: self.token_lifetime,
+            algorithm: self.algorithm,
+            for_client: self.for_client,
+        };
         let access_token = token.sign(ctx, engine)?;
         let (access_token, refresh_token) = (access_token.expose(), refresh_token.expose());
         let response = match ctx.errors {

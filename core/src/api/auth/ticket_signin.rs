@@ -80,7 +80,7 @@ impl Endpoint for TicketSignin {
         let (record, records) = records.by_client();
         let Records::Ticket(records) = records else { return Err(basis.ctx.internal()) };
         let records = records.filter(|r| r.ticket.digest == self.digest).ok_or_else(|| unknown(basis.ctx))?;
-        basis.require_signing_key()?;
+        basis.require_signing_key(records.client.as_ref())?;
         let client = match self.person.is_stated() {
             true => caller(basis, &self.redeemer, record.as_ref())?,
             // Credentials that nobody asked for are not looked at.

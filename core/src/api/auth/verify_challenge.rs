@@ -100,7 +100,7 @@ impl Endpoint for VerifyChallenge {
         let Records::Challenge(records) = records else { return Err(basis.ctx.internal()) };
         let records =
             records.filter(|r| r.challenge.digest == self.digest).ok_or_else(|| unknown(basis.ctx))?;
-        basis.require_signing_key()?;
+        basis.require_signing_key(records.client.as_ref())?;
         let challenge = &records.challenge;
         let bound = challenge.sign_in.bind;
         let (client, ctx) = self.caller(basis, challenge, record.as_ref())?;

@@ -73,7 +73,7 @@ impl Endpoint for Ready {
 
 impl Pending for Probe {
     fn applied(self, ctx: &Context, engine: &Engine) -> Reply {
-        if !engine.can_sign() {
+        if !engine.can_sign(None) {
             return ctx.unavailable();
         }
         let warnings = ctx.inputs.warnings.iter().map(Warning::as_str).collect();

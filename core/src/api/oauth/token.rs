@@ -14,6 +14,7 @@ use crate::base::secret::SecretText;
 use crate::http::oauth_error::OAuthError;
 use crate::http::response::Response;
 use crate::policy::administration::CLIENT_LIFETIME;
+use crate::policy::resources::Resources;
 use crate::policy::scope_limit::ScopeLimit;
 use crate::records::client::AuthenticatedClient;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
@@ -25,7 +26,7 @@ use crate::store::query::{Query, Records, TokenQuery};
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) enum Token {
-    ClientCredentials { credentials: ClientCredentials, scope: Option<String> },
+    ClientCredentials { credentials: ClientCredentials, scope: Option<String>, resources: Resources },
     RefreshToken(Refresh),
 }
 
@@ -42,14 +43,15 @@ impl Endpoint for Token {
             return Err(OAuthError::UnsupportedGrantType.into());
         }
         let credentials = credentials(call, &form)?;
-        let scope = form.get("scope");
+        let (scope, resources) = (form.get("scope"), Resources::of(&form));
         if grant == "client_credentials" {
-            return Ok(Self::ClientCredentials { credentials, scope: scope.map(String::from) });
+            let scope = scope.map(String::from);
+            return Ok(Self::ClientCredentials { credentials, scope, resources });
         }
         let token = SecretText::new(required("refresh_token", "refresh_token is required")?.into());
         let scope = scope.map(Scope::parse).transpose();
         let scope = scope.map_err(malformed)?;
-        Ok(Self::RefreshToken(Refresh::grant(credentials, token, scope)))
+        Ok(Self::RefreshToken(Refresh::grant(credentials, token, scope, resources)))
     }
 
     fn query(&self) -> Query {
@@ -81,7 +83,7 @@ impl Endpoint for Token {
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {
         match self {
             Self::RefreshToken(refresh) => refresh.decide(basis, records),
-            Self::ClientCredentials { credentials, scope } => {
+            Self::ClientCredentials { credentials, scope, resources } => {
                 let client = if let Records::Token(records) = records {
                     records.caller
                 } else {
@@ -89,7 +91,7 @@ impl Endpoint for Token {
                     client
                 };
                 let client = authenticated(basis, credentials, client.as_ref())?;
-                Ok(Reply::from(token(basis, &client, scope.as_deref())?).succeeded().into())
+                Ok(Reply::from(token(basis, &client, scope.as_deref(), resources)?).succeeded().into())
             }
         }
     }
@@ -100,14 +102,18 @@ fn token(
     basis: &Basis<'_>,
     client: &AuthenticatedClient<'_>,
     scope: Option<&str>,
+    resources: &Resources,
 ) -> Result<Response, Reply> {
     let scope = granted_scope(scope, client, basis.settings())?;
     let (ctx, client) = (basis.ctx, client.client());
+    let issuer = basis.settings().issuer.as_str();
+    let known = |resource: &str| resource == issuer || client.audiences.iter().any(|known| known == resource);
+    resources.check(known).map_err(|unknown| OAuthError::InvalidTarget(unknown.to_string().into()))?;
     let lifetime = client.token_lifetime.unwrap_or(basis.settings().client_token_lifetime);
     let longest = if scope.contains(Scope::ADMIN) { CLIENT_LIFETIME } else { u32::MAX };
     let lifetime = lifetime.min(longest).into();
-    basis.require_signing_key()?;
-    let token = ClientToken { client, scope: &scope, state_epoch: basis.state_epoch, lifetime };
+    basis.require_signing_key(Some(client))?;
+    let token = ClientToken { client, scope: &scope, resources, state_epoch: basis.state_epoch, lifetime };
     let access_token = token.sign(ctx, basis.engine);
     let access_token = access_token.ok_or_else(|| ctx.internal())?;
     let body = AccessToken {

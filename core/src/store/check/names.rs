@@ -30,7 +30,7 @@ names! {
     AddBackupCodes KeepBackupCodes DropBackupCodes UseBackupCode SetLockout
     RecordSignIn CountFailure SetPassword ReplacePasswordHash SetPasswordLockout SetPlaceLockout
     InsertUser UpdateUser DeleteUser InsertClient UpdateClient DeleteClient RecordSecretUse UseAssertion
-    InsertKey ActivateKey RetireKey
+    RequireSigningKey InsertKey ActivateKey StopKey RetireKey
     Audit Probe DummyWrite
 }
 

@@ -114,6 +114,7 @@ impl Sample {
             trusted_context: true,
             keys: ClientKey::read_set(KEYS.as_bytes()).unwrap_or_default(),
             roles: Roles::of(&[Role::Officer]),
+            signing_algorithm: Some(Algorithm::Es256),
             secrets: vec![
                 secret("one", None),
                 ClientSecret { last_used_at: Some(NOW.plus(7)), ..secret("two", Some(NOW.plus(60))) },
@@ -414,15 +415,24 @@ impl Sample {
 
     /// Inserts a key after so many changes of the keys.
     pub(in crate::store::check) fn insert_key(&self, number: u64, state: KeyState, changes: u64) -> Change {
-        let record = KeyRecord {
-            id: self.key_id(number),
-            algorithm: Algorithm::Es384,
-            state,
-            created_at: NOW.plus(number),
-        };
+        self.insert_key_for(Algorithm::Es384, number, (state, false), changes)
+    }
+
+    /// Inserts a key of `algorithm`, which is beside the default key or not, after so many changes of the keys.
+    pub(in crate::store::check) fn insert_key_for(
+        &self,
+        algorithm: Algorithm,
+        number: u64,
+        (state, beside): (KeyState, bool),
+        changes: u64,
+    ) -> Change {
+        let id = self.key_id(number);
+        let created_at = NOW.plus(number);
+        let record = KeyRecord { id, algorithm, state, created_at, beside, retire_from: None };
         let private_jwk = SecretBytes::new(self.bytes("key", number).to_vec());
         let generation = self.generation.saturating_add(changes);
-        Change::InsertKey { key: Box::new(StoredKey { record, private_jwk }), generation }
+        let retire_from = NOW.plus(1000 + number);
+        Change::InsertKey { key: Box::new(StoredKey { record, private_jwk }), generation, retire_from }
     }
 
     pub(in crate::store::check) fn set_password(&self, number: u64) -> Change {

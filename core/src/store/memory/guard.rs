@@ -140,10 +140,14 @@ guards! {
     DeletedClientWasThere,
     /// `UseAssertion`: the assertion was not used.
     UsedAssertionIsNew,
+    /// `RequireSigningKey`: a key of the algorithm signs.
+    AKeyOfTheAlgorithmSigns,
     /// `InsertKey`: no key was changed since, and no other key has the id.
     KeyIdIsFree,
     /// `ActivateKey`: no key was changed since, and the key is there.
     ActivatedKeyIsAsRead,
+    /// `StopKey`: no key was changed since, and the key signs beside the default key and for no client.
+    StoppedKeyIsAsRead,
     /// `RetireKey`: no key was changed since, and the key is there and does not sign.
     RetiredKeyIsAsRead,
     /// `InsertSession`, `RotateRefresh`, `InsertChallenge`, `InsertDevice`, `AddBackupCodes`, `SetLockout`, `RecordSignIn`, `CountFailure`, `SetPassword`: whom it belongs to is there.
@@ -209,7 +213,9 @@ impl Tables {
             | Change::DeleteClient(_)
             | Change::RecordSecretUse(_)
             | Change::UseAssertion(_)
+            | Change::RequireSigningKey(_)
             | Change::InsertKey { .. }
+            | Change::StopKey { .. }
             | Change::ActivateKey { .. }
             | Change::RetireKey { .. }
             | Change::Audit(_)
@@ -390,13 +396,25 @@ impl Tables {
             Change::UseAssertion(used) => {
                 vec![(Guard::UsedAssertionIsNew, !self.used_assertions.contains(&used.digest))]
             }
-            Change::InsertKey { key, generation } => {
+            Change::InsertKey { key, generation, .. } => {
                 let free = self.key(&key.record.id).is_none();
                 vec![(Guard::KeyIdIsFree, self.generation == *generation && free)]
             }
-            Change::ActivateKey { id, generation } => {
+            Change::ActivateKey { id, generation, .. } => {
                 let there = self.key(id).is_some();
                 vec![(Guard::ActivatedKeyIsAsRead, self.generation == *generation && there)]
+            }
+            Change::RequireSigningKey(algorithm) => {
+                let signs = |key: &StoredKey| {
+                    key.record.state == KeyState::Signing && key.record.algorithm == *algorithm
+                };
+                vec![(Guard::AKeyOfTheAlgorithmSigns, self.keys.iter().any(signs))]
+            }
+            Change::StopKey { id, generation, .. } => {
+                let idle = self.key(id).map(|key| &key.record).is_some_and(|key| {
+                    key.state == KeyState::Signing && key.beside && !self.is_chosen(key.algorithm)
+                });
+                vec![(Guard::StoppedKeyIsAsRead, self.generation == *generation && idle)]
             }
             Change::RetireKey { id, generation } => {
                 let waits = self.key(id).is_some_and(|key| key.record.state != KeyState::Signing);

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::crypto::algorithm::Algorithm;
 use crate::records::client::{Client, ClientRef};
 use crate::records::delivery::{Delivered, DeliveredSession, OpenedSession, TicketResult};
 use crate::records::factor::Factors;
@@ -14,6 +15,7 @@ use crate::records::named_clients::NamedClients;
 use crate::records::role::Role;
 use crate::records::session::{RefreshDigest, Session};
 use crate::records::sign_in_history::SignInHistory;
+use crate::records::signing_key::KeyRecords;
 use crate::records::ticket::{Ticket, TicketState};
 use crate::records::user::User;
 use crate::store::page::{Cursor, Page, PageQuery};
@@ -165,6 +167,17 @@ impl Tables {
         })
     }
 
+    /// Returns every key without its private part, and what the clients ask of them.
+    fn key_records(&self) -> KeyRecords {
+        let chosen = |algorithm: &&Algorithm| self.is_chosen(**algorithm);
+        let lifetimes = |client: &Client| client.token_lifetime.max(client.user_token_lifetime);
+        KeyRecords {
+            keys: self.keys.iter().map(|key| key.record.clone()).collect(),
+            chosen: Algorithm::ALL.iter().filter(chosen).copied().collect(),
+            longest_lifetime: self.clients.values().filter_map(lifetimes).max(),
+        }
+    }
+
     /// Returns the result of a ticket that was redeemed with an `Idempotency-Key`.
     fn delivered(&self, ticket: &Ticket) -> Option<Delivered> {
         let TicketState::Spent { delivery: Some(delivery), .. } = &ticket.state else { return None };
@@ -294,7 +307,7 @@ impl Tables {
                 let ticket = self.tickets.values().find(|ticket| ticket.id == *id);
                 Records::TicketById(ticket.cloned().map(Box::new))
             }
-            Query::Keys => Records::Keys(self.keys.iter().map(|key| key.record.clone()).collect()),
+            Query::Keys => Records::Keys(Box::new(self.key_records())),
             Query::UserPage(query) => {
                 Records::UserPage(page(query, Order::Forwards, self.users.values(), |user| user.id.as_str()))
             }

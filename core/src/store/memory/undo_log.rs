@@ -64,6 +64,7 @@ impl Before {
         let password = |id: &UserId| Self::Password(id.clone(), tables.passwords.get(id).cloned());
         match change {
             Change::RequireStateEpoch(_)
+            | Change::RequireSigningKey(_)
             | Change::RequireUserEpoch { .. }
             | Change::RequireClientEpoch { .. }
             | Change::RequireAnotherOfficer { .. }
@@ -118,9 +119,10 @@ impl Before {
             Change::UseAssertion(used) => {
                 Self::Assertion(used.digest, tables.used_assertions.contains(&used.digest))
             }
-            Change::InsertKey { .. } | Change::ActivateKey { .. } | Change::RetireKey { .. } => {
-                Self::Keys(tables.keys.clone(), tables.generation)
-            }
+            Change::InsertKey { .. }
+            | Change::ActivateKey { .. }
+            | Change::StopKey { .. }
+            | Change::RetireKey { .. } => Self::Keys(tables.keys.clone(), tables.generation),
             Change::Audit(_) => Self::Audit(tables.audit.len()),
         }
     }

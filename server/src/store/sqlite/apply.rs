@@ -2,6 +2,7 @@
 //! hold.
 
 use gatepass_core::base::time::Time;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::challenge::MAX_WRONG;
 use gatepass_core::records::client::{Client, UsedSecret};
 use gatepass_core::records::client_key::ClientKey;
@@ -133,8 +134,16 @@ pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result
             "INSERT OR IGNORE INTO used_assertions (digest, expires_at) VALUES (?1, ?2)",
             params![used.digest.0, stamp(used.expires_at)],
         ),
-        Change::InsertKey { key, generation } => keys::insert(db, tail.master(), key, *generation),
-        Change::ActivateKey { id, generation } => keys::activate(db, id, *generation),
+        Change::RequireSigningKey(algorithm) => {
+            holds(db, "SELECT 1 FROM keys WHERE alg = ?1 AND state = 'signing'", [algorithm.as_str()])
+        }
+        Change::InsertKey { key, generation, retire_from } => {
+            keys::insert(db, tail.master(), key, *generation, *retire_from)
+        }
+        Change::ActivateKey { id, generation, beside, retire_from } => {
+            keys::activate(db, id, *generation, *beside, *retire_from)
+        }
+        Change::StopKey { id, generation, retire_from } => keys::stop(db, id, *generation, *retire_from),
         Change::RetireKey { id, generation } => keys::retire(db, id, *generation),
         Change::Audit(event) => tail.append(db, event),
         // Every batch numbers itself, which is a write and proves that writing works.
@@ -349,7 +358,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "INSERT INTO clients (",
         columns!(clients),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
     );
     write_client(db, sql, client, client.revision)?;
     insert_secrets(db, client)
@@ -359,7 +368,7 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "UPDATE clients SET (",
         columns!(client_values),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) WHERE id = ?1 AND revision = ?10 - 1"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) WHERE id = ?1 AND revision = ?10 - 1"
     );
     write_client(db, sql, client, client.revision.saturating_add(1))?;
     db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
@@ -387,6 +396,7 @@ fn write_client(db: &Connection, sql: &str, client: &Client, revision: u64) -> R
             client.trusted_context,
             client.roles.bits(),
             (!client.keys.is_empty()).then(|| ClientKey::write_set(&client.keys)),
+            client.signing_algorithm.map(Algorithm::as_str),
         ],
     )
 }

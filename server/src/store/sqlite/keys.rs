@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use gatepass_core::base::secret::SecretBytes;
+use gatepass_core::base::time::Time;
 use gatepass_core::crypto::algorithm::Algorithm;
-use gatepass_core::records::signing_key::{KeyRecord, KeyState, StoredKey};
+use gatepass_core::records::signing_key::{KeyRecord, KeyRecords, KeyState, StoredKey};
 use rusqlite::{Connection, Row, params};
 
 use super::Store;
@@ -28,6 +29,13 @@ impl SigningKeys for Store {
     }
 }
 
+/// The columns of a key without its private part, in the order in which [`record`] reads them.
+macro_rules! columns {
+    () => {
+        "kid, alg, state, created_at, beside, retire_from"
+    };
+}
+
 /// Reads every key, unsealed.
 pub(super) fn keys_of(
     db: &Connection,
@@ -36,7 +44,8 @@ pub(super) fn keys_of(
 ) -> Result<StoredKeys, TransactionError> {
     let state = State::read(db)?;
     let master = keys.of(db, &state)?;
-    let keys = every(db, "SELECT kid, alg, state, created_at, sealed FROM keys ORDER BY seq", [], |row| {
+    let sql = concat!("SELECT ", columns!(), ", sealed FROM keys ORDER BY seq");
+    let keys = every(db, sql, [], |row| {
         let mut c = Columns::of(row, "keys");
         let record = record(&mut c)?;
         let purpose = purpose(&record.id);
@@ -48,10 +57,20 @@ pub(super) fn keys_of(
     Ok(StoredKeys { generation: state.key_generation, keys })
 }
 
-/// Reads every key without its private part.
-pub(super) fn records_of(db: &Connection) -> Result<Vec<KeyRecord>, TransactionError> {
+/// Reads every key without its private part, and what the clients ask of them.
+pub(super) fn records_of(db: &Connection) -> Result<KeyRecords, TransactionError> {
     let read = |row: &Row<'_>| record(&mut Columns::of(row, "keys"));
-    every(db, "SELECT kid, alg, state, created_at FROM keys ORDER BY seq", [], read)
+    let keys = every(db, concat!("SELECT ", columns!(), " FROM keys ORDER BY seq"), [], read)?;
+    let read = |row: &Row<'_>| Columns::of(row, "clients").parsed("signing_algorithm", Algorithm::parse);
+    let sql = "SELECT DISTINCT signing_algorithm FROM clients WHERE signing_algorithm IS NOT NULL";
+    let mut chosen = every(db, sql, [], read)?;
+    chosen.sort_unstable();
+    let longest_lifetime = db.query_row(
+        "SELECT max(max(ifnull(token_lifetime, user_token_lifetime), ifnull(user_token_lifetime, token_lifetime))) FROM clients",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(KeyRecords { keys, chosen, longest_lifetime })
 }
 
 fn record(c: &mut Columns<'_>) -> Result<KeyRecord, TransactionError> {
@@ -60,6 +79,8 @@ fn record(c: &mut Columns<'_>) -> Result<KeyRecord, TransactionError> {
         algorithm: c.parsed("alg", Algorithm::parse)?,
         state: c.parsed("state", KeyState::parse)?,
         created_at: c.time("created_at")?,
+        beside: c.flag("beside")?,
+        retire_from: c.maybe_time("retire_from")?,
     })
 }
 
@@ -69,25 +90,76 @@ pub(super) fn insert(
     master: &MasterKey,
     key: &StoredKey,
     generation: u64,
+    retire_from: Time,
 ) -> Result<(), TransactionError> {
     raise(db, generation)?;
-    let KeyRecord { id, algorithm, state, created_at } = &key.record;
-    if *state == KeyState::Signing {
-        stop_signing(db)?;
-    }
+    let KeyRecord { id, algorithm, state, created_at, beside, retire_from: own } = &key.record;
+    let signs = *state == KeyState::Signing;
+    let inserted = if signs { KeyState::Published } else { *state };
     let sealed = master.seal(&purpose(id), key.private_jwk.expose())?;
     one(
         db,
-        "INSERT INTO keys (kid, alg, state, created_at, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![id, algorithm.as_str(), state.as_str(), stamp(*created_at), sealed],
-    )
+        "INSERT INTO keys (kid, alg, state, created_at, beside, retire_from, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            id,
+            algorithm.as_str(),
+            inserted.as_str(),
+            stamp(*created_at),
+            beside,
+            own.map(stamp),
+            sealed
+        ],
+    )?;
+    if signs { sign(db, id, *beside, retire_from) } else { Ok(()) }
 }
 
 /// Has a key sign.
-pub(super) fn activate(db: &Connection, id: &str, generation: u64) -> Result<(), TransactionError> {
+pub(super) fn activate(
+    db: &Connection,
+    id: &str,
+    generation: u64,
+    beside: bool,
+    retire_from: Time,
+) -> Result<(), TransactionError> {
     raise(db, generation)?;
-    stop_signing(db)?;
-    one(db, "UPDATE keys SET state = 'signing' WHERE kid = ?1", [id])
+    sign(db, id, beside, retire_from)
+}
+
+/// Has a key sign that is there, and makes room for it.
+fn sign(db: &Connection, id: &str, beside: bool, retire_from: Time) -> Result<(), TransactionError> {
+    // Another of its algorithm stops, and the former default key where no client chooses its algorithm.
+    db.execute(
+        "UPDATE keys SET state = 'verifying-only', beside = 0, retire_from = ?3 WHERE state = 'signing' AND kid <> ?1 AND \
+         (alg = (SELECT alg FROM keys WHERE kid = ?1) OR (NOT ?2 AND NOT beside AND \
+         NOT EXISTS (SELECT 1 FROM clients WHERE signing_algorithm = keys.alg)))",
+        params![id, beside, stamp(retire_from)],
+    )?;
+    db.execute(
+        "UPDATE keys SET beside = 1 WHERE state = 'signing' AND kid <> ?1 AND NOT ?2",
+        params![id, beside],
+    )?;
+    one(
+        db,
+        "UPDATE keys SET state = 'signing', retire_from = NULL, beside = ?2 AND \
+         EXISTS (SELECT 1 FROM keys WHERE state = 'signing' AND NOT beside AND kid <> ?1) WHERE kid = ?1",
+        params![id, beside],
+    )
+}
+
+/// Has a key only verify that signs beside the default key and for no client.
+pub(super) fn stop(
+    db: &Connection,
+    id: &str,
+    generation: u64,
+    retire_from: Time,
+) -> Result<(), TransactionError> {
+    raise(db, generation)?;
+    one(
+        db,
+        "UPDATE keys SET state = 'verifying-only', beside = 0, retire_from = ?2 WHERE kid = ?1 AND state = 'signing' \
+         AND beside AND NOT EXISTS (SELECT 1 FROM clients WHERE signing_algorithm = keys.alg)",
+        params![id, stamp(retire_from)],
+    )
 }
 
 /// Deletes a key that does not sign.
@@ -99,9 +171,4 @@ pub(super) fn retire(db: &Connection, id: &str, generation: u64) -> Result<(), T
 /// Raises the generation of the keys, so that every server loads them again.
 fn raise(db: &Connection, generation: u64) -> Result<(), TransactionError> {
     one(db, "UPDATE meta SET generation = generation + 1 WHERE generation = ?1", [signed(generation)?])
-}
-
-fn stop_signing(db: &Connection) -> Result<(), TransactionError> {
-    db.execute("UPDATE keys SET state = 'verifying-only' WHERE state = 'signing'", [])?;
-    Ok(())
 }

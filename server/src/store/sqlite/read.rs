@@ -129,7 +129,7 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
         Query::Explain(query) => Records::Explain(Box::new(explain(snapshot, query)?)),
         Query::Session(id) => Records::Session(session(db, id)?.map(Box::new)),
         Query::TicketById(id) => Records::TicketById(ticket_by_id(db, id)?.map(Box::new)),
-        Query::Keys => Records::Keys(keys::records_of(db)?),
+        Query::Keys => Records::Keys(Box::new(keys::records_of(db)?)),
         Query::UserPage(query) => Records::UserPage(pages::users(db, query)?),
         Query::ClientPage(query) => Records::ClientPage(pages::clients(db, query)?),
         Query::RoleHolderPage(query) => Records::RoleHolderPage(pages::role_holders(db, query)?),

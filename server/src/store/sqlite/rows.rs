@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use gatepass_core::base::time::Time;
+use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::client::{Client, ClientRef, ClientSecret, SecretDigest};
 use gatepass_core::records::client_key::ClientKey;
 use gatepass_core::records::factor::{AskFactor, Lockout};
@@ -33,7 +34,7 @@ macro_rules! columns {
     };
     (client_values) => {
         "name, scope, default_scope, audiences, enabled, token_lifetime, user_token_lifetime, created_at, \
-         revision, second_factor, epoch, trusted_context, roles, jwks"
+         revision, second_factor, epoch, trusted_context, roles, jwks, signing_algorithm"
     };
     (client_secrets) => {
         "id, digest, created_at, expires_at, last_used_at"
@@ -290,6 +291,7 @@ pub(super) fn client(row: &rusqlite::Row<'_>) -> Result<Client, TransactionError
         trusted_context: c.flag("trusted_context")?,
         roles: c.roles("roles")?,
         keys: c.maybe("jwks", client_keys)?.unwrap_or_default(),
+        signing_algorithm: c.maybe("signing_algorithm", Algorithm::parse)?,
         secrets: Vec::new(),
     })
 }

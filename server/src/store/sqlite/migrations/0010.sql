@@ -13,6 +13,18 @@ ALTER TABLE audit ADD COLUMN by_user TEXT;
 ALTER TABLE audit ADD COLUMN by_client TEXT;
 ALTER TABLE audit ADD COLUMN roles TEXT;
 
+-- ## One signing key for each algorithm
+-- The algorithm that a client chooses. A key that is beside the default key signs for the clients alone that choose its algorithm.
+-- `retire_from` is the time from which nothing is good that a key signed; a day is longer than any token of before lives.
+ALTER TABLE clients ADD COLUMN signing_algorithm TEXT;
+CREATE INDEX clients_by_signing_algorithm ON clients (signing_algorithm) WHERE signing_algorithm IS NOT NULL;
+ALTER TABLE keys ADD COLUMN beside INTEGER NOT NULL DEFAULT 0 CHECK (beside IN (0, 1));
+ALTER TABLE keys ADD COLUMN retire_from INTEGER;
+UPDATE keys SET retire_from = (SELECT clock_mark FROM meta) + 86400 WHERE state = 'verifying-only';
+DROP INDEX one_key_signs;
+CREATE UNIQUE INDEX one_key_of_an_algorithm_signs ON keys (alg) WHERE state = 'signing';
+CREATE UNIQUE INDEX one_key_is_the_default ON keys (beside) WHERE state = 'signing' AND beside = 0;
+
 -- ## Keys and assertions of clients
 -- The public keys of a client as a JWK set; NULL where it has none.
 ALTER TABLE clients ADD COLUMN jwks TEXT;
