@@ -54,6 +54,8 @@ pub struct Running {
     child: Child,
     /// The address it listens on.
     pub address: SocketAddr,
+    /// The address for administration alone, if it has one.
+    pub administration: Option<SocketAddr>,
 }
 
 impl TestInstallation {
@@ -204,7 +206,8 @@ impl Running {
         }
         let ready: Value = serde_json::from_str(&first).expect("one JSON object");
         let address = ready["listening"].as_str().expect("an address").parse().expect("an address");
-        Some(Self { child, address })
+        let administration = ready["administration"].as_str().map(|text| text.parse().expect("an address"));
+        Some(Self { child, address, administration })
     }
 
     /// Returns the server as a target of the suite.

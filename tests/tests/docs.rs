@@ -11,6 +11,9 @@ use gatepass_core::store::audit::{Kind, Refusal};
 const AUDIT: &str = include_str!("../../docs/audit.md");
 const HTTP_API: &str = include_str!("../../docs/http-api.md");
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
+const ALERTS: &str = include_str!("../../docs/alerts.yml");
+const ALERTS_TEST: &str = include_str!("../../docs/alerts_test.yml");
+const DASHBOARD: &str = include_str!("../../docs/grafana.json");
 const OPERATING: &str = include_str!("../../docs/operating.md");
 const README: &str = include_str!("../../README.md");
 
@@ -108,6 +111,54 @@ fn every_metric_is_listed_and_no_other() {
         assert!(row.ends_with(&format!("| {help} |")), "{row}: {help}");
     }
     assert_eq!(listed.len(), Family::ALL.len());
+}
+
+/// Returns the words of `text` that begin with one of `beginnings`.
+fn words<'a>(text: &'a str, beginnings: &'a [&str]) -> impl Iterator<Item = &'a str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(move |c| !is_word(c));
+    words.filter(|word| beginnings.iter().any(|beginning| word.starts_with(beginning)))
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_name_metrics_that_exist() {
+    let mut known: Vec<String> = Family::ALL.iter().map(|family| family.name()).collect();
+    for family in Family::ALL.iter().filter(|family| family.kind() == Type::Histogram) {
+        known.extend(["_bucket", "_sum", "_count"].map(|end| family.name() + end));
+    }
+    for (file, text) in
+        [("grafana.json", DASHBOARD), ("alerts.yml", ALERTS), ("alerts_test.yml", ALERTS_TEST)]
+    {
+        for word in words(text, &["gatepass_", "process_"]) {
+            assert!(known.iter().any(|name| name == word), "docs/{file}: there is no metric {word}");
+        }
+    }
+    let shown = |family: &&Family| words(DASHBOARD, &[family.base()]).next().is_some();
+    let hidden: Vec<_> = Family::ALL.iter().filter(|family| !shown(family)).collect();
+    assert!(hidden.is_empty(), "docs/grafana.json does not show {hidden:?}");
+}
+
+#[test]
+fn the_alerts_ask_for_words_that_exist_and_are_explained() {
+    let values = |label: &'static str| {
+        let found = ALERTS.split(label).skip(1).filter_map(|rest| rest.split('"').nth(1));
+        found.flat_map(|value| value.split('|'))
+    };
+    for refusal in values("refusal=") {
+        assert!(Refusal::parse(refusal).is_some(), "docs/alerts.yml: no refusal is called {refusal}");
+    }
+    for kind in values("kind=") {
+        assert!(Kind::parse(kind).is_some(), "docs/alerts.yml: no kind of event is called {kind}");
+    }
+    let alerts = ALERTS.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let (_, section) = OPERATING.split_once("\n## Alerts\n").expect("a section of alerts");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let mut explained: Vec<_> = words(section, &["Gatepass"]).collect();
+    explained.sort_unstable();
+    explained.dedup();
+    let mut alerts: Vec<_> = alerts.collect();
+    alerts.sort_unstable();
+    assert_eq!(explained, alerts, "docs/operating.md and docs/alerts.yml");
 }
 
 #[test]

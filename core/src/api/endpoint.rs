@@ -13,7 +13,7 @@ use crate::api::oauth::client_auth::guess_at_secret;
 use crate::api::reply::Reply;
 use crate::api::routes::{AwaitCommit, AwaitRecords, Routed};
 use crate::api::step::{HashPassword, Step};
-use crate::api::task::{Task, TaskRequest};
+use crate::api::task::{Task, TaskAnswer, TaskRequest};
 use crate::base::time::{Clocks, Time};
 use crate::engine::Engine;
 use crate::http::request::Request;
@@ -62,6 +62,9 @@ pub(crate) trait Endpoint: Sized {
     fn task(&self, _basis: &Basis<'_>, _records: &Records) -> Option<TaskRequest> {
         None
     }
+
+    /// Takes the answer to the task.
+    fn take_answer(&mut self, _answer: TaskAnswer) {}
 
     /// Decides on what was read. The same again after a conflict.
     ///

@@ -1,6 +1,7 @@
 //! Tasks: what an administrator asks for, and only the driver can do or knows.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
 use crate::api::endpoint::Flow;
 use crate::api::routes::AwaitRecords;
@@ -16,6 +17,8 @@ use crate::store::query::Found;
 pub enum TaskRequest {
     /// Make a new private key for this algorithm. For RSA that takes seconds.
     MakeKey(Algorithm),
+    /// Tell the metrics of the server, as text (OpenMetrics 1.0).
+    Metrics,
 }
 
 /// The result of a task.
@@ -24,6 +27,8 @@ pub enum TaskRequest {
 pub enum TaskAnswer {
     /// For [`TaskRequest::MakeKey`].
     Key(Box<SigningKey>),
+    /// For [`TaskRequest::Metrics`].
+    Metrics(String),
     /// The task could not be done now: nothing was changed.
     Failed,
 }
@@ -36,6 +41,16 @@ pub struct Task {
     pub(crate) request: TaskRequest,
     pub(crate) found: Found,
     pub(crate) flow: Flow<AwaitRecords>,
+}
+
+impl TaskRequest {
+    /// Returns true if it takes seconds of a processor. The others are over at once.
+    pub const fn is_long(&self) -> bool {
+        match self {
+            Self::MakeKey(_) => true,
+            Self::Metrics => false,
+        }
+    }
 }
 
 impl Task {

@@ -127,6 +127,18 @@ codes! {
     }
 }
 
+codes! {
+    /// Those who may read the metrics without a token.
+    MetricsReaders {
+        /// Programs on the same machine, unless a proxy has forwarded the request.
+        Loopback = "loopback",
+        /// Nobody.
+        Off = "off",
+        /// Everybody.
+        Everyone = "everyone",
+    }
+}
+
 /// Lifetimes and defaults. Every lifetime is in seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -155,6 +167,8 @@ pub struct Settings {
     pub risk: RiskRules,
     /// The treatment of a ticket that is redeemed at another address than its issuer named.
     pub address_mismatch: AddressMismatch,
+    /// Those who may read the metrics without a token; whoever has a role may always read them.
+    pub metrics: MetricsReaders,
     /// The fewest characters of a new password.
     pub password_length: u32,
     /// The life of passwords; none is for ever.
@@ -219,6 +233,7 @@ impl Settings {
             },
             risk: RiskRules::DEFAULT,
             address_mismatch: AddressMismatch::Refuse,
+            metrics: MetricsReaders::Loopback,
             password_length: 8,
             password_age: None,
             totp: OtpParameters::DEFAULT,

@@ -1,7 +1,7 @@
 //! The values that are one word out of a list.
 
 use gatepass_core::records::factor::AskFactor;
-use gatepass_core::settings::{AddressMismatch, Unenrolled};
+use gatepass_core::settings::{AddressMismatch, MetricsReaders, Unenrolled};
 
 use super::value::Value;
 
@@ -102,4 +102,5 @@ words! {
     AskFactor: "never|risk|always",
     Unenrolled: "sign_in|refuse|enrol",
     AddressMismatch: "refuse|risk",
+    MetricsReaders: "loopback|off|everyone",
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gatepass_core::records::factor::AskFactor;
-use gatepass_core::settings::{AddressMismatch, Issuer, TotpIssuer, Unenrolled};
+use gatepass_core::settings::{AddressMismatch, Issuer, MetricsReaders, TotpIssuer, Unenrolled};
 
 use super::choice::{Front, LogFormat, LogLevel, TotpDigits, TotpHash};
 use super::key::{Key, KindOf};
@@ -118,6 +118,8 @@ keys! {
     hosts in http: List<Authority> = "";
     /// Proxies whose X-Forwarded-For is believed
     trusted_proxies in http: List<Network> = "";
+    /// Who may read `/metrics` without a token: loopback (unless a proxy has forwarded the request), off, or everyone
+    metrics in http: MetricsReaders = "loopback";
     /// Failures per minute allowed to one address, then 429; 0 = no limit
     failures_per_minute in http: Count<0, 1_000_000> = "30";
     /// Loopback addresses have no failure limit
@@ -221,6 +223,8 @@ keys! {
     ---
     /// The issuer that tokens name [default: http:// and the address listened on]
     issuer: Issuer;
+    /// Address and port for administration and metrics alone, which `listen` then does not serve [default: none]
+    admin_listen in http: Listen, at_start;
     /// The one tenant served; a ticket for another is refused
     tenant: Tenant;
     /// Calling code of the country whose telephone numbers are written without it, and the trunk prefix where that is not 0: 86, 7/8 [default: none]

@@ -25,6 +25,7 @@ impl Config {
         settings.second_factor.unenrolled = self.second_factor_unenrolled;
         settings.risk = self.risk_rules();
         settings.address_mismatch = self.address_mismatch;
+        settings.metrics = self.metrics;
         settings.password_length = self.password_length.get();
         let (life, warning) = (self.password_life.seconds(), self.password_warning.seconds());
         settings.password_age =

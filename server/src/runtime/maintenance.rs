@@ -241,7 +241,7 @@ pub(crate) fn log_clock(status: &ClockStatus, last: Option<ClockTold>) -> ClockT
 /// If signals cannot be caught, or no thread can be started.
 pub(crate) fn handle_signals(
     service: Arc<Service>,
-    stopper: Stopper,
+    stoppers: Vec<Stopper>,
     sources: ConfigSources,
     flags: ConfigLayer,
 ) -> Result<Handle, ProgramError> {
@@ -265,7 +265,7 @@ pub(crate) fn handle_signals(
             } else {
                 stopping = true;
                 tracing::info!("stopping: requests in flight are finished first");
-                stopper.stop();
+                stoppers.iter().for_each(Stopper::stop);
             }
         }
     };

@@ -27,7 +27,9 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
+use gatepass_core::api::routes::Surface;
 use gatepass_core::records::id::ClientId;
 use gatepass_core::settings::Issuer;
 
@@ -42,7 +44,8 @@ use crate::net::client_address::{CurrentProxies, Proxies};
 use crate::output::{Output, Record};
 use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, Notice, StoreOptions};
 use crate::telemetry::log::{self, LevelFilter};
-use service::Service;
+use crate::threads::named;
+use service::{Service, ServiceAt};
 
 /// The parts of a command line that a server is started with.
 #[derive(Debug)]
@@ -150,8 +153,9 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let trusted = CurrentProxies::default();
     trusted.set(trusted_proxies(&config));
     let hosts = OwnHosts::default();
-    let listener = Listener::open(&config, trusted.clone(), hosts.clone())?;
-    let address = listener.address(&config);
+    let listener = Listener::open(&config, &config.listen, "--listen", limits(&config, &trusted, &hosts))?;
+    let address = listener.address(&config.listen);
+    let administration = Administration::open(&config, &trusted, &hosts)?;
     let issuer = match &config.issuer {
         Some(issuer) => issuer.clone(),
         None => {
@@ -171,23 +175,39 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let secret_file = first_client.and_then(|first| first.tell(start.out, &installation));
     let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };
     let service = Service::new(Arc::clone(&store), clock, &config, trusted, settings)?.with_hosts(hosts);
-    let service = Arc::new(service.with_front("public", config.connections.size(), listener.measures()));
+    let service = service.with_front("public", config.connections.size(), listener.measures());
+    let service = match &administration {
+        Some(own) => service.with_front("administration", config.connections.size(), own.listener.measures()),
+        None => service,
+    };
+    let service = Arc::new(service);
 
-    let stopper = listener.stopper();
+    let stoppers = [Some(listener.stopper()), administration.as_ref().map(|own| own.listener.stopper())];
     let _signals = maintenance::handle_signals(
         Arc::clone(&service),
-        stopper,
+        stoppers.into_iter().flatten().collect(),
         start.sources.clone(),
         start.flags.clone(),
     )?;
     let maintenance = maintenance::start(Arc::clone(&service), config.sweep_interval.get(), told)?;
     // The output may be closed; the server serves all the same.
-    if let Err(failure) = announce(&start, &address, &issuer, &config, secret_file, shown.as_ref()) {
+    let own = administration.as_ref().map(|own| &own.address);
+    if let Err(failure) = announce(&start, (&address, own), &issuer, &config, secret_file, shown.as_ref()) {
         tracing::warn!(%failure, demo = shown.is_some(), "what the server prints at its start was not read");
     }
     installation.write_address(&address.to_string())?;
-    tracing::info!(listening = %address, issuer = issuer.as_str(), front = config.front.as_str(), "ready");
-    let served = listener.run(service);
+    let own = own.map(ToString::to_string);
+    tracing::info!(
+        listening = %address,
+        administration = own,
+        issuer = issuer.as_str(),
+        front = config.front.as_str(),
+        "ready"
+    );
+    let surface = if administration.is_some() { Surface::Public } else { Surface::Whole };
+    let administration = administration.map(|own| own.run(&service, listener.stopper())).transpose()?;
+    let served = listener.run(Arc::new(ServiceAt::new(service, surface)));
+    let served = served.and(administration.map_or(Ok(()), RunningAdministration::end));
     maintenance.end();
     let closed = store.close().and_then(|()| installation.forget_address(&address.to_string()));
     if let Err(error) = closed {
@@ -205,7 +225,7 @@ fn trusted_proxies(config: &Config) -> Proxies {
 /// Prints where it listens, and the texts of the demo. With `--json` it is one object on one line.
 fn announce(
     start: &Start,
-    address: &Listen,
+    (address, administration): (&Listen, Option<&Listen>),
     issuer: &Issuer,
     config: &Config,
     secret_file: Option<PathBuf>,
@@ -217,6 +237,9 @@ fn announce(
             .with("listening", address.to_string())
             .with("issuer", issuer.as_str())
             .with("front", config.front.as_str());
+        if let Some(administration) = administration {
+            record = record.with("administration", administration.to_string());
+        }
         if let Some(file) = secret_file {
             let file = file.display().to_string();
             record = record.with(
@@ -232,16 +255,81 @@ fn announce(
     out.say(&format!(
         "Gatepass {} listens on {}, issuer {}",
         env!("CARGO_PKG_VERSION"),
-        match address {
-            Listen::Tcp(address) => format!("http://{address}"),
-            Listen::Unix(_) => address.to_string(),
-        },
+        shown_address(address),
         issuer.as_str()
     ))?;
+    if let Some(administration) = administration {
+        out.say(&format!("Administration and metrics are on {}", shown_address(administration)))?;
+    }
     if let Some(demo) = demo {
         out.say(&demo.text())?;
     }
     Ok(())
+}
+
+/// Returns an address as a person uses it.
+fn shown_address(address: &Listen) -> String {
+    match address {
+        Listen::Tcp(address) => format!("http://{address}"),
+        Listen::Unix(_) => address.to_string(),
+    }
+}
+
+/// The front at the address for administration and metrics alone.
+struct Administration {
+    listener: Listener,
+    address: Listen,
+}
+
+/// The same while it serves.
+struct RunningAdministration {
+    stopper: Stopper,
+    thread: thread::JoinHandle<io::Result<()>>,
+}
+
+impl Administration {
+    /// The most workers: administrators are few.
+    const WORKERS: usize = 2;
+
+    /// Opens the front, if it is configured.
+    fn open(
+        config: &Config,
+        trusted: &CurrentProxies,
+        hosts: &OwnHosts,
+    ) -> Result<Option<Self>, ProgramError> {
+        let Some(listen) = &config.admin_listen else { return Ok(None) };
+        let limits = limits(config, trusted, hosts);
+        let limits = Limits { workers: limits.workers.min(Self::WORKERS), ..limits };
+        let listener = Listener::open(config, listen, "--admin-listen", limits)?;
+        let address = listener.address(listen);
+        Ok(Some(Self { listener, address }))
+    }
+
+    /// Serves on a thread of its own. If the front fails, `other` is stopped.
+    fn run(self, service: &Arc<Service>, other: Stopper) -> Result<RunningAdministration, ProgramError> {
+        let handler = Arc::new(ServiceAt::new(Arc::clone(service), Surface::Administration));
+        let stopper = self.listener.stopper();
+        let serve = move || {
+            let served = self.listener.run(handler);
+            if served.is_err() {
+                other.stop();
+            }
+            served
+        };
+        let thread = named("administration").spawn(serve);
+        let thread =
+            thread.map_err(|error| ProgramError::failed(format!("cannot start a thread: {error}")))?;
+        Ok(RunningAdministration { stopper, thread })
+    }
+}
+
+impl RunningAdministration {
+    /// Stops, and waits until requests in flight are finished.
+    fn end(self) -> io::Result<()> {
+        self.stopper.stop();
+        // A panic was reported already.
+        self.thread.join().unwrap_or(Ok(()))
+    }
 }
 
 /// The listening front of either kind.
@@ -268,14 +356,13 @@ impl Stopper {
 }
 
 impl Listener {
-    fn open(config: &Config, trusted: CurrentProxies, hosts: OwnHosts) -> Result<Self, ProgramError> {
-        let limits = limits(config, trusted, hosts);
-        let opened = match (config.front, &config.listen) {
+    /// Listens at `listen`, which `flag` sets.
+    fn open(config: &Config, listen: &Listen, flag: &str, limits: Limits) -> Result<Self, ProgramError> {
+        let opened = match (config.front, listen) {
             (Front::Guarded, Listen::Tcp(address)) => Guarded::bind(*address, limits).map(Self::Guarded),
             (Front::Guarded, Listen::Unix(_)) => {
                 return Err(ProgramError::Usage(format!(
-                    "the guarded front listens at an address, not on {}: add --front tiny_http, or choose an address",
-                    config.listen
+                    "the guarded front listens at an address, not on {listen}: add --front tiny_http, or choose an address"
                 )));
             }
             (Front::TinyHttp, Listen::Tcp(address)) => {
@@ -286,14 +373,14 @@ impl Listener {
                 Stock::bind(address, limits).map(Self::Stock)
             }
         };
-        opened.map_err(|error| not_bound(&config.listen, &error))
+        opened.map_err(|error| not_bound(listen, flag, &error))
     }
 
     /// Returns the address it listens on, with its real port.
-    fn address(&self, config: &Config) -> Listen {
+    fn address(&self, listen: &Listen) -> Listen {
         match self {
             Self::Guarded(front) => Listen::Tcp(front.local_addr()),
-            Self::Stock(front) => front.local_addr().map_or_else(|| config.listen.clone(), Listen::Tcp),
+            Self::Stock(front) => front.local_addr().map_or_else(|| listen.clone(), Listen::Tcp),
         }
     }
 
@@ -320,28 +407,29 @@ impl Listener {
     }
 }
 
-fn not_bound(listen: &Listen, error: &io::Error) -> ProgramError {
+fn not_bound(listen: &Listen, flag: &str, error: &io::Error) -> ProgramError {
     ProgramError::Failed(if error.kind() == ErrorKind::AddrInUse {
-        format!("{listen} is in use: stop what listens there, or choose another address with --listen")
+        format!("{listen} is in use: stop what listens there, or choose another address with {flag}")
     } else if error.kind() == ErrorKind::PermissionDenied {
         format!(
-            "{listen} may not be listened on: choose a port from 1024 up with --listen, or grant CAP_NET_BIND_SERVICE"
+            "{listen} may not be listened on: choose a port from 1024 up with {flag}, or grant CAP_NET_BIND_SERVICE"
         )
     } else if error.kind() == ErrorKind::AddrNotAvailable {
-        format!("{listen} is not an address of this machine: choose another with --listen")
+        format!("{listen} is not an address of this machine: choose another with {flag}")
     } else {
         format!("cannot listen on {listen}: {error}")
     })
 }
 
-fn limits(config: &Config, trusted: CurrentProxies, hosts: OwnHosts) -> Limits {
+fn limits(config: &Config, trusted: &CurrentProxies, hosts: &OwnHosts) -> Limits {
+    let trusted = trusted.clone();
     Limits {
         connections: config.connections.size(),
         connections_per_address: config.connections_per_address.size(),
         exempt: Exempt::new(move |address| {
             address.to_canonical().is_loopback() || trusted.get().trusts(address)
         }),
-        hosts,
+        hosts: hosts.clone(),
         request_line: config.request_line_bytes.size(),
         head: config.head_bytes.size(),
         headers: config.headers.size(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use gatepass_core::api::guess::{Attempt, AttemptResult, Guess, GuessAccount, GuessSource};
-use gatepass_core::api::routes::RoutedRequest;
+use gatepass_core::api::routes::{RoutedRequest, Surface};
 use gatepass_core::api::step::{Read, Step};
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warning;
@@ -64,6 +64,8 @@ pub struct Service {
     failure_limiter: FailureLimiter,
     unclear_clients: UnclearClients,
     tasks: Tasks,
+    /// Those that take seconds. The others do not wait for them.
+    long_tasks: Tasks,
     began: Instant,
 }
 
@@ -121,6 +123,7 @@ impl Service {
             failure_limiter: FailureLimiter::new(config.failures_per_minute.get()),
             unclear_clients: UnclearClients::default(),
             tasks: Tasks::default(),
+            long_tasks: Tasks::default(),
             began: Instant::now(),
         })
     }
@@ -197,23 +200,24 @@ impl Service {
     }
 
     /// Returns the first step of answering `request`, or the answer if there is no step.
-    fn begin(&self, mut request: Request) -> Result<(RequestMeta, Step), Response> {
+    fn begin(&self, surface: Surface, mut request: Request) -> Result<(RequestMeta, Step), Response> {
         let forwarded = request.headers.iter().filter(|(name, _)| name == "x-forwarded-for");
         let client = self.trusted.get().client(request.peer, forwarded.map(|(_, value)| value.as_slice()));
         request.peer = client.address;
         // Before the clock is read: a mark that is set in between is noticed.
         let resets = self.clock.resets();
-        self.start(request, client, Some(resets))
+        self.start(surface, request, client, Some(resets))
     }
 
     /// The same for a request of `client`. With the number of `resets` it may start again once.
     fn start(
         &self,
+        surface: Surface,
         request: Request,
         client: Client,
         resets: Option<u64>,
     ) -> Result<(RequestMeta, Step), Response> {
-        let routed = RoutedRequest::of(&request);
+        let routed = RoutedRequest::at(surface, &request);
         let language = routed.language();
         let clock = self.clock.status();
         let mut inputs = request_inputs(&clock).map_err(|failure| {
@@ -234,6 +238,7 @@ impl Service {
         }
         let step = self.engine_cache.current().begin(&routed, inputs);
         let meta = RequestMeta {
+            surface,
             client,
             method: known_method(&request.method),
             path: routed.label(),
@@ -282,7 +287,7 @@ impl Service {
         let engine = self.engine_cache.at_least(found.generation);
         match meta.again.take() {
             Some((request, resets)) if resets != self.clock.resets() => {
-                self.start(request, meta.client, None)
+                self.start(meta.surface, request, meta.client, None)
             }
             Some(_) | None => Ok((meta, read.resume(&engine, found))),
         }
@@ -360,8 +365,9 @@ impl Service {
                 Step::Task(task) => {
                     let (deferred, answered) = reply.defer();
                     let service = Arc::clone(&self);
-                    self.tasks.start(move |has_room| {
-                        let answer = has_room.then(|| tasks::answer(task.request()));
+                    let tasks = if task.request().is_long() { &self.long_tasks } else { &self.tasks };
+                    tasks.start(move |has_room| {
+                        let answer = has_room.then(|| tasks::answer(&service, task.request()));
                         let step = match answer {
                             Some(answer) => task.resume(&service.engine_cache.current(), answer),
                             None => task.refuse(),
@@ -446,6 +452,8 @@ impl Service {
 
 /// A request that is being answered, and what is counted at its end.
 struct RequestMeta {
+    /// The part of the routes that its address serves.
+    surface: Surface,
     client: Client,
     method: &'static str,
     path: &'static str,
@@ -462,19 +470,24 @@ struct RequestMeta {
     again: Option<(Request, u64)>,
 }
 
-impl Handler for Service {
-    fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered {
-        match self.begin(request) {
+impl Service {
+    fn answer_at(self: Arc<Self>, surface: Surface, request: Request, reply: Reply) -> Answered {
+        match self.begin(surface, request) {
             Ok((meta, step)) => self.drive(meta, step, reply),
             Err(response) => reply.send(response),
         }
     }
 
     /// The first read of all of them is one snapshot, which is newer than any of them.
-    fn answer_all(self: Arc<Self>, asked: Vec<(Request, Reply)>, answered: &mut dyn FnMut(Answered)) {
+    fn answer_all_at(
+        self: Arc<Self>,
+        surface: Surface,
+        asked: Vec<(Request, Reply)>,
+        answered: &mut dyn FnMut(Answered),
+    ) {
         let mut reading = Vec::with_capacity(asked.len());
         for (request, reply) in asked {
-            match caught(|| self.begin(request)) {
+            match caught(|| self.begin(surface, request)) {
                 Some(Ok((meta, Step::Read(read)))) => reading.push((meta, read, reply)),
                 Some(Ok((meta, step))) => {
                     if let Some(one) = caught(|| Arc::clone(&self).drive(meta, step, reply)) {
@@ -520,7 +533,38 @@ impl Handler for Service {
         };
         store.read_all_then(queries, Box::new(then));
     }
+}
 
+/// The service at one address.
+#[derive(Debug)]
+pub struct ServiceAt {
+    service: Arc<Service>,
+    surface: Surface,
+}
+
+impl ServiceAt {
+    /// Serves `surface` with `service`.
+    pub const fn new(service: Arc<Service>, surface: Surface) -> Self {
+        Self { service, surface }
+    }
+}
+
+impl Handler for ServiceAt {
+    fn answer(self: Arc<Self>, request: Request, reply: Reply) -> Answered {
+        Arc::clone(&self.service).answer_at(self.surface, request, reply)
+    }
+
+    fn answer_all(self: Arc<Self>, asked: Vec<(Request, Reply)>, answered: &mut dyn FnMut(Answered)) {
+        Arc::clone(&self.service).answer_all_at(self.surface, asked, answered);
+    }
+
+    fn refuse(&self, problem: Problem, language: Language) -> Response {
+        self.service.refuse(problem, language)
+    }
+}
+
+impl Service {
+    /// Returns the answer to something that the front itself refuses, or that cannot begin.
     fn refuse(&self, problem: Problem, language: Language) -> Response {
         let response = problem.response(language, self.clock.now());
         self.metrics.refused(response.status());

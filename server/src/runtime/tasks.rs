@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gatepass_core::api::task::{TaskAnswer, TaskRequest};
 
+use super::metrics;
+use super::service::Service;
 use crate::secrets::key_generation;
 use crate::threads::named;
 
-/// The most tasks at once. Each takes a processor for seconds.
+/// The most tasks at once: a long one takes a processor for seconds.
 const AT_ONCE: usize = 2;
 
 /// The tasks that run now.
@@ -48,12 +50,19 @@ impl Tasks {
 }
 
 /// Does what an administrator asks for.
-pub fn answer(request: &TaskRequest) -> TaskAnswer {
+pub fn answer(service: &Service, request: &TaskRequest) -> TaskAnswer {
     match request {
         TaskRequest::MakeKey(algorithm) => match key_generation::generate(*algorithm) {
             Ok(key) => TaskAnswer::Key(Box::new(key)),
             Err(failure) => {
                 tracing::error!(%failure, "a key that an administrator asked for could not be made");
+                TaskAnswer::Failed
+            }
+        },
+        TaskRequest::Metrics => match metrics::text(service) {
+            Ok(text) => TaskAnswer::Metrics(text),
+            Err(failure) => {
+                tracing::error!(%failure, "the metrics could not be told");
                 TaskAnswer::Failed
             }
         },

@@ -10,9 +10,10 @@ use gatepass::config::ConfigLayer;
 use gatepass::http::Limits;
 use gatepass::http::guarded::Guarded;
 use gatepass::net::client_address::CurrentProxies;
-use gatepass::runtime::service::Service;
+use gatepass::runtime::service::{Service, ServiceAt};
 use gatepass::store::Backend;
 use gatepass::store::Clock;
+use gatepass_core::api::routes::Surface;
 use gatepass_core::base::time::Time;
 use gatepass_core::records::signing_key::{KeyState, StoredKey};
 use gatepass_core::records::ticket::{Ticket, TicketDigest};
@@ -66,7 +67,8 @@ fn requests_that_wait_for_a_read_leave_the_only_worker_free() {
     let limits = Limits { workers: 1, ..Limits::default() };
     let front = Guarded::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
     let (address, stop) = (front.local_addr(), front.stopper());
-    let serving = thread::spawn(move || front.run(Arc::new(service)));
+    let serving =
+        thread::spawn(move || front.run(Arc::new(ServiceAt::new(Arc::new(service), Surface::Whole))));
 
     engine.hold_reads();
     let body = format!("{{\"ticket\":\"{TICKET}\"}}");

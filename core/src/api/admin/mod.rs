@@ -186,7 +186,7 @@ fn begin_any(
 }
 
 /// Who administers: proof that the token, its scope and a role were verified as of one snapshot.
-struct Authorized {
+pub(crate) struct Authorized {
     administrator: Administrator,
     /// The client that the token was issued to.
     client: Option<ClientId>,
@@ -194,45 +194,46 @@ struct Authorized {
     conditions: Vec<Change>,
 }
 
-impl Administered {
-    /// Verifies the token, its scope, and that its holder has a role that the route takes.
-    fn authorize(&self, basis: &Basis<'_>, bearer: &BearerRecords) -> Result<Authorized, Reply> {
-        let ctx = basis.ctx;
-        let token = self.presented.verify(basis, bearer).map_err(|refusal| unauthorized(ctx, refusal))?;
-        let (authorized, roles) = match token.holder() {
-            Holder::Client(client) => {
-                let conditions = vec![Change::require_client(client)];
-                let administrator = Administrator::Client(client.id.clone());
-                (Authorized { administrator, client: None, conditions }, client.roles)
-            }
-            Holder::Person { user, session } if session.actor.is_none() => {
-                let conditions = Person { user, session }.conditions();
-                let administrator = Administrator::User(user.id.clone());
-                let client = Some(session.client_id.clone()).filter(|client| *client != ClientId::own());
-                (Authorized { administrator, client, conditions }, user.roles)
-            }
-            Holder::Person { .. } => {
-                return Err(ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated));
-            }
-            Holder::Restricted { .. } => {
-                return Err(ctx.refuse(Problem::SessionRestricted, Refusal::SessionRestricted));
-            }
-        };
-        if !token.scope().contains(Scope::ADMIN) {
-            return Err(ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing));
+/// Verifies the token, its scope, and that its holder has one of the roles `allowed`.
+pub(crate) fn authorize(
+    presented: &Presented,
+    allowed: Roles,
+    basis: &Basis<'_>,
+    bearer: &BearerRecords,
+) -> Result<Authorized, Reply> {
+    let ctx = basis.ctx;
+    let token = presented.verify(basis, bearer).map_err(|refusal| unauthorized(ctx, refusal))?;
+    let (authorized, roles) = match token.holder() {
+        Holder::Client(client) => {
+            let conditions = vec![Change::require_client(client)];
+            let administrator = Administrator::Client(client.id.clone());
+            (Authorized { administrator, client: None, conditions }, client.roles)
         }
-        if !roles_that_count(roles, basis.settings()).intersects(self.roles) {
-            return Err(ctx.refuse(error::role_missing(self.roles), Refusal::RoleMissing));
+        Holder::Person { user, session } if session.actor.is_none() => {
+            let conditions = Person { user, session }.conditions();
+            let administrator = Administrator::User(user.id.clone());
+            let client = Some(session.client_id.clone()).filter(|client| *client != ClientId::own());
+            (Authorized { administrator, client, conditions }, user.roles)
         }
-        Ok(authorized)
+        Holder::Person { .. } => {
+            return Err(ctx.refuse(Problem::ImpersonationRefused, Refusal::Impersonated));
+        }
+        Holder::Restricted { .. } => {
+            return Err(ctx.refuse(Problem::SessionRestricted, Refusal::SessionRestricted));
+        }
+    };
+    if !token.scope().contains(Scope::ADMIN) {
+        return Err(ctx.refuse(Problem::ScopeMissing, Refusal::ScopeMissing));
     }
+    if !roles_that_count(roles, basis.settings()).intersects(allowed) {
+        return Err(ctx.refuse(error::role_missing(allowed), Refusal::RoleMissing));
+    }
+    Ok(authorized)
+}
 
-    /// Takes the answer to the task. It is asked for no more.
-    pub(crate) fn take_answer(&mut self, answer: TaskAnswer) {
-        self.asked = true;
-        if let Ok(request) = &mut self.request {
-            request.0.take_answer(answer);
-        }
+impl Administered {
+    fn authorize(&self, basis: &Basis<'_>, bearer: &BearerRecords) -> Result<Authorized, Reply> {
+        authorize(&self.presented, self.roles, basis, bearer)
     }
 
     fn request(&self, ctx: &Context) -> Result<&dyn AdminRequest, Reply> {
@@ -270,6 +271,14 @@ impl Endpoint for Administered {
         }
         let (Records::Administered(found), Ok(request)) = (records, &self.request) else { return None };
         request.0.task().filter(|_| self.authorize(basis, &found.bearer).is_ok())
+    }
+
+    /// It is asked for no more.
+    fn take_answer(&mut self, answer: TaskAnswer) {
+        self.asked = true;
+        if let Ok(request) = &mut self.request {
+            request.0.take_answer(answer);
+        }
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingResponse, AwaitPasswordHash> {

@@ -1,4 +1,5 @@
-//! Documents about the server, and its health.
+//! Documents about the server, its health and its metrics.
 
 pub(crate) mod health;
+pub(crate) mod metrics;
 pub(crate) mod published;

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use crate::admin::factors::ResetFactors;
@@ -51,6 +50,29 @@ pub enum Authentication {
     Client,
     /// An access token with the scope `gatepass:admin`, of a user or a client with a role.
     Administrator,
+}
+
+/// The part of the routes that an address serves. Elsewhere the others do not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Surface {
+    /// All of them.
+    #[default]
+    Whole,
+    /// All but administration and metrics.
+    Public,
+    /// Administration and metrics alone.
+    Administration,
+}
+
+impl Surface {
+    /// Returns true if `route` is one of its own.
+    fn serves(self, route: &Route) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Public => !route.is_administrative(),
+            Self::Administration => route.is_administrative(),
+        }
+    }
 }
 
 /// One row of the table.
@@ -110,6 +132,7 @@ public {
     MetadataAtPath:  GET        "/.well-known/oauth-authorization-server/{path}" => AtIssuerPath<published::ServerMetadata>, Nobody,      Simple;
     OpenIdAtPath:    GET        "/.well-known/openid-configuration/{path}" => AtIssuerPath<published::OpenIdMetadata>,  Nobody,         Simple;
     Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple;
+    Metrics:         GET        "/metrics"                                => meta::metrics::Metrics,                     AccessToken,    Simple;
     Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple;
 }
 // Administration: method, path, operation.
@@ -181,6 +204,11 @@ impl Route {
         }
     }
 
+    /// Returns true if it is for administrators, and may have an address of its own.
+    fn is_administrative(&self) -> bool {
+        self.path == "/metrics" || self.path.starts_with("/admin/")
+    }
+
     /// Returns true if `method` is one of its own.
     fn takes(&self, method: &str) -> bool {
         self.methods.iter().any(|&own| own == method || own == "GET" && method == "HEAD")
@@ -205,7 +233,7 @@ fn allow(path: &str) -> String {
 fn options() -> Response {
     let mut methods = methods_of(ROUTES.iter());
     methods.push_str(", OPTIONS");
-    Response::new(204, "application/json", Vec::new()).with("allow", methods)
+    Response::empty(204).with("allow", methods)
 }
 
 /// Returns the methods of `rows`, each once.
@@ -238,11 +266,16 @@ pub struct RoutedRequest<'a> {
 impl<'a> RoutedRequest<'a> {
     /// Looks up the path and the method of `request`, and reads its language.
     pub fn of(request: &'a Request) -> Self {
+        Self::at(Surface::Whole, request)
+    }
+
+    /// Does the same at an address that serves `surface`.
+    pub fn at(surface: Surface, request: &'a Request) -> Self {
         let language = Language::of(request.header("accept-language").unwrap_or_default());
         let path = request.path();
         let rows = ROUTES.iter().enumerate();
-        let mut rows =
-            rows.filter_map(|(number, route)| Some((number, route, route.matches(path)?))).peekable();
+        let rows = rows.filter_map(|(number, route)| Some((number, route, route.matches(path)?)));
+        let mut rows = rows.filter(|(_, route, _)| surface.serves(route)).peekable();
         let at_path = rows.peek().map(|(_, route, _)| *route);
         let found = rows.find(|(_, route, _)| route.takes(&request.method));
         let (number, route) = found.map(|(number, route, id)| (number, (route, id))).unzip();

@@ -98,8 +98,9 @@ macro_rules! routes {
 
             /// Takes the answer to a task.
             pub(crate) fn take_answer(mut self, answer: TaskAnswer) -> Self {
-                if let AwaitRecords::Administered(state) = &mut self.state {
-                    state.take_answer(answer);
+                match &mut self.state {
+                    $(AwaitRecords::$name(state) => state.take_answer(answer),)+
+                    AwaitRecords::Administered(state) => state.take_answer(answer),
                 }
                 self
             }

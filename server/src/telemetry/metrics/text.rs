@@ -13,9 +13,6 @@ use prometheus_client::registry::{Registry, Unit};
 use super::families::{Family, Type};
 use crate::measures::Distribution;
 
-/// The media type of the text.
-pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 /// The labels of a sample.
 pub type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
