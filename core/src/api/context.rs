@@ -88,8 +88,13 @@ impl Context {
         done(self.language, self.inputs.wall, data).into()
     }
 
-    /// Returns `problem` as a SimpleResponse.
+    /// Returns `problem` as a SimpleResponse of the origin document.
     pub(crate) fn problem(&self, problem: impl Into<RequestError>) -> Reply {
+        self.problem_with_field(RequestError { field: None, ..problem.into() })
+    }
+
+    /// Returns `problem` as a SimpleResponse that also names the member or parameter that is to blame.
+    pub(crate) fn problem_with_field(&self, problem: impl Into<RequestError>) -> Reply {
         problem.into().response(self.language, self.inputs.wall).into()
     }
 

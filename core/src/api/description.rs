@@ -1,9 +1,9 @@
 //! The description of an endpoint, for the document of the API (`/openapi.json`). What the route itself tells is not repeated: the
 //! path, the authentication, and the errors that every such route has.
-#![allow(dead_code, reason = "the document of the API reads them")]
 
+use crate::api::shapes::{ChallengeResponse, LoginResponse};
 use crate::http::problem::Problem;
-use crate::http::shape::{Object, ReadBody, Schema, Shape};
+use crate::http::shape::{Kind, Object, ReadBody, ReadForm, Schema, Shape};
 
 /// What an endpoint takes and answers.
 pub(crate) struct Description {
@@ -11,11 +11,24 @@ pub(crate) struct Description {
     pub(crate) summary: &'static str,
     pub(crate) query: Option<&'static Object>,
     pub(crate) body: Option<&'static Object>,
+    pub(crate) form: Option<&'static Object>,
     /// The status of success.
     pub(crate) status: u16,
     pub(crate) answer: Answered,
     /// The problems that are its own.
     pub(crate) problems: &'static [Problem],
+    /// The error codes of RFC 6749 or RFC 6750 that are its own, with status 400.
+    pub(crate) failures: &'static [&'static str],
+    /// True where it takes an `Idempotency-Key`.
+    pub(crate) repeatable: bool,
+    /// True where it takes an `If-None-Match`.
+    pub(crate) conditional: bool,
+    /// True where something that can be guessed may come with it.
+    pub(crate) guesses: bool,
+    /// True where the access token is not always needed.
+    pub(crate) anonymous: bool,
+    /// True where it reads or writes the store.
+    pub(crate) stored: bool,
 }
 
 /// The body of a success.
@@ -25,6 +38,8 @@ pub(crate) enum Answered {
     Nothing,
     /// A value by itself.
     Bare(Schema),
+    /// A text of this media type.
+    Text(&'static str),
     /// A page of a list of these.
     Page(Schema),
     /// A SimpleResponse, with `data` where there is any.
@@ -38,7 +53,21 @@ impl Description {
     /// An endpoint that takes nothing and answers 200 as a SimpleResponse.
     pub(crate) const fn new(summary: &'static str) -> Self {
         let answer = Answered::Simple(None);
-        Self { summary, query: None, body: None, status: 200, answer, problems: &[] }
+        Self {
+            summary,
+            query: None,
+            body: None,
+            form: None,
+            status: 200,
+            answer,
+            problems: &[],
+            failures: &[],
+            repeatable: false,
+            conditional: false,
+            guesses: false,
+            anonymous: false,
+            stored: true,
+        }
     }
 
     /// Takes a query.
@@ -49,6 +78,47 @@ impl Description {
     /// Takes a JSON body.
     pub(crate) const fn takes<B: ReadBody>(self) -> Self {
         Self { body: Some(B::BODY), ..self }
+    }
+
+    /// Takes a form.
+    pub(crate) const fn posts<'a, F: ReadForm<'a>>(self) -> Self {
+        Self { form: Some(F::FORM), ..self }
+    }
+
+    /// Takes an `Idempotency-Key`.
+    pub(crate) const fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
+    /// Takes an `If-None-Match`.
+    pub(crate) const fn conditional(self) -> Self {
+        Self { conditional: true, ..self }
+    }
+
+    /// Compares something that can be guessed.
+    pub(crate) const fn guesses(self) -> Self {
+        Self { guesses: true, ..self }
+    }
+
+    /// Does not always need the access token.
+    pub(crate) const fn may_be_anonymous(self) -> Self {
+        Self { anonymous: true, ..self }
+    }
+
+    /// Answers 200 with a text of `media_type`.
+    pub(crate) const fn answers_text(self, media_type: &'static str) -> Self {
+        Self { answer: Answered::Text(media_type), ..self }
+    }
+
+    /// Reads and writes nothing.
+    pub(crate) const fn without_store(self) -> Self {
+        Self { stored: false, ..self }
+    }
+
+    /// Signs a person in, or asks for a second factor. It takes a client's credentials, and the context of the person.
+    pub(crate) const fn signs_in(self) -> Self {
+        let results = &[LoginResponse::SCHEMA, ChallengeResponse::SCHEMA];
+        Self { answer: Answered::Bare(Schema::of(Kind::AnyOf(results))), guesses: true, ..self }
     }
 
     /// Answers with `status` and a value.
@@ -69,6 +139,11 @@ impl Description {
     /// Answers with a value in the `data` of a SimpleResponse.
     pub(crate) const fn done_with<A: Shape>(self) -> Self {
         Self { answer: Answered::Simple(Some(A::SCHEMA)), ..self }
+    }
+
+    /// Fails with these error codes of RFC 6749 or RFC 6750, and status 400.
+    pub(crate) const fn fails(self, failures: &'static [&'static str]) -> Self {
+        Self { failures, ..self }
     }
 
     /// Refuses with these problems, beside those of its authentication, of its body's members and of every route.

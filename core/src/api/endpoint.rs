@@ -34,8 +34,7 @@ pub(crate) trait Endpoint: Sized {
     type Hash: Hashing<Self>;
 
     /// The endpoint, for the document of the API.
-    #[allow(dead_code, reason = "the document of the API reads it")]
-    const DESCRIPTION: Description = Description::NONE;
+    const DESCRIPTION: Description;
 
     /// Parses a request.
     ///

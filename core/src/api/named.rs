@@ -1,6 +1,10 @@
 //! The types of records that are texts in bodies and answers.
 
-use crate::http::shape::{Schema, named};
+use crate::base::form::Form;
+use crate::http::oauth_error::OAuthError;
+use crate::http::shape::{FormParameter, Kind, Schema, named};
+use crate::policy::resources::Resources;
+use crate::policy::second_factor::Method;
 use crate::policy::ticket_status::TicketStatus;
 use crate::records::id::{ClientId, UserId};
 use crate::records::role::Role;
@@ -13,6 +17,12 @@ named! {
     Gender: Schema::one_of(&[Self::Female.as_str(), Self::Male.as_str()]),
     Self::parse,
     ("must be female or male", "须为 female 或 male")
+}
+
+named! {
+    Method: Schema::one_of(Self::NAMES),
+    Self::parse,
+    ("must be totp or backup_code", "须为 totp 或 backup_code")
 }
 
 named! {
@@ -39,5 +49,14 @@ named! {
 impl serde::Serialize for Gender {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'a> FormParameter<'a> for Resources {
+    const SCHEMA: Schema = Schema::of(Kind::List(&Schema::TEXT));
+    const REQUIRED: bool = false;
+
+    fn read_parameter(form: &'a Form<'_>, _: &str) -> Result<Self, OAuthError> {
+        Ok(Self::of(form))
     }
 }

@@ -29,8 +29,7 @@ pub(crate) trait BearerEndpoint: Sized {
     type Hash: Hashing<Bearer<Self>>;
 
     /// As [`Endpoint::DESCRIPTION`].
-    #[allow(dead_code, reason = "the document of the API reads it")]
-    const DESCRIPTION: Description = Description::NONE;
+    const DESCRIPTION: Description;
     /// The restricted session that may use it, beside every session that is good for everything.
     const PURPOSE: Option<Purpose> = None;
     /// True where a session in which somebody acts as the person may use it.
@@ -129,7 +128,7 @@ impl<E: BearerEndpoint> Endpoint for Bearer<E> {
     type Pending = E::Pending;
     type Hash = E::Hash;
 
-    const DESCRIPTION: Description = E::DESCRIPTION;
+    const DESCRIPTION: Description = Description { guesses: E::GUESSES, ..E::DESCRIPTION };
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let presented = Presented::demanded(&call.ctx, call.request)?;

@@ -1,7 +1,6 @@
 //! The formats of HTTP: requests, responses, headers, and the two shapes of errors. Knows nothing of records or policy.
 
 pub mod authorization;
-pub(crate) mod body;
 pub(crate) mod conditional;
 pub mod detail;
 pub mod idempotency;

@@ -48,7 +48,6 @@ pub(crate) trait AdminEndpoint: Operation + Clone + PartialEq + Send + Sync + 's
     const ROLES: Roles;
 
     /// The endpoint, for the document of the API.
-    #[allow(dead_code, reason = "the document of the API reads it")]
     const DESCRIPTION: Description;
 
     /// Parses a request, its token apart.
@@ -237,7 +236,10 @@ impl Administered {
     }
 
     fn request(&self, ctx: &Context) -> Result<&dyn AdminRequest, Reply> {
-        self.request.as_ref().map(|request| &*request.0).map_err(|error| ctx.malformed(error.clone()))
+        self.request
+            .as_ref()
+            .map(|request| &*request.0)
+            .map_err(|error| ctx.problem_with_field(error.clone()).refused(Refusal::Malformed))
     }
 }
 
@@ -248,6 +250,9 @@ fn administered(ctx: &Context, records: Records) -> Result<Box<AdministeredRecor
 impl Endpoint for Administered {
     type Pending = PendingResponse;
     type Hash = AwaitPasswordHash;
+
+    // Each of its rows has a description of its own.
+    const DESCRIPTION: Description = Description::NONE;
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         // Its rows begin with `begin`.
@@ -294,7 +299,7 @@ impl Endpoint for Administered {
             administrator: &authorized.administrator,
         };
         match self.request(ctx)?.decide(ctx, &inputs, &found.records) {
-            Err(failed) => Err(ctx.problem(error::request_error(&failed))),
+            Err(failed) => Err(ctx.problem_with_field(error::request_error(&failed))),
             Ok(Decision::Done(response)) => Ok(response.into()),
             Ok(Decision::HashPassword(_)) if self.password_hash.is_some() => Err(ctx.internal()),
             Ok(Decision::HashPassword(password)) => {

@@ -2,12 +2,13 @@
 //! learns from the answer, nor from how long it takes, whether there is such an account: the password is hashed and something is made
 //! durable either way.
 
-use alloc::{boxed::Box, format, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use crate::api::auth::origin::Origin;
-use crate::api::auth::person_context::PersonContext;
+use crate::api::auth::person_context::{PersonContext, PersonContextBody};
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, Pending};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::lockout::{count_wrong, lock_ignored};
@@ -17,9 +18,9 @@ use crate::api::scope_detail::{malformed_scope, scope_detail};
 use crate::base::secret::SecretText;
 use crate::engine::Engine;
 use crate::http::authorization::Authorization;
-use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::guess_counter::GuessCounter;
 use crate::policy::scope_limit::ScopeLimit;
 use crate::policy::ticket_redemption::Redeemer;
@@ -33,8 +34,18 @@ use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Identity, LoginRecords, Named, Query, Records};
 
-/// The members of the body.
-const MEMBERS: &[&str] = &["identity", "password", "scope", "client_ip", "user_agent", "device_id"];
+body! {
+    /// A name and a password.
+    struct LoginBody {
+        /// The user name, e-mail address or telephone number.
+        identity: String = "alice",
+        /// The password.
+        password: SecretText = "correct horse battery staple",
+        /// The scope of the session. It may name `gatepass:admin`, for people with a role of administration.
+        scope: Option<String> => ScopeRefused,
+        ..context: PersonContextBody,
+    }
+}
 
 /// A name and a password.
 #[derive(Debug)]
@@ -75,16 +86,20 @@ impl Endpoint for Login {
     type Pending = PendingLogin;
     type Hash = AwaitComparison;
 
+    const DESCRIPTION: Description = Description::new("Signs in with a password")
+        .takes::<LoginBody>()
+        .signs_in()
+        .refuses(&[Problem::LoginRefused, Problem::FactorNotEnrolled]);
+
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
         let redeemer = redeemer(authorization);
         let read = || {
-            let body = Body::of(request, MEMBERS)?;
-            let identity = Identity(body.required_text("identity")?.expose().into());
-            let password = body.required_text("password")?;
-            let scope = body.text("scope")?.map(Scope::parse).transpose();
+            let LoginBody { identity, password, scope, context } = LoginBody::of_json(request)?;
+            let identity = Identity(identity);
+            let scope = scope.as_deref().map(Scope::parse).transpose();
             let scope = scope.map_err(|error| Problem::ScopeRefused.with(malformed_scope(error)))?;
-            let person = PersonContext::of(request, &body, &redeemer)?;
+            let person = PersonContext::of(request, &context, &redeemer)?;
             Ok(Self { identity, password, scope, redeemer, person, compared: None })
         };
         read().map_err(|error: RequestError| ctx.malformed(error))

@@ -1,21 +1,31 @@
 //! The context of the person who signs in: their address and their device. The connection shows it, except where a client stands
 //! between: a client with `trusted_context` may state it in the body.
 
+use alloc::string::String;
 use core::net::IpAddr;
 
 use crate::api::context::{Context, place};
 use crate::api::reply::Reply;
-use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::request_error::RequestError;
+use crate::http::shape::body;
 use crate::policy::ticket_redemption::Redeemer;
 use crate::records::client::AuthenticatedClient;
 use crate::records::sign_in_history::{DeviceMark, DeviceOnNetwork, Network};
 use crate::store::audit::Refusal;
 
-/// The members of a body that state the context.
-const MEMBERS: &[&str] = &["client_ip", "user_agent", "device_id"];
+body! {
+    /// The context of the person who signs in. An authenticated client with `trusted_context` may state it, and nobody else.
+    pub(crate) struct PersonContextBody {
+        /// The person's address, IPv4 or IPv6, in place of the address that the request comes from.
+        client_ip: Option<String>,
+        /// The person's user agent, in place of the `User-Agent` header.
+        user_agent: Option<String>,
+        /// The id of the person's device, at most 256 visible ASCII characters, in place of the `X-Device-Id` header.
+        device_id: Option<String>,
+    }
+}
 
 /// The address and the place of the person who signs in.
 #[derive(Debug)]
@@ -32,19 +42,22 @@ impl PersonContext {
     /// # Errors
     /// [`Problem::ContextRefused`] where something is stated by nobody who could be trusted; the problem of a member or a header
     /// that cannot be read.
-    pub(crate) fn of(request: &Request, body: &Body, redeemer: &Redeemer) -> Result<Self, RequestError> {
+    pub(crate) fn of(
+        request: &Request,
+        body: &PersonContextBody,
+        redeemer: &Redeemer,
+    ) -> Result<Self, RequestError> {
         let shown = place(request)?;
-        let stated = MEMBERS.iter().any(|name| body.value(name).is_some());
+        let PersonContextBody { client_ip, user_agent, device_id } = body;
+        let stated = [client_ip, user_agent, device_id].iter().any(|member| member.is_some());
         if !stated {
             return Ok(Self { address: request.peer, place: shown, stated });
         }
         if matches!(redeemer, Redeemer::Anybody) {
             return Err(Problem::ContextRefused.into());
         }
-        let address = match body.text("client_ip")? {
-            None => request.peer,
-            Some(address) => address.parse().map_err(|_| Problem::BadClientIp)?,
-        };
+        let malformed = |_| RequestError::from(Problem::BadClientIp).about("client_ip");
+        let address = client_ip.as_deref().map_or(Ok(request.peer), |ip| ip.parse().map_err(malformed))?;
         let device = device(request, body)?.unwrap_or(shown.device);
         Ok(Self { address, place: DeviceOnNetwork { device, network: Network::of(address) }, stated })
     }
@@ -81,14 +94,13 @@ impl PersonContext {
 
 /// Returns the device that the body states; none where it states neither an id nor a user agent. As with the headers, an id goes
 /// before a user agent, and an empty id is none.
-fn device(request: &Request, body: &Body) -> Result<Option<DeviceMark>, RequestError> {
-    let id = body.text("device_id")?;
-    let agent = body.text("user_agent")?;
+fn device(request: &Request, body: &PersonContextBody) -> Result<Option<DeviceMark>, RequestError> {
+    let (id, agent) = (body.device_id.as_deref(), body.user_agent.as_deref());
     if id.is_some_and(|id| !DeviceMark::is_device_id(id)) {
-        return Err(Problem::BadDeviceId.into());
+        return Err(RequestError::from(Problem::BadDeviceId).about("device_id"));
     }
     if agent.is_some_and(|agent| agent.chars().any(|c| c.is_control() && c != '\t')) {
-        return Err(Problem::BadUserAgent.into());
+        return Err(RequestError::from(Problem::BadUserAgent).about("user_agent"));
     }
     let sent = request.header("x-device-id")?;
     Ok(match (id.or(sent).filter(|id| !id.is_empty()), agent) {
@@ -101,6 +113,7 @@ fn device(request: &Request, body: &Body) -> Result<Option<DeviceMark>, RequestE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::shape::ReadBody;
     use crate::records::client_credentials::ClientCredentials;
     use alloc::vec;
     use alloc::vec::Vec;
@@ -119,7 +132,7 @@ mod tests {
 
     fn read(body: &str, headers: &[(&str, &str)], redeemer: &Redeemer) -> Result<PersonContext, Problem> {
         let request = request(body, headers);
-        let body = Body::of(&request, MEMBERS).map_err(|error| error.problem)?;
+        let body = PersonContextBody::of_json(&request).map_err(|error| error.problem)?;
         PersonContext::of(&request, &body, redeemer).map_err(|error| error.problem)
     }
 

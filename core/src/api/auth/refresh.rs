@@ -6,6 +6,7 @@ use alloc::{boxed::Box, string::ToString, vec};
 use core::convert::Infallible;
 
 use crate::api::context::{Context, ErrorFormat};
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
 use crate::api::oauth::client_auth::{proven, redeemer, unauthenticated};
 use crate::api::reply::Reply;
@@ -16,10 +17,10 @@ use crate::base::time::Time;
 use crate::crypto::algorithm::Algorithm;
 use crate::engine::Engine;
 use crate::http::authorization::Authorization;
-use crate::http::body::Body;
 use crate::http::oauth_error::OAuthError;
 use crate::http::problem::Problem;
 use crate::http::response::Response;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::password::standing;
 use crate::policy::refresh::{Granted, Presenter, Verdict, decide, refreshes_to_record};
 use crate::policy::resources::Resources;
@@ -74,16 +75,28 @@ pub(crate) struct Refreshed {
     for_client: bool,
 }
 
+body! {
+    /// A refresh token.
+    struct RefreshBody {
+        /// The refresh token.
+        refresh_token: SecretText = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    }
+}
+
 impl Endpoint for Refresh {
     type Pending = PendingRefresh;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Refreshes a session")
+        .takes::<RefreshBody>()
+        .guesses()
+        .answers::<LoginResponse<'_>>(200)
+        .refuses(&[Problem::RefreshRefused]);
+
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
-        let token =
-            Body::of(request, &["refresh_token"]).and_then(|body| body.required_text("refresh_token"));
-        let token = token.map_err(|error| ctx.malformed(error))?;
-        Ok(Self::new(token, redeemer(authorization), None, Resources::default()))
+        let body = RefreshBody::of_json(request).map_err(|error| ctx.malformed(error))?;
+        Ok(Self::new(body.refresh_token, redeemer(authorization), None, Resources::default()))
     }
 
     fn query(&self) -> Query {

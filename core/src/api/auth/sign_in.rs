@@ -140,7 +140,7 @@ impl RiskNotice {
             level: self.assessment.level.as_str(),
             score: self.assessment.score,
             require_mfa: self.reason.is_some(),
-            recommended_mfa_methods: &self.methods,
+            recommended_mfa_methods: Some(&*self.methods).filter(|methods| !methods.is_empty()),
         }
     }
 }

@@ -5,17 +5,19 @@ use core::convert::Infallible;
 
 use crate::api::auth::new_session::NewSession;
 use crate::api::auth::origin::Origin;
-use crate::api::auth::person_context::PersonContext;
+use crate::api::auth::person_context::{PersonContext, PersonContextBody};
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
 use crate::api::oauth::client_auth::{caller, proven, redeemer, unproven};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
+use crate::base::secret::SecretText;
 use crate::http::authorization::Authorization;
-use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::delivery::{Repetition, decide_ticket};
 use crate::policy::ticket_redemption::{Proven, Redeemer, Verdict, compares_secret, decide, is_elsewhere};
 use crate::records::challenge::SignIn;
@@ -28,8 +30,14 @@ use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
 use crate::store::query::{Query, Records, TicketRecords};
 
-/// The members of the body.
-const MEMBERS: &[&str] = &["ticket", "client_ip", "user_agent", "device_id"];
+body! {
+    /// A ticket to be redeemed.
+    struct TicketSigninBody {
+        /// The ticket.
+        ticket: SecretText = "tkt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        ..context: PersonContextBody,
+    }
+}
 
 /// A ticket that is presented.
 #[derive(Debug)]
@@ -46,13 +54,19 @@ impl Endpoint for TicketSignin {
     type Pending = PendingSignIn;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Redeems a ticket")
+        .takes::<TicketSigninBody>()
+        .repeatable()
+        .signs_in()
+        .refuses(&[Problem::TicketRefused, Problem::FactorNotEnrolled]);
+
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
         let key = IdempotencyKey::of(request).map_err(|_| ctx.malformed(Problem::BadIdempotencyKey))?;
         let redeemer = redeemer(authorization);
         let read = || {
-            let body = Body::of(request, MEMBERS)?;
-            Ok((body.required_text("ticket")?, PersonContext::of(request, &body, &redeemer)?))
+            let body = TicketSigninBody::of_json(request)?;
+            Ok((body.ticket, PersonContext::of(request, &body.context, &redeemer)?))
         };
         let (ticket, person) = read().map_err(|error: RequestError| ctx.malformed(error))?;
         Ok(Self {

@@ -6,9 +6,10 @@ use core::convert::Infallible;
 
 use crate::api::auth::new_session::NewSession;
 use crate::api::auth::origin::Origin;
-use crate::api::auth::person_context::PersonContext;
+use crate::api::auth::person_context::{PersonContext, PersonContextBody};
 use crate::api::auth::sign_in::{PendingSignIn, SignInResult};
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::lockout::{count_wrong, dates_ignored};
@@ -18,10 +19,8 @@ use crate::base::idempotency_key::IdempotencyKey;
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::http::authorization::Authorization;
-use crate::http::body::Body;
-use crate::http::detail::Detail;
 use crate::http::problem::Problem;
-use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::delivery::{AnswerVerdict, Repetition, decide_answer};
 use crate::policy::guess_counter::GuessCounter;
 use crate::policy::password;
@@ -37,8 +36,18 @@ use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
 use crate::store::query::{ChallengeRecords, Query, Records};
 
-/// The members of the body.
-const MEMBERS: &[&str] = &["challenge_token", "code", "mfa_method", "client_ip", "user_agent", "device_id"];
+body! {
+    /// A code for a challenge.
+    struct VerifyChallengeBody {
+        /// The challenge.
+        challenge_token: SecretText = "chg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        /// The code.
+        code: SecretText = "123456",
+        /// The second factor that the code is of; `totp` by default.
+        mfa_method: Option<Method> = "totp",
+        ..context: PersonContextBody,
+    }
+}
 
 /// A challenge, and a code for it.
 #[derive(Debug)]
@@ -58,13 +67,20 @@ impl Endpoint for VerifyChallenge {
     type Pending = PendingSignIn;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Answers the challenge of a sign-in with a code")
+        .takes::<VerifyChallengeBody>()
+        .repeatable()
+        .signs_in()
+        .refuses(&[Problem::ChallengeRefused, Problem::CodeRefused]);
+
     fn parse(Call { ctx, request, .. }: &Call<'_>) -> Result<Self, Reply> {
         let key = IdempotencyKey::of(request).map_err(|_| ctx.malformed(Problem::BadIdempotencyKey))?;
         let authorization = Authorization::of(request).map_err(|error| ctx.malformed(error))?;
         let redeemer = redeemer(authorization);
-        let body = Body::of(request, MEMBERS).map_err(|error| ctx.malformed(error))?;
-        let (challenge, code, method) = read(&body).map_err(|error| ctx.malformed(error))?;
-        let person = PersonContext::of(request, &body, &redeemer).map_err(|error| ctx.malformed(error))?;
+        let body = VerifyChallengeBody::of_json(request).map_err(|error| ctx.malformed(error))?;
+        let VerifyChallengeBody { challenge_token: challenge, code, mfa_method, context } = body;
+        let method = mfa_method.unwrap_or(Method::Totp);
+        let person = PersonContext::of(request, &context, &redeemer).map_err(|error| ctx.malformed(error))?;
         let digest = ChallengeDigest::read(challenge.expose()).ok_or_else(|| unknown(ctx))?;
         let secret = key.map(|key| RequestSecret::of_answer(&challenge, &key, &code));
         Ok(Self { digest, method, code, redeemer, person, secret })
@@ -135,13 +151,6 @@ impl Endpoint for VerifyChallenge {
             }
         }
     }
-}
-
-fn read(body: &Body) -> Result<(SecretText, SecretText, Method), RequestError> {
-    let unknown = || RequestError::body(Detail::none_of("mfa_method", Method::NAMES));
-    let method = body.text("mfa_method")?;
-    let method = method.map_or(Ok(Method::Totp), |method| Method::parse(method).ok_or_else(unknown))?;
-    Ok((body.required_text("challenge_token")?, body.required_text("code")?, method))
 }
 
 /// Refuses what no challenge has as its digest.

@@ -3,14 +3,15 @@
 use alloc::{boxed::Box, vec, vec::Vec};
 
 use crate::api::context::{Context, place};
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Hashing, Next};
 use crate::api::lockout::{count_wrong, lock_ignored};
 use crate::api::person::{Bearer, BearerEndpoint, PendingChange, Person};
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::guess_counter::GuessCounter;
 use crate::policy::password::{PasswordError, fit};
 use crate::records::password::{Password, PasswordHash, Workspace};
@@ -43,17 +44,37 @@ pub(crate) struct Comparison {
     begins_anew: Vec<Change>,
 }
 
+body! {
+    /// The old password and the new one.
+    struct ChangePasswordBody {
+        /// The old password.
+        old_password: SecretText = "correct horse battery staple",
+        /// The new password.
+        new_password: SecretText = "wrong zebra charger paperclip",
+    }
+}
+
 impl BearerEndpoint for ChangePassword {
     type Records = PasswordRecords;
     type Pending = PendingChange;
     type Hash = Comparison;
 
+    const DESCRIPTION: Description = Description::new("Changes the password, and ends every session")
+        .takes::<ChangePasswordBody>()
+        .refuses(&[
+            Problem::OldPasswordRefused,
+            Problem::PasswordTooShort,
+            Problem::PasswordTooLong,
+            Problem::PasswordTooCommon,
+            Problem::PasswordUnchanged,
+            Problem::NoPassword,
+        ]);
     const PURPOSE: Option<Purpose> = Some(Purpose::ChangePassword);
     const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
-        let body = Body::of(call.request, &["old_password", "new_password"])?;
-        let (old, new) = (body.required_text("old_password")?, body.required_text("new_password")?);
+        let ChangePasswordBody { old_password: old, new_password: new } =
+            ChangePasswordBody::of_json(call.request)?;
         Ok(Self { old, new, place: place(call.request)? })
     }
 

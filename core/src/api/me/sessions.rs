@@ -3,6 +3,7 @@
 use alloc::{borrow::ToOwned, string::String, vec::Vec};
 use core::convert::Infallible;
 
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Next};
 use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::api::shapes::SessionEntry;
@@ -34,6 +35,8 @@ impl BearerEndpoint for ListSessions {
     type Pending = Infallible;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description =
+        Description::new("Lists one's sessions").done_with::<Vec<SessionEntry<'_>>>();
     const FOR_ACTORS: bool = true;
 
     fn parse(_: &Call<'_>) -> Result<Self, RequestError> {
@@ -53,6 +56,8 @@ impl BearerEndpoint for EndSessions {
     type Pending = PendingChange;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Ends every session of one's own");
+
     fn parse(_: &Call<'_>) -> Result<Self, RequestError> {
         Ok(Self)
     }
@@ -69,6 +74,9 @@ impl BearerEndpoint for EndSession {
     type Records = Vec<Session>;
     type Pending = PendingChange;
     type Hash = Infallible;
+
+    const DESCRIPTION: Description =
+        Description::new("Ends a session of one's own").refuses(&[Problem::SessionUnknown]);
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
         Ok(Self(call.id().to_owned()))

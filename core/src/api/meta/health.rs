@@ -3,22 +3,25 @@
 use alloc::{vec, vec::Vec};
 use core::convert::Infallible;
 
-use serde::Serialize;
-
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
 use crate::api::reply::Reply;
 use crate::base::warning::Warning;
 use crate::engine::Engine;
 use crate::http::response::Response;
+use crate::http::shape::answer;
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Query, Records};
 
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<&'static str>,
+answer! {
+    /// The health of the server.
+    struct Health {
+        /// `ok` or `ready`.
+        status: &'static str [names(&["ok", "ready"])] = "ok",
+        /// What an operator should look at.
+        warnings: Option<Vec<&'static str>>,
+    }
 }
 
 /// `/healthz`, which is answered at once.
@@ -40,8 +43,11 @@ impl Endpoint for Alive {
     type Pending = Infallible;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description =
+        Description::new("Answers while the process does").answers::<Health>(200).without_store();
+
     fn parse(_: &Call<'_>) -> Result<Self, Reply> {
-        Err(Response::json(200, &Health { status: "ok", warnings: Vec::new() }).into())
+        Err(Response::json(200, &Health { status: "ok", warnings: None }).into())
     }
 
     fn query(&self) -> Query {
@@ -56,6 +62,9 @@ impl Endpoint for Alive {
 impl Endpoint for Ready {
     type Pending = Probe;
     type Hash = Infallible;
+
+    const DESCRIPTION: Description =
+        Description::new("Tells whether the store can be read and can commit").answers::<Health>(200);
 
     fn parse(_: &Call<'_>) -> Result<Self, Reply> {
         Ok(Self)
@@ -76,7 +85,8 @@ impl Pending for Probe {
         if !engine.can_sign(None) {
             return ctx.unavailable();
         }
-        let warnings = ctx.inputs.warnings.iter().map(Warning::as_str).collect();
+        let warnings: Vec<_> = ctx.inputs.warnings.iter().map(Warning::as_str).collect();
+        let warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
         Response::json(200, &Health { status: "ready", warnings }).into()
     }
 

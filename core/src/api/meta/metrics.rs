@@ -5,9 +5,11 @@ use core::convert::Infallible;
 
 use crate::api::admin::{Authorized, authorize};
 use crate::api::bearer::Presented;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
 use crate::api::reply::Reply;
 use crate::api::task::{TaskAnswer, TaskRequest};
+use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::role::Roles;
@@ -67,6 +69,11 @@ fn is_open(readers: MetricsReaders, request: &Request) -> bool {
 impl Endpoint for Metrics {
     type Pending = Infallible;
     type Hash = Infallible;
+
+    const DESCRIPTION: Description = Description::new("Tells the metrics (OpenMetrics 1.0)")
+        .answers_text("application/openmetrics-text")
+        .may_be_anonymous()
+        .refuses(&[Problem::RoleMissing]);
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let is_open = is_open(call.engine.settings().metrics, call.request);

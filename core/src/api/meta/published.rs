@@ -4,6 +4,7 @@ use alloc::{format, vec};
 use core::convert::Infallible;
 use core::marker::PhantomData;
 
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
 use crate::api::oauth::introspect::Introspect;
 use crate::api::oauth::revoke::Revoke;
@@ -11,7 +12,7 @@ use crate::api::oauth::token::Token;
 use crate::api::oauth::userinfo::Userinfo;
 use crate::api::reply::Reply;
 use crate::api::routes::AtPath;
-use crate::api::shapes::{Metadata, OpenIdMetadata as OpenIdShape};
+use crate::api::shapes::{JwkSet, Metadata, OpenIdMetadata as OpenIdShape};
 use crate::base::base64url::encode;
 use crate::crypto::sha256;
 use crate::engine::Engine;
@@ -27,6 +28,9 @@ const ASSERTION_ALGORITHMS: &[&str] =
 
 /// A document that is made of the engine alone.
 pub(crate) trait Document {
+    /// As [`Endpoint::DESCRIPTION`].
+    const DESCRIPTION: Description;
+
     fn response(engine: &Engine) -> Response;
 }
 
@@ -62,6 +66,8 @@ impl<D: Document> Endpoint for Published<D> {
     type Pending = Infallible;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = D::DESCRIPTION.conditional();
+
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         Ok(Self { document: PhantomData, known: IfNoneMatch::of(call.request) })
     }
@@ -84,6 +90,8 @@ impl<D: Document> Endpoint for AtIssuerPath<D> {
     type Pending = Infallible;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = D::DESCRIPTION.conditional().refuses(&[Problem::NotFound]);
+
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         if call.id() != call.engine.settings().issuer.path() {
             return Err(call.ctx.problem(Problem::NotFound));
@@ -101,18 +109,27 @@ impl<D: Document> Endpoint for AtIssuerPath<D> {
 }
 
 impl Document for Keys {
+    const DESCRIPTION: Description =
+        Description::new("Publishes the keys that verify tokens").answers::<JwkSet>(200);
+
     fn response(engine: &Engine) -> Response {
         Response::new(200, "application/json", engine.verifying_keys().public_jwk_set().into())
     }
 }
 
 impl Document for ServerMetadata {
+    const DESCRIPTION: Description =
+        Description::new("Publishes the metadata of the server").answers::<Metadata<'_>>(200);
+
     fn response(engine: &Engine) -> Response {
         Response::json(200, &metadata(engine))
     }
 }
 
 impl Document for OpenIdMetadata {
+    const DESCRIPTION: Description =
+        Description::new("Publishes the metadata of OpenID Connect").answers::<OpenIdShape<'_>>(200);
+
     fn response(engine: &Engine) -> Response {
         let body = OpenIdShape {
             metadata: metadata(engine),

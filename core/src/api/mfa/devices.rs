@@ -5,15 +5,16 @@ use core::convert::Infallible;
 
 use super::{counter, event, wrong_code};
 use crate::api::context::place;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Next};
 use crate::api::lockout::dates_ignored;
 use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::api::shapes::DeviceEntry;
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::second_factor::{Method, accept};
 use crate::policy::totp::{STEP, accepted_step};
 use crate::records::factor::TotpDevice;
@@ -42,6 +43,8 @@ impl BearerEndpoint for ListDevices {
     type Pending = Infallible;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description =
+        Description::new("Lists one's TOTP devices").done_with::<Vec<DeviceEntry<'_>>>();
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
 
     fn parse(_: &Call<'_>) -> Result<Self, RequestError> {
@@ -66,21 +69,28 @@ fn entry(device: &TotpDevice) -> DeviceEntry<'_> {
     }
 }
 
+body! {
+    /// A code, for which a device is taken away.
+    struct RemoveDeviceBody {
+        /// A code of any device that counts.
+        code: SecretText = "123456",
+    }
+}
+
 impl BearerEndpoint for RemoveDevice {
     type Records = FactorsRecords;
     type Pending = PendingChange;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Removes a TOTP device")
+        .takes::<RemoveDeviceBody>()
+        .refuses(&[Problem::CodeRefused, Problem::DeviceUnknown]);
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
     const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
-        let body = Body::of(call.request, &["code"])?;
-        Ok(Self {
-            device: call.id().to_owned(),
-            code: body.required_text("code")?,
-            place: place(call.request)?,
-        })
+        let RemoveDeviceBody { code } = RemoveDeviceBody::of_json(call.request)?;
+        Ok(Self { device: call.id().to_owned(), code, place: place(call.request)? })
     }
 
     fn compares(&self, _: &Person<'_>, records: &FactorsRecords, _: Time) -> bool {

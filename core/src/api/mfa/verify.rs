@@ -1,18 +1,19 @@
 //! `POST /mfa/totp/verify`: the first code of a device, which counts from then on.
 
-use alloc::{borrow::ToOwned, string::String};
+use alloc::string::String;
 use core::convert::Infallible;
 
 use super::{counter, event, wrong_code};
 use crate::api::context::place;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Next};
 use crate::api::lockout::dates_ignored;
 use crate::api::person::{BearerEndpoint, PendingChange, Person};
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
-use crate::http::body::Body;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
+use crate::http::shape::{ReadBody, body};
 use crate::policy::enrolment::{verified, waiting};
 use crate::policy::second_factor::has_shown;
 use crate::records::session::Purpose;
@@ -30,18 +31,30 @@ pub(crate) struct VerifyDevice {
     place: DeviceOnNetwork,
 }
 
+body! {
+    /// A first code of a device.
+    struct VerifyDeviceBody {
+        /// The code.
+        code: SecretText = "123456",
+        /// The id of the device; the newest that waits for a code by default.
+        device_id: Option<String>,
+    }
+}
+
 impl BearerEndpoint for VerifyDevice {
     type Records = FactorsRecords;
     type Pending = PendingChange;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Verifies the first code of a TOTP device")
+        .takes::<VerifyDeviceBody>()
+        .refuses(&[Problem::CodeRefused, Problem::SecondFactorFirst]);
     const PURPOSE: Option<Purpose> = Some(Purpose::Enrol);
     const GUESSES: bool = true;
 
     fn parse(call: &Call<'_>) -> Result<Self, RequestError> {
-        let body = Body::of(call.request, &["code", "device_id"])?;
-        let device = body.text("device_id")?.map(ToOwned::to_owned);
-        Ok(Self { device, code: body.required_text("code")?, place: place(call.request)? })
+        let VerifyDeviceBody { code, device_id: device } = VerifyDeviceBody::of_json(call.request)?;
+        Ok(Self { device, code, place: place(call.request)? })
     }
 
     /// Whoever holds the session of somebody without a factor could as well set up a device of their own: there is nothing to

@@ -16,6 +16,7 @@ use crate::http::media::{has_content_coding, is_media_type};
 use crate::http::oauth_error::{OAuthError, basic_challenge};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
+use crate::http::shape::form;
 use crate::policy::ticket_redemption::{Proven, Redeemer};
 use crate::records::client::{AuthenticatedClient, Client};
 use crate::records::client_assertion::ClientAssertion;
@@ -37,6 +38,20 @@ const REUSED: &str =
 /// The type of a JWT as an assertion (RFC 7523 §2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+form! {
+    /// A client that authenticates in the form: by its id and its secret, or by an assertion. By Basic it sends none of these.
+    pub(crate) struct ClientForm<'a> {
+        /// The client's id.
+        client_id: Option<&'a str>,
+        /// The client's secret.
+        client_secret: Option<&'a str> [format("password")],
+        /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+        client_assertion_type: Option<&'a str>,
+        /// A JWT that the client signed (RFC 7523 §2.2).
+        client_assertion: Option<&'a str> [format("password")],
+    }
+}
+
 /// Reads the form that `request` posts.
 pub(crate) fn posted_form(request: &Request) -> Result<Form<'_>, OAuthError> {
     if has_content_coding(request) {
@@ -51,12 +66,12 @@ pub(crate) fn posted_form(request: &Request) -> Result<Form<'_>, OAuthError> {
 }
 
 /// Reads the one way in which the client authenticates.
-pub(crate) fn credentials(call: &Call<'_>, form: &Form<'_>) -> Result<ClientCredentials, Reply> {
+pub(crate) fn credentials(call: &Call<'_>, form: &ClientForm<'_>) -> Result<ClientCredentials, Reply> {
     let refused = |why: &'static str| {
         Reply::from(OAuthError::NoCredentials(Cow::Borrowed(why))).refused(Refusal::Malformed)
     };
-    let named = form.get("client_id");
-    let asserted = match (form.get("client_assertion_type"), form.get("client_assertion")) {
+    let named = form.client_id;
+    let asserted = match (form.client_assertion_type, form.client_assertion) {
         (None, None) => None,
         (kind, text) => Some((kind, text)),
     };
@@ -70,7 +85,7 @@ pub(crate) fn credentials(call: &Call<'_>, form: &Form<'_>) -> Result<ClientCred
         | Authorization::BadBearer
         | Authorization::Other => None,
     };
-    let (credentials, differs) = match (basic, form.get("client_secret"), asserted) {
+    let (credentials, differs) = match (basic, form.client_secret, asserted) {
         (None, None, None) => return Err(refused(NO_CREDENTIALS)),
         (None, Some(secret), None) => {
             let secret = vec![SecretText::new(secret.into())];

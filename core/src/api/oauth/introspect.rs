@@ -5,8 +5,9 @@ use alloc::string::String;
 use core::convert::Infallible;
 
 use crate::api::bearer::Holder;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
-use crate::api::oauth::token_inquiry::TokenInquiry;
+use crate::api::oauth::token_inquiry::{TokenInquiry, TokenInquiryForm};
 use crate::api::reply::Reply;
 use crate::api::shapes::Introspection;
 use crate::http::response::Response;
@@ -24,6 +25,12 @@ pub(crate) struct Introspect(TokenInquiry);
 impl Endpoint for Introspect {
     type Pending = Infallible;
     type Hash = Infallible;
+
+    const DESCRIPTION: Description = Description::new("Tells whether a token is good, and for what")
+        .posts::<TokenInquiryForm<'_>>()
+        .guesses()
+        .answers::<Introspection<'_>>(200)
+        .fails(&["invalid_request"]);
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         TokenInquiry::parse(call).map(Self)

@@ -4,15 +4,15 @@
 use alloc::{vec, vec::Vec};
 use core::convert::Infallible;
 
-use serde::Serialize;
-
 use crate::api::bearer::Holder;
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
-use crate::api::oauth::token_inquiry::TokenInquiry;
+use crate::api::oauth::token_inquiry::{TokenInquiry, TokenInquiryForm};
 use crate::api::reply::Reply;
 use crate::engine::Engine;
 use crate::http::response::Response;
+use crate::http::shape::answer;
 use crate::records::client_credentials::ClientClaim;
 use crate::records::id::ClientId;
 use crate::store::audit::{Event, Kind};
@@ -29,9 +29,10 @@ pub(crate) struct Revoke(TokenInquiry);
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct PendingRevocation;
 
-/// The body says nothing (RFC 7009 §2.2).
-#[derive(Serialize)]
-struct Nothing {}
+answer! {
+    /// The body says nothing (RFC 7009 §2.2).
+    struct Nothing {}
+}
 
 fn revoked() -> Reply {
     Reply::from(Response::json(200, &Nothing {}).uncached()).succeeded()
@@ -40,6 +41,12 @@ fn revoked() -> Reply {
 impl Endpoint for Revoke {
     type Pending = PendingRevocation;
     type Hash = Infallible;
+
+    const DESCRIPTION: Description = Description::new("Gives a token up")
+        .posts::<TokenInquiryForm<'_>>()
+        .guesses()
+        .answers::<Nothing>(200)
+        .fails(&["invalid_request"]);
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         TokenInquiry::parse(call).map(Self)

@@ -5,14 +5,16 @@ use alloc::string::{String, ToString};
 use core::convert::Infallible;
 
 use crate::api::auth::refresh::{PendingRefresh, Refresh};
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
-use crate::api::oauth::client_auth::{authenticated, claim_of_caller, credentials, posted_form};
+use crate::api::oauth::client_auth::{ClientForm, authenticated, claim_of_caller, credentials, posted_form};
 use crate::api::reply::Reply;
 use crate::api::shapes::AccessToken;
 use crate::api::tokens::ClientToken;
 use crate::base::secret::SecretText;
 use crate::http::oauth_error::OAuthError;
 use crate::http::response::Response;
+use crate::http::shape::{ReadForm, form};
 use crate::policy::administration::CLIENT_LIFETIME;
 use crate::policy::resources::Resources;
 use crate::policy::scope_limit::ScopeLimit;
@@ -30,25 +32,54 @@ pub(crate) enum Token {
     RefreshToken(Refresh),
 }
 
+form! {
+    /// A request for a token.
+    struct TokenForm<'a> {
+        /// `client_credentials` or `refresh_token`.
+        grant_type: &'a str [names(GRANTS)] = "client_credentials",
+        /// The scope: names with one space between.
+        scope: Option<&'a str> = "ticket:issue",
+        /// The refresh token, for its grant alone.
+        refresh_token: Option<&'a str>,
+        /// The audiences that the token is for, among those of the client (RFC 8707). It may be repeated.
+        resource: Resources,
+        ..client: ClientForm<'a>,
+    }
+}
+
+/// The grant types that are served.
+const GRANTS: &[&str] = &["client_credentials", "refresh_token"];
+
 impl Endpoint for Token {
     type Pending = PendingRefresh;
     type Hash = Infallible;
 
+    const DESCRIPTION: Description = Description::new("Issues an access token")
+        .posts::<TokenForm<'_>>()
+        .guesses()
+        .answers::<AccessToken<'_>>(200)
+        .fails(&[
+            "invalid_request",
+            "invalid_scope",
+            "invalid_grant",
+            "invalid_target",
+            "unsupported_grant_type",
+        ]);
+
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let form = posted_form(call.request)?;
-        let required =
-            |name, missing| form.get(name).ok_or(OAuthError::InvalidRequest(Cow::Borrowed(missing)));
-        let grant = required("grant_type", "grant_type is required")?;
-        if !["client_credentials", "refresh_token"].contains(&grant) {
+        let form = TokenForm::of_form(&form)?;
+        let TokenForm { grant_type: grant, scope, refresh_token, resource: resources, client } = form;
+        if !GRANTS.contains(&grant) {
             return Err(OAuthError::UnsupportedGrantType.into());
         }
-        let credentials = credentials(call, &form)?;
-        let (scope, resources) = (form.get("scope"), Resources::of(&form));
+        let credentials = credentials(call, &client)?;
         if grant == "client_credentials" {
             let scope = scope.map(String::from);
             return Ok(Self::ClientCredentials { credentials, scope, resources });
         }
-        let token = SecretText::new(required("refresh_token", "refresh_token is required")?.into());
+        let missing = OAuthError::InvalidRequest("refresh_token is required".into());
+        let token = SecretText::new(refresh_token.ok_or(missing)?.into());
         let scope = scope.map(Scope::parse).transpose();
         let scope = scope.map_err(malformed)?;
         Ok(Self::RefreshToken(Refresh::grant(credentials, token, scope, resources)))

@@ -4,9 +4,9 @@ use alloc::boxed::Box;
 
 use crate::api::bearer::Presented;
 use crate::api::endpoint::{Basis, Call};
-use crate::api::oauth::client_auth::{authenticated, claim_of_caller, credentials, posted_form};
+use crate::api::oauth::client_auth::{ClientForm, authenticated, claim_of_caller, credentials, posted_form};
 use crate::api::reply::Reply;
-use crate::http::oauth_error::OAuthError;
+use crate::http::shape::{ReadForm, form};
 use crate::records::client_assertion::ClientAssertion;
 use crate::records::client_credentials::{ClientClaim, ClientCredentials};
 use crate::records::id::ClientId;
@@ -24,13 +24,23 @@ pub(crate) struct TokenInquiry {
     pub(super) refresh: Option<RefreshDigest>,
 }
 
+form! {
+    /// A token to be told about, or to be given up.
+    pub(super) struct TokenInquiryForm<'a> {
+        /// The access token or the refresh token.
+        token: &'a str = "rft_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        /// The kind of the token. It is not needed, and may be wrong.
+        token_type_hint: Option<&'a str>,
+        ..client: ClientForm<'a>,
+    }
+}
+
 impl TokenInquiry {
     /// Reads the form. `token_type_hint` may be wrong and is not needed.
     pub(super) fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let form = posted_form(call.request)?;
-        let credentials = credentials(call, &form)?;
-        let token =
-            form.get("token").ok_or_else(|| OAuthError::InvalidRequest("token is required".into()))?;
+        let credentials = credentials(call, &ClientForm::of_form(&form)?)?;
+        let TokenInquiryForm { token, .. } = TokenInquiryForm::of_form(&form)?;
         Ok(Self { credentials, refresh: RefreshDigest::read(token), access: Presented::read(token) })
     }
 

@@ -4,6 +4,7 @@ use core::convert::Infallible;
 
 use crate::api::bearer::{Holder, Presented};
 use crate::api::context::Context;
+use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
 use crate::api::reply::Reply;
 use crate::api::shapes::UserInfo;
@@ -15,8 +16,17 @@ use crate::http::oauth_error::BearerError;
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::Response;
+use crate::http::shape::{ReadForm, form};
 use crate::store::audit::Refusal;
 use crate::store::query::{Query, Records};
+
+form! {
+    /// An access token that is posted (RFC 6750 §2.2), where no header has it.
+    struct AccessTokenForm<'a> {
+        /// The access token.
+        access_token: Option<&'a str> [format("password")],
+    }
+}
 
 /// A token to be told about.
 #[derive(Debug)]
@@ -26,6 +36,12 @@ pub(crate) struct Userinfo(Presented);
 impl Endpoint for Userinfo {
     type Pending = Infallible;
     type Hash = Infallible;
+
+    const DESCRIPTION: Description = Description::new("Tells who a token speaks for")
+        .posts::<AccessTokenForm<'_>>()
+        .answers::<UserInfo<'_>>(200)
+        .fails(&["invalid_request"])
+        .refuses(&[Problem::UnsupportedContentCoding]);
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let token = token(call)?;
@@ -80,5 +96,6 @@ fn posted(ctx: &Context, request: &Request) -> Result<Option<SecretText>, Reply>
         return Err(ctx.problem(Problem::UnsupportedContentCoding));
     }
     let form = Form::parse(&request.body).map_err(BearerError::from)?;
-    Ok(form.get("access_token").map(|token| SecretText::new(token.into())))
+    let AccessTokenForm { access_token } = AccessTokenForm::of_form(&form).map_err(|_| ctx.internal())?;
+    Ok(access_token.map(|token| SecretText::new(token.into())))
 }

@@ -13,7 +13,9 @@ use crate::admin::users::{
 };
 use crate::api::admin::{self, AdminEndpoint, Administered, AwaitPasswordHash, PendingResponse};
 use crate::api::context::{Context, ErrorFormat, sent_id};
+use crate::api::description::Description;
 use crate::api::endpoint::{Call, Endpoint, Flow};
+use crate::api::meta::openapi;
 use crate::api::meta::published::{self, AtIssuerPath, Published};
 use crate::api::person::Bearer;
 use crate::api::reply::Reply;
@@ -88,6 +90,7 @@ pub struct Route {
     pub errors: ErrorFormat,
     /// The roles, one of which an administrator must have.
     pub roles: Roles,
+    pub(crate) description: &'static Description,
     /// The length of its path before the first variable segment.
     fixed: usize,
     begin: fn(Call<'_>) -> Step,
@@ -131,6 +134,7 @@ public {
     OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => Published<published::OpenIdMetadata>,      Nobody,         Simple;
     MetadataAtPath:  GET        "/.well-known/oauth-authorization-server/{path}" => AtIssuerPath<published::ServerMetadata>, Nobody,      Simple;
     OpenIdAtPath:    GET        "/.well-known/openid-configuration/{path}" => AtIssuerPath<published::OpenIdMetadata>,  Nobody,         Simple;
+    OpenApi:         GET        "/openapi.json"                           => Published<openapi::OpenApi>,               Nobody,         Simple;
     Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple;
     Metrics:         GET        "/metrics"                                => meta::metrics::Metrics,                     AccessToken,    Simple;
     Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple;

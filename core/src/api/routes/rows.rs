@@ -13,6 +13,7 @@ macro_rules! routes {
             authentication: Authentication::$authentication,
             errors: ErrorFormat::$errors,
             roles: Roles::NONE,
+            description: &<$endpoint as Endpoint>::DESCRIPTION,
             fixed: fixed_length($path),
             begin: Flow::<$endpoint>::begin,
         },)+ $(Route {
@@ -21,6 +22,7 @@ macro_rules! routes {
             authentication: Authentication::Administrator,
             errors: ErrorFormat::Simple,
             roles: <$operation as AdminEndpoint>::ROLES,
+            description: &<$operation as AdminEndpoint>::DESCRIPTION,
             fixed: fixed_length($place),
             begin: admin::begin::<$operation>,
         },)+];

@@ -66,10 +66,58 @@ macro_rules! body {
     };
 }
 
+/// Makes the struct of a form, which borrows its parameters, with its reader and its schema.
+macro_rules! form {
+    (
+        $(#[doc = $doc:literal])+
+        $visibility:vis struct $name:ident<$life:lifetime> {
+            $(
+                $(#[doc = $member_doc:literal])+
+                $member:ident: $type:ty $([$($limits:tt)+])? $(= $example:tt)?,
+            )*
+            $(..$included:ident: $include:ty,)*
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[allow(dead_code, reason = "a parameter may be described that is not needed")]
+        $visibility struct $name<$life> {
+            $($(#[doc = $member_doc])+ pub(crate) $member: $type,)*
+            $(pub(crate) $included: $include,)*
+        }
+
+        impl<$life> $crate::http::shape::ReadForm<$life> for $name<$life> {
+            const FORM: &'static $crate::http::shape::Object = &$crate::http::shape::Object {
+                name: stringify!($name),
+                doc: concat!($($doc),+),
+                members: &[$($crate::http::shape::Member {
+                    name: stringify!($member),
+                    doc: concat!($($member_doc),+),
+                    required: <$type as $crate::http::shape::FormParameter<$life>>::REQUIRED,
+                    nullable: false,
+                    schema: <$type as $crate::http::shape::FormParameter<$life>>::SCHEMA$(.$($limits)+)?,
+                    problem: $crate::http::shape::problem!(),
+                    example: concat!($(stringify!($example))?),
+                }),*],
+                included: &[$(<$include as $crate::http::shape::ReadForm<$life>>::FORM),*],
+            };
+
+            fn of_form(
+                form: &$life $crate::base::form::Form<'_>,
+            ) -> Result<Self, $crate::http::oauth_error::OAuthError> {
+                Ok(Self {
+                    $($member: $crate::http::shape::FormParameter::read_parameter(form, stringify!($member))?,)*
+                    $($included: $crate::http::shape::ReadForm::of_form(form)?,)*
+                })
+            }
+        }
+    };
+}
+
 /// Makes the struct of an answer, or of an object in one, with its writer and its schema.
 macro_rules! answer {
     (
         $(#[doc = $doc:literal])+
+        $(#[derive($derived:ident)])?
         $visibility:vis struct $name:ident $(<$life:lifetime>)? {
             $(
                 $(#[doc = $member_doc:literal])+
@@ -79,6 +127,7 @@ macro_rules! answer {
         }
     ) => {
         $(#[doc = $doc])+
+        $(#[derive($derived)])?
         $visibility struct $name $(<$life>)? {
             $($(#[doc = $member_doc])+ pub(crate) $member: $type,)*
             $(pub(crate) $included: $include,)*
@@ -187,4 +236,4 @@ macro_rules! problem {
     };
 }
 
-pub(crate) use {answer, body, member, named, problem};
+pub(crate) use {answer, body, form, member, named, problem};

@@ -4,6 +4,8 @@
 
 mod answer;
 mod body;
+mod document;
+mod form;
 mod macros;
 mod place;
 mod schema;
@@ -18,7 +20,9 @@ use crate::base::secret::SecretText;
 
 pub(crate) use answer::{Answer, AnswerMember, Nullable};
 pub(crate) use body::{BodyMember, Patched, Read, ReadBody, members, read_named};
-pub(crate) use macros::{answer, body, member, named, problem};
+pub(crate) use document::DocumentWriter;
+pub(crate) use form::{FormParameter, ReadForm};
+pub(crate) use macros::{answer, body, form, member, named, problem};
 pub(crate) use place::Place;
 pub(crate) use schema::{Kind, Member, Object, Schema};
 

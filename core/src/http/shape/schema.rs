@@ -103,6 +103,11 @@ impl Schema {
         Self { least: Some(fewest), most: Some(most), ..self }
     }
 
+    /// Names the only texts that there are.
+    pub(crate) const fn names(self, names: &'static [&'static str]) -> Self {
+        Self { names, ..self }
+    }
+
     /// Names the format of a text.
     pub(crate) const fn format(self, format: &'static str) -> Self {
         Self { format: Some(format), ..self }
