@@ -7,7 +7,8 @@
 )]
 
 use gatepass_core::admin::clients::{
-    AddClient, BeginRotation, DeleteClient, DisableClient, EnableClient, RenewClient, RotateSecret, SetClient,
+    AddClient, AddSecret, BeginRotation, DeleteClient, DisableClient, EnableClient, EndSecret, RenewClient,
+    RotateSecret, SetClient,
 };
 use gatepass_core::admin::factors::{ResetFactors, SetUpTotp, VerifyTotp};
 use gatepass_core::admin::roles::{ListRoleHolders, SetClientRoles, SetUserRoles};
@@ -76,6 +77,9 @@ fn does<O: Operation>(store: &Memory, by: &Administrator, operation: O) -> Done 
 fn fields(set: impl Fn(UserFields) -> Result<UserFields, AdminError>) -> SetUser {
     SetUser { user: pam(), username: None, fields: set(UserFields::default()).expect("a value") }
 }
+
+/// The public key of RFC 8037 appendix A.2.
+const KEYS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
 /// What an administrator does.
 type Change = fn(&Memory, &Administrator) -> Done;
@@ -257,6 +261,18 @@ fn what_changes_a_clients_credentials_takes_its_roles_unless_the_machine_or_it_d
         }),
         ("it is renewed", true, |store, by| {
             does(store, by, RenewClient { client: client_id("backend"), scope: Scope::default() })
+        }),
+        ("a secret is added", true, |store, by| {
+            let client = client_id("backend");
+            does(store, by, AddSecret { client, lifetime: None, overlap: None, secret: None })
+        }),
+        ("a key is set", true, |store, by| {
+            let fields = ClientFields::default().keys(Some(KEYS)).expect("a key");
+            does(store, by, SetClient { client: client_id("backend"), fields })
+        }),
+        ("a secret is ended", false, |store, by| {
+            let secret = store.with(|tables| tables.clients[&client_id("backend")].secrets[0].id.clone());
+            does(store, by, EndSecret { client: client_id("backend"), secret, overlap: 60 })
         }),
         ("a name is set", false, |store, by| {
             let fields = ClientFields::default().name("Backend").expect("a name");

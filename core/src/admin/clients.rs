@@ -521,8 +521,8 @@ fn required_key(fields: &ClientFields, records: &Records) -> Result<Option<Chang
     Err(AdminError::Invalid { field, reason })
 }
 
-/// Writes `change` to a client's record, on top of what was read. Where nothing changes, nothing is written. A change of how the client
-/// authenticates takes its roles away.
+/// Writes `change` to a client's record, on top of what was read. Where nothing changes, nothing is written. What the client
+/// authenticates by from now on takes roles away.
 fn edit(
     inputs: &OperationInputs<'_>,
     kind: Kind,
@@ -534,11 +534,19 @@ fn edit(
     if client == *found {
         return Ok(Decision::Done(client));
     }
-    let authenticates_alike = client.secrets == found.secrets && client.keys == found.keys;
-    let roles = if authenticates_alike { None } else { take_from_client(inputs, &mut client) };
+    let is_new = authenticates_anew(found, &client);
+    let roles = if is_new { take_from_client(inputs, &mut client) } else { None };
     let mut changes = vec![Change::UpdateClient(client.clone()), event(inputs, kind, &client.id)];
     changes.extend(roles);
     Ok(Plan::new(changes, client).into())
+}
+
+/// Returns true if the client authenticates by something that it had not before: a secret, a key, or at all.
+fn authenticates_anew(before: &Client, after: &Client) -> bool {
+    let had_secret = |digest: &SecretDigest| before.secrets.iter().any(|secret| secret.digest == *digest);
+    after.secrets.iter().any(|secret| !had_secret(&secret.digest))
+        || after.keys.iter().any(|key| !before.keys.contains(key))
+        || after.enabled && !before.enabled
 }
 
 /// Returns the 64 random bits that the epoch of a new client is made of.

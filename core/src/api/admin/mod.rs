@@ -9,6 +9,7 @@ pub(crate) mod answer;
 pub(crate) mod call;
 pub(crate) mod error;
 mod risk;
+mod roles;
 mod tickets;
 mod users;
 
@@ -70,6 +71,9 @@ pub(crate) trait AdminEndpoint: Operation + Clone + PartialEq + Send + Sync + 's
 
 /// The role of those who administer people.
 const OPERATOR: Roles = Roles::of(&[Role::Operator]);
+
+/// The role of those who administer clients, keys and roles.
+const OFFICER: Roles = Roles::of(&[Role::Officer]);
 
 /// Any [`AdminEndpoint`].
 trait AdminRequest: fmt::Debug + Send + Sync {

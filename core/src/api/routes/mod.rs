@@ -6,6 +6,7 @@ use core::fmt;
 
 use crate::admin::factors::ResetFactors;
 use crate::admin::risk::ExplainRisk;
+use crate::admin::roles::{ListRoleHolders, SetUserRoles, TakeUserRoles};
 use crate::admin::sessions::{EndSessionOf, EndUserSessions, ListSessions};
 use crate::admin::tickets::{ListTickets, RevokeTicket, ShowTicket};
 use crate::admin::users::{
@@ -157,6 +158,9 @@ admin {
     GET    "/admin/v1/tickets/{id}"                  => ShowTicket;
     DELETE "/admin/v1/tickets/{id}"                  => RevokeTicket;
     POST   "/admin/v1/risk:explain"                  => ExplainRisk;
+    GET    "/admin/v1/roles"                         => ListRoleHolders;
+    PUT    "/admin/v1/roles/{id}"                    => SetUserRoles;
+    DELETE "/admin/v1/roles/{id}"                    => TakeUserRoles;
 }
 }
 
