@@ -7,8 +7,8 @@
 )]
 
 use gatepass_core::admin::clients::{
-    AddClient, BeginRotation, DeleteClient, DisableClient, EnableClient, ImportedSecret, ListClients,
-    RenewClient, RotateSecret, SetClient, ShowClient,
+    AddClient, BeginRotation, ClientFilter, DeleteClient, DisableClient, EnableClient, ImportedSecret,
+    ListClients, RenewClient, RotateSecret, SetClient, ShowClient,
 };
 use gatepass_core::admin::keys::{AddFirstKey, AddKey, ListKeys, RetireKey, RotateKey, Rotated};
 use gatepass_core::admin::tickets::{IssueTicket, ListTickets, RevokeTicket, TicketFilter};
@@ -118,7 +118,8 @@ fn a_client_lives_from_add_to_delete_and_each_change_has_its_row() {
     let enabled = does(&store, EnableClient { client: id("new") }).expect("a change");
     assert_eq!((enabled.enabled, enabled.epoch), (true, epoch + 1));
     assert_eq!(does(&store, ShowClient { client: id("new") }).map(|client| client.enabled), Ok(true));
-    let listed = does(&store, ListClients { page: PageQuery::first() }).expect("a page");
+    let listed = does(&store, ListClients { page: PageQuery::first(), filter: ClientFilter::default() })
+        .expect("a page");
     assert!(listed.items.iter().any(|client| client.id == id("new")));
     does(&store, DeleteClient { client: id("new") }).expect("a change");
     let gone = AdminError::NotFound(Item::Client(id("new")));

@@ -1,5 +1,6 @@
 //! Operations on clients.
 
+use alloc::string::String;
 use alloc::vec;
 
 use super::client_fields::ClientFields;
@@ -11,6 +12,7 @@ use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::crypto::seed::Label;
 use crate::records::client::{Client, ClientSecret, SecretDigest};
+use crate::records::client_key::ClientKey;
 use crate::records::id::{ClientId, SecretId};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::scope::Scope;
@@ -48,6 +50,27 @@ impl ImportedSecret {
 pub struct ListClients {
     /// The page.
     pub page: PageQuery,
+    /// The clients of it that are told.
+    pub filter: ClientFilter,
+}
+
+/// The clients that a list tells; without anything, all of them. A page that is filtered may have fewer than there is room for.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ClientFilter {
+    /// A part of the client id or of the name, in any case.
+    pub search: Option<String>,
+    /// Enabled ones alone, or disabled ones.
+    pub enabled: Option<bool>,
+}
+
+impl ClientFilter {
+    fn tells(&self, client: &Client) -> bool {
+        let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+        let found = |part: &String| {
+            has(client.id.as_str(), part) || client.name.as_deref().is_some_and(|name| has(name, part))
+        };
+        self.enabled.is_none_or(|enabled| client.enabled == enabled) && self.search.as_ref().is_none_or(found)
+    }
 }
 
 /// Shows a client.
@@ -93,6 +116,79 @@ pub struct SetClient {
     pub client: ClientId,
     /// The values that change.
     pub fields: ClientFields,
+}
+
+/// Changes a client as one request says: its values, and whether it is enabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatchClient {
+    /// The client.
+    pub client: ClientId,
+    /// The values that change.
+    pub fields: ClientFields,
+    /// Enables or disables it, as [`EnableClient`] and [`DisableClient`] do.
+    pub enabled: Option<bool>,
+    /// The revision that the record must have.
+    pub revision: Option<u64>,
+}
+
+/// Lists the secrets of a client: they are those of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSecrets {
+    /// The client.
+    pub client: ClientId,
+}
+
+/// Lists the public keys of a client: they are those of the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListClientKeys {
+    /// The client.
+    pub client: ClientId,
+}
+
+/// Replaces the public keys of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetClientKeys {
+    client: ClientId,
+    fields: ClientFields,
+}
+
+impl SetClientKeys {
+    /// Replaces the keys of `client` by those of a JWK set.
+    ///
+    /// # Errors
+    /// As [`ClientFields::keys`].
+    pub fn new(client: ClientId, jwk_set: &[u8]) -> Result<Self, AdminError> {
+        Ok(Self { client, fields: ClientFields::default().keys(Some(jwk_set))? })
+    }
+}
+
+/// Adds a public key to those of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddClientKey {
+    client: ClientId,
+    key: ClientKey,
+}
+
+impl AddClientKey {
+    /// Adds the JWK to the keys of `client`.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] where it is a private key or a shared secret, or cannot be used.
+    pub fn new(client: ClientId, jwk: &[u8]) -> Result<Self, AdminError> {
+        let key = ClientKey::read_one(jwk);
+        let key =
+            key.map_err(|error| AdminError::Invalid { field: Field::Keys, reason: Invalid::Keys(error) })?;
+        Ok(Self { client, key })
+    }
+}
+
+/// Removes one of the public keys of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndClientKey {
+    /// The client.
+    pub client: ClientId,
+    /// The `kid`.
+    pub key: String,
 }
 
 /// Disables a client, and ends everything that was issued by it or for it.
@@ -231,7 +327,8 @@ impl Operation for ListClients {
         records: &Records,
     ) -> Result<Decision<Page<Client>>, AdminError> {
         let Records::ClientPage(page) = records else { return Err(AdminError::Internal) };
-        Ok(Decision::Done(page.clone()))
+        let items = page.items.iter().filter(|client| self.filter.tells(client)).cloned().collect();
+        Ok(Decision::Done(Page { items, next: page.next.clone() }))
     }
 }
 
@@ -293,6 +390,132 @@ impl Operation for SetClient {
         let decision = edit(inputs, Kind::ClientChanged, found, |client| self.fields.apply(client))?;
         let decision = decision.require(required_key(&self.fields, records)?);
         Ok(decision.map(|client| ChangedClient { narrowed: !found.scope.is_within(&client.scope), client }))
+    }
+}
+
+impl Operation for PatchClient {
+    type Output = ChangedClient;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ChangedClient>, AdminError> {
+        let found = found(&self.client, records)?;
+        if self.revision.is_some_and(|revision| revision != found.revision) {
+            return Err(AdminError::Refused(Obstacle::OtherRevision));
+        }
+        let mut client = found.clone();
+        self.fields.apply(&mut client)?;
+        let mut kinds = if client == *found { vec![] } else { vec![Kind::ClientChanged] };
+        match self.enabled.filter(|enabled| *enabled != found.enabled) {
+            Some(true) => {
+                client.enable();
+                kinds.push(Kind::ClientEnabled);
+            }
+            Some(false) => {
+                client.disable();
+                kinds.push(Kind::ClientDisabled);
+            }
+            None => {}
+        }
+        let decision = write(inputs, &kinds, found, client);
+        Ok(decision.map(|client| ChangedClient { narrowed: !found.scope.is_within(&client.scope), client }))
+    }
+}
+
+impl Operation for ListSecrets {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<Client>, AdminError> {
+        Ok(Decision::Done(found(&self.client, records)?.clone()))
+    }
+}
+
+impl Operation for ListClientKeys {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<Client>, AdminError> {
+        Ok(Decision::Done(found(&self.client, records)?.clone()))
+    }
+}
+
+impl Operation for SetClientKeys {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        let found = found(&self.client, records)?;
+        edit(inputs, Kind::ClientChanged, found, |client| self.fields.apply(client))
+    }
+}
+
+impl Operation for AddClientKey {
+    type Output = (Client, ClientKey);
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<(Client, ClientKey)>, AdminError> {
+        let found = found(&self.client, records)?;
+        let decision = edit(inputs, Kind::ClientChanged, found, |client| {
+            if client.keys.iter().any(|key| key.id() == self.key.id()) {
+                return Err(AdminError::AlreadyExists(Item::Key(self.key.id().into())));
+            }
+            if client.keys.len() >= ClientKey::MAX {
+                return Err(AdminError::Refused(Obstacle::TooManyKeys));
+            }
+            client.keys.push(self.key.clone());
+            Ok(())
+        })?;
+        Ok(decision.map(|client| (client, self.key.clone())))
+    }
+}
+
+impl Operation for EndClientKey {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        edit(inputs, Kind::ClientChanged, found(&self.client, records)?, |client| {
+            let before = client.keys.len();
+            client.keys.retain(|key| key.id() != self.key);
+            if client.keys.len() == before {
+                return Err(AdminError::NotFound(Item::Key(self.key.clone())));
+            }
+            Ok(())
+        })
     }
 }
 
@@ -531,14 +754,27 @@ fn edit(
 ) -> Result<Decision<Client>, AdminError> {
     let mut client = found.clone();
     change(&mut client)?;
-    if client == *found {
-        return Ok(Decision::Done(client));
+    let kinds: &[Kind] = if client == *found { &[] } else { &[kind] };
+    Ok(write(inputs, kinds, found, client))
+}
+
+/// Writes a client's record with an audit row of each of `kinds`. Where there is none, nothing is written.
+fn write(
+    inputs: &OperationInputs<'_>,
+    kinds: &[Kind],
+    found: &Client,
+    mut client: Client,
+) -> Decision<Client> {
+    if kinds.is_empty() {
+        return Decision::Done(client);
     }
     let is_new = authenticates_anew(found, &client);
     let roles = if is_new { take_from_client(inputs, &mut client) } else { None };
-    let mut changes = vec![Change::UpdateClient(client.clone()), event(inputs, kind, &client.id)];
+    let mut changes = vec![Change::UpdateClient(client.clone())];
+    changes.extend(kinds.iter().map(|kind| event(inputs, *kind, &client.id)));
     changes.extend(roles);
-    Ok(Plan::new(changes, client).into())
+    let revision = client.revision.saturating_add(1);
+    Plan::new(changes, Client { revision, ..client }).into()
 }
 
 /// Returns true if the client authenticates by something that it had not before: a secret, a key, or at all.

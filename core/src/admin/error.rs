@@ -223,6 +223,10 @@ pub enum Obstacle {
     },
     /// The client has as many secrets as there can be, and none of them has expired.
     TooManySecrets,
+    /// The client has as many public keys as there can be.
+    TooManyKeys,
+    /// The record has another revision than the request names: it was changed since.
+    OtherRevision,
     /// The administrator would change their own roles.
     OwnRoles,
     /// The roles are a client's, and the administrator is not the machine itself.
@@ -369,6 +373,8 @@ impl fmt::Display for Obstacle {
             Self::AlreadyEnded => "it was ended before",
             Self::KeySigns => "the key is the default key, which signs",
             Self::TooManySecrets => "the client has as many secrets as there can be",
+            Self::TooManyKeys => "the client has as many public keys as there can be",
+            Self::OtherRevision => "the record was changed since, and has another revision",
             Self::OwnRoles => "nobody changes their own roles: ask another officer, or run `gatepass user set` on the machine",
             Self::RolesOfClients => {
                 "a client's roles are changed on the machine alone: run `gatepass client set ID --role ROLE` there"

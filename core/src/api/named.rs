@@ -6,8 +6,10 @@ use crate::http::shape::{FormParameter, Kind, Schema, named};
 use crate::policy::resources::Resources;
 use crate::policy::second_factor::Method;
 use crate::policy::ticket_status::TicketStatus;
+use crate::records::factor::AskFactor;
 use crate::records::id::{ClientId, UserId};
 use crate::records::role::Role;
+use crate::records::scope::Scope;
 use crate::records::user::{Gender, Username};
 
 named!(Role);
@@ -44,6 +46,21 @@ named! {
     UserId: Schema::TEXT.length(1, 64),
     |text| Self::parse(text).ok(),
     ("must be the id of a user", "须为用户标识")
+}
+
+named! {
+    Scope: Schema::TEXT.length(0, 2048),
+    |text| Self::parse(text).ok(),
+    (
+        "must be names separated by one space, without quotes and backslashes",
+        "须为以单个空格分隔的名称,不含引号和反斜杠"
+    )
+}
+
+named! {
+    AskFactor: Schema::one_of(&["never", "risk", "always"]),
+    Self::parse,
+    ("must be never, risk or always", "须为 never、risk 或 always")
 }
 
 impl serde::Serialize for Role {

@@ -113,6 +113,16 @@ impl ClientKey {
         Ok(keys)
     }
 
+    /// Reads one public JWK.
+    ///
+    /// # Errors
+    /// As [`read_set`](Self::read_set) of a set with this key.
+    pub fn read_one(json: &[u8]) -> Result<Self, ClientKeysError> {
+        let unusable = |fault| ClientKeysError::Unusable { number: 1, fault };
+        let members = parse_object(json).map_err(|_| unusable(ClientKeyFault::Jwk(JwkError::Malformed)))?;
+        Self::read(&members).map_err(unusable)
+    }
+
     fn read(members: &Map<String, Value>) -> Result<Self, ClientKeyFault> {
         if members.get("kty").and_then(Value::as_str) == Some("oct") {
             return Err(ClientKeyFault::Shared);

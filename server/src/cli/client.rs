@@ -5,8 +5,8 @@ use std::io::{self, Read};
 
 use clap::{Args, Subcommand};
 use gatepass_core::admin::clients::{
-    AddClient, AddSecret, BeginRotation, ChangedClient, ClientWithSecret, DeleteClient, DisableClient,
-    EnableClient, EndSecret, ImportedSecret, ListClients, RotateSecret, SetClient, ShowClient,
+    AddClient, AddSecret, BeginRotation, ChangedClient, ClientFilter, ClientWithSecret, DeleteClient,
+    DisableClient, EnableClient, EndSecret, ImportedSecret, ListClients, RotateSecret, SetClient, ShowClient,
 };
 use gatepass_core::admin::roles::SetClientRoles;
 use gatepass_core::admin::{AdminError, ClientFields, Field, Invalid, Item, Obstacle, Operation};
@@ -440,7 +440,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             let columns =
                 &["client_id", "name", "enabled", "scope", "default_scope", "trusted_context", "created_at"];
             let mut rows = context.out.rows(columns)?;
-            admin.pages(|page| ListClients { page }, |client| Ok(rows.print(record(&client))?))?;
+            let list = |page| ListClients { page, filter: ClientFilter::default() };
+            admin.pages(list, |client| Ok(rows.print(record(&client))?))?;
             Ok(rows.end()?)
         }
         Verb::Show { id: given } => {

@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{PathBuf, absolute};
 
-use gatepass_core::admin::clients::{AddClient, BeginRotation, BegunRotation, ClientWithSecret, ListClients};
+use gatepass_core::admin::clients::{
+    AddClient, BeginRotation, BegunRotation, ClientFilter, ClientWithSecret, ListClients,
+};
 use gatepass_core::admin::keys::{AddFirstKey, ListKeys};
 use gatepass_core::admin::{AdminError, ClientFields};
 use gatepass_core::base::secret::SecretText;
@@ -100,7 +102,11 @@ pub fn prepare(
     } else if keys.iter().all(|key| key.state != KeyState::Signing) {
         tracing::warn!("no key signs, so no token can be issued: run `gatepass key rotate`");
     }
-    if admin.run(ListClients { page: PageQuery::new(None, 1) })?.items.is_empty() {
+    if admin
+        .run(ListClients { page: PageQuery::new(None, 1), filter: ClientFilter::default() })?
+        .items
+        .is_empty()
+    {
         installation.await_first_secret()?;
         return first_client(admin, installation);
     }

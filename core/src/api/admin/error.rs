@@ -41,6 +41,12 @@ pub(crate) fn request_error(error: &AdminError) -> RequestError {
         AdminError::Invalid { field, reason } => {
             Problem::InvalidValue.with(told(rule(reason))).about(member(*field))
         }
+        AdminError::Refused(obstacle @ Obstacle::OtherRevision) => {
+            Problem::RecordRefuses.with(told(why_not(*obstacle))).about("revision")
+        }
+        AdminError::Refused(obstacle @ Obstacle::RolesOfClients) => {
+            Problem::RecordRefuses.with(told(why_not(*obstacle))).about("roles")
+        }
         AdminError::Refused(obstacle) => Problem::RecordRefuses.with(told(why_not(*obstacle))),
         AdminError::NotIssued(_) => Problem::RecordRefuses.with(told("无法签发票据".into())),
     }
@@ -133,6 +139,8 @@ fn why_not(obstacle: Obstacle) -> String {
         Obstacle::AlreadyEnded => "此前已结束",
         Obstacle::KeySigns => "该密钥是正在签名的默认密钥",
         Obstacle::TooManySecrets => "该客户端的密钥数量已达上限",
+        Obstacle::TooManyKeys => "该客户端的公钥数量已达上限",
+        Obstacle::OtherRevision => "该记录已被更改,修订号不同",
         Obstacle::OwnRoles => "不得更改自己的角色",
         Obstacle::RolesOfClients => "客户端的角色只能在服务器本机以命令更改",
         Obstacle::LastOfficer => "没有其他可用的安全管理员:请先指定另一位,或在服务器本机以命令更改",

@@ -7,6 +7,7 @@
 mod accounts;
 pub(crate) mod answer;
 pub(crate) mod call;
+mod clients;
 pub(crate) mod error;
 mod risk;
 mod roles;

@@ -4,6 +4,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
+use crate::admin::clients::{
+    AddClient, AddClientKey, AddSecret, DeleteClient, EndClientKey, EndSecret, ListClientKeys, ListClients,
+    ListSecrets, PatchClient, SetClientKeys, ShowClient,
+};
 use crate::admin::factors::ResetFactors;
 use crate::admin::risk::ExplainRisk;
 use crate::admin::roles::{ListRoleHolders, SetUserRoles, TakeUserRoles};
@@ -154,6 +158,18 @@ admin {
     GET    "/admin/v1/users/{id}/sessions"           => ListSessions;
     DELETE "/admin/v1/users/{id}/sessions"           => EndUserSessions;
     DELETE "/admin/v1/users/{id}/sessions/{session}" => EndSessionOf;
+    GET    "/admin/v1/clients"                       => ListClients;
+    POST   "/admin/v1/clients"                       => AddClient;
+    GET    "/admin/v1/clients/{id}"                  => ShowClient;
+    PATCH  "/admin/v1/clients/{id}"                  => PatchClient;
+    DELETE "/admin/v1/clients/{id}"                  => DeleteClient;
+    GET    "/admin/v1/clients/{id}/secrets"          => ListSecrets;
+    POST   "/admin/v1/clients/{id}/secrets"          => AddSecret;
+    DELETE "/admin/v1/clients/{id}/secrets/{secret}" => EndSecret;
+    GET    "/admin/v1/clients/{id}/keys"             => ListClientKeys;
+    PUT    "/admin/v1/clients/{id}/keys"             => SetClientKeys;
+    POST   "/admin/v1/clients/{id}/keys"             => AddClientKey;
+    DELETE "/admin/v1/clients/{id}/keys/{kid}"       => EndClientKey;
     GET    "/admin/v1/tickets"                       => ListTickets;
     GET    "/admin/v1/tickets/{id}"                  => ShowTicket;
     DELETE "/admin/v1/tickets/{id}"                  => RevokeTicket;
