@@ -291,7 +291,7 @@ fn key(id: &str) -> SigningKey {
 
 fn states(store: &Memory) -> Vec<(String, KeyState)> {
     let keys = does(store, ListKeys).expect("the keys");
-    keys.into_iter().map(|key| (key.id, key.state)).collect()
+    keys.into_iter().map(|listed| (listed.key.id, listed.key.state)).collect()
 }
 
 /// Verifiers keep copies of the key set, so a key that signs has to be in every copy.

@@ -73,7 +73,7 @@ fn a_client_chooses_the_algorithm_of_its_tokens() {
         states(&installation)[1..],
         [key("ES256", "signing", true), key("EdDSA", "verifying-only", false)]
     );
-    let back = installation.json(&["key", "activate", &kid(&eddsa), "--default"]);
+    let back = installation.json(&["key", "activate", &kid(&eddsa), "--default", "--now"]);
     assert_eq!((&back["state"], &back["default"]), (&json!("signing"), &json!(true)));
 
     // A key that a client chooses stays; without a client it stops, and is removed once its tokens have expired.
@@ -115,4 +115,55 @@ fn public_keys_are_exported() {
         let (code, told) = refused(&installation, &["key", "export", &asked]);
         assert!(code == 1 && told.contains(said), "{told}");
     }
+}
+
+#[test]
+fn an_officer_makes_activates_stops_and_retires_keys_over_http() {
+    let installation = TestInstallation::new();
+    let server = installation.serve(&["--issuer", "http://gate.example"]);
+    installation.populate();
+    installation.json(&["client", "set", "backend", "--role", "officer"]);
+    let target = server.target();
+    let token = target.service_token("gatepass:admin");
+    let sends = |method: &str, path: &str| {
+        target.ask(&TestRequest::new(method, &format!("/admin/v1/keys{path}")).bearer(&token))
+    };
+    let posts = |path: &str, body: &Value| {
+        target.ask(&TestRequest::json(&format!("/admin/v1/keys{path}"), body).bearer(&token))
+    };
+    let listed = sends("GET", "").json();
+    let default = kid(&listed["items"][0]);
+    assert_eq!((&listed["items"][0]["default"], &listed["next"]), (&json!(true), &Value::Null));
+
+    let made = posts("", &json!({"alg": "ES256"}));
+    let (es, key) = (kid(&made.json()), made.json());
+    assert_eq!((made.status, &key["state"], &key["default"]), (201, &json!("published"), &json!(false)));
+    let location = made.header("location").map(ToString::to_string);
+    assert_eq!(location, Some(format!("/admin/v1/keys/{es}")));
+    assert_eq!(sends("GET", &format!("/{es}")).json(), key);
+    let unknown = posts("", &json!({"alg": "none"}));
+    assert_eq!((unknown.status, &unknown.json()["field"]), (400, &json!("alg")));
+
+    let early = posts(&format!("/{es}/activate"), &json!({}));
+    assert_eq!(early.status, 409);
+    assert!(early.text("message").contains(key["signs_from"].as_str().expect("a time")), "{early:?}");
+    let active = posts(&format!("/{es}/activate"), &json!({"now": true})).json();
+    assert_eq!((&active["state"], &active["default"]), (&json!("signing"), &json!(false)));
+    assert_eq!(segment(&target.service_token("profile"), 0)["alg"], "RS256");
+
+    assert_eq!(sends("DELETE", &format!("/{default}")).status, 409, "the default key stays");
+    assert_eq!(sends("DELETE", &format!("/{es}?now=true")).status, 409, "it signs");
+    let stopped = sends("POST", &format!("/{es}/stop"));
+    assert_eq!((stopped.status, &stopped.json()["state"]), (200, &json!("verifying-only")));
+    assert_eq!(sends("DELETE", &format!("/{es}")).status, 409, "its tokens may be good");
+    assert_eq!(sends("GET", &format!("/{es}")).json()["retire_from"], stopped.json()["retire_from"]);
+    let again = posts(&format!("/{es}/activate"), &json!({"default": true, "now": true}));
+    assert_eq!((again.status, &again.json()["default"]), (200, &json!(true)));
+    assert_eq!(segment(&target.service_token("profile"), 0)["alg"], "ES256");
+    let removed = TestRequest::new("DELETE", &format!("/admin/v1/keys/{default}?now=true")).bearer(&token);
+    assert_eq!(removed.to(server.address).status, 204);
+    assert_eq!(sends("GET", &format!("/{default}")).status, 401, "the token is one that it signed");
+    let token = target.service_token("gatepass:admin");
+    let gone = TestRequest::new("GET", &format!("/admin/v1/keys/{default}")).bearer(&token);
+    assert_eq!(target.ask(&gone).status, 404);
 }

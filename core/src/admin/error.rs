@@ -57,6 +57,8 @@ pub enum AdminError {
     Unknown,
     /// The store could not be read.
     Unreadable,
+    /// A key could not be made.
+    KeyNotMade,
     /// There was no memory to hash a password with.
     NoMemory,
     /// There was no room for a password to be hashed now.
@@ -209,6 +211,8 @@ pub enum Obstacle {
     AlreadyEnded,
     /// The key is the default key.
     KeySigns,
+    /// The key signs beside the default key. It has to be stopped first.
+    KeySignsBeside,
     /// The key signs, and a client chooses its algorithm.
     KeyIsChosen(Algorithm),
     /// Copies of the key set may not hold the key yet.
@@ -258,6 +262,7 @@ impl fmt::Display for AdminError {
             Self::NotApplied => f.write_str("the store cannot commit now, and nothing was changed"),
             Self::Unknown => f.write_str("the outcome of the commit was lost"),
             Self::Unreadable => f.write_str("the store cannot be read now"),
+            Self::KeyNotMade => f.write_str("no key can be made now"),
             Self::NoMemory => f.write_str("there is no memory to hash the password with"),
             Self::Overloaded => f.write_str("too many passwords are being hashed now"),
             Self::Internal => f.write_str("the store answered another question"),
@@ -371,6 +376,7 @@ impl fmt::Display for Obstacle {
             Self::NoDeviceWaits => "no device of the user waits for a first code",
             Self::WrongCode => "the code is wrong",
             Self::AlreadyEnded => "it was ended before",
+            Self::KeySignsBeside => "the key signs beside the default key, and has to be stopped first",
             Self::KeySigns => "the key is the default key, which signs",
             Self::TooManySecrets => "the client has as many secrets as there can be",
             Self::TooManyKeys => "the client has as many public keys as there can be",

@@ -3,6 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -20,6 +21,55 @@ use crate::store::query::{Query, Records};
 /// Lists the keys, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ListKeys;
+
+/// Shows a key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShowKey {
+    /// Its `kid`.
+    pub id: String,
+}
+
+/// A key without its private part, and when it may sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedKey {
+    /// The key.
+    pub key: KeyRecord,
+    /// The time from which every copy of the key set holds the key, where it waits to sign.
+    pub signs_from: Option<Time>,
+}
+
+/// Publishes a new key. It is made elsewhere between the reading and the decision.
+#[derive(Clone, Debug)]
+pub struct GenerateKey {
+    algorithm: Algorithm,
+    beside: bool,
+    made: Option<Arc<SigningKey>>,
+}
+
+impl GenerateKey {
+    /// Publishes a new key for `algorithm`, which is to be the default key or, `beside` that, to sign for the clients alone that choose its
+    /// algorithm.
+    pub const fn new(algorithm: Algorithm, beside: bool) -> Self {
+        Self { algorithm, beside, made: None }
+    }
+
+    /// Returns the algorithm.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Takes the key that was made.
+    pub fn take(&mut self, key: SigningKey) {
+        self.made = Some(Arc::new(key));
+    }
+}
+
+impl PartialEq for GenerateKey {
+    fn eq(&self, other: &Self) -> bool {
+        let made = |key: &Self| key.made.as_ref().map(|made| made.key_id().to_owned());
+        (self.algorithm, self.beside, made(self)) == (other.algorithm, other.beside, made(other))
+    }
+}
 
 /// Adds a key.
 #[derive(Debug)]
@@ -83,8 +133,14 @@ pub struct ActivateKey {
     pub beside: Option<bool>,
 }
 
-/// Removes a key that does not sign, from the time on when nothing that it signed is still good. A key that signs beside the default
-/// key, and whose algorithm no client chooses, stops signing first.
+/// Has a key only verify that signs beside the default key, and whose algorithm no client chooses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StopKey {
+    /// Its `kid`.
+    pub id: String,
+}
+
+/// Removes a key that does not sign, from the time on when nothing that it signed is still good.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetireKey {
     /// Its `kid`.
@@ -93,17 +149,8 @@ pub struct RetireKey {
     pub at_once: bool,
 }
 
-/// The result of [`RetireKey`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retired {
-    /// The key is removed.
-    Removed(KeyRecord),
-    /// The key signs no more, and only verifies. Retire it again when [`KeyRecord::retire_from`] has come.
-    Stopped(KeyRecord),
-}
-
 impl Operation for ListKeys {
-    type Output = Vec<KeyRecord>;
+    type Output = Vec<ListedKey>;
 
     fn query(&self) -> Query {
         Query::Keys
@@ -111,10 +158,44 @@ impl Operation for ListKeys {
 
     fn decide(
         &self,
-        _: &OperationInputs<'_>,
+        inputs: &OperationInputs<'_>,
         records: &Records,
-    ) -> Result<Decision<Vec<KeyRecord>>, AdminError> {
-        Ok(Decision::Done(found(records)?.keys.clone()))
+    ) -> Result<Decision<Vec<ListedKey>>, AdminError> {
+        Ok(Decision::Done(found(records)?.keys.iter().map(|key| listed(inputs, key)).collect()))
+    }
+}
+
+impl Operation for ShowKey {
+    type Output = ListedKey;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ListedKey>, AdminError> {
+        Ok(Decision::Done(listed(inputs, named(found(records)?, &self.id)?)))
+    }
+}
+
+impl Operation for GenerateKey {
+    type Output = ListedKey;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ListedKey>, AdminError> {
+        let made = self.made.as_ref().ok_or(AdminError::KeyNotMade)?;
+        let added = add(inputs, found(records)?, made, false, self.beside)?;
+        Ok(added.map(|key| listed(inputs, &key)).into())
     }
 }
 
@@ -214,7 +295,7 @@ impl Operation for ActivateKey {
             return Ok(Decision::Done(key.clone()));
         }
         let from = key.signs_from(inputs.settings.key_set_lifetime);
-        let is_known = key.state != KeyState::Published || from <= inputs.request.now;
+        let is_known = key.state == KeyState::Signing || from <= inputs.request.now;
         if is_known || self.at_once || default_key(found).is_none() {
             return Ok(activate(inputs, found, key, beside).into());
         }
@@ -222,8 +303,8 @@ impl Operation for ActivateKey {
     }
 }
 
-impl Operation for RetireKey {
-    type Output = Retired;
+impl Operation for StopKey {
+    type Output = KeyRecord;
 
     fn query(&self) -> Query {
         Query::Keys
@@ -233,35 +314,61 @@ impl Operation for RetireKey {
         &self,
         inputs: &OperationInputs<'_>,
         records: &Records,
-    ) -> Result<Decision<Retired>, AdminError> {
+    ) -> Result<Decision<KeyRecord>, AdminError> {
         let found = found(records)?;
-        let (key, generation) = (named(found, &self.id)?, inputs.key_generation);
+        let key = named(found, &self.id)?;
         if key.is_default() {
             return Err(AdminError::Refused(Obstacle::KeySigns));
         }
-        if key.state == KeyState::Signing && found.chosen.contains(&key.algorithm) {
+        if key.state != KeyState::Signing {
+            return Ok(Decision::Done(key.clone()));
+        }
+        if found.chosen.contains(&key.algorithm) {
             return Err(AdminError::Refused(Obstacle::KeyIsChosen(key.algorithm)));
         }
-        let retire_from = retire_from(inputs, found);
-        let mut changes = Vec::new();
+        let (generation, retire_from) = (inputs.key_generation, retire_from(inputs, found));
+        let stop = Change::StopKey { id: key.id.clone(), generation, retire_from };
+        let changes = vec![stop, event(inputs, Kind::KeyStopped, &key.id)];
+        let (state, beside, retire_from) = (KeyState::VerifyingOnly, false, Some(retire_from));
+        Ok(Plan::new(changes, KeyRecord { state, beside, retire_from, ..key.clone() }).into())
+    }
+}
+
+impl Operation for RetireKey {
+    type Output = KeyRecord;
+
+    fn query(&self) -> Query {
+        Query::Keys
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<KeyRecord>, AdminError> {
+        let found = found(records)?;
+        let key = named(found, &self.id)?;
+        if key.is_default() {
+            return Err(AdminError::Refused(Obstacle::KeySigns));
+        }
         if key.state == KeyState::Signing {
-            changes.push(Change::StopKey { id: key.id.clone(), generation, retire_from });
-            changes.push(event(inputs, Kind::KeyStopped, &key.id));
-            if !self.at_once {
-                let (state, beside, retire_from) = (KeyState::VerifyingOnly, false, Some(retire_from));
-                let stopped = KeyRecord { state, beside, retire_from, ..key.clone() };
-                return Ok(Plan::new(changes, Retired::Stopped(stopped)).into());
-            }
-        } else if let Some(until) = key.retire_from.filter(|from| inputs.request.now < *from)
+            return Err(AdminError::Refused(Obstacle::KeySignsBeside));
+        }
+        if let Some(until) = key.retire_from.filter(|from| inputs.request.now < *from)
             && !self.at_once
         {
             return Err(AdminError::Refused(Obstacle::KeyVerifies { until }));
         }
-        let generation = generation.saturating_add(u64::from(key.state == KeyState::Signing));
-        changes.push(Change::RetireKey { id: key.id.clone(), generation });
-        changes.push(event(inputs, Kind::KeyRetired, &key.id));
-        Ok(Plan::new(changes, Retired::Removed(key.clone())).into())
+        let retire = Change::RetireKey { id: key.id.clone(), generation: inputs.key_generation };
+        let changes = vec![retire, event(inputs, Kind::KeyRetired, &key.id)];
+        Ok(Plan::new(changes, key.clone()).into())
     }
+}
+
+fn listed(inputs: &OperationInputs<'_>, key: &KeyRecord) -> ListedKey {
+    let waits = key.state == KeyState::Published;
+    let signs_from = waits.then(|| key.signs_from(inputs.settings.key_set_lifetime));
+    ListedKey { key: key.clone(), signs_from }
 }
 
 fn found(records: &Records) -> Result<&KeyRecords, AdminError> {

@@ -1,6 +1,7 @@
 //! The types of records that are texts in bodies and answers.
 
 use crate::base::form::Form;
+use crate::crypto::algorithm::Algorithm;
 use crate::http::oauth_error::OAuthError;
 use crate::http::shape::{FormParameter, Kind, Schema, named};
 use crate::policy::resources::Resources;
@@ -13,6 +14,7 @@ use crate::records::scope::Scope;
 use crate::records::user::{Gender, Username};
 
 named!(Role);
+named!(Algorithm);
 named!(TicketStatus);
 
 named! {

@@ -5,13 +5,15 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use gatepass_core::admin::keys::{ActivateKey, AddKey, ListKeys, RetireKey, Retired, RotateKey, Rotated};
+use gatepass_core::admin::keys::{
+    ActivateKey, AddKey, ListKeys, ListedKey, RetireKey, RotateKey, Rotated, StopKey,
+};
 use gatepass_core::admin::{AdminError, Item, Obstacle};
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::algorithm::{Algorithm, KeyType};
 use gatepass_core::jose::import;
 use gatepass_core::jose::key::{KeySet, SigningKey};
-use gatepass_core::records::signing_key::{KeyRecord, KeyState, StoredKey};
+use gatepass_core::records::signing_key::{KeyRecord, StoredKey};
 use zeroize::Zeroizing;
 
 use super::context::Context;
@@ -123,14 +125,10 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::List => {
             let admin = context.reading()?;
-            let waits = |key: &KeyRecord| {
-                let from = key.signs_from(admin.settings.key_set_lifetime);
-                (key.state == KeyState::Published).then(|| from.rfc3339())
-            };
-            let shown = |key: &KeyRecord| {
+            let shown = |ListedKey { key, signs_from }: &ListedKey| {
                 in_its_state(key)
                     .with("created_at", key.created_at.rfc3339())
-                    .with("signs_from", waits(key))
+                    .with("signs_from", signs_from.map(Time::rfc3339))
                     .with("retire_from", key.retire_from.map(Time::rfc3339))
             };
             let keys: Vec<Record> = admin.run(ListKeys)?.iter().map(shown).collect();
@@ -170,20 +168,31 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
                 .with("sealed", rotated.sealed);
             Ok(context.out.one(&record)?)
         }
-        Verb::Retire { kid, now } => {
-            let retire = RetireKey { id: kid.clone(), at_once: now };
-            match context.writing()?.run(retire).map_err(|error| told(error, &kid))? {
-                Retired::Removed(key) => Ok(context.out.one(&record(&key, "retired"))?),
-                Retired::Stopped(key) => {
-                    let from = key.retire_from.map(Time::rfc3339).unwrap_or_default();
-                    context.out.one(&in_its_state(&key).with("retire_from", from.as_str()))?;
-                    Ok(context.out.say(&format!(
-                        "It signs no more. Tokens that it signed are good until then: run `gatepass key retire {kid}` again at {from} or later."
-                    ))?)
-                }
-            }
-        }
+        Verb::Retire { kid, now } => retire(context, &kid, now),
     }
+}
+
+/// Removes a key. One that signs beside the default key stops first, and is removed later or, with `at_once`, now.
+fn retire(context: &Context, kid: &str, at_once: bool) -> Result<(), ProgramError> {
+    let admin = context.writing()?;
+    let retire = || RetireKey { id: kid.to_owned(), at_once };
+    let retired = match admin.run(retire()) {
+        Err(OperationError::Refused(AdminError::Refused(Obstacle::KeySignsBeside))) => {
+            let stop = StopKey { id: kid.to_owned() };
+            let stopped = admin.run(stop).map_err(|error| told(error, kid))?;
+            if !at_once {
+                let from = stopped.retire_from.map(Time::rfc3339).unwrap_or_default();
+                context.out.one(&in_its_state(&stopped).with("retire_from", from.as_str()))?;
+                return Ok(context.out.say(&format!(
+                    "It signs no more. Tokens that it signed are good until then: run `gatepass key retire {kid}` again at {from} or later."
+                ))?);
+            }
+            admin.run(retire())
+        }
+        retired => retired,
+    };
+    let key = retired.map_err(|error| told(error, kid))?;
+    Ok(context.out.one(&record(&key, "retired"))?)
 }
 
 fn add(context: &Context, admin: &AdminSession, add: AddKey) -> Result<(), ProgramError> {

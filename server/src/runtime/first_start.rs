@@ -99,7 +99,7 @@ pub fn prepare(
         if let Some(added) = admin.run(AddFirstKey { key })? {
             tracing::info!(kid = added.id, "made a signing key");
         }
-    } else if keys.iter().all(|key| key.state != KeyState::Signing) {
+    } else if keys.iter().all(|listed| listed.key.state != KeyState::Signing) {
         tracing::warn!("no key signs, so no token can be issued: run `gatepass key rotate`");
     }
     if admin

@@ -1,7 +1,7 @@
 //! Two administrators who decide at the same time, while a client issues tickets.
 
 use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
-use gatepass_core::admin::keys::{ActivateKey, AddKey, RetireKey, RotateKey};
+use gatepass_core::admin::keys::{ActivateKey, AddKey, RetireKey, RotateKey, StopKey};
 use gatepass_core::admin::roles::SetUserRoles;
 use gatepass_core::admin::users::{AddUser, DeleteUser, DisableUser, SetUser};
 use gatepass_core::admin::{Administrator, ClientFields, Operation, UserFields};
@@ -232,14 +232,14 @@ pub(crate) fn chosen_keys<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explor
         operates(1, move || SetClient { client: client_id(id), fields: fields.clone() })
     };
     let activates = || ActivateKey { id: "waiting".into(), at_once: true, beside: None };
-    let retires = |at_once| operates(1, move || RetireKey { id: "beside".into(), at_once });
+    let stops = operates(1, || StopKey { id: "beside".into() });
     let promises = Promises { check_transition: nothing, check_state: Box::new(check_state) };
     Explorer::new(engine, tables, &[NOON], promises)
         .commands("one who chooses", choose("backend", Some(Algorithm::Hs384)))
         .commands("one who chooses the default key's", choose("backend", Some(Algorithm::Hs256)))
         .commands("one who chooses none", choose("portal", None))
         .commands("one who activates", operates(1, activates))
-        .commands("one who retires", retires(false))
+        .commands("one who stops", stops)
 }
 
 /// Returns true if the client is enabled, and of the named epoch.

@@ -27,6 +27,7 @@ pub(crate) fn request_error(error: &AdminError) -> RequestError {
         AdminError::Conflict
         | AdminError::NotApplied
         | AdminError::Unreadable
+        | AdminError::KeyNotMade
         | AdminError::NoMemory
         | AdminError::Overloaded => Problem::Unavailable.into(),
         AdminError::NotFound(item) => Problem::NoSuchRecord.with(told(format!("没有此{}", noun(item)))),
@@ -137,6 +138,7 @@ fn why_not(obstacle: Obstacle) -> String {
         Obstacle::NoDeviceWaits => "该用户没有等待首个验证码的设备",
         Obstacle::WrongCode => "验证码错误",
         Obstacle::AlreadyEnded => "此前已结束",
+        Obstacle::KeySignsBeside => "该密钥正与默认密钥一同签名,须先停止签名",
         Obstacle::KeySigns => "该密钥是正在签名的默认密钥",
         Obstacle::TooManySecrets => "该客户端的密钥数量已达上限",
         Obstacle::TooManyKeys => "该客户端的公钥数量已达上限",

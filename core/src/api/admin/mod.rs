@@ -9,6 +9,7 @@ pub(crate) mod answer;
 pub(crate) mod call;
 mod clients;
 pub(crate) mod error;
+mod keys;
 mod risk;
 mod roles;
 mod tickets;

@@ -9,6 +9,7 @@ use crate::admin::clients::{
     ListSecrets, PatchClient, SetClientKeys, ShowClient,
 };
 use crate::admin::factors::ResetFactors;
+use crate::admin::keys::{ActivateKey, GenerateKey, ListKeys, RetireKey, ShowKey, StopKey};
 use crate::admin::risk::ExplainRisk;
 use crate::admin::roles::{ListRoleHolders, SetUserRoles, TakeUserRoles};
 use crate::admin::sessions::{EndSessionOf, EndUserSessions, ListSessions};
@@ -173,6 +174,12 @@ admin {
     GET    "/admin/v1/tickets"                       => ListTickets;
     GET    "/admin/v1/tickets/{id}"                  => ShowTicket;
     DELETE "/admin/v1/tickets/{id}"                  => RevokeTicket;
+    GET    "/admin/v1/keys"                          => ListKeys;
+    POST   "/admin/v1/keys"                          => GenerateKey;
+    GET    "/admin/v1/keys/{kid}"                    => ShowKey;
+    POST   "/admin/v1/keys/{kid}/activate"           => ActivateKey;
+    POST   "/admin/v1/keys/{kid}/stop"               => StopKey;
+    DELETE "/admin/v1/keys/{kid}"                    => RetireKey;
     POST   "/admin/v1/risk:explain"                  => ExplainRisk;
     GET    "/admin/v1/roles"                         => ListRoleHolders;
     PUT    "/admin/v1/roles/{id}"                    => SetUserRoles;
