@@ -20,6 +20,7 @@ pub(crate) mod person;
 pub mod reply;
 pub mod routes;
 pub(crate) mod scope_detail;
+pub mod server_status;
 pub(crate) mod shapes;
 pub mod step;
 pub mod task;

@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use crate::api::endpoint::Flow;
 use crate::api::routes::AwaitRecords;
+use crate::api::server_status::{AuditPage, AuditSearch, ChainVerdict, ServerStatus};
 use crate::api::step::Step;
 use crate::crypto::algorithm::Algorithm;
 use crate::engine::Engine;
@@ -19,6 +20,12 @@ pub enum TaskRequest {
     MakeKey(Algorithm),
     /// Tell the metrics of the server, as text (OpenMetrics 1.0).
     Metrics,
+    /// Tell the status of the server.
+    Status,
+    /// Look for audit rows.
+    Audit(Box<AuditSearch>),
+    /// Verify the audit chain. That takes long where it is long.
+    VerifyAudit,
 }
 
 /// The result of a task.
@@ -29,6 +36,12 @@ pub enum TaskAnswer {
     Key(Box<SigningKey>),
     /// For [`TaskRequest::Metrics`].
     Metrics(String),
+    /// For [`TaskRequest::Status`].
+    Status(Box<ServerStatus>),
+    /// For [`TaskRequest::Audit`].
+    Audit(AuditPage),
+    /// For [`TaskRequest::VerifyAudit`].
+    AuditVerified(ChainVerdict),
     /// The task could not be done now: nothing was changed.
     Failed,
 }
@@ -47,8 +60,8 @@ impl TaskRequest {
     /// Returns true if it takes seconds of a processor. The others are over at once.
     pub const fn is_long(&self) -> bool {
         match self {
-            Self::MakeKey(_) => true,
-            Self::Metrics => false,
+            Self::MakeKey(_) | Self::VerifyAudit => true,
+            Self::Metrics | Self::Status | Self::Audit(_) => false,
         }
     }
 }

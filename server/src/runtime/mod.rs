@@ -8,6 +8,7 @@
 //! - [`metrics`]: the text of all metrics, with `row_counts`, the numbers of rows.
 //! - [`tasks`]: what administrators ask for and only the server can do.
 //! - `retention`: limits on growth: old audit rows, a large log.
+//! - `status`: what administrators ask about the server and its audit log.
 //! - [`maintenance`]: the work beside the requests: signals, sweeps, the clock's mark, counts of refusals.
 
 pub mod demo;
@@ -21,6 +22,7 @@ mod retention;
 pub mod row_counts;
 mod secret_uses;
 pub mod service;
+mod status;
 pub mod tasks;
 
 use std::io::{self, ErrorKind};

@@ -8,7 +8,9 @@ use gatepass_core::api::task::{TaskAnswer, TaskRequest};
 
 use super::metrics;
 use super::service::Service;
+use super::status;
 use crate::secrets::key_generation;
+use crate::store::StoreError;
 use crate::threads::named;
 
 /// The most tasks at once: a long one takes a processor for seconds.
@@ -66,7 +68,21 @@ pub fn answer(service: &Service, request: &TaskRequest) -> TaskAnswer {
                 TaskAnswer::Failed
             }
         },
+        TaskRequest::Status => told(status::status(service), |status| TaskAnswer::Status(Box::new(status))),
+        TaskRequest::Audit(search) => told(status::audit_page(service, search), TaskAnswer::Audit),
+        TaskRequest::VerifyAudit => told(status::verify_audit(service), TaskAnswer::AuditVerified),
         _ => TaskAnswer::Failed,
+    }
+}
+
+/// Returns the answer with what was read.
+fn told<T>(read: Result<T, StoreError>, answer: impl FnOnce(T) -> TaskAnswer) -> TaskAnswer {
+    match read {
+        Ok(read) => answer(read),
+        Err(error) => {
+            tracing::error!(%error, "what an administrator asked for could not be read");
+            TaskAnswer::Failed
+        }
     }
 }
 

@@ -108,6 +108,12 @@ pub trait AuditTrail {
     /// [`StoreError`] if they cannot be read.
     fn audit_span(&self, filter: &AuditFilter) -> Result<Option<AuditSpan>, StoreError>;
 
+    /// Returns the number of the last row, and its link in hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be read.
+    fn audit_head(&self) -> Result<(u64, String), StoreError>;
+
     /// Returns the next rows of `span` that are asked for, and what is left of it. A page looks at a bounded number of rows, and
     /// has a snapshot of its own.
     ///

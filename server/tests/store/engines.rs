@@ -295,6 +295,11 @@ impl AuditTrail for InMemory {
         Ok(AuditPage { rows, rest: (!rest.is_empty()).then_some(rest) })
     }
 
+    fn audit_head(&self) -> Result<(u64, String), StoreError> {
+        let rows = self.0.memory.with(|tables| tables.audit.len());
+        Ok((u64::try_from(rows).unwrap(), String::new()))
+    }
+
     fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
         let rows = self.0.memory.with(|tables| tables.audit.len());
         Ok(AuditVerdict { rows: u64::try_from(rows).unwrap(), broken: None })

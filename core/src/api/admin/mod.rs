@@ -6,12 +6,14 @@
 
 mod accounts;
 pub(crate) mod answer;
+pub(crate) mod audit;
 pub(crate) mod call;
 mod clients;
 pub(crate) mod error;
 mod keys;
 mod risk;
 mod roles;
+pub(crate) mod status;
 mod tickets;
 mod users;
 

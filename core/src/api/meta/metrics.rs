@@ -96,7 +96,11 @@ impl Endpoint for Metrics {
     fn take_answer(&mut self, answer: TaskAnswer) {
         self.answer = match answer {
             TaskAnswer::Metrics(text) => Answer::Text(text),
-            TaskAnswer::Key(_) | TaskAnswer::Failed => Answer::Failed,
+            TaskAnswer::Key(_)
+            | TaskAnswer::Status(_)
+            | TaskAnswer::Audit(_)
+            | TaskAnswer::AuditVerified(_)
+            | TaskAnswer::Failed => Answer::Failed,
         };
     }
 

@@ -17,6 +17,8 @@ use crate::admin::tickets::{ListTickets, RevokeTicket, ShowTicket};
 use crate::admin::users::{
     AddUser, DeleteUser, ListUsers, RequirePasswordChange, SetPassword, ShowAccount, ShowUser, UnlockUser,
 };
+use crate::api::admin::audit::{ListEvents, VerifyAudit};
+use crate::api::admin::status::ShowStatus;
 use crate::api::admin::{self, AdminEndpoint, Administered, AwaitPasswordHash, PendingResponse};
 use crate::api::context::{Context, ErrorFormat, sent_id};
 use crate::api::description::Description;
@@ -184,6 +186,9 @@ admin {
     GET    "/admin/v1/roles"                         => ListRoleHolders;
     PUT    "/admin/v1/roles/{id}"                    => SetUserRoles;
     DELETE "/admin/v1/roles/{id}"                    => TakeUserRoles;
+    GET    "/admin/v1/audit"                         => ListEvents;
+    POST   "/admin/v1/audit:verify"                  => VerifyAudit;
+    GET    "/admin/v1/status"                        => ShowStatus;
 }
 }
 

@@ -12,8 +12,9 @@ use super::rows::{signed, stamp};
 use super::transaction_error::TransactionError;
 use super::walk::{self, PAGE};
 use super::{Store, audit_pages, schema};
+use crate::secrets::master_key::hex;
 use crate::store::audit_archive::{self, ArchivedRow, Span};
-use crate::store::audit_chain::{AuditVerdict, Chain, Head, Marks, WIDTH, broken};
+use crate::store::audit_chain::{AuditVerdict, Chain, Head, Marks, SealedHead, WIDTH, broken};
 use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
 use crate::store::backend::{Archived, AuditCut, AuditTrail, OnProgress};
 use crate::store::error::StoreError;
@@ -24,6 +25,11 @@ const CUT: i64 = 256;
 impl AuditTrail for Store {
     fn audit_span(&self, filter: &AuditFilter) -> Result<Option<AuditSpan>, StoreError> {
         self.snapshot(|db| audit_pages::span(db, filter))
+    }
+
+    fn audit_head(&self) -> Result<(u64, String), StoreError> {
+        let SealedHead { head, .. } = self.snapshot(kept_head)?;
+        Ok((head.seq, hex(&head.mac).to_string()))
     }
 
     fn audit_page(

@@ -1,0 +1,147 @@
+//! `/admin/v1/status`: how the server is.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::admin::{AdminError, Decision, Operation, OperationInputs};
+use crate::api::admin::AdminEndpoint;
+use crate::api::admin::answer::shown;
+use crate::api::admin::call::AdminCall;
+use crate::api::context::Context;
+use crate::api::description::Description;
+use crate::api::server_status::ServerStatus;
+use crate::api::task::{TaskAnswer, TaskRequest};
+use crate::base::time::Time;
+use crate::base::warning::Warning;
+use crate::http::request_error::RequestError;
+use crate::http::response::Response;
+use crate::http::shape::{Nullable, answer};
+use crate::records::role::Roles;
+use crate::store::query::{Query, Records};
+
+answer! {
+    /// The status of the server.
+    struct ShownStatus<'a> {
+        /// The version.
+        version: &'a str = "0.1.0",
+        /// The seconds since the start.
+        uptime: u64 = 86400,
+        /// The clocks.
+        clock: ShownClock,
+        /// The store.
+        store: ShownStore,
+        /// The end of the audit chain.
+        audit: ShownChain<'a>,
+        /// What should be mended, as in the answer of `/readyz`.
+        warnings: Vec<&'a str>,
+    }
+}
+
+answer! {
+    /// The clocks of the server.
+    struct ShownClock {
+        /// The time that counts.
+        now: String [format("date-time")],
+        /// The wall clock.
+        wall: String [format("date-time")],
+        /// The latest time that is trusted.
+        mark: String [format("date-time")],
+        /// The seconds that the wall clock is behind, and does not count; null where it is not.
+        behind: Nullable<u64>,
+        /// The seconds that the wall clock has jumped ahead of the mark; null where it has not.
+        ahead: Nullable<u64>,
+    }
+}
+
+answer! {
+    /// The store of the server.
+    struct ShownStore {
+        /// The size of the database without its log, in bytes.
+        database_bytes: u64 = 4096000,
+        /// The size of the write-ahead log, in bytes.
+        log_bytes: u64 = 103032,
+        /// True while the disk is full, and only what ends or counts something is written.
+        disk_full: bool = false,
+        /// True while older files that are put back would be noticed.
+        rollback_covered: bool = true,
+        /// The time of the last backup; null if there was none.
+        last_backup: Nullable<String> [format("date-time")],
+    }
+}
+
+answer! {
+    /// The end of the audit chain. Kept elsewhere, it shows later whether rows were cut off or altered.
+    struct ShownChain<'a> {
+        /// The number of the last row.
+        rows: u64 = 4711,
+        /// The link of that row, in hexadecimal digits.
+        head: &'a str,
+    }
+}
+
+/// Shows the status of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ShowStatus {
+    status: Option<Box<ServerStatus>>,
+}
+
+impl Operation for ShowStatus {
+    type Output = Box<ServerStatus>;
+
+    fn query(&self) -> Query {
+        Query::Generation
+    }
+
+    fn decide(
+        &self,
+        _: &OperationInputs<'_>,
+        _: &Records,
+    ) -> Result<Decision<Box<ServerStatus>>, AdminError> {
+        self.status.clone().map(Decision::Done).ok_or(AdminError::Overloaded)
+    }
+}
+
+impl AdminEndpoint for ShowStatus {
+    const ROLES: Roles = Roles::ALL;
+    const DESCRIPTION: Description =
+        Description::new("Shows the status of the server").answers::<ShownStatus<'_>>(200);
+
+    fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
+        Ok(Self { status: None })
+    }
+
+    fn task(&self) -> Option<TaskRequest> {
+        Some(TaskRequest::Status)
+    }
+
+    fn take_answer(&mut self, answer: TaskAnswer) {
+        if let TaskAnswer::Status(status) = answer {
+            self.status = Some(status);
+        }
+    }
+
+    fn respond(ctx: &Context, status: Box<ServerStatus>) -> Response {
+        let (rows, head) = &status.chain_head;
+        shown(&ShownStatus {
+            version: &status.version,
+            uptime: status.uptime,
+            clock: ShownClock {
+                now: status.now.rfc3339(),
+                wall: status.wall.rfc3339(),
+                mark: status.mark.rfc3339(),
+                behind: Nullable(status.clock_behind),
+                ahead: Nullable(status.clock_ahead),
+            },
+            store: ShownStore {
+                database_bytes: status.database_bytes,
+                log_bytes: status.log_bytes,
+                disk_full: status.disk_full,
+                rollback_covered: status.rollback_covered,
+                last_backup: Nullable(status.last_backup.map(Time::rfc3339)),
+            },
+            audit: ShownChain { rows: *rows, head },
+            warnings: ctx.inputs.warnings.iter().map(Warning::as_str).collect(),
+        })
+    }
+}

@@ -1,0 +1,90 @@
+//! What a server knows of itself and of its audit log, for administrators. The driver tells it as the answer to a task.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::base::time::Time;
+use crate::records::id::{ClientId, UserId};
+use crate::records::request_id::RequestId;
+use crate::store::audit::{Event, Kind, Refusal};
+
+/// The status of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerStatus {
+    /// Its version.
+    pub version: String,
+    /// The seconds since its start.
+    pub uptime: u64,
+    /// The time that counts.
+    pub now: Time,
+    /// The wall clock.
+    pub wall: Time,
+    /// The latest time that is trusted.
+    pub mark: Time,
+    /// The seconds that the wall clock is behind, if it is.
+    pub clock_behind: Option<u64>,
+    /// The seconds that the wall clock has jumped ahead of the mark.
+    pub clock_ahead: Option<u64>,
+    /// The size of the database without its log, in bytes.
+    pub database_bytes: u64,
+    /// The size of the write-ahead log, in bytes.
+    pub log_bytes: u64,
+    /// True while the disk is full.
+    pub disk_full: bool,
+    /// True if older files that are put back would be noticed.
+    pub rollback_covered: bool,
+    /// The time of the last backup.
+    pub last_backup: Option<Time>,
+    /// The number of the last audit row, and its link in hexadecimal digits.
+    pub chain_head: (u64, String),
+}
+
+/// The audit rows that somebody asks for: those for which all that is given holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditSearch {
+    /// The user it is about, who acted, administered, or whose token asked.
+    pub user: Option<UserId>,
+    /// The client involved, the issuer, or one that administered.
+    pub client: Option<ClientId>,
+    /// One of these kinds; any, if there are none.
+    pub kinds: Vec<Kind>,
+    /// A refusal.
+    pub refusal: Option<RefusalSearch>,
+    /// The id of the request, ours or the one that was sent.
+    pub request: Option<RequestId>,
+    /// At this time or later.
+    pub since: Option<Time>,
+    /// Before this time.
+    pub until: Option<Time>,
+    /// After the row with this number.
+    pub after: Option<u64>,
+    /// The most rows.
+    pub limit: usize,
+}
+
+/// The refusals that are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalSearch {
+    /// For whatever reason.
+    Any,
+    /// For this reason.
+    For(Refusal),
+}
+
+/// Some audit rows, oldest first. There may be none although there are more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPage {
+    /// The rows with their numbers.
+    pub rows: Vec<(u64, Event)>,
+    /// The number of the last row that was looked at; none at the end.
+    pub next: Option<u64>,
+}
+
+/// The result of verifying the audit chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainVerdict {
+    /// The number of rows that hold, from the first that is kept.
+    pub rows: u64,
+    /// The first fault.
+    pub broken: Option<String>,
+}

@@ -1,0 +1,139 @@
+//! What administrators ask the real server about itself and its audit log: the status, the log, and the proof that it is whole.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
+
+use std::net::SocketAddr;
+
+use gatepass_tests::fixtures::BACKEND_SECRET;
+use gatepass_tests::http::{Answer, TestRequest};
+use gatepass_tests::server::TestInstallation;
+use serde_json::{Value, json};
+
+/// Adds a client with this role.
+fn add_client(installation: &TestInstallation, role: &str) {
+    let arguments = ["client", "add", role, "--role", role, "--scope", "x", "--secret-stdin"];
+    installation.json_with(&arguments, BACKEND_SECRET);
+}
+
+/// Returns a token of the client to administer with.
+fn token(address: SocketAddr, client: &str) -> String {
+    let form = "grant_type=client_credentials&scope=gatepass:admin";
+    let answer = TestRequest::form("/oauth2/token", form).basic(client, BACKEND_SECRET).to(address);
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    answer.text("access_token")
+}
+
+fn ask(address: SocketAddr, token: &str, method: &str, path: &str) -> Answer {
+    TestRequest::new(method, path).bearer(token).to(address)
+}
+
+fn kinds(answer: &Answer) -> Vec<String> {
+    let items = answer.json()["items"].as_array().cloned().unwrap_or_default();
+    items.iter().map(|item| item["kind"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn the_status_the_log_and_its_proof_agree_with_the_commands() {
+    let installation = TestInstallation::new();
+    let running = installation.serve(&[]);
+    let address = running.address;
+    for role in ["operator", "officer", "auditor"] {
+        add_client(&installation, role);
+    }
+    installation.json(&["user", "add", "alice"]);
+    let auditor = token(address, "auditor");
+
+    for client in ["operator", "officer", "auditor"] {
+        let token = token(address, client);
+        let status = ask(address, &token, "GET", "/admin/v1/status");
+        assert_eq!((status.status, status.header("cache-control")), (200, Some("no-store")));
+        let status = status.json();
+        assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!((&status["store"]["rollback_covered"], &status["warnings"]), (&json!(true), &json!([])));
+        assert_eq!(
+            (&status["store"]["last_backup"], &status["clock"]["behind"]),
+            (&Value::Null, &Value::Null)
+        );
+        assert_eq!(status["audit"]["head"].as_str().map(str::len), Some(64));
+        // Any role may read the metrics, wherever it asks from.
+        let elsewhere = TestRequest::new("GET", "/metrics").header("x-forwarded-for", "192.0.2.1");
+        assert_eq!(elsewhere.bearer(&token).to(address).status, 200);
+        let expected = if client == "auditor" { 200 } else { 403 };
+        assert_eq!(ask(address, &token, "GET", "/admin/v1/audit").status, expected, "{client}");
+        assert_eq!(ask(address, &token, "POST", "/admin/v1/audit:verify").status, expected, "{client}");
+    }
+
+    let listed = installation.json(&["audit", "list"]);
+    let listed: Vec<&str> =
+        listed.as_array().expect("rows").iter().filter_map(|row| row["kind"].as_str()).collect();
+    // Pages of two, each after the one before.
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = ask(address, &auditor, "GET", &format!("/admin/v1/audit?limit=2{after}"));
+        found.extend(kinds(&page));
+        match page.json()["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, listed);
+
+    let verdict = ask(address, &auditor, "POST", "/admin/v1/audit:verify").json();
+    assert_eq!(verdict, json!({"valid": true, "rows": listed.len(), "broken": null}));
+    let status = ask(address, &auditor, "GET", "/admin/v1/status").json();
+    assert_eq!(status["audit"]["rows"], listed.len());
+}
+
+#[test]
+fn filters_are_those_of_the_command() {
+    let installation = TestInstallation::new();
+    let running = installation.serve(&[]);
+    let address = running.address;
+    add_client(&installation, "auditor");
+    let alice = installation.json(&["user", "add", "alice"]);
+    let alice = alice["id"].as_str().expect("an id");
+    installation.json(&["user", "disable", "alice"]);
+    let auditor = token(address, "auditor");
+    let forged = TestRequest::json("/auth/ticket/signin", &json!({"ticket": "x"}));
+    assert_eq!(forged.to(address).status, 400);
+    let of_alice: &[&str] = &["user.added", "user.disabled"];
+    for (query, expected) in [
+        (format!("user={alice}"), of_alice),
+        (format!("user={alice}&kind=user.added"), &of_alice[..1]),
+        ("kind=user.added,user.disabled".into(), of_alice),
+        ("client=auditor".into(), &["client.added"]),
+        (format!("user={alice}&client=auditor"), &[]),
+        (format!("user={alice}&refusal=any"), &[]),
+        (format!("user={alice}&refusal=ticket-spent"), &[]),
+        (format!("user={alice}&request=req_none"), &[]),
+        (format!("user={alice}&since=2026-01-31T12:00:00Z"), of_alice),
+        (format!("user={alice}&until=2026-01-31T12:00:00Z"), &[]),
+        (format!("user={alice}&after=999999"), &[]),
+    ] {
+        let answer = ask(address, &auditor, "GET", &format!("/admin/v1/audit?{query}"));
+        assert_eq!(
+            (answer.status, kinds(&answer)),
+            (200, expected.iter().map(ToString::to_string).collect()),
+            "{query}"
+        );
+        assert_eq!(answer.json()["next"], Value::Null, "{query}");
+    }
+    for (query, field) in [
+        ("user=alice!", "user"),
+        ("kind=user.added,user.eaten", "kind"),
+        ("refusal=ticket-eaten", "refusal"),
+        ("since=yesterday", "since"),
+        ("until=2026-02-30T00:00:00Z", "until"),
+        ("after=first", "after"),
+        ("limit=201", "limit"),
+        ("limit=0", "limit"),
+        ("request=a%20b", "request"),
+    ] {
+        let answer = ask(address, &auditor, "GET", &format!("/admin/v1/audit?{query}"));
+        assert_eq!(
+            (answer.status, answer.text("field").as_str()),
+            (400, field),
+            "{query}: {}",
+            answer.json()
+        );
+    }
+}
