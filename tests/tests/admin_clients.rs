@@ -9,6 +9,7 @@
 use gatepass_core::api::reply::Reply;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::role::{Role, Roles};
+use gatepass_core::records::signing_key::{KeyState, StoredKey};
 use gatepass_core::store::audit::Kind;
 use gatepass_tests::assertions::key_set;
 use gatepass_tests::fixtures::{NOON, asks_for_token, client_id, request, signing_key};
@@ -292,4 +293,33 @@ fn it_takes_an_officer() {
             assert_eq!(server.tables(), before);
         }
     }
+}
+
+#[test]
+fn a_client_chooses_the_algorithm_of_its_tokens_among_those_that_sign() {
+    let server = server(&[Role::Officer]);
+    let key = StoredKey::new(&signing_key(), KeyState::Signing, NOON);
+    let signs = key.record.algorithm.as_str();
+    server.store.with(|tables| tables.keys.push(key));
+    let added = done(&server, "POST", "", &json!({"client_id": "new", "signing_algorithm": signs}), 201);
+    assert_eq!(added["signing_algorithm"], signs);
+    for (sent, chosen) in [(json!({"signing_algorithm": null}), &NOTHING), (json!({"name": "x"}), &NOTHING)] {
+        assert_eq!(&done(&server, "PATCH", "/new", &sent, 200)["signing_algorithm"], chosen, "{sent}");
+    }
+    let again = json!({"signing_algorithm": signs, "enabled": false});
+    assert_eq!(done(&server, "PATCH", "/new", &again, 200)["signing_algorithm"], signs);
+    for (method, path, sent) in [
+        ("POST", "", json!({"client_id": "other", "signing_algorithm": "PS512"})),
+        ("PATCH", "/new", json!({"signing_algorithm": "PS512"})),
+        ("PATCH", "/new", json!({"signing_algorithm": "none"})),
+    ] {
+        let refused = done(&server, method, path, &sent, 400);
+        assert_eq!(
+            (&refused["field"], &refused["code"]),
+            (&json!("signing_algorithm"), &json!(40050)),
+            "{sent}"
+        );
+    }
+    assert_eq!(done(&server, "GET", "/new", &NOTHING, 200)["signing_algorithm"], signs);
+    done(&server, "PATCH", "/nobody", &json!({"signing_algorithm": signs}), 404);
 }

@@ -14,7 +14,7 @@ use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::Outcome;
 use gatepass_tests::fixtures::{BACKEND_SECRET, NOON, body, client_id, request};
-use gatepass_tests::in_memory_server::InMemoryServer;
+use gatepass_tests::in_memory_server::{Answer, InMemoryServer};
 use serde_json::{Value, json};
 
 const USERS: &str = "/admin/v1/users";
@@ -137,4 +137,83 @@ fn a_list_is_read_page_by_page_and_a_wrong_parameter_is_named() {
     for (path, status) in [("usr_nobody", 404), ("a%2Fb", 404), ("%zz", 404), ("a/b", 404)] {
         assert_eq!(server.ask(get(&token, &format!("{USERS}/{path}"))).status, status, "{path}");
     }
+}
+
+/// Changes a user, and returns the answer with the kinds of the rows that were written.
+fn patched(server: &InMemoryServer, token: &str, user: &str, body: &Value) -> (Answer, Vec<Kind>) {
+    let path = format!("{USERS}/{user}");
+    let before = server.tables().audit.len();
+    let answer =
+        server.ask(Request { method: "PATCH".into(), ..request(&path, &format!("Bearer {token}"), body) });
+    let kinds = server.tables().audit[before..].iter().map(|row| row.kind).collect();
+    (answer, kinds)
+}
+
+#[test]
+fn a_user_is_changed_as_far_as_the_body_says() {
+    let (server, token) = server(&[Role::Operator]);
+    let all = json!({
+        "username": "alicia", "email": "alicia@example.com", "phone": "+44 20 7946 0123", "name": "Alicia",
+        "gender": "female", "address": {"locality": "Oxford"}, "second_factor": "always",
+    });
+    let shown = server.ask(get(&token, &format!("{USERS}/usr_alice"))).body;
+    let (changed, kinds) = patched(&server, &token, "usr_alice", &all);
+    assert_eq!((changed.status, kinds), (200, vec![Kind::UserChanged]), "{}", changed.body);
+    let changed = changed.body;
+    for (member, value) in all.as_object().expect("members") {
+        assert_eq!(&changed[member], value, "{member}");
+    }
+    let revision = shown["revision"].as_u64().expect("a revision") + 1;
+    assert_eq!(changed["revision"], revision);
+    assert_eq!(server.ask(get(&token, &format!("{USERS}/usr_alice"))).body, changed);
+    for (sent, status, code, field) in [
+        (json!({"name": "Late", "revision": revision - 1}), 409, 40901, "revision"),
+        (json!({"username": "boss"}), 409, 40900, "username"),
+        (json!({"email": "PAM@example.com"}), 409, 40900, "email"),
+        (json!({"email": "nobody"}), 400, 40050, "email"),
+        (json!({"username": null, "status": "asleep"}), 400, 40050, "status"),
+        (json!({"second_factor": "often"}), 400, 40050, "second_factor"),
+        (json!({"revision": "1"}), 400, 40001, "revision"),
+    ] {
+        let (refused, kinds) = patched(&server, &token, "usr_alice", &sent);
+        let told = refused.body;
+        assert_eq!(
+            (refused.status, told["code"].as_i64(), told["field"].as_str()),
+            (status, Some(code), Some(field)),
+            "{sent}: {told}"
+        );
+        assert!(kinds.is_empty(), "{sent}");
+    }
+    assert_eq!(patched(&server, &token, "usr_nobody", &json!({"name": "x"})).0.status, 404);
+    let cleared = json!({
+        "email": null, "phone": null, "name": null, "gender": null, "address": null, "second_factor": null,
+        "revision": revision,
+    });
+    let after = patched(&server, &token, "usr_alice", &cleared).0.body;
+    for member in ["email", "phone", "name", "gender", "address", "second_factor"] {
+        assert_eq!(after[member], Value::Null, "{member}");
+    }
+    assert_eq!((&after["username"], &after["revision"]), (&json!("alicia"), &json!(revision + 1)));
+    let (same, kinds) = patched(&server, &token, "usr_alice", &json!({"name": null, "status": "active"}));
+    assert_eq!((same.status, same.body, kinds), (200, after, vec![]), "nothing changes");
+}
+
+#[test]
+fn a_user_is_disabled_and_enabled_beside_other_changes_and_no_role_is_set() {
+    let (server, token) = server(&[Role::Operator]);
+    for (sent, kinds, status) in [
+        (
+            json!({"status": "disabled", "name": "Gone"}),
+            &[Kind::UserChanged, Kind::UserDisabled][..],
+            "disabled",
+        ),
+        (json!({"status": "disabled"}), &[], "disabled"),
+        (json!({"status": "active"}), &[Kind::UserEnabled], "active"),
+        (json!({"roles": ["officer"]}), &[], "active"),
+    ] {
+        let (answer, written) = patched(&server, &token, "usr_alice", &sent);
+        assert_eq!((answer.status, &answer.body["status"]), (200, &json!(status)), "{sent}");
+        assert_eq!(written, kinds, "{sent}");
+    }
+    assert!(server.tables().users.values().all(|user| user.roles.is_empty()));
 }

@@ -155,6 +155,10 @@ fn gives(server: &InMemoryServer, token: &str, user: &str, roles: &Value) -> Ans
     server.ask(sends("PUT", &format!("/admin/v1/roles/{user}"), token, &json!({ "roles": roles })))
 }
 
+fn patches(server: &InMemoryServer, token: &str, body: &Value) -> Answer {
+    server.ask(sends("PATCH", &format!("{USERS}/usr_pam"), token, body))
+}
+
 /// Those that change how an officer signs in. They are done, and leave no officer.
 const STRIPPED: &[Way] = &[
     ("a password is set", Role::Operator, set_password, 200),
@@ -163,6 +167,38 @@ const STRIPPED: &[Way] = &[
         Role::Operator,
         |server, token| {
             server.ask(sends("POST", &format!("{USERS}/usr_pam/password/require-change"), token, &json!({})))
+        },
+        200,
+    ),
+    (
+        "another e-mail address",
+        Role::Operator,
+        |server, token| patches(server, token, &json!({"email": "attacker@example.com"})),
+        200,
+    ),
+    (
+        "another user name, of a user who is disabled by the same request",
+        Role::Operator,
+        |server, token| patches(server, token, &json!({"username": "attacker", "status": "disabled"})),
+        200,
+    ),
+    (
+        "a rule about second factors",
+        Role::Operator,
+        |server, token| patches(server, token, &json!({"second_factor": "never"})),
+        200,
+    ),
+    (
+        "the officer is disabled and enabled",
+        Role::Operator,
+        |server, token| {
+            let disabled = patches(server, token, &json!({"status": "disabled"}));
+            assert!([200, 409].contains(&disabled.status), "{}", disabled.body);
+            if disabled.status == 409 {
+                return disabled;
+            }
+            assert_eq!(roles(server, "pam"), Roles::of(&[Role::Officer]), "a disabled officer stays one");
+            patches(server, token, &json!({"status": "active"}))
         },
         200,
     ),

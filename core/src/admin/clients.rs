@@ -397,7 +397,7 @@ impl Operation for PatchClient {
     type Output = ChangedClient;
 
     fn query(&self) -> Query {
-        Query::Client(self.client.clone())
+        query(&self.client, &self.fields)
     }
 
     fn decide(
@@ -423,7 +423,8 @@ impl Operation for PatchClient {
             }
             None => {}
         }
-        let decision = write(inputs, &kinds, found, client);
+        let required = required_key(&self.fields, records)?;
+        let decision = write(inputs, &kinds, found, client).require(required);
         Ok(decision.map(|client| ChangedClient { narrowed: !found.scope.is_within(&client.scope), client }))
     }
 }

@@ -16,7 +16,7 @@ use crate::records::factor::{Lockout, LockoutOf};
 use crate::records::id::{UserId, UserRef};
 use crate::records::identifier::IdentifierKind;
 use crate::records::request_inputs::RequestInputs;
-use crate::records::user::{User, Username};
+use crate::records::user::{Status, User, Username};
 use crate::settings::Settings;
 use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
@@ -66,6 +66,17 @@ pub struct SetUser {
     pub username: Option<Username>,
     /// The values that change.
     pub fields: UserFields,
+}
+
+/// Changes a user as one request says: their values, and whether they may sign in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PatchUser {
+    /// The values that change, and whose they are.
+    pub set: SetUser,
+    /// Enables or disables the user, as [`EnableUser`] and [`DisableUser`] do.
+    pub status: Option<Status>,
+    /// The revision that the record must have.
+    pub revision: Option<u64>,
 }
 
 /// Disables a user, and ends their sessions.
@@ -189,26 +200,23 @@ impl Operation for SetUser {
     }
 
     fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        let records = found(&self.user, records)?;
-        let user = &records.user;
-        require_free(wanted(self.username.as_ref(), &self.fields), &records.owners)?;
-        let change = |user: &mut User| {
-            if let Some(username) = &self.username {
-                user.username = username.clone();
-            }
-            self.fields.apply(user);
-        };
-        let mut changed = user.clone();
-        change(&mut changed);
-        let decision = if signs_in_alike(user, &changed) {
-            edit(inputs, Kind::UserChanged, user, change)
-        } else {
-            edit_sign_in(inputs, Kind::UserChanged, records, change)?
-        };
-        Ok(match decision {
-            Decision::Commit(plan) => plan.retry_with(self.query_of(UserRef::from(&user.id))).into(),
-            done @ (Decision::Done(_) | Decision::HashPassword(_)) => done,
-        })
+        self.change(inputs, found(&self.user, records)?, None)
+    }
+}
+
+impl Operation for PatchUser {
+    type Output = User;
+
+    fn query(&self) -> Query {
+        self.set.query()
+    }
+
+    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
+        let records = found(&self.set.user, records)?;
+        if self.revision.is_some_and(|revision| revision != records.user.revision) {
+            return Err(AdminError::Refused(Obstacle::OtherRevision));
+        }
+        self.set.change(inputs, records, self.status)
     }
 }
 
@@ -216,6 +224,49 @@ impl SetUser {
     fn query_of(&self, user: UserRef) -> Query {
         let identifiers = texts(&wanted(self.username.as_ref(), &self.fields));
         Query::User(UserQuery { user, identifiers })
+    }
+
+    /// Writes the values, and the status if one is given. What changes how the user signs in takes roles away.
+    fn change(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &UserRecords,
+        status: Option<Status>,
+    ) -> Result<Decision<User>, AdminError> {
+        let UserRecords { user: before, owners, another_officer } = records;
+        require_free(wanted(self.username.as_ref(), &self.fields), owners)?;
+        let mut user = before.clone();
+        if let Some(username) = &self.username {
+            user.username = username.clone();
+        }
+        self.fields.apply(&mut user);
+        let mut kinds = if user == *before { vec![] } else { vec![Kind::UserChanged] };
+        let status = status.filter(|status| *status != before.status);
+        let mut more = Vec::new();
+        if status == Some(Status::Active) || !signs_in_alike(before, &user) {
+            more.extend(take_from_user(inputs, &mut user, *another_officer)?);
+        }
+        match status {
+            Some(Status::Active) => {
+                user.enable();
+                kinds.push(Kind::UserEnabled);
+            }
+            Some(Status::Disabled) => {
+                more.extend(leave_an_officer(inputs, &user, *another_officer)?);
+                user.disable();
+                kinds.push(Kind::UserDisabled);
+            }
+            None => {}
+        }
+        if kinds.is_empty() {
+            return Ok(Decision::Done(user));
+        }
+        user.updated_at = inputs.request.now;
+        let mut changes = vec![Change::UpdateUser(user.clone())];
+        changes.extend(kinds.into_iter().map(|kind| event(inputs, kind, &user.id)));
+        changes.extend(more);
+        let (retry, revision) = (self.query_of(UserRef::from(&user.id)), user.revision.saturating_add(1));
+        Ok(Plan::new(changes, User { revision, ..user }).retry_with(retry).into())
     }
 }
 
@@ -411,17 +462,7 @@ fn signs_in_alike(one: &User, other: &User) -> bool {
     one.identifiers().eq(other.identifiers()) && one.second_factor == other.second_factor
 }
 
-/// Writes `change` to a user's record, on top of what was read. Where nothing changes, nothing is written.
-fn edit(
-    inputs: &OperationInputs<'_>,
-    kind: Kind,
-    found: &User,
-    change: impl FnOnce(&mut User),
-) -> Decision<User> {
-    edit_if(inputs, kind, found, Vec::new(), change)
-}
-
-/// Does the same for a change of how the user signs in, which takes roles away.
+/// Writes `change` to a user's record, on top of what was read. It is one of how the user signs in, which takes roles away.
 fn edit_sign_in(
     inputs: &OperationInputs<'_>,
     kind: Kind,
@@ -437,7 +478,7 @@ fn edit_sign_in(
     Ok(edit_if(inputs, kind, &found.user, roles, changed))
 }
 
-/// Writes `change` to a user's record, on top of what was read, and `more`.
+/// Writes `change` to a user's record, on top of what was read, and `more`. Where nothing changes, nothing is written.
 fn edit_if(
     inputs: &OperationInputs<'_>,
     kind: Kind,

@@ -11,7 +11,7 @@ use crate::records::factor::AskFactor;
 use crate::records::id::{ClientId, UserId};
 use crate::records::role::Role;
 use crate::records::scope::Scope;
-use crate::records::user::{Gender, Username};
+use crate::records::user::{Gender, Status, Username};
 
 named!(Role);
 named!(Algorithm);
@@ -21,6 +21,12 @@ named! {
     Gender: Schema::one_of(&[Self::Female.as_str(), Self::Male.as_str()]),
     Self::parse,
     ("must be female or male", "须为 female 或 male")
+}
+
+named! {
+    Status: Schema::one_of(&[Self::Active.as_str(), Self::Disabled.as_str()]),
+    Self::parse,
+    ("must be active or disabled", "须为 active 或 disabled")
 }
 
 named! {

@@ -63,6 +63,15 @@ impl Status {
             Self::Disabled => "disabled",
         }
     }
+
+    /// Reads `active` or `disabled`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "active" => Some(Self::Active),
+            "disabled" => Some(Self::Disabled),
+            _ => None,
+        }
+    }
 }
 
 /// Gender, as the origin document has it.

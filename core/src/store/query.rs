@@ -333,9 +333,8 @@ impl Records {
 
     /// Returns true if the store could not be read.
     pub(crate) fn is_unreadable(&self) -> bool {
-        let answer = if let Self::ByClient(found) = self { &found.records } else { self };
-        let answer = if let Self::Administered(found) = answer { &found.records } else { answer };
-        *answer == Self::Unreadable
+        let answer = if let Self::Administered(found) = self { &found.records } else { self };
+        *answer.with_client().1 == Self::Unreadable
     }
 }
 

@@ -19,6 +19,7 @@ use crate::api::admin::error::request_error;
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::base::secret::SecretText;
+use crate::crypto::algorithm::Algorithm;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
@@ -82,6 +83,8 @@ answer! {
         second_factor: Nullable<&'a str>,
         /// True if it is believed about the user before it: address, user agent and device.
         trusted_context: bool = false,
+        /// The algorithm that signs its tokens, and those of users signed in for it; null: the default key's.
+        signing_algorithm: Nullable<&'a str> = "ES256",
         /// Its roles of administration, which the command line alone gives.
         roles: Vec<&'a str>,
         /// The time when it was added.
@@ -145,6 +148,8 @@ body! {
         second_factor: Option<AskFactor> => InvalidValue,
         /// True if it is believed about the user before it.
         trusted_context: Option<bool>,
+        /// The algorithm that signs its tokens, and those of users signed in for it. A key of it has to sign.
+        signing_algorithm: Option<Algorithm> => InvalidValue = "ES256",
         /// Its secret, if it was made elsewhere: 32 characters at least. Otherwise one is made, unless there are keys.
         client_secret: Option<SecretText>,
         /// Its public keys, each a JWK (RFC 7517).
@@ -173,6 +178,8 @@ body! {
         second_factor: Patched<AskFactor> => InvalidValue,
         /// True if it is believed about the user before it.
         trusted_context: Option<bool>,
+        /// The algorithm that signs its tokens, and those of users signed in for it; null: the default key's.
+        signing_algorithm: Patched<Algorithm> => InvalidValue = "ES256",
         /// False refuses it everywhere, and ends what was issued by it or for it.
         enabled: Option<bool> = true,
         /// The revision that must still hold.
@@ -249,6 +256,7 @@ impl<'a> ShownClient<'a> {
             user_token_lifetime: Nullable(client.user_token_lifetime),
             second_factor: Nullable(client.second_factor.map(AskFactor::as_str)),
             trusted_context: client.trusted_context,
+            signing_algorithm: Nullable(client.signing_algorithm.map(Algorithm::as_str)),
             roles: client.roles.iter().map(Role::as_str).collect(),
             created_at: client.created_at.rfc3339(),
             revision: client.revision,
@@ -313,44 +321,39 @@ fn added(body: AddClientBody) -> Result<AddClient, AdminError> {
     }
     fields = fields.token_lifetime(body.token_lifetime)?.user_token_lifetime(body.user_token_lifetime)?;
     fields = fields.second_factor(body.second_factor).trusted_context(body.trusted_context.unwrap_or(false));
+    fields = fields.signing_algorithm(body.signing_algorithm);
     AddClient::new(body.client_id, fields, imported(body.client_secret)?)
-}
-
-/// Returns the value of a member that null clears; none where it is absent.
-fn edited<T>(member: Patched<T>) -> Option<Option<T>> {
-    match member {
-        Patched::Absent => None,
-        Patched::Null => Some(None),
-        Patched::Value(value) => Some(Some(value)),
-    }
 }
 
 fn patched(client: ClientId, body: PatchClientBody) -> Result<PatchClient, AdminError> {
     no_roles(body.roles.as_ref())?;
     let mut fields = ClientFields::default();
-    if let Some(name) = edited(body.name) {
+    if let Some(name) = body.name.edited() {
         fields = fields.name(name.as_deref().unwrap_or_default())?;
     }
     if let Some(scope) = body.scope {
         fields = fields.scope(scope)?;
     }
-    if let Some(scope) = edited(body.default_scope) {
+    if let Some(scope) = body.default_scope.edited() {
         fields = fields.default_scope(scope.unwrap_or_default());
     }
-    if let Some(audiences) = edited(body.audiences) {
+    if let Some(audiences) = body.audiences.edited() {
         fields = with_audiences(fields, audiences.as_deref().unwrap_or_default())?;
     }
-    if let Some(seconds) = edited(body.token_lifetime) {
+    if let Some(seconds) = body.token_lifetime.edited() {
         fields = fields.token_lifetime(seconds)?;
     }
-    if let Some(seconds) = edited(body.user_token_lifetime) {
+    if let Some(seconds) = body.user_token_lifetime.edited() {
         fields = fields.user_token_lifetime(seconds)?;
     }
-    if let Some(ask) = edited(body.second_factor) {
+    if let Some(ask) = body.second_factor.edited() {
         fields = fields.second_factor(ask);
     }
     if let Some(trusted) = body.trusted_context {
         fields = fields.trusted_context(trusted);
+    }
+    if let Some(algorithm) = body.signing_algorithm.edited() {
+        fields = fields.signing_algorithm(algorithm);
     }
     Ok(PatchClient { client, fields, enabled: body.enabled, revision: body.revision })
 }

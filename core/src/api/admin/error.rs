@@ -98,7 +98,7 @@ const fn member(field: Field) -> &'static str {
         Field::Audience => "audiences",
         Field::TokenLifetime => "token_lifetime",
         Field::UserTokenLifetime => "user_token_lifetime",
-        Field::SigningAlgorithm => "signing_alg",
+        Field::SigningAlgorithm => "signing_algorithm",
         Field::Secret => "secret",
         Field::Actor => "actor",
         Field::Roles => "roles",

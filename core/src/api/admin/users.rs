@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use serde_json::Value;
 
-use crate::admin::users::{AddUser, DeleteUser, ListUsers, ShowUser};
+use crate::admin::users::{AddUser, DeleteUser, ListUsers, PatchUser, SetUser, ShowUser};
 use crate::admin::{AdminError, UserFields, UserSearch};
 use crate::api::admin::answer::{created, no_content, page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
@@ -17,11 +17,11 @@ use crate::base::secret::SecretText;
 use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
-use crate::http::shape::{Nullable, answer, body};
+use crate::http::shape::{Nullable, Patched, answer, body};
 use crate::records::factor::AskFactor;
 use crate::records::id::{UserId, UserRef};
 use crate::records::role::Roles;
-use crate::records::user::{Gender, User, Username};
+use crate::records::user::{Gender, Status, User, Username};
 use crate::store::page::Page;
 
 answer! {
@@ -79,6 +79,30 @@ body! {
 }
 
 body! {
+    /// Changes to a user. What is absent stays as it is.
+    struct PatchUserBody {
+        /// The user name.
+        username: Option<Username> => InvalidValue = "alice",
+        /// The e-mail address; null clears it.
+        email: Patched<String> = "alice@example.com",
+        /// The telephone number; null clears it.
+        phone: Patched<String>,
+        /// The full name; null clears it.
+        name: Patched<String> = "Alice",
+        /// The gender; null clears it.
+        gender: Patched<Gender>,
+        /// The address, any JSON value; null clears it.
+        address: Patched<Value>,
+        /// When the user is asked for a second factor; null: as everybody is.
+        second_factor: Patched<AskFactor> => InvalidValue,
+        /// `disabled` refuses the user, and ends their sessions; `active` lets them sign in again.
+        status: Option<Status> => InvalidValue = "active",
+        /// The revision that must still hold.
+        revision: Option<u64>,
+    }
+}
+
+body! {
     /// The users to be listed.
     struct ListUsersQuery {
         /// A part of the user name or the full name, or any identifier.
@@ -126,6 +150,30 @@ fn fields(body: &AddUserBody) -> Result<UserFields, AdminError> {
     Ok(fields.gender(body.gender))
 }
 
+fn patched(user: UserRef, body: PatchUserBody) -> Result<PatchUser, AdminError> {
+    let mut fields = UserFields::default();
+    if let Some(email) = body.email.edited() {
+        fields = fields.email(email.as_deref().unwrap_or_default())?;
+    }
+    if let Some(phone) = body.phone.edited() {
+        fields = fields.phone(phone.as_deref().unwrap_or_default())?;
+    }
+    if let Some(name) = body.name.edited() {
+        fields = fields.name(name.as_deref().unwrap_or_default())?;
+    }
+    if let Some(gender) = body.gender.edited() {
+        fields = fields.gender(gender);
+    }
+    if let Some(address) = body.address.edited() {
+        fields = fields.address(&address.unwrap_or_default())?;
+    }
+    if let Some(ask) = body.second_factor.edited() {
+        fields = fields.second_factor(ask);
+    }
+    let set = SetUser { user, username: body.username, fields };
+    Ok(PatchUser { set, status: body.status, revision: body.revision })
+}
+
 impl AdminEndpoint for ListUsers {
     const ROLES: Roles = OPERATOR;
     const DESCRIPTION: Description =
@@ -170,6 +218,28 @@ impl AdminEndpoint for AddUser {
 
     fn respond(_: &Context, user: User) -> Response {
         created(format!("/admin/v1/users/{}", user.id), &ShownUser::of(&user))
+    }
+}
+
+impl AdminEndpoint for PatchUser {
+    const ROLES: Roles = OPERATOR;
+    const DESCRIPTION: Description = Description::new("Changes, disables or enables a user")
+        .takes::<PatchUserBody>()
+        .answers::<ShownUser<'_>>(200)
+        .refuses(&[
+            Problem::NoSuchRecord,
+            Problem::AlreadyExists,
+            Problem::RecordRefuses,
+            Problem::InvalidValue,
+        ]);
+
+    fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
+        let user = UserRef::from(&call.id(0, UserId::parse)?);
+        patched(user, call.json()?).map_err(|error| request_error(&error))
+    }
+
+    fn respond(_: &Context, user: User) -> Response {
+        shown(&ShownUser::of(&user))
     }
 }
 

@@ -15,7 +15,8 @@ use crate::admin::roles::{ListRoleHolders, SetUserRoles, TakeUserRoles};
 use crate::admin::sessions::{EndSessionOf, EndUserSessions, ListSessions};
 use crate::admin::tickets::{ListTickets, RevokeTicket, ShowTicket};
 use crate::admin::users::{
-    AddUser, DeleteUser, ListUsers, RequirePasswordChange, SetPassword, ShowAccount, ShowUser, UnlockUser,
+    AddUser, DeleteUser, ListUsers, PatchUser, RequirePasswordChange, SetPassword, ShowAccount, ShowUser,
+    UnlockUser,
 };
 use crate::api::admin::audit::{ListEvents, VerifyAudit};
 use crate::api::admin::status::ShowStatus;
@@ -152,6 +153,7 @@ admin {
     GET    "/admin/v1/users"                         => ListUsers;
     POST   "/admin/v1/users"                         => AddUser;
     GET    "/admin/v1/users/{id}"                    => ShowUser;
+    PATCH  "/admin/v1/users/{id}"                    => PatchUser;
     DELETE "/admin/v1/users/{id}"                    => DeleteUser;
     PUT    "/admin/v1/users/{id}/password"           => SetPassword;
     POST   "/admin/v1/users/{id}/password/require-change" => RequirePasswordChange;

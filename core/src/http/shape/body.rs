@@ -55,6 +55,17 @@ pub(crate) enum Patched<T> {
     Value(T),
 }
 
+impl<T> Patched<T> {
+    /// Returns the value that is set, or none where it is cleared; nothing where it is absent.
+    pub(crate) fn edited(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Value(value) => Some(Some(value)),
+        }
+    }
+}
+
 impl<T: Read> BodyMember for T {
     const SCHEMA: Schema = T::SCHEMA;
     const REQUIRED: bool = true;
