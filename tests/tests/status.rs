@@ -100,7 +100,7 @@ fn filters_are_those_of_the_command() {
         (format!("user={alice}"), of_alice),
         (format!("user={alice}&kind=user.added"), &of_alice[..1]),
         ("kind=user.added,user.disabled".into(), of_alice),
-        ("client=auditor".into(), &["client.added"]),
+        ("client=auditor".into(), &["client.added", "client.roles-changed"]),
         (format!("user={alice}&client=auditor"), &[]),
         (format!("user={alice}&refusal=any"), &[]),
         (format!("user={alice}&refusal=ticket-spent"), &[]),
@@ -135,5 +135,35 @@ fn filters_are_those_of_the_command() {
             "{query}: {}",
             answer.json()
         );
+    }
+}
+
+#[test]
+fn the_settings_are_those_of_the_command_and_of_the_flags() {
+    let installation = TestInstallation::new();
+    let running = installation.serve(&["--ticket-lifetime", "61"]);
+    let address = running.address;
+    for (role, status) in [("operator", 403), ("officer", 200), ("auditor", 200)] {
+        add_client(&installation, role);
+        let answer = ask(address, &token(address, role), "GET", "/admin/v1/settings");
+        assert_eq!(answer.status, status, "{role}: {}", answer.json());
+        if status != 200 {
+            continue;
+        }
+        let body = answer.json();
+        let shown = body["items"].as_array().expect("items");
+        let told = installation.json(&["config", "show"]);
+        let told = told.as_array().expect("settings");
+        assert_eq!((shown.len(), &body["next"]), (told.len(), &Value::Null));
+        for (shown, told) in shown.iter().zip(told) {
+            assert_eq!(shown["key"], told["key"]);
+            assert!(shown == told || shown["source"] == "flag", "{shown} {told}");
+        }
+        let ticket = shown.iter().find(|setting| setting["key"] == "lifetimes.ticket").expect("the key");
+        let expected = json!({
+            "key": "lifetimes.ticket", "value": "61", "source": "flag", "line": null,
+            "from": "--ticket-lifetime", "needs_restart": false,
+        });
+        assert_eq!(*ticket, expected);
     }
 }

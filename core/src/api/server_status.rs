@@ -1,4 +1,4 @@
-//! What a server knows of itself and of its audit log, for administrators. The driver tells it as the answer to a task.
+//! What a server knows of itself, of its configuration and of its audit log, for administrators. The driver tells it as the answer to a task.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -37,6 +37,54 @@ pub struct ServerStatus {
     pub last_backup: Option<Time>,
     /// The number of the last audit row, and its link in hexadecimal digits.
     pub chain_head: (u64, String),
+}
+
+/// A key of a server's configuration, with the value that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSetting {
+    /// The key.
+    pub key: String,
+    /// The value as it may be shown; none where there is none.
+    pub value: Option<String>,
+    /// The kind of place that the value comes from.
+    pub source: SettingSource,
+    /// The place, for people.
+    pub from: String,
+    /// True if another value holds from the next start on.
+    pub needs_restart: bool,
+}
+
+/// The kind of place that a value of the configuration comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingSource {
+    /// The key's default, or nothing where it has none.
+    Default,
+    /// This line of the file, counted from 1.
+    File(u64),
+    /// The environment.
+    Environment,
+    /// A flag of the command.
+    Flag,
+}
+
+impl SettingSource {
+    /// `default`, `file`, `environment` or `flag`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File(_) => "file",
+            Self::Environment => "environment",
+            Self::Flag => "flag",
+        }
+    }
+
+    /// Returns the line of the file.
+    pub const fn line(self) -> Option<u64> {
+        match self {
+            Self::File(line) => Some(line),
+            Self::Default | Self::Environment | Self::Flag => None,
+        }
+    }
 }
 
 /// The audit rows that somebody asks for: those for which all that is given holds.

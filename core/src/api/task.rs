@@ -2,10 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::api::endpoint::Flow;
 use crate::api::routes::AwaitRecords;
-use crate::api::server_status::{AuditPage, AuditSearch, ChainVerdict, ServerStatus};
+use crate::api::server_status::{AuditPage, AuditSearch, ChainVerdict, ServerSetting, ServerStatus};
 use crate::api::step::Step;
 use crate::crypto::algorithm::Algorithm;
 use crate::engine::Engine;
@@ -22,6 +23,8 @@ pub enum TaskRequest {
     Metrics,
     /// Tell the status of the server.
     Status,
+    /// Tell every key of the configuration, with the value that holds. Secrets are hidden.
+    Settings,
     /// Look for audit rows.
     Audit(Box<AuditSearch>),
     /// Verify the audit chain. That takes long where it is long.
@@ -38,6 +41,8 @@ pub enum TaskAnswer {
     Metrics(String),
     /// For [`TaskRequest::Status`].
     Status(Box<ServerStatus>),
+    /// For [`TaskRequest::Settings`].
+    Settings(Vec<ServerSetting>),
     /// For [`TaskRequest::Audit`].
     Audit(AuditPage),
     /// For [`TaskRequest::VerifyAudit`].
@@ -61,7 +66,7 @@ impl TaskRequest {
     pub const fn is_long(&self) -> bool {
         match self {
             Self::MakeKey(_) | Self::VerifyAudit => true,
-            Self::Metrics | Self::Status | Self::Audit(_) => false,
+            Self::Metrics | Self::Status | Self::Settings | Self::Audit(_) => false,
         }
     }
 }

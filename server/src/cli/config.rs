@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use crate::config::sources::Inspected;
-use crate::config::{Config, ConfigLayer, Setting, Source};
+use crate::config::{Config, ConfigLayer, Setting};
 use crate::error::ProgramError;
 use crate::output::Record;
 
@@ -62,17 +62,12 @@ fn warnings(config: &Config) -> Vec<String> {
 }
 
 fn record(setting: &Setting) -> Record {
-    let (source, line) = match &setting.source {
-        Source::Default => ("default", None),
-        Source::File(_, line) => ("file", Some(*line)),
-        Source::Environment => ("environment", None),
-        Source::Flag => ("flag", None),
-    };
+    let told = setting.told();
     Record::new()
-        .with("key", setting.key.path())
-        .with("value", setting.shown().map(ToOwned::to_owned))
-        .with("source", source)
-        .with("line", line)
-        .with("from", setting.origin())
-        .with("needs_restart", setting.key.is_read_at_start)
+        .with("key", told.key)
+        .with("value", told.value)
+        .with("source", told.source.as_str())
+        .with("line", told.source.line())
+        .with("from", told.from)
+        .with("needs_restart", told.needs_restart)
 }

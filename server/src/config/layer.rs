@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use gatepass_core::api::server_status::{ServerSetting, SettingSource};
+
 use super::key::Key;
 use super::keys::KEYS;
 
@@ -59,6 +61,23 @@ impl Setting {
             Source::File(path, line) => format!("{} line {line}", path.display()),
             Source::Environment => self.key.variable(),
             Source::Flag => self.key.flag(),
+        }
+    }
+
+    /// Returns the setting as it is told to people.
+    pub fn told(&self) -> ServerSetting {
+        let source = match &self.source {
+            Source::Default => SettingSource::Default,
+            Source::File(_, line) => SettingSource::File(u64::try_from(*line).unwrap_or(u64::MAX)),
+            Source::Environment => SettingSource::Environment,
+            Source::Flag => SettingSource::Flag,
+        };
+        ServerSetting {
+            key: self.key.path(),
+            value: self.shown().map(ToOwned::to_owned),
+            source,
+            from: self.origin(),
+            needs_restart: self.key.is_read_at_start,
         }
     }
 

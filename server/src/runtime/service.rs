@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use gatepass_core::api::guess::{Attempt, AttemptResult, Guess, GuessAccount, GuessSource};
 use gatepass_core::api::routes::{RoutedRequest, Surface};
+use gatepass_core::api::server_status::ServerSetting;
 use gatepass_core::api::step::{Read, Step};
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warning;
@@ -192,6 +193,11 @@ impl Service {
         self.failure_limiter.set_limit(config.failures_per_minute.get());
         self.request_limits.store(Arc::new(RequestLimits::new(&config)));
         Ok(())
+    }
+
+    /// Returns every key of the configuration, with the value that holds.
+    pub(super) fn settings(&self) -> Vec<ServerSetting> {
+        self.request_limits.load().config.settings.iter().map(Setting::told).collect()
     }
 
     /// Returns the time for which archived audit rows are kept; 0 = for ever.

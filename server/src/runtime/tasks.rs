@@ -69,6 +69,7 @@ pub fn answer(service: &Service, request: &TaskRequest) -> TaskAnswer {
             }
         },
         TaskRequest::Status => told(status::status(service), |status| TaskAnswer::Status(Box::new(status))),
+        TaskRequest::Settings => TaskAnswer::Settings(service.settings()),
         TaskRequest::Audit(search) => told(status::audit_page(service, search), TaskAnswer::Audit),
         TaskRequest::VerifyAudit => told(status::verify_audit(service), TaskAnswer::AuditVerified),
         _ => TaskAnswer::Failed,

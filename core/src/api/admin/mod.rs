@@ -13,6 +13,7 @@ pub(crate) mod error;
 mod keys;
 mod risk;
 mod roles;
+pub(crate) mod settings;
 pub(crate) mod status;
 mod tickets;
 mod users;

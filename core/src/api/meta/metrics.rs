@@ -98,6 +98,7 @@ impl Endpoint for Metrics {
             TaskAnswer::Metrics(text) => Answer::Text(text),
             TaskAnswer::Key(_)
             | TaskAnswer::Status(_)
+            | TaskAnswer::Settings(_)
             | TaskAnswer::Audit(_)
             | TaskAnswer::AuditVerified(_)
             | TaskAnswer::Failed => Answer::Failed,

@@ -19,6 +19,7 @@ use crate::admin::users::{
     UnlockUser,
 };
 use crate::api::admin::audit::{ListEvents, VerifyAudit};
+use crate::api::admin::settings::ShowSettings;
 use crate::api::admin::status::ShowStatus;
 use crate::api::admin::{self, AdminEndpoint, Administered, AwaitPasswordHash, PendingResponse};
 use crate::api::context::{Context, ErrorFormat, sent_id};
@@ -190,6 +191,7 @@ admin {
     DELETE "/admin/v1/roles/{id}"                    => TakeUserRoles;
     GET    "/admin/v1/audit"                         => ListEvents;
     POST   "/admin/v1/audit:verify"                  => VerifyAudit;
+    GET    "/admin/v1/settings"                      => ShowSettings;
     GET    "/admin/v1/status"                        => ShowStatus;
 }
 }
