@@ -776,6 +776,7 @@ fn bend(records: &mut gatepass_core::store::query::Records, given: &str) {
         | Records::Client(_)
         | Records::User(_)
         | Records::Owners(_)
+        | Records::Import(_)
         | Records::Account(_)
         | Records::Session(_)
         | Records::TicketById(_)

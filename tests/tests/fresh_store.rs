@@ -24,8 +24,9 @@ use gatepass_core::store::check::{check_races, check_store};
 use gatepass_core::store::page::{Cursor, Page, PageQuery};
 use gatepass_core::store::query::{
     AccountRecords, AdministeredRecords, BearerQuery, BearerRecords, ByClientRecords, ChallengeRecords,
-    ExplainRecords, FactorsRecords, Family, IdentifierOwner, IssueRecords, LoginRecords, Named,
-    PasswordRecords, RoleHolder, SessionRecords, SessionsRecords, TicketRecords, TokenRecords, UserRecords,
+    ExplainRecords, FactorsRecords, Family, IdentifierOwner, ImportRecords, ImportedRecords, IssueRecords,
+    LoginRecords, Named, PasswordRecords, RoleHolder, SessionRecords, SessionsRecords, TicketRecords,
+    TokenRecords, UserQuery, UserRecords,
 };
 use gatepass_core::{
     Algorithm, Change, Client, ClientId, Found, Outcome, Query, Records, Store, Time, User, UserId, UserRef,
@@ -260,6 +261,17 @@ impl Rows {
         self.user(id).is_some_and(|user| user.is_active() && user.epoch == epoch)
     }
 
+    fn imported(&self, query: &UserQuery) -> ImportedRecords {
+        let user = self.named(&query.user);
+        let id = user.one().map(|user| user.id.clone());
+        ImportedRecords {
+            password: id.as_ref().and_then(|id| get(&self.passwords, id)).cloned(),
+            owners: self.owners(&query.identifiers, id.as_ref()),
+            another_officer: user.one().is_some_and(|user| self.has_another_officer(user)),
+            user: user.map(Box::new),
+        }
+    }
+
     fn login(&self, text: &str) -> Option<LoginRecords> {
         let user = self.owner(text, None)?.1.clone();
         Some(LoginRecords {
@@ -334,6 +346,10 @@ impl Rows {
                 Box::new(UserRecords { user, owners, another_officer })
             })),
             Query::Owners(texts) => Records::Owners(self.owners(texts, None)),
+            Query::Import(queries) => Records::Import(Box::new(ImportRecords {
+                numbering_plan: None,
+                users: queries.iter().map(|query| self.imported(query)).collect(),
+            })),
             Query::Account(who) => Records::Account(self.named(who).map(|user| {
                 Box::new(AccountRecords {
                     password: get(&self.passwords, &user.id).cloned(),

@@ -1,8 +1,9 @@
 //! The errors of the room.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
+use crate::admin::import::{ImportErrors, MAX_LINES};
 use crate::base::time::Time;
 use crate::crypto::algorithm::Algorithm;
 use crate::policy::password::PasswordError;
@@ -47,6 +48,10 @@ pub enum AdminError {
     },
     /// The records stand against it.
     Refused(Obstacle),
+    /// Lines of an import are refused.
+    Import(Box<ImportErrors>),
+    /// An import has more lines than [`MAX_LINES`].
+    TooManyLines,
     /// The ticket cannot be granted.
     NotIssued(IssueError),
     /// Others changed the records at each of [`ATTEMPTS`](super::ATTEMPTS) attempts.
@@ -257,6 +262,8 @@ impl fmt::Display for AdminError {
             ),
             Self::Invalid { field, reason } => write!(f, "{field} {reason}"),
             Self::Refused(obstacle) => obstacle.fmt(f),
+            Self::Import(errors) => errors.fmt(f),
+            Self::TooManyLines => write!(f, "an import has at most {MAX_LINES} lines"),
             Self::NotIssued(error) => write!(f, "no ticket was issued: {error}"),
             Self::Conflict => f.write_str("others changed the same record at each attempt"),
             Self::NotApplied => f.write_str("the store cannot commit now, and nothing was changed"),

@@ -36,6 +36,7 @@ pub mod clients;
 mod error;
 pub mod factors;
 mod fields;
+pub mod import;
 pub mod keys;
 pub mod risk;
 pub mod roles;

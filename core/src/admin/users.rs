@@ -395,7 +395,11 @@ impl Operation for UnlockUser {
 ///
 /// # Errors
 /// [`AdminError::Invalid`] where it will not do.
-fn check_password(password: &SecretText, user: &User, settings: &Settings) -> Result<(), AdminError> {
+pub(super) fn check_password(
+    password: &SecretText,
+    user: &User,
+    settings: &Settings,
+) -> Result<(), AdminError> {
     let least = settings.password_length;
     fit(password, user, least).map_err(|unfit| AdminError::Invalid {
         field: Field::Password,
@@ -436,7 +440,10 @@ pub(super) fn one<'r, T>(who: &UserRef, named: &'r Named<T>) -> Result<&'r T, Ad
 }
 
 /// Returns the identifiers that a user is to get.
-fn wanted<'a>(username: Option<&'a Username>, fields: &'a UserFields) -> Vec<(IdentifierKind, &'a str)> {
+pub(super) fn wanted<'a>(
+    username: Option<&'a Username>,
+    fields: &'a UserFields,
+) -> Vec<(IdentifierKind, &'a str)> {
     let username = username.map(|name| (IdentifierKind::Username, name.as_str()));
     username.into_iter().chain(fields.identifiers()).collect()
 }
@@ -446,7 +453,7 @@ fn texts(wanted: &[(IdentifierKind, &str)]) -> Vec<String> {
 }
 
 /// Checks that nobody else has what a user is to get.
-fn require_free(
+pub(super) fn require_free(
     wanted: Vec<(IdentifierKind, &str)>,
     owners: &[Option<IdentifierOwner>],
 ) -> Result<(), AdminError> {
@@ -458,7 +465,7 @@ fn require_free(
 }
 
 /// Returns true if both sign in by the same identifiers, and are asked for a second factor by the same rule.
-fn signs_in_alike(one: &User, other: &User) -> bool {
+pub(super) fn signs_in_alike(one: &User, other: &User) -> bool {
     one.identifiers().eq(other.identifiers()) && one.second_factor == other.second_factor
 }
 

@@ -75,6 +75,11 @@ impl Seed {
         SecretBytes::new(bytes)
     }
 
+    /// 256 bits for the `number`th of many values for `label`.
+    pub(crate) fn numbered(&self, label: Label, number: u32) -> Secret<32> {
+        Secret::new(hmac_sha256(self.draw(label).expose(), &number.to_be_bytes()))
+    }
+
     /// A name that nobody guesses and nothing else bears: `prefix` and 128 bits in base64url.
     pub(crate) fn name(&self, label: Label, prefix: &str) -> String {
         prefixed(prefix, self.draw(label).expose().get(..16).unwrap_or_default())

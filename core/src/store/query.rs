@@ -9,7 +9,7 @@ use crate::records::client_assertion::AssertionDigest;
 use crate::records::delivery::{Delivered, DeliveredSession};
 use crate::records::factor::Factors;
 use crate::records::id::{ClientId, SessionId, TicketId, UserId, UserRef};
-use crate::records::identifier::IdentifierKind;
+use crate::records::identifier::{IdentifierKind, NumberingPlan};
 use crate::records::password::Password;
 use crate::records::session::{RefreshDigest, RefreshToken, Session};
 use crate::records::sign_in_history::SignInHistory;
@@ -48,6 +48,8 @@ pub enum Query {
     User(UserQuery),
     /// The users who have identifiers of the same form as these texts.
     Owners(Vec<String>),
+    /// The users whom the lines of an import name, and the owners of the identifiers that each of them is to have.
+    Import(Vec<UserQuery>),
     /// A user whom an administrator names, with their password, second factors and sign-in history.
     Account(UserRef),
     /// A sign-in that is explained and not made: the user, the actor and the client, and everything that the decision rests on.
@@ -231,6 +233,8 @@ pub enum Records {
     User(Named<Box<UserRecords>>),
     /// For [`Query::Owners`], in the order of the texts.
     Owners(Vec<Option<IdentifierOwner>>),
+    /// For [`Query::Import`].
+    Import(Box<ImportRecords>),
     /// For [`Query::Account`].
     Account(Named<Box<AccountRecords>>),
     /// For [`Query::Explain`].
@@ -419,6 +423,28 @@ pub enum RoleHolder {
     User(Box<User>),
     /// A client.
     Client(Box<Client>),
+}
+
+/// The users whom an import names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportRecords {
+    /// The plan by which the store compares identifiers.
+    pub numbering_plan: Option<NumberingPlan>,
+    /// What was found for each line, in their order.
+    pub users: Vec<ImportedRecords>,
+}
+
+/// The user whom a line of an import names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImportedRecords {
+    /// The user.
+    pub user: Named<Box<User>>,
+    /// Their password, where they have one.
+    pub password: Option<Password>,
+    /// For each of the identifiers that were asked about, another user who has it, if there is one.
+    pub owners: Vec<Option<IdentifierOwner>>,
+    /// True if the user is an officer, and another active user is one, too.
+    pub another_officer: bool,
 }
 
 /// A user, and the records that belong to the user.

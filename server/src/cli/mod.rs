@@ -19,6 +19,7 @@ mod factors;
 mod follow;
 mod handover;
 mod healthcheck;
+mod import;
 mod key;
 mod lockouts;
 mod operator;

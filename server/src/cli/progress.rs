@@ -38,6 +38,7 @@ impl fmt::Display for Line {
         let name = match self.phase {
             Phase::Copying => "copying",
             Phase::Checking => "checking",
+            Phase::Importing => "importing",
         };
         write!(f, "{name:10} [")?;
         let at = self.percent * WIDTH / 100;

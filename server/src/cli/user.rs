@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::edit::{ask_factor, named, parsed, role_words, roles};
-use super::{factors, lockouts, password};
+use super::{factors, import, lockouts, password};
 use crate::error::ProgramError;
 use crate::output::Record;
 
@@ -97,6 +97,10 @@ pub(super) enum Verb {
         /// Their id, user name, e-mail address or telephone number
         id: String,
     },
+    /// Add and change many users, whose passwords may be hashed by other programs; run again, it goes on where it stopped
+    Import(import::Import),
+    /// Print every user as a line that `import` reads
+    Export(import::Export),
     /// Delete a user and their sessions; tickets for them are refused from now on
     Delete {
         /// Their id, user name, e-mail address or telephone number
@@ -253,6 +257,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         Verb::Totp { id, device_name, verify: None } => {
             return factors::set_up(context, &id, device_name.as_deref());
         }
+        Verb::Import(arguments) => return import::import(context, &arguments),
+        Verb::Export(arguments) => return import::export(context, &arguments),
         Verb::ResetMfa { id } => return factors::reset(context, &id),
         Verb::Delete { id } => {
             let user = change(context, &id, DeleteUser { user: named(&id) })?;

@@ -425,8 +425,10 @@ pub struct StoredKeys {
 pub enum Phase {
     /// Something is copied.
     Copying,
-    /// The copy is read back.
+    /// The copy is read back, or what is to be imported is compared.
     Checking,
+    /// Users are imported.
+    Importing,
 }
 
 /// A table whose rows are counted.

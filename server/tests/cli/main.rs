@@ -14,6 +14,7 @@ mod environment;
 mod first_secret;
 mod follow;
 mod guessing;
+mod import;
 mod installation;
 mod lists;
 mod passwords;

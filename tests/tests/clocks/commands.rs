@@ -65,6 +65,7 @@ fn calls(command: &str, installation: &ClockedInstallation, issued: &Issued) -> 
         "user require-password-change" | "user unlock" => vec![with("eve")],
         "user totp" => vec![with("bob"), with("lou --device-name telephone")],
         "user reset-mfa" => vec![with("lou")],
+        "user import" => vec![reading("-", "{\"username\": \"imported\"}\n")],
         "user delete" => vec![with("lou")],
         "ticket issue" => vec![with("--user alice"), with("--user bob --ttl 60 --audience portal")],
         "session end" => vec![with("--user bob")],
@@ -82,8 +83,8 @@ fn calls(command: &str, installation: &ClockedInstallation, issued: &Issued) -> 
             ))]
         }
         "key rotate-master" | "client list" | "user list" | "ticket list" | "session list" | "key list"
-        | "audit list" | "audit verify" | "check" | "config check" | "config show" | "healthcheck"
-        | "clock show" | "clock reset" => {
+        | "user export" | "audit list" | "audit verify" | "check" | "config check" | "config show"
+        | "healthcheck" | "clock show" | "clock reset" => {
             vec![call(command)]
         }
         "key retire" => {

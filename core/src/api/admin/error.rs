@@ -1,8 +1,10 @@
 //! The errors of operations as they are answered.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use crate::admin::import::MAX_LINES;
 use crate::admin::{AdminError, Field, Invalid, Item, Obstacle};
 use crate::http::detail::Detail;
 use crate::http::problem::Problem;
@@ -49,6 +51,13 @@ pub(crate) fn request_error(error: &AdminError) -> RequestError {
             Problem::RecordRefuses.with(told(why_not(*obstacle))).about("roles")
         }
         AdminError::Refused(obstacle) => Problem::RecordRefuses.with(told(why_not(*obstacle))),
+        AdminError::Import(errors) => {
+            let lines: BTreeSet<u64> = errors.errors.iter().map(|error| error.line).collect();
+            let lines = lines.iter().map(u64::to_string).reduce(|a, b| a + "、" + &b);
+            let told = told(format!("这些行有误: {}", lines.unwrap_or_default()));
+            Problem::InvalidValue.with(told)
+        }
+        AdminError::TooManyLines => Problem::InvalidValue.with(told(format!("最多导入 {MAX_LINES} 行"))),
         AdminError::NotIssued(_) => Problem::RecordRefuses.with(told("无法签发票据".into())),
     }
 }

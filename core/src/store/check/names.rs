@@ -38,6 +38,6 @@ names! {
     /// Returns the name of a query.
     query_name(Query):
     Generation Client Ticket Bearer Issue Token Sessions Challenge Factors Login Password
-    User Owners Account Explain Session TicketById Keys UserPage ClientPage RoleHolderPage TicketPage SessionPage ByClient
+    User Owners Import Account Explain Session TicketById Keys UserPage ClientPage RoleHolderPage TicketPage SessionPage ByClient
     Administered
 }

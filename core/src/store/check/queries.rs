@@ -64,6 +64,12 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
         queries.push(Query::Login(Identity(text)));
     }
     queries.push(Query::Owners(identities(sample)));
+    let import = |text: String| {
+        let texts = identities(sample);
+        let named = |user| UserQuery { user, identifiers: texts.clone() };
+        [named(UserRef::Any(text.clone())), named(UserRef::Username(text))]
+    };
+    queries.push(Query::Import(identities(sample).into_iter().flat_map(import).collect()));
     queries.extend(by_clients(sample));
     queries.extend(administered(sample));
     queries.extend(explained(sample));
@@ -224,6 +230,7 @@ fn put_in_order(records: &mut Records) {
         | Records::Password(_)
         | Records::User(_)
         | Records::Owners(_)
+        | Records::Import(_)
         | Records::Account(_)
         | Records::Session(_)
         | Records::TicketById(_)

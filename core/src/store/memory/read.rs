@@ -22,9 +22,9 @@ use crate::store::page::{Cursor, Page, PageQuery};
 use crate::store::query::{
     AccountRecords, AdministeredQuery, AdministeredRecords, BearerQuery, BearerRecords, ByClientQuery,
     ByClientRecords, ChallengeRecords, ExplainQuery, ExplainRecords, FactorsRecords, Family, Found,
-    IdentifierOwner, Identity, IssueRecords, LoginRecords, MAX_NAMESAKES, MAX_SESSIONS, Named,
-    PasswordRecords, Query, Records, RoleHolder, SessionPageQuery, SessionRecords, SessionsRecords,
-    TicketRecords, TokenRecords, UserRecords,
+    IdentifierOwner, Identity, ImportRecords, ImportedRecords, IssueRecords, LoginRecords, MAX_NAMESAKES,
+    MAX_SESSIONS, Named, PasswordRecords, Query, Records, RoleHolder, SessionPageQuery, SessionRecords,
+    SessionsRecords, TicketRecords, TokenRecords, UserQuery, UserRecords,
 };
 
 use super::Tables;
@@ -80,6 +80,17 @@ impl Tables {
 
     fn owners_of(&self, texts: &[String], but: Option<&UserId>) -> Vec<Option<IdentifierOwner>> {
         texts.iter().map(|text| self.owner(&self.canonical(text), but)).collect()
+    }
+
+    fn imported(&self, query: &UserQuery) -> ImportedRecords {
+        let user = self.user(&query.user);
+        let id = user.one().map(|user| user.id.clone());
+        ImportedRecords {
+            password: id.as_ref().and_then(|id| self.passwords.get(id)).cloned(),
+            owners: self.owners_of(&query.identifiers, id.as_ref()),
+            another_officer: user.one().is_some_and(|user| self.has_another_officer(user)),
+            user: user.map(|user| Box::new(user.clone())),
+        }
     }
 
     /// The client that issued what rests on `named`, where that is another than the one it is for.
@@ -293,6 +304,10 @@ impl Tables {
                 Box::new(UserRecords { user: user.clone(), owners, another_officer })
             })),
             Query::Owners(texts) => Records::Owners(self.owners_of(texts, None)),
+            Query::Import(queries) => Records::Import(Box::new(ImportRecords {
+                numbering_plan: self.numbering_plan.clone(),
+                users: queries.iter().map(|query| self.imported(query)).collect(),
+            })),
             Query::Account(who) => Records::Account(self.user(who).map(|user| {
                 Box::new(AccountRecords {
                     password: self.passwords.get(&user.id).cloned(),

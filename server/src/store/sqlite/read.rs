@@ -18,9 +18,9 @@ use gatepass_core::store::page::Page;
 use gatepass_core::store::query::{
     AccountRecords, AdministeredQuery, AdministeredRecords, BearerQuery, BearerRecords, ByClientQuery,
     ByClientRecords, ChallengeRecords, ExplainQuery, ExplainRecords, FactorsRecords, Family, Found, Identity,
-    IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS, Named, PasswordRecords, Query, Records,
-    SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords, TokenQuery, TokenRecords, UserQuery,
-    UserRecords,
+    ImportRecords, ImportedRecords, IssueQuery, IssueRecords, LoginRecords, MAX_SESSIONS, Named,
+    PasswordRecords, Query, Records, SessionPageQuery, SessionRecords, SessionsRecords, TicketRecords,
+    TokenQuery, TokenRecords, UserQuery, UserRecords,
 };
 use rusqlite::{Connection, Params, Row, params};
 
@@ -125,6 +125,10 @@ fn records(snapshot: &mut Snapshot<'_>, query: &Query) -> Result<Records, Transa
         })),
         Query::User(query) => Records::User(user_records(db, query)?.map(Box::new)),
         Query::Owners(texts) => Records::Owners(identifiers::owners(db, texts, "")?),
+        Query::Import(queries) => Records::Import(Box::new(ImportRecords {
+            numbering_plan: identifiers::plan(db)?,
+            users: queries.iter().map(|query| imported(db, query)).collect::<Result<_, _>>()?,
+        })),
         Query::Account(who) => Records::Account(account(db, master, who)?.map(Box::new)),
         Query::Explain(query) => Records::Explain(Box::new(explain(snapshot, query)?)),
         Query::Session(id) => Records::Session(session(db, id)?.map(Box::new)),
@@ -307,6 +311,17 @@ fn user_records(db: &Connection, query: &UserQuery) -> Result<Named<UserRecords>
         let owners = identifiers::owners(db, &query.identifiers, user.id.as_str())?;
         let another_officer = has_another_officer(db, &user)?;
         Ok(UserRecords { user, owners, another_officer })
+    })
+}
+
+fn imported(db: &Connection, query: &UserQuery) -> Result<ImportedRecords, TransactionError> {
+    let user = identifiers::named(db, &query.user)?;
+    let id = user.one().map(|user| &user.id);
+    Ok(ImportedRecords {
+        password: id.map(|id| passwords::of(db, id)).transpose()?.flatten(),
+        owners: identifiers::owners(db, &query.identifiers, id.map_or("", UserId::as_str))?,
+        another_officer: user.one().map_or(Ok(false), |user| has_another_officer(db, user))?,
+        user: user.map(Box::new),
     })
 }
 
