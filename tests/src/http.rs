@@ -131,6 +131,11 @@ impl TestRequest {
         self
     }
 
+    /// Returns the method and the target.
+    pub fn line(&self) -> (&str, &str) {
+        (&self.method, &self.path)
+    }
+
     /// Returns the request's bytes.
     pub fn bytes(&self, host: SocketAddr) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path).into_bytes();

@@ -9,6 +9,7 @@
 )]
 
 pub mod administrator;
+pub mod api_document;
 pub mod assertions;
 pub mod checker;
 pub mod fixtures;

@@ -27,6 +27,8 @@ pub(crate) struct Description {
     pub(crate) guesses: bool,
     /// True where the access token is not always needed.
     pub(crate) anonymous: bool,
+    /// True where a client may state the context of the person.
+    pub(crate) contextual: bool,
     /// True where it reads or writes the store.
     pub(crate) stored: bool,
 }
@@ -66,6 +68,7 @@ impl Description {
             conditional: false,
             guesses: false,
             anonymous: false,
+            contextual: false,
             stored: true,
         }
     }
@@ -118,7 +121,12 @@ impl Description {
     /// Signs a person in, or asks for a second factor. It takes a client's credentials, and the context of the person.
     pub(crate) const fn signs_in(self) -> Self {
         let results = &[LoginResponse::SCHEMA, ChallengeResponse::SCHEMA];
-        Self { answer: Answered::Bare(Schema::of(Kind::AnyOf(results))), guesses: true, ..self }
+        Self {
+            answer: Answered::Bare(Schema::of(Kind::AnyOf(results))),
+            guesses: true,
+            contextual: true,
+            ..self
+        }
     }
 
     /// Answers with `status` and a value.

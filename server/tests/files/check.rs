@@ -164,7 +164,7 @@ const PLANTED_FAULTS: &[PlantedFault] = &[
     error("file-unreadable", |installation| mode(installation, "gatepass.lock", 0)),
     error("first-start-cut", |installation| write(installation, "gatepass.starting", b"")),
     error("schema-older", |installation| run(installation, "PRAGMA user_version = 6")),
-    error("schema-newer", |installation| run(installation, "PRAGMA user_version = 10")),
+    error("schema-newer", |installation| run(installation, "PRAGMA user_version = 11")),
     warning("disk-was-full", |installation| {
         write(installation, "gatepass.reserve", b"");
         mode(installation, "gatepass.reserve", 0o600);
@@ -309,7 +309,7 @@ fn a_sound_installation_has_no_finding_but_where_its_witness_is() {
             .map(|finding| finding["code"].as_str().unwrap())
             .collect();
         assert!(found.iter().all(|code| ["witness-beside-database", "room-low"].contains(code)), "{report}");
-        assert!(report["audit_rows"].as_u64().unwrap() > 0 && report["schema"] == 9, "{report}");
+        assert!(report["audit_rows"].as_u64().unwrap() > 0 && report["schema"] == 10, "{report}");
     }
     server.kill();
     let (exit, report) = findings(&installation, true);

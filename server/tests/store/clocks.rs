@@ -258,6 +258,7 @@ const NO_TIMES: &[&str] = &[
      network wrong answered state_epoch delivery_request delivery_salt delivery_session delivery_refresh repeated client_epoch \
      issuer issuer_epoch",
     "revoked_tokens: token_id",
+    "used_assertions: digest",
     "totp_devices: seq id user_id name hash digits sealed verified_by vouched_for",
     "backup_codes: user_id digest device",
     "factor_guesses: user_id wrong locks",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatepass::store::{
     Access, Create, DATABASE, Installation, SqliteErrorKind, Store, StoreError, StoreOptions,
 };
-use gatepass_core::records::id::UserId;
+use gatepass_core::records::id::{SecretId, UserId};
 use gatepass_core::records::session::{Actor, RefreshDigest, Session};
 use gatepass_core::records::sign_in_history;
 use gatepass_core::store::Store as _;
@@ -134,7 +134,10 @@ fn sessions_and_refresh_tokens_of_an_earlier_schema_are_kept() {
             let Records::Token(found) = store.read(&query).records else { panic!() };
             let mut family = found.family.unwrap();
             // Fields that the earlier schema lacks.
-            family.client.iter_mut().for_each(|client| client.trusted_context = false);
+            if let Some(client) = &mut family.client {
+                client.trusted_context = false;
+                client.secrets.iter_mut().for_each(|secret| secret.id = SecretId::parse("sec_1").unwrap());
+            }
             for token in std::iter::once(&mut family.refresh).chain(&mut family.successor) {
                 (token.number, token.refreshes, token.recorded_at) = (0, 0, None);
             }

@@ -25,7 +25,7 @@ const OFFICER: Roles = Roles::of(&[Role::Officer]);
 
 answer! {
     /// A key that signs tokens, signed some, or waits to. Its private part is never shown.
-    struct ShownKey<'a> {
+    struct ShownSigningKey<'a> {
         /// The key id.
         kid: &'a str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
         /// The algorithm.
@@ -73,7 +73,7 @@ body! {
     }
 }
 
-impl<'a> ShownKey<'a> {
+impl<'a> ShownSigningKey<'a> {
     fn of(ListedKey { key, signs_from }: &'a ListedKey) -> Self {
         Self {
             kid: &key.id,
@@ -93,7 +93,7 @@ fn kid(call: &AdminCall<'_>) -> Result<String, RequestError> {
 
 impl AdminEndpoint for ListKeys {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description = Description::new("Lists the keys").answers_page::<ShownKey<'_>>();
+    const DESCRIPTION: Description = Description::new("Lists the keys").answers_page::<ShownSigningKey<'_>>();
 
     fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self)
@@ -101,21 +101,23 @@ impl AdminEndpoint for ListKeys {
 
     fn respond(_: &Context, items: Vec<ListedKey>) -> Response {
         // There are few.
-        page(&Page { items, next: None }, |key| serde_json::to_value(ShownKey::of(key)).unwrap_or_default())
+        page(&Page { items, next: None }, |key| {
+            serde_json::to_value(ShownSigningKey::of(key)).unwrap_or_default()
+        })
     }
 }
 
 impl AdminEndpoint for ShowKey {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description =
-        Description::new("Shows a key").answers::<ShownKey<'_>>(200).refuses(&[Problem::NoSuchRecord]);
+        Description::new("Shows a key").answers::<ShownSigningKey<'_>>(200).refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { id: kid(call)? })
     }
 
     fn respond(_: &Context, key: ListedKey) -> Response {
-        shown(&ShownKey::of(&key))
+        shown(&ShownSigningKey::of(&key))
     }
 }
 
@@ -123,7 +125,7 @@ impl AdminEndpoint for GenerateKey {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description = Description::new("Makes a key and publishes it")
         .takes::<GenerateKeyBody>()
-        .answers::<ShownKey<'_>>(201);
+        .answers::<ShownSigningKey<'_>>(201);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let body: GenerateKeyBody = call.json()?;
@@ -131,7 +133,7 @@ impl AdminEndpoint for GenerateKey {
     }
 
     fn respond(_: &Context, key: ListedKey) -> Response {
-        created(format!("/admin/v1/keys/{}", key.key.id), &ShownKey::of(&key))
+        created(format!("/admin/v1/keys/{}", key.key.id), &ShownSigningKey::of(&key))
     }
 
     fn task(&self) -> Option<TaskRequest> {
@@ -149,7 +151,7 @@ impl AdminEndpoint for ActivateKey {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description = Description::new("Has a key sign")
         .takes::<ActivateKeyBody>()
-        .answers::<ShownKey<'_>>(200)
+        .answers::<ShownSigningKey<'_>>(200)
         .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
@@ -159,14 +161,14 @@ impl AdminEndpoint for ActivateKey {
     }
 
     fn respond(_: &Context, key: KeyRecord) -> Response {
-        shown(&ShownKey::of(&ListedKey { key, signs_from: None }))
+        shown(&ShownSigningKey::of(&ListedKey { key, signs_from: None }))
     }
 }
 
 impl AdminEndpoint for StopKey {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description = Description::new("Has a key sign no more")
-        .answers::<ShownKey<'_>>(200)
+        .answers::<ShownSigningKey<'_>>(200)
         .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
@@ -174,7 +176,7 @@ impl AdminEndpoint for StopKey {
     }
 
     fn respond(_: &Context, key: KeyRecord) -> Response {
-        shown(&ShownKey::of(&ListedKey { key, signs_from: None }))
+        shown(&ShownSigningKey::of(&ListedKey { key, signs_from: None }))
     }
 }
 

@@ -19,11 +19,11 @@ body! {
     /// The context of the person who signs in. An authenticated client with `trusted_context` may state it, and nobody else.
     pub(crate) struct PersonContextBody {
         /// The person's address, IPv4 or IPv6, in place of the address that the request comes from.
-        client_ip: Option<String>,
+        client_ip: Option<String> => BadClientIp,
         /// The person's user agent, in place of the `User-Agent` header.
-        user_agent: Option<String>,
+        user_agent: Option<String> => BadUserAgent,
         /// The id of the person's device, at most 256 visible ASCII characters, in place of the `X-Device-Id` header.
-        device_id: Option<String>,
+        device_id: Option<String> => BadDeviceId,
     }
 }
 

@@ -341,6 +341,9 @@ fn problems(route: &Route) -> Vec<Problem> {
     if description.query.is_some() {
         add(&[Problem::BadQuery]);
     }
+    if description.contextual {
+        add(&[Problem::ContextRefused]);
+    }
     if description.repeatable {
         add(&[Problem::BadIdempotencyKey]);
     }
