@@ -217,3 +217,34 @@ fn a_user_is_disabled_and_enabled_beside_other_changes_and_no_role_is_set() {
     }
     assert!(server.tables().users.values().all(|user| user.roles.is_empty()));
 }
+
+#[test]
+fn many_users_are_imported_in_one_request_or_none_is() {
+    let (server, token) = server(&[Role::Operator]);
+    let send = |query: &str, media_type: &str, lines: &str| {
+        let mut request = get(&token, &format!("/admin/v1/users:import{query}"));
+        request.method = "POST".into();
+        request.headers.push(("content-type".into(), media_type.into()));
+        request.body = lines.into();
+        server.ask(request)
+    };
+    let jsonl = "application/jsonl";
+    let two = "{\"username\": \"one\"}\n\n{\"username\": \"two\", \"email\": \"two@example.com\"}\n";
+    let before = server.tables().users.len();
+    for (query, media_type, lines, status) in [
+        ("", "application/json", two, 415),
+        ("?dry_run=maybe", jsonl, two, 400),
+        ("", jsonl, "{\"username\": \"one\"}\n{\"username\": 7}", 400),
+        ("", jsonl, "{\"username\": \"one\"}\n{\"username\": \"one\"}", 400),
+        ("", jsonl, "{\"username\": \"one\", \"password\": \"a long passphrase\"}", 400),
+        ("?dry_run=true", jsonl, two, 200),
+    ] {
+        let answer = send(query, media_type, lines);
+        assert_eq!(answer.status, status, "{lines}: {}", answer.body);
+        assert_eq!(server.tables().users.len(), before, "{lines}");
+    }
+    let imported = send("", "application/x-ndjson", two);
+    assert_eq!((imported.status, &imported.body["added"]), (200, &json!(2)), "{}", imported.body);
+    assert_eq!(server.tables().users.len(), before + 2);
+    assert_eq!(send("", jsonl, two).body["unchanged"], json!(2));
+}

@@ -12,6 +12,8 @@ pub(crate) struct Description {
     pub(crate) query: Option<&'static Object>,
     pub(crate) body: Option<&'static Object>,
     pub(crate) form: Option<&'static Object>,
+    /// True where it takes JSON lines.
+    pub(crate) lines: bool,
     /// The status of success.
     pub(crate) status: u16,
     pub(crate) answer: Answered,
@@ -60,6 +62,7 @@ impl Description {
             query: None,
             body: None,
             form: None,
+            lines: false,
             status: 200,
             answer,
             problems: &[],
@@ -86,6 +89,11 @@ impl Description {
     /// Takes a form.
     pub(crate) const fn posts<'a, F: ReadForm<'a>>(self) -> Self {
         Self { form: Some(F::FORM), ..self }
+    }
+
+    /// Takes JSON lines.
+    pub(crate) const fn takes_lines(self) -> Self {
+        Self { lines: true, ..self }
     }
 
     /// Takes an `Idempotency-Key`.

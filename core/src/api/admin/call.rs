@@ -5,6 +5,8 @@ use alloc::string::String;
 
 use crate::api::endpoint::Call;
 use crate::base::form::decode_segment;
+use crate::http::detail::Detail;
+use crate::http::media::{has_content_coding, is_media_type};
 use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::request_error::RequestError;
@@ -16,6 +18,10 @@ const MAX_PAGE: u32 = 200;
 
 /// The records of a page that says nothing about its length.
 const DEFAULT_PAGE: u8 = 100;
+
+/// The media types of JSON lines.
+const JSONL: &str = "application/jsonl";
+const NDJSON: &str = "application/x-ndjson";
 
 /// A request to administer.
 pub(crate) struct AdminCall<'a> {
@@ -50,6 +56,22 @@ impl<'a> AdminCall<'a> {
     /// As [`ReadBody::of_json`].
     pub(crate) fn json<B: ReadBody>(&self) -> Result<B, RequestError> {
         B::of_json(self.request)
+    }
+
+    /// Returns the lines of a body of JSON lines, empty ones left out.
+    ///
+    /// # Errors
+    /// 415 where it is of another media type, or has a content coding.
+    pub(crate) fn lines(&self) -> Result<impl Iterator<Item = &[u8]>, RequestError> {
+        if has_content_coding(self.request) {
+            return Err(Problem::UnsupportedContentCoding.into());
+        }
+        let given = self.request.header("content-type")?;
+        if !given.is_some_and(|given| [JSONL, NDJSON].iter().any(|expected| is_media_type(given, expected))) {
+            return Err(Problem::UnsupportedMediaType.with(Detail::media_type(JSONL)));
+        }
+        let lines = self.request.body.split(|byte| *byte == b'\n');
+        Ok(lines.filter(|line| !line.trim_ascii().is_empty()))
     }
 
     /// Reads the query.

@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub(crate) mod call;
 mod clients;
 pub(crate) mod error;
+mod import;
 mod keys;
 mod risk;
 mod roles;

@@ -165,6 +165,13 @@ fn operation(out: &mut DocumentWriter, route: &Route, method: &str) {
         out.text("description", &alloc::format!("For the roles: {}.", roles.join(", ")));
     }
     parameters(out, description);
+    if description.lines {
+        out.member("requestBody", |out| {
+            out.member("content", |out| {
+                out.member("application/jsonl", |out| out.name("schema").schema(&Schema::TEXT));
+            });
+        });
+    }
     if let Some(body) = description.body {
         request_body(out, body, "application/json");
     }

@@ -9,6 +9,7 @@ use crate::admin::clients::{
     ListSecrets, PatchClient, SetClientKeys, ShowClient,
 };
 use crate::admin::factors::ResetFactors;
+use crate::admin::import::ImportUsers;
 use crate::admin::keys::{ActivateKey, GenerateKey, ListKeys, RetireKey, ShowKey, StopKey};
 use crate::admin::risk::ExplainRisk;
 use crate::admin::roles::{ListRoleHolders, SetUserRoles, TakeUserRoles};
@@ -156,6 +157,7 @@ admin {
     GET    "/admin/v1/users/{id}"                    => ShowUser;
     PATCH  "/admin/v1/users/{id}"                    => PatchUser;
     DELETE "/admin/v1/users/{id}"                    => DeleteUser;
+    POST   "/admin/v1/users:import"                  => ImportUsers;
     PUT    "/admin/v1/users/{id}/password"           => SetPassword;
     POST   "/admin/v1/users/{id}/password/require-change" => RequirePasswordChange;
     POST   "/admin/v1/users/{id}/unlock"             => UnlockUser;
