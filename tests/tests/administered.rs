@@ -6,9 +6,9 @@
     reason = "a failed expectation is a failed test"
 )]
 
+use gatepass_core::admin::client_secrets::{AddSecret, BeginRotation, ImportedSecret, RenewClient};
 use gatepass_core::admin::clients::{
-    AddClient, BeginRotation, ClientFilter, DeleteClient, DisableClient, EnableClient, ImportedSecret,
-    ListClients, RenewClient, RotateSecret, SetClient, ShowClient,
+    AddClient, ClientFilter, DeleteClient, DisableClient, EnableClient, ListClients, SetClient, ShowClient,
 };
 use gatepass_core::admin::keys::{AddFirstKey, AddKey, ListKeys, RetireKey, RotateKey, Rotated};
 use gatepass_core::admin::tickets::{IssueTicket, ListTickets, RevokeTicket, TicketFilter};
@@ -163,7 +163,8 @@ fn what_a_client_may_not_be_is_refused_before_anything_is_read() {
 #[test]
 fn a_secret_is_out_of_reach_until_it_is_durable_and_the_former_ones_end() {
     let store = store();
-    let rotate = |overlap| RotateSecret { client: id("portal"), overlap, secret: None };
+    let rotate =
+        |overlap| AddSecret { client: id("portal"), overlap: Some(overlap), lifetime: None, secret: None };
     let Step::Read(read) = begin(rotate(60), Administrator::Machine, inputs(NOON, 7)) else {
         panic!("it reads first")
     };
@@ -191,7 +192,7 @@ fn a_secret_is_out_of_reach_until_it_is_durable_and_the_former_ones_end() {
     let imported = |number: usize| {
         let secret = SecretText::new(format!("{number:0>40}"));
         let secret = Some(ImportedSecret::new(secret).expect("a secret"));
-        RotateSecret { client: id("portal"), overlap: 60, secret }
+        AddSecret { client: id("portal"), overlap: Some(60), lifetime: None, secret }
     };
     for number in 2..Client::MAX_SECRETS {
         assert_eq!(does(&store, imported(number)).map(|rotated| rotated.secret), Ok(None));

@@ -320,12 +320,12 @@ fn sessions_have_the_state_that_their_tokens_have() {
     assert_eq!(states(NOON), [SessionState::Live]);
     assert_eq!(states(NOON.plus(40 * 86_400)), [SessionState::Expired]);
     assert_eq!(states(Time::from_unix(NOON.unix() - 600)), [SessionState::DatedAhead]);
-    let session = does(&store, EndSession { session: ended.clone() }).expect("ended");
+    let session = does(&store, EndSession { session: ended.clone(), user: None }).expect("ended");
     assert_eq!((session.ended_at, states(NOON)), (Some(NOON), vec![SessionState::Ended]));
-    let again = does(&store, EndSession { session: ended.clone() });
+    let again = does(&store, EndSession { session: ended.clone(), user: None });
     assert_eq!(again.err(), Some(AdminError::Refused(Obstacle::AlreadyEnded)));
     let nothing = SessionId::parse("nothing").expect("an id");
-    let none = does(&store, EndSession { session: nothing.clone() });
+    let none = does(&store, EndSession { session: nothing.clone(), user: None });
     assert_eq!(none.err(), Some(AdminError::NotFound(Item::Session(nothing))));
 
     store.with(|tables| tables.sessions.remove(&ended));

@@ -6,10 +6,8 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::admin::clients::{
-    AddClient, AddSecret, BeginRotation, DeleteClient, DisableClient, EnableClient, EndSecret, RenewClient,
-    RotateSecret, SetClient,
-};
+use gatepass_core::admin::client_secrets::{AddSecret, BeginRotation, EndSecret, RenewClient};
+use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
 use gatepass_core::admin::factors::{ResetFactors, SetUpTotp, VerifyTotp};
 use gatepass_core::admin::roles::{ListRoleHolders, SetClientRoles, SetUserRoles};
 use gatepass_core::admin::sessions::EndUserSessions;
@@ -81,7 +79,7 @@ fn fields(set: impl Fn(UserFields) -> Result<UserFields, AdminError>) -> SetUser
 /// The public key of RFC 8037 appendix A.2.
 const KEYS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
-/// What an administrator does.
+/// One action of an administrator.
 type Change = fn(&Memory, &Administrator) -> Done;
 /// A change of pam, and whether it changes how she signs in.
 type Case = (&'static str, bool, Change);
@@ -254,7 +252,11 @@ fn what_changes_a_clients_credentials_takes_its_roles_unless_the_machine_or_it_d
     let backend = || client_id("backend");
     let cases: &[(&str, bool, Change)] = &[
         ("a secret is made", true, |store, by| {
-            does(store, by, RotateSecret { client: client_id("backend"), overlap: 0, secret: None })
+            does(
+                store,
+                by,
+                AddSecret { client: client_id("backend"), overlap: Some(0), lifetime: None, secret: None },
+            )
         }),
         ("a rotation is begun", true, |store, by| {
             does(store, by, BeginRotation { client: client_id("backend"), overlap: 60 })

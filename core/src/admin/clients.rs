@@ -4,16 +4,14 @@ use alloc::string::String;
 use alloc::vec;
 
 use super::client_fields::ClientFields;
+use super::client_secrets::{ClientWithSecret, ImportedSecret, new_secret};
 use super::error::{AdminError, Field, Invalid, Item, Obstacle};
 use super::roles::take_from_client;
 use super::step::{Decision, Operation, OperationInputs, Plan};
-use crate::base::base64url::prefixed;
-use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::crypto::seed::Label;
-use crate::records::client::{Client, ClientSecret, SecretDigest};
-use crate::records::client_key::ClientKey;
-use crate::records::id::{ClientId, SecretId};
+use crate::records::client::{Client, SecretDigest};
+use crate::records::id::ClientId;
 use crate::records::request_inputs::RequestInputs;
 use crate::records::scope::Scope;
 use crate::records::signing_key::{KeyRecord, KeyState};
@@ -22,28 +20,6 @@ use crate::store::audit::{Event, Kind};
 use crate::store::change::Change;
 use crate::store::page::{Page, PageQuery};
 use crate::store::query::{Query, Records};
-
-/// A client's secret that was made elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImportedSecret(SecretText);
-
-impl ImportedSecret {
-    /// Takes a secret over.
-    ///
-    /// # Errors
-    /// [`AdminError::Invalid`] where it has fewer than [`Client::MIN_SECRET_CHARS`] characters, or a control character.
-    pub fn new(secret: SecretText) -> Result<Self, AdminError> {
-        let invalid = |reason| AdminError::Invalid { field: Field::Secret, reason };
-        let least = Client::MIN_SECRET_CHARS;
-        if secret.expose().chars().count() < least {
-            return Err(invalid(Invalid::TooShort { least }));
-        }
-        if secret.expose().chars().any(char::is_control) {
-            return Err(invalid(Invalid::NotOneLine));
-        }
-        Ok(Self(secret))
-    }
-}
 
 /// Lists clients.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,66 +107,6 @@ pub struct PatchClient {
     pub revision: Option<u64>,
 }
 
-/// Lists the secrets of a client: they are those of the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListSecrets {
-    /// The client.
-    pub client: ClientId,
-}
-
-/// Lists the public keys of a client: they are those of the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListClientKeys {
-    /// The client.
-    pub client: ClientId,
-}
-
-/// Replaces the public keys of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetClientKeys {
-    client: ClientId,
-    fields: ClientFields,
-}
-
-impl SetClientKeys {
-    /// Replaces the keys of `client` by those of a JWK set.
-    ///
-    /// # Errors
-    /// As [`ClientFields::keys`].
-    pub fn new(client: ClientId, jwk_set: &[u8]) -> Result<Self, AdminError> {
-        Ok(Self { client, fields: ClientFields::default().keys(Some(jwk_set))? })
-    }
-}
-
-/// Adds a public key to those of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddClientKey {
-    client: ClientId,
-    key: ClientKey,
-}
-
-impl AddClientKey {
-    /// Adds the JWK to the keys of `client`.
-    ///
-    /// # Errors
-    /// [`AdminError::Invalid`] where it is a private key or a shared secret, or cannot be used.
-    pub fn new(client: ClientId, jwk: &[u8]) -> Result<Self, AdminError> {
-        let key = ClientKey::read_one(jwk);
-        let key =
-            key.map_err(|error| AdminError::Invalid { field: Field::Keys, reason: Invalid::Keys(error) })?;
-        Ok(Self { client, key })
-    }
-}
-
-/// Removes one of the public keys of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndClientKey {
-    /// The client.
-    pub client: ClientId,
-    /// The `kid`.
-    pub key: String,
-}
-
 /// Disables a client, and ends everything that was issued by it or for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DisableClient {
@@ -210,99 +126,6 @@ pub struct EnableClient {
 pub struct DeleteClient {
     /// The client.
     pub client: ClientId,
-}
-
-/// Gives a client another secret. The former ones end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RotateSecret {
-    /// The client.
-    pub client: ClientId,
-    /// The seconds that the former secrets are still good for.
-    pub overlap: u32,
-    /// The secret; one is made where there is none.
-    pub secret: Option<ImportedSecret>,
-}
-
-/// Gives a client another secret, and leaves the former ones good until [`EndRotation`]: a secret that does not arrive where it
-/// is needed costs nothing then.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BeginRotation {
-    /// The client.
-    pub client: ClientId,
-    /// The seconds that the former secrets are to be good for once the rotation ends.
-    pub overlap: u32,
-}
-
-/// Ends the secrets that a client had before a rotation began. [`BeginRotation`] returns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndRotation {
-    client: ClientId,
-    new: SecretDigest,
-    overlap: u32,
-}
-
-/// The result of [`BeginRotation`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BegunRotation {
-    /// The client.
-    pub client: Client,
-    /// The new secret. The store does not keep it.
-    pub secret: SecretText,
-    /// Ends the former secrets: run it once the new one is in safe hands.
-    pub end: EndRotation,
-}
-
-/// Gives a client another secret, beside those that it has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddSecret {
-    /// The client.
-    pub client: ClientId,
-    /// The seconds after which the former secrets end; none leaves them as they are.
-    pub overlap: Option<u32>,
-    /// The seconds that the new secret is good for; none: until it is ended.
-    pub lifetime: Option<u32>,
-    /// The secret; one is made where there is none.
-    pub secret: Option<ImportedSecret>,
-}
-
-/// The result of [`AddSecret`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddedSecret {
-    /// The client.
-    pub client: Client,
-    /// What is kept of the secret.
-    pub kept: ClientSecret,
-    /// The secret, where one was made. The store does not keep it.
-    pub secret: Option<SecretText>,
-}
-
-/// Ends one secret of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndSecret {
-    /// The client.
-    pub client: ClientId,
-    /// The secret.
-    pub secret: SecretId,
-    /// The seconds that it is still good for. It never gets a later end than it had.
-    pub overlap: u32,
-}
-
-/// Enables a client, gives it exactly this scope, and one new secret in place of all it had.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RenewClient {
-    /// The client.
-    pub client: ClientId,
-    /// Its scope.
-    pub scope: Scope,
-}
-
-/// The result of an operation that gives a client a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientWithSecret {
-    /// The client.
-    pub client: Client,
-    /// The secret, where one was made. The store does not keep it.
-    pub secret: Option<SecretText>,
 }
 
 /// The result of [`SetClient`].
@@ -429,97 +252,6 @@ impl Operation for PatchClient {
     }
 }
 
-impl Operation for ListSecrets {
-    type Output = Client;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<Client>, AdminError> {
-        Ok(Decision::Done(found(&self.client, records)?.clone()))
-    }
-}
-
-impl Operation for ListClientKeys {
-    type Output = Client;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(&self, _: &OperationInputs<'_>, records: &Records) -> Result<Decision<Client>, AdminError> {
-        Ok(Decision::Done(found(&self.client, records)?.clone()))
-    }
-}
-
-impl Operation for SetClientKeys {
-    type Output = Client;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<Client>, AdminError> {
-        let found = found(&self.client, records)?;
-        edit(inputs, Kind::ClientChanged, found, |client| self.fields.apply(client))
-    }
-}
-
-impl Operation for AddClientKey {
-    type Output = (Client, ClientKey);
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<(Client, ClientKey)>, AdminError> {
-        let found = found(&self.client, records)?;
-        let decision = edit(inputs, Kind::ClientChanged, found, |client| {
-            if client.keys.iter().any(|key| key.id() == self.key.id()) {
-                return Err(AdminError::AlreadyExists(Item::Key(self.key.id().into())));
-            }
-            if client.keys.len() >= ClientKey::MAX {
-                return Err(AdminError::Refused(Obstacle::TooManyKeys));
-            }
-            client.keys.push(self.key.clone());
-            Ok(())
-        })?;
-        Ok(decision.map(|client| (client, self.key.clone())))
-    }
-}
-
-impl Operation for EndClientKey {
-    type Output = Client;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<Client>, AdminError> {
-        edit(inputs, Kind::ClientChanged, found(&self.client, records)?, |client| {
-            let before = client.keys.len();
-            client.keys.retain(|key| key.id() != self.key);
-            if client.keys.len() == before {
-                return Err(AdminError::NotFound(Item::Key(self.key.clone())));
-            }
-            Ok(())
-        })
-    }
-}
-
 impl Operation for DisableClient {
     type Output = Client;
 
@@ -581,136 +313,6 @@ impl Operation for DeleteClient {
     }
 }
 
-impl Operation for RotateSecret {
-    type Output = ClientWithSecret;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<ClientWithSecret>, AdminError> {
-        let (kept, secret) = new_secret(self.secret.as_ref(), inputs.request)?;
-        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
-            succeed(client, kept, self.overlap, inputs.request.now)
-        })?;
-        Ok(decision.map(|client| ClientWithSecret { client, secret }))
-    }
-}
-
-impl Operation for BeginRotation {
-    type Output = BegunRotation;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<BegunRotation>, AdminError> {
-        let (kept, secret) = drawn_secret(inputs.request)?;
-        let end =
-            EndRotation { client: self.client.clone(), new: kept.digest.clone(), overlap: self.overlap };
-        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
-            add_secret(client, kept, self.overlap, inputs.request.now)
-        })?;
-        Ok(decision.map(|client| BegunRotation { client, secret, end }))
-    }
-}
-
-impl Operation for EndRotation {
-    type Output = Client;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<Client>, AdminError> {
-        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
-            end_former(client, &self.new, self.overlap, inputs.request.now);
-            Ok(())
-        })
-    }
-}
-
-impl Operation for AddSecret {
-    type Output = AddedSecret;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<AddedSecret>, AdminError> {
-        let now = inputs.request.now;
-        let (mut kept, secret) = new_secret(self.secret.as_ref(), inputs.request)?;
-        kept.expires_at = self.lifetime.map(|seconds| now.plus(seconds.into()));
-        let decision =
-            edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| match self.overlap {
-                Some(overlap) => succeed(client, kept.clone(), overlap, now),
-                None => add_secret(client, kept.clone(), 1, now),
-            })?;
-        Ok(decision.map(|client| AddedSecret { client, kept, secret }))
-    }
-}
-
-impl Operation for EndSecret {
-    type Output = Client;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<Client>, AdminError> {
-        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
-            let end = inputs.request.now.plus(self.overlap.into());
-            let named = client.secrets.iter_mut().find(|secret| secret.id == self.secret);
-            named.ok_or_else(|| AdminError::NotFound(Item::Secret(self.secret.clone())))?.end_by(end);
-            client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| inputs.request.now < end));
-            Ok(())
-        })
-    }
-}
-
-impl Operation for RenewClient {
-    type Output = ClientWithSecret;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<ClientWithSecret>, AdminError> {
-        let (kept, secret) = new_secret(None, inputs.request)?;
-        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
-            client.enable();
-            client.scope = self.scope.clone();
-            client.default_scope = Scope::default();
-            succeed(client, kept, 0, inputs.request.now)
-        })?;
-        Ok(decision.map(|client| ClientWithSecret { client, secret }))
-    }
-}
-
 /// Asks for the client `id`, and for the keys where it is to choose among their algorithms.
 fn query(id: &ClientId, fields: &ClientFields) -> Query {
     match fields.chosen_algorithm() {
@@ -747,7 +349,7 @@ fn required_key(fields: &ClientFields, records: &Records) -> Result<Option<Chang
 
 /// Writes `change` to a client's record, on top of what was read. Where nothing changes, nothing is written. What the client
 /// authenticates by from now on takes roles away.
-fn edit(
+pub(super) fn edit(
     inputs: &OperationInputs<'_>,
     kind: Kind,
     found: &Client,
@@ -792,134 +394,6 @@ fn registration(request: &RequestInputs) -> u64 {
     drawn.expose().first_chunk().map_or(0, |bits| u64::from_le_bytes(*bits))
 }
 
-/// Returns what is kept of a secret, and its text where it was made: `gps_` and 256 bits in base64url.
-fn new_secret(
-    imported: Option<&ImportedSecret>,
-    request: &RequestInputs,
-) -> Result<(ClientSecret, Option<SecretText>), AdminError> {
-    if let Some(ImportedSecret(text)) = imported {
-        return Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), None));
-    }
-    let (kept, text) = drawn_secret(request)?;
-    Ok((kept, Some(text)))
-}
-
-/// Draws the public name of a secret.
-fn secret_id(request: &RequestInputs) -> Result<SecretId, AdminError> {
-    let name = request.seed.name(Label::ClientSecretId, "sec_");
-    SecretId::parse(&name).map_err(|_| AdminError::Internal)
-}
-
-/// Draws a secret, and returns what is kept of it and its text.
-fn drawn_secret(request: &RequestInputs) -> Result<(ClientSecret, SecretText), AdminError> {
-    let text =
-        SecretText::new(prefixed(Client::SECRET_PREFIX, request.seed.draw(Label::ClientSecret).expose()));
-    Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), text))
-}
-
-/// Makes `new` a secret of `client`. The former ones end after `overlap` seconds, or sooner where they were to.
-fn succeed(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
-    let digest = new.digest.clone();
-    add_secret(client, new, overlap, now)?;
-    end_former(client, &digest, overlap, now);
-    Ok(())
-}
-
-/// Makes `new` a secret of `client`, beside those that are still good. Where there is no room, the oldest gives way if it is to
-/// end at once.
-fn add_secret(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
-    let is_good = |former: &ClientSecret| former.expires_at.is_none_or(|end| now < end);
-    client.secrets.retain(|former| former.digest != new.digest && is_good(former));
-    if client.secrets.len() >= Client::MAX_SECRETS {
-        if overlap > 0 {
-            return Err(AdminError::Refused(Obstacle::TooManySecrets));
-        }
-        let mut is_oldest = true;
-        client.secrets.retain(|_| !core::mem::take(&mut is_oldest));
-    }
-    client.secrets.push(new);
-    Ok(())
-}
-
-/// Lets the secrets that `client` had before `new` end after `overlap` seconds, or sooner where they were to.
-fn end_former(client: &mut Client, new: &SecretDigest, overlap: u32, now: Time) {
-    let end = now.plus(overlap.into());
-    let Some(place) = client.secrets.iter().position(|secret| secret.digest == *new) else { return };
-    let (former, _) = client.secrets.split_at_mut(place);
-    for secret in former {
-        secret.end_by(end);
-    }
-    client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| now < end));
-}
-
 fn event(inputs: &OperationInputs<'_>, kind: Kind, id: &ClientId) -> Change {
     Change::Audit(Event { client: Some(id.clone()), ..Event::new(kind, inputs.request.now) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::string::ToString;
-    use alloc::vec::Vec;
-
-    fn at(seconds: u64) -> Time {
-        Time::from_unix(seconds)
-    }
-
-    fn new_at(text: &str, now: Time) -> ClientSecret {
-        ClientSecret::new(SecretId::parse("sec_1").unwrap(), text, now)
-    }
-
-    fn ends(client: &Client) -> Vec<Option<u64>> {
-        client.secrets.iter().map(|secret| secret.expires_at.map(Time::unix)).collect()
-    }
-
-    #[test]
-    fn former_secrets_end_after_the_overlap_and_never_later_than_they_would_have() {
-        let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
-        for (name, overlap, now, expected) in [
-            ("one", 0, 10, vec![None]),
-            ("two", 60, 10, vec![Some(70), None]),
-            ("three", 100, 20, vec![Some(70), Some(120), None]),
-            ("four", 100, 70, vec![Some(120), Some(170), None]),
-            ("five", 0, 80, vec![None]),
-            ("five", 60, 80, vec![None]),
-        ] {
-            succeed(&mut client, new_at(name, at(now)), overlap, at(now)).unwrap();
-            assert_eq!(ends(&client), expected, "{name}");
-        }
-        for n in 1..Client::MAX_SECRETS {
-            succeed(&mut client, new_at(&n.to_string(), at(100)), 60, at(100)).unwrap();
-        }
-        let more = || new_at("more", at(100));
-        let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
-        assert_eq!(succeed(&mut client, more(), 60, at(100)), many);
-        assert_eq!(succeed(&mut client, more(), 0, at(100)), Ok(()));
-    }
-
-    #[test]
-    fn a_rotation_that_has_begun_leaves_the_former_secrets_as_they_are() {
-        let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
-        let new = |name: &str| new_at(name, at(10));
-        let digest = |name: &str| SecretDigest::of(name);
-        for name in ["one", "two", "three"] {
-            add_secret(&mut client, new(name), 0, at(10)).unwrap();
-        }
-        assert_eq!(ends(&client), [None, None, None]);
-        // Another rotation that began later keeps its secret.
-        end_former(&mut client, &digest("two"), 60, at(20));
-        assert_eq!(ends(&client), [Some(80), None, None]);
-        end_former(&mut client, &digest("two"), 0, at(20));
-        assert_eq!(ends(&client), [None, None]);
-        // The secret of a rotation that another has ended meanwhile.
-        end_former(&mut client, &digest("one"), 0, at(20));
-        assert_eq!(client.secrets.len(), 2);
-        for n in client.secrets.len()..Client::MAX_SECRETS {
-            add_secret(&mut client, new(&n.to_string()), 60, at(20)).unwrap();
-        }
-        let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
-        assert_eq!(add_secret(&mut client, new("more"), 60, at(20)), many);
-        add_secret(&mut client, new("more"), 0, at(20)).unwrap();
-        assert!(client.secrets.len() == Client::MAX_SECRETS && client.secrets[0].digest == digest("three"));
-    }
 }

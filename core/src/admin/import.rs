@@ -64,7 +64,7 @@ pub struct ImportUsers {
     pub dry_run: bool,
 }
 
-/// What an import says about one user. Values that are not named stay as they are.
+/// A line of an import: the values of one user. Those that are not named stay as they are.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ImportLine {
     number: u64,
@@ -95,7 +95,7 @@ enum ImportedPassword {
 /// The result of an import, line by line.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ImportReport {
-    /// What became of each line, in their order.
+    /// The result of each line, in their order.
     pub lines: Vec<ImportedLine>,
 }
 
@@ -106,13 +106,13 @@ pub struct ImportedLine {
     pub line: u64,
     /// The user.
     pub user: UserId,
-    /// What was done, or would be.
+    /// The effect, or what it would be.
     pub outcome: ImportOutcome,
     /// True if the line has another password than the user, who keeps theirs.
     pub kept_password: bool,
 }
 
-/// What was done for a line.
+/// The effect of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
     /// The user was added.

@@ -32,6 +32,8 @@
 
 mod administrator;
 mod client_fields;
+pub mod client_keys;
+pub mod client_secrets;
 pub mod clients;
 mod error;
 pub mod factors;

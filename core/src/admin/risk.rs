@@ -59,7 +59,7 @@ pub struct RiskExplanation {
     pub enrolled: bool,
     /// The score from which a second factor is asked for.
     pub second_factor_from: u8,
-    /// What refuses the sign-in before its risk is judged.
+    /// The reason that refuses the sign-in before its risk is judged, if there is one.
     pub refused: Option<Refusal>,
     /// The decision otherwise.
     pub decision: Box<sign_in::Decision>,

@@ -36,17 +36,6 @@ pub struct SetUserRoles {
     pub roles: Roles,
 }
 
-/// Takes every role of a user, and ends their sessions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakeUserRoles(SetUserRoles);
-
-impl TakeUserRoles {
-    /// Takes the roles of `user`.
-    pub const fn new(user: UserRef) -> Self {
-        Self(SetUserRoles { user, roles: Roles::NONE })
-    }
-}
-
 /// Gives a client exactly these roles, and ends what was issued by it or for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetClientRoles {
@@ -110,18 +99,6 @@ impl Operation for SetUserRoles {
         changes.push(Change::UpdateUser(user.clone()));
         changes.push(user_event(inputs, &user));
         Ok(by_id(changes, user))
-    }
-}
-
-impl Operation for TakeUserRoles {
-    type Output = User;
-
-    fn query(&self) -> Query {
-        self.0.query()
-    }
-
-    fn decide(&self, inputs: &OperationInputs<'_>, records: &Records) -> Result<Decision<User>, AdminError> {
-        self.0.decide(inputs, records)
     }
 }
 

@@ -37,15 +37,8 @@ pub struct ListedSession {
 pub struct EndSession {
     /// The session.
     pub session: SessionId,
-}
-
-/// Ends a session of a user, and every token of it. A session of somebody else is not found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EndSessionOf {
-    /// The user.
-    pub user: UserId,
-    /// The session.
-    pub session: SessionId,
+    /// The user whose session it is; a session of somebody else is not found. None: anybody's.
+    pub user: Option<UserId>,
 }
 
 /// Ends every session of a user.
@@ -88,48 +81,23 @@ impl Operation for EndSession {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Session>, AdminError> {
-        end(inputs, &self.session, None, records)
+        let Records::Session(found) = records else { return Err(AdminError::Internal) };
+        let found =
+            found.as_deref().filter(|session| self.user.as_ref().is_none_or(|user| *user == session.user_id));
+        let session = found.ok_or_else(|| AdminError::NotFound(Item::Session(self.session.clone())))?;
+        if session.ended_at.is_some() {
+            return Err(AdminError::Refused(Obstacle::AlreadyEnded));
+        }
+        let now = inputs.request.now;
+        let ended = Event {
+            subject: Some(session.user_id.clone()),
+            client: Some(session.client_id.clone()),
+            session: Some(session.id.clone()),
+            ..Event::new(Kind::SessionEnded, now)
+        };
+        let changes = vec![Change::EndSession { id: session.id.clone(), at: now }, Change::Audit(ended)];
+        Ok(Plan::new(changes, Session { ended_at: Some(now), ..session.clone() }).into())
     }
-}
-
-impl Operation for EndSessionOf {
-    type Output = Session;
-
-    fn query(&self) -> Query {
-        Query::Session(self.session.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<Session>, AdminError> {
-        end(inputs, &self.session, Some(&self.user), records)
-    }
-}
-
-/// Ends the session `id`, which has to be one of `user` where that is given.
-fn end(
-    inputs: &OperationInputs<'_>,
-    id: &SessionId,
-    user: Option<&UserId>,
-    records: &Records,
-) -> Result<Decision<Session>, AdminError> {
-    let Records::Session(found) = records else { return Err(AdminError::Internal) };
-    let found = found.as_deref().filter(|session| user.is_none_or(|user| *user == session.user_id));
-    let session = found.ok_or_else(|| AdminError::NotFound(Item::Session(id.clone())))?;
-    if session.ended_at.is_some() {
-        return Err(AdminError::Refused(Obstacle::AlreadyEnded));
-    }
-    let now = inputs.request.now;
-    let ended = Event {
-        subject: Some(session.user_id.clone()),
-        client: Some(session.client_id.clone()),
-        session: Some(session.id.clone()),
-        ..Event::new(Kind::SessionEnded, now)
-    };
-    let changes = vec![Change::EndSession { id: session.id.clone(), at: now }, Change::Audit(ended)];
-    Ok(Plan::new(changes, Session { ended_at: Some(now), ..session.clone() }).into())
 }
 
 impl Operation for EndUserSessions {

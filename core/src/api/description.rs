@@ -5,9 +5,9 @@ use crate::api::shapes::{ChallengeResponse, LoginResponse};
 use crate::http::problem::Problem;
 use crate::http::shape::{Kind, Object, ReadBody, ReadForm, Schema, Shape};
 
-/// What an endpoint takes and answers.
+/// The request that an endpoint takes, and its answers.
 pub(crate) struct Description {
-    /// What it does, in a few words that begin with a verb.
+    /// The purpose, in a few words that begin with a verb.
     pub(crate) summary: &'static str,
     pub(crate) query: Option<&'static Object>,
     pub(crate) body: Option<&'static Object>,

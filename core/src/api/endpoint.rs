@@ -141,7 +141,7 @@ pub(crate) struct Basis<'a> {
     pub(crate) state_epoch: u64,
     /// The generation of the keys of the snapshot.
     pub(crate) key_generation: u64,
-    /// Whether the client that asks has authenticated, where the endpoint rests on it.
+    /// The proof of the client that asks, or the reason why there is none, where the endpoint rests on it.
     pub(crate) proof: Option<&'a Result<ClientProof, ClientRefusal>>,
 }
 

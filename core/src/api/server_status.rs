@@ -4,9 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::base::time::Time;
-use crate::records::id::{ClientId, UserId};
-use crate::records::request_id::RequestId;
-use crate::store::audit::{Event, Kind, Refusal};
+use crate::store::audit::Event;
+use crate::store::audit_filter::AuditFilter;
 
 /// The status of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,36 +86,15 @@ impl SettingSource {
     }
 }
 
-/// The audit rows that somebody asks for: those for which all that is given holds.
+/// The audit rows that somebody asks for, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditSearch {
-    /// The user it is about, who acted, administered, or whose token asked.
-    pub user: Option<UserId>,
-    /// The client involved, the issuer, or one that administered.
-    pub client: Option<ClientId>,
-    /// One of these kinds; any, if there are none.
-    pub kinds: Vec<Kind>,
-    /// A refusal.
-    pub refusal: Option<RefusalSearch>,
-    /// The id of the request, ours or the one that was sent.
-    pub request: Option<RequestId>,
-    /// At this time or later.
-    pub since: Option<Time>,
-    /// Before this time.
-    pub until: Option<Time>,
+    /// Those for which all that is given holds.
+    pub filter: AuditFilter,
     /// After the row with this number.
     pub after: Option<u64>,
     /// The most rows.
     pub limit: usize,
-}
-
-/// The refusals that are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalSearch {
-    /// For whatever reason.
-    Any,
-    /// For this reason.
-    For(Refusal),
 }
 
 /// Some audit rows, oldest first. There may be none although there are more.

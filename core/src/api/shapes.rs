@@ -58,7 +58,7 @@ answer! {
         token_type: &'a str [names(&["Bearer"])] = "Bearer",
         /// The lifetime of the access token in seconds.
         expires_in: u64 = 1800,
-        /// Who is signed in. Absent where the session is good for one thing alone.
+        /// The user who is signed in. Absent where the session is good for one thing alone.
         user: Option<Account<'a>>,
         /// The id of who is signed in.
         user_id: &'a str = "usr_alice",
@@ -187,7 +187,7 @@ answer! {
 }
 
 answer! {
-    /// What is known of a token (RFC 7662 §2.2). An inactive one has no other member.
+    /// The state of a token (RFC 7662 §2.2). An inactive one has no other member.
     #[derive(Default)]
     pub(crate) struct Introspection<'a> {
         /// True if the token is good.
@@ -214,7 +214,7 @@ answer! {
         jti: Option<&'a str>,
         /// The session, of a user's token.
         sid: Option<&'a str>,
-        /// Who acts as the user (RFC 8693 §4.1).
+        /// The actor (RFC 8693 §4.1).
         act: Option<Actor<'a>>,
     }
 }

@@ -1,6 +1,7 @@
 //! The contract of a store: what it is asked, what it is given to write, and the two verbs it has to know.
 
 pub mod audit;
+pub mod audit_filter;
 pub mod change;
 pub mod page;
 pub mod query;

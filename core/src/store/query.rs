@@ -430,7 +430,7 @@ pub enum RoleHolder {
 pub struct ImportRecords {
     /// The plan by which the store compares identifiers.
     pub numbering_plan: Option<NumberingPlan>,
-    /// What was found for each line, in their order.
+    /// The records of each line, in their order.
     pub users: Vec<ImportedRecords>,
 }
 

@@ -23,7 +23,7 @@ use crate::config::value::span;
 use crate::error::{OperationError, ProgramError};
 use crate::output::Record;
 use crate::store::{
-    AdminSession, Archived, AuditFilter, AuditOrder, AuditRow, AuditSpan, BackendExt as _, Refused,
+    AdminSession, Archived, AuditFilter, AuditOrder, AuditRow, AuditSpan, BackendExt as _, RefusalFilter,
     StoreError,
 };
 
@@ -101,7 +101,8 @@ impl List {
             user: self.user.as_deref().map(|who| user(admin, who)).transpose()?,
             client: self.client.clone(),
             kinds: self.kinds.iter().filter_map(|kind| Kind::parse(kind)).collect(),
-            refusal: refusal.map(|reason| Refusal::parse(reason).map_or(Refused::Any, Refused::For)),
+            refusal: refusal
+                .map(|reason| Refusal::parse(reason).map_or(RefusalFilter::Any, RefusalFilter::For)),
             request: self.request.clone(),
             since: time("--since", &self.since)?,
             until: time("--until", &self.until)?,

@@ -4,9 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use clap::{Args, Subcommand};
+use gatepass_core::admin::client_secrets::{
+    AddSecret, BeginRotation, ClientWithSecret, EndSecret, ImportedSecret,
+};
 use gatepass_core::admin::clients::{
-    AddClient, AddSecret, BeginRotation, ChangedClient, ClientFilter, ClientWithSecret, DeleteClient,
-    DisableClient, EnableClient, EndSecret, ImportedSecret, ListClients, RotateSecret, SetClient, ShowClient,
+    AddClient, ChangedClient, ClientFilter, DeleteClient, DisableClient, EnableClient, ListClients,
+    SetClient, ShowClient,
 };
 use gatepass_core::admin::roles::SetClientRoles;
 use gatepass_core::admin::{AdminError, ClientFields, Field, Invalid, Item, Obstacle, Operation};
@@ -471,7 +474,12 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             if !secret_stdin {
                 return rotate(context, &id, overlap);
             }
-            let imported = RotateSecret { client: id.clone(), overlap, secret: Some(import()?) };
+            let imported = AddSecret {
+                client: id.clone(),
+                overlap: Some(overlap),
+                lifetime: None,
+                secret: Some(import()?),
+            };
             change(context, &id, imported)?;
             forget_first_secret(context, &id)?;
             print_imported(context, &id)

@@ -18,7 +18,7 @@ pub(super) struct Progress {
     drawn: Option<Line>,
 }
 
-/// What one line shows.
+/// The content of one line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Line {
     phase: Phase,

@@ -79,7 +79,7 @@ fn list(context: &Context, user: Option<&str>, all: bool) -> Result<(), ProgramE
 
 fn end(context: &Context, given: &str) -> Result<(), ProgramError> {
     let session = parsed("the session id", given, SessionId::parse)?;
-    let ended = context.writing()?.run(EndSession { session: session.clone() });
+    let ended = context.writing()?.run(EndSession { session: session.clone(), user: None });
     let ended = ended.map_err(|error| {
         error.told(|error| {
             matches!(error, AdminError::Refused(Obstacle::AlreadyEnded) | AdminError::Conflict).then(|| {

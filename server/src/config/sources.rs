@@ -18,7 +18,7 @@ pub struct ConfigSources {
 pub struct Inspected {
     /// The configuration that the sources make where they are good, with defaults for the rest; none if that is none either.
     pub config: Option<Config>,
-    /// What is wrong.
+    /// The fault.
     pub errors: Vec<ConfigError>,
 }
 

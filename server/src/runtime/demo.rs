@@ -3,7 +3,8 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use gatepass_core::admin::clients::{AddClient, RenewClient};
+use gatepass_core::admin::client_secrets::RenewClient;
+use gatepass_core::admin::clients::AddClient;
 use gatepass_core::admin::tickets::IssueTicket;
 use gatepass_core::admin::users::AddUser;
 use gatepass_core::admin::{AdminError, ClientFields, UserFields};

@@ -3,9 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{PathBuf, absolute};
 
-use gatepass_core::admin::clients::{
-    AddClient, BeginRotation, BegunRotation, ClientFilter, ClientWithSecret, ListClients,
-};
+use gatepass_core::admin::client_secrets::{BeginRotation, BegunRotation, ClientWithSecret};
+use gatepass_core::admin::clients::{AddClient, ClientFilter, ListClients};
 use gatepass_core::admin::keys::{AddFirstKey, ListKeys};
 use gatepass_core::admin::{AdminError, ClientFields};
 use gatepass_core::base::secret::SecretText;

@@ -1,9 +1,9 @@
 //! What administrators ask about the server and its audit log.
 
-use gatepass_core::api::server_status::{AuditPage, AuditSearch, ChainVerdict, RefusalSearch, ServerStatus};
+use gatepass_core::api::server_status::{AuditPage, AuditSearch, ChainVerdict, ServerStatus};
 
 use super::service::Service;
-use crate::store::{AuditFilter, AuditOrder, Refused, StoreError};
+use crate::store::{AuditOrder, StoreError};
 
 /// The most pages of the store that are looked through for one page of an answer: so many rows take a second.
 const PAGES: usize = 20;
@@ -36,25 +36,13 @@ pub(super) fn status(service: &Service) -> Result<ServerStatus, StoreError> {
 /// # Errors
 /// [`StoreError`] if the store cannot be read.
 pub(super) fn audit_page(service: &Service, search: &AuditSearch) -> Result<AuditPage, StoreError> {
-    let filter = AuditFilter {
-        user: search.user.clone(),
-        client: search.client.clone(),
-        kinds: search.kinds.clone(),
-        refusal: search.refusal.map(|refusal| match refusal {
-            RefusalSearch::Any => Refused::Any,
-            RefusalSearch::For(reason) => Refused::For(reason),
-        }),
-        request: search.request.clone(),
-        since: search.since,
-        until: search.until,
-    };
-    let span = service.store.audit_span(&filter)?;
+    let span = service.store.audit_span(&search.filter)?;
     let first = search.after.map_or(0, |after| after.saturating_add(1));
     let mut rest = span.map(|span| first.max(*span.start())..=*span.end()).filter(|span| !span.is_empty());
     let mut found = AuditPage::default();
     for _ in 0..PAGES {
         let Some(span) = rest.take() else { break };
-        let page = service.store.audit_page(&filter, &span, AuditOrder::OldestFirst)?;
+        let page = service.store.audit_page(&search.filter, &span, AuditOrder::OldestFirst)?;
         rest = page.rest;
         let mut rows = page.rows.into_iter();
         let room = search.limit.saturating_sub(found.rows.len());

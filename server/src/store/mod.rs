@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use admin_session::AdminSession;
 pub use audit_chain::{AuditRow, AuditVerdict, BrokenLink};
-pub use audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, Refused};
+pub use audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, RefusalFilter};
 pub use backend::{
     Access, Archived, AuditCut, AuditTrail, Backend, BackendExt, ClockMark, ClockStore, CountedRows,
     CountedTable, Create, EndedAhead, KEEP_EXPIRED, OnProgress, Phase, Requests, RowCursor, STEP,

@@ -1,6 +1,6 @@
 //! Rows of the audit table that are asked for: SQLite finds those that the filter takes.
 
-use gatepass::store::{AuditFilter, AuditRow, Refused, Store, StoreError};
+use gatepass::store::{AuditFilter, AuditRow, RefusalFilter, Store, StoreError};
 use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
@@ -69,8 +69,8 @@ fn a_filter_finds_what_it_takes_however_many_pages_that_takes() {
         AuditFilter { client: Some(client(4)), ..none() },
         AuditFilter { kinds: vec![Kind::TicketRefused], ..none() },
         AuditFilter { kinds: vec![Kind::UserChanged, Kind::TicketIssued], ..none() },
-        AuditFilter { refusal: Some(Refused::Any), ..none() },
-        AuditFilter { refusal: Some(Refused::For(Refusal::TicketSpent)), ..none() },
+        AuditFilter { refusal: Some(RefusalFilter::Any), ..none() },
+        AuditFilter { refusal: Some(RefusalFilter::For(Refusal::TicketSpent)), ..none() },
         AuditFilter { request: Some(request(4)), ..none() },
         AuditFilter { since: Some(NOW.plus(700)), ..none() },
         AuditFilter { until: Some(NOW.plus(300)), ..none() },

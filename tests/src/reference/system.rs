@@ -5,9 +5,8 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gatepass_core::admin::clients::{
-    AddClient, DeleteClient, DisableClient, EnableClient, ImportedSecret, SetClient,
-};
+use gatepass_core::admin::client_secrets::ImportedSecret;
+use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
 use gatepass_core::admin::factors::ResetFactors;
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
 use gatepass_core::admin::tickets::{IssueTicket, IssuedTicket, RevokeTicket};
@@ -360,7 +359,7 @@ impl<S: RestartableStore> System<S> {
             Operation::EndByCommand(session) => {
                 let id = self.text("sid", model.session(session));
                 let session = SessionId::parse(&id).expect("a session's id");
-                self.operate(EndSession { session }, now);
+                self.operate(EndSession { session, user: None }, now);
             }
             _ => {}
         }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use gatepass_core::admin::clients::{
-    AddClient, DeleteClient, DisableClient, EnableClient, ImportedSecret, RotateSecret,
-};
+use gatepass_core::admin::client_secrets::{AddSecret, ImportedSecret};
+use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient};
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
 use gatepass_core::admin::tickets::RevokeTicket;
 use gatepass_core::admin::users::{DisableUser, EnableUser, SetPassword};
@@ -84,7 +83,7 @@ impl World {
             return None;
         }
         let session = self.rng.pick(&ids);
-        self.decide(EndSession { session }, now)
+        self.decide(EndSession { session, user: None }, now)
     }
 
     fn set_password(&mut self, name: &str, id: &UserId, now: Time) -> Option<Box<dyn PendingOperation>> {
@@ -112,7 +111,12 @@ impl World {
     fn rotate_secret(&mut self, now: Time) -> Option<Box<dyn PendingOperation>> {
         let number = self.next_number();
         let secret = format!("gps_portal-{number:040}");
-        let rotate = RotateSecret { client: portal(), overlap: 10, secret: Some(imported(&secret)) };
+        let rotate = AddSecret {
+            client: portal(),
+            overlap: Some(10),
+            lifetime: None,
+            secret: Some(imported(&secret)),
+        };
         let rotated = self.decide(rotate, now)?;
         self.portal_secret = secret;
         self.coverage.count("secrets rotated");

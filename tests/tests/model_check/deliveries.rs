@@ -74,7 +74,7 @@ pub(crate) fn repetitions<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u
         .commands_at_once("an end of the session", |tables, at| {
             let session = tables.sessions.values().find(|session| session.ended_at.is_none())?;
             let id = session.id.clone();
-            operates(1, move || EndSession { session: id.clone() })(tables, at)
+            operates(1, move || EndSession { session: id.clone(), user: None })(tables, at)
         })
 }
 
@@ -147,7 +147,7 @@ pub(crate) fn answered<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) 
         .commands_at_once("an end of the session", |tables, at| {
             let session = tables.sessions.values().find(|session| session.ended_at.is_none())?;
             let id = session.id.clone();
-            operates(1, move || EndSession { session: id.clone() })(tables, at)
+            operates(1, move || EndSession { session: id.clone(), user: None })(tables, at)
         })
 }
 

@@ -83,7 +83,10 @@ pub(crate) fn ends<'a>(engine: &'a Engine, unguarded: &[Guard]) -> Explorer<'a> 
         .sends("a holder", refreshing(&refresh))
         .sends("an end of it", ending(access, &path))
         .sends("an end of all", ending(access, ""))
-        .commands_at_once("the operator", operates(1, move || EndSession { session: first.clone() }))
+        .commands_at_once(
+            "the operator",
+            operates(1, move || EndSession { session: first.clone(), user: None }),
+        )
 }
 
 /// Two requests of one session, each of which ends all sessions.

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::admin::factors::{RemovedFactors, ResetFactors};
-use crate::admin::sessions::{EndSessionOf, EndUserSessions, ListSessions, ListedSession};
+use crate::admin::sessions::{EndSession, EndUserSessions, ListSessions, ListedSession};
 use crate::admin::users::{RequirePasswordChange, SetPassword, ShowAccount, UnlockUser};
 use crate::api::admin::answer::{no_content, page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
@@ -18,7 +18,7 @@ use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::http::shape::{Nullable, answer, body};
 use crate::records::factor::{Lockout, TotpDevice};
-use crate::records::id::{SessionId, UserId, UserRef};
+use crate::records::id::{SessionId, UserId};
 use crate::records::role::Roles;
 use crate::records::session::Session;
 use crate::records::user::User;
@@ -121,11 +121,6 @@ fn shown_session(ListedSession { session, state }: &ListedSession) -> ShownSessi
     }
 }
 
-/// Reads the user of the path.
-fn user(call: &AdminCall<'_>) -> Result<UserRef, RequestError> {
-    Ok(UserRef::from(&call.id(0, UserId::parse)?))
-}
-
 impl AdminEndpoint for SetPassword {
     const ROLES: Roles = OPERATOR;
     const DESCRIPTION: Description = Description::new("Sets a user's password, and ends their sessions")
@@ -135,7 +130,7 @@ impl AdminEndpoint for SetPassword {
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let SetPasswordBody { password, must_change } = call.json()?;
-        Ok(Self { user: user(call)?, password, must_change: must_change.unwrap_or(true) })
+        Ok(Self { user: call.user()?, password, must_change: must_change.unwrap_or(true) })
     }
 
     fn respond(_: &Context, user: User) -> Response {
@@ -151,7 +146,7 @@ impl AdminEndpoint for RequirePasswordChange {
             .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: user(call)? })
+        Ok(Self { user: call.user()? })
     }
 
     fn respond(_: &Context, user: User) -> Response {
@@ -166,7 +161,7 @@ impl AdminEndpoint for UnlockUser {
         .refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: user(call)? })
+        Ok(Self { user: call.user()? })
     }
 
     fn respond(_: &Context, user: User) -> Response {
@@ -181,7 +176,7 @@ impl AdminEndpoint for ShowAccount {
         .refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: user(call)? })
+        Ok(Self { user: call.user()? })
     }
 
     fn respond(_: &Context, account: AccountRecords) -> Response {
@@ -203,7 +198,7 @@ impl AdminEndpoint for ResetFactors {
             .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: user(call)? })
+        Ok(Self { user: call.user()? })
     }
 
     fn respond(_: &Context, _: RemovedFactors) -> Response {
@@ -234,7 +229,7 @@ impl AdminEndpoint for EndUserSessions {
         .refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: user(call)? })
+        Ok(Self { user: call.user()? })
     }
 
     fn respond(_: &Context, _: User) -> Response {
@@ -242,14 +237,14 @@ impl AdminEndpoint for EndUserSessions {
     }
 }
 
-impl AdminEndpoint for EndSessionOf {
+impl AdminEndpoint for EndSession {
     const ROLES: Roles = OPERATOR;
     const DESCRIPTION: Description = Description::new("Ends a session of a user")
         .answers_nothing(204)
         .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: call.id(0, UserId::parse)?, session: call.id(1, SessionId::parse)? })
+        Ok(Self { session: call.id(1, SessionId::parse)?, user: Some(call.id(0, UserId::parse)?) })
     }
 
     fn respond(_: &Context, _: Session) -> Response {

@@ -36,3 +36,8 @@ pub(crate) fn page<'t, T, S: Serialize>(page: &'t Page<T>, show: impl Fn(&'t T) 
     let items = page.items.iter().map(show).collect();
     shown(&Items { items, next: page.next.as_ref().map(|cursor| cursor.0.clone()) })
 }
+
+/// Returns 200 with a whole list, which is short, as its one page.
+pub(crate) fn all<'t, T, S: Serialize>(items: &'t [T], show: impl Fn(&'t T) -> S) -> Response {
+    shown(&Items { items: items.iter().map(show).collect(), next: None })
+}

@@ -7,13 +7,13 @@ use alloc::vec::Vec;
 
 use serde_json::Value;
 
-use crate::admin::{AdminError, Decision, Operation, OperationInputs};
-use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::{page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
+use crate::api::admin::task_operation::{TaskOperation, TaskResult};
+use crate::api::admin::{AUDITOR, AdminEndpoint};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::server_status::{AuditPage, AuditSearch, ChainVerdict, RefusalSearch};
+use crate::api::server_status::{AuditPage, AuditSearch, ChainVerdict};
 use crate::api::task::{TaskAnswer, TaskRequest};
 use crate::base::time::Time;
 use crate::http::detail::Detail;
@@ -25,10 +25,8 @@ use crate::records::id::{ClientId, UserId};
 use crate::records::request_id::RequestId;
 use crate::records::role::{Role, Roles};
 use crate::store::audit::{Event, Kind, Refusal};
+use crate::store::audit_filter::{AuditFilter, RefusalFilter};
 use crate::store::page::{Cursor, Page};
-use crate::store::query::{Query, Records};
-
-const AUDITOR: Roles = Roles::of(&[Role::Auditor]);
 
 /// The word for refusals of whatever reason.
 const ANY: &str = "any";
@@ -169,15 +167,15 @@ impl ListEventsQuery {
         let kinds = self.kind.iter().flat_map(|kinds| kinds.split(','));
         let kinds = kinds.map(|kind| Kind::parse(kind).ok_or_else(|| bad("kind", unknown)));
         let refusal = self.refusal.map(|reason| match Refusal::parse(&reason) {
-            Some(refusal) => Ok(RefusalSearch::For(refusal)),
-            None if reason == ANY => Ok(RefusalSearch::Any),
+            Some(refusal) => Ok(RefusalFilter::For(refusal)),
+            None if reason == ANY => Ok(RefusalFilter::Any),
             None => Err(bad("refusal", unknown)),
         });
         let id = ("is no id", "不是标识");
         let request = self.request.map(|request| RequestId::parse(&request).map_err(|_| bad("request", id)));
         let page = self.page.page();
         let after = page.after.as_ref().map(|Cursor(text)| text.parse().map_err(|_| bad("after", id)));
-        Ok(AuditSearch {
+        let filter = AuditFilter {
             user: self.user,
             client: self.client,
             kinds: kinds.collect::<Result<_, _>>()?,
@@ -185,28 +183,17 @@ impl ListEventsQuery {
             request: request.transpose()?,
             since: time("since", self.since)?,
             until: time("until", self.until)?,
-            after: after.transpose()?,
-            limit: page.limit(),
-        })
+        };
+        Ok(AuditSearch { filter, after: after.transpose()?, limit: page.limit() })
     }
 }
 
 /// Lists events, oldest first.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ListEvents {
-    search: Box<AuditSearch>,
-    found: Option<AuditPage>,
-}
+pub(crate) type ListEvents = TaskOperation<AuditPage>;
 
-impl Operation for ListEvents {
-    type Output = AuditPage;
-
-    fn query(&self) -> Query {
-        Query::Generation
-    }
-
-    fn decide(&self, _: &OperationInputs<'_>, _: &Records) -> Result<Decision<AuditPage>, AdminError> {
-        self.found.clone().map(Decision::Done).ok_or(AdminError::Overloaded)
+impl TaskResult for AuditPage {
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::Audit(found) = answer { Some(found) } else { None }
     }
 }
 
@@ -218,41 +205,30 @@ impl AdminEndpoint for ListEvents {
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let query: ListEventsQuery = call.query()?;
-        Ok(Self { search: Box::new(query.search()?), found: None })
+        Ok(Self::new(TaskRequest::Audit(Box::new(query.search()?))))
     }
 
     fn task(&self) -> Option<TaskRequest> {
-        Some(TaskRequest::Audit(self.search.clone()))
+        Some(self.request.clone())
     }
 
     fn take_answer(&mut self, answer: TaskAnswer) {
-        if let TaskAnswer::Audit(found) = answer {
-            self.found = Some(found);
-        }
+        self.take(answer);
     }
 
     fn respond(_: &Context, found: AuditPage) -> Response {
         let next = found.next.map(|seq| Cursor(seq.to_string()));
         let found = Page { items: found.rows, next };
-        page(&found, |(seq, event)| serde_json::to_value(shown_event(*seq, event)).unwrap_or_default())
+        page(&found, |(seq, event)| shown_event(*seq, event))
     }
 }
 
 /// Verifies the audit chain.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct VerifyAudit {
-    verdict: Option<ChainVerdict>,
-}
+pub(crate) type VerifyAudit = TaskOperation<ChainVerdict>;
 
-impl Operation for VerifyAudit {
-    type Output = ChainVerdict;
-
-    fn query(&self) -> Query {
-        Query::Generation
-    }
-
-    fn decide(&self, _: &OperationInputs<'_>, _: &Records) -> Result<Decision<ChainVerdict>, AdminError> {
-        self.verdict.clone().map(Decision::Done).ok_or(AdminError::Overloaded)
+impl TaskResult for ChainVerdict {
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::AuditVerified(verdict) = answer { Some(verdict) } else { None }
     }
 }
 
@@ -262,17 +238,15 @@ impl AdminEndpoint for VerifyAudit {
         Description::new("Verifies the audit log").answers::<ShownVerdict<'_>>(200);
 
     fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { verdict: None })
+        Ok(Self::new(TaskRequest::VerifyAudit))
     }
 
     fn task(&self) -> Option<TaskRequest> {
-        Some(TaskRequest::VerifyAudit)
+        Some(self.request.clone())
     }
 
     fn take_answer(&mut self, answer: TaskAnswer) {
-        if let TaskAnswer::AuditVerified(verdict) = answer {
-            self.verdict = Some(verdict);
-        }
+        self.take(answer);
     }
 
     fn respond(_: &Context, verdict: ChainVerdict) -> Response {

@@ -11,6 +11,7 @@ use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::request_error::RequestError;
 use crate::http::shape::{ReadBody, body};
+use crate::records::id::{ClientId, UserId, UserRef};
 use crate::store::page::{Cursor, PageQuery};
 
 /// The most records of one page.
@@ -46,8 +47,28 @@ impl<'a> AdminCall<'a> {
         number: usize,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, RequestError> {
-        let segment = self.segments.get(number).map(|segment| parse(segment));
-        segment.and_then(Result::ok).ok_or_else(|| Problem::NoSuchRecord.into())
+        parse(self.text(number)).map_err(|_| Problem::NoSuchRecord.into())
+    }
+
+    /// Returns variable segment `number` of the path, from 0, as it is.
+    pub(crate) fn text(&self, number: usize) -> &str {
+        self.segments.get(number).map(|segment| &**segment).unwrap_or_default()
+    }
+
+    /// Returns the user whose id is the first variable segment of the path.
+    ///
+    /// # Errors
+    /// As [`Self::id`].
+    pub(crate) fn user(&self) -> Result<UserRef, RequestError> {
+        Ok(UserRef::from(&self.id(0, UserId::parse)?))
+    }
+
+    /// Returns the client that the first variable segment of the path names.
+    ///
+    /// # Errors
+    /// As [`Self::id`].
+    pub(crate) fn client(&self) -> Result<ClientId, RequestError> {
+        self.id(0, ClientId::parse)
     }
 
     /// Reads the body.

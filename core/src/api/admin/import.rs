@@ -6,7 +6,6 @@ use crate::admin::AdminError;
 use crate::admin::import::{ImportErrors, ImportLine, ImportOutcome, ImportReport, ImportUsers, MAX_LINES};
 use crate::api::admin::answer::shown;
 use crate::api::admin::call::AdminCall;
-use crate::api::admin::error::request_error;
 use crate::api::admin::{AdminEndpoint, OPERATOR};
 use crate::api::context::Context;
 use crate::api::description::Description;
@@ -18,7 +17,7 @@ use crate::http::shape::{answer, body};
 use crate::records::role::Roles;
 
 body! {
-    /// How users are imported.
+    /// The mode of an import.
     struct ImportQuery {
         /// True where everything is checked and nothing is written.
         dry_run: Option<bool> = true,
@@ -59,7 +58,7 @@ impl AdminEndpoint for ImportUsers {
         let (mut lines, mut errors) = (Vec::new(), ImportErrors::default());
         for (number, line) in (1..).zip(call.lines()?) {
             if lines.len() > MAX_LINES {
-                return Err(request_error(&AdminError::TooManyLines));
+                return Err(AdminError::TooManyLines.into());
             }
             match ImportLine::parse(number, line) {
                 Ok(line) if line.has_plain_password() => return Err(plain(number)),
@@ -70,7 +69,7 @@ impl AdminEndpoint for ImportUsers {
         if errors.is_empty() {
             return Ok(Self { lines, dry_run: dry_run.unwrap_or_default() });
         }
-        Err(request_error(&AdminError::Import(errors.into())))
+        Err(AdminError::Import(errors.into()).into())
     }
 
     fn respond(_: &Context, report: ImportReport) -> Response {

@@ -3,12 +3,11 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 
 use crate::admin::keys::{ActivateKey, GenerateKey, ListKeys, ListedKey, RetireKey, ShowKey, StopKey};
-use crate::api::admin::AdminEndpoint;
-use crate::api::admin::answer::{created, no_content, page, shown};
+use crate::api::admin::answer::{all, created, no_content, shown};
 use crate::api::admin::call::AdminCall;
+use crate::api::admin::{AdminEndpoint, OFFICER};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::api::task::{TaskAnswer, TaskRequest};
@@ -17,11 +16,8 @@ use crate::http::problem::Problem;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::http::shape::{Nullable, answer, body};
-use crate::records::role::{Role, Roles};
+use crate::records::role::Roles;
 use crate::records::signing_key::KeyRecord;
-use crate::store::page::Page;
-
-const OFFICER: Roles = Roles::of(&[Role::Officer]);
 
 answer! {
     /// A key that signs tokens, signed some, or waits to. Its private part is never shown.
@@ -55,7 +51,7 @@ body! {
 }
 
 body! {
-    /// How a key is to sign.
+    /// The way in which a key is to sign.
     struct ActivateKeyBody {
         /// True to make it the default key, false to have it sign for the clients alone that choose its algorithm. Without it, the key
         /// becomes what it was made for.
@@ -66,7 +62,7 @@ body! {
 }
 
 body! {
-    /// How a key is to be removed.
+    /// The way in which a key is to be removed.
     struct RetireKeyQuery {
         /// True to remove it at once. Tokens that it signed are refused from then on.
         now: Option<bool> = true,
@@ -87,10 +83,6 @@ impl<'a> ShownSigningKey<'a> {
     }
 }
 
-fn kid(call: &AdminCall<'_>) -> Result<String, RequestError> {
-    call.id(0, |text| Ok::<_, Infallible>(text.into()))
-}
-
 impl AdminEndpoint for ListKeys {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description = Description::new("Lists the keys").answers_page::<ShownSigningKey<'_>>();
@@ -100,10 +92,7 @@ impl AdminEndpoint for ListKeys {
     }
 
     fn respond(_: &Context, items: Vec<ListedKey>) -> Response {
-        // There are few.
-        page(&Page { items, next: None }, |key| {
-            serde_json::to_value(ShownSigningKey::of(key)).unwrap_or_default()
-        })
+        all(&items, ShownSigningKey::of)
     }
 }
 
@@ -113,7 +102,7 @@ impl AdminEndpoint for ShowKey {
         Description::new("Shows a key").answers::<ShownSigningKey<'_>>(200).refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { id: kid(call)? })
+        Ok(Self { id: call.text(0).into() })
     }
 
     fn respond(_: &Context, key: ListedKey) -> Response {
@@ -157,7 +146,7 @@ impl AdminEndpoint for ActivateKey {
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let body: ActivateKeyBody = call.json()?;
         let beside = body.default.map(|default| !default);
-        Ok(Self { id: kid(call)?, at_once: body.now.unwrap_or_default(), beside })
+        Ok(Self { id: call.text(0).into(), at_once: body.now.unwrap_or_default(), beside })
     }
 
     fn respond(_: &Context, key: KeyRecord) -> Response {
@@ -172,7 +161,7 @@ impl AdminEndpoint for StopKey {
         .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { id: kid(call)? })
+        Ok(Self { id: call.text(0).into() })
     }
 
     fn respond(_: &Context, key: KeyRecord) -> Response {
@@ -189,7 +178,7 @@ impl AdminEndpoint for RetireKey {
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let query: RetireKeyQuery = call.query()?;
-        Ok(Self { id: kid(call)?, at_once: query.now.unwrap_or_default() })
+        Ok(Self { id: call.text(0).into(), at_once: query.now.unwrap_or_default() })
     }
 
     fn respond(_: &Context, _: KeyRecord) -> Response {

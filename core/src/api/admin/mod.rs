@@ -8,16 +8,20 @@ mod accounts;
 pub(crate) mod answer;
 pub(crate) mod audit;
 pub(crate) mod call;
+pub(crate) mod client_keys;
+pub(crate) mod client_secrets;
 mod clients;
 pub(crate) mod error;
 mod import;
 mod keys;
 mod risk;
-mod roles;
+pub(crate) mod roles;
 pub(crate) mod settings;
 pub(crate) mod status;
+mod task_operation;
 mod tickets;
 mod users;
+mod variant;
 
 use alloc::boxed::Box;
 use alloc::{vec, vec::Vec};
@@ -80,6 +84,9 @@ const OPERATOR: Roles = Roles::of(&[Role::Operator]);
 
 /// The role of those who administer clients, keys and roles.
 const OFFICER: Roles = Roles::of(&[Role::Officer]);
+
+/// The role of those who read the audit log.
+const AUDITOR: Roles = Roles::of(&[Role::Auditor]);
 
 /// Any [`AdminEndpoint`].
 trait AdminRequest: fmt::Debug + Send + Sync {
@@ -194,12 +201,12 @@ fn begin_any(
     Flow::begin_with(call.ctx, Administered { presented, roles, request, password_hash: None, asked: false })
 }
 
-/// Who administers: proof that the token, its scope and a role were verified as of one snapshot.
+/// An administrator: proof that the token, its scope and a role were verified as of one snapshot.
 pub(crate) struct Authorized {
     administrator: Administrator,
     /// The client that the token was issued to.
     client: Option<ClientId>,
-    /// What must still hold when something is written.
+    /// The conditions that must still hold when something is written.
     conditions: Vec<Change>,
 }
 
@@ -309,7 +316,7 @@ impl Endpoint for Administered {
             administrator: &authorized.administrator,
         };
         match self.request(ctx)?.decide(ctx, &inputs, &found.records) {
-            Err(failed) => Err(ctx.problem_with_field(error::request_error(&failed))),
+            Err(failed) => Err(ctx.problem_with_field(failed)),
             Ok(Decision::Done(response)) => Ok(response.into()),
             Ok(Decision::HashPassword(_)) if self.password_hash.is_some() => Err(ctx.internal()),
             Ok(Decision::HashPassword(password)) => {

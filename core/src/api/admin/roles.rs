@@ -1,12 +1,11 @@
 //! `/admin/v1/roles`: who holds a role, and the roles of people.
 
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 
-use crate::admin::roles::{ListRoleHolders, SetUserRoles, TakeUserRoles};
+use crate::admin::roles::{ListRoleHolders, SetUserRoles};
 use crate::api::admin::answer::{no_content, page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
+use crate::api::admin::variant::Variant;
 use crate::api::admin::{AdminEndpoint, OFFICER};
 use crate::api::context::Context;
 use crate::api::description::Description;
@@ -75,8 +74,8 @@ fn show(holder: &RoleHolder) -> ShownHolder<'_> {
 }
 
 /// Returns the user of the path, who may be named by any identifier: an officer cannot look people up.
-fn named(call: &AdminCall<'_>) -> Result<UserRef, RequestError> {
-    call.id(0, |text| Ok::<_, Infallible>(UserRef::Any(String::from(text))))
+fn named(call: &AdminCall<'_>) -> UserRef {
+    UserRef::Any(call.text(0).into())
 }
 
 impl AdminEndpoint for ListRoleHolders {
@@ -105,13 +104,20 @@ impl AdminEndpoint for SetUserRoles {
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let SetRolesBody { roles } = call.json()?;
-        Ok(Self { user: named(call)?, roles: Roles::of(&roles) })
+        Ok(Self { user: named(call), roles: Roles::of(&roles) })
     }
 
     fn respond(_: &Context, user: User) -> Response {
         shown(&of_user(&user))
     }
 }
+
+/// Takes every role of a user.
+pub(crate) type TakeUserRoles = Variant<SetUserRoles, TakesAll>;
+
+/// The route that takes every role.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TakesAll;
 
 impl AdminEndpoint for TakeUserRoles {
     const ROLES: Roles = OFFICER;
@@ -120,7 +126,7 @@ impl AdminEndpoint for TakeUserRoles {
         .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self::new(named(call)?))
+        Ok(SetUserRoles { user: named(call), roles: Roles::NONE }.into())
     }
 
     fn respond(_: &Context, _: User) -> Response {

@@ -2,10 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::admin::{AdminError, Decision, Operation, OperationInputs};
 use crate::api::admin::AdminEndpoint;
-use crate::api::admin::answer::page;
+use crate::api::admin::answer::all;
 use crate::api::admin::call::AdminCall;
+use crate::api::admin::task_operation::{TaskOperation, TaskResult};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::api::server_status::ServerSetting;
@@ -14,8 +14,6 @@ use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::http::shape::{Nullable, answer};
 use crate::records::role::{Role, Roles};
-use crate::store::page::Page;
-use crate::store::query::{Query, Records};
 
 answer! {
     /// A key of the configuration.
@@ -36,24 +34,11 @@ answer! {
 }
 
 /// Shows the configuration that holds.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ShowSettings {
-    settings: Option<Vec<ServerSetting>>,
-}
+pub(crate) type ShowSettings = TaskOperation<Vec<ServerSetting>>;
 
-impl Operation for ShowSettings {
-    type Output = Vec<ServerSetting>;
-
-    fn query(&self) -> Query {
-        Query::Generation
-    }
-
-    fn decide(
-        &self,
-        _: &OperationInputs<'_>,
-        _: &Records,
-    ) -> Result<Decision<Vec<ServerSetting>>, AdminError> {
-        self.settings.clone().map(Decision::Done).ok_or(AdminError::Overloaded)
+impl TaskResult for Vec<ServerSetting> {
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::Settings(settings) = answer { Some(settings) } else { None }
     }
 }
 
@@ -63,22 +48,19 @@ impl AdminEndpoint for ShowSettings {
         Description::new("Shows the configuration that holds").answers_page::<ShownSetting<'_>>();
 
     fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { settings: None })
+        Ok(Self::new(TaskRequest::Settings))
     }
 
     fn task(&self) -> Option<TaskRequest> {
-        Some(TaskRequest::Settings)
+        Some(self.request.clone())
     }
 
     fn take_answer(&mut self, answer: TaskAnswer) {
-        if let TaskAnswer::Settings(settings) = answer {
-            self.settings = Some(settings);
-        }
+        self.take(answer);
     }
 
     fn respond(_: &Context, items: Vec<ServerSetting>) -> Response {
-        // As many as there are keys.
-        page(&Page { items, next: None }, |setting| ShownSetting {
+        all(&items, |setting| ShownSetting {
             key: &setting.key,
             value: Nullable(setting.value.as_deref()),
             source: setting.source.as_str(),

@@ -4,10 +4,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::admin::{AdminError, Decision, Operation, OperationInputs};
 use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::shown;
 use crate::api::admin::call::AdminCall;
+use crate::api::admin::task_operation::{TaskOperation, TaskResult};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::api::server_status::ServerStatus;
@@ -18,7 +18,6 @@ use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::http::shape::{Nullable, answer};
 use crate::records::role::Roles;
-use crate::store::query::{Query, Records};
 
 answer! {
     /// The status of the server.
@@ -33,7 +32,7 @@ answer! {
         store: ShownStore,
         /// The end of the audit chain.
         audit: ShownChain<'a>,
-        /// What should be mended, as in the answer of `/readyz`.
+        /// The warnings, as in the answer of `/readyz`.
         warnings: Vec<&'a str>,
     }
 }
@@ -81,24 +80,11 @@ answer! {
 }
 
 /// Shows the status of the server.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ShowStatus {
-    status: Option<Box<ServerStatus>>,
-}
+pub(crate) type ShowStatus = TaskOperation<Box<ServerStatus>>;
 
-impl Operation for ShowStatus {
-    type Output = Box<ServerStatus>;
-
-    fn query(&self) -> Query {
-        Query::Generation
-    }
-
-    fn decide(
-        &self,
-        _: &OperationInputs<'_>,
-        _: &Records,
-    ) -> Result<Decision<Box<ServerStatus>>, AdminError> {
-        self.status.clone().map(Decision::Done).ok_or(AdminError::Overloaded)
+impl TaskResult for Box<ServerStatus> {
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::Status(status) = answer { Some(status) } else { None }
     }
 }
 
@@ -108,17 +94,15 @@ impl AdminEndpoint for ShowStatus {
         Description::new("Shows the status of the server").answers::<ShownStatus<'_>>(200);
 
     fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { status: None })
+        Ok(Self::new(TaskRequest::Status))
     }
 
     fn task(&self) -> Option<TaskRequest> {
-        Some(TaskRequest::Status)
+        Some(self.request.clone())
     }
 
     fn take_answer(&mut self, answer: TaskAnswer) {
-        if let TaskAnswer::Status(status) = answer {
-            self.status = Some(status);
-        }
+        self.take(answer);
     }
 
     fn respond(ctx: &Context, status: Box<ServerStatus>) -> Response {

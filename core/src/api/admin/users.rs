@@ -9,7 +9,6 @@ use crate::admin::users::{AddUser, DeleteUser, ListUsers, PatchUser, SetUser, Sh
 use crate::admin::{AdminError, UserFields, UserSearch};
 use crate::api::admin::answer::{created, no_content, page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
-use crate::api::admin::error::request_error;
 use crate::api::admin::{AdminEndpoint, OPERATOR};
 use crate::api::context::Context;
 use crate::api::description::Description;
@@ -19,7 +18,7 @@ use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::http::shape::{Nullable, Patched, answer, body};
 use crate::records::factor::AskFactor;
-use crate::records::id::{UserId, UserRef};
+use crate::records::id::UserRef;
 use crate::records::role::Roles;
 use crate::records::user::{Gender, Status, User, Username};
 use crate::store::page::Page;
@@ -195,7 +194,7 @@ impl AdminEndpoint for ShowUser {
         Description::new("Shows a user").answers::<ShownUser<'_>>(200).refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: UserRef::from(&call.id(0, UserId::parse)?) })
+        Ok(Self { user: call.user()? })
     }
 
     fn respond(_: &Context, user: User) -> Response {
@@ -212,7 +211,7 @@ impl AdminEndpoint for AddUser {
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let body: AddUserBody = call.json()?;
-        let fields = fields(&body).map_err(|error| request_error(&error))?;
+        let fields = fields(&body)?;
         Ok(Self { username: body.username, fields, password: body.password })
     }
 
@@ -234,8 +233,8 @@ impl AdminEndpoint for PatchUser {
         ]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        let user = UserRef::from(&call.id(0, UserId::parse)?);
-        patched(user, call.json()?).map_err(|error| request_error(&error))
+        let user = call.user()?;
+        Ok(patched(user, call.json()?)?)
     }
 
     fn respond(_: &Context, user: User) -> Response {
@@ -249,7 +248,7 @@ impl AdminEndpoint for DeleteUser {
         Description::new("Deletes a user").answers_nothing(204).refuses(&[Problem::NoSuchRecord]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self { user: UserRef::from(&call.id(0, UserId::parse)?) })
+        Ok(Self { user: call.user()? })
     }
 
     fn respond(_: &Context, _: User) -> Response {

@@ -19,7 +19,7 @@ answer! {
     struct Health {
         /// `ok` or `ready`.
         status: &'static str [names(&["ok", "ready"])] = "ok",
-        /// What an operator should look at.
+        /// The names of what an operator should look at.
         warnings: Option<Vec<&'static str>>,
     }
 }

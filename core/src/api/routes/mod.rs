@@ -4,16 +4,15 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::admin::clients::{
-    AddClient, AddClientKey, AddSecret, DeleteClient, EndClientKey, EndSecret, ListClientKeys, ListClients,
-    ListSecrets, PatchClient, SetClientKeys, ShowClient,
-};
+use crate::admin::client_keys::{AddClientKey, EndClientKey};
+use crate::admin::client_secrets::{AddSecret, EndSecret};
+use crate::admin::clients::{AddClient, DeleteClient, ListClients, PatchClient, ShowClient};
 use crate::admin::factors::ResetFactors;
 use crate::admin::import::ImportUsers;
 use crate::admin::keys::{ActivateKey, GenerateKey, ListKeys, RetireKey, ShowKey, StopKey};
 use crate::admin::risk::ExplainRisk;
-use crate::admin::roles::{ListRoleHolders, SetUserRoles, TakeUserRoles};
-use crate::admin::sessions::{EndSessionOf, EndUserSessions, ListSessions};
+use crate::admin::roles::{ListRoleHolders, SetUserRoles};
+use crate::admin::sessions::{EndSession, EndUserSessions, ListSessions};
 use crate::admin::tickets::{ListTickets, RevokeTicket, ShowTicket};
 use crate::admin::users::{
     AddUser, DeleteUser, ListUsers, PatchUser, RequirePasswordChange, SetPassword, ShowAccount, ShowUser,
@@ -165,17 +164,17 @@ admin {
     DELETE "/admin/v1/users/{id}/factors"            => ResetFactors;
     GET    "/admin/v1/users/{id}/sessions"           => ListSessions;
     DELETE "/admin/v1/users/{id}/sessions"           => EndUserSessions;
-    DELETE "/admin/v1/users/{id}/sessions/{session}" => EndSessionOf;
+    DELETE "/admin/v1/users/{id}/sessions/{session}" => EndSession;
     GET    "/admin/v1/clients"                       => ListClients;
     POST   "/admin/v1/clients"                       => AddClient;
     GET    "/admin/v1/clients/{id}"                  => ShowClient;
     PATCH  "/admin/v1/clients/{id}"                  => PatchClient;
     DELETE "/admin/v1/clients/{id}"                  => DeleteClient;
-    GET    "/admin/v1/clients/{id}/secrets"          => ListSecrets;
+    GET    "/admin/v1/clients/{id}/secrets"          => admin::client_secrets::ListSecrets;
     POST   "/admin/v1/clients/{id}/secrets"          => AddSecret;
     DELETE "/admin/v1/clients/{id}/secrets/{secret}" => EndSecret;
-    GET    "/admin/v1/clients/{id}/keys"             => ListClientKeys;
-    PUT    "/admin/v1/clients/{id}/keys"             => SetClientKeys;
+    GET    "/admin/v1/clients/{id}/keys"             => admin::client_keys::ListClientKeys;
+    PUT    "/admin/v1/clients/{id}/keys"             => admin::client_keys::SetClientKeys;
     POST   "/admin/v1/clients/{id}/keys"             => AddClientKey;
     DELETE "/admin/v1/clients/{id}/keys/{kid}"       => EndClientKey;
     GET    "/admin/v1/tickets"                       => ListTickets;
@@ -190,7 +189,7 @@ admin {
     POST   "/admin/v1/risk:explain"                  => ExplainRisk;
     GET    "/admin/v1/roles"                         => ListRoleHolders;
     PUT    "/admin/v1/roles/{id}"                    => SetUserRoles;
-    DELETE "/admin/v1/roles/{id}"                    => TakeUserRoles;
+    DELETE "/admin/v1/roles/{id}"                    => admin::roles::TakeUserRoles;
     GET    "/admin/v1/audit"                         => ListEvents;
     POST   "/admin/v1/audit:verify"                  => VerifyAudit;
     GET    "/admin/v1/settings"                      => ShowSettings;

@@ -216,6 +216,7 @@ impl DocumentWriter {
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "the descriptions are written, and nothing is read")]
 mod tests {
     use super::*;
     use crate::http::shape::{Shape, body};

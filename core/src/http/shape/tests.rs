@@ -41,7 +41,7 @@ body! {
 }
 
 body! {
-    /// What parts have in common.
+    /// The common members of parts.
     struct Origin {
         /// The country.
         country_code: Option<String> [length(2, 2)],

@@ -11,7 +11,7 @@ use super::rows::{signed, stamp};
 use super::schema;
 use super::transaction_error::TransactionError;
 use super::walk::PAGE;
-use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, Refused};
+use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, RefusalFilter};
 
 /// The most rows that one page looks at.
 const LOOKED_AT: u64 = 20_000;
@@ -69,8 +69,8 @@ pub(super) fn page(
         filter.client.as_ref().map(|id| id.as_str()),
         (!filter.kinds.is_empty()).then(|| format!(" {} ", kinds())),
         filter.refusal.map(|refused| match refused {
-            Refused::Any => "",
-            Refused::For(reason) => Refusal::as_str(reason),
+            RefusalFilter::Any => "",
+            RefusalFilter::For(reason) => Refusal::as_str(reason),
         }),
         filter.request.as_ref().map(|id| id.as_str()),
         filter.since.map(stamp),

@@ -1,0 +1,358 @@
+//! Operations on the secrets of clients.
+
+use super::clients::{edit, found};
+use super::error::{AdminError, Field, Invalid, Item, Obstacle};
+use super::step::{Decision, Operation, OperationInputs};
+use crate::base::base64url::prefixed;
+use crate::base::secret::SecretText;
+use crate::base::time::Time;
+use crate::crypto::seed::Label;
+use crate::records::client::{Client, ClientSecret, SecretDigest};
+use crate::records::id::{ClientId, SecretId};
+use crate::records::request_inputs::RequestInputs;
+use crate::records::scope::Scope;
+use crate::store::audit::Kind;
+use crate::store::query::{Query, Records};
+
+/// A client's secret that was made elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportedSecret(SecretText);
+
+impl ImportedSecret {
+    /// Takes a secret over.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] where it has fewer than [`Client::MIN_SECRET_CHARS`] characters, or a control character.
+    pub fn new(secret: SecretText) -> Result<Self, AdminError> {
+        let invalid = |reason| AdminError::Invalid { field: Field::Secret, reason };
+        let least = Client::MIN_SECRET_CHARS;
+        if secret.expose().chars().count() < least {
+            return Err(invalid(Invalid::TooShort { least }));
+        }
+        if secret.expose().chars().any(char::is_control) {
+            return Err(invalid(Invalid::NotOneLine));
+        }
+        Ok(Self(secret))
+    }
+}
+
+/// Gives a client another secret, and leaves the former ones good until [`EndRotation`]: a secret that does not arrive where it
+/// is needed costs nothing then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BeginRotation {
+    /// The client.
+    pub client: ClientId,
+    /// The seconds that the former secrets are to be good for once the rotation ends.
+    pub overlap: u32,
+}
+
+/// Ends the secrets that a client had before a rotation began. [`BeginRotation`] returns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndRotation {
+    client: ClientId,
+    new: SecretDigest,
+    overlap: u32,
+}
+
+/// The result of [`BeginRotation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BegunRotation {
+    /// The client.
+    pub client: Client,
+    /// The new secret. The store does not keep it.
+    pub secret: SecretText,
+    /// Ends the former secrets: run it once the new one is in safe hands.
+    pub end: EndRotation,
+}
+
+/// Gives a client another secret, beside those that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddSecret {
+    /// The client.
+    pub client: ClientId,
+    /// The seconds after which the former secrets end; none leaves them as they are.
+    pub overlap: Option<u32>,
+    /// The seconds that the new secret is good for; none: until it is ended.
+    pub lifetime: Option<u32>,
+    /// The secret; one is made where there is none.
+    pub secret: Option<ImportedSecret>,
+}
+
+/// The result of [`AddSecret`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedSecret {
+    /// The client.
+    pub client: Client,
+    /// The record of the secret.
+    pub kept: ClientSecret,
+    /// The secret, where one was made. The store does not keep it.
+    pub secret: Option<SecretText>,
+}
+
+/// Ends one secret of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndSecret {
+    /// The client.
+    pub client: ClientId,
+    /// The secret.
+    pub secret: SecretId,
+    /// The seconds that it is still good for. It never gets a later end than it had.
+    pub overlap: u32,
+}
+
+/// Enables a client, gives it exactly this scope, and one new secret in place of all it had.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenewClient {
+    /// The client.
+    pub client: ClientId,
+    /// Its scope.
+    pub scope: Scope,
+}
+
+/// The result of an operation that gives a client a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientWithSecret {
+    /// The client.
+    pub client: Client,
+    /// The secret, where one was made. The store does not keep it.
+    pub secret: Option<SecretText>,
+}
+
+impl Operation for BeginRotation {
+    type Output = BegunRotation;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<BegunRotation>, AdminError> {
+        let (kept, secret) = drawn_secret(inputs.request)?;
+        let end =
+            EndRotation { client: self.client.clone(), new: kept.digest.clone(), overlap: self.overlap };
+        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
+            add_secret(client, kept, self.overlap, inputs.request.now)
+        })?;
+        Ok(decision.map(|client| BegunRotation { client, secret, end }))
+    }
+}
+
+impl Operation for EndRotation {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
+            end_former(client, &self.new, self.overlap, inputs.request.now);
+            Ok(())
+        })
+    }
+}
+
+impl Operation for AddSecret {
+    type Output = AddedSecret;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<AddedSecret>, AdminError> {
+        let now = inputs.request.now;
+        let (mut kept, secret) = new_secret(self.secret.as_ref(), inputs.request)?;
+        kept.expires_at = self.lifetime.map(|seconds| now.plus(seconds.into()));
+        let decision =
+            edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| match self.overlap {
+                Some(overlap) => succeed(client, kept.clone(), overlap, now),
+                None => add_secret(client, kept.clone(), 1, now),
+            })?;
+        Ok(decision.map(|client| AddedSecret { client, kept, secret }))
+    }
+}
+
+impl Operation for EndSecret {
+    type Output = Client;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<Client>, AdminError> {
+        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
+            let end = inputs.request.now.plus(self.overlap.into());
+            let named = client.secrets.iter_mut().find(|secret| secret.id == self.secret);
+            named.ok_or_else(|| AdminError::NotFound(Item::Secret(self.secret.clone())))?.end_by(end);
+            client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| inputs.request.now < end));
+            Ok(())
+        })
+    }
+}
+
+impl Operation for RenewClient {
+    type Output = ClientWithSecret;
+
+    fn query(&self) -> Query {
+        Query::Client(self.client.clone())
+    }
+
+    fn decide(
+        &self,
+        inputs: &OperationInputs<'_>,
+        records: &Records,
+    ) -> Result<Decision<ClientWithSecret>, AdminError> {
+        let (kept, secret) = new_secret(None, inputs.request)?;
+        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
+            client.enable();
+            client.scope = self.scope.clone();
+            client.default_scope = Scope::default();
+            succeed(client, kept, 0, inputs.request.now)
+        })?;
+        Ok(decision.map(|client| ClientWithSecret { client, secret }))
+    }
+}
+
+/// Returns what is kept of a secret, and its text where it was made: `gps_` and 256 bits in base64url.
+pub(super) fn new_secret(
+    imported: Option<&ImportedSecret>,
+    request: &RequestInputs,
+) -> Result<(ClientSecret, Option<SecretText>), AdminError> {
+    if let Some(ImportedSecret(text)) = imported {
+        return Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), None));
+    }
+    let (kept, text) = drawn_secret(request)?;
+    Ok((kept, Some(text)))
+}
+
+/// Draws the public name of a secret.
+fn secret_id(request: &RequestInputs) -> Result<SecretId, AdminError> {
+    let name = request.seed.name(Label::ClientSecretId, "sec_");
+    SecretId::parse(&name).map_err(|_| AdminError::Internal)
+}
+
+/// Draws a secret, and returns what is kept of it and its text.
+fn drawn_secret(request: &RequestInputs) -> Result<(ClientSecret, SecretText), AdminError> {
+    let text =
+        SecretText::new(prefixed(Client::SECRET_PREFIX, request.seed.draw(Label::ClientSecret).expose()));
+    Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), text))
+}
+
+/// Makes `new` a secret of `client`. The former ones end after `overlap` seconds, or sooner where they were to.
+fn succeed(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
+    let digest = new.digest.clone();
+    add_secret(client, new, overlap, now)?;
+    end_former(client, &digest, overlap, now);
+    Ok(())
+}
+
+/// Makes `new` a secret of `client`, beside those that are still good. Where there is no room, the oldest gives way if it is to
+/// end at once.
+fn add_secret(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
+    let is_good = |former: &ClientSecret| former.expires_at.is_none_or(|end| now < end);
+    client.secrets.retain(|former| former.digest != new.digest && is_good(former));
+    if client.secrets.len() >= Client::MAX_SECRETS {
+        if overlap > 0 {
+            return Err(AdminError::Refused(Obstacle::TooManySecrets));
+        }
+        let mut is_oldest = true;
+        client.secrets.retain(|_| !core::mem::take(&mut is_oldest));
+    }
+    client.secrets.push(new);
+    Ok(())
+}
+
+/// Lets the secrets that `client` had before `new` end after `overlap` seconds, or sooner where they were to.
+fn end_former(client: &mut Client, new: &SecretDigest, overlap: u32, now: Time) {
+    let end = now.plus(overlap.into());
+    let Some(place) = client.secrets.iter().position(|secret| secret.digest == *new) else { return };
+    let (former, _) = client.secrets.split_at_mut(place);
+    for secret in former {
+        secret.end_by(end);
+    }
+    client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| now < end));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    fn at(seconds: u64) -> Time {
+        Time::from_unix(seconds)
+    }
+
+    fn new_at(text: &str, now: Time) -> ClientSecret {
+        ClientSecret::new(SecretId::parse("sec_1").unwrap(), text, now)
+    }
+
+    fn ends(client: &Client) -> Vec<Option<u64>> {
+        client.secrets.iter().map(|secret| secret.expires_at.map(Time::unix)).collect()
+    }
+
+    #[test]
+    fn former_secrets_end_after_the_overlap_and_never_later_than_they_would_have() {
+        let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
+        for (name, overlap, now, expected) in [
+            ("one", 0, 10, vec![None]),
+            ("two", 60, 10, vec![Some(70), None]),
+            ("three", 100, 20, vec![Some(70), Some(120), None]),
+            ("four", 100, 70, vec![Some(120), Some(170), None]),
+            ("five", 0, 80, vec![None]),
+            ("five", 60, 80, vec![None]),
+        ] {
+            succeed(&mut client, new_at(name, at(now)), overlap, at(now)).unwrap();
+            assert_eq!(ends(&client), expected, "{name}");
+        }
+        for n in 1..Client::MAX_SECRETS {
+            succeed(&mut client, new_at(&n.to_string(), at(100)), 60, at(100)).unwrap();
+        }
+        let more = || new_at("more", at(100));
+        let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
+        assert_eq!(succeed(&mut client, more(), 60, at(100)), many);
+        assert_eq!(succeed(&mut client, more(), 0, at(100)), Ok(()));
+    }
+
+    #[test]
+    fn a_rotation_that_has_begun_leaves_the_former_secrets_as_they_are() {
+        let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
+        let new = |name: &str| new_at(name, at(10));
+        let digest = |name: &str| SecretDigest::of(name);
+        for name in ["one", "two", "three"] {
+            add_secret(&mut client, new(name), 0, at(10)).unwrap();
+        }
+        assert_eq!(ends(&client), [None, None, None]);
+        // Another rotation that began later keeps its secret.
+        end_former(&mut client, &digest("two"), 60, at(20));
+        assert_eq!(ends(&client), [Some(80), None, None]);
+        end_former(&mut client, &digest("two"), 0, at(20));
+        assert_eq!(ends(&client), [None, None]);
+        // The secret of a rotation that another has ended meanwhile.
+        end_former(&mut client, &digest("one"), 0, at(20));
+        assert_eq!(client.secrets.len(), 2);
+        for n in client.secrets.len()..Client::MAX_SECRETS {
+            add_secret(&mut client, new(&n.to_string()), 60, at(20)).unwrap();
+        }
+        let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
+        assert_eq!(add_secret(&mut client, new("more"), 60, at(20)), many);
+        add_secret(&mut client, new("more"), 0, at(20)).unwrap();
+        assert!(client.secrets.len() == Client::MAX_SECRETS && client.secrets[0].digest == digest("three"));
+    }
+}
