@@ -49,7 +49,7 @@ pub struct ServerSetting {
     pub source: SettingSource,
     /// The place, for people.
     pub from: String,
-    /// True if another value holds from the next start on.
+    /// True if a change of it holds from the next start on.
     pub needs_restart: bool,
 }
 

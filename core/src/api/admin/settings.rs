@@ -28,7 +28,7 @@ answer! {
         line: Nullable<u64> = 12,
         /// The place that the value comes from, for people.
         from: &'a str = "gatepass.toml line 12",
-        /// True if another value holds from the next start on.
+        /// True if a change of it holds from the next start on.
         needs_restart: bool = false,
     }
 }
