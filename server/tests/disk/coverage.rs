@@ -58,7 +58,7 @@ pub(crate) struct Coverage {
 }
 
 /// The least number of faults and of power losses of each kind.
-const TARGET: usize = 1000;
+const TARGET: usize = 400;
 
 /// Returns the target of this run.
 fn target() -> usize {

@@ -2,8 +2,8 @@
 //! power is lost with everything that was not synced. SQLite is real; the disk below it, and below the files beside the
 //! database, is simulated.
 //!
-//! `GATEPASS_DISK=20000 cargo test --release -p gatepass --test disk` tests so many faults of each kind instead of a
-//! thousand.
+//! `GATEPASS_DISK=20000 cargo test --release -p gatepass --test disk` tests so many faults of each kind instead of
+//! 400.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

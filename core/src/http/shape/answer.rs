@@ -1,4 +1,4 @@
-//! Answers: [`answer!`](crate::http::shape::answer) makes a struct with its writer and its schema.
+//! Answers: `answer!` makes a struct with its writer and its schema.
 
 use serde::Serialize;
 use serde::ser::SerializeMap;
@@ -55,7 +55,7 @@ impl<T: Shape + Serialize> AnswerMember for Nullable<T> {
     }
 }
 
-/// A struct that [`answer!`](crate::http::shape::answer) made.
+/// A struct that `answer!` made.
 pub(crate) trait Answer: Serialize {
     /// Its description.
     const ANSWER: &'static Object;

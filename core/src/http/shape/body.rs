@@ -1,4 +1,4 @@
-//! Bodies, queries and forms: [`body!`](crate::http::shape::body) makes a struct with its reader and its schema.
+//! Bodies, queries and forms: `body!` makes a struct with its reader and its schema.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -97,7 +97,7 @@ impl<T: Read> BodyMember for Patched<T> {
     }
 }
 
-/// A struct that [`body!`](crate::http::shape::body) made.
+/// A struct that `body!` made.
 pub(crate) trait ReadBody: Sized {
     /// Its description.
     const BODY: &'static Object;

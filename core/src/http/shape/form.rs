@@ -1,4 +1,4 @@
-//! Forms: [`form!`](crate::http::shape::form) makes a struct that borrows its parameters, with its reader and its schema.
+//! Forms: `form!` makes a struct that borrows its parameters, with its reader and its schema.
 
 use alloc::format;
 
@@ -38,7 +38,7 @@ impl<'a> FormParameter<'a> for Option<&'a str> {
     }
 }
 
-/// A struct that [`form!`](crate::http::shape::form) made.
+/// A struct that `form!` made.
 pub(crate) trait ReadForm<'a>: Sized {
     /// Its description.
     const FORM: &'static Object;

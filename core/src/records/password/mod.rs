@@ -1,6 +1,6 @@
 //! A person's password, as a store keeps it: hashed by Argon2id (RFC 9106), and how often it has been guessed at.
 //!
-//! A hash that another program made ([`foreign`]) is kept until the first sign-in with it, and then replaced by one of ours.
+//! A hash that another program made (`foreign`) is kept until the first sign-in with it, and then replaced by one of ours.
 
 mod foreign;
 

@@ -65,9 +65,8 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     }
     queries.push(Query::Owners(identities(sample)));
     let import = |text: String| {
-        let texts = identities(sample);
-        let named = |user| UserQuery { user, identifiers: texts.clone() };
-        [named(UserRef::Any(text.clone())), named(UserRef::Username(text))]
+        let named = |user| UserQuery { user, identifiers: vec![text.clone()] };
+        [named(UserRef::Any(text.clone())), named(UserRef::Username(text.clone()))]
     };
     queries.push(Query::Import(identities(sample).into_iter().flat_map(import).collect()));
     queries.extend(by_clients(sample));
