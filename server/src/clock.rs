@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn other_people_are_told_the_wall_clock_unless_it_is_none() {
+    fn other_people_get_the_wall_clock_unless_it_is_none() {
         for (wall, stamp) in [
             (at(0), at(0)),
             (at(-8 * HOUR), at(-8 * HOUR)),

@@ -6,7 +6,9 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::admin::client_secrets::{AddSecret, BeginRotation, ImportedSecret, RenewClient};
+use gatepass_core::admin::client_secrets::{
+    AddSecret, EndSecrets, FormerSecrets, ImportedSecret, RenewClient, SecretsToEnd,
+};
 use gatepass_core::admin::clients::{
     AddClient, ClientFilter, DeleteClient, DisableClient, EnableClient, ListClients, SetClient, ShowClient,
 };
@@ -160,11 +162,14 @@ fn what_a_client_may_not_be_is_refused_before_anything_is_read() {
     }
 }
 
+fn add_secret(former: FormerSecrets, secret: Option<ImportedSecret>) -> AddSecret {
+    AddSecret { client: id("portal"), former, lifetime: None, secret }
+}
+
 #[test]
 fn a_secret_is_out_of_reach_until_it_is_durable_and_the_former_ones_end() {
     let store = store();
-    let rotate =
-        |overlap| AddSecret { client: id("portal"), overlap: Some(overlap), lifetime: None, secret: None };
+    let rotate = |overlap| add_secret(FormerSecrets::EndAfter(overlap), None);
     let Step::Read(read) = begin(rotate(60), Administrator::Machine, inputs(NOON, 7)) else {
         panic!("it reads first")
     };
@@ -192,7 +197,7 @@ fn a_secret_is_out_of_reach_until_it_is_durable_and_the_former_ones_end() {
     let imported = |number: usize| {
         let secret = SecretText::new(format!("{number:0>40}"));
         let secret = Some(ImportedSecret::new(secret).expect("a secret"));
-        AddSecret { client: id("portal"), overlap: Some(60), lifetime: None, secret }
+        add_secret(FormerSecrets::EndAfter(60), secret)
     };
     for number in 2..Client::MAX_SECRETS {
         assert_eq!(does(&store, imported(number)).map(|rotated| rotated.secret), Ok(None));
@@ -212,14 +217,15 @@ fn a_rotation_ends_the_former_secrets_when_it_is_told_to() {
     let store = store();
     let known = |secret: &str, at| is_known(&store, "portal", secret, at);
     let later = NOON.plus(3600);
-    let begun = does(&store, BeginRotation { client: id("portal"), overlap: 60 }).expect("a change");
-    let new = begun.secret.expose();
+    let added = does(&store, add_secret(FormerSecrets::Stay, None)).expect("a change");
+    let new = added.secret.as_ref().expect("a secret").expose();
     assert!(known(new, later) && known(PORTAL_SECRET, later), "both are good until it ends");
-    let ended = does(&store, begun.end.clone()).expect("a change");
+    let end = EndSecrets { client: id("portal"), secrets: SecretsToEnd::Before(added.kept.id), overlap: 60 };
+    let ended = does(&store, end.clone()).expect("a change");
     assert_eq!(ended.secrets.len(), 2);
     assert!(known(new, later) && known(PORTAL_SECRET, NOON.plus(59)) && !known(PORTAL_SECRET, NOON.plus(60)));
     let revision = client(&store, "portal").revision;
-    does(&store, begun.end).expect("nothing to do");
+    does(&store, end).expect("nothing to do");
     assert_eq!(client(&store, "portal").revision, revision, "it has ended them already");
 }
 

@@ -3,9 +3,11 @@
 
 use gatepass::config::{ConfigLayer, KEYS};
 use gatepass::telemetry::metrics::families::{Family, Type};
-use gatepass_core::api::routes::ROUTES;
+use gatepass_core::api::routes::{Authentication, ROUTES};
+use gatepass_core::base::warning::Warning;
 use gatepass_core::http::language::Language;
 use gatepass_core::http::problem::Problem;
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::store::audit::{Kind, Refusal};
 
 const AUDIT: &str = include_str!("../../docs/audit.md");
@@ -159,6 +161,40 @@ fn the_alerts_ask_for_words_that_exist_and_are_explained() {
     let mut alerts: Vec<_> = alerts.collect();
     alerts.sort_unstable();
     assert_eq!(explained, alerts, "docs/operating.md and docs/alerts.yml");
+}
+
+#[test]
+fn the_roles_of_administration_are_those_of_the_table_of_routes() {
+    for route in ROUTES.iter().filter(|route| route.authentication == Authentication::Administrator) {
+        let names: Vec<_> = route.roles.iter().map(Role::as_str).collect();
+        let roles = if route.roles == Roles::ALL { "any".into() } else { names.join(", ") };
+        for method in route.methods {
+            let row = format!("\n| `{method} {}` | {roles} | ", route.path);
+            assert!(HTTP_API.contains(&row), "docs/http-api.md lacks the row {row}");
+        }
+    }
+}
+
+#[test]
+fn the_way_over_http_stands_beside_the_command() {
+    let (_, section) = OPERATING.split_once("\n### Over HTTP and by command\n").expect("a section");
+    let section = section.split("\n#").next().unwrap_or_default();
+    let row_of = |path: &str| {
+        let mut rows = section.lines().filter(|line| line.starts_with("| "));
+        rows.any(|row| row.split(['`', ' ', '?']).any(|word| word == path))
+    };
+    let routes = ROUTES.iter().filter(|route| route.authentication == Authentication::Administrator);
+    let missing: Vec<_> = routes.map(|route| route.path).filter(|path| !row_of(path)).collect();
+    assert!(missing.is_empty(), "docs/operating.md lacks {missing:?}");
+}
+
+#[test]
+fn every_warning_of_readyz_is_explained() {
+    let (_, section) = OPERATING.split_once("\n## Is it ready?\n").expect("a section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let listed = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let warnings = Warning::ALL.iter().map(|warning| warning.as_str());
+    assert!(listed.eq(warnings), "docs/operating.md, section \"Is it ready?\"");
 }
 
 #[test]

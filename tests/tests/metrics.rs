@@ -1,5 +1,5 @@
 //! `GET /metrics` of the real binary: what it says, to whom, and where; and the address for administration alone.
-#![allow(clippy::expect_used, reason = "a failed expectation is a failed test")]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a failed test")]
 
 use std::net::SocketAddr;
 
@@ -97,11 +97,17 @@ fn requests_are_counted_and_nothing_that_somebody_sends_is_a_label() {
     for made_up in ["marmalade", "MARMALADE", ticket.as_str(), "pam", "127.0.0.1"] {
         assert!(!text.contains(made_up), "{made_up} in {text}");
     }
+    let operating = include_str!("../../docs/operating.md");
     for family in Family::ALL {
         let name = family.name();
+        let explained = operating.split(&format!("\n| `{name}` | ")).nth(1).expect("a row of the document");
+        let explained = explained.split(" | ").nth(1).expect("a cell").trim_matches(['|', ' ']);
         let base = if family.kind() == Type::Histogram { format!("{name}_count") } else { name };
-        let shown = |line: &str| line.split(['{', ' ']).next() == Some(base.as_str());
-        assert!(text.lines().any(shown), "{base} in {text}");
+        let mut samples = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(base.as_str()));
+        let sample = samples.next().unwrap_or_else(|| panic!("{base} in {text}"));
+        let labels = sample.split_once('{').map_or("", |(_, labels)| labels);
+        let labels: Vec<_> = labels.split("\",").filter_map(|label| Some(label.split_once('=')?.0)).collect();
+        assert_eq!(labels.join(", "), explained, "{sample}");
     }
 }
 

@@ -6,7 +6,7 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::admin::client_secrets::{AddSecret, BeginRotation, EndSecret, RenewClient};
+use gatepass_core::admin::client_secrets::{AddSecret, EndSecrets, FormerSecrets, RenewClient, SecretsToEnd};
 use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
 use gatepass_core::admin::factors::{ResetFactors, SetUpTotp, VerifyTotp};
 use gatepass_core::admin::roles::{ListRoleHolders, SetClientRoles, SetUserRoles};
@@ -248,33 +248,56 @@ fn who_may_change_the_roles_of_users_and_of_clients() {
 }
 
 #[test]
+fn a_client_is_added_together_with_its_roles_and_by_the_machine_alone() {
+    let (machine, pam) = (Administrator::Machine, Administrator::User(user_id("pam")));
+    let two = Roles::of(&[Role::Operator, Role::Officer]);
+    let not_separate = Err(AdminError::Invalid { field: Field::Roles, reason: Invalid::NotSeparate });
+    let machine_alone = Err(AdminError::Refused(Obstacle::RolesOfClients));
+    for (by, roles, expected, rows) in [
+        (&machine, Roles::NONE, Ok(()), &[Kind::ClientAdded][..]),
+        (&machine, OFFICER, Ok(()), &[Kind::ClientAdded, Kind::ClientRolesChanged]),
+        (&machine, two, not_separate, &[]),
+        (&pam, Roles::NONE, Ok(()), &[Kind::ClientAdded]),
+        (&pam, OFFICER, machine_alone, &[]),
+    ] {
+        let store = Memory::new(tables());
+        let add = AddClient::new(client_id("new"), ClientFields::default(), None).expect("a client");
+        assert_eq!(does(&store, by, add.roles(roles)), expected, "{by:?} {roles}");
+        store.with(|tables| {
+            let added = tables.clients.get(&client_id("new"));
+            // It is written once: no crash leaves a client without its roles, whose secret nobody has seen.
+            let added = added.map(|client| (client.roles, client.revision));
+            assert_eq!(added, expected.is_ok().then_some((roles, 0)), "{by:?} {roles}");
+            let kinds: Vec<_> = tables.audit.iter().map(|row| row.kind).collect();
+            assert_eq!(kinds, rows, "{by:?} {roles}");
+        });
+    }
+}
+
+#[test]
 fn what_changes_a_clients_credentials_takes_its_roles_unless_the_machine_or_it_does() {
     let backend = || client_id("backend");
     let cases: &[(&str, bool, Change)] = &[
-        ("a secret is made", true, |store, by| {
-            does(
-                store,
-                by,
-                AddSecret { client: client_id("backend"), overlap: Some(0), lifetime: None, secret: None },
-            )
-        }),
-        ("a rotation is begun", true, |store, by| {
-            does(store, by, BeginRotation { client: client_id("backend"), overlap: 60 })
+        ("a secret replaces others", true, |store, by| {
+            let (client, former) = (client_id("backend"), FormerSecrets::EndAfter(0));
+            does(store, by, AddSecret { client, former, lifetime: None, secret: None })
         }),
         ("it is renewed", true, |store, by| {
             does(store, by, RenewClient { client: client_id("backend"), scope: Scope::default() })
         }),
         ("a secret is added", true, |store, by| {
-            let client = client_id("backend");
-            does(store, by, AddSecret { client, lifetime: None, overlap: None, secret: None })
+            let (client, former) = (client_id("backend"), FormerSecrets::Stay);
+            does(store, by, AddSecret { client, former, lifetime: None, secret: None })
         }),
         ("a key is set", true, |store, by| {
             let fields = ClientFields::default().keys(Some(KEYS)).expect("a key");
             does(store, by, SetClient { client: client_id("backend"), fields })
         }),
         ("a secret is ended", false, |store, by| {
-            let secret = store.with(|tables| tables.clients[&client_id("backend")].secrets[0].id.clone());
-            does(store, by, EndSecret { client: client_id("backend"), secret, overlap: 60 })
+            let client = client_id("backend");
+            let secrets = store.with(|tables| tables.clients[&client].secrets[0].id.clone());
+            let secrets = SecretsToEnd::One(secrets);
+            does(store, by, EndSecrets { client, secrets, overlap: 60 })
         }),
         ("a name is set", false, |store, by| {
             let fields = ClientFields::default().name("Backend").expect("a name");

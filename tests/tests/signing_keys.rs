@@ -39,7 +39,7 @@ fn a_client_chooses_the_algorithm_of_its_tokens() {
     assert_eq!((&es["state"], &es["default"]), (&json!("signing"), &json!(false)));
     assert_eq!(of_service(), "RS256", "it signs for nobody yet");
     let set = installation.json(&["client", "set", "backend", "--signing-alg", "es256"]);
-    assert_eq!(set["signing_alg"], "ES256");
+    assert_eq!(set["signing_algorithm"], "ES256");
     assert_eq!(of_service(), "ES256");
     assert_eq!(of_person(json!({"user_id": "alice"})), "ES256", "the session is for the client that issued");
     assert_eq!(of_person(json!({"user_id": "alice", "audience": "portal"})), "RS256");

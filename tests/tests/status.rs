@@ -1,6 +1,7 @@
 //! What administrators ask the real server about itself and its audit log: the status, the log, and the proof that it is whole.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use gatepass_tests::fixtures::BACKEND_SECRET;
@@ -165,5 +166,50 @@ fn the_settings_are_those_of_the_command_and_of_the_flags() {
             "from": "--ticket-lifetime", "needs_restart": false,
         });
         assert_eq!(*ticket, expected);
+    }
+}
+
+/// The fields of an audit row that `docs/audit.md` explains.
+fn explained_fields() -> BTreeSet<String> {
+    let page = include_str!("../../docs/audit.md").split("\n## ").next().unwrap_or_default();
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches('`').to_owned()).collect()
+}
+
+#[test]
+fn a_member_of_a_record_has_one_name_over_http_and_by_command() {
+    let installation = TestInstallation::new();
+    let running = installation.serve(&[]);
+    let address = running.address;
+    for role in ["operator", "officer", "auditor"] {
+        add_client(&installation, role);
+    }
+    let alice = installation.json(&["user", "add", "alice"]);
+    let alice = alice["id"].as_str().expect("an id");
+    let ticket = installation.json(&["ticket", "issue", "--user", "alice"]);
+    let signed_in = TestRequest::json("/auth/ticket/signin", &json!({"ticket": ticket["ticket"]}));
+    assert_eq!(signed_in.to(address).status, 200);
+    let members = |record: &Value| -> BTreeSet<String> {
+        let record = record.get("items").unwrap_or(record);
+        let record = record.get(0).unwrap_or(record);
+        record.as_object().expect("a record").keys().cloned().collect()
+    };
+    // What only HTTP shows: the revision to send along with a change, and a session's time of sign-in as its tokens have it.
+    for (role, path, command, http_alone) in [
+        ("operator", format!("/admin/v1/users/{alice}"), &["user", "show", "alice"][..], &["revision"][..]),
+        ("operator", format!("/admin/v1/users/{alice}/sessions"), &["session", "list"], &["auth_time"]),
+        ("operator", "/admin/v1/tickets".into(), &["ticket", "list"], &[]),
+        ("officer", "/admin/v1/clients/officer".into(), &["client", "show", "officer"], &["revision"]),
+        ("officer", "/admin/v1/keys".into(), &["key", "list"], &[]),
+        ("auditor", "/admin/v1/audit".into(), &["audit", "list"], &[]),
+        ("auditor", "/admin/v1/settings".into(), &["config", "show"], &[]),
+    ] {
+        let over_http = members(&ask(address, &token(address, role), "GET", &path).json());
+        let by_command = members(&installation.json(command));
+        let only: Vec<_> = over_http.difference(&by_command).collect();
+        assert_eq!(only, http_alone, "{path} and {command:?}: {over_http:?} {by_command:?}");
+        if command == ["audit", "list"] {
+            assert_eq!((&over_http, &by_command), (&explained_fields(), &explained_fields()));
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::base::base64url::prefixed;
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
 use crate::crypto::seed::Label;
-use crate::records::client::{Client, ClientSecret, SecretDigest};
+use crate::records::client::{Client, ClientSecret};
 use crate::records::id::{ClientId, SecretId};
 use crate::records::request_inputs::RequestInputs;
 use crate::records::scope::Scope;
@@ -36,46 +36,29 @@ impl ImportedSecret {
     }
 }
 
-/// Gives a client another secret, and leaves the former ones good until [`EndRotation`]: a secret that does not arrive where it
-/// is needed costs nothing then.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BeginRotation {
-    /// The client.
-    pub client: ClientId,
-    /// The seconds that the former secrets are to be good for once the rotation ends.
-    pub overlap: u32,
-}
-
-/// Ends the secrets that a client had before a rotation began. [`BeginRotation`] returns it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndRotation {
-    client: ClientId,
-    new: SecretDigest,
-    overlap: u32,
-}
-
-/// The result of [`BeginRotation`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BegunRotation {
-    /// The client.
-    pub client: Client,
-    /// The new secret. The store does not keep it.
-    pub secret: SecretText,
-    /// Ends the former secrets: run it once the new one is in safe hands.
-    pub end: EndRotation,
-}
-
 /// Gives a client another secret, beside those that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddSecret {
     /// The client.
     pub client: ClientId,
-    /// The seconds after which the former secrets end; none leaves them as they are.
-    pub overlap: Option<u32>,
+    /// The rule for the secrets that it has.
+    pub former: FormerSecrets,
     /// The seconds that the new secret is good for; none: until it is ended.
     pub lifetime: Option<u32>,
     /// The secret; one is made where there is none.
     pub secret: Option<ImportedSecret>,
+}
+
+/// The rule for the secrets that a client has when it gets another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormerSecrets {
+    /// They stay. Where there is no room for another, none is added.
+    Stay,
+    /// They stay. Where there is no room for another, the oldest gives way.
+    OldestGivesWay,
+    /// They end after so many seconds, or sooner where they were to. Where there is no room for another and they are to end at once,
+    /// the oldest gives way.
+    EndAfter(u32),
 }
 
 /// The result of [`AddSecret`].
@@ -89,15 +72,25 @@ pub struct AddedSecret {
     pub secret: Option<SecretText>,
 }
 
-/// Ends one secret of a client.
+/// Ends secrets of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndSecret {
+pub struct EndSecrets {
     /// The client.
     pub client: ClientId,
-    /// The secret.
-    pub secret: SecretId,
-    /// The seconds that it is still good for. It never gets a later end than it had.
+    /// The secrets.
+    pub secrets: SecretsToEnd,
+    /// The seconds that they are still good for. None gets a later end than it had.
     pub overlap: u32,
+}
+
+/// Secrets of a client that are to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretsToEnd {
+    /// This one.
+    One(SecretId),
+    /// Those that the client had before this one. A secret that does not arrive where it is needed costs nothing if its former ones
+    /// are ended only then.
+    Before(SecretId),
 }
 
 /// Enables a client, gives it exactly this scope, and one new secret in place of all it had.
@@ -118,47 +111,6 @@ pub struct ClientWithSecret {
     pub secret: Option<SecretText>,
 }
 
-impl Operation for BeginRotation {
-    type Output = BegunRotation;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<BegunRotation>, AdminError> {
-        let (kept, secret) = drawn_secret(inputs.request)?;
-        let end =
-            EndRotation { client: self.client.clone(), new: kept.digest.clone(), overlap: self.overlap };
-        let decision = edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| {
-            add_secret(client, kept, self.overlap, inputs.request.now)
-        })?;
-        Ok(decision.map(|client| BegunRotation { client, secret, end }))
-    }
-}
-
-impl Operation for EndRotation {
-    type Output = Client;
-
-    fn query(&self) -> Query {
-        Query::Client(self.client.clone())
-    }
-
-    fn decide(
-        &self,
-        inputs: &OperationInputs<'_>,
-        records: &Records,
-    ) -> Result<Decision<Client>, AdminError> {
-        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
-            end_former(client, &self.new, self.overlap, inputs.request.now);
-            Ok(())
-        })
-    }
-}
-
 impl Operation for AddSecret {
     type Output = AddedSecret;
 
@@ -175,15 +127,16 @@ impl Operation for AddSecret {
         let (mut kept, secret) = new_secret(self.secret.as_ref(), inputs.request)?;
         kept.expires_at = self.lifetime.map(|seconds| now.plus(seconds.into()));
         let decision =
-            edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| match self.overlap {
-                Some(overlap) => succeed(client, kept.clone(), overlap, now),
-                None => add_secret(client, kept.clone(), 1, now),
+            edit(inputs, Kind::SecretRotated, found(&self.client, records)?, |client| match self.former {
+                FormerSecrets::Stay => add_secret(client, kept.clone(), false, now),
+                FormerSecrets::OldestGivesWay => add_secret(client, kept.clone(), true, now),
+                FormerSecrets::EndAfter(overlap) => succeed(client, kept.clone(), overlap, now),
             })?;
         Ok(decision.map(|client| AddedSecret { client, kept, secret }))
     }
 }
 
-impl Operation for EndSecret {
+impl Operation for EndSecrets {
     type Output = Client;
 
     fn query(&self) -> Query {
@@ -195,12 +148,19 @@ impl Operation for EndSecret {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Client>, AdminError> {
-        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| {
-            let end = inputs.request.now.plus(self.overlap.into());
-            let named = client.secrets.iter_mut().find(|secret| secret.id == self.secret);
-            named.ok_or_else(|| AdminError::NotFound(Item::Secret(self.secret.clone())))?.end_by(end);
-            client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| inputs.request.now < end));
-            Ok(())
+        let now = inputs.request.now;
+        edit(inputs, Kind::SecretsEnded, found(&self.client, records)?, |client| match &self.secrets {
+            SecretsToEnd::One(id) => {
+                let named = client.secrets.iter_mut().find(|secret| secret.id == *id);
+                let named = named.ok_or_else(|| AdminError::NotFound(Item::Secret(id.clone())))?;
+                named.end_by(now.plus(self.overlap.into()));
+                remove_ended(client, now);
+                Ok(())
+            }
+            SecretsToEnd::Before(id) => {
+                end_former(client, id, self.overlap, now);
+                Ok(())
+            }
         })
     }
 }
@@ -236,8 +196,9 @@ pub(super) fn new_secret(
     if let Some(ImportedSecret(text)) = imported {
         return Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), None));
     }
-    let (kept, text) = drawn_secret(request)?;
-    Ok((kept, Some(text)))
+    let text =
+        SecretText::new(prefixed(Client::SECRET_PREFIX, request.seed.draw(Label::ClientSecret).expose()));
+    Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), Some(text)))
 }
 
 /// Draws the public name of a secret.
@@ -246,28 +207,25 @@ fn secret_id(request: &RequestInputs) -> Result<SecretId, AdminError> {
     SecretId::parse(&name).map_err(|_| AdminError::Internal)
 }
 
-/// Draws a secret, and returns what is kept of it and its text.
-fn drawn_secret(request: &RequestInputs) -> Result<(ClientSecret, SecretText), AdminError> {
-    let text =
-        SecretText::new(prefixed(Client::SECRET_PREFIX, request.seed.draw(Label::ClientSecret).expose()));
-    Ok((ClientSecret::new(secret_id(request)?, text.expose(), request.now), text))
-}
-
 /// Makes `new` a secret of `client`. The former ones end after `overlap` seconds, or sooner where they were to.
 fn succeed(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
-    let digest = new.digest.clone();
-    add_secret(client, new, overlap, now)?;
-    end_former(client, &digest, overlap, now);
+    let id = new.id.clone();
+    add_secret(client, new, overlap == 0, now)?;
+    end_former(client, &id, overlap, now);
     Ok(())
 }
 
-/// Makes `new` a secret of `client`, beside those that are still good. Where there is no room, the oldest gives way if it is to
-/// end at once.
-fn add_secret(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -> Result<(), AdminError> {
-    let is_good = |former: &ClientSecret| former.expires_at.is_none_or(|end| now < end);
-    client.secrets.retain(|former| former.digest != new.digest && is_good(former));
+/// Makes `new` a secret of `client`, beside those that are still good. Where there is no room, the oldest may give way.
+fn add_secret(
+    client: &mut Client,
+    new: ClientSecret,
+    oldest_gives_way: bool,
+    now: Time,
+) -> Result<(), AdminError> {
+    remove_ended(client, now);
+    client.secrets.retain(|former| former.digest != new.digest);
     if client.secrets.len() >= Client::MAX_SECRETS {
-        if overlap > 0 {
+        if !oldest_gives_way {
             return Err(AdminError::Refused(Obstacle::TooManySecrets));
         }
         let mut is_oldest = true;
@@ -278,19 +236,24 @@ fn add_secret(client: &mut Client, new: ClientSecret, overlap: u32, now: Time) -
 }
 
 /// Lets the secrets that `client` had before `new` end after `overlap` seconds, or sooner where they were to.
-fn end_former(client: &mut Client, new: &SecretDigest, overlap: u32, now: Time) {
+fn end_former(client: &mut Client, new: &SecretId, overlap: u32, now: Time) {
     let end = now.plus(overlap.into());
-    let Some(place) = client.secrets.iter().position(|secret| secret.digest == *new) else { return };
+    let Some(place) = client.secrets.iter().position(|secret| secret.id == *new) else { return };
     let (former, _) = client.secrets.split_at_mut(place);
     for secret in former {
         secret.end_by(end);
     }
+    remove_ended(client, now);
+}
+
+fn remove_ended(client: &mut Client, now: Time) {
     client.secrets.retain(|secret| secret.expires_at.is_none_or(|end| now < end));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
     use alloc::string::ToString;
     use alloc::vec;
     use alloc::vec::Vec;
@@ -300,7 +263,11 @@ mod tests {
     }
 
     fn new_at(text: &str, now: Time) -> ClientSecret {
-        ClientSecret::new(SecretId::parse("sec_1").unwrap(), text, now)
+        ClientSecret::new(id(text), text, now)
+    }
+
+    fn id(text: &str) -> SecretId {
+        SecretId::parse(&format!("sec_{text}")).unwrap()
     }
 
     fn ends(client: &Client) -> Vec<Option<u64>> {
@@ -334,25 +301,24 @@ mod tests {
     fn a_rotation_that_has_begun_leaves_the_former_secrets_as_they_are() {
         let mut client = Client::new(ClientId::parse("svc").unwrap(), Scope::default(), 1, at(1));
         let new = |name: &str| new_at(name, at(10));
-        let digest = |name: &str| SecretDigest::of(name);
         for name in ["one", "two", "three"] {
-            add_secret(&mut client, new(name), 0, at(10)).unwrap();
+            add_secret(&mut client, new(name), true, at(10)).unwrap();
         }
         assert_eq!(ends(&client), [None, None, None]);
         // Another rotation that began later keeps its secret.
-        end_former(&mut client, &digest("two"), 60, at(20));
+        end_former(&mut client, &id("two"), 60, at(20));
         assert_eq!(ends(&client), [Some(80), None, None]);
-        end_former(&mut client, &digest("two"), 0, at(20));
+        end_former(&mut client, &id("two"), 0, at(20));
         assert_eq!(ends(&client), [None, None]);
         // The secret of a rotation that another has ended meanwhile.
-        end_former(&mut client, &digest("one"), 0, at(20));
+        end_former(&mut client, &id("one"), 0, at(20));
         assert_eq!(client.secrets.len(), 2);
         for n in client.secrets.len()..Client::MAX_SECRETS {
-            add_secret(&mut client, new(&n.to_string()), 60, at(20)).unwrap();
+            add_secret(&mut client, new(&n.to_string()), false, at(20)).unwrap();
         }
         let many = Err(AdminError::Refused(Obstacle::TooManySecrets));
-        assert_eq!(add_secret(&mut client, new("more"), 60, at(20)), many);
-        add_secret(&mut client, new("more"), 0, at(20)).unwrap();
-        assert!(client.secrets.len() == Client::MAX_SECRETS && client.secrets[0].digest == digest("three"));
+        assert_eq!(add_secret(&mut client, new("more"), false, at(20)), many);
+        add_secret(&mut client, new("more"), true, at(20)).unwrap();
+        assert!(client.secrets.len() == Client::MAX_SECRETS && client.secrets[0].id == id("three"));
     }
 }

@@ -6,13 +6,14 @@ use alloc::vec;
 use super::client_fields::ClientFields;
 use super::client_secrets::{ClientWithSecret, ImportedSecret, new_secret};
 use super::error::{AdminError, Field, Invalid, Item, Obstacle};
-use super::roles::take_from_client;
+use super::roles::{give_to_client, take_from_client};
 use super::step::{Decision, Operation, OperationInputs, Plan};
 use crate::base::time::Time;
 use crate::crypto::seed::Label;
 use crate::records::client::{Client, SecretDigest};
 use crate::records::id::ClientId;
 use crate::records::request_inputs::RequestInputs;
+use crate::records::role::Roles;
 use crate::records::scope::Scope;
 use crate::records::signing_key::{KeyRecord, KeyState};
 use crate::records::user::User;
@@ -26,11 +27,11 @@ use crate::store::query::{Query, Records};
 pub struct ListClients {
     /// The page.
     pub page: PageQuery,
-    /// The clients of it that are told.
+    /// The clients of it that are listed.
     pub filter: ClientFilter,
 }
 
-/// The clients that a list tells; without anything, all of them. A page that is filtered may have fewer than there is room for.
+/// The clients that a list includes; without anything, all of them. A page that is filtered may have fewer than there is room for.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ClientFilter {
     /// A part of the client id or of the name, in any case.
@@ -40,7 +41,7 @@ pub struct ClientFilter {
 }
 
 impl ClientFilter {
-    fn tells(&self, client: &Client) -> bool {
+    fn includes(&self, client: &Client) -> bool {
         let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
         let found = |part: &String| {
             has(client.id.as_str(), part) || client.name.as_deref().is_some_and(|name| has(name, part))
@@ -62,6 +63,7 @@ pub struct AddClient {
     id: ClientId,
     fields: ClientFields,
     secret: Option<ImportedSecret>,
+    roles: Roles,
 }
 
 impl AddClient {
@@ -81,7 +83,13 @@ impl AddClient {
             return Err(AdminError::Invalid { field: Field::ClientId, reason: Invalid::LikeUserId });
         }
         fields.apply(&mut Client::new(id.clone(), Scope::default(), 0, Time::default()))?;
-        Ok(Self { id, fields, secret })
+        Ok(Self { id, fields, secret, roles: Roles::NONE })
+    }
+
+    /// Gives the client these roles in the same commit, as [`SetClientRoles`](super::roles::SetClientRoles) does.
+    #[must_use]
+    pub fn roles(self, roles: Roles) -> Self {
+        Self { roles, ..self }
     }
 }
 
@@ -150,7 +158,7 @@ impl Operation for ListClients {
         records: &Records,
     ) -> Result<Decision<Page<Client>>, AdminError> {
         let Records::ClientPage(page) = records else { return Err(AdminError::Internal) };
-        let items = page.items.iter().filter(|client| self.filter.tells(client)).cloned().collect();
+        let items = page.items.iter().filter(|client| self.filter.includes(client)).cloned().collect();
         Ok(Decision::Done(Page { items, next: page.next.clone() }))
     }
 }
@@ -191,8 +199,10 @@ impl Operation for AddClient {
         let made = wants_secret.then(|| new_secret(self.secret.as_ref(), request)).transpose()?;
         let (kept, secret) = made.map_or((None, None), |(kept, secret)| (Some(kept), secret));
         client.secrets.extend(kept);
+        let roles =
+            if self.roles.is_empty() { None } else { give_to_client(inputs, &mut client, self.roles)? };
         let added = [Change::InsertClient(client.clone()), event(inputs, Kind::ClientAdded, &client.id)];
-        let changes = required.into_iter().chain(added).collect();
+        let changes = required.into_iter().chain(added).chain(roles).collect();
         Ok(Plan::new(changes, ClientWithSecret { client, secret }).into())
     }
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use super::error::{AdminError, Field, Invalid, Item};
 use super::step::{Decision, Operation, OperationInputs};
-use super::users::one;
+use super::users::resolve;
 use crate::base::time::Time;
 use crate::policy::risk::Circumstances;
 use crate::policy::sign_in::{self, Candidate, decide, refused_before};
@@ -80,8 +80,8 @@ impl Operation for ExplainRisk {
     ) -> Result<Decision<RiskExplanation>, AdminError> {
         let Records::Explain(found) = records else { return Err(AdminError::Internal) };
         let ExplainRecords { user, actor, client, factors, history } = &**found;
-        let user = one(&self.user, user)?;
-        let actor = self.actor.as_ref().map(|who| one(who, actor)).transpose()?;
+        let user = resolve(&self.user, user)?;
+        let actor = self.actor.as_ref().map(|who| resolve(who, actor)).transpose()?;
         if actor.is_some_and(|actor| actor.id == user.id) {
             return Err(AdminError::Invalid { field: Field::Actor, reason: Invalid::IsTheUser });
         }

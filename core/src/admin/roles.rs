@@ -114,19 +114,32 @@ impl Operation for SetClientRoles {
         inputs: &OperationInputs<'_>,
         records: &Records,
     ) -> Result<Decision<Client>, AdminError> {
-        let client = clients::found(&self.client, records)?;
-        if !inputs.administrator.is_machine() {
-            return Err(AdminError::Refused(Obstacle::RolesOfClients));
-        }
-        require_separate(self.roles, inputs.settings.separate_roles)?;
-        if client.roles == self.roles {
-            return Ok(Decision::Done(client.clone()));
-        }
-        let mut client = client.clone();
-        client.set_roles(self.roles);
-        let changes = vec![Change::UpdateClient(client.clone()), client_event(inputs, &client)];
-        Ok(Plan::new(changes, client).into())
+        let mut client = clients::found(&self.client, records)?.clone();
+        let Some(event) = give_to_client(inputs, &mut client, self.roles)? else {
+            return Ok(Decision::Done(client));
+        };
+        Ok(Plan::new(vec![Change::UpdateClient(client.clone()), event], client).into())
     }
+}
+
+/// Gives `client` exactly `roles`. Returns what is to be written beside the record; none where it has them already.
+///
+/// # Errors
+/// [`Obstacle::RolesOfClients`] over HTTP, and as [`require_separate`].
+pub(super) fn give_to_client(
+    inputs: &OperationInputs<'_>,
+    client: &mut Client,
+    roles: Roles,
+) -> Result<Option<Change>, AdminError> {
+    if !inputs.administrator.is_machine() {
+        return Err(AdminError::Refused(Obstacle::RolesOfClients));
+    }
+    require_separate(roles, inputs.settings.separate_roles)?;
+    if client.roles == roles {
+        return Ok(None);
+    }
+    client.set_roles(roles);
+    Ok(Some(client_event(inputs, client)))
 }
 
 /// Takes the roles of `user`, whose way to sign in somebody else changes over HTTP. Returns what is to be written beside the record; it

@@ -420,16 +420,16 @@ pub(super) fn user_query(user: &UserRef) -> Query {
 
 pub(super) fn found<'r>(who: &UserRef, records: &'r Records) -> Result<&'r UserRecords, AdminError> {
     let Records::User(found) = records else { return Err(AdminError::Internal) };
-    Ok(&**one(who, found)?)
+    Ok(&**resolve(who, found)?)
 }
 
 pub(super) fn account<'r>(who: &UserRef, records: &'r Records) -> Result<&'r AccountRecords, AdminError> {
     let Records::Account(found) = records else { return Err(AdminError::Internal) };
-    Ok(&**one(who, found)?)
+    Ok(&**resolve(who, found)?)
 }
 
 /// Returns the one user whom `who` names.
-pub(super) fn one<'r, T>(who: &UserRef, named: &'r Named<T>) -> Result<&'r T, AdminError> {
+pub(super) fn resolve<'r, T>(who: &UserRef, named: &'r Named<T>) -> Result<&'r T, AdminError> {
     match named {
         Named::One(found) => Ok(found),
         Named::Nobody => Err(AdminError::NotFound(Item::User(who.as_str().to_owned()))),

@@ -36,7 +36,7 @@ pub(crate) fn unauthorized(ctx: &Context, refusal: Refusal) -> Reply {
 }
 
 impl Presented {
-    /// The token in the `Authorization` header; none where there is none that could be one of ours.
+    /// Returns the token in the `Authorization` header; none where there is none that could be one of ours.
     fn by_header(request: &Request) -> Result<Option<Self>, HeaderError> {
         Ok(match Authorization::of(request)? {
             Authorization::Bearer(token) => Self::read(token.expose()),
@@ -48,7 +48,10 @@ impl Presented {
         })
     }
 
-    /// The same, or what is answered at the paths below `/auth` and `/mfa` where there is none.
+    /// Returns the same.
+    ///
+    /// # Errors
+    /// The reply at the paths below `/auth` and `/mfa` where there is none.
     pub(crate) fn demanded(ctx: &Context, request: &Request) -> Result<Self, Reply> {
         let presented = Self::by_header(request).map_err(|error| ctx.malformed(error))?;
         presented.ok_or_else(|| unauthorized(ctx, Refusal::TokenInvalid))
@@ -71,7 +74,7 @@ impl Presented {
         Some(Self { token, query })
     }
 
-    /// Whom it names.
+    /// Returns the query for those whom it names.
     pub(crate) const fn query(&self) -> &BearerQuery {
         &self.query
     }
@@ -209,7 +212,7 @@ pub(crate) struct VerifiedToken<'a> {
     holder: Holder<'a>,
 }
 
-/// Whom a verified token speaks for.
+/// The client or the user that a verified token speaks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Holder<'a> {
     /// A service, for itself.
@@ -225,7 +228,7 @@ impl<'a> VerifiedToken<'a> {
         &self.claims
     }
 
-    /// The scope that it allows now: the claim's, as far as it may still be granted.
+    /// Returns the scope that it allows now: the claim's, as far as it may still be granted.
     pub(crate) const fn scope(&self) -> &Scope {
         &self.scope
     }
@@ -234,7 +237,7 @@ impl<'a> VerifiedToken<'a> {
         self.holder
     }
 
-    /// The person it speaks for, where their session is good for everything, or for `this` alone.
+    /// Returns the person that it speaks for, where their session is good for everything, or for `this` alone.
     pub(crate) fn person(&self, this: Option<Purpose>) -> Result<Person<'a>, (Problem, Refusal)> {
         match self.holder {
             Holder::Person { user, session } => Ok(Person { user, session }),

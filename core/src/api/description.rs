@@ -51,9 +51,6 @@ pub(crate) enum Answered {
 }
 
 impl Description {
-    /// An endpoint that is not described yet.
-    pub(crate) const NONE: Self = Self::new("");
-
     /// An endpoint that takes nothing and answers 200 as a SimpleResponse.
     pub(crate) const fn new(summary: &'static str) -> Self {
         let answer = Answered::Simple(None);

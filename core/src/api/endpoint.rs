@@ -1,7 +1,7 @@
-//! The way of every request: an endpoint parses it, says what to read, decides on what was read, and replies once its
-//! changes are durable.
+//! The way of every request: an endpoint parses it. The parsed request says what to read, decides on what was read, and replies
+//! once its changes are durable.
 //!
-//! An endpoint has no control flow of its own. [`Flow`] reads again after a conflict, and turns a failed commit into a reply.
+//! A request has no control flow of its own. [`Flow`] reads again after a conflict, and turns a failed commit into a reply.
 
 use alloc::{boxed::Box, vec, vec::Vec};
 use core::convert::Infallible;
@@ -26,13 +26,8 @@ use crate::store::audit::Event;
 use crate::store::change::{Change, Outcome};
 use crate::store::query::{Found, Query, Records};
 
-/// An endpoint. Its values are requests to it that have been parsed.
-pub(crate) trait Endpoint: Sized {
-    /// The work that follows a commit; [`Infallible`] if the endpoint never commits.
-    type Pending: Pending;
-    /// The work that follows a hash; [`Infallible`] if the endpoint never hashes.
-    type Hash: Hashing<Self>;
-
+/// An endpoint that has a row in the table of routes. Its values are the requests to it.
+pub(crate) trait Endpoint: ParsedRequest {
     /// The endpoint, for the document of the API.
     const DESCRIPTION: Description;
 
@@ -41,6 +36,14 @@ pub(crate) trait Endpoint: Sized {
     /// # Errors
     /// The reply, where nothing has to be read for it.
     fn parse(call: &Call<'_>) -> Result<Self, Reply>;
+}
+
+/// A request that has been parsed.
+pub(crate) trait ParsedRequest: Sized {
+    /// The work that follows a commit; [`Infallible`] if the request never commits.
+    type Pending: Pending;
+    /// The work that follows a hash; [`Infallible`] if the request never hashes.
+    type Hash: Hashing<Self>;
 
     /// Returns what to read.
     fn query(&self) -> Query;
@@ -89,19 +92,19 @@ pub(crate) trait Pending: Sized {
 }
 
 /// A password to be hashed, and what is to be decided then.
-pub(crate) trait Hashing<E: Endpoint>: Sized {
+pub(crate) trait Hashing<R: ParsedRequest>: Sized {
     /// Returns whose password it is, where it is none to be compared.
     fn source(&self) -> Option<GuessSource> {
         None
     }
 
-    /// Hashes, then decides for `endpoint` on the records that were read before.
+    /// Hashes, then decides about `request` on the records that were read before.
     fn run(
         self,
-        endpoint: &mut E,
+        request: &mut R,
         basis: &Basis<'_>,
         workspace: &mut Workspace,
-    ) -> Decided<E::Pending, E::Hash>;
+    ) -> Decided<R::Pending, R::Hash>;
 }
 
 impl Pending for Infallible {
@@ -110,8 +113,8 @@ impl Pending for Infallible {
     }
 }
 
-impl<E: Endpoint> Hashing<E> for Infallible {
-    fn run(self, _: &mut E, _: &Basis<'_>, _: &mut Workspace) -> Decided<E::Pending, E::Hash> {
+impl<R: ParsedRequest> Hashing<R> for Infallible {
+    fn run(self, _: &mut R, _: &Basis<'_>, _: &mut Workspace) -> Decided<R::Pending, R::Hash> {
         match self {}
     }
 }
@@ -202,7 +205,7 @@ pub(crate) enum Next<P = Infallible, H = Infallible> {
     Hash(H),
 }
 
-/// A decision. `Err` is a reply, too: see [`Endpoint::decide`].
+/// A decision. `Err` is a reply, too: see [`ParsedRequest::decide`].
 pub(crate) type Decided<P = Infallible, H = Infallible> = Result<Next<P, H>, Reply>;
 
 impl<P, H> Next<P, H> {
@@ -234,7 +237,7 @@ impl<P, H> From<Response> for Next<P, H> {
     }
 }
 
-/// A request that is being answered: `state` is an endpoint, or what is awaited for one.
+/// A request that is being answered: `state` is the parsed request, or what is awaited for it.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
 pub(crate) struct Flow<S> {
@@ -279,7 +282,7 @@ impl<S> Flow<S> {
     }
 }
 
-impl<E: Routed> Flow<E> {
+impl<E: Endpoint + Routed> Flow<E> {
     /// Begins to answer a call of this endpoint.
     pub(crate) fn begin(call: Call<'_>) -> Step {
         match E::parse(&call) {
@@ -287,15 +290,17 @@ impl<E: Routed> Flow<E> {
             Err(reply) => Step::reply(&call.ctx, reply),
         }
     }
+}
 
+impl<R: Routed> Flow<R> {
     /// Begins with a request that has been parsed.
-    pub(crate) fn begin_with(ctx: Context, state: E) -> Step {
+    pub(crate) fn begin_with(ctx: Context, state: R) -> Step {
         Self { ctx, conflicts: 0, guesses: Guesses::NONE, used: None, state }.ask()
     }
 
     /// Asks for the records.
     pub(crate) fn ask(self) -> Step {
-        Step::read(self.state.query(), self.with(E::await_records))
+        Step::read(self.state.query(), self.with(R::await_records))
     }
 
     /// Decides on what was found, or asks whether a guess may be made.
@@ -315,7 +320,7 @@ impl<E: Routed> Flow<E> {
             return self.ask_for(Guessed::PasswordOrCode, source, found);
         }
         if let Some(request) = self.state.task(&basis, &found.records) {
-            return Step::Task(Task { request, found, flow: self.with(E::await_records) });
+            return Step::Task(Task { request, found, flow: self.with(R::await_records) });
         }
         let decided = self.state.decide(&basis, found.records);
         let guesses = Guesses { allowed: Some(Guessed::PasswordOrCode), ..self.guesses };
@@ -328,14 +333,14 @@ impl<E: Routed> Flow<E> {
     /// Asks whether a guess may be made.
     fn ask_for(self, guessed: Guessed, source: GuessSource, found: Found) -> Step {
         let guesses = Guesses { allowed: Some(guessed), asked: Some(source) };
-        let flow = Self { guesses, ..self }.with(E::await_records);
+        let flow = Self { guesses, ..self }.with(R::await_records);
         Step::Guess(Guess { source, found, flow })
     }
 
     /// Hashes, and decides on what was found before, in `state_epoch`.
     pub(crate) fn run(
         mut self,
-        hash: E::Hash,
+        hash: R::Hash,
         state_epoch: u64,
         workspace: &mut Workspace,
         engine: &Engine,
@@ -348,7 +353,7 @@ impl<E: Routed> Flow<E> {
     /// Takes the next step. The use of an assertion is committed with it, or before the reply.
     fn go_on(
         self,
-        decided: Decided<E::Pending, E::Hash>,
+        decided: Decided<R::Pending, R::Hash>,
         state_epoch: u64,
         assertion: Option<Change>,
     ) -> Step {
@@ -360,7 +365,7 @@ impl<E: Routed> Flow<E> {
             // After a 5xx the same request may be sent again.
             Err(reply) | Ok(Next::Reply(reply)) if assertion.is_some() && reply.status() < 500 => {
                 let query = Box::new(self.state.query());
-                let awaits = |endpoint: E| AwaitCommit::UseAssertion(query, endpoint.await_records(), reply);
+                let awaits = |request: R| AwaitCommit::UseAssertion(query, request.await_records(), reply);
                 Step::commit(None, with_use(Vec::new()), self.with(awaits))
             }
             Err(reply) | Ok(Next::Reply(reply)) => self.reply(reply),
@@ -368,12 +373,12 @@ impl<E: Routed> Flow<E> {
                 Step::commit(None, with_use(changes), self.with(|_| AwaitCommit::Record(reply)))
             }
             Ok(Next::Commit { state_epoch, changes, pending }) => {
-                let awaits = |endpoint: E| endpoint.await_commit(pending);
+                let awaits = |request: R| request.await_commit(pending);
                 Step::commit(state_epoch, with_use(changes), self.with(awaits))
             }
             Ok(Next::Hash(hash)) => match self.guesses.asked.or_else(|| hash.source()) {
                 Some(source) => {
-                    let flow = self.with(|endpoint| endpoint.await_hash(hash));
+                    let flow = self.with(|request| request.await_hash(hash));
                     Step::HashPassword(HashPassword { source, state_epoch, flow })
                 }
                 // A password that is hashed is one to be compared, or an administrator's.
@@ -383,7 +388,7 @@ impl<E: Routed> Flow<E> {
     }
 
     /// Replies, or reads once more after a conflict.
-    pub(crate) fn settle(self, pending: E::Pending, engine: &Engine, outcome: Outcome) -> Step {
+    pub(crate) fn settle(self, pending: R::Pending, engine: &Engine, outcome: Outcome) -> Step {
         match outcome {
             Outcome::Applied => self.reply(pending.applied(&self.ctx, engine)),
             Outcome::Conflict if self.conflicts < pending.retries() => {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::api::bearer::{Presented, unauthorized};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Pending};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, ParsedRequest, Pending};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::reply::Reply;
 use crate::base::time::Time;
@@ -23,9 +23,9 @@ use crate::store::query::{BearerQuery, BearerRecords, FactorsRecords, PasswordRe
 pub(crate) trait BearerEndpoint: Sized {
     /// The records that are read beside the bearer.
     type Records: ReadWithBearer;
-    /// As [`Endpoint::Pending`].
+    /// As [`ParsedRequest::Pending`].
     type Pending: Pending;
-    /// As [`Endpoint::Hash`].
+    /// As [`ParsedRequest::Hash`].
     type Hash: Hashing<Bearer<Self>>;
 
     /// As [`Endpoint::DESCRIPTION`].
@@ -43,7 +43,7 @@ pub(crate) trait BearerEndpoint: Sized {
     fn compares(&self, _person: &Person<'_>, _records: &Self::Records, _now: Time) -> bool {
         Self::GUESSES
     }
-    /// As [`Endpoint::decide`].
+    /// As [`ParsedRequest::decide`].
     fn decide(
         &self,
         basis: &Basis<'_>,
@@ -125,15 +125,17 @@ pub(crate) struct Person<'a> {
 }
 
 impl<E: BearerEndpoint> Endpoint for Bearer<E> {
-    type Pending = E::Pending;
-    type Hash = E::Hash;
-
     const DESCRIPTION: Description = Description { guesses: E::GUESSES, ..E::DESCRIPTION };
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let presented = Presented::demanded(&call.ctx, call.request)?;
         Ok(Self { presented, asked: E::parse(call) })
     }
+}
+
+impl<E: BearerEndpoint> ParsedRequest for Bearer<E> {
+    type Pending = E::Pending;
+    type Hash = E::Hash;
 
     fn query(&self) -> Query {
         E::Records::query(self.presented.query().clone())

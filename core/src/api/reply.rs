@@ -24,7 +24,7 @@ pub struct Reply {
     /// The existing client that did not authenticate.
     client: Option<Box<ClientId>>,
     /// The result of an attempt to authenticate, where it was one.
-    told: Option<Box<Told>>,
+    attempt: Option<Box<AttemptOutcome>>,
     ids: Option<RequestIds>,
     used: Option<Box<UsedSecret>>,
 }
@@ -32,7 +32,7 @@ pub struct Reply {
 /// The result of an attempt, and the address that it counts for, once that is known.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(PartialEq))]
-struct Told {
+struct AttemptOutcome {
     result: AttemptResult,
     address: Option<IpAddr>,
 }
@@ -56,7 +56,7 @@ impl Reply {
     /// Returns how an attempt to authenticate went, for the address that it counts for; none where nothing counts: a request
     /// that is malformed, or a credential of 256 bits that is refused.
     pub fn attempt(&self) -> Option<Attempt> {
-        let Told { result, address } = *self.told.as_deref()?;
+        let AttemptOutcome { result, address } = *self.attempt.as_deref()?;
         Some(Attempt { address: address?, result })
     }
 
@@ -105,33 +105,35 @@ impl Reply {
 
     /// Returns the same reply to something that was compared and is wrong.
     pub(crate) fn wrong(self) -> Self {
-        self.telling(AttemptResult::Wrong, None)
+        self.attempted(AttemptResult::Wrong, None)
     }
 
     /// Returns the same reply to whoever has proven who they are.
     pub(crate) fn succeeded(self) -> Self {
-        self.telling(AttemptResult::Succeeded, None)
+        self.attempted(AttemptResult::Succeeded, None)
     }
 
     /// Returns the same reply to a person at `address` who has proven who they are.
     pub(crate) fn succeeded_at(self, address: IpAddr) -> Self {
-        self.telling(AttemptResult::Succeeded, Some(address))
+        self.attempted(AttemptResult::Succeeded, Some(address))
     }
 
-    fn telling(self, result: AttemptResult, address: Option<IpAddr>) -> Self {
-        Self { told: Some(Box::new(Told { result, address })), ..self }
+    fn attempted(self, result: AttemptResult, address: Option<IpAddr>) -> Self {
+        Self { attempt: Some(Box::new(AttemptOutcome { result, address })), ..self }
     }
 
     /// Returns the same reply to a request from `peer`, which asked to make this `guess` last. What nobody could guess is never wrong.
     pub(crate) fn to(self, peer: IpAddr, guess: Option<GuessSource>) -> Self {
-        let (result, address) = match (self.told.as_deref(), guess) {
-            (Some(Told { result: AttemptResult::Wrong, .. }), None) => return Self { told: None, ..self },
-            (Some(Told { result, address }), _) => (*result, *address),
+        let (result, address) = match (self.attempt.as_deref(), guess) {
+            (Some(AttemptOutcome { result: AttemptResult::Wrong, .. }), None) => {
+                return Self { attempt: None, ..self };
+            }
+            (Some(AttemptOutcome { result, address }), _) => (*result, *address),
             (None, Some(_)) if self.response.status() < 300 => (AttemptResult::Succeeded, None),
             (None, _) => return self,
         };
         let address = address.or(guess.map(|guess| guess.address)).unwrap_or(peer);
-        self.telling(result, Some(address))
+        self.attempted(result, Some(address))
     }
 }
 
@@ -145,7 +147,7 @@ impl Deref for Reply {
 
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {
-        Self { response, refusal: None, client: None, told: None, ids: None, used: None }
+        Self { response, refusal: None, client: None, attempt: None, ids: None, used: None }
     }
 }
 

@@ -206,7 +206,7 @@ answer! {
         iat: Option<u64>,
         /// The user or the client that it speaks for.
         sub: Option<&'a str>,
-        /// Whom it is for.
+        /// The servers that it is for.
         aud: Option<Audience<'a>>,
         /// The issuer.
         iss: Option<&'a str>,
@@ -380,15 +380,15 @@ answer! {
         /// The ways in which a client authenticates at `/oauth2/token`.
         token_endpoint_auth_methods_supported: &'a [&'a str],
         /// The algorithms of client assertions there.
-        token_endpoint_auth_signing_alg_values_supported: &'a [&'a str],
+        token_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
         /// The ways in which a client authenticates at `/oauth2/introspect`.
         introspection_endpoint_auth_methods_supported: &'a [&'a str],
         /// The algorithms of client assertions there.
-        introspection_endpoint_auth_signing_alg_values_supported: &'a [&'a str],
+        introspection_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
         /// The ways in which a client authenticates at `/oauth2/revoke`.
         revocation_endpoint_auth_methods_supported: &'a [&'a str],
         /// The algorithms of client assertions there.
-        revocation_endpoint_auth_signing_alg_values_supported: &'a [&'a str],
+        revocation_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     }
 }
 

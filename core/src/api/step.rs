@@ -128,7 +128,7 @@ impl HashPassword {
         self.run_in(&mut Workspace::default(), engine)
     }
 
-    /// The same in memory that is kept.
+    /// Does the same in memory that is kept.
     pub fn run_in(self, workspace: &mut Workspace, engine: &Engine) -> Step {
         self.flow.run_any(self.state_epoch, workspace, engine)
     }

@@ -71,13 +71,13 @@ impl<'a> Form<'a> {
             let illegible = |EscapeError| FormError::Illegible(number);
             let (name, value) = (decode(name).map_err(illegible)?, decode(value).map_err(illegible)?);
             // What has no value may be one in the wrong place.
-            let told = split.and_then(|_| plain_name(&name));
+            let shown = split.and_then(|_| plain_name(&name));
             if name == REPEATABLE {
                 resources.push(value);
                 continue;
             }
             if parameters.contains_key(&name) {
-                return Err(FormError::Repeated(number, told));
+                return Err(FormError::Repeated(number, shown));
             }
             parameters.insert(name, value);
         }

@@ -88,8 +88,8 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
     let rules = Rules { values: Cell::new(MAX_VALUES), broken: RefCell::new(None) };
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict { depth: MAX_DEPTH, rules: &rules }.deserialize(&mut reader);
-    let value = value.map_err(|error| rules.told(&error))?;
-    reader.end().map_err(|error| JsonError { fault: JsonFault::Trailing, ..rules.told(&error) })?;
+    let value = value.map_err(|error| rules.located(&error))?;
+    reader.end().map_err(|error| JsonError { fault: JsonFault::Trailing, ..rules.located(&error) })?;
     match value {
         Value::Object(object) => Ok(object),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
@@ -125,7 +125,7 @@ impl Rules {
         E::custom("a rule is broken")
     }
 
-    fn told(&self, error: &serde_json::Error) -> JsonError {
+    fn located(&self, error: &serde_json::Error) -> JsonError {
         let fault = self.broken.take().unwrap_or_else(|| match error.classify() {
             Category::Eof => JsonFault::Truncated,
             Category::Syntax | Category::Data | Category::Io => JsonFault::Syntax,
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
+    fn what_is_wrong_is_named_with_its_place() {
         use JsonFault::{
             ByteOrderMark, NotAnObject, NotUtf8, Repeated, Syntax, TooDeep, TooMany, Trailing, Truncated,
         };

@@ -219,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_our_own_is_told_by_the_wall_clock() {
-        for (now, wall, time, told, differ) in [
+    fn a_time_of_our_own_is_converted_to_the_wall_clock() {
+        for (now, wall, time, on_wall, differ) in [
             (100, 100, 130, 130, false),
             (100, 160, 130, 190, false),
             (100, 161, 130, 191, true),
@@ -234,7 +234,7 @@ mod tests {
             let clocks = Clocks { now: Time::from_unix(now), wall: Time::from_unix(wall) };
             assert_eq!(
                 clocks.on_the_wall(Time::from_unix(time)),
-                Time::from_unix(told),
+                Time::from_unix(on_wall),
                 "{now} {wall} {time}"
             );
             assert_eq!(clocks.differ(), differ, "{now} {wall}");

@@ -27,7 +27,7 @@ impl RequestError {
         Problem::BadJson.with(detail)
     }
 
-    /// A value of a body that is not as expected: `detail` tells how, and is given the name of the place.
+    /// A value of a body that is not as expected: `detail` says how, and is given the name of the place.
     pub(crate) fn at(place: &Place<'_>, detail: impl FnOnce(&str) -> Detail) -> Self {
         let name = place.to_string();
         Self { field: Some(name.clone()).filter(|name| !name.is_empty()), ..Self::body(detail(&name)) }
@@ -39,7 +39,7 @@ impl RequestError {
     }
 
     /// Returns the same error as `problem`. Its message says all, unless it is a general one.
-    pub(crate) fn told_as(self, problem: Problem) -> Self {
+    pub(crate) fn with_problem(self, problem: Problem) -> Self {
         let is_general = matches!(problem, Problem::BadJson | Problem::BadQuery | Problem::InvalidValue);
         Self { problem, detail: self.detail.filter(|_| is_general), ..self }
     }

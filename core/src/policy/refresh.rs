@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn refreshes_are_told_in_one_row_an_hour() {
+    fn refreshes_have_one_row_an_hour() {
         let at = |unix| Some(Time::from_unix(unix));
         for (recorded_at, refreshes, now, expected) in [
             (None, 0, 10, Some(1)),
@@ -470,8 +470,8 @@ mod tests {
             (at(10), u32::MAX, 3_610, Some(u32::MAX)),
         ] {
             let token = RefreshToken { refreshes, recorded_at, ..family().refresh };
-            let told = refreshes_to_record(&token, Time::from_unix(now));
-            assert_eq!(told, expected, "{recorded_at:?} {refreshes} {now}");
+            let found = refreshes_to_record(&token, Time::from_unix(now));
+            assert_eq!(found, expected, "{recorded_at:?} {refreshes} {now}");
         }
     }
 

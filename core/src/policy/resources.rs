@@ -8,7 +8,7 @@ use crate::base::form::Form;
 use crate::base::plain_name::plain_name;
 
 /// The longest resource that an error repeats, in bytes.
-const TOLD: usize = 128;
+const LONGEST: usize = 128;
 
 /// The resources that a request names. One that names none asks for every audience there is.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -37,7 +37,7 @@ impl Resources {
     pub(crate) fn check(&self, is_audience: impl Fn(&str) -> bool) -> Result<(), UnknownResource> {
         match self.0.iter().find(|resource| !is_audience(resource)) {
             None => Ok(()),
-            Some(unknown) => Err(UnknownResource(told(unknown))),
+            Some(unknown) => Err(UnknownResource(repeatable(unknown))),
         }
     }
 
@@ -49,9 +49,9 @@ impl Resources {
 
 /// Returns `resource` where an `error_description` (RFC 6749 §5.2) may repeat it: a name, or a URL without a user and a query, in
 /// which a secret could be.
-fn told(resource: &str) -> Option<String> {
+fn repeatable(resource: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte);
-    let is_url = resource.contains("://") && resource.len() <= TOLD && resource.bytes().all(is_plain);
+    let is_url = resource.contains("://") && resource.len() <= LONGEST && resource.bytes().all(is_plain);
     if is_url { Some(resource.into()) } else { plain_name(resource) }
 }
 

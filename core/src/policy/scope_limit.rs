@@ -11,7 +11,7 @@ use crate::records::user::User;
 use crate::settings::Settings;
 
 /// The longest part of a scope that is named whole, in bytes.
-const TOLD: usize = 64;
+const LONGEST: usize = 64;
 
 /// A part of a scope that cannot be granted, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl ScopeLimit {
     pub(crate) fn unreserved(scope: &Scope) -> Result<(), Self> {
         match scope.tokens().find(|token| Scope::is_reserved(token)) {
             None => Ok(()),
-            Some(token) => Err(Self::Reserved { scope: told(token) }),
+            Some(token) => Err(Self::Reserved { scope: shortened(token) }),
         }
     }
 
@@ -138,11 +138,11 @@ impl ScopeLimit {
 
 /// Returns the first part of `scope` that is not in `limit`.
 fn beyond(scope: &Scope, limit: &Scope) -> Option<String> {
-    scope.tokens().find(|token| !limit.contains(token)).map(told)
+    scope.tokens().find(|token| !limit.contains(token)).map(shortened)
 }
 
-fn told(token: &str) -> String {
-    match token.split_at_checked(TOLD) {
+fn shortened(token: &str) -> String {
+    match token.split_at_checked(LONGEST) {
         Some((begin, more)) if !more.is_empty() => alloc::format!("{begin}..."),
         Some(_) | None => token.into(),
     }

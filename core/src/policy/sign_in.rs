@@ -224,11 +224,11 @@ mod tests {
             },
         );
         let Decision { assessment, password, verdict } = decision;
-        let mut told: Vec<String> = vec![format!("{} {}", assessment.score, assessment.level.as_str())];
-        told.push(verdict.as_str().into());
-        told.extend(verdict.reason().map(|reason| format!("for {reason}")));
-        told.extend(password.warning.map(|warning| warning.as_str().to_string()));
-        told.join(", ")
+        let mut words: Vec<String> = vec![format!("{} {}", assessment.score, assessment.level.as_str())];
+        words.push(verdict.as_str().into());
+        words.extend(verdict.reason().map(|reason| format!("for {reason}")));
+        words.extend(password.warning.map(|warning| warning.as_str().to_string()));
+        words.join(", ")
     }
 
     #[test]
@@ -253,11 +253,11 @@ mod tests {
             for has in factors {
                 for ask in asks {
                     for none in nones {
-                        let told = decided(&format!("{way} {has} {ask} {none}"));
-                        let challenged = told.contains("challenge");
-                        let sent = told.contains("enrol") || told.contains("refuse");
-                        assert!(!(challenged && has != "enrolled"), "{way} {has} {ask} {none}: {told}");
-                        assert!(!(sent && has == "enrolled"), "{way} {has} {ask} {none}: {told}");
+                        let words = decided(&format!("{way} {has} {ask} {none}"));
+                        let challenged = words.contains("challenge");
+                        let sent = words.contains("enrol") || words.contains("refuse");
+                        assert!(!(challenged && has != "enrolled"), "{way} {has} {ask} {none}: {words}");
+                        assert!(!(sent && has == "enrolled"), "{way} {has} {ask} {none}: {words}");
                     }
                 }
             }

@@ -112,7 +112,7 @@ pub(crate) fn draft(
     settings: &Settings,
     inputs: &RequestInputs,
 ) -> Result<TicketDraft, IssueError> {
-    let user = one(&records.user, IssueError::User, IssueError::UserAmbiguous)?;
+    let user = resolve(&records.user, IssueError::User, IssueError::UserAmbiguous)?;
     let user = Some(user).filter(|user| user.is_active()).ok_or(IssueError::User)?;
     let mut conditions = vec![Change::require_user(user)];
     let is_issuer = |client: &Client| authority.client.is_some_and(|issuer| issuer.id == client.id);
@@ -173,7 +173,7 @@ pub(crate) fn draft(
 }
 
 /// Returns the one user that is named; `nobody` is the error where there is no such user, `several` where there are several.
-fn one(named: &Named<User>, nobody: IssueError, several: IssueError) -> Result<&User, IssueError> {
+fn resolve(named: &Named<User>, nobody: IssueError, several: IssueError) -> Result<&User, IssueError> {
     match named {
         Named::One(user) => Ok(user),
         Named::Nobody => Err(nobody),
@@ -187,7 +187,7 @@ fn actor<'r>(
     authority: Authority<'_>,
     records: &'r IssueRecords,
 ) -> Result<&'r User, IssueError> {
-    let actor = one(&records.actor, IssueError::Actor, IssueError::ActorAmbiguous)?;
+    let actor = resolve(&records.actor, IssueError::Actor, IssueError::ActorAmbiguous)?;
     let actor = Some(actor).filter(|actor| actor.is_active() && actor.id != user.id);
     let actor = actor.ok_or(IssueError::Actor)?;
     if authority.person.is_some_and(|person| person.id != actor.id) {

@@ -83,16 +83,16 @@ impl From<ClientAssertion> for ClientCredentials {
 pub(crate) struct ClientClaim<'a> {
     pub(crate) credentials: &'a ClientCredentials,
     pub(crate) record: Option<&'a Client>,
-    /// True if the answer tells whether they are right.
-    pub(crate) is_told: bool,
+    /// True if the answer reveals whether they are right.
+    pub(crate) is_revealed: bool,
     /// True if they are an assertion that was used before.
     pub(crate) is_used: bool,
 }
 
 impl<'a> ClientClaim<'a> {
-    /// Makes the claim of a request whose answer tells whether the credentials are right.
+    /// Makes the claim of a request whose answer reveals whether the credentials are right.
     pub(crate) const fn new(credentials: &'a ClientCredentials, record: Option<&'a Client>) -> Self {
-        Self { credentials, record, is_told: true, is_used: false }
+        Self { credentials, record, is_revealed: true, is_used: false }
     }
 
     /// Compares the credentials with the record.

@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn a_set_is_read_and_written() {
         let keys = read(&[EC, &format!(r#"{ED},"kid":"e","alg":"Ed25519","use":"sig","x5t":"?""#)]).unwrap();
-        let told: Vec<_> = keys.iter().map(|key| (key.id(), key.algorithm())).collect();
+        let found: Vec<_> = keys.iter().map(|key| (key.id(), key.algorithm())).collect();
         assert_eq!(
-            told,
+            found,
             [("oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U", Algorithm::Es256), ("e", Algorithm::Ed25519)]
         );
         assert_eq!(ClientKey::read_set(ClientKey::write_set(&keys).as_bytes()), Ok(keys));

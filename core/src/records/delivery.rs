@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_request_tells_it_from_others() {
+    fn every_part_of_a_request_distinguishes_it() {
         let requests = [
             RequestSecret::of_ticket(&text("a"), &key("k")),
             RequestSecret::of_ticket(&text("b"), &key("k")),

@@ -178,7 +178,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             let made = admin.store.archive_audit(&file, before, admin.now, &mut |phase, done| {
                 progress.show(phase, done);
             });
-            progress.end();
+            drop(progress);
             let archived = made?;
             Ok(context.out.one(
                 &Record::new()

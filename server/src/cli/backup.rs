@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
     };
     let mut progress = Progress::new(context.out);
     let made = store.backup(&target, handover.as_deref(), &mut |phase, done| progress.show(phase, done));
-    progress.end();
+    drop(progress);
     let report = made.map_err(|error| after_handover(handover.as_deref(), error))?;
     record_backup(&store, &report);
     let printed = record(&file.display().to_string(), &report).with("log_bytes", report.log_bytes);

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use clap::{Args, Subcommand};
 use gatepass_core::admin::client_secrets::{
-    AddSecret, BeginRotation, ClientWithSecret, EndSecret, ImportedSecret,
+    AddSecret, ClientWithSecret, EndSecrets, FormerSecrets, ImportedSecret, SecretsToEnd,
 };
 use gatepass_core::admin::clients::{
     AddClient, ChangedClient, ClientFilter, DeleteClient, DisableClient, EnableClient, ListClients,
@@ -165,15 +165,15 @@ impl Fields {
             fields = fields.default_scope(parsed("--default-scope", scope, Scope::parse)?);
         }
         for audience in &self.audience {
-            fields = fields.audience(audience).map_err(|error| told_of_audience(&error, audience))?;
+            fields = fields.audience(audience).map_err(|error| audience_failure(error, audience))?;
         }
         if let Some(seconds) = &self.token_lifetime {
             let set = fields.token_lifetime(whole(seconds));
-            fields = set.map_err(|error| told_of_lifetime(&error, "--token-lifetime", seconds))?;
+            fields = set.map_err(|error| lifetime_failure(error, "--token-lifetime", seconds))?;
         }
         if let Some(seconds) = &self.user_token_lifetime {
             let set = fields.user_token_lifetime(whole(seconds));
-            fields = set.map_err(|error| told_of_lifetime(&error, "--user-token-lifetime", seconds))?;
+            fields = set.map_err(|error| lifetime_failure(error, "--user-token-lifetime", seconds))?;
         }
         if let Some(when) = &self.second_factor {
             fields = fields.second_factor(ask_factor(when)?);
@@ -191,7 +191,7 @@ impl Fields {
             Some("") => fields = fields.keys(None)?,
             Some(file) => {
                 let set = key_set(file)?;
-                fields = fields.keys(Some(&set)).map_err(|error| told_of_keys(&error, file))?;
+                fields = fields.keys(Some(&set)).map_err(|error| keys_failure(error, file))?;
             }
         }
         Ok(fields)
@@ -211,17 +211,11 @@ fn key_set(file: &str) -> Result<Vec<u8>, ProgramError> {
     Ok(bytes)
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an error without words of its own keeps the general ones"
-)]
-fn told_of_keys(error: &AdminError, file: &str) -> ProgramError {
-    match error {
-        AdminError::Invalid { reason: Invalid::Keys(error), .. } => {
-            ProgramError::failed(format!("the JWK set {file} cannot be used: {error}"))
-        }
-        other => other.clone().into(),
+fn keys_failure(error: AdminError, file: &str) -> ProgramError {
+    if let AdminError::Invalid { reason: Invalid::Keys(error), .. } = error {
+        return ProgramError::failed(format!("the JWK set {file} cannot be used: {error}"));
     }
+    error.into()
 }
 
 /// Reads a number of seconds. Any other text, also an empty one, gives none.
@@ -229,33 +223,25 @@ fn whole(given: &str) -> Option<u32> {
     if given.is_empty() { None } else { Some(given.parse().unwrap_or(0)) }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an error without words of its own keeps the general ones"
-)]
-fn told_of_audience(error: &AdminError, given: &str) -> ProgramError {
-    match error {
-        AdminError::Invalid { reason: Invalid::NotOneWord { longest }, .. } => ProgramError::usage(format!(
+fn audience_failure(error: AdminError, given: &str) -> ProgramError {
+    if let AdminError::Invalid { reason: Invalid::NotOneWord { longest }, .. } = error {
+        return ProgramError::usage(format!(
             "an audience is 1 to {longest} characters without white space, not {given:?}"
-        )),
-        AdminError::Invalid { reason: Invalid::TooMany { most }, .. } => {
-            ProgramError::usage(format!("a client has at most {most} audiences"))
-        }
-        other => other.clone().into(),
+        ));
     }
+    if let AdminError::Invalid { reason: Invalid::TooMany { most }, .. } = error {
+        return ProgramError::usage(format!("a client has at most {most} audiences"));
+    }
+    error.into()
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an error without words of its own keeps the general ones"
-)]
-fn told_of_lifetime(error: &AdminError, what: &str, given: &str) -> ProgramError {
-    match error {
-        AdminError::Invalid { reason: Invalid::OutOfRange { most }, .. } => {
-            ProgramError::usage(format!("{what} {given:?} is not a whole number of seconds from 1 to {most}"))
-        }
-        other => other.clone().into(),
+fn lifetime_failure(error: AdminError, flag: &str, given: &str) -> ProgramError {
+    if let AdminError::Invalid { reason: Invalid::OutOfRange { most }, .. } = error {
+        return ProgramError::usage(format!(
+            "{flag} {given:?} is not a whole number of seconds from 1 to {most}"
+        ));
     }
+    error.into()
 }
 
 /// Returns the message for an error of an operation on one client, if it has one of its own.
@@ -321,7 +307,7 @@ pub(super) fn record(client: &Client) -> Record {
         .with("user_token_lifetime", client.user_token_lifetime)
         .with("second_factor", client.second_factor.map(AskFactor::as_str))
         .with("trusted_context", client.trusted_context)
-        .with("signing_alg", client.signing_algorithm.map(Algorithm::as_str))
+        .with("signing_algorithm", client.signing_algorithm.map(Algorithm::as_str))
         .with("roles", role_words(client.roles))
         .with("created_at", client.created_at.rfc3339())
         .with("secrets", client.secrets.iter().map(secret).collect::<Vec<_>>())
@@ -334,17 +320,15 @@ fn id(given: &str) -> Result<ClientId, ProgramError> {
 }
 
 /// Reads a secret from standard input.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "an error without words of its own keeps the general ones"
-)]
 fn import() -> Result<ImportedSecret, ProgramError> {
     let mut text = stdin("the secret", MAX_SECRET_BYTES)?;
-    ImportedSecret::new(SecretText::new(std::mem::take(&mut *text))).map_err(|error| match error {
-        AdminError::Invalid { reason: Invalid::TooShort { least }, .. } => ProgramError::usage(format!(
-            "a secret has {least} characters at least: leave out --secret-stdin to have one made"
-        )),
-        error => error.into(),
+    ImportedSecret::new(SecretText::new(std::mem::take(&mut *text))).map_err(|error| {
+        if let AdminError::Invalid { reason: Invalid::TooShort { least }, .. } = error {
+            return ProgramError::usage(format!(
+                "a secret has {least} characters at least: leave out --secret-stdin to have one made"
+            ));
+        }
+        error.into()
     })
 }
 
@@ -374,18 +358,21 @@ fn with_secret(id: &ClientId, secret: Option<&SecretText>) -> Record {
 /// Gives a client a new secret. The former ones end when the new one was printed.
 fn rotate(context: &Context, id: &ClientId, overlap: u32) -> Result<(), ProgramError> {
     let admin = context.writing()?;
-    let told = |error: OperationError| error.told(|error| words(error, id));
-    let begun = admin.run(BeginRotation { client: id.clone(), overlap }).map_err(told)?;
-    context.print_once(&with_secret(id, Some(&begun.secret)), || {
+    let failure = |error: OperationError| error.into_message(|error| words(error, id));
+    let former = if overlap == 0 { FormerSecrets::OldestGivesWay } else { FormerSecrets::Stay };
+    let add = AddSecret { client: id.clone(), former, lifetime: None, secret: None };
+    let added = admin.run(add).map_err(failure)?;
+    context.print_once(&with_secret(id, added.secret.as_ref()), || {
         format!(
             "client {id} has a new secret that nobody has seen, and its former secrets are as good as before: run \
              `gatepass client rotate-secret {id}` again"
         )
     })?;
-    admin.run(begun.end).map_err(|error| {
+    let end = EndSecrets { client: id.clone(), secrets: SecretsToEnd::Before(added.kept.id), overlap };
+    admin.run(end).map_err(|error| {
         ProgramError::failed(format!(
             "the new secret is good, and the former ones did not end: {}",
-            told(error)
+            failure(error)
         ))
     })?;
     forget_first_secret(context, id)?;
@@ -406,24 +393,20 @@ fn forget_first_secret(context: &Context, id: &ClientId) -> Result<(), ProgramEr
 
 /// Runs `operation` on the client `id`.
 fn change<O: Operation>(context: &Context, id: &ClientId, operation: O) -> Result<O::Output, ProgramError> {
-    context.writing()?.run(operation).map_err(|error| error.told(|error| words(error, id)))
+    context.writing()?.run(operation).map_err(|error| error.into_message(|error| words(error, id)))
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     match verb {
         Verb::Add { id: given, fields, secret_stdin } => {
             let (id, roles, fields) = (id(&given)?, roles(context, &fields.roles)?, fields.read()?);
-            let told = |error: &AdminError| words(error, &id);
+            let message = |error: &AdminError| words(error, &id);
             // Wrong arguments are reported before a secret is read.
             AddClient::new(id.clone(), fields.clone(), None)
-                .map_err(|error| told(&error).unwrap_or_else(|| error.into()))?;
+                .map_err(|error| message(&error).unwrap_or_else(|| error.into()))?;
             let secret = if secret_stdin { Some(import()?) } else { None };
-            let add = AddClient::new(id.clone(), fields, secret)?;
-            print_added(context, &change(context, &id, add)?)?;
-            let Some(roles) = roles else { return Ok(()) };
-            change(context, &id, SetClientRoles { client: id.clone(), roles }).map(drop).map_err(|error| {
-                ProgramError::failed(format!("client {id} was added, and has no role: {error}"))
-            })
+            let add = AddClient::new(id.clone(), fields, secret)?.roles(roles.unwrap_or_default());
+            print_added(context, &change(context, &id, add)?)
         }
         Verb::Set { id: given, fields } => {
             let (id, roles, fields) = (id(&given)?, roles(context, &fields.roles)?, fields.read()?);
@@ -476,7 +459,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             }
             let imported = AddSecret {
                 client: id.clone(),
-                overlap: Some(overlap),
+                former: FormerSecrets::EndAfter(overlap),
                 lifetime: None,
                 secret: Some(import()?),
             };
@@ -486,7 +469,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         }
         Verb::AddSecret { id: given, lifetime } => {
             let id = id(&given)?;
-            let add = AddSecret { client: id.clone(), overlap: None, lifetime, secret: None };
+            let add = AddSecret { client: id.clone(), former: FormerSecrets::Stay, lifetime, secret: None };
             let added = change(context, &id, add)?;
             let record = with_secret(&id, added.secret.as_ref()).with("secret_id", added.kept.id.as_str());
             context.print_once(&record, || {
@@ -501,7 +484,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         Verb::EndSecret { id: given, secret, overlap } => {
             let id = id(&given)?;
             let secret = parsed("the id of the secret", &secret, SecretId::parse)?;
-            let client = change(context, &id, EndSecret { client: id.clone(), secret, overlap })?;
+            let end = EndSecrets { client: id.clone(), secrets: SecretsToEnd::One(secret), overlap };
+            let client = change(context, &id, end)?;
             Ok(context.out.one(&record(&client))?)
         }
     }

@@ -62,12 +62,12 @@ fn warnings(config: &Config) -> Vec<String> {
 }
 
 fn record(setting: &Setting) -> Record {
-    let told = setting.told();
+    let setting = setting.described();
     Record::new()
-        .with("key", told.key)
-        .with("value", told.value)
-        .with("source", told.source.as_str())
-        .with("line", told.source.line())
-        .with("from", told.from)
-        .with("needs_restart", told.needs_restart)
+        .with("key", setting.key)
+        .with("value", setting.value)
+        .with("source", setting.source.as_str())
+        .with("line", setting.source.line())
+        .with("from", setting.from)
+        .with("needs_restart", setting.needs_restart)
 }

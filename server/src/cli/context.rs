@@ -149,8 +149,8 @@ impl Context {
         Ok(opened.as_ref().map(|store| store.numbering_plan()).transpose()?.flatten())
     }
 
-    /// Says that a change was made, if all that failed was to print its result.
-    pub fn told(&self, failure: ProgramError) -> ProgramError {
+    /// Returns a failure that says that a change was made, if all that failed was to print its result.
+    pub fn or_carried_out(&self, failure: ProgramError) -> ProgramError {
         if let ProgramError::Unprinted(cause) = &failure
             && self.changes.load(Relaxed)
         {

@@ -22,7 +22,7 @@ pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result
     let set_up = SetUpTotp::new(named(who), name)?;
     let admin = context.writing()?;
     let set_up = admin.run(set_up);
-    let NewDevice { user, device, backup_codes } = set_up.map_err(|error| told(error, who))?;
+    let NewDevice { user, device, backup_codes } = set_up.map_err(|error| failure(error, who))?;
     let uri = otpauth_uri(&device, &admin.settings.totp_issuer, user.username.as_str());
     let codes = backup_codes.map(|codes| Value::from(codes.expose().collect::<Vec<_>>()));
     let record = shown(&user)
@@ -49,20 +49,20 @@ pub(super) fn set_up(context: &Context, who: &str, name: Option<&str>) -> Result
 /// Verifies a first code of the newest device that waits for one.
 pub(super) fn verify(context: &Context, who: &str, code: String) -> Result<(), ProgramError> {
     let verified = context.writing()?.run(VerifyTotp { user: named(who), code });
-    let VerifiedDevice { user, device } = verified.map_err(|error| told(error, who))?;
+    let VerifiedDevice { user, device } = verified.map_err(|error| failure(error, who))?;
     Ok(context.out.one(&shown(&user).with("device_id", device.as_str()).with("verified", true))?)
 }
 
 /// Removes every device, every backup code and the lock, and ends every session.
 pub(super) fn reset(context: &Context, who: &str) -> Result<(), ProgramError> {
     let removed = context.writing()?.run(ResetFactors { user: named(who) });
-    let RemovedFactors { user, devices, backup_codes } = removed.map_err(|error| told(error, who))?;
+    let RemovedFactors { user, devices, backup_codes } = removed.map_err(|error| failure(error, who))?;
     Ok(context.out.one(&shown(&user).with("devices", devices).with("backup_codes", backup_codes))?)
 }
 
-/// Tells why an operation on the factors of `who` was not done.
-fn told(error: OperationError, who: &str) -> ProgramError {
-    error.told_as([
+/// Returns the failure of an operation on the factors of `who`.
+fn failure(error: OperationError, who: &str) -> ProgramError {
+    error.into_message_of([
         (AdminError::Conflict, format!("the factors of {who:?} keep changing: try again")),
         (
             AdminError::Refused(Obstacle::TooManyDevices),

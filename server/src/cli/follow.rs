@@ -53,18 +53,18 @@ impl Follow {
         let pause = Timespec::try_from(PAUSE).map_err(io::Error::other)?;
         let reported = match poll(&mut watched, Some(&pause)) {
             Ok(reported) => reported,
-            Err(Errno::INTR) => return self.is_stopped(),
+            Err(Errno::INTR) => return self.look_for_signal(),
             Err(error) => return Err(error.into()),
         };
         let gone = watched.first().is_some_and(|stdout| !stdout.revents().is_empty());
         if gone {
             return Ok(Waited::Over);
         }
-        if reported > 0 { self.is_stopped() } else { Ok(Waited::LookAgain) }
+        if reported > 0 { self.look_for_signal() } else { Ok(Waited::LookAgain) }
     }
 
     /// Looks for a signal that has come.
-    fn is_stopped(&mut self) -> io::Result<Waited> {
+    fn look_for_signal(&mut self) -> io::Result<Waited> {
         match self.signals.read(&mut [0; 1]) {
             Ok(_) => Ok(Waited::Over),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Waited::LookAgain),

@@ -70,13 +70,12 @@ pub(super) fn import(context: &Context, Import { file, dry_run }: &Import) -> Re
         }
     }
     if !errors.is_empty() {
-        progress.end();
         return Err(refused(&errors, all));
     }
     if !dry_run {
         write(&admin, &mut lines, &reports, &mut progress)?;
     }
-    progress.end();
+    drop(progress);
     let sum = |of: &dyn Fn(&ImportReport) -> usize| reports.iter().map(of).sum::<usize>();
     let printed = Record::new()
         .with("lines", all)
@@ -111,7 +110,7 @@ fn write(
                     "{cause}: {written} of {all} lines were imported, and nothing of the others; run the same import again to go on"
                 ))
             })?;
-            // The commits of a running server have the file as long as this one had it.
+            // A running server gets as much time for its own commits as this one took.
             thread::sleep(began.elapsed());
         }
         written += batch.len();
@@ -153,14 +152,14 @@ fn hash_passwords(batch: &mut [ImportLine], report: &ImportReport) -> Result<(),
 }
 
 fn refused(errors: &ImportErrors, all: usize) -> ProgramError {
-    let mut told = format!("nothing of {all} lines was imported:");
+    let mut message = format!("nothing of {all} lines was imported:");
     for error in &errors.errors {
-        told.push_str(&format!("\n  {error}"));
+        message.push_str(&format!("\n  {error}"));
     }
     if errors.more > 0 {
-        told.push_str(&format!("\n  and {} further errors", errors.more));
+        message.push_str(&format!("\n  and {} further errors", errors.more));
     }
-    ProgramError::Failed(told)
+    ProgramError::Failed(message)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, ProgramError> {

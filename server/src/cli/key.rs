@@ -151,7 +151,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             let admin = context.writing()?;
             let beside = (default || beside).then_some(beside);
             let activate = ActivateKey { id: kid.clone(), at_once: now, beside };
-            let key = admin.run(activate).map_err(|error| told(error, &kid))?;
+            let key = admin.run(activate).map_err(|error| failure(error, &kid))?;
             if now {
                 warn_of_copies(&admin, &key);
             }
@@ -179,7 +179,7 @@ fn retire(context: &Context, kid: &str, at_once: bool) -> Result<(), ProgramErro
     let retired = match admin.run(retire()) {
         Err(OperationError::Refused(AdminError::Refused(Obstacle::KeySignsBeside))) => {
             let stop = StopKey { id: kid.to_owned() };
-            let stopped = admin.run(stop).map_err(|error| told(error, kid))?;
+            let stopped = admin.run(stop).map_err(|error| failure(error, kid))?;
             if !at_once {
                 let from = stopped.retire_from.map(Time::rfc3339).unwrap_or_default();
                 context.out.one(&in_its_state(&stopped).with("retire_from", from.as_str()))?;
@@ -191,14 +191,14 @@ fn retire(context: &Context, kid: &str, at_once: bool) -> Result<(), ProgramErro
         }
         retired => retired,
     };
-    let key = retired.map_err(|error| told(error, kid))?;
+    let key = retired.map_err(|error| failure(error, kid))?;
     Ok(context.out.one(&record(&key, "retired"))?)
 }
 
 fn add(context: &Context, admin: &AdminSession, add: AddKey) -> Result<(), ProgramError> {
     let (id, activate) = (add.key.key_id().to_owned(), add.activate);
     let is_first = activate && admin.run(ListKeys)?.is_empty();
-    let added = admin.run(add).map_err(|error| told(error, &id))?;
+    let added = admin.run(add).map_err(|error| failure(error, &id))?;
     // Nobody has a copy of a key set that was empty.
     if activate && !is_first {
         warn_of_copies(admin, &added);
@@ -221,8 +221,8 @@ fn warn_of_copies(admin: &AdminSession, key: &KeyRecord) {
     clippy::wildcard_enum_match_arm,
     reason = "an error without words of its own keeps the general ones"
 )]
-fn told(error: OperationError, kid: &str) -> ProgramError {
-    error.told(|error| {
+fn failure(error: OperationError, kid: &str) -> ProgramError {
+    error.into_message(|error| {
         let said = match error {
             AdminError::AlreadyExists(Item::Key(id)) => format!(
                 "the key {id} is there already: `gatepass key list` shows it; to replace it, retire it first"
@@ -289,7 +289,7 @@ fn rotate(
     let mut made = None;
     loop {
         let rotate = RotateKey { algorithm, at_once, beside, made };
-        match admin.run(rotate).map_err(|error| told(error, ""))? {
+        match admin.run(rotate).map_err(|error| failure(error, ""))? {
             Rotated::Signs(key) => {
                 if at_once {
                     warn_of_copies(&admin, &key);

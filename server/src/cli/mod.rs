@@ -169,7 +169,7 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
             }
             ExitCode::SUCCESS
         }
-        Err(failure) => context.told(failure).report(),
+        Err(failure) => context.or_carried_out(failure).report(),
     }
 }
 
@@ -183,14 +183,14 @@ fn misused(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if matches!(kind, ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
-        let told = rendered.to_string();
-        let told: Vec<&str> = told
+        let text = rendered.to_string();
+        let lines: Vec<&str> = text
             .lines()
             .take_while(|line| !line.starts_with("For more"))
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();
-        return ProgramError::Usage(told.join(" ").trim_start_matches("error: ").to_owned()).report();
+        return ProgramError::Usage(lines.join(" ").trim_start_matches("error: ").to_owned()).report();
     }
     let _ = error.print();
     ExitCode::from(USAGE)

@@ -10,10 +10,10 @@ const LONGEST: usize = 64;
 /// Returns who runs this process, as `name(uid)`, and who became that user by sudo, as sudo says.
 pub(super) fn current() -> String {
     let sudo = env::var("SUDO_USER").ok().zip(env::var("SUDO_UID").ok());
-    told(getuid(), sudo.as_ref().map(|(name, uid)| (name.as_str(), uid.as_str())))
+    described(getuid(), sudo.as_ref().map(|(name, uid)| (name.as_str(), uid.as_str())))
 }
 
-fn told(uid: Uid, sudo: Option<(&str, &str)>) -> String {
+fn described(uid: Uid, sudo: Option<(&str, &str)>) -> String {
     let user = User::from_uid(uid).ok().flatten();
     let user = match user.filter(|user| is_name(&user.name)) {
         Some(user) => format!("{}({uid})", user.name),
@@ -53,7 +53,7 @@ mod tests {
             (root, Some(("alice", "-1")), "root(0)"),
             (root, Some(("alice", "one")), "root(0)"),
         ] {
-            assert_eq!(told(uid, sudo), expected);
+            assert_eq!(described(uid, sudo), expected);
         }
     }
 }

@@ -1,55 +1,61 @@
 //! A bar on a terminal for work that takes a while.
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::io::{self, Write as _};
+
+use rustix::termios::tcgetwinsize;
 
 use crate::output::Output;
 use crate::store::Phase;
 use crate::terminal::moves_cursor;
 
-/// The width of the bar.
-const WIDTH: u64 = 40;
+/// The longest bar, in columns.
+const LONGEST: u64 = 40;
+/// The columns beside the bar, and one more: in the last one a terminal would begin another line.
+const BESIDE: u64 = 20;
+/// The shortest bar that shows anything.
+const SHORTEST: u64 = 5;
+/// Goes back to the start of the line, and removes it.
+const CLEAR: &str = "\r\x1b[K";
 
-/// A progress bar on stderr; hidden with `--json`, or if stderr is no terminal that can draw one.
+/// A progress bar on stderr; hidden with `--json`, or if stderr is no terminal that can draw one. It is removed when this is dropped.
 pub(super) struct Progress {
     is_shown: bool,
-    /// The line that stands there. It is drawn again when it differs.
-    drawn: Option<Line>,
+    /// The state that stands there. It is drawn again when it differs.
+    drawn: Option<Done>,
 }
 
-/// The content of one line.
+/// The part of the work that is done.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Line {
+struct Done {
     phase: Phase,
-    /// The part that is done, in per cent.
     percent: u64,
 }
 
-impl Line {
+impl Done {
     fn new(phase: Phase, (done, all): (u64, u64)) -> Self {
         let percent = done.saturating_mul(100).checked_div(all).unwrap_or(100).min(100);
         Self { phase, percent }
     }
-}
 
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Returns the line for a terminal of `columns`, or an empty one where that has no room for a bar.
+    fn line(self, columns: u16) -> String {
+        let length = u64::from(columns).saturating_sub(BESIDE).min(LONGEST);
+        if length < SHORTEST {
+            return String::new();
+        }
         let name = match self.phase {
             Phase::Copying => "copying",
             Phase::Checking => "checking",
             Phase::Importing => "importing",
         };
-        write!(f, "{name:10} [")?;
-        let at = self.percent * WIDTH / 100;
-        for place in 0..WIDTH {
-            f.write_str(match place.cmp(&at) {
-                Ordering::Less => "=",
-                Ordering::Equal => ">",
-                Ordering::Greater => " ",
-            })?;
-        }
-        write!(f, "] {:>3} %", self.percent)
+        let head = self.percent * length / 100;
+        let bar = (0..length).map(|place| match place.cmp(&head) {
+            Ordering::Less => '=',
+            Ordering::Equal => '>',
+            Ordering::Greater => ' ',
+        });
+        format!("{name:10} [{}] {:>3} %", bar.collect::<String>(), self.percent)
     }
 }
 
@@ -59,20 +65,27 @@ impl Progress {
     }
 
     pub(super) fn show(&mut self, phase: Phase, parts: (u64, u64)) {
-        let line = Line::new(phase, parts);
-        if self.is_shown && self.drawn != Some(line) {
-            // Work goes on without its bar.
-            let _ = write!(io::stderr(), "\r{line}");
-            self.drawn = Some(line);
+        let done = Done::new(phase, parts);
+        if self.is_shown && self.drawn != Some(done) {
+            // A terminal that does not say how wide it is reports no columns.
+            let columns = tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+            draw(&done.line(if columns == 0 { 80 } else { columns }));
+            self.drawn = Some(done);
         }
     }
+}
 
-    /// Removes the bar.
-    pub(super) fn end(&mut self) {
-        if self.drawn.take().is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.drawn.is_some() {
+            draw("");
         }
     }
+}
+
+/// Draws `line` in place of what stands there, in one write. Where that fails, the work goes on without its bar.
+fn draw(line: &str) {
+    let _ = io::stderr().write_all(format!("{CLEAR}{line}").as_bytes());
 }
 
 #[cfg(test)]
@@ -80,15 +93,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_much_is_done() {
-        for (parts, shown) in [
-            ((0, 10), "copying    [>                                       ]   0 %"),
-            ((5, 10), "copying    [====================>                   ]  50 %"),
-            ((10, 10), "copying    [========================================] 100 %"),
-            ((11, 10), "copying    [========================================] 100 %"),
-            ((0, 0), "copying    [========================================] 100 %"),
+    fn a_line_shows_how_much_is_done_as_far_as_there_is_room() {
+        for (columns, parts, shown) in [
+            (80, (0, 10), "copying    [>                                       ]   0 %"),
+            (80, (5, 10), "copying    [====================>                   ]  50 %"),
+            (80, (10, 10), "copying    [========================================] 100 %"),
+            (80, (11, 10), "copying    [========================================] 100 %"),
+            (80, (0, 0), "copying    [========================================] 100 %"),
+            (30, (5, 10), "copying    [=====>    ]  50 %"),
+            (25, (10, 10), "copying    [=====] 100 %"),
+            (24, (5, 10), ""),
+            (1, (5, 10), ""),
         ] {
-            assert_eq!(Line::new(Phase::Copying, parts).to_string(), shown, "{parts:?}");
+            let line = Done::new(Phase::Copying, parts).line(columns);
+            assert_eq!(line, shown, "{parts:?}");
+            assert!(line.len() < usize::from(columns));
         }
     }
 }

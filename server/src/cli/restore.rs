@@ -40,11 +40,11 @@ pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore)
     let mut progress = Progress::new(context.out);
     let restored =
         store::restore(&installation, &source, replace, &mut |phase, done| progress.show(phase, done));
-    progress.end();
+    drop(progress);
     if from_stdin {
         let _ = std::fs::remove_file(&source);
     }
-    let restored = restored.map_err(told)?;
+    let restored = restored.map_err(failure)?;
     let notices: Vec<String> = restored.notices.iter().map(ToString::to_string).collect();
     let printed = record(&file.display().to_string(), &restored.backup)
         .with("database", installation.database().display().to_string())
@@ -62,7 +62,7 @@ pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore)
 }
 
 /// Returns the message of a restore that failed.
-fn told(error: StoreError) -> ProgramError {
+fn failure(error: StoreError) -> ProgramError {
     if let StoreError::FileExists(path) = &error {
         return ProgramError::failed(format!(
             "there is a database already ({}): add --replace, which keeps it beside the restored one",

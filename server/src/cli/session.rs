@@ -81,7 +81,7 @@ fn end(context: &Context, given: &str) -> Result<(), ProgramError> {
     let session = parsed("the session id", given, SessionId::parse)?;
     let ended = context.writing()?.run(EndSession { session: session.clone(), user: None });
     let ended = ended.map_err(|error| {
-        error.told(|error| {
+        error.into_message(|error| {
             matches!(error, AdminError::Refused(Obstacle::AlreadyEnded) | AdminError::Conflict).then(|| {
                 ProgramError::failed(format!("session {session} was already ended: nothing was changed"))
             })

@@ -135,7 +135,7 @@ fn revoke(context: &Context, given: &str) -> Result<(), ProgramError> {
     let ticket = parsed("the ticket id", given, TicketId::parse)?;
     let revoked = context.writing()?.run(RevokeTicket { ticket: ticket.clone() });
     let revoked = revoked.map_err(|error| {
-        error.told(|error| {
+        error.into_message(|error| {
             (*error == AdminError::Refused(Obstacle::AlreadyEnded)).then(|| {
                 ProgramError::failed(format!(
                     "ticket {ticket} was already spent or revoked: nothing was changed"

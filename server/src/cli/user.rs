@@ -241,7 +241,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
                 let none = format!(
                     "{id:?} has no password to change: give one with `gatepass user set-password {id} --must-change`"
                 );
-                error.told_as([
+                error.into_message_of([
                     (AdminError::Conflict, changing(&id)),
                     (AdminError::Refused(Obstacle::NoPassword), none),
                 ])

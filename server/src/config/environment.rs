@@ -108,13 +108,13 @@ mod tests {
             ("GATEPASS_LIFETIMES_USER_TOKEN", "GATEPASS_USER_TOKEN_LIFETIME"),
             ("GATEPASS_SECOND_FACTOR_ASK", "GATEPASS_SECOND_FACTOR"),
         ] {
-            let told = format!("{name}: no such variable: did you mean {meant}? Correct it, or unset it");
-            assert_eq!(from_env(&[(name, "x")]), (vec![told], vec![]));
+            let problem = format!("{name}: no such variable: did you mean {meant}? Correct it, or unset it");
+            assert_eq!(from_env(&[(name, "x")]), (vec![problem], vec![]));
         }
     }
 
     #[test]
-    fn a_variable_of_something_else_is_told() {
+    fn a_variable_of_something_else_is_named() {
         // Those that a cluster sets for a service of this name, and those that the tests of this tree read.
         let cluster = ["PORT", "SERVICE_HOST", "SERVICE_PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR"];
         let tests =
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once() {
+    fn everything_wrong_is_named_at_once() {
         let (errors, unknown) = from_env(&[
             ("GATEPASS_WORKERS", "many"),
             ("GATEPASS_LISEN", "x"),

@@ -45,7 +45,7 @@ pub struct Setting {
     pub source: Source,
 }
 
-/// What is shown of a secret.
+/// The text that is shown in place of a secret.
 const HIDDEN: &str = "(hidden)";
 
 impl Setting {
@@ -64,8 +64,8 @@ impl Setting {
         }
     }
 
-    /// Returns the setting as it is told to people.
-    pub fn told(&self) -> ServerSetting {
+    /// Returns the setting as people see it.
+    pub fn described(&self) -> ServerSetting {
         let source = match &self.source {
             Source::Default => SettingSource::Default,
             Source::File(_, line) => SettingSource::File(u64::try_from(*line).unwrap_or(u64::MAX)),

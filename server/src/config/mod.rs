@@ -249,9 +249,9 @@ mod tests {
             config("workers = 3\n[lifetimes]\nticket = \"1m\"\nsession = \"2h\"\n[http]\nheaders = 9");
         let changed = |newer: &Config| {
             let changes = former.changes(newer);
-            let told =
+            let shown =
                 changes.map(|(old, new)| format!("{} {:?} {:?}", new.key.path(), old.shown(), new.shown()));
-            told.collect::<Vec<_>>()
+            shown.collect::<Vec<_>>()
         };
         let [workers, headers, session] = [
             "http.workers Some(\"2\") Some(\"3\")",
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_in_one_line() {
-        for (file, told) in [
+        for (file, problem) in [
             ("lisen = 1", "unknown key \"lisen\": did you mean `listen`?"),
             ("trusted_proxy = []", "unknown key \"trusted_proxy\": did you mean `trusted_proxies`?"),
             ("colour = 1", "unknown key \"colour\": `gatepass serve --help` lists them all, with _ for -"),
@@ -309,7 +309,7 @@ mod tests {
             ("[htpp]\nlisten = 1", "unknown key \"htpp\": did you mean the section [http]?"),
         ] {
             let ConfigErrors(errors) = ConfigLayer::from_toml(file).unwrap_err();
-            assert_eq!(errors, [ConfigError::at("gatepass.toml line 1", told)], "{file}");
+            assert_eq!(errors, [ConfigError::at("gatepass.toml line 1", problem)], "{file}");
         }
         assert_eq!(
             from_env(&[("GATEPASS_ISSUER", "example.com")]).1[0].to_string(),
@@ -318,19 +318,19 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_at_once_in_the_order_of_lines() {
+    fn everything_wrong_is_named_at_once_in_the_order_of_lines() {
         let file = "workers = -1\nlisen = 1\n[risk]\nhigh = 0\nmedum = 1\n[http]\nheaders = \n[http]\nbody_bytes = 1\n";
         let errors = ConfigLayer::from_toml(file).unwrap_err();
-        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
-        let lines: Vec<&str> = told.iter().filter_map(|line| line.split(": ").next()).collect();
+        let problems: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        let lines: Vec<&str> = problems.iter().filter_map(|line| line.split(": ").next()).collect();
         let at = |line: u32| format!("gatepass.toml line {line}");
-        assert_eq!(lines, [at(1), at(2), at(4), at(5), at(7), at(8), at(9)], "{told:#?}");
+        assert_eq!(lines, [at(1), at(2), at(4), at(5), at(7), at(8), at(9)], "{problems:#?}");
         let first = "gatepass.toml line 1: workers: \"-1\" is not a whole number from 0 to 1024";
         assert_eq!(errors.to_string(), format!("{first} (and 6 more: `gatepass config check` shows all)"));
     }
 
     #[test]
-    fn keys_that_contradict_each_other_are_all_told() {
+    fn keys_that_contradict_each_other_are_all_named() {
         let file = "risk_medium = 90\nrisk_high = 10\npassword_life = \"1d\"\npassword_warning = \"2d\"\nlisten = \"unix:/x\"";
         let config = ConfigLayer::from_toml(file).unwrap().resolve().unwrap();
         assert_eq!(config.contradictions().len(), 3);
@@ -373,18 +373,18 @@ mod tests {
 
     #[test]
     fn flat_keys_are_named_with_their_places() {
-        let told = |file| ConfigLayer::from_toml(file).unwrap().resolve().unwrap().outside_of_sections();
+        let outside = |file| ConfigLayer::from_toml(file).unwrap().resolve().unwrap().outside_of_sections();
         assert_eq!(
-            told("risk_high = 70\nissuer = \"https://example.org\"\nsecond_factor = \"never\""),
+            outside("risk_high = 70\nissuer = \"https://example.org\"\nsecond_factor = \"never\""),
             Some("risk_high is high in [risk], second_factor is ask in [second_factor]".into())
         );
-        assert_eq!(told("issuer = \"https://example.org\"\n[risk]\nhigh = 70"), None);
+        assert_eq!(outside("issuer = \"https://example.org\"\n[risk]\nhigh = 70"), None);
         assert!(from_env(&[("GATEPASS_RISK_HIGH", "70")]).0.outside.is_empty());
     }
 
     #[test]
     fn what_is_wrong_in_a_section_is_said() {
-        for (file, told) in [
+        for (file, problem) in [
             ("[risk]\nlisten = 1", "listen is `listen` in [http]"),
             ("[risk]\nlevel = 1", "unknown key \"level\" in [risk]: it stands in [log]"),
             ("[risk]\nmedum = 1", "unknown key \"medum\" in [risk]: did you mean `medium`?"),
@@ -402,7 +402,7 @@ mod tests {
             ),
         ] {
             let ConfigErrors(errors) = ConfigLayer::from_toml(file).unwrap_err();
-            assert_eq!(errors.iter().map(|error| &*error.problem).collect::<Vec<_>>(), [told], "{file}");
+            assert_eq!(errors.iter().map(|error| &*error.problem).collect::<Vec<_>>(), [problem], "{file}");
         }
     }
 

@@ -30,13 +30,13 @@ pub enum ProgramError {
 
 impl ProgramError {
     /// Makes a failure with this message.
-    pub fn failed(told: impl Into<String>) -> Self {
-        Self::Failed(told.into())
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
     }
 
     /// Makes a misuse with this message.
-    pub fn usage(told: impl Into<String>) -> Self {
-        Self::Usage(told.into())
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
     }
 
     /// Prints the error on stderr, and returns the exit code.
@@ -57,7 +57,7 @@ impl ProgramError {
 impl fmt::Display for ProgramError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(told) | Self::Failed(told) => f.write_str(told),
+            Self::Usage(message) | Self::Failed(message) => f.write_str(message),
             Self::Unprinted(cause) => write!(f, "cannot print: {cause}"),
             Self::Answered => f.write_str("no"),
             Self::Closed => f.write_str("the output is closed"),

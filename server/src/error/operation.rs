@@ -15,16 +15,19 @@ pub enum OperationError {
 
 impl OperationError {
     /// Makes a message with `words`, or the message of every operation if `words` returns none.
-    pub(crate) fn told(self, words: impl FnOnce(&AdminError) -> Option<ProgramError>) -> ProgramError {
+    pub(crate) fn into_message(
+        self,
+        words: impl FnOnce(&AdminError) -> Option<ProgramError>,
+    ) -> ProgramError {
         match self {
             Self::Failed(failure) => failure,
-            Self::Refused(error) => words(&error).unwrap_or_else(|| told(&error)),
+            Self::Refused(error) => words(&error).unwrap_or_else(|| message(&error)),
         }
     }
 
     /// Makes the message of a listed refusal, and of everything else as for every operation.
-    pub(crate) fn told_as<const N: usize>(self, words: [(AdminError, String); N]) -> ProgramError {
-        self.told(|error| {
+    pub(crate) fn into_message_of<const N: usize>(self, words: [(AdminError, String); N]) -> ProgramError {
+        self.into_message(|error| {
             let found = words.into_iter().find(|(known, _)| known == error);
             found.map(|(_, words)| ProgramError::Failed(words))
         })
@@ -32,7 +35,7 @@ impl OperationError {
 
     /// Makes the message of a conflict with `words`, and of everything else as for every operation.
     pub(crate) fn or_conflict(self, words: impl FnOnce() -> String) -> ProgramError {
-        self.told(|error| (*error == AdminError::Conflict).then(|| ProgramError::Failed(words())))
+        self.into_message(|error| (*error == AdminError::Conflict).then(|| ProgramError::Failed(words())))
     }
 }
 
@@ -44,13 +47,13 @@ impl From<ProgramError> for OperationError {
 
 impl From<AdminError> for ProgramError {
     fn from(error: AdminError) -> Self {
-        told(&error)
+        message(&error)
     }
 }
 
 impl From<OperationError> for ProgramError {
     fn from(error: OperationError) -> Self {
-        error.told(|_| None)
+        error.into_message(|_| None)
     }
 }
 
@@ -68,7 +71,7 @@ const WORDS: &[(AdminError, &str)] = &[
 ];
 
 /// Returns the message that every operation has for what the core refused.
-fn told(error: &AdminError) -> ProgramError {
+fn message(error: &AdminError) -> ProgramError {
     if let AdminError::NotFound(item) = error {
         let noun = item.noun();
         return ProgramError::failed(format!(

@@ -20,11 +20,11 @@ impl Caller {
     /// Returns the caller of a whole request.
     pub(super) fn of(request: &Request) -> Self {
         let one = |name| request.header(name).ok().flatten();
-        Self::told(one("accept-language"), one(REQUEST_ID))
+        Self::of_headers(one("accept-language"), one(REQUEST_ID))
     }
 
     /// Returns the caller that sent these headers, each once.
-    pub(super) fn told(language: Option<&str>, id: Option<&str>) -> Self {
+    pub(super) fn of_headers(language: Option<&str>, id: Option<&str>) -> Self {
         Self { language: Language::of(language), id: id.and_then(|id| RequestId::parse(id).ok()) }
     }
 
@@ -59,10 +59,10 @@ mod tests {
             RequestId::parse(response.header(REQUEST_ID).unwrap()).unwrap()
         };
         let plain = || Response::new(400, "text/plain", Vec::new());
-        let known = Caller::told(None, Some("abc-1"));
+        let known = Caller::of_headers(None, Some("abc-1"));
         assert_eq!(id(&known, plain()).as_str(), "abc-1");
         assert_eq!(id(&known, plain().with(REQUEST_ID, "req_core")).as_str(), "req_core");
-        for unknown in [Caller::default(), Caller::told(Some("zh"), Some("no id"))] {
+        for unknown in [Caller::default(), Caller::of_headers(Some("zh"), Some("no id"))] {
             let [one, other] = [id(&unknown, plain()), id(&unknown, plain())];
             assert!(one != other && one.as_str().len() == 26, "{one}");
         }

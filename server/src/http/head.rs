@@ -165,8 +165,8 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits, local: SocketAddr) -> Result<
         return Err(plain(Problem::BadHttp));
     };
     let fields = Fields(parsed.headers);
-    let told = |name| fields.one(name).ok().flatten().and_then(|value| str::from_utf8(value).ok());
-    let caller = Caller::told(told("accept-language"), told(REQUEST_ID));
+    let text = |name| fields.one(name).ok().flatten().and_then(|value| str::from_utf8(value).ok());
+    let caller = Caller::of_headers(text("accept-language"), text(REQUEST_ID));
     let refuse = |problem| Refusal { problem, caller: caller.clone() };
 
     let framing = framing(&fields, minor == 0, limits).map_err(refuse)?;

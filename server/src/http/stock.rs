@@ -202,7 +202,7 @@ fn caller(headers: &[(String, Vec<u8>)]) -> Caller {
         let value = values.next().filter(|_| values.next().is_none());
         value.and_then(|value| std::str::from_utf8(value).ok())
     };
-    Caller::told(one("accept-language"), one(REQUEST_ID))
+    Caller::of_headers(one("accept-language"), one(REQUEST_ID))
 }
 
 /// Returns the request in the core's form. `local` is the address listened on; none for a Unix socket.

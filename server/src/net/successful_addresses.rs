@@ -22,7 +22,7 @@ pub(super) struct Place {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     key: u64,
-    /// When it last succeeded; none if the slot is free.
+    /// The time of its last success; none if the slot is free.
     succeeded: Option<u64>,
     count: Count,
 }

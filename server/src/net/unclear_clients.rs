@@ -61,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_proxy_is_told_once_for_each_fault() {
-        let told = UnclearClients::default();
+    fn each_proxy_is_reported_once_for_each_fault() {
+        let clients = UnclearClients::default();
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         for (unclear, proxy, is_new) in [
             (Unclear::Missing, "10.0.0.1", true),
@@ -72,7 +72,7 @@ mod tests {
             (Unclear::Untrusted, "127.0.0.1", true),
             (Unclear::Untrusted, "127.0.0.2", false),
         ] {
-            assert_eq!(told.is_new(unclear, address(proxy)), is_new, "{unclear:?} {proxy}");
+            assert_eq!(clients.is_new(unclear, address(proxy)), is_new, "{unclear:?} {proxy}");
         }
     }
 }

@@ -91,17 +91,17 @@ fn service(admin: &AdminSession) -> Result<Zeroizing<String>, ProgramError> {
         }
         added => added?,
     };
-    Ok(told(made.secret.as_ref()))
+    Ok(exposed(made.secret.as_ref()))
 }
 
 fn issue(admin: &AdminSession) -> Result<Zeroizing<String>, ProgramError> {
     let request = TicketRequest::new(UserRef::Username(NAME.into()))
         .lasting(MAX_LIFETIME.into())
         .map_err(|error| ProgramError::failed(error.to_string()))?;
-    Ok(told(Some(&admin.run(IssueTicket { request })?.ticket)))
+    Ok(exposed(Some(&admin.run(IssueTicket { request })?.ticket)))
 }
 
-fn told(secret: Option<&SecretText>) -> Zeroizing<String> {
+fn exposed(secret: Option<&SecretText>) -> Zeroizing<String> {
     Zeroizing::new(secret.map(SecretText::expose).unwrap_or_default().to_owned())
 }
 

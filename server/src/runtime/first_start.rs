@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{PathBuf, absolute};
 
-use gatepass_core::admin::client_secrets::{BeginRotation, BegunRotation, ClientWithSecret};
+use gatepass_core::admin::client_secrets::{AddSecret, AddedSecret, ClientWithSecret, FormerSecrets};
 use gatepass_core::admin::clients::{AddClient, ClientFilter, ListClients};
 use gatepass_core::admin::keys::{AddFirstKey, ListKeys};
 use gatepass_core::admin::{AdminError, ClientFields};
@@ -34,9 +34,9 @@ impl FirstClient {
         Self { id, secret: Zeroizing::new(secret.expose().to_owned()) }
     }
 
-    /// Tells the secret: on a terminal it is printed. Everywhere else it goes to a file, because output is collected in
+    /// Shows the secret: on a terminal it is printed. Everywhere else it goes to a file, because output is collected in
     /// journals. Returns the file.
-    pub fn tell(&self, out: Output, installation: &Installation) -> Option<PathBuf> {
+    pub fn show(&self, out: Output, installation: &Installation) -> Option<PathBuf> {
         let dir = absolute(&installation.dir).unwrap_or_else(|_| installation.dir.clone());
         let begun = out.say(&format!("First start: everything is in {}.", dir.display()));
         if begun.is_ok() && !out.json && io::stdout().is_terminal() {
@@ -112,13 +112,16 @@ pub fn prepare(
     if installation.awaits_first_secret() { another_secret(admin, installation) } else { Ok(None) }
 }
 
-/// Gives the first client another secret. The untold one stays good: another server may be about to tell it.
+/// Gives the first client another secret. The one before stays good: another server may be about to show it.
 fn another_secret(
     admin: &AdminSession,
     installation: &Installation,
 ) -> Result<Option<FirstClient>, ProgramError> {
-    match admin.run(BeginRotation { client: ClientId::admin(), overlap: 0 }) {
-        Ok(BegunRotation { client, secret, .. }) => Ok(Some(FirstClient::new(client.id, &secret))),
+    let former = FormerSecrets::OldestGivesWay;
+    match admin.run(AddSecret { client: ClientId::admin(), former, lifetime: None, secret: None }) {
+        Ok(AddedSecret { client, secret, .. }) => {
+            Ok(secret.map(|secret| FirstClient::new(client.id, &secret)))
+        }
         Err(OperationError::Refused(AdminError::NotFound(_))) => {
             installation.forget_first_secret()?;
             Ok(None)
@@ -137,7 +140,7 @@ fn first_client(
         Ok(ClientWithSecret { client, secret }) => {
             Ok(secret.map(|secret| FirstClient::new(client.id, &secret)))
         }
-        // Another server on the same directory was first. It has told the secret, unless this one has emptied its file.
+        // Another server on the same directory was first. It has shown the secret, unless this one has emptied its file.
         Err(OperationError::Refused(AdminError::AlreadyExists(_))) if installation.awaits_first_secret() => {
             another_secret(admin, installation)
         }

@@ -41,7 +41,7 @@ impl Maintenance {
     }
 }
 
-/// Starts the maintenance of `service`, with a sweep every `sweep_interval`. `told` is what the log says about the
+/// Starts the maintenance of `service`, with a sweep every `sweep_interval`. `reported` is what the log says about the
 /// clock already.
 ///
 /// # Errors
@@ -49,12 +49,12 @@ impl Maintenance {
 pub fn start(
     service: Arc<Service>,
     sweep_interval: Duration,
-    told: ClockTold,
+    reported: ReportedClock,
 ) -> Result<Maintenance, ProgramError> {
     let (end, ended) = mpsc::channel();
     let work = move || {
         let (mut swept, mut more) = (Instant::now(), false);
-        let (mut told, mut dated_ahead) = (told, is_dated_ahead(&service));
+        let (mut reported, mut dated_ahead) = (reported, is_dated_ahead(&service));
         let (mut large_log, mut cut) = (false, 0);
         service.row_counts.count_on(&*service.store);
         loop {
@@ -74,14 +74,14 @@ pub fn start(
             if let Err(error) = kept {
                 tracing::error!(%error, "the clock's mark was not moved");
             }
-            log::tell_left_out(over);
+            log::log_left_out(over);
             if over {
                 return;
             }
             service.store.make_reserve();
             service.row_counts.count_on(&*service.store);
-            large_log = retention::tell_a_large_log(&service, large_log);
-            told = log_clock(&service.clock.status(), Some(told));
+            large_log = retention::report_large_log(&service, large_log);
+            reported = log_clock(&service.clock.status(), Some(reported));
             dated_ahead |= service.clock.take_stepped_back() || service.clock.is_past_a_jump();
             if dated_ahead {
                 dated_ahead = !end_dated_ahead(&service);
@@ -191,17 +191,17 @@ fn sweep(service: &Service, is_over: impl Fn() -> bool) -> bool {
 
 /// The last report about the wall clock in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockTold {
+pub struct ReportedClock {
     behind: bool,
     ahead: bool,
 }
 
 /// Logs that the wall clock is wrong, or right again, when that changes; `last` is none at a start. A machine may have
 /// been off for a night, so a clock that is ahead at a start is no warning.
-pub(crate) fn log_clock(status: &ClockStatus, last: Option<ClockTold>) -> ClockTold {
-    let told = ClockTold { behind: status.behind.is_some(), ahead: status.ahead.is_some() };
-    if Some(told) == last {
-        return told;
+pub(crate) fn log_clock(status: &ClockStatus, last: Option<ReportedClock>) -> ReportedClock {
+    let reported = ReportedClock { behind: status.behind.is_some(), ahead: status.ahead.is_some() };
+    if Some(reported) == last {
+        return reported;
     }
     let (wall, mark) = (status.wall, status.mark);
     match (status.behind, status.ahead) {
@@ -231,7 +231,7 @@ pub(crate) fn log_clock(status: &ClockStatus, last: Option<ClockTold>) -> ClockT
         (None, None) if last.is_some() => tracing::info!("the wall clock is right again"),
         (None, None) => {}
     }
-    told
+    reported
 }
 
 /// Starts to handle signals: SIGTERM and SIGINT stop the front, and a second one ends the process at once; SIGHUP reads

@@ -151,7 +151,7 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let installation = start.installation(&config);
     let store = start.open(&installation, &config)?;
     let clock = Clock::start(&*store)?;
-    let told = maintenance::log_clock(&clock.status(), None);
+    let reported = maintenance::log_clock(&clock.status(), None);
     let trusted = CurrentProxies::default();
     trusted.set(trusted_proxies(&config));
     let hosts = OwnHosts::default();
@@ -174,7 +174,7 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
     let admin_session = AdminSession::new(Arc::clone(&store), clock.status(), settings.clone());
     let first_client = first_start::prepare(&admin_session, &installation)?;
     // At once: whatever fails after this, the secret is not lost.
-    let secret_file = first_client.and_then(|first| first.tell(start.out, &installation));
+    let secret_file = first_client.and_then(|first| first.show(start.out, &installation));
     let shown = if start.demo { Some(demo::prepare(&admin_session, &settings, &address)?) } else { None };
     let service = Service::new(Arc::clone(&store), clock, &config, trusted, settings)?.with_hosts(hosts);
     let service = service.with_front("public", config.connections.size(), listener.measures());
@@ -191,7 +191,7 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
         start.sources.clone(),
         start.flags.clone(),
     )?;
-    let maintenance = maintenance::start(Arc::clone(&service), config.sweep_interval.get(), told)?;
+    let maintenance = maintenance::start(Arc::clone(&service), config.sweep_interval.get(), reported)?;
     // The output may be closed; the server serves all the same.
     let own = administration.as_ref().map(|own| &own.address);
     if let Err(failure) = announce(&start, (&address, own), &issuer, &config, secret_file, shown.as_ref()) {
@@ -283,7 +283,7 @@ struct Administration {
     address: Listen,
 }
 
-/// The same while it serves.
+/// The address of administration while it serves.
 struct RunningAdministration {
     stopper: Stopper,
     thread: thread::JoinHandle<io::Result<()>>,

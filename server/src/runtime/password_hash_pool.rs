@@ -46,7 +46,7 @@ struct State<A> {
     ended: bool,
     counts: HashCounts,
     /// True if the log has a line about a refused job, since nobody waited.
-    told: bool,
+    is_logged: bool,
 }
 
 /// The origin of a password.
@@ -66,8 +66,12 @@ impl<A: Copy + PartialEq + Send + 'static> PasswordHashPool<A> {
     /// # Errors
     /// If their threads cannot be started.
     pub fn start(at_once: usize, places: usize) -> io::Result<Self> {
-        let state =
-            State { queue: FairQueue::new(places), ended: false, counts: HashCounts::default(), told: false };
+        let state = State {
+            queue: FairQueue::new(places),
+            ended: false,
+            counts: HashCounts::default(),
+            is_logged: false,
+        };
         let pool = Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }));
         for number in 0..at_once.max(1) {
             let shared = Arc::clone(&pool.0);
@@ -83,8 +87,8 @@ impl<A: Copy + PartialEq + Send + 'static> PasswordHashPool<A> {
         let source = Source { network, account: source.account, known: source.known };
         let mut state = self.0.lock();
         let out = state.queue.push(source, Box::new(work));
-        let is_first = out.is_some() && !state.told;
-        state.told |= is_first;
+        let is_first = out.is_some() && !state.is_logged;
+        state.is_logged |= is_first;
         match out {
             Some(_) => state.counts.refused += 1,
             None => state.counts.waiting += 1,
@@ -145,7 +149,7 @@ impl<A: Copy + PartialEq> Shared<A> {
                 state.counts.begun += 1;
                 return Some(work);
             }
-            state.told = false;
+            state.is_logged = false;
             if state.ended {
                 return None;
             }
@@ -189,57 +193,57 @@ mod tests {
     /// Submits a job that tells its name, and if it ran.
     fn submit(
         pool: &PasswordHashPool<u8>,
-        tells: &Sender<(&'static str, bool)>,
+        sender: &Sender<(&'static str, bool)>,
         name: &'static str,
         source: HashSource<u8>,
     ) {
-        let tells = tells.clone();
-        pool.submit(source, move |memory| tells.send((name, memory.is_some())).unwrap());
+        let sender = sender.clone();
+        pool.submit(source, move |memory| sender.send((name, memory.is_some())).unwrap());
     }
 
     /// Returns what the next jobs tell.
-    fn told(tells: &Receiver<(&'static str, bool)>, count: usize) -> Vec<(&'static str, bool)> {
-        (0..count).map(|_| tells.recv_timeout(TIMEOUT).expect("a job that ran")).collect()
+    fn results(receiver: &Receiver<(&'static str, bool)>, count: usize) -> Vec<(&'static str, bool)> {
+        (0..count).map(|_| receiver.recv_timeout(TIMEOUT).expect("a job that ran")).collect()
     }
 
     #[test]
     fn so_many_at_once_so_many_waiting_and_no_more() {
         let (pool, end) = busy(1);
-        let (tells, hears) = channel();
+        let (sender, receiver) = channel();
         for name in ["waits", "refused"] {
-            submit(&pool, &tells, name, source("192.0.2.1", 0, false));
+            submit(&pool, &sender, name, source("192.0.2.1", 0, false));
         }
-        assert_eq!(told(&hears, 1), [("refused", false)], "one more than may wait");
+        assert_eq!(results(&receiver, 1), [("refused", false)], "one more than may wait");
         assert_eq!(pool.counts(), HashCounts { waiting: 1, running: 1, begun: 1, refused: 1 });
         end.send(()).unwrap();
-        assert_eq!(told(&hears, 1), [("waits", true)]);
+        assert_eq!(results(&receiver, 1), [("waits", true)]);
     }
 
     #[test]
-    fn who_is_put_out_is_told_at_once() {
+    fn who_is_put_out_is_answered_at_once() {
         let (pool, end) = busy(3);
-        let (tells, hears) = channel();
+        let (sender, receiver) = channel();
         for name in ["first", "second", "third"] {
-            submit(&pool, &tells, name, source("192.0.2.1", 0, false));
+            submit(&pool, &sender, name, source("192.0.2.1", 0, false));
         }
-        submit(&pool, &tells, "another", source("192.0.2.2", 0, false));
-        submit(&pool, &tells, "known", source("192.0.2.3", 0, true));
-        assert_eq!(told(&hears, 2), [("third", false), ("second", false)]);
+        submit(&pool, &sender, "another", source("192.0.2.2", 0, false));
+        submit(&pool, &sender, "known", source("192.0.2.3", 0, true));
+        assert_eq!(results(&receiver, 2), [("third", false), ("second", false)]);
         end.send(()).unwrap();
-        assert_eq!(told(&hears, 3), [("known", true), ("first", true), ("another", true)]);
+        assert_eq!(results(&receiver, 3), [("known", true), ("first", true), ("another", true)]);
     }
 
     /// The addresses of one IPv6 network have one turn together.
     #[test]
     fn a_network_of_ipv6_has_the_turns_of_one() {
         let (pool, end) = busy(8);
-        let (tells, hears) = channel();
+        let (sender, receiver) = channel();
         for address in ["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1"] {
-            submit(&pool, &tells, "network", source(address, 0, false));
+            submit(&pool, &sender, "network", source(address, 0, false));
         }
-        submit(&pool, &tells, "another", source("2001:db8:2::1", 0, false));
+        submit(&pool, &sender, "another", source("2001:db8:2::1", 0, false));
         end.send(()).unwrap();
-        let order: Vec<_> = told(&hears, 4).into_iter().map(|(name, _)| name).collect();
+        let order: Vec<_> = results(&receiver, 4).into_iter().map(|(name, _)| name).collect();
         assert_eq!(order, ["network", "another", "network", "network"]);
     }
 
@@ -248,19 +252,19 @@ mod tests {
         // Both may still wait when the second comes.
         let pool = PasswordHashPool::start(1, 2).unwrap();
         pool.submit(source("192.0.2.1", 0, false), |_| panic!("work"));
-        let (tells, hears) = channel();
-        submit(&pool, &tells, "next", source("192.0.2.1", 0, false));
-        assert_eq!(told(&hears, 1), [("next", true)]);
+        let (sender, receiver) = channel();
+        submit(&pool, &sender, "next", source("192.0.2.1", 0, false));
+        assert_eq!(results(&receiver, 1), [("next", true)]);
     }
 
     #[test]
     fn what_waits_is_done_before_the_pool_ends() {
         let (pool, end) = busy(2);
-        let (tells, hears) = channel();
-        submit(&pool, &tells, "waits", source("192.0.2.1", 0, false));
+        let (sender, receiver) = channel();
+        submit(&pool, &sender, "waits", source("192.0.2.1", 0, false));
         drop(pool);
         end.send(()).unwrap();
-        drop(tells);
-        assert_eq!(hears.iter().collect::<Vec<_>>(), [("waits", true)]);
+        drop(sender);
+        assert_eq!(receiver.iter().collect::<Vec<_>>(), [("waits", true)]);
     }
 }

@@ -13,15 +13,15 @@ pub(super) const LARGE_LOG: u64 = 64 * 1024 * 1024;
 
 /// Deletes archived audit rows that are older than the configuration keeps them, until there is none, the round is
 /// over, or the thread must stop. Takes and returns the number of deleted rows without an audit row yet.
-pub(super) fn cut_audit(service: &Service, untold: u64, is_over: impl Fn() -> bool) -> u64 {
+pub(super) fn cut_audit(service: &Service, unreported: u64, is_over: impl Fn() -> bool) -> u64 {
     let keep = service.audit_retention().as_secs();
-    if keep == 0 && untold == 0 {
+    if keep == 0 && unreported == 0 {
         return 0;
     }
     // By the trusted time, as old rows are swept.
     let now = service.clock.status().mark;
     let before = Time::from_unix(if keep == 0 { 0 } else { now.unix().saturating_sub(keep) });
-    let (end, mut rows) = (Instant::now() + LONGEST, untold);
+    let (end, mut rows) = (Instant::now() + LONGEST, unreported);
     loop {
         match service.store.cut_audit(before, rows, now) {
             Ok(cut) => {
@@ -46,7 +46,7 @@ pub(super) fn cut_audit(service: &Service, untold: u64, is_over: impl Fn() -> bo
 }
 
 /// Logs that the write-ahead log is large, once until it is small again. Returns true if it is large.
-pub(super) fn tell_a_large_log(service: &Service, was_large: bool) -> bool {
+pub(super) fn report_large_log(service: &Service, was_large: bool) -> bool {
     let bytes = service.store.log_bytes();
     let is_large = bytes >= LARGE_LOG;
     if is_large && !was_large {

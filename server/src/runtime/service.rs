@@ -90,8 +90,8 @@ fn changed_keys(former: &Config, newer: &Config, at_start: bool) -> String {
     let value =
         |setting: &Setting| setting.shown().filter(|text| !text.is_empty()).unwrap_or("(none)").to_owned();
     let changed = former.changes(newer).filter(|(_, new)| new.key.is_read_at_start == at_start);
-    let told = changed.map(|(old, new)| format!("{}: {} -> {}", new.key.path(), value(old), value(new)));
-    told.collect::<Vec<_>>().join(", ")
+    let lines = changed.map(|(old, new)| format!("{}: {} -> {}", new.key.path(), value(old), value(new)));
+    lines.collect::<Vec<_>>().join(", ")
 }
 
 impl Service {
@@ -197,7 +197,7 @@ impl Service {
 
     /// Returns every key of the configuration, with the value that holds.
     pub(super) fn settings(&self) -> Vec<ServerSetting> {
-        self.request_limits.load().config.settings.iter().map(Setting::told).collect()
+        self.request_limits.load().config.settings.iter().map(Setting::described).collect()
     }
 
     /// Returns the time for which archived audit rows are kept; 0 = for ever.
@@ -215,7 +215,7 @@ impl Service {
         self.start(surface, request, client, Some(resets))
     }
 
-    /// The same for a request of `client`. With the number of `resets` it may start again once.
+    /// Does the same for a request of `client`. With the number of `resets` it may start again once.
     fn start(
         &self,
         surface: Surface,

@@ -32,7 +32,7 @@ impl Drop for Running {
 }
 
 impl Tasks {
-    /// Runs `task` on a thread of its own. `task` is told whether there is room for it; where there is none, it runs here.
+    /// Runs `task` on a thread of its own. `task` gets true if there is room for it. Otherwise it gets false, and runs here.
     pub fn start(&self, task: impl FnOnce(bool) + Send + 'static) {
         let has_room = self.running.fetch_add(1, Ordering::AcqRel) < AT_ONCE;
         let running = Running(Arc::clone(&self.running));
@@ -64,20 +64,22 @@ pub fn answer(service: &Service, request: &TaskRequest) -> TaskAnswer {
         TaskRequest::Metrics => match metrics::text(service) {
             Ok(text) => TaskAnswer::Metrics(text),
             Err(failure) => {
-                tracing::error!(%failure, "the metrics could not be told");
+                tracing::error!(%failure, "the metrics could not be made");
                 TaskAnswer::Failed
             }
         },
-        TaskRequest::Status => told(status::status(service), |status| TaskAnswer::Status(Box::new(status))),
+        TaskRequest::Status => {
+            answered(status::status(service), |status| TaskAnswer::Status(Box::new(status)))
+        }
         TaskRequest::Settings => TaskAnswer::Settings(service.settings()),
-        TaskRequest::Audit(search) => told(status::audit_page(service, search), TaskAnswer::Audit),
-        TaskRequest::VerifyAudit => told(status::verify_audit(service), TaskAnswer::AuditVerified),
+        TaskRequest::Audit(search) => answered(status::audit_page(service, search), TaskAnswer::Audit),
+        TaskRequest::VerifyAudit => answered(status::verify_audit(service), TaskAnswer::AuditVerified),
         _ => TaskAnswer::Failed,
     }
 }
 
 /// Returns the answer with what was read.
-fn told<T>(read: Result<T, StoreError>, answer: impl FnOnce(T) -> TaskAnswer) -> TaskAnswer {
+fn answered<T>(read: Result<T, StoreError>, answer: impl FnOnce(T) -> TaskAnswer) -> TaskAnswer {
     match read {
         Ok(read) => answer(read),
         Err(error) => {
@@ -95,27 +97,27 @@ mod tests {
     #[test]
     fn few_tasks_run_at_once_and_a_panic_makes_room() {
         let tasks = Tasks::default();
-        let (told, hears) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let holds: Vec<_> = (0..AT_ONCE)
             .map(|_| {
                 let (hold, wait) = mpsc::channel::<()>();
-                let told = told.clone();
+                let sender = sender.clone();
                 tasks.start(move |has_room| {
-                    told.send(has_room).unwrap();
+                    sender.send(has_room).unwrap();
                     wait.recv().unwrap_err();
                 });
                 hold
             })
             .collect();
-        assert_eq!([hears.recv(), hears.recv()], [Ok(true), Ok(true)]);
-        let again = told.clone();
+        assert_eq!([receiver.recv(), receiver.recv()], [Ok(true), Ok(true)]);
+        let again = sender.clone();
         tasks.start(move |has_room| again.send(has_room).unwrap());
-        assert_eq!(hears.recv(), Ok(false));
+        assert_eq!(receiver.recv(), Ok(false));
         drop(holds);
         while tasks.running.load(Ordering::Acquire) > 0 {
             std::thread::yield_now();
         }
-        tasks.start(move |has_room| told.send(has_room).unwrap());
-        assert_eq!(hears.recv(), Ok(true));
+        tasks.start(move |has_room| sender.send(has_room).unwrap());
+        assert_eq!(receiver.recv(), Ok(true));
     }
 }

@@ -18,9 +18,9 @@ use crate::net::client_address::source;
 /// are as many as there are reasons.
 const NAMED_ROWS: usize = 64;
 
-/// The most things of which refusals are counted apart in one minute. Those of further things are counted by their kind
+/// The most subjects of which refusals are counted apart in one minute. Those of further subjects are counted by their kind
 /// alone.
-const THINGS: usize = 256;
+const SUBJECTS: usize = 256;
 
 /// The refusals of the running minute, and those of finished ones that were not fetched yet.
 #[derive(Debug, Default)]
@@ -96,15 +96,15 @@ impl RefusalCounts {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         counts.turn(event.at);
         let mut key = (event.kind, refusal, About::of(event));
-        if counts.repeated.len() >= THINGS && !counts.repeated.contains_key(&key) {
+        if counts.repeated.len() >= SUBJECTS && !counts.repeated.contains_key(&key) {
             key.2 = About::Other;
         }
-        let Some((told, count)) = counts.repeated.get_mut(&key) else {
+        let Some((row, count)) = counts.repeated.get_mut(&key) else {
             counts.repeated.insert(key, (event.clone(), 0));
             return None;
         };
         *count = count.saturating_add(1);
-        told.keep_what_is_common(event);
+        row.keep_what_is_common(event);
         drop(counts);
         if event.kind == Kind::PasswordRefused {
             return Some(Repeated::Written(Arc::from([Change::DummyWrite])));
@@ -270,8 +270,8 @@ mod tests {
         }
         let rows = counts.rest(now);
         assert!(rows.len() <= 2 * NAMED_ROWS + Refusal::ALL.len(), "{}", rows.len());
-        let told: u32 = rows.iter().filter(|row| row.client == client(1)).map(|row| row.count).sum();
-        assert_eq!(told, 50);
+        let counted: u32 = rows.iter().filter(|row| row.client == client(1)).map(|row| row.count).sum();
+        assert_eq!(counted, 50);
         assert_eq!(rows.iter().map(|row| row.count).sum::<u32>(), 1_000 + 50 + 998);
     }
 
@@ -296,11 +296,11 @@ mod tests {
         assert!(!again(other), "for another reason");
         assert!(counts.finished(Time::from_unix(119)).is_empty());
         assert!(!again(refused("tid_1", "192.0.2.1", 120)), "in another minute");
-        let told = counts.finished(Time::from_unix(120));
-        let told: Vec<_> = told.iter().map(|e| (e.ticket.clone(), e.address, e.count, e.at.unix())).collect();
+        let rows = counts.finished(Time::from_unix(120));
+        let rows: Vec<_> = rows.iter().map(|e| (e.ticket.clone(), e.address, e.count, e.at.unix())).collect();
         let ticket = |id| TicketId::parse(id).ok();
         assert_eq!(
-            told,
+            rows,
             [(ticket("tid_1"), Some(ip("192.0.2.1")), 499, 119), (ticket("tid_2"), None, 1, 119)]
         );
     }
@@ -315,15 +315,15 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_things_is_a_bounded_number_of_rows_and_of_things_in_memory() {
+    fn a_flood_of_subjects_is_a_bounded_number_of_rows_and_of_memory() {
         let counts = RefusalCounts::default();
         let rows = (0..10_000).filter(|n| {
             counts.repeats(&[Change::Audit(refused(&format!("tid_{n}"), "192.0.2.1", 60))]).is_none()
         });
-        assert_eq!(rows.count(), THINGS + 1);
-        let told = counts.rest(Time::from_unix(61));
-        assert_eq!(told.iter().map(|event| event.count).sum::<u32>() as usize, 10_000 - THINGS - 1);
-        assert!(told.len() == 1 && told[0].ticket.is_none());
+        assert_eq!(rows.count(), SUBJECTS + 1);
+        let rows = counts.rest(Time::from_unix(61));
+        assert_eq!(rows.iter().map(|event| event.count).sum::<u32>() as usize, 10_000 - SUBJECTS - 1);
+        assert!(rows.len() == 1 && rows[0].ticket.is_none());
     }
 
     #[test]

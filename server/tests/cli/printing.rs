@@ -1,8 +1,12 @@
-//! Secrets that are printed once, to an output that takes none: the command says what it did, and how to go on.
+//! Secrets that are printed once, to an output that takes none: the command says what it did, and how to go on. And the bar that a
+//! terminal shows.
 
-use std::fs::OpenOptions;
+use std::fs::{self, File, OpenOptions};
+use std::io::Read as _;
 use std::process::{Command, Output, Stdio};
 
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
 
 use crate::installation::{TestInstallation, read, told};
@@ -113,4 +117,49 @@ fn a_change_whose_result_was_not_printed_is_told_to_be_made() {
     assert_eq!(installation.json(&["user", "show", "alice"])["status"], "disabled");
     let (code, said) = told(&run_to(&installation, "a full disk", &["user", "list"]));
     assert!(code == 1 && said.contains("cannot print") && !said.contains("carried out"), "{said}");
+}
+
+/// Runs a command whose stderr is a terminal of `columns` and of type `term`, and returns what it wrote there.
+fn on_terminal(installation: &TestInstallation, columns: u16, term: &str, arguments: &[&str]) -> String {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let terminal = openpt(flags).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    let stderr = ioctl_tiocgptpeer(&terminal, flags).unwrap();
+    let mut command = installation.command(arguments);
+    command.env("TERM", term).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+    let mut child = command.spawn().unwrap();
+    // Nobody else has the terminal open once the child is gone: reading it fails then.
+    drop(command);
+    let mut said = Vec::new();
+    let _ = File::from(terminal).read_to_end(&mut said);
+    child.wait().unwrap();
+    String::from_utf8(said).unwrap()
+}
+
+#[test]
+fn a_bar_is_as_wide_as_its_terminal_and_gone_at_the_end() {
+    const CLEAR: &str = "\r\u{1b}[K";
+    let installation = TestInstallation::with_key();
+    let file = installation.path().join("people.jsonl");
+    fs::write(&file, "{\"username\": \"alice\"}\n".repeat(2)).unwrap();
+    let import = ["user", "import", file.to_str().unwrap()];
+    for (columns, term, json, is_drawn) in [
+        (80, "xterm", false, true),
+        (30, "xterm", false, true),
+        (0, "xterm", false, true),
+        (24, "xterm", false, false),
+        (80, "dumb", false, false),
+        (80, "xterm", true, false),
+    ] {
+        let case = format!("{columns} {term} {json}");
+        let arguments = if json { [&["--json"], &import[..]].concat() } else { import.to_vec() };
+        let said = on_terminal(&installation, columns, term, &arguments);
+        let (drawn, message) = said.rsplit_once(CLEAR).unwrap_or(("", &said));
+        assert!(message.starts_with("gatepass: nothing of 2 lines was imported"), "{case}: {said:?}");
+        assert_eq!(drawn.contains("checking   ["), is_drawn, "{case}: {said:?}");
+        let columns = if columns == 0 { 80 } else { usize::from(columns) };
+        assert!(drawn.split(CLEAR).all(|line| line.len() < columns), "{case}: {said:?}");
+    }
 }

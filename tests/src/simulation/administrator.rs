@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatepass_core::admin::client_secrets::{AddSecret, ImportedSecret};
+use gatepass_core::admin::client_secrets::{AddSecret, FormerSecrets, ImportedSecret};
 use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient};
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
 use gatepass_core::admin::tickets::RevokeTicket;
@@ -113,7 +113,7 @@ impl World {
         let secret = format!("gps_portal-{number:040}");
         let rotate = AddSecret {
             client: portal(),
-            overlap: Some(10),
+            former: FormerSecrets::EndAfter(10),
             lifetime: None,
             secret: Some(imported(&secret)),
         };

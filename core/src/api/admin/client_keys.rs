@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::admin::ClientFields;
 use crate::admin::client_keys::{AddClientKey, EndClientKey};
 use crate::admin::clients::{ChangedClient, SetClient, ShowClient};
-use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::{all, created, no_content};
 use crate::api::admin::call::AdminCall;
 use crate::api::admin::variant::Variant;
+use crate::api::admin::{AdminEndpoint, OFFICER};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::http::problem::Problem;
@@ -21,9 +21,7 @@ use crate::http::response::Response;
 use crate::http::shape::{answer, body};
 use crate::records::client::Client;
 use crate::records::client_key::ClientKey;
-use crate::records::role::{Role, Roles};
-
-const OFFICER: Roles = Roles::of(&[Role::Officer]);
+use crate::records::role::Roles;
 
 answer! {
     /// A public key of a client, which verifies its assertions.

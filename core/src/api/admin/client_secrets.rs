@@ -4,12 +4,14 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::admin::AdminError;
-use crate::admin::client_secrets::{AddSecret, AddedSecret, EndSecret, ImportedSecret};
+use crate::admin::client_secrets::{
+    AddSecret, AddedSecret, EndSecrets, FormerSecrets, ImportedSecret, SecretsToEnd,
+};
 use crate::admin::clients::ShowClient;
-use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::{all, created, no_content};
 use crate::api::admin::call::AdminCall;
 use crate::api::admin::variant::Variant;
+use crate::api::admin::{AdminEndpoint, OFFICER};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::base::secret::SecretText;
@@ -19,9 +21,7 @@ use crate::http::response::Response;
 use crate::http::shape::{Nullable, answer, body};
 use crate::records::client::{Client, ClientSecret};
 use crate::records::id::SecretId;
-use crate::records::role::{Role, Roles};
-
-const OFFICER: Roles = Roles::of(&[Role::Officer]);
+use crate::records::role::Roles;
 
 answer! {
     /// A secret of a client. The secret itself is not kept.
@@ -59,7 +59,7 @@ body! {
 }
 
 body! {
-    /// How a secret ends.
+    /// The way in which a secret ends.
     struct EndSecretQuery {
         /// The seconds that it is still good for.
         overlap: Option<u32> = 3600,
@@ -114,7 +114,8 @@ impl AdminEndpoint for AddSecret {
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let AddSecretBody { overlap, lifetime, client_secret } = call.json()?;
         let secret = imported(client_secret)?;
-        Ok(Self { client: call.client()?, overlap, lifetime, secret })
+        let former = overlap.map_or(FormerSecrets::Stay, FormerSecrets::EndAfter);
+        Ok(Self { client: call.client()?, former, lifetime, secret })
     }
 
     fn respond(_: &Context, AddedSecret { client, kept, secret }: AddedSecret) -> Response {
@@ -124,7 +125,7 @@ impl AdminEndpoint for AddSecret {
     }
 }
 
-impl AdminEndpoint for EndSecret {
+impl AdminEndpoint for EndSecrets {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description = Description::new("Ends a secret of a client")
         .queries::<EndSecretQuery>()
@@ -133,8 +134,8 @@ impl AdminEndpoint for EndSecret {
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let EndSecretQuery { overlap } = call.query()?;
-        let secret = call.id(1, SecretId::parse)?;
-        Ok(Self { client: call.client()?, secret, overlap: overlap.unwrap_or(0) })
+        let secrets = SecretsToEnd::One(call.id(1, SecretId::parse)?);
+        Ok(Self { client: call.client()?, secrets, overlap: overlap.unwrap_or(0) })
     }
 
     fn respond(_: &Context, _: Client) -> Response {

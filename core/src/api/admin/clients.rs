@@ -11,11 +11,11 @@ use crate::admin::clients::{
     AddClient, ChangedClient, ClientFilter, DeleteClient, ListClients, PatchClient, ShowClient,
 };
 use crate::admin::{AdminError, ClientFields, Obstacle};
-use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::{created, no_content, page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
 use crate::api::admin::client_keys::{ShownClientKey, set_of};
 use crate::api::admin::client_secrets::{ShownSecret, imported};
+use crate::api::admin::{AdminEndpoint, OFFICER};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::base::secret::SecretText;
@@ -30,8 +30,6 @@ use crate::records::id::ClientId;
 use crate::records::role::{Role, Roles};
 use crate::records::scope::Scope;
 use crate::store::page::Page;
-
-const OFFICER: Roles = Roles::of(&[Role::Officer]);
 
 answer! {
     /// A client, as administrators see it.
@@ -52,7 +50,7 @@ answer! {
         token_lifetime: Nullable<u32>,
         /// The lifetime of access tokens of users signed in for it in seconds; null: as configured.
         user_token_lifetime: Nullable<u32>,
-        /// When users who sign in for it are asked for a second factor; null: as everybody is.
+        /// The rule for second factors of users who sign in for it; null: the general one.
         second_factor: Nullable<&'a str>,
         /// True if it is believed about the user before it: address, user agent and device.
         trusted_context: bool = false,
@@ -92,64 +90,52 @@ body! {
 }
 
 body! {
-    /// A client to be added.
-    struct AddClientBody {
-        /// The client id.
-        client_id: ClientId => InvalidValue = "portal",
-        /// A name for people.
-        name: Option<String> = "Portal",
+    /// The values of a client.
+    struct ClientFieldsBody {
+        /// A name for people; null: none.
+        name: Patched<String> = "Portal",
         /// The scope that it may ask for: names separated by one space.
         scope: Option<Scope> => InvalidValue = "orders:read orders:write",
-        /// The scope that it gets if it asks for none.
-        default_scope: Option<Scope> => InvalidValue = "orders:read",
-        /// The audiences of its own tokens, beside this server.
-        audiences: Option<Vec<String>> = ["https://orders.example"],
-        /// The lifetime of its own access tokens in seconds.
-        token_lifetime: Option<u32> = 600,
-        /// The lifetime of access tokens of users signed in for it in seconds.
-        user_token_lifetime: Option<u32>,
-        /// When users who sign in for it are asked for a second factor.
-        second_factor: Option<AskFactor> => InvalidValue,
+        /// The scope that it gets if it asks for none; null: it must ask.
+        default_scope: Patched<Scope> => InvalidValue = "orders:read",
+        /// The audiences of its own tokens, beside this server; null: this server alone.
+        audiences: Patched<Vec<String>> = ["https://orders.example"],
+        /// The lifetime of its own access tokens in seconds; null: as configured.
+        token_lifetime: Patched<u32> = 600,
+        /// The lifetime of access tokens of users signed in for it in seconds; null: as configured.
+        user_token_lifetime: Patched<u32>,
+        /// The rule for second factors of users who sign in for it; null: the general one.
+        second_factor: Patched<AskFactor> => InvalidValue,
         /// True if it is believed about the user before it.
         trusted_context: Option<bool>,
-        /// The algorithm that signs its tokens, and those of users signed in for it. A key of it has to sign.
-        signing_algorithm: Option<Algorithm> => InvalidValue = "ES256",
-        /// Its secret, if it was made elsewhere: 32 characters at least. Otherwise one is made, unless there are keys.
-        client_secret: Option<SecretText>,
-        /// Its public keys, each a JWK (RFC 7517).
-        keys: Option<Vec<Value>>,
+        /// The algorithm that signs its tokens, and those of users signed in for it; null: the default key's. A key of it has to sign.
+        signing_algorithm: Patched<Algorithm> => InvalidValue = "ES256",
         /// Not taken: the command line on the machine itself gives roles to clients.
         roles: Option<Value>,
     }
 }
 
 body! {
+    /// A client to be added.
+    struct AddClientBody {
+        /// The client id.
+        client_id: ClientId => InvalidValue = "portal",
+        /// Its secret, if it was made elsewhere: 32 characters at least. Otherwise one is made, unless there are keys.
+        client_secret: Option<SecretText>,
+        /// Its public keys, each a JWK (RFC 7517).
+        keys: Option<Vec<Value>>,
+        ..values: ClientFieldsBody,
+    }
+}
+
+body! {
     /// Changes to a client. What is absent stays as it is.
     struct PatchClientBody {
-        /// A name for people; null clears it.
-        name: Patched<String> = "Portal",
-        /// The scope that it may ask for.
-        scope: Option<Scope> => InvalidValue = "orders:read orders:write",
-        /// The scope that it gets if it asks for none; null: it must ask.
-        default_scope: Patched<Scope> => InvalidValue,
-        /// The audiences of its own tokens; null: this server alone.
-        audiences: Patched<Vec<String>>,
-        /// The lifetime of its own access tokens in seconds; null: as configured.
-        token_lifetime: Patched<u32> = 600,
-        /// The lifetime of access tokens of users signed in for it in seconds; null: as configured.
-        user_token_lifetime: Patched<u32>,
-        /// When users who sign in for it are asked for a second factor; null: as everybody is.
-        second_factor: Patched<AskFactor> => InvalidValue,
-        /// True if it is believed about the user before it.
-        trusted_context: Option<bool>,
-        /// The algorithm that signs its tokens, and those of users signed in for it; null: the default key's.
-        signing_algorithm: Patched<Algorithm> => InvalidValue = "ES256",
         /// False refuses it everywhere, and ends what was issued by it or for it.
         enabled: Option<bool> = true,
         /// The revision that must still hold.
         revision: Option<u64>,
-        /// Not taken: the command line on the machine itself gives roles to clients.
-        roles: Option<Value>,
+        ..values: ClientFieldsBody,
     }
 }
 
@@ -176,78 +162,45 @@ impl<'a> ShownClient<'a> {
     }
 }
 
-fn no_roles(roles: Option<&Value>) -> Result<(), AdminError> {
-    match roles {
-        None => Ok(()),
-        Some(_) => Err(AdminError::Refused(Obstacle::RolesOfClients)),
+impl ClientFieldsBody {
+    fn fields(self) -> Result<ClientFields, AdminError> {
+        if self.roles.is_some() {
+            return Err(AdminError::Refused(Obstacle::RolesOfClients));
+        }
+        let mut fields = ClientFields::default();
+        if let Some(name) = self.name.edited() {
+            fields = fields.name(name.as_deref().unwrap_or_default())?;
+        }
+        if let Some(scope) = self.scope {
+            fields = fields.scope(scope)?;
+        }
+        if let Some(scope) = self.default_scope.edited() {
+            fields = fields.default_scope(scope.unwrap_or_default());
+        }
+        if let Some(audiences) = self.audiences.edited() {
+            // An empty one clears, where it is the first.
+            fields = fields.audience("")?;
+            for audience in audiences.iter().flatten() {
+                fields = fields.audience(audience)?;
+            }
+        }
+        if let Some(seconds) = self.token_lifetime.edited() {
+            fields = fields.token_lifetime(seconds)?;
+        }
+        if let Some(seconds) = self.user_token_lifetime.edited() {
+            fields = fields.user_token_lifetime(seconds)?;
+        }
+        if let Some(ask) = self.second_factor.edited() {
+            fields = fields.second_factor(ask);
+        }
+        if let Some(trusted) = self.trusted_context {
+            fields = fields.trusted_context(trusted);
+        }
+        if let Some(algorithm) = self.signing_algorithm.edited() {
+            fields = fields.signing_algorithm(algorithm);
+        }
+        Ok(fields)
     }
-}
-
-/// Returns `fields` with these audiences in place of all.
-fn with_audiences(mut fields: ClientFields, audiences: &[String]) -> Result<ClientFields, AdminError> {
-    // An empty one clears, where it is the first.
-    fields = fields.audience("")?;
-    for audience in audiences {
-        fields = fields.audience(audience)?;
-    }
-    Ok(fields)
-}
-
-fn added(body: AddClientBody) -> Result<AddClient, AdminError> {
-    no_roles(body.roles.as_ref())?;
-    let mut fields = ClientFields::default();
-    if let Some(name) = &body.name {
-        fields = fields.name(name)?;
-    }
-    if let Some(scope) = body.scope {
-        fields = fields.scope(scope)?;
-    }
-    if let Some(scope) = body.default_scope {
-        fields = fields.default_scope(scope);
-    }
-    if let Some(audiences) = &body.audiences {
-        fields = with_audiences(fields, audiences)?;
-    }
-    if let Some(keys) = body.keys {
-        fields = fields.keys(Some(set_of(keys).as_bytes()))?;
-    }
-    fields = fields.token_lifetime(body.token_lifetime)?.user_token_lifetime(body.user_token_lifetime)?;
-    fields = fields.second_factor(body.second_factor).trusted_context(body.trusted_context.unwrap_or(false));
-    fields = fields.signing_algorithm(body.signing_algorithm);
-    AddClient::new(body.client_id, fields, imported(body.client_secret)?)
-}
-
-fn patched(client: ClientId, body: PatchClientBody) -> Result<PatchClient, AdminError> {
-    no_roles(body.roles.as_ref())?;
-    let mut fields = ClientFields::default();
-    if let Some(name) = body.name.edited() {
-        fields = fields.name(name.as_deref().unwrap_or_default())?;
-    }
-    if let Some(scope) = body.scope {
-        fields = fields.scope(scope)?;
-    }
-    if let Some(scope) = body.default_scope.edited() {
-        fields = fields.default_scope(scope.unwrap_or_default());
-    }
-    if let Some(audiences) = body.audiences.edited() {
-        fields = with_audiences(fields, audiences.as_deref().unwrap_or_default())?;
-    }
-    if let Some(seconds) = body.token_lifetime.edited() {
-        fields = fields.token_lifetime(seconds)?;
-    }
-    if let Some(seconds) = body.user_token_lifetime.edited() {
-        fields = fields.user_token_lifetime(seconds)?;
-    }
-    if let Some(ask) = body.second_factor.edited() {
-        fields = fields.second_factor(ask);
-    }
-    if let Some(trusted) = body.trusted_context {
-        fields = fields.trusted_context(trusted);
-    }
-    if let Some(algorithm) = body.signing_algorithm.edited() {
-        fields = fields.signing_algorithm(algorithm);
-    }
-    Ok(PatchClient { client, fields, enabled: body.enabled, revision: body.revision })
 }
 
 impl AdminEndpoint for ListClients {
@@ -273,7 +226,12 @@ impl AdminEndpoint for AddClient {
         .refuses(&[Problem::AlreadyExists, Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(added(call.json()?)?)
+        let AddClientBody { client_id, client_secret, keys, values } = call.json()?;
+        let mut fields = values.fields()?;
+        if let Some(keys) = keys {
+            fields = fields.keys(Some(set_of(keys).as_bytes()))?;
+        }
+        Ok(Self::new(client_id, fields, imported(client_secret)?)?)
     }
 
     fn respond(_: &Context, ClientWithSecret { client, secret }: ClientWithSecret) -> Response {
@@ -305,7 +263,9 @@ impl AdminEndpoint for PatchClient {
         .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses, Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(patched(call.client()?, call.json()?)?)
+        let client = call.client()?;
+        let PatchClientBody { enabled, revision, values } = call.json()?;
+        Ok(Self { client, fields: values.fields()?, enabled, revision })
     }
 
     fn respond(_: &Context, ChangedClient { client, .. }: ChangedClient) -> Response {

@@ -24,7 +24,7 @@ pub(super) fn role_missing(roles: Roles) -> RequestError {
 impl From<AdminError> for RequestError {
     /// Returns the answer to an operation that failed.
     fn from(error: AdminError) -> Self {
-        let told = |chinese: String| Detail::new(error.to_string(), chinese);
+        let detail = |chinese: String| Detail::new(error.to_string(), chinese);
         match &error {
             AdminError::Unknown | AdminError::Internal => Problem::Internal.into(),
             AdminError::Conflict
@@ -33,33 +33,35 @@ impl From<AdminError> for RequestError {
             | AdminError::KeyNotMade
             | AdminError::NoMemory
             | AdminError::Overloaded => Problem::Unavailable.into(),
-            AdminError::NotFound(item) => Problem::NoSuchRecord.with(told(format!("没有此{}", noun(item)))),
+            AdminError::NotFound(item) => Problem::NoSuchRecord.with(detail(format!("没有此{}", noun(item)))),
             AdminError::AlreadyExists(item) => {
-                Problem::AlreadyExists.with(told(format!("已存在此{}", noun(item)))).about(member_of(item))
+                Problem::AlreadyExists.with(detail(format!("已存在此{}", noun(item)))).about(member_of(item))
             }
-            AdminError::Ambiguous { .. } => Problem::NoSuchRecord.with(told("该标识对应多个用户".into())),
+            AdminError::Ambiguous { .. } => Problem::NoSuchRecord.with(detail("该标识对应多个用户".into())),
             AdminError::IdentifierTaken { kind, owner, .. } => {
-                let taken = told(format!("该标识已属于用户 {}", owner.user));
+                let taken = detail(format!("该标识已属于用户 {}", owner.user));
                 Problem::AlreadyExists.with(taken).about(identifier(*kind))
             }
             AdminError::Invalid { field, reason } => {
-                Problem::InvalidValue.with(told(rule(reason))).about(member(*field))
+                Problem::InvalidValue.with(detail(rule(reason))).about(member(*field))
             }
             AdminError::Refused(obstacle @ Obstacle::OtherRevision) => {
-                Problem::RecordRefuses.with(told(why_not(*obstacle))).about("revision")
+                Problem::RecordRefuses.with(detail(why_not(*obstacle))).about("revision")
             }
             AdminError::Refused(obstacle @ Obstacle::RolesOfClients) => {
-                Problem::RecordRefuses.with(told(why_not(*obstacle))).about("roles")
+                Problem::RecordRefuses.with(detail(why_not(*obstacle))).about("roles")
             }
-            AdminError::Refused(obstacle) => Problem::RecordRefuses.with(told(why_not(*obstacle))),
+            AdminError::Refused(obstacle) => Problem::RecordRefuses.with(detail(why_not(*obstacle))),
             AdminError::Import(errors) => {
                 let lines: BTreeSet<u64> = errors.errors.iter().map(|error| error.line).collect();
                 let lines = lines.iter().map(u64::to_string).reduce(|a, b| a + "、" + &b);
-                let told = told(format!("这些行有误: {}", lines.unwrap_or_default()));
-                Problem::InvalidValue.with(told)
+                let lines = detail(format!("这些行有误: {}", lines.unwrap_or_default()));
+                Problem::InvalidValue.with(lines)
             }
-            AdminError::TooManyLines => Problem::InvalidValue.with(told(format!("最多导入 {MAX_LINES} 行"))),
-            AdminError::NotIssued(_) => Problem::RecordRefuses.with(told("无法签发票据".into())),
+            AdminError::TooManyLines => {
+                Problem::InvalidValue.with(detail(format!("最多导入 {MAX_LINES} 行")))
+            }
+            AdminError::NotIssued(_) => Problem::RecordRefuses.with(detail("无法签发票据".into())),
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::api::admin::call::AdminCall;
 use crate::api::bearer::{Holder, Presented, unauthorized};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Flow, Hashing, Next, Pending};
+use crate::api::endpoint::{Basis, Call, Decided, Flow, Hashing, Next, ParsedRequest, Pending};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::person::Person;
 use crate::api::reply::Reply;
@@ -264,17 +264,9 @@ fn administered(ctx: &Context, records: Records) -> Result<Box<AdministeredRecor
     if let Records::Administered(found) = records { Ok(found) } else { Err(ctx.internal()) }
 }
 
-impl Endpoint for Administered {
+impl ParsedRequest for Administered {
     type Pending = PendingResponse;
     type Hash = AwaitPasswordHash;
-
-    // Each of its rows has a description of its own.
-    const DESCRIPTION: Description = Description::NONE;
-
-    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
-        // Its rows begin with `begin`.
-        Err(call.ctx.internal())
-    }
 
     fn query(&self) -> Query {
         let bearer = self.presented.query().clone();
@@ -282,7 +274,7 @@ impl Endpoint for Administered {
             Ok(request) => {
                 Query::Administered(AdministeredQuery { bearer, query: Box::new(request.0.query()) })
             }
-            // Whether the caller may be told what is wrong is asked first.
+            // A caller without the role does not learn what is wrong with the request.
             Err(_) => Query::Administered(AdministeredQuery { bearer, query: Box::new(Query::Generation) }),
         }
     }
@@ -386,14 +378,14 @@ impl Hashing<Administered> for AwaitPasswordHash {
 
     fn run(
         self,
-        endpoint: &mut Administered,
+        request: &mut Administered,
         basis: &Basis<'_>,
         workspace: &mut Workspace,
     ) -> Decided<PendingResponse, Self> {
         let salt = basis.ctx.inputs.password_salt();
         let hash = PasswordHash::of(&self.password, salt, workspace);
-        endpoint.password_hash = Some(hash.ok_or_else(|| basis.ctx.unavailable())?);
+        request.password_hash = Some(hash.ok_or_else(|| basis.ctx.unavailable())?);
         let basis = Basis { key_generation: self.key_generation, ..*basis };
-        endpoint.decide(&basis, Records::Administered(self.found))
+        request.decide(&basis, Records::Administered(self.found))
     }
 }

@@ -43,7 +43,7 @@ answer! {
         /// The end of its life.
         expires_at: String [format("date-time")],
         /// `live`, `spent`, `revoked`, `expired`, or `superseded` by older state that was put back.
-        status: &'a str = "live",
+        state: &'a str = "live",
         /// The time when it was redeemed or revoked, or when it expired.
         ended_at: Nullable<String> [format("date-time")],
     }
@@ -56,8 +56,8 @@ body! {
         user: Option<UserId>,
         /// The client that a ticket is for, or that issued it.
         client: Option<ClientId> = "portal",
-        /// The status.
-        status: Option<TicketStatus> = "live",
+        /// The state.
+        state: Option<TicketStatus> = "live",
         ..page: PageParameters,
     }
 }
@@ -76,7 +76,7 @@ fn show(ListedTicket { ticket, status, ended_at }: &ListedTicket) -> ShownTicket
         reason: Nullable(impersonation.map(|impersonation| impersonation.reason.as_str())),
         issued_at: ticket.issued_at.rfc3339(),
         expires_at: ticket.expires_at.rfc3339(),
-        status: status.as_str(),
+        state: status.as_str(),
         ended_at: Nullable(ended_at.map(|at| at.rfc3339())),
     }
 }
@@ -87,8 +87,8 @@ impl AdminEndpoint for ListTickets {
         Description::new("Lists tickets").queries::<ListTicketsQuery>().answers_page::<ShownTicket<'_>>();
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        let ListTicketsQuery { user, client, status, page } = call.query()?;
-        Ok(Self { page: page.page(), filter: TicketFilter { user, client, status } })
+        let ListTicketsQuery { user, client, state, page } = call.query()?;
+        Ok(Self { page: page.page(), filter: TicketFilter { user, client, status: state } })
     }
 
     fn respond(_: &Context, found: Page<ListedTicket>) -> Response {

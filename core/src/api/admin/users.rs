@@ -18,7 +18,6 @@ use crate::http::request_error::RequestError;
 use crate::http::response::Response;
 use crate::http::shape::{Nullable, Patched, answer, body};
 use crate::records::factor::AskFactor;
-use crate::records::id::UserRef;
 use crate::records::role::Roles;
 use crate::records::user::{Gender, Status, User, Username};
 use crate::store::page::Page;
@@ -46,7 +45,7 @@ answer! {
         must_change_password: bool = false,
         /// The time when the password was set.
         password_changed_at: Nullable<String> [format("date-time")],
-        /// When the user is asked for a second factor; null: as everybody is.
+        /// The rule for the second factor of the user; null: the general one.
         second_factor: Nullable<&'a str>,
         /// The time when the user was added.
         created_at: String [format("date-time")],
@@ -58,22 +57,29 @@ answer! {
 }
 
 body! {
+    /// The values of a user.
+    struct UserFieldsBody {
+        /// The e-mail address; null: none.
+        email: Patched<String> = "alice@example.com",
+        /// The telephone number; null: none.
+        phone: Patched<String>,
+        /// The full name; null: none.
+        name: Patched<String> = "Alice",
+        /// The gender; null: none.
+        gender: Patched<Gender>,
+        /// The address, any JSON value; null: none.
+        address: Patched<Value>,
+    }
+}
+
+body! {
     /// A user to be added.
     struct AddUserBody {
         /// The user name.
         username: Username => InvalidValue = "alice",
-        /// The e-mail address.
-        email: Option<String> = "alice@example.com",
-        /// The telephone number.
-        phone: Option<String>,
-        /// The full name.
-        name: Option<String> = "Alice",
-        /// The gender.
-        gender: Option<Gender>,
-        /// The address, any JSON value.
-        address: Option<Value>,
         /// The password. Without one the user signs in by ticket alone.
         password: Option<SecretText>,
+        ..values: UserFieldsBody,
     }
 }
 
@@ -82,22 +88,13 @@ body! {
     struct PatchUserBody {
         /// The user name.
         username: Option<Username> => InvalidValue = "alice",
-        /// The e-mail address; null clears it.
-        email: Patched<String> = "alice@example.com",
-        /// The telephone number; null clears it.
-        phone: Patched<String>,
-        /// The full name; null clears it.
-        name: Patched<String> = "Alice",
-        /// The gender; null clears it.
-        gender: Patched<Gender>,
-        /// The address, any JSON value; null clears it.
-        address: Patched<Value>,
-        /// When the user is asked for a second factor; null: as everybody is.
+        /// The rule for the second factor of the user; null: the general one.
         second_factor: Patched<AskFactor> => InvalidValue,
         /// `disabled` refuses the user, and ends their sessions; `active` lets them sign in again.
         status: Option<Status> => InvalidValue = "active",
         /// The revision that must still hold.
         revision: Option<u64>,
+        ..values: UserFieldsBody,
     }
 }
 
@@ -132,45 +129,26 @@ impl<'a> ShownUser<'a> {
     }
 }
 
-fn fields(body: &AddUserBody) -> Result<UserFields, AdminError> {
-    let mut fields = UserFields::default();
-    if let Some(email) = &body.email {
-        fields = fields.email(email)?;
+impl UserFieldsBody {
+    fn fields(self) -> Result<UserFields, AdminError> {
+        let mut fields = UserFields::default();
+        if let Some(email) = self.email.edited() {
+            fields = fields.email(email.as_deref().unwrap_or_default())?;
+        }
+        if let Some(phone) = self.phone.edited() {
+            fields = fields.phone(phone.as_deref().unwrap_or_default())?;
+        }
+        if let Some(name) = self.name.edited() {
+            fields = fields.name(name.as_deref().unwrap_or_default())?;
+        }
+        if let Some(gender) = self.gender.edited() {
+            fields = fields.gender(gender);
+        }
+        if let Some(address) = self.address.edited() {
+            fields = fields.address(&address.unwrap_or_default())?;
+        }
+        Ok(fields)
     }
-    if let Some(phone) = &body.phone {
-        fields = fields.phone(phone)?;
-    }
-    if let Some(name) = &body.name {
-        fields = fields.name(name)?;
-    }
-    if let Some(address) = &body.address {
-        fields = fields.address(address)?;
-    }
-    Ok(fields.gender(body.gender))
-}
-
-fn patched(user: UserRef, body: PatchUserBody) -> Result<PatchUser, AdminError> {
-    let mut fields = UserFields::default();
-    if let Some(email) = body.email.edited() {
-        fields = fields.email(email.as_deref().unwrap_or_default())?;
-    }
-    if let Some(phone) = body.phone.edited() {
-        fields = fields.phone(phone.as_deref().unwrap_or_default())?;
-    }
-    if let Some(name) = body.name.edited() {
-        fields = fields.name(name.as_deref().unwrap_or_default())?;
-    }
-    if let Some(gender) = body.gender.edited() {
-        fields = fields.gender(gender);
-    }
-    if let Some(address) = body.address.edited() {
-        fields = fields.address(&address.unwrap_or_default())?;
-    }
-    if let Some(ask) = body.second_factor.edited() {
-        fields = fields.second_factor(ask);
-    }
-    let set = SetUser { user, username: body.username, fields };
-    Ok(PatchUser { set, status: body.status, revision: body.revision })
 }
 
 impl AdminEndpoint for ListUsers {
@@ -210,9 +188,8 @@ impl AdminEndpoint for AddUser {
         .refuses(&[Problem::InvalidValue, Problem::AlreadyExists]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
-        let body: AddUserBody = call.json()?;
-        let fields = fields(&body)?;
-        Ok(Self { username: body.username, fields, password: body.password })
+        let AddUserBody { username, password, values } = call.json()?;
+        Ok(Self { username, fields: values.fields()?, password })
     }
 
     fn respond(_: &Context, user: User) -> Response {
@@ -234,7 +211,12 @@ impl AdminEndpoint for PatchUser {
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let user = call.user()?;
-        Ok(patched(user, call.json()?)?)
+        let PatchUserBody { username, second_factor, status, revision, values } = call.json()?;
+        let mut fields = values.fields()?;
+        if let Some(ask) = second_factor.edited() {
+            fields = fields.second_factor(ask);
+        }
+        Ok(Self { set: SetUser { user, username, fields }, status, revision })
     }
 
     fn respond(_: &Context, user: User) -> Response {

@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use crate::api::bearer::{Holder, Presented, VerifiedToken, unauthorized};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, ParsedRequest, Pending};
 use crate::api::reply::Reply;
 use crate::api::scope_detail::{malformed_scope, scope_detail};
 use crate::api::shapes::IssuedTicket;
@@ -45,9 +45,6 @@ pub(crate) struct PendingTicket {
 }
 
 impl Endpoint for GenerateTicket {
-    type Pending = PendingTicket;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Issues a ticket for a user")
         .takes::<GenerateTicketBody>()
         .answers::<IssuedTicket<'_>>(200)
@@ -67,6 +64,11 @@ impl Endpoint for GenerateTicket {
         let asked = body.and_then(|body| read_request(body, engine.settings()));
         Ok(Self { presented, asked })
     }
+}
+
+impl ParsedRequest for GenerateTicket {
+    type Pending = PendingTicket;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         let asked = self.asked.as_ref().ok();

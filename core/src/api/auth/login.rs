@@ -9,7 +9,7 @@ use crate::api::auth::person_context::{PersonContext, PersonContextBody};
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, Pending};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Hashing, Next, ParsedRequest, Pending};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::lockout::{count_wrong, lock_ignored};
 use crate::api::oauth::client_auth::{caller, redeemer};
@@ -83,9 +83,6 @@ pub(crate) enum PendingLogin {
 }
 
 impl Endpoint for Login {
-    type Pending = PendingLogin;
-    type Hash = AwaitComparison;
-
     const DESCRIPTION: Description = Description::new("Signs in with a password")
         .takes::<LoginBody>()
         .signs_in()
@@ -104,6 +101,11 @@ impl Endpoint for Login {
         };
         read().map_err(|error: RequestError| ctx.malformed(error))
     }
+}
+
+impl ParsedRequest for Login {
+    type Pending = PendingLogin;
+    type Hash = AwaitComparison;
 
     fn query(&self) -> Query {
         Query::Login(self.identity.clone()).by(self.redeemer.claimed())

@@ -7,7 +7,7 @@ use core::convert::Infallible;
 
 use crate::api::context::{Context, ErrorFormat};
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, ParsedRequest, Pending};
 use crate::api::oauth::client_auth::{proven, redeemer, unauthenticated};
 use crate::api::reply::Reply;
 use crate::api::shapes::{AccessToken, LoginResponse};
@@ -84,9 +84,6 @@ body! {
 }
 
 impl Endpoint for Refresh {
-    type Pending = PendingRefresh;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Refreshes a session")
         .takes::<RefreshBody>()
         .guesses()
@@ -98,6 +95,11 @@ impl Endpoint for Refresh {
         let body = RefreshBody::of_json(request).map_err(|error| ctx.malformed(error))?;
         Ok(Self::new(body.refresh_token, redeemer(authorization), None, Resources::default()))
     }
+}
+
+impl ParsedRequest for Refresh {
+    type Pending = PendingRefresh;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         let caller = self.presenter.claimed().cloned();
@@ -109,9 +111,9 @@ impl Endpoint for Refresh {
     /// unknown.
     fn client<'a>(&'a self, basis: &Basis<'_>, records: &'a Records) -> Option<ClientClaim<'a>> {
         let Records::Token(records) = records else { return None };
-        let is_told = basis.ctx.errors == ErrorFormat::OAuth || self.family(records).is_some();
+        let is_revealed = basis.ctx.errors == ErrorFormat::OAuth || self.family(records).is_some();
         let claim = self.presenter.claim(records.caller.as_ref())?;
-        Some(ClientClaim { is_told, is_used: records.is_assertion_used, ..claim })
+        Some(ClientClaim { is_revealed, is_used: records.is_assertion_used, ..claim })
     }
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided<PendingRefresh> {

@@ -9,7 +9,7 @@ use crate::api::auth::person_context::{PersonContext, PersonContextBody};
 use crate::api::auth::sign_in::{PendingSignIn, SignInAttempt, SignInResult};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, ParsedRequest};
 use crate::api::oauth::client_auth::{caller, proven, redeemer, unproven};
 use crate::api::reply::Reply;
 use crate::base::idempotency_key::IdempotencyKey;
@@ -51,9 +51,6 @@ pub(crate) struct TicketSignin {
 }
 
 impl Endpoint for TicketSignin {
-    type Pending = PendingSignIn;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Redeems a ticket")
         .takes::<TicketSigninBody>()
         .repeatable()
@@ -76,6 +73,11 @@ impl Endpoint for TicketSignin {
             secret: key.map(|key| RequestSecret::of_ticket(&ticket, &key)),
         })
     }
+}
+
+impl ParsedRequest for TicketSignin {
+    type Pending = PendingSignIn;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         Query::Ticket(self.digest).by(self.redeemer.claimed())
@@ -172,15 +174,16 @@ impl TicketSignin {
                 changes.push(Change::RequireLiveSession(session.id.clone()));
                 changes.extend(refresh.as_ref().map(|refresh| Change::RequireUnusedRefresh(refresh.digest)));
                 event.session = Some(session.id.clone());
-                let told = NewSession::of(basis, session.clone(), (user, records.client.as_ref()), origin);
+                let repeated =
+                    NewSession::of(basis, session.clone(), (user, records.client.as_ref()), origin);
                 // Once a sign-in for everything is recorded in the history, its risk would be judged another.
-                let told = match session.purpose {
-                    Purpose::Anything => told,
+                let repeated = match session.purpose {
+                    Purpose::Anything => repeated,
                     Purpose::Enrol | Purpose::ChangePassword => {
-                        told.with_notice(attempt.notice(basis.engine, repetition.at))
+                        repeated.with_notice(attempt.notice(basis.engine, repetition.at))
                     }
                 };
-                SignInResult::Session(Box::new(told))
+                SignInResult::Session(Box::new(repeated))
             }
         };
         changes.extend(first.then(|| Change::Audit(event)));

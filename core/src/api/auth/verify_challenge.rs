@@ -10,7 +10,7 @@ use crate::api::auth::person_context::{PersonContext, PersonContextBody};
 use crate::api::auth::sign_in::{PendingSignIn, SignInResult};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, ParsedRequest};
 use crate::api::guess::{GuessAccount, GuessSource};
 use crate::api::lockout::{count_wrong, dates_ignored};
 use crate::api::oauth::client_auth::{caller, redeemer, unproven};
@@ -64,9 +64,6 @@ pub(crate) struct VerifyChallenge {
 }
 
 impl Endpoint for VerifyChallenge {
-    type Pending = PendingSignIn;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Answers the challenge of a sign-in with a code")
         .takes::<VerifyChallengeBody>()
         .repeatable()
@@ -85,6 +82,11 @@ impl Endpoint for VerifyChallenge {
         let secret = key.map(|key| RequestSecret::of_answer(&challenge, &key, &code));
         Ok(Self { digest, method, code, redeemer, person, secret })
     }
+}
+
+impl ParsedRequest for VerifyChallenge {
+    type Pending = PendingSignIn;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         Query::Challenge(self.digest).by(self.redeemer.claimed())
@@ -240,8 +242,8 @@ impl VerifyChallenge {
             changes.push(Change::Audit(Event { session: Some(session.id.clone()), ..event }));
         }
         let origin = Origin::again(secret, repetition.at, &repetition.delivery.salt);
-        let told = NewSession::of(basis, session.clone(), (user, records.client.as_ref()), origin);
-        let pending = PendingSignIn::Repeated(SignInResult::Session(Box::new(told)));
+        let repeated = NewSession::of(basis, session.clone(), (user, records.client.as_ref()), origin);
+        let pending = PendingSignIn::Repeated(SignInResult::Session(Box::new(repeated)));
         Next::commit_in(basis.state_epoch, changes, pending)
     }
 

@@ -5,7 +5,7 @@ use core::convert::Infallible;
 
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, ParsedRequest, Pending};
 use crate::api::reply::Reply;
 use crate::base::warning::Warning;
 use crate::engine::Engine;
@@ -40,15 +40,17 @@ pub(crate) struct Ready;
 pub(crate) struct Probe;
 
 impl Endpoint for Alive {
-    type Pending = Infallible;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description =
         Description::new("Answers while the process does").answers::<Health>(200).without_store();
 
     fn parse(_: &Call<'_>) -> Result<Self, Reply> {
         Err(Response::json(200, &Health { status: "ok", warnings: None }).into())
     }
+}
+
+impl ParsedRequest for Alive {
+    type Pending = Infallible;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         match *self {}
@@ -60,15 +62,17 @@ impl Endpoint for Alive {
 }
 
 impl Endpoint for Ready {
-    type Pending = Probe;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description =
         Description::new("Tells whether the store can be read and can commit").answers::<Health>(200);
 
     fn parse(_: &Call<'_>) -> Result<Self, Reply> {
         Ok(Self)
     }
+}
+
+impl ParsedRequest for Ready {
+    type Pending = Probe;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         Query::Generation

@@ -6,7 +6,7 @@ use core::convert::Infallible;
 use crate::api::admin::{Authorized, authorize};
 use crate::api::bearer::Presented;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, ParsedRequest};
 use crate::api::reply::Reply;
 use crate::api::task::{TaskAnswer, TaskRequest};
 use crate::http::problem::Problem;
@@ -67,10 +67,7 @@ fn is_open(readers: MetricsReaders, request: &Request) -> bool {
 }
 
 impl Endpoint for Metrics {
-    type Pending = Infallible;
-    type Hash = Infallible;
-
-    const DESCRIPTION: Description = Description::new("Tells the metrics (OpenMetrics 1.0)")
+    const DESCRIPTION: Description = Description::new("Shows the metrics (OpenMetrics 1.0)")
         .answers_text("application/openmetrics-text")
         .may_be_anonymous()
         .refuses(&[Problem::RoleMissing]);
@@ -80,6 +77,11 @@ impl Endpoint for Metrics {
         let presented = if is_open { None } else { Some(Presented::demanded(&call.ctx, call.request)?) };
         Ok(Self { presented, answer: Answer::NotAsked })
     }
+}
+
+impl ParsedRequest for Metrics {
+    type Pending = Infallible;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         match &self.presented {

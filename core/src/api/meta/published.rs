@@ -1,11 +1,12 @@
 //! Public documents: the key set (RFC 7517 §5) and the metadata (RFC 8414, OpenID Connect Discovery).
 
+use alloc::vec::Vec;
 use alloc::{format, vec};
 use core::convert::Infallible;
 use core::marker::PhantomData;
 
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, ParsedRequest};
 use crate::api::oauth::introspect::Introspect;
 use crate::api::oauth::revoke::Revoke;
 use crate::api::oauth::token::Token;
@@ -14,6 +15,7 @@ use crate::api::reply::Reply;
 use crate::api::routes::AtPath;
 use crate::api::shapes::{JwkSet, Metadata, OpenIdMetadata as OpenIdShape};
 use crate::base::base64url::encode;
+use crate::crypto::algorithm::Algorithm;
 use crate::crypto::sha256;
 use crate::engine::Engine;
 use crate::http::conditional::IfNoneMatch;
@@ -22,9 +24,6 @@ use crate::http::response::Response;
 use crate::store::query::{Query, Records};
 
 const CLIENT_AUTHENTICATION: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
-/// The algorithms of [`ClientKey`](crate::records::client_key::ClientKey)s.
-const ASSERTION_ALGORITHMS: &[&str] =
-    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"];
 
 /// A document that is made of the engine alone.
 pub(crate) trait Document {
@@ -63,14 +62,16 @@ pub(crate) struct ServerMetadata;
 pub(crate) struct OpenIdMetadata;
 
 impl<D: Document> Endpoint for Published<D> {
-    type Pending = Infallible;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = D::DESCRIPTION.conditional();
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         Ok(Self { document: PhantomData, known: IfNoneMatch::of(call.request) })
     }
+}
+
+impl<D: Document> ParsedRequest for Published<D> {
+    type Pending = Infallible;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         Query::Generation
@@ -87,9 +88,6 @@ impl<D: Document> Endpoint for Published<D> {
 }
 
 impl<D: Document> Endpoint for AtIssuerPath<D> {
-    type Pending = Infallible;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = D::DESCRIPTION.conditional().refuses(&[Problem::NotFound]);
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
@@ -98,6 +96,11 @@ impl<D: Document> Endpoint for AtIssuerPath<D> {
         }
         Published::parse(call).map(Self)
     }
+}
+
+impl<D: Document> ParsedRequest for AtIssuerPath<D> {
+    type Pending = Infallible;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         self.0.query()
@@ -142,6 +145,9 @@ impl Document for OpenIdMetadata {
 
 fn metadata(engine: &Engine) -> Metadata<'_> {
     let issuer = &engine.settings().issuer;
+    // Those of a `ClientKey`.
+    let assertions = Algorithm::ALL.iter().filter(|algorithm| algorithm.is_asymmetric());
+    let assertions: Vec<_> = assertions.map(|algorithm| algorithm.as_str()).collect();
     Metadata {
         issuer: issuer.as_str(),
         token_endpoint: issuer.url(Token::PATH),
@@ -153,22 +159,10 @@ fn metadata(engine: &Engine) -> Metadata<'_> {
         response_types_supported: &[],
         grant_types_supported: &["client_credentials", "refresh_token"],
         token_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
-        token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        token_endpoint_auth_signing_alg_values_supported: assertions.clone(),
         introspection_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
-        introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+        introspection_endpoint_auth_signing_alg_values_supported: assertions.clone(),
         revocation_endpoint_auth_methods_supported: CLIENT_AUTHENTICATION,
-        revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::algorithm::Algorithm;
-
-    #[test]
-    fn every_algorithm_of_a_pair_is_named() {
-        let pairs = Algorithm::ALL.iter().filter(|algorithm| algorithm.is_asymmetric());
-        assert!(pairs.map(|algorithm| algorithm.as_str()).eq(ASSERTION_ALGORITHMS.iter().copied()));
+        revocation_endpoint_auth_signing_alg_values_supported: assertions,
     }
 }

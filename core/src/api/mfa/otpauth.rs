@@ -100,7 +100,7 @@ mod tests {
     use crate::settings::Issuer;
 
     #[test]
-    fn an_authenticator_is_told_everything() {
+    fn an_authenticator_gets_everything() {
         let device = device();
         let issuer = TotpIssuer::parse("Gate & Sons").unwrap();
         let uri = otpauth_uri(&device, &issuer, "张 伟");
@@ -138,8 +138,8 @@ mod tests {
         ] {
             let issuer = TotpIssuer::of(&Issuer::parse(issuer).unwrap());
             let uri = otpauth_uri(&device(), &issuer, account);
-            let (told, query) = uri.strip_prefix("otpauth://totp/").unwrap().split_once('?').unwrap();
-            assert_eq!(told, label);
+            let (shown, query) = uri.strip_prefix("otpauth://totp/").unwrap().split_once('?').unwrap();
+            assert_eq!(shown, label);
             assert_eq!(
                 label.split_once(':').unwrap().0,
                 query_value(query, "issuer"),

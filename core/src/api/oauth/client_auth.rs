@@ -105,8 +105,8 @@ pub(crate) fn credentials(call: &Call<'_>, form: &ClientForm<'_>) -> Result<Clie
             let issuer = call.engine.settings().issuer.as_str();
             let assertion = ClientAssertion::read(SecretText::new(text.into()), issuer, call.ctx.clocks());
             let assertion = assertion.map_err(|error| {
-                let told = OAuthError::NoCredentials(error.to_string().into());
-                Reply::from(told).refused(Refusal::AssertionRefused)
+                let error = OAuthError::NoCredentials(error.to_string().into());
+                Reply::from(error).refused(Refusal::AssertionRefused)
             })?;
             (ClientCredentials::from(assertion), "client_id differs from the sub of the client assertion")
         }
@@ -186,10 +186,10 @@ pub(crate) const fn claim_of_caller<'a>(
     ClientClaim { is_used, ..ClientClaim::new(credentials, records.caller.as_ref()) }
 }
 
-/// Returns the guess at the secret of a client, where it can be guessed and the answer tells whether it is right.
+/// Returns the guess at the secret of a client, where it can be guessed and the answer reveals whether it is right.
 pub(crate) fn guess_at_secret(ctx: &Context, claim: &ClientClaim<'_>) -> Option<GuessSource> {
-    let ClientClaim { credentials, is_told, .. } = claim;
-    let can_be = *is_told && credentials.are_guessable();
+    let ClientClaim { credentials, is_revealed, .. } = claim;
+    let can_be = *is_revealed && credentials.are_guessable();
     can_be.then(|| ctx.guess_at(GuessAccount::of_client(&credentials.id)))
 }
 

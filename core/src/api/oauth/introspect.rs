@@ -6,7 +6,7 @@ use core::convert::Infallible;
 
 use crate::api::bearer::Holder;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, ParsedRequest};
 use crate::api::oauth::token_inquiry::{TokenInquiry, TokenInquiryForm};
 use crate::api::reply::Reply;
 use crate::api::shapes::Introspection;
@@ -23,9 +23,6 @@ use crate::store::query::{Query, Records, TokenRecords};
 pub(crate) struct Introspect(TokenInquiry);
 
 impl Endpoint for Introspect {
-    type Pending = Infallible;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Tells whether a token is good, and for what")
         .posts::<TokenInquiryForm<'_>>()
         .guesses()
@@ -35,6 +32,11 @@ impl Endpoint for Introspect {
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         TokenInquiry::parse(call).map(Self)
     }
+}
+
+impl ParsedRequest for Introspect {
+    type Pending = Infallible;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         self.0.query()

@@ -7,7 +7,7 @@ use core::convert::Infallible;
 use crate::api::bearer::Holder;
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, Pending};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, Next, ParsedRequest, Pending};
 use crate::api::oauth::token_inquiry::{TokenInquiry, TokenInquiryForm};
 use crate::api::reply::Reply;
 use crate::engine::Engine;
@@ -39,9 +39,6 @@ fn revoked() -> Reply {
 }
 
 impl Endpoint for Revoke {
-    type Pending = PendingRevocation;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Gives a token up")
         .posts::<TokenInquiryForm<'_>>()
         .guesses()
@@ -51,6 +48,11 @@ impl Endpoint for Revoke {
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         TokenInquiry::parse(call).map(Self)
     }
+}
+
+impl ParsedRequest for Revoke {
+    type Pending = PendingRevocation;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         self.0.query()

@@ -6,7 +6,7 @@ use core::convert::Infallible;
 
 use crate::api::auth::refresh::{PendingRefresh, Refresh};
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, ParsedRequest};
 use crate::api::oauth::client_auth::{ClientForm, authenticated, claim_of_caller, credentials, posted_form};
 use crate::api::reply::Reply;
 use crate::api::shapes::AccessToken;
@@ -51,9 +51,6 @@ form! {
 const GRANTS: &[&str] = &["client_credentials", "refresh_token"];
 
 impl Endpoint for Token {
-    type Pending = PendingRefresh;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Issues an access token")
         .posts::<TokenForm<'_>>()
         .guesses()
@@ -84,6 +81,11 @@ impl Endpoint for Token {
         let scope = scope.map_err(malformed)?;
         Ok(Self::RefreshToken(Refresh::grant(credentials, token, scope, resources)))
     }
+}
+
+impl ParsedRequest for Token {
+    type Pending = PendingRefresh;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         match self {

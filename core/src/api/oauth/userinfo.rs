@@ -5,7 +5,7 @@ use core::convert::Infallible;
 use crate::api::bearer::{Holder, Presented};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::endpoint::{Basis, Call, Decided, Endpoint};
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, ParsedRequest};
 use crate::api::reply::Reply;
 use crate::api::shapes::UserInfo;
 use crate::base::form::Form;
@@ -34,9 +34,6 @@ form! {
 pub(crate) struct Userinfo(Presented);
 
 impl Endpoint for Userinfo {
-    type Pending = Infallible;
-    type Hash = Infallible;
-
     const DESCRIPTION: Description = Description::new("Tells who a token speaks for")
         .posts::<AccessTokenForm<'_>>()
         .answers::<UserInfo<'_>>(200)
@@ -48,6 +45,11 @@ impl Endpoint for Userinfo {
         let presented = Presented::read(token.expose());
         presented.map(Self).ok_or_else(|| refuse(Refusal::TokenInvalid))
     }
+}
+
+impl ParsedRequest for Userinfo {
+    type Pending = Infallible;
+    type Hash = Infallible;
 
     fn query(&self) -> Query {
         Query::Bearer(self.0.query().clone())

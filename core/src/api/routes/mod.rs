@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::admin::client_keys::{AddClientKey, EndClientKey};
-use crate::admin::client_secrets::{AddSecret, EndSecret};
+use crate::admin::client_secrets::{AddSecret, EndSecrets};
 use crate::admin::clients::{AddClient, DeleteClient, ListClients, PatchClient, ShowClient};
 use crate::admin::factors::ResetFactors;
 use crate::admin::import::ImportUsers;
@@ -21,10 +21,10 @@ use crate::admin::users::{
 use crate::api::admin::audit::{ListEvents, VerifyAudit};
 use crate::api::admin::settings::ShowSettings;
 use crate::api::admin::status::ShowStatus;
-use crate::api::admin::{self, AdminEndpoint, Administered, AwaitPasswordHash, PendingResponse};
+use crate::api::admin::{self, AdminEndpoint, Administered};
 use crate::api::context::{Context, ErrorFormat, sent_id};
 use crate::api::description::Description;
-use crate::api::endpoint::{Call, Endpoint, Flow};
+use crate::api::endpoint::{Call, Endpoint, Flow, ParsedRequest};
 use crate::api::meta::openapi;
 use crate::api::meta::published::{self, AtIssuerPath, Published};
 use crate::api::person::Bearer;
@@ -44,7 +44,7 @@ use crate::records::request_inputs::RequestInputs;
 use crate::records::role::Roles;
 use crate::store::change::Outcome;
 use crate::store::query::{Found, Query};
-use rows::routes;
+use rows::{requests, routes};
 
 mod rows;
 
@@ -106,8 +106,8 @@ pub struct Route {
     begin: fn(Call<'_>) -> Step,
 }
 
-/// An endpoint that has a row in the table.
-pub(crate) trait Routed: Endpoint {
+/// A parsed request to a route. Its waits are variants of [`AwaitRecords`], [`AwaitCommit`] and [`AwaitHash`].
+pub(crate) trait Routed: ParsedRequest {
     fn await_records(self) -> AwaitRecords;
     fn await_commit(self, pending: Self::Pending) -> AwaitCommit;
     fn await_hash(self, hash: Self::Hash) -> AwaitHash;
@@ -172,7 +172,7 @@ admin {
     DELETE "/admin/v1/clients/{id}"                  => DeleteClient;
     GET    "/admin/v1/clients/{id}/secrets"          => admin::client_secrets::ListSecrets;
     POST   "/admin/v1/clients/{id}/secrets"          => AddSecret;
-    DELETE "/admin/v1/clients/{id}/secrets/{secret}" => EndSecret;
+    DELETE "/admin/v1/clients/{id}/secrets/{secret}" => EndSecrets;
     GET    "/admin/v1/clients/{id}/keys"             => admin::client_keys::ListClientKeys;
     PUT    "/admin/v1/clients/{id}/keys"             => admin::client_keys::SetClientKeys;
     POST   "/admin/v1/clients/{id}/keys"             => AddClientKey;

@@ -27,36 +27,39 @@ macro_rules! routes {
             begin: admin::begin::<$operation>,
         },)+];
 
-        /// The endpoints that wait for records.
+        $(impl AtPath for $endpoint {
+            const PATH: &'static str = $path;
+        })+
+
+        requests! { $($name: $endpoint;)+ Administered: Administered; }
+    };
+}
+
+/// The requests to those routes, as far as they have been parsed: those to administer are of one type.
+macro_rules! requests {
+    ($($name:ident: $request:ty;)+) => {
+        /// The requests that wait for records.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-        pub(crate) enum AwaitRecords { $($name($endpoint),)+ Administered(Administered) }
+        pub(crate) enum AwaitRecords { $($name($request)),+ }
 
-        /// The endpoints that wait for a commit.
+        /// The requests that wait for a commit.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
         pub(crate) enum AwaitCommit {
-            $($name($endpoint, <$endpoint as Endpoint>::Pending),)+
-            Administered(Administered, PendingResponse),
+            $($name($request, <$request as ParsedRequest>::Pending),)+
             /// The record of a refusal. This is the reply, whatever the outcome.
             Record(Reply),
             /// The use of a client's assertion. This is the reply once it is durable.
             UseAssertion(Box<Query>, AwaitRecords, Reply),
         }
 
-        /// The endpoints that wait for a hash.
+        /// The requests that wait for a hash.
         #[derive(Debug)]
         #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-        pub(crate) enum AwaitHash {
-            $($name($endpoint, <$endpoint as Endpoint>::Hash),)+
-            Administered(Administered, AwaitPasswordHash),
-        }
+        pub(crate) enum AwaitHash { $($name($request, <$request as ParsedRequest>::Hash)),+ }
 
-        $(impl AtPath for $endpoint {
-            const PATH: &'static str = $path;
-        })+
-
-        $(impl Routed for $endpoint {
+        $(impl Routed for $request {
             fn await_records(self) -> AwaitRecords {
                 AwaitRecords::$name(self)
             }
@@ -70,20 +73,6 @@ macro_rules! routes {
             }
         })+
 
-        impl Routed for Administered {
-            fn await_records(self) -> AwaitRecords {
-                AwaitRecords::Administered(self)
-            }
-
-            fn await_commit(self, pending: Self::Pending) -> AwaitCommit {
-                AwaitCommit::Administered(self, pending)
-            }
-
-            fn await_hash(self, hash: Self::Hash) -> AwaitHash {
-                AwaitHash::Administered(self, hash)
-            }
-        }
-
         impl Flow<AwaitRecords> {
             pub(crate) fn resume_any(self, engine: &Engine, found: Found) -> Step {
                 if engine.generation() < found.generation {
@@ -92,9 +81,6 @@ macro_rules! routes {
                 let Self { ctx, conflicts, guesses, used, state } = self;
                 match state {
                     $(AwaitRecords::$name(state) => Flow { ctx, conflicts, guesses, used, state }.resume(engine, found),)+
-                    AwaitRecords::Administered(state) => {
-                        Flow { ctx, conflicts, guesses, used, state }.resume(engine, found)
-                    }
                 }
             }
 
@@ -102,7 +88,6 @@ macro_rules! routes {
             pub(crate) fn take_answer(mut self, answer: TaskAnswer) -> Self {
                 match &mut self.state {
                     $(AwaitRecords::$name(state) => state.take_answer(answer),)+
-                    AwaitRecords::Administered(state) => state.take_answer(answer),
                 }
                 self
             }
@@ -115,9 +100,6 @@ macro_rules! routes {
                     $(AwaitCommit::$name(state, pending) => {
                         Flow { ctx, conflicts, guesses, used, state }.settle(pending, engine, outcome)
                     })+
-                    AwaitCommit::Administered(state, pending) => {
-                        Flow { ctx, conflicts, guesses, used, state }.settle(pending, engine, outcome)
-                    }
                     AwaitCommit::Record(reply) => Flow { ctx, conflicts, guesses, used, state: () }.reply(reply),
                     AwaitCommit::UseAssertion(query, state, reply) => {
                         Flow { ctx, conflicts, guesses, used, state }.settle_assertion(*query, reply, outcome)
@@ -133,13 +115,10 @@ macro_rules! routes {
                     $(AwaitHash::$name(state, hash) => {
                         Flow { ctx, conflicts, guesses, used, state }.run(hash, state_epoch, workspace, engine)
                     })+
-                    AwaitHash::Administered(state, hash) => {
-                        Flow { ctx, conflicts, guesses, used, state }.run(hash, state_epoch, workspace, engine)
-                    }
                 }
             }
         }
     };
 }
 
-pub(super) use routes;
+pub(super) use {requests, routes};

@@ -71,7 +71,7 @@ fn the_metadata_of_an_issuer_with_a_path_has_its_path_at_the_end() {
 }
 
 #[test]
-fn no_log_is_told_what_a_caller_made_up() {
+fn no_log_gets_what_a_caller_made_up() {
     for (path, label) in [
         ("/auth/ticket/signin", "/auth/ticket/signin"),
         ("/auth/me/sessions", "/auth/me/sessions"),

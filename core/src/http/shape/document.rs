@@ -222,8 +222,8 @@ mod tests {
     use crate::http::shape::{Shape, body};
 
     body! {
-        /// A thing.
-        struct Thing {
+        /// A parcel.
+        struct Parcel {
             /// Its "name".
             name: String [length(1, 3).plain()] = "a\n",
             /// Others.
@@ -243,12 +243,12 @@ mod tests {
     fn a_schema_is_written() {
         let mut out = DocumentWriter::default();
         out.object(|out| {
-            out.name("schema").schema(&Thing::SCHEMA);
+            out.name("schema").schema(&Parcel::SCHEMA);
             out.member("schemas", DocumentWriter::referred_objects);
         });
         let expected = concat!(
-            r##"{"schema":{"$ref":"#/components/schemas/Thing"},"schemas":{"##,
-            r##""Thing":{"type":"object","description":"A thing.","properties":{"##,
+            r##"{"schema":{"$ref":"#/components/schemas/Parcel"},"schemas":{"##,
+            r##""Parcel":{"type":"object","description":"A parcel.","properties":{"##,
             r##""name":{"type":"string","minLength":1,"maxLength":3,"pattern":"^[^\\u0000-\\u001f\\u007f-\\u009f]*$","##,
             r##""description":"Its \"name\".","examples":["a\n"]},"##,
             r##""others":{"type":["array","null"],"items":{"$ref":"#/components/schemas/Part"},"minItems":0,"maxItems":2,"##,

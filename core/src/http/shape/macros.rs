@@ -42,7 +42,7 @@ macro_rules! body {
                     $($member: {
                         let name = $crate::http::shape::member!($member $($json)?);
                         let read = $crate::http::shape::BodyMember::read_member(members.get(name), &place.member(name));
-                        read$(.map_err(|error| error.told_as($crate::http::problem::Problem::$problem)))??
+                        read$(.map_err(|error| error.with_problem($crate::http::problem::Problem::$problem)))??
                     },)*
                     $($included: $crate::http::shape::ReadBody::read_members(members, place)?,)*
                 })
@@ -196,7 +196,7 @@ macro_rules! named {
                 };
                 $crate::http::shape::Schema::one_of(&NAMES)
             },
-            |name| <$type>::ALL.iter().copied().find(|one| one.as_str() == name),
+            |name| <$type>::ALL.iter().copied().find(|known| known.as_str() == name),
             ("has a name that is unknown", "名称未知")
         }
     };

@@ -52,7 +52,7 @@ mod tests {
     use alloc::string::ToString;
 
     #[test]
-    fn a_place_is_told_from_the_outside_in() {
+    fn a_place_is_named_from_the_outside_in() {
         let whole = Place::WHOLE;
         let (keys, first) = (whole.member("keys"), 0);
         let first = keys.item(first);

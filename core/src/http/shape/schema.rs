@@ -222,6 +222,6 @@ impl Member {
         let checked = self.schema.check(value, place);
         // A text of another type is malformed before it can break a rule of its own.
         let is_malformed = matches!(self.schema.kind, Kind::Text) && !value.is_string();
-        if is_malformed { checked } else { checked.map_err(|error| error.told_as(self.problem)) }
+        if is_malformed { checked } else { checked.map_err(|error| error.with_problem(self.problem)) }
     }
 }

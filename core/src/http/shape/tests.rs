@@ -125,7 +125,7 @@ fn a_body_is_read_member_by_member() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_with_its_place() {
+fn what_does_not_fit_is_named_with_its_place() {
     for (members, detail, field) in [
         ("", "the member number is missing", "number"),
         ("\"number\":null", "the member number is missing", "number"),

@@ -42,7 +42,7 @@ pub(super) struct Progress {
     /// True if the witness could not be read or written at the last attempt.
     witness_fails: AtomicBool,
     /// The reason why the last change of the generation failed: each is logged once.
-    told: Mutex<Option<StoreError>>,
+    last_failure: Mutex<Option<StoreError>>,
 }
 
 #[derive(Debug, Default)]
@@ -110,8 +110,8 @@ impl Advance {
                 | StoreError::WitnessForeign(_))
         );
         self.progress.witness_fails.store(fails, Relaxed);
-        let mut told = self.progress.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *told, advanced.clone().err());
+        let mut last_failure = self.progress.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *last_failure, advanced.clone().err());
         match &advanced {
             Err(error) if before.as_ref() != Some(error) => {
                 tracing::warn!(%error, "until this is mended, older files that are put back may not be noticed");

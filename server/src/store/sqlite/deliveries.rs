@@ -189,7 +189,7 @@ fn opened(c: &mut Columns<'_>) -> Result<Option<OpenedSession>, TransactionError
 
 /// Writes how often the answers to tickets and challenges that expired before `before` were repeated after the first
 /// time, which has a row of its own: one row each, before at most `limit` of each are deleted.
-pub(super) fn tell_repetitions(
+pub(super) fn record_repetitions(
     db: &Connection,
     tail: &Tail<'_>,
     (now, before, limit): (Time, i64, i64),

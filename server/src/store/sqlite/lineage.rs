@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn two_lives_of_one_file_are_told_apart_by_more_than_their_numbers() {
+    fn two_lives_of_one_file_differ_by_more_than_their_numbers() {
         let world = World::founded();
         world.checkpoint("TRUNCATE");
         let other = World::branch(&world.pair());

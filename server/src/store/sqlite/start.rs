@@ -106,9 +106,9 @@ impl Start<'_> {
             }
             Standing::Older => {
                 let since = generation::newest(self.db).map_err(at)?.map(|newest| newest.made_at);
-                let told = since.map_or_else(|| "an earlier version".into(), Time::rfc3339);
+                let date = since.map_or_else(|| "an earlier version".into(), Time::rfc3339);
                 let event =
-                    Event { reason: Some(format!("files of {told}")), ..self.event(Kind::StateSuperseded)? };
+                    Event { reason: Some(format!("files of {date}")), ..self.event(Kind::StateSuperseded)? };
                 self.go_on(&origin, witness, &[RAISE_EPOCH], Some(event))?;
                 notices.push(Notice::StateSuperseded { since });
                 Ok(())

@@ -51,7 +51,7 @@ impl Store {
         }
         self.write_aside(move |db, tail| {
             let begin = Instant::now();
-            deliveries::tell_repetitions(db, tail, (now, before, limit))?;
+            deliveries::record_repetitions(db, tail, (now, before, limit))?;
             let take = |table: &str| {
                 db.prepare_cached(&format!(
                     "DELETE FROM {table} WHERE seq IN \

@@ -319,21 +319,21 @@ mod tests {
         connector.use_wal(&db).unwrap();
         db.execute_batch(META).unwrap();
         let (queue, waiting) = sync_channel(100);
-        let (told, tells) = channel();
+        let (sender, receiver) = channel();
         for _ in 0..100 {
-            let told = told.clone();
+            let sender = sender.clone();
             let run = |db: &Connection, _: &Tail<'_>| {
                 db.execute_batch("CREATE TABLE IF NOT EXISTS t (x)")?;
                 Ok(db.query_row("SELECT commits FROM meta", [], |row| row.get::<_, i64>(0))?)
             };
-            let then = move |end: Result<i64, Failure>| told.send(end.unwrap()).unwrap();
+            let then = move |end: Result<i64, Failure>| sender.send(end.unwrap()).unwrap();
             queue
                 .send(
                     Box::new(Job { class: Class::Opens, run, made: None, then: Some(then) }) as Box<dyn Work>
                 )
                 .unwrap();
         }
-        drop((queue, told));
+        drop((queue, sender));
         let checkpoints = Checkpoints::new(connector.clone());
         let files = Advance {
             installation: Installation::at(dir.path()),
@@ -345,7 +345,7 @@ mod tests {
             measures: Arc::default(),
         };
         WriterThread { files, db: Some(db), checkpoints, room: 5 }.work(&waiting);
-        let numbers: Vec<i64> = tells.iter().collect();
+        let numbers: Vec<i64> = receiver.iter().collect();
         let together = |number| numbers.iter().filter(|n| **n == number).count();
         assert_eq!((numbers.len(), together(0)), (100, 5));
         assert!(together(1) >= LEAST, "{numbers:?}");

@@ -73,18 +73,18 @@ impl Limit {
         let over = |kind: &&mut Kind| {
             kind.left_out > 0 && (all || now.saturating_duration_since(kind.began) >= MINUTE)
         };
-        let tell = |kind: &mut Kind| {
+        let take = |kind: &mut Kind| {
             (kind.began, kind.shown) = (now, 0);
             let message = std::mem::take(&mut kind.message);
             LeftOut { level: kind.level, message, count: std::mem::take(&mut kind.left_out) }
         };
-        kinds.values_mut().filter(over).map(tell).collect()
+        kinds.values_mut().filter(over).map(take).collect()
     }
 }
 
 impl LeftOut {
     /// Logs the line.
-    pub(super) fn tell(self) {
+    pub(super) fn log(self) {
         let Self { level, message, count } = self;
         if level == Level::ERROR {
             tracing::error!(target: TARGET, count, message, "more lines like this were left out");
@@ -160,9 +160,9 @@ mod tests {
         let now = Instant::now();
         assert_eq!(limit.left_out(now, false), [], "the minute is not over");
         let message = "it cannot be written".to_owned();
-        let told = LeftOut { level: Level::ERROR, message, count: 995 };
-        assert_eq!(limit.left_out(now + MINUTE, false), [told]);
-        assert_eq!(limit.left_out(now + MINUTE, true), [], "told once");
+        let line = LeftOut { level: Level::ERROR, message, count: 995 };
+        assert_eq!(limit.left_out(now + MINUTE, false), [line]);
+        assert_eq!(limit.left_out(now + MINUTE, true), [], "logged once");
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let (limit, now) = (Limit::default(), Instant::now());
         let count = |at| limit.count(line(), Level::WARN, at, String::new);
         assert_eq!((0..7).filter(|_| count(now)).count(), 5);
-        assert!(!count(now + MINUTE), "until what was left out is told");
+        assert!(!count(now + MINUTE), "until what was left out is logged");
         assert_eq!(limit.left_out(now + MINUTE, false)[0].count, 3);
         assert!(count(now + MINUTE));
         assert!((0..4).all(|_| count(now + MINUTE * 2)), "a minute later");

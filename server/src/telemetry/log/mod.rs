@@ -37,8 +37,8 @@ pub fn start(json: Option<bool>, level: LevelFilter) {
 }
 
 /// Logs how many lines were left out in the minutes that are over, or in all of them.
-pub fn tell_left_out(all: bool) {
-    LIMIT.left_out(Instant::now(), all).into_iter().for_each(limit::LeftOut::tell);
+pub fn log_left_out(all: bool) {
+    LIMIT.left_out(Instant::now(), all).into_iter().for_each(limit::LeftOut::log);
 }
 
 /// Installs `lines` for every line from now on; returns false if others are installed already.
