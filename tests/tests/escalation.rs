@@ -9,10 +9,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gatepass_core::admin::{AdminError, Obstacle};
 use gatepass_core::api::routes::{Authentication, ROUTES};
+use gatepass_core::api::server_status::AuditArchive;
+use gatepass_core::api::step::Step;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::user::Status;
+use gatepass_core::store::Store as _;
+use gatepass_core::store::audit::{Event, Kind};
+use gatepass_core::store::change::{Change, Outcome};
+use gatepass_core::{Task, TaskAnswer, TaskRequest};
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, client_id, posts, presents,
     request, user_id,
@@ -455,4 +462,84 @@ fn a_token_for_enrolling_alone_administers_nothing() {
     assert_eq!((enrols.status, &enrols.body["must_enrol"]), (200, &json!(true)), "{}", enrols.body);
     let answer = gives(&server, &enrols.text("access_token"), "usr_alice", &json!(["officer"]));
     assert_eq!((answer.status, &answer.body["code"]), (403, &json!(40303)), "{}", answer.body);
+}
+
+/// Begins to archive audit rows, up to the task.
+fn asks_for_archive(server: &InMemoryServer, token: &str) -> Task {
+    let body = json!({"before": "2026-01-31T12:00:00Z"});
+    let request = sends("POST", "/admin/v1/audit:archive", token, &body);
+    let mut step = server.engine.handle(request, server.inputs(NOON));
+    loop {
+        step = match step {
+            Step::Read(read) => {
+                let found = server.store.read(read.query());
+                read.resume(&server.engine, found)
+            }
+            Step::Task(task) => return task,
+            other @ (Step::Guess(_) | Step::Commit(_) | Step::HashPassword(_) | Step::Reply(_)) => {
+                panic!("{other:?}")
+            }
+        }
+    }
+}
+
+#[test]
+fn an_archive_is_recorded_for_whoever_asked_and_while_they_may_ask() {
+    let auditor = Roles::of(&[Role::Auditor]);
+    let server = server_with(Some(Role::Auditor), |tables| {
+        tables.users.get_mut(&user_id("pam")).expect("a user").roles = auditor;
+    });
+    let person = signed_in(&server, Some(ADMIN)).text("access_token");
+    for (token, by_user, by_client) in
+        [(person, Some(user_id("pam")), None), (client_token(&server), None, Some(client_id("backend")))]
+    {
+        let task = asks_for_archive(&server, &token);
+        let TaskRequest::ArchiveAudit(archive) = task.request() else { panic!("{task:?}") };
+        assert_eq!(archive.before.map(|at| at.rfc3339()).as_deref(), Some("2026-01-31T12:00:00Z"));
+        let Event { request, address, .. } = archive.event.clone();
+        assert!(request.is_some() && address.is_some(), "{archive:?}");
+        let by = Event { request, address, by_user, by_client, ..Event::new(Kind::AuditArchived, NOON) };
+        assert_eq!(archive.event, by);
+        let conditions = || archive.conditions.clone().into();
+        assert_eq!(server.store.commit(&conditions()), Outcome::Applied);
+        let ended = match &by.by_user {
+            Some(id) => Change::RaiseEpoch { id: id.clone(), epoch: server.user("pam").epoch },
+            None => {
+                let mut client = server.client("backend");
+                client.set_roles(Roles::NONE);
+                Change::UpdateClient(client)
+            }
+        };
+        server.commit(vec![ended]);
+        assert_eq!(server.store.commit(&conditions()), Outcome::Conflict, "{by:?}");
+    }
+}
+
+#[test]
+fn an_archive_that_failed_is_answered_with_what_is_known() {
+    let server = server(Some(Role::Auditor));
+    let archive = AuditArchive {
+        file: "audit-3-7.jsonl".into(),
+        first: 3,
+        last: 7,
+        head: "00".into(),
+        bytes: 70,
+        sha256: "11".into(),
+    };
+    for (answer, status) in [
+        (TaskAnswer::AuditArchived(archive), 200),
+        (TaskAnswer::Failed(AdminError::Refused(Obstacle::NothingToArchive)), 409),
+        (TaskAnswer::Failed(AdminError::Refused(Obstacle::ArchivedMeanwhile)), 409),
+        (TaskAnswer::Failed(AdminError::Refused(Obstacle::AuditBroken)), 409),
+        (TaskAnswer::Failed(AdminError::NotApplied), 503),
+        (TaskAnswer::Failed(AdminError::Unknown), 500),
+        (TaskAnswer::Metrics(String::new()), 500),
+    ] {
+        let told = format!("{answer:?}");
+        let task = asks_for_archive(&server, &client_token(&server));
+        let Step::Reply(reply) = task.resume(&server.engine, answer) else { panic!("{told}") };
+        assert_eq!(reply.status(), status, "{told}");
+        let body: Value = serde_json::from_slice(reply.body()).expect("JSON");
+        assert_eq!(body["rows"].as_u64(), (status == 200).then_some(5), "{body}");
+    }
 }

@@ -2,7 +2,10 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
 
 use gatepass_tests::fixtures::BACKEND_SECRET;
 use gatepass_tests::http::{Answer, TestRequest};
@@ -25,6 +28,23 @@ fn token(address: SocketAddr, client: &str) -> String {
 
 fn ask(address: SocketAddr, token: &str, method: &str, path: &str) -> Answer {
     TestRequest::new(method, path).bearer(token).to(address)
+}
+
+/// Makes an installation with a key that is cheap to generate.
+fn with_key() -> TestInstallation {
+    let installation = TestInstallation::new();
+    installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"]);
+    installation
+}
+
+fn archives(address: SocketAddr, token: &str, body: &Value) -> Answer {
+    TestRequest::json("/admin/v1/audit:archive", body).bearer(token).to(address)
+}
+
+/// Returns the names in a directory; none if there is no directory.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
 fn kinds(answer: &Answer) -> Vec<String> {
@@ -212,4 +232,100 @@ fn a_member_of_a_record_has_one_name_over_http_and_by_command() {
             assert_eq!((&over_http, &by_command), (&explained_fields(), &explained_fields()));
         }
     }
+}
+
+#[test]
+fn an_auditor_archives_rows_in_a_place_of_the_servers_choice() {
+    let installation = with_key();
+    let running = installation.serve(&[]);
+    let address = running.address;
+    for role in ["operator", "officer", "auditor"] {
+        add_client(&installation, role);
+    }
+    let dir = installation.path().join("archives");
+    for role in ["operator", "officer"] {
+        assert_eq!(archives(address, &token(address, role), &json!({})).status, 403, "{role}");
+    }
+    assert_eq!(names(&dir), [""; 0]);
+    let auditor = token(address, "auditor");
+    for (body, expected, field) in [
+        (json!({"before": "yesterday"}), (400, 40050), "before"),
+        (json!({"before": 7}), (400, 40001), "before"),
+        (json!({"before": "2026-01-31T12:00:00Z"}), (409, 40901), ""),
+    ] {
+        let refused = archives(address, &auditor, &body).json();
+        let told = (refused["code"].as_u64().map(|code| (code / 100, code)), refused["field"].as_str());
+        assert_eq!(
+            told,
+            (Some(expected), Some(field).filter(|field| !field.is_empty())),
+            "{body}: {refused}"
+        );
+    }
+
+    // The caller has no say about the place.
+    let elsewhere = installation.path().join("elsewhere");
+    let body = json!({"file": elsewhere, "path": elsewhere, "name": "../x", "before": null});
+    let request = TestRequest::json("/admin/v1/audit:archive", &body).header("x-request-id", "night-7");
+    let answer = request.bearer(&auditor).to(address);
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")), "{answer:?}");
+    let archive = answer.json();
+    assert_eq!(names(&dir), [archive["file"].as_str().expect("a name")]);
+    assert!(!elsewhere.exists());
+    let file = dir.join(archive["file"].as_str().expect("a name"));
+    let verdict = installation.json(&["audit", "verify", "--archive", &file.display().to_string()]);
+    for member in ["rows", "first", "last", "head", "bytes", "sha256"] {
+        assert_eq!(archive[member], verdict[member], "{member}");
+    }
+    let rows = installation.json(&["audit", "list", "--kind", "audit.archived"]);
+    let row = &rows[0];
+    let expected = json!({
+        "by_client": "auditor", "by_user": null, "operator": null, "address": "127.0.0.1", "sent_request": "night-7",
+        "reason": format!("rows 1 to {}", archive["last"]), "count": archive["rows"],
+    });
+    for (member, value) in expected.as_object().expect("members") {
+        assert_eq!(&row[member], value, "{member}: {row}");
+    }
+    assert!(row["request"].as_str().is_some_and(|id| id.starts_with("req_")), "{row}");
+}
+
+#[test]
+fn archives_at_once_have_each_row_once() {
+    let installation = with_key();
+    let elsewhere = installation.path().join("kept");
+    let running = installation.serve(&["--archive-dir", &elsewhere.display().to_string()]);
+    let address = running.address;
+    add_client(&installation, "auditor");
+    let auditor = token(address, "auditor");
+
+    // A file is in the way of the directory: nothing is recorded, and later everything is archived.
+    fs::write(&elsewhere, "").expect("written");
+    assert_eq!(archives(address, &auditor, &json!({})).status, 503);
+    fs::remove_file(&elsewhere).expect("removed");
+
+    let mut done = 0;
+    for _ in 0..10 {
+        let answers = thread::scope(|scope| {
+            let ask = || archives(address, &auditor, &json!({})).status;
+            let asked = [scope.spawn(ask), scope.spawn(ask)];
+            asked.map(|answer| answer.join().expect("an answer"))
+        });
+        assert!(
+            answers.contains(&200) && answers.iter().all(|status| [200, 409].contains(status)),
+            "{answers:?}"
+        );
+        done += answers.iter().filter(|status| **status == 200).count();
+    }
+    let mut spans = Vec::new();
+    for name in names(&elsewhere) {
+        let file = elsewhere.join(name).display().to_string();
+        let verdict = installation.json(&["audit", "verify", "--archive", &file]);
+        spans.push((verdict["first"].as_u64().expect("a row"), verdict["last"].as_u64().expect("a row")));
+    }
+    spans.sort_unstable();
+    assert_eq!(spans.len(), done);
+    assert!(spans.windows(2).all(|pair| pair[1].0 == pair[0].1 + 1), "{spans:?}");
+    let rows = installation.json(&["audit", "list", "--kind", "audit.archived"]);
+    assert_eq!(rows.as_array().map(Vec::len), Some(done));
+    assert_eq!(installation.json(&["audit", "verify"])["valid"], json!(true));
+    assert_eq!(installation.json(&["check"])["ok"], json!(true));
 }

@@ -1,5 +1,5 @@
 //! What an administrator does while requests run fails no request and refuses no valid token: rotations of keys and secrets, a reload of the
-//! configuration, a backup.
+//! configuration, a backup, an archive, an import.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -26,6 +26,11 @@ const CLIENTS: usize = 4;
 const ROUNDS: usize = 2;
 /// Tokens that a client keeps and goes on using.
 const TOKENS: usize = 6;
+
+/// People of an import.
+const PEOPLE: usize = 2_000;
+/// A password hash of another program.
+const HASH: &str = "$2b$04$y9iwiS0A2VjZWCeJeGOmueuOhOkybeNj4JkKsj6WIH6SFTk8y6Y7.";
 
 /// The secrets of the client `backend` that are good, the newest last.
 type Secrets = RwLock<Vec<String>>;
@@ -157,7 +162,17 @@ impl Administrator<'_> {
         for number in 0..3 {
             let file = self.installation.path().join(format!("{number}.backup"));
             self.run(&["backup", &file.display().to_string()]);
+            self.run(&["audit", "archive", &format!("{}.archive", file.display())]);
         }
+    }
+
+    fn import(&self) {
+        let line = |number: usize| json!({"username": format!("person{number}"), "email": format!("p{number}@example.com"), "password_hash": HASH});
+        let lines: String = (0..PEOPLE).map(|number| format!("{}\n", line(number))).collect();
+        let file = self.installation.path().join("people.jsonl");
+        fs::write(&file, lines).expect("written");
+        let done = self.run(&["user", "import", &file.display().to_string()]);
+        assert_eq!(done["added"], json!(PEOPLE));
     }
 }
 
@@ -186,6 +201,7 @@ fn administration_fails_no_request_and_refuses_no_valid_token() {
         administrator.rotate_secrets();
         administrator.reload();
         administrator.back_up();
+        administrator.import();
     });
     assert!(server.terminate());
     assert_eq!(installation.json(&["audit", "verify"])["valid"], json!(true));

@@ -242,6 +242,12 @@ pub enum Obstacle {
     RolesOfClients,
     /// No other active user is an officer.
     LastOfficer,
+    /// There is no audit row that was not archived.
+    NothingToArchive,
+    /// Others archived audit rows meanwhile, or the administrator was changed.
+    ArchivedMeanwhile,
+    /// The audit chain does not hold.
+    AuditBroken,
 }
 
 impl fmt::Display for AdminError {
@@ -395,6 +401,11 @@ impl fmt::Display for Obstacle {
             Self::LastOfficer => {
                 "no other active user is an officer: make somebody one first, or run the command on the machine"
             }
+            Self::NothingToArchive => "there is no audit row that was not archived before",
+            Self::ArchivedMeanwhile => {
+                "others archived audit rows meanwhile, or your own account was changed: nothing was archived"
+            }
+            Self::AuditBroken => "the audit chain does not hold: verify the audit log",
         })
     }
 }

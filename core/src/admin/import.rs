@@ -34,6 +34,8 @@ use crate::store::query::{ImportedRecords, Named, Query, Records, UserQuery};
 
 /// The most lines of one commit.
 pub const MAX_LINES: usize = 500;
+/// The most bytes of a line.
+pub const MAX_LINE: usize = 65536;
 /// The most errors that are told.
 pub const MAX_ERRORS: usize = 100;
 
@@ -191,6 +193,8 @@ pub struct LineError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineFault {
+    /// It has more bytes than [`MAX_LINE`].
+    TooLong,
     /// It is no JSON object.
     Json(JsonError),
     /// It has a member that users do not have.
@@ -241,6 +245,7 @@ impl fmt::Display for LineError {
 impl fmt::Display for LineFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TooLong => write!(f, "over {MAX_LINE} bytes"),
             Self::Json(error) => write!(f, "no JSON object: {error}"),
             Self::UnknownMember(name) => {
                 write!(f, "{name:?} is none of")?;
@@ -312,8 +317,12 @@ impl ImportLine {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(number: u64, json: &[u8]) -> Result<Self, Vec<LineError>> {
-        let error = |error| Vec::from([LineError { line: number, fault: LineFault::Json(error) }]);
-        Self::of_members(number, &parse_object(json).map_err(error)?)
+        let error = |fault| Vec::from([LineError { line: number, fault }]);
+        if json.len() > MAX_LINE {
+            return Err(error(LineFault::TooLong));
+        }
+        let members = parse_object(json).map_err(|wrong| error(LineFault::Json(wrong)))?;
+        Self::of_members(number, &members)
     }
 
     /// Reads line `number` of a table, whose columns are [`MEMBERS`]. An empty cell says nothing.

@@ -106,6 +106,23 @@ pub struct AuditPage {
     pub next: Option<u64>,
 }
 
+/// A file of archived audit rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditArchive {
+    /// The name of the file.
+    pub file: String,
+    /// The first row.
+    pub first: u64,
+    /// The last row.
+    pub last: u64,
+    /// The link of the last row, in hexadecimal digits.
+    pub head: String,
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+}
+
 /// The result of verifying the audit chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainVerdict {

@@ -4,13 +4,17 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::admin::AdminError;
 use crate::api::endpoint::Flow;
 use crate::api::routes::AwaitRecords;
-use crate::api::server_status::{AuditPage, AuditSearch, ChainVerdict, ServerSetting, ServerStatus};
+use crate::api::server_status::{
+    AuditArchive, AuditPage, AuditSearch, ChainVerdict, ServerSetting, ServerStatus,
+};
 use crate::api::step::Step;
 use crate::crypto::algorithm::Algorithm;
 use crate::engine::Engine;
 use crate::jose::key::SigningKey;
+use crate::store::archive_request::ArchiveRequest;
 use crate::store::query::Found;
 
 /// A task. Whoever asks for it has been authorized.
@@ -29,6 +33,8 @@ pub enum TaskRequest {
     Audit(Box<AuditSearch>),
     /// Verify the audit chain. That takes long where it is long.
     VerifyAudit,
+    /// Write audit rows to a new file whose place and name the server chooses. That takes long where they are many.
+    ArchiveAudit(Box<ArchiveRequest>),
 }
 
 /// The result of a task.
@@ -47,8 +53,10 @@ pub enum TaskAnswer {
     Audit(AuditPage),
     /// For [`TaskRequest::VerifyAudit`].
     AuditVerified(ChainVerdict),
-    /// The task could not be done now: nothing was changed.
-    Failed,
+    /// For [`TaskRequest::ArchiveAudit`].
+    AuditArchived(AuditArchive),
+    /// The task was not done, for this reason.
+    Failed(AdminError),
 }
 
 /// A flow that waits for a task. A task may take long: run it where no other request waits for it.
@@ -65,7 +73,7 @@ impl TaskRequest {
     /// Returns true if it takes seconds of a processor. The others are over at once.
     pub const fn is_long(&self) -> bool {
         match self {
-            Self::MakeKey(_) | Self::VerifyAudit => true,
+            Self::MakeKey(_) | Self::VerifyAudit | Self::ArchiveAudit(_) => true,
             Self::Metrics | Self::Status | Self::Settings | Self::Audit(_) => false,
         }
     }

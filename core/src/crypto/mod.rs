@@ -39,6 +39,29 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
+/// A SHA-256 being made.
+pub struct Sha256(backend::digest::Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(backend::digest::Context::new(&backend::digest::SHA256))
+    }
+}
+
+impl Sha256 {
+    /// Takes in `bytes`.
+    pub fn absorb(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of everything taken in.
+    pub fn finish(self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.0.finish().as_ref());
+        out
+    }
+}
+
 /// HMAC-SHA-256 of `message`.
 pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut mac = MacKey::new(key).begin();

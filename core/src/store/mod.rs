@@ -1,5 +1,6 @@
 //! The contract of a store: what it is asked, what it is given to write, and the two verbs it has to know.
 
+pub mod archive_request;
 pub mod audit;
 pub mod audit_filter;
 pub mod change;

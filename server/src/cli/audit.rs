@@ -12,6 +12,7 @@ use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::risk::Assessment;
 use gatepass_core::records::role::Roles;
+use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Kind, Refusal};
 use serde_json::{Map, Value, json};
 
@@ -161,7 +162,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
                 .with("rows", archived.as_ref().map(Archived::rows))
                 .with("first", archived.as_ref().map(|archived| archived.first))
                 .with("last", archived.as_ref().map(|archived| archived.last))
-                .with("head", archived.map(|archived| archived.head))
+                .with("head", archived.as_ref().map(|archived| archived.head.clone()))
+                .with("bytes", archived.as_ref().map(|archived| archived.bytes))
+                .with("sha256", archived.map(|archived| archived.sha256))
                 .with("broken", broken);
             context.out.one(&verdict)?;
             if holds { Ok(()) } else { Err(ProgramError::Answered) }
@@ -175,7 +178,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
             let admin = context.writing()?;
             let before = before.map(|text| when("--before", &text, admin.now)).transpose()?;
             let mut progress = Progress::new(context.out);
-            let made = admin.store.archive_audit(&file, before, admin.now, &mut |phase, done| {
+            let request = ArchiveRequest::new(before, admin.now);
+            let made = admin.store.archive_audit(Some(&file), &request, &mut |phase, done| {
                 progress.show(phase, done);
             });
             drop(progress);
@@ -186,7 +190,9 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
                     .with("rows", archived.rows())
                     .with("first", archived.first)
                     .with("last", archived.last)
-                    .with("head", archived.head),
+                    .with("head", archived.head)
+                    .with("bytes", archived.bytes)
+                    .with("sha256", archived.sha256),
             )?)
         }
     }

@@ -53,6 +53,7 @@ impl Context {
     fn installation_of(&self, config: &Config) -> Installation {
         Installation::at(&self.sources.data)
             .with_files(config.master_key_file.clone(), config.witness_file.clone())
+            .with_archives(config.archive_dir.clone())
             .operated_by(operator::current())
     }
 

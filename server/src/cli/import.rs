@@ -1,5 +1,6 @@
 //! `gatepass user import` and `gatepass user export`: many users, as JSON lines or as a table.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use std::time::Instant;
 use clap::Args;
 use gatepass_core::admin::AdminError;
 use gatepass_core::admin::import::{
-    ImportErrors, ImportLine, ImportOutcome, ImportReport, ImportUsers, ImportedIdentifiers, LineError,
-    LineFault, MAX_LINES, MEMBERS,
+    ImportErrors, ImportLine, ImportOutcome, ImportReport, ImportUsers, ImportedIdentifiers, ImportedLine,
+    LineError, LineFault, MAX_LINE, MEMBERS,
 };
 use gatepass_core::admin::users::{ListUsers, ShowAccount};
 use gatepass_core::base::time::Time;
@@ -30,6 +31,10 @@ use crate::store::{AdminSession, Phase};
 
 /// The largest file, in bytes. It is held in memory.
 const MAX_FILE: u64 = 1 << 30;
+/// The most lines of a file. They are held in memory, too.
+const MAX_PEOPLE: usize = 1_000_000;
+/// The lines of one commit. A running server's own commits wait for it.
+const COMMIT: usize = 100;
 
 #[derive(Debug, Args)]
 pub(super) struct Import {
@@ -58,13 +63,22 @@ pub(super) fn import(context: &Context, Import { file, dry_run }: &Import) -> Re
         }
     }
     drop(identifiers);
+    let mut users = BTreeMap::new();
     let mut progress = Progress::new(context.out);
     let all = lines.len();
     let mut reports = Vec::new();
-    for (number, batch) in lines.chunks(MAX_LINES).enumerate() {
-        progress.show(Phase::Checking, count(number * MAX_LINES, all));
+    for (number, batch) in lines.chunks(COMMIT).enumerate() {
+        progress.show(Phase::Checking, count(number * COMMIT, all));
         match admin.run(ImportUsers { lines: batch.to_vec(), dry_run: true }) {
-            Ok(report) => reports.push(report),
+            Ok(report) => {
+                for ImportedLine { line, user, .. } in &report.lines {
+                    let first = *users.entry(user.clone()).or_insert(*line);
+                    if first != *line {
+                        errors.push(LineError { line: *line, fault: LineFault::Repeated(first) });
+                    }
+                }
+                reports.push(report);
+            }
             Err(OperationError::Refused(AdminError::Import(refused))) => errors.append(*refused),
             Err(failed) => return Err(failed.into()),
         }
@@ -99,7 +113,7 @@ fn write(
     progress: &mut Progress,
 ) -> Result<(), ProgramError> {
     let (all, mut written) = (lines.len(), 0);
-    for (batch, report) in lines.chunks_mut(MAX_LINES).zip(reports) {
+    for (batch, report) in lines.chunks_mut(COMMIT).zip(reports) {
         progress.show(Phase::Importing, count(written, all));
         if report.count(ImportOutcome::Unchanged) < batch.len() {
             hash_passwords(batch, report)?;
@@ -184,16 +198,21 @@ fn read_lines(bytes: &[u8], errors: &mut ImportErrors) -> Result<Vec<ImportLine>
     if begins.is_none_or(|first| *first == b'{') {
         let numbered = (1..).zip(bytes.split(|byte| *byte == b'\n'));
         let lines = numbered.filter(|(_, line)| !line.trim_ascii().is_empty());
-        return Ok(kept(lines.map(|(number, line)| ImportLine::parse(number, line)), errors));
+        return kept(lines.map(|(number, line)| Ok(ImportLine::parse(number, line))), errors);
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        ProgramError::failed(format!("the table is not UTF-8, from byte {}", error.valid_up_to()))
+        let before = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
+        ProgramError::failed(format!("line {} of the table is not UTF-8", before + 1))
     })?;
-    let mut rows = rows(text).into_iter();
-    let header = rows.next().map(|(_, header)| header).unwrap_or_default();
+    if text.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 {
+        return Err(ProgramError::failed("the table has a quotation mark that no other one closes"));
+    }
+    let mut rows = Rows::of(text);
+    let (_, header) = rows.next().transpose()?.unwrap_or_default();
     let columns: Vec<&str> = header.iter().map(|column| column.trim()).collect();
     for (at, column) in columns.iter().enumerate() {
         if !MEMBERS.contains(column) {
+            let column: String = column.chars().take(64).collect();
             return Err(ProgramError::failed(format!(
                 "the table has a column {column:?}, and there are only {}",
                 MEMBERS.join(", ")
@@ -203,64 +222,97 @@ fn read_lines(bytes: &[u8], errors: &mut ImportErrors) -> Result<Vec<ImportLine>
             return Err(ProgramError::failed(format!("the table has the column {column:?} twice")));
         }
     }
-    let read = rows.map(|(line, cells)| {
+    let read = rows.map(|row| {
+        let (line, cells) = row?;
         if cells.len() != columns.len() {
             let fault = LineFault::Cells { cells: cells.len(), columns: columns.len() };
-            return Err(vec![LineError { line, fault }]);
+            return Ok(Err(vec![LineError { line, fault }]));
         }
-        ImportLine::of_cells(line, columns.iter().copied().zip(cells.iter().map(String::as_str)))
+        Ok(ImportLine::of_cells(line, columns.iter().copied().zip(cells.iter().map(String::as_str))))
     });
-    Ok(kept(read, errors))
+    kept(read, errors)
 }
 
 /// Returns the lines that can be read, and adds what is wrong with the others.
 fn kept(
-    lines: impl Iterator<Item = Result<ImportLine, Vec<LineError>>>,
+    lines: impl Iterator<Item = Result<Result<ImportLine, Vec<LineError>>, ProgramError>>,
     errors: &mut ImportErrors,
-) -> Vec<ImportLine> {
-    lines
-        .filter_map(|line| match line {
-            Ok(line) => Some(line),
-            Err(wrong) => {
-                wrong.into_iter().for_each(|error| errors.push(error));
-                None
+) -> Result<Vec<ImportLine>, ProgramError> {
+    let mut kept = Vec::new();
+    for line in lines {
+        match line? {
+            Ok(_) if kept.len() == MAX_PEOPLE => {
+                return Err(ProgramError::failed(format!(
+                    "there are over {MAX_PEOPLE} lines: split the file"
+                )));
             }
-        })
-        .collect()
+            Ok(line) => kept.push(line),
+            Err(wrong) => wrong.into_iter().for_each(|error| errors.push(error)),
+        }
+    }
+    Ok(kept)
 }
 
-/// Returns the rows of a table (RFC 4180), each with the number of the line that it begins in.
-fn rows(text: &str) -> Vec<(u64, Vec<String>)> {
-    let mut reader = csv_core::Reader::new();
-    let (mut rest, mut rows) = (text.as_bytes(), Vec::new());
-    let (mut output, mut ends) = (vec![0; 1024], vec![0; 64]);
-    // What ends a line may be left over, and empty lines are no rows.
-    let breaks = |rest: &[u8]| -> u64 {
-        let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-        ends.map(|byte| u64::from(*byte == b'\n')).sum()
-    };
-    let (mut written, mut cells, mut line) = (0, 0, 1 + breaks(rest));
-    loop {
-        let room = output.get_mut(written..).unwrap_or_default();
-        let room_for_ends = ends.get_mut(cells..).unwrap_or_default();
-        let (result, read, wrote, ended) = reader.read_record(rest, room, room_for_ends);
-        (rest, written, cells) = (rest.get(read..).unwrap_or_default(), written + wrote, cells + ended);
-        match result {
-            csv_core::ReadRecordResult::InputEmpty => {}
-            csv_core::ReadRecordResult::OutputFull => output.resize(2 * output.len(), 0),
-            csv_core::ReadRecordResult::OutputEndsFull => ends.resize(2 * ends.len(), 0),
-            csv_core::ReadRecordResult::Record => {
-                let (mut row, mut from) = (Vec::new(), 0);
-                for to in ends.iter().take(cells) {
-                    let cell = output.get(from..*to).unwrap_or_default();
-                    row.push(String::from_utf8_lossy(cell).into_owned());
-                    from = *to;
-                }
-                rows.push((line, row));
-                (written, cells, line) = (0, 0, reader.line() + breaks(rest));
-            }
-            csv_core::ReadRecordResult::End => return rows,
+/// The rows of a table (RFC 4180), each with the number of the line that it begins in.
+struct Rows<'a> {
+    reader: csv_core::Reader,
+    rest: &'a [u8],
+    line: u64,
+    /// The cells of a row, one behind the other, and the end of each.
+    output: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(text: &'a str) -> Self {
+        let rest = text.as_bytes();
+        // One column more than there can be: whatever has more cells than that is no row.
+        let ends = vec![0; MEMBERS.len() + 1];
+        Self {
+            reader: csv_core::Reader::new(),
+            rest,
+            line: 1 + breaks(rest),
+            output: vec![0; MAX_LINE],
+            ends,
         }
+    }
+}
+
+/// Returns the number of line breaks that `rest` begins with: what ends a line may be left over, and empty lines are no rows.
+fn breaks(rest: &[u8]) -> u64 {
+    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    ends.map(|byte| u64::from(*byte == b'\n')).sum()
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<(u64, Vec<String>), ProgramError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (mut written, mut cells) = (0, 0);
+        loop {
+            let room = self.output.get_mut(written..).unwrap_or_default();
+            let room_for_ends = self.ends.get_mut(cells..).unwrap_or_default();
+            let (result, read, wrote, ended) = self.reader.read_record(self.rest, room, room_for_ends);
+            self.rest = self.rest.get(read..).unwrap_or_default();
+            (written, cells) = (written + wrote, cells + ended);
+            let told = match result {
+                csv_core::ReadRecordResult::InputEmpty => continue,
+                csv_core::ReadRecordResult::End => return None,
+                csv_core::ReadRecordResult::Record => break,
+                csv_core::ReadRecordResult::OutputFull => format!("has over {MAX_LINE} bytes"),
+                csv_core::ReadRecordResult::OutputEndsFull => format!("has over {} cells", MEMBERS.len()),
+            };
+            return Some(Err(ProgramError::failed(format!("the row of line {} {told}", self.line))));
+        }
+        let (mut row, mut from) = (Vec::new(), 0);
+        for to in self.ends.iter().take(cells) {
+            let cell = self.output.get(from..*to).unwrap_or_default();
+            row.push(String::from_utf8_lossy(cell).into_owned());
+            from = *to;
+        }
+        let line = self.line;
+        self.line = self.reader.line() + breaks(self.rest);
+        Some(Ok((line, row)))
     }
 }
 

@@ -214,7 +214,7 @@ keys! {
     witness_interval: Span<100, 3_600_000> = "1s" at_start;
     /// Time between two sweeps of old rows
     sweep_interval: Span<1_000, 86_400_000> = "1m" at_start;
-    /// Time after which archived audit rows are deleted; 0s = never; rows that `gatepass audit archive` has not written are kept
+    /// Time after which archived audit rows are deleted; 0s = never; rows that are in no archive are kept
     audit_retention: PasswordSpan = "0s";
     /// Format of log lines: text, json, or auto (text on a terminal, JSON otherwise)
     log_format in log.format: LogFormat = "auto" at_start;
@@ -235,4 +235,6 @@ keys! {
     master_key_file: PathBuf, at_start;
     /// The witness's file, best on another disk than the database [default: gatepass.witness in the data directory]
     witness_file: PathBuf, at_start;
+    /// The directory of the archives that an auditor asks for over HTTP [default: archives in the data directory]
+    archive_dir: PathBuf, at_start;
 }

@@ -69,6 +69,7 @@ impl Start {
     fn installation(&self, config: &Config) -> Installation {
         Installation::at(&self.sources.data)
             .with_files(config.master_key_file.clone(), config.witness_file.clone())
+            .with_archives(config.archive_dir.clone())
     }
 
     /// Opens the store, and creates an installation in an empty directory.

@@ -1,9 +1,10 @@
 //! What administrators ask about the server and its audit log.
 
-use gatepass_core::api::server_status::{AuditPage, AuditSearch, ChainVerdict, ServerStatus};
+use gatepass_core::api::server_status::{AuditArchive, AuditPage, AuditSearch, ChainVerdict, ServerStatus};
+use gatepass_core::store::archive_request::ArchiveRequest;
 
 use super::service::Service;
-use crate::store::{AuditOrder, StoreError};
+use crate::store::{Archived, AuditOrder, StoreError};
 
 /// The most pages of the store that are looked through for one page of an answer: so many rows take a second.
 const PAGES: usize = 20;
@@ -66,4 +67,15 @@ pub(super) fn audit_page(service: &Service, search: &AuditSearch) -> Result<Audi
 pub(super) fn verify_audit(service: &Service) -> Result<ChainVerdict, StoreError> {
     let verdict = service.store.verify_audit()?;
     Ok(ChainVerdict { rows: verdict.rows, broken: verdict.broken.map(|broken| broken.to_string()) })
+}
+
+/// Writes audit rows to a new file in the directory of archives.
+///
+/// # Errors
+/// [`StoreError`] if there are none, or they cannot be archived.
+pub(super) fn archive_audit(service: &Service, request: &ArchiveRequest) -> Result<AuditArchive, StoreError> {
+    let Archived { path, first, last, head, bytes, sha256 } =
+        service.store.archive_audit(None, request, &mut |_, _| ())?;
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(AuditArchive { file, first, last, head, bytes, sha256 })
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use gatepass_core::admin::{AdminError, Obstacle};
 use gatepass_core::api::task::{TaskAnswer, TaskRequest};
 
 use super::metrics;
@@ -58,14 +59,14 @@ pub fn answer(service: &Service, request: &TaskRequest) -> TaskAnswer {
             Ok(key) => TaskAnswer::Key(Box::new(key)),
             Err(failure) => {
                 tracing::error!(%failure, "a key that an administrator asked for could not be made");
-                TaskAnswer::Failed
+                TaskAnswer::Failed(AdminError::KeyNotMade)
             }
         },
         TaskRequest::Metrics => match metrics::text(service) {
             Ok(text) => TaskAnswer::Metrics(text),
             Err(failure) => {
                 tracing::error!(%failure, "the metrics could not be made");
-                TaskAnswer::Failed
+                TaskAnswer::Failed(AdminError::Unreadable)
             }
         },
         TaskRequest::Status => {
@@ -74,7 +75,11 @@ pub fn answer(service: &Service, request: &TaskRequest) -> TaskAnswer {
         TaskRequest::Settings => TaskAnswer::Settings(service.settings()),
         TaskRequest::Audit(search) => answered(status::audit_page(service, search), TaskAnswer::Audit),
         TaskRequest::VerifyAudit => answered(status::verify_audit(service), TaskAnswer::AuditVerified),
-        _ => TaskAnswer::Failed,
+        TaskRequest::ArchiveAudit(archive) => match status::archive_audit(service, archive) {
+            Ok(archived) => TaskAnswer::AuditArchived(archived),
+            Err(error) => TaskAnswer::Failed(not_archived(&error)),
+        },
+        _ => TaskAnswer::Failed(AdminError::Internal),
     }
 }
 
@@ -84,8 +89,26 @@ fn answered<T>(read: Result<T, StoreError>, answer: impl FnOnce(T) -> TaskAnswer
         Ok(read) => answer(read),
         Err(error) => {
             tracing::error!(%error, "what an administrator asked for could not be read");
-            TaskAnswer::Failed
+            TaskAnswer::Failed(AdminError::Unreadable)
         }
+    }
+}
+
+/// Returns the reason for an administrator why no row was archived. The log names the file.
+fn not_archived(error: &StoreError) -> AdminError {
+    if *error == StoreError::NothingToArchive {
+        return AdminError::Refused(Obstacle::NothingToArchive);
+    }
+    if matches!(error, StoreError::Conflict(_) | StoreError::FileExists(_)) {
+        return AdminError::Refused(Obstacle::ArchivedMeanwhile);
+    }
+    tracing::error!(%error, "the audit rows that an administrator asked for were not archived");
+    if matches!(error, StoreError::ChainBroken(_)) {
+        AdminError::Refused(Obstacle::AuditBroken)
+    } else if matches!(error, StoreError::Unknown(_)) {
+        AdminError::Unknown
+    } else {
+        AdminError::NotApplied
     }
 }
 

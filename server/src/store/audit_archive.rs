@@ -6,15 +6,19 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gatepass_core::base::secret::same_bytes;
+use gatepass_core::base::time::Time;
+use gatepass_core::crypto::Sha256;
 use serde_json::{Map, Value, json};
 
 use super::audit_chain::{BEFORE_ROLES, COLUMNS, Chain, Field, Head, UNNUMBERED, WIDTH, broken};
 use super::backend::{Archived, OnProgress, Phase};
 use super::error::StoreError;
-use crate::secrets::files::{Files, directory_of, exists, give_name, give_to_owner, with_suffix};
+use crate::secrets::files::{
+    Files, directory_of, exists, give_name, give_to_owner, make_directory, with_suffix,
+};
 use crate::secrets::master_key::{hex, unhex};
 use crate::secrets::random::random;
 
@@ -31,6 +35,13 @@ pub(super) struct Span {
     pub(super) from: Head,
     /// The last of them.
     pub(super) last: u64,
+}
+
+impl Span {
+    /// Returns the first of them.
+    const fn first(&self) -> u64 {
+        self.from.seq.saturating_add(1)
+    }
 }
 
 /// A row that was verified, as a file has it.
@@ -79,15 +90,15 @@ pub(super) fn write(
 ) -> Result<Archived, StoreError> {
     let name = random::<8>()?;
     let draft = with_suffix(to, &format!(".{}", &*hex(&*name)));
-    let written = write_draft(&draft, chain, span, page, progress).and_then(|archived| {
+    let written = write_draft(&draft, chain, span, page, progress).and_then(|end| {
         progress(Phase::Checking, (0, 1));
         let read = read(chain, &draft)?;
         progress(Phase::Checking, (1, 1));
-        if read != archived {
+        if (read.first, read.last, &read.head) != (span.first(), end.seq, &*hex(&end.mac)) {
             return Err(StoreError::BadArchive { path: draft.clone(), problem: "it reads otherwise".into() });
         }
         give_name(files, &draft, to).map_err(|e| not_written(to, &e))?;
-        Ok(archived)
+        Ok(Archived { path: to.to_owned(), ..read })
     });
     if written.is_err() {
         // The file so far is no archive.
@@ -107,6 +118,18 @@ pub(super) fn require_new(files: &dyn Files, to: &Path) -> Result<(), StoreError
     Ok(())
 }
 
+/// Returns the path of a new file for the rows of `span` in the directory `dir`, which is made if it does not exist.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be made.
+pub(super) fn own_file(files: &dyn Files, dir: &Path, span: &Span, now: Time) -> Result<PathBuf, StoreError> {
+    let made = make_directory(dir).and_then(|()| files.sync_directory(directory_of(dir)));
+    made.map_err(|e| StoreError::file(dir, "create", &e))?;
+    // A file that a crash kept from being recorded has the same rows, and an earlier time.
+    let time = now.rfc3339().replace(['-', ':'], "");
+    Ok(dir.join(format!("audit-{}-{}-{time}.jsonl", span.first(), span.last)))
+}
+
 fn not_written(to: &Path, error: &io::Error) -> StoreError {
     if error.kind() == io::ErrorKind::AlreadyExists {
         return StoreError::FileExists(to.to_owned());
@@ -120,7 +143,7 @@ fn write_draft(
     span: &Span,
     page: &mut dyn FnMut(&Head) -> Result<Vec<ArchivedRow>, StoreError>,
     progress: &mut OnProgress<'_>,
-) -> Result<Archived, StoreError> {
+) -> Result<Head, StoreError> {
     let Span { from, last } = span;
     let failed = |e: io::Error| StoreError::file(path, "write", &e);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
@@ -129,8 +152,7 @@ fn write_draft(
     let line = |out: &mut BufWriter<&File>, value: &Value| {
         serde_json::to_writer(&mut *out, value).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"))
     };
-    let first = from.seq.saturating_add(1);
-    let head = json!({FORMAT: 3, "first": first, "before": &**hex(&from.mac)});
+    let head = json!({FORMAT: 3, "first": span.first(), "before": &**hex(&from.mac)});
     line(&mut out, &head).map_err(failed)?;
     let mut at = from.clone();
     while at.seq < *last {
@@ -148,7 +170,7 @@ fn write_draft(
     out.flush().map_err(failed)?;
     drop(out);
     file.sync_all().map_err(failed)?;
-    Ok(Archived { first, last: at.seq, head: hex(&at.mac).to_string() })
+    Ok(at)
 }
 
 /// Verifies a file that [`write()`] made with the same chain.
@@ -158,9 +180,8 @@ fn write_draft(
 pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
     let file = File::open(path).map_err(|e| StoreError::file(path, "read", &e))?;
     let bad = |problem: String| StoreError::BadArchive { path: path.to_owned(), problem };
-    let mut lines = Lines { reader: BufReader::new(file), number: 0 };
-    let mut next = || lines.next().map_err(&bad);
-    let head = next()?;
+    let mut lines = Lines { reader: BufReader::new(file), number: 0, bytes: 0, hash: Sha256::default() };
+    let head = lines.next().map_err(&bad)?;
     let first = member(&head, "first").as_u64().filter(|first| *first > 0);
     let width = match member(&head, FORMAT).as_u64() {
         Some(1) => Some(UNNUMBERED),
@@ -174,7 +195,7 @@ pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
     let from = Head { seq: first.saturating_sub(1), mac: before };
     let mut at = from.clone();
     loop {
-        let row = next()?;
+        let row = lines.next().map_err(&bad)?;
         if let Some(last) = member(&row, "last").as_u64() {
             let seal = chain.seal_of_archive(&from, &at);
             let is = |name, bytes| link(member(&row, name)).is_some_and(|given| same_bytes(&given, bytes));
@@ -184,7 +205,8 @@ pub(super) fn read(chain: &Chain, path: &Path) -> Result<Archived, StoreError> {
             if lines.has_more().map_err(&bad)? {
                 return Err(bad("something follows its end".into()));
             }
-            return Ok(Archived { first, last, head: hex(&at.mac).to_string() });
+            let (head, sha256) = (hex(&at.mac).to_string(), hex(&lines.hash.finish()).to_string());
+            return Ok(Archived { path: path.to_owned(), first, last, head, bytes: lines.bytes, sha256 });
         }
         let follows = || chain.follow(&at, &fields_of(&row, width)?, &link(member(&row, "mac"))?);
         let altered = || bad(format!("row {} was altered or is missing", at.seq.saturating_add(1)));
@@ -229,6 +251,9 @@ fn link(value: &Value) -> Option<[u8; 32]> {
 struct Lines {
     reader: BufReader<File>,
     number: u64,
+    /// The bytes that were read, and their hash.
+    bytes: u64,
+    hash: Sha256,
 }
 
 impl Lines {
@@ -240,6 +265,8 @@ impl Lines {
         if line.is_empty() {
             return Err("it is cut short".into());
         }
+        self.bytes += u64::try_from(line.len()).unwrap_or(u64::MAX);
+        self.hash.absorb(&line);
         serde_json::from_slice(&line).map_err(|_| format!("line {} is not what was written", self.number))
     }
 

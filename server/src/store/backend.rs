@@ -5,7 +5,7 @@
 //! name an engine only where they open one, and where they work on its files.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use gatepass_core::records::signing_key::StoredKey;
 use gatepass_core::records::ticket::Ticket;
 use gatepass_core::records::user::User;
 use gatepass_core::store::Store;
+use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::Event;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::page::{MAX_PAGE, Page, PageQuery};
@@ -132,16 +133,16 @@ pub trait AuditTrail {
     /// [`StoreError`] if it cannot be read. A broken chain is an answer, not an error.
     fn verify_audit(&self) -> Result<AuditVerdict, StoreError>;
 
-    /// Writes the audit rows that no archive has yet, or those `before` a time, to a new file, reads the file back, and records
-    /// that they are archived, with an audit row of `now`.
+    /// Writes the audit rows of `request` to the new file `to`, or without it to one in the directory of archives, reads the file
+    /// back, and records that they are archived.
     ///
     /// # Errors
-    /// [`StoreError`] if there is nothing to archive, the file is there already or cannot be written, or the chain is broken.
+    /// [`StoreError`] if there is nothing to archive, the file is there already or cannot be written, the chain is broken, or a
+    /// condition does not hold. No file is left then, except after [`StoreError::Unknown`].
     fn archive_audit(
         &self,
-        to: &Path,
-        before: Option<Time>,
-        now: Time,
+        to: Option<&Path>,
+        request: &ArchiveRequest,
         progress: &mut OnProgress<'_>,
     ) -> Result<Archived, StoreError>;
 
@@ -369,15 +370,21 @@ fn every_page<T>(read: impl Fn(PageQuery) -> Result<Page<T>, StoreError>) -> Res
     }
 }
 
-/// The rows that a file holds.
+/// A file of archived audit rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archived {
+    /// The file.
+    pub path: PathBuf,
     /// The first row.
     pub first: u64,
     /// The last row.
     pub last: u64,
     /// The last row's link, in hexadecimal digits.
     pub head: String,
+    /// The file's size in bytes.
+    pub bytes: u64,
+    /// The file's SHA-256, in hexadecimal digits.
+    pub sha256: String,
 }
 
 impl Archived {

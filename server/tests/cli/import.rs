@@ -114,6 +114,26 @@ fn every_error_is_told_and_nothing_is_written() {
         ("username,departement\na,b\n", "the table has a column \"departement\""),
         ("username,username\na,b\n", "the table has the column \"username\" twice"),
         ("username,name\na\n", "line 2: 1 cells, where the table has 2 columns"),
+        ("username,name\n\na,\"Zoe\nb,Yan\n", "the table has a quotation mark that no other one closes"),
+        (
+            "username,name\na,b\0\n",
+            "line 2: a name is at most 256 characters, none of them a control character",
+        ),
+        (&format!("username,name\na,{}", "x".repeat(70_000)), "the row of line 2 has over 65536 bytes"),
+        (&format!("username,name\na{}", ",".repeat(70_000)), "the row of line 2 has over 14 cells"),
+        (&format!("{}\n", "x".repeat(60_000)), "the table has a column \"xxxx"),
+        (&format!("{{\"username\":\"{}\"}}", "x".repeat(70_000)), "line 1: over 65536 bytes"),
+        ("{\"username\":\"a\0\"}", "line 1: no JSON object: it is not JSON"),
+        ("{\"username\":\"a\\u0000\"}", "line 1: a user name is 1 to 128 characters"),
+        (
+            "{\"username\":\"a\",\"address\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[0]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}",
+            "nested deeper",
+        ),
+        (
+            "username,address\na,[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[0]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
+            "line 2: an address is at most",
+        ),
+        ("[{\"username\":\"a\"}]", "the table has a column"),
     ] {
         let (_, message) = refused(&installation, table);
         assert!(message.contains(wrong), "{message}");
@@ -132,10 +152,39 @@ fn an_import_that_was_killed_goes_on() {
     child.kill().unwrap();
     child.wait().unwrap();
     let there = count() - 1;
-    assert!(there.is_multiple_of(500), "{there}");
+    assert!(there.is_multiple_of(100), "{there}");
     let report = installation.json(&["user", "import", &path]);
     let there = u64::try_from(there).unwrap();
     assert_eq!(counts(&report), [2_500, 2_500 - there, 0, there, 0]);
     assert_eq!(count(), 2_501);
     assert_eq!(installation.run(&["check"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_user_who_is_named_twice_is_refused_however_far_apart() {
+    let installation = TestInstallation::new();
+    let alice = installation.json(&["--init", "user", "add", "alice"]);
+    let text =
+        format!("{{\"username\":\"alice\"}}\n{}{}\n", lines(0..600), json!({"id": alice["id"], "name": "A"}));
+    let (status, message) = refused(&installation, &text);
+    let wrong = "line 602: line 1 is about the same user, or has the same identifier";
+    assert!(status == 1 && message.contains(wrong), "{message}");
+    assert_eq!(installation.json(&["user", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_is_not_utf8_is_refused_with_its_line() {
+    let installation = TestInstallation::new();
+    installation.json(&["--init", "user", "add", "alice"]);
+    let path = installation.path().join("people.import");
+    for (bytes, told) in [
+        (&b"{\"username\":\"a\"}\n{\"username\":\"\xff\"}\n"[..], "line 2: no JSON object: it is not UTF-8"),
+        (b"username,name\na,b\nc,\xe4\n", "line 3 of the table is not UTF-8"),
+        (b"\xff\xfeu\0s\0", "line 1 of the table is not UTF-8"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let output = installation.run(&["user", "import", path.to_str().unwrap()]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && message.contains(told), "{told}: {message}");
+    }
 }

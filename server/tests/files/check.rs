@@ -43,6 +43,14 @@ fn write(installation: &TestInstallation, name: &str, bytes: &[u8]) {
     fs::write(installation.path().join(name), bytes).unwrap();
 }
 
+/// Writes a file in the directory of archives.
+fn archive(installation: &TestInstallation, name: &str) {
+    fs::create_dir(installation.path().join("archives")).unwrap();
+    write(installation, &format!("archives/{name}"), b"");
+    mode(installation, &format!("archives/{name}"), 0o600);
+    mode(installation, "archives", 0o700);
+}
+
 fn remove(installation: &TestInstallation, name: &str) {
     fs::remove_file(installation.path().join(name)).unwrap();
 }
@@ -161,6 +169,15 @@ const PLANTED_FAULTS: &[PlantedFault] = &[
     error("directory-missing", |installation| fs::remove_dir_all(installation.path()).unwrap()),
     warning("file-exposed", |installation| mode(installation, DATABASE, 0o644)),
     warning("file-exposed", |installation| mode(installation, WITNESS, 0o620)),
+    warning("file-exposed", |installation| {
+        archive(installation, "audit-1-2-20260131T120000Z.jsonl");
+        mode(installation, "archives/audit-1-2-20260131T120000Z.jsonl", 0o640);
+    }),
+    warning("file-exposed", |installation| {
+        archive(installation, "notes");
+        mode(installation, "archives", 0o770);
+    }),
+    warning("archive-cut", |installation| archive(installation, "audit-1-2-20260131T120000Z.jsonl.00ff")),
     error("file-unreadable", |installation| mode(installation, "gatepass.lock", 0)),
     error("first-start-cut", |installation| write(installation, "gatepass.starting", b"")),
     error("schema-older", |installation| run(installation, "PRAGMA user_version = 6")),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use gatepass_tests::http::TestRequest;
+use serde_json::json;
 
 use crate::harness::{install_at, poll, serves_well, text};
 use crate::installation::TestInstallation;
@@ -40,8 +41,19 @@ fn a_full_disk_ends_sessions_and_opens_none() {
 
 fn fills(installation: &TestInstallation) {
     install_at(installation);
+    let added = installation.json(&["client", "add", "auditor", "--role", "auditor", "--scope", "x"]);
     let server = serves_well(installation, OFTEN);
     let session = server.session();
+    let form = "grant_type=client_credentials&scope=gatepass:admin";
+    let asked =
+        TestRequest::form("/oauth2/token", form).basic("auditor", added["client_secret"].as_str().unwrap());
+    let auditor = server.ask(&asked).text("access_token");
+    let archive = || {
+        let request = TestRequest::json("/admin/v1/audit:archive", &json!({})).bearer(&auditor);
+        server.ask(&request)
+    };
+    let archives = installation.path().join("archives");
+    let archived = || fs::read_dir(&archives).map_or(0, Iterator::count);
     let reserve = || fs::metadata(installation.path().join("gatepass.reserve")).unwrap().len();
     assert_eq!(reserve(), SIZE);
     let filler = installation.path().join("filler");
@@ -63,9 +75,11 @@ fn fills(installation: &TestInstallation) {
     assert_eq!(server.refresh(&session.refresh).status, 400, "the session is over");
     assert_eq!(server.redeem(&session.ticket).status, 400, "a ticket stays spent");
     assert_eq!(issued().status, 503);
+    assert_eq!((archive().status, archived()), (503, 0), "{}", server.log());
     fs::remove_file(&filler).unwrap();
     poll("room again", || (issued().status == 200).then_some(()));
     assert_eq!(reserve(), SIZE);
+    assert_eq!((archive().status, archived()), (200, 1));
     let log = server.stop();
     assert!(log.contains("the disk is full") && log.contains("there is room on the disk again"), "{log}");
 }

@@ -3,9 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use gatepass::store::{Archived, AuditCut, BrokenLink, Store, StoreError};
+use gatepass::store::{Archived, AuditCut, BrokenLink, Phase, Store, StoreError};
 use gatepass_core::base::time::Time;
+use gatepass_core::crypto::sha256;
 use gatepass_core::records::request_id::RequestId;
+use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 
@@ -26,7 +28,7 @@ fn with_rows(fixture: &Fixture, rows: u64) -> Store {
 }
 
 fn archive(store: &Store, file: &Path, before: Option<Time>) -> Result<Archived, StoreError> {
-    store.archive_audit(file, before, NOW.plus(10_000), &mut |_, _| ())
+    store.archive_audit(Some(file), &ArchiveRequest::new(before, NOW.plus(10_000)), &mut |_, _| ())
 }
 
 /// Deletes all rows that may go. Returns their number.
@@ -81,6 +83,80 @@ fn nothing_to_archive_leaves_no_file() {
     let store = with_rows(&fixture, 3);
     assert_eq!(archive(&store, &file, Some(NOW)), Err(StoreError::NothingToArchive));
     assert!(!file.exists());
+}
+
+/// Returns the names in a directory, in their order.
+fn names(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn an_archive_without_a_place_is_a_new_file_in_the_directory_of_archives() {
+    let fixture = Fixture::new();
+    let store = with_rows(&fixture, 3);
+    let dir = store.installation().archives();
+    assert_eq!(dir, fixture.dir().join("archives"));
+    let mut request = ArchiveRequest::new(Some(NOW.plus(2)), NOW);
+    request.event.by_client = Some(portal());
+    request.event.request = Some(RequestId::parse("req_7").unwrap());
+    let first = store.archive_audit(None, &request, &mut |_, _| ()).unwrap();
+    let second = store.archive_audit(None, &ArchiveRequest::new(None, NOW), &mut |_, _| ()).unwrap();
+    assert_eq!((first.first, first.last, second.first, second.last), (1, 2, 3, 4));
+    let time = NOW.rfc3339().replace(['-', ':'], "");
+    assert_eq!(names(&dir), [format!("audit-1-2-{time}.jsonl"), format!("audit-3-4-{time}.jsonl")]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&dir), mode(&first.path)), (0o700, 0o600));
+    let bytes = std::fs::read(&first.path).unwrap();
+    let hash: String = sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((first.bytes, &first.sha256), (u64::try_from(bytes.len()).unwrap(), &hash));
+    assert_eq!(store.read_archive(&first.path).unwrap(), first);
+    let told = audit(&store)[3].event.clone();
+    let expected = Event { count: 2, reason: Some("rows 1 to 2".into()), ..request.event };
+    assert_eq!(told, expected);
+    // Nothing more is there, and a file of somebody else is left alone.
+    std::fs::write(dir.join("notes"), "mine").unwrap();
+    let none = store.archive_audit(None, &ArchiveRequest::new(Some(NOW), NOW), &mut |_, _| ());
+    assert_eq!(none, Err(StoreError::NothingToArchive));
+    assert_eq!(names(&dir).len(), 3);
+}
+
+#[test]
+fn the_second_of_two_archives_and_one_that_may_not_be_recorded_leave_no_file() {
+    let fixture = Fixture::new();
+    let store = with_rows(&fixture, 3);
+    let dir = store.installation().archives();
+    let request = ArchiveRequest::new(None, NOW);
+    for condition in [Change::RequireStateEpoch(77), Change::RequireClientEpoch { id: portal(), epoch: 77 }] {
+        let request = ArchiveRequest { conditions: vec![condition], ..request.clone() };
+        let refused = store.archive_audit(None, &request, &mut |_, _| ());
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+        assert_eq!((names(&dir).len(), audit(&store).len()), (0, 3));
+    }
+    // Another one begins and ends while this one reads its file back.
+    let mut other = None;
+    let other_file = fixture.dir().join("other.jsonl");
+    let overtaken = store.archive_audit(None, &request, &mut |phase, _| {
+        if phase == Phase::Checking {
+            other.get_or_insert_with(|| archive(&store, &other_file, None).unwrap());
+        }
+    });
+    assert!(matches!(overtaken, Err(StoreError::Conflict(_))), "{overtaken:?}");
+    assert_eq!(names(&dir), [""; 0]);
+    assert_eq!(store.read_archive(&other_file).unwrap(), other.unwrap());
+    assert_eq!(audit(&store).len(), 4);
+    // Of two with the same name, too, one is recorded, and its file stays.
+    let mut other = None;
+    let overtaken = store.archive_audit(None, &request, &mut |phase, _| {
+        if phase == Phase::Checking {
+            other.get_or_insert_with(|| store.archive_audit(None, &request, &mut |_, _| ()).unwrap());
+        }
+    });
+    assert!(matches!(overtaken, Err(StoreError::FileExists(_))), "{overtaken:?}");
+    let other = other.unwrap();
+    assert_eq!((names(&dir).len(), store.read_archive(&other.path).unwrap()), (1, other));
 }
 
 #[test]
@@ -188,7 +264,8 @@ fn archives_of_the_former_formats_are_read() {
             format!("{line}\n")
         });
         std::fs::write(&file, former.collect::<String>()).unwrap();
-        assert_eq!(store.read_archive(&file).unwrap(), written, "format {format}");
+        let read = store.read_archive(&file).unwrap();
+        assert_eq!((read.first, read.last, &read.head), (1, written.last, &written.head), "format {format}");
     }
 }
 

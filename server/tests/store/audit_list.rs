@@ -3,6 +3,7 @@
 use gatepass::store::{AuditFilter, AuditRow, RefusalFilter, Store, StoreError};
 use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::request_id::RequestId;
+use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_core::store::change::{Change, Outcome};
 
@@ -57,9 +58,8 @@ fn a_filter_finds_what_it_takes_however_many_pages_that_takes() {
         assert_eq!(commit(&store, rows), Outcome::Applied);
     }
     // Other numbers than those that are kept.
-    store
-        .archive_audit(&fixture.dir().join("a"), Some(NOW.plus(10)), NOW.plus(9_000), &mut |_, _| ())
-        .unwrap();
+    let old = ArchiveRequest::new(Some(NOW.plus(10)), NOW.plus(9_000));
+    store.archive_audit(Some(&fixture.dir().join("a")), &old, &mut |_, _| ()).unwrap();
     assert_eq!(store.cut_audit(NOW.plus(10), 0, NOW.plus(9_000)).unwrap().rows, 30);
     let none = AuditFilter::default;
     let filters = [

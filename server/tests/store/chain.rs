@@ -7,6 +7,7 @@ use gatepass_core::records::id::TicketId;
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::records::risk::Assessment;
 use gatepass_core::records::role::Roles;
+use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 
@@ -133,7 +134,8 @@ fn every_row_of_a_command_names_who_ran_it() {
     let told = [event(Kind::UserAdded, 1), other].map(Change::Audit);
     assert_eq!(commit(&store, told), Outcome::Applied);
     store.set_clock_mark(NOW, Some(Event::new(Kind::ClockReset, NOW))).unwrap();
-    store.archive_audit(&fixture.dir().join("a"), None, NOW, &mut |_, _| ()).unwrap();
+    let request = ArchiveRequest::new(None, NOW);
+    store.archive_audit(Some(&fixture.dir().join("a")), &request, &mut |_, _| ()).unwrap();
     let told: Vec<_> = audit(&store).into_iter().filter_map(|row| row.event.operator).collect();
     assert_eq!(told, ["root(0)", "alice(1000)", "root(0)", "root(0)"]);
     assert!(store.verify_audit().unwrap().holds());

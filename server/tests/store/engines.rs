@@ -15,6 +15,7 @@ use gatepass::store::{
 use gatepass_core::base::time::Time;
 use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::store::Store;
+use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::Event;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query};
@@ -307,9 +308,8 @@ impl AuditTrail for InMemory {
 
     fn archive_audit(
         &self,
-        _: &Path,
-        _: Option<Time>,
-        _: Time,
+        _: Option<&Path>,
+        _: &ArchiveRequest,
         _: &mut OnProgress<'_>,
     ) -> Result<Archived, StoreError> {
         Err(StoreError::NothingToArchive)

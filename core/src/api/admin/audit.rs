@@ -13,7 +13,7 @@ use crate::api::admin::task_operation::{TaskOperation, TaskResult};
 use crate::api::admin::{AUDITOR, AdminEndpoint};
 use crate::api::context::Context;
 use crate::api::description::Description;
-use crate::api::server_status::{AuditPage, AuditSearch, ChainVerdict};
+use crate::api::server_status::{AuditArchive, AuditPage, AuditSearch, ChainVerdict};
 use crate::api::task::{TaskAnswer, TaskRequest};
 use crate::base::time::Time;
 use crate::http::detail::Detail;
@@ -24,12 +24,17 @@ use crate::http::shape::{Nullable, answer, body};
 use crate::records::id::{ClientId, UserId};
 use crate::records::request_id::RequestId;
 use crate::records::role::{Role, Roles};
+use crate::store::archive_request::ArchiveRequest;
 use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::audit_filter::{AuditFilter, RefusalFilter};
 use crate::store::page::{Cursor, Page};
 
 /// The word for refusals of whatever reason.
 const ANY: &str = "any";
+
+/// The rule of a time, in English and in Chinese.
+const TIME: (&str, &str) =
+    ("must be a time like 2026-01-31T12:00:00Z", "须为 2026-01-31T12:00:00Z 形式的时间");
 
 body! {
     /// The events to be listed: those for which all that is given holds.
@@ -106,6 +111,34 @@ answer! {
     }
 }
 
+body! {
+    /// The rows that are to be archived.
+    struct ArchiveAuditBody {
+        /// The time before which they are. Without it, they are all that no archive has yet.
+        before: Option<String> [format("date-time")],
+    }
+}
+
+answer! {
+    /// A file of archived rows, in the directory of archives on the server.
+    struct ShownArchive<'a> {
+        /// The name of the file.
+        file: &'a str = "audit-1-4711-20260131T120000Z.jsonl",
+        /// The number of its rows.
+        rows: u64 = 4711,
+        /// The number of its first row.
+        first: u64 = 1,
+        /// The number of its last row.
+        last: u64 = 4711,
+        /// The link of its last row, in hexadecimal digits.
+        head: &'a str,
+        /// Its size in bytes.
+        bytes: u64 = 2048000,
+        /// Its SHA-256, in hexadecimal digits.
+        sha256: &'a str,
+    }
+}
+
 answer! {
     /// The result of verifying the audit chain.
     struct ShownVerdict<'a> {
@@ -160,8 +193,7 @@ fn bad(name: &'static str, rule: (&str, &str)) -> RequestError {
 impl ListEventsQuery {
     fn search(self) -> Result<AuditSearch, RequestError> {
         let time = |name, text: Option<String>| {
-            let rule = ("must be a time like 2026-01-31T12:00:00Z", "须为 2026-01-31T12:00:00Z 形式的时间");
-            text.map(|text| Time::of_rfc3339(&text).ok_or_else(|| bad(name, rule))).transpose()
+            text.map(|text| Time::of_rfc3339(&text).ok_or_else(|| bad(name, TIME))).transpose()
         };
         let unknown = ("has a name that is unknown", "名称未知");
         let kinds = self.kind.iter().flat_map(|kinds| kinds.split(','));
@@ -252,5 +284,45 @@ impl AdminEndpoint for VerifyAudit {
     fn respond(_: &Context, verdict: ChainVerdict) -> Response {
         let ChainVerdict { rows, broken } = &verdict;
         shown(&ShownVerdict { valid: broken.is_none(), rows: *rows, broken: Nullable(broken.as_deref()) })
+    }
+}
+
+/// Archives rows of the audit log.
+pub(crate) type ArchiveAudit = TaskOperation<AuditArchive>;
+
+impl TaskResult for AuditArchive {
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::AuditArchived(archive) = answer { Some(archive) } else { None }
+    }
+}
+
+impl AdminEndpoint for ArchiveAudit {
+    const ROLES: Roles = AUDITOR;
+    const DESCRIPTION: Description =
+        Description::new("Writes rows of the audit log to a new file on the server, and records that")
+            .takes::<ArchiveAuditBody>()
+            .answers::<ShownArchive<'_>>(200)
+            .refuses(&[Problem::InvalidValue, Problem::RecordRefuses]);
+
+    fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
+        let body: ArchiveAuditBody = call.json()?;
+        let rule = || Problem::InvalidValue.with(Detail::breaks_rule("before", TIME)).about("before");
+        let before = body.before.map(|text| Time::of_rfc3339(&text).ok_or_else(rule)).transpose()?;
+        // Who asks, and when, is known once the caller is authorized.
+        Ok(Self::new(TaskRequest::ArchiveAudit(Box::new(ArchiveRequest::new(before, Time::default())))))
+    }
+
+    fn task(&self) -> Option<TaskRequest> {
+        Some(self.request.clone())
+    }
+
+    fn take_answer(&mut self, answer: TaskAnswer) {
+        self.take(answer);
+    }
+
+    fn respond(_: &Context, archive: AuditArchive) -> Response {
+        let AuditArchive { file, first, last, head, bytes, sha256 } = &archive;
+        let rows = last.saturating_sub(*first).saturating_add(1);
+        shown(&ShownArchive { file, rows, first: *first, last: *last, head, bytes: *bytes, sha256 })
     }
 }

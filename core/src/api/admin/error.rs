@@ -158,6 +158,9 @@ fn why_not(obstacle: Obstacle) -> String {
         Obstacle::OtherRevision => "该记录已被更改,修订号不同",
         Obstacle::OwnRoles => "不得更改自己的角色",
         Obstacle::RolesOfClients => "客户端的角色只能在服务器本机以命令更改",
+        Obstacle::NothingToArchive => "没有尚未归档的审计记录",
+        Obstacle::ArchivedMeanwhile => "其间已有他人归档审计记录,或您的账户已被更改: 未归档任何记录",
+        Obstacle::AuditBroken => "审计链不完整: 请验证审计日志",
         Obstacle::LastOfficer => "没有其他可用的安全管理员:请先指定另一位,或在服务器本机以命令更改",
     };
     why.into()

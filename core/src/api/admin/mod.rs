@@ -49,7 +49,7 @@ use crate::records::id::ClientId;
 use crate::records::password::{PasswordHash, Workspace};
 use crate::records::role::{Role, Roles};
 use crate::records::scope::Scope;
-use crate::store::audit::{Event, Refusal};
+use crate::store::audit::{Event, Kind, Refusal};
 use crate::store::change::Change;
 use crate::store::query::{AdministeredQuery, AdministeredRecords, BearerRecords, Query, Records};
 
@@ -284,7 +284,14 @@ impl ParsedRequest for Administered {
             return None;
         }
         let (Records::Administered(found), Ok(request)) = (records, &self.request) else { return None };
-        request.0.task().filter(|_| self.authorize(basis, &found.bearer).is_ok())
+        let mut task = request.0.task()?;
+        let authorized = self.authorize(basis, &found.bearer).ok()?;
+        if let TaskRequest::ArchiveAudit(archive) = &mut task {
+            let state = Change::RequireStateEpoch(basis.state_epoch);
+            archive.conditions = [state].into_iter().chain(authorized.conditions.iter().cloned()).collect();
+            archive.event = authorized.record(basis.ctx, Event::new(Kind::AuditArchived, basis.now()));
+        }
+        Some(task)
     }
 
     /// It is asked for no more.

@@ -10,23 +10,27 @@ use crate::store::query::{Query, Records};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TaskOperation<T> {
     pub(crate) request: TaskRequest,
-    result: Option<T>,
+    result: Result<T, AdminError>,
 }
 
 /// The result of one kind of task.
 pub(crate) trait TaskResult: Clone + fmt::Debug {
-    /// Takes it out of the answer; none if the task failed, or the answer is to another one.
+    /// Takes it out of the answer; none if the answer is to another task.
     fn of(answer: TaskAnswer) -> Option<Self>;
 }
 
 impl<T: TaskResult> TaskOperation<T> {
     pub(crate) const fn new(request: TaskRequest) -> Self {
-        Self { request, result: None }
+        Self { request, result: Err(AdminError::Overloaded) }
     }
 
     /// Takes the answer to the task.
     pub(crate) fn take(&mut self, answer: TaskAnswer) {
-        self.result = T::of(answer);
+        self.result = if let TaskAnswer::Failed(error) = answer {
+            Err(error)
+        } else {
+            T::of(answer).ok_or(AdminError::Internal)
+        };
     }
 }
 
@@ -38,6 +42,6 @@ impl<T: TaskResult> Operation for TaskOperation<T> {
     }
 
     fn decide(&self, _: &OperationInputs<'_>, _: &Records) -> Result<Decision<T>, AdminError> {
-        self.result.clone().map(Decision::Done).ok_or(AdminError::Overloaded)
+        self.result.clone().map(Decision::Done)
     }
 }

@@ -103,7 +103,8 @@ impl ParsedRequest for Metrics {
             | TaskAnswer::Settings(_)
             | TaskAnswer::Audit(_)
             | TaskAnswer::AuditVerified(_)
-            | TaskAnswer::Failed => Answer::Failed,
+            | TaskAnswer::AuditArchived(_)
+            | TaskAnswer::Failed(_) => Answer::Failed,
         };
     }
 

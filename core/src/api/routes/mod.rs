@@ -18,7 +18,7 @@ use crate::admin::users::{
     AddUser, DeleteUser, ListUsers, PatchUser, RequirePasswordChange, SetPassword, ShowAccount, ShowUser,
     UnlockUser,
 };
-use crate::api::admin::audit::{ListEvents, VerifyAudit};
+use crate::api::admin::audit::{ArchiveAudit, ListEvents, VerifyAudit};
 use crate::api::admin::settings::ShowSettings;
 use crate::api::admin::status::ShowStatus;
 use crate::api::admin::{self, AdminEndpoint, Administered};
@@ -192,6 +192,7 @@ admin {
     DELETE "/admin/v1/roles/{id}"                    => admin::roles::TakeUserRoles;
     GET    "/admin/v1/audit"                         => ListEvents;
     POST   "/admin/v1/audit:verify"                  => VerifyAudit;
+    POST   "/admin/v1/audit:archive"                 => ArchiveAudit;
     GET    "/admin/v1/settings"                      => ShowSettings;
     GET    "/admin/v1/status"                        => ShowStatus;
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gatepass_core::base::time::Time;
+use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Event, Kind};
 use rusqlite::{Connection, params};
 
+use super::apply::apply;
 use super::audit::{columns, kept_head, kept_marks, row_fields};
 use super::rows::{signed, stamp};
 use super::transaction_error::TransactionError;
@@ -16,7 +18,7 @@ use crate::secrets::master_key::hex;
 use crate::store::audit_archive::{self, ArchivedRow, Span};
 use crate::store::audit_chain::{AuditVerdict, Chain, Head, Marks, SealedHead, WIDTH, broken};
 use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
-use crate::store::backend::{Archived, AuditCut, AuditTrail, OnProgress};
+use crate::store::backend::{Archived, AuditCut, AuditTrail, OnProgress, Upkeep as _};
 use crate::store::error::StoreError;
 
 /// The number of rows deleted in one transaction.
@@ -52,35 +54,41 @@ impl AuditTrail for Store {
 
     fn archive_audit(
         &self,
-        to: &Path,
-        before: Option<Time>,
-        now: Time,
+        to: Option<&Path>,
+        request: &ArchiveRequest,
         progress: &mut OnProgress<'_>,
     ) -> Result<Archived, StoreError> {
         let (files, chain) = (&*self.installation().files, self.chain());
-        audit_archive::require_new(files, to)?;
+        if let Some(to) = to {
+            audit_archive::require_new(files, to)?;
+        }
         let (marks, span) = self.snapshot(|db| {
             let marks = marks(db, chain)?;
-            let span = span(db, chain, &marks, before)?;
+            let span = span(db, chain, &marks, request.before)?;
             Ok((marks, span))
         })?;
         if span.last <= span.from.seq {
             return Err(StoreError::NothingToArchive);
         }
+        let own;
+        let to = match to {
+            Some(to) => to,
+            // What is left of the disk is for changes that restrict something.
+            None if self.is_disk_full() => return Err(StoreError::DiskFull),
+            None => {
+                own =
+                    audit_archive::own_file(files, &self.installation().archives(), &span, request.event.at)?;
+                &own
+            }
+        };
         let mut page = |at: &Head| self.snapshot(|db| page(db, chain, at, span.last));
         let archived = audit_archive::write(files, to, chain, &span, &mut page, progress)?;
-        let count = u32::try_from(archived.rows()).unwrap_or(u32::MAX);
-        let reason = Some(format!("rows {} to {}", archived.first, archived.last));
-        let event = Event { count, reason, ..Event::new(Kind::AuditArchived, now) };
-        let (last, seal) = (archived.last, chain.seal_of_archived(archived.last));
-        self.write_restrictive(move |db, tail| {
-            let done = db.execute(
-                "UPDATE meta SET audit_archived = ?1, audit_archived_seal = ?2 WHERE audit_archived = ?3",
-                params![signed(last)?, seal, signed(marks.archived)?],
-            )?;
-            if done == 1 { tail.append(db, &event) } else { Err(TransactionError::Conflict) }
-        })?;
-        Ok(archived)
+        let recorded = self.record_archive(request, &marks, &archived);
+        if matches!(&recorded, Err(error) if !matches!(error, StoreError::Unknown(_))) {
+            // Its rows are in no archive yet: another one is going to have them.
+            let _ = files.remove(&archived.path);
+        }
+        recorded.map(|()| archived)
     }
 
     fn read_archive(&self, path: &Path) -> Result<Archived, StoreError> {
@@ -115,6 +123,33 @@ impl AuditTrail for Store {
                 tail.append(db, &Event { count, reason, ..Event::new(Kind::AuditCut, now) })?;
             }
             Ok(cut)
+        })
+    }
+}
+
+impl Store {
+    /// Records that the rows of `archived` are in a file, unless others were archived since `marks` were read.
+    fn record_archive(
+        &self,
+        request: &ArchiveRequest,
+        marks: &Marks,
+        archived: &Archived,
+    ) -> Result<(), StoreError> {
+        let (former, last) = (marks.archived, archived.last);
+        let seal = self.chain().seal_of_archived(last);
+        let event = Event {
+            count: u32::try_from(archived.rows()).unwrap_or(u32::MAX),
+            reason: Some(format!("rows {} to {last}", archived.first)),
+            ..request.event.clone()
+        };
+        let conditions = request.conditions.clone();
+        self.write_restrictive(move |db, tail| {
+            conditions.iter().try_for_each(|condition| apply(db, tail, condition))?;
+            let done = db.execute(
+                "UPDATE meta SET audit_archived = ?1, audit_archived_seal = ?2 WHERE audit_archived = ?3",
+                params![signed(last)?, seal, signed(former)?],
+            )?;
+            if done == 1 { tail.append(db, &event) } else { Err(TransactionError::Conflict) }
         })
     }
 }

@@ -8,6 +8,7 @@
 //! - `gatepass.starting`: marks a first start that has not come to its end.
 //! - `gatepass.backup`: the time of the last backup, in seconds since 1970.
 //! - `admin.secret`: the secret of the first client, where the first start had no terminal to show it on.
+//! - `archives`: the directory of the archives of audit rows that an administrator asks for over HTTP.
 //!
 //! The directory itself is locked while a process starts, and while it changes the generation. It is never held for long.
 
@@ -40,6 +41,8 @@ pub(super) const ACCEPT: &str = "gatepass.accept";
 
 /// The name of the file that holds the time of the last backup.
 const LAST_BACKUP: &str = "gatepass.backup";
+/// The name of the directory of archives, if no other path is configured.
+const ARCHIVES: &str = "archives";
 
 /// The usual data directory of a service.
 const USUAL: &str = "/var/lib/gatepass";
@@ -60,6 +63,8 @@ pub struct Installation {
     pub master_key_file: Option<PathBuf>,
     /// The witness, if it is not in the data directory.
     pub witness_file: Option<PathBuf>,
+    /// The directory of archives, if it is not in the data directory.
+    pub archive_dir: Option<PathBuf>,
     /// The user of the operating system whose command this is, for the audit rows that it writes; none for a server.
     pub operator: Option<String>,
     /// The access to the files.
@@ -100,6 +105,7 @@ impl Installation {
             dir: dir.to_owned(),
             master_key_file: None,
             witness_file: None,
+            archive_dir: None,
             operator: None,
             files: Arc::new(SystemFiles),
         }
@@ -117,6 +123,12 @@ impl Installation {
     pub fn with_files(self, master_key_file: Option<PathBuf>, witness_file: Option<PathBuf>) -> Self {
         let witness_file = witness_file.map(|path| absolute(&path).unwrap_or(path));
         Self { master_key_file, witness_file, ..self }
+    }
+
+    /// Names a directory of archives outside the data directory.
+    #[must_use]
+    pub fn with_archives(self, archive_dir: Option<PathBuf>) -> Self {
+        Self { archive_dir, ..self }
     }
 
     /// Returns the path of the database.
@@ -142,6 +154,11 @@ impl Installation {
     /// Returns the path of the witness.
     pub fn witness(&self) -> PathBuf {
         self.witness_file.clone().unwrap_or_else(|| self.dir.join(WITNESS))
+    }
+
+    /// Returns the path of the directory of archives that an administrator asks for over HTTP.
+    pub fn archives(&self) -> PathBuf {
+        self.archive_dir.clone().unwrap_or_else(|| self.dir.join(ARCHIVES))
     }
 
     /// Returns the path of the mark of a first start.

@@ -16,7 +16,7 @@ use crate::store::backend::{Access, Upkeep as _};
 use crate::store::error::{SqliteErrorKind, StoreError};
 use clock::clock;
 use database::database;
-use place::{directory, growth, leftovers, permissions, room, size, witness_place};
+use place::{archives, directory, growth, leftovers, permissions, room, size, witness_place};
 
 /// The names of all kinds of findings; `docs/operating.md` explains them.
 const CODES: &[&str] = &[
@@ -26,6 +26,7 @@ const CODES: &[&str] = &[
     "owner-differs",
     "file-exposed",
     "file-unreadable",
+    "archive-cut",
     "first-start-cut",
     "master-key-change-cut",
     "handover-expected",
@@ -240,6 +241,7 @@ pub fn check(installation: &Installation) -> Report {
         return report;
     }
     permissions(installation, &mut report);
+    archives(installation, &mut report);
     leftovers(installation, &mut report);
     size(installation, &mut report);
     growth(installation, &mut report);

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::installation::{ACCEPT, DATABASE, FIRST_SECRET, Installation, LOCK, STARTING};
 use super::super::reserve::RESERVE;
 use super::{RESTORE, Report, name_of};
-use crate::secrets::files::{self, FileKind, directory_of, with_suffix};
+use crate::secrets::files::{self, About, FileKind, directory_of, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
 use crate::store::error::StoreError;
 
@@ -72,29 +72,63 @@ pub(super) fn permissions(installation: &Installation, report: &mut Report) {
             continue;
         }
         let is_key = name.starts_with(MASTER_KEY);
-        if about.owner.0 != dir.owner.0 && !(is_key && about.owner.0 == 0) {
-            let what = format!(
-                "{} belongs to user {}, and its directory to user {}",
-                path.display(),
-                about.owner.0,
-                dir.owner.0
-            );
-            let way_out = format!("run `chown {}:{} {}`", dir.owner.0, dir.owner.1, path.display());
-            report.error("owner-differs", what, way_out);
+        if !(is_key && about.owner.0 == 0) {
+            owner(&path, &about, dir.owner, report);
         }
         let exposed = if name == "gatepass.toml" || name == LOCK { 0o022 } else { 0o077 };
-        if name != MASTER_KEY && about.mode & exposed != 0 {
-            let what = format!(
-                "others than its owner may read or write {} (mode {:04o})",
-                path.display(),
-                about.mode
-            );
-            report.warning("file-exposed", what, format!("run `chmod 600 {}`", path.display()));
+        if name != MASTER_KEY {
+            exposure(&path, &about, exposed, report);
         }
         if about.mode & 0o400 == 0 {
             let what = format!("{} may not be read by its owner (mode {:04o})", path.display(), about.mode);
             report.error("file-unreadable", what, format!("run `chmod 600 {}`", path.display()));
         }
+    }
+}
+
+/// Checks that a file belongs to the owner of its directory.
+fn owner(path: &Path, about: &About, dir: (u32, u32), report: &mut Report) {
+    if about.owner.0 != dir.0 {
+        let path = path.display();
+        let what = format!("{path} belongs to user {}, and its directory to user {}", about.owner.0, dir.0);
+        report.error("owner-differs", what, format!("run `chown {}:{} {path}`", dir.0, dir.1));
+    }
+}
+
+/// Checks that nobody but its owner has one of the permissions `exposed`.
+fn exposure(path: &Path, about: &About, exposed: u32, report: &mut Report) {
+    if about.mode & exposed != 0 {
+        let path = path.display();
+        let what = format!("others than its owner may read or write {path} (mode {:04o})", about.mode);
+        let mode = if about.kind == FileKind::Directory { 700 } else { 600 };
+        report.warning("file-exposed", what, format!("run `chmod {mode} {path}`"));
+    }
+}
+
+/// Checks the directory of archives, and the files that a server has made in it.
+pub(super) fn archives(installation: &Installation, report: &mut Report) {
+    let (files, dir) = (&*installation.files, installation.archives());
+    let Ok(about) = files.about(&dir) else { return };
+    exposure(&dir, &about, 0o022, report);
+    let names = files.names(&dir).unwrap_or_default();
+    let mut cut = None;
+    for name in names.iter().filter(|name| name.starts_with("audit-")) {
+        let path = dir.join(name);
+        match files.about(&path) {
+            Ok(file) if file.kind == FileKind::File => {
+                owner(&path, &file, about.owner, report);
+                exposure(&path, &file, 0o077, report);
+                cut = cut.or(Some(path).filter(|path| path.extension().is_none_or(|end| end != "jsonl")));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    if let Some(path) = cut {
+        report.warning(
+            "archive-cut",
+            format!("an archive was cut short, or is being written: {} is there", path.display()),
+            "remove the file where none is being written: its rows are in the next archive",
+        );
     }
 }
 
