@@ -1,7 +1,11 @@
 //! The engine: settings and keys of a server.
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+
+use once_cell::race::OnceBox;
 
 use crate::base::secret::SecretText;
 use crate::base::time::Time;
@@ -50,12 +54,21 @@ impl fmt::Debug for Keys {
 pub struct Engine {
     settings: Settings,
     keys: Keys,
+    /// None until it is asked for.
+    api_document: OnceBox<ApiDocument>,
+}
+
+/// The document of the API as it is published.
+pub(crate) struct ApiDocument {
+    pub(crate) text: Vec<u8>,
+    /// The entity tag (RFC 9110 §8.8.3).
+    pub(crate) tag: String,
 }
 
 impl Engine {
     /// Makes an engine with these settings and keys.
     pub const fn new(settings: Settings, keys: Keys) -> Self {
-        Self { settings, keys }
+        Self { settings, keys, api_document: OnceBox::new() }
     }
 
     /// Returns the settings.
@@ -104,6 +117,11 @@ impl Engine {
     ) -> Option<SecretText> {
         let key = self.keys.signing(chosen)?;
         key.sign(token_type.as_str(), &claims.to_json()).ok().map(SecretText::new)
+    }
+
+    /// Returns the document of the API. `make` makes it for the first request. Where several come first, the document of one is kept.
+    pub(crate) fn api_document(&self, make: impl FnOnce(&Self) -> ApiDocument) -> &ApiDocument {
+        self.api_document.get_or_init(|| Box::new(make(self)))
     }
 
     pub(crate) const fn verifying_keys(&self) -> &KeySet {

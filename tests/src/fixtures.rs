@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatepass_core::admin::tickets::IssueTicket;
 use gatepass_core::admin::{self, AdminError, Administrator};
-use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::Warnings;
@@ -26,6 +25,7 @@ use gatepass_core::records::user::{Gender, Status, User, Username};
 use gatepass_core::settings::{Issuer, Settings};
 use serde_json::{Value, json};
 
+use crate::api_document::drive;
 use crate::memory::{Memory, Tables};
 
 /// The secret of `backend`, which issues tickets.
@@ -227,10 +227,14 @@ pub fn presents(ticket: &str) -> Request {
     request("/auth/ticket/signin", "", &json!({ "ticket": ticket }))
 }
 
+/// The `Authorization` of the client `id` with `secret`, sent raw.
+pub fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+}
+
 /// The same by the client `id` with `secret`.
 pub fn presents_as(id: &str, secret: &str, ticket: &str) -> Request {
-    let basic = format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
-    request("/auth/ticket/signin", &basic, &json!({ "ticket": ticket }))
+    request("/auth/ticket/signin", &basic(id, secret), &json!({ "ticket": ticket }))
 }
 
 /// The request that presents the refresh token `token`.
@@ -240,11 +244,10 @@ pub fn refreshes(token: &str) -> Request {
 
 /// The form that the client `id` posts to `path`.
 pub fn posts(path: &str, id: &str, secret: &str, form: &str) -> Request {
-    let basic = STANDARD.encode(format!("{id}:{secret}"));
     Request {
         headers: vec![
             ("content-type".into(), b"application/x-www-form-urlencoded".to_vec()),
-            ("authorization".into(), format!("Basic {basic}").into()),
+            ("authorization".into(), basic(id, secret).into()),
         ],
         body: form.into(),
         ..request(path, "", &Value::Null)

@@ -4,8 +4,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
+
+use crate::api_document::ApiDocument;
+use crate::fixtures::basic;
 
 /// The longest wait for bytes. No passing test comes near it.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -114,8 +116,7 @@ impl TestRequest {
     /// Adds Basic credentials, sent raw.
     #[must_use]
     pub fn basic(self, id: &str, secret: &str) -> Self {
-        let encoded = STANDARD.encode(format!("{id}:{secret}"));
-        self.header("Authorization", &format!("Basic {encoded}"))
+        self.header("Authorization", &basic(id, secret))
     }
 
     /// Adds a bearer token.
@@ -131,11 +132,6 @@ impl TestRequest {
         self
     }
 
-    /// Returns the method and the target.
-    pub fn line(&self) -> (&str, &str) {
-        (&self.method, &self.path)
-    }
-
     /// Returns the request's bytes.
     pub fn bytes(&self, host: SocketAddr) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.path).into_bytes();
@@ -147,11 +143,14 @@ impl TestRequest {
         bytes
     }
 
-    /// Sends it on a connection of its own.
+    /// Sends it on a connection of its own. The answer has to be one that the document of the API has.
+    #[track_caller]
     pub fn to(&self, address: SocketAddr) -> Answer {
         let mut stream = connect(address);
         stream.write_all(&self.bytes(address)).expect("the server reads");
-        read_answer(&mut stream, self.method == "HEAD").expect("an answer")
+        let answer = read_answer(&mut stream, self.method == "HEAD").expect("an answer");
+        ApiDocument::hold((&self.method, &self.path), &answer);
+        answer
     }
 
     /// Sends it to a server that may end at any moment.

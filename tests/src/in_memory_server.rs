@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use gatepass_core::admin::AdminError;
 use gatepass_core::api::reply::Reply;
-use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
@@ -17,6 +16,7 @@ use gatepass_core::store::audit::Event;
 use gatepass_core::store::change::{Change, Outcome};
 use serde_json::Value;
 
+use crate::api_document::drive;
 use crate::fixtures::{self, NOON, asks_for_token, client_id, inputs, text, user_id};
 use crate::memory::{Memory, Tables};
 

@@ -17,7 +17,6 @@ use gatepass_core::admin::{
     ATTEMPTS, AdminError, Administrator, Commit, Field, Invalid, Item, Obstacle, Operation, Step, UserFields,
     UserSearch, begin, run,
 };
-use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::policy::password::PasswordError;
@@ -33,6 +32,7 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::page::PageQuery;
 use gatepass_core::store::query::{Found, IdentifierOwner, Records};
 use gatepass_tests::administrator::run_with;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{self, NOON, inputs, presents};
 use gatepass_tests::memory::Memory;
 

@@ -348,7 +348,7 @@ fn times_are_those_of_the_wall_clock() {
     let inputs = |seed| RequestInputs { wall, ..fixtures::inputs(NOON, seed) };
     let ask = |claims: &Value, seed| {
         let (engine, store) = (&server.engine, &server.store);
-        gatepass_core::api::step::drive(engine, store, token(&signed(claims)), inputs(seed)).status()
+        gatepass_tests::api_document::drive(engine, store, token(&signed(claims)), inputs(seed)).status()
     };
     assert_eq!(ask(&good(), 900), 401);
     assert_eq!(ask(&claims("portal", ISSUER, "one", wall), 901), 200);

@@ -7,12 +7,13 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::api::step::{Step, drive, finish};
+use gatepass_core::api::step::{Step, finish};
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::session::{RefreshDigest, Rotation, Salt};
 use gatepass_core::records::ticket::TicketState;
 use gatepass_core::store::Store;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, client_id, grants, impersonates, inputs, presents, refreshes,
     request, revokes, user_id,

@@ -9,11 +9,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use gatepass_core::api::step::{Step, drive};
+use gatepass_core::api::step::Step;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::store::change::Outcome;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{self, NOON, inputs};
 use gatepass_tests::memory::{Memory, Tables};
 use proptest::prelude::Rng;

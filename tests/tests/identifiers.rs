@@ -13,7 +13,6 @@ use gatepass_core::admin::{
     self, AdminError, Administrator, ClientFields, Field, Invalid, Operation, UserFields,
 };
 use gatepass_core::api::reply::Reply;
-use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::policy::ticket_issuing::IssueError;
 use gatepass_core::policy::ticket_request::TicketRequest;
@@ -21,6 +20,7 @@ use gatepass_core::records::id::{ClientId, UserRef};
 use gatepass_core::records::identifier::{IdentifierKind, NumberingPlan};
 use gatepass_core::records::user::{User, Username, UsernameError};
 use gatepass_core::store::audit::{Kind, Refusal};
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, asks_for_token, body, inputs, request, user_id,
 };

@@ -6,11 +6,11 @@ use std::cell::Cell;
 
 use gatepass_core::admin::users::{SetPassword, UnlockUser};
 use gatepass_core::admin::{self, Administrator, Operation};
-use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::UserRef;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{self, NOON, PAM_PASSWORD, body, inputs, request, text, user_id};
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::totp;

@@ -1,10 +1,10 @@
 //! The lifetimes of sessions and tokens: no token outlives its session, and an idle session ends.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a failed expectation is a failed test")]
 
-use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::settings::{Issuer, Settings};
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, NOON, gatepass_with, grants, impersonates, inputs, presents, refreshes, text,
 };

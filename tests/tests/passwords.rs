@@ -9,7 +9,7 @@
 
 use gatepass_core::api::guess::AttemptResult;
 use gatepass_core::api::reply::Reply;
-use gatepass_core::api::step::{self, Step, drive};
+use gatepass_core::api::step::{self, Step};
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
@@ -18,6 +18,7 @@ use gatepass_core::records::password::PasswordHash;
 use gatepass_core::settings::{Issuer, PasswordAge, Settings};
 use gatepass_core::store::audit::{Kind, Refusal};
 use gatepass_core::store::change::{Change, Outcome};
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, NOON, PAM_HASH, PAM_PASSWORD, body, impersonates, inputs, presents, refreshes, request, user_id,
 };

@@ -17,7 +17,6 @@ use gatepass_core::admin::users::{
 use gatepass_core::admin::{
     AdminError, Administrator, ClientFields, Field, Invalid, Obstacle, Operation, UserFields, run,
 };
-use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
@@ -31,6 +30,7 @@ use gatepass_core::settings::{Settings, Unenrolled};
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::page::PageQuery;
 use gatepass_core::store::query::RoleHolder;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, asks_for_token, claims, client_id, inputs,
     posts, request, text, user_id,

@@ -276,8 +276,12 @@ fn unreadable_and_nonsensical_records_are_answers_too() {
         };
         assert_eq!((response.status(), holds_a_secret(&response)), (status, false), "{records:?}");
     }
-    let response =
-        gatepass_core::api::step::drive(&engine, &WrongRecords(store), presents(&ticket), inputs(NOON, 3));
+    let response = gatepass_tests::api_document::drive(
+        &engine,
+        &WrongRecords(store),
+        presents(&ticket),
+        inputs(NOON, 3),
+    );
     assert_eq!(response.status(), 500);
 }
 
@@ -299,7 +303,7 @@ fn without_a_key_that_signs_nothing_is_spent() {
         ready,
     ] {
         let shown = format!("{asked:?}");
-        let response = gatepass_core::api::step::drive(&keyless, &store, asked, inputs(NOON, 6));
+        let response = gatepass_tests::api_document::drive(&keyless, &store, asked, inputs(NOON, 6));
         assert_eq!((response.status(), response.header("retry-after")), (503, Some("1")), "{shown}");
     }
     assert_eq!(store.with(|tables| tables.clone()), before);

@@ -8,7 +8,7 @@
 )]
 
 use gatepass_core::api::reply::Reply;
-use gatepass_core::api::step::{Step, drive};
+use gatepass_core::api::step::Step;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
@@ -16,6 +16,7 @@ use gatepass_core::records::challenge::Answered;
 use gatepass_core::records::factor::Lockout;
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::{Change, Outcome};
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{self, NOON, body, inputs, presents, request, text, user_id};
 use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::totp::{self, BACKUP, SECRET, enrolled};

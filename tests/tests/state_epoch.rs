@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use gatepass_core::admin::tickets::IssueTicket;
 use gatepass_core::api::reply::Reply;
-use gatepass_core::api::step::{Commit, Step, drive};
+use gatepass_core::api::step::{Commit, Step};
 use gatepass_core::base::time::Time;
 use gatepass_core::base::warning::{Warning, Warnings};
 use gatepass_core::http::request::Request;
@@ -24,6 +24,7 @@ use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_core::store::change::Outcome;
 use gatepass_core::store::query::Query;
 use gatepass_tests::administrator;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, PAM_PASSWORD, PORTAL_SECRET, UNKNOWN_REFRESH_TOKEN, asks_for_token, body,
     claims, grants, impersonates, posts, presents, presents_as, refreshes, request, revokes, text, user_id,

@@ -6,11 +6,11 @@
     reason = "a failed expectation is a failed test"
 )]
 
-use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::settings::{Issuer, Settings};
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, client_id, inputs, presents, request, user_id,
 };

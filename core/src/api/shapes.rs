@@ -441,10 +441,15 @@ impl Shape for JwkSet {
                 name: "Jwk",
                 doc: "A public key (RFC 7517 §4), with the members of its type.",
                 members: &[
-                    jwk_member("kty", "The type of the key."),
-                    jwk_member("kid", "Its id, as in the header of a token."),
-                    jwk_member("alg", "The algorithm that it is for."),
-                    jwk_member("use", "`sig`."),
+                    jwk_member("kty", true, "The type of the key."),
+                    jwk_member("kid", true, "Its id, as in the header of a token."),
+                    jwk_member("alg", true, "The algorithm that it is for."),
+                    jwk_member("use", true, "`sig`."),
+                    jwk_member("n", false, "The modulus of an RSA key."),
+                    jwk_member("e", false, "The exponent of an RSA key."),
+                    jwk_member("crv", false, "The curve."),
+                    jwk_member("x", false, "The x coordinate of a point on the curve, or the key of an OKP."),
+                    jwk_member("y", false, "The y coordinate."),
                 ],
                 included: &[],
             })))),
@@ -455,7 +460,7 @@ impl Shape for JwkSet {
     }));
 }
 
-const fn jwk_member(name: &'static str, doc: &'static str) -> Member {
+const fn jwk_member(name: &'static str, required: bool, doc: &'static str) -> Member {
     let (schema, problem) = (Schema::TEXT, Problem::BadJson);
-    Member { name, doc, required: true, nullable: false, schema, problem, example: "" }
+    Member { name, doc, required, nullable: false, schema, problem, example: "" }
 }

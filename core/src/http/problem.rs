@@ -10,6 +10,7 @@ use crate::base::time::Time;
 use crate::http::language::Language;
 use crate::http::request_error::RequestError;
 use crate::http::response::Response;
+use crate::http::shape::answer;
 
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:literal, $english:literal, $chinese:literal;)+) => {
@@ -178,10 +179,12 @@ struct SimpleResponse<'a, T: Serialize> {
     data: Option<T>,
 }
 
-/// The number of tries that are left, for programs.
-#[derive(Serialize)]
-struct Tries {
-    tries_left: u32,
+answer! {
+    /// The tries that are left, for programs.
+    pub(crate) struct Tries {
+        /// Their number.
+        tries_left: u32 = 4,
+    }
 }
 
 /// Success as a `SimpleResponse`: code 0.

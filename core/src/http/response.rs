@@ -37,11 +37,6 @@ impl Response {
         self
     }
 
-    /// Returns the answer to a caller that has this document (RFC 9110 §15.4.5).
-    pub(crate) fn not_modified(self) -> Self {
-        Self { status: 304, body: Vec::new(), ..self }
-    }
-
     /// For answers that speak of one person or token (RFC 6749 §5.1).
     pub(crate) fn uncached(self) -> Self {
         self.with("cache-control", "no-store").with("pragma", "no-cache")

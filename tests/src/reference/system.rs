@@ -14,7 +14,6 @@ use gatepass_core::admin::users::{
     DeleteUser, DisableUser, EnableUser, RequirePasswordChange, SetPassword, UnlockUser,
 };
 use gatepass_core::admin::{self, AdminError, Administrator, ClientFields, Item, Obstacle};
-use gatepass_core::api::step::drive;
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::OtpHash;
@@ -37,6 +36,7 @@ use serde_json::{Value, json};
 use super::model::{Caller, ISSUER, Model, Name, Rules};
 use super::operation::{Bearer, Code, Issuer, Key, Operation, TicketSpec, Token};
 use crate::administrator;
+use crate::api_document::drive;
 use crate::fixtures::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, inputs, request};
 use crate::memory::{Memory, Tables};
 use crate::totp::long_code_of;

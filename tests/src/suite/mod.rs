@@ -20,7 +20,6 @@ use std::net::SocketAddr;
 use gatepass_core::records::request_id::RequestId;
 use serde_json::{Value, json};
 
-use crate::api_document::ApiDocument;
 pub use crate::fixtures::claims;
 use crate::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
 use crate::http::{Answer, TestRequest};
@@ -100,9 +99,6 @@ impl Target {
         let id = answer.header("x-request-id").map(RequestId::parse);
         assert!(matches!(id, Some(Ok(_))), "{ask:?} was answered without an id: {answer:?}");
         assert!(answer.status < 500, "{ask:?} was answered {answer:?}");
-        if let Err(difference) = ApiDocument::of(self).check(ask.line(), &answer) {
-            panic!("{ask:?} was answered {answer:?}, which is not as /openapi.json says: {difference}");
-        }
         answer
     }
 

@@ -55,6 +55,7 @@ pub(super) fn copies_of_what_is_published(target: Target) {
         "/.well-known/jwks.json",
         "/.well-known/oauth-authorization-server",
         "/.well-known/openid-configuration",
+        "/openapi.json",
     ] {
         let whole = target.ask(&TestRequest::new("GET", path));
         assert_eq!(

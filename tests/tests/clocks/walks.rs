@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use gatepass::clock::{BELIEVED_AFTER, FAR_AHEAD, QUIET_BEFORE_SWEEPS, RELEASED, Timeline};
-use gatepass_core::api::step::drive;
 use gatepass_core::base::time::{Clocks, LEEWAY, Time};
 use gatepass_core::engine::Engine;
 use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::settings::{Issuer, Settings};
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, PORTAL_SECRET, asks_for_token, gatepass_with, inputs, presents, refreshes,
 };

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::id::{DeviceId, SessionId, TicketId, UserId};
 use gatepass_core::records::session::{RefreshDigest, RefreshToken, Session};
 use gatepass_core::records::ticket::TicketDigest;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, inputs, presents, refreshes, request, user_id,
 };

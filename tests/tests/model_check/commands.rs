@@ -5,7 +5,6 @@ use gatepass_core::admin::keys::{ActivateKey, AddKey, RetireKey, RotateKey, Stop
 use gatepass_core::admin::roles::SetUserRoles;
 use gatepass_core::admin::users::{AddUser, DeleteUser, DisableUser, SetUser};
 use gatepass_core::admin::{Administrator, ClientFields, Operation, UserFields};
-use gatepass_core::api::step::drive;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::engine::Engine;
@@ -18,6 +17,7 @@ use gatepass_core::records::user::{User, Username};
 use gatepass_core::store::change::Change;
 use gatepass_core::store::query::Query;
 use gatepass_tests::administrator;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{
     self, BACKEND_SECRET, NOON, asks_for_token, client_id, inputs, request, user_id,
 };

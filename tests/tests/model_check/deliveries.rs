@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use gatepass_core::admin::sessions::EndSession;
-use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::delivery::TicketResult;
 use gatepass_core::records::ticket::{Ticket, TicketState};
 use gatepass_core::store::audit::Kind;
 use gatepass_core::store::change::Change;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{self, NOON, inputs, presents, refreshes};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};

@@ -1,12 +1,12 @@
 //! Challenges, codes and devices of fay, who has a verified device and a backup code.
 
-use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::factor::{Lockout, TotpDevice};
 use gatepass_core::records::id::{DeviceId, UserId};
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{self, NOON, inputs, presents, request, user_id};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};

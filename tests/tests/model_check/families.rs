@@ -2,12 +2,12 @@
 //! answer, and the session or all sessions are ended.
 
 use gatepass_core::admin::sessions::EndSession;
-use gatepass_core::api::step::drive;
 use gatepass_core::engine::Engine;
 use gatepass_core::http::request::Request;
 use gatepass_core::records::session::{MAX_USED, Session};
 use gatepass_core::store::audit::Refusal;
 use gatepass_core::store::change::Change;
+use gatepass_tests::api_document::drive;
 use gatepass_tests::fixtures::{self, NOON, inputs, presents, refreshes, request};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};

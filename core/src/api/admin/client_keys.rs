@@ -111,7 +111,12 @@ impl AdminEndpoint for AddClientKey {
     const DESCRIPTION: Description = Description::new("Adds a public key to a client")
         .takes::<KeyBody>()
         .answers::<ShownClientKey<'_>>(201)
-        .refuses(&[Problem::NoSuchRecord, Problem::AlreadyExists, Problem::InvalidValue]);
+        .refuses(&[
+            Problem::NoSuchRecord,
+            Problem::AlreadyExists,
+            Problem::RecordRefuses,
+            Problem::InvalidValue,
+        ]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let KeyBody { jwk } = call.json()?;

@@ -223,7 +223,7 @@ impl AdminEndpoint for AddClient {
     const DESCRIPTION: Description = Description::new("Adds a client")
         .takes::<AddClientBody>()
         .answers::<AddedClient<'_>>(201)
-        .refuses(&[Problem::AlreadyExists, Problem::InvalidValue]);
+        .refuses(&[Problem::AlreadyExists, Problem::RecordRefuses, Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let AddClientBody { client_id, client_secret, keys, values } = call.json()?;

@@ -39,7 +39,7 @@ body! {
     /// The roles that a user is to have.
     struct SetRolesBody {
         /// All of them; an empty list takes every role.
-        roles: Vec<Role>,
+        roles: Vec<Role> = ["operator"],
     }
 }
 

@@ -227,7 +227,7 @@ impl AdminEndpoint for PatchUser {
 impl AdminEndpoint for DeleteUser {
     const ROLES: Roles = OPERATOR;
     const DESCRIPTION: Description =
-        Description::new("Deletes a user").answers_nothing(204).refuses(&[Problem::NoSuchRecord]);
+        Description::new("Deletes a user").answers_nothing(204).refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: call.user()? })

@@ -9,7 +9,6 @@ use crate::api::description::Description;
 use crate::api::endpoint::{Basis, Call, Decided, Endpoint, ParsedRequest};
 use crate::api::reply::Reply;
 use crate::api::task::{TaskAnswer, TaskRequest};
-use crate::http::problem::Problem;
 use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::records::role::Roles;
@@ -69,8 +68,7 @@ fn is_open(readers: MetricsReaders, request: &Request) -> bool {
 impl Endpoint for Metrics {
     const DESCRIPTION: Description = Description::new("Shows the metrics (OpenMetrics 1.0)")
         .answers_text("application/openmetrics-text")
-        .may_be_anonymous()
-        .refuses(&[Problem::RoleMissing]);
+        .may_be_anonymous();
 
     fn parse(call: &Call<'_>) -> Result<Self, Reply> {
         let is_open = is_open(call.engine.settings().metrics, call.request);

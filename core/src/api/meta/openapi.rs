@@ -2,22 +2,26 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use crate::api::context::ErrorFormat;
 use crate::api::description::{Answered, Description};
-use crate::api::meta::published::Document;
+use crate::api::endpoint::{Basis, Call, Decided, Endpoint, ParsedRequest};
+use crate::api::meta::published::{entity_tag, published};
+use crate::api::reply::Reply;
 use crate::api::routes::{Authentication, ROUTES, Route};
-use crate::engine::Engine;
+use crate::engine::{ApiDocument, Engine};
+use crate::http::conditional::IfNoneMatch;
 use crate::http::language::Language;
-use crate::http::problem::Problem;
-use crate::http::response::Response;
-use crate::http::shape::{Answer, DocumentWriter, Kind, Object, Schema, answer};
-use crate::records::role::Role;
+use crate::http::problem::{Problem, Tries};
+use crate::http::shape::{Answer, DocumentWriter, Kind, Object, Schema, Shape as _, answer};
+use crate::records::role::{Role, Roles};
+use crate::store::query::{Query, Records};
 
-/// The document of the API.
+/// The document of the API, which is answered at once.
 #[derive(Debug)]
 #[cfg_attr(feature = "unsound-cloneable-flows", derive(Clone, PartialEq))]
-pub(crate) struct OpenApi;
+pub(crate) enum OpenApi {}
 
 answer! {
     /// A result, or an error: `code` is 0, or says what is wrong.
@@ -55,13 +59,36 @@ impl crate::http::shape::Shape for Described {
     }));
 }
 
-impl Document for OpenApi {
-    const DESCRIPTION: Description =
-        Description::new("Describes every endpoint (OpenAPI 3.1)").answers::<Described>(200);
+impl Endpoint for OpenApi {
+    const DESCRIPTION: Description = Description::new("Describes every endpoint (OpenAPI 3.1)")
+        .answers::<Described>(200)
+        .without_store()
+        .conditional();
 
-    fn response(engine: &Engine) -> Response {
-        Response::new(200, "application/json", document(engine.settings().issuer.as_str()).into_bytes())
+    fn parse(call: &Call<'_>) -> Result<Self, Reply> {
+        let ApiDocument { text, tag } = call.engine.api_document(made);
+        let known = IfNoneMatch::of(call.request);
+        Err(published(call.engine, &known, tag.clone(), || text.clone()).into())
     }
+}
+
+impl ParsedRequest for OpenApi {
+    type Pending = Infallible;
+    type Hash = Infallible;
+
+    fn query(&self) -> Query {
+        match *self {}
+    }
+
+    fn decide(&self, _: &Basis<'_>, _: Records) -> Decided {
+        match *self {}
+    }
+}
+
+fn made(engine: &Engine) -> ApiDocument {
+    let mut text = document(engine.settings().issuer.as_str()).into_bytes();
+    text.shrink_to_fit();
+    ApiDocument { tag: entity_tag(&text), text }
 }
 
 /// Makes the document of the server that is `issuer`.
@@ -168,7 +195,10 @@ fn operation(out: &mut DocumentWriter, route: &Route, method: &str) {
     if description.lines {
         out.member("requestBody", |out| {
             out.member("content", |out| {
-                out.member("application/jsonl", |out| out.name("schema").schema(&Schema::TEXT));
+                out.member("application/jsonl", |out| {
+                    out.name("schema").schema(&Schema::TEXT);
+                    out.text("example", LINES);
+                });
             });
         });
     }
@@ -200,6 +230,9 @@ fn operation(out: &mut DocumentWriter, route: &Route, method: &str) {
         }
     });
 }
+
+/// An example of JSON lines.
+const LINES: &str = "{\"username\": \"alice\", \"email\": \"alice@example.com\"}\n{\"username\": \"bob\"}\n";
 
 /// Returns the method and the segments of the path: `get_auth_me_sessions`.
 fn operation_id(method: &str, path: &str) -> String {
@@ -374,7 +407,13 @@ fn problems(route: &Route) -> Vec<Problem> {
         Authentication::AccessToken => add(token),
         Authentication::Administrator => {
             add(token);
-            add(&[Problem::RoleMissing, Problem::NotFound]);
+            // Whoever may administer has some role.
+            if route.roles != Roles::ALL {
+                add(&[Problem::RoleMissing]);
+            }
+            if route.path.contains('{') {
+                add(&[Problem::NotFound, Problem::NoSuchRecord]);
+            }
         }
     }
     own.sort_unstable_by_key(|problem| problem.code());
@@ -405,6 +444,9 @@ fn refusals(out: &mut DocumentWriter, problems: &[Problem]) {
                                         same.iter().for_each(|problem| out.number(problem.code()));
                                     });
                                 });
+                                if same.contains(&Problem::CodeRefused) {
+                                    out.name("data").schema(&Tries::SCHEMA);
+                                }
                             });
                         });
                     });
@@ -453,6 +495,15 @@ fn failures(out: &mut DocumentWriter, route: &Route, method: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::step::Step;
+    use crate::base::time::Time;
+    use crate::base::warning::Warnings;
+    use crate::crypto::seed::Seed;
+    use crate::engine::Keys;
+    use crate::http::request::Request;
+    use crate::records::request_inputs::RequestInputs;
+    use crate::settings::{Issuer, Settings};
+    use alloc::vec;
     use serde_json::Value;
 
     /// Returns every reference in `value`.
@@ -491,6 +542,37 @@ mod tests {
         for reference in found {
             let path = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(path).is_some(), "{reference} leads nowhere");
+        }
+    }
+
+    #[test]
+    fn it_is_answered_without_the_store_and_made_once_for_an_engine() {
+        for issuer in ["https://gate.example", "https://other.example"] {
+            let engine =
+                Engine::new(Settings::new(Issuer::parse(issuer).unwrap()), Keys::new(0, None, vec![]));
+            let mut known = None;
+            for status in [200, 304, 304] {
+                let headers =
+                    known.iter().map(|tag: &String| ("if-none-match".into(), tag.as_bytes().to_vec()));
+                let request = Request {
+                    method: "GET".into(),
+                    target: "/openapi.json".into(),
+                    headers: headers.collect(),
+                    body: vec![],
+                    peer: [192, 0, 2, 1].into(),
+                };
+                let now = Time::from_unix(1_750_000_000);
+                let (seed, warnings) = (Seed::new([1; 32]), Warnings::NONE);
+                let inputs = RequestInputs { now, fraction: 0, seed, warnings, wall: now };
+                let Step::Reply(reply) = engine.handle(request, inputs) else { panic!("it waits") };
+                assert_eq!((reply.status(), reply.body().is_empty()), (status, status == 304));
+                known = reply.header("etag").map(Into::into);
+                let kept = engine.api_document(|_| panic!("it was not kept"));
+                assert!(status == 304 || kept.text == reply.body());
+            }
+            assert!(known.is_some());
+            let document: Value = serde_json::from_slice(&engine.api_document(made).text).unwrap();
+            assert_eq!(document["servers"][0]["url"], issuer);
         }
     }
 }

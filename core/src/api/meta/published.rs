@@ -1,5 +1,6 @@
 //! Public documents: the key set (RFC 7517 §5) and the metadata (RFC 8414, OpenID Connect Discovery).
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use core::convert::Infallible;
@@ -30,7 +31,24 @@ pub(crate) trait Document {
     /// As [`Endpoint::DESCRIPTION`].
     const DESCRIPTION: Description;
 
-    fn response(engine: &Engine) -> Response;
+    fn body(engine: &Engine) -> Vec<u8>;
+}
+
+/// Returns the entity tag of `body`.
+pub(crate) fn entity_tag(body: &[u8]) -> String {
+    format!("\"{}\"", encode(&sha256(body)))
+}
+
+/// Returns the answer to a caller who has the versions `known` of a document (RFC 9110 §15.4.5).
+pub(crate) fn published(
+    engine: &Engine,
+    known: &IfNoneMatch,
+    tag: String,
+    body: impl FnOnce() -> Vec<u8>,
+) -> Response {
+    let (status, body) = if known.names(&tag) { (304, Vec::new()) } else { (200, body()) };
+    let cached = format!("public, max-age={}", engine.settings().key_set_lifetime);
+    Response::new(status, "application/json", body).with("cache-control", cached).with("etag", tag)
 }
 
 /// A request for a document. It waits for the generation of the keys, so that a key added by a command is published at once.
@@ -79,11 +97,8 @@ impl<D: Document> ParsedRequest for Published<D> {
 
     fn decide(&self, basis: &Basis<'_>, records: Records) -> Decided {
         let Records::Generation = records else { return Err(basis.ctx.internal()) };
-        let whole = D::response(basis.engine);
-        let tag = format!("\"{}\"", encode(&sha256(whole.body())));
-        let response = if self.known.names(&tag) { whole.not_modified() } else { whole };
-        let cached = format!("public, max-age={}", basis.settings().key_set_lifetime);
-        Ok(response.with("cache-control", cached).with("etag", tag).into())
+        let body = D::body(basis.engine);
+        Ok(published(basis.engine, &self.known, entity_tag(&body), || body).into())
     }
 }
 
@@ -115,8 +130,8 @@ impl Document for Keys {
     const DESCRIPTION: Description =
         Description::new("Publishes the keys that verify tokens").answers::<JwkSet>(200);
 
-    fn response(engine: &Engine) -> Response {
-        Response::new(200, "application/json", engine.verifying_keys().public_jwk_set().into())
+    fn body(engine: &Engine) -> Vec<u8> {
+        engine.verifying_keys().public_jwk_set().into()
     }
 }
 
@@ -124,8 +139,8 @@ impl Document for ServerMetadata {
     const DESCRIPTION: Description =
         Description::new("Publishes the metadata of the server").answers::<Metadata<'_>>(200);
 
-    fn response(engine: &Engine) -> Response {
-        Response::json(200, &metadata(engine))
+    fn body(engine: &Engine) -> Vec<u8> {
+        Response::json(200, &metadata(engine)).into_body()
     }
 }
 
@@ -133,13 +148,13 @@ impl Document for OpenIdMetadata {
     const DESCRIPTION: Description =
         Description::new("Publishes the metadata of OpenID Connect").answers::<OpenIdShape<'_>>(200);
 
-    fn response(engine: &Engine) -> Response {
+    fn body(engine: &Engine) -> Vec<u8> {
         let body = OpenIdShape {
             metadata: metadata(engine),
             subject_types_supported: &["public"],
             id_token_signing_alg_values_supported: engine.verifying_keys().public_algorithms(),
         };
-        Response::json(200, &body)
+        Response::json(200, &body).into_body()
     }
 }
 

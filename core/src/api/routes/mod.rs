@@ -144,7 +144,7 @@ public {
     OpenIdMetadata:  GET        "/.well-known/openid-configuration"       => Published<published::OpenIdMetadata>,      Nobody,         Simple;
     MetadataAtPath:  GET        "/.well-known/oauth-authorization-server/{path}" => AtIssuerPath<published::ServerMetadata>, Nobody,      Simple;
     OpenIdAtPath:    GET        "/.well-known/openid-configuration/{path}" => AtIssuerPath<published::OpenIdMetadata>,  Nobody,         Simple;
-    OpenApi:         GET        "/openapi.json"                           => Published<openapi::OpenApi>,               Nobody,         Simple;
+    OpenApi:         GET        "/openapi.json"                           => openapi::OpenApi,                          Nobody,         Simple;
     Alive:           GET        "/healthz"                                => meta::health::Alive,                       Nobody,         Simple;
     Metrics:         GET        "/metrics"                                => meta::metrics::Metrics,                     AccessToken,    Simple;
     Ready:           GET        "/readyz"                                 => meta::health::Ready,                       Nobody,         Simple;
