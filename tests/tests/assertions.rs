@@ -402,6 +402,42 @@ fn an_assertion_is_good_once_across_restarts_and_processes() {
 }
 
 #[test]
+fn a_restore_forgets_what_was_used_since_the_backup_until_its_time_is_over() {
+    let installation = TestInstallation::new();
+    let file = |name: &str| installation.path().join(name).display().to_string();
+    std::fs::write(file("portal.jwks"), key_set()).expect("a file");
+    let mut server = installation.serve(&["--issuer", ISSUER]);
+    let keys = file("portal.jwks");
+    installation.json(&["client", "add", "portal", "--scope", "a", "--default-scope", "a", "--jwks", &keys]);
+    let ask = |target: Target, assertion: &str| {
+        target.ask(&TestRequest::form("/oauth2/token", &format!("{GRANT}&{TYPE}{assertion}"))).status
+    };
+    let now = wall().unix();
+    let made = |jti: &str, iat: Option<u64>, exp: u64| {
+        let mut claims = claims("portal", ISSUER, jti, wall());
+        claims["exp"] = exp.into();
+        claims.as_object_mut().expect("claims").remove("iat");
+        iat.into_iter().for_each(|iat| claims["iat"] = iat.into());
+        signed(&claims)
+    };
+    let before = made("before", Some(now + 50), now + 3_600);
+    // One says when it was made, the other does not.
+    let since = [made("dated", Some(now + 50), now + 3_600), made("undated", None, now + 290)];
+    assert_eq!(ask(server.target(), &before), 200);
+    installation.json(&["backup", &file("one.backup")]);
+    for assertion in &since {
+        assert_eq!((ask(server.target(), assertion), ask(server.target(), assertion)), (200, 401));
+    }
+    assert!(server.end());
+    installation.json(&["restore", &file("one.backup"), "--replace"]);
+    let server = installation.serve(&["--issuer", ISSUER]);
+    assert_eq!(ask(server.target(), &before), 401);
+    for assertion in &since {
+        assert_eq!((ask(server.target(), assertion), ask(server.target(), assertion)), (200, 401));
+    }
+}
+
+#[test]
 fn many_at_once_use_an_assertion_once() {
     let installation = TestInstallation::new();
     let server = installation.serve(&["--issuer", ISSUER]);

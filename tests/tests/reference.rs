@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use gatepass::store::{Access, Create, DATABASE, Installation, Store, StoreOptions};
 use gatepass_core::base::time::Time;
+use gatepass_core::settings::Unenrolled;
 use gatepass_core::store::Store as _;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::reference::{
-    Coverage, Operation, RestartableStore, Rules, config, operations, rules, run, system::tables,
+    Coverage, Operation, RestartableStore, Rules, config, operations, rules, run, seldom, system::tables,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{TestError, TestRunner};
@@ -95,7 +96,12 @@ fn the_core_answers_as_the_model_does() {
     let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
         run(rules, &operations, Memory::new(tables()), &mut coverage.borrow_mut()).map(drop)
     });
-    let coverage = coverage.into_inner();
+    let mut coverage = coverage.into_inner();
+    let rules = Rules { always: false, unenrolled: Unenrolled::SignIn, separate: true };
+    for operations in seldom() {
+        let answers = run(rules, &operations, Memory::new(tables()), &mut coverage);
+        answers.unwrap_or_else(|failure| panic!("{failure}"));
+    }
     agreed.unwrap_or_else(|failure| panic!("{}", told(failure)));
     println!("{coverage}{} operations", coverage.operations());
     let (unmet, beside) = coverage.compared();

@@ -1,4 +1,4 @@
-//! The administrator's operations.
+//! The administrator's operations by command.
 
 use super::model::{Client, Lockout, Model, Name, Password, Ticket};
 use super::operation::Operation;
@@ -41,7 +41,7 @@ impl Model {
             (Operation::DeleteClient(_), Some(_)) => drop(self.clients.remove(id)),
             (Operation::AddClient(_), None) => {
                 self.registrations += 1;
-                self.clients.insert(id, Client { enabled: true, epoch: anew, narrowed: false });
+                self.clients.insert(id, Client::new(anew));
             }
             (Operation::DisableClient(_), Some(client)) => {
                 client.epoch += u64::from(client.enabled);

@@ -42,7 +42,7 @@ impl Model {
             TicketSpec { actor: Some(actor), .. } if *actor == spec.user || !self.is_active(actor) => {
                 Some(40017)
             }
-            _ if scope.starts_with("ticket:") => Some(40014),
+            _ if scope.starts_with("ticket:") || scope.starts_with("gatepass:") => Some(40014),
             _ if issuer.is_some_and(|issuer| self.scope_of(issuer, scope) != scope) => Some(40014),
             _ => None,
         };

@@ -8,6 +8,7 @@
 )]
 
 mod account;
+mod administration;
 mod administrator;
 mod coverage;
 mod factors;
@@ -28,7 +29,7 @@ use serde_json::Value;
 
 pub use coverage::Coverage;
 pub use model::{Answer, Model, Rules};
-pub use operation::{Operation, operations};
+pub use operation::{Operation, operations, seldom};
 pub use system::{RawAnswer, RestartableStore, System};
 
 /// Returns a configuration of `cases` fixed cases; with `PROPTEST_CASES`, of so many random ones.
@@ -48,7 +49,12 @@ pub fn config(cases: u32) -> ProptestConfig {
 /// Generates every set of rules.
 pub fn rules() -> impl Strategy<Value = Rules> {
     let unenrolled = prop_oneof![4 => Just(Unenrolled::SignIn), 1 => Just(Unenrolled::Refuse), 1 => Just(Unenrolled::Enrol)];
-    (prop::bool::weighted(0.3), unenrolled).prop_map(|(always, unenrolled)| Rules { always, unenrolled })
+    let (seldom, often) = (prop::bool::weighted(0.3), prop::bool::weighted(0.8));
+    (seldom, unenrolled, often).prop_map(|(always, unenrolled, separate)| Rules {
+        always,
+        unenrolled,
+        separate,
+    })
 }
 
 /// Runs `operations` on the core with `store` and on the model, and returns the core's answers.
@@ -64,6 +70,7 @@ pub fn run(
     let (mut model, mut system) = (Model::new(rules), System::new(rules, store));
     let mut answers = vec![];
     for operation in repeated(operations) {
+        let before = matches!(operation, Operation::Administer { .. }).then(|| system.administered());
         let told = system.perform(&operation, &model);
         let answer = model.answer(&operation);
         let said = system.read(&told);
@@ -74,6 +81,9 @@ pub fn run(
             "{operation:?}\nmust be answered {status} {expected}\nand was          {} {said}",
             told.status
         );
+        prop_assert_eq!(system.holders(), model.holders(), "the holders of roles after {:?}", operation);
+        let same = before.is_none_or(|before| status < 400 || before == system.administered());
+        prop_assert!(same, "{operation:?} is refused, and has changed something");
         coverage.count(&operation, &answer);
         answers.push(told);
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gatepass_core::records::role::Roles;
 use gatepass_core::settings::Unenrolled;
 use serde_json::{Value, json};
 
@@ -45,6 +46,8 @@ pub struct Rules {
     pub always: bool,
     /// The treatment of users without a factor.
     pub unenrolled: Unenrolled,
+    /// True if nobody may have several roles.
+    pub separate: bool,
 }
 
 /// The answer to an operation.
@@ -124,6 +127,9 @@ pub(super) struct Password {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Person {
     pub(super) disabled: bool,
+    pub(super) roles: Roles,
+    /// The domain of the e-mail address.
+    pub(super) mail: Option<Name>,
     /// Raised to end everything that began before.
     pub(super) epoch: u32,
     pub(super) password: Option<Password>,
@@ -243,6 +249,15 @@ pub(super) struct Client {
     pub(super) epoch: u64,
     /// True if its scope was narrowed.
     pub(super) narrowed: bool,
+    pub(super) roles: Roles,
+    /// The number of its secrets.
+    pub(super) secrets: usize,
+}
+
+impl Client {
+    pub(super) const fn new(epoch: u64) -> Self {
+        Self { enabled: true, epoch, narrowed: false, roles: Roles::NONE, secrets: 1 }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -298,10 +313,11 @@ impl Model {
             let password = Password { text, set_at: NOON.unix(), must_change, lockout: Lockout::default() };
             Person { password: Some(password), ..Person::default() }
         };
+        let mail = Some("example.com");
         let people = [
-            ("alice", Person::default()),
+            ("alice", Person { mail, ..Person::default() }),
             ("boss", Person::default()),
-            ("pam", known(PAM_PASSWORD, false)),
+            ("pam", Person { mail, ..known(PAM_PASSWORD, false) }),
             ("kim", known(KIM_PASSWORD, true)),
         ];
         Self {
@@ -309,9 +325,7 @@ impl Model {
             now: NOON.unix(),
             state_epoch: 0,
             people: people.into(),
-            clients: ["backend", "portal"]
-                .map(|id| (id, Client { enabled: true, epoch: 0, narrowed: false }))
-                .into(),
+            clients: ["backend", "portal"].map(|id| (id, Client::new(0))).into(),
             registrations: 0,
             tickets: vec![],
             challenges: vec![],
@@ -342,8 +356,8 @@ impl Model {
             Operation::Redeem { ticket, caller, place, stated, key } => {
                 return self.redeem(self.ticket(ticket), caller, (place, stated), key);
             }
-            Operation::Login { user, right, caller, place, stated } => {
-                return self.login(user, right, caller, (place, stated));
+            Operation::Login { user, right, scope, caller, place, stated } => {
+                return self.login(user, right, scope, caller, (place, stated));
             }
             Operation::Answer { challenge, code, caller, key } => {
                 return self.challenged(self.challenge(challenge), code, caller, key);
@@ -365,6 +379,9 @@ impl Model {
             | Operation::Verify { bearer, .. }
             | Operation::Devices(bearer)
             | Operation::Remove { bearer, .. } => return self.own_factors(bearer, operation),
+            Operation::Administer { bearer, act } => return self.administer(bearer, act),
+            Operation::GiveRoles(user, roles) => self.give_roles(user, roles),
+            Operation::GiveClientRoles(client, roles) => self.give_client_roles(client, roles),
             Operation::RevokeTicket(ticket) => return self.revoke_ticket(self.ticket(ticket)),
             Operation::DisableClient(client)
             | Operation::EnableClient(client)

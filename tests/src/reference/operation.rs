@@ -1,6 +1,7 @@
 //! All operations: every endpoint, the administrator's commands, time and restarts. An operation picks its subject by
 //! position, the newest first, so that it keeps its meaning when earlier ones are removed.
 
+use gatepass_core::records::role::{Role, Roles};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -72,6 +73,35 @@ pub struct TicketSpec {
     pub scope: Option<&'static str>,
 }
 
+/// A request to `/admin/v1`.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the fields are whom it is about, and the new value")]
+pub enum Act {
+    ListHolders,
+    GiveRoles(Name, Roles),
+    TakeRoles(Name),
+    SetPassword(Name, &'static str),
+    RequireChange(Name),
+    ResetFactors(Name),
+    SetEmail(Name, &'static str),
+    Disable(Name),
+    Enable(Name),
+    Delete(Name),
+    Unlock(Name),
+    EndSessions(Name),
+    DisableClient(Name),
+    EnableClient(Name),
+    DeleteClient(Name),
+    AddSecret(Name),
+}
+
+impl Act {
+    /// Returns its name.
+    pub fn name(&self) -> String {
+        first_word(self)
+    }
+}
+
 /// An operation.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the fields are the parameters of what is named")]
@@ -81,23 +111,82 @@ pub enum Operation {
     Restart,
     Sweep,
     PutBack,
-    Issue { by: Issuer, spec: TicketSpec },
-    Redeem { ticket: Pick, caller: Caller, place: DeviceOnNetwork, stated: bool, key: Option<Key> },
-    Login { user: Name, right: bool, caller: Caller, place: DeviceOnNetwork, stated: bool },
-    Answer { challenge: Pick, code: Code, caller: Caller, key: Option<Key> },
-    Refresh { token: Pick, caller: Caller, grant: bool, scope: Option<&'static str> },
-    Credentials { caller: Caller, scope: Option<&'static str> },
+    Issue {
+        by: Issuer,
+        spec: TicketSpec,
+    },
+    Redeem {
+        ticket: Pick,
+        caller: Caller,
+        place: DeviceOnNetwork,
+        stated: bool,
+        key: Option<Key>,
+    },
+    Login {
+        user: Name,
+        right: bool,
+        scope: Option<&'static str>,
+        caller: Caller,
+        place: DeviceOnNetwork,
+        stated: bool,
+    },
+    Answer {
+        challenge: Pick,
+        code: Code,
+        caller: Caller,
+        key: Option<Key>,
+    },
+    Refresh {
+        token: Pick,
+        caller: Caller,
+        grant: bool,
+        scope: Option<&'static str>,
+    },
+    Credentials {
+        caller: Caller,
+        scope: Option<&'static str>,
+    },
     UserInfo(Bearer),
-    Introspect { token: Token, caller: Caller },
-    Revoke { token: Token, caller: Caller },
-    ChangePassword { bearer: Bearer, right: bool, new: &'static str },
+    Introspect {
+        token: Token,
+        caller: Caller,
+    },
+    Revoke {
+        token: Token,
+        caller: Caller,
+    },
+    ChangePassword {
+        bearer: Bearer,
+        right: bool,
+        new: &'static str,
+    },
     Sessions(Bearer),
     EndSessions(Bearer),
-    EndSession { bearer: Bearer, session: Pick },
-    SetUp { bearer: Bearer, code: Option<Code> },
-    Verify { bearer: Bearer, device: Option<Pick>, code: Code },
+    EndSession {
+        bearer: Bearer,
+        session: Pick,
+    },
+    SetUp {
+        bearer: Bearer,
+        code: Option<Code>,
+    },
+    Verify {
+        bearer: Bearer,
+        device: Option<Pick>,
+        code: Code,
+    },
     Devices(Bearer),
-    Remove { bearer: Bearer, device: Pick, code: Code },
+    Remove {
+        bearer: Bearer,
+        device: Pick,
+        code: Code,
+    },
+    Administer {
+        bearer: Bearer,
+        act: Act,
+    },
+    GiveRoles(Name, Roles),
+    GiveClientRoles(Name, Roles),
     Disable(Name),
     Enable(Name),
     Delete(Name),
@@ -119,9 +208,13 @@ pub enum Operation {
 impl Operation {
     /// Returns its name.
     pub fn name(&self) -> String {
-        let shown = format!("{self:?}");
-        shown.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_owned()
+        first_word(self)
     }
+}
+
+fn first_word(shown: &impl std::fmt::Debug) -> String {
+    let shown = format!("{shown:?}");
+    shown.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_owned()
 }
 
 fn pick() -> impl Strategy<Value = Pick> {
@@ -190,7 +283,50 @@ fn code() -> impl Strategy<Value = Code> {
 }
 
 fn scope() -> impl Strategy<Value = Option<&'static str>> {
-    select(vec![None, Some("email"), Some("profile email"), Some("orders:read")])
+    select(vec![None, Some("email"), Some("profile email"), Some("orders:read"), Some("gatepass:admin")])
+}
+
+/// The scope of a sign-in by password.
+fn sign_in_scope() -> impl Strategy<Value = Option<&'static str>> {
+    prop_oneof![
+        8 => Just(None),
+        2 => Just(Some("profile gatepass:admin")),
+        1 => Just(Some("gatepass:admin")),
+        1 => Just(Some("email")),
+    ]
+}
+
+fn roles() -> impl Strategy<Value = Roles> {
+    let one = select(Role::ALL.to_vec()).prop_map(|role| Roles::of(&[role]));
+    let two = Roles::of(&[Role::Operator, Role::Officer]);
+    prop_oneof![6 => one, 1 => Just(two), 1 => Just(Roles::NONE)]
+}
+
+/// A request to administer.
+fn act() -> impl Strategy<Value = Act> {
+    let domain = select(vec!["example.com", "example.org"]);
+    prop_oneof![
+        3 => Just(Act::ListHolders),
+        5 => (user(), roles()).prop_map(|(user, roles)| Act::GiveRoles(user, roles)),
+        2 => user().prop_map(Act::TakeRoles),
+        2 => (user(), select(vec![PAM_PASSWORD, KIM_PASSWORD])).prop_map(|(user, new)| Act::SetPassword(user, new)),
+        2 => user().prop_map(Act::RequireChange),
+        2 => user().prop_map(Act::ResetFactors),
+        3 => (user(), domain).prop_map(|(user, domain)| Act::SetEmail(user, domain)),
+        2 => user().prop_map(Act::Disable),
+        4 => user().prop_map(Act::Enable),
+        1 => user().prop_map(Act::Delete),
+        1 => user().prop_map(Act::Unlock),
+        1 => user().prop_map(Act::EndSessions),
+        1 => client().prop_map(Act::DisableClient),
+        2 => client().prop_map(Act::EnableClient),
+        1 => client().prop_map(Act::DeleteClient),
+        2 => client().prop_map(Act::AddSecret),
+    ]
+}
+
+fn administer(bearer: Bearer) -> Part {
+    act().prop_map(move |act| Operation::Administer { bearer, act }).boxed()
 }
 
 fn issue() -> impl Strategy<Value = Operation> {
@@ -202,8 +338,7 @@ fn issue() -> impl Strategy<Value = Operation> {
     let audience = prop_oneof![2 => Just(None), 1 => client().prop_map(Some)];
     let actor = prop_oneof![5 => Just(None), 1 => user().prop_map(Some), 1 => Just(Some("boss"))];
     let ttl = prop_oneof![8 => Just(None), 1 => Just(Some(60)), 1 => Just(Some(3_600)), 1 => Just(Some(0))];
-    let scope =
-        prop_oneof![6 => Just(None), 2 => Just(Some("profile email")), 1 => Just(Some("ticket:issue"))];
+    let scope = prop_oneof![6 => Just(None), 2 => Just(Some("profile email")), 1 => Just(Some("ticket:issue")), 1 => Just(Some("gatepass:admin"))];
     let (seldom, often) = (prop::bool::weighted(0.2), prop::bool::weighted(0.9));
     (by, user(), audience, (seldom, seldom, often), actor, ttl, scope).prop_map(
         |(by, user, audience, (bind, here, reason), actor, ttl, scope)| Operation::Issue {
@@ -227,6 +362,7 @@ fn credentials() -> impl Strategy<Value = Operation> {
     let scope = prop_oneof![
         4 => Just(Some("ticket:issue ticket:impersonate")),
         1 => Just(Some("ticket:issue")),
+        1 => Just(Some("ticket:issue gatepass:admin")),
         1 => scope(),
     ];
     let caller = prop_oneof![4 => Just(Caller::Client("backend")), 2 => caller()];
@@ -272,6 +408,8 @@ fn by_an_administrator() -> impl Strategy<Value = Operation> {
         8 => client().prop_map(Operation::AddClient),
         1 => Just(Operation::NarrowClient("backend")),
         4 => Just(Operation::WidenClient("backend")),
+        2 => (user(), roles()).prop_map(|(user, roles)| Operation::GiveRoles(user, roles)),
+        2 => (client(), roles()).prop_map(|(client, roles)| Operation::GiveClientRoles(client, roles)),
     ]
 }
 
@@ -362,6 +500,7 @@ fn login(right: bool) -> Part {
         .prop_map(move |(caller, place, stated)| Operation::Login {
             user: "pam",
             right,
+            scope: None,
             caller,
             place,
             stated,
@@ -421,6 +560,47 @@ fn enrols() -> Vec<Part> {
     let bearer = Bearer::Person(0);
     let verify = Operation::Verify { bearer, device: None, code: Code::Totp(0, 0) };
     vec![just(Operation::SetUp { bearer, code: None }), just(verify)]
+}
+
+/// A client gets a role and a token that administers, and uses it.
+fn client_administers() -> Vec<Part> {
+    let role = prop_oneof![Just(Role::Officer), Just(Role::Operator)];
+    let given = role.prop_map(|role| Operation::GiveClientRoles("backend", Roles::of(&[role]))).boxed();
+    let caller = Caller::Client("backend");
+    let asks = just(Operation::Credentials { caller, scope: Some("gatepass:admin") });
+    let by = || administer(Bearer::Service(0));
+    vec![given, asks, by(), by(), between(), by(), by()]
+}
+
+/// A person enrols, gets a role, signs in to administer, and does so.
+fn person_administers() -> Vec<Part> {
+    let (place, caller) = (DeviceOnNetwork { device: "laptop", here: true }, Caller::Nobody);
+    let role = prop_oneof![3 => Just(Role::Officer), 3 => Just(Role::Operator), 1 => Just(Role::Auditor)];
+    let given = role.prop_map(|role| Operation::GiveRoles("pam", Roles::of(&[role]))).boxed();
+    let another = (user(), roles()).prop_map(|(user, roles)| Operation::GiveRoles(user, roles)).boxed();
+    let scope = Some("profile gatepass:admin");
+    let login = Operation::Login { user: "pam", right: true, scope, caller, place, stated: false };
+    let code = select(vec![Code::Totp(0, 1), Code::Totp(0, 1), Code::Backup(0, 0), Code::Wrong]);
+    let answer =
+        code.prop_map(move |code| Operation::Answer { challenge: 0, code, caller, key: Some(0) }).boxed();
+    let by = || administer(Bearer::Person(0));
+    let mut parts = vec![ticket("pam", None, None), redeem(caller)];
+    parts.extend(enrols());
+    parts.extend([another, given, just(login), answer, by(), by(), between(), by(), by()]);
+    parts
+}
+
+/// A refresh token is used, and again too late.
+fn reused() -> Vec<Part> {
+    let caller = Caller::Client("portal");
+    let refresh = |token| just(Operation::Refresh { token, caller, grant: true, scope: None });
+    vec![
+        ticket("pam", Some("portal"), None),
+        redeem(caller),
+        refresh(0),
+        just(Operation::Wait(30)),
+        refresh(1),
+    ]
 }
 
 /// Two sessions of a user set up a device each, and the later one verifies first.
@@ -504,6 +684,9 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
         3 => Just(vec![wait(), login(true), between(), answer()]),
         3 => guesses(),
         1 => Just(two_at_once()),
+        1 => Just(reused()),
+        3 => Just(client_administers()),
+        4 => Just(person_administers()),
         1 => Just(narrowed()),
         1 => Just(revoked(vec![credentials().boxed()], Bearer::Service(0), Caller::Client("backend"))),
         1 => Just(revoked(vec![ticket("pam", Some("portal"), None), redeem(portal)], Bearer::Person(0), portal)),
@@ -511,6 +694,28 @@ fn scene() -> impl Strategy<Value = Vec<Option<Operation>>> {
     parts.prop_flat_map(|parts| {
         parts.into_iter().map(|part| prop::option::weighted(0.97, part)).collect::<Vec<_>>()
     })
+}
+
+/// Returns sequences for answers that random ones seldom get.
+pub fn seldom() -> Vec<Vec<Operation>> {
+    let (caller, bearer) = (Caller::Client("portal"), Bearer::Person(0));
+    let spec = TicketSpec {
+        user: "pam",
+        audience: Some("portal"),
+        bind: false,
+        here: false,
+        actor: Some("boss"),
+        reason: true,
+        ttl: None,
+        scope: None,
+    };
+    let place = DeviceOnNetwork { device: "laptop", here: true };
+    let impersonated = vec![
+        Operation::Issue { by: Issuer::Command, spec },
+        Operation::Redeem { ticket: 0, caller, place, stated: false, key: None },
+        Operation::EndSession { bearer, session: 0 },
+    ];
+    vec![impersonated]
 }
 
 /// Generates a sequence of at most `longest` operations.
@@ -535,8 +740,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         12 => (pick(), caller(), place(), stated(), key()).prop_map(|(ticket, caller, place, stated, key)| {
             Operation::Redeem { ticket, caller, place, stated, key }
         }),
-        8 => (identity, prop::bool::weighted(0.7), asker(), place(), stated()).prop_map(
-            |(user, right, caller, place, stated)| Operation::Login { user, right, caller, place, stated }
+        8 => (identity, prop::bool::weighted(0.7), sign_in_scope(), asker(), place(), stated()).prop_map(
+            |(user, right, scope, caller, place, stated)| {
+                Operation::Login { user, right, scope, caller, place, stated }
+            }
         ),
         6 => (pick(), code(), answerer(), key())
             .prop_map(|(challenge, code, caller, key)| Operation::Answer { challenge, code, caller, key }),
@@ -546,5 +753,6 @@ fn operation() -> impl Strategy<Value = Operation> {
         3 => (token(), known()).prop_map(|(token, caller)| Operation::Revoke { token, caller }),
         34 => by_a_person(),
         12 => by_an_administrator(),
+        6 => (bearer(), act()).prop_map(|(bearer, act)| Operation::Administer { bearer, act }),
     ]
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::administration::administers;
 use super::model::{
     Access, Answer, Caller, DAY, ISSUER, MINUTE, Model, Name, Refresh, Session, error, granted, is_within,
     refused,
@@ -24,7 +25,9 @@ impl Model {
     ) -> Answer {
         let Session { grant, amr, expires, .. } = self.sessions[session].clone();
         let scope = scope.unwrap_or_else(|| self.grantable(&grant, grant.scope));
-        let life = (30 * MINUTE).min(expires - self.now);
+        let left = expires - self.now;
+        // A token that administers lives as long as its session.
+        let life = if administers(scope) { left } else { left.min(30 * MINUTE) };
         let token = Access {
             session: Some(session),
             client: grant.client,

@@ -3,6 +3,7 @@
 use gatepass_core::settings::Unenrolled;
 use serde_json::json;
 
+use super::administration::{ADMIN, administers};
 use super::model::{
     Answer, Caller, Challenge, DAY, Delivered, DeviceOnNetwork, Grant, MINUTE, Model, Name, Refresh, Session,
     SignInResult, Ticket, TypedCode, granted, refused,
@@ -118,6 +119,7 @@ impl Model {
         &mut self,
         user: Name,
         right: bool,
+        scope: Option<Name>,
         caller: Caller,
         (place, stated): (DeviceOnNetwork, bool),
     ) -> Answer {
@@ -128,6 +130,14 @@ impl Model {
         }
         if let Some(refused) = self.distrusted(true, caller, stated) {
             return refused;
+        }
+        let scope = scope.unwrap_or("profile");
+        match () {
+            () if administers(scope) && client.is_some() => return refused(40014).because("client"),
+            () if scope.split(' ').any(|word| word != "profile" && word != ADMIN) => {
+                return refused(40014).because("scope");
+            }
+            () => {}
         }
         let refused = |why| refused(40040).because(why);
         let Some(lockout) = self.people.get_mut(user).and_then(|person| person.password_lockout(Some(place)))
@@ -144,6 +154,9 @@ impl Model {
         if !self.is_active(user) {
             return refused("disabled");
         }
+        if administers(scope) && self.people[user].roles.is_empty() {
+            return super::model::refused(40014).because("role");
+        }
         self.people.entry(user).or_default().password_lockout(Some(place)).map(std::mem::take);
         let grant = Grant {
             user,
@@ -151,7 +164,7 @@ impl Model {
             client: client.unwrap_or("gatepass"),
             audience: client.is_some(),
             bind: client.is_some(),
-            scope: "profile",
+            scope,
             client_epoch: client.and_then(|client| self.registration(client)),
             issuer: None,
         };
@@ -164,13 +177,16 @@ impl Model {
         // The first device is learnt, unless a factor could be asked for.
         let suspected = !places.is_empty() || self.is_enrolled(grant.person());
         let is_new = suspected && !self.people[grant.person()].knows(place);
+        let administers = administers(grant.scope);
         let reason = match grant.actor {
+            _ if administers => Some("administration"),
             _ if is_new => Some("new_device"),
             Some(_) => Some("impersonation"),
             None => self.rules.always.then_some("policy"),
         };
         let score = if is_new { 40 } else { 0 };
-        match (reason, self.rules.unenrolled) {
+        let unenrolled = if administers { Unenrolled::Enrol } else { self.rules.unenrolled };
+        match (reason, unenrolled) {
             (Some(reason), _) if self.is_enrolled(grant.person()) => {
                 let mut methods = vec!["totp"];
                 methods.extend((!self.people[grant.person()].codes.is_empty()).then_some("backup_code"));
@@ -284,7 +300,12 @@ impl Model {
         amr: Vec<Name>,
         place: DeviceOnNetwork,
     ) -> Answer {
-        let life = if only.is_some() || grant.actor.is_some() { 30 * MINUTE } else { 30 * DAY };
+        let administers = only.is_none() && administers(grant.scope);
+        let life = match () {
+            () if only.is_some() || grant.actor.is_some() => 30 * MINUTE,
+            () if administers => 60 * MINUTE,
+            () => 30 * DAY,
+        };
         let (epochs, expires, restricted) = (self.epochs(&grant), self.now + life, only.is_some());
         let granted =
             Grant { audience: grant.audience && !restricted, scope: only.unwrap_or(grant.scope), ..grant };
@@ -309,7 +330,7 @@ impl Model {
         }
         let now = self.now;
         self.people.entry(grant.person()).or_default().learn(place, now);
-        let refresh = self.refresh_token(session);
-        self.tokens("session", session, None, Some(refresh))
+        let refresh = (!administers).then(|| self.refresh_token(session));
+        self.tokens(if administers { "administration" } else { "session" }, session, None, refresh)
     }
 }

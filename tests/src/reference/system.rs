@@ -8,12 +8,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use gatepass_core::admin::client_secrets::ImportedSecret;
 use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient, SetClient};
 use gatepass_core::admin::factors::ResetFactors;
+use gatepass_core::admin::roles::{SetClientRoles, SetUserRoles};
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
 use gatepass_core::admin::tickets::{IssueTicket, IssuedTicket, RevokeTicket};
 use gatepass_core::admin::users::{
     DeleteUser, DisableUser, EnableUser, RequirePasswordChange, SetPassword, UnlockUser,
 };
-use gatepass_core::admin::{self, AdminError, Administrator, ClientFields, Item, Obstacle};
+use gatepass_core::admin::{self, AdminError, Administrator, ClientFields, Field, Item, Obstacle};
 use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::OtpHash;
@@ -24,17 +25,21 @@ use gatepass_core::http::request::Request;
 use gatepass_core::http::response::Response;
 use gatepass_core::policy::ticket_issuing::IssueError;
 use gatepass_core::policy::ticket_request::{TicketRequest, TicketRequestError};
+use gatepass_core::records::client::Client;
 use gatepass_core::records::factor::{AskFactor, OtpParameters};
 use gatepass_core::records::id::{ClientId, SessionId, UserRef};
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::ticket::TicketDigest;
+use gatepass_core::records::user::User;
 use gatepass_core::settings::{Issuer as Url, PasswordAge, RiskRules, Settings, Weights};
 use gatepass_core::store::Store;
-use gatepass_core::store::query::{Query, Records};
+use gatepass_core::store::page::PageQuery;
+use gatepass_core::store::query::{Query, Records, RoleHolder};
 use serde_json::{Value, json};
 
 use super::model::{Caller, ISSUER, Model, Name, Rules};
-use super::operation::{Bearer, Code, Issuer, Key, Operation, TicketSpec, Token};
+use super::operation::{Act, Bearer, Code, Issuer, Key, Operation, TicketSpec, Token};
 use crate::administrator;
 use crate::api_document::drive;
 use crate::fixtures::{self, BACKEND_SECRET, NOON, PORTAL_SECRET, inputs, request};
@@ -74,6 +79,7 @@ fn settings(rules: Rules) -> Settings {
     let mut settings = Settings::new(Url::parse(ISSUER).expect("an issuer"));
     settings.second_factor.ask = if rules.always { AskFactor::Always } else { AskFactor::Risk };
     settings.second_factor.unenrolled = rules.unenrolled;
+    settings.separate_roles = rules.separate;
     settings.password_age = Some(PasswordAge::new(90 * day, 14 * day, 7 * day));
     // Eight digits, so that no wrong code is right by chance.
     settings.totp = OtpParameters { hash: OtpHash::Sha1, digits: 8 };
@@ -178,8 +184,13 @@ impl<S: RestartableStore> System<S> {
                 let body = json!({ "ticket": self.text("ticket", model.ticket(ticket)) });
                 keyed(at(place, stated, "/auth/ticket/signin", caller, body), key)
             }
-            Operation::Login { user, right, caller, place, stated } => {
-                let body = json!({"identity": self.spelled(user), "password": model.password(user, right)});
+            Operation::Login { user, right, scope, caller, place, stated } => {
+                let mut body = json!({
+                    "identity": self.spelled(user, model), "password": model.password(user, right),
+                });
+                if let Some(scope) = scope {
+                    body["scope"] = scope.into();
+                }
                 at(place, stated, "/auth/login", caller, body)
             }
             Operation::Answer { challenge, code: shown, caller, key } => {
@@ -237,8 +248,35 @@ impl<S: RestartableStore> System<S> {
                 let path = format!("/mfa/totp/devices/{}", device(named));
                 sent("DELETE", &path, bearer, json!({ "code": code(shown) }))
             }
+            Operation::Administer { bearer, act } => {
+                let (method, path, body) = asked_of_administration(act);
+                sent(method, &format!("/admin/v1/{path}"), bearer, body)
+            }
             _ => return None,
         })
+    }
+
+    /// Returns the holders of roles in the store, and their roles.
+    pub fn holders(&self) -> Vec<(String, Roles)> {
+        let records = self.store.read(&Query::RoleHolderPage(PageQuery::new(None, 100))).records;
+        let Records::RoleHolderPage(page) = records else { panic!("a page") };
+        let holder = |holder| match holder {
+            RoleHolder::User(user) => (user.id.to_string(), user.roles),
+            RoleHolder::Client(client) => (client.id.to_string(), client.roles),
+        };
+        page.items.into_iter().map(holder).collect()
+    }
+
+    /// Returns every record of a user or a client in the store.
+    pub fn administered(&self) -> (Vec<User>, Vec<Client>) {
+        let page = || PageQuery::new(None, 100);
+        let Records::UserPage(users) = self.store.read(&Query::UserPage(page())).records else {
+            panic!("a page")
+        };
+        let Records::ClientPage(clients) = self.store.read(&Query::ClientPage(page())).records else {
+            panic!("a page")
+        };
+        (users.items, clients.items)
     }
 
     /// Returns the `number`th secret of its kind, or one that was never issued.
@@ -329,9 +367,9 @@ impl<S: RestartableStore> System<S> {
 
 impl<S: RestartableStore> System<S> {
     /// Returns one of the texts that name `user`, another one for each request. The model knows users by their names alone.
-    fn spelled(&self, user: Name) -> String {
+    fn spelled(&self, user: Name, model: &Model) -> String {
         match (user, self.asked % 4) {
-            ("alice" | "pam", 1) => format!("{}@EXAMPLE.com", user.to_uppercase()),
+            (_, 1) => model.mail(user).map_or(user.into(), |address| address.to_uppercase()),
             ("alice", 2) => "0044 20 7946-0000".into(),
             ("pam", 2) => "+442079460001".into(),
             (_, 3) => format!(" {user}"),
@@ -356,6 +394,11 @@ impl<S: RestartableStore> System<S> {
                 self.operate(SetPassword { user: named(user), password, must_change: false }, now);
             }
             Operation::EndAllByCommand(user) => self.operate(EndUserSessions { user: named(user) }, now),
+            Operation::GiveRoles(user, roles) => self.operate(SetUserRoles { user: named(user), roles }, now),
+            Operation::GiveClientRoles(client, roles) => {
+                let client = ClientId::parse(client).expect("a client id");
+                self.operate(SetClientRoles { client, roles }, now);
+            }
             Operation::EndByCommand(session) => {
                 let id = self.text("sid", model.session(session));
                 let session = SessionId::parse(&id).expect("a session's id");
@@ -377,6 +420,7 @@ impl<S: RestartableStore> System<S> {
             Err(
                 AdminError::NotFound(_)
                 | AdminError::AlreadyExists(Item::Client(_))
+                | AdminError::Invalid { field: Field::Roles, .. }
                 | AdminError::Refused(Obstacle::NoPassword | Obstacle::AlreadyEnded),
             ) => None,
             Err(error) => panic!("{told}: {error}"),
@@ -497,6 +541,35 @@ fn asked(spec: &TicketSpec) -> Value {
         }
     }
     body
+}
+
+/// Returns the method, the path and the body of a request to administer.
+fn asked_of_administration(act: Act) -> (&'static str, String, Value) {
+    let of = |user: Name, rest: &str| format!("users/usr_{user}{rest}");
+    let none = || json!({});
+    match act {
+        Act::ListHolders => ("GET", "roles".into(), none()),
+        Act::GiveRoles(user, roles) => {
+            let roles: Vec<_> = roles.iter().map(Role::as_str).collect();
+            ("PUT", format!("roles/usr_{user}"), json!({ "roles": roles }))
+        }
+        Act::TakeRoles(user) => ("DELETE", format!("roles/usr_{user}"), none()),
+        Act::SetPassword(user, new) => {
+            ("PUT", of(user, "/password"), json!({"password": new, "must_change": false}))
+        }
+        Act::RequireChange(user) => ("POST", of(user, "/password/require-change"), none()),
+        Act::ResetFactors(user) => ("DELETE", of(user, "/factors"), none()),
+        Act::SetEmail(user, domain) => ("PATCH", of(user, ""), json!({"email": format!("{user}@{domain}")})),
+        Act::Disable(user) => ("PATCH", of(user, ""), json!({"status": "disabled"})),
+        Act::Enable(user) => ("PATCH", of(user, ""), json!({"status": "active"})),
+        Act::Delete(user) => ("DELETE", of(user, ""), none()),
+        Act::Unlock(user) => ("POST", of(user, "/unlock"), none()),
+        Act::EndSessions(user) => ("DELETE", of(user, "/sessions"), none()),
+        Act::DisableClient(client) => ("PATCH", format!("clients/{client}"), json!({"enabled": false})),
+        Act::EnableClient(client) => ("PATCH", format!("clients/{client}"), json!({"enabled": true})),
+        Act::DeleteClient(client) => ("DELETE", format!("clients/{client}"), none()),
+        Act::AddSecret(client) => ("POST", format!("clients/{client}/secrets"), none()),
+    }
 }
 
 fn secret_of(client: Name) -> &'static str {

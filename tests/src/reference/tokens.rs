@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::administration::{ADMIN, administers};
 use super::model::{
     Access, Answer, Caller, Grant, Holder, MINUTE, Model, Name, Session, error, granted, is_within,
 };
@@ -14,12 +15,18 @@ impl Model {
             "backend" => ("ticket:issue ticket:impersonate profile email phone", None),
             _ => ("orders:read orders:write", Some("orders:read")),
         };
-        let may_have =
-            |scope: &&'static str| is_within(scope, whole) && self.scope_of(client, scope) == *scope;
-        let Some(scope) = scope.or(default).filter(may_have) else {
+        let may_have = |word: &'static str| {
+            word == ADMIN || is_within(word, whole) && self.scope_of(client, word) == word
+        };
+        let Some(scope) = scope.or(default).filter(|scope| scope.split(' ').all(may_have)) else {
             return error(400, "invalid_scope");
         };
-        let (expires, state_epoch) = (self.now + 60 * MINUTE, self.state_epoch);
+        if administers(scope) && self.clients[client].roles.is_empty() {
+            return error(400, "invalid_scope").because("role");
+        }
+        let (kind, life) =
+            if administers(scope) { ("administration", 15 * MINUTE) } else { ("service", 60 * MINUTE) };
+        let (expires, state_epoch) = (self.now + life, self.state_epoch);
         let client_epoch = self.registration(client);
         self.access.push(Access {
             session: None,
@@ -36,8 +43,10 @@ impl Model {
             "client_epoch": client_epoch.filter(|epoch| *epoch != 0),
         });
         let token = self.access.len() - 1;
-        let says = json!({"access_token": token, "refresh_token": null, "scope": scope, "claims": claims});
-        granted("service", says)
+        let says = json!({
+            "access_token": token, "refresh_token": null, "expires_in": life, "scope": scope, "claims": claims,
+        });
+        granted(kind, says)
     }
 
     pub(super) fn user_info(&self, bearer: Bearer) -> Answer {

@@ -50,6 +50,12 @@ impl Model {
         password.filter(|_| right).map_or("not the password", |password| password.text)
     }
 
+    /// Returns the e-mail address of `user`.
+    pub(super) fn mail(&self, user: &str) -> Option<String> {
+        let domain = self.people.get(user)?.mail?;
+        Some(format!("{user}@{domain}"))
+    }
+
     /// Returns the user of a token.
     pub(super) fn owner(&self, bearer: Bearer) -> Name {
         let session = self.access(bearer).and_then(|at| self.access[at].session);
@@ -84,7 +90,7 @@ impl Model {
         match scope {
             _ if !self.clients.get(client).is_some_and(|client| client.narrowed) => scope,
             "profile email" => "profile",
-            "email" => "",
+            "email" | "ticket:impersonate" => "",
             "ticket:issue ticket:impersonate" => "ticket:issue",
             _ => scope,
         }

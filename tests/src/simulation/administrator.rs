@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gatepass_core::admin::client_secrets::{AddSecret, FormerSecrets, ImportedSecret};
 use gatepass_core::admin::clients::{AddClient, DeleteClient, DisableClient, EnableClient};
+use gatepass_core::admin::roles::{SetClientRoles, SetUserRoles};
 use gatepass_core::admin::sessions::{EndSession, EndUserSessions};
 use gatepass_core::admin::tickets::RevokeTicket;
 use gatepass_core::admin::users::{DisableUser, EnableUser, SetPassword};
@@ -12,9 +13,11 @@ use gatepass_core::base::secret::SecretText;
 use gatepass_core::base::time::Time;
 use gatepass_core::records::client::Client;
 use gatepass_core::records::id::{ClientId, UserId, UserRef};
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::ticket::TicketState;
 
-use super::people::{self, PASSWORDS, user_id};
+use super::administration::Author;
+use super::people::{self, HOLDERS, PASSWORDS, client_id, user_id};
 use super::{Event, World, note};
 use crate::administrator::{self, PendingOperation};
 use crate::fixtures;
@@ -28,13 +31,14 @@ impl World {
         let index = self.rng.below(users) as usize;
         let name = self.people[index].user.clone();
         let id = user_id(&name);
-        let decided = match self.rng.below(8) {
+        let decided = match self.rng.below(10) {
             0 => self.toggle_user(&id, now),
             1 => self.decide(EndUserSessions { user: (&id).into() }, now),
             2 => self.end_session(now),
             3 | 4 => self.revoke_ticket(now),
             5 => self.set_password(&name, &id, now),
             6 => self.rotate_secret(now),
+            7 | 8 => self.give_role(now),
             _ => self.toggle_portal(now),
         };
         if let Some(pending) = decided {
@@ -58,12 +62,22 @@ impl World {
         if self.faults.is_full {
             return;
         }
-        let outcome = self.commit(None, &Arc::clone(pending.changes()));
+        let outcome = self.commit(None, &Author::Command, &Arc::clone(pending.changes()));
         let again = pending.settle(outcome, self.engine.settings(), &|query| self.tables.read(query));
         if let Some(again) = again {
             self.coverage.count("commands decided again");
             self.later(5, 300, Event::Operation(again));
         }
+    }
+
+    /// Gives somebody the role that they had at first.
+    fn give_role(&mut self, now: Time) -> Option<Box<dyn PendingOperation>> {
+        if self.rng.one_in(5) {
+            let roles = Roles::of(&[Role::Operator]);
+            return self.decide(SetClientRoles { client: client_id("backend"), roles }, now);
+        }
+        let (name, role) = self.rng.pick(&HOLDERS);
+        self.decide(SetUserRoles { user: (&user_id(name)).into(), roles: Roles::of(&[role]) }, now)
     }
 
     fn toggle_user(&mut self, id: &UserId, now: Time) -> Option<Box<dyn PendingOperation>> {
@@ -165,7 +179,7 @@ impl World {
 }
 
 fn portal() -> ClientId {
-    ClientId::parse("portal").expect("an id")
+    client_id("portal")
 }
 
 fn imported(secret: &str) -> ImportedSecret {

@@ -15,6 +15,7 @@ use gatepass_core::store::change::{Change, Outcome};
 use serde_json::Value;
 
 use super::World;
+use super::administration::administers;
 use super::network::RequestKind;
 use super::oracle::BrokenPromise;
 use super::server::Flow;
@@ -50,7 +51,7 @@ impl SentAnswers {
 }
 
 /// Returns the claims of an access token, unverified.
-fn claims(token: &str) -> Value {
+pub(super) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap_or_default();
     let payload = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
     serde_json::from_slice(&payload).unwrap_or_default()
@@ -62,6 +63,9 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -
     let (token, challenge) = (body["access_token"].as_str(), body["challenge_token"].as_str());
     if token.is_some() && challenge.is_some() {
         return Err("the answer has a token and a challenge".into());
+    }
+    if let RequestKind::Administer { .. } = &flow.what {
+        return administered(world, flow, status);
     }
     if status != 200 {
         if token.is_some() || challenge.is_some() || body.to_string().contains("rft_") {
@@ -89,7 +93,15 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -
             Ok(())
         }
         RequestKind::ServiceToken => {
-            let id = claims(token.ok_or("no token in the answer")?)["jti"].as_str().map(str::to_owned);
+            let claims = claims(token.ok_or("no token in the answer")?);
+            if administers(&claims) {
+                world.oracle.check_client(&claims)?;
+                let life = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map(|(exp, iat)| exp - iat);
+                if life.is_none_or(|life| life > 900) {
+                    return Err("a client's token administers for too long".into());
+                }
+            }
+            let id = claims["jti"].as_str().map(str::to_owned);
             world.sent.services.insert(id.ok_or("a token without a name")?, world.oracle.put_back());
             Ok(())
         }
@@ -97,7 +109,31 @@ pub(super) fn check(world: &mut World, flow: &Flow, status: u16, body: &Value) -
         | RequestKind::VerifyDevice
         | RequestKind::EndSession
         | RequestKind::Revoke(_)
-        | RequestKind::ChangePassword => Ok(()),
+        | RequestKind::ChangePassword
+        | RequestKind::Administer { .. } => Ok(()),
+    }
+}
+
+/// Checks the answer to a request to administer. What was written was checked as it became durable.
+fn administered(world: &mut World, flow: &Flow, status: u16) -> Result<(), BrokenPromise> {
+    let written = flow.outcomes.last() == Some(&Outcome::Applied);
+    match status {
+        200..300 => {
+            world.coverage.count("administrations");
+            let RequestKind::Administer { token, .. } = &flow.what else { return Ok(()) };
+            if !written {
+                accepted(world, token)?;
+                let author = world.author_of(flow);
+                world.oracle.check_administrator(&author)?;
+            }
+            Ok(())
+        }
+        400..500 if written => Err("it is refused, and something was written".into()),
+        400..500 => {
+            world.coverage.count("administrations refused");
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -113,7 +149,7 @@ fn outcomes(world: &mut World, flow: &Flow, status: u16) -> Result<(), BrokenPro
     match status {
         503 if applied || unknown => Err("503, and something may have been written".into()),
         500 if !unknown => Err("500, and every outcome is known".into()),
-        200 if unknown => Err("200, and nobody knows whether it was written".into()),
+        200..300 if unknown => Err("200, and nobody knows whether it was written".into()),
         200 if writes(&flow.what) && flow.outcomes.last() != Some(&Outcome::Applied) => {
             Err(format!("200 after {:?}", flow.outcomes))
         }
@@ -136,6 +172,7 @@ fn writes(what: &RequestKind) -> bool {
         RequestKind::ServiceToken
         | RequestKind::Userinfo(_)
         | RequestKind::Introspect(_)
+        | RequestKind::Administer { .. }
         | RequestKind::Revoke(_) => false,
     }
 }
@@ -174,6 +211,7 @@ fn refused(world: &mut World, flow: &Flow, status: u16) -> Result<(), BrokenProm
         | RequestKind::VerifyDevice
         | RequestKind::EndSession
         | RequestKind::Revoke(_)
+        | RequestKind::Administer { .. }
         | RequestKind::ChangePassword => (false, false, None),
     };
     if !(400..500).contains(&status) {
@@ -259,15 +297,17 @@ fn is_ended_token(world: &World, token: &str) -> bool {
     let session = claims["sid"].as_str();
     session.is_some_and(|session| world.oracle.is_ended(session))
         || claims["jti"].as_str().is_some_and(|id| world.oracle.is_revoked(id))
-        || is_superseded(world, &claims)
+        || world.is_superseded(&claims)
 }
 
-/// Returns true if older state was put back since a token with `claims` was issued.
-fn is_superseded(world: &World, claims: &Value) -> bool {
-    let session = claims["sid"].as_str().and_then(|id| SessionId::parse(id).ok());
-    let issued = claims["jti"].as_str().and_then(|id| world.sent.services.get(id));
-    session.is_some_and(|id| world.oracle.is_superseded_session(&id))
-        || issued.is_some_and(|put_back| *put_back != world.oracle.put_back())
+impl World {
+    /// Returns true if older state was put back since a token with `claims` was issued.
+    pub(super) fn is_superseded(&self, claims: &Value) -> bool {
+        let session = claims["sid"].as_str().and_then(|id| SessionId::parse(id).ok());
+        let issued = claims["jti"].as_str().and_then(|id| self.sent.services.get(id));
+        session.is_some_and(|id| self.oracle.is_superseded_session(&id))
+            || issued.is_some_and(|put_back| *put_back != self.oracle.put_back())
+    }
 }
 
 fn accepted(world: &mut World, token: &str) -> Result<(), BrokenPromise> {

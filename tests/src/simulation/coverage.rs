@@ -62,6 +62,12 @@ const ALL: &[&str] = &[
     "secrets rotated",
     "clients disabled",
     "clients added anew",
+    "administrations",
+    "administrations refused",
+    "sessions to administer",
+    "roles given",
+    "roles taken",
+    "roles lost with a way to sign in",
     "answers 500",
     "answers 503",
 ];

@@ -2,9 +2,11 @@
 //! that crash, a disk that is slow or full, and a clock that jumps. Everything follows from the seed.
 //!
 //! `people` begin `operations` and send requests over the `network`; a `server` takes the core's steps one at a time,
-//! each of which takes time, and writes waiting commits as one group; the `administrator` runs commands. The `oracle`
+//! each of which takes time, and writes waiting commits as one group; the `administrator` runs commands, and `administration`
+//! is what others ask for over HTTP. The `oracle`
 //! checks every durable commit, and `answers` checks every answer at the moment it leaves.
 
+mod administration;
 mod administrator;
 mod answers;
 mod clock;
@@ -27,6 +29,7 @@ use crate::administrator::PendingOperation;
 use crate::fixtures;
 use crate::memory::Tables;
 use crate::rng::Rng;
+use administration::Author;
 use answers::SentAnswers;
 use clock::Wall;
 pub use coverage::Coverage;
@@ -50,7 +53,7 @@ enum Event {
     /// Somebody notices that the portal is shut out.
     Reopen,
     /// Changes reach the store after all, whose outcome nobody knew.
-    LateCommit(Vec<Change>),
+    LateCommit(Author, Vec<Change>),
     /// An administrator's operation reaches the store.
     Operation(Box<dyn PendingOperation>),
     /// A request arrives at a server.
@@ -241,7 +244,7 @@ impl World {
             Event::Probe => self.probe(),
             Event::Administer => self.administer(),
             Event::Reopen => self.reopen_portal(),
-            Event::LateCommit(changes) => self.commit_late(&changes),
+            Event::LateCommit(author, changes) => self.commit_late(&author, &changes),
             Event::Operation(pending) => self.operate(pending),
             Event::Arrive(call) => self.arrive(call),
             Event::Answer(call, answered) => self.answered(call, &answered),

@@ -1,6 +1,7 @@
 //! Requests and answers in transit: lost, late or doubled; and clients that retry.
 
 use gatepass_core::http::request::Request;
+use gatepass_core::records::role::Role;
 use serde_json::Value;
 
 use super::{Event, World, note};
@@ -21,6 +22,7 @@ pub(super) enum RequestKind {
     EndSession,
     Revoke(String),
     ChangePassword,
+    Administer { token: String, role: Role, what: String },
 }
 
 /// A client's request, sent once or more.
@@ -176,6 +178,7 @@ fn shown(what: &RequestKind) -> String {
         RequestKind::EndSession => "ends sessions".into(),
         RequestKind::Revoke(token) => format!("gives up …{}", short(token)),
         RequestKind::ChangePassword => "changes the password".into(),
+        RequestKind::Administer { token, what, .. } => format!("asks for {what} with …{}", short(token)),
     }
 }
 

@@ -3,8 +3,10 @@
 use gatepass_core::http::request::Request;
 use serde_json::{Value, json};
 
+use super::administration::{SCOPE, administers};
+use super::answers::claims;
 use super::network::{Answered, RequestKind, copy, short};
-use super::people::{Authenticator, USERS};
+use super::people::{Authenticator, HOLDERS, USERS};
 use super::{Event, World, note};
 use crate::fixtures::{self, BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, request};
 use crate::totp;
@@ -43,7 +45,8 @@ impl World {
 
     fn have_ticket_issued(&mut self, id: usize) {
         let Some(token) = self.service_token.clone() else {
-            let asks = fixtures::asks_for_token("backend", BACKEND_SECRET, "ticket:issue");
+            let scope = if self.rng.one_in(3) { "ticket:issue gatepass:admin" } else { "ticket:issue" };
+            let asks = fixtures::asks_for_token("backend", BACKEND_SECRET, scope);
             return self.call(Some(id), RequestKind::ServiceToken, asks);
         };
         let ttl = self.rng.pick(&[5, 30, 300]);
@@ -95,7 +98,10 @@ impl World {
         let device = person.device.clone();
         let user = person.user.clone();
         let password = if self.rng.one_in(6) { "not the password" } else { known };
-        let body = json!({"identity": user, "password": password});
+        let mut body = json!({"identity": user, "password": password});
+        if HOLDERS.iter().any(|(name, _)| *name == user) && self.rng.one_in(2) {
+            body["scope"] = format!("profile {SCOPE}").into();
+        }
         self.call(
             Some(id),
             RequestKind::Login,
@@ -145,6 +151,9 @@ impl World {
         let person = &self.people[id];
         let (user, refresh) = (person.user.clone(), person.refresh.clone());
         let me = Some(id);
+        if administers(&claims(&access)) && self.rng.one_in(2) {
+            return self.request_administration(me, access);
+        }
         let asks = |path: &str, body: Value| request(path, &bearer, &body);
         match (self.rng.below(100), refresh) {
             (0..45, Some(refresh)) => self.refresh(me, refresh),
@@ -230,7 +239,9 @@ impl World {
             return;
         }
         let token = self.rng.pick(&self.seen);
-        if self.rng.one_in(2) {
+        if self.rng.one_in(3) {
+            self.request_administration(None, token);
+        } else if self.rng.one_in(2) {
             let asks = request("/userinfo", &format!("Bearer {token}"), &Value::Null);
             self.call(None, RequestKind::Userinfo(token), by_method("GET", asks));
         } else {
@@ -305,6 +316,7 @@ impl World {
             RequestKind::SetUp
             | RequestKind::VerifyDevice
             | RequestKind::ChangePassword
+            | RequestKind::Administer { .. }
             | RequestKind::EndSession
                 if status == 401 =>
             {
@@ -318,6 +330,7 @@ impl World {
             | RequestKind::VerifyDevice
             | RequestKind::EndSession
             | RequestKind::Revoke(_)
+            | RequestKind::Administer { .. }
             | RequestKind::ChangePassword => {}
         }
     }

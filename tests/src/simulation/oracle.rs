@@ -6,14 +6,17 @@ use gatepass_core::records::challenge::{ChallengeDigest, MAX_WRONG};
 use gatepass_core::records::client::{Client, ClientRef};
 use gatepass_core::records::factor::BackupDigest;
 use gatepass_core::records::id::{ClientId, DeviceId, SessionId, UserId};
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::session::{RefreshDigest, Session};
 use gatepass_core::records::ticket::{Ticket, TicketDigest};
 use gatepass_core::records::user::User;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::Change;
 
+use super::administration::{Author, SCOPE, administers};
 use super::coverage::Coverage;
 use crate::memory::Tables;
+use serde_json::Value;
 
 /// A promise that was broken.
 pub(super) type BrokenPromise = String;
@@ -35,6 +38,12 @@ struct ChallengeStatus {
 pub(super) struct Oracle {
     /// Epoch, and true if active.
     users: BTreeMap<UserId, (u64, bool)>,
+    /// The whole records of users.
+    records: BTreeMap<UserId, User>,
+    /// The roles of clients.
+    client_roles: BTreeMap<ClientId, Roles>,
+    /// The sessions that administer.
+    administering: BTreeMap<SessionId, Session>,
     /// The enabled clients and their epochs.
     clients: BTreeMap<ClientId, u64>,
     /// The clients that each session depends on.
@@ -76,6 +85,8 @@ impl Oracle {
         let clients = tables.clients.values().filter(|client| client.enabled);
         Self {
             users: users.collect(),
+            records: tables.users.clone(),
+            client_roles: tables.clients.values().map(|client| (client.id.clone(), client.roles)).collect(),
             clients: clients.map(|client| (client.id.clone(), client.epoch)).collect(),
             rows: tables.audit.len(),
             ..Self::default()
@@ -120,8 +131,11 @@ impl Oracle {
     pub(super) fn applied(
         &mut self,
         changes: &[Change],
+        author: &Author,
         coverage: &mut Coverage,
     ) -> Result<(), BrokenPromise> {
+        self.check_administrator(author)?;
+        self.check_roles(changes, author, coverage)?;
         let rows: Vec<&Event> = changes
             .iter()
             .filter_map(|change| if let Change::Audit(event) = change { Some(event) } else { None })
@@ -221,6 +235,10 @@ impl Oracle {
                 let unused = refresh.iter().map(|token| token.digest).collect();
                 self.unused.insert(session.id.clone(), unused);
                 self.opened(session)?;
+                if session.scope.contains(SCOPE) {
+                    coverage.count("sessions to administer");
+                    self.opened_to_administer(session, refresh.is_some())?;
+                }
                 let kinds = [Kind::TicketRedeemed, Kind::PasswordAccepted, Kind::ChallengeAnswered];
                 told(&kinds, &|row| row.session.as_ref() == Some(&session.id))
             }
@@ -272,11 +290,7 @@ impl Oracle {
                 told(&[Kind::SessionsEnded], &|row| row.subject.as_ref() == Some(id))
             }
             Change::UpdateUser(user) => self.user_is(user, coverage),
-            Change::UpdateClient(client) => {
-                self.client_is(client, coverage);
-                Ok(())
-            }
-            Change::InsertClient(client) => {
+            Change::UpdateClient(client) | Change::InsertClient(client) => {
                 self.client_is(client, coverage);
                 Ok(())
             }
@@ -376,6 +390,140 @@ impl Oracle {
         hold(self.stand(&named), || format!("{user} was let in for {named:?}, which have ended"))?;
         self.rests_on.insert(session.id.clone(), named);
         Ok(())
+    }
+
+    /// Checks that a session that administers is of somebody with a role, who signed in alone and with a second factor.
+    fn opened_to_administer(&mut self, session: &Session, is_prolonged: bool) -> Result<(), BrokenPromise> {
+        let roles = self.records.get(&session.user_id).map(|user| user.roles);
+        let by = |method: &str| session.methods.iter().any(|known| known == method);
+        let is_own = session.actor.is_none() && session.client_epoch.is_none() && session.issuer.is_none();
+        let lasts = session.signed_in_at.until(session.expires_at);
+        hold(roles.is_some_and(|roles| !roles.is_empty()), || "a session administers without a role".into())?;
+        hold(by("pwd") && by("mfa") && is_own, || format!("{} administers by {session:?}", session.id))?;
+        hold(lasts <= 3_600 && !is_prolonged, || format!("{} administers for {lasts} s", session.id))?;
+        self.administering.insert(session.id.clone(), session.clone());
+        Ok(())
+    }
+
+    /// Checks that a client's token administers that is asked for now.
+    pub(super) fn check_client(&self, claims: &Value) -> Result<(), BrokenPromise> {
+        let id = claims["client_id"].as_str().and_then(|id| ClientId::parse(id).ok());
+        let roles = id.and_then(|id| self.client_roles.get(&id));
+        hold(roles.is_some_and(|roles| !roles.is_empty()), || {
+            "a client's token administers without a role".into()
+        })
+    }
+
+    /// Checks that an administrator may be one: by the role, the session or the client, as they are now.
+    pub(super) fn check_administrator(&self, author: &Author) -> Result<(), BrokenPromise> {
+        let Author::Administrator { claims, role, now, superseded } = author else { return Ok(()) };
+        let broken = |why: &str| format!("{claims} administers, {why}");
+        hold(administers(claims) && !superseded, || broken("and its token does not"))?;
+        let (roles, stands) = match claims["sid"].as_str().map(SessionId::parse) {
+            Some(id) => {
+                let id = id.map_err(|_| "no session has such an id")?;
+                let session =
+                    self.administering.get(&id).ok_or_else(|| broken("and its session does not"))?;
+                let (_, active) = self.users.get(&session.user_id).ok_or("nobody administers")?;
+                let roles = self.records.get(&session.user_id).map(|user| user.roles);
+                (roles, *active && !self.ended.contains(&id) && *now < session.expires_at)
+            }
+            None => {
+                let id = claims["client_id"].as_str().and_then(|id| ClientId::parse(id).ok());
+                let id = id.ok_or("no client has such an id")?;
+                let epoch = claims["client_epoch"].as_u64().unwrap_or_default();
+                (self.client_roles.get(&id).copied(), self.clients.get(&id) == Some(&epoch))
+            }
+        };
+        hold(stands, || broken("and is over"))?;
+        hold(roles.is_some_and(|roles| roles.contains(*role)), || broken("without the role"))
+    }
+
+    /// Checks what a commit does to roles: they are the machine's or an officer's to give, and nobody's who signs in otherwise than before
+    /// by somebody else.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the other changes have nothing to do with roles")]
+    fn check_roles(
+        &mut self,
+        changes: &[Change],
+        author: &Author,
+        coverage: &mut Coverage,
+    ) -> Result<(), BrokenPromise> {
+        let had_officer = self.has_officer();
+        let reset = changes.iter().find_map(|change| match change {
+            Change::DropBackupCodes(user) | Change::SetPassword { user, .. } => Some(user),
+            _ => None,
+        });
+        for change in changes {
+            match change {
+                Change::UpdateUser(user) => {
+                    self.roles_of_user(user, reset == Some(&user.id), author, coverage)?;
+                }
+                Change::UpdateClient(client) => self.roles_of_client(client, author)?,
+                Change::InsertClient(client) => {
+                    hold(client.roles.is_empty(), || format!("{} is added with a role", client.id))?;
+                    self.client_roles.insert(client.id.clone(), client.roles);
+                }
+                Change::DeleteClient(id) => drop(self.client_roles.remove(id)),
+                _ => {}
+            }
+        }
+        if let (Author::Administrator { claims, .. }, Some(user)) = (author, reset) {
+            let roles = self.records.get(user).map(|user| user.roles);
+            hold(claims["sub"] == user.as_str() || roles.is_some_and(Roles::is_empty), || {
+                format!("{user} has a role, and a password or factors by somebody else")
+            })?;
+        }
+        let by_command = matches!(author, Author::Command);
+        hold(by_command || !had_officer || self.has_officer(), || "no officer is left".into())
+    }
+
+    fn has_officer(&self) -> bool {
+        self.records.values().any(|user| user.is_active() && user.roles.contains(Role::Officer))
+    }
+
+    fn roles_of_user(
+        &mut self,
+        user: &User,
+        is_reset: bool,
+        author: &Author,
+        coverage: &mut Coverage,
+    ) -> Result<(), BrokenPromise> {
+        let before = self.records.insert(user.id.clone(), user.clone()).ok_or("nobody was changed")?;
+        let changed = before.roles != user.roles;
+        let Author::Administrator { claims, role, .. } = author else {
+            let may = matches!(author, Author::Command) || !changed;
+            return hold(may, || format!("{} gets other roles by a request of a person", user.id));
+        };
+        let is_oneself = claims["sub"] == user.id.as_str();
+        let is_enabled = user.is_active() && !before.is_active();
+        let is_anew = is_reset
+            || is_enabled
+            || user.must_change_password && !before.must_change_password
+            || !user.identifiers().eq(before.identifiers());
+        hold(!changed || !is_oneself, || format!("{} changes their own roles", user.id))?;
+        hold(!changed || *role == Role::Officer || is_anew && user.roles.is_empty(), || {
+            format!("{} gets other roles by no officer", user.id)
+        })?;
+        hold(!is_anew || is_oneself || user.roles.is_empty(), || {
+            format!("{} signs in otherwise by somebody else, and has a role", user.id)
+        })?;
+        match (changed, user.roles.is_empty(), is_anew) {
+            (false, ..) => {}
+            (true, false, _) => coverage.count("roles given"),
+            (true, true, false) => coverage.count("roles taken"),
+            (true, true, true) => coverage.count("roles lost with a way to sign in"),
+        }
+        Ok(())
+    }
+
+    fn roles_of_client(&mut self, client: &Client, author: &Author) -> Result<(), BrokenPromise> {
+        let before = self.client_roles.insert(client.id.clone(), client.roles);
+        let may = match author {
+            Author::Command => true,
+            Author::Request => before == Some(client.roles),
+            Author::Administrator { .. } => before == Some(client.roles) || client.roles.is_empty(),
+        };
+        hold(may, || format!("{} gets other roles over HTTP", client.id))
     }
 
     fn client_is(&mut self, client: &Client, coverage: &mut Coverage) {

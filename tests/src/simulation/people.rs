@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use gatepass_core::records::factor::Lockout;
 use gatepass_core::records::password::{Password, PasswordHash};
+use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::records::user::Status;
 
-pub(super) use crate::fixtures::user_id;
 use crate::fixtures::{self, KIM_HASH, KIM_PASSWORD, PAM_HASH, PAM_PASSWORD};
+pub(super) use crate::fixtures::{client_id, user_id};
 use crate::memory::Tables;
 use crate::rng::Rng;
 use crate::totp;
@@ -16,6 +17,10 @@ pub(super) const USERS: usize = 40;
 const PEOPLE: usize = 200;
 /// Services that ask about tokens.
 pub(super) const SERVICES: usize = 5;
+
+/// The users with a role at first; all but boss have a password and a second factor.
+pub(super) const HOLDERS: [(&str, Role); 4] =
+    [("p00", Role::Officer), ("p15", Role::Operator), ("p30", Role::Auditor), ("boss", Role::Officer)];
 
 /// Both passwords.
 pub(super) const PASSWORDS: [(&str, &str); 2] = [(PAM_PASSWORD, PAM_HASH), (KIM_PASSWORD, KIM_HASH)];
@@ -75,6 +80,10 @@ pub(super) fn tables() -> Tables {
         }
         tables.users.insert(person.id.clone(), person);
     }
+    for (name, role) in HOLDERS {
+        tables.users.get_mut(&user_id(name)).expect("a user").roles = Roles::of(&[role]);
+    }
+    tables.clients.get_mut(&client_id("backend")).expect("a client").roles = Roles::of(&[Role::Operator]);
     tables
 }
 

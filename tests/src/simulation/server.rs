@@ -6,6 +6,7 @@ use gatepass_core::http::request::Request;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Records;
 
+use super::administration::Author;
 use super::clock::Clock;
 use super::network::RequestKind;
 use super::{Event, World, answers, note};
@@ -207,8 +208,9 @@ impl World {
                 letter(index),
                 group.len()
             );
-            for (_, changes) in &group {
-                self.later(10, 3_000, Event::LateCommit(changes.to_vec()));
+            for (flow, changes) in &group {
+                let author = self.author(*flow);
+                self.later(10, 3_000, Event::LateCommit(author, changes.to_vec()));
             }
         } else if unknown && fate == 0 && !dies {
             self.coverage.count("outcomes unknown, not applied");
@@ -217,7 +219,9 @@ impl World {
         let outcomes: Vec<(Option<u64>, Outcome)> = group
             .iter()
             .map(|(flow, changes)| {
-                let outcome = if applies { self.commit(*flow, changes) } else { Outcome::NotApplied };
+                let author = self.author(*flow);
+                let outcome =
+                    if applies { self.commit(*flow, &author, changes) } else { Outcome::NotApplied };
                 (*flow, if unknown { Outcome::Unknown } else { outcome })
             })
             .collect();
@@ -244,11 +248,11 @@ impl World {
     }
 
     /// Applies `changes` to the durable state.
-    pub(super) fn commit(&mut self, flow: Option<u64>, changes: &[Change]) -> Outcome {
+    pub(super) fn commit(&mut self, flow: Option<u64>, author: &Author, changes: &[Change]) -> Outcome {
         let before = self.rng.one_in(200).then(|| self.tables.clone());
         let outcome = self.tables.commit(changes);
         if outcome == Outcome::Applied {
-            let verdict = self.oracle.applied(changes, &mut self.coverage);
+            let verdict = self.oracle.applied(changes, author, &mut self.coverage);
             self.judge(verdict);
         } else {
             self.coverage.count("conflicts");
@@ -264,9 +268,11 @@ impl World {
     }
 
     /// Commits changes whose outcome nobody knew.
-    pub(super) fn commit_late(&mut self, changes: &[Change]) {
+    pub(super) fn commit_late(&mut self, author: &Author, changes: &[Change]) {
         if !self.faults.is_full {
-            self.commit(None, changes);
+            // Older state may have been put back meanwhile.
+            let author = self.as_of_now(author.clone());
+            self.commit(None, &author, changes);
         }
     }
 

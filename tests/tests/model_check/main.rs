@@ -20,6 +20,7 @@ mod explorer;
 mod factors;
 mod families;
 mod passwords;
+mod roles;
 mod tickets;
 
 use std::time::Instant;
@@ -69,6 +70,9 @@ const SCENARIOS: &[(&str, OpenScenario, u8, u8)] = &[
     ("a hash of another program", |g, off, _| passwords::of_another_program(g, off), 0, 0),
     ("users", |g, off, _| commands::users(g, off), 0, 0),
     ("officers", |g, off, _| commands::officers(g, off), 0, 0),
+    ("roles that are taken", |g, off, _| roles::taken(g, off), 0, 0),
+    ("roles that are given", |g, off, _| roles::given(g, off), 0, 0),
+    ("roles of a client", |g, off, _| roles::of_a_client(g, off), 0, 0),
     ("clients", |g, off, _| commands::clients(g, off), 0, 0),
     ("keys", |g, off, _| commands::keys(g, off), 0, 0),
     ("chosen keys", |g, off, _| commands::chosen_keys(g, off), 0, 0),
