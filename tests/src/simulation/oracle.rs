@@ -287,7 +287,7 @@ impl Oracle {
             Change::RaiseEpoch { id, epoch } => {
                 coverage.count("epochs raised");
                 self.end_all(id, epoch + 1, true);
-                told(&[Kind::SessionsEnded], &|row| row.subject.as_ref() == Some(id))
+                told(&[Kind::SessionsEnded, Kind::FactorsReset], &|row| row.subject.as_ref() == Some(id))
             }
             Change::UpdateUser(user) => self.user_is(user, coverage),
             Change::UpdateClient(client) | Change::InsertClient(client) => {
