@@ -12,10 +12,13 @@ use tempfile::TempDir;
 use crate::fixtures::{BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET};
 use crate::suite::Target;
 
-/// Returns the binary, built as this test was.
+/// Returns the binary that is tested: the one that `TESTED_BINARY` names, or else one that is built as this test was.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(built) = std::env::var_os("TESTED_BINARY") {
+            return built.into();
+        }
         let built = built_in();
         let name = built.file_name().and_then(|name| name.to_str()).expect("a name");
         built_as(if name == "debug" { "dev" } else { name })

@@ -15,7 +15,7 @@ use std::thread::{available_parallelism, scope};
 
 use gatepass_tests::simulation::{Coverage, Report, run};
 
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_000;
 /// From this many seeds on, every kind of fault must have occurred.
 const ENOUGH: u64 = 1_000;
 /// The number of trace lines printed of a failing seed.

@@ -76,7 +76,7 @@ pub struct Limits {
     /// Worker threads. In the guarded front none of them waits for the disk, so about as many as there are processors
     /// are enough. In the stock front each has one connection and waits with it. One more than processors.
     pub workers: usize,
-    /// The stack of a worker in bytes. 256 KiB.
+    /// The stack of a worker in bytes. 1 MiB: without optimization, a request of an administrator needs over 256 KiB.
     pub worker_stack: usize,
 }
 
@@ -98,7 +98,7 @@ impl Default for Limits {
             linger_bytes: 1024 * 1024,
             drain_time: Duration::from_secs(10),
             workers: default_workers(),
-            worker_stack: 256 * 1024,
+            worker_stack: 1024 * 1024,
         }
     }
 }

@@ -117,9 +117,11 @@ fn it_is_killed_at_every_call_that_changes_the_directory() {
         return;
     }
     let mut kills = 0;
+    // Every third call; each with `GATEPASS_KILLS`.
+    let stride = if std::env::var_os("GATEPASS_KILLS").is_some() { 1 } else { 3 };
     for call in CALLS {
         // From the first call of its kind on, until one is past the end.
-        for nth in 1.. {
+        for nth in (1..).step_by(stride) {
             let installation = TestInstallation::new();
             let command = installation.command(MAKE);
             let mut strace = Command::new("strace");

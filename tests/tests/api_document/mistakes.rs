@@ -17,7 +17,7 @@ use crate::examples::Example;
 
 /// What goes wrong behind an operation.
 #[derive(Clone, Copy, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     /// The keys were changed since the engine was made.
     NewerKeys,
@@ -53,7 +53,7 @@ fn set(request: &mut Request, name: &str, value: &str) {
 }
 
 /// Returns a server where each role has a client of its name, and pam is an officer without a second factor.
-fn server() -> InMemoryServer {
+pub(crate) fn server() -> InMemoryServer {
     let mut tables = fixtures::tables();
     tables.users.get_mut(&user_id("pam")).expect("a user").roles = Roles::of(&[Role::Officer]);
     let server = InMemoryServer::new(fixtures::engine("http://gate.example/usr_nobody"), tables);
@@ -65,7 +65,7 @@ fn server() -> InMemoryServer {
 }
 
 /// Returns a token of administration of the client with this role.
-fn administrator(server: &InMemoryServer, role: Role) -> String {
+pub(crate) fn administrator(server: &InMemoryServer, role: Role) -> String {
     format!("Bearer {}", server.service_token(role.as_str(), PORTAL_SECRET, "gatepass:admin"))
 }
 
@@ -118,8 +118,8 @@ pub(crate) fn of_every_kind_at_every_operation() {
     }
 }
 
-/// Drives a request to its answer.
-fn drive(server: &InMemoryServer, request: Request, fault: Fault) {
+/// Drives a request to its answer. Returns the status, and the body if it is JSON.
+pub(crate) fn drive(server: &InMemoryServer, request: Request, fault: Fault) -> (u16, Value) {
     let engine = &server.engine;
     let (method, target) = (request.method.clone(), request.target.clone());
     let mut step = engine.handle(request, server.inputs(NOON));
@@ -146,7 +146,7 @@ fn drive(server: &InMemoryServer, request: Request, fault: Fault) {
             Step::Task(task) => task.refuse(),
             Step::Reply(reply) => {
                 ApiDocument::hold((&method, &target), &*reply);
-                return;
+                return (reply.status(), serde_json::from_slice(reply.body()).unwrap_or_default());
             }
         }
     }
