@@ -58,17 +58,17 @@ pub(super) fn about(sample: &Sample) -> Vec<Query> {
     queries.extend(issues(sample));
     queries.extend(accounts(sample));
     queries.extend((1..=4).map(|number| Query::Session(sample.session_id(number))));
-    for text in identities(sample) {
-        queries.push(Query::Account(UserRef::Any(text.clone())));
-        queries.push(Query::Account(UserRef::Username(text.clone())));
-        queries.push(Query::Login(Identity(text)));
-    }
     queries.push(Query::Owners(identities(sample)));
-    let import = |text: String| {
-        let named = |user| UserQuery { user, identifiers: vec![text.clone()] };
-        [named(UserRef::Any(text.clone())), named(UserRef::Username(text.clone()))]
-    };
-    queries.push(Query::Import(identities(sample).into_iter().flat_map(import).collect()));
+    queries.extend(identities(sample).into_iter().map(|text| Query::Login(Identity(text))));
+    // Each text in every fourth case: to look for an identifier is what takes the time.
+    let mut imported = Vec::new();
+    for (text, _) in identities(sample).into_iter().zip(sample.number..).filter(|(_, turn)| turn % 4 == 0) {
+        for user in [UserRef::Any(text.clone()), UserRef::Username(text.clone())] {
+            queries.push(Query::Account(user.clone()));
+            imported.push(UserQuery { user, identifiers: vec![text.clone()] });
+        }
+    }
+    queries.push(Query::Import(imported));
     queries.extend(by_clients(sample));
     queries.extend(administered(sample));
     queries.extend(explained(sample));
