@@ -372,14 +372,15 @@ impl Service {
                     let (deferred, answered) = reply.defer();
                     let service = Arc::clone(&self);
                     let tasks = if task.request().is_long() { &self.long_tasks } else { &self.tasks };
-                    tasks.start(move |has_room| {
-                        let answer = has_room.then(|| tasks::answer(&service, task.request()));
+                    let (request, worker) = (task.request().clone(), Arc::clone(&service));
+                    let then = move |answer| {
                         let step = match answer {
                             Some(answer) => task.resume(&service.engine_cache.current(), answer),
                             None => task.refuse(),
                         };
                         deferred.resume(move |reply| service.drive(meta, step, reply));
-                    });
+                    };
+                    tasks.start(move || tasks::answer(&worker, &request), then);
                     return answered;
                 }
                 Step::Reply(answer) => {

@@ -33,17 +33,23 @@ impl Drop for Running {
 }
 
 impl Tasks {
-    /// Runs `task` on a thread of its own. `task` gets true if there is room for it. Otherwise it gets false, and runs here.
-    pub fn start(&self, task: impl FnOnce(bool) + Send + 'static) {
+    /// Runs `work` on a thread of its own, makes room for another task, and then calls `then` with the result. Where there is no room,
+    /// `then` gets none at once.
+    pub fn start<T>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+        then: impl FnOnce(Option<T>) + Send + 'static,
+    ) {
         let has_room = self.running.fetch_add(1, Ordering::AcqRel) < AT_ONCE;
         let running = Running(Arc::clone(&self.running));
         if !has_room {
             drop(running);
-            return task(false);
+            return then(None);
         }
         let run = move || {
-            let _running = running;
-            task(true);
+            let result = work();
+            drop(running);
+            then(Some(result));
         };
         // A task whose thread cannot start is dropped, and its request with it: that is answered 500.
         if let Err(error) = named("task").spawn(run) {
@@ -120,27 +126,45 @@ mod tests {
     #[test]
     fn few_tasks_run_at_once_and_a_panic_makes_room() {
         let tasks = Tasks::default();
-        let (sender, receiver) = mpsc::channel();
+        let (begins, begun) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
         let holds: Vec<_> = (0..AT_ONCE)
             .map(|_| {
                 let (hold, wait) = mpsc::channel::<()>();
-                let sender = sender.clone();
-                tasks.start(move |has_room| {
-                    sender.send(has_room).unwrap();
-                    wait.recv().unwrap_err();
-                });
+                let begins = begins.clone();
+                let work = move || {
+                    begins.send(()).unwrap();
+                    wait.recv().expect("this panics once nothing holds it");
+                };
+                tasks.start(work, |_| ());
                 hold
             })
             .collect();
-        assert_eq!([receiver.recv(), receiver.recv()], [Ok(true), Ok(true)]);
-        let again = sender.clone();
-        tasks.start(move |has_room| again.send(has_room).unwrap());
-        assert_eq!(receiver.recv(), Ok(false));
+        assert_eq!([begun.recv(), begun.recv()], [Ok(()), Ok(())]);
+        let then = |ends: &mpsc::Sender<Option<u32>>| {
+            let ends = ends.clone();
+            move |result| ends.send(result).unwrap()
+        };
+        tasks.start(|| 1, then(&ends));
+        assert_eq!(ended.recv(), Ok(None));
         drop(holds);
         while tasks.running.load(Ordering::Acquire) > 0 {
             std::thread::yield_now();
         }
-        tasks.start(move |has_room| sender.send(has_room).unwrap());
-        assert_eq!(receiver.recv(), Ok(true));
+        tasks.start(|| 2, then(&ends));
+        assert_eq!(ended.recv(), Ok(Some(2)));
+    }
+
+    #[test]
+    fn a_task_makes_room_before_its_result_is_known() {
+        let tasks = Tasks::default();
+        let (ends, ended) = mpsc::channel();
+        for _ in 0..100 {
+            for number in 0..AT_ONCE {
+                let ends = ends.clone();
+                tasks.start(move || number, move |result| ends.send(result.is_some()).unwrap());
+            }
+            assert_eq!([ended.recv(), ended.recv()], [Ok(true), Ok(true)]);
+        }
     }
 }
