@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 
 use serde_json::Value;
 
+use crate::api::admin::AUDITOR;
 use crate::api::admin::answer::{page, shown};
 use crate::api::admin::call::{AdminCall, PageParameters};
-use crate::api::admin::task_operation::{TaskOperation, TaskResult};
-use crate::api::admin::{AUDITOR, AdminEndpoint};
+use crate::api::admin::task_operation::{TaskEndpoint, TaskOperation};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::api::server_status::{AuditArchive, AuditPage, AuditSearch, ChainVerdict};
@@ -223,34 +223,24 @@ impl ListEventsQuery {
 /// Lists events, oldest first.
 pub(crate) type ListEvents = TaskOperation<AuditPage>;
 
-impl TaskResult for AuditPage {
-    fn of(answer: TaskAnswer) -> Option<Self> {
-        if let TaskAnswer::Audit(found) = answer { Some(found) } else { None }
-    }
-}
-
-impl AdminEndpoint for ListEvents {
+impl TaskEndpoint for AuditPage {
     const ROLES: Roles = AUDITOR;
     const DESCRIPTION: Description = Description::new("Lists events of the audit log")
         .queries::<ListEventsQuery>()
         .answers_page::<ShownEvent<'_>>();
 
-    fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
+    fn parse(call: &AdminCall<'_>) -> Result<TaskRequest, RequestError> {
         let query: ListEventsQuery = call.query()?;
-        Ok(Self::new(TaskRequest::Audit(Box::new(query.search()?))))
+        Ok(TaskRequest::Audit(Box::new(query.search()?)))
     }
 
-    fn task(&self) -> Option<TaskRequest> {
-        Some(self.request.clone())
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::Audit(found) = answer { Some(found) } else { None }
     }
 
-    fn take_answer(&mut self, answer: TaskAnswer) {
-        self.take(answer);
-    }
-
-    fn respond(_: &Context, found: AuditPage) -> Response {
-        let next = found.next.map(|seq| Cursor(seq.to_string()));
-        let found = Page { items: found.rows, next };
+    fn respond(self, _: &Context) -> Response {
+        let next = self.next.map(|seq| Cursor(seq.to_string()));
+        let found = Page { items: self.rows, next };
         page(&found, |(seq, event)| shown_event(*seq, event))
     }
 }
@@ -258,31 +248,21 @@ impl AdminEndpoint for ListEvents {
 /// Verifies the audit chain.
 pub(crate) type VerifyAudit = TaskOperation<ChainVerdict>;
 
-impl TaskResult for ChainVerdict {
-    fn of(answer: TaskAnswer) -> Option<Self> {
-        if let TaskAnswer::AuditVerified(verdict) = answer { Some(verdict) } else { None }
-    }
-}
-
-impl AdminEndpoint for VerifyAudit {
+impl TaskEndpoint for ChainVerdict {
     const ROLES: Roles = AUDITOR;
     const DESCRIPTION: Description =
         Description::new("Verifies the audit log").answers::<ShownVerdict<'_>>(200);
 
-    fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self::new(TaskRequest::VerifyAudit))
+    fn parse(_: &AdminCall<'_>) -> Result<TaskRequest, RequestError> {
+        Ok(TaskRequest::VerifyAudit)
     }
 
-    fn task(&self) -> Option<TaskRequest> {
-        Some(self.request.clone())
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::AuditVerified(verdict) = answer { Some(verdict) } else { None }
     }
 
-    fn take_answer(&mut self, answer: TaskAnswer) {
-        self.take(answer);
-    }
-
-    fn respond(_: &Context, verdict: ChainVerdict) -> Response {
-        let ChainVerdict { rows, broken } = &verdict;
+    fn respond(self, _: &Context) -> Response {
+        let ChainVerdict { rows, broken } = &self;
         shown(&ShownVerdict { valid: broken.is_none(), rows: *rows, broken: Nullable(broken.as_deref()) })
     }
 }
@@ -290,13 +270,7 @@ impl AdminEndpoint for VerifyAudit {
 /// Archives rows of the audit log.
 pub(crate) type ArchiveAudit = TaskOperation<AuditArchive>;
 
-impl TaskResult for AuditArchive {
-    fn of(answer: TaskAnswer) -> Option<Self> {
-        if let TaskAnswer::AuditArchived(archive) = answer { Some(archive) } else { None }
-    }
-}
-
-impl AdminEndpoint for ArchiveAudit {
+impl TaskEndpoint for AuditArchive {
     const ROLES: Roles = AUDITOR;
     const DESCRIPTION: Description =
         Description::new("Writes rows of the audit log to a new file on the server, and records that")
@@ -304,24 +278,20 @@ impl AdminEndpoint for ArchiveAudit {
             .answers::<ShownArchive<'_>>(200)
             .refuses(&[Problem::InvalidValue, Problem::RecordRefuses]);
 
-    fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
+    fn parse(call: &AdminCall<'_>) -> Result<TaskRequest, RequestError> {
         let body: ArchiveAuditBody = call.json()?;
         let rule = || Problem::InvalidValue.with(Detail::breaks_rule("before", TIME)).about("before");
         let before = body.before.map(|text| Time::of_rfc3339(&text).ok_or_else(rule)).transpose()?;
         // Who asks, and when, is known once the caller is authorized.
-        Ok(Self::new(TaskRequest::ArchiveAudit(Box::new(ArchiveRequest::new(before, Time::default())))))
+        Ok(TaskRequest::ArchiveAudit(Box::new(ArchiveRequest::new(before, Time::default()))))
     }
 
-    fn task(&self) -> Option<TaskRequest> {
-        Some(self.request.clone())
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::AuditArchived(archive) = answer { Some(archive) } else { None }
     }
 
-    fn take_answer(&mut self, answer: TaskAnswer) {
-        self.take(answer);
-    }
-
-    fn respond(_: &Context, archive: AuditArchive) -> Response {
-        let AuditArchive { file, first, last, head, bytes, sha256 } = &archive;
+    fn respond(self, _: &Context) -> Response {
+        let AuditArchive { file, first, last, head, bytes, sha256 } = &self;
         let rows = last.saturating_sub(*first).saturating_add(1);
         shown(&ShownArchive { file, rows, first: *first, last: *last, head, bytes: *bytes, sha256 })
     }

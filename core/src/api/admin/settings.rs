@@ -2,10 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::all;
 use crate::api::admin::call::AdminCall;
-use crate::api::admin::task_operation::{TaskOperation, TaskResult};
+use crate::api::admin::task_operation::{TaskEndpoint, TaskOperation};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::api::server_status::ServerSetting;
@@ -36,31 +35,21 @@ answer! {
 /// Shows the configuration that holds.
 pub(crate) type ShowSettings = TaskOperation<Vec<ServerSetting>>;
 
-impl TaskResult for Vec<ServerSetting> {
-    fn of(answer: TaskAnswer) -> Option<Self> {
-        if let TaskAnswer::Settings(settings) = answer { Some(settings) } else { None }
-    }
-}
-
-impl AdminEndpoint for ShowSettings {
+impl TaskEndpoint for Vec<ServerSetting> {
     const ROLES: Roles = Roles::of(&[Role::Officer, Role::Auditor]);
     const DESCRIPTION: Description =
         Description::new("Shows the configuration that holds").answers_page::<ShownSetting<'_>>();
 
-    fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self::new(TaskRequest::Settings))
+    fn parse(_: &AdminCall<'_>) -> Result<TaskRequest, RequestError> {
+        Ok(TaskRequest::Settings)
     }
 
-    fn task(&self) -> Option<TaskRequest> {
-        Some(self.request.clone())
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::Settings(settings) = answer { Some(settings) } else { None }
     }
 
-    fn take_answer(&mut self, answer: TaskAnswer) {
-        self.take(answer);
-    }
-
-    fn respond(_: &Context, items: Vec<ServerSetting>) -> Response {
-        all(&items, |setting| ShownSetting {
+    fn respond(self, _: &Context) -> Response {
+        all(&self, |setting| ShownSetting {
             key: &setting.key,
             value: Nullable(setting.value.as_deref()),
             source: setting.source.as_str(),

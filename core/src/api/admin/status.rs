@@ -4,10 +4,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::api::admin::AdminEndpoint;
 use crate::api::admin::answer::shown;
 use crate::api::admin::call::AdminCall;
-use crate::api::admin::task_operation::{TaskOperation, TaskResult};
+use crate::api::admin::task_operation::{TaskEndpoint, TaskOperation};
 use crate::api::context::Context;
 use crate::api::description::Description;
 use crate::api::server_status::ServerStatus;
@@ -82,47 +81,37 @@ answer! {
 /// Shows the status of the server.
 pub(crate) type ShowStatus = TaskOperation<Box<ServerStatus>>;
 
-impl TaskResult for Box<ServerStatus> {
-    fn of(answer: TaskAnswer) -> Option<Self> {
-        if let TaskAnswer::Status(status) = answer { Some(status) } else { None }
-    }
-}
-
-impl AdminEndpoint for ShowStatus {
+impl TaskEndpoint for Box<ServerStatus> {
     const ROLES: Roles = Roles::ALL;
     const DESCRIPTION: Description =
         Description::new("Shows the status of the server").answers::<ShownStatus<'_>>(200);
 
-    fn parse(_: &AdminCall<'_>) -> Result<Self, RequestError> {
-        Ok(Self::new(TaskRequest::Status))
+    fn parse(_: &AdminCall<'_>) -> Result<TaskRequest, RequestError> {
+        Ok(TaskRequest::Status)
     }
 
-    fn task(&self) -> Option<TaskRequest> {
-        Some(self.request.clone())
+    fn of(answer: TaskAnswer) -> Option<Self> {
+        if let TaskAnswer::Status(status) = answer { Some(status) } else { None }
     }
 
-    fn take_answer(&mut self, answer: TaskAnswer) {
-        self.take(answer);
-    }
-
-    fn respond(ctx: &Context, status: Box<ServerStatus>) -> Response {
-        let (rows, head) = &status.chain_head;
+    fn respond(self, ctx: &Context) -> Response {
+        let (rows, head) = &self.chain_head;
         shown(&ShownStatus {
-            version: &status.version,
-            uptime: status.uptime,
+            version: &self.version,
+            uptime: self.uptime,
             clock: ShownClock {
-                now: status.now.rfc3339(),
-                wall: status.wall.rfc3339(),
-                mark: status.mark.rfc3339(),
-                behind: Nullable(status.clock_behind),
-                ahead: Nullable(status.clock_ahead),
+                now: self.now.rfc3339(),
+                wall: self.wall.rfc3339(),
+                mark: self.mark.rfc3339(),
+                behind: Nullable(self.clock_behind),
+                ahead: Nullable(self.clock_ahead),
             },
             store: ShownStore {
-                database_bytes: status.database_bytes,
-                log_bytes: status.log_bytes,
-                disk_full: status.disk_full,
-                rollback_covered: status.rollback_covered,
-                last_backup: Nullable(status.last_backup.map(Time::rfc3339)),
+                database_bytes: self.database_bytes,
+                log_bytes: self.log_bytes,
+                disk_full: self.disk_full,
+                rollback_covered: self.rollback_covered,
+                last_backup: Nullable(self.last_backup.map(Time::rfc3339)),
             },
             audit: ShownChain { rows: *rows, head },
             warnings: ctx.inputs.warnings.iter().map(Warning::as_str).collect(),
