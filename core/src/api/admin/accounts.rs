@@ -126,7 +126,7 @@ impl AdminEndpoint for SetPassword {
     const DESCRIPTION: Description = Description::new("Sets a user's password, and ends their sessions")
         .takes::<SetPasswordBody>()
         .answers::<ShownUser<'_>>(200)
-        .refuses(&[Problem::NoSuchRecord, Problem::InvalidValue, Problem::RecordRefuses]);
+        .refuses(&[Problem::InvalidValue, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let SetPasswordBody { password, must_change } = call.json()?;
@@ -143,7 +143,7 @@ impl AdminEndpoint for RequirePasswordChange {
     const DESCRIPTION: Description =
         Description::new("Has a user change their password before anything else, and ends their sessions")
             .answers::<ShownUser<'_>>(200)
-            .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+            .refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: call.user()? })
@@ -156,9 +156,8 @@ impl AdminEndpoint for RequirePasswordChange {
 
 impl AdminEndpoint for UnlockUser {
     const ROLES: Roles = OPERATOR;
-    const DESCRIPTION: Description = Description::new("Lifts the locks on a user's password and factors")
-        .answers::<ShownUser<'_>>(200)
-        .refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description =
+        Description::new("Lifts the locks on a user's password and factors").answers::<ShownUser<'_>>(200);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: call.user()? })
@@ -172,8 +171,7 @@ impl AdminEndpoint for UnlockUser {
 impl AdminEndpoint for ShowAccount {
     const ROLES: Roles = OPERATOR;
     const DESCRIPTION: Description = Description::new("Shows a user's second factors, and what is locked")
-        .answers::<ShownFactors<'_>>(200)
-        .refuses(&[Problem::NoSuchRecord]);
+        .answers::<ShownFactors<'_>>(200);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: call.user()? })
@@ -195,7 +193,7 @@ impl AdminEndpoint for ResetFactors {
     const DESCRIPTION: Description =
         Description::new("Removes every second factor of a user, and ends their sessions")
             .answers_nothing(204)
-            .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+            .refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: call.user()? })
@@ -224,9 +222,7 @@ impl AdminEndpoint for ListSessions {
 
 impl AdminEndpoint for EndUserSessions {
     const ROLES: Roles = OPERATOR;
-    const DESCRIPTION: Description = Description::new("Ends every session of a user")
-        .answers_nothing(204)
-        .refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description = Description::new("Ends every session of a user").answers_nothing(204);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: call.user()? })
@@ -239,9 +235,8 @@ impl AdminEndpoint for EndUserSessions {
 
 impl AdminEndpoint for EndSession {
     const ROLES: Roles = OPERATOR;
-    const DESCRIPTION: Description = Description::new("Ends a session of a user")
-        .answers_nothing(204)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+    const DESCRIPTION: Description =
+        Description::new("Ends a session of a user").answers_nothing(204).refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { session: call.id(1, SessionId::parse)?, user: Some(call.id(0, UserId::parse)?) })

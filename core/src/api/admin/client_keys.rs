@@ -75,9 +75,8 @@ pub(crate) type SetClientKeys = Variant<SetClient, Keys>;
 
 impl AdminEndpoint for ListClientKeys {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description = Description::new("Lists the public keys of a client")
-        .answers_page::<ShownClientKey<'_>>()
-        .refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description =
+        Description::new("Lists the public keys of a client").answers_page::<ShownClientKey<'_>>();
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(ShowClient { client: call.client()? }.into())
@@ -93,7 +92,7 @@ impl AdminEndpoint for SetClientKeys {
     const DESCRIPTION: Description = Description::new("Replaces the public keys of a client")
         .takes::<KeysBody>()
         .answers_page::<ShownClientKey<'_>>()
-        .refuses(&[Problem::NoSuchRecord, Problem::InvalidValue]);
+        .refuses(&[Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let KeysBody { keys } = call.json()?;
@@ -111,12 +110,7 @@ impl AdminEndpoint for AddClientKey {
     const DESCRIPTION: Description = Description::new("Adds a public key to a client")
         .takes::<KeyBody>()
         .answers::<ShownClientKey<'_>>(201)
-        .refuses(&[
-            Problem::NoSuchRecord,
-            Problem::AlreadyExists,
-            Problem::RecordRefuses,
-            Problem::InvalidValue,
-        ]);
+        .refuses(&[Problem::AlreadyExists, Problem::RecordRefuses, Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let KeyBody { jwk } = call.json()?;
@@ -131,9 +125,8 @@ impl AdminEndpoint for AddClientKey {
 
 impl AdminEndpoint for EndClientKey {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description = Description::new("Removes a public key of a client")
-        .answers_nothing(204)
-        .refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description =
+        Description::new("Removes a public key of a client").answers_nothing(204);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { client: call.client()?, key: call.text(1).into() })

@@ -91,9 +91,8 @@ pub(crate) type ListSecrets = Variant<ShowClient, Secrets>;
 
 impl AdminEndpoint for ListSecrets {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description = Description::new("Lists the secrets of a client")
-        .answers_page::<ShownSecret<'_>>()
-        .refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description =
+        Description::new("Lists the secrets of a client").answers_page::<ShownSecret<'_>>();
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(ShowClient { client: call.client()? }.into())
@@ -109,7 +108,7 @@ impl AdminEndpoint for AddSecret {
     const DESCRIPTION: Description = Description::new("Adds a secret to a client")
         .takes::<AddSecretBody>()
         .answers::<ShownAddedSecret<'_>>(201)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses, Problem::InvalidValue]);
+        .refuses(&[Problem::RecordRefuses, Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let AddSecretBody { overlap, lifetime, client_secret } = call.json()?;
@@ -127,10 +126,8 @@ impl AdminEndpoint for AddSecret {
 
 impl AdminEndpoint for EndSecrets {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description = Description::new("Ends a secret of a client")
-        .queries::<EndSecretQuery>()
-        .answers_nothing(204)
-        .refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description =
+        Description::new("Ends a secret of a client").queries::<EndSecretQuery>().answers_nothing(204);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let EndSecretQuery { overlap } = call.query()?;

@@ -243,8 +243,7 @@ impl AdminEndpoint for AddClient {
 
 impl AdminEndpoint for ShowClient {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description =
-        Description::new("Shows a client").answers::<ShownClient<'_>>(200).refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description = Description::new("Shows a client").answers::<ShownClient<'_>>(200);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { client: call.client()? })
@@ -260,7 +259,7 @@ impl AdminEndpoint for PatchClient {
     const DESCRIPTION: Description = Description::new("Changes, disables or enables a client")
         .takes::<PatchClientBody>()
         .answers::<ShownClient<'_>>(200)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses, Problem::InvalidValue]);
+        .refuses(&[Problem::RecordRefuses, Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let client = call.client()?;
@@ -275,8 +274,7 @@ impl AdminEndpoint for PatchClient {
 
 impl AdminEndpoint for DeleteClient {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description =
-        Description::new("Deletes a client").answers_nothing(204).refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description = Description::new("Deletes a client").answers_nothing(204);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { client: call.client()? })

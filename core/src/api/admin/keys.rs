@@ -98,8 +98,7 @@ impl AdminEndpoint for ListKeys {
 
 impl AdminEndpoint for ShowKey {
     const ROLES: Roles = OFFICER;
-    const DESCRIPTION: Description =
-        Description::new("Shows a key").answers::<ShownSigningKey<'_>>(200).refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description = Description::new("Shows a key").answers::<ShownSigningKey<'_>>(200);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { id: call.text(0).into() })
@@ -141,7 +140,7 @@ impl AdminEndpoint for ActivateKey {
     const DESCRIPTION: Description = Description::new("Has a key sign")
         .takes::<ActivateKeyBody>()
         .answers::<ShownSigningKey<'_>>(200)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+        .refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let body: ActivateKeyBody = call.json()?;
@@ -158,7 +157,7 @@ impl AdminEndpoint for StopKey {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description = Description::new("Has a key sign no more")
         .answers::<ShownSigningKey<'_>>(200)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+        .refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { id: call.text(0).into() })
@@ -174,7 +173,7 @@ impl AdminEndpoint for RetireKey {
     const DESCRIPTION: Description = Description::new("Removes a key")
         .queries::<RetireKeyQuery>()
         .answers_nothing(204)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+        .refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let query: RetireKeyQuery = call.query()?;

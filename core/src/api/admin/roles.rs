@@ -100,7 +100,7 @@ impl AdminEndpoint for SetUserRoles {
         Description::new("Gives a user exactly these roles, and ends their sessions")
             .takes::<SetRolesBody>()
             .answers::<ShownHolder<'_>>(200)
-            .refuses(&[Problem::InvalidValue, Problem::NoSuchRecord, Problem::RecordRefuses]);
+            .refuses(&[Problem::InvalidValue, Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let SetRolesBody { roles } = call.json()?;
@@ -123,7 +123,7 @@ impl AdminEndpoint for TakeUserRoles {
     const ROLES: Roles = OFFICER;
     const DESCRIPTION: Description = Description::new("Takes every role of a user, and ends their sessions")
         .answers_nothing(204)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+        .refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(SetUserRoles { user: named(call), roles: Roles::NONE }.into())

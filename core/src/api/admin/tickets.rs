@@ -98,8 +98,7 @@ impl AdminEndpoint for ListTickets {
 
 impl AdminEndpoint for ShowTicket {
     const ROLES: Roles = OPERATOR;
-    const DESCRIPTION: Description =
-        Description::new("Shows a ticket").answers::<ShownTicket<'_>>(200).refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description = Description::new("Shows a ticket").answers::<ShownTicket<'_>>(200);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { ticket: call.id(0, TicketId::parse)? })
@@ -114,7 +113,7 @@ impl AdminEndpoint for RevokeTicket {
     const ROLES: Roles = OPERATOR;
     const DESCRIPTION: Description = Description::new("Revokes a ticket that nobody has redeemed")
         .answers_nothing(204)
-        .refuses(&[Problem::NoSuchRecord, Problem::RecordRefuses]);
+        .refuses(&[Problem::RecordRefuses]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { ticket: call.id(0, TicketId::parse)? })

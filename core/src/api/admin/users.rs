@@ -168,8 +168,7 @@ impl AdminEndpoint for ListUsers {
 
 impl AdminEndpoint for ShowUser {
     const ROLES: Roles = OPERATOR;
-    const DESCRIPTION: Description =
-        Description::new("Shows a user").answers::<ShownUser<'_>>(200).refuses(&[Problem::NoSuchRecord]);
+    const DESCRIPTION: Description = Description::new("Shows a user").answers::<ShownUser<'_>>(200);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         Ok(Self { user: call.user()? })
@@ -202,12 +201,7 @@ impl AdminEndpoint for PatchUser {
     const DESCRIPTION: Description = Description::new("Changes, disables or enables a user")
         .takes::<PatchUserBody>()
         .answers::<ShownUser<'_>>(200)
-        .refuses(&[
-            Problem::NoSuchRecord,
-            Problem::AlreadyExists,
-            Problem::RecordRefuses,
-            Problem::InvalidValue,
-        ]);
+        .refuses(&[Problem::AlreadyExists, Problem::RecordRefuses, Problem::InvalidValue]);
 
     fn parse(call: &AdminCall<'_>) -> Result<Self, RequestError> {
         let user = call.user()?;
