@@ -17,7 +17,7 @@ pub(super) const SCOPE: &str = "gatepass:admin";
 /// The users whom requests are about: those with a role at first, and one without.
 const SUBJECTS: [&str; 5] = ["p00", "p15", "p30", "boss", "p03"];
 
-/// Who asks for a commit.
+/// The author of a commit.
 #[derive(Clone, Debug)]
 pub(super) enum Author {
     /// A command on the machine.

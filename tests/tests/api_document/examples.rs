@@ -91,7 +91,7 @@ impl Example {
     }
 }
 
-/// Who sends an example.
+/// The sender of an example.
 #[derive(Clone, Copy)]
 enum By {
     Nobody,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::examples::Example;
 
-/// What goes wrong behind an operation.
+/// A fault behind an operation.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
     None,

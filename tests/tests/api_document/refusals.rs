@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::mistakes::{Fault, administrator, drive, server};
 
-/// Who asks for what with which body, and the code of the answer.
+/// The role that asks, the method, the path and the body; and the code of the answer.
 type Row = (Role, &'static str, &'static str, Value, u64);
 
 fn rows() -> Vec<Row> {
@@ -25,6 +25,7 @@ fn rows() -> Vec<Row> {
     vec![
         (Auditor, "POST", "audit:archive", json!({"before": "x"}), 40050),
         (Operator, "PATCH", "users/usr_ghost", json!({"name": "x"}), 40403),
+        (Operator, "GET", "users/ghost/sessions", none.clone(), 40403),
         (Operator, "PUT", "users/usr_ghost/password", json!({"password": "a long passphrase"}), 40403),
         (Operator, "POST", "risk:explain", explains(json!({"device_id": "é"})), 40007),
         (Officer, "PUT", "roles/usr_ghost", json!({"roles": ["operator"]}), 40403),
