@@ -25,7 +25,13 @@ fn rows() -> Vec<Row> {
     vec![
         (Auditor, "POST", "audit:archive", json!({"before": "x"}), 40050),
         (Operator, "PATCH", "users/usr_ghost", json!({"name": "x"}), 40403),
-        (Operator, "GET", "users/ghost/sessions", none.clone(), 40403),
+        (
+            Operator,
+            "GET",
+            "users/an-id-of-65-bytes-is-none----------------------------------------/sessions",
+            none.clone(),
+            40403,
+        ),
         (Operator, "PUT", "users/usr_ghost/password", json!({"password": "a long passphrase"}), 40403),
         (Operator, "POST", "risk:explain", explains(json!({"device_id": "é"})), 40007),
         (Officer, "PUT", "roles/usr_ghost", json!({"roles": ["operator"]}), 40403),
