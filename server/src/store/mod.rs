@@ -1,7 +1,8 @@
 //! The store: the durable data of an installation.
 //!
 //! [`Backend`] is what the server needs of an engine, and [`StoreError`] is how one fails. `audit_chain` and `audit_archive` are the
-//! rules of the audit rows, the same for every engine. [`sqlite`] is the engine, and the only place that knows SQLite.
+//! rules of the audit rows, the same for every engine. `rows` turns rows into records and back, for every engine, too. [`sqlite`] is the
+//! engine, and the only place that knows SQLite.
 
 mod admin_session;
 mod audit_archive;
@@ -13,6 +14,7 @@ mod engine;
 mod error;
 mod measures;
 mod notice;
+mod rows;
 pub mod sqlite;
 
 use std::sync::Arc;

@@ -2,25 +2,21 @@
 //! hold.
 
 use gatepass_core::base::time::Time;
-use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::challenge::MAX_WRONG;
 use gatepass_core::records::client::{Client, UsedSecret};
-use gatepass_core::records::client_key::ClientKey;
-use gatepass_core::records::factor::AskFactor;
 use gatepass_core::records::session::{MAX_DELETED, RefreshDigest, RefreshToken, Rotation, Session};
-use gatepass_core::records::ticket::{Ticket, TicketState};
+use gatepass_core::records::ticket::Ticket;
 use gatepass_core::records::user::User;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_core::store::change::Change;
-use rusqlite::{Connection, Params, params};
-use serde::Serialize;
+use rusqlite::{Connection, Params, params, params_from_iter};
 
 use super::audit::Tail;
-use super::deliveries::DeliveryColumns;
 use super::read::{first, has_officer_besides};
-use super::rows::{columns, signed, stamp};
 use super::transaction_error::TransactionError;
+use super::values::signed;
 use super::{deliveries, factors, identifiers, keys, passwords, sign_in_history};
+use crate::store::rows::{self, Value, columns, stamp};
 
 /// Applies `change` inside the transaction of `db`; if this fails, the caller rolls back what came before.
 pub(super) fn apply(db: &Connection, tail: &Tail<'_>, change: &Change) -> Result<(), TransactionError> {
@@ -178,45 +174,15 @@ fn holds(db: &Connection, sql: &str, values: impl Params) -> Result<(), Transact
 }
 
 fn insert_ticket(db: &Connection, ticket: &Ticket) -> Result<(), TransactionError> {
-    let (spent, revoked) = match &ticket.state {
-        TicketState::Live => (None, None),
-        TicketState::Spent { at, .. } => (Some(stamp(*at)), None),
-        TicketState::Revoked(at) => (None, Some(stamp(*at))),
-    };
-    let delivery = DeliveryColumns::of_ticket(deliveries::of_ticket(ticket));
     one(
         db,
-        "INSERT INTO tickets (id, digest, user_id, client_id, issuer, for_audience, bind, scope, client_ip, actor, \
-         reason, issued_at, expires_at, spent_at, revoked_at, state_epoch, delivery_request, delivery_salt, \
-         delivery_session, delivery_refresh, delivery_challenge, repeated, client_epoch, issuer_epoch) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-         ?23, ?24)",
-        params![
-            ticket.id.as_str(),
-            ticket.digest.0,
-            ticket.user_id.as_str(),
-            ticket.client_id.as_str(),
-            ticket.issuer.as_ref().map(|issuer| issuer.id.as_str()),
-            ticket.for_audience,
-            ticket.bind,
-            ticket.scope.as_str(),
-            ticket.client_ip.map(|ip| ip.to_string()),
-            ticket.impersonation.as_ref().map(|i| i.actor.as_str()),
-            ticket.impersonation.as_ref().map(|i| i.reason.as_str()),
-            stamp(ticket.issued_at),
-            stamp(ticket.expires_at),
-            spent,
-            revoked,
-            signed(ticket.state_epoch)?,
-            delivery.request,
-            delivery.salt,
-            delivery.session,
-            delivery.refresh,
-            delivery.challenge,
-            delivery.repeated,
-            ticket.client_epoch.map(signed).transpose()?,
-            ticket.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
-        ],
+        concat!(
+            "INSERT INTO tickets (",
+            columns!(tickets),
+            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
+             ?22, ?23, ?24)"
+        ),
+        params_from_iter(rows::ticket_values(ticket)),
     )
 }
 
@@ -235,7 +201,7 @@ fn rotate_refresh(
         |row| Ok(row.get(0)?),
     )?;
     let refreshes = counted.ok_or(TransactionError::Conflict)?.saturating_add(1).saturating_sub(recorded);
-    let session = insert_refresh(db, successor, refreshes)?;
+    let session = insert_refresh(db, &RefreshToken { refreshes, ..successor.clone() })?;
     let Some(last) = successor.last_deleted() else { return Ok(()) };
     db.prepare_cached(
         "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens INDEXED BY \
@@ -253,49 +219,27 @@ fn insert_session(
 ) -> Result<(), TransactionError> {
     one(
         db,
-        "INSERT INTO sessions (id, user_id, user_epoch, actor, client_id, bind, for_audience, scope, auth_time, \
-         expires_at, ended_at, methods, actor_epoch, purpose, state_epoch, client_epoch, issuer, issuer_epoch, signed_in_at) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19 FROM users WHERE id = ?2",
-        params![
-            session.id.as_str(),
-            session.user_id.as_str(),
-            signed(session.user_epoch)?,
-            session.actor_id().map(|id| id.as_str()),
-            session.client_id.as_str(),
-            session.bind,
-            session.for_audience,
-            session.scope.as_str(),
-            stamp(session.auth_time),
-            stamp(session.expires_at),
-            session.ended_at.map(stamp),
-            json(&session.methods)?,
-            session.actor.as_ref().map(|actor| signed(actor.epoch)).transpose()?,
-            session.purpose.as_str(),
-            signed(session.state_epoch)?,
-            session.client_epoch.map(signed).transpose()?,
-            session.issuer.as_ref().map(|issuer| issuer.id.as_str()),
-            session.issuer.as_ref().map(|issuer| signed(issuer.epoch)).transpose()?,
-            stamp(session.signed_in_at),
-        ],
+        concat!(
+            "INSERT INTO sessions (",
+            columns!(sessions),
+            ") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19 \
+             FROM users WHERE id = ?2"
+        ),
+        params_from_iter(rows::session_values(session)),
     )?;
-    refresh.map_or(Ok(()), |refresh| insert_refresh(db, refresh, refresh.refreshes).map(drop))
+    refresh.map_or(Ok(()), |refresh| insert_refresh(db, refresh).map(drop))
 }
 
 /// Inserts a refresh token of a session that is there. Returns the number of the session's row.
-fn insert_refresh(db: &Connection, token: &RefreshToken, refreshes: u32) -> Result<i64, TransactionError> {
+fn insert_refresh(db: &Connection, token: &RefreshToken) -> Result<i64, TransactionError> {
     let session = first(
         db,
-        "INSERT INTO refresh_tokens (digest, session, issued_at, expires_at, number, refreshes, recorded_at) \
-         SELECT ?1, seq, ?3, ?4, ?5, ?6, ?7 FROM sessions WHERE id = ?2 RETURNING session",
-        params![
-            token.digest.0,
-            token.session_id.as_str(),
-            stamp(token.issued_at),
-            stamp(token.expires_at),
-            signed(token.number)?,
-            refreshes,
-            token.recorded_at.map(stamp),
-        ],
+        concat!(
+            "INSERT INTO refresh_tokens (",
+            columns!(refresh_tokens),
+            ") SELECT ?1, seq, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM sessions WHERE id = ?2 RETURNING session"
+        ),
+        params_from_iter(rows::refresh_token_values(token)),
         |row| Ok(row.get(0)?),
     )?;
     session.ok_or(TransactionError::Conflict)
@@ -308,7 +252,7 @@ fn insert_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
         ") SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16 \
          WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE user_id = ?1)"
     );
-    write_user(db, sql, user, user.revision)?;
+    one(db, sql, params_from_iter(rows::user_values(user)))?;
     identifiers::update(db, user)
 }
 
@@ -316,42 +260,10 @@ fn update_user(db: &Connection, user: &User) -> Result<(), TransactionError> {
     let sql = concat!(
         "UPDATE users SET (",
         columns!(user_values),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) WHERE id = ?1 AND revision = ?13 - 1"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 + 1, ?14, ?15, ?16) WHERE id = ?1 AND revision = ?13"
     );
-    write_user(db, sql, user, user.revision.saturating_add(1))?;
+    one(db, sql, params_from_iter(rows::user_values(user)))?;
     identifiers::update(db, user)
-}
-
-/// Runs a statement that writes one user, whose values are those of `columns!(users)`.
-fn write_user(db: &Connection, sql: &str, user: &User, revision: u64) -> Result<(), TransactionError> {
-    one(
-        db,
-        sql,
-        params![
-            user.id.as_str(),
-            user.username.as_str(),
-            user.email,
-            user.phone,
-            user.name,
-            user.gender.map(|g| g.as_str()),
-            user.address,
-            user.status.as_str(),
-            user.must_change_password,
-            stamp(user.created_at),
-            stamp(user.updated_at),
-            signed(user.epoch)?,
-            signed(revision)?,
-            user.password_changed_at.map(stamp),
-            user.second_factor.map(AskFactor::as_str),
-            user.roles.bits(),
-        ],
-    )
-}
-
-/// Returns a value as JSON for a column.
-pub(super) fn json(value: &impl Serialize) -> Result<String, TransactionError> {
-    serde_json::to_string(value)
-        .map_err(|e| TransactionError::Sql(rusqlite::Error::ToSqlConversionFailure(e.into())))
 }
 
 fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionError> {
@@ -360,7 +272,7 @@ fn insert_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
         columns!(clients),
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
     );
-    write_client(db, sql, client, client.revision)?;
+    one(db, sql, params_from_iter(rows::client_values(client)))?;
     insert_secrets(db, client)
 }
 
@@ -368,55 +280,22 @@ fn update_client(db: &Connection, client: &Client) -> Result<(), TransactionErro
     let sql = concat!(
         "UPDATE clients SET (",
         columns!(client_values),
-        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) WHERE id = ?1 AND revision = ?10 - 1"
+        ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 + 1, ?11, ?12, ?13, ?14, ?15, ?16) WHERE id = ?1 AND revision = ?10"
     );
-    write_client(db, sql, client, client.revision.saturating_add(1))?;
+    one(db, sql, params_from_iter(rows::client_values(client)))?;
     db.prepare_cached("DELETE FROM client_secrets WHERE client_id = ?1")?.execute([client.id.as_str()])?;
     insert_secrets(db, client)
 }
 
-/// Runs a statement that writes one client, whose values are those of `columns!(clients)`.
-fn write_client(db: &Connection, sql: &str, client: &Client, revision: u64) -> Result<(), TransactionError> {
-    one(
-        db,
-        sql,
-        params![
-            client.id.as_str(),
-            client.name,
-            client.scope.as_str(),
-            client.default_scope.as_str(),
-            json(&client.audiences)?,
-            client.enabled,
-            client.token_lifetime,
-            client.user_token_lifetime,
-            stamp(client.created_at),
-            signed(revision)?,
-            client.second_factor.map(AskFactor::as_str),
-            signed(client.epoch)?,
-            client.trusted_context,
-            client.roles.bits(),
-            (!client.keys.is_empty()).then(|| ClientKey::write_set(&client.keys)),
-            client.signing_algorithm.map(Algorithm::as_str),
-        ],
-    )
-}
-
 fn insert_secrets(db: &Connection, client: &Client) -> Result<(), TransactionError> {
+    let sql = concat!(
+        "INSERT INTO client_secrets (client_id, position, ",
+        columns!(client_secrets),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+    );
     for (position, secret) in (0i64..).zip(&client.secrets) {
-        one(
-            db,
-            "INSERT INTO client_secrets (client_id, position, digest, created_at, expires_at, last_used_at, id) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
-                client.id.as_str(),
-                position,
-                secret.digest.0,
-                stamp(secret.created_at),
-                secret.expires_at.map(stamp),
-                secret.last_used_at.map(stamp),
-                secret.id.as_str(),
-            ],
-        )?;
+        let first = [Value::from(client.id.as_str()), position.into()];
+        one(db, sql, params_from_iter(first.into_iter().chain(rows::secret_values(secret))))?;
     }
     Ok(())
 }

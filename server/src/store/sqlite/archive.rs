@@ -10,8 +10,8 @@ use rusqlite::{Connection, params};
 
 use super::apply::apply;
 use super::audit::{columns, kept_head, kept_marks, row_fields};
-use super::rows::{signed, stamp};
 use super::transaction_error::TransactionError;
+use super::values::signed;
 use super::walk::{self, PAGE};
 use super::{Store, audit_pages, schema};
 use crate::secrets::master_key::hex;
@@ -20,6 +20,7 @@ use crate::store::audit_chain::{AuditVerdict, Chain, Head, Marks, SealedHead, WI
 use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
 use crate::store::backend::{Archived, AuditCut, AuditTrail, OnProgress, Upkeep as _};
 use crate::store::error::StoreError;
+use crate::store::rows::stamp;
 
 /// The number of rows deleted in one transaction.
 const CUT: i64 = 256;

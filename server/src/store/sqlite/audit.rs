@@ -4,20 +4,18 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use gatepass_core::records::risk::Assessment;
-use gatepass_core::records::role::Roles;
-use gatepass_core::store::audit::{Event, Kind, Refusal};
+use gatepass_core::store::audit::Event;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::read::first;
-use super::rows::{self, Columns};
 use super::state::State;
 use super::transaction_error::TransactionError;
 use crate::secrets::master_key::MasterKey;
 use crate::store::audit_chain::{
     AuditRow, BEFORE_ROLES, COLUMNS, Chain, Field, Head, SealedHead, SealedMarks, UNNUMBERED, WIDTH,
 };
+use crate::store::rows::{self, Columns};
 
 impl<'a> From<ValueRef<'a>> for Field<'a> {
     fn from(value: ValueRef<'a>) -> Self {
@@ -158,32 +156,5 @@ pub(super) fn row_fields<'a>(row: &'a Row<'_>) -> rusqlite::Result<[Field<'a>; W
 /// Reads a row of the [`columns`] of this schema.
 pub(super) fn audit_row(row: &Row<'_>) -> Result<AuditRow, TransactionError> {
     let mut c = Columns::of(row, "audit");
-    Ok(AuditRow {
-        seq: c.number("seq")?,
-        event: Event {
-            at: c.time("at")?,
-            kind: c.parsed("kind", Kind::parse)?,
-            subject: c.maybe("subject", rows::user_id)?,
-            actor: c.maybe("actor", rows::user_id)?,
-            client: c.maybe("client", rows::client_id)?,
-            ticket: c.maybe("ticket", rows::ticket_id)?,
-            session: c.maybe("session", rows::session_id)?,
-            key: c.maybe("key", rows::owned)?,
-            address: c.maybe("address", rows::address)?,
-            refusal: c.maybe("refusal", Refusal::parse)?,
-            reason: c.maybe("reason", rows::owned)?,
-            count: c.small("count")?,
-            risk: c.maybe("risk", Assessment::parse)?,
-            issuer: c.maybe("issuer", rows::client_id)?,
-            issuer_user: c.maybe("issuer_user", rows::user_id)?,
-            request: c.maybe("request", rows::request_id)?,
-            sent_request: c.maybe("sent_request", rows::request_id)?,
-            operator: c.maybe("operator", rows::owned)?,
-            stated_by: c.maybe("stated_by", rows::client_id)?,
-            peer: c.maybe("peer", rows::address)?,
-            by_user: c.maybe("by_user", rows::user_id)?,
-            by_client: c.maybe("by_client", rows::client_id)?,
-            roles: c.maybe("roles", Roles::parse)?,
-        },
-    })
+    Ok(AuditRow { seq: c.number("seq")?, event: rows::event(&mut c)? })
 }

@@ -7,11 +7,12 @@ use gatepass_core::store::audit::{Kind, Refusal};
 
 use super::audit::{audit_row, columns};
 use super::read::every;
-use super::rows::{signed, stamp};
 use super::schema;
 use super::transaction_error::TransactionError;
+use super::values::signed;
 use super::walk::PAGE;
 use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, RefusalFilter};
+use crate::store::rows::stamp;
 
 /// The most rows that one page looks at.
 const LOOKED_AT: u64 = 20_000;

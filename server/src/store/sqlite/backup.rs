@@ -13,7 +13,6 @@ use super::connect::Role;
 use super::generation::{self, Generation};
 use super::installation::Installation;
 use super::read::first;
-use super::rows::{self, Columns};
 use super::schema::{self, Version};
 use super::start::{RAISE_EPOCH, write_witness};
 use super::state::find_key;
@@ -25,6 +24,7 @@ use crate::secrets::master_key::hex;
 use crate::secrets::random::random;
 use crate::store::backend::{OnProgress, Phase};
 use crate::store::error::{SqliteErrorKind, StoreError};
+use crate::store::rows::{self, Columns};
 
 /// Pages that are copied at once.
 const PAGES: i32 = 256;

@@ -7,10 +7,10 @@ use rusqlite::params;
 
 use super::Store;
 use super::read::every;
-use super::rows::stamp;
 use super::transaction_error::TransactionError;
 use crate::store::backend::EndedAhead;
 use crate::store::error::StoreError;
+use crate::store::rows::stamp;
 
 /// The most rows changed in one transaction.
 const BATCH: usize = 500;

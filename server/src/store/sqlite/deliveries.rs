@@ -3,59 +3,16 @@
 
 use gatepass_core::base::time::Time;
 use gatepass_core::records::challenge::{Answered, ChallengeDigest};
-use gatepass_core::records::delivery::{
-    AnswerDelivery, Delivery, OpenedSession, RequestDigest, TicketDelivery, TicketResult,
-};
-use gatepass_core::records::session::{RefreshDigest, Salt};
-use gatepass_core::records::ticket::{Ticket, TicketDigest, TicketState};
+use gatepass_core::records::delivery::TicketDelivery;
+use gatepass_core::records::ticket::TicketDigest;
 use gatepass_core::store::audit::{Event, Kind};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::apply::one;
 use super::audit::Tail;
 use super::read::{every, ticket_row};
-use super::rows::{self, Columns, stamp};
 use super::transaction_error::TransactionError;
-
-/// The values of the columns of one delivery.
-#[derive(Default)]
-pub(super) struct DeliveryColumns<'a> {
-    pub(super) request: Option<[u8; 32]>,
-    pub(super) salt: Option<[u8; 32]>,
-    pub(super) session: Option<&'a str>,
-    pub(super) refresh: Option<[u8; 32]>,
-    pub(super) challenge: Option<[u8; 32]>,
-    pub(super) repeated: u32,
-}
-
-impl<'a> DeliveryColumns<'a> {
-    fn of<R>(delivery: &Delivery<R>) -> Self {
-        Self {
-            request: Some(delivery.request.0),
-            salt: Some(delivery.salt.0),
-            repeated: delivery.repeated,
-            ..Self::default()
-        }
-    }
-
-    fn with(self, opened: &'a OpenedSession) -> Self {
-        let refresh = opened.refresh.map(|refresh| refresh.0);
-        Self { session: Some(opened.id.as_str()), refresh, ..self }
-    }
-
-    pub(super) fn of_ticket(delivery: Option<&'a TicketDelivery>) -> Self {
-        let Some(delivery) = delivery else { return Self::default() };
-        match &delivery.result {
-            TicketResult::Session(opened) => Self::of(delivery).with(opened),
-            TicketResult::Challenge(digest) => Self { challenge: Some(digest.0), ..Self::of(delivery) },
-        }
-    }
-
-    pub(super) fn of_answer(answered: Option<&'a Answered>) -> Self {
-        let delivery = answered.and_then(|answered| answered.delivery.as_ref());
-        delivery.map_or_else(Self::default, |delivery| Self::of(&**delivery).with(&delivery.result))
-    }
-}
+use crate::store::rows::{self, Columns, Value, stamp};
 
 /// Spends a ticket that is live.
 pub(super) fn spend_ticket(
@@ -70,22 +27,13 @@ pub(super) fn spend_ticket(
             "UPDATE tickets SET spent_at = ?2 WHERE seq = ?1 AND spent_at IS NULL AND revoked_at IS NULL";
         return one(db, sql, params![seq, stamp(at)]);
     }
-    let columns = DeliveryColumns::of_ticket(delivery);
+    let first = [Value::from(seq), at.into()];
     one(
         db,
         "UPDATE tickets SET spent_at = ?2, delivery_request = ?3, delivery_salt = ?4, delivery_session = ?5, \
          delivery_refresh = ?6, delivery_challenge = ?7, repeated = ?8 \
          WHERE seq = ?1 AND spent_at IS NULL AND revoked_at IS NULL",
-        params![
-            seq,
-            stamp(at),
-            columns.request,
-            columns.salt,
-            columns.session,
-            columns.refresh,
-            columns.challenge,
-            columns.repeated
-        ],
+        params_from_iter(first.into_iter().chain(rows::ticket_delivery_values(delivery))),
     )
 }
 
@@ -109,22 +57,14 @@ pub(super) fn answer_challenge(
     wrong: u32,
     answered: &Answered,
 ) -> Result<(), TransactionError> {
-    let columns = DeliveryColumns::of_answer(Some(answered));
+    let first = [Value::from(&digest.0), wrong.into(), answered.at.into()];
+    let delivery = rows::answer_delivery_values(answered.delivery.as_deref());
     one(
         db,
         "UPDATE challenges SET answered = 1, answered_at = ?3, delivery_request = ?4, delivery_salt = ?5, \
          delivery_session = ?6, delivery_refresh = ?7, repeated = ?8 \
          WHERE digest = ?1 AND wrong = ?2 AND answered = 0",
-        params![
-            digest.0,
-            wrong,
-            stamp(answered.at),
-            columns.request,
-            columns.salt,
-            columns.session,
-            columns.refresh,
-            columns.repeated
-        ],
+        params_from_iter(first.into_iter().chain(delivery)),
     )
 }
 
@@ -140,51 +80,6 @@ pub(super) fn repeat_answer(
          AND delivery_request IS NOT NULL AND (repeated = 0) = ?3",
         params![digest.0, wrong, first],
     )
-}
-
-/// Reads the next columns of a ticket: its delivery.
-pub(super) fn ticket_delivery(c: &mut Columns<'_>) -> Result<Option<TicketDelivery>, TransactionError> {
-    let Some((request, salt)) = request(c)? else { return nothing(c, 4) };
-    let opened = opened(c)?;
-    let challenge = c.maybe_bytes("delivery_challenge")?.map(ChallengeDigest);
-    let result = match (opened, challenge) {
-        (Some(opened), None) => TicketResult::Session(opened),
-        (None, Some(digest)) => TicketResult::Challenge(digest),
-        (Some(_), Some(_)) | (None, None) => return Err(c.unreadable("delivery_challenge")),
-    };
-    Ok(Some(Delivery { request, salt, result, repeated: c.small("repeated")? }))
-}
-
-/// Reads the next columns of a challenge: its delivery.
-pub(super) fn answer_delivery(c: &mut Columns<'_>) -> Result<Option<AnswerDelivery>, TransactionError> {
-    let Some((request, salt)) = request(c)? else { return nothing(c, 3) };
-    let result = opened(c)?.ok_or_else(|| c.unreadable("delivery_session"))?;
-    Ok(Some(Delivery { request, salt, result, repeated: c.small("repeated")? }))
-}
-
-/// Skips the columns of a delivery that is absent.
-fn nothing<T>(c: &mut Columns<'_>, columns: usize) -> Result<Option<T>, TransactionError> {
-    c.skip(columns);
-    Ok(None)
-}
-
-/// Reads the digest of the request and the salt; none if there was no delivery.
-fn request(c: &mut Columns<'_>) -> Result<Option<(RequestDigest, Salt)>, TransactionError> {
-    match (c.maybe_bytes("delivery_request")?, c.maybe_bytes("delivery_salt")?) {
-        (Some(request), Some(salt)) => Ok(Some((RequestDigest(request), Salt(salt)))),
-        (None, None) => Ok(None),
-        (Some(_), None) | (None, Some(_)) => Err(c.unreadable("delivery_salt")),
-    }
-}
-
-fn opened(c: &mut Columns<'_>) -> Result<Option<OpenedSession>, TransactionError> {
-    let id = c.maybe("delivery_session", rows::session_id)?;
-    let refresh = c.maybe_bytes("delivery_refresh")?.map(RefreshDigest);
-    match (id, refresh) {
-        (Some(id), refresh) => Ok(Some(OpenedSession { id, refresh })),
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(c.unreadable("delivery_refresh")),
-    }
 }
 
 /// Writes how often the answers to tickets and challenges that expired before `before` were repeated after the first
@@ -218,12 +113,4 @@ pub(super) fn record_repetitions(
             .try_for_each(|event| tail.append(db, event))?;
     }
     Ok(())
-}
-
-/// Returns the delivery of `ticket`, if it has one.
-pub(super) fn of_ticket(ticket: &Ticket) -> Option<&TicketDelivery> {
-    match &ticket.state {
-        TicketState::Spent { delivery, .. } => delivery.as_deref(),
-        TicketState::Live | TicketState::Revoked(_) => None,
-    }
 }

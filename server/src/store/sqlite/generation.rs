@@ -6,11 +6,12 @@ use rusqlite::{Connection, params};
 
 use super::apply::one;
 use super::read::{every, first};
-use super::rows::{Columns, signed, stamp};
 use super::transaction_error::TransactionError;
+use super::values::{decoder, signed};
 use super::witness::Witness;
 use crate::secrets::random::random;
 use crate::store::error::StoreError;
+use crate::store::rows::{Columns, stamp};
 
 /// The number of generations that the store keeps.
 pub(super) const KEPT: u64 = 64;
@@ -48,7 +49,7 @@ pub(super) enum Standing {
 
 /// Returns the id of the installation, which its witness bears too.
 pub(super) fn installation(db: &Connection) -> Result<[u8; 16], TransactionError> {
-    first(db, "SELECT installation FROM meta", [], |row| Columns::of(row, "meta").bytes("installation"))?
+    first(db, "SELECT installation FROM meta", [], decoder("meta", |c| c.bytes("installation")))?
         .ok_or(TransactionError::Row { table: "meta", column: "only row" })
 }
 
@@ -92,8 +93,7 @@ pub(super) fn compare(
         return Ok(Standing::Confirmed);
     }
     let number = i64::try_from(witness.number).unwrap_or(i64::MAX);
-    let ids = every(db, "SELECT id FROM generations WHERE number = ?1", [number], |row| {
-        Columns::of(row, "generations").bytes::<16>("id")
-    })?;
+    let sql = "SELECT id FROM generations WHERE number = ?1";
+    let ids = every(db, sql, [number], decoder("generations", |c| c.bytes::<16>("id")))?;
     Ok(if ids.contains(&witness.id) { Standing::Unconfirmed } else { Standing::Older })
 }

@@ -11,8 +11,9 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::batch;
 use super::read::{every, first, user_by_id_text};
-use super::rows::{self, Columns, columns};
 use super::transaction_error::TransactionError;
+use super::values::decoder;
+use crate::store::rows::{self, Columns, columns};
 
 /// The users of one batch. More of them at once write fewer pages of the index twice.
 const BATCH: i64 = 65_536;
@@ -52,9 +53,7 @@ pub(super) fn rules() -> String {
 /// Returns the numbering plan of the file.
 pub(super) fn plan(db: &Connection) -> Result<Option<NumberingPlan>, TransactionError> {
     let sql = "SELECT numbering_plan FROM meta";
-    let read = |row: &Row<'_>| {
-        Columns::of(row, "meta").maybe("numbering_plan", |text| NumberingPlan::parse(text).ok())
-    };
+    let read = decoder("meta", |c| c.maybe("numbering_plan", |text| NumberingPlan::parse(text).ok()));
     Ok(first(db, sql, [], read)?.flatten())
 }
 
@@ -152,7 +151,7 @@ fn find_ambiguous(db: &Connection) -> Result<(), TransactionError> {
 pub(super) fn count_ambiguous(db: &Connection) -> Result<u64, TransactionError> {
     let sql = "SELECT count(*) FROM ambiguous_identifiers a WHERE \
                (SELECT min(user) <> max(user) FROM identifiers i WHERE i.canonical = a.canonical)";
-    let count = first(db, sql, [], |row| Columns::of(row, "ambiguous_identifiers").number("count"))?;
+    let count = first(db, sql, [], decoder("ambiguous_identifiers", |c| c.number("count")))?;
     Ok(count.unwrap_or_default())
 }
 
@@ -236,7 +235,7 @@ pub(super) fn identified(
 ) -> Result<(Named<User>, CanonicalIdentifier, Option<NumberingPlan>), TransactionError> {
     let plan = plan(db)?;
     let form = CanonicalIdentifier::of(text, plan.as_ref());
-    let mut users = every(db, IDENTIFIED, params![form.as_str(), namesakes()], rows::user)?;
+    let mut users = every(db, IDENTIFIED, params![form.as_str(), namesakes()], decoder("users", rows::user))?;
     let named = match users.len() {
         0 | 1 => users.pop().into(),
         _ => Named::Several(users.into_iter().map(|user| user.id).collect()),

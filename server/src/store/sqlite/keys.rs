@@ -6,34 +6,23 @@ use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::base::time::Time;
 use gatepass_core::crypto::algorithm::Algorithm;
 use gatepass_core::records::signing_key::{KeyRecord, KeyRecords, KeyState, StoredKey};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::Store;
 use super::apply::one;
 use super::read::every;
-use super::rows::{self, Columns, signed, stamp};
 use super::state::{MasterKeys, State};
 use super::transaction_error::TransactionError;
+use super::values::{decoder, signed};
 use crate::secrets::master_key::MasterKey;
 use crate::store::backend::{SigningKeys, StoredKeys};
 use crate::store::error::StoreError;
-
-/// Returns the purpose that a key is sealed for.
-pub(super) fn purpose(id: &str) -> String {
-    format!("key:{id}")
-}
+use crate::store::rows::{self, Columns, Value, columns, stamp};
 
 impl SigningKeys for Store {
     fn keys(&self) -> Result<StoredKeys, StoreError> {
         self.snapshot(|db| keys_of(db, self.path(), self.master_keys()))
     }
-}
-
-/// The columns of a key without its private part, in the order in which [`record`] reads them.
-macro_rules! columns {
-    () => {
-        "kid, alg, state, created_at, beside, retire_from"
-    };
 }
 
 /// Reads every key, unsealed.
@@ -44,11 +33,11 @@ pub(super) fn keys_of(
 ) -> Result<StoredKeys, TransactionError> {
     let state = State::read(db)?;
     let master = keys.of(db, &state)?;
-    let sql = concat!("SELECT ", columns!(), ", sealed FROM keys ORDER BY seq");
+    let sql = concat!("SELECT ", columns!(keys), ", sealed FROM keys ORDER BY seq");
     let keys = every(db, sql, [], |row| {
         let mut c = Columns::of(row, "keys");
-        let record = record(&mut c)?;
-        let purpose = purpose(&record.id);
+        let record = rows::key_record(&mut c)?;
+        let purpose = rows::key_purpose(&record.id);
         let Some(mut opened) = master.open(&purpose, &c.blob("sealed")?) else {
             return Err(TransactionError::Refused(StoreError::Unsealable { path: path.to_owned(), purpose }));
         };
@@ -59,9 +48,9 @@ pub(super) fn keys_of(
 
 /// Reads every key without its private part, and what the clients ask of them.
 pub(super) fn records_of(db: &Connection) -> Result<KeyRecords, TransactionError> {
-    let read = |row: &Row<'_>| record(&mut Columns::of(row, "keys"));
-    let keys = every(db, concat!("SELECT ", columns!(), " FROM keys ORDER BY seq"), [], read)?;
-    let read = |row: &Row<'_>| Columns::of(row, "clients").parsed("signing_algorithm", Algorithm::parse);
+    let sql = concat!("SELECT ", columns!(keys), " FROM keys ORDER BY seq");
+    let keys = every(db, sql, [], decoder("keys", rows::key_record))?;
+    let read = decoder("clients", |c| c.parsed("signing_algorithm", Algorithm::parse));
     let sql = "SELECT DISTINCT signing_algorithm FROM clients WHERE signing_algorithm IS NOT NULL";
     let mut chosen = every(db, sql, [], read)?;
     chosen.sort_unstable();
@@ -73,17 +62,6 @@ pub(super) fn records_of(db: &Connection) -> Result<KeyRecords, TransactionError
     Ok(KeyRecords { keys, chosen, longest_lifetime })
 }
 
-fn record(c: &mut Columns<'_>) -> Result<KeyRecord, TransactionError> {
-    Ok(KeyRecord {
-        id: c.parsed("kid", rows::owned)?,
-        algorithm: c.parsed("alg", Algorithm::parse)?,
-        state: c.parsed("state", KeyState::parse)?,
-        created_at: c.time("created_at")?,
-        beside: c.flag("beside")?,
-        retire_from: c.maybe_time("retire_from")?,
-    })
-}
-
 /// Adds a key.
 pub(super) fn insert(
     db: &Connection,
@@ -93,22 +71,15 @@ pub(super) fn insert(
     retire_from: Time,
 ) -> Result<(), TransactionError> {
     raise(db, generation)?;
-    let KeyRecord { id, algorithm, state, created_at, beside, retire_from: own } = &key.record;
+    let KeyRecord { id, state, beside, .. } = &key.record;
     let signs = *state == KeyState::Signing;
     let inserted = if signs { KeyState::Published } else { *state };
-    let sealed = master.seal(&purpose(id), key.private_jwk.expose())?;
+    let record = KeyRecord { state: inserted, ..key.record.clone() };
+    let sealed = master.seal(&rows::key_purpose(id), key.private_jwk.expose())?;
     one(
         db,
-        "INSERT INTO keys (kid, alg, state, created_at, beside, retire_from, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![
-            id,
-            algorithm.as_str(),
-            inserted.as_str(),
-            stamp(*created_at),
-            beside,
-            own.map(stamp),
-            sealed
-        ],
+        concat!("INSERT INTO keys (", columns!(keys), ", sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
+        params_from_iter(rows::key_record_values(&record).into_iter().chain([Value::from(sealed)])),
     )?;
     if signs { sign(db, id, *beside, retire_from) } else { Ok(()) }
 }

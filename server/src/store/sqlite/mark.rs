@@ -7,10 +7,11 @@ use rusqlite::{Connection, Row, params};
 use super::Store;
 use super::apply::one;
 use super::read::first;
-use super::rows::{Columns, signed, stamp};
 use super::transaction_error::TransactionError;
+use super::values::signed;
 use crate::store::backend::{ClockMark, ClockStore};
 use crate::store::error::StoreError;
+use crate::store::rows::{Columns, stamp};
 
 const READ: &str = "SELECT clock_mark, clock_resets, clock_jumped_at, clock_ahead_since FROM meta";
 

@@ -3,7 +3,8 @@
 //! Reads borrow one of a few connections for one snapshot (`reader`, `read`, `list`). Writes go through one thread
 //! (`writer`) that puts the waiting jobs into one transaction (`batch`), each whole or not at all; every change begins with a
 //! conditional statement (`apply`). Conditions are checked inside `BEGIN IMMEDIATE`, so several processes behave
-//! like one. The file is opened and kept up to date by `connect` and `schema`; `rows` turns rows into records.
+//! like one. The file is opened and kept up to date by `connect` and `schema`; `values` is how SQLite's rows and values are read and
+//! written by the translation into records that all engines share.
 
 mod advance;
 mod apply;
@@ -35,7 +36,6 @@ mod reserve;
 mod restore;
 mod rotate;
 mod row_counts;
-mod rows;
 mod schema;
 mod sign_in_history;
 mod start;
@@ -43,6 +43,7 @@ mod state;
 mod store;
 mod sweep;
 mod transaction_error;
+mod values;
 mod walk;
 mod witness;
 mod writer;

@@ -9,20 +9,21 @@ use gatepass_core::store::query::{RoleHolder, SessionPageQuery};
 use rusqlite::{Connection, Params, Row, params};
 
 use super::read::{every, sessions_of, with_secrets};
-use super::rows::{self, columns, signed};
 use super::transaction_error::TransactionError;
+use super::values::{decoder, signed};
+use crate::store::rows::{self, Columns, columns};
 
 pub(super) fn users(db: &Connection, query: &PageQuery) -> Result<Page<User>, TransactionError> {
     let sql = concat!("SELECT ", columns!(users), ", seq FROM users WHERE seq > ?1 ORDER BY seq LIMIT ?2");
     let Some(after) = after(query, i64::MIN) else { return Ok(Page::default()) };
-    page(db, query, sql, params![after, limit(query)?], rows::user)
+    page(db, query, sql, params![after, limit(query)?], decoder("users", rows::user))
 }
 
 pub(super) fn clients(db: &Connection, query: &PageQuery) -> Result<Page<Client>, TransactionError> {
     let sql =
         concat!("SELECT ", columns!(clients), ", seq FROM clients WHERE seq > ?1 ORDER BY seq LIMIT ?2");
     let Some(after) = after(query, i64::MIN) else { return Ok(Page::default()) };
-    let read = |row: &Row<'_>| with_secrets(db, rows::client(row)?);
+    let read = |row: &Row<'_>| with_secrets(db, rows::client(&mut Columns::of(row, "clients"))?);
     page(db, query, sql, params![after, limit(query)?], read)
 }
 
@@ -42,8 +43,9 @@ pub(super) fn role_holders(db: &Connection, query: &PageQuery) -> Result<Page<Ro
                 ", seq FROM users WHERE roles <> 0 AND seq > ?1 ORDER BY seq LIMIT ?2"
             );
             found = every(db, sql, params![after, most], |row| {
-                let holder = RoleHolder::User(Box::new(rows::user(row)?));
-                Ok((holder, Cursor(row.get::<_, i64>("seq")?.to_string())))
+                let user = rows::user(&mut Columns::of(row, "users"))?;
+                let cursor = Cursor(row.get::<_, i64>("seq")?.to_string());
+                Ok((RoleHolder::User(Box::new(user)), cursor))
             })?;
             Some(i64::MIN)
         }
@@ -57,8 +59,9 @@ pub(super) fn role_holders(db: &Connection, query: &PageQuery) -> Result<Page<Ro
             ", seq FROM clients WHERE roles <> 0 AND seq > ?1 ORDER BY seq LIMIT ?2"
         );
         found.extend(every(db, sql, params![after, rest], |row| {
-            let holder = RoleHolder::Client(Box::new(with_secrets(db, rows::client(row)?)?));
-            Ok((holder, Cursor(format!("{AFTER_USERS}{}", row.get::<_, i64>("seq")?))))
+            let client = with_secrets(db, rows::client(&mut Columns::of(row, "clients"))?)?;
+            let cursor = Cursor(format!("{AFTER_USERS}{}", row.get::<_, i64>("seq")?));
+            Ok((RoleHolder::Client(Box::new(client)), cursor))
         })?);
     }
     Ok(Page::of(query, found))
@@ -68,7 +71,7 @@ pub(super) fn tickets(db: &Connection, query: &PageQuery) -> Result<Page<Ticket>
     let sql =
         concat!("SELECT ", columns!(tickets), ", seq FROM tickets WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2");
     let Some(after) = after(query, i64::MAX) else { return Ok(Page::default()) };
-    page(db, query, sql, params![after, limit(query)?], rows::ticket)
+    page(db, query, sql, params![after, limit(query)?], decoder("tickets", rows::ticket))
 }
 
 pub(super) fn sessions(db: &Connection, query: &SessionPageQuery) -> Result<Page<Session>, TransactionError> {
@@ -82,14 +85,14 @@ pub(super) fn sessions(db: &Connection, query: &SessionPageQuery) -> Result<Page
                 columns!(sessions),
                 ", seq FROM sessions WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2"
             );
-            page(db, query, sql, params![after, limit], rows::session)
+            page(db, query, sql, params![after, limit], decoder("sessions", rows::session))
         }
         Some(user) => {
             let sql = concat!(
                 sessions_of!(concat!(columns!(sessions), ", seq")),
                 " WHERE seq < ?2 ORDER BY seq DESC LIMIT ?3"
             );
-            page(db, query, sql, params![user.as_str(), after, limit], rows::session)
+            page(db, query, sql, params![user.as_str(), after, limit], decoder("sessions", rows::session))
         }
     }
 }

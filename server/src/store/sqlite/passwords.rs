@@ -3,29 +3,31 @@
 use gatepass_core::records::factor::Lockout;
 use gatepass_core::records::id::UserId;
 use gatepass_core::records::password::{Password, PasswordHash};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params, params_from_iter};
 
 use super::apply::one;
 use super::read::first;
-use super::rows::{Columns, stamp};
 use super::transaction_error::TransactionError;
+use super::values::decoder;
+use crate::store::rows::{self, Value, columns};
 
 /// Returns the password of `user`, if they have one.
 pub(super) fn of(db: &Connection, user: &UserId) -> Result<Option<Password>, TransactionError> {
-    let sql = "SELECT hash, wrong, locks, locked_until FROM passwords WHERE user_id = ?1";
-    first(db, sql, [user.as_str()], |row: &Row<'_>| {
-        let mut c = Columns::of(row, "passwords");
-        let hash = c.parsed("hash", |text| PasswordHash::parse(text).ok())?;
-        Ok(Password { hash, lockout: c.lockout()? })
-    })
+    let sql = concat!("SELECT ", columns!(password_values), " FROM passwords WHERE user_id = ?1");
+    first(db, sql, [user.as_str()], decoder("passwords", rows::password))
 }
 
 pub(super) fn set(db: &Connection, user: &UserId, hash: &PasswordHash) -> Result<(), TransactionError> {
+    let password = Password { hash: hash.clone(), lockout: Lockout::NONE };
     one(
         db,
-        "INSERT INTO passwords (user_id, hash, wrong, locks) VALUES (?1, ?2, 0, 0) \
-         ON CONFLICT (user_id) DO UPDATE SET hash = ?2, wrong = 0, locks = 0, locked_until = NULL",
-        params![user.as_str(), hash.as_str()],
+        concat!(
+            "INSERT INTO passwords (",
+            columns!(passwords),
+            ") VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (user_id) DO UPDATE SET hash = ?2, wrong = ?3, locks = ?4, locked_until = ?5"
+        ),
+        params_from_iter([Value::from(user.as_str())].into_iter().chain(rows::password_values(&password))),
     )
 }
 
@@ -52,14 +54,11 @@ pub(super) fn set_guesses(
         db,
         "UPDATE passwords SET wrong = ?5, locks = ?6, locked_until = ?7 \
          WHERE user_id = ?1 AND wrong = ?2 AND locks = ?3 AND locked_until IS ?4",
-        params![
-            user.as_str(),
-            before.wrong,
-            before.locks,
-            before.locked_until.map(stamp),
-            after.wrong,
-            after.locks,
-            after.locked_until.map(stamp)
-        ],
+        params_from_iter(
+            [Value::from(user.as_str())]
+                .into_iter()
+                .chain(rows::lockout_values(before))
+                .chain(rows::lockout_values(after)),
+        ),
     )
 }

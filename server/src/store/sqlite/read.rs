@@ -24,11 +24,12 @@ use gatepass_core::store::query::{
 };
 use rusqlite::{Connection, Params, Row, params};
 
-use super::rows::{self, columns};
 use super::state::{MasterKeys, State, handed_over};
 use super::transaction_error::TransactionError;
-use super::{deliveries, factors, identifiers, keys, pages, passwords, sign_in_history};
+use super::values::decoder;
+use super::{factors, identifiers, keys, pages, passwords, sign_in_history};
 use crate::secrets::master_key::MasterKey;
+use crate::store::rows::{self, columns};
 
 /// Answers `query` from the snapshot of `db`.
 pub(super) fn answer(db: &Connection, keys: &MasterKeys, query: &Query) -> Result<Found, TransactionError> {
@@ -181,7 +182,7 @@ pub(super) fn every<T>(
 /// The ticket called `id`.
 pub(super) fn ticket_by_id(db: &Connection, id: &TicketId) -> Result<Option<Ticket>, TransactionError> {
     let sql = concat!("SELECT ", columns!(tickets), " FROM tickets WHERE id = ?1");
-    first(db, sql, [id.as_str()], rows::ticket)
+    first(db, sql, [id.as_str()], decoder("tickets", rows::ticket))
 }
 
 fn user_by_id(db: &Connection, id: &UserId) -> Result<Option<User>, TransactionError> {
@@ -189,12 +190,13 @@ fn user_by_id(db: &Connection, id: &UserId) -> Result<Option<User>, TransactionE
 }
 
 pub(super) fn user_by_id_text(db: &Connection, id: &str) -> Result<Option<User>, TransactionError> {
-    first(db, concat!("SELECT ", columns!(users), " FROM users WHERE id = ?1"), [id], rows::user)
+    let sql = concat!("SELECT ", columns!(users), " FROM users WHERE id = ?1");
+    first(db, sql, [id], decoder("users", rows::user))
 }
 
 pub(super) fn client(db: &Connection, id: &ClientId) -> Result<Option<Client>, TransactionError> {
     let sql = concat!("SELECT ", columns!(clients), " FROM clients WHERE id = ?1");
-    let client = first(db, sql, [id.as_str()], rows::client)?;
+    let client = first(db, sql, [id.as_str()], decoder("clients", rows::client))?;
     client.map(|client| with_secrets(db, client)).transpose()
 }
 
@@ -205,7 +207,7 @@ pub(super) fn with_secrets(db: &Connection, mut client: Client) -> Result<Client
         columns!(client_secrets),
         " FROM client_secrets WHERE client_id = ?1 ORDER BY position"
     );
-    client.secrets = every(db, sql, [client.id.as_str()], rows::secret)?;
+    client.secrets = every(db, sql, [client.id.as_str()], decoder("client_secrets", rows::secret))?;
     Ok(client)
 }
 
@@ -228,12 +230,13 @@ pub(super) fn ticket_row(db: &Connection, digest: &TicketDigest) -> Result<Optio
 
 fn ticket(db: &Connection, digest: &TicketDigest) -> Result<Option<Ticket>, TransactionError> {
     let Some(seq) = ticket_row(db, digest)? else { return Ok(None) };
-    first(db, concat!("SELECT ", columns!(tickets), " FROM tickets WHERE seq = ?1"), [seq], rows::ticket)
+    let sql = concat!("SELECT ", columns!(tickets), " FROM tickets WHERE seq = ?1");
+    first(db, sql, [seq], decoder("tickets", rows::ticket))
 }
 
 fn session(db: &Connection, id: &SessionId) -> Result<Option<Session>, TransactionError> {
     let sql = concat!("SELECT ", columns!(sessions), " FROM sessions WHERE id = ?1");
-    first(db, sql, [id.as_str()], rows::session)
+    first(db, sql, [id.as_str()], decoder("sessions", rows::session))
 }
 
 /// Returns what `find` finds for an optional key.
@@ -257,7 +260,7 @@ fn ticket_records(
         actor: named(ticket.impersonation.as_ref(), |i| user_by_id(db, &i.actor))?,
         client: snapshot.client(&ticket.client_id)?,
         issuer: snapshot.other_issuer(ticket.clients())?,
-        delivered: named(deliveries::of_ticket(&ticket), |delivery| delivered(db, &delivery.result))?,
+        delivered: named(rows::delivery_of(&ticket), |delivery| delivered(db, &delivery.result))?,
         ticket,
     }))
 }
@@ -449,12 +452,10 @@ fn bearer(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<BearerReco
 }
 
 fn refresh_token(db: &Connection, digest: &RefreshDigest) -> Result<Option<RefreshToken>, TransactionError> {
-    let sql = concat!(
-        "SELECT ",
-        columns!(refresh_tokens),
-        " FROM refresh_tokens t JOIN sessions s ON s.seq = t.session WHERE t.digest = ?1"
-    );
-    first(db, sql, [digest.0], rows::refresh_token)
+    // The columns of `columns!(refresh_tokens)`, where `session` is the id of the session.
+    let sql = "SELECT t.digest, s.id, t.issued_at, t.expires_at, t.used_at, t.salt, t.successor, t.number, t.refreshes, \
+               t.recorded_at FROM refresh_tokens t JOIN sessions s ON s.seq = t.session WHERE t.digest = ?1";
+    first(db, sql, [digest.0], decoder("refresh_tokens", rows::refresh_token))
 }
 
 fn family(snapshot: &mut Snapshot<'_>, digest: &RefreshDigest) -> Result<Option<Family>, TransactionError> {
@@ -517,7 +518,7 @@ fn sessions(snapshot: &mut Snapshot<'_>, query: &BearerQuery) -> Result<Sessions
     let session = bearer.session.as_ref().filter(|session| session.ended_at.is_none());
     let sessions = match query.person.as_ref().filter(|p| session.is_some_and(|s| s.user_id == p.user)) {
         None => Vec::new(),
-        Some(person) => every(snapshot.db, &sql, [person.user.as_str()], rows::session)?,
+        Some(person) => every(snapshot.db, &sql, [person.user.as_str()], decoder("sessions", rows::session))?,
     };
     Ok(SessionsRecords { bearer, sessions })
 }

@@ -12,11 +12,12 @@ use super::apply::one;
 use super::connect::Role;
 use super::installation::Installation;
 use super::transaction_error::TransactionError;
-use super::{Store, batch, factors, keys, mark};
+use super::{Store, batch, mark};
 use crate::clock::wall;
 use crate::secrets::files::{Files, directory_of, exists, with_suffix};
 use crate::secrets::master_key::MasterKey;
 use crate::store::error::StoreError;
+use crate::store::rows;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -162,12 +163,12 @@ fn seal_anew(db: &Connection, old: &MasterKey, new: &MasterKey) -> Result<usize,
         (
             "SELECT seq, kid, sealed FROM keys",
             "UPDATE keys SET sealed = ?2 WHERE seq = ?1",
-            keys::purpose as fn(&str) -> String,
+            rows::key_purpose as fn(&str) -> String,
         ),
         (
             "SELECT seq, id, sealed FROM totp_devices",
             "UPDATE totp_devices SET sealed = ?2 WHERE seq = ?1",
-            factors::purpose,
+            rows::device_purpose,
         ),
     ];
     for (select, update, purpose) in tables {

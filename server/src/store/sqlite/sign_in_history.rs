@@ -3,69 +3,19 @@
 use gatepass_core::base::time::Time;
 use gatepass_core::records::factor::{Lockout, LockoutOf};
 use gatepass_core::records::id::UserId;
-use gatepass_core::records::sign_in_history::{
-    DeviceMark, DeviceOnNetwork, KnownPlace, Network, SignInHistory,
-};
-use rusqlite::{Connection, params};
+use gatepass_core::records::sign_in_history::{DeviceOnNetwork, SignInHistory};
+use rusqlite::{Connection, params_from_iter};
 
-use super::apply::{json, one};
+use super::apply::one;
 use super::read::first;
-use super::rows::Columns;
 use super::transaction_error::TransactionError;
-use crate::secrets::master_key::{hex, unhex};
+use super::values::decoder;
+use crate::store::rows::{self, Value, columns};
 
 /// Returns the history of `user`.
 pub(super) fn of(db: &Connection, user: &UserId) -> Result<SignInHistory, TransactionError> {
-    let sql = "SELECT hours, places, failures, lockouts FROM habits WHERE user_id = ?1";
-    let history = first(db, sql, [user.as_str()], |row| {
-        let mut c = Columns::of(row, "habits");
-        let mut history = SignInHistory {
-            hours: c.parsed("hours", |text| serde_json::from_str(text).ok())?,
-            places: c.parsed("places", places)?,
-            failures: c.parsed("failures", failures)?,
-        };
-        let lockouts: Vec<[KeptLockout; 2]> = c.parsed("lockouts", |text| serde_json::from_str(text).ok())?;
-        for (known, [password, factors]) in history.places.iter_mut().zip(lockouts) {
-            (known.password, known.factors) = (lockout(password), lockout(factors));
-        }
-        Ok(history)
-    })?;
-    Ok(history.unwrap_or_default())
-}
-
-fn failures(text: &str) -> Option<Vec<Time>> {
-    let at: Vec<u64> = serde_json::from_str(text).ok()?;
-    Some(at.into_iter().map(Time::from_unix).collect())
-}
-
-/// A device in a network, as stored.
-type Kept = (String, String, u64);
-
-fn places(text: &str) -> Option<Vec<KnownPlace>> {
-    let kept: Vec<Kept> = serde_json::from_str(text).ok()?;
-    let place = |(device, network, last_at): Kept| {
-        let place =
-            DeviceOnNetwork { device: DeviceMark(*unhex(&device)?), network: Network::parse(&network)? };
-        Some(KnownPlace::new(place, Time::from_unix(last_at)))
-    };
-    kept.into_iter().map(place).collect()
-}
-
-/// Wrong guesses and locks in a row, and the end of the lock, as stored.
-type KeptLockout = (u32, u32, Option<u64>);
-
-fn lockout((wrong, locks, locked_until): KeptLockout) -> Lockout {
-    Lockout { wrong, locks, locked_until: locked_until.map(Time::from_unix) }
-}
-
-fn kept_lockout(lockout: Lockout) -> KeptLockout {
-    (lockout.wrong, lockout.locks, lockout.locked_until.map(Time::unix))
-}
-
-/// Reads the next two columns: a device in a network.
-pub(super) fn place(c: &mut Columns<'_>) -> Result<DeviceOnNetwork, TransactionError> {
-    let device = DeviceMark(c.bytes("device")?);
-    Ok(DeviceOnNetwork { device, network: c.parsed("network", Network::parse)? })
+    let sql = concat!("SELECT ", columns!(habit_values), " FROM habits WHERE user_id = ?1");
+    Ok(first(db, sql, [user.as_str()], decoder("habits", rows::history))?.unwrap_or_default())
 }
 
 pub(super) fn learn(
@@ -111,24 +61,14 @@ fn change(
 }
 
 fn write(db: &Connection, user: &UserId, history: &SignInHistory) -> Result<(), TransactionError> {
-    let kept = |known: &KnownPlace| -> Kept {
-        let DeviceOnNetwork { device, network } = known.place;
-        (hex(&device.0).as_str().to_owned(), network.to_string(), known.last_at.unix())
-    };
-    let places: Vec<Kept> = history.places.iter().map(kept).collect();
-    let mut lockouts: Vec<_> = history
-        .with_lockouts()
-        .map(|known| [kept_lockout(known.password), kept_lockout(known.factors)])
-        .collect();
-    if lockouts.iter().flatten().all(|kept| *kept == kept_lockout(Lockout::NONE)) {
-        lockouts.clear();
-    }
-    let failures: Vec<u64> = history.failures.iter().map(|at| at.unix()).collect();
     one(
         db,
-        "INSERT INTO habits (user_id, hours, places, failures, lockouts) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (user_id) DO UPDATE SET hours = excluded.hours, places = excluded.places, \
-         failures = excluded.failures, lockouts = excluded.lockouts",
-        params![user.as_str(), json(&history.hours)?, json(&places)?, json(&failures)?, json(&lockouts)?],
+        concat!(
+            "INSERT INTO habits (",
+            columns!(habits),
+            ") VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (user_id) DO UPDATE SET hours = excluded.hours, \
+             places = excluded.places, failures = excluded.failures, lockouts = excluded.lockouts"
+        ),
+        params_from_iter([Value::from(user.as_str())].into_iter().chain(rows::history_values(history))),
     )
 }

@@ -12,7 +12,6 @@ use super::batch;
 use super::generation::{self, Generation, Standing};
 use super::installation::Installation;
 use super::read::first;
-use super::rows::{self, Columns};
 use super::transaction_error::TransactionError;
 use super::witness::Witness;
 use crate::clock::wall;
@@ -22,6 +21,7 @@ use crate::store::audit_chain::Chain;
 use crate::store::backend::Access;
 use crate::store::error::StoreError;
 use crate::store::notice::Notice;
+use crate::store::rows::{self, Columns};
 
 /// The origin of a file, from its own row.
 struct Origin {

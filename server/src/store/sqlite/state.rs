@@ -8,12 +8,12 @@ use rusqlite::Connection;
 
 use super::installation::Installation;
 use super::read::first;
-use super::rows::{self, Columns};
 use super::transaction_error::TransactionError;
 use crate::secrets::SecretsError;
 use crate::secrets::files::with_suffix;
 use crate::secrets::master_key::MasterKey;
 use crate::store::error::StoreError;
+use crate::store::rows::{self, Columns};
 
 /// The state of the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ fn look_up(installation: &Installation, db: &Connection) -> Result<(u64, Arc<Mas
     let read = |row: &rusqlite::Row<'_>| {
         let mut c = Columns::of(row, "meta");
         let number = c.number("master_key_id")?;
-        Ok((number, c.blob("master_check")?, c.maybe("master_key_file", rows::owned)?))
+        Ok((number, c.blob("master_check")?.into_owned(), c.maybe("master_key_file", rows::owned)?))
     };
     let (number, check, elsewhere) =
         first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })?;

@@ -9,11 +9,12 @@ use gatepass_core::base::time::Time;
 use rusqlite::{Connection, params};
 
 use super::read::{every, first, sessions_of};
-use super::rows::{signed, stamp};
 use super::transaction_error::TransactionError;
+use super::values::signed;
 use super::{Store, deliveries};
 use crate::store::backend::{KEEP_EXPIRED, STEP, Swept};
 use crate::store::error::StoreError;
+use crate::store::rows::stamp;
 
 /// The number of refresh tokens deleted between two checks of the time.
 const TOKENS: usize = 64;

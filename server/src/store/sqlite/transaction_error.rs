@@ -6,6 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::secrets::SecretsError;
 use crate::store::error::{SqliteErrorKind, StoreError};
+use crate::store::rows::MalformedRow;
 
 impl SqliteErrorKind {
     /// Returns the kind of an error.
@@ -40,6 +41,12 @@ pub(super) enum TransactionError {
     Conflict,
     /// Refused for a reason of its own.
     Refused(StoreError),
+}
+
+impl From<MalformedRow> for TransactionError {
+    fn from(MalformedRow { table, column }: MalformedRow) -> Self {
+        Self::Row { table, column }
+    }
 }
 
 impl From<SecretsError> for TransactionError {

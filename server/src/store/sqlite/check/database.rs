@@ -13,14 +13,15 @@ use super::super::generation::{self, Standing};
 use super::super::identifiers::{self, Ambiguous};
 use super::super::installation::Installation;
 use super::super::read::every;
-use super::super::rows::{self, columns};
 use super::super::schema::{self, Version};
 use super::super::transaction_error::TransactionError;
+use super::super::values::decoder;
 use super::super::witness::Witness;
 use super::super::{Store, audit_pages, factors, keys, walk};
 use super::{RESTORE, Report};
 use crate::store::audit_filter::{AuditFilter, AuditOrder};
 use crate::store::error::StoreError;
+use crate::store::rows::{self, columns};
 
 /// The most findings of one kind.
 const MOST: usize = 100;
@@ -113,12 +114,14 @@ fn decode(db: &Connection, path: &Path, report: &mut Report) {
             report.store_error(&trouble.at(path));
         }
     };
-    each("users", columns!(users), |row| rows::user(row).map(drop));
-    each("clients", columns!(clients), |row| rows::client(row).map(drop));
-    each("client_secrets", columns!(client_secrets), |row| rows::secret(row).map(drop));
+    each("users", columns!(users), |row| decoder("users", rows::user)(row).map(drop));
+    each("clients", columns!(clients), |row| decoder("clients", rows::client)(row).map(drop));
+    each("client_secrets", columns!(client_secrets), |row| {
+        decoder("client_secrets", rows::secret)(row).map(drop)
+    });
     each("used_assertions", "digest", |row| Ok(row.get::<_, [u8; 32]>(0).map(drop)?));
-    each("tickets", columns!(tickets), |row| rows::ticket(row).map(drop));
-    each("sessions", columns!(sessions), |row| rows::session(row).map(drop));
+    each("tickets", columns!(tickets), |row| decoder("tickets", rows::ticket)(row).map(drop));
+    each("sessions", columns!(sessions), |row| decoder("sessions", rows::session)(row).map(drop));
     let rows = || -> Result<(), TransactionError> {
         let all = AuditFilter::default();
         let mut rest = audit_pages::span(db, &all)?;
