@@ -4,6 +4,7 @@ mod authority;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod database_address;
 pub mod error;
 pub mod http;
 pub mod measures;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -35,8 +36,25 @@ pub fn built_as(profile: &str) -> PathBuf {
     if cfg!(feature = "aws-lc") {
         build.args(["--no-default-features", "--features", "aws-lc"]);
     }
+    if std::env::var_os("TESTED_STORE").is_some() {
+        build.args(["--features", "postgres"]);
+    }
     assert!(build.status().expect("cargo runs").success(), "the binary builds");
     target.join(if profile == "dev" { "debug" } else { profile }).join("gatepass")
+}
+
+/// Makes a database on the server that `TESTED_STORE` names, and returns its address. None if no server is named: the records are in the
+/// directory.
+fn database_of_its_own() -> Option<String> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let server = std::env::var("TESTED_STORE").ok()?;
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let database = format!("gatepass_{}_{number}", std::process::id());
+    let sql = format!("CREATE DATABASE {database}");
+    let made = Command::new("psql").args(["-q", "-d", &server, "-c", &sql]).status().expect("psql runs");
+    assert!(made.success(), "{server} makes a database");
+    let (place, _) = server.rsplit_once('/').expect("an address with a database");
+    Some(format!("{place}/{database}"))
 }
 
 /// `target/PROFILE`.
@@ -49,6 +67,10 @@ fn built_in() -> PathBuf {
 #[derive(Debug)]
 pub struct TestInstallation {
     dir: TempDir,
+    /// The binary, if it is not [`binary`].
+    binary: Option<PathBuf>,
+    /// The address of the database with the records, if they are not in the directory.
+    store: Option<String>,
 }
 
 /// A server running on a [`TestInstallation`]; stopped when dropped.
@@ -64,12 +86,20 @@ pub struct Running {
 impl TestInstallation {
     /// Makes an empty data directory.
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, binary: None, store: database_of_its_own() }
+    }
+
+    /// Makes an empty data directory for `binary`, whose records are in the database at `store`.
+    pub fn in_database(binary: &Path, store: String) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { dir, binary: Some(binary.to_owned()), store: Some(store) }
     }
 
     /// Makes an empty data directory below `parent`, for tests that need a real disk.
     pub fn below(parent: &str) -> Self {
-        Self { dir: tempfile::tempdir_in(parent).expect("a temporary directory") }
+        let dir = tempfile::tempdir_in(parent).expect("a temporary directory");
+        Self { dir, binary: None, store: database_of_its_own() }
     }
 
     /// Returns the path of the data directory.
@@ -79,7 +109,7 @@ impl TestInstallation {
 
     /// Returns a command on this directory, with its environment cleared of settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        self.command_of(binary(), arguments)
+        self.command_of(self.binary.as_deref().unwrap_or_else(|| binary()), arguments)
     }
 
     /// Returns the same command of another binary.
@@ -89,6 +119,7 @@ impl TestInstallation {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GATEPASS_")) {
             command.env_remove(name);
         }
+        command.envs(self.store.iter().map(|store| ("GATEPASS_STORE", store)));
         command
     }
 

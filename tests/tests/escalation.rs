@@ -522,6 +522,7 @@ fn an_archive_that_failed_is_answered_with_what_is_known() {
         file: "audit-3-7.jsonl".into(),
         first: 3,
         last: 7,
+        rows: 5,
         head: "00".into(),
         bytes: 70,
         sha256: "11".into(),

@@ -24,6 +24,10 @@ pub struct ServerStatus {
     pub clock_behind: Option<u64>,
     /// The seconds that the wall clock has jumped ahead of the mark.
     pub clock_ahead: Option<u64>,
+    /// The name of the engine that keeps the records.
+    pub engine: String,
+    /// The place of the records: a file, or the address of a database.
+    pub database: String,
     /// The size of the database without its log, in bytes.
     pub database_bytes: u64,
     /// The size of the write-ahead log, in bytes.
@@ -115,6 +119,8 @@ pub struct AuditArchive {
     pub first: u64,
     /// The last row.
     pub last: u64,
+    /// The number of rows.
+    pub rows: u64,
     /// The link of the last row, in hexadecimal digits.
     pub head: String,
     /// The size of the file in bytes.

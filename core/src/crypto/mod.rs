@@ -152,6 +152,7 @@ pub(crate) fn otp_hmac(hash: OtpHash, key: &[u8], message: &[u8]) -> hmac::Tag {
 }
 
 /// A key for [`Mac`]s.
+#[derive(Clone)]
 pub struct MacKey(hmac::Key);
 
 impl MacKey {

@@ -209,6 +209,8 @@ codes! {
         MasterKeyRotated = "master-key.rotated",
         /// Rows of the audit table were written to a file, and may be deleted later.
         AuditArchived = "audit.archived",
+        /// The chains of several slots became one when the store was copied.
+        AuditJoined = "audit.joined",
         /// Archived rows of the audit table were deleted.
         AuditCut = "audit.cut",
     }

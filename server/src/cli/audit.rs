@@ -143,7 +143,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         }
         Verb::Verify { archive: None } => {
             let verdict = context.reading()?.store.verify_audit()?;
-            let broken = verdict.broken.as_ref().map(ToString::to_string);
+            let broken = verdict.fault();
             let holds = broken.is_none();
             context
                 .out

@@ -15,6 +15,9 @@ use crate::secrets::master_key::hex;
 use crate::secrets::random::random;
 use crate::store::{Access, BackupReport, Store, StoreError};
 
+/// How a database server is copied.
+pub(super) const COPIED_BY: &str = "copy them with pg_dump and put them back with pg_restore, or use the server's own means, and keep a copy of master.key";
+
 #[derive(Debug, Args)]
 pub(super) struct Backup {
     /// The file to create, which must not exist, or - for standard output
@@ -48,7 +51,7 @@ pub(super) fn run(context: &Context, Backup { file, handover }: Backup) -> Resul
         )));
     }
     let access = if handover.is_some() { Access::WriteHandedOver } else { Access::Read };
-    let (_, store) = context.open_sqlite(access)?;
+    let (_, store) = context.open_sqlite(access, COPIED_BY)?;
     let to_stdout = *file == *Path::new("-");
     let target = if to_stdout {
         let name = random::<8>()?;

@@ -9,12 +9,15 @@ use crate::output::{Record, harmless};
 use crate::store::{self, Finding};
 
 pub(super) fn run(context: &Context) -> Result<(), ProgramError> {
-    let report = store::check(&context.installation()?);
+    let installation = context.installation()?;
+    let report = store::check(&installation);
     let sound = report.is_sound();
     let rows = report.audit.as_ref().map(|verdict| verdict.rows);
     let generation = report.generation;
     let record = Record::new()
         .with("ok", sound)
+        .with("engine", installation.engine())
+        .with("database", installation.records().display().to_string())
         .with("schema", report.schema)
         .with("generation", generation.map(|generation| generation.number))
         .with("generation_at", generation.map(|generation| Time::rfc3339(generation.made_at)))

@@ -12,7 +12,9 @@ use super::operator;
 use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
 use crate::output::{Output, Record};
-use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, StoreOptions, sqlite};
+use crate::store::{
+    self, Access, AdminSession, Backend, Clock, Create, DatabaseServer, Installation, StoreOptions, sqlite,
+};
 
 /// The installation that a command works on, and its output.
 #[derive(Clone, Debug)]
@@ -50,10 +52,23 @@ impl Context {
         Ok(self.installation_of(&self.config(ConfigLayer::default())?))
     }
 
+    /// Returns the context of a command on another data directory, with the same configuration file if one was named.
+    #[must_use]
+    pub fn at(&self, data: PathBuf) -> Self {
+        Self::new(data, self.sources.file.clone(), false, self.out)
+    }
+
     fn installation_of(&self, config: &Config) -> Installation {
         Installation::at(&self.sources.data)
             .with_files(config.master_key_file.clone(), config.witness_file.clone())
             .with_archives(config.archive_dir.clone())
+            .with_server(config.store.clone().map(|address| {
+                DatabaseServer::new(
+                    address,
+                    config.store_password.clone(),
+                    config.store_password_file.clone(),
+                )
+            }))
             .operated_by(operator::current())
     }
 
@@ -100,13 +115,18 @@ impl Context {
     }
 
     /// Opens the store as [`open`](Self::open) does, and returns the engine, too, for a command that works on its
-    /// files. No other command names an engine.
+    /// files. No other command names an engine. With a database server, `instead` says what does the same.
     ///
     /// # Errors
-    /// If it is not there, or cannot be opened.
-    pub fn open_sqlite(&self, access: Access) -> Result<(AdminSession, sqlite::Store), ProgramError> {
+    /// If it is not there, or cannot be opened, or the records are in a server.
+    pub fn open_sqlite(
+        &self,
+        access: Access,
+        instead: &str,
+    ) -> Result<(AdminSession, sqlite::Store), ProgramError> {
         let (config, options) = (self.config(ConfigLayer::default())?, StoreOptions::default());
         let installation = self.installation_of(&config);
+        in_own_file(&installation, instead)?;
         let opened = sqlite::Store::open_or_create(&installation, access, self.create(access), &options)?;
         self.changes.store(access != Access::Read, Relaxed);
         Ok((self.session(&config, Arc::new(opened.clone()))?, opened))
@@ -169,5 +189,19 @@ impl Context {
     pub fn close(&self) -> Result<(), ProgramError> {
         let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
         opened.map_or(Ok(()), |store| Ok(store.close()?))
+    }
+}
+
+/// Refuses a command that works on SQLite's files if a server holds the records. `instead` says what does the same there.
+///
+/// # Errors
+/// If a server holds them.
+pub(super) fn in_own_file(installation: &Installation, instead: &str) -> Result<(), ProgramError> {
+    match &installation.server {
+        None => Ok(()),
+        Some(server) => Err(ProgramError::usage(format!(
+            "this command works on the file of SQLite, and the records are in {}: {instead}",
+            server.address
+        ))),
     }
 }

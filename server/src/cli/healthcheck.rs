@@ -19,7 +19,7 @@ const LIMIT: u64 = 64 * 1024;
 
 pub(super) fn run(context: &Context) -> Result<(), ProgramError> {
     let installation = context.installation()?;
-    if installation.contents().is_ok_and(|contents| contents.is_empty()) {
+    if installation.server.is_none() && installation.contents().is_ok_and(|contents| contents.is_empty()) {
         return Err(installation.nothing().into());
     }
     let address = installation

@@ -159,7 +159,8 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         }
         Verb::Export { kid, pem } => export(context, kid.as_deref(), pem),
         Verb::RotateMaster { to } => {
-            let (admin, store) = context.open_sqlite(Access::Write)?;
+            let instead = "the master key of a database server cannot be replaced yet";
+            let (admin, store) = context.open_sqlite(Access::Write, instead)?;
             admin.warn_of_clock();
             let rotated = store.rotate_master_key(to.as_deref())?;
             let record = Record::new()

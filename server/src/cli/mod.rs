@@ -28,6 +28,7 @@ mod progress;
 mod restore;
 mod risk;
 pub(crate) mod session;
+mod store;
 mod ticket;
 mod token;
 mod user;
@@ -106,6 +107,9 @@ enum Noun {
     /// Move the installation to another machine
     #[command(subcommand)]
     Handover(handover::Verb),
+    /// Copy the whole store between SQLite and PostgreSQL
+    #[command(subcommand)]
+    Store(store::Verb),
     /// Check and show the configuration
     #[command(subcommand)]
     Config(config::Verb),
@@ -156,6 +160,7 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
         Noun::Backup(backup) => backup::run(&context, backup),
         Noun::Restore(restore) => restore::run(&context, restore),
         Noun::Handover(verb) => handover::run(&context, verb),
+        Noun::Store(verb) => store::run(&context, verb),
         Noun::Healthcheck => healthcheck::run(&context),
         Noun::Clock(verb) => clock::run(&context, verb),
         Noun::Config(verb) => config::run(&context, verb),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::backup::record;
-use super::context::Context;
+use super::backup::{COPIED_BY, record};
+use super::context::{Context, in_own_file};
 use super::progress::Progress;
 use crate::error::ProgramError;
 use crate::output::Record;
@@ -31,6 +31,7 @@ pub(super) struct Restore {
 
 pub(super) fn run(context: &Context, Restore { file, replace, accept }: Restore) -> Result<(), ProgramError> {
     let installation = context.installation()?;
+    in_own_file(&installation, COPIED_BY)?;
     let Some(file) = file.filter(|_| !accept) else {
         let id = store::accept(&installation)?;
         return Ok(context.out.one(&Record::new().with("handover", id))?);

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use gatepass_core::base::secret::SecretText;
+
 use super::file::key_in;
 use super::layer::{ConfigLayer, Source};
 use super::nearest::nearest;
@@ -18,6 +20,8 @@ const PREFIX: &str = "GATEPASS_";
 pub const DATA: &str = "GATEPASS_DATA";
 /// The variable that names the configuration file.
 pub const CONFIG: &str = "GATEPASS_CONFIG";
+/// The variable that holds the password of the database. A flag or a key could be read by others.
+pub const STORE_PASSWORD: &str = "GATEPASS_STORE_PASSWORD";
 
 /// Returns the environment variable of `key`.
 pub fn variable_of(key: &str) -> String {
@@ -51,6 +55,11 @@ impl ConfigLayer {
         if [DATA, CONFIG].contains(&name) {
             return Ok(());
         }
+        if name == STORE_PASSWORD {
+            let password = value.to_str().ok_or("the value is not UTF-8")?;
+            self.store_password = Some(SecretText::new(password.to_owned()));
+            return Ok(());
+        }
         if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
             let text = value.to_str().ok_or("the value is not UTF-8")?;
             return self.set_key(key, text, Source::Environment);
@@ -72,7 +81,8 @@ fn meant(name: &str) -> Option<String> {
     if let Some(key) = parts.find_map(|(section, short)| key_in(section?, short?)) {
         return Some(key.variable());
     }
-    nearest(&rest, KEYS.iter().map(|key| key.name).chain(["data", "config"])).map(variable_of)
+    nearest(&rest, KEYS.iter().map(|key| key.name).chain(["data", "config", "store_password"]))
+        .map(variable_of)
 }
 
 #[cfg(test)]
@@ -104,6 +114,7 @@ mod tests {
             ("GATEPASS_TRUSTED_PROXY", "GATEPASS_TRUSTED_PROXIES"),
             ("GATEPASS_DATE", "GATEPASS_DATA"),
             ("GATEPASS_CONFG", "GATEPASS_CONFIG"),
+            ("GATEPASS_STORE_PASSWROD", "GATEPASS_STORE_PASSWORD"),
             ("GATEPASS_HTTP_LISTEN", "GATEPASS_LISTEN"),
             ("GATEPASS_LIFETIMES_USER_TOKEN", "GATEPASS_USER_TOKEN_LIFETIME"),
             ("GATEPASS_SECOND_FACTOR_ASK", "GATEPASS_SECOND_FACTOR"),
@@ -123,8 +134,7 @@ mod tests {
             let name = format!("{PREFIX}{rest}");
             assert_eq!(from_env(&[(&name, "1")]), (vec![], vec![name.clone()]));
         }
-        let ours =
-            [("GATEPASS_DATA", "/x"), ("GATEPASS_CONFIG", "/y"), ("PATH", "/bin"), ("GATEPASSES", "1")];
+        let ours = [DATA, CONFIG, STORE_PASSWORD, "PATH", "GATEPASSES"].map(|name| (name, "1"));
         assert_eq!(from_env(&ours), Default::default());
     }
 

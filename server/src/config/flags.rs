@@ -1,5 +1,6 @@
 //! The keys as flags of `serve`.
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::keys::KEYS;
@@ -16,7 +17,11 @@ impl Args for ConfigLayer {
                 .value_name(key.shape)
                 .help(format!("{}{default} [env: {}]", key.meaning(), key.variable()))
                 .help_heading(heading)
-                .value_parser(|text: &str| key.kind.check(text).map(|()| text.to_owned()))
+                .value_parser(|text: &str| {
+                    // Otherwise it is checked below: a message of clap's repeats the value.
+                    let checked = if key.may_hold_password { Ok(()) } else { key.kind.check(text) };
+                    checked.map(|()| text.to_owned())
+                })
         });
         command.args(flags)
     }
@@ -36,8 +41,9 @@ impl FromArgMatches for ConfigLayer {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         for key in KEYS {
             if let Some(text) = matches.get_one::<String>(key.name) {
-                // It was checked when it was parsed.
-                let _ = self.set_key(key, text, Source::Flag);
+                self.set_key(key, text, Source::Flag).map_err(|problem| {
+                    Error::raw(ErrorKind::ValueValidation, format!("{}: {problem}\n", key.flag()))
+                })?;
             }
         }
         Ok(())

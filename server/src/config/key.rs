@@ -19,6 +19,8 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// True if its value is shown to nobody.
     pub is_secret: bool,
+    /// True if a bad value of it may hold a password.
+    pub(super) may_hold_password: bool,
     /// True if it is read when the server starts, and SIGHUP does not change it.
     pub is_read_at_start: bool,
     pub(super) kind: &'static dyn Kind,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gatepass_core::base::secret::SecretText;
 use gatepass_core::records::factor::AskFactor;
 use gatepass_core::settings::{AddressMismatch, Issuer, MetricsReaders, TotpIssuer, Unenrolled};
 
@@ -13,6 +14,7 @@ use super::value::{
     SocketMode, Span, Tenant, TicketLifetime, TokenLifetime, UserScope, Value,
 };
 use super::{ConfigError, value_of};
+use crate::database_address::DatabaseAddress;
 
 macro_rules! keys {
     (
@@ -31,6 +33,8 @@ macro_rules! keys {
             pub outside: Vec<&'static Key>,
             /// The variables that begin like ours and are no key's.
             pub unknown_variables: Vec<String>,
+            /// The password of the database, which has a variable alone.
+            pub store_password: Option<SecretText>,
         }
 
         /// Every key.
@@ -42,6 +46,7 @@ macro_rules! keys {
                 shape: <$type as Value>::SHAPE,
                 default: Some($default),
                 is_secret: <$type as Value>::IS_SECRET,
+                may_hold_password: <$type as Value>::MAY_HOLD_PASSWORD,
                 is_read_at_start: keys!(@at_start $($at_start)?),
                 kind: &KindOf::<$type>::NEW,
             },)+
@@ -52,6 +57,7 @@ macro_rules! keys {
                 shape: <$bare_type as Value>::SHAPE,
                 default: None,
                 is_secret: <$bare_type as Value>::IS_SECRET,
+                may_hold_password: <$bare_type as Value>::MAY_HOLD_PASSWORD,
                 is_read_at_start: keys!(@at_start $($bare_at_start)?),
                 kind: &KindOf::<$bare_type>::NEW,
             },)+
@@ -71,6 +77,7 @@ macro_rules! keys {
                     $($bare: value_of(texts.next())?,)+
                     outside: self.outside,
                     unknown_variables: self.unknown_variables,
+                    store_password: self.store_password,
                     settings,
                 })
             }
@@ -235,6 +242,10 @@ keys! {
     master_key_file: PathBuf, at_start;
     /// The witness's file, best on another disk than the database [default: gatepass.witness in the data directory]
     witness_file: PathBuf, at_start;
+    /// The address of a PostgreSQL database that keeps the records [default: none, SQLite in the data directory]
+    store: DatabaseAddress, at_start;
+    /// The file with the password of that database [default: none]
+    store_password_file: PathBuf, at_start;
     /// The directory of the archives that an auditor asks for over HTTP [default: archives in the data directory]
     archive_dir: PathBuf, at_start;
 }

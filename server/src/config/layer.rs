@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gatepass_core::api::server_status::{ServerSetting, SettingSource};
+use gatepass_core::base::secret::SecretText;
 
 use super::key::Key;
 use super::keys::KEYS;
@@ -19,6 +20,8 @@ pub struct ConfigLayer {
     pub outside: Vec<&'static Key>,
     /// The variables that begin like ours and are no key's.
     pub unknown_variables: Vec<String>,
+    /// The password of the database, which has a variable alone.
+    pub store_password: Option<SecretText>,
 }
 
 /// The place that a value comes from.
@@ -122,6 +125,7 @@ impl ConfigLayer {
         }
         self.outside.extend(lower.outside);
         self.unknown_variables.extend(lower.unknown_variables);
+        self.store_password = self.store_password.or(lower.store_password);
         self
     }
 

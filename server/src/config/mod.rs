@@ -128,6 +128,14 @@ impl Config {
         let listens_on_a_path = matches!(self.listen, Listen::Unix(_));
         let rules = [
             (
+                self.store_password.is_some() && self.store_password_file.is_some(),
+                "GATEPASS_STORE_PASSWORD and store_password_file are both set: leave one out",
+            ),
+            (
+                self.store.is_none() && self.store_password_file.is_some(),
+                "store_password_file is set, and store names no database: set store, or leave store_password_file out",
+            ),
+            (
                 self.risk_medium.get() > self.risk_high.get(),
                 "risk_medium is over risk_high: lower the one or raise the other",
             ),
@@ -272,6 +280,7 @@ mod tests {
             shape: "TEXT",
             default: None,
             is_secret: true,
+            may_hold_password: true,
             is_read_at_start: false,
             kind: &key::KindOf::<bool>::NEW,
         };

@@ -11,6 +11,7 @@ use gatepass_core::settings::{Issuer, TotpIssuer};
 use ipnet::IpNet;
 
 use crate::authority;
+use crate::database_address::DatabaseAddress;
 
 /// A value of the file.
 pub type TomlValue<'a> = toml::de::DeValue<'a>;
@@ -22,6 +23,9 @@ pub trait Value: Clone + PartialEq + Send + Sync + Sized + 'static {
 
     /// True if the value is shown to nobody.
     const IS_SECRET: bool = false;
+
+    /// True if a bad value may hold a password. Then no message repeats it.
+    const MAY_HOLD_PASSWORD: bool = false;
 
     /// Reads the value.
     ///
@@ -91,6 +95,16 @@ impl Value for Listen {
                 format!("{text:?} is not an address with a port: write for example 127.0.0.1:8080")
             }),
         }
+    }
+}
+
+impl Value for DatabaseAddress {
+    const SHAPE: &'static str = "postgres://…";
+    const MAY_HOLD_PASSWORD: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let address = Self::parse(text)?;
+        if cfg!(feature = "postgres") { Ok(address) } else { Err(Self::NOT_BUILT.into()) }
     }
 }
 

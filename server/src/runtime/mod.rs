@@ -44,7 +44,9 @@ use crate::http::stock::{self, ListenAddress, Stock};
 use crate::http::{Exempt, FrontMeasures, Handler, Limits, OwnHosts};
 use crate::net::client_address::{CurrentProxies, Proxies};
 use crate::output::{Output, Record};
-use crate::store::{self, Access, AdminSession, Backend, Clock, Create, Installation, Notice, StoreOptions};
+use crate::store::{
+    self, Access, AdminSession, Backend, Clock, Create, DatabaseServer, Installation, Notice, StoreOptions,
+};
 use crate::telemetry::log::{self, LevelFilter};
 use crate::threads::named;
 use service::{Service, ServiceAt};
@@ -70,6 +72,13 @@ impl Start {
         Installation::at(&self.sources.data)
             .with_files(config.master_key_file.clone(), config.witness_file.clone())
             .with_archives(config.archive_dir.clone())
+            .with_server(config.store.clone().map(|address| {
+                DatabaseServer::new(
+                    address,
+                    config.store_password.clone(),
+                    config.store_password_file.clone(),
+                )
+            }))
     }
 
     /// Opens the store, and creates an installation in an empty directory.
@@ -205,6 +214,8 @@ pub fn run(start: Start) -> Result<(), ProgramError> {
         administration = own,
         issuer = issuer.as_str(),
         front = config.front.as_str(),
+        engine = store.engine(),
+        database = store.place(),
         "ready"
     );
     let surface = if administration.is_some() { Surface::Public } else { Surface::Whole };

@@ -23,6 +23,8 @@ pub(super) fn status(service: &Service) -> Result<ServerStatus, StoreError> {
         mark: clock.mark,
         clock_behind: clock.behind,
         clock_ahead: clock.ahead,
+        engine: store.engine().to_owned(),
+        database: store.place(),
         database_bytes: store.database_bytes(),
         log_bytes: store.log_bytes(),
         disk_full: store.is_disk_full(),
@@ -66,7 +68,7 @@ pub(super) fn audit_page(service: &Service, search: &AuditSearch) -> Result<Audi
 /// [`StoreError`] if the store cannot be read.
 pub(super) fn verify_audit(service: &Service) -> Result<ChainVerdict, StoreError> {
     let verdict = service.store.verify_audit()?;
-    Ok(ChainVerdict { rows: verdict.rows, broken: verdict.broken.map(|broken| broken.to_string()) })
+    Ok(ChainVerdict { rows: verdict.rows, broken: verdict.fault() })
 }
 
 /// Writes audit rows to a new file in the directory of archives.
@@ -74,8 +76,8 @@ pub(super) fn verify_audit(service: &Service) -> Result<ChainVerdict, StoreError
 /// # Errors
 /// [`StoreError`] if there are none, or they cannot be archived.
 pub(super) fn archive_audit(service: &Service, request: &ArchiveRequest) -> Result<AuditArchive, StoreError> {
-    let Archived { path, first, last, head, bytes, sha256 } =
+    let Archived { path, first, last, rows, head, bytes, sha256 } =
         service.store.archive_audit(None, request, &mut |_, _| ())?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(AuditArchive { file, first, last, head, bytes, sha256 })
+    Ok(AuditArchive { file, first, last, rows, head, bytes, sha256 })
 }

@@ -96,7 +96,7 @@ impl MasterKey {
         if about.kind != FileKind::File {
             return Err(SecretsError::Malformed(path.to_owned()));
         }
-        if !is_private(&about, &Caller::of_this_process()) {
+        if !is_private_to_this_process(&about) {
             return Err(SecretsError::Exposed { key: path.to_owned(), mode: about.mode });
         }
         let bytes = files.read(path, MAX_FILE).map_err(|e| failed(&e))?;
@@ -153,6 +153,11 @@ impl Caller {
             groups: groups.map(|group| group.as_raw()).collect(),
         }
     }
+}
+
+/// Returns true if a file is private to this process's user, as a secret has to be.
+pub(super) fn is_private_to_this_process(about: &About) -> bool {
+    is_private(about, &Caller::of_this_process())
 }
 
 /// Returns true if only the owner may read a file; or its group, too, if the file belongs to the superuser or to this

@@ -1,4 +1,4 @@
-//! The files of the data directory, the master key that seals the store, and the generation of signing keys.
+//! The files of the data directory, the master key that seals the store, the password of a database, and the generation of signing keys.
 
 use std::fmt;
 use std::io;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 pub mod files;
 pub mod key_generation;
 pub mod master_key;
+pub mod password;
 pub mod random;
 
 /// The reasons why the master key cannot be used, or randomness cannot be had.
@@ -34,6 +35,15 @@ pub enum SecretsError {
     },
     /// The file holds something other than a master key.
     Malformed(PathBuf),
+    /// Others can read the file with the password of the database.
+    PasswordExposed {
+        /// The file.
+        file: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file holds no password.
+    NoPassword(PathBuf),
     /// The system's random generator failed.
     NoRandomness,
     /// No key could be made: the random generator, or the backend, failed.
@@ -69,6 +79,15 @@ impl fmt::Display for SecretsError {
                 "{} is not a master key (64 hexadecimal digits on a line); put the right file back",
                 key.display()
             ),
+            Self::PasswordExposed { file, mode } => write!(
+                f,
+                "others can read the password in {} (mode {mode:04o}): run `chmod 600 {}`; where it is mounted, mount it as 0440 with a group of this user",
+                file.display(),
+                file.display()
+            ),
+            Self::NoPassword(file) => {
+                write!(f, "{} holds no password: write it there as one line", file.display())
+            }
             Self::NoKey => f.write_str("no key could be made: the system's random generator failed"),
             Self::NoRandomness => f.write_str("the system's random generator failed"),
         }

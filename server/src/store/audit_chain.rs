@@ -53,7 +53,7 @@ pub(super) const BEFORE_ROLES: usize = 21;
 /// One row of the audit table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {
-    /// Its number. The first row has number 1, and there are no gaps.
+    /// Its number in the list. The first row has number 1. There are no gaps, unless the engine has several chains.
     pub seq: u64,
     /// The event.
     pub event: Event,
@@ -66,9 +66,20 @@ pub struct AuditVerdict {
     pub rows: u64,
     /// The first fault.
     pub broken: Option<BrokenLink>,
+    /// The slot of the chain that has it, if the engine has several.
+    pub slot: Option<u64>,
 }
 
 impl AuditVerdict {
+    /// Returns the first fault in words.
+    pub fn fault(&self) -> Option<String> {
+        let broken = self.broken?;
+        Some(match self.slot {
+            None => broken.to_string(),
+            Some(slot) => format!("{broken}, in the chain of slot {slot}"),
+        })
+    }
+
     /// Returns true if the whole chain holds.
     pub const fn holds(&self) -> bool {
         self.broken.is_none()
@@ -90,6 +101,8 @@ pub enum BrokenLink {
     Head,
     /// The record of the chain's beginning, or of what was archived, was altered.
     Start,
+    /// The list of the chains was altered, or one of them is missing. Only an engine with several has one.
+    Slots,
 }
 
 impl fmt::Display for BrokenLink {
@@ -101,6 +114,7 @@ impl fmt::Display for BrokenLink {
             Self::Added(seq) => write!(f, "row {seq} was not written by gatepass"),
             Self::Head => f.write_str("the record of the last row was altered"),
             Self::Start => f.write_str("the record of the first row that is kept was altered"),
+            Self::Slots => f.write_str("the list of its chains was altered, or a whole chain is missing"),
         }
     }
 }
@@ -229,6 +243,30 @@ impl Chain {
         Self { operator, ..self }
     }
 
+    /// Returns the chain of a slot, for an engine that keeps several chains. Each has a key of its own, so that no row and no seal of one
+    /// passes for that of another. Slot 0 has the chain of an engine that keeps one.
+    pub(super) fn of_slot(&self, slot: u64) -> Self {
+        let mut mac = self.key.begin();
+        mac.absorb(b"gatepass audit 1 slot");
+        mac.absorb(&slot.to_be_bytes());
+        let key = if slot == 0 { self.key.clone() } else { MacKey::new(&mac.finish()) };
+        Self { key, operator: self.operator.clone() }
+    }
+
+    /// Returns a link over the ends of several chains.
+    pub(super) fn link_of_heads(&self, heads: &[Head]) -> [u8; 32] {
+        self.seal(b"gatepass audit 1 heads", &heads.iter().collect::<Vec<_>>())
+    }
+
+    /// Returns the seal of the number of slots.
+    #[cfg(feature = "postgres")]
+    pub(super) fn seal_of_slots(&self, count: u64) -> [u8; 32] {
+        let mut mac = self.key.begin();
+        mac.absorb(b"gatepass audit 1 slots");
+        mac.absorb(&count.to_be_bytes());
+        mac.finish()
+    }
+
     /// Returns the head of a chain without rows.
     pub(super) fn empty(&self) -> Head {
         let mut mac = self.key.begin();
@@ -288,6 +326,26 @@ impl Chain {
     /// Returns the seal of the record of the last deleted row.
     pub(super) fn seal_of_cut(&self, cut: &Head) -> [u8; 32] {
         self.seal(b"gatepass audit 1 cut", &[cut])
+    }
+
+    /// Returns the seal of a file that holds so many rows of several chains, which have the numbers from `first` to `last` in the list, and
+    /// of each slot those that end at a row.
+    pub(super) fn seal_of_slots_archive(
+        &self,
+        [first, last, rows]: [u64; 3],
+        ends: &[(u64, Head)],
+    ) -> [u8; 32] {
+        let mut mac = self.key.begin();
+        mac.absorb(b"gatepass audit 1 archive of slots");
+        for number in [first, last, rows] {
+            mac.absorb(&number.to_be_bytes());
+        }
+        for (slot, head) in ends {
+            mac.absorb(&slot.to_be_bytes());
+            mac.absorb(&head.seq.to_be_bytes());
+            mac.absorb(&head.mac);
+        }
+        mac.finish()
     }
 
     /// Returns the seal of a file that holds the rows after `from` up to `to`.
@@ -355,7 +413,7 @@ pub(super) fn broken(fault: &str) -> StoreError {
 }
 
 /// A chain that is being verified, page by page. Rows may be added, and archived ones deleted, between two pages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Walk {
     has_cuts: bool,
     /// The last row that holds; none before the first page.
@@ -438,11 +496,11 @@ impl Walk {
         if !chain.is_sealed(kept) {
             return self.broken(BrokenLink::Head);
         }
-        AuditVerdict { rows: self.rows, broken: None }
+        AuditVerdict { rows: self.rows, broken: None, slot: None }
     }
 
-    const fn broken(&self, link: BrokenLink) -> AuditVerdict {
-        AuditVerdict { rows: self.rows, broken: Some(link) }
+    pub(super) const fn broken(&self, link: BrokenLink) -> AuditVerdict {
+        AuditVerdict { rows: self.rows, broken: Some(link), slot: None }
     }
 }
 
@@ -511,7 +569,7 @@ mod tests {
             head = next;
         }
         let kept = SealedHead { seal: chain.seal_of(&head), head };
-        assert_eq!(verdict(&chain, &rows, &kept), AuditVerdict { rows: 3, broken: None });
+        assert_eq!(verdict(&chain, &rows, &kept), AuditVerdict { rows: 3, broken: None, slot: None });
 
         let broken = |rows: &[_], kept: &SealedHead| verdict(&chain, rows, kept).broken.unwrap();
         let mut altered = rows.clone();

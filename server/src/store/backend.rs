@@ -191,6 +191,12 @@ pub trait ClockStore {
 
 /// The work beside the requests, and the life of the store.
 pub trait Upkeep {
+    /// Returns the name of the engine: `sqlite`, `postgresql`.
+    fn engine(&self) -> &'static str;
+
+    /// Returns where the records are: a file, or an address without a password.
+    fn place(&self) -> String;
+
     /// Returns true if one of the newest rows is dated ahead of `now`. The cost does not depend on the number of rows.
     ///
     /// # Errors
@@ -379,7 +385,9 @@ pub struct Archived {
     pub first: u64,
     /// The last row.
     pub last: u64,
-    /// The last row's link, in hexadecimal digits.
+    /// The number of rows. Where the engine has several chains, a row between the first and the last may be missing.
+    pub rows: u64,
+    /// The last row's link, in hexadecimal digits; of several chains, one over the last links of all.
     pub head: String,
     /// The file's size in bytes.
     pub bytes: u64,
@@ -390,7 +398,7 @@ pub struct Archived {
 impl Archived {
     /// Returns the number of rows.
     pub const fn rows(&self) -> u64 {
-        self.last.saturating_sub(self.first).saturating_add(1)
+        self.rows
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::database_address::DatabaseAddress;
 use crate::error::ProgramError;
 use crate::secrets::SecretsError;
 
@@ -28,6 +29,78 @@ pub enum StoreError {
         fault: SqliteErrorKind,
         /// SQLite's message.
         detail: String,
+    },
+    /// PostgreSQL failed, or cannot be reached.
+    Postgres {
+        /// Where it is, without a password.
+        address: String,
+        /// What happened.
+        detail: String,
+    },
+    /// A copy to a place has not come to its end.
+    CopyUnfinished {
+        /// The place.
+        place: String,
+        /// What marks it.
+        mark: String,
+    },
+    /// A place that a store is to be copied to is not empty.
+    NotEmpty {
+        /// The place.
+        place: String,
+        /// What is there.
+        what: String,
+    },
+    /// The master key of a store that is copied is not there for the copy.
+    KeyNotCopied {
+        /// The path where it should be.
+        key: PathBuf,
+        /// The path where it is.
+        from: PathBuf,
+    },
+    /// A row cannot be copied as it is.
+    Uncopyable {
+        /// The table.
+        table: &'static str,
+        /// The fault, and the way out.
+        problem: String,
+    },
+    /// Source and copy differ.
+    CopyDiffers {
+        /// The table.
+        table: &'static str,
+    },
+    /// There is nothing of ours in a PostgreSQL database.
+    EmptyDatabase(String),
+    /// This build has no PostgreSQL.
+    NotBuilt,
+    /// The records of a directory are in a database that was not named.
+    Elsewhere {
+        /// The directory.
+        dir: PathBuf,
+        /// The address of the database.
+        address: String,
+    },
+    /// An installation would begin in an empty database, beside a master key that belongs to another one.
+    KeyBesideEmptyDatabase {
+        /// The key's file.
+        key: PathBuf,
+        /// The address of the database.
+        address: String,
+    },
+    /// An installation would begin in an empty database, beside another one in a file.
+    FileBesideEmptyDatabase {
+        /// The file.
+        file: PathBuf,
+        /// The address of the database.
+        address: String,
+    },
+    /// There is an installation in a database server, and no master key in the data directory.
+    MasterKeyNotCopied {
+        /// The path where the key should be.
+        key: PathBuf,
+        /// The address of the database.
+        address: String,
     },
     /// The file is a database of another program.
     Foreign(PathBuf),
@@ -239,6 +312,51 @@ impl fmt::Display for StoreError {
             Self::Sqlite { path, fault, detail } => {
                 write!(f, "{}: {} ({detail})", path.display(), fault.advice())
             }
+            Self::Postgres { address, detail } => write!(f, "{address}: {detail}"),
+            Self::CopyUnfinished { place, mark } => write!(
+                f,
+                "a copy to {place} has not come to its end: run the same `gatepass store copy` again; to give it up, remove {mark}"
+            ),
+            Self::NotEmpty { place, what } => write!(
+                f,
+                "{place} is not empty ({what}): name an empty place to copy to. Nothing was touched"
+            ),
+            Self::KeyNotCopied { key, from } => write!(
+                f,
+                "what is sealed stays sealed, and {} is not the master key it was sealed with: copy {} there first. Nothing was touched",
+                key.display(),
+                from.display()
+            ),
+            Self::Uncopyable { table, problem } => write!(f, "a row of {table} cannot be copied: {problem}"),
+            Self::CopyDiffers { table } => write!(
+                f,
+                "the rows of {table} in the copy differ from those that were copied: look after the disks, and copy again"
+            ),
+            Self::EmptyDatabase(address) => write!(
+                f,
+                "there is no installation in {address}: run `gatepass serve` to begin a new one, or name another database with `store`"
+            ),
+            Self::NotBuilt => f.write_str(DatabaseAddress::NOT_BUILT),
+            Self::Elsewhere { dir, address } => write!(
+                f,
+                "the records of {} are in {address}: name it with `store` in gatepass.toml, or with GATEPASS_STORE; to use SQLite, name another directory with --data, or remove gatepass.store",
+                whole(dir).display()
+            ),
+            Self::KeyBesideEmptyDatabase { key, address } => write!(
+                f,
+                "there is no installation in {address}, and {} is the master key of one: name its database with `store`; to begin a new one with this key, add --init. Nothing was made",
+                key.display()
+            ),
+            Self::FileBesideEmptyDatabase { file, address } => write!(
+                f,
+                "there is no installation in {address}, and one in {}: leave `store` out to go on with that; to begin a new one in the database, name another directory with --data. Nothing was made",
+                file.display()
+            ),
+            Self::MasterKeyNotCopied { key, address } => write!(
+                f,
+                "no master key at {}, and {address} cannot be read without the one it was made with: copy that file from the data directory of another server of this database, or name it with GATEPASS_MASTER_KEY_FILE",
+                key.display()
+            ),
             Self::Foreign(path) => write!(
                 f,
                 "{} is the database of another program; name another directory with --data",
@@ -404,6 +522,8 @@ impl From<SecretsError> for StoreError {
             SecretsError::Missing(key) => Self::MasterKeyMissing { key, database: None },
             other @ (SecretsError::Exposed { .. }
             | SecretsError::Malformed(_)
+            | SecretsError::PasswordExposed { .. }
+            | SecretsError::NoPassword(_)
             | SecretsError::NoRandomness
             | SecretsError::NoKey) => Self::Secrets(other),
         }

@@ -99,3 +99,21 @@ fn a_reload_logs_what_changed_key_by_key() {
     assert_eq!(*changed, "http.hosts: (none) -> new.example, risk.high: 60 -> 70", "{said}");
     assert_eq!(line("these keys hold from the next start on")["keys"], "http.headers: 64 -> 9", "{said}");
 }
+
+/// The small binary keeps records in a file alone.
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_build_without_postgresql_says_how_to_get_one_with_it() {
+    let installation = TestInstallation::new();
+    let address = "postgres://gatepass@db/gatepass?sslmode=disable";
+    let (code, said) = installation.refused(&["serve", "--store", address]);
+    assert!(code == 2 && said.contains("`cargo build --release --features postgres`"), "{said}");
+    let (code, said) = installation.refused(&["serve", "--store", "postgres://gatepass:hunter2@db/gatepass"]);
+    assert!(code == 2 && said.contains("store_password_file") && !said.contains("hunter2"), "{said}");
+    fs::write(installation.path().join("gatepass.toml"), format!("store = {address:?}")).unwrap();
+    let (code, said) = installation.refused(&["user", "list"]);
+    assert!(
+        code == 2 && said.contains("gatepass.toml line 1: store: this gatepass was built without"),
+        "{said}"
+    );
+}

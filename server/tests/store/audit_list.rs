@@ -1,13 +1,16 @@
-//! Rows of the audit table that are asked for: SQLite finds those that the filter takes.
+//! Rows of the audit table that are asked for: the database finds those that the filter takes.
 
-use gatepass::store::{AuditFilter, AuditRow, RefusalFilter, Store, StoreError};
+use gatepass::store::{AuditFilter, AuditRow, Backend, RefusalFilter, StoreError};
 use gatepass_core::records::id::{ClientId, UserId};
 use gatepass_core::records::request_id::RequestId;
 use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 use gatepass_core::store::change::{Change, Outcome};
 
+use crate::engines::{Database, on_every_database};
 use crate::fixture::*;
+
+on_every_database!(a_filter_finds_what_it_takes_however_many_pages_that_takes, an_empty_table_has_nothing);
 
 fn user(n: u64) -> UserId {
     UserId::parse(&format!("usr_{n}")).unwrap()
@@ -39,7 +42,7 @@ fn mixed(n: u64) -> Event {
     }
 }
 
-fn listed(store: &Store, filter: &AuditFilter) -> Vec<AuditRow> {
+fn listed(store: &dyn Backend, filter: &AuditFilter) -> Vec<AuditRow> {
     let mut rows = Vec::new();
     let each = |row| {
         rows.push(row);
@@ -49,13 +52,12 @@ fn listed(store: &Store, filter: &AuditFilter) -> Vec<AuditRow> {
     rows
 }
 
-#[test]
-fn a_filter_finds_what_it_takes_however_many_pages_that_takes() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+fn a_filter_finds_what_it_takes_however_many_pages_that_takes<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
     for from in [0, 1_500] {
         let rows = (from..from + 1_500).map(mixed).map(Change::Audit);
-        assert_eq!(commit(&store, rows), Outcome::Applied);
+        assert_eq!(commit(&*store, rows), Outcome::Applied);
     }
     // Other numbers than those that are kept.
     let old = ArchiveRequest::new(Some(NOW.plus(10)), NOW.plus(9_000));
@@ -85,11 +87,11 @@ fn a_filter_finds_what_it_takes_however_many_pages_that_takes() {
             ..none()
         },
     ];
-    let all = listed(&store, &none());
+    let all = listed(&*store, &none());
     assert_eq!(all.len(), 2_972);
     for filter in filters {
         let expected: Vec<_> = all.iter().filter(|row| filter.takes(&row.event)).cloned().collect();
-        assert_eq!(listed(&store, &filter), expected, "{filter:?}");
+        assert_eq!(listed(&*store, &filter), expected, "{filter:?}");
         for limit in [0, 1, 7, 500, 501, 1_200, 5_000] {
             let latest = &expected[expected.len().saturating_sub(limit)..];
             assert_eq!(store.latest_audit(&filter, limit).unwrap(), latest, "{limit} of {filter:?}");
@@ -97,10 +99,9 @@ fn a_filter_finds_what_it_takes_however_many_pages_that_takes() {
     }
 }
 
-#[test]
-fn an_empty_table_has_nothing() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
-    assert_eq!(listed(&store, &AuditFilter::default()), []);
+fn an_empty_table_has_nothing<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
+    assert_eq!(listed(&*store, &AuditFilter::default()), []);
     assert_eq!(store.latest_audit(&AuditFilter::default(), 9).unwrap(), []);
 }

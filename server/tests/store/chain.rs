@@ -11,7 +11,14 @@ use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 
+use crate::engines::{Database, on_every_database};
 use crate::fixture::*;
+
+on_every_database!(
+    an_empty_chain_holds,
+    every_field_of_an_event_comes_back,
+    what_is_rolled_back_leaves_no_gap_for_those_who_share_its_transaction,
+);
 
 #[test]
 fn tampering_shows() {
@@ -71,18 +78,16 @@ fn tampering_shows() {
     }
 }
 
-#[test]
-fn an_empty_chain_holds() {
-    let verdict = Fixture::new().store().verify_audit().unwrap();
+fn an_empty_chain_holds<D: Database>() {
+    let verdict = D::empty().open().verify_audit().unwrap();
     assert_eq!((verdict.rows, verdict.broken), (0, None));
 }
 
-#[test]
-fn every_field_of_an_event_comes_back() {
+fn every_field_of_an_event_comes_back<D: Database>() {
     use gatepass_core::records::id::{SessionId, TicketId, UserId};
     use gatepass_core::store::audit::Refusal;
-    let fixture = Fixture::new();
-    let store = fixture.store();
+    let fixture = D::with_records();
+    let store = fixture.open();
     let full = Event {
         subject: Some(alice()),
         actor: Some(UserId::parse("usr_boss").unwrap()),
@@ -113,8 +118,8 @@ fn every_field_of_an_event_comes_back() {
     let refusals =
         Refusal::ALL.iter().map(|r| Event { refusal: Some(*r), ..Event::new(Kind::TicketRefused, NOW) });
     let events: Vec<Event> = std::iter::once(full).chain(kinds).chain(refusals).chain(roles).collect();
-    assert_eq!(commit(&store, events.iter().cloned().map(Change::Audit)), Outcome::Applied);
-    assert!(audit(&store).into_iter().map(|row| row.event).eq(events));
+    assert_eq!(commit(&*store, events.iter().cloned().map(Change::Audit)), Outcome::Applied);
+    assert!(audit(&*store).into_iter().map(|row| row.event).eq(events));
     let mut later = 0;
     let all = store.audit(&AuditFilter { since: Some(NOW.plus(1)), ..AuditFilter::default() }, |_| {
         later += 1;
@@ -145,10 +150,9 @@ fn every_row_of_a_command_names_who_ran_it() {
     assert_eq!(audit(&server).last().unwrap().event.operator, None);
 }
 
-#[test]
-fn what_is_rolled_back_leaves_no_gap_for_those_who_share_its_transaction() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+fn what_is_rolled_back_leaves_no_gap_for_those_who_share_its_transaction<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
     let nothing = Change::RevokeTicket { id: TicketId::parse("tid_none").unwrap(), at: NOW };
     thread::scope(|scope| {
         for number in 0..64 {
@@ -161,7 +165,7 @@ fn what_is_rolled_back_leaves_no_gap_for_those_who_share_its_transaction() {
                         0 => (vec![row.clone()], Outcome::Applied),
                         _ => (vec![row.clone(), nothing.clone()], Outcome::Conflict),
                     };
-                    assert_eq!(commit(store, changes), outcome);
+                    assert_eq!(commit(&**store, changes), outcome);
                 }
             });
         }

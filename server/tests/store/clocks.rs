@@ -4,14 +4,24 @@ use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass::store::Clock;
-use gatepass::store::{ClockMark, EndedAhead, Store};
+use gatepass::store::{Backend, ClockMark, EndedAhead};
 use gatepass_core::base::time::Time;
+use gatepass_core::records::session::Session;
 use gatepass_core::records::ticket::{Ticket, TicketState};
-use gatepass_core::store::Store as _;
 use gatepass_core::store::audit::{Event, Kind};
-use gatepass_core::store::query::Query;
+use gatepass_core::store::change::{Change, Outcome};
 
+use crate::engines::{Database, on_every_database};
 use crate::fixture::*;
+
+on_every_database!(
+    the_mark_only_rises_unless_a_person_sets_it,
+    the_last_jump_is_kept_and_one_in_use_until_it_is_forgotten,
+    a_running_clock_takes_over_a_mark_that_was_set,
+    what_is_dated_ahead_is_ended_for_good,
+    a_used_ticket_and_an_ended_session_stay_as_they_are,
+    an_open_challenge_that_is_dated_ahead_is_closed,
+);
 
 fn wall() -> Time {
     Time::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
@@ -37,24 +47,22 @@ fn plant(fixture: &Fixture, mark: Time, jumped_at: Option<Time>) {
         .unwrap();
 }
 
-#[test]
-fn the_mark_only_rises_unless_a_person_sets_it() {
-    let fixture = Fixture::new();
-    let (one, other) = (fixture.store(), fixture.store());
+fn the_mark_only_rises_unless_a_person_sets_it<D: Database>() {
+    let fixture = D::with_records();
+    let (one, other) = (fixture.open(), fixture.open());
     assert_eq!(one.clock_state().unwrap(), mark(0, 0));
     assert_eq!(one.raise_clock_mark(mark(50, 0)).unwrap(), mark(50, 0));
     assert_eq!(other.raise_clock_mark(mark(40, 0)).unwrap(), mark(50, 0));
     other.set_clock_mark(Time::from_unix(7), Some(Event::new(Kind::ClockReset, NOW))).unwrap();
-    assert_eq!(audit(&one).len(), 1);
+    assert_eq!(audit(&*one).len(), 1);
     let reset = ClockMark { jumped_at: Some(Time::from_unix(7)), ..mark(7, 1) };
     assert_eq!(one.raise_clock_mark(mark(60, 0)).unwrap(), reset);
     assert_eq!(one.clock_state().unwrap(), reset);
 }
 
-#[test]
-fn the_last_jump_is_kept_and_one_in_use_until_it_is_forgotten() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
+fn the_last_jump_is_kept_and_one_in_use_until_it_is_forgotten<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
     let at = |jumped: Option<u64>, since: Option<u64>| ClockMark {
         jumped_at: jumped.map(Time::from_unix),
         ahead_since: since.map(Time::from_unix),
@@ -70,30 +78,29 @@ fn the_last_jump_is_kept_and_one_in_use_until_it_is_forgotten() {
         assert_eq!(store.raise_clock_mark(given).unwrap(), stands);
     }
     assert_eq!(store.forget_clock_ahead().unwrap(), at(Some(70), None));
-    assert_eq!(fixture.store().clock_state().unwrap(), at(Some(70), None));
+    assert_eq!(fixture.open().clock_state().unwrap(), at(Some(70), None));
 }
 
-#[test]
-fn a_running_clock_takes_over_a_mark_that_was_set() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
-    let clock = Clock::start(&store).unwrap();
+fn a_running_clock_takes_over_a_mark_that_was_set<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
+    let clock = Clock::start(&*store).unwrap();
     let kept = store.clock_state().unwrap().mark;
     assert!(kept > Time::from_unix(0));
     // Another process stored a wrong time.
     let wrong = clock.now().plus(1_000_000);
     store.raise_clock_mark(mark(wrong.unix(), 0)).unwrap();
-    clock.persist(&store).unwrap();
+    clock.persist(&*store).unwrap();
     assert!(clock.now() >= wrong);
     assert!(clock.status().behind.is_some());
-    assert!(Clock::start(&store).unwrap().now() >= wrong);
+    assert!(Clock::start(&*store).unwrap().now() >= wrong);
     assert!(!clock.take_stepped_back());
     // An administrator resets it.
     let generation = store.keys().unwrap().generation;
     store.set_clock_mark(kept, None).unwrap();
     assert!(store.keys().unwrap().generation > generation, "running servers notice with the next read");
     assert_eq!(clock.resets(), 0);
-    clock.persist(&store).unwrap();
+    clock.persist(&*store).unwrap();
     assert!(clock.now() < wrong);
     assert_eq!((clock.status().behind, clock.resets()), (None, 1));
     assert!(clock.take_stepped_back());
@@ -139,33 +146,18 @@ fn a_restart_does_not_shorten_the_wait_before_a_sweep() {
 }
 
 /// Issues sessions and tickets 0 to `count`. Those from `ahead` on are dated ahead of [`NOW`].
-fn issue(fixture: &Fixture, store: &Store, count: u64, ahead: u64) {
-    let tickets = (0..count).map(|n| {
-        let issued_at = if n < ahead { NOW.plus(60) } else { NOW.plus(61) };
-        gatepass_core::store::change::Change::InsertTicket(Ticket { issued_at, ..ticket(n) })
-    });
-    commit(store, tickets);
-    commit(store, (0..count).map(begin));
-    let sql = fixture.sql();
-    let now = i64::try_from(NOW.unix()).unwrap();
-    let ahead = i64::try_from(ahead).unwrap();
-    sql.execute(
-        "UPDATE sessions SET signed_in_at = ?1 + 60 + (seq - (SELECT min(seq) FROM sessions) >= ?2)",
-        (now, ahead),
-    )
-    .unwrap();
+fn issue(store: &dyn Backend, count: u64, ahead: u64) {
+    let at = |n| if n < ahead { NOW.plus(60) } else { NOW.plus(61) };
+    let tickets = (0..count).map(|n| Change::InsertTicket(Ticket { issued_at: at(n), ..ticket(n) }));
+    assert_eq!(commit(store, tickets), Outcome::Applied);
+    let sessions = (0..count).map(|n| begin_session(Session { signed_in_at: at(n), ..session(n) }, n));
+    assert_eq!(commit(store, sessions), Outcome::Applied);
 }
 
-fn open_sessions(fixture: &Fixture) -> i64 {
-    let count = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
-    fixture.sql().query_row(count, [], |row| row.get(0)).unwrap()
-}
-
-#[test]
-fn what_is_dated_ahead_is_ended_for_good() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
-    issue(&fixture, &store, 5, 3);
+fn what_is_dated_ahead_is_ended_for_good<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
+    issue(&*store, 5, 3);
     assert!(store.newest_are_dated_ahead(NOW).unwrap());
     assert!(!store.newest_are_dated_ahead(NOW.plus(1)).unwrap());
     assert_eq!(store.end_dated_ahead(NOW.plus(1)).unwrap(), EndedAhead::default());
@@ -173,70 +165,56 @@ fn what_is_dated_ahead_is_ended_for_good() {
     assert_eq!(store.end_dated_ahead(NOW).unwrap(), ended);
     assert_eq!(store.end_dated_ahead(NOW).unwrap(), EndedAhead::default(), "once");
     assert!(!store.newest_are_dated_ahead(NOW).unwrap());
-    assert_eq!(open_sessions(&fixture), 3);
+    assert_eq!(fixture.count("sessions WHERE ended_at IS NULL"), 3);
     for (number, expected) in
         [(2, TicketState::Live), (3, TicketState::Revoked(NOW)), (4, TicketState::Revoked(NOW))]
     {
-        let found: i64 = fixture
-            .sql()
-            .query_row(
-                "SELECT count(*) FROM tickets WHERE id = ?1 AND revoked_at IS NOT NULL",
-                [ticket(number).id.as_str()],
-                |row| row.get(0),
-            )
-            .unwrap();
-        assert_eq!(found == 1, expected != TicketState::Live, "ticket {number}");
+        assert_eq!(state(&*store, number), Some(expected), "ticket {number}");
     }
     // A record that ended is swept an hour later, and not when its date has passed.
     let swept = store.sweep(NOW.plus(3601), 100).unwrap();
     assert_eq!((swept.sessions, swept.tickets), (2, 2));
-    let _ = store.read(&Query::Generation);
 }
 
-#[test]
-fn a_used_ticket_and_an_ended_session_stay_as_they_are() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
-    issue(&fixture, &store, 2, 0);
-    let sql = fixture.sql();
-    sql.execute("UPDATE tickets SET spent_at = 5", []).unwrap();
-    sql.execute("UPDATE sessions SET ended_at = 5", []).unwrap();
+fn a_used_ticket_and_an_ended_session_stay_as_they_are<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
+    issue(&*store, 2, 0);
+    fixture.execute("UPDATE tickets SET spent_at = 5");
+    fixture.execute("UPDATE sessions SET ended_at = 5");
     assert!(!store.newest_are_dated_ahead(NOW).unwrap());
     assert_eq!(store.end_dated_ahead(NOW).unwrap(), EndedAhead::default());
-    let ended: i64 = sql.query_row("SELECT sum(ended_at) FROM sessions", [], |row| row.get(0)).unwrap();
-    assert_eq!(ended, 10);
+    assert_eq!(fixture.count("sessions WHERE ended_at = 5"), 2);
+    assert_eq!(fixture.count("tickets WHERE spent_at = 5"), 2);
 }
 
-#[test]
-fn an_open_challenge_that_is_dated_ahead_is_closed() {
-    let fixture = Fixture::new();
-    let store = fixture.store();
-    let sql = fixture.sql();
-    for (number, issued_at, answered) in [(1u8, 61, 0), (2, 60, 0), (3, 61, 1)] {
-        sql.execute(
+fn an_open_challenge_that_is_dated_ahead_is_closed<D: Database>() {
+    let fixture = D::with_records();
+    let store = fixture.open();
+    let now = NOW.unix();
+    assert_eq!(commit(&*store, (1..4).map(|n| Change::InsertTicket(ticket(n)))), Outcome::Applied);
+    for (ticket, issued_at, answered) in [("tid_1", 61, 0), ("tid_2", 60, 0), ("tid_3", 61, 1)] {
+        let digest = &format!("(SELECT digest FROM tickets WHERE id = '{ticket}')");
+        fixture.execute(&format!(
             "INSERT INTO challenges (digest, user_id, user_epoch, client_id, for_audience, bind, scope, methods, device, network, \
-             expires_at, wrong, answered, issued_at) VALUES (?1, ?2, 0, 'portal', 0, 0, '', '[]', ?1, '', ?3, 0, ?5, ?4)",
-            (
-                [number; 32],
-                alice().as_str(),
-                i64::try_from(NOW.unix()).unwrap() + 361,
-                i64::try_from(NOW.unix()).unwrap() + issued_at,
-                answered,
-            ),
-        )
-        .unwrap();
+             expires_at, wrong, answered, issued_at, state_epoch, repeated) \
+             VALUES ({digest}, '{}', 0, 'portal', 0, 0, '', '[]', {digest}, '', {}, 0, {answered}, {}, 0, 0)",
+            alice().as_str(),
+            now + 361,
+            now + issued_at,
+        ));
     }
+    assert!(store.newest_are_dated_ahead(NOW).unwrap());
     assert_eq!(store.end_dated_ahead(NOW).unwrap(), EndedAhead { challenges: 1, ..EndedAhead::default() });
-    let open: i64 =
-        sql.query_row("SELECT count(*) FROM challenges WHERE answered = 0", [], |row| row.get(0)).unwrap();
-    assert_eq!(open, 1);
+    assert!(!store.newest_are_dated_ahead(NOW).unwrap());
+    assert_eq!(fixture.count("challenges WHERE answered = 0"), 1);
 }
 
 #[test]
 fn thousands_are_ended_in_small_transactions() {
     let fixture = Fixture::new();
     let store = fixture.store();
-    issue(&fixture, &store, 1203, 0);
+    issue(&store, 1203, 0);
     let commits = |sql: &rusqlite::Connection| -> i64 {
         sql.query_row("SELECT commits FROM meta", [], |row| row.get(0)).unwrap()
     };

@@ -1,5 +1,5 @@
-//! The engines on which tests of any engine run: SQLite's file, and records in memory that answer on threads of their own, as an
-//! engine over a network does.
+//! The engines on which tests of any engine run: SQLite's file, records in memory that answer on threads of their own, as an engine over a
+//! network does, and a PostgreSQL database where the feature is on.
 
 use std::fmt;
 use std::path::Path;
@@ -54,6 +54,32 @@ pub(crate) trait Engine: Send + Sync + 'static {
     }
 }
 
+/// An engine that keeps a database: it has everything that a server needs.
+pub(crate) trait Database: Engine {
+    /// Returns the data directory.
+    fn dir(&self) -> &Path;
+
+    /// Runs statements in the database.
+    fn execute(&self, sql: &str);
+
+    /// Returns the number of rows of a table, or of those that it is followed by.
+    fn count(&self, from: &str) -> u64;
+}
+
+/// Runs tests that are generic over [`Database`] on every one.
+macro_rules! on_every_database {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $test() { super::$test::<crate::fixture::Fixture>(); })+
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[test] fn $test() { super::$test::<crate::cluster::Fixture>(); })+
+        }
+    };
+}
+pub(crate) use on_every_database;
+
 /// Runs tests that are generic over [`Engine`] on every one.
 macro_rules! on_every_engine {
     ($($test:ident),+ $(,)?) => {
@@ -62,6 +88,10 @@ macro_rules! on_every_engine {
         }
         mod memory {
             $(#[test] fn $test() { super::$test::<crate::engines::InMemory>(); })+
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[test] fn $test() { super::$test::<crate::cluster::Fixture>(); })+
         }
     };
 }
@@ -114,6 +144,22 @@ impl Engine for Fixture {
     fn check(&self) {
         let report = self.store().check().unwrap();
         assert!(report.is_sound(), "{report:?}");
+    }
+}
+
+impl Database for Fixture {
+    fn dir(&self) -> &Path {
+        self.dir()
+    }
+
+    fn execute(&self, sql: &str) {
+        self.sql().execute_batch(sql).unwrap();
+    }
+
+    fn count(&self, from: &str) -> u64 {
+        let sql = format!("SELECT count(*) FROM {from}");
+        let count: i64 = self.sql().query_row(&sql, [], |row| row.get(0)).unwrap();
+        count.unsigned_abs()
     }
 }
 
@@ -303,7 +349,7 @@ impl AuditTrail for InMemory {
 
     fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
         let rows = self.0.memory.with(|tables| tables.audit.len());
-        Ok(AuditVerdict { rows: u64::try_from(rows).unwrap(), broken: None })
+        Ok(AuditVerdict { rows: u64::try_from(rows).unwrap(), broken: None, slot: None })
     }
 
     fn archive_audit(
@@ -354,6 +400,14 @@ impl ClockStore for InMemory {
 }
 
 impl Upkeep for InMemory {
+    fn engine(&self) -> &'static str {
+        "memory"
+    }
+
+    fn place(&self) -> String {
+        String::new()
+    }
+
     fn newest_are_dated_ahead(&self, _: Time) -> Result<bool, StoreError> {
         Ok(false)
     }

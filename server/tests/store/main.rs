@@ -14,6 +14,10 @@ mod audit_list;
 mod chain;
 mod changes;
 mod clocks;
+#[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "the tests of that engine alone need more of it")]
+#[path = "../postgres/cluster.rs"]
+mod cluster;
 mod contract;
 mod deliveries;
 mod engines;
@@ -25,5 +29,11 @@ mod keys;
 mod model;
 mod old_state;
 mod parking;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod race;
 mod rows;
+#[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "the tests of that engine alone need more of it")]
+#[path = "../postgres/session.rs"]
+mod session;

@@ -46,7 +46,7 @@ const CORE: Order = Order {
     ],
 };
 
-/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock`, `authority`, `terminal`, `threads` and `measures` lie below everything.
+/// `main → {cli, runtime}`. Neither of the two uses the other. `error`, `output`, `clock`, `authority`, `database_address`, `terminal`, `threads` and `measures` lie below everything.
 const SERVER: Order = Order {
     name: "gatepass",
     source: "server/src",
@@ -55,16 +55,30 @@ const SERVER: Order = Order {
         ("output", &["error"]),
         ("clock", &[]),
         ("authority", &[]),
+        ("database_address", &[]),
         ("threads", &[]),
         ("terminal", &[]),
         ("measures", &[]),
-        ("config", &["error", "threads", "authority"]),
+        ("config", &["error", "threads", "authority", "database_address"]),
         ("secrets", &["error", "clock"]),
-        ("store", &["secrets", "error", "clock", "threads", "measures"]),
+        ("store", &["secrets", "error", "clock", "threads", "measures", "database_address"]),
         ("net", &[]),
         ("telemetry", &["net", "terminal", "measures"]),
         ("http", &["net", "threads", "authority", "measures"]),
-        ("cli", &["store", "secrets", "config", "telemetry", "error", "output", "clock", "terminal"]),
+        (
+            "cli",
+            &[
+                "store",
+                "secrets",
+                "config",
+                "telemetry",
+                "error",
+                "database_address",
+                "output",
+                "clock",
+                "terminal",
+            ],
+        ),
         (
             "runtime",
             &[

@@ -291,8 +291,7 @@ impl TaskEndpoint for AuditArchive {
     }
 
     fn respond(self, _: &Context) -> Response {
-        let AuditArchive { file, first, last, head, bytes, sha256 } = &self;
-        let rows = last.saturating_sub(*first).saturating_add(1);
-        shown(&ShownArchive { file, rows, first: *first, last: *last, head, bytes: *bytes, sha256 })
+        let AuditArchive { file, first, last, rows, head, bytes, sha256 } = &self;
+        shown(&ShownArchive { file, rows: *rows, first: *first, last: *last, head, bytes: *bytes, sha256 })
     }
 }

@@ -28,7 +28,7 @@ answer! {
         /// The clocks.
         clock: ShownClock,
         /// The store.
-        store: ShownStore,
+        store: ShownStore<'a>,
         /// The end of the audit chain.
         audit: ShownChain<'a>,
         /// The warnings, as in the answer of `/readyz`.
@@ -54,7 +54,11 @@ answer! {
 
 answer! {
     /// The store of the server.
-    struct ShownStore {
+    struct ShownStore<'a> {
+        /// The name of the engine: sqlite or postgresql.
+        engine: &'a str = "sqlite",
+        /// The place of the records: a file, or the address of a database.
+        database: &'a str = "/var/lib/gatepass/gatepass.db",
         /// The size of the database without its log, in bytes.
         database_bytes: u64 = 4096000,
         /// The size of the write-ahead log, in bytes.
@@ -107,6 +111,8 @@ impl TaskEndpoint for Box<ServerStatus> {
                 ahead: Nullable(self.clock_ahead),
             },
             store: ShownStore {
+                engine: &self.engine,
+                database: &self.database,
                 database_bytes: self.database_bytes,
                 log_bytes: self.log_bytes,
                 disk_full: self.disk_full,

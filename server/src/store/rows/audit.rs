@@ -4,8 +4,13 @@ use gatepass_core::records::risk::Assessment;
 use gatepass_core::records::role::Roles;
 use gatepass_core::store::audit::{Event, Kind, Refusal};
 
+#[cfg(feature = "postgres")]
+use crate::store::audit_chain::Field;
+
 use super::row::{Columns, MalformedRow};
 use super::text::{address, client_id, owned, request_id, session_id, ticket_id, user_id};
+#[cfg(feature = "postgres")]
+use super::value::Value;
 
 /// Reads an event: the columns of an audit row after `seq`.
 pub(in crate::store) fn event(c: &mut Columns<'_>) -> Result<Event, MalformedRow> {
@@ -34,4 +39,15 @@ pub(in crate::store) fn event(c: &mut Columns<'_>) -> Result<Event, MalformedRow
         by_client: c.maybe("by_client", client_id)?,
         roles: c.maybe("roles", Roles::parse)?,
     })
+}
+
+/// Returns a field of an audit row that this binary has made as a value of its own.
+#[cfg(feature = "postgres")]
+pub(in crate::store) fn audit_value(field: Field<'_>) -> Value<'static> {
+    match field {
+        Field::Integer(number) => Value::Integer(number),
+        Field::Text(text) => Value::from(String::from_utf8_lossy(&text).into_owned()),
+        // No row of ours has any.
+        Field::Null | Field::Real(_) | Field::Blob(_) => Value::Null,
+    }
 }

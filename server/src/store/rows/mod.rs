@@ -20,6 +20,8 @@ mod ticket;
 mod user;
 mod value;
 
+#[cfg(feature = "postgres")]
+pub(super) use audit::audit_value;
 pub(super) use audit::event;
 pub(super) use challenge::{challenge, challenge_values};
 pub(super) use client::{client, client_values, secret, secret_values};

@@ -27,6 +27,18 @@ pub(in crate::store) fn stamp(time: Time) -> i64 {
 }
 
 impl Value<'_> {
+    /// Returns the same value, which borrows nothing.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(number) => Value::Integer(number),
+            Self::Text(text) => Value::Text(text.into_owned().into()),
+            Self::Bytes(bytes) => Value::Bytes(bytes.into_owned().into()),
+            Self::Unstorable => Value::Unstorable,
+        }
+    }
+
     /// Returns a value as JSON.
     pub(super) fn json(value: &impl Serialize) -> Self {
         serde_json::to_string(value).map_or(Self::Unstorable, Self::from)

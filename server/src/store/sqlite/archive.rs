@@ -77,8 +77,8 @@ impl AuditTrail for Store {
             // What is left of the disk is for changes that restrict something.
             None if self.is_disk_full() => return Err(StoreError::DiskFull),
             None => {
-                own =
-                    audit_archive::own_file(files, &self.installation().archives(), &span, request.event.at)?;
+                let archives = self.installation().archives();
+                own = audit_archive::own_file(files, &archives, (span.first(), span.last), request.event.at)?;
                 &own
             }
         };

@@ -279,7 +279,7 @@ impl Store {
     }
 
     /// Marks this installation as handed over: from now on nothing is written.
-    fn hand_over(&self, id: &str) -> Result<(), StoreError> {
+    pub(super) fn hand_over(&self, id: &str) -> Result<(), StoreError> {
         let id = id.to_owned();
         self.change_handover(Kind::StateHandedOver, id.clone(), move |db| {
             let sql = "UPDATE meta SET handover = ?1 WHERE handover IS NULL OR handover = ?1";

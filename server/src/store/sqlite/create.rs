@@ -29,6 +29,7 @@ pub(super) fn create(
         StoreError::file(dir, "create the data directory", &e)
     })?;
     let _locked = installation.lock_directory(PATIENCE)?;
+    installation.require_whole_copy()?;
     let contents = installation.contents()?;
     let mut left = contents;
     left.master_key &= !(beside_key || contents.starting);

@@ -137,7 +137,7 @@ fn make_batch(
 const INSERT: &str = "INSERT INTO identifiers (user, kind, canonical) VALUES (?1, ?2, ?3)";
 
 /// Notes the forms that several users have.
-fn find_ambiguous(db: &Connection) -> Result<(), TransactionError> {
+pub(super) fn find_ambiguous(db: &Connection) -> Result<(), TransactionError> {
     db.execute("DELETE FROM ambiguous_identifiers", [])?;
     db.execute(
         "INSERT INTO ambiguous_identifiers SELECT canonical FROM identifiers INDEXED BY identifiers_by_canonical \

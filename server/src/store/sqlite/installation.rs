@@ -6,6 +6,8 @@
 //! - `gatepass.lock`: held shared by every process that has the database open for writing, and by one alone while it starts
 //!   on files that no other process has open, or replaces them.
 //! - `gatepass.starting`: marks a first start that has not come to its end.
+//! - `gatepass.store`: the address of the database server with the records, where they are in one.
+//! - `gatepass.copying`: marks a copy of another store to here that has not come to its end.
 //! - `gatepass.backup`: the time of the last backup, in seconds since 1970.
 //! - `admin.secret`: the secret of the first client, where the first start had no terminal to show it on.
 //! - `archives`: the directory of the archives of audit rows that an administrator asks for over HTTP.
@@ -22,8 +24,11 @@ use std::time::{Duration, Instant};
 
 use gatepass_core::base::time::Time;
 
+#[cfg(feature = "postgres")]
+use super::start::{make_marker, remove_marker};
 use crate::secrets::files::{FileKind, Files, SystemFiles, exists, give_to_owner, replace, with_suffix};
 use crate::secrets::master_key::MASTER_KEY;
+use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
 
 /// The database's name in the data directory.
@@ -39,6 +44,8 @@ pub(super) const STARTING: &str = "gatepass.starting";
 /// The name of the file that holds the id of a handover that this directory accepts.
 pub(super) const ACCEPT: &str = "gatepass.accept";
 
+/// The name of the mark of a copy to here, which holds the copy's id.
+const COPYING: &str = "gatepass.copying";
 /// The name of the file that holds the time of the last backup.
 const LAST_BACKUP: &str = "gatepass.backup";
 /// The name of the directory of archives, if no other path is configured.
@@ -65,6 +72,8 @@ pub struct Installation {
     pub witness_file: Option<PathBuf>,
     /// The directory of archives, if it is not in the data directory.
     pub archive_dir: Option<PathBuf>,
+    /// The database that keeps the records, if it is not in the data directory.
+    pub server: Option<DatabaseServer>,
     /// The user of the operating system whose command this is, for the audit rows that it writes; none for a server.
     pub operator: Option<String>,
     /// The access to the files.
@@ -106,6 +115,7 @@ impl Installation {
             master_key_file: None,
             witness_file: None,
             archive_dir: None,
+            server: None,
             operator: None,
             files: Arc::new(SystemFiles),
         }
@@ -164,6 +174,44 @@ impl Installation {
     /// Returns the path of the mark of a first start.
     pub(super) fn starting(&self) -> PathBuf {
         self.dir.join(STARTING)
+    }
+
+    /// Marks that a first start begins. Until it ends, the next one goes on with what there is.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn mark_first_start(&self) -> Result<(), StoreError> {
+        make_marker(self)
+    }
+
+    /// Removes the mark of a first start, which has come to its end.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn end_first_start(&self) -> Result<(), StoreError> {
+        remove_marker(self)
+    }
+
+    /// Returns the path of the mark of a copy to here.
+    pub(super) fn copying(&self) -> PathBuf {
+        self.dir.join(COPYING)
+    }
+
+    /// Returns the id of a copy to here that has not come to its end.
+    pub(super) fn unfinished_copy(&self) -> Result<Option<String>, StoreError> {
+        let path = self.copying();
+        match self.files.read(&path, 1024) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::file(&path, "read", &e)),
+            Ok(text) => Ok(Some(String::from_utf8_lossy(&text).trim_end().to_owned())),
+        }
+    }
+
+    /// Refuses the directory if a copy to here has not come to its end.
+    pub(super) fn require_whole_copy(&self) -> Result<(), StoreError> {
+        match self.unfinished_copy()? {
+            None => Ok(()),
+            Some(_) => Err(StoreError::CopyUnfinished {
+                place: self.dir.display().to_string(),
+                mark: self.copying().display().to_string(),
+            }),
+        }
     }
 
     /// Returns the path of the id of an accepted handover.
@@ -236,8 +284,13 @@ impl Installation {
     /// Checks which files exist.
     ///
     /// # Errors
-    /// [`StoreError`] if that cannot be known.
+    /// [`StoreError`] if that cannot be known, or the records are in a server that was not named.
     pub fn contents(&self) -> Result<Contents, StoreError> {
+        if self.server.is_none()
+            && let Some(address) = self.recorded_server()?
+        {
+            return Err(StoreError::Elsewhere { dir: self.dir.clone(), address });
+        }
         let size = |path: PathBuf| match self.files.about(&path) {
             Ok(about) if about.kind == FileKind::Directory => {
                 Err(StoreError::file(&path, "use", &io::ErrorKind::IsADirectory.into()))
@@ -326,6 +379,10 @@ impl Installation {
     /// # Errors
     /// [`StoreError`] if the file cannot be written.
     pub fn write_address(&self, address: &str) -> Result<(), StoreError> {
+        if self.server.is_some() {
+            drop(self.enter(true)?);
+            return self.write_lock(&format!("{address}\n"));
+        }
         let database = self.database();
         let about = self.files.about(&database).map_err(|e| StoreError::file(&database, "look at", &e))?;
         self.write_lock(&format!("{address}\n{}\n", about.identity.1))

@@ -16,6 +16,8 @@ mod batch;
 mod check;
 mod checkpoint;
 mod connect;
+#[cfg(feature = "postgres")]
+mod copy;
 mod create;
 mod dated_ahead;
 mod deliveries;
@@ -50,11 +52,15 @@ mod writer;
 
 pub use backup::BackupReport;
 pub use check::{Finding, Report, Severity, check};
+#[cfg(feature = "postgres")]
+pub(super) use copy::{SqliteSource, SqliteTarget};
 pub use generation::Generation;
 pub use installation::{Contents, DATABASE, Installation, LOCK, WITNESS};
 pub use reserve::RESERVE;
 pub use restore::{Restored, accept, restore};
 pub use rotate::Rotated;
+#[cfg(feature = "postgres")]
+pub(super) use state::find_key;
 pub use store::{Store, StoreOptions};
 pub use witness::Witness;
 

@@ -54,6 +54,7 @@ pub(super) fn open(
         Ok(_) => {}
     }
     let _locked = installation.lock_directory(PATIENCE)?;
+    installation.require_whole_copy()?;
     let contents = installation.contents()?;
     require_database(installation, &contents)?;
     let mut presence = installation.enter(false)?;

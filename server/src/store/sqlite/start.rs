@@ -235,7 +235,7 @@ pub(super) fn remove_marker(installation: &Installation) -> Result<(), StoreErro
 }
 
 /// Removes a file, durably, if it exists.
-fn remove_if_there(files: &dyn Files, path: &std::path::Path) -> Result<(), StoreError> {
+pub(super) fn remove_if_there(files: &dyn Files, path: &std::path::Path) -> Result<(), StoreError> {
     let failed = |e: &io::Error| StoreError::file(path, "remove", e);
     match files.remove(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -101,7 +101,7 @@ fn look_up(installation: &Installation, db: &Connection) -> Result<(u64, Arc<Mas
 }
 
 /// Finds the key that sealed `check`.
-pub(super) fn find_key(
+pub(in crate::store) fn find_key(
     installation: &Installation,
     check: &[u8],
     elsewhere: Option<PathBuf>,
@@ -113,10 +113,11 @@ pub(super) fn find_key(
     for place in places.into_iter().flatten().chain([path.clone()]) {
         let why = match MasterKey::read(&*installation.files, &place) {
             Ok(key) if key.is_of(check) => return Ok(key),
-            Ok(_) => StoreError::MasterKeyWrong { database: installation.database(), key: place },
-            Err(SecretsError::Missing(key)) => {
-                StoreError::MasterKeyMissing { key, database: Some(installation.database()) }
-            }
+            Ok(_) => StoreError::MasterKeyWrong { database: installation.records(), key: place },
+            Err(SecretsError::Missing(key)) => match &installation.server {
+                None => StoreError::MasterKeyMissing { key, database: Some(installation.database()) },
+                Some(server) => StoreError::MasterKeyNotCopied { key, address: server.address.to_string() },
+            },
             Err(other) => other.into(),
         };
         // The error of the usual path helps most.

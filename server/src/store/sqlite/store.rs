@@ -413,6 +413,14 @@ impl Requests for Store {
 }
 
 impl Upkeep for Store {
+    fn engine(&self) -> &'static str {
+        self.installation().engine()
+    }
+
+    fn place(&self) -> String {
+        self.path().display().to_string()
+    }
+
     fn newest_are_dated_ahead(&self, now: Time) -> Result<bool, StoreError> {
         self.newest_are_ahead(now)
     }

@@ -25,7 +25,7 @@ pub struct Witness {
 
 impl Witness {
     /// Reads the witness; none if there is no such file, in a directory that can be read.
-    pub(super) fn read(files: &dyn Files, path: &Path) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) fn read(files: &dyn Files, path: &Path) -> Result<Option<Self>, StoreError> {
         let bytes = match files.read(path, LIMIT) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -43,7 +43,7 @@ impl Witness {
     }
 
     /// Writes the witness, whole or not at all.
-    pub(super) fn write(&self, files: &dyn Files, path: &Path) -> io::Result<()> {
+    pub(in crate::store) fn write(&self, files: &dyn Files, path: &Path) -> io::Result<()> {
         files::replace(files, path, self.print().as_bytes())
     }
 

@@ -2,13 +2,12 @@
 
 use gatepass_core::base::time::Time;
 
-use super::super::Store;
 use super::Report;
 use crate::clock::ClockStatus;
-use crate::store::Clock;
+use crate::store::{Clock, ClockStore};
 
 /// Compares the wall clock with the mark.
-pub(super) fn clock(store: &Store, report: &mut Report) {
+pub(super) fn clock(store: &dyn ClockStore, report: &mut Report) {
     match Clock::read(store) {
         Ok(clock) => compare(clock.status(), report),
         Err(error) => report.store_error(&error),

@@ -192,12 +192,8 @@ fn sealed(store: &Store, db: &Connection, report: &mut Report) {
     let path = store.path();
     match keys::keys_of(db, path, store.master_keys()) {
         Ok(stored) => {
-            report.keys = stored.keys.len();
-            if stored.keys.is_empty() {
-                report.warning("key-none", "there is no key yet", "run `gatepass serve`, which makes one");
-            } else if stored.keys.iter().all(|key| key.record.state != KeyState::Signing) {
-                report.error("key-none-signs", "no key signs", "run `gatepass key rotate`");
-            }
+            let signing = stored.keys.iter().filter(|key| key.record.state == KeyState::Signing).count();
+            report.keys_found(stored.keys.len(), signing);
         }
         Err(trouble) => report.store_error(&trouble.at(path)),
     }
@@ -205,12 +201,7 @@ fn sealed(store: &Store, db: &Connection, report: &mut Report) {
         report.store_error(&trouble.at(path));
     }
     match walk::verify(store.chain(), db, schema::known()) {
-        Ok(verdict) => {
-            if let Some(broken) = &verdict.broken {
-                report.error("audit-chain-broken", format!("audit chain: {broken}"), RESTORE);
-            }
-            report.audit = Some(verdict);
-        }
+        Ok(verdict) => report.chain_followed(verdict),
         Err(trouble) => report.store_error(&trouble.at(path)),
     }
 }

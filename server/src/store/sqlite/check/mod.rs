@@ -12,7 +12,7 @@ use super::store::{had_files, leave_as_found};
 use super::{Store, StoreOptions};
 use crate::secrets::SecretsError;
 use crate::store::audit_chain::AuditVerdict;
-use crate::store::backend::{Access, Upkeep as _};
+use crate::store::backend::{Access, ClockStore, Upkeep as _};
 use crate::store::error::{SqliteErrorKind, StoreError};
 use clock::clock;
 use database::database;
@@ -146,7 +146,40 @@ impl Report {
         }
     }
 
-    fn store_error(&mut self, error: &StoreError) {
+    /// Checks the files of an installation whose records are in a database server. Returns false if nothing else can be checked.
+    pub(in crate::store) fn files_beside_a_server(&mut self, installation: &Installation) -> bool {
+        let is_there = directory(installation, self);
+        if is_there {
+            permissions(installation, self);
+            archives(installation, self);
+        }
+        is_there
+    }
+
+    /// Takes in how many keys unsealed, and how many of them sign.
+    pub(in crate::store) fn keys_found(&mut self, keys: usize, signing: usize) {
+        self.keys = keys;
+        if keys == 0 {
+            self.warning("key-none", "there is no key yet", "run `gatepass serve`, which makes one");
+        } else if signing == 0 {
+            self.error("key-none-signs", "no key signs", "run `gatepass key rotate`");
+        }
+    }
+
+    /// Takes in what was found where the audit chain was followed.
+    pub(in crate::store) fn chain_followed(&mut self, verdict: AuditVerdict) {
+        if let Some(broken) = &verdict.broken {
+            self.error("audit-chain-broken", format!("audit chain: {broken}"), RESTORE);
+        }
+        self.audit = Some(verdict);
+    }
+
+    /// Compares the wall clock with the mark.
+    pub(in crate::store) fn clock(&mut self, store: &dyn ClockStore) {
+        clock(store, self);
+    }
+
+    pub(in crate::store) fn store_error(&mut self, error: &StoreError) {
         let (code, way_out) = name_of(error);
         self.error(code, error.to_string(), way_out);
     }
@@ -170,6 +203,10 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::Older { .. } | StoreError::IdentifiersNotMade(_) => {
             ("schema-older", "run `gatepass serve`, which brings it up to date")
         }
+        StoreError::MasterKeyNotCopied { .. } => (
+            "master-key-missing",
+            "copy the key from the data directory of another server of this database, or from where it is kept",
+        ),
         StoreError::MasterKeyMissing { .. } => {
             ("master-key-missing", "put the key back, or name its file with master_key_file")
         }
@@ -195,6 +232,17 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
             "put the file back that the server has open, or stop the server and start it again",
         ),
         StoreError::NotWhole { .. } => ("database-damaged", RESTORE),
+        StoreError::Postgres { .. } => {
+            ("database-unreachable", "see whether PostgreSQL runs, and its own log")
+        }
+        StoreError::EmptyDatabase(_)
+        | StoreError::Elsewhere { .. }
+        | StoreError::FileBesideEmptyDatabase { .. }
+        | StoreError::KeyBesideEmptyDatabase { .. } => (
+            "database-missing",
+            "name the right database with `store`, or run `gatepass serve` for a new installation",
+        ),
+        StoreError::CopyUnfinished { .. } => ("copy-unfinished", "run the same `gatepass store copy` again"),
         StoreError::DiskFull => ("room-none", "free some room on the disk"),
         StoreError::ChainBroken(_) => ("audit-chain-broken", RESTORE),
         StoreError::WitnessUnreadable { .. } => {
@@ -220,6 +268,7 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::File { .. }
         | StoreError::Conflict(_)
         | StoreError::Overloaded
+        | StoreError::NotBuilt
         | StoreError::InUse(_)
         | StoreError::WitnessNotWritten { .. }
         | StoreError::OpenedForReading
@@ -229,6 +278,10 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         | StoreError::BadBackup { .. }
         | StoreError::BadArchive { .. }
         | StoreError::NothingToArchive
+        | StoreError::NotEmpty { .. }
+        | StoreError::KeyNotCopied { .. }
+        | StoreError::Uncopyable { .. }
+        | StoreError::CopyDiffers { .. }
         | StoreError::Unknown(_)
         | StoreError::Secrets(_) => ("file-unreadable", "mend the owner and the permissions"),
     }

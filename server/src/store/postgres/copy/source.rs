@@ -1,0 +1,76 @@
+//! A database that is copied.
+
+use std::path::PathBuf;
+
+use super::super::handover;
+use super::super::state::SharedState;
+use super::session::Session;
+use crate::store::copy::{AuditRows, CopiedTable, EachPage, KeptChain, Order, Rows, Source};
+use crate::store::database_server::DatabaseServer;
+use crate::store::error::StoreError;
+use crate::store::rows::{Columns, owned};
+use crate::store::sqlite::Installation;
+
+/// One snapshot, until the connection ends.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
+/// A database that is copied.
+pub(in crate::store) struct PostgresSource {
+    session: Session,
+    state: SharedState,
+}
+
+impl PostgresSource {
+    /// Opens `database`, whose master key is that of `installation`.
+    pub(in crate::store) fn open(
+        database: &DatabaseServer,
+        installation: &Installation,
+    ) -> Result<Self, StoreError> {
+        let (session, state) = Session::of_installation(database, installation)?;
+        Ok(Self { session, state })
+    }
+}
+
+impl Rows for PostgresSource {
+    fn place(&self) -> String {
+        self.session.connector.address.clone()
+    }
+
+    fn rows(&mut self, table: CopiedTable, order: Order, each: &mut EachPage<'_>) -> Result<(), StoreError> {
+        self.session.rows(table, order, each)
+    }
+
+    fn audit_rows(&mut self, which: AuditRows, each: &mut EachPage<'_>) -> Result<(), StoreError> {
+        self.session.audit_rows(which, each)
+    }
+}
+
+impl Source for PostgresSource {
+    fn chains(&mut self) -> Result<Vec<KeptChain>, StoreError> {
+        self.session.chains(&self.state.chain)
+    }
+
+    fn count(&mut self, name: &'static str) -> Result<u64, StoreError> {
+        self.session.count(name)
+    }
+
+    fn master_key(&self) -> PathBuf {
+        self.state.master.file().to_owned()
+    }
+
+    fn handover(&mut self) -> Result<Option<String>, StoreError> {
+        let rows = self.session.wait(self.session.connection.query("SELECT handover FROM meta", &[]))?;
+        let read = rows.first().map(|row| Columns::of(row, "meta").maybe("handover", owned));
+        read.transpose().map(Option::flatten).map_err(|row| self.session.connector.malformed(row))
+    }
+
+    fn hand_over(&mut self, id: &str) -> Result<(), StoreError> {
+        let Session { connection, connector, .. } = &self.session;
+        self.session.run(handover::begin(connection, connector, &self.state.chain, id))?;
+        self.session.commit()
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.session.wait(self.session.connection.run(BEGIN))
+    }
+}

@@ -1,0 +1,52 @@
+//! The PostgreSQL engine: any number of processes serve one database.
+//!
+//! Names of rows are known before anything is read: a query or a batch of commits is one pipeline of statements, one round trip. The core's
+//! store in memory then answers the query, or decides which commits hold. What the database does is to keep the rows, to lock them, and to
+//! make a commit durable.
+
+mod archive;
+mod audit_pages;
+mod audit_slot;
+mod audit_trail;
+mod audit_walk;
+mod batch;
+mod beside;
+mod clock;
+mod clock_distance;
+mod commit_id;
+mod commit_load;
+mod commit_names;
+mod connection;
+mod connector;
+mod copy;
+mod create;
+mod dated_ahead;
+mod guard;
+mod handover;
+mod identifiers;
+mod keys;
+mod load;
+mod migrate;
+mod open;
+mod pool;
+mod process;
+mod query_load;
+mod query_names;
+mod reader;
+mod requests;
+mod row_counts;
+mod save;
+mod slot_list;
+mod state;
+mod store;
+mod superseded;
+mod sweep;
+mod table;
+mod text;
+mod tls;
+mod trouble;
+mod upkeep;
+mod writer;
+
+pub(super) use copy::{PostgresSource, PostgresTarget};
+pub use store::PostgresStore;

@@ -1,0 +1,138 @@
+//! Answers queries: those that wait together are read in one snapshot and one round trip.
+
+use std::sync::Arc;
+
+use gatepass_core::store::memory::Tables;
+use gatepass_core::store::query::{Found, Query};
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::Receiver;
+
+use super::batch::NO_META;
+use super::connection::{Connection, DatabaseError};
+use super::connector::Connector;
+use super::guard::{guarded, tell};
+use super::load::{Loaded, Meta, Read};
+use super::query_load;
+use super::query_names::QueryNames;
+use super::state::SharedState;
+use crate::store::backend::{Access, Then};
+use crate::store::error::StoreError;
+
+/// The most reads in one snapshot.
+const MOST: usize = 32;
+
+/// One snapshot for all statements until the transaction ends.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+
+/// Queries that are answered from one snapshot.
+pub(super) struct Asked {
+    queries: Vec<Query>,
+    then: Option<Then<Result<Vec<Found>, StoreError>>>,
+}
+
+impl Asked {
+    pub(super) fn new(queries: Vec<Query>, then: Then<Result<Vec<Found>, StoreError>>) -> Self {
+        Self { queries, then: Some(then) }
+    }
+
+    /// Tells who waits the answers.
+    pub(super) fn settle(mut self, found: Result<Vec<Found>, StoreError>) {
+        if let Some(then) = self.then.take() {
+            tell(then, found);
+        }
+    }
+}
+
+impl Drop for Asked {
+    /// Dropped without an answer: the reader failed in the middle of it.
+    fn drop(&mut self) {
+        if let Some(then) = self.then.take() {
+            tell(then, Err(StoreError::Overloaded));
+        }
+    }
+}
+
+/// One of the tasks that read.
+pub(super) struct Reader {
+    pub(super) connector: Arc<Connector>,
+    pub(super) state: Arc<SharedState>,
+    pub(super) connection: Option<Connection>,
+}
+
+impl Reader {
+    /// Answers the waiting queries until there can be no more.
+    pub(super) async fn work(mut self, waiting: Arc<Mutex<Receiver<Asked>>>) {
+        loop {
+            let mut asked = Vec::with_capacity(MOST);
+            if waiting.lock().await.recv_many(&mut asked, MOST).await == 0 {
+                return;
+            }
+            if guarded(self.answer_all(asked)).await.is_none() {
+                tracing::error!("a reader panicked");
+                self.connection = None;
+            }
+        }
+    }
+
+    async fn answer_all(&mut self, mut asked: Vec<Asked>) {
+        let queries: Vec<Vec<Query>> =
+            asked.iter_mut().map(|asked| std::mem::take(&mut asked.queries)).collect();
+        match self.answer(&queries).await {
+            Ok(tables) => {
+                for (asked, queries) in asked.into_iter().zip(queries) {
+                    asked.settle(Ok(queries.iter().map(|query| tables.read(query)).collect()));
+                }
+            }
+            Err(error) => asked.into_iter().for_each(|asked| asked.settle(Err(error.clone()))),
+        }
+    }
+
+    /// Reads every row that one of `queries` names.
+    async fn answer(&mut self, queries: &[Vec<Query>]) -> Result<Tables, StoreError> {
+        let mut lost = None;
+        // A connection that was idle may be lost, and the plan may have changed.
+        for _ in 0..3 {
+            let connection = match self.connection.take().filter(|connection| !connection.is_lost()) {
+                Some(connection) => connection,
+                None => self.connector.connect().await.map_err(|error| self.connector.error(&error))?,
+            };
+            let plan = self.state.numbering_plan();
+            let loads = query_load::loads(&QueryNames::of(queries.iter().flatten(), plan.as_ref()));
+            let reads: Vec<Read> = loads.iter().map(|load| load.read).collect();
+            let statements = loads.into_iter().map(|load| (load.sql, load.parameters)).collect();
+            let longest = self.connector.longest_commit;
+            let rows = match tokio::time::timeout(longest, connection.pipeline(BEGIN, statements, "COMMIT"))
+                .await
+            {
+                Ok(Ok(rows)) => rows,
+                Ok(Err(error @ DatabaseError::Lost(_))) => {
+                    lost = Some(error);
+                    continue;
+                }
+                Ok(Err(error)) => {
+                    if connection.roll_back(self.connector.longest_connect).await {
+                        self.connection = Some(connection);
+                    }
+                    return Err(self.connector.error(&error));
+                }
+                Err(_) => return Err(self.connector.error(&DatabaseError::Lost("it took too long".into()))),
+            };
+            self.connection = Some(connection);
+            let mut loaded = Loaded::new(&self.state.master);
+            loaded.read(reads, &rows).map_err(|row| self.connector.malformed(row))?;
+            let Loaded { tables, meta, .. } = loaded;
+            let Meta { numbering_plan, handover, .. } =
+                meta.ok_or_else(|| self.connector.malformed(NO_META))?;
+            // Whoever opened it for reading is answered anyway.
+            if let Some(id) = handover.filter(|_| self.state.access != Access::Read) {
+                return Err(StoreError::HandedOver(id));
+            }
+            if self.state.is_plan(&numbering_plan) {
+                return Ok(tables);
+            }
+        }
+        let lost =
+            lost.unwrap_or_else(|| DatabaseError::Lost("its numbering plan changes again and again".into()));
+        Err(self.connector.error(&lost))
+    }
+}

@@ -1,0 +1,124 @@
+//! Redeemers on threads, and what happens to the database meanwhile.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use gatepass_core::store::change::{Change, Outcome};
+
+use crate::history::{Attempt, History, Kept, Summary, check};
+use crate::records::{Process, redemption, ticket};
+use crate::session::Session;
+
+pub(crate) const REDEEMERS: u64 = 64;
+
+/// How often a ticket is presented at the end before it has to be answered.
+const REPLAYS: u32 = 20;
+
+/// How far the redeemers are. What happens to the database, happens after a number of answers.
+#[derive(Default)]
+pub(crate) struct Progress {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    answers: u64,
+    paused: bool,
+    over: bool,
+}
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, until: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
+        self.changed.wait_while(self.lock(), until).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until so many were answered. Returns false if the redeemers are through before.
+    pub(crate) fn reach(&self, answers: u64) -> bool {
+        !self.wait(|state| !state.over && state.answers < answers).over
+    }
+
+    /// Lets no redeemer begin another attempt while `work` runs. Those that have begun go on.
+    pub(crate) fn while_paused(&self, work: impl FnOnce()) {
+        self.change(|state| state.paused = true);
+        work();
+        self.change(|state| state.paused = false);
+    }
+}
+
+/// Ends the wait for the redeemers, also if one failed.
+struct Over<'p>(&'p Progress);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.over = true);
+    }
+}
+
+/// Issues `tickets`, and lets [`REDEEMERS`] present each of them, spread over `processes`, while `meanwhile` runs. In the end every ticket is
+/// presented again to every process, and what was answered is compared with the database at `url`.
+pub(crate) fn redeem(
+    processes: &[Process],
+    url: &str,
+    tickets: u64,
+    meanwhile: impl FnOnce(&Progress) + Send,
+) -> Summary {
+    let issued = (0..tickets).map(|number| Change::InsertTicket(ticket(number)));
+    assert_eq!(processes[0].commit(issued), Outcome::Applied);
+    let (history, progress) = (History::default(), Progress::default());
+    let count = u64::try_from(processes.len()).unwrap();
+    let present = |redeemer: u64, ticket: u64, process: u64| {
+        let process = &processes[usize::try_from(process % count).unwrap()];
+        history.attempt(redeemer, ticket, |session| process.commit(redemption(ticket, session)))
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| meanwhile(&progress));
+        let _over = Over(&progress);
+        thread::scope(|scope| {
+            for redeemer in 0..REDEEMERS {
+                let (progress, present) = (&progress, &present);
+                scope.spawn(move || {
+                    for ticket in 0..tickets {
+                        drop(progress.wait(|state| state.paused));
+                        let _ = present(redeemer, ticket, redeemer + ticket);
+                        progress.change(|state| state.answers += 1);
+                    }
+                });
+            }
+        });
+    });
+    for ticket in 0..tickets {
+        for process in 0..count {
+            let answered =
+                |_| matches!(present(REDEEMERS, ticket, process), Outcome::Applied | Outcome::Conflict);
+            assert!((0..REPLAYS).any(answered), "ticket {ticket} is not answered any more");
+        }
+    }
+    let attempts = history.into_attempts();
+    let summary = check(&attempts, &Kept::read(url)).unwrap_or_else(|broken| panic!("{broken:?}"));
+    check_audit(url, &attempts);
+    summary
+}
+
+/// Checks that every success has its row in a chain, and nothing else has one.
+fn check_audit(url: &str, attempts: &[Attempt]) {
+    let session = Session::open(url);
+    let tickets: std::collections::BTreeSet<u64> = attempts.iter().map(|attempt| attempt.ticket).collect();
+    let rows = session.value("SELECT count(*) FROM audit WHERE ticket IS NOT NULL");
+    let different = session.value("SELECT count(DISTINCT ticket) FROM audit");
+    assert_eq!((rows, different), (tickets.len().to_string(), tickets.len().to_string()));
+    let gaps = session.rows(
+        "SELECT slot FROM audit_slots LEFT JOIN audit USING (slot) GROUP BY slot, audit_slots.seq \
+         HAVING count(audit.seq) <> audit_slots.seq OR coalesce(max(audit.seq), 0) <> audit_slots.seq",
+    );
+    assert_eq!(gaps.unwrap(), Vec::<Vec<String>>::new());
+}

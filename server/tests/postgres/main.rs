@@ -1,0 +1,46 @@
+//! The engine over PostgreSQL, against a real server that the tests start in a directory of their own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation is a failed test"
+)]
+
+mod archive;
+mod chains;
+mod cluster;
+mod contract;
+mod copy;
+mod encrypted;
+mod events;
+mod exactly_once;
+mod failover;
+mod faults;
+#[path = "../store/fixture.rs"]
+#[allow(dead_code, reason = "the tests of SQLite use the rest")]
+mod fixture;
+mod follow;
+mod history;
+mod kit;
+mod limits;
+mod load;
+mod locks;
+mod lost_commits;
+mod program;
+mod records;
+mod relay;
+mod resolutions;
+mod session;
+mod sweep;
+mod triggers;
+mod unknown;
+
+/// Returns `large` if `GATEPASS_POSTGRES` is `large`, and `usual` otherwise.
+fn scale(usual: u64, large: u64) -> u64 {
+    if is_large() { large } else { usual }
+}
+
+fn is_large() -> bool {
+    std::env::var("GATEPASS_POSTGRES").is_ok_and(|scale| scale == "large")
+}
