@@ -97,6 +97,8 @@ fn calls(command: &str, installation: &ClockedInstallation, issued: &Issued) -> 
         "audit archive" => vec![with(&file("archive"))],
         "backup" => vec![with(&file("backup"))],
         "restore" => vec![with(&format!("{} --replace", file("backup")))],
+        // From a file to a file nothing is copied.
+        "store copy" => vec![with("--from here --to there")],
         "handover cancel" => {
             let elsewhere = "0123456789abcdef0123456789abcdef";
             vec![call(&format!("backup {} --handover {elsewhere}", file("moving"))), call(command)]
@@ -136,8 +138,8 @@ fn no_command_moves_the_mark_or_sweeps_under_any_clock() {
     let right = call_all(&mut installation, &issued);
     let refused: Vec<&str> =
         right.iter().filter(|(_, (status, _))| *status != Some(0)).map(|(call, _)| call.as_str()).collect();
-    // No server runs to be asked, and the other cannot listen.
-    assert_eq!(refused, ["serve --listen 192.0.2.1:1", "healthcheck"]);
+    // No server runs to be asked, the other cannot listen, and a file is not copied to a file.
+    assert_eq!(refused, ["serve --listen 192.0.2.1:1", "store copy --from here --to there", "healthcheck"]);
     for wrong in WRONG_CLOCKS {
         let (mut installation, issued) = ClockedInstallation::good();
         installation.clocks.set(wrong);
