@@ -5,9 +5,9 @@ use tokio::runtime::Runtime;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
-use crate::records::digest;
+use crate::fixture::digest;
 
-/// What a sign-in reads, each statement by the digests `$1` of the tickets.
+/// The reads of sign-ins, each by the digests `$1` of the tickets.
 const READS: [&str; 8] = [
     "SELECT generation, state_epoch, numbering_plan FROM meta WHERE $1::bytea[] IS NOT NULL",
     "SELECT * FROM tickets WHERE digest = ANY($1)",
@@ -19,7 +19,7 @@ const READS: [&str; 8] = [
     "SELECT * FROM habits WHERE user_id IN (SELECT user_id FROM tickets WHERE digest = ANY($1))",
 ];
 
-/// What it locks.
+/// The rows that they lock.
 const LOCKS: [&str; 5] = [
     "SELECT generation, state_epoch FROM meta WHERE $1::bytea[] IS NOT NULL FOR SHARE",
     "SELECT * FROM users WHERE id = 'usr_alice' AND $1::bytea[] IS NOT NULL FOR SHARE",
@@ -28,7 +28,7 @@ const LOCKS: [&str; 5] = [
     "SELECT * FROM audit_slots WHERE slot = 0 AND $1::bytea[] IS NOT NULL FOR UPDATE",
 ];
 
-/// What it writes, each statement for every digest of `$1`.
+/// The writes, each for every digest of `$1`.
 const WRITES: [&str; 6] = [
     "UPDATE tickets SET spent_at = 1 FROM unnest($1::bytea[]) AS row(digest) WHERE tickets.digest = row.digest",
     "INSERT INTO sessions (id, user_id, user_epoch, client_id, bind, for_audience, purpose, scope, auth_time, methods, expires_at, \

@@ -14,6 +14,8 @@
 mod bound;
 #[path = "../../tests/postgres/cluster.rs"]
 mod cluster;
+#[path = "../../tests/store/fixture.rs"]
+mod fixture;
 #[path = "../../tests/postgres/records.rs"]
 mod records;
 #[path = "../../tests/postgres/session.rs"]
@@ -31,7 +33,8 @@ use gatepass_core::store::query::{Query, Records};
 use gatepass_tests::fixtures;
 
 use cluster::Cluster;
-use records::{Process, redemption, ticket};
+use fixture::ticket;
+use records::{Process, redemption};
 
 /// The redeemers at once.
 const REDEEMERS: u64 = 64;

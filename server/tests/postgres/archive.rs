@@ -12,7 +12,7 @@ use gatepass_core::store::change::Change;
 
 use crate::cluster::Fixture;
 use crate::events::{commit, event, listed, write};
-use crate::records::NOW;
+use crate::fixture::NOW;
 
 fn archive(store: &PostgresStore, file: &Path, before: Option<Time>) -> Result<Archived, StoreError> {
     store.archive_audit(Some(file), &ArchiveRequest::new(before, NOW.plus(10_000)), &mut |_, _| ())

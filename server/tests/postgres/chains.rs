@@ -7,7 +7,7 @@ use gatepass_core::store::change::{Change, Outcome};
 
 use crate::cluster::Fixture;
 use crate::events::{commit, event, listed, write};
-use crate::records::NOW;
+use crate::fixture::NOW;
 
 /// Two servers and a command, which have written three, four and two rows.
 fn written() -> Fixture {

@@ -10,7 +10,7 @@ use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::fixtures;
 
-use crate::records::NOW;
+use crate::fixture::NOW;
 
 pub(crate) fn commit(store: &PostgresStore, changes: impl IntoIterator<Item = Change>) -> Outcome {
     let changes: Arc<[Change]> = changes.into_iter().collect();

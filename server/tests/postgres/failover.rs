@@ -5,9 +5,10 @@ use std::thread;
 use gatepass_core::store::change::{Change, Outcome};
 
 use crate::cluster::{Cluster, address};
+use crate::fixture::ticket;
 use crate::history::Kept;
 use crate::load::redeem;
-use crate::records::{Process, redemption, ticket};
+use crate::records::{Process, redemption};
 use crate::resolutions;
 use crate::scale;
 use crate::session::Session;

@@ -5,9 +5,10 @@ use std::thread;
 use gatepass_core::store::change::{Change, Outcome};
 
 use crate::cluster::Cluster;
+use crate::fixture::ticket;
 use crate::is_large;
 use crate::kit;
-use crate::records::{Process, redemption, ticket};
+use crate::records::{Process, redemption};
 use crate::session::Session;
 use crate::triggers::{At, Failures, HeldWrites, contents};
 

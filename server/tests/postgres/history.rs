@@ -46,7 +46,7 @@ impl History {
     }
 }
 
-/// What the database holds in the end.
+/// The contents of the database in the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) spent: BTreeSet<u64>,

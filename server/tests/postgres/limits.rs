@@ -1,4 +1,4 @@
-//! What waits is bounded, and the store ends when it is closed.
+//! The work that waits is bounded, and the store ends when it is closed.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;

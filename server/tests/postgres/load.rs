@@ -5,16 +5,17 @@ use std::thread;
 
 use gatepass_core::store::change::{Change, Outcome};
 
+use crate::fixture::ticket;
 use crate::history::{Attempt, History, Kept, Summary, check};
-use crate::records::{Process, redemption, ticket};
+use crate::records::{Process, redemption};
 use crate::session::Session;
 
 pub(crate) const REDEEMERS: u64 = 64;
 
-/// How often a ticket is presented at the end before it has to be answered.
+/// The number of times that a ticket is presented at the end before it has to be answered.
 const REPLAYS: u32 = 20;
 
-/// How far the redeemers are. What happens to the database, happens after a number of answers.
+/// The progress of the redeemers. The database fails after a number of answers.
 #[derive(Default)]
 pub(crate) struct Progress {
     state: Mutex<State>,

@@ -10,8 +10,9 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_tests::fixtures;
 
 use crate::cluster::Cluster;
+use crate::fixture::{alice, ticket};
 use crate::kit::{self, Tried};
-use crate::records::{Process, alice, redemption, ticket};
+use crate::records::{Process, redemption};
 use crate::session::Session;
 use crate::triggers::HeldWrites;
 

@@ -5,7 +5,8 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::Query;
 
 use crate::cluster::{Cluster, Fixture, address};
-use crate::records::{Process, ticket};
+use crate::fixture::ticket;
+use crate::records::Process;
 
 fn epoch(process: &Process) -> u64 {
     process.store.read(&Query::Generation).state_epoch

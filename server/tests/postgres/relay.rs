@@ -123,7 +123,7 @@ impl Drop for Relay {
     }
 }
 
-/// What becomes of one connection.
+/// The state of one connection.
 #[derive(Default)]
 struct Line {
     /// The store gets no answer any more.

@@ -1,4 +1,4 @@
-//! What stores have said in their log of commits whose answer was lost.
+//! The lines in the logs of stores about commits whose answer was lost.
 
 use std::io::{Result, Write};
 use std::sync::{Mutex, PoisonError};

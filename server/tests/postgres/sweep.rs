@@ -9,7 +9,7 @@ use gatepass_core::store::change::{Change, Outcome};
 
 use crate::cluster::Fixture;
 use crate::events::{commit, insert_records, listed};
-use crate::records::{NOW, alice, begin, ticket};
+use crate::fixture::{NOW, alice, begin, ticket};
 use crate::session::Session;
 
 /// The time at which everything has expired long enough.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use gatepass_core::store::change::{Change, Outcome};
 
 use crate::cluster::{Cluster, address};
-use crate::records::{Process, redemption, ticket};
+use crate::fixture::ticket;
+use crate::records::{Process, redemption};
 use crate::relay::{Fault, Relay};
 use crate::session::Session;
 use crate::triggers::HeldWrites;
