@@ -13,6 +13,7 @@ use gatepass_core::crypto::MacKey;
 use gatepass_core::store::audit::{Event, Refusal};
 
 use super::error::StoreError;
+use super::rows::integer;
 
 /// The columns of a row apart from its link, in the order in which they are hashed.
 pub(super) const COLUMNS: [&str; WIDTH] = [
@@ -177,10 +178,6 @@ pub(super) fn fields<'e>(seq: u64, event: &'e Event, operator: Option<&'e str>) 
         Field::maybe(event.by_client.as_ref().map(|id| id.as_str())),
         Field::owned(event.roles.map(|roles| roles.to_string())),
     ]
-}
-
-fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// A row and its link.

@@ -34,21 +34,21 @@ pub enum StoreError {
     Postgres {
         /// Where it is, without a password.
         address: String,
-        /// What happened.
+        /// The failure, as people are told it.
         detail: String,
     },
     /// A copy to a place has not come to its end.
     CopyUnfinished {
         /// The place.
         place: String,
-        /// What marks it.
+        /// The mark of the copy.
         mark: String,
     },
     /// A place that a store is to be copied to is not empty.
     NotEmpty {
         /// The place.
         place: String,
-        /// What is there.
+        /// The things that are there.
         what: String,
     },
     /// The master key of a store that is copied is not there for the copy.

@@ -16,7 +16,7 @@ use super::audit_chain::Chain;
 use super::backend::{OnProgress, Phase};
 use super::error::StoreError;
 use super::postgres::{PostgresSource, PostgresTarget};
-use super::rows::{Columns, MalformedRow};
+use super::rows::{Columns, MalformedRow, NO_META};
 use super::sqlite::{Installation, SqliteSource, SqliteTarget, find_key};
 use crate::clock::wall;
 use crate::secrets::master_key::{MasterKey, hex};
@@ -24,7 +24,10 @@ use crate::secrets::random::random;
 use audit::Chains;
 use digest::RowDigest;
 
-pub(super) use side::{AuditRows, EachPage, KeptChain, Order, PAGE, Page, Rows, Source, TakeOver, Target};
+pub(super) use side::{
+    AuditRows, EachPage, KeptChain, Order, PAGE, Page, Rows, Source, TakeOver, Target, audit_columns,
+    copied_values,
+};
 pub(super) use table::CopiedTable;
 
 /// The name of the audit rows' table.
@@ -101,7 +104,7 @@ pub fn copy(
     copied.map_err(|error| CopyError { error, handed_over: is_handed_over.then(|| source.place()) })
 }
 
-/// What a copy needs of the row of the whole store.
+/// The values in the row of the whole store that a copy needs.
 struct Whole {
     clock_mark: Time,
     audit_key: Vec<u8>,
@@ -118,7 +121,7 @@ impl Whole {
         let place = source.place();
         let malformed =
             |MalformedRow { table, column }| StoreError::Row { path: place.clone().into(), table, column };
-        let row = found.ok_or_else(|| malformed(MalformedRow { table: "meta", column: "only row" }))?;
+        let row = found.ok_or_else(|| malformed(NO_META))?;
         let mut c = Columns::of(&row, "meta");
         c.skip(2);
         let clock_mark = c.time("clock_mark").map_err(malformed)?;

@@ -1,13 +1,13 @@
-//! What an engine does for a copy: it is read in one snapshot, or it is written until the copy is whole.
+//! The two sides of a copy, for any engine: a store that is read in one snapshot, and one that is written until the copy is whole.
 
 use std::path::PathBuf;
 
 use gatepass_core::base::time::Time;
 
 use super::table::CopiedTable;
-use crate::store::audit_chain::{Chain, SealedHead, SealedMarks};
+use crate::store::audit_chain::{COLUMNS, Chain, SealedHead, SealedMarks};
 use crate::store::error::StoreError;
-use crate::store::rows::{Row, Value};
+use crate::store::rows::{MalformedRow, Row, Value};
 
 /// Rows, each with the values of all columns.
 pub(in crate::store) type Page = Vec<Vec<Value<'static>>>;
@@ -43,7 +43,7 @@ pub(in crate::store) struct KeptChain {
     pub(in crate::store) slot: u64,
     /// The last row.
     pub(in crate::store) head: SealedHead,
-    /// What was archived and deleted.
+    /// The last archived and the last deleted row.
     pub(in crate::store) marks: SealedMarks,
 }
 
@@ -118,6 +118,23 @@ pub(in crate::store) trait Target: Rows {
 
     /// Puts the copy in its place, durably, and removes the mark.
     fn finish(&mut self, take_over: TakeOver<'_>) -> Result<(), StoreError>;
+}
+
+/// Returns the columns of an audit row in a copy: those that are hashed, then the link.
+pub(in crate::store) fn audit_columns() -> Vec<&'static str> {
+    COLUMNS.into_iter().chain(["mac"]).collect()
+}
+
+/// Returns the values of `columns`, which are all that `row` has.
+pub(in crate::store) fn copied_values(
+    row: &dyn Row,
+    table: &'static str,
+    columns: &[&'static str],
+) -> Result<Vec<Value<'static>>, MalformedRow> {
+    let value = |(number, column): (usize, &&'static str)| {
+        row.value(number).map(Value::into_owned).ok_or(MalformedRow { table, column })
+    };
+    (0..).zip(columns).map(value).collect()
 }
 
 impl Row for Vec<Value<'static>> {

@@ -7,7 +7,6 @@ use gatepass_core::store::archive_request::ArchiveRequest;
 use gatepass_core::store::audit::{Event, Kind};
 use gatepass_core::store::change::Change;
 
-use super::audit_slot::integer;
 use super::audit_walk::{self, ChainRow, Kept, PAGE, ROWS, kept, slots_altered};
 use super::beside::Transaction;
 use super::connection::Connection;
@@ -20,7 +19,7 @@ use crate::store::audit_archive::{self, ArchivedRow, Span};
 use crate::store::audit_chain::{Chain, Head, Marks, broken};
 use crate::store::backend::{Archived, AuditCut, OnProgress, Upkeep as _};
 use crate::store::error::StoreError;
-use crate::store::rows::stamp;
+use crate::store::rows::{integer, stamp};
 
 /// The number of rows deleted in one transaction.
 const CUT: i64 = 256;
@@ -31,7 +30,7 @@ const NUMBERS: &str = "SELECT number FROM audit WHERE slot = $1 AND seq IN ($2, 
 const RECORD: &str =
     "UPDATE audit_slots SET archived = $2, archived_seal = $3 WHERE slot = $1 AND archived = $4 RETURNING 1";
 
-/// What is archived, and what was before of each slot.
+/// The rows that are archived, and the marks of each slot before that.
 struct Found {
     spans: SlotSpans,
     archived: Vec<(u64, u64)>,

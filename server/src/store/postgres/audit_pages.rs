@@ -10,13 +10,13 @@ use std::sync::LazyLock;
 use gatepass_core::store::audit::{Kind, Refusal};
 use tokio_postgres::Row;
 
-use super::audit_slot::{ANNOUNCED, HANDED_OUT, integer};
+use super::audit_slot::{ANNOUNCED, HANDED_OUT};
 use super::connection::Connection;
 use super::load::{Parameter, Statement};
 use super::trouble::Trouble;
 use crate::store::audit_chain::{AuditRow, COLUMNS};
 use crate::store::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan, RefusalFilter};
-use crate::store::rows::{self, Columns, stamp};
+use crate::store::rows::{self, Columns, integer, stamp};
 
 /// The most rows that one page looks at.
 const LOOKED_AT: u64 = 20_000;

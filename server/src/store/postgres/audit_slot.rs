@@ -5,7 +5,6 @@
 
 use gatepass_core::store::audit::Event;
 
-use super::batch::NO_META;
 use super::connection::Connection;
 use super::load::{self, Load, Parameter, Slot};
 use super::slot_list::{self, SlotList};
@@ -13,7 +12,7 @@ use super::table::{self, Saves};
 use super::trouble::Trouble;
 use super::writer::{BEGIN, Writer};
 use crate::store::audit_chain::{Chain, Head, broken};
-use crate::store::rows::{Value, audit_value};
+use crate::store::rows::{NO_META, Value, audit_value, integer};
 
 /// Locks a slot and reads the end of its chain.
 const LOCK: &str = "SELECT fence, seq, mac, seal FROM audit_slots WHERE slot = $1 FOR UPDATE";
@@ -134,10 +133,6 @@ impl AuditSlot {
             ],
         );
     }
-}
-
-pub(super) fn integer(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 impl Writer {

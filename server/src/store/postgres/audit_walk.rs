@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use tokio_postgres::Row;
 
-use super::audit_slot::integer;
 use super::connection::Connection;
 use super::load::Parameter;
 use super::reader::BEGIN;
@@ -13,7 +12,7 @@ use super::trouble::Trouble;
 use crate::store::audit_chain::{
     AuditVerdict, BrokenLink, COLUMNS, Chain, Field, Head, SealedHead, SealedMarks, WIDTH, Walk, broken,
 };
-use crate::store::rows::{Columns, MalformedRow, Row as _, Value};
+use crate::store::rows::{Columns, MalformedRow, NO_META, Row as _, Value, integer};
 
 /// The rows of one page.
 pub(super) const PAGE: i64 = 500;
@@ -35,7 +34,7 @@ pub(super) static ROWS: LazyLock<String> = LazyLock::new(|| {
 /// Returns the slots; none if the list of them was altered, or one is missing.
 pub(super) async fn slots(connection: &Connection, chain: &Chain) -> Result<Option<u64>, Trouble> {
     let rows = connection.query(SLOTS, &[]).await?;
-    let row = rows.first().ok_or(super::batch::NO_META)?;
+    let row = rows.first().ok_or(NO_META)?;
     let count = SlotList::of_row(row)?.checked(chain);
     let found: Vec<i64> = row.get(2);
     Ok(count.filter(|count| found.into_iter().eq(0..integer(*count))))

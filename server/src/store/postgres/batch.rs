@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::store::change::{Change, Outcome};
 
 use super::commit_load;
@@ -18,10 +19,8 @@ use super::writer::{BEGIN, Failure, Prepared, Unit, Writer};
 use crate::clock::wall;
 use crate::store::backend::{Access, Then};
 use crate::store::error::StoreError;
-use crate::store::rows::MalformedRow;
+use crate::store::rows::NO_META;
 use crate::store::sqlite::Generation;
-
-pub(super) const NO_META: MalformedRow = MalformedRow { table: "meta", column: "only row" };
 
 /// A commit that waits for its outcome.
 pub(super) struct Commit {
@@ -51,7 +50,7 @@ impl Drop for Commit {
     }
 }
 
-/// What a batch has led to.
+/// The end of a batch that was committed, or had nothing to write.
 pub(super) struct Decided {
     outcomes: Vec<Outcome>,
     counted: Option<Counted>,
@@ -104,9 +103,7 @@ impl Batch {
     pub(super) fn of(commits: &[Commit]) -> Self {
         Self(commits.iter().map(|commit| Arc::clone(&commit.changes)).collect())
     }
-}
 
-impl Batch {
     pub(super) fn one(changes: Arc<[Change]>) -> Self {
         Self(vec![changes])
     }
@@ -155,7 +152,7 @@ impl Unit for Batch {
 }
 
 impl Writer {
-    pub(super) fn plan(&self) -> Option<gatepass_core::records::identifier::NumberingPlan> {
+    pub(super) fn plan(&self) -> Option<NumberingPlan> {
         self.state.numbering_plan()
     }
 

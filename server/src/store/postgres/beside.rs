@@ -1,4 +1,4 @@
-//! What is written beside the commits: under the same rules, in a transaction of its own.
+//! Writes beside the commits: under the same rules, each in a transaction of its own.
 
 use gatepass_core::store::audit::Event;
 use gatepass_core::store::change::{Change, Outcome};
@@ -42,7 +42,7 @@ impl<'c> Transaction<'c> {
 /// Changes, and `work` that follows them, all or none.
 pub(super) struct Beside<'u, W> {
     pub(super) changes: &'u [Change],
-    /// How the row of the whole store is locked.
+    /// The mode in which the row of the whole store is locked.
     pub(super) meta: Lock,
     pub(super) work: W,
 }

@@ -4,15 +4,13 @@ use gatepass_core::base::time::Time;
 use gatepass_core::store::audit::Event;
 use tokio_postgres::Row;
 
-use super::audit_slot::integer;
-use super::batch::NO_META;
 use super::load::Parameter;
 use super::store::PostgresStore;
 use super::trouble::Trouble;
 use crate::clock::wall;
 use crate::store::backend::{ClockMark, ClockStore};
 use crate::store::error::StoreError;
-use crate::store::rows::{Columns, stamp};
+use crate::store::rows::{Columns, NO_META, integer, stamp};
 
 const READ: &str = "SELECT clock_mark, clock_resets, clock_jumped_at, clock_ahead_since FROM meta";
 const RAISE: &str = "UPDATE meta SET clock_mark = greatest(clock_mark, $1), clock_jumped_at = greatest(clock_jumped_at, $3), \

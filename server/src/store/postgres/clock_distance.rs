@@ -1,11 +1,11 @@
-//! Whether the clock of this machine agrees with the database's: several processes judge by their clocks what one of them has issued.
+//! The distance of this machine's clock from the database's: several processes judge by their clocks what one of them has issued.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The most seconds between both clocks.
 const MOST: u64 = 30;
 
-/// Whether both clocks are too far from each other, as was last seen.
+/// The last comparison of both clocks: true if they were too far from each other.
 #[derive(Debug, Default)]
 pub(super) struct ClockDistance(AtomicBool);
 

@@ -6,7 +6,7 @@ use super::load::Statement;
 use super::writer::BEGIN;
 use crate::secrets::random::random;
 
-/// How many times longer than a commit it may take to find out what became of one.
+/// The time to find out what became of a commit, as a multiple of the longest commit.
 const LONGEST: u32 = 3;
 
 /// Returns the statement that inserts the id of a transaction: one that has written something, or one that takes the id so that no other

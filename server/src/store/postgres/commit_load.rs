@@ -7,44 +7,34 @@ use gatepass_core::records::id::UserId;
 use gatepass_core::records::role::{Role, Roles};
 
 use super::commit_names::{CommitNames, Lock};
-use super::load::{self, Load, Parameter, Read};
+use super::load::{self, Load, Parameter, Read, select_meta};
 use super::text::stored;
 use crate::store::rows::{self, Columns, columns};
+
+/// A statement that reads rows, in the two modes in which it locks them.
+macro_rules! in_both_modes {
+    ($select:expr) => {
+        [concat!($select, " FOR SHARE"), concat!($select, " FOR UPDATE")]
+    };
+}
 
 /// The two statements that read rows of a table by a key and lock them.
 macro_rules! locked {
     ($columns:expr, $table:literal, $key:literal, $order:literal) => {
-        [
-            concat!(
-                "SELECT ",
-                $columns,
-                " FROM ",
-                $table,
-                " WHERE ",
-                $key,
-                " = ANY($1) ORDER BY ",
-                $order,
-                " FOR SHARE"
-            ),
-            concat!(
-                "SELECT ",
-                $columns,
-                " FROM ",
-                $table,
-                " WHERE ",
-                $key,
-                " = ANY($1) ORDER BY ",
-                $order,
-                " FOR UPDATE"
-            ),
-        ]
+        in_both_modes!(concat!(
+            "SELECT ",
+            $columns,
+            " FROM ",
+            $table,
+            " WHERE ",
+            $key,
+            " = ANY($1) ORDER BY ",
+            $order
+        ))
     };
 }
 
-const META: [&str; 2] = [
-    "SELECT generation, state_epoch, master_key_id, numbering_plan, handover FROM meta FOR SHARE",
-    "SELECT generation, state_epoch, master_key_id, numbering_plan, handover FROM meta FOR UPDATE",
-];
+const META: [&str; 2] = in_both_modes!(select_meta!());
 const USERS: [&str; 2] = locked!(columns!(users), "users", "id", "id");
 const CLIENTS: [&str; 2] = locked!(columns!(clients), "clients", "id", "id");
 const TICKETS: [&str; 2] = locked!(columns!(tickets), "tickets", "digest", "digest");

@@ -98,7 +98,7 @@ pub(super) struct Connection {
     notices: Arc<Notices>,
 }
 
-/// What the server has said beside its answers.
+/// The notices that the server has sent beside its answers.
 #[derive(Debug, Default)]
 struct Notices {
     /// It gave up waiting for its standby: what it committed since may be lost with it.

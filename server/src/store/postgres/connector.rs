@@ -1,4 +1,4 @@
-//! How the database is reached.
+//! The connector: it opens connections to the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 /// The questions without an answer that end a connection.
 const KEEPALIVES: u32 = 3;
 
-/// What a connection needs.
+/// The address, the password and the bounds of time of a connection.
 pub(super) struct Connector {
     /// The servers of the database, in the order in which they are tried.
     servers: Vec<Server>,

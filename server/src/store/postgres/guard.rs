@@ -1,4 +1,4 @@
-//! What panics on the thread of the store takes nobody else along: the thread is the only one that reads and writes.
+//! Guards against panics: the thread of the store is the only one that reads and writes, and a panic harms nobody else.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -20,7 +20,7 @@ use crate::store::backend::Access;
 use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
 use crate::store::notice::Notice;
-use crate::store::rows::{Columns, MalformedRow, owned};
+use crate::store::rows::{Columns, MalformedRow, NO_META, owned};
 use crate::store::sqlite::Installation;
 
 /// Waits for every transaction that reads the row, and holds up those that come.
@@ -47,8 +47,7 @@ async fn lock(connection: &Connection, connector: &Connector) -> Result<Found, S
             copied_at: c.maybe_time("copied_at")?,
         })
     };
-    let none = Err(MalformedRow { table: "meta", column: "only row" });
-    rows.first().map_or(none, read).map_err(|row| connector.malformed(row))
+    rows.first().map_or(Err(NO_META), read).map_err(|row| connector.malformed(row))
 }
 
 async fn change(

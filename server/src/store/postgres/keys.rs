@@ -4,12 +4,11 @@ use gatepass_core::base::secret::SecretBytes;
 use gatepass_core::records::signing_key::StoredKey;
 use tokio_postgres::Row;
 
-use super::batch::NO_META;
 use super::store::PostgresStore;
 use super::trouble::Trouble;
 use crate::store::backend::{SigningKeys, StoredKeys};
 use crate::store::error::StoreError;
-use crate::store::rows::{self, Columns, columns};
+use crate::store::rows::{self, Columns, NO_META, columns};
 
 impl SigningKeys for PostgresStore {
     fn keys(&self) -> Result<StoredKeys, StoreError> {

@@ -96,6 +96,14 @@ pub(super) fn slot_of(row: &dyn Row) -> Result<Slot, MalformedRow> {
     Ok(Slot { fence, head: SealedHead { head, seal: c.bytes("seal")? } })
 }
 
+/// The statement that reads the row of the whole store, as [`meta`] takes it.
+macro_rules! select_meta {
+    () => {
+        "SELECT generation, state_epoch, master_key_id, numbering_plan, handover FROM meta"
+    };
+}
+pub(super) use select_meta;
+
 /// Reads the row of the whole store.
 pub(super) fn meta(loaded: &mut Loaded<'_>, row: &dyn Row) -> Result<(), MalformedRow> {
     let mut c = Columns::of(row, "meta");

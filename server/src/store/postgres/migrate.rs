@@ -21,7 +21,7 @@ const COMPATIBLE_FROM: i64 = 1;
 /// One process at a time looks at the schema and changes it. The number is "GATP".
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1195463760)";
 
-/// What is known of the schema of a database.
+/// The schema that a database was found with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Schema {
     /// There is nothing of ours.

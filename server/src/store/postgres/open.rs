@@ -18,7 +18,7 @@ use super::writer::Writer;
 use crate::store::audit_chain::Chain;
 use crate::store::backend::{Access, Create};
 use crate::store::error::StoreError;
-use crate::store::rows::{Columns, MalformedRow, owned};
+use crate::store::rows::{Columns, NO_META};
 use crate::store::sqlite::{Installation, StoreOptions, find_key};
 
 /// Opens the database, and returns what every task of the store needs.
@@ -103,14 +103,13 @@ pub(super) async fn state(
 ) -> Result<SharedState, StoreError> {
     let sql = "SELECT master_check, audit_key, numbering_plan FROM meta";
     let rows = connection.query(sql, &[]).await.map_err(|error| connector.error(&error))?;
-    let no_meta = || connector.malformed(MalformedRow { table: "meta", column: "only row" });
+    let no_meta = || connector.malformed(NO_META);
     let row = rows.first().ok_or_else(no_meta)?;
     let mut c = Columns::of(row, "meta");
     let malformed = |row| connector.malformed(row);
     let (check, audit_key) =
         (c.blob("master_check").map_err(malformed)?, c.blob("audit_key").map_err(malformed)?);
-    let plan = c.maybe("numbering_plan", owned).map_err(malformed)?;
-    let plan = plan.and_then(|text| NumberingPlan::parse(&text).ok());
+    let plan = c.maybe("numbering_plan", |text| NumberingPlan::parse(text).ok()).map_err(malformed)?;
     let master = find_key(installation, &check, None)?;
     let key = master.open("audit", &audit_key).ok_or_else(|| StoreError::Unsealable {
         path: connector.address.clone().into(),

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use gatepass_core::base::time::Time;
 
-use super::audit_slot::integer;
 use super::connection::Connection;
 use super::load::{self, Load, Parameter};
 use super::table::Saves;
@@ -19,6 +18,7 @@ use super::trouble::Trouble;
 use crate::secrets::files::Files;
 use crate::secrets::random::random;
 use crate::store::error::StoreError;
+use crate::store::rows::integer;
 use crate::store::sqlite::{Generation, Installation, Witness};
 
 /// Locks the row of a process, and reads its count.
@@ -39,10 +39,10 @@ pub(super) struct Process {
     known: Mutex<Known>,
 }
 
-/// What the process has seen of the database.
+/// The state of the database as the process has seen it.
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    /// The commits that were applied, or more.
+    /// The commits that were applied, at least.
     commits: u64,
     state_epoch: u64,
     /// When the newest generation was made, and its number.

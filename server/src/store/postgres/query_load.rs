@@ -6,7 +6,7 @@ use gatepass_core::store::page::{Cursor, PageQuery};
 use gatepass_core::store::query::{MAX_NAMESAKES, MAX_SESSIONS, SessionPageQuery};
 
 use super::commit_load::{digests, texts};
-use super::load::{self, Load, Parameter};
+use super::load::{self, Load, Parameter, select_meta};
 use super::query_names::{PageNames, QueryNames};
 use super::text::stored;
 use crate::store::rows::columns;
@@ -69,11 +69,7 @@ pub(super) use max_owners;
 
 /// Returns the statements for `names`.
 pub(super) fn loads(names: &QueryNames) -> Vec<Load> {
-    let mut loads = vec![Load {
-        sql: "SELECT generation, state_epoch, master_key_id, numbering_plan, handover FROM meta",
-        parameters: vec![],
-        read: load::meta,
-    }];
+    let mut loads = vec![Load { sql: select_meta!(), parameters: vec![], read: load::meta }];
     let has_tickets = !names.tickets.is_empty();
     let has_challenges = has_tickets || !names.challenges.is_empty();
     let has_tokens = has_challenges || !names.refresh_tokens.is_empty();

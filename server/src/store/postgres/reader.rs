@@ -7,7 +7,6 @@ use gatepass_core::store::query::{Found, Query};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
 
-use super::batch::NO_META;
 use super::connection::{Connection, DatabaseError};
 use super::connector::Connector;
 use super::guard::{guarded, tell};
@@ -17,6 +16,7 @@ use super::query_names::QueryNames;
 use super::state::SharedState;
 use crate::store::backend::{Access, Then};
 use crate::store::error::StoreError;
+use crate::store::rows::NO_META;
 
 /// The most reads in one snapshot.
 const MOST: usize = 32;

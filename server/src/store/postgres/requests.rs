@@ -8,11 +8,10 @@ use gatepass_core::store::Store;
 use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query, Records};
 
-use super::batch::NO_META;
 use super::store::PostgresStore;
 use crate::store::backend::{Requests, Then};
 use crate::store::error::StoreError;
-use crate::store::rows::Columns;
+use crate::store::rows::{Columns, NO_META};
 
 fn unreadable(error: &StoreError) -> Found {
     tracing::error!(%error, "the store could not be read");

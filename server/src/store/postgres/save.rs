@@ -14,7 +14,7 @@ use super::commit_load::texts;
 use super::table::{self, Rows, Saves, Table};
 use crate::secrets::SecretsError;
 use crate::secrets::master_key::MasterKey;
-use crate::store::rows::{self, Value, stamp};
+use crate::store::rows::{self, Value, integer, stamp};
 
 /// The rows of one table that changed.
 struct Changed<'t, K, V> {
@@ -125,7 +125,7 @@ fn with_user<'v>(user: &'v UserId, values: impl IntoIterator<Item = Value<'v>>) 
 
 fn save_meta(before: &Tables, after: &Tables, saves: &mut Saves) {
     if before.generation != after.generation {
-        let generation = i64::try_from(after.generation).unwrap_or(i64::MAX);
+        let generation = integer(after.generation);
         saves.run("UPDATE meta SET generation = $1", vec![Box::new(generation)]);
     }
 }

@@ -1,4 +1,4 @@
-//! What everything in the store knows: the master key, the key of the audit chain, the own slot of the audit table, and the numbering plan.
+//! The state that everything in the store shares: the master key, the key of the audit chain, the own slot of the audit table, and the numbering plan.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

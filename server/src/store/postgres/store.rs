@@ -34,7 +34,7 @@ const READERS: usize = 2;
 const QUEUE: usize = 4096;
 /// The longest time of a read that is no request's: one page of a long list.
 const LONGEST_READ: Duration = Duration::from_secs(60);
-/// How often a read is tried whose connection was lost.
+/// The number of times that a read is tried whose connection was lost.
 const ATTEMPTS: u32 = 3;
 
 /// An open store in a PostgreSQL database; clones share it.
@@ -50,7 +50,7 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What there is while the store is open. The thread runs until nobody holds it.
+/// The handles of an open store. The thread runs until nobody holds them.
 struct Open {
     runtime: Handle,
     commits: Sender<Commit>,
@@ -247,7 +247,7 @@ impl Drop for Inner {
     }
 }
 
-/// What the tasks share.
+/// The state that the tasks share.
 struct Tasks {
     connector: Arc<Connector>,
     state: Arc<SharedState>,

@@ -1,16 +1,15 @@
-//! What follows when the database has lost commits: everything issued before is refused.
+//! The answer to a database that has lost commits: everything issued before is refused.
 
 use gatepass_core::base::time::Time;
 use gatepass_core::store::audit::{Event, Kind};
 
-use super::audit_slot::integer;
-use super::batch::NO_META;
 use super::connection::Connection;
 use super::load::Parameter;
 use super::table::Saves;
 use super::trouble::Trouble;
 use super::writer::{BEGIN, Failure, Prepared, Unit, Writer};
 use crate::clock::wall;
+use crate::store::rows::{NO_META, integer};
 
 /// Raises the state epoch, unless another process has done so since the loss.
 struct Supersede;

@@ -75,7 +75,7 @@ const CHALLENGES_OF: &str = "WITH old AS (SELECT digest AS key FROM challenges W
 const FORGET_USER: &str = "DELETE FROM deleted_users WHERE user_id = $1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE user_id = $1) \
      AND NOT EXISTS (SELECT 1 FROM challenges WHERE user_id = $1) RETURNING 1";
 
-/// What is swept.
+/// The rows to sweep.
 struct Sweep {
     now: Time,
     /// The time before which a row must have expired.

@@ -16,7 +16,7 @@ use rustls::crypto::ring as backend;
 /// Returns what encrypts connections, with the root certificates in a file.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The fault of the file.
 pub(super) fn verified_by(file: &Path) -> Result<MakeRustlsConnect, String> {
     let told = |problem: &dyn std::fmt::Display| format!("sslrootcert {}: {problem}", file.display());
     let mut roots = RootCertStore::empty();

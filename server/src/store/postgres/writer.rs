@@ -26,15 +26,15 @@ use crate::store::error::StoreError;
 
 /// The most commits in one transaction: limits the time for which rows are locked.
 const MOST: usize = 256;
-/// How often a transaction that met another one is tried.
+/// The number of times that a transaction is tried which met another one.
 const ATTEMPTS: u32 = 10;
 
 /// Begins a transaction that is durable when it was committed, whatever the settings of the server.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = on";
 
-/// What one transaction writes. It may be tried several times.
+/// The work of one transaction. It may be tried several times.
 pub(super) trait Unit {
-    /// What it makes, if it is committed.
+    /// Its result, if it is committed.
     type Made;
 
     /// The number of commits in it.
@@ -122,7 +122,7 @@ impl<T> Lost<T> {
     }
 }
 
-/// What writes, over one connection.
+/// Writes transactions over one connection, one after the other.
 pub(super) struct Writer {
     pub(super) connector: Arc<Connector>,
     pub(super) state: Arc<SharedState>,

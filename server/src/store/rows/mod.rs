@@ -30,12 +30,12 @@ pub(super) use device::{device, device_purpose, device_values};
 pub(super) use history::{history, history_values};
 pub(super) use key::{key_purpose, key_record, key_record_values};
 pub(super) use password::{lockout_values, password, password_values};
-pub(super) use row::{Columns, MalformedRow, Row};
+pub(super) use row::{Columns, MalformedRow, NO_META, Row};
 pub(super) use session::{refresh_token, refresh_token_values, session, session_values};
 pub(super) use text::{client_id, owned, session_id, ticket_id, user_id};
 pub(super) use ticket::{ticket, ticket_values};
 pub(super) use user::{user, user_values};
-pub(super) use value::{Value, stamp};
+pub(super) use value::{Value, integer, stamp};
 
 /// The columns of a table, as a literal for `concat!`, in the order of its decoder and its encoder. A list with `_values` lacks the key
 /// that tells whose row it is. The list `device_values` lacks the sealed secret, which the decoder reads last.

@@ -28,6 +28,9 @@ pub(in crate::store) struct MalformedRow {
     pub(in crate::store) column: &'static str,
 }
 
+/// The error of a store without the row that describes all of it.
+pub(in crate::store) const NO_META: MalformedRow = MalformedRow { table: "meta", column: "only row" };
+
 /// The columns of a row of a known table, taken one after the other.
 pub(in crate::store) struct Columns<'a> {
     row: &'a dyn Row,

@@ -21,9 +21,14 @@ pub(in crate::store) enum Value<'a> {
     Unstorable,
 }
 
+/// Returns a number that counts rows or commits as a column keeps it: none of them comes near the largest.
+pub(in crate::store) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 /// Returns a time as a column keeps it; the year 9999 fits.
 pub(in crate::store) fn stamp(time: Time) -> i64 {
-    i64::try_from(time.unix()).unwrap_or(i64::MAX)
+    integer(time.unix())
 }
 
 impl Value<'_> {

@@ -15,7 +15,7 @@ use crate::secrets::master_key::MasterKey;
 use crate::store::audit_chain::{
     AuditRow, BEFORE_ROLES, COLUMNS, Chain, Field, Head, SealedHead, SealedMarks, UNNUMBERED, WIDTH,
 };
-use crate::store::rows::{self, Columns};
+use crate::store::rows::{self, Columns, NO_META, integer};
 
 impl<'a> From<ValueRef<'a>> for Field<'a> {
     fn from(value: ValueRef<'a>) -> Self {
@@ -97,7 +97,7 @@ impl<'a> Tail<'a> {
     /// Writes its end, if it has changed.
     pub(super) fn keep(&self, db: &Connection) -> rusqlite::Result<()> {
         let Some(end) = self.end() else { return Ok(()) };
-        let seq = i64::try_from(end.seq).unwrap_or(i64::MAX);
+        let seq = integer(end.seq);
         db.prepare_cached("UPDATE meta SET audit_seq = ?1, audit_mac = ?2, audit_seal = ?3")?
             .execute(params![seq, end.mac, self.chain.seal_of(&end)])
             .map(drop)
@@ -111,8 +111,7 @@ pub(super) fn kept_head(db: &Connection) -> Result<SealedHead, TransactionError>
         let head = Head { seq: c.number("audit_seq")?, mac: c.bytes("audit_mac")? };
         Ok(SealedHead { head, seal: c.bytes("audit_seal")? })
     };
-    first(db, "SELECT audit_seq, audit_mac, audit_seal FROM meta", [], read)?
-        .ok_or(TransactionError::Row { table: "meta", column: "only row" })
+    first(db, "SELECT audit_seq, audit_mac, audit_seal FROM meta", [], read)?.ok_or(NO_META.into())
 }
 
 /// Reads the record of what was archived and deleted.
@@ -129,7 +128,7 @@ pub(super) fn kept_marks(db: &Connection) -> Result<SealedMarks, TransactionErro
     };
     let sql =
         "SELECT audit_archived, audit_archived_seal, audit_cut, audit_cut_mac, audit_cut_seal FROM meta";
-    first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })
+    first(db, sql, [], read)?.ok_or(NO_META.into())
 }
 
 /// Returns [`COLUMNS`] as a file of this schema can be asked for them: those that it does not have yet are null.

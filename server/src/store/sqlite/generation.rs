@@ -11,7 +11,7 @@ use super::values::{decoder, signed};
 use super::witness::Witness;
 use crate::secrets::random::random;
 use crate::store::error::StoreError;
-use crate::store::rows::{Columns, stamp};
+use crate::store::rows::{Columns, NO_META, integer, stamp};
 
 /// The number of generations that the store keeps.
 pub(super) const KEPT: u64 = 64;
@@ -50,7 +50,7 @@ pub(super) enum Standing {
 /// Returns the id of the installation, which its witness bears too.
 pub(super) fn installation(db: &Connection) -> Result<[u8; 16], TransactionError> {
     first(db, "SELECT installation FROM meta", [], decoder("meta", |c| c.bytes("installation")))?
-        .ok_or(TransactionError::Row { table: "meta", column: "only row" })
+        .ok_or(NO_META.into())
 }
 
 /// Returns the newest generation.
@@ -92,7 +92,7 @@ pub(super) fn compare(
     if is(&newest) {
         return Ok(Standing::Confirmed);
     }
-    let number = i64::try_from(witness.number).unwrap_or(i64::MAX);
+    let number = integer(witness.number);
     let sql = "SELECT id FROM generations WHERE number = ?1";
     let ids = every(db, sql, [number], decoder("generations", |c| c.bytes::<16>("id")))?;
     Ok(if ids.contains(&witness.id) { Standing::Unconfirmed } else { Standing::Older })

@@ -13,7 +13,7 @@ use super::batch;
 use super::read::{every, first, user_by_id_text};
 use super::transaction_error::TransactionError;
 use super::values::decoder;
-use crate::store::rows::{self, Columns, columns};
+use crate::store::rows::{self, Columns, NO_META, columns};
 
 /// The users of one batch. More of them at once write fewer pages of the index twice.
 const BATCH: i64 = 65_536;
@@ -36,7 +36,7 @@ impl Made {
             let plan = c.maybe("numbering_plan", |text| NumberingPlan::parse(text).ok())?;
             Ok(Self { rules, plan, until: row.get("identifiers_made")? })
         };
-        first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })
+        first(db, sql, [], read)?.ok_or(NO_META.into())
     }
 
     fn is_by(&self, plan: Option<&NumberingPlan>) -> bool {

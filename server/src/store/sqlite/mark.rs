@@ -11,7 +11,7 @@ use super::transaction_error::TransactionError;
 use super::values::signed;
 use crate::store::backend::{ClockMark, ClockStore};
 use crate::store::error::StoreError;
-use crate::store::rows::{Columns, stamp};
+use crate::store::rows::{Columns, NO_META, stamp};
 
 const READ: &str = "SELECT clock_mark, clock_resets, clock_jumped_at, clock_ahead_since FROM meta";
 
@@ -27,7 +27,7 @@ fn clock_mark(row: &Row<'_>) -> Result<ClockMark, TransactionError> {
 
 /// Reads the mark and what belongs to it.
 fn read(db: &Connection) -> Result<ClockMark, TransactionError> {
-    first(db, READ, [], clock_mark)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })
+    first(db, READ, [], clock_mark)?.ok_or(NO_META.into())
 }
 
 /// Reads the mark alone.

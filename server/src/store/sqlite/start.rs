@@ -21,7 +21,7 @@ use crate::store::audit_chain::Chain;
 use crate::store::backend::Access;
 use crate::store::error::StoreError;
 use crate::store::notice::Notice;
-use crate::store::rows::{self, Columns};
+use crate::store::rows::{self, Columns, NO_META};
 
 /// The origin of a file, from its own row.
 struct Origin {
@@ -42,7 +42,7 @@ fn origin(db: &Connection) -> Result<Origin, TransactionError> {
         })
     };
     let sql = "SELECT installation, commit_id, handover, copied_at FROM meta";
-    first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })
+    first(db, sql, [], read)?.ok_or(NO_META.into())
 }
 
 /// The decision of a start: are the files the newest that were served?

@@ -13,7 +13,7 @@ use crate::secrets::SecretsError;
 use crate::secrets::files::with_suffix;
 use crate::secrets::master_key::MasterKey;
 use crate::store::error::StoreError;
-use crate::store::rows::{self, Columns};
+use crate::store::rows::{self, Columns, NO_META};
 
 /// The state of the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl State {
                 handed_over: c.number("handover")? != 0,
             })
         };
-        first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })
+        first(db, sql, [], read)?.ok_or(NO_META.into())
     }
 }
 
@@ -93,8 +93,7 @@ fn look_up(installation: &Installation, db: &Connection) -> Result<(u64, Arc<Mas
         let number = c.number("master_key_id")?;
         Ok((number, c.blob("master_check")?.into_owned(), c.maybe("master_key_file", rows::owned)?))
     };
-    let (number, check, elsewhere) =
-        first(db, sql, [], read)?.ok_or(TransactionError::Row { table: "meta", column: "only row" })?;
+    let (number, check, elsewhere) = first(db, sql, [], read)?.ok_or(NO_META)?;
     let key =
         find_key(installation, &check, elsewhere.map(PathBuf::from)).map_err(TransactionError::Refused)?;
     Ok((number, Arc::new(key)))

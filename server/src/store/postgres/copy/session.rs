@@ -13,12 +13,14 @@ use super::super::migrate::{self, Schema};
 use super::super::open;
 use super::super::state::SharedState;
 use super::super::trouble::Trouble;
-use crate::store::audit_chain::{COLUMNS, Chain, broken};
+use crate::store::audit_chain::{Chain, broken};
 use crate::store::backend::Access;
-use crate::store::copy::{AuditRows, CopiedTable, EachPage, KeptChain, Order, PAGE};
+use crate::store::copy::{
+    AuditRows, CopiedTable, EachPage, KeptChain, Order, PAGE, audit_columns, copied_values,
+};
 use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
-use crate::store::rows::{Columns, MalformedRow, Row as _};
+use crate::store::rows::Columns;
 use crate::store::sqlite::Installation;
 
 /// The copy alone decides how long a transaction lasts.
@@ -107,10 +109,6 @@ impl Session {
         self.wait(migrate::begin(&self.connection))
     }
 
-    fn malformed(&self, table: &'static str, column: &'static str) -> StoreError {
-        self.connector.malformed(MalformedRow { table, column })
-    }
-
     /// Reads a table. Names of users and clients do not tell their age.
     pub(super) fn rows(
         &self,
@@ -125,7 +123,7 @@ impl Session {
     }
 
     pub(super) fn audit_rows(&self, which: AuditRows, each: &mut EachPage<'_>) -> Result<(), StoreError> {
-        let names = [&COLUMNS[..], &["mac"]].concat();
+        let names = audit_columns();
         let which = match which {
             AuditRows::OfSlot(slot) => format!("WHERE slot = {slot} ORDER BY seq"),
             AuditRows::All => "ORDER BY number".into(),
@@ -146,11 +144,7 @@ impl Session {
             let is_last = rows.len() < PAGE;
             let mut page = Vec::with_capacity(rows.len());
             for row in &rows {
-                let values = (0..).zip(columns).map(|(number, column)| {
-                    let value = row.value(number).map(|value| value.into_owned());
-                    value.ok_or_else(|| self.malformed(table, column))
-                });
-                page.push(values.collect::<Result<Vec<_>, _>>()?);
+                page.push(copied_values(row, table, columns).map_err(|row| self.connector.malformed(row))?);
             }
             if !page.is_empty() {
                 each(page)?;

@@ -2,7 +2,7 @@
 
 use gatepass_core::store::audit::{Event, Kind};
 
-use super::super::audit_slot::{SHARED, integer};
+use super::super::audit_slot::SHARED;
 use super::super::handover;
 use super::super::load::Parameter;
 use super::super::migrate::{self, MARK, Schema};
@@ -16,7 +16,7 @@ use crate::store::backend::Access;
 use crate::store::copy::{AuditRows, CopiedTable, EachPage, KeptChain, Order, Page, Rows, TakeOver, Target};
 use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
-use crate::store::rows::{Value, stamp};
+use crate::store::rows::{Value, integer, stamp};
 use crate::store::sqlite::Installation;
 
 /// A database that a store is copied to.

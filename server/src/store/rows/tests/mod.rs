@@ -1,4 +1,4 @@
-//! What an encoder writes, its decoder reads back.
+//! Each decoder reads back the records that its encoder writes.
 
 mod generators;
 mod sign_ins;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::store::audit_chain::COLUMNS;
-use crate::store::copy::{AuditRows, CopiedTable, EachPage, KeptChain, Order, PAGE, Page};
+use crate::store::copy::{
+    AuditRows, CopiedTable, EachPage, KeptChain, Order, PAGE, Page, audit_columns, copied_values,
+};
 use crate::store::error::StoreError;
-use crate::store::rows::Row as _;
 
 use super::super::audit::{kept_head, kept_marks};
 use super::super::read::first;
@@ -65,7 +65,7 @@ impl FileRows<'_> {
             AuditRows::OfSlot(1..) => return Ok(()),
             AuditRows::OfSlot(0) | AuditRows::All => {}
         }
-        let names = [&COLUMNS[..], &["mac"]].concat();
+        let names = audit_columns();
         self.read(&format!("SELECT {} FROM audit ORDER BY seq", names.join(", ")), "audit", &names, each)
     }
 
@@ -80,11 +80,8 @@ impl FileRows<'_> {
         let mut found = select.query([]).map_err(|e| self.at(e))?;
         let mut page = Vec::with_capacity(PAGE);
         while let Some(row) = found.next().map_err(|e| self.at(e))? {
-            let values = (0..).zip(columns).map(|(number, column)| {
-                let value = row.value(number).map(|value| value.into_owned());
-                value.ok_or(StoreError::Row { path: self.path.to_owned(), table, column })
-            });
-            page.push(values.collect::<Result<Vec<_>, _>>()?);
+            let values = copied_values(row, table, columns);
+            page.push(values.map_err(|row| TransactionError::from(row).at(self.path))?);
             if page.len() == PAGE {
                 each(std::mem::replace(&mut page, Vec::with_capacity(PAGE)))?;
             }

@@ -11,10 +11,12 @@ use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 
 use crate::clock::wall;
 use crate::secrets::files::{exists, make_directory, replace, with_suffix};
-use crate::store::audit_chain::{COLUMNS, Chain};
-use crate::store::copy::{AuditRows, CopiedTable, EachPage, KeptChain, Order, Page, Rows, TakeOver, Target};
+use crate::store::audit_chain::Chain;
+use crate::store::copy::{
+    AuditRows, CopiedTable, EachPage, KeptChain, Order, Page, Rows, TakeOver, Target, audit_columns,
+};
 use crate::store::error::StoreError;
-use crate::store::rows::{Value, stamp};
+use crate::store::rows::{Value, integer, stamp};
 
 use super::super::backup::{prove, remove_all};
 use super::super::installation::{DirectoryLock, Installation};
@@ -167,25 +169,22 @@ impl Target for SqliteTarget {
     }
 
     fn insert_audit(&mut self, rows: Page) -> Result<(), StoreError> {
-        let places = ["?"; COLUMNS.len()].join(", ");
-        self.run(
-            &format!("INSERT INTO audit ({}, mac) VALUES ({places}, ?)", COLUMNS.join(", ")),
-            rows.iter(),
-        )
+        let columns = audit_columns();
+        let places = vec!["?"; columns.len()].join(", ");
+        self.run(&format!("INSERT INTO audit ({}) VALUES ({places})", columns.join(", ")), rows.iter())
     }
 
     fn end_chain(&mut self, _: &Chain, KeptChain { head, marks, .. }: &KeptChain) -> Result<(), StoreError> {
-        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let written = self.db()?.execute(
             "UPDATE meta SET audit_seq = ?1, audit_mac = ?2, audit_seal = ?3, audit_archived = ?4, \
              audit_archived_seal = ?5, audit_cut = ?6, audit_cut_mac = ?7, audit_cut_seal = ?8",
             params![
-                number(head.head.seq),
+                integer(head.head.seq),
                 head.head.mac,
                 head.seal,
-                number(marks.archived),
+                integer(marks.archived),
                 marks.archived_seal,
-                number(marks.cut),
+                integer(marks.cut),
                 marks.cut_mac,
                 marks.cut_seal
             ],
