@@ -4,7 +4,7 @@
 //! [`Timeline`] is the rule and reads no clock: it decides about two readings and a mark. [`crate::store::Clock`] reads
 //! the clocks and keeps the mark.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gatepass_core::base::time::Time;
 
@@ -17,6 +17,8 @@ pub const QUIET_BEFORE_SWEEPS: u64 = 3600;
 /// The date of this release. A wall clock that shows an earlier time is not set: the machine has no battery, and no
 /// time server has answered yet. Raise it with each release.
 pub const RELEASED: Time = Time::from_unix(1_795_910_400); // 2026-11-29T00:00:00Z
+/// The clock of a machine and that of the database server may differ by so many seconds.
+pub(crate) const MOST_APART: u64 = 30;
 /// Differences up to this many seconds are not reported: a time server moves clocks by as much.
 const NOT_WORTH_TELLING: u64 = 60;
 
@@ -168,6 +170,26 @@ impl Timeline {
         self.latest = self.latest.max(now);
         let stamp = if wall < RELEASED { now } else { wall };
         ClockStatus { wall, mark, now, behind, ahead, stamp }
+    }
+}
+
+/// The wall clock of the database server, as it was once read. From there it goes on by this machine's monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerClock {
+    /// The time since 1970.
+    read: Duration,
+    read_at: Instant,
+}
+
+impl ServerClock {
+    /// Makes the clock of a server that has just said that it is so long after 1970.
+    pub(crate) fn read(since_1970: Duration) -> Self {
+        Self { read: since_1970, read_at: Instant::now() }
+    }
+
+    /// Returns the time that the server's clock shows now.
+    pub(crate) fn now(&self) -> Time {
+        Time::from_unix(self.read.saturating_add(self.read_at.elapsed()).as_secs())
     }
 }
 

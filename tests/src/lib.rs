@@ -18,6 +18,7 @@ pub mod in_memory_server;
 pub mod ledger;
 pub mod load;
 pub mod memory;
+pub mod preloaded_clock;
 pub mod recording_relay;
 pub mod reference;
 pub mod rng;

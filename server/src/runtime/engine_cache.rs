@@ -79,7 +79,7 @@ impl EngineCache {
 /// Loads the keys, then the clock's mark. In this order, so that no generation is served with a clock from before it.
 fn load(store: &dyn Backend, clock: &Clock, settings: Settings) -> Result<Engine, ProgramError> {
     let engine = load_engine(store, settings)?;
-    if clock.take_over(store.clock_state()?) {
+    if clock.read_again(store)? {
         tracing::warn!(now = %clock.now(), "the clock's mark was set by `gatepass clock reset`");
     }
     Ok(engine)

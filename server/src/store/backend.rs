@@ -28,6 +28,7 @@ use super::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
 use super::error::StoreError;
 use super::measures::StoreMeasures;
 use super::notice::Notice;
+use crate::clock::ServerClock;
 
 /// A call with the result of a read or a commit. It may run on a thread of the engine, and must return soon.
 pub type Then<T> = Box<dyn FnOnce(T) + Send>;
@@ -181,6 +182,12 @@ pub trait ClockStore {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     fn set_clock_mark(&self, mark: Time, event: Option<Event>) -> Result<(), StoreError>;
+
+    /// Returns the wall clock of the database server, as it was last read with the mark. None if there is no server: then the wall clock
+    /// is this machine's.
+    fn server_clock(&self) -> Option<ServerClock> {
+        None
+    }
 
     /// Removes the record of a jump, once what was issued during it was checked. Returns the stored mark.
     ///

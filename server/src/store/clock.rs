@@ -1,4 +1,7 @@
 //! The clock of a process, whose mark is kept in the store.
+//!
+//! Where a database server keeps the records, its wall clock is the wall clock of all: a machine with a wrong clock judges nothing by it, and
+//! moves the mark for nobody.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,12 +10,13 @@ use std::time::{Duration, Instant};
 use gatepass_core::base::time::Time;
 
 use super::{ClockMark, ClockStore, StoreError};
-use crate::clock::{ClockStatus, Timeline, wall};
+use crate::clock::{ClockStatus, ServerClock, Timeline, wall};
 
 /// The mark in the store moves only by at least this many seconds.
 const WORTH_WRITING: u64 = 60;
 
-/// The clock of a process. Reads the wall clock and the monotonic one, and keeps the mark in the store.
+/// The clock of a process. Reads the wall clock and the monotonic one, and keeps the mark in the store. The wall clock is that of the
+/// database server, if there is one.
 #[derive(Debug)]
 pub struct Clock {
     began: Instant,
@@ -26,9 +30,21 @@ struct Line {
     timeline: Timeline,
     /// The stored mark, as last read or written.
     kept: ClockMark,
+    /// The clock of the database server, as last read; none where there is no server.
+    server: Option<ServerClock>,
+}
+
+/// Returns the time of the wall clock that counts.
+fn wall_of(server: Option<ServerClock>) -> Time {
+    server.map_or_else(wall, |server| server.now())
 }
 
 impl Line {
+    /// Takes in both clocks.
+    fn observe(&mut self, mono: Duration) -> ClockStatus {
+        self.timeline.observe(wall_of(self.server), mono)
+    }
+
     /// Returns the mark that the store should have.
     fn known(&self, status: &ClockStatus) -> ClockMark {
         let ClockMark { resets, ahead_since, .. } = self.kept;
@@ -60,9 +76,11 @@ impl Clock {
     /// [`StoreError`] if the mark cannot be read.
     pub fn read(store: &dyn ClockStore) -> Result<Self, StoreError> {
         let kept = store.clock_state()?;
+        let server = store.server_clock();
         let began = Instant::now();
-        let timeline = Timeline::start(kept.mark, kept.jumped_at, wall(), Duration::ZERO);
-        Ok(Self { began, line: Mutex::new(Line { timeline, kept }), resets: AtomicU64::new(kept.resets) })
+        let timeline = Timeline::start(kept.mark, kept.jumped_at, wall_of(server), Duration::ZERO);
+        let line = Line { timeline, kept, server };
+        Ok(Self { began, line: Mutex::new(line), resets: AtomicU64::new(kept.resets) })
     }
 
     /// Returns true if there is something to write: the mark would move by enough, or a jump has begun or ended.
@@ -82,8 +100,16 @@ impl Clock {
         if self.is_worth_writing() {
             return self.persist(store);
         }
-        self.take_over(store.clock_state()?);
-        Ok(())
+        self.read_again(store).map(drop)
+    }
+
+    /// Continues from the stored mark: a later one, or one that an administrator set. Returns true if it was set.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read; the clock continues all the same.
+    pub fn read_again(&self, store: &dyn ClockStore) -> Result<bool, StoreError> {
+        let kept = store.clock_state()?;
+        Ok(self.take_over(store, kept))
     }
 
     /// Returns the time that counts.
@@ -93,14 +119,14 @@ impl Clock {
 
     /// Returns the time that counts, and how far to trust the wall clock.
     pub fn status(&self) -> ClockStatus {
-        self.line().timeline.observe(wall(), self.began.elapsed())
+        self.line().observe(self.began.elapsed())
     }
 
     /// Returns the time before which rows must have ended to be swept; none while sweeping waits.
     pub fn sweeps_before(&self) -> Option<Time> {
         let mut line = self.line();
         let mono = self.began.elapsed();
-        let status = line.timeline.observe(wall(), mono);
+        let status = line.observe(mono);
         line.timeline.sweeps_before(&status, mono)
     }
 
@@ -112,20 +138,22 @@ impl Clock {
     pub fn persist(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         let known = {
             let mut line = self.line();
-            let status = line.timeline.observe(wall(), self.began.elapsed());
+            let status = line.observe(self.began.elapsed());
             line.known(&status)
         };
-        self.take_over(store.raise_clock_mark(known)?);
+        let kept = store.raise_clock_mark(known)?;
+        self.take_over(store, kept);
         Ok(())
     }
 
-    /// Continues from the stored mark: a later one, or one that an administrator set. Returns true if it was set.
-    pub fn take_over(&self, kept: ClockMark) -> bool {
+    fn take_over(&self, store: &dyn ClockStore, kept: ClockMark) -> bool {
         let mut line = self.line();
+        line.server = store.server_clock();
         let mono = self.began.elapsed();
         let reset = kept.resets != line.kept.resets;
         if reset {
-            line.timeline.reset(kept.mark, kept.jumped_at, wall(), mono);
+            let wall = wall_of(line.server);
+            line.timeline.reset(kept.mark, kept.jumped_at, wall, mono);
         } else {
             line.timeline.raise(kept.mark, kept.jumped_at, mono);
         }
@@ -157,7 +185,8 @@ impl Clock {
     /// [`StoreError`] if it cannot be written.
     pub fn forget_jump(&self, store: &dyn ClockStore) -> Result<(), StoreError> {
         if self.line().kept.ahead_since.is_some() {
-            self.take_over(store.forget_clock_ahead()?);
+            let kept = store.forget_clock_ahead()?;
+            self.take_over(store, kept);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 mod archive;
 mod chains;
+mod clocks;
 mod cluster;
 mod contract;
 mod copy;

@@ -1,14 +1,10 @@
-//! The clocks of a process, set by the test: a preloaded library stands between it and the system's.
+//! The clocks of a process, set by the test: right ones, wrong ones, and time that passes.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass::clock::RELEASED;
-use tempfile::TempDir;
+use gatepass_tests::preloaded_clock::PreloadedClock;
 
 pub(crate) const MINUTE: i64 = 60;
 pub(crate) const HOUR: i64 = 3600;
@@ -38,31 +34,11 @@ impl WrongClock {
 /// Both clocks of the attached processes.
 #[derive(Debug)]
 pub(crate) struct Clocks {
-    file: File,
-    path: PathBuf,
-    _dir: TempDir,
+    clock: PreloadedClock,
     /// The difference between the right time and the machine's.
     right: i64,
     wrong: i64,
     passed: i64,
-}
-
-/// Returns the library, compiled once with the C compiler that SQLite took too.
-fn library() -> &'static Path {
-    static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = LIBRARY.get_or_init(|| {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("clock.so");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clocks/clock.c");
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
-        let built = Command::new(compiler)
-            .args(["-shared", "-fPIC", "-O2", source, "-ldl", "-o"])
-            .arg(&path)
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "a C compiler builds {source}");
-        (dir, path)
-    });
-    path
 }
 
 fn machine() -> i64 {
@@ -83,23 +59,16 @@ impl Clocks {
     }
 
     fn with(right: i64, passed: i64) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("clock");
-        let file = File::create(&path).expect("a file");
-        let clocks = Self { file, path, _dir: dir, right, wrong: 0, passed };
-        clocks.write();
-        clocks
+        Self { clock: PreloadedClock::new(right, passed), right, wrong: 0, passed }
     }
 
     fn write(&self) {
-        for (installation, number) in [(0, self.right + self.wrong), (8, self.passed)] {
-            self.file.write_all_at(&number.to_ne_bytes(), installation).expect("it is written");
-        }
+        self.clock.set(self.right + self.wrong, self.passed);
     }
 
     /// Makes the process that `command` starts read these clocks.
     pub(crate) fn attach(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", library()).env("CLOCK_FILE", &self.path);
+        self.clock.attach(command);
     }
 
     /// Returns the right time.

@@ -7,32 +7,38 @@ use tokio_postgres::Row;
 use super::load::Parameter;
 use super::store::PostgresStore;
 use super::trouble::Trouble;
-use crate::clock::wall;
+use crate::clock::ServerClock;
 use crate::store::backend::{ClockMark, ClockStore};
 use crate::store::error::StoreError;
 use crate::store::rows::{Columns, NO_META, integer, stamp};
 
-const READ: &str = "SELECT clock_mark, clock_resets, clock_jumped_at, clock_ahead_since FROM meta";
+/// Reads the mark, and the database's clock in milliseconds.
+const READ: &str = "SELECT clock_mark, clock_resets, clock_jumped_at, clock_ahead_since, \
+                    floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM meta";
 const RAISE: &str = "UPDATE meta SET clock_mark = greatest(clock_mark, $1), clock_jumped_at = greatest(clock_jumped_at, $3), \
                      clock_ahead_since = coalesce(clock_ahead_since, $4) WHERE clock_resets = $2";
 const SET: &str = "UPDATE meta SET clock_mark = $1, clock_resets = clock_resets + 1, clock_jumped_at = $1, \
                    generation = generation + 1";
-const NOW: &str = "SELECT extract(epoch FROM clock_timestamp())::bigint";
 const FORGET: &str = "UPDATE meta SET clock_ahead_since = NULL";
 
-fn mark(rows: &[Row]) -> Result<ClockMark, Trouble> {
-    let mut c = Columns::of(rows.first().ok_or(NO_META)?, "meta");
-    Ok(ClockMark {
-        mark: c.time("clock_mark")?,
-        resets: c.number("clock_resets")?,
-        jumped_at: c.maybe_time("clock_jumped_at")?,
-        ahead_since: c.maybe_time("clock_ahead_since")?,
-    })
+impl PostgresStore {
+    /// Returns the mark, and takes over the database's clock.
+    fn mark(&self, rows: &[Row]) -> Result<ClockMark, Trouble> {
+        let mut c = Columns::of(rows.first().ok_or(NO_META)?, "meta");
+        let mark = ClockMark {
+            mark: c.time("clock_mark")?,
+            resets: c.number("clock_resets")?,
+            jumped_at: c.maybe_time("clock_jumped_at")?,
+            ahead_since: c.maybe_time("clock_ahead_since")?,
+        };
+        self.state().clock.read(c.number("clock_timestamp")?);
+        Ok(mark)
+    }
 }
 
 impl ClockStore for PostgresStore {
     fn clock_state(&self) -> Result<ClockMark, StoreError> {
-        self.read_with(async |connection| mark(&connection.query(READ, &[]).await?))
+        self.read_with(async |connection| self.mark(&connection.query(READ, &[]).await?))
     }
 
     fn raise_clock_mark(&self, state: ClockMark) -> Result<ClockMark, StoreError> {
@@ -43,14 +49,10 @@ impl ClockStore for PostgresStore {
             Box::new(jumped_at.map(stamp)),
             Box::new(ahead_since.map(stamp)),
         ];
-        let (raised, theirs) = self.write_meta_with(async |transaction| {
+        self.write_meta_with(async |transaction| {
             transaction.query(RAISE, &parameters).await?;
-            let theirs = transaction.query(NOW, &[]).await?;
-            let theirs = theirs.first().map_or(0, |row| row.get::<_, i64>(0));
-            Ok((mark(&transaction.query(READ, &[]).await?)?, theirs))
-        })?;
-        self.state().clocks.compare(theirs, stamp(wall()));
-        Ok(raised)
+            self.mark(&transaction.query(READ, &[]).await?)
+        })
     }
 
     fn set_clock_mark(&self, to: Time, event: Option<Event>) -> Result<(), StoreError> {
@@ -61,10 +63,14 @@ impl ClockStore for PostgresStore {
         })
     }
 
+    fn server_clock(&self) -> Option<ServerClock> {
+        self.state().clock.last()
+    }
+
     fn forget_clock_ahead(&self) -> Result<ClockMark, StoreError> {
         self.write_meta_with(async |transaction| {
             transaction.query(FORGET, &[]).await?;
-            mark(&transaction.query(READ, &[]).await?)
+            self.mark(&transaction.query(READ, &[]).await?)
         })
     }
 }

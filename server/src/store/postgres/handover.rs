@@ -13,7 +13,6 @@ use super::load::Parameter;
 use super::store::PostgresStore;
 use super::table::Saves;
 use super::writer::BEGIN;
-use crate::clock::wall;
 use crate::secrets::random::random;
 use crate::store::audit_chain::Chain;
 use crate::store::backend::Access;
@@ -23,13 +22,14 @@ use crate::store::notice::Notice;
 use crate::store::rows::{Columns, MalformedRow, NO_META, owned};
 use crate::store::sqlite::Installation;
 
-/// Waits for every transaction that reads the row, and holds up those that come.
-const LOCK: &str = "SELECT handover, clock_mark, copied_at FROM meta FOR UPDATE";
+/// Waits for every transaction that reads the row, and holds up those that come. Its time is that of the database, never behind the mark.
+const LOCK: &str = "SELECT handover, greatest(clock_mark, extract(epoch FROM clock_timestamp())::bigint), copied_at FROM meta \
+                    FOR UPDATE";
 
 /// The row of the whole store, locked.
 struct Found {
     handover: Option<String>,
-    clock_mark: Time,
+    now: Time,
     copied_at: Option<Time>,
 }
 
@@ -43,7 +43,7 @@ async fn lock(connection: &Connection, connector: &Connector) -> Result<Found, S
         let mut c = Columns::of(row, "meta");
         Ok(Found {
             handover: c.maybe("handover", owned)?,
-            clock_mark: c.time("clock_mark")?,
+            now: c.time("clock_mark")?,
             copied_at: c.maybe_time("copied_at")?,
         })
     };
@@ -93,7 +93,7 @@ pub(super) async fn begin(
         None => {}
     }
     change(connection, connector, "UPDATE meta SET handover = $1", &[Box::new(id.to_owned())]).await?;
-    append(connection, connector, chain, event(Kind::StateHandedOver, id, found.clock_mark)).await
+    append(connection, connector, chain, event(Kind::StateHandedOver, id, found.now)).await
 }
 
 /// Undoes a handover, in the transaction that the caller commits. What was issued before is refused. Returns the handover's id.
@@ -104,7 +104,7 @@ async fn cancel(connection: &Connection, connector: &Connector, chain: &Chain) -
     })?;
     let sql = "UPDATE meta SET handover = NULL, state_epoch = state_epoch + $1";
     change(connection, connector, sql, &[Box::new(raise()?)]).await?;
-    append(connection, connector, chain, event(Kind::HandoverCancelled, &id, found.clock_mark)).await?;
+    append(connection, connector, chain, event(Kind::HandoverCancelled, &id, found.now)).await?;
     Ok(id)
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn take(
         let sql = "UPDATE meta SET copied_at = NULL, state_epoch = state_epoch + $1";
         change(connection, connector, sql, &[Box::new(raise()?)]).await?;
         let reason = Some(format!("copy of {}", since.rfc3339()));
-        let restored = Event { reason, ..Event::new(Kind::StateRestored, found.clock_mark.max(wall())) };
+        let restored = Event { reason, ..Event::new(Kind::StateRestored, found.now) };
         append(connection, connector, chain, restored).await?;
     }
     let done: Result<(), DatabaseError> = connection.run("COMMIT").await;
@@ -132,8 +132,8 @@ pub(super) async fn take(
     Ok(found.copied_at.map(|since| Notice::StateRestored { since }))
 }
 
-fn event(kind: Kind, id: &str, mark: Time) -> Event {
-    Event { reason: Some(format!("handover {id}")), ..Event::new(kind, mark.max(wall())) }
+fn event(kind: Kind, id: &str, now: Time) -> Event {
+    Event { reason: Some(format!("handover {id}")), ..Event::new(kind, now) }
 }
 
 /// Returns by how much the state epoch is raised: every epoch differs from every other by chance, in every copy.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use gatepass_core::records::identifier::NumberingPlan;
 
 use super::audit_slot::AuditSlot;
-use super::clock_distance::ClockDistance;
+use super::database_clock::DatabaseClock;
 use super::process::Process;
 use crate::secrets::master_key::MasterKey;
 use crate::store::audit_chain::Chain;
@@ -29,7 +29,7 @@ pub(super) struct SharedState {
     /// The time when a commit was last seen to be durable, if none has failed since.
     proven: ArcSwap<Option<Instant>>,
     slot: ArcSwap<AuditSlot>,
-    pub(super) clocks: ClockDistance,
+    pub(super) clock: DatabaseClock,
     /// The serving process; none for a command.
     process: OnceLock<Process>,
     /// The plan by which canonical identifiers are made, as it was last read. Each snapshot reads it again.
@@ -51,7 +51,7 @@ impl SharedState {
             measures: StoreMeasures::default(),
             proven: ArcSwap::default(),
             slot: ArcSwap::from_pointee(AuditSlot::COMMANDS),
-            clocks: ClockDistance::default(),
+            clock: DatabaseClock::default(),
             process: OnceLock::new(),
             plan: ArcSwap::from_pointee(plan),
         }

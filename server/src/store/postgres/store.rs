@@ -127,7 +127,7 @@ impl PostgresStore {
     /// Has `changes` committed.
     pub(super) fn send(&self, changes: Arc<[Change]>, then: Then<Outcome>) {
         if matches!(*changes, [Change::Probe]) {
-            if self.0.state.clocks.is_too_far() {
+            if self.0.state.clock.is_too_far() {
                 return then(Outcome::NotApplied);
             }
             if self.0.state.is_proven() {

@@ -8,8 +8,10 @@ use super::load::Parameter;
 use super::table::Saves;
 use super::trouble::Trouble;
 use super::writer::{BEGIN, Failure, Prepared, Unit, Writer};
-use crate::clock::wall;
 use crate::store::rows::{NO_META, integer};
+
+/// Locks the row of the whole store. Its time is that of the database, never behind the mark.
+const LOCK: &str = "SELECT state_epoch, greatest(clock_mark, extract(epoch FROM clock_timestamp())::bigint) FROM meta FOR UPDATE";
 
 /// Raises the state epoch, unless another process has done so since the loss.
 struct Supersede;
@@ -36,9 +38,9 @@ impl Unit for Supersede {
         let process = writer.state.process().ok_or(Trouble::Again)?;
         let id = || -> Parameter { Box::new(process.id().to_vec()) };
         connection.run(BEGIN).await?;
-        let rows = connection.query("SELECT state_epoch, clock_mark FROM meta FOR UPDATE", &[]).await?;
+        let rows = connection.query(LOCK, &[]).await?;
         let row = rows.first().ok_or(NO_META)?;
-        let (found, mark) = (row.get::<_, i64>(0).unsigned_abs(), row.get::<_, i64>(1).unsigned_abs());
+        let (found, now) = (row.get::<_, i64>(0).unsigned_abs(), row.get::<_, i64>(1).unsigned_abs());
         let rows =
             connection.query("SELECT commits FROM processes WHERE id = $1 FOR UPDATE", &[id()]).await?;
         let commits = rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
@@ -53,7 +55,7 @@ impl Unit for Supersede {
         let state_epoch = process.next_epoch(found)?;
         saves.run("UPDATE meta SET state_epoch = $1", vec![Box::new(integer(state_epoch))]);
         let reason = Some(format!("the database has {commits} commits of this process, and has had more"));
-        let event = Event { reason, ..Event::new(Kind::StateSuperseded, wall().max(Time::from_unix(mark))) };
+        let event = Event { reason, ..Event::new(Kind::StateSuperseded, Time::from_unix(now)) };
         let slot = writer.state.slot().read(connection).await?;
         writer.append(slot, &[event], &mut saves)?;
         Ok(Prepared { made: Found { commits, state_epoch, raised: true }, saves: Some(saves) })

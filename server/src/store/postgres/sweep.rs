@@ -84,7 +84,11 @@ struct Sweep {
 }
 
 impl PostgresStore {
+    /// Deletes nothing while this machine's clock and the database's differ: it is not known which of them is right.
     pub(super) fn sweep_step(&self, now: Time, batch: usize) -> Result<Swept, StoreError> {
+        if self.state().clock.is_too_far() {
+            return Ok(Swept::default());
+        }
         let before = stamp(Time::from_unix(now.unix().saturating_sub(KEEP_EXPIRED)));
         let sweep = Sweep { now, before, batch };
         if !self.read_with(async |connection| sweep.has_something(connection).await)? {

@@ -65,6 +65,7 @@ const CODES: &[&str] = &[
     "handed-over",
     "clock-behind",
     "clock-ahead",
+    "clock-differs",
     "room-low",
     "room-none",
     "busy",
