@@ -21,7 +21,7 @@ use crate::error::OperationError;
 use crate::error::ProgramError;
 use crate::output::Record;
 use crate::secrets::key_generation::generate;
-use crate::store::{Access, AdminSession};
+use crate::store::AdminSession;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -159,15 +159,20 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
         }
         Verb::Export { kid, pem } => export(context, kid.as_deref(), pem),
         Verb::RotateMaster { to } => {
-            let instead = "the master key of a database server cannot be replaced yet";
-            let (admin, store) = context.open_sqlite(Access::Write, instead)?;
-            admin.warn_of_clock();
-            let rotated = store.rotate_master_key(to.as_deref())?;
+            let admin = context.writing()?;
+            let rotated = admin.store.rotate_master_key(to.as_deref())?;
             let record = Record::new()
                 .with("master_key", rotated.key.display().to_string())
                 .with("old_master_key", rotated.old.display().to_string())
                 .with("sealed", rotated.sealed);
-            Ok(context.out.one(&record)?)
+            context.out.one(&record)?;
+            if context.installation()?.server.is_some() {
+                let key = rotated.key.display();
+                context.out.say(&format!(
+                    "Copy {key} over the master key on every other machine now: a server without it answers 503 until it is there."
+                ))?;
+            }
+            Ok(())
         }
         Verb::Retire { kid, now } => retire(context, &kid, now),
     }

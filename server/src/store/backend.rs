@@ -28,6 +28,7 @@ use super::audit_filter::{AuditFilter, AuditOrder, AuditPage, AuditSpan};
 use super::error::StoreError;
 use super::measures::StoreMeasures;
 use super::notice::Notice;
+use super::sqlite::Rotated;
 use crate::clock::ServerClock;
 
 /// A call with the result of a read or a commit. It may run on a thread of the engine, and must return soon.
@@ -100,6 +101,14 @@ pub trait SigningKeys {
     /// # Errors
     /// [`StoreError`] if they cannot be read, or one was altered.
     fn keys(&self) -> Result<StoredKeys, StoreError>;
+
+    /// Replaces the master key, and seals everything again. The new one goes to `to`, or else to the old one's place, where the old one is
+    /// kept beside it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the new key cannot be written, or something does not open with the old one. The old key holds on, except after
+    /// [`StoreError::Unknown`]: then both are kept, and the next start finds out which of them holds.
+    fn rotate_master_key(&self, to: Option<&Path>) -> Result<Rotated, StoreError>;
 }
 
 /// The audit rows and their chain.

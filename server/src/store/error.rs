@@ -136,6 +136,13 @@ pub enum StoreError {
         /// The key's file.
         key: PathBuf,
     },
+    /// The master key in the data directory is not the one that the database is sealed with now.
+    MasterKeyOld {
+        /// The key's file.
+        key: PathBuf,
+        /// The address of the database.
+        address: String,
+    },
     /// The master key's file cannot be used, or there is no randomness.
     Secrets(SecretsError),
     /// Something sealed with the master key does not open: it was altered.
@@ -388,6 +395,11 @@ impl fmt::Display for StoreError {
                 "the master key {} is not the one {} was made with; put that one back, or name it with GATEPASS_MASTER_KEY_FILE",
                 key.display(),
                 database.display()
+            ),
+            Self::MasterKeyOld { key, address } => write!(
+                f,
+                "the master key {} is not the one of {address}: copy the file from the machine where `gatepass key rotate-master` ran, or from a server of this database that answers",
+                key.display()
             ),
             Self::Unsealable { path, purpose } => {
                 write!(f, "{}: {purpose} was altered and does not open; restore a backup", path.display())

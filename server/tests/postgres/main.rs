@@ -32,6 +32,7 @@ mod program;
 mod records;
 mod relay;
 mod resolutions;
+mod rotate;
 mod session;
 mod sweep;
 mod triggers;

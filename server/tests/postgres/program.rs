@@ -150,7 +150,6 @@ fn commands_on_the_file_of_sqlite_say_what_to_use_instead() {
         (&["backup", "x"][..], "pg_dump"),
         (&["restore", "x"], "pg_dump"),
         (&["restore", "--accept"], "pg_dump"),
-        (&["key", "rotate-master"], "cannot be replaced yet"),
     ] {
         let said = refused(&installation, arguments);
         assert!(said.contains(told) && said.contains(&fixture.url()), "{arguments:?}: {said}");

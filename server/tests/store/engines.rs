@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use gatepass::store::{
     Archived, AuditCut, AuditFilter, AuditOrder, AuditPage, AuditRow, AuditSpan, AuditTrail, AuditVerdict,
-    Backend, ClockMark, ClockStore, EndedAhead, OnProgress, Requests, SigningKeys, StoreError, StoredKeys,
-    Swept, Then, Upkeep,
+    Backend, ClockMark, ClockStore, EndedAhead, OnProgress, Requests, Rotated, SigningKeys, StoreError,
+    StoredKeys, Swept, Then, Upkeep,
 };
 use gatepass_core::base::time::Time;
 use gatepass_core::records::identifier::NumberingPlan;
@@ -319,6 +319,10 @@ impl SigningKeys for InMemory {
             .0
             .memory
             .with(|tables| StoredKeys { generation: tables.generation, keys: tables.keys.clone() }))
+    }
+
+    fn rotate_master_key(&self, _: Option<&Path>) -> Result<Rotated, StoreError> {
+        Err(StoreError::Overloaded)
     }
 }
 

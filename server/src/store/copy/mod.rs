@@ -181,6 +181,7 @@ impl Run<'_, '_> {
                 StoreError::MasterKeyMissing { .. }
                     | StoreError::MasterKeyNotCopied { .. }
                     | StoreError::MasterKeyWrong { .. }
+                    | StoreError::MasterKeyOld { .. }
             );
             let (key, from) = (self.to.master_key(), self.source.master_key());
             if is_another { StoreError::KeyNotCopied { key, from } } else { error }

@@ -10,6 +10,7 @@ use super::commit_names::CommitNames;
 use super::connection::Connection;
 use super::guard::tell;
 use super::load::{Loaded, Read};
+use super::master_keys::NumberedKey;
 use super::process::{Counted, Process};
 use super::save;
 use super::state::SharedState;
@@ -126,7 +127,8 @@ impl Unit for Batch {
         let has_events = all().any(|change| matches!(change, Change::Audit(_)));
         let names = CommitNames::of(all(), writer.plan().as_ref());
         let process = writer.state.process();
-        let loaded = writer.begin(connection, &names, has_events, process).await?;
+        let master = writer.state.master.current();
+        let loaded = writer.begin(connection, &master, &names, has_events, process).await?;
         let Loaded { tables: before, slot, process: commits_found, .. } = loaded;
         if process.is_some_and(|process| !process.holds(commits_found, before.state_epoch)) {
             return Err(Trouble::StateLost);
@@ -142,7 +144,7 @@ impl Unit for Batch {
         }
         let events = std::mem::take(&mut after.audit);
         let mut saves = Saves::default();
-        save::save(&before, &after, applied(), &writer.state.master, &mut saves)?;
+        save::save(&before, &after, applied(), &master.key, &mut saves)?;
         if !events.is_empty() {
             writer.append(slot, &events, &mut saves)?;
         }
@@ -157,14 +159,15 @@ impl Writer {
     }
 
     /// Begins a transaction: locks and reads the rows of `names`, the slot of the audit table if rows are appended, and the row of the
-    /// process if the transaction is counted.
-    pub(super) async fn begin<'w>(
-        &'w self,
+    /// process if the transaction is counted. What is sealed is opened with `master`.
+    pub(super) async fn begin<'m>(
+        &self,
         connection: &Connection,
+        master: &'m NumberedKey,
         names: &CommitNames,
         appends: bool,
         counted: Option<&Process>,
-    ) -> Result<Loaded<'w>, Trouble> {
+    ) -> Result<Loaded<'m>, Trouble> {
         let mut loads = commit_load::loads(names);
         if appends {
             // The last of the locks: its holders never wait for another.
@@ -174,8 +177,12 @@ impl Writer {
         let reads: Vec<Read> = loads.iter().map(|load| load.read).collect();
         let statements = loads.into_iter().map(|load| (load.sql, load.parameters)).collect();
         let rows = connection.pipeline(BEGIN, statements, "").await?;
-        let mut loaded = Loaded::new(&self.state.master);
-        loaded.read(reads, &rows)?;
+        let mut loaded = Loaded::new(&master.key);
+        let read = loaded.read(reads, &rows);
+        if !self.state.master.is_of(master, loaded.meta.as_ref(), connection).await? {
+            return Err(Trouble::Again);
+        }
+        read?;
         let meta = loaded.meta.as_ref().ok_or(NO_META)?;
         match (&meta.handover, self.state.access) {
             (None, _) | (Some(_), Access::WriteHandedOver) => {}

@@ -57,7 +57,8 @@ impl<T, W: AsyncFnMut(&mut Transaction<'_>) -> Result<T, Trouble>> Unit for Besi
     async fn prepare(&mut self, writer: &Writer, connection: &Connection) -> Result<Prepared<T>, Trouble> {
         let mut names = CommitNames::of(self.changes.iter(), writer.plan().as_ref());
         names.meta = names.meta.max(Some(self.meta));
-        let Loaded { tables: before, .. } = writer.begin(connection, &names, false, None).await?;
+        let master = writer.state.master.current();
+        let Loaded { tables: before, .. } = writer.begin(connection, &master, &names, false, None).await?;
         let mut after = before.clone();
         if after.commit(self.changes) != Outcome::Applied {
             return Err(Trouble::conflict());
@@ -66,7 +67,7 @@ impl<T, W: AsyncFnMut(&mut Transaction<'_>) -> Result<T, Trouble>> Unit for Besi
         let mut transaction = Transaction { connection, events };
         let made = (self.work)(&mut transaction).await?;
         let mut saves = Saves::default();
-        save::save(&before, &after, self.changes.iter(), &writer.state.master, &mut saves)?;
+        save::save(&before, &after, self.changes.iter(), &master.key, &mut saves)?;
         if !transaction.events.is_empty() {
             let slot = writer.state.slot().read(connection).await?;
             writer.append(slot, &transaction.events, &mut saves)?;

@@ -30,6 +30,7 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVES: u32 = 3;
 
 /// The address, the password and the bounds of time of a connection.
+#[derive(Clone)]
 pub(super) struct Connector {
     /// The servers of the database, in the order in which they are tried.
     servers: Vec<Server>,
@@ -43,6 +44,7 @@ pub(super) struct Connector {
     pub(super) longest_commit: Duration,
 }
 
+#[derive(Clone)]
 struct Server {
     host: DatabaseHost,
     config: Config,
@@ -72,6 +74,11 @@ impl Connector {
             longest_connect: LONGEST_CONNECT,
             longest_commit: LONGEST_COMMIT,
         })
+    }
+
+    /// Returns the same with another bound for commits.
+    pub(super) fn with_longest_commit(&self, longest_commit: Duration) -> Self {
+        Self { longest_commit, ..self.clone() }
     }
 
     /// Connects to the first server that takes writes.

@@ -10,8 +10,10 @@ use super::connector::Connector;
 use super::create;
 use super::handover;
 use super::identifiers;
+use super::master_keys::MasterKeys;
 use super::migrate::{self, Schema};
 use super::process::{Process, Standing};
+use super::rotate;
 use super::state::SharedState;
 use super::superseded::supersede;
 use super::writer::Writer;
@@ -19,7 +21,7 @@ use crate::store::audit_chain::Chain;
 use crate::store::backend::{Access, Create};
 use crate::store::error::StoreError;
 use crate::store::rows::{Columns, NO_META};
-use crate::store::sqlite::{Installation, StoreOptions, find_key};
+use crate::store::sqlite::{Installation, StoreOptions};
 
 /// Opens the database, and returns what every task of the store needs.
 pub(super) async fn open(
@@ -55,6 +57,9 @@ pub(super) async fn open(
         installation.end_first_start()?;
     }
     let mut state = state(&connection, connector, installation, access).await?;
+    if access != Access::Read {
+        rotate::finish(installation, &state.master.current().key)?;
+    }
     if access != Access::Read {
         state.notices.extend(handover::take(&connection, connector, &state.chain, access).await?);
     }
@@ -101,20 +106,21 @@ pub(super) async fn state(
     installation: &Installation,
     access: Access,
 ) -> Result<SharedState, StoreError> {
-    let sql = "SELECT master_check, audit_key, numbering_plan FROM meta";
+    let sql = "SELECT master_key_id, master_check, audit_key, numbering_plan FROM meta";
     let rows = connection.query(sql, &[]).await.map_err(|error| connector.error(&error))?;
     let no_meta = || connector.malformed(NO_META);
     let row = rows.first().ok_or_else(no_meta)?;
     let mut c = Columns::of(row, "meta");
     let malformed = |row| connector.malformed(row);
+    let number = c.number("master_key_id").map_err(malformed)?;
     let (check, audit_key) =
         (c.blob("master_check").map_err(malformed)?, c.blob("audit_key").map_err(malformed)?);
     let plan = c.maybe("numbering_plan", |text| NumberingPlan::parse(text).ok()).map_err(malformed)?;
-    let master = find_key(installation, &check, None)?;
-    let key = master.open("audit", &audit_key).ok_or_else(|| StoreError::Unsealable {
+    let master = MasterKeys::find(installation, number, &check)?;
+    let key = master.current().key.open("audit", &audit_key).ok_or_else(|| StoreError::Unsealable {
         path: connector.address.clone().into(),
         purpose: "audit".into(),
     })?;
     let chain = Chain::new(&key).operated_by(installation.operator.clone());
-    Ok(SharedState::new(Arc::new(master), chain, plan, access))
+    Ok(SharedState::new(master, chain, plan, access))
 }

@@ -90,7 +90,7 @@ impl Reader {
     /// Reads every row that one of `queries` names.
     async fn answer(&mut self, queries: &[Vec<Query>]) -> Result<Tables, StoreError> {
         let mut lost = None;
-        // A connection that was idle may be lost, and the plan may have changed.
+        // A connection that was idle may be lost, and the plan or the master key may have changed.
         for _ in 0..3 {
             let connection = match self.connection.take().filter(|connection| !connection.is_lost()) {
                 Some(connection) => connection,
@@ -117,9 +117,15 @@ impl Reader {
                 }
                 Err(_) => return Err(self.connector.error(&DatabaseError::Lost("it took too long".into()))),
             };
+            let master = self.state.master.current();
+            let mut loaded = Loaded::new(&master.key);
+            let read = loaded.read(reads, &rows);
+            let is_of = self.state.master.is_of(&master, loaded.meta.as_ref(), &connection).await;
             self.connection = Some(connection);
-            let mut loaded = Loaded::new(&self.state.master);
-            loaded.read(reads, &rows).map_err(|row| self.connector.malformed(row))?;
+            if !is_of.map_err(|trouble| trouble.at(&self.connector))? {
+                continue;
+            }
+            read.map_err(|row| self.connector.malformed(row))?;
             let Loaded { tables, meta, .. } = loaded;
             let Meta { numbering_plan, handover, .. } =
                 meta.ok_or_else(|| self.connector.malformed(NO_META))?;
@@ -131,8 +137,7 @@ impl Reader {
                 return Ok(tables);
             }
         }
-        let lost =
-            lost.unwrap_or_else(|| DatabaseError::Lost("its numbering plan changes again and again".into()));
+        let lost = lost.unwrap_or_else(|| DatabaseError::Lost("it changes again and again".into()));
         Err(self.connector.error(&lost))
     }
 }

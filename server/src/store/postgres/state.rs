@@ -8,8 +8,8 @@ use gatepass_core::records::identifier::NumberingPlan;
 
 use super::audit_slot::AuditSlot;
 use super::database_clock::DatabaseClock;
+use super::master_keys::MasterKeys;
 use super::process::Process;
-use crate::secrets::master_key::MasterKey;
 use crate::store::audit_chain::Chain;
 use crate::store::backend::Access;
 use crate::store::measures::StoreMeasures;
@@ -19,7 +19,7 @@ use crate::store::notice::Notice;
 const PROOF: Duration = Duration::from_secs(1);
 
 pub(super) struct SharedState {
-    pub(super) master: Arc<MasterKey>,
+    pub(super) master: MasterKeys,
     /// The chain of slot 0, from which those of the others come.
     pub(super) chain: Chain,
     /// The notices about how the store was opened.
@@ -37,12 +37,7 @@ pub(super) struct SharedState {
 }
 
 impl SharedState {
-    pub(super) fn new(
-        master: Arc<MasterKey>,
-        chain: Chain,
-        plan: Option<NumberingPlan>,
-        access: Access,
-    ) -> Self {
+    pub(super) fn new(master: MasterKeys, chain: Chain, plan: Option<NumberingPlan>, access: Access) -> Self {
         Self {
             master,
             chain,

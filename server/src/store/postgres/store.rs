@@ -193,7 +193,7 @@ impl PostgresStore {
         changes: &[Change],
         work: impl AsyncFnMut(&mut Transaction<'_>) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        self.write_unit(Beside { changes, meta: Lock::Share, work })
+        self.write_unit(Beside { changes, meta: Lock::Share, work }, &self.0.connector)
     }
 
     /// Writes as [`PostgresStore::write_with`] does, in the row of the whole store: every commit waits for it.
@@ -201,10 +201,22 @@ impl PostgresStore {
         &self,
         work: impl AsyncFnMut(&mut Transaction<'_>) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        self.write_unit(Beside { changes: &[], meta: Lock::Update, work })
+        self.write_unit(Beside { changes: &[], meta: Lock::Update, work }, &self.0.connector)
     }
 
-    fn write_unit<U: Unit>(&self, mut unit: U) -> Result<U::Made, StoreError> {
+    /// Writes as [`PostgresStore::write_meta_with`] does, and takes as long as `longest`: no commit goes through meanwhile.
+    pub(super) fn write_meta_within<T>(
+        &self,
+        longest: Duration,
+        work: impl AsyncFnMut(&mut Transaction<'_>) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        self.write_unit(
+            Beside { changes: &[], meta: Lock::Update, work },
+            &Arc::new(self.0.connector.with_longest_commit(longest)),
+        )
+    }
+
+    fn write_unit<U: Unit>(&self, mut unit: U, connector: &Arc<Connector>) -> Result<U::Made, StoreError> {
         let inner = &*self.0;
         if inner.state.access == Access::Read {
             return Err(StoreError::OpenedForReading);
@@ -212,7 +224,7 @@ impl PostgresStore {
         let open = inner.open.load_full().ok_or(StoreError::Overloaded)?;
         let written = open.runtime.block_on(inner.pool.with(async |kept: &mut Option<Connection>| {
             let mut writer = Writer {
-                connector: Arc::clone(&inner.connector),
+                connector: Arc::clone(connector),
                 state: Arc::clone(&inner.state),
                 connection: kept.take(),
             };

@@ -331,7 +331,7 @@ impl Installation {
     }
 
     /// Locks the directory, for a start or a change of the generation.
-    pub(super) fn lock_directory(&self, patience: Duration) -> Result<DirectoryLock, StoreError> {
+    pub(in crate::store) fn lock_directory(&self, patience: Duration) -> Result<DirectoryLock, StoreError> {
         let failed = |e: &io::Error| StoreError::file(&self.dir, "lock the directory", e);
         let dir = File::open(&self.dir).map_err(|e| failed(&e))?;
         let end = Instant::now() + patience;
@@ -442,7 +442,7 @@ fn is_installation(dir: &Path) -> bool {
 
 /// The lock of the directory, until it is dropped.
 #[derive(Debug)]
-pub(super) struct DirectoryLock(#[expect(dead_code, reason = "closing it unlocks")] File);
+pub(in crate::store) struct DirectoryLock(#[expect(dead_code, reason = "closing it unlocks")] File);
 
 /// The mark that this process has the database open, until it is dropped.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use rusqlite::{Connection, params, params_from_iter};
 use super::Store;
 use super::apply::one;
 use super::read::every;
+use super::rotate::Rotated;
 use super::state::{MasterKeys, State};
 use super::transaction_error::TransactionError;
 use super::values::{decoder, signed};
@@ -20,6 +21,10 @@ use crate::store::error::StoreError;
 use crate::store::rows::{self, Columns, Value, columns, stamp};
 
 impl SigningKeys for Store {
+    fn rotate_master_key(&self, to: Option<&Path>) -> Result<Rotated, StoreError> {
+        self.rotate_master(to)
+    }
+
     fn keys(&self) -> Result<StoredKeys, StoreError> {
         self.snapshot(|db| keys_of(db, self.path(), self.master_keys()))
     }

@@ -60,6 +60,8 @@ pub use reserve::RESERVE;
 pub use restore::{Restored, accept, restore};
 pub use rotate::Rotated;
 #[cfg(feature = "postgres")]
+pub(super) use rotate::{PATIENCE, is_beside, put_in_place};
+#[cfg(feature = "postgres")]
 pub(super) use state::find_key;
 pub use store::{Store, StoreOptions};
 pub use witness::Witness;

@@ -19,7 +19,8 @@ use crate::secrets::master_key::MasterKey;
 use crate::store::error::StoreError;
 use crate::store::rows;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait for other processes that work on the files.
+pub(in crate::store) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The result of a change of the master key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +34,7 @@ pub struct Rotated {
 }
 
 impl Store {
-    /// Replaces the master key. The new one goes to `to`, or else to the old one's place, where the old one is kept beside it.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the new key cannot be written, or something does not open with the old one. The old key holds on.
-    pub fn rotate_master_key(&self, to: Option<&Path>) -> Result<Rotated, StoreError> {
+    pub(super) fn rotate_master(&self, to: Option<&Path>) -> Result<Rotated, StoreError> {
         let installation = self.installation();
         let files = &*installation.files;
         let _locked = installation.lock_directory(PATIENCE)?;
@@ -96,7 +93,10 @@ impl Store {
 }
 
 /// Moves the new key to the old one's place, and keeps the old one beside it. Returns both paths.
-fn put_in_place(installation: &Installation, files: &dyn Files) -> Result<PathBuf, StoreError> {
+pub(in crate::store) fn put_in_place(
+    installation: &Installation,
+    files: &dyn Files,
+) -> Result<PathBuf, StoreError> {
     let path = installation.master_key();
     let draft = with_suffix(&path, ".new");
     MasterKey::remove_draft(files, &draft)?;
@@ -139,10 +139,15 @@ fn put_in_place(installation: &Installation, files: &dyn Files) -> Result<PathBu
 
 /// Completes a change of the master key that was interrupted after its transaction.
 pub(super) fn finish(installation: &Installation, key: &MasterKey) -> Result<bool, StoreError> {
-    if *key.file() != *with_suffix(&installation.master_key(), ".new") {
+    if !is_beside(installation, key) {
         return Ok(false);
     }
     put_in_place(installation, &*installation.files).map(|_| true)
+}
+
+/// Returns true if the key is not at its place yet, but beside it.
+pub(in crate::store) fn is_beside(installation: &Installation, key: &MasterKey) -> bool {
+    *key.file() == *with_suffix(&installation.master_key(), ".new")
 }
 
 /// Seals everything again that is sealed with the master key. Returns how much.

@@ -112,7 +112,10 @@ pub(in crate::store) fn find_key(
     for place in places.into_iter().flatten().chain([path.clone()]) {
         let why = match MasterKey::read(&*installation.files, &place) {
             Ok(key) if key.is_of(check) => return Ok(key),
-            Ok(_) => StoreError::MasterKeyWrong { database: installation.records(), key: place },
+            Ok(_) => match &installation.server {
+                None => StoreError::MasterKeyWrong { database: installation.records(), key: place },
+                Some(server) => StoreError::MasterKeyOld { key: place, address: server.address.to_string() },
+            },
             Err(SecretsError::Missing(key)) => match &installation.server {
                 None => StoreError::MasterKeyMissing { key, database: Some(installation.database()) },
                 Some(server) => StoreError::MasterKeyNotCopied { key, address: server.address.to_string() },

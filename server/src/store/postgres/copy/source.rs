@@ -55,7 +55,7 @@ impl Source for PostgresSource {
     }
 
     fn master_key(&self) -> PathBuf {
-        self.state.master.file().to_owned()
+        self.state.master.current().key.file().to_owned()
     }
 
     fn handover(&mut self) -> Result<Option<String>, StoreError> {

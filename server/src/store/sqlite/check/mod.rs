@@ -213,6 +213,10 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         StoreError::MasterKeyMissing { .. } => {
             ("master-key-missing", "put the key back, or name its file with master_key_file")
         }
+        StoreError::MasterKeyOld { .. } => (
+            "master-key-wrong",
+            "copy the key from the data directory of a server of this database that answers",
+        ),
         StoreError::MasterKeyWrong { .. } => (
             "master-key-wrong",
             "put the key back that this database was made with; `master.key.old` may be it",
