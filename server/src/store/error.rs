@@ -250,6 +250,8 @@ pub enum StoreError {
     },
     /// The disk was full, and the change would open something.
     DiskFull,
+    /// The disk of the database server is full.
+    ServerFull(String),
     /// There is no audit row that was not archived.
     NothingToArchive,
     /// The audit chain does not hold.
@@ -509,6 +511,10 @@ impl fmt::Display for StoreError {
             }
             Self::DiskFull => f.write_str(
                 "the disk was full: until there is room for gatepass.reserve again, only what ends, disables, revokes or counts something is written; free some space",
+            ),
+            Self::ServerFull(address) => write!(
+                f,
+                "the disk of the server of {address} is full: what needs room there is not written; free some space on it"
             ),
             Self::NothingToArchive => {
                 f.write_str("there is no audit row that was not archived before; nothing was written")

@@ -22,6 +22,7 @@ mod faults;
 #[allow(dead_code, reason = "the tests of SQLite use the rest")]
 mod fixture;
 mod follow;
+mod full;
 mod history;
 mod kit;
 mod limits;

@@ -59,7 +59,7 @@ impl PostgresStore {
         let own;
         let to = match to {
             Some(to) => to,
-            None if self.is_disk_full() => return Err(StoreError::DiskFull),
+            None if self.is_disk_full() => return Err(StoreError::ServerFull(self.address().to_owned())),
             None => {
                 let archives = self.installation().archives();
                 own = audit_archive::own_file(files, &archives, found.spans.numbers, request.event.at)?;

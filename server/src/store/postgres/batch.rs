@@ -83,7 +83,7 @@ fn settle_all(
             outcomes
         }
         Err(Failure::NotApplied(error) | Failure::Refused(error)) => {
-            state.set_proven(false);
+            state.failed(&error);
             tracing::error!(%error, commits = commits.len(), "commits were not applied");
             all(Outcome::NotApplied)
         }

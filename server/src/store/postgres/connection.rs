@@ -38,6 +38,9 @@ impl fmt::Display for DatabaseError {
 
 fn said(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
+        Some(said) if *said.code() == SqlState::TOO_MANY_CONNECTIONS => {
+            format!("{} ({}): raise max_connections there", said.message(), said.code().code())
+        }
         Some(said) => format!("{} ({})", said.message(), said.code().code()),
         None => told(error),
     }
@@ -78,6 +81,11 @@ impl DatabaseError {
             ]
             .contains(state)
         })
+    }
+
+    /// Returns true if there was no room on the server's disk.
+    pub(super) fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.code() == Some(&SqlState::DISK_FULL))
     }
 
     /// Returns true if a row of the key is there already.

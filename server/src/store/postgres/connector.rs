@@ -107,6 +107,9 @@ impl Connector {
 
     /// Returns the error that names the database.
     pub(super) fn error(&self, error: &DatabaseError) -> StoreError {
+        if error.is_disk_full() {
+            return StoreError::ServerFull(self.address.clone());
+        }
         StoreError::Postgres { address: self.address.clone(), detail: error.to_string() }
     }
 }

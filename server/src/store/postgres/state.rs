@@ -12,11 +12,15 @@ use super::master_keys::MasterKeys;
 use super::process::Process;
 use crate::store::audit_chain::Chain;
 use crate::store::backend::Access;
+use crate::store::error::StoreError;
 use crate::store::measures::StoreMeasures;
 use crate::store::notice::Notice;
 
 /// The time for which a durable commit proves that the store can commit. Anybody may ask, and without this each request would write.
 const PROOF: Duration = Duration::from_secs(1);
+
+/// The time for which the server's disk counts as full after a change was refused for it.
+const FULL: Duration = Duration::from_secs(60);
 
 pub(super) struct SharedState {
     pub(super) master: MasterKeys,
@@ -28,6 +32,8 @@ pub(super) struct SharedState {
     pub(super) measures: StoreMeasures,
     /// The time when a commit was last seen to be durable, if none has failed since.
     proven: ArcSwap<Option<Instant>>,
+    /// The time when a change was last refused because the server's disk was full.
+    full: ArcSwap<Option<Instant>>,
     slot: ArcSwap<AuditSlot>,
     pub(super) clock: DatabaseClock,
     /// The serving process; none for a command.
@@ -45,6 +51,7 @@ impl SharedState {
             access,
             measures: StoreMeasures::default(),
             proven: ArcSwap::default(),
+            full: ArcSwap::default(),
             slot: ArcSwap::from_pointee(AuditSlot::COMMANDS),
             clock: DatabaseClock::default(),
             process: OnceLock::new(),
@@ -68,6 +75,19 @@ impl SharedState {
     /// Takes whether the last commit was durable.
     pub(super) fn set_proven(&self, is_durable: bool) {
         self.proven.store(Arc::new(is_durable.then(Instant::now)));
+    }
+
+    /// Takes that something was not written.
+    pub(super) fn failed(&self, error: &StoreError) {
+        self.set_proven(false);
+        if matches!(error, StoreError::ServerFull(_)) {
+            self.full.store(Arc::new(Some(Instant::now())));
+        }
+    }
+
+    /// Returns true if the server's disk was full a short time ago. What needs no room may have been written since.
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.full.load().is_some_and(|at| at.elapsed() < FULL)
     }
 
     /// Returns the slot that this process appends to.

@@ -232,7 +232,7 @@ impl PostgresStore {
             *kept = writer.connection;
             written
         }));
-        written.map_err(StoreError::from)
+        written.map_err(StoreError::from).inspect_err(|error| inner.state.failed(error))
     }
 
     /// Writes what waits, and ends the thread.

@@ -34,6 +34,10 @@ impl Upkeep for PostgresStore {
         self.state().process().is_none_or(Process::witness_works)
     }
 
+    fn is_disk_full(&self) -> bool {
+        self.state().is_disk_full()
+    }
+
     fn notices(&self) -> &[Notice] {
         &self.state().notices
     }

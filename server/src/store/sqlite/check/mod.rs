@@ -251,6 +251,7 @@ const fn name_of(error: &StoreError) -> (&'static str, &'static str) {
         ),
         StoreError::CopyUnfinished { .. } => ("copy-unfinished", "run the same `gatepass store copy` again"),
         StoreError::DiskFull => ("room-none", "free some room on the disk"),
+        StoreError::ServerFull(_) => ("room-none", "free some room on the disk of the database server"),
         StoreError::ChainBroken(_) => ("audit-chain-broken", RESTORE),
         StoreError::WitnessUnreadable { .. } => {
             ("witness-unreadable", "mend the witness's place or permissions; where it is lost, remove it")
