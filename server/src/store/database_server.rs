@@ -7,6 +7,8 @@ use gatepass_core::base::secret::SecretText;
 
 use super::error::StoreError;
 use super::sqlite::Installation;
+#[cfg(feature = "postgres")]
+use super::sqlite::PATIENCE;
 use crate::database_address::DatabaseAddress;
 #[cfg(feature = "postgres")]
 use crate::secrets::files::replace;
@@ -61,6 +63,8 @@ impl Installation {
     #[cfg(feature = "postgres")]
     pub(super) fn record_server(&self) -> Result<(), StoreError> {
         let Some(server) = &self.server else { return Ok(()) };
+        // Another server may be starting here.
+        let _locked = self.lock_directory(PATIENCE)?;
         let (path, address) = (self.dir.join(SERVER), server.address.to_string());
         if self.recorded_server()? == Some(address.clone()) {
             return Ok(());

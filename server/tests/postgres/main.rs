@@ -34,6 +34,7 @@ mod records;
 mod relay;
 mod resolutions;
 mod rotate;
+mod schema;
 mod session;
 mod sweep;
 mod triggers;

@@ -41,6 +41,9 @@ fn said(error: &tokio_postgres::Error) -> String {
         Some(said) if *said.code() == SqlState::TOO_MANY_CONNECTIONS => {
             format!("{} ({}): raise max_connections there", said.message(), said.code().code())
         }
+        Some(said) if *said.code() == SqlState::LOCK_NOT_AVAILABLE => {
+            format!("{} ({}): something else holds it; try again", said.message(), said.code().code())
+        }
         Some(said) => format!("{} ({})", said.message(), said.code().code()),
         None => told(error),
     }

@@ -33,7 +33,7 @@ pub(super) enum Schema {
 }
 
 impl Schema {
-    /// Returns the reason why this binary does not use the database.
+    /// Returns the reason why this binary does not use the database, or why it does not copy it.
     pub(super) fn refusal(&self, connector: &Connector) -> StoreError {
         let path = || connector.address.clone().into();
         match self {
@@ -42,7 +42,7 @@ impl Schema {
                 place: connector.address.clone(),
                 mark: "the table gatepass_copying".into(),
             },
-            Self::Known { number, compatible_from } if *compatible_from > known() => {
+            Self::Known { number, .. } if *number > known() => {
                 StoreError::Newer { path: path(), found: *number, known: known() }
             }
             Self::Known { number, .. } => StoreError::Older { path: path(), found: *number, known: known() },

@@ -5,8 +5,7 @@
 //! than the process has seen applied, the database is older than it was. Between two lives of the process the witness knows the same: it holds
 //! the newest state generation of the data directory, of which the database keeps the last ones.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepass_core::base::time::Time;
@@ -15,11 +14,10 @@ use super::connection::Connection;
 use super::load::{self, Load, Parameter};
 use super::table::Saves;
 use super::trouble::Trouble;
-use crate::secrets::files::Files;
 use crate::secrets::random::random;
 use crate::store::error::StoreError;
 use crate::store::rows::integer;
-use crate::store::sqlite::{Generation, Installation, Witness};
+use crate::store::sqlite::{Generation, Installation, PATIENCE, Witness};
 
 /// Locks the row of a process, and reads its count.
 const LOCK: &str = "SELECT commits FROM processes WHERE id = $1 FOR UPDATE";
@@ -34,8 +32,7 @@ const KEPT: i64 = 64;
 pub(super) struct Process {
     /// The id of the data directory.
     id: [u8; 16],
-    files: Arc<dyn Files>,
-    witness: PathBuf,
+    installation: Installation,
     known: Mutex<Known>,
 }
 
@@ -94,8 +91,7 @@ impl Process {
             is_due: false,
             witness_works: true,
         };
-        let files = Arc::clone(&installation.files);
-        Ok((Self { id, files, witness: path, known: Mutex::new(known) }, standing))
+        Ok((Self { id, installation: installation.clone(), known: Mutex::new(known) }, standing))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -198,11 +194,15 @@ impl Process {
 
     /// Writes a generation to the witness, which waits for the disk.
     pub(super) fn write_witness(&self, generation: Generation) {
+        let (files, path) = (&*self.installation.files, self.installation.witness());
         let witness = Witness { installation: self.id, generation };
-        let written = witness.write(&*self.files, &self.witness);
+        // Another server on the same data directory may write it, too.
+        let written = self.installation.lock_directory(PATIENCE).and_then(|_locked| {
+            witness.write(files, &path).map_err(|error| StoreError::file(&path, "write", &error))
+        });
         let works = std::mem::replace(&mut self.known().witness_works, written.is_ok());
         if let (true, Err(error)) = (works, written) {
-            tracing::warn!(file = %self.witness.display(), %error, "the witness cannot be written");
+            tracing::warn!(%error, "the witness cannot be written");
         }
     }
 
