@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
 }
 
 fn check(context: &Context) -> Result<(), ProgramError> {
-    let Inspected { config, errors } = context.sources.inspect(ConfigLayer::default());
+    let Inspected { config, errors } = context.inspect();
     let warnings = config.as_ref().map(warnings).unwrap_or_default();
     if context.out.json {
         let wrong = errors.iter().map(|error| json!({"place": error.place, "problem": error.problem}));

@@ -9,6 +9,7 @@ use gatepass_core::records::identifier::NumberingPlan;
 use gatepass_core::settings::Issuer;
 
 use super::operator;
+use crate::config::sources::Inspected;
 use crate::config::{Config, ConfigLayer, ConfigSources};
 use crate::error::ProgramError;
 use crate::output::{Output, Record};
@@ -21,6 +22,8 @@ use crate::store::{
 pub struct Context {
     /// The places that the configuration is read from.
     pub sources: ConfigSources,
+    /// The keys that flags of every command set.
+    flags: ConfigLayer,
     /// Makes an installation if there is none.
     pub init: bool,
     /// The store that the command has opened, to be closed at its end.
@@ -37,11 +40,18 @@ impl Context {
     pub fn new(data: PathBuf, config: Option<PathBuf>, init: bool, out: Output) -> Self {
         Self {
             sources: ConfigSources { data, file: config },
+            flags: ConfigLayer::default(),
             init,
             opened: Arc::default(),
             changes: Arc::default(),
             out,
         }
+    }
+
+    /// Takes the keys that flags of every command set.
+    #[must_use]
+    pub fn with_flags(self, flags: ConfigLayer) -> Self {
+        Self { flags, ..self }
     }
 
     /// Returns the files of the installation.
@@ -82,7 +92,12 @@ impl Context {
     /// # Errors
     /// If a key or a value is invalid.
     pub fn config(&self, flags: ConfigLayer) -> Result<Config, ProgramError> {
-        Ok(self.sources.read(flags)?)
+        Ok(self.sources.read(flags.or(self.flags.clone()))?)
+    }
+
+    /// Reads the same configuration to its end, however much in it is wrong.
+    pub fn inspect(&self) -> Inspected {
+        self.sources.inspect(self.flags.clone())
     }
 
     /// Opens the store for a command that changes something. `--init` creates it if there is none.

@@ -40,8 +40,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory as _, Parser, Subcommand};
 
-use crate::config::ConfigLayer;
 use crate::config::environment::{CONFIG, DATA, variable};
+use crate::config::{ConfigLayer, Source};
 use crate::error::{ProgramError, USAGE};
 use crate::output::Output;
 use crate::terminal::shows_colours;
@@ -63,6 +63,9 @@ struct Cli {
     /// Configuration file [default: gatepass.toml in the data directory, if there is one] [env: GATEPASS_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Address of the PostgreSQL database with the records [default: none, SQLite in the data directory] [env: GATEPASS_STORE]
+    #[arg(long, global = true, value_name = "postgres://…")]
+    store: Option<String>,
     /// Create the installation if there is none
     #[arg(long, global = true)]
     init: bool,
@@ -145,7 +148,11 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
     let out = Output::new(cli.json, shows_colours(&io::stdout()));
     let given = |flag: Option<PathBuf>, name| flag.or_else(|| variable(name).map(PathBuf::from));
     let data = given(cli.data, DATA).unwrap_or_else(|| DEFAULT_DATA.into());
-    let context = Context::new(data, given(cli.config, CONFIG), cli.init, out);
+    let flags = match store_flag(cli.store.as_deref()) {
+        Ok(flags) => flags,
+        Err(failure) => return failure.report(),
+    };
+    let context = Context::new(data, given(cli.config, CONFIG), cli.init, out).with_flags(flags);
     let done = match cli.noun {
         Noun::Serve(arguments) => serve(&context, *arguments),
         Noun::Client(verb) => client::run(&context, verb),
@@ -178,6 +185,15 @@ pub fn main(serve: impl FnOnce(&Context, Serve) -> Result<(), ProgramError>) -> 
     }
 }
 
+/// Returns what `--store` sets. `serve` reads it, too, among the flags of the other keys.
+fn store_flag(store: Option<&str>) -> Result<ConfigLayer, ProgramError> {
+    let mut flags = ConfigLayer::default();
+    match store.and_then(|address| flags.set("store", address, Source::Flag)) {
+        Some(Err(wrong)) => Err(ProgramError::usage(format!("--store: {wrong}"))),
+        Some(Ok(())) | None => Ok(flags),
+    }
+}
+
 /// Prints help and version on stdout, an invalid value as one line on stderr, and the rest as clap does.
 fn misused(error: &clap::Error) -> ExitCode {
     let rendered = error.render();
@@ -191,7 +207,7 @@ fn misused(error: &clap::Error) -> ExitCode {
         let text = rendered.to_string();
         let lines: Vec<&str> = text
             .lines()
-            .take_while(|line| !line.starts_with("For more"))
+            .take_while(|line| !line.starts_with("For more") && !line.starts_with("Usage:"))
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::context::Context;
 use crate::config::ConfigLayer;
+use crate::config::value::Value as _;
 use crate::database_address::DatabaseAddress;
 use crate::error::ProgramError;
 use crate::store::{DatabaseServer, Installation};
@@ -44,7 +45,7 @@ impl FromStr for Named {
 
     fn from_str(place: &str) -> Result<Self, String> {
         if ["postgres://", "postgresql://"].iter().any(|scheme| place.starts_with(scheme)) {
-            return DatabaseAddress::parse(place).map(Self::Database);
+            return DatabaseAddress::from_text(place).map(Self::Database);
         }
         Ok(Self::Directory(place.into()))
     }

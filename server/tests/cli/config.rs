@@ -108,8 +108,16 @@ fn a_build_without_postgresql_says_how_to_get_one_with_it() {
     let address = "postgres://gatepass@db/gatepass?sslmode=disable";
     let (code, said) = installation.refused(&["serve", "--store", address]);
     assert!(code == 2 && said.contains("`cargo build --release --features postgres`"), "{said}");
-    let (code, said) = installation.refused(&["serve", "--store", "postgres://gatepass:hunter2@db/gatepass"]);
-    assert!(code == 2 && said.contains("store_password_file") && !said.contains("hunter2"), "{said}");
+    // Before it judges the address.
+    for arguments in [
+        &["serve", "--store", "postgres://gatepass:hunter2@db/gatepass"][..],
+        &["user", "list", "--store", "hunter2"],
+        &["store", "copy", "--from", ".", "--to", "postgres://gatepass:hunter2@db/gatepass"],
+    ] {
+        let (code, said) = installation.refused(arguments);
+        let is_told = said.contains("this gatepass was built without PostgreSQL");
+        assert!(code == 2 && is_told && !said.contains("hunter2"), "{said}");
+    }
     fs::write(installation.path().join("gatepass.toml"), format!("store = {address:?}")).unwrap();
     let (code, said) = installation.refused(&["user", "list"]);
     assert!(

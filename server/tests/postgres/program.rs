@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use gatepass_tests::http::TestRequest;
-use gatepass_tests::server::TestInstallation;
+use gatepass_tests::server::{Running, TestInstallation};
 use gatepass_tests::suite::SUITE;
 use serde_json::json;
 
@@ -157,6 +158,52 @@ fn commands_on_the_file_of_sqlite_say_what_to_use_instead() {
 }
 
 #[test]
+fn every_command_takes_the_address_by_a_flag() {
+    let fixture = Fixture::empty();
+    let url = fixture.url();
+    let installation = installation(&fixture);
+    let run = |arguments: &[&str]| {
+        let output = installation.command(arguments).env_remove("GATEPASS_STORE").output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&["--store", &url, "--init", "user", "add", "alice"]);
+    for arguments in [
+        &["user", "show", "alice", "--store", &url][..],
+        &["audit", "verify", "--store", &url],
+        &["check", "--store", &url],
+        &["--store", &url, "config", "check"],
+        &["key", "rotate-master", "--store", &url],
+    ] {
+        run(arguments);
+    }
+    assert!(run(&["config", "show", "--store", &url]).contains(&format!("{url}  --store")));
+    let mut serve = installation.command(&["--store", &url, "--json", "serve", "--listen", "127.0.0.1:0"]);
+    serve.env_remove("GATEPASS_STORE");
+    assert!(Running::start(serve, Stdio::null()).terminate());
+    assert!(!installation.path().join("gatepass.db").exists());
+}
+
+#[test]
+fn an_address_that_is_refused_or_not_reached_is_told_in_one_line() {
+    let fixture = Fixture::empty();
+    let installation = installation(&fixture);
+    for (address, code, told) in [
+        ("mysql://db/gatepass", 2, "--store: this is not the address of a database"),
+        ("postgres://db/gatepass", 2, "--store: the certificate of the database has to be verified"),
+        ("postgres://%2Fnowhere/gatepass", 1, "postgres://%2Fnowhere/gatepass: error connecting to server"),
+    ] {
+        for arguments in [&["serve", "--store", address][..], &["user", "list", "--store", address]] {
+            let output = installation.run(arguments);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(code), "{said}");
+            assert!(said.starts_with(&format!("gatepass: {told}")), "{said}");
+            assert!(said.lines().count() == 1 && !said.contains("Usage"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_bad_address_is_refused_without_its_password() {
     let fixture = Fixture::empty();
     let installation = installation(&fixture);
@@ -168,6 +215,7 @@ fn a_bad_address_is_refused_without_its_password() {
         assert!(said.contains("store_password_file") && !said.contains("hunter2"), "{said}");
     };
     run(&mut installation.command(&["serve", "--store", bad]));
+    run(&mut installation.command(&["user", "list", "--store", bad]));
     run(installation.command(&["serve"]).env("GATEPASS_STORE", bad));
     fs::write(installation.path().join("gatepass.toml"), format!("store = {bad:?}")).unwrap();
     run(installation.command(&["user", "list"]).env_remove("GATEPASS_STORE"));
