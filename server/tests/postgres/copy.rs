@@ -7,7 +7,7 @@ use std::process::Command;
 use gatepass::store::postgres::PostgresStore;
 use gatepass::store::{
     Access, Copied, CopyError, Create, Installation, Notice, Store, StoreError, StoreOptions,
-    cancel_handover, copy,
+    cancel_handover, check, copy,
 };
 use gatepass_core::records::signing_key::KeyState;
 use gatepass_core::store::Store as Contract;
@@ -288,6 +288,17 @@ fn unfinished<T: std::fmt::Debug>(opened: Result<T, StoreError>) {
     assert!(matches!(opened, Err(StoreError::CopyUnfinished { .. })), "{opened:?}");
 }
 
+/// Returns what `gatepass check` finds.
+fn found(installation: &Installation) -> Vec<(&'static str, String)> {
+    check(installation).findings.into_iter().map(|found| (found.code, found.way_out)).collect()
+}
+
+/// `check` says so, and how to go on.
+fn is_found_unfinished(installation: &Installation) {
+    let way_out = "run the same `gatepass store copy` again".to_owned();
+    assert_eq!(found(installation).first(), Some(&("copy-unfinished", way_out)));
+}
+
 #[test]
 fn a_copy_to_a_database_that_fails_is_done_again() {
     let (from, to) = (filled(), Database::empty());
@@ -304,9 +315,11 @@ fn a_copy_to_a_database_that_fails_is_done_again() {
     let created =
         PostgresStore::open(&server(&to.url()), &to.installation(), Access::Serve, Create::InEmpty, &options);
     unfinished(created);
+    is_found_unfinished(&to.installation());
     from.sql().execute_batch("UPDATE totp_devices SET digits = 8").unwrap();
     copied(&from.installation(), &to.installation()).unwrap();
     assert_eq!(lists(&to.open_there(Access::Serve).unwrap())[0].len(), count(&from, "users"));
+    assert_eq!(found(&to.installation()), []);
 }
 
 fn count(fixture: &Fixture, table: &str) -> usize {
@@ -328,6 +341,7 @@ fn a_copy_to_a_directory_that_fails_is_done_again() {
     assert!(failed.handed_over.is_some(), "{failed}");
     unfinished(to.serve());
     unfinished(to.open(&StoreOptions::default()));
+    is_found_unfinished(&to.installation());
     from.sql("UPDATE totp_devices SET digits = 8");
     copied(&from.installation(), &to.installation()).unwrap();
     let opened = serve(&to);
@@ -389,6 +403,60 @@ fn chains_of_several_processes_become_one() {
     assert_eq!(kinds, [Kind::StateHandedOver, Kind::AuditJoined, Kind::HandoverTaken]);
     let joined = rows[7].event.reason.as_deref();
     assert_eq!(joined, Some("rows 1-1 of slot 0, 1-3 of slot 1, 1-3 of slot 2"));
+}
+
+#[test]
+fn everything_goes_from_one_database_to_another() {
+    let (first, one, other, last) = (filled(), Database::empty(), Database::empty(), Fixture::empty());
+    let listed = lists(&first.store());
+    let before = dump(&first);
+    for (from, to) in [
+        (first.installation(), one.installation()),
+        (one.installation(), other.installation()),
+        (other.installation(), last.installation()),
+    ] {
+        give_key(&from, &to);
+        copied(&from, &to).unwrap();
+    }
+    assert_eq!(dump(&last), before);
+    for database in [&one, &other] {
+        handed_over(database.open_there(Access::Serve));
+        assert_eq!(lists(&database.open_there(Access::Read).unwrap()), listed);
+    }
+}
+
+#[test]
+fn a_database_with_several_chains_goes_on_in_another_one() {
+    let (from, to) = (Database::empty(), Database::empty());
+    let processes = [from.store(), from.store()];
+    insert_records(&processes[0]);
+    for number in 0..6 {
+        let store = &processes[usize::try_from(number % 2).unwrap()];
+        assert_eq!(commit(store, [Change::InsertTicket(ticket(number))]), Outcome::Applied);
+        let told = event(Kind::TicketIssued, number);
+        assert_eq!(commit(store, [Change::Audit(told)]), Outcome::Applied);
+    }
+    assert_eq!(commit(&processes[1], redemption(1, 1)), Outcome::Applied);
+    give_key(&from.installation(), &to.installation());
+    copied(&from.installation(), &to.installation()).unwrap();
+    assert_ne!(commit(&processes[0], redemption(2, 2)), Outcome::Applied);
+
+    let servers = [to.open_there(Access::Serve).unwrap(), to.open_there(Access::Serve).unwrap()];
+    assert_eq!(commit(&servers[0], redemption(1, 3)), Outcome::Conflict);
+    assert_eq!(commit(&servers[0], redemption(2, 4)), Outcome::Applied);
+    assert_eq!(commit(&servers[1], redemption(2, 5)), Outcome::Conflict);
+    assert!(servers[0].verify_audit().unwrap().holds());
+    let kinds: Vec<Kind> = audit(&servers[1]).iter().map(|row| row.event.kind).collect();
+    let taken = [Kind::TicketRedeemed, Kind::StateHandedOver, Kind::AuditJoined, Kind::HandoverTaken];
+    assert_eq!(kinds[..6], [Kind::TicketIssued; 6]);
+    assert_eq!((&kinds[6..10], &kinds[10..]), (&taken[..], &taken[..1]));
+    // A backup of it is older state.
+    let backup = Database::empty();
+    give_key(&to.installation(), &backup.installation());
+    copy(&to.installation(), &backup.installation(), true, &mut |_, _| {}).unwrap();
+    let opened = backup.open_there(Access::Serve).unwrap();
+    assert!(matches!(opened.notices(), [Notice::StateRestored { .. }]), "{:?}", opened.notices());
+    assert_eq!(commit(&servers[1], redemption(3, 6)), Outcome::Applied);
 }
 
 #[test]
