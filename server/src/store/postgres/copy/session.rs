@@ -16,7 +16,7 @@ use super::super::trouble::Trouble;
 use crate::store::audit_chain::{Chain, broken};
 use crate::store::backend::Access;
 use crate::store::copy::{
-    AuditRows, CopiedTable, EachPage, KeptChain, Order, PAGE, audit_columns, copied_values,
+    AuditRows, CopiedTable, EachPage, KeptChain, Order, PAGE, Rows, audit_columns, copied_values,
 };
 use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
@@ -109,28 +109,6 @@ impl Session {
         self.wait(migrate::begin(&self.connection))
     }
 
-    /// Reads a table. Names of users and clients do not tell their age.
-    pub(super) fn rows(
-        &self,
-        table: CopiedTable,
-        order: Order,
-        each: &mut EachPage<'_>,
-    ) -> Result<(), StoreError> {
-        let is_named_by_chance = matches!(table, CopiedTable::Users | CopiedTable::Clients);
-        let key = if is_named_by_chance && order == Order::Age { "created_at, id" } else { table.key() };
-        let sql = format!("SELECT {} FROM {} ORDER BY {key}", table.columns(), table.name());
-        self.read(&sql, table.name(), &table.names().collect::<Vec<_>>(), each)
-    }
-
-    pub(super) fn audit_rows(&self, which: AuditRows, each: &mut EachPage<'_>) -> Result<(), StoreError> {
-        let names = audit_columns();
-        let which = match which {
-            AuditRows::OfSlot(slot) => format!("WHERE slot = {slot} ORDER BY seq"),
-            AuditRows::All => "ORDER BY number".into(),
-        };
-        self.read(&format!("SELECT {} FROM audit {which}", names.join(", ")), "audit", &names, each)
-    }
-
     fn read(
         &self,
         sql: &str,
@@ -183,6 +161,36 @@ impl Session {
             Ok(())
         })?;
         Ok(count)
+    }
+}
+
+/// A side of a copy whose rows are read over a session.
+pub(super) trait ReadOver {
+    /// Returns the session.
+    fn session(&self) -> &Session;
+}
+
+impl<S: ReadOver> Rows for S {
+    fn place(&self) -> String {
+        self.session().connector.address.clone()
+    }
+
+    /// Names of users and clients do not tell their age.
+    fn rows(&mut self, table: CopiedTable, order: Order, each: &mut EachPage<'_>) -> Result<(), StoreError> {
+        let is_named_by_chance = matches!(table, CopiedTable::Users | CopiedTable::Clients);
+        let key = if is_named_by_chance && order == Order::Age { "created_at, id" } else { table.key() };
+        let sql = format!("SELECT {} FROM {} ORDER BY {key}", table.columns(), table.name());
+        self.session().read(&sql, table.name(), &table.names().collect::<Vec<_>>(), each)
+    }
+
+    fn audit_rows(&mut self, which: AuditRows, each: &mut EachPage<'_>) -> Result<(), StoreError> {
+        let names = audit_columns();
+        let which = match which {
+            AuditRows::OfSlot(slot) => format!("WHERE slot = {slot} ORDER BY seq"),
+            AuditRows::All => "ORDER BY number".into(),
+        };
+        let sql = format!("SELECT {} FROM audit {which}", names.join(", "));
+        self.session().read(&sql, "audit", &names, each)
     }
 }
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::super::handover;
 use super::super::state::SharedState;
-use super::session::Session;
-use crate::store::copy::{AuditRows, CopiedTable, EachPage, KeptChain, Order, Rows, Source};
+use super::session::{ReadOver, Session};
+use crate::store::copy::{KeptChain, Source};
 use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
 use crate::store::rows::{Columns, owned};
@@ -31,17 +31,9 @@ impl PostgresSource {
     }
 }
 
-impl Rows for PostgresSource {
-    fn place(&self) -> String {
-        self.session.connector.address.clone()
-    }
-
-    fn rows(&mut self, table: CopiedTable, order: Order, each: &mut EachPage<'_>) -> Result<(), StoreError> {
-        self.session.rows(table, order, each)
-    }
-
-    fn audit_rows(&mut self, which: AuditRows, each: &mut EachPage<'_>) -> Result<(), StoreError> {
-        self.session.audit_rows(which, each)
+impl ReadOver for PostgresSource {
+    fn session(&self) -> &Session {
+        &self.session
     }
 }
 

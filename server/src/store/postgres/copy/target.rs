@@ -9,11 +9,11 @@ use super::super::migrate::{self, MARK, Schema};
 use super::super::open;
 use super::super::slot_list::{self, SlotList};
 use super::super::table::{self, Saves, Table};
-use super::session::Session;
+use super::session::{ReadOver, Session};
 use crate::clock::wall;
 use crate::store::audit_chain::Chain;
 use crate::store::backend::Access;
-use crate::store::copy::{AuditRows, CopiedTable, EachPage, KeptChain, Order, Page, Rows, TakeOver, Target};
+use crate::store::copy::{CopiedTable, KeptChain, Page, Rows as _, TakeOver, Target};
 use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
 use crate::store::rows::{Value, integer, stamp};
@@ -77,17 +77,9 @@ impl PostgresTarget {
     }
 }
 
-impl Rows for PostgresTarget {
-    fn place(&self) -> String {
-        self.session.connector.address.clone()
-    }
-
-    fn rows(&mut self, table: CopiedTable, order: Order, each: &mut EachPage<'_>) -> Result<(), StoreError> {
-        self.session.rows(table, order, each)
-    }
-
-    fn audit_rows(&mut self, which: AuditRows, each: &mut EachPage<'_>) -> Result<(), StoreError> {
-        self.session.audit_rows(which, each)
+impl ReadOver for PostgresTarget {
+    fn session(&self) -> &Session {
+        &self.session
     }
 }
 
