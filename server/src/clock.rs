@@ -183,12 +183,12 @@ pub struct ServerClock {
 
 impl ServerClock {
     /// Makes the clock of a server that has just said that it is so long after 1970.
-    pub(crate) fn read(since_1970: Duration) -> Self {
+    pub fn read(since_1970: Duration) -> Self {
         Self { read: since_1970, read_at: Instant::now() }
     }
 
     /// Returns the time that the server's clock shows now.
-    pub(crate) fn now(&self) -> Time {
+    pub fn now(&self) -> Time {
         Time::from_unix(self.read.saturating_add(self.read_at.elapsed()).as_secs())
     }
 }

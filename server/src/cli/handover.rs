@@ -14,13 +14,16 @@ pub(super) enum Verb {
     Cancel {
         /// The store that was handed over: a data directory, or postgres://USER@HOST/DATABASE. Otherwise that of --data
         #[arg(long, value_name = "WHERE")]
-        of: Option<Named>,
+        of: Option<String>,
     },
 }
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let Verb::Cancel { of } = verb;
-    let installation = of.map_or_else(|| context.installation(), |named| named.installation(context))?;
+    let installation = match of {
+        None => context.installation()?,
+        Some(place) => Named::read("--of", &place)?.installation(context)?,
+    };
     let id = match &installation.server {
         None => cancel(&installation)?,
         Some(database) => store::cancel_handover(database, &installation)?,

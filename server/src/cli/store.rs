@@ -1,7 +1,6 @@
 //! `gatepass store`: the whole store, whatever engine keeps it.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
@@ -22,10 +21,10 @@ pub(super) enum Verb {
 pub(super) struct Copy {
     /// The store to copy: a data directory, or postgres://USER@HOST/DATABASE
     #[arg(long, value_name = "WHERE")]
-    from: Named,
+    from: String,
     /// An empty data directory, or an empty database, which gets the copy. The master key of a database is that of --data
     #[arg(long, value_name = "WHERE")]
-    to: Named,
+    to: String,
     /// Let the source go on: the copy is a backup, and when it is used, everything issued before is refused
     #[arg(long)]
     keep_serving: bool,
@@ -40,18 +39,18 @@ pub(super) enum Named {
     Database(DatabaseAddress),
 }
 
-impl FromStr for Named {
-    type Err = String;
-
-    fn from_str(place: &str) -> Result<Self, String> {
+impl Named {
+    /// Reads the value of a flag. A message of clap's would repeat a password in it.
+    pub(super) fn read(flag: &str, place: &str) -> Result<Self, ProgramError> {
         if ["postgres://", "postgresql://"].iter().any(|scheme| place.starts_with(scheme)) {
-            return DatabaseAddress::from_text(place).map(Self::Database);
+            let address = DatabaseAddress::from_text(place);
+            return address
+                .map(Self::Database)
+                .map_err(|wrong| ProgramError::usage(format!("{flag}: {wrong}")));
         }
         Ok(Self::Directory(place.into()))
     }
-}
 
-impl Named {
     /// Returns the files of the store, and its database if it has one.
     pub(super) fn installation(self, context: &Context) -> Result<Installation, ProgramError> {
         match self {
@@ -68,6 +67,7 @@ impl Named {
 
 pub(super) fn run(context: &Context, verb: Verb) -> Result<(), ProgramError> {
     let Verb::Copy(Copy { from, to, keep_serving }) = verb;
+    let (from, to) = (Named::read("--from", &from)?, Named::read("--to", &to)?);
     if let (Named::Directory(_), Named::Directory(to)) = (&from, &to) {
         return Err(ProgramError::usage(format!(
             "both are data directories: `gatepass backup FILE` copies the one, and `gatepass restore FILE --data {}` makes the other of it",

@@ -216,6 +216,9 @@ fn a_bad_address_is_refused_without_its_password() {
     };
     run(&mut installation.command(&["serve", "--store", bad]));
     run(&mut installation.command(&["user", "list", "--store", bad]));
+    run(&mut installation.command(&["store", "copy", "--from", ".", "--to", bad]));
+    run(&mut installation.command(&["store", "copy", "--to", ".", "--from", bad]));
+    run(&mut installation.command(&["handover", "cancel", "--of", bad]));
     run(installation.command(&["serve"]).env("GATEPASS_STORE", bad));
     fs::write(installation.path().join("gatepass.toml"), format!("store = {bad:?}")).unwrap();
     run(installation.command(&["user", "list"]).env_remove("GATEPASS_STORE"));
