@@ -109,6 +109,12 @@ fn add_store(service: &Service, samples: &mut Samples) -> Result<(), StoreError>
         samples.distribution(Family::BatchSize, Vec::new(), measures.batch.read());
         samples.distribution(Family::WriteTime, Vec::new(), measures.writing.read());
         samples.distribution(Family::SyncTime, Vec::new(), measures.syncing.read());
+        let lost = &measures.lost;
+        for (found, count) in
+            [("written", &lost.written), ("not-written", &lost.not_written), ("unknown", &lost.unknown)]
+        {
+            samples.number(Family::LostAnswers, vec![("found", found.into())], count.get());
+        }
     }
     if let Some(made_at) = store.last_backup() {
         samples.number(Family::BackupAge, Vec::new(), made_at.until(now));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::measures::{Histogram, Level, NUMBERS, TIMES};
+use crate::measures::{Count, Histogram, Level, NUMBERS, TIMES};
 
 /// The measures of the thread that writes.
 #[derive(Debug)]
@@ -15,6 +15,19 @@ pub struct StoreMeasures {
     pub writing: Histogram,
     /// The time until a written transaction was durable, in microseconds.
     pub syncing: Histogram,
+    /// Transactions whose answer was lost, by what was found out about them.
+    pub lost: LostAnswers,
+}
+
+/// The numbers of transactions whose answer was lost.
+#[derive(Debug, Default)]
+pub struct LostAnswers {
+    /// Found to be written.
+    pub written: Count,
+    /// Found not to be written.
+    pub not_written: Count,
+    /// Not found out in time.
+    pub unknown: Count,
 }
 
 impl Default for StoreMeasures {
@@ -24,6 +37,7 @@ impl Default for StoreMeasures {
             batch: Histogram::new(NUMBERS),
             writing: Histogram::new(TIMES),
             syncing: Histogram::new(TIMES),
+            lost: LostAnswers::default(),
         }
     }
 }

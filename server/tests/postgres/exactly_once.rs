@@ -81,13 +81,7 @@ fn while_answers_are_lost() {
     for relay in &relays {
         let cuts = Arc::clone(&cuts);
         relay.plan(move |number| {
-            let fault = match number % 10 {
-                3 => Fault::CutAfter,
-                // The resolution of the lost answer is lost, too.
-                6 | 7 => Fault::CutAtOnce,
-                9 => Fault::CutBefore,
-                _ => Fault::None,
-            };
+            let fault = Fault::of(number);
             cuts.fetch_add(u64::from(fault != Fault::None), std::sync::atomic::Ordering::Relaxed);
             fault
         });

@@ -16,14 +16,14 @@ use crate::session::Session;
 const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')";
 
 /// A server and its synchronous standby.
-struct Pair {
-    primary: Cluster,
-    standby: Cluster,
-    database: String,
+pub(crate) struct Pair {
+    pub(crate) primary: Cluster,
+    pub(crate) standby: Cluster,
+    pub(crate) database: String,
 }
 
 impl Pair {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let primary = Cluster::start();
         let database = primary.database();
         let standby = primary.standby();
@@ -31,8 +31,15 @@ impl Pair {
         Self { primary, standby, database }
     }
 
+    /// Kills the primary as a commit waits for the standby, if one is seen to.
+    pub(crate) fn kill_primary(&self) {
+        let session = Session::open(&self.primary.url("postgres"));
+        let _ = (0..50).any(|_| session.value(WAITING) == "t");
+        self.primary.kill();
+    }
+
     /// Returns the address at which a store finds the server that writes.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let hosts = address(&[self.primary.path(), self.standby.path()], &self.database);
         format!("{hosts}?target_session_attrs=read-write")
     }
@@ -48,10 +55,8 @@ fn the_standby_takes_over_under_load() {
         let mut taken_over = false;
         let summary = redeem(&processes, &pair.standby.url(&pair.database), 500, |progress| {
             taken_over = progress.reach(1000 + 100 * round);
-            // Under load, which then waits for the other server; as a commit waits for the standby, if one is seen to.
-            let session = Session::open(&pair.primary.url("postgres"));
-            let _ = (0..50).any(|_| session.value(WAITING) == "t");
-            pair.primary.kill();
+            // Under load, which then waits for the other server.
+            pair.kill_primary();
             progress.while_paused(|| pair.standby.promote());
         });
         println!("the standby took over: {summary}; {}", resolutions::told(&pair.database));

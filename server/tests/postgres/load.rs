@@ -75,39 +75,64 @@ pub(crate) fn redeem(
 ) -> Summary {
     let issued = (0..tickets).map(|number| Change::InsertTicket(ticket(number)));
     assert_eq!(processes[0].commit(issued), Outcome::Applied);
-    let (history, progress) = (History::default(), Progress::default());
-    let count = u64::try_from(processes.len()).unwrap();
-    let present = |redeemer: u64, ticket: u64, process: u64| {
-        let process = &processes[usize::try_from(process % count).unwrap()];
-        history.attempt(redeemer, ticket, |session| process.commit(redemption(ticket, session)))
+    let load = Load { tickets, redeemers: REDEEMERS, processes: processes.len() };
+    let present = |session: u64, ticket: u64, process: usize| {
+        processes[process % processes.len()].commit(redemption(ticket, session))
     };
-    thread::scope(|scope| {
-        scope.spawn(|| meanwhile(&progress));
-        let _over = Over(&progress);
-        thread::scope(|scope| {
-            for redeemer in 0..REDEEMERS {
-                let (progress, present) = (&progress, &present);
-                scope.spawn(move || {
-                    for ticket in 0..tickets {
-                        drop(progress.wait(|state| state.paused));
-                        let _ = present(redeemer, ticket, redeemer + ticket);
-                        progress.change(|state| state.answers += 1);
-                    }
-                });
-            }
-        });
-    });
-    for ticket in 0..tickets {
-        for process in 0..count {
-            let answered =
-                |_| matches!(present(REDEEMERS, ticket, process), Outcome::Applied | Outcome::Conflict);
-            assert!((0..REPLAYS).any(answered), "ticket {ticket} is not answered any more");
-        }
-    }
-    let attempts = history.into_attempts();
+    let attempts = load.run(&present, meanwhile);
     let summary = check(&attempts, &Kept::read(url)).unwrap_or_else(|broken| panic!("{broken:?}"));
     check_audit(url, &attempts);
     summary
+}
+
+/// The redemptions of a test.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) tickets: u64,
+    /// Each presents every ticket.
+    pub(crate) redeemers: u64,
+    /// Those that the redeemers are spread over.
+    pub(crate) processes: usize,
+}
+
+impl Load {
+    /// Lets the redeemers present every ticket, while `meanwhile` runs, and in the end every ticket once more at every process. `present`
+    /// is given the number of the attempt, the ticket and the process. Returns every attempt.
+    pub(crate) fn run(
+        self,
+        present: &(impl Fn(u64, u64, usize) -> Outcome + Sync),
+        meanwhile: impl FnOnce(&Progress) + Send,
+    ) -> Vec<Attempt> {
+        let Self { tickets, redeemers, processes } = self;
+        let (history, progress) = (History::default(), Progress::default());
+        let attempt = |redeemer: u64, ticket: u64, process: usize| {
+            history.attempt(redeemer, ticket, |session| present(session, ticket, process))
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| meanwhile(&progress));
+            let _over = Over(&progress);
+            thread::scope(|scope| {
+                for (redeemer, first) in (0..redeemers).zip(0..) {
+                    let (progress, attempt) = (&progress, &attempt);
+                    scope.spawn(move || {
+                        for (ticket, process) in (0..tickets).zip(first..) {
+                            drop(progress.wait(|state| state.paused));
+                            let _ = attempt(redeemer, ticket, process % processes);
+                            progress.change(|state| state.answers += 1);
+                        }
+                    });
+                }
+            });
+        });
+        for ticket in 0..tickets {
+            for process in 0..processes {
+                let answered =
+                    |_| matches!(attempt(redeemers, ticket, process), Outcome::Applied | Outcome::Conflict);
+                assert!((0..REPLAYS).any(answered), "ticket {ticket} is not answered any more");
+            }
+        }
+        history.into_attempts()
+    }
 }
 
 /// Checks that every success has its row in a chain, and nothing else has one.

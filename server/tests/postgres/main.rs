@@ -11,6 +11,7 @@ mod archive;
 mod chains;
 mod clocks;
 mod cluster;
+mod connections;
 mod contract;
 mod copy;
 mod encrypted;
@@ -21,6 +22,7 @@ mod faults;
 #[path = "../store/fixture.rs"]
 #[allow(dead_code, reason = "the tests of SQLite use the rest")]
 mod fixture;
+mod fleet;
 mod follow;
 mod full;
 mod history;
@@ -29,8 +31,10 @@ mod limits;
 mod load;
 mod locks;
 mod lost_commits;
+mod processes;
 mod program;
 mod records;
+mod redeemers;
 mod relay;
 mod resolutions;
 mod rotate;

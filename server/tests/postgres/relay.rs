@@ -28,6 +28,19 @@ pub(crate) enum Fault {
     Panic,
 }
 
+impl Fault {
+    /// Returns the fault of a commit where many are lost, by its number.
+    pub(crate) fn of(number: u64) -> Self {
+        match number % 10 {
+            3 => Self::CutAfter,
+            // The resolution of the lost answer is lost, too.
+            6 | 7 => Self::CutAtOnce,
+            9 => Self::CutBefore,
+            _ => Self::None,
+        }
+    }
+}
+
 /// A fault for each COMMIT of a transaction that may write, by its number.
 type Plan = Box<dyn FnMut(u64) -> Fault + Send>;
 

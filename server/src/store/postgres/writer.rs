@@ -23,6 +23,7 @@ use super::table::Saves;
 use super::trouble::Trouble;
 use crate::secrets::random::random;
 use crate::store::error::StoreError;
+use crate::store::measures::LostAnswers;
 
 /// The most commits in one transaction: limits the time for which rows are locked.
 const MOST: usize = 256;
@@ -106,17 +107,18 @@ struct Lost<T> {
 }
 
 impl<T> Lost<T> {
-    /// Finds out what became of it.
-    async fn find_out(self, connector: &Connector) -> Result<T, Failure> {
+    /// Finds out what became of it, and counts it.
+    async fn find_out(self, connector: &Connector, counts: &LostAnswers) -> Result<T, Failure> {
         let Self { id, made, cause, commits } = self;
-        let (found, end) = match commit_id::find_out(connector, &id).await {
-            Some(true) => ("written", Ok(made)),
+        let (found, count, end) = match commit_id::find_out(connector, &id).await {
+            Some(true) => ("written", &counts.written, Ok(made)),
             Some(false) => {
                 let lost = connector.error(&DatabaseError::Lost(cause.clone()));
-                ("not written", Err(Failure::NotApplied(lost)))
+                ("not written", &counts.not_written, Err(Failure::NotApplied(lost)))
             }
-            None => ("unknown", Err(Failure::Unknown(cause.clone()))),
+            None => ("unknown", &counts.unknown, Err(Failure::Unknown(cause.clone()))),
         };
+        count.add();
         tracing::warn!(cause, found, commits, database = %connector.address, "the answer to a commit was lost");
         end
     }
@@ -192,7 +194,7 @@ impl Writer {
             End::Lost(batch) => {
                 let (connector, state) = (Arc::clone(&self.connector), Arc::clone(&self.state));
                 lost.spawn(async move {
-                    let end = batch.find_out(&connector).await;
+                    let end = batch.find_out(&connector, &state.measures.lost).await;
                     batch::settle(&state, commits, end).await;
                 });
             }
@@ -205,7 +207,7 @@ impl Writer {
         match self.try_write(unit).await {
             End::Made(made) => Ok(made),
             End::Failed(failure) => Err(failure),
-            End::Lost(lost) => lost.find_out(&self.connector).await,
+            End::Lost(lost) => lost.find_out(&self.connector, &self.state.measures.lost).await,
         }
     }
 

@@ -91,6 +91,7 @@ families! {
     BatchSize: Histogram "gatepass_batch_commits" = "Commits in one transaction";
     WriteTime: Histogram "gatepass_batch_write" in "seconds" = "Time to write a transaction";
     SyncTime: Histogram "gatepass_batch_sync" in "seconds" = "Time until a written transaction was durable";
+    LostAnswers: Counter "gatepass_lost_answers" = "Transactions whose answer from PostgreSQL was lost, by what was found out about them";
     LogSize: Gauge "gatepass_log" in "bytes" = "Size of the write-ahead log";
     DatabaseSize: Gauge "gatepass_database" in "bytes" = "Size of the database file";
     DiskFull: Gauge "gatepass_disk_full" = "1 while the disk is full, and only what ends or counts something is written";

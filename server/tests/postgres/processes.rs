@@ -1,0 +1,178 @@
+//! A ticket is redeemed once over HTTP, by whichever of three processes of the real binary, whatever becomes of them and of the database.
+
+use std::time::Duration;
+
+use gatepass_tests::http::TestRequest;
+use gatepass_tests::suite::sign_in;
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, address};
+use crate::failover::Pair;
+use crate::fleet::Fleet;
+use crate::load::{Progress, REDEEMERS};
+use crate::redeemers::{Report, Tickets};
+use crate::relay::{Fault, Relay};
+use crate::scale;
+
+/// Redeems tickets at three processes while `meanwhile` runs. In a large run as many redeemers present each ticket at each process.
+fn redeem(fleet: &Fleet, url: &str, meanwhile: impl FnOnce(&Progress) + Send) -> Report {
+    let report = Tickets::issue(fleet, scale(30, 500)).redeem(url, scale(REDEEMERS, 3 * REDEEMERS), meanwhile);
+    fleet.check();
+    report
+}
+
+/// Calls `fault` with its number after each `answers` answers. Returns how often that was.
+fn after_each(progress: &Progress, answers: u64, mut fault: impl FnMut(u64)) -> u64 {
+    let mut times = 0;
+    while progress.reach(answers * (times + 1)) {
+        fault(times);
+        times += 1;
+    }
+    times
+}
+
+/// Starts three processes at one address.
+fn three(url: &str) -> Fleet {
+    Fleet::start([url, url, url].map(str::to_owned))
+}
+
+#[test]
+fn while_processes_are_killed() {
+    let cluster = Cluster::start();
+    let url = cluster.url(&cluster.database());
+    let fleet = three(&url);
+    let mut kills = 0;
+    let report = redeem(&fleet, &url, |progress| {
+        kills = after_each(progress, scale(300, 2000), |number| {
+            let process = usize::try_from(number).unwrap() % fleet.size();
+            fleet.kill(process);
+            fleet.start_process(process);
+        });
+    });
+    println!("{kills} processes killed: {report}");
+    assert!(kills >= 3 && report.summary.unknown > 0);
+}
+
+#[test]
+fn while_the_database_ends_connections_and_crashes() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let url = cluster.url(&database);
+    let fleet = three(&url);
+    let mut faults = 0;
+    let report = redeem(&fleet, &url, |progress| {
+        faults = after_each(progress, scale(300, 2000), |number| {
+            // Under load, which then waits for the server.
+            match number % 3 {
+                0 => cluster.terminate_backends(&database),
+                1 => {
+                    cluster.kill_backend(&database);
+                    progress.while_paused(|| cluster.wait_until_up());
+                }
+                // Also while it recovers from that.
+                _ => progress.while_paused(|| {
+                    cluster.crash();
+                    cluster.start_again();
+                }),
+            }
+        });
+    });
+    println!("{faults} times without a connection or a database: {report}");
+    assert!(faults >= 3);
+}
+
+#[test]
+fn while_answers_of_the_database_are_lost() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let relays: Vec<Relay> = (0..3).map(|_| Relay::to(cluster.path())).collect();
+    let fleet = Fleet::start(relays.iter().map(|relay| address(&[relay.path()], &database)));
+    let tickets = Tickets::issue(&fleet, scale(30, 500));
+    for (relay, first) in relays.iter().zip(0..) {
+        relay.delay(Duration::from_micros(100 * first));
+        relay.plan(move |number| match number {
+            // For some seconds nothing goes through.
+            50 if first == 0 => Fault::Silence,
+            _ => Fault::of(number),
+        });
+    }
+    let report = tickets.redeem(&cluster.url(&database), scale(REDEEMERS, 3 * REDEEMERS), |_| {});
+    println!("by way of relays: {report}");
+    relays.iter().for_each(|relay| relay.next_commits([]));
+    fleet.check();
+    let [written, not_written, _] = report.lost;
+    assert!(written > 0 && not_written > 0);
+}
+
+#[test]
+fn while_a_synchronous_standby_takes_over() {
+    let pair = Pair::start();
+    let fleet = three(&pair.url());
+    let mut taken_over = false;
+    let report = redeem(&fleet, &pair.standby.url(&pair.database), |progress| {
+        taken_over = progress.reach(scale(600, 5000));
+        // Under load, which then waits for the other server.
+        pair.kill_primary();
+        progress.while_paused(|| pair.standby.promote());
+    });
+    println!("the standby took over: {report}");
+    assert!(taken_over);
+}
+
+const LOST: &str = "the database has lost commits that this process has seen applied";
+
+#[test]
+fn a_process_that_lives_on_finds_and_tells_that_a_standby_lagged_behind() {
+    finds_and_tells(0);
+}
+
+#[test]
+fn a_process_that_starts_finds_and_tells_that_a_standby_lagged_behind() {
+    finds_and_tells(2);
+}
+
+/// Lets a standby take over that has not received the last redemptions, while process 2 is stopped. `first` is the first that uses the
+/// standby.
+fn finds_and_tells(first: usize) {
+    let primary = Cluster::start();
+    let standby = primary.standby();
+    let database = primary.database();
+    let fleet = three(&address(&[primary.path(), standby.path()], &database));
+    let tickets = fleet.issue(6);
+    primary.wait_until_received();
+    standby.stop_receiving();
+    // Answered, and on the primary alone.
+    let tokens = [0, 1, 2].map(|process| {
+        let answer = fleet.answer(process, &sign_in(&tickets[process]));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text("access_token")
+    });
+    assert!(fleet.stop(2));
+    primary.kill();
+    standby.promote();
+    if first == 2 {
+        fleet.start_process(2);
+    }
+    for process in [first, 0, 1] {
+        for ticket in &tickets {
+            let answer = fleet.answer_when_ready(process, &sign_in(ticket));
+            assert_eq!((answer.status, &answer.json()["code"]), (400, &json!(40010)), "{answer:?}");
+        }
+        for token in &tokens {
+            let request = TestRequest::new("GET", "/userinfo").bearer(token);
+            assert_eq!(fleet.answer(process, &request).status, 401);
+        }
+    }
+    let is_told = |line: &Value| {
+        line["level"] == "ERROR" && line["message"].as_str().is_some_and(|text| text.starts_with(LOST))
+    };
+    let told = [0, 1, 2].map(|process| fleet.log(process).iter().filter(|line| is_told(line)).count());
+    assert_eq!((told[first], told.iter().sum()), (1, 1), "{told:?}");
+    let rows = fleet.json(0, &["audit", "list"]);
+    let rows = rows.as_array().unwrap().iter().filter(|row| row["kind"] == "state.superseded");
+    assert_eq!(rows.count(), 1);
+    // What is issued from now on is good.
+    let report = Tickets::issue(&fleet, 3).redeem(&standby.url(&database), 3, |_| {});
+    assert_eq!((report.summary.applied, report.summary.unknown), (3, 0), "{report}");
+    fleet.check();
+}
