@@ -147,10 +147,15 @@ impl Fleet {
         assert_eq!(verified["valid"], json!(true), "{verified}");
     }
 
-    /// Returns the lines that a process has logged, in all its lives.
-    pub(crate) fn log(&self, number: usize) -> Vec<Value> {
-        let text = fs::read_to_string(self.logs.path().join(number.to_string())).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    /// Returns the errors that a process has logged in all its lives, of which the message begins so.
+    pub(crate) fn errors(&self, number: usize, message: &str) -> Vec<String> {
+        let begins = format!(r#""level":"ERROR","message":"{message}"#);
+        let log = self.log(number);
+        log.lines().filter(|line| line.contains(&begins)).map(str::to_owned).collect()
+    }
+
+    fn log(&self, number: usize) -> String {
+        fs::read_to_string(self.logs.path().join(number.to_string())).unwrap_or_default()
     }
 
     /// Returns how many transactions whose answer was lost the running processes have found to be written, not to be written, and could
@@ -174,8 +179,8 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for number in 0..self.size() {
-                let text = fs::read_to_string(self.logs.path().join(number.to_string())).unwrap_or_default();
-                let last: Vec<&str> = text.lines().rev().take(20).collect();
+                let log = self.log(number);
+                let last: Vec<&str> = log.lines().rev().take(20).collect();
                 println!("the log of process {number}, the last line first:\n{}", last.join("\n"));
             }
         }

@@ -1,10 +1,11 @@
 //! A ticket is redeemed once over HTTP, by whichever of three processes of the real binary, whatever becomes of them and of the database.
 
-use std::time::Duration;
+use std::thread::yield_now;
+use std::time::{Duration, Instant};
 
 use gatepass_tests::http::TestRequest;
 use gatepass_tests::suite::sign_in;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::{Cluster, address};
 use crate::failover::Pair;
@@ -12,7 +13,7 @@ use crate::fleet::Fleet;
 use crate::load::{Progress, REDEEMERS};
 use crate::redeemers::{Report, Tickets};
 use crate::relay::{Fault, Relay};
-use crate::scale;
+use crate::{is_large, scale};
 
 /// Redeems tickets at three processes while `meanwhile` runs. In a large run as many redeemers present each ticket at each process.
 fn redeem(fleet: &Fleet, url: &str, meanwhile: impl FnOnce(&Progress) + Send) -> Report {
@@ -92,16 +93,42 @@ fn while_answers_of_the_database_are_lost() {
         relay.delay(Duration::from_micros(100 * first));
         relay.plan(move |number| match number {
             // For some seconds nothing goes through.
-            50 if first == 0 => Fault::Silence,
+            20 if first == 0 => Fault::Silence,
             _ => Fault::of(number),
         });
     }
-    let report = tickets.redeem(&cluster.url(&database), scale(REDEEMERS, 3 * REDEEMERS), |_| {});
+    let report = tickets.redeem(&cluster.url(&database), scale(REDEEMERS, 3 * REDEEMERS), |progress| {
+        if is_large() {
+            progress.reach(5000);
+            cannot_find_out(&relays[2], &fleet, progress);
+        }
+    });
     println!("by way of relays: {report}");
     relays.iter().for_each(|relay| relay.next_commits([]));
     fleet.check();
-    let [written, not_written, _] = report.lost;
+    let [written, not_written, unknown] = report.lost;
     assert!(written > 0 && not_written > 0);
+    assert_eq!(unknown > 0, is_large());
+}
+
+/// Lets a process find out nothing about a commit until it gives up, half a minute later.
+fn cannot_find_out(relay: &Relay, fleet: &Fleet, progress: &Progress) {
+    let mut next = Some(Fault::Close);
+    relay.plan(move |number| next.take().unwrap_or_else(|| Fault::of(number)));
+    wait_until(|| relay.is_closed());
+    progress.while_paused(|| {
+        wait_until(|| !fleet.errors(2, "the outcome of commits was lost").is_empty());
+        relay.accept();
+    });
+}
+
+/// Waits for something that no passing test waits long for.
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(120), "it takes too long");
+        yield_now();
+    }
 }
 
 #[test]
@@ -163,10 +190,7 @@ fn finds_and_tells(first: usize) {
             assert_eq!(fleet.answer(process, &request).status, 401);
         }
     }
-    let is_told = |line: &Value| {
-        line["level"] == "ERROR" && line["message"].as_str().is_some_and(|text| text.starts_with(LOST))
-    };
-    let told = [0, 1, 2].map(|process| fleet.log(process).iter().filter(|line| is_told(line)).count());
+    let told = [0, 1, 2].map(|process| fleet.errors(process, LOST).len());
     assert_eq!((told[first], told.iter().sum()), (1, 1), "{told:?}");
     let rows = fleet.json(0, &["audit", "list"]);
     let rows = rows.as_array().unwrap().iter().filter(|row| row["kind"] == "state.superseded");

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     CutAtOnce,
     /// Nothing goes through any more, either way, and neither side hears of that.
     Silence,
+    /// The server gets the message. Every connection is cut before any answer, and none is accepted until [`Relay::accept`].
+    Close,
     /// The server gets the message. The answer says that the server fails altogether, as one does whose disk fails.
     Panic,
 }
@@ -63,6 +65,7 @@ struct Control {
     silence_at: Option<&'static str>,
     delay: Duration,
     open: Vec<UnixStream>,
+    closed: bool,
     ended: bool,
 }
 
@@ -80,6 +83,7 @@ impl Relay {
             silence_at: None,
             delay: Duration::ZERO,
             open: Vec::new(),
+            closed: false,
             ended: false,
         };
         let shared = Arc::new(Shared { server: server.join(SOCKET), control: Mutex::new(control) });
@@ -123,8 +127,17 @@ impl Relay {
 
     /// Cuts every open connection.
     pub(crate) fn cut(&self) {
-        let open = std::mem::take(&mut self.shared.lock().open);
-        open.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        self.shared.lock().cut();
+    }
+
+    /// Returns true after [`Fault::Close`].
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+
+    /// Accepts connections again after [`Fault::Close`].
+    pub(crate) fn accept(&self) {
+        self.shared.lock().closed = false;
     }
 }
 
@@ -133,6 +146,12 @@ impl Drop for Relay {
         self.shared.lock().ended = true;
         drop(UnixStream::connect(self.dir.path().join(SOCKET)));
         self.cut();
+    }
+}
+
+impl Control {
+    fn cut(&mut self) {
+        self.open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     }
 }
 
@@ -153,7 +172,13 @@ impl Shared {
     fn serve(self: &Arc<Self>, client: UnixStream) {
         // A client whose server is gone sees its connection end.
         let Ok(server) = UnixStream::connect(&self.server) else { return };
-        self.lock().open.extend([&client, &server].map(|stream| stream.try_clone().unwrap()));
+        {
+            let mut control = self.lock();
+            if control.closed {
+                return;
+            }
+            control.open.extend([&client, &server].map(|stream| stream.try_clone().unwrap()));
+        }
         let line = Arc::new(Line::default());
         let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
         let used = Arc::clone(&line);
@@ -197,6 +222,14 @@ impl Shared {
                 Fault::CutAtOnce => {
                     server.write_all(&message)?;
                     return client.shutdown(Shutdown::Both);
+                }
+                Fault::Close => {
+                    line.is_mute.store(true, SeqCst);
+                    server.write_all(&message)?;
+                    let mut control = self.lock();
+                    control.closed = true;
+                    control.cut();
+                    return Ok(());
                 }
                 Fault::Silence => {
                     line.is_mute.store(true, SeqCst);

@@ -92,7 +92,7 @@ fn an_answer_that_is_lost_is_found_out() {
             Fault::CutAfter => assert_eq!(outcome, Outcome::Applied, "{faults:?}"),
             Fault::CutBefore => assert_eq!(outcome, Outcome::NotApplied, "{faults:?}"),
             // The server and the resolution race.
-            Fault::CutAtOnce | Fault::None | Fault::Silence | Fault::Panic => {}
+            Fault::CutAtOnce | Fault::None | Fault::Close | Fault::Silence | Fault::Panic => {}
         }
     }
 }
