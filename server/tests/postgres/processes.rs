@@ -91,10 +91,11 @@ fn while_answers_of_the_database_are_lost() {
     let tickets = Tickets::issue(&fleet, scale(30, 500));
     for (relay, first) in relays.iter().zip(0..) {
         relay.delay(Duration::from_micros(100 * first));
-        relay.plan(move |number| match number {
-            // For some seconds nothing goes through.
-            20 if first == 0 => Fault::Silence,
-            _ => Fault::of(number),
+        // For some seconds nothing goes through at the first one.
+        let mut silence = (first == 0).then_some(Fault::Silence);
+        relay.plan(move |number| match Fault::of(number) {
+            Fault::None => silence.take().unwrap_or(Fault::None),
+            fault => fault,
         });
     }
     let report = tickets.redeem(&cluster.url(&database), scale(REDEEMERS, 3 * REDEEMERS), |progress| {
