@@ -15,37 +15,60 @@ pub(crate) const REDEEMERS: u64 = 64;
 /// The number of times that a ticket is presented at the end before it has to be answered.
 const REPLAYS: u32 = 20;
 
-/// The progress of the redeemers. The database fails after a number of answers.
-#[derive(Default)]
+/// The progress of the redeemers. They present each ticket together: none goes on before all were answered. The database fails after a
+/// number of answers.
 pub(crate) struct Progress {
+    redeemers: u64,
     state: Mutex<State>,
-    changed: Condvar,
+    /// What redeemers wait for has changed.
+    go: Condvar,
+    answered: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     answers: u64,
     paused: bool,
+    /// The redeemers are through, or one has failed.
     over: bool,
 }
 
 impl Progress {
+    fn of(redeemers: u64) -> Self {
+        Self { redeemers, state: Mutex::default(), go: Condvar::new(), answered: Condvar::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
-        self.changed.notify_all();
+        self.go.notify_all();
+        self.answered.notify_all();
     }
 
-    fn wait(&self, until: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
-        self.changed.wait_while(self.lock(), until).unwrap_or_else(PoisonError::into_inner)
+    /// Counts an answer.
+    fn answer(&self) {
+        let mut state = self.lock();
+        state.answers += 1;
+        if state.answers.is_multiple_of(self.redeemers) {
+            self.go.notify_all();
+        }
+        self.answered.notify_all();
+    }
+
+    /// Waits until every redeemer is through with the tickets before this one.
+    fn wait_for(&self, ticket: u64) {
+        let waits =
+            |state: &mut State| !state.over && (state.paused || state.answers < ticket * self.redeemers);
+        drop(self.go.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits until so many were answered. Returns false if the redeemers are through before.
     pub(crate) fn reach(&self, answers: u64) -> bool {
-        !self.wait(|state| !state.over && state.answers < answers).over
+        let waits = |state: &mut State| !state.over && state.answers < answers;
+        !self.answered.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner).over
     }
 
     /// Lets no redeemer begin another attempt while `work` runs. Those that have begun go on.
@@ -56,12 +79,23 @@ impl Progress {
     }
 }
 
-/// Ends the wait for the redeemers, also if one failed.
+/// Ends every wait: the redeemers are through, or one has failed.
 struct Over<'p>(&'p Progress);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.change(|state| state.over = true);
+    }
+}
+
+/// Ends every wait if a redeemer fails.
+struct Redeemer<'p>(&'p Progress);
+
+impl Drop for Redeemer<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            drop(Over(self.0));
+        }
     }
 }
 
@@ -104,7 +138,7 @@ impl Load {
         meanwhile: impl FnOnce(&Progress) + Send,
     ) -> Vec<Attempt> {
         let Self { tickets, redeemers, processes } = self;
-        let (history, progress) = (History::default(), Progress::default());
+        let (history, progress) = (History::default(), Progress::of(redeemers));
         let attempt = |redeemer: u64, ticket: u64, process: usize| {
             history.attempt(redeemer, ticket, |session| present(session, ticket, process))
         };
@@ -115,10 +149,11 @@ impl Load {
                 for (redeemer, first) in (0..redeemers).zip(0..) {
                     let (progress, attempt) = (&progress, &attempt);
                     scope.spawn(move || {
+                        let _redeemer = Redeemer(progress);
                         for (ticket, process) in (0..tickets).zip(first..) {
-                            drop(progress.wait(|state| state.paused));
+                            progress.wait_for(ticket);
                             let _ = attempt(redeemer, ticket, process % processes);
-                            progress.change(|state| state.answers += 1);
+                            progress.answer();
                         }
                     });
                 }
