@@ -169,7 +169,8 @@ impl Fleet {
             .collect();
         ["written", "not-written", "unknown"].map(|found| {
             let sample = format!("gatepass_lost_answers_total{{found=\"{found}\"}} ");
-            let counts = texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix(&sample));
+            let counts =
+                texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.strip_prefix(&sample));
             counts.map(|count| count.strip_suffix(".0").unwrap_or(count).parse::<u64>().unwrap()).sum()
         })
     }

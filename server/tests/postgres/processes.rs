@@ -17,7 +17,8 @@ use crate::{is_large, scale};
 
 /// Redeems tickets at three processes while `meanwhile` runs. In a large run as many redeemers present each ticket at each process.
 fn redeem(fleet: &Fleet, url: &str, meanwhile: impl FnOnce(&Progress) + Send) -> Report {
-    let report = Tickets::issue(fleet, scale(30, 500)).redeem(url, scale(REDEEMERS, 3 * REDEEMERS), meanwhile);
+    let report =
+        Tickets::issue(fleet, scale(30, 500)).redeem(url, scale(REDEEMERS, 3 * REDEEMERS), meanwhile);
     fleet.check();
     report
 }
@@ -93,10 +94,7 @@ fn while_answers_of_the_database_are_lost() {
         relay.delay(Duration::from_micros(100 * first));
         // For some seconds nothing goes through at the first one.
         let mut silence = (first == 0).then_some(Fault::Silence);
-        relay.plan(move |number| match Fault::of(number) {
-            Fault::None => silence.take().unwrap_or(Fault::None),
-            fault => fault,
-        });
+        relay.plan(move |number| silence.take().unwrap_or_else(|| Fault::of(number)));
     }
     let report = tickets.redeem(&cluster.url(&database), scale(REDEEMERS, 3 * REDEEMERS), |progress| {
         if is_large() {

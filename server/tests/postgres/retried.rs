@@ -89,7 +89,8 @@ fn a_deadlock_or_a_serialization_failure_changes_the_answer_of_no_route() {
     let token = |client: &str| {
         let scope = if client == "backend" { "ticket:issue" } else { "gatepass:admin" };
         let form = format!("grant_type=client_credentials&scope={scope}");
-        let answer = TestRequest::form("/oauth2/token", &form).basic(client, BACKEND_SECRET).to(server.address);
+        let answer =
+            TestRequest::form("/oauth2/token", &form).basic(client, BACKEND_SECRET).to(server.address);
         answer.text("access_token")
     };
     let session = Session::open(&fixture.url());

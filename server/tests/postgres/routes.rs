@@ -187,8 +187,9 @@ impl<'s, S: Sender> Walk<'s, S> {
         self.by(OPERATOR, "POST /admin/v1/users/{id}/password/require-change", &[user], None);
         self.by(OPERATOR, "DELETE /admin/v1/users/{id}", &[user], None);
         let line = json!({"username": self.name, "email": format!("{}@example.com", self.name)});
-        let imports =
-            to("POST /admin/v1/users:import", &[]).header("Content-Type", "application/jsonl").body(line.to_string());
+        let imports = to("POST /admin/v1/users:import", &[])
+            .header("Content-Type", "application/jsonl")
+            .body(line.to_string());
         self.sender.send("POST /admin/v1/users:import", &imports.bearer(&self.tokens[OPERATOR]));
     }
 
@@ -205,7 +206,11 @@ impl<'s, S: Sender> Walk<'s, S> {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let now = gatepass_core::base::time::Time::from_unix(now);
         let claims = assertions::claims(&client, "http://gate.example", "once", now);
-        let form = format!("grant_type=client_credentials&scope=a&{}{}", assertions::TYPE, assertions::signed(&claims));
+        let form = format!(
+            "grant_type=client_credentials&scope=a&{}{}",
+            assertions::TYPE,
+            assertions::signed(&claims)
+        );
         // The assertion is good for one use.
         for _ in 0..2 {
             self.sender.send("POST /oauth2/token", &TestRequest::form("/oauth2/token", &form));
