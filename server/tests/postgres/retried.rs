@@ -116,6 +116,13 @@ fn a_deadlock_or_a_serialization_failure_changes_the_answer_of_no_route() {
         let failed: BTreeSet<String> = failed.into_iter().map(str::to_owned).collect();
         assert_eq!(failed, writing, "{fault:?}");
     }
+    // The use of a secret is written beside the requests, at the latest by a stop.
+    session.run("UPDATE client_secrets SET last_used_at = NULL").unwrap();
+    token("backend");
+    failures.next(1, DEADLOCK, At::Commit);
     assert!(server.terminate());
+    assert_eq!(failures.stop(), 1);
+    let used = "SELECT last_used_at IS NOT NULL FROM client_secrets WHERE client_id = 'backend'";
+    assert_eq!(session.value(used), "t");
     assert_eq!(installation.json(&["audit", "verify"])["valid"], true);
 }
