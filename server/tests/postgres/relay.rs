@@ -1,5 +1,6 @@
 //! A relay between stores and a server: it knows the messages of the protocol, and lets a connection fail at one of them.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -64,7 +65,10 @@ struct Control {
     /// The start of a statement at which a connection falls silent, once.
     silence_at: Option<&'static str>,
     delay: Duration,
-    open: Vec<UnixStream>,
+    /// The streams of the open connections, each with its number.
+    open: BTreeMap<u64, [UnixStream; 2]>,
+    /// The connections so far.
+    connections: u64,
     closed: bool,
     ended: bool,
 }
@@ -82,7 +86,8 @@ impl Relay {
             commits: 0,
             silence_at: None,
             delay: Duration::ZERO,
-            open: Vec::new(),
+            open: BTreeMap::new(),
+            connections: 0,
             closed: false,
             ended: false,
         };
@@ -150,8 +155,19 @@ impl Drop for Relay {
 }
 
 impl Control {
+    /// Adds a connection, unless none is accepted, and returns its number.
+    fn add(&mut self, streams: [&UnixStream; 2]) -> Option<u64> {
+        if self.closed {
+            return None;
+        }
+        self.connections += 1;
+        self.open.insert(self.connections, streams.map(|stream| stream.try_clone().unwrap()));
+        Some(self.connections)
+    }
+
     fn cut(&mut self) {
-        self.open.drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+        let open = std::mem::take(&mut self.open);
+        open.values().flatten().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
     }
 }
 
@@ -172,13 +188,7 @@ impl Shared {
     fn serve(self: &Arc<Self>, client: UnixStream) {
         // A client whose server is gone sees its connection end.
         let Ok(server) = UnixStream::connect(&self.server) else { return };
-        {
-            let mut control = self.lock();
-            if control.closed {
-                return;
-            }
-            control.open.extend([&client, &server].map(|stream| stream.try_clone().unwrap()));
-        }
+        let Some(number) = self.lock().add([&client, &server]) else { return };
         let line = Arc::new(Line::default());
         let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
         let used = Arc::clone(&line);
@@ -192,7 +202,8 @@ impl Shared {
                 // The server ends the connection when it has done all that it was told.
                 let _ = server.shutdown(Shutdown::Write);
             }
-            answers.join()
+            let _ = answers.join();
+            shared.lock().open.remove(&number);
         });
     }
 
