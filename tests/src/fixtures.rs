@@ -23,10 +23,11 @@ use gatepass_core::records::request_inputs::RequestInputs;
 use gatepass_core::records::scope::Scope;
 use gatepass_core::records::user::{Gender, Status, User, Username};
 use gatepass_core::settings::{Issuer, Settings};
+use gatepass_core::store::Store;
 use serde_json::{Value, json};
 
 use crate::api_document::drive;
-use crate::memory::{Memory, Tables};
+use crate::memory::Tables;
 
 /// The secret of `backend`, which issues tickets.
 pub const BACKEND_SECRET: &str = "gps_backend-backend-backend-backend-backend-1";
@@ -187,7 +188,7 @@ pub fn tables() -> Tables {
 }
 
 /// Issues a ticket for `user` as the command line does.
-pub fn issue(engine: &Engine, store: &Memory, user: &str, inputs: RequestInputs) -> String {
+pub fn issue(engine: &Engine, store: &impl Store, user: &str, inputs: RequestInputs) -> String {
     let request = TicketRequest::new(UserRef::Any(user.into()));
     issue_as_asked(engine, store, request, inputs).expect("a ticket")
 }
@@ -198,7 +199,7 @@ pub fn issue(engine: &Engine, store: &Memory, user: &str, inputs: RequestInputs)
 /// [`AdminError`] where it is not granted.
 pub fn issue_as_asked(
     engine: &Engine,
-    store: &Memory,
+    store: &impl Store,
     request: TicketRequest,
     inputs: RequestInputs,
 ) -> Result<String, AdminError> {
@@ -272,7 +273,7 @@ pub fn revokes(token: &str) -> Request {
 }
 
 /// A ticket by which boss signs in as alice at the portal.
-pub fn impersonating(engine: &Engine, store: &Memory) -> String {
+pub fn impersonating(engine: &Engine, store: &impl Store) -> String {
     let mut asked = TicketRequest::new(UserRef::Username("alice".into()));
     asked.audience = ClientId::parse("portal").ok();
     let boss = Some(UserRef::Username("boss".into()));
@@ -281,7 +282,7 @@ pub fn impersonating(engine: &Engine, store: &Memory) -> String {
 }
 
 /// The answer to boss, who signs in as alice at the portal.
-pub fn impersonates(engine: &Engine, store: &Memory) -> Value {
+pub fn impersonates(engine: &Engine, store: &impl Store) -> Value {
     let ticket = impersonating(engine, store);
     body(&drive(engine, store, presents(&ticket), inputs(NOON, 2)))
 }

@@ -35,53 +35,6 @@ fn the_store_in_memory_passes_and_every_change_and_query_was_seen() {
     check_races(&Memory::default(), at_once).unwrap_or_else(|broken| panic!("{broken}"));
 }
 
-#[test]
-fn a_store_without_any_one_guard_is_found() {
-    for guard in Guard::ALL {
-        let broken = broken(&MemoryStore::new(Tables { unguarded: [*guard].into(), ..Tables::default() }));
-        println!("{guard:?}: {broken}");
-        assert!(guard.meaning().0.contains(&format!("`{}`", broken.subject)), "{guard:?}: {broken}");
-        let why = guard.meaning().1.trim_end_matches('.');
-        assert!(broken.found.contains(why), "{guard:?}: {broken}");
-    }
-}
-
-/// A store that ignores one kind of change.
-struct Without(&'static str, MemoryStore);
-
-fn is(change: &Change, name: &str) -> bool {
-    let shown = format!("{change:?}");
-    shown.split(|c: char| !c.is_alphanumeric()).next() == Some(name)
-}
-
-impl Store for Without {
-    fn read(&self, query: &Query) -> Found {
-        self.1.read(query)
-    }
-
-    fn commit(&self, changes: &Arc<[Change]>) -> Outcome {
-        let Self(without, store) = self;
-        let mut tables = store.clone().into_tables();
-        if tables.commit(changes) == Outcome::Conflict {
-            return Outcome::Conflict;
-        }
-        let kept: Vec<Change> = changes.iter().filter(|change| !is(change, without)).cloned().collect();
-        store.commit(&kept.into())
-    }
-}
-
-#[test]
-fn a_store_without_the_effect_of_any_one_change_is_found() {
-    // Changes that write nothing, or nothing that a query reads.
-    let without_effect = ["Audit", "Probe", "DummyWrite"];
-    for name in Change::NAMES {
-        if name.starts_with("Require") || without_effect.contains(name) {
-            continue;
-        }
-        println!("{name}: {}", broken(&Without(name, MemoryStore::default())));
-    }
-}
-
 /// A store with functions for its commits and for its answers.
 struct Altered<C, R>(RefCell<Tables>, C, R);
 

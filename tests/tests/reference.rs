@@ -13,13 +13,11 @@ use gatepass_core::store::change::{Change, Outcome};
 use gatepass_core::store::query::{Found, Query};
 use gatepass_tests::memory::Memory;
 use gatepass_tests::reference::{
-    Coverage, Operation, RestartableStore, Rules, config, operations, rules, run, seldom, system::tables,
+    Coverage, LONGEST, RestartableStore, Rules, agrees_with_memory, config, operations, rules, run, seldom,
+    system::tables, told,
 };
-use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
+use proptest::test_runner::TestRunner;
 use tempfile::TempDir;
-
-const LONGEST: usize = 60;
 
 /// A database in a directory of its own.
 struct File {
@@ -77,18 +75,6 @@ impl RestartableStore for File {
     }
 }
 
-/// Returns a failure with one operation a line.
-fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
-    match failure {
-        TestError::Fail(why, (rules, operations)) => {
-            let lines: Vec<String> =
-                operations.iter().map(|operation| format!("    {operation:?}")).collect();
-            format!("{why}\n{rules:?}, {} operations:\n{}", lines.len(), lines.join("\n"))
-        }
-        abort @ TestError::Abort(_) => abort.to_string(),
-    }
-}
-
 #[test]
 fn the_core_answers_as_the_model_does() {
     let coverage = RefCell::new(Coverage::default());
@@ -111,14 +97,5 @@ fn the_core_answers_as_the_model_does() {
 
 #[test]
 fn a_file_answers_as_memory_does() {
-    let coverage = RefCell::new(Coverage::default());
-    let mut runner = TestRunner::new(config(80));
-    let agreed = runner.run(&(rules(), operations(LONGEST)), |(rules, operations)| {
-        let by_memory = run(rules, &operations, Memory::new(tables()), &mut Coverage::default())?;
-        let by_file = run(rules, &operations, File::new(), &mut coverage.borrow_mut())?;
-        prop_assert_eq!(by_memory, by_file);
-        Ok(())
-    });
-    agreed.unwrap_or_else(|failure| panic!("{}", told(failure)));
-    println!("{} operations", coverage.into_inner().operations());
+    println!("{} operations", agrees_with_memory(80, File::new).operations());
 }

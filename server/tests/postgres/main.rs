@@ -11,6 +11,8 @@ mod archive;
 mod chains;
 mod clocks;
 mod cluster;
+#[path = "../../../tests/tests/any_store/conditions.rs"]
+mod conditions;
 mod connections;
 mod contract;
 mod copy;
@@ -18,6 +20,8 @@ mod encrypted;
 mod events;
 mod exactly_once;
 mod failover;
+#[path = "../../../tests/tests/any_store/families.rs"]
+mod families;
 mod faults;
 #[path = "../store/fixture.rs"]
 #[allow(dead_code, reason = "the tests of SQLite use the rest")]
@@ -26,24 +30,36 @@ mod fleet;
 mod follow;
 mod full;
 mod history;
+#[path = "../../../tests/tests/any_store/interleavings.rs"]
+mod interleavings;
 mod kit;
 mod limits;
 mod load;
 mod locks;
 mod lost_commits;
+mod mutations;
 mod processes;
 mod program;
 mod records;
 mod redeemers;
+mod reference;
 mod relay;
 mod resolutions;
 mod retried;
 mod rotate;
 mod routes;
+#[path = "../../../tests/tests/model_check/scenarios/mod.rs"]
+#[allow(dead_code, reason = "the tests of the core alone use the rest")]
+mod scenarios;
 mod schema;
+#[path = "../../../tests/tests/any_store/second_factors.rs"]
+mod second_factors;
 mod session;
 mod sweep;
+mod tested_store;
 mod triggers;
+#[path = "../../../tests/tests/any_store/unguarded.rs"]
+mod unguarded;
 mod unknown;
 
 /// Returns `large` if `GATEPASS_POSTGRES` is `large`, and `usual` otherwise.

@@ -22,15 +22,22 @@ pub mod system;
 mod tokens;
 mod validity;
 
+use std::cell::RefCell;
+
 use gatepass_core::settings::Unenrolled;
 use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::{RngSeed, TestCaseError, TestError, TestRunner};
 use serde_json::Value;
+
+use crate::memory::Memory;
 
 pub use coverage::Coverage;
 pub use model::{Answer, Model, Rules};
 pub use operation::{Operation, operations, seldom};
 pub use system::{RawAnswer, RestartableStore, System};
+
+/// The most operations of a sequence.
+pub const LONGEST: usize = 60;
 
 /// Returns a configuration of `cases` fixed cases; with `PROPTEST_CASES`, of so many random ones.
 pub fn config(cases: u32) -> ProptestConfig {
@@ -88,6 +95,36 @@ pub fn run(
         answers.push(told);
     }
     Ok(answers)
+}
+
+/// Runs `cases` random sequences of operations on stores that `open` makes with [`system::tables`], and in memory. Each must be answered as
+/// the model says, and byte by byte alike. Returns what was met.
+///
+/// # Panics
+/// The first sequence that is answered differently fails the test.
+pub fn agrees_with_memory<S: RestartableStore>(cases: u32, open: impl Fn() -> S) -> Coverage {
+    let coverage = RefCell::new(Coverage::default());
+    let agreed =
+        TestRunner::new(config(cases)).run(&(rules(), operations(LONGEST)), |(rules, operations)| {
+            let by_memory = run(rules, &operations, Memory::new(system::tables()), &mut Coverage::default())?;
+            let by_store = run(rules, &operations, open(), &mut coverage.borrow_mut())?;
+            prop_assert_eq!(by_memory, by_store);
+            Ok(())
+        });
+    agreed.unwrap_or_else(|failure| panic!("{}", told(failure)));
+    coverage.into_inner()
+}
+
+/// Returns a failure with one operation a line.
+pub fn told(failure: TestError<(Rules, Vec<Operation>)>) -> String {
+    match failure {
+        TestError::Fail(why, (rules, operations)) => {
+            let lines: Vec<String> =
+                operations.iter().map(|operation| format!("    {operation:?}")).collect();
+            format!("{why}\n{rules:?}, {} operations:\n{}", lines.len(), lines.join("\n"))
+        }
+        abort @ TestError::Abort(_) => abort.to_string(),
+    }
 }
 
 /// Returns `operations` with repetitions written out.

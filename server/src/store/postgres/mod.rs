@@ -48,6 +48,7 @@ mod text;
 mod tls;
 mod trouble;
 mod upkeep;
+mod whole;
 mod writer;
 
 pub(super) use copy::{PostgresSource, PostgresTarget};

@@ -235,6 +235,11 @@ impl PostgresStore {
         written.map_err(StoreError::from).inspect_err(|error| inner.state.failed(error))
     }
 
+    /// Writes `unit` in a transaction of its own, and waits until that is durable.
+    pub(super) fn write_alone<U: Unit>(&self, unit: U) -> Result<U::Made, StoreError> {
+        self.write_unit(unit, &self.0.connector)
+    }
+
     /// Writes what waits, and ends the thread.
     pub(super) fn end(&self) {
         self.0.end();

@@ -19,8 +19,8 @@ use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::totp::{self, BACKUP, SECRET};
 use serde_json::{Value, json};
 
-use crate::commands::operates;
-use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
+use super::commands::operates;
+use super::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 fn pam() -> UserId {
     user_id("pam")

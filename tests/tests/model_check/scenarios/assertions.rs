@@ -6,8 +6,8 @@ use gatepass_tests::fixtures::{self, NOON, impersonates};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 
-use crate::commands::disables_client;
-use crate::explorer::{ActorResult, Explorer, Promises, promised};
+use super::commands::disables_client;
+use super::explorer::{ActorResult, Explorer, Promises, promised};
 
 pub(crate) fn explorer<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let mut tables = Tables { unguarded: unguarded.to_vec(), ..fixtures::tables() };

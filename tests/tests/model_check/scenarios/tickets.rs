@@ -11,8 +11,8 @@ use gatepass_tests::fixtures::{self, BACKEND_SECRET, NOON, inputs, presents, pre
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 
-use crate::commands::{deletes, disables, disables_client, operates};
-use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
+use super::commands::{deletes, disables, disables_client, operates};
+use super::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 pub(crate) fn explorer<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) -> Explorer<'a> {
     let store = Memory::new(fixtures::tables());

@@ -15,9 +15,9 @@ use gatepass_tests::fixtures::{self, NOON, inputs, presents, refreshes};
 use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 
-use crate::commands::{disables, operates};
-use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
-use crate::factors;
+use super::commands::{disables, operates};
+use super::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
+use super::factors;
 
 /// The key of the redeemer.
 const KEY: &str = "a-key-of-the-portal-alone";
@@ -54,7 +54,7 @@ pub(crate) fn ticket<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) ->
         .sends("a thief", ask.clone())
         .asks("the holder, later", |told| told[0].welcome()?.body["refresh_token"].as_str().map(refreshes))
         .commands_at_once("the administrator", disables("alice"));
-    if crate::large() { explorer.sends("a thief with another key", with_key(OTHER, ask)) } else { explorer }
+    if super::large() { explorer.sends("a thief with another key", with_key(OTHER, ask)) } else { explorer }
 }
 
 /// Three requests repeat an earlier redemption, while the session is ended.

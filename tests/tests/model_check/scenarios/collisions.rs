@@ -15,8 +15,8 @@ use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
-use crate::explorer::{Explorer, FIRST_SEED, Promises, Transition, Verdict, promised};
-use crate::factors::{enrolled, presented};
+use super::explorer::{Explorer, FIRST_SEED, Promises, Transition, Verdict, promised};
+use super::factors::{enrolled, presented};
 
 /// The value that is drawn twice.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::Tables;
 use serde_json::json;
 
-use crate::explorer::{ActorResult, Explorer, Promises, promised};
+use super::explorer::{ActorResult, Explorer, Promises, promised};
 
 fn pam() -> UserId {
     user_id("pam")

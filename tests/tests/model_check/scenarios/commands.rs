@@ -25,7 +25,7 @@ use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::{Value, json};
 
-use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
+use super::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 fn backend() -> ClientId {
     client_id("backend")

@@ -13,8 +13,8 @@ use gatepass_tests::guard::Guard;
 use gatepass_tests::memory::{Memory, Tables};
 use serde_json::Value;
 
-use crate::commands::operates;
-use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
+use super::commands::operates;
+use super::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 /// The default grace in seconds, in which a used token returns its successor again.
 const GRACE: u64 = 10;
@@ -59,7 +59,7 @@ pub(crate) fn explorer<'a>(engine: &'a Engine, unguarded: &[Guard], faults: u8) 
         .sends("another", refreshing(&first))
         .asks("the next", |told| successor(told, 0).map(refreshes))
         .sends("an end of all", ending(&access, ""));
-    if crate::large() {
+    if super::large() {
         explorer.asks("one who lost an answer", move |told| {
             matches!(told[0], ActorResult::Lost).then(|| refreshes(&again))
         })

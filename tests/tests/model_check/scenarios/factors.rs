@@ -13,16 +13,11 @@ use gatepass_tests::memory::{Memory, Tables};
 use gatepass_tests::totp::{self, BACKUP, SECRET};
 use serde_json::{Value, json};
 
-use crate::commands::disables;
-use crate::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
+use super::commands::disables;
+use super::explorer::{ActorResult, Explorer, Promises, Transition, Verdict, promised};
 
 pub(crate) fn fay() -> UserId {
     user_id("fay")
-}
-
-/// Returns the code at noon of a device with `secret`, by an independent implementation.
-fn code_of(secret: &[u8]) -> String {
-    totp::code(secret, NOON.unix())
 }
 
 /// The test data with fay's device and backup code, without the guards that are switched off.
@@ -53,7 +48,7 @@ fn answers(challenge: &str, code: &str, method: &str) -> impl Fn() -> Request + 
 }
 
 pub(crate) fn right(challenge: &str) -> impl Fn() -> Request + Clone + use<> {
-    answers(challenge, &code_of(SECRET), "totp")
+    answers(challenge, &totp::code(SECRET, NOON.unix()), "totp")
 }
 
 fn backup(challenge: &str) -> impl Fn() -> Request + use<> {
@@ -95,7 +90,7 @@ pub(crate) fn one_challenge<'a>(
         .sends("a wrong code", wrong(&text))
         .sends("another wrong code", wrong(&text))
         .commands_at_once("the administrator", disables("fay"));
-    if crate::large() { explorer.sends("a third wrong code", wrong(&text)) } else { explorer }
+    if super::large() { explorer.sends("a third wrong code", wrong(&text)) } else { explorer }
 }
 
 /// Two challenges, answered with the same code and the same backup code, while an operator resets the factors.
@@ -192,8 +187,7 @@ fn set_up(engine: &Engine, store: &Memory, access: &str, seed: u64) -> (String, 
         .into_body();
     let told: Value = serde_json::from_slice(&told).expect("JSON");
     let text = |member: &str| told["data"][member].as_str().expect("text").to_owned();
-    let secret = totp_rs::Secret::Encoded(text("secret")).to_bytes().expect("base32");
-    (text("device_id"), code_of(&secret))
+    (text("device_id"), totp::code_of(&text("secret"), NOON.unix()))
 }
 
 /// Two devices were set up and none is verified: each is verified while a third is set up.
