@@ -20,6 +20,7 @@ pub mod load;
 pub mod memory;
 pub mod preloaded_clock;
 pub mod recording_relay;
+pub mod records;
 pub mod reference;
 pub mod rng;
 pub mod secrets;

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::fixtures::{BACKEND_SECRET, KIM_PASSWORD, PAM_PASSWORD, PORTAL_SECRET};
+use crate::records::database_of_its_own;
 use crate::suite::Target;
 
 /// Returns the binary that is tested: the one that `TESTED_BINARY` names, or else one that is built as this test was.
@@ -43,20 +43,6 @@ pub fn built_as(profile: &str) -> PathBuf {
     target.join(if profile == "dev" { "debug" } else { profile }).join("gatepass")
 }
 
-/// Makes a database on the server that `TESTED_STORE` names, and returns its address. None if no server is named: the records are in the
-/// directory.
-fn database_of_its_own() -> Option<String> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let server = std::env::var("TESTED_STORE").ok()?;
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let database = format!("gatepass_{}_{number}", std::process::id());
-    let sql = format!("CREATE DATABASE {database}");
-    let made = Command::new("psql").args(["-q", "-d", &server, "-c", &sql]).status().expect("psql runs");
-    assert!(made.success(), "{server} makes a database");
-    let (place, _) = server.rsplit_once('/').expect("an address with a database");
-    Some(format!("{place}/{database}"))
-}
-
 /// `target/PROFILE`.
 fn built_in() -> PathBuf {
     let test = std::env::current_exe().expect("this test's path");
@@ -86,20 +72,29 @@ pub struct Running {
 impl TestInstallation {
     /// Makes an empty data directory.
     pub fn new() -> Self {
+        Self::with_database(database_of_its_own(""))
+    }
+
+    /// Makes an empty data directory, whose records are in the database at `store` if there is one.
+    pub(crate) fn with_database(store: Option<String>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { dir, binary: None, store: database_of_its_own() }
+        Self { dir, binary: None, store }
     }
 
     /// Makes an empty data directory for `binary`, whose records are in the database at `store`.
     pub fn in_database(binary: &Path, store: String) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        Self { dir, binary: Some(binary.to_owned()), store: Some(store) }
+        Self { binary: Some(binary.to_owned()), ..Self::with_database(Some(store)) }
     }
 
     /// Makes an empty data directory below `parent`, for tests that need a real disk.
     pub fn below(parent: &str) -> Self {
         let dir = tempfile::tempdir_in(parent).expect("a temporary directory");
-        Self { dir, binary: None, store: database_of_its_own() }
+        Self { dir, binary: None, store: database_of_its_own("") }
+    }
+
+    /// Returns the address of the database with the records; none if they are in the directory.
+    pub fn database(&self) -> Option<&str> {
+        self.store.as_deref()
     }
 
     /// Returns the path of the data directory.

@@ -13,6 +13,7 @@ use std::fs::{self, File};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepass::store::{Access, Installation, Store, StoreOptions};
+use gatepass_core::records::signing_key::StoredKey;
 use gatepass_tests::fixtures::{BACKEND_SECRET, PORTAL_SECRET};
 use gatepass_tests::http::TestRequest;
 use gatepass_tests::recording_relay::recorded_exchanges;
@@ -20,6 +21,9 @@ use gatepass_tests::secrets::{Secrets, is_found_in_every_form};
 use gatepass_tests::server::TestInstallation;
 use gatepass_tests::suite::{SUITE, Target, sign_in};
 use serde_json::{Value, json};
+
+/// A private key, of RFC 8037 appendix A.1.
+const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 #[test]
 fn the_guarded_front_and_lines_of_json_tell_no_secret() {
@@ -59,10 +63,10 @@ fn scan(arguments: &[&str]) {
         target.sign_in(&rounds);
     });
     // The write-ahead log exists only while the server runs.
-    let mut places = files(installation.path());
-    assert!(places.iter().any(|(name, _)| name.ends_with("-wal")));
+    let mut places = installation.stored();
+    assert_eq!(places.iter().any(|(name, _)| name.ends_with("-wal")), installation.database().is_none());
     assert!(server.terminate());
-    places.extend(files(installation.path()));
+    places.extend(installation.stored());
 
     for exchange in &exchanges {
         secrets.add_exchange(exchange);
@@ -127,13 +131,6 @@ fn out_of_place(target: Target) {
     }
 }
 
-/// Returns the files of the data directory, without the master key, which is itself a secret.
-fn files(dir: &std::path::Path) -> Vec<(String, Vec<u8>)> {
-    let all = fs::read_dir(dir).expect("a directory").map(|file| file.expect("a file").path());
-    let all = all.filter(|path| !path.ends_with("master.key"));
-    all.map(|path| (path.display().to_string(), fs::read(path).expect("a file"))).collect()
-}
-
 /// Adds the master key, and every private key.
 fn private(installation: &TestInstallation, secrets: &mut Secrets) {
     let text = fs::read_to_string(installation.path().join("master.key")).expect("the master key");
@@ -141,18 +138,26 @@ fn private(installation: &TestInstallation, secrets: &mut Secrets) {
     let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
     secrets.add("master key", text);
     secrets.add("master key", (0..text.len()).step_by(2).map(byte).collect::<Vec<_>>());
-    let installation = Installation::at(installation.path());
-    let store = Store::open(&installation, Access::Read, &StoreOptions::default()).expect("the store");
-    let keys = store.keys().expect("the keys").keys;
-    assert!(keys.len() > 1);
-    for key in keys {
-        let jwk: Value = serde_json::from_slice(key.private_jwk.expose()).expect("a private JWK");
+    let imported: Value = serde_json::from_str(KEY).expect("a private JWK");
+    // The tests open no other engine's store, so that the keys which a command has made in a database are not known here.
+    let made = if installation.database().is_none() { made(installation) } else { Vec::new() };
+    for jwk in made.iter().chain([&imported]) {
         for part in ["d", "p", "q", "dp", "dq", "qi", "k"].iter().filter_map(|part| jwk[part].as_str()) {
             secrets.add("private key", part);
             secrets.add("private key", URL_SAFE_NO_PAD.decode(part).expect("base64url"));
         }
     }
-    assert!(secrets.count("private key") >= 4);
+    assert!(secrets.count("private key") >= 2 * made.len().max(1));
+}
+
+/// Returns the private keys in the file of an installation.
+fn made(installation: &TestInstallation) -> Vec<Value> {
+    let installation = Installation::at(installation.path());
+    let store = Store::open(&installation, Access::Read, &StoreOptions::default()).expect("the store");
+    let keys = store.keys().expect("the keys").keys;
+    assert!(keys.len() > 2);
+    let jwk = |key: &StoredKey| serde_json::from_slice(key.private_jwk.expose()).expect("a private JWK");
+    keys.iter().map(jwk).collect()
 }
 
 /// Commands beside the running server. Only their caller may see their output.
@@ -186,6 +191,7 @@ impl Commands<'_> {
         self.run(&["client", "rotate-secret", "made"], "");
         self.run(&["key", "rotate", "--alg", "ES256"], "");
         self.run(&["key", "import", "-"], FOREIGN);
+        assert!(self.run(&["key", "import", "-"], KEY)["kid"].is_string());
         let ticket = self.run(&["ticket", "issue", "--user", "alice"], "");
         let text = ticket["ticket"].as_str().expect("a ticket").to_owned();
         let revoked = self.run(&["ticket", "issue", "--user", "alice"], "");

@@ -69,9 +69,12 @@ fn the_status_the_log_and_its_proof_agree_with_the_commands() {
         assert_eq!((status.status, status.header("cache-control")), (200, Some("no-store")));
         let status = status.json();
         assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
-        let database = installation.path().join("gatepass.db").display().to_string();
+        let expected = installation.database().map_or_else(
+            || ("sqlite", installation.path().join("gatepass.db").display().to_string()),
+            |database| ("postgresql", database.to_owned()),
+        );
         let (engine, place) = (&status["store"]["engine"], &status["store"]["database"]);
-        assert_eq!((engine, place), (&json!("sqlite"), &json!(database)));
+        assert_eq!((engine, place), (&json!(expected.0), &json!(expected.1)));
         assert_eq!((&status["store"]["rollback_covered"], &status["warnings"]), (&json!(true), &json!([])));
         assert_eq!(
             (&status["store"]["last_backup"], &status["clock"]["behind"]),

@@ -161,7 +161,10 @@ impl Administrator<'_> {
     fn back_up(&self) {
         for number in 0..3 {
             let file = self.installation.path().join(format!("{number}.backup"));
-            self.run(&["backup", &file.display().to_string()]);
+            // Of a database, PostgreSQL's own programs make backups.
+            if self.installation.database().is_none() {
+                self.run(&["backup", &file.display().to_string()]);
+            }
             self.run(&["audit", "archive", &format!("{}.archive", file.display())]);
         }
     }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gatepass::clock::RELEASED;
 use gatepass_tests::preloaded_clock::PreloadedClock;
+use gatepass_tests::records::execute;
 
 pub(crate) const MINUTE: i64 = 60;
 pub(crate) const HOUR: i64 = 3600;
@@ -39,6 +40,8 @@ pub(crate) struct Clocks {
     right: i64,
     wrong: i64,
     passed: i64,
+    /// The database whose clock shows the same.
+    database: Option<String>,
 }
 
 fn machine() -> i64 {
@@ -59,11 +62,34 @@ impl Clocks {
     }
 
     fn with(right: i64, passed: i64) -> Self {
-        Self { clock: PreloadedClock::new(right, passed), right, wrong: 0, passed }
+        let clock = PreloadedClock::new(right, passed);
+        Self { clock, right, wrong: 0, passed, database: None }
     }
 
     fn write(&self) {
         self.clock.set(self.right + self.wrong, self.passed);
+        let ahead = self.right + self.wrong + self.passed;
+        self.database.iter().for_each(|database| {
+            execute(database, &format!("UPDATE shifted.clock SET ahead = {ahead}"));
+        });
+    }
+
+    /// Lets the clock of a database show the same to every connection from now on, as if its server ran on the same machine.
+    pub(crate) fn shift(&mut self, database: Option<&str>) {
+        let Some(database) = database else { return };
+        let (_, name) = database.rsplit_once('/').expect("a name");
+        execute(
+            database,
+            &format!(
+                "CREATE SCHEMA IF NOT EXISTS shifted; DROP TABLE IF EXISTS shifted.clock; \
+                 CREATE TABLE shifted.clock AS SELECT 0::bigint AS ahead; \
+                 CREATE OR REPLACE FUNCTION shifted.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql AS \
+                 $$SELECT pg_catalog.clock_timestamp() + (SELECT ahead FROM shifted.clock) * interval '1 second'$$; \
+                 ALTER DATABASE {name} SET search_path = shifted, pg_catalog, public"
+            ),
+        );
+        self.database = Some(database.to_owned());
+        self.write();
     }
 
     /// Makes the process that `command` starts read these clocks.

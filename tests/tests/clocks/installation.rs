@@ -9,8 +9,6 @@ use gatepass_tests::fixtures::{BACKEND_SECRET, PAM_PASSWORD, PORTAL_SECRET};
 use gatepass_tests::http::{Answer, TestRequest};
 use gatepass_tests::server::{Running, TestInstallation};
 use gatepass_tests::totp::code_of;
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use crate::clock::{Clocks, HOUR};
@@ -101,13 +99,7 @@ impl ClockedInstallation {
 
     /// Returns a number from the database.
     pub(crate) fn number(&self, query: &str) -> i64 {
-        self.value(query)
-    }
-
-    fn value<T: FromSql>(&self, query: &str) -> T {
-        let path = self.installation.path().join("gatepass.db");
-        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("it opens");
-        database.query_row(query, [], |row| row.get(0)).expect("a number")
+        self.installation.value(query).parse().expect("a number")
     }
 
     /// Returns the stored mark.
@@ -115,9 +107,9 @@ impl ClockedInstallation {
         self.number("SELECT clock_mark FROM meta")
     }
 
-    /// Returns everything that the file stores about the clock.
+    /// Returns everything that is stored about the clock.
     pub(crate) fn kept_clock(&self) -> String {
-        self.value(
+        self.installation.value(
             "SELECT format('%s, %s, %s, %s', clock_mark, clock_resets, clock_jumped_at, clock_ahead_since) FROM meta",
         )
     }
@@ -149,17 +141,11 @@ impl ClockedInstallation {
     pub(crate) fn good() -> (Self, Issued) {
         static GOOD: OnceLock<(ClockedInstallation, Issued)> = OnceLock::new();
         let (good, issued) = GOOD.get_or_init(make);
-        let copy = Self {
-            installation: TestInstallation::new(),
-            clocks: good.clocks.copied(),
-            secrets: good.secrets.clone(),
-        };
-        for file in fs::read_dir(good.installation.path()).expect("a directory") {
-            let file = file.expect("a file");
-            if file.file_type().is_ok_and(|kind| kind.is_file()) && file.file_name() != "log" {
-                fs::copy(file.path(), copy.installation.path().join(file.file_name())).expect("it is copied");
-            }
-        }
+        // The log is that of the other one's servers.
+        let installation = good.installation.copied_without(&["log"]);
+        let mut clocks = good.clocks.copied();
+        clocks.shift(installation.database());
+        let copy = Self { installation, clocks, secrets: good.secrets.clone() };
         (copy, issued.clone())
     }
 }
@@ -191,11 +177,9 @@ pub(crate) fn verify(challenge: &str, code: &str) -> TestRequest {
 /// some have not.
 fn make() -> (ClockedInstallation, Issued) {
     let nobody = ["pam", "pat"].map(|user| (user, String::new()));
-    let mut installation = ClockedInstallation {
-        installation: TestInstallation::new(),
-        clocks: Clocks::right(),
-        secrets: nobody,
-    };
+    let (installation, mut clocks) = (TestInstallation::new(), Clocks::right());
+    clocks.shift(installation.database());
+    let mut installation = ClockedInstallation { installation, clocks, secrets: nobody };
     fs::write(installation.installation.path().join("gatepass.toml"), CONFIGURATION).expect("a file");
     installation.json(&["--init", "key", "generate", "--alg", "EdDSA", "--activate"], "");
     for user in ["alice", "bob", "lou", "pat"] {
