@@ -7,7 +7,7 @@ use gatepass_core::records::id::UserId;
 use gatepass_core::records::role::{Role, Roles};
 
 use super::commit_names::{CommitNames, Lock};
-use super::load::{self, Load, Parameter, Read, select_meta};
+use super::load::{self, Load, Parameter, Read, meta_columns};
 use super::text::stored;
 use crate::store::rows::{self, Columns, columns};
 
@@ -34,7 +34,7 @@ macro_rules! locked {
     };
 }
 
-const META: [&str; 2] = in_both_modes!(select_meta!());
+const META: [&str; 2] = in_both_modes!(concat!("SELECT ", meta_columns!(), " FROM meta"));
 const USERS: [&str; 2] = locked!(columns!(users), "users", "id", "id");
 const CLIENTS: [&str; 2] = locked!(columns!(clients), "clients", "id", "id");
 const TICKETS: [&str; 2] = locked!(columns!(tickets), "tickets", "digest", "digest");

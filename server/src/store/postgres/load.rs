@@ -82,13 +82,13 @@ pub(super) fn slot(loaded: &mut Loaded<'_>, row: &dyn Row) -> Result<(), Malform
     Ok(())
 }
 
-/// Reads a slot.
 /// Reads the count of a process.
 pub(super) fn process(loaded: &mut Loaded<'_>, row: &dyn Row) -> Result<(), MalformedRow> {
     loaded.process = Some(Columns::of(row, "processes").number("commits")?);
     Ok(())
 }
 
+/// Reads a slot.
 pub(super) fn slot_of(row: &dyn Row) -> Result<Slot, MalformedRow> {
     let mut c = Columns::of(row, "audit_slots");
     let fence = c.number("fence")?;
@@ -96,13 +96,13 @@ pub(super) fn slot_of(row: &dyn Row) -> Result<Slot, MalformedRow> {
     Ok(Slot { fence, head: SealedHead { head, seal: c.bytes("seal")? } })
 }
 
-/// The statement that reads the row of the whole store, as [`meta`] takes it.
-macro_rules! select_meta {
+/// The columns of the row of the whole store, as [`meta`] takes them.
+macro_rules! meta_columns {
     () => {
-        "SELECT generation, state_epoch, master_key_id, numbering_plan, handover FROM meta"
+        "generation, state_epoch, master_key_id, numbering_plan, handover"
     };
 }
-pub(super) use select_meta;
+pub(super) use meta_columns;
 
 /// Reads the row of the whole store.
 pub(super) fn meta(loaded: &mut Loaded<'_>, row: &dyn Row) -> Result<(), MalformedRow> {

@@ -28,6 +28,7 @@ mod keys;
 mod load;
 mod master_keys;
 mod migrate;
+mod named_rows;
 mod open;
 mod pool;
 mod process;

@@ -88,7 +88,10 @@ impl QueryNames {
         match query {
             Query::Generation => {}
             Query::Client(id) => drop(self.clients.insert(id.clone())),
-            Query::Ticket(digest) => drop(self.tickets.insert(digest.0)),
+            Query::Ticket(digest) => {
+                self.tickets.insert(digest.0);
+                self.with_credentials = true;
+            }
             Query::Bearer(bearer) => self.bearer(bearer),
             Query::Sessions(bearer) => {
                 self.bearer(bearer);
@@ -109,7 +112,10 @@ impl QueryNames {
                 self.refresh_tokens.extend(refresh.map(|digest| digest.0));
                 self.assertions.extend(assertion.map(|digest| digest.0));
             }
-            Query::Challenge(digest) => drop(self.challenges.insert(digest.0)),
+            Query::Challenge(digest) => {
+                self.challenges.insert(digest.0);
+                self.with_credentials = true;
+            }
             Query::Login(Identity(text)) => {
                 self.text(text, plan);
                 self.with_credentials = true;

@@ -100,10 +100,10 @@ impl Reader {
             let loads = query_load::loads(&QueryNames::of(queries.iter().flatten(), plan.as_ref()));
             let reads: Vec<Read> = loads.iter().map(|load| load.read).collect();
             let statements = loads.into_iter().map(|load| (load.sql, load.parameters)).collect();
+            // One statement is one snapshot by itself.
+            let (begin, end) = if reads.len() > 1 { (BEGIN, "COMMIT") } else { ("", "") };
             let longest = self.connector.longest_commit;
-            let rows = match tokio::time::timeout(longest, connection.pipeline(BEGIN, statements, "COMMIT"))
-                .await
-            {
+            let rows = match tokio::time::timeout(longest, connection.pipeline(begin, statements, end)).await {
                 Ok(Ok(rows)) => rows,
                 Ok(Err(error @ DatabaseError::Lost(_))) => {
                     lost = Some(error);

@@ -18,11 +18,22 @@ pub(super) enum Type {
     Bytea,
 }
 
+impl Type {
+    /// Returns the name that PostgreSQL gives it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Bigint => "bigint",
+            Self::Text => "text",
+            Self::Bytea => "bytea",
+        }
+    }
+}
+
 use Type::{Bigint as N, Bytea as B, Text as T};
 
 /// A table, as far as it is written row by row.
 pub(super) struct Table {
-    types: &'static [Type],
+    pub(super) types: &'static [Type],
     /// The columns that are the key.
     key: &'static [usize],
     insert: LazyLock<String>,
@@ -124,14 +135,7 @@ impl Array {
 }
 
 fn arrays(types: &[Type]) -> String {
-    let array = |(number, kind): (usize, &Type)| {
-        let kind = match kind {
-            Type::Bigint => "bigint",
-            Type::Text => "text",
-            Type::Bytea => "bytea",
-        };
-        format!("${number}::{kind}[]")
-    };
+    let array = |(number, kind): (usize, &Type)| format!("${number}::{}[]", kind.name());
     (1..).zip(types).map(array).collect::<Vec<_>>().join(", ")
 }
 
@@ -139,7 +143,8 @@ fn insert(table: &str, columns: &str, types: &[Type]) -> String {
     format!("INSERT INTO {table} ({columns}) SELECT * FROM unnest({})", arrays(types))
 }
 
-fn names(columns: &str) -> Vec<&str> {
+/// Returns the names of a list of columns.
+pub(super) fn names(columns: &str) -> Vec<&str> {
     columns.split(',').map(str::trim).collect()
 }
 

@@ -5,7 +5,7 @@ use gatepass_core::store::memory::Tables;
 use super::commit_load::{digests, texts};
 use super::commit_names::{CommitNames, Lock};
 use super::connection::Connection;
-use super::load::{self, Load, Loaded, Read, select_meta};
+use super::load::{self, Load, Loaded, Read, meta_columns};
 use super::save;
 use super::store::PostgresStore;
 use super::table::{self, Saves};
@@ -18,7 +18,7 @@ use crate::store::rows::{Value, columns, integer};
 
 /// The statements that read every row.
 const ALL: [(&str, Read); 17] = [
-    (select_meta!(), load::meta),
+    (concat!("SELECT ", meta_columns!(), " FROM meta"), load::meta),
     (concat!("SELECT ", columns!(users), " FROM users"), load::user),
     ("SELECT user_id FROM deleted_users", load::deleted_user),
     (concat!("SELECT ", columns!(clients), " FROM clients"), load::client),
