@@ -36,14 +36,16 @@ pub(super) struct Table {
     pub(super) types: &'static [Type],
     /// The columns that are the key.
     key: &'static [usize],
+    /// The columns that an update writes, and the key: no update changes the others.
+    updated: LazyLock<Vec<usize>>,
     insert: LazyLock<String>,
     update: LazyLock<String>,
     delete: LazyLock<String>,
 }
 
 impl Table {
-    fn key_types(&self) -> Vec<Type> {
-        self.key.iter().filter_map(|column| self.types.get(*column).copied()).collect()
+    fn types_of(&self, columns: &[usize]) -> Vec<Type> {
+        columns.iter().filter_map(|column| self.types.get(*column).copied()).collect()
     }
 }
 
@@ -63,12 +65,16 @@ impl Saves {
 
     /// Replaces `rows`, each found by its key.
     pub(super) fn update(&mut self, table: &'static Table, rows: Rows<'_>) {
-        self.rows(&table.update, table.types, rows);
+        let rows = rows.into_iter().map(|row| {
+            let row = row.into_iter().enumerate();
+            row.filter(|(column, _)| table.updated.contains(column)).map(|(_, value)| value).collect()
+        });
+        self.rows(&table.update, &table.types_of(&table.updated), rows.collect());
     }
 
     /// Deletes rows by their `keys`.
     pub(super) fn delete(&mut self, table: &'static Table, keys: Rows<'_>) {
-        self.rows(&table.delete, &table.key_types(), keys);
+        self.rows(&table.delete, &table.types_of(table.key), keys);
     }
 
     /// Runs a statement.
@@ -125,11 +131,15 @@ impl Array {
         true
     }
 
+    /// A column without any value is sent as none: `unnest` fills it with NULL.
     fn into_parameter(self) -> Parameter {
+        fn sent<T>(all: Vec<Option<T>>) -> Option<Vec<Option<T>>> {
+            all.iter().any(Option::is_some).then_some(all)
+        }
         match self {
-            Self::Bigint(all) => Box::new(all),
-            Self::Text(all) => Box::new(all),
-            Self::Bytea(all) => Box::new(all),
+            Self::Bigint(all) => Box::new(sent(all)),
+            Self::Text(all) => Box::new(sent(all)),
+            Self::Bytea(all) => Box::new(sent(all)),
         }
     }
 }
@@ -148,32 +158,43 @@ pub(super) fn names(columns: &str) -> Vec<&str> {
     columns.split(',').map(str::trim).collect()
 }
 
-/// Returns the columns of the key.
-fn key_of<'c>(columns: &'c str, key: &[usize]) -> Vec<&'c str> {
-    let names = names(columns);
-    key.iter().filter_map(|column| names.get(*column).copied()).collect()
+fn at<'c>(columns: &[&'c str], numbers: &[usize]) -> Vec<&'c str> {
+    numbers.iter().filter_map(|number| columns.get(*number).copied()).collect()
 }
 
 fn is_same(table: &str, key: &[&str]) -> String {
     key.iter().map(|name| format!("{table}.{name} = row.{name}")).collect::<Vec<_>>().join(" AND ")
 }
 
-fn update(table: &str, columns: &str, types: &[Type], key: &[usize]) -> String {
-    let key = key_of(columns, key);
-    let rest: Vec<&str> = names(columns).into_iter().filter(|name| !key.contains(name)).collect();
-    let values: Vec<String> = rest.iter().map(|name| format!("row.{name}")).collect();
+/// Returns the numbers of the columns that an update writes, and of the key. Where `changing` is empty, it writes all.
+fn updated(columns: &str, key: &[usize], changing: &str) -> Vec<usize> {
+    let changing = names(changing);
+    let columns = names(columns).into_iter().enumerate();
+    let is_updated = |(number, name): &(usize, &str)| {
+        changing == [""] || key.contains(number) || changing.contains(name)
+    };
+    columns.filter(is_updated).map(|(number, _)| number).collect()
+}
+
+fn update(table: &str, columns: &str, types: &[Type], key: &[usize], updated: &[usize]) -> String {
+    let columns = names(columns);
+    let key = at(&columns, key);
+    let types: Vec<Type> = updated.iter().filter_map(|column| types.get(*column).copied()).collect();
+    let columns = at(&columns, updated);
+    let set: Vec<String> =
+        columns.iter().filter(|name| !key.contains(name)).map(|name| format!("{name} = row.{name}")).collect();
     format!(
-        "UPDATE {table} SET ({}) = ROW({}) FROM unnest({}) AS row({columns}) WHERE {}",
-        rest.join(", "),
-        values.join(", "),
-        arrays(types),
+        "UPDATE {table} SET {} FROM unnest({}) AS row({}) WHERE {}",
+        set.join(", "),
+        arrays(&types),
+        columns.join(", "),
         is_same(table, &key)
     )
 }
 
 fn delete(table: &str, columns: &str, types: &[Type], key: &[usize]) -> String {
     let types: Vec<Type> = key.iter().filter_map(|column| types.get(*column).copied()).collect();
-    let key = key_of(columns, key);
+    let key = at(&names(columns), key);
     format!(
         "DELETE FROM {table} USING unnest({}) AS row({}) WHERE {}",
         arrays(&types),
@@ -183,12 +204,13 @@ fn delete(table: &str, columns: &str, types: &[Type], key: &[usize]) -> String {
 }
 
 macro_rules! tables {
-    ($($static:ident: $table:literal ($columns:expr) [$($type:ident)+] by $key:expr;)+) => {
+    ($($static:ident: $table:literal ($columns:expr) [$($type:ident)+] by $key:expr $(, changing $changing:expr)?;)+) => {
         $(pub(super) static $static: Table = Table {
             types: &[$($type),+],
             key: &$key,
+            updated: LazyLock::new(|| updated($columns, &$key, concat!($($changing)?))),
             insert: LazyLock::new(|| insert($table, $columns, &[$($type),+])),
-            update: LazyLock::new(|| update($table, $columns, &[$($type),+], &$key)),
+            update: LazyLock::new(|| update($table, $columns, &[$($type),+], &$key, &$static.updated)),
             delete: LazyLock::new(|| delete($table, $columns, &[$($type),+], &$key)),
         };)+
     };
@@ -201,10 +223,13 @@ tables! {
     DELETED_USERS: "deleted_users" ("user_id") [T] by [0];
     CLIENTS: "clients" (columns!(clients)) [T T T T T N N N N N T N N N T T] by [0];
     CLIENT_SECRETS: "client_secrets" (concat!("client_id, position, ", columns!(client_secrets))) [T N T B N N N] by [0, 1];
-    TICKETS: "tickets" (columns!(tickets)) [T B T T T N N T T T T N N N N N B B T B B N N N] by [1];
-    SESSIONS: "sessions" (columns!(sessions)) [T T N T N T N N T T N T N N N N T N N] by [0];
+    TICKETS: "tickets" (columns!(tickets)) [T B T T T N N T T T T N N N N N B B T B B N N N] by [1],
+        changing "spent_at, revoked_at, delivery_request, delivery_salt, delivery_session, delivery_refresh, delivery_challenge, repeated";
+    SESSIONS: "sessions" (columns!(sessions)) [T T N T N T N N T T N T N N N N T N N] by [0],
+        changing "ended_at";
     REFRESH_TOKENS: "refresh_tokens" (columns!(refresh_tokens)) [B T N N N B B N N N] by [0];
-    CHALLENGES: "challenges" (columns!(challenges)) [B T N N T T T N N T T T B T N N N N N B B T B N N T N N] by [0];
+    CHALLENGES: "challenges" (columns!(challenges)) [B T N N T T T N N T T T B T N N N N N B B T B N N T N N] by [0],
+        changing "wrong, answered, answered_at, delivery_request, delivery_salt, delivery_session, delivery_refresh, repeated";
     DEVICES: "totp_devices" (columns!(device_values)) [T T T T N N N T N N] by [0];
     SEALED_DEVICES: "totp_devices" (concat!(columns!(device_values), ", sealed")) [T T T T N N N T N N B] by [0];
     BACKUP_CODES: "backup_codes" ("user_id, digest, device") [T B T] by [0, 1];
