@@ -98,15 +98,18 @@ fn settle_all(
 }
 
 /// Commits that are written in one transaction.
-pub(super) struct Batch(Vec<Arc<[Change]>>);
+pub(super) struct Batch {
+    commits: Vec<Arc<[Change]>>,
+    was_tried: bool,
+}
 
 impl Batch {
     pub(super) fn of(commits: &[Commit]) -> Self {
-        Self(commits.iter().map(|commit| Arc::clone(&commit.changes)).collect())
+        Self { commits: commits.iter().map(|commit| Arc::clone(&commit.changes)).collect(), was_tried: false }
     }
 
     pub(super) fn one(changes: Arc<[Change]>) -> Self {
-        Self(vec![changes])
+        Self { commits: vec![changes], was_tried: false }
     }
 }
 
@@ -114,7 +117,7 @@ impl Unit for Batch {
     type Made = Decided;
 
     fn commits(&self) -> usize {
-        self.0.len()
+        self.commits.len()
     }
 
     async fn prepare(
@@ -122,10 +125,16 @@ impl Unit for Batch {
         writer: &Writer,
         connection: &Connection,
     ) -> Result<Prepared<Self::Made>, Trouble> {
-        let commits = &self.0;
+        // A row that is there already fails the first try; the next one finds out which commit it belongs to.
+        let names = if std::mem::replace(&mut self.was_tried, true) {
+            CommitNames::of
+        } else {
+            CommitNames::without_new
+        };
+        let commits = &self.commits;
         let all = || commits.iter().flat_map(|changes| changes.iter());
         let has_events = all().any(|change| matches!(change, Change::Audit(_)));
-        let names = CommitNames::of(all(), writer.plan().as_ref());
+        let names = names(all(), writer.plan().as_ref());
         let process = writer.state.process();
         let master = writer.state.master.current();
         let loaded = writer.begin(connection, &master, &names, has_events, process).await?;
@@ -176,7 +185,9 @@ impl Writer {
         loads.extend(counted.map(Process::load));
         let reads: Vec<Read> = loads.iter().map(|load| load.read).collect();
         let statements = loads.into_iter().map(|load| (load.sql, load.parameters)).collect();
-        let rows = connection.pipeline(BEGIN, statements, "").await?;
+        let answers = connection.send(BEGIN, statements, "").await?;
+        self.tell_committed().await;
+        let rows = answers.await?;
         let mut loaded = Loaded::new(&master.key);
         let read = loaded.read(reads, &rows);
         if !self.state.master.is_of(master, loaded.meta.as_ref(), connection).await? {

@@ -137,14 +137,17 @@ pub(super) fn loads(names: &CommitNames) -> Vec<Load> {
         load::deleted_user,
     ));
     loads.extend(each(CLIENTS, &names.clients, load::client, |ids| texts(ids.iter().map(|id| id.as_str()))));
-    if !names.clients.is_empty() {
+    // Nothing that leaves a client as it is asks for its secrets.
+    let changed =
+        || names.clients.iter().filter(|(_, lock)| **lock == Lock::Update).map(|(id, _)| id.as_str());
+    if changed().next().is_some() {
         loads.push(Load {
             sql: concat!(
                 "SELECT client_id, position, ",
                 columns!(client_secrets),
                 " FROM client_secrets WHERE client_id = ANY($1) ORDER BY client_id, position"
             ),
-            parameters: vec![texts(names.clients.keys().map(|id| id.as_str()))],
+            parameters: vec![texts(changed())],
             read: load::secret,
         });
     }

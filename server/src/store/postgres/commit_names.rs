@@ -50,6 +50,8 @@ pub(super) struct CommitNames {
     pub(super) officers: bool,
     /// True if every key is named, and every client that chooses an algorithm.
     pub(super) keys: bool,
+    /// True if rows that are inserted under a key of chance are named, too.
+    pub(super) names_new: bool,
 }
 
 fn lock<K: Ord>(rows: &mut BTreeMap<K, Lock>, key: K, lock: Lock) {
@@ -58,9 +60,27 @@ fn lock<K: Ord>(rows: &mut BTreeMap<K, Lock>, key: K, lock: Lock) {
 }
 
 impl CommitNames {
-    /// Returns the rows that `changes` name.
+    /// Returns the rows that `changes` name, with those that they insert under a digest or an id of chance. One that is there already
+    /// can be told apart from a row that is missing.
     pub(super) fn of<'c>(changes: impl Iterator<Item = &'c Change>, plan: Option<&NumberingPlan>) -> Self {
-        let mut names = Self::default();
+        Self::named(changes, plan, true)
+    }
+
+    /// Returns the rows that `changes` name, without those that they insert under a digest or an id of chance: these are not there, or
+    /// the database refuses them.
+    pub(super) fn without_new<'c>(
+        changes: impl Iterator<Item = &'c Change>,
+        plan: Option<&NumberingPlan>,
+    ) -> Self {
+        Self::named(changes, plan, false)
+    }
+
+    fn named<'c>(
+        changes: impl Iterator<Item = &'c Change>,
+        plan: Option<&NumberingPlan>,
+        names_new: bool,
+    ) -> Self {
+        let mut names = Self { names_new, ..Self::default() };
         changes.for_each(|change| names.add(change, plan));
         names
     }
@@ -86,8 +106,10 @@ impl CommitNames {
             Change::RequireAnotherOfficer { .. } => self.officers = true,
             Change::RequireLiveSession(id) => lock(&mut self.sessions, id.clone(), Share),
             Change::InsertTicket(ticket) => {
-                lock(&mut self.tickets, ticket.digest, Update);
-                lock(&mut self.ticket_ids, ticket.id.clone(), Share);
+                if self.names_new {
+                    lock(&mut self.tickets, ticket.digest, Update);
+                    lock(&mut self.ticket_ids, ticket.id.clone(), Share);
+                }
             }
             Change::SpendTicket { digest, .. } | Change::RepeatTicket { digest, .. } => {
                 lock(&mut self.tickets, *digest, Update);
@@ -95,15 +117,17 @@ impl CommitNames {
             Change::RevokeTicket { id, .. } => lock(&mut self.ticket_ids, id.clone(), Update),
             Change::InsertSession { session, refresh } => {
                 self.user(&session.user_id, Share);
-                lock(&mut self.sessions, session.id.clone(), Update);
-                if let Some(token) = refresh {
-                    lock(&mut self.refresh_tokens, token.digest, Update);
+                if self.names_new {
+                    lock(&mut self.sessions, session.id.clone(), Update);
+                    refresh.iter().for_each(|token| lock(&mut self.refresh_tokens, token.digest, Update));
                 }
             }
             Change::RotateRefresh { digest, successor, .. } => {
                 lock(&mut self.sessions, successor.session_id.clone(), Share);
                 lock(&mut self.refresh_tokens, *digest, Update);
-                lock(&mut self.refresh_tokens, successor.digest, Update);
+                if self.names_new {
+                    lock(&mut self.refresh_tokens, successor.digest, Update);
+                }
                 if successor.last_deleted().is_some() {
                     self.families.insert(successor.session_id.clone());
                 }
@@ -114,7 +138,9 @@ impl CommitNames {
             Change::RaiseEpoch { id, .. } => self.user(id, Update),
             Change::InsertChallenge(challenge) => {
                 self.user(&challenge.sign_in.user_id, Share);
-                lock(&mut self.challenges, challenge.digest, Update);
+                if self.names_new {
+                    lock(&mut self.challenges, challenge.digest, Update);
+                }
             }
             Change::CountWrong { digest, .. }
             | Change::AnswerChallenge { digest, .. }

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{join_all, poll_fn};
+use futures_util::future::{join_all, poll_fn, ready};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::tls::{MakeTlsConnect, TlsStream};
 use tokio_postgres::types::{ToSql, Type};
@@ -213,35 +215,46 @@ impl Connection {
     /// the whole; what comes after it does nothing.
     pub(super) async fn pipeline(
         &self,
-        first: &str,
+        first: &'static str,
         statements: Vec<Statement>,
-        last: &str,
+        last: &'static str,
     ) -> Result<Vec<Vec<Row>>, DatabaseError> {
+        self.send(first, statements, last).await?.await
+    }
+
+    /// Sends what [`Connection::pipeline`] runs. What is sent afterwards runs afterwards, also before the answers are awaited.
+    pub(super) async fn send(
+        &self,
+        first: &'static str,
+        statements: Vec<Statement>,
+        last: &'static str,
+    ) -> Result<Answers<'_>, DatabaseError> {
         // One that is new is prepared before: nothing may come between.
         for (sql, _) in &statements {
             self.prepared(sql).await?;
         }
-        let begun = async {
-            if !first.is_empty() {
-                self.client.batch_execute(first).await?;
-            }
-            Ok::<_, DatabaseError>(())
-        };
-        let each = join_all(statements.iter().map(|(sql, parameters)| self.query(sql, parameters)));
-        let ended = async {
-            if !last.is_empty() {
-                self.client.batch_execute(last).await?;
-            }
-            Ok::<_, DatabaseError>(())
-        };
-        // Each is sent when it is first polled, in this order.
-        let (begun, each, ended) = tokio::join!(biased; begun, each, ended);
-        begun?;
-        let rows = each.into_iter().collect::<Result<Vec<_>, _>>()?;
-        ended?;
-        Ok(rows)
+        let mut answers: Answers<'_> = Box::pin(async move {
+            let each = join_all(statements.iter().map(|(sql, parameters)| self.query(sql, parameters)));
+            // Each is sent when it is first polled, in this order.
+            let (begun, each, ended) = tokio::join!(biased; self.run_some(first), each, self.run_some(last));
+            begun?;
+            let rows = each.into_iter().collect::<Result<Vec<_>, _>>()?;
+            ended?;
+            Ok(rows)
+        });
+        match poll_fn(|context| Poll::Ready(answers.as_mut().poll(context))).await {
+            Poll::Ready(answered) => Ok(Box::pin(ready(answered))),
+            Poll::Pending => Ok(answers),
+        }
+    }
+
+    async fn run_some(&self, sql: &str) -> Result<(), DatabaseError> {
+        if sql.is_empty() { Ok(()) } else { self.run(sql).await }
     }
 }
+
+/// The answers to what was sent: the rows of each statement.
+pub(super) type Answers<'c> = Pin<Box<dyn Future<Output = Result<Vec<Vec<Row>>, DatabaseError>> + Send + 'c>>;
 
 impl crate::store::rows::Row for Row {
     fn value(&self, column: usize) -> Option<Value<'_>> {

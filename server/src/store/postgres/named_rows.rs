@@ -168,7 +168,8 @@ static NAMED_ROWS: LazyLock<NamedRows> = LazyLock::new(|| {
 
 /// Returns the place of each column of a part in the row.
 fn places(types: &[Type], width: Width) -> Vec<usize> {
-    let mut next = Width { bigint: FIRST, text: FIRST + width.bigint, bytea: FIRST + width.bigint + width.text };
+    let mut next =
+        Width { bigint: FIRST, text: FIRST + width.bigint, bytea: FIRST + width.bigint + width.text };
     let place = |kind: &Type| {
         let next = match kind {
             Type::Bigint => &mut next.bigint,
@@ -189,7 +190,8 @@ fn select(number: i64, part: &Part, width: Width) -> String {
         let own = own.map(|(name, _)| (*name).to_owned());
         own.chain(std::iter::repeat_with(move || format!("NULL::{}", kind.name()))).take(count)
     };
-    let all = of(Type::Bigint, width.bigint).chain(of(Type::Text, width.text)).chain(of(Type::Bytea, width.bytea));
+    let all =
+        of(Type::Bigint, width.bigint).chain(of(Type::Text, width.text)).chain(of(Type::Bytea, width.bytea));
     let all: Vec<String> = all.collect();
     format!("SELECT {number}::bigint, {}::bigint, {} FROM {}", part.order, all.join(", "), part.rows)
 }

@@ -74,8 +74,7 @@ pub(super) async fn open(
         let (process, standing) = started.map_err(|trouble| trouble.at(connector))?;
         state.serve(process);
         if standing == Standing::Older {
-            let (connector, state) = (Arc::clone(connector), Arc::clone(&state));
-            supersede(&mut Writer { connector, state, connection: Some(connection) }).await?;
+            supersede(&mut Writer::new(connector, &state, Some(connection))).await?;
         }
     }
     Ok(state)

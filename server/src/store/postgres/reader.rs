@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use gatepass_core::store::memory::Tables;
 use gatepass_core::store::query::{Found, Query};
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::Receiver;
 
 use super::connection::{Connection, DatabaseError};
@@ -18,8 +17,8 @@ use crate::store::backend::{Access, Then};
 use crate::store::error::StoreError;
 use crate::store::rows::NO_META;
 
-/// The most reads in one snapshot.
-const MOST: usize = 32;
+/// The most reads in one snapshot. Those that wait share the next one.
+const MOST: usize = 64;
 
 /// One snapshot for all statements until the transaction ends.
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -52,7 +51,7 @@ impl Drop for Asked {
     }
 }
 
-/// One of the tasks that read.
+/// The task that reads.
 pub(super) struct Reader {
     pub(super) connector: Arc<Connector>,
     pub(super) state: Arc<SharedState>,
@@ -61,13 +60,10 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Answers the waiting queries until there can be no more.
-    pub(super) async fn work(mut self, waiting: Arc<Mutex<Receiver<Asked>>>) {
-        loop {
-            let mut asked = Vec::with_capacity(MOST);
-            if waiting.lock().await.recv_many(&mut asked, MOST).await == 0 {
-                return;
-            }
-            if guarded(self.answer_all(asked)).await.is_none() {
+    pub(super) async fn work(mut self, mut waiting: Receiver<Asked>) {
+        let mut asked = Vec::with_capacity(MOST);
+        while waiting.recv_many(&mut asked, MOST).await > 0 {
+            if guarded(self.answer_all(std::mem::take(&mut asked))).await.is_none() {
                 tracing::error!("a reader panicked");
                 self.connection = None;
             }
@@ -103,7 +99,8 @@ impl Reader {
             // One statement is one snapshot by itself.
             let (begin, end) = if reads.len() > 1 { (BEGIN, "COMMIT") } else { ("", "") };
             let longest = self.connector.longest_commit;
-            let rows = match tokio::time::timeout(longest, connection.pipeline(begin, statements, end)).await {
+            let rows = match tokio::time::timeout(longest, connection.pipeline(begin, statements, end)).await
+            {
                 Ok(Ok(rows)) => rows,
                 Ok(Err(error @ DatabaseError::Lost(_))) => {
                     lost = Some(error);

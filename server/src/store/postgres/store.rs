@@ -28,8 +28,6 @@ use crate::store::error::StoreError;
 use crate::store::sqlite::{Installation, StoreOptions};
 use crate::threads::named;
 
-/// The reads that run at once. Those that wait share the next one's snapshot.
-const READERS: usize = 2;
 /// The most commits that wait, and as many reads; more are refused at once.
 const QUEUE: usize = 4096;
 /// The longest time of a read that is no request's: one page of a long list.
@@ -223,11 +221,7 @@ impl PostgresStore {
         }
         let open = inner.open.load_full().ok_or(StoreError::Overloaded)?;
         let written = open.runtime.block_on(inner.pool.with(async |kept: &mut Option<Connection>| {
-            let mut writer = Writer {
-                connector: Arc::clone(connector),
-                state: Arc::clone(&inner.state),
-                connection: kept.take(),
-            };
+            let mut writer = Writer::new(connector, &inner.state, kept.take());
             let written = writer.write(&mut unit).await;
             *kept = writer.connection;
             written
@@ -274,19 +268,11 @@ impl Tasks {
     /// Runs the tasks until the store is closed and what waits is done.
     fn run(self, runtime: &Runtime, commits: Receiver<Commit>, reads: Receiver<Asked>) {
         let Self { connector, state } = self;
-        let reads = Arc::new(tokio::sync::Mutex::new(reads));
         runtime.block_on(async {
-            let readers = (0..READERS).map(|_| {
-                let (connector, state) = (Arc::clone(&connector), Arc::clone(&state));
-                tokio::spawn(Reader { connector, state, connection: None }.work(Arc::clone(&reads)))
-            });
-            let readers: Vec<_> = readers.collect();
-            let writer =
-                Writer { connector: Arc::clone(&connector), state: Arc::clone(&state), connection: None };
-            let _ = tokio::spawn(writer.work(commits)).await;
-            for reader in readers {
-                let _ = reader.await;
-            }
+            let writer = tokio::spawn(Writer::new(&connector, &state, None).work(commits));
+            let reader =
+                Reader { connector: Arc::clone(&connector), state: Arc::clone(&state), connection: None };
+            let _ = tokio::join!(writer, tokio::spawn(reader.work(reads)));
             if state.access == Access::Serve
                 && let Ok(connection) = connector.connect().await
             {

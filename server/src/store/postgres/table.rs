@@ -170,9 +170,8 @@ fn is_same(table: &str, key: &[&str]) -> String {
 fn updated(columns: &str, key: &[usize], changing: &str) -> Vec<usize> {
     let changing = names(changing);
     let columns = names(columns).into_iter().enumerate();
-    let is_updated = |(number, name): &(usize, &str)| {
-        changing == [""] || key.contains(number) || changing.contains(name)
-    };
+    let is_updated =
+        |(number, name): &(usize, &str)| changing == [""] || key.contains(number) || changing.contains(name);
     columns.filter(is_updated).map(|(number, _)| number).collect()
 }
 
@@ -181,8 +180,11 @@ fn update(table: &str, columns: &str, types: &[Type], key: &[usize], updated: &[
     let key = at(&columns, key);
     let types: Vec<Type> = updated.iter().filter_map(|column| types.get(*column).copied()).collect();
     let columns = at(&columns, updated);
-    let set: Vec<String> =
-        columns.iter().filter(|name| !key.contains(name)).map(|name| format!("{name} = row.{name}")).collect();
+    let set: Vec<String> = columns
+        .iter()
+        .filter(|name| !key.contains(name))
+        .map(|name| format!("{name} = row.{name}"))
+        .collect();
     format!(
         "UPDATE {table} SET {} FROM unnest({}) AS row({}) WHERE {}",
         set.join(", "),

@@ -3,7 +3,7 @@
 //! A transaction takes two round trips. The first begins it, and reads and locks every row that it names. Then it is decided what is
 //! written. The second writes that, and commits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gatepass_core::store::change::Change;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
 use super::audit_slot::AuditSlot;
-use super::batch::{self, Batch, Commit};
+use super::batch::{self, Batch, Commit, Decided};
 use super::commit_id;
 use super::connection::{Connection, DatabaseError};
 use super::connector::Connector;
@@ -129,9 +129,21 @@ pub(super) struct Writer {
     pub(super) connector: Arc<Connector>,
     pub(super) state: Arc<SharedState>,
     pub(super) connection: Option<Connection>,
+    /// The batch that was committed last, while nobody was told.
+    committed: Mutex<Option<(Vec<Commit>, Decided)>>,
 }
 
 impl Writer {
+    /// Returns a writer that connects when there is something to write.
+    pub(super) fn new(
+        connector: &Arc<Connector>,
+        state: &Arc<SharedState>,
+        connection: Option<Connection>,
+    ) -> Self {
+        let (connector, state) = (Arc::clone(connector), Arc::clone(state));
+        Self { connector, state, connection, committed: Mutex::default() }
+    }
+
     /// Writes the waiting commits until there can be no more.
     pub(super) async fn work(mut self, mut waiting: Receiver<Commit>) {
         let (mut commits, mut lost) = (Vec::with_capacity(MOST), JoinSet::new());
@@ -144,10 +156,26 @@ impl Writer {
                 self.connection = None;
             }
             while lost.try_join_next().is_some() {}
+            // Whoever waits is told while the database works for the next batch, if there is one.
+            if waiting.is_empty() {
+                self.tell_committed().await;
+            }
         }
         while lost.join_next().await.is_some() {}
         if self.state.process().and_then(Process::due_in).is_some() {
             self.make_generation().await;
+        }
+    }
+
+    fn committed(&self) -> MutexGuard<'_, Option<(Vec<Commit>, Decided)>> {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the commits of the last batch that they are durable, if that was not done.
+    pub(super) async fn tell_committed(&self) {
+        let committed = self.committed().take();
+        if let Some((commits, made)) = committed {
+            batch::settle(&self.state, commits, Ok(made)).await;
         }
     }
 
@@ -188,7 +216,10 @@ impl Writer {
     /// whose answer was lost is found out by a task in `lost`: later ones do not wait for that.
     async fn write_batch(&mut self, commits: Vec<Commit>, lost: &mut JoinSet<()>) -> Vec<Commit> {
         match self.try_write(&mut Batch::of(&commits)).await {
-            End::Made(made) => batch::settle(&self.state, commits, Ok(made)).await,
+            End::Made(made) => {
+                self.tell_committed().await;
+                *self.committed() = Some((commits, made));
+            }
             End::Failed(Failure::Refused(_)) if commits.len() > 1 => return commits,
             End::Failed(failure) => batch::settle(&self.state, commits, Err(failure)).await,
             End::Lost(batch) => {
@@ -241,10 +272,13 @@ impl Writer {
         let deadline = tokio::time::Instant::now() + longest;
         let connection = match self.connection.take().filter(|connection| !connection.is_lost()) {
             Some(connection) => connection,
-            None => match self.connector.connect().await {
-                Ok(connection) => connection,
-                Err(error) => return not_applied(self.connector.error(&error)),
-            },
+            None => {
+                self.tell_committed().await;
+                match self.connector.connect().await {
+                    Ok(connection) => connection,
+                    Err(error) => return not_applied(self.connector.error(&error)),
+                }
+            }
         };
         let began = Instant::now();
         let prepared = match tokio::time::timeout_at(deadline, unit.prepare(self, &connection)).await {
