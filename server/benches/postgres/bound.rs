@@ -75,12 +75,20 @@ impl Bound {
         Self { runtime, client, reads, locks, writes }
     }
 
-    /// Signs in by the tickets from `from` on, `together` at once.
-    pub(crate) fn sign_in(&mut self, from: u64, sign_ins: u64, together: u64) {
+    /// Signs in by the tickets from `from` on, `together` at once. Where it is not pipelined, each statement waits for the answer to the
+    /// one before.
+    pub(crate) fn sign_in(&mut self, from: u64, sign_ins: u64, together: u64, pipelined: bool) {
         let all: Vec<Vec<u8>> = (from..from + sign_ins).map(|number| digest(number).to_vec()).collect();
         let client = &self.client;
         let pipeline = async |begin: &str, statements: &[Statement], end: &str, digests: &Vec<Vec<u8>>| {
             let parameters: [&(dyn ToSql + Sync); 1] = [digests];
+            if !pipelined {
+                client.batch_execute(begin).await.unwrap();
+                for statement in statements {
+                    drop(client.query(statement, &parameters).await.unwrap());
+                }
+                return client.batch_execute(end).await.unwrap();
+            }
             let each = statements.iter().map(|statement| client.query(statement, &parameters));
             let ended = async { if end.is_empty() { Ok(()) } else { client.batch_execute(end).await } };
             let begun = async { if begin.is_empty() { Ok(()) } else { client.batch_execute(begin).await } };

@@ -1,7 +1,7 @@
 //! Ticket sign-ins at the store, by 64 at once: over PostgreSQL, beside SQLite, and as a share of what a bare loop of the same statements does.
 //!
 //! `cargo bench -p gatepass --features postgres --bench postgres`. Both engines lie in memory (`/dev/shm`): what is measured is processor time
-//! and round trips, not a disk.
+//! and round trips, not a disk. `GATEPASS_TICKETS=10000000` measures PostgreSQL alone, before and after that many tickets more are there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -76,6 +76,40 @@ fn sign_ins(store: &Arc<dyn Store + Send + Sync>, from: u64) -> f64 {
     per_second(began)
 }
 
+/// Inserts `number` tickets more, which nobody redeems.
+fn fill(cluster: &Cluster, database: &str, number: u64) {
+    let others = cluster.sql(
+        database,
+        "SELECT string_agg(column_name, ', ') FROM information_schema.columns \
+         WHERE table_name = 'tickets' AND column_name NOT IN ('id', 'digest')",
+    );
+    let insert = format!(
+        "INSERT INTO tickets (id, digest, {others}) SELECT 'tkt_' || n, sha256(n::text::bytea), {others} \
+         FROM (SELECT * FROM tickets WHERE spent_at IS NULL LIMIT 1) one, generate_series(1, {number}) n"
+    );
+    cluster.sql(database, &insert);
+    cluster.sql(database, "VACUUM ANALYZE tickets");
+    cluster.sql(database, "CHECKPOINT");
+}
+
+/// Measures sign-ins before and after `number` tickets more are there.
+fn measure_filled(cluster: &Cluster, database: &str, store: &Arc<dyn Store + Send + Sync>, number: u64) {
+    let measure = |first: u64| {
+        let rates = (first..first + RUNS).map(|run| {
+            insert_tickets(&**store, run * SIGN_INS);
+            sign_ins(store, run * SIGN_INS)
+        });
+        median(rates.collect())
+    };
+    let before = measure(0);
+    insert_tickets(&**store, 2 * RUNS * SIGN_INS);
+    fill(cluster, database, number);
+    let after = measure(RUNS);
+    for (what, (median, least, most)) in [("without", before), ("with", after)] {
+        println!("{what} {number} tickets: {median:.0} sign-ins a second ({least:.0}, {most:.0})");
+    }
+}
+
 fn per_second(began: Instant) -> f64 {
     let sign_ins = u32::try_from(SIGN_INS).unwrap();
     f64::from(sign_ins) / began.elapsed().as_secs_f64()
@@ -88,8 +122,13 @@ fn median(mut all: Vec<f64>) -> (f64, f64, f64) {
 
 fn main() {
     let cluster = Cluster::start();
-    let url = cluster.url(&cluster.database());
+    let database = cluster.database();
+    let url = cluster.url(&database);
     let process = Process::first(&url);
+    if let Ok(number) = std::env::var("GATEPASS_TICKETS") {
+        let store: Arc<dyn Store + Send + Sync> = Arc::new(process.store.clone());
+        return measure_filled(&cluster, &database, &store, number.parse().unwrap());
+    }
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let installation = Installation::at(dir.path());
     let sqlite =
@@ -101,21 +140,25 @@ fn main() {
     let engines: [(&str, Arc<dyn Store + Send + Sync>); 2] =
         [("PostgreSQL", Arc::new(process.store.clone())), ("SQLite", Arc::new(sqlite))];
     let mut bound = bound::Bound::open(&url);
-    let mut rates = [const { Vec::new() }; 3];
+    let mut rates = [const { Vec::new() }; 4];
     for run in 0..RUNS {
-        let from = run * SIGN_INS * 2;
+        let from = run * SIGN_INS * 3;
         for ((_, store), rates) in engines.iter().zip(&mut rates) {
             insert_tickets(&**store, from);
             rates.push(sign_ins(store, from));
         }
-        insert_tickets(&*engines[0].1, from + SIGN_INS);
-        let began = Instant::now();
-        bound.sign_in(from + SIGN_INS, SIGN_INS, REDEEMERS);
-        rates[2].push(per_second(began));
+        for (which, pipelined) in [(1, true), (2, false)] {
+            let from = from + which * SIGN_INS;
+            insert_tickets(&*engines[0].1, from);
+            let began = Instant::now();
+            bound.sign_in(from, SIGN_INS, REDEEMERS, pipelined);
+            rates[engines.len() + usize::from(!pipelined)].push(per_second(began));
+        }
     }
     println!("sign-ins a second by {REDEEMERS} redeemers, median of {RUNS} runs of {SIGN_INS} (least, most)");
-    let names = engines.iter().map(|(name, _)| *name).chain(["bare loop over PostgreSQL"]);
-    let [postgres, _, bare] = rates.each_ref().map(|rates| median(rates.clone()).0);
+    let names =
+        engines.iter().map(|(name, _)| *name).chain(["bare loop over PostgreSQL", "the same, not pipelined"]);
+    let [postgres, _, bare, _] = rates.each_ref().map(|rates| median(rates.clone()).0);
     for (name, rates) in names.zip(rates) {
         let (median, least, most) = median(rates);
         println!("{name:26} {median:8.0}  ({least:.0}, {most:.0})");
