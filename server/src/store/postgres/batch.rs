@@ -59,13 +59,20 @@ pub(super) struct Decided {
 
 /// Tells each of `commits` its outcome, given the end of their batch. Then the witness is written, if there is a new state generation.
 pub(super) async fn settle(state: &Arc<SharedState>, commits: Vec<Commit>, end: Result<Decided, Failure>) {
-    let Some(generation) = settle_all(state, commits, end) else { return };
+    if let Some(generation) = tell_all(state, commits, end) {
+        write_witness(state, generation).await;
+    }
+}
+
+/// Writes the witness, which waits for a disk: never inside a transaction.
+pub(super) async fn write_witness(state: &Arc<SharedState>, generation: Generation) {
     let state = Arc::clone(state);
     let written = move || state.process().into_iter().for_each(|process| process.write_witness(generation));
     let _ = tokio::task::spawn_blocking(written).await;
 }
 
-fn settle_all(
+/// Tells each of `commits` its outcome, given the end of their batch. Returns the generation that the witness is to hold, if there is a new one.
+pub(super) fn tell_all(
     state: &SharedState,
     commits: Vec<Commit>,
     end: Result<Decided, Failure>,
@@ -185,9 +192,9 @@ impl Writer {
         loads.extend(counted.map(Process::load));
         let reads: Vec<Read> = loads.iter().map(|load| load.read).collect();
         let statements = loads.into_iter().map(|load| (load.sql, load.parameters)).collect();
-        let answers = connection.send(BEGIN, statements, "").await?;
-        self.tell_committed().await;
-        let rows = answers.await?;
+        let sent = connection.send(BEGIN, statements, "").await;
+        self.tell_committed();
+        let rows = sent?.await?;
         let mut loaded = Loaded::new(&master.key);
         let read = loaded.read(reads, &rows);
         if !self.state.master.is_of(master, loaded.meta.as_ref(), connection).await? {

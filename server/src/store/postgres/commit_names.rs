@@ -50,8 +50,8 @@ pub(super) struct CommitNames {
     pub(super) officers: bool,
     /// True if every key is named, and every client that chooses an algorithm.
     pub(super) keys: bool,
-    /// True if rows that are inserted under a key of chance are named, too.
-    pub(super) names_new: bool,
+    /// True if rows that are inserted under a random digest or id are named, too.
+    pub(super) includes_inserted: bool,
 }
 
 fn lock<K: Ord>(rows: &mut BTreeMap<K, Lock>, key: K, lock: Lock) {
@@ -60,14 +60,13 @@ fn lock<K: Ord>(rows: &mut BTreeMap<K, Lock>, key: K, lock: Lock) {
 }
 
 impl CommitNames {
-    /// Returns the rows that `changes` name, with those that they insert under a digest or an id of chance. One that is there already
-    /// can be told apart from a row that is missing.
+    /// Returns the rows that `changes` name, with those that they insert under a random digest or id: so one that is there already is found.
     pub(super) fn of<'c>(changes: impl Iterator<Item = &'c Change>, plan: Option<&NumberingPlan>) -> Self {
         Self::named(changes, plan, true)
     }
 
-    /// Returns the rows that `changes` name, without those that they insert under a digest or an id of chance: these are not there, or
-    /// the database refuses them.
+    /// Returns the rows that `changes` name, without those that they insert under a random digest or id: these are not there, or the
+    /// database refuses them.
     pub(super) fn without_new<'c>(
         changes: impl Iterator<Item = &'c Change>,
         plan: Option<&NumberingPlan>,
@@ -78,9 +77,9 @@ impl CommitNames {
     fn named<'c>(
         changes: impl Iterator<Item = &'c Change>,
         plan: Option<&NumberingPlan>,
-        names_new: bool,
+        includes_inserted: bool,
     ) -> Self {
-        let mut names = Self { names_new, ..Self::default() };
+        let mut names = Self { includes_inserted, ..Self::default() };
         changes.for_each(|change| names.add(change, plan));
         names
     }
@@ -106,7 +105,7 @@ impl CommitNames {
             Change::RequireAnotherOfficer { .. } => self.officers = true,
             Change::RequireLiveSession(id) => lock(&mut self.sessions, id.clone(), Share),
             Change::InsertTicket(ticket) => {
-                if self.names_new {
+                if self.includes_inserted {
                     lock(&mut self.tickets, ticket.digest, Update);
                     lock(&mut self.ticket_ids, ticket.id.clone(), Share);
                 }
@@ -117,7 +116,7 @@ impl CommitNames {
             Change::RevokeTicket { id, .. } => lock(&mut self.ticket_ids, id.clone(), Update),
             Change::InsertSession { session, refresh } => {
                 self.user(&session.user_id, Share);
-                if self.names_new {
+                if self.includes_inserted {
                     lock(&mut self.sessions, session.id.clone(), Update);
                     refresh.iter().for_each(|token| lock(&mut self.refresh_tokens, token.digest, Update));
                 }
@@ -125,7 +124,7 @@ impl CommitNames {
             Change::RotateRefresh { digest, successor, .. } => {
                 lock(&mut self.sessions, successor.session_id.clone(), Share);
                 lock(&mut self.refresh_tokens, *digest, Update);
-                if self.names_new {
+                if self.includes_inserted {
                     lock(&mut self.refresh_tokens, successor.digest, Update);
                 }
                 if successor.last_deleted().is_some() {
@@ -138,7 +137,7 @@ impl CommitNames {
             Change::RaiseEpoch { id, .. } => self.user(id, Update),
             Change::InsertChallenge(challenge) => {
                 self.user(&challenge.sign_in.user_id, Share);
-                if self.names_new {
+                if self.includes_inserted {
                     lock(&mut self.challenges, challenge.digest, Update);
                 }
             }

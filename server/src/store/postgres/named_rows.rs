@@ -1,6 +1,6 @@
 //! One statement that reads the rows that queries name, and those that these name in turn: one snapshot, one round trip.
 //!
-//! It finds the names in the database itself. Rows of different tables come as rows of one width: a number that tells the table, the
+//! Rows that other rows name are found inside the statement. Rows of different tables come as rows of one width: a number that tells the table, the
 //! place among the rows of that table, and then columns of each type, which a table fills from the left.
 
 use std::sync::LazyLock;

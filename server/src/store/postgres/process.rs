@@ -185,11 +185,17 @@ impl Process {
     pub(super) fn committed(&self, counted: Counted) -> Option<Generation> {
         let mut known = self.known();
         known.commits = known.commits.max(counted.commits);
-        known.is_due = counted.generation.is_none();
-        if let Some(generation) = counted.generation {
-            known.generation = (Instant::now(), generation.number);
+        let Some(generation) = counted.generation else {
+            known.is_due = true;
+            return None;
+        };
+        // One whose answer was lost may be known of only after a later one.
+        if generation.number <= known.generation.1 {
+            return None;
         }
-        counted.generation
+        known.generation = (Instant::now(), generation.number);
+        known.is_due = false;
+        Some(generation)
     }
 
     /// Writes a generation to the witness, which waits for the disk.

@@ -4,7 +4,7 @@ use gatepass_core::records::role::{Role, Roles};
 use gatepass_core::store::page::{Cursor, PageQuery};
 use gatepass_core::store::query::SessionPageQuery;
 
-use super::load::{self, Load, Parameter};
+use super::load::{self, Load, Parameter, Read};
 use super::named_rows;
 use super::query_names::{PageNames, QueryNames};
 use super::text::stored;
@@ -74,7 +74,7 @@ fn page(page: &PageNames) -> Vec<Load> {
             sql: concat!(
                 "SELECT ",
                 columns!(tickets),
-                " FROM tickets WHERE $1::text IS NULL OR id < $1 ORDER BY id DESC LIMIT $2"
+                " FROM tickets WHERE id < coalesce($1::text, chr(1114111)) ORDER BY id DESC LIMIT $2"
             ),
             parameters: backwards(query),
             read: load::ticket,
@@ -94,6 +94,7 @@ fn forwards(query: &PageQuery) -> Vec<Parameter> {
     vec![Box::new(after.unwrap_or_default()), limit(query)]
 }
 
+/// No id is as great as the greatest character: the first page comes before it.
 fn backwards(query: &PageQuery) -> Vec<Parameter> {
     vec![Box::new(query.after.as_ref().map(|Cursor(after)| stored(after).into_owned())), limit(query)]
 }
@@ -159,57 +160,69 @@ fn role_holders(query: &PageQuery) -> Vec<Load> {
     loads
 }
 
-/// The sessions of a page, and whom they name.
-fn sessions(SessionPageQuery { user, page: query }: &SessionPageQuery) -> Vec<Load> {
-    macro_rules! listed {
-        ($columns:expr) => {
-            concat!(
-                "SELECT ",
-                $columns,
-                " FROM sessions WHERE ($1::text IS NULL OR id < $1) AND ($3::text IS NULL OR user_id = $3) ORDER BY id DESC LIMIT $2"
-            )
-        };
-    }
-    let parameters = || {
-        let mut parameters = backwards(query);
-        parameters.push(Box::new(user.as_ref().map(|id| id.as_str().to_owned())));
-        parameters
+/// A page of sessions, the newest id first.
+macro_rules! listed {
+    ($columns:expr, $whose:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM sessions WHERE ",
+            $whose,
+            "id < coalesce($1::text, chr(1114111)) ORDER BY id DESC LIMIT $2"
+        )
     };
-    let load = |sql, read| Load { sql, parameters: parameters(), read };
-    vec![
-        load(listed!(columns!(sessions)), load::session),
-        load(
-            concat!(
-                "WITH listed AS (",
-                listed!("user_id, actor"),
-                ") SELECT ",
-                columns!(users),
-                " FROM users WHERE id IN \
-                    (SELECT user_id FROM listed UNION SELECT actor FROM listed)"
+}
+
+/// The statements that read the sessions of a page, of one user where `$whose` says so, and whom they name.
+macro_rules! session_page {
+    ($whose:literal) => {
+        [
+            (listed!(columns!(sessions), $whose), load::session as Read),
+            (
+                concat!(
+                    "WITH listed AS (",
+                    listed!("user_id, actor", $whose),
+                    ") SELECT ",
+                    columns!(users),
+                    " FROM users WHERE id IN (SELECT user_id FROM listed UNION SELECT actor FROM listed)"
+                ),
+                load::user,
             ),
-            load::user,
-        ),
-        load(
-            concat!(
-                "WITH listed AS (",
-                listed!("client_id, issuer"),
-                ") SELECT ",
-                columns!(clients),
-                " FROM clients WHERE id IN \
-                    (SELECT client_id FROM listed UNION SELECT issuer FROM listed)"
+            (
+                concat!(
+                    "WITH listed AS (",
+                    listed!("client_id, issuer", $whose),
+                    ") SELECT ",
+                    columns!(clients),
+                    " FROM clients WHERE id IN (SELECT client_id FROM listed UNION SELECT issuer FROM listed)"
+                ),
+                load::client,
             ),
-            load::client,
-        ),
-        load(
-            concat!(
-                "WITH listed AS (",
-                listed!("client_id, issuer"),
-                ") SELECT client_id, position, ",
-                columns!(client_secrets),
-                " FROM client_secrets s WHERE s.client_id IN (SELECT client_id FROM listed UNION SELECT issuer FROM listed) \
-                    ORDER BY s.client_id, position"
+            (
+                concat!(
+                    "WITH listed AS (",
+                    listed!("client_id, issuer", $whose),
+                    ") SELECT client_id, position, ",
+                    columns!(client_secrets),
+                    " FROM client_secrets s WHERE s.client_id IN \
+                     (SELECT client_id FROM listed UNION SELECT issuer FROM listed) ORDER BY s.client_id, position"
+                ),
+                load::secret,
             ),
-            load::secret,
-        ),
-    ]
+        ]
+    };
+}
+
+/// Each is one range of an index.
+const SESSIONS: [(&str, Read); 4] = session_page!("");
+const SESSIONS_OF_USER: [(&str, Read); 4] = session_page!("user_id = $3 AND ");
+
+fn sessions(SessionPageQuery { user, page: query }: &SessionPageQuery) -> Vec<Load> {
+    let statements = if user.is_some() { SESSIONS_OF_USER } else { SESSIONS };
+    let load = |(sql, read)| {
+        let mut parameters = backwards(query);
+        parameters.extend(user.iter().map(|id| Box::new(id.as_str().to_owned()) as Parameter));
+        Load { sql, parameters, read }
+    };
+    statements.into_iter().map(load).collect()
 }

@@ -34,7 +34,7 @@ impl Asked {
         Self { queries, then: Some(then) }
     }
 
-    /// Tells who waits the answers.
+    /// Sends the answers to the caller.
     pub(super) fn settle(mut self, found: Result<Vec<Found>, StoreError>) {
         if let Some(then) = self.then.take() {
             tell(then, found);

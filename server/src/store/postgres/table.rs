@@ -248,3 +248,16 @@ tables! {
     KEYS: "keys" (columns!(keys)) [T T T N N N] by [0];
     SEALED_KEYS: "keys" (concat!(columns!(keys), ", sealed")) [T T T N N N B] by [0];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_a_column() {
+        for (table, changing) in [(&TICKETS, 8), (&SESSIONS, 1), (&CHALLENGES, 8)] {
+            assert_eq!(table.updated.len(), changing + table.key.len());
+        }
+        assert_eq!(USERS.updated.len(), USERS.types.len());
+    }
+}

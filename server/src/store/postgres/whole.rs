@@ -6,6 +6,7 @@ use super::commit_load::{digests, texts};
 use super::commit_names::{CommitNames, Lock};
 use super::connection::Connection;
 use super::load::{self, Load, Loaded, Read, meta_columns};
+use super::reader::BEGIN;
 use super::save;
 use super::store::PostgresStore;
 use super::table::{self, Saves};
@@ -127,10 +128,9 @@ impl PostgresStore {
     /// [`StoreError`] names the database.
     #[doc(hidden)]
     pub fn whole(&self) -> Result<Tables, StoreError> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let master = self.state().master.current();
         let mut tables =
-            self.read_with(async |connection| all(connection, &master.key, begin, "COMMIT").await)?;
+            self.read_with(async |connection| all(connection, &master.key, BEGIN, "COMMIT").await)?;
         tables.keys = self.keys()?.keys;
         Ok(tables)
     }

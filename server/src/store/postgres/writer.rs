@@ -24,6 +24,7 @@ use super::trouble::Trouble;
 use crate::secrets::random::random;
 use crate::store::error::StoreError;
 use crate::store::measures::LostAnswers;
+use crate::store::sqlite::Generation;
 
 /// The most commits in one transaction: limits the time for which rows are locked.
 const MOST: usize = 256;
@@ -129,8 +130,10 @@ pub(super) struct Writer {
     pub(super) connector: Arc<Connector>,
     pub(super) state: Arc<SharedState>,
     pub(super) connection: Option<Connection>,
-    /// The batch that was committed last, while nobody was told.
+    /// The batch that was committed last, until its commits are told.
     committed: Mutex<Option<(Vec<Commit>, Decided)>>,
+    /// The state generation that the witness is to hold. It waits for a disk, and so until no transaction is open.
+    generation: Mutex<Option<Generation>>,
 }
 
 impl Writer {
@@ -141,7 +144,7 @@ impl Writer {
         connection: Option<Connection>,
     ) -> Self {
         let (connector, state) = (Arc::clone(connector), Arc::clone(state));
-        Self { connector, state, connection, committed: Mutex::default() }
+        Self { connector, state, connection, committed: Mutex::default(), generation: Mutex::default() }
     }
 
     /// Writes the waiting commits until there can be no more.
@@ -156,10 +159,11 @@ impl Writer {
                 self.connection = None;
             }
             while lost.try_join_next().is_some() {}
-            // Whoever waits is told while the database works for the next batch, if there is one.
+            // If more commits wait, these are told when the first statements of the next batch are sent.
             if waiting.is_empty() {
-                self.tell_committed().await;
+                self.tell_committed();
             }
+            self.write_witness().await;
         }
         while lost.join_next().await.is_some() {}
         if self.state.process().and_then(Process::due_in).is_some() {
@@ -167,15 +171,20 @@ impl Writer {
         }
     }
 
-    fn committed(&self) -> MutexGuard<'_, Option<(Vec<Commit>, Decided)>> {
-        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Tells the commits of the last batch that they are durable, if that was not done.
+    pub(super) fn tell_committed(&self) {
+        let committed = locked(&self.committed).take();
+        if let Some((commits, made)) = committed
+            && let Some(generation) = batch::tell_all(&self.state, commits, Ok(made))
+        {
+            *locked(&self.generation) = Some(generation);
+        }
     }
 
-    /// Tells the commits of the last batch that they are durable, if that was not done.
-    pub(super) async fn tell_committed(&self) {
-        let committed = self.committed().take();
-        if let Some((commits, made)) = committed {
-            batch::settle(&self.state, commits, Ok(made)).await;
+    async fn write_witness(&self) {
+        let generation = locked(&self.generation).take();
+        if let Some(generation) = generation {
+            batch::write_witness(&self.state, generation).await;
         }
     }
 
@@ -215,11 +224,10 @@ impl Writer {
     /// Writes `commits` together, and tells each its outcome. Returns them if the database refuses one of several. What became of a batch
     /// whose answer was lost is found out by a task in `lost`: later ones do not wait for that.
     async fn write_batch(&mut self, commits: Vec<Commit>, lost: &mut JoinSet<()>) -> Vec<Commit> {
-        match self.try_write(&mut Batch::of(&commits)).await {
-            End::Made(made) => {
-                self.tell_committed().await;
-                *self.committed() = Some((commits, made));
-            }
+        let end = self.try_write(&mut Batch::of(&commits)).await;
+        self.tell_committed();
+        match end {
+            End::Made(made) => *locked(&self.committed) = Some((commits, made)),
             End::Failed(Failure::Refused(_)) if commits.len() > 1 => return commits,
             End::Failed(failure) => batch::settle(&self.state, commits, Err(failure)).await,
             End::Lost(batch) => {
@@ -273,7 +281,7 @@ impl Writer {
         let connection = match self.connection.take().filter(|connection| !connection.is_lost()) {
             Some(connection) => connection,
             None => {
-                self.tell_committed().await;
+                self.tell_committed();
                 match self.connector.connect().await {
                     Ok(connection) => connection,
                     Err(error) => return not_applied(self.connector.error(&error)),
@@ -354,10 +362,11 @@ impl Writer {
         self.keep(connection).await;
         match trouble {
             Trouble::Database(error) if error.is_passing() => Attempt::Again(error),
-            Trouble::Database(_) | Trouble::Unstorable => {
+            // A row that does not decode is some of the commits' only.
+            Trouble::Database(_) | Trouble::Unstorable | Trouble::Row(_) => {
                 Attempt::Failed(Failure::Refused(trouble.at(&self.connector)))
             }
-            Trouble::Row(_) | Trouble::Store(_) => not_applied(trouble.at(&self.connector)),
+            Trouble::Store(_) => not_applied(trouble.at(&self.connector)),
             Trouble::Again => Attempt::Again(DatabaseError::Lost("something was changed meanwhile".into())),
             Trouble::StateLost => match Box::pin(supersede(self)).await {
                 Ok(_) => Attempt::Again(DatabaseError::Lost("it had lost commits".into())),
@@ -376,6 +385,10 @@ impl Writer {
         self.state.set_slot(AuditSlot::lease(&connection, &self.state.chain).await?);
         Ok(())
     }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn not_applied<T>(error: StoreError) -> Attempt<T> {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::handover;
+use super::super::reader::BEGIN;
 use super::super::state::SharedState;
 use super::session::{ReadOver, Session};
 use crate::store::copy::{KeptChain, Source};
@@ -10,9 +11,6 @@ use crate::store::database_server::DatabaseServer;
 use crate::store::error::StoreError;
 use crate::store::rows::{Columns, owned};
 use crate::store::sqlite::Installation;
-
-/// One snapshot, until the connection ends.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// A database that is copied.
 pub(in crate::store) struct PostgresSource {
