@@ -134,7 +134,7 @@ fn ids_of_transactions_are_kept_for_a_day() {
     let fixture = Fixture::empty();
     let store = fixture.store();
     fixture.sql(
-        "INSERT INTO commits SELECT substr(sha256(n::text::bytea), 1, 16), 1, extract(epoch FROM now())::bigint - n * 3600 \
+        "INSERT INTO commits SELECT substr(sha256(n::text::bytea), 1, 16), 1, extract(epoch FROM now())::bigint - n * 3600 + 1800 \
          FROM generate_series(20, 30) n",
     );
     let old = "commits WHERE at < extract(epoch FROM now())::bigint - 86400";
