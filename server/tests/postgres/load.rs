@@ -20,7 +20,7 @@ const REPLAYS: u32 = 20;
 pub(crate) struct Progress {
     redeemers: u64,
     state: Mutex<State>,
-    /// What redeemers wait for has changed.
+    /// Wakes redeemers when something that they wait for has changed.
     go: Condvar,
     answered: Condvar,
 }

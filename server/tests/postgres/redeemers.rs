@@ -15,7 +15,7 @@ use crate::history::{Kept, Summary, check};
 use crate::load::{Load, Progress};
 use crate::session::Session;
 
-/// What became of the requests.
+/// The outcomes of the requests.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) summary: Summary,

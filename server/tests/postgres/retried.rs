@@ -1,4 +1,4 @@
-//! What the database refuses for a moment changes the answer of no route.
+//! A refusal of the database that passes changes the answer of no route.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -226,8 +226,11 @@ fn factors(names: &CommitNames) -> Vec<Load> {
     }
     let users = [
         of_users(
-            "SELECT user_id, wrong, locks, locked_until FROM factor_guesses WHERE user_id = ANY($1) \
-             ORDER BY user_id FOR UPDATE",
+            concat!(
+                "SELECT ",
+                columns!(factor_guesses),
+                " FROM factor_guesses WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE"
+            ),
             &names.guesses,
             load::guesses,
         ),

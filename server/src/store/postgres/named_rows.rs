@@ -56,7 +56,7 @@ struct Part {
     types: &'static [Type],
     /// The rest of the statement.
     rows: &'static str,
-    /// What tells the order of the rows, where it matters.
+    /// The column that orders the rows; `0` where the order does not matter.
     order: &'static str,
     read: Read,
 }
@@ -108,7 +108,7 @@ fn parts() -> Vec<Part> {
             "backup_codes WHERE user_id IN (SELECT id FROM signing_in)", "0", load::backup_code,
         ),
         Part::of(
-            "user_id, wrong, locks, locked_until", table::FACTOR_GUESSES.types,
+            columns!(factor_guesses), table::FACTOR_GUESSES.types,
             "factor_guesses WHERE user_id IN (SELECT id FROM signing_in)", "0", load::guesses,
         ),
         Part::of(

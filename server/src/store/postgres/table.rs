@@ -235,7 +235,7 @@ tables! {
     DEVICES: "totp_devices" (columns!(device_values)) [T T T T N N N T N N] by [0];
     SEALED_DEVICES: "totp_devices" (concat!(columns!(device_values), ", sealed")) [T T T T N N N T N N B] by [0];
     BACKUP_CODES: "backup_codes" ("user_id, digest, device") [T B T] by [0, 1];
-    FACTOR_GUESSES: "factor_guesses" ("user_id, wrong, locks, locked_until") [T N N N] by [0];
+    FACTOR_GUESSES: "factor_guesses" (columns!(factor_guesses)) [T N N N] by [0];
     PASSWORDS: "passwords" (concat!("user_id, ", columns!(password_values))) [T T N N N] by [0];
     HABITS: "habits" (concat!("user_id, ", columns!(habit_values))) [T T T T T] by [0];
     PROCESSES: "processes" ("id, commits") [B N] by [0];

@@ -86,7 +86,7 @@ pub(crate) const REDUNDANT: &[(Guard, Guard, &str)] = &[
 /// The table of the guards: what was found without each of them.
 pub(crate) const TABLE: &str = include_str!("../guards.md");
 
-/// What was found without a guard.
+/// The findings without a guard.
 pub(crate) struct Finding {
     pub(crate) scenario: &'static str,
     /// The guard that had to be off, too.
